@@ -1,0 +1,58 @@
+# Two commands: `make demo` and `make test`.  Each sets up what it needs by itself.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# An environment is stale if it was made for another place or another Python,
+# or before pyproject.toml was last changed.
+MARK = $(CURDIR) $(shell $(RUN) -c 'import sys; print(sys.version_info[:3])' 2>/dev/null)
+ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
+STALE := stale
+endif
+
+.PHONY: help demo test lint bench clean stale
+
+help:
+	@echo 'make demo    see it work, on a site of its own'
+	@echo 'make test    run every check and test'
+	@echo 'make lint    run the checks alone'
+	@echo 'make bench   measure it against its peers'
+	@echo 'make clean   remove what the others made'
+
+demo: $(VENV)/.demo
+	@$(RUN) -m staticstore demo
+
+test: lint
+	@rm -f .coverage .coverage.*
+	@$(RUN) -m coverage run -m pytest; status=$$?; \
+	$(RUN) -m coverage combine -q; $(RUN) -m coverage report; exit $$status
+
+lint: $(VENV)/.dev
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check -q .
+	@$(RUN) -m mypy
+
+bench: $(VENV)/.dev
+	@$(RUN) -m benchmarks
+
+clean:
+	rm -rf $(VENV) .cache .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.made-for: pyproject.toml $(STALE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo 'staticstore needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@echo 'Setting up $(VENV) ...'
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) \
+	|| { echo 'Python has no venv module: install your python3-venv package' >&2; exit 1; }
+	@$(RUN) -m pip install --quiet --upgrade 'pip >= 25.1'
+	@echo '$(MARK)' > $@
+
+$(VENV)/.demo: $(VENV)/.made-for
+	@$(RUN) -m pip install --quiet --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made-for
+	@$(RUN) -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,60 @@
+"""What every test and every doctest of the project finds."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staticstore import StaticStore
+
+SAMPLE_SITE = Path(__file__).parent / "sample_site"
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave the machine, and what the environment proxies."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            assert host == "localhost" or ipaddress.ip_address(host).is_loopback, address
+        connect(self, address)
+
+    def guarded_resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host in (None, "", "localhost") or host[0].isdigit() or ":" in host:
+            return resolve(host, *args, **kwargs)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_resolve)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def sample_site(tmp_path: Path) -> Path:
+    """A copy of the sample site."""
+    ignored = shutil.ignore_patterns("*.py", "make", "__pycache__", ".staticstore")
+    return Path(shutil.copytree(SAMPLE_SITE, tmp_path / "sample_site", ignore=ignored))
+
+
+@pytest.fixture(autouse=True)
+def examples_in_docstrings(
+    request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]
+) -> Iterator[None]:
+    """Give the examples in docstrings a site and a connected store."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    site = request.getfixturevalue("sample_site")
+    with StaticStore(site, poll_interval=0) as store:
+        doctest_namespace.update(sample_site=site, sample_store=store)
+        yield

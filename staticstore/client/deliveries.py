@@ -1,0 +1,149 @@
+"""Who sends signals, and when: one thread at a time, in the order of the polls."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..signals import index_updated, key_deleted, key_set, key_updated, poll_failed
+
+if TYPE_CHECKING:
+    from blinker import Signal
+
+    from ..errors import StoreError
+    from ..index.changes import Change, Changes
+
+__all__ = ["Deliveries", "announce_changes", "announce_failure"]
+
+_log = logging.getLogger("staticstore")
+_SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
+_PATIENCE = 0.2  # seconds between looks at whether a wait has lost its sense
+
+
+class Deliveries:
+    """A queue of deliveries, run by whichever thread waits for one of them.
+
+    No thread of its own: the poller delivers what it polled, and a thread that
+    calls `update_index` what it found; while one of them delivers, the others
+    wait for it.  A delivery may enqueue others; they follow it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._change = threading.Condition()
+        self._deliverer: int | None = None
+        self._enqueued = 0
+        self._delivered = 0
+
+    def put(self, delivery: Callable[[], None]) -> int:
+        """Enqueue a delivery and return its number; it is not run yet."""
+        with self._change:
+            self._waiting.append(delivery)
+            self._enqueued += 1
+            return self._enqueued
+
+    def run(self, number: int, *, given_up: Callable[[], bool]) -> None:
+        """Return when the delivery of that number has been run, by this thread or another.
+
+        Called from within a delivery it returns at once, since what is enqueued follows.
+
+        Parameters
+        ----------
+        number : int
+            What `put` has returned.
+        given_up : callable
+            Tells whether to wait no longer for another thread's delivery.
+        """
+        if self._deliverer == threading.get_ident():
+            return
+        if self._take_turn(number, given_up):
+            try:
+                while delivery := self._next():
+                    delivery()
+            except BaseException:  # KeyboardInterrupt: what is left is somebody else's turn
+                self._end_turn()
+                raise
+
+    def _take_turn(self, number: int, given_up: Callable[[], bool]) -> bool:
+        with self._change:
+            while self._delivered < number:
+                if self._deliverer is None:
+                    self._deliverer = threading.get_ident()
+                    return True
+                if given_up():
+                    return False
+                self._change.wait(_PATIENCE)
+            return False
+
+    def _next(self) -> Callable[[], None] | None:
+        """Return the next delivery; with none left, the turn ends."""
+        with self._change:
+            # Numbers below count what has been taken, and the turn lasts until it is run.
+            self._delivered = self._enqueued - len(self._waiting)
+            self._change.notify_all()
+            if self._waiting:
+                return self._waiting.popleft()
+            self._deliverer = None
+            return None
+
+    def _end_turn(self) -> None:
+        with self._change:
+            self._delivered = self._enqueued - len(self._waiting)
+            self._deliverer = None
+            self._change.notify_all()
+
+
+def announce_changes(
+    store: object, changes: Changes, subscribers: Callable[[Change], None] | None
+) -> None:
+    """Send the signals of a poll: those of its keys, in order, then `index_updated`.
+
+    Each handler gets metadata of its own.  Nothing is decoded where nobody listens.
+
+    Parameters
+    ----------
+    store : object
+        The sender.
+    changes : Changes
+        What the poll found.
+    subscribers : callable or None
+        Called with each change after its signal.
+    """
+    listening = {action for action, signal in _SIGNALS.items() if signal.has_receivers_for(store)}
+    if listening or subscribers is not None:
+        for change in changes:
+            if change.action in listening:
+                _announce_key(store, change)
+            if subscribers is not None:
+                subscribers(change)
+    send(index_updated, store, lambda: {"changes": changes})
+
+
+def _announce_key(store: object, change: Change) -> None:
+    send(
+        _SIGNALS[change.action],
+        store,
+        lambda: {"key": change.key, "metadata": change.metadata, "previous": change.previous},
+    )
+
+
+def announce_failure(store: object, error: StoreError) -> None:
+    """Send `poll_failed`."""
+    send(poll_failed, store, lambda: {"error": error})
+
+
+def send(signal: Signal, store: object, arguments: Callable[[], dict[str, Any]]) -> None:
+    """Call every handler of a signal; one that raises is logged and stops nobody.
+
+    Not `Signal.send`, in which the first handler that raises silences the rest.
+    """
+    if signal.is_muted:
+        return
+    for receiver in list(signal.receivers_for(store)):
+        try:
+            receiver(store, **arguments())
+        except Exception:
+            _log.exception("a handler of a signal raised; the others are called all the same")

@@ -1,0 +1,118 @@
+"""The index of a site, as it is fetched again and again."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ..errors import IndexFormatError, TransportError
+from ..index.snapshot import Index
+from ..transport.response import Response
+from ..transport.session import Session
+
+__all__ = ["Feed", "Held"]
+
+# Servers whose validators are made of size and whole seconds (nginx, Apache,
+# Caddy) miss a change within the same second, so that now and then the index
+# is asked for as if none were held.
+_UNCONDITIONAL_EVERY = 24
+_EXCERPT = 80  # characters
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot, and what is needed to ask whether it is still the current one."""
+
+    index: Index
+    #: Header fields of a conditional request (RFC 9110, section 13.1).
+    validators: Mapping[str, str]
+    #: Of the document, so that one without validators is not parsed in vain.
+    sha256: bytes
+    #: When it was asked for, among all fetches of a feed: a later one is newer.
+    turn: int
+
+
+class Feed:
+    """Fetches ``index.json`` conditionally, and parses it.
+
+    It holds no snapshot itself, and may be used by several threads at once.
+
+    Parameters
+    ----------
+    session : Session
+        The way to the site.
+    index_path : str
+        Where the index stands, relative to the root, not quoted.
+    max_bytes : int
+        The most that an index may have.
+    seconds : float
+        How long one fetch may take in all.
+    """
+
+    def __init__(self, session: Session, index_path: str, *, max_bytes: int, seconds: float):
+        self._session = session
+        self._url_path = quote(index_path, safe="/")
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._turns = itertools.count(1)
+
+    def fetch(self, held: Held | None) -> Held | None:
+        """Return the current index; None if it is the one that is held.
+
+        Raises
+        ------
+        TransportError
+            It could not be had.
+        IndexFormatError
+            What came is no index.
+        """
+        turn = next(self._turns)
+        deadline = time.monotonic() + self._seconds
+        conditional = held is not None and turn % _UNCONDITIONAL_EVERY != 0
+        validators = held.validators if held is not None and conditional else {}
+        response, body = self._get(validators, deadline)
+        if response.status == 304 and validators:
+            return None
+        if response.status != 200:
+            # Not what was asked for: a cache that is confused, perhaps.
+            response, body = self._get({"Cache-Control": "no-cache"}, deadline)
+        if response.status != 200:
+            raise TransportError(
+                f"the host answered {response.status} to a request for the whole index",
+                url=response.url,
+                status=response.status,
+            )
+        sha256 = hashlib.sha256(body).digest()
+        if held is not None and held.sha256 == sha256:
+            return None
+        return Held(_parse(response, body), _validators(response), sha256, turn)
+
+    def _get(self, headers: Mapping[str, str], deadline: float) -> tuple[Response, bytes]:
+        return self._session.fetch(
+            self._url_path,
+            headers={"Accept-Encoding": "gzip, deflate", **headers},
+            deadline=deadline,
+            max_bytes=self._max_bytes,
+        )
+
+
+def _parse(response: Response, body: bytes) -> Index:
+    try:
+        return Index.parse(body)
+    except IndexFormatError as error:
+        excerpt = ascii(body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT])
+        content_type = ascii(response.header("Content-Type") or "no content type")
+        raise IndexFormatError(
+            f"{error}; the host sent {content_type}, which begins {excerpt}",
+            url=response.url,
+            status=response.status,
+        ) from error
+
+
+def _validators(response: Response) -> dict[str, str]:
+    fields = {"If-None-Match": response.etag, "If-Modified-Since": response.header("Last-Modified")}
+    return {name: value for name, value in fields.items() if value}

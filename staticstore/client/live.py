@@ -1,0 +1,278 @@
+"""The index of a site, kept current: fetched, swapped, announced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NotConnectedError, StoreError
+from ..index.changes import Action, Change, Changes, diff
+from ..index.query import Conditions
+from ..index.snapshot import Index
+from .connection import Connection
+from .deliveries import Deliveries, announce_changes, announce_failure
+from .poller import Poller
+from .subscription import Dispatch, Subscription, Watch
+
+if TYPE_CHECKING:
+    from .feed import Held
+
+__all__ = ["LiveIndex"]
+
+_log = logging.getLogger("staticstore")
+
+
+class LiveIndex:
+    """The current snapshot of a store, and who is told when it changes.
+
+    The lock guards the fields and is never held during I/O or a call to a
+    handler.  Fetches may overlap: the one that began last wins.
+
+    Parameters
+    ----------
+    store : object
+        The sender of the signals; not kept alive.
+    """
+
+    def __init__(self, store: object) -> None:
+        self._store = weakref.ref(store)
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._held: Held | None = None
+        # The snapshot that handlers know: behind the held one while a
+        # disconnect keeps an announcement back.
+        self._announced: Index | None = None
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._deliveries = Deliveries()
+        self._last_success: tuple[datetime, float] | None = None
+        self._last_error: str | None = None
+
+    # -- connecting ------------------------------------------------------------
+
+    def open(self, connection: Connection, poll_interval: float) -> None:
+        """Fetch the index and start to poll; see `StaticStore.connect`."""
+        with self._lock:
+            if self._connection is not None:
+                raise StoreError("the store is connected already: disconnect it first")
+            self._connection = connection
+        try:
+            self._update(connection)
+            if poll_interval > 0:
+                self._start_polling(connection, poll_interval)
+        except BaseException:
+            self._close(connection)
+            raise
+
+    def close(self) -> None:
+        """End what `open` began; see `StaticStore.disconnect`."""
+        with self._lock:
+            connection = self._connection
+        if connection is not None:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        connection.close()
+        with self._lock:
+            if self._connection is connection:
+                self._connection = None
+
+    def _start_polling(self, connection: Connection, interval: float) -> None:
+        # The thread must not keep the store alive, or it would never end.
+        reference = weakref.ref(self)
+
+        def poll() -> StoreError | bool | None:
+            live = reference()
+            if live is None or connection.is_cut():
+                return False
+            try:
+                live._update(connection)
+            except StoreError as error:
+                return error
+            return None
+
+        connection.start(Poller(poll, interval, connection.cut), owner=self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection whose first index has come."""
+        connection = self._connection
+        return connection is not None and connection.ready and not connection.is_cut()
+
+    def connected(self) -> Connection:
+        """Return the connection, or raise `NotConnectedError`."""
+        connection = self._connection
+        if connection is None or not connection.ready or connection.is_cut():
+            raise NotConnectedError("the store is not connected: call connect() first")
+        return connection
+
+    @property
+    def index(self) -> Index:
+        """The current snapshot, or the last one after a disconnect."""
+        held = self._held
+        if held is None:
+            raise NotConnectedError("the store has no index yet: call connect() first")
+        return held.index
+
+    def info(self) -> dict[str, Any]:
+        """Return the fields of `StaticStore.info` that concern the index."""
+        with self._lock:
+            held, success, error = self._held, self._last_success, self._last_error
+        return {
+            "generation": None,
+            "entries": None if held is None else len(held.index),
+            "last_success": None if success is None else success[0],
+            "age": None if success is None else time.monotonic() - success[1],
+            "last_error": error,
+            "trust": None if held is None else "transport",
+            "stale": held is not None and (error is not None or not self.is_open),
+            "warnings": [] if held is None else list(held.index.warnings),
+        }
+
+    # -- polling ---------------------------------------------------------------
+
+    def update(self) -> Changes:
+        """Poll once, now; see `StaticStore.update_index`."""
+        return self._update(self.connected())
+
+    def _update(self, connection: Connection) -> Changes:
+        held = self._held
+        try:
+            fetched = connection.feed.fetch(held)
+        except StoreError as error:
+            self._announce_failure(connection, error)
+            raise
+        changes, number = self._swap(connection, held, fetched)
+        self._deliveries.run(number, given_up=connection.is_cut)
+        return changes
+
+    def _swap(
+        self, connection: Connection, held: Held | None, fetched: Held | None
+    ) -> tuple[Changes, int]:
+        """Put a fetched snapshot in place of the held one, and enqueue its announcement."""
+        while True:
+            new = fetched or held
+            assert new is not None, "a feed gives an index where none is held"
+            old = held.index if held is not None and connection.ready else self._announced
+            changes = Changes((), new.index) if old is None else diff(old, new.index)
+            with self._lock:
+                if connection.is_cut():
+                    raise NotConnectedError("the store was disconnected")
+                if self._held is held:
+                    self._held = new
+                    self._last_success = datetime.now(UTC), time.monotonic()
+                    self._last_error = None
+                    connection.ready = True
+                    return changes, self._enqueue(connection, changes)
+                # Another thread has swapped meanwhile: compare with what it
+                # brought, unless that was asked for later than ours.
+                held = self._held
+                if fetched is not None and held is not None and held.turn > fetched.turn:
+                    fetched = None
+
+    def _enqueue(self, connection: Connection, changes: Changes) -> int:
+        """Enqueue the announcement of a swap, to those who are subscribed at this moment."""
+        subscriptions = self._subscriptions
+
+        def announce() -> None:
+            with self._lock:
+                if connection.is_cut():
+                    return  # it will be told after the next connect
+                self._announced = changes.index
+            store = self._store()
+            if changes and store is not None:
+                announce_changes(store, changes, _each(subscriptions, connection))
+
+        return self._deliveries.put(announce)
+
+    def _announce_failure(self, connection: Connection, error: StoreError) -> None:
+        with self._lock:
+            if connection.is_cut() or not connection.ready:
+                return
+            self._last_error = str(error)
+
+        def announce() -> None:
+            store = self._store()
+            if store is not None and not connection.is_cut():
+                announce_failure(store, error)
+
+        _log.warning("a poll failed, and the old snapshot is kept: %s", error)
+        self._deliveries.run(self._deliveries.put(announce), given_up=connection.is_cut)
+
+    # -- subscriptions ---------------------------------------------------------
+
+    def subscribe(
+        self,
+        callback: Callable[[Change], object],
+        *,
+        actions: Iterable[Action] = ("set", "update", "delete"),
+        dispatch: Dispatch | None = None,
+        initial: bool = False,
+        where: Mapping[str, Any] | None = None,
+        equals: Mapping[str, Any] | None = None,
+    ) -> Subscription:
+        """Have a callback called with each change; see `StaticStore.subscribe`."""
+        connection = self.connected()
+        subscription = Subscription(
+            callback,
+            actions=actions,
+            conditions=Conditions(where, equals or {}),
+            dispatch=dispatch,
+            on_close=_unsubscriber(weakref.ref(self)),
+        )
+        with self._lock:
+            self._subscriptions += (subscription,)
+            if not initial:
+                return subscription
+            index = self.index
+
+            def deliver_initial() -> None:
+                for key in index:
+                    change = Change(key, None, index.raw(key))
+                    subscription.deliver(change, connection.is_cut)
+
+            number = self._deliveries.put(deliver_initial)
+        self._deliveries.run(number, given_up=connection.is_cut)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        with self._lock:
+            self._subscriptions = tuple(
+                other for other in self._subscriptions if other is not subscription
+            )
+
+    def watch(self, timeout: float | None) -> Watch:
+        """Iterate over changes; see `StaticStore.watch`."""
+        connection = self.connected()
+        watch = Watch(timeout, self.subscribe)
+        connection.add_watch(watch)
+        return watch
+
+
+def _each(
+    subscriptions: tuple[Subscription, ...], connection: Connection
+) -> Callable[[Change], None] | None:
+    if not subscriptions:
+        return None
+
+    def deliver(change: Change) -> None:
+        for subscription in subscriptions:
+            subscription.deliver(change, connection.is_cut)
+
+    return deliver
+
+
+def _unsubscriber(reference: weakref.ref[LiveIndex]) -> Callable[[Subscription], None]:
+    """Return what closes a subscription, without keeping the store alive."""
+
+    def unsubscribe(subscription: Subscription) -> None:
+        live = reference()
+        if live is not None:
+            live.unsubscribe(subscription)
+
+    return unsubscribe

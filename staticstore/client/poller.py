@@ -1,0 +1,103 @@
+"""The thread that polls."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from ..errors import AuthorizationError, HTTPStatusError, StoreError
+
+__all__ = ["Poller"]
+
+_log = logging.getLogger("staticstore")
+_JITTER = 0.1  # of the interval, either way, so that a thousand readers do not poll at once
+_LONGEST_BACKOFF = 3600.0  # seconds
+_LOOK_UP = 15.0  # seconds; how often a long wait looks whether the machine slept
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def seconds_since_boot() -> float:
+    """Return a clock that nobody sets and that counts the machine's sleep, where it can."""
+    return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
+
+
+class Poller(threading.Thread):
+    """Calls `poll` every now and then until it is told to end.
+
+    The time between polls is `interval`, give or take a tenth.  After
+    failures it doubles with each, up to an hour; a host that asks for more
+    patience (Retry-After) gets it, and refused credentials are tried again at
+    a quarter of that pace, lest an account be locked.
+
+    Parameters
+    ----------
+    poll : callable
+        Polls once; returns what went wrong, or None; False once nobody wants
+        to know any more.
+    interval : float
+        Seconds between polls.
+    cut : threading.Event
+        Ends the thread, at once if it waits.
+    clock : callable, optional
+        Gives seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        poll: Callable[[], StoreError | bool | None],
+        interval: float,
+        cut: threading.Event,
+        *,
+        clock: Callable[[], float] = seconds_since_boot,
+    ) -> None:
+        super().__init__(name="staticstore-poller", daemon=True)
+        self._poll = poll
+        self._interval = interval
+        self._cut = cut
+        self._clock = clock
+        self._failures = 0
+
+    def run(self) -> None:
+        """Wait and poll, in turn."""
+        error: StoreError | None = None
+        while self._wait(self.pause(error)):
+            try:
+                outcome = self._poll()
+            except Exception as unforeseen:
+                # A defect of ours, or no memory: said loudly, and polling goes on.
+                _log.exception("a poll failed in a way that it should not")
+                outcome = StoreError(f"a poll failed: {type(unforeseen).__name__}")
+            if outcome is False:
+                return
+            error = outcome if isinstance(outcome, StoreError) else None
+            self._failures = self._failures + 1 if error is not None else 0
+
+    def pause(self, error: StoreError | None) -> float:
+        """Return the seconds to wait after a poll that ended with `error` or well."""
+        pause = self._interval
+        if error is not None:
+            doublings = min(self._failures, 30)
+            if isinstance(error, AuthorizationError):
+                doublings += 2
+            pause = min(pause * 2**doublings, max(pause, _LONGEST_BACKOFF))
+        if isinstance(error, HTTPStatusError) and error.retry_after is not None:
+            pause = max(pause, error.retry_after)
+        return pause * random.uniform(1 - _JITTER, 1 + _JITTER)
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, and tell whether to poll; a machine that slept meanwhile polls on waking.
+
+        An event's own timeout stands still while the machine sleeps, so a long
+        wait looks at the clock in between.
+        """
+        due = self._clock() + seconds
+        while (left := due - self._clock()) > 0:
+            if self._cut.wait(min(left, _LOOK_UP)):
+                return False
+            if self._clock() > due + _LOOK_UP:
+                # The machine slept, and so did others: they shall not all poll at once.
+                return not self._cut.wait(random.uniform(0, min(self._interval * _JITTER, 10)))
+        return not self._cut.is_set()

@@ -1,0 +1,348 @@
+"""The store: a site as a mapping that is alive."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..index.changes import Action, Change, Changes
+from ..index.keys import check_key
+from ..index.snapshot import Index
+from ..transport.root import Root
+from .connection import Connection
+from .live import LiveIndex
+from .reading import Reading
+from .subscription import Dispatch, Subscription
+from .value import Values
+
+if TYPE_CHECKING:
+    from ..transport.auth import Credentials
+
+__all__ = ["StaticStore"]
+
+
+class StaticStore(Reading):
+    r"""A site on a static web host, as a live, read-only mapping from keys to values.
+
+    The constructor says where, `connect` says how: no secret sits in a repr, a
+    log, an exception or a pickle.  Every method may be called by any thread;
+    each reads one snapshot, whatever polls bring meanwhile, and none waits for
+    a poll.  A store compares and hashes by identity and is always true.
+
+    After `disconnect` only `index`, `info` and the repr still answer; all else
+    raises `NotConnectedError`.
+
+    Parameters
+    ----------
+    root_url : str or path
+        An http(s) URL, a ``file:`` URL or a local path.  User and password in
+        it are used to authenticate, unless `connect` gets others.
+    data_path : str, optional
+        What stands between the root and a key in the URL of a value.
+    index_path : str, optional
+        Where the index stands, relative to the root.
+    poll_interval : float, optional
+        Seconds between polls; 0 for no polling.
+
+    Raises
+    ------
+    ValueError
+        The root is none, or a path leads out of it.
+
+    Examples
+    --------
+    >>> with StaticStore(sample_site, poll_interval=0) as store:
+    ...     for key, metadata in store.query(select=["title"], type="vector"):
+    ...         print(key, "-", metadata["title"])
+    ...     with store["terrain/dem.tif"].range(0, 4) as head:
+    ...         print(head.read())
+    vector/... - ...
+    b'II*\x00'
+    """
+
+    def __init__(
+        self,
+        root_url: str | os.PathLike[str],
+        *,
+        data_path: str = "data/",
+        index_path: str = "index.json",
+        poll_interval: float = 300.0,
+    ) -> None:
+        check_key(data_path + "key")
+        check_key(index_path)
+        if not poll_interval >= 0:
+            raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
+        self._root = Root(root_url)
+        self._data_path = data_path
+        self._index_path = index_path
+        self._poll_interval = poll_interval
+        self._live = LiveIndex(self)
+        self._warnings: tuple[str, ...] = ()
+
+    # -- connecting ------------------------------------------------------------
+
+    def connect(
+        self,
+        auth: Credentials = None,
+        *,
+        proxies: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | os.PathLike[str] = True,
+        cert: str | tuple[str, str] | None = None,
+        timeout: float | tuple[float, float] = (5.0, 30.0),
+        retries: int = 4,
+        max_index_bytes: int = 4 << 30,
+        index_deadline: float = 300.0,
+        min_rate: float = 1024,
+    ) -> StaticStore:
+        """Fetch the index, then start to poll.
+
+        The first snapshot sends no signals.  One kept over a `disconnect` is
+        the old one, and what differs from it is signaled before this returns.
+
+        Parameters
+        ----------
+        auth : (str, str), mapping, AuthBase or "netrc", optional
+            User and password; a mapping with ``username`` and ``password``; any
+            `requests.auth.AuthBase`; or the user's netrc file, of which only an
+            entry for exactly this host is taken.  Sent to the root's own origin
+            and never to where it redirects.
+        proxies : mapping, optional
+            As in requests, credentials in the proxy's URL allowed.  None
+            follows the environment, ``{}`` uses none.
+        headers : mapping, optional
+            More header fields, for the root's own origin only.
+        verify : bool or path, optional
+            Whether to check certificates, or a file with the CAs to trust.
+        cert : path or (path, path), optional
+            Client certificate, or certificate and private key.
+        timeout : float or (float, float), optional
+            Longest time to connect, and longest silence, in seconds.
+        retries : int, optional
+            How often a request is repeated after a failure that may heal: no
+            connection, 429, 500, 502, 503, 504.
+        max_index_bytes : int, optional
+            The most that an index may have, decoded.
+        index_deadline : float, optional
+            How long fetching the index may take in all, in seconds.
+        min_rate : float, optional
+            The least bytes a second of a value, averaged over the longest silence.
+
+        Returns
+        -------
+        StaticStore
+            This store.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is not what it should be.
+        TransportError
+            The index could not be had; `AuthorizationError` for want of credentials.
+        IndexFormatError
+            What came is no index.
+        StoreError
+            The store is connected already, or an argument names a file that is not there.
+        NotConnectedError
+            Another thread has called `disconnect` meanwhile.
+        """
+        # requests takes longer to import than all the rest; who only imports
+        # staticstore shall not wait for it.
+        from ..transport.session import Session
+        from .feed import Feed
+
+        session = Session(
+            self._root,
+            auth=auth,
+            proxies=proxies,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            timeout=timeout,
+            retries=retries,
+            min_rate=min_rate,
+        )
+        self._warnings = _warn_of_exposed_password(self._root, session.exposes_password)
+        feed = Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
+        self._live.open(Connection(session, feed), self._poll_interval)
+        return self
+
+    def disconnect(self) -> None:
+        """End polling, requests and waits; idempotent, and back within a second.
+
+        Streams that are open raise `NotConnectedError` at their next read.  A
+        poll whose announcement has begun is announced to its end; later ones
+        are told of after the next `connect`.
+        """
+        self._live.close()
+
+    def is_connected(self) -> bool:
+        """Tell whether the store can be used."""
+        return self._live.is_open
+
+    def __enter__(self) -> StaticStore:
+        """Connect, if need be."""
+        return self if self.is_connected() else self.connect()
+
+    def __exit__(self, *error: object) -> None:
+        """Disconnect."""
+        self.disconnect()
+
+    def update_index(self) -> Changes:
+        """Poll once, now.
+
+        Returns when the signals have been sent; called from a handler it
+        returns at once, and its signals follow the current ones.
+
+        Returns
+        -------
+        Changes
+            What differs from the snapshot held before, perhaps nothing.
+
+        Raises
+        ------
+        TransportError
+            The index could not be had; the old snapshot is kept.
+        IndexFormatError
+            What came is no index; the old snapshot is kept.
+        """
+        return self._live.update()
+
+    # -- what the store knows ----------------------------------------------------
+
+    @property
+    def index(self) -> Index:
+        """The current snapshot: immutable, and safe to hold while polls go on.
+
+        Raises
+        ------
+        NotConnectedError
+            The store has never been connected.
+        """
+        return self._live.index
+
+    def info(self) -> dict[str, Any]:
+        """Return what the store knows of its site and of itself, without I/O.
+
+        Returns
+        -------
+        dict
+            ``root_url``; ``generation`` of the index, None on a site without a
+            head; ``entries``; ``last_success``, an aware datetime, and ``age``,
+            the seconds since; ``last_error``, the text of the failure of the
+            last poll, or None; ``trust``, what vouches for the index:
+            ``"transport"`` alone, or None without one; ``stale``, whether the
+            last attempt to confirm the index failed, or none can be made;
+            ``warnings``, a list of texts on what was left out of the index, or
+            is unsafe.
+        """
+        info = {"root_url": self._root.url, **self._live.info()}
+        info["warnings"] = [*self._warnings, *info["warnings"]]
+        return info
+
+    def __repr__(self) -> str:
+        """Show where, and how many keys; no secret."""
+        entries = self._live.info()["entries"]
+        keys = "" if entries is None else f", {entries} keys"
+        state = "connected" if self.is_connected() else "not connected"
+        return f"<StaticStore: {self._root.url}{keys}, {state}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle where the store is; what comes out is not connected, and knows no secret."""
+        arguments = self._root.url, self._data_path, self._index_path, self._poll_interval
+        return _not_connected, arguments
+
+    def _values(self) -> Values:
+        """Bind the current snapshot, so that one call reads one snapshot."""
+        connection = self._live.connected()
+        return Values(self.index, connection.session, self._data_path)
+
+    # -- changes -------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        callback: Callable[[Change], object],
+        *,
+        actions: Iterable[Action] = ("set", "update", "delete"),
+        dispatch: Dispatch | None = None,
+        initial: bool = False,
+        where: Mapping[str, Any] | None = None,
+        **equals: Any,
+    ) -> Subscription:
+        """Have a callback called with each change from now on.
+
+        Unlike a signal's `connect`, this holds the callback strongly.  What it
+        raises is logged, and it goes on.  It may call any method of the store.
+
+        Parameters
+        ----------
+        callback : callable
+            Called as ``callback(change)``, in key order, one at a time.
+        actions : iterable of {"set", "update", "delete"}, optional
+            Which changes.
+        dispatch : callable, optional
+            Gets each delivery as a call without arguments, to make in the
+            thread of a window or an event loop: ``loop.call_soon_threadsafe``.
+            By default the polling thread calls back itself.
+        initial : bool, optional
+            Whether to deliver first what is there, as sets; nothing is missed
+            or told twice in between.
+        where, **equals
+            As in `query`: deliver only if the metadata before or after the
+            change matches.
+
+        Returns
+        -------
+        Subscription
+            Close it to end it; or use it in a ``with`` block.
+
+        Examples
+        --------
+        >>> found = []
+        >>> with sample_store.subscribe(found.append, initial=True, type="table"):
+        ...     pass
+        >>> found[0]
+        <Change: set '...csv'>
+        """
+        return self._live.subscribe(
+            callback,
+            actions=actions,
+            dispatch=dispatch,
+            initial=initial,
+            where=where,
+            equals=equals,
+        )
+
+    def watch(self, timeout: float | None = None) -> Iterator[Change]:
+        """Iterate over changes since this call, as they come.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds without a change after which the iteration ends; by default
+            it ends at `disconnect`.
+
+        Returns
+        -------
+        iterator of Change
+            For one thread.  What comes before it is asked for waits in it.
+        """
+        return self._live.watch(timeout)
+
+
+def _warn_of_exposed_password(root: Root, exposed: bool) -> tuple[str, ...]:
+    if not exposed:
+        return ()
+    text = f"the password for {root.url} is sent in the clear: use https"
+    warnings.warn(text, stacklevel=3)
+    return (text,)
+
+
+def _not_connected(
+    root_url: str, data_path: str, index_path: str, poll_interval: float
+) -> StaticStore:
+    return StaticStore(
+        root_url, data_path=data_path, index_path=index_path, poll_interval=poll_interval
+    )

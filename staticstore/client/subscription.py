@@ -1,0 +1,130 @@
+"""Subscriptions: changes handed to a callback, or iterated over."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import queue
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import get_args
+
+from ..index.changes import Action, Change
+from ..index.query import Conditions
+
+__all__ = ["Dispatch", "Subscription", "Watch"]
+
+_log = logging.getLogger("staticstore")
+
+#: Hands a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
+Dispatch = Callable[[Callable[[], None]], object]
+
+
+class Subscription:
+    """What `StaticStore.subscribe` returns; ends with `close` or a ``with`` block.
+
+    It outlives a `disconnect` and goes on after the next `connect`.
+    """
+
+    def __init__(
+        self,
+        callback: Callable[[Change], object],
+        *,
+        actions: Iterable[Action],
+        conditions: Conditions,
+        dispatch: Dispatch | None,
+        on_close: Callable[[Subscription], None],
+    ) -> None:
+        self._callback = callback
+        self._actions = _checked_actions(actions)
+        self._conditions = conditions
+        self._dispatch = dispatch
+        self._on_close = on_close
+        self._closed = False
+
+    def close(self) -> None:
+        """End the subscription; no call begins after this.  Idempotent."""
+        self._closed = True
+        self._on_close(self)
+
+    def __enter__(self) -> Subscription:
+        """Return the subscription."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def deliver(self, change: Change, is_cut: Callable[[], bool]) -> None:
+        """Call back, now or by `dispatch`, if the change is one that was asked for.
+
+        Parameters
+        ----------
+        change : Change
+            What happened.
+        is_cut : callable
+            Tells whether the store has been disconnected, so that a call that
+            was handed to a loop is not made any more.
+        """
+        try:
+            if self._closed or not self._wants(change):
+                return
+            if self._dispatch is None:
+                self._callback(change)
+            else:
+                self._dispatch(functools.partial(self._call_later, change, is_cut))
+        except Exception:
+            _log.exception("a subscription's callback raised; it goes on")
+
+    def _wants(self, change: Change) -> bool:
+        if change.action not in self._actions:
+            return False
+        return not self._conditions or any(
+            metadata is not None and self._conditions.match(metadata)
+            for metadata in (change.metadata, change.previous)
+        )
+
+    def _call_later(self, change: Change, is_cut: Callable[[], bool]) -> None:
+        """Call back from the loop, which shows what is raised in its own way."""
+        if not self._closed and not is_cut():
+            self._callback(change)
+
+
+class Watch(Iterator[Change]):
+    """Iterates over changes as they come; ends when none comes in time, or at `disconnect`."""
+
+    def __init__(
+        self,
+        timeout: float | None,
+        subscribe: Callable[[Callable[[Change | None], object]], Subscription],
+    ) -> None:
+        self._timeout = timeout
+        self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
+        self._ended = False
+        # The callback is the queue's, so that a watch which nobody holds any
+        # more can be collected, and its subscription with it.
+        weakref.finalize(self, subscribe(self._queue.put).close)
+
+    def end(self) -> None:
+        """Let the iteration end after what has come already."""
+        self._queue.put(None)
+
+    def __next__(self) -> Change:
+        """Wait for the next change."""
+        if not self._ended:
+            try:
+                change = self._queue.get(timeout=self._timeout)
+            except queue.Empty:
+                change = None
+            if change is not None:
+                return change
+        self._ended = True
+        raise StopIteration
+
+
+def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:
+    wanted: frozenset[Action] = frozenset(actions)
+    # One text would be taken for its letters, which are no actions either.
+    if unknown := wanted - set(get_args(Action)):
+        raise ValueError(f"no such action: {', '.join(sorted(map(repr, unknown)))}")
+    return wanted

@@ -1,0 +1,186 @@
+"""What differs between two snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from ..errors import quoted
+from .snapshot import Index, visible_metadata
+
+if TYPE_CHECKING:
+    import msgspec
+
+__all__ = ["Action", "Change", "Changes", "apply", "diff"]
+
+Action = Literal["set", "update", "delete"]
+
+
+class Change:
+    """One key that differs between two snapshots.
+
+    It is immutable; entries are decoded at each access, so the dicts are the
+    caller's own, and a change that nobody looks into costs nothing.
+
+    Attributes
+    ----------
+    action : {"set", "update", "delete"}
+        ``"set"``: the key is new; ``"update"``: its metadata is another;
+        ``"delete"``: it is gone.
+    key : str
+        The key.
+    """
+
+    __slots__ = ("_after", "_before", "action", "key")
+
+    action: Action
+    key: str
+
+    def __init__(
+        self,
+        key: str,
+        before: msgspec.Raw | bytes | None,
+        after: msgspec.Raw | bytes | None,
+    ) -> None:
+        """Take the raw entries before and after; None where the key is not there."""
+        self.key = key
+        self._before = before
+        self._after = after
+        self.action = "set" if before is None else "delete" if after is None else "update"
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """The metadata after the change, a copy; None for a delete."""
+        return None if self._after is None else visible_metadata(self._after)
+
+    @property
+    def previous(self) -> dict[str, Any] | None:
+        """The metadata before the change, a copy; None for a set."""
+        return None if self._before is None else visible_metadata(self._before)
+
+    @property
+    def after(self) -> msgspec.Raw | bytes | None:
+        """The raw entry after the change, None for a delete; for what applies changes."""
+        return self._after
+
+    def __eq__(self, other: object) -> bool:
+        """Compare key and metadata, as decoded JSON."""
+        if not isinstance(other, Change):
+            return NotImplemented
+        return (self.key, self.previous, self.metadata) == (
+            other.key,
+            other.previous,
+            other.metadata,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show action and key."""
+        return f"<Change: {self.action} {quoted(self.key)}>"
+
+
+class Changes(Sequence[Change]):
+    """All changes of a poll, in key order; falsy when there are none.
+
+    Attributes
+    ----------
+    index : Index
+        The snapshot that they lead to.
+
+    Examples
+    --------
+    >>> old = Index.from_entries({"a": {"v": 1}, "b": {}})
+    >>> new = Index.from_entries({"a": {"v": 2}, "c": {}})
+    >>> changes = diff(old, new)
+    >>> changes
+    <Changes: 1 set, 1 update, 1 delete>
+    >>> changes.update[0].previous
+    {'v': 1}
+    """
+
+    __slots__ = ("_changes", "index")
+
+    index: Index  # type: ignore[assignment]  # the contract's name; nobody asks a position
+
+    def __init__(self, changes: Iterable[Change], index: Index) -> None:
+        self._changes = tuple(changes)
+        self.index = index
+
+    @overload
+    def __getitem__(self, position: int) -> Change: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Change]: ...
+    def __getitem__(self, position: int | slice) -> Change | Sequence[Change]:
+        """Return one change, or a tuple of some."""
+        return self._changes[position]
+
+    def __iter__(self) -> Iterator[Change]:
+        """Iterate in key order."""
+        return iter(self._changes)
+
+    def __len__(self) -> int:
+        """Count the changes."""
+        return len(self._changes)
+
+    @property
+    def set(self) -> tuple[Change, ...]:
+        """The keys that are new."""
+        return self._of("set")
+
+    @property
+    def update(self) -> tuple[Change, ...]:
+        """The keys whose metadata is another."""
+        return self._of("update")
+
+    @property
+    def delete(self) -> tuple[Change, ...]:
+        """The keys that are gone."""
+        return self._of("delete")
+
+    def _of(self, action: Action) -> tuple[Change, ...]:
+        return tuple(change for change in self._changes if change.action == action)
+
+    def __repr__(self) -> str:
+        """Show how many there are of each kind."""
+        return (
+            f"<Changes: {len(self.set)} set, {len(self.update)} update, {len(self.delete)} delete>"
+        )
+
+
+def diff(old: Index, new: Index) -> Changes:
+    """Find what leads from one snapshot to another.
+
+    Entries are compared as decoded JSON: another order of fields, other white
+    space, ``1`` for ``1.0`` or another place in a pack is no change.
+
+    Returns
+    -------
+    Changes
+        In key order; empty if the snapshots are equal.
+    """
+    found = [
+        Change(key, old.raw(key), new.raw(key))
+        for key in old.keys() | new.keys()
+        if key not in old or key not in new or not old.entry_equals(key, new)
+    ]
+    return Changes(sorted(found, key=lambda change: change.key), new)
+
+
+def apply(changes: Iterable[Change], index: Index) -> Index:
+    """Return the snapshot that `changes` make of `index`, which stays as it is.
+
+    Examples
+    --------
+    >>> old = Index.from_entries({"a": {}})
+    >>> new = Index.from_entries({"b": {}})
+    >>> apply(diff(old, new), old) == new
+    True
+    """
+    entries = {key: raw for key in index if (raw := index.raw(key)) is not None}
+    for change in changes:
+        if change.after is None:
+            entries.pop(change.key, None)
+        else:
+            entries[change.key] = change.after
+    return Index(entries)

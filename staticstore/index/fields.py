@@ -1,0 +1,99 @@
+"""The fields of an entry that the reader understands, where they have the right type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+__all__ = ["PUBLISHER_FIELDS", "Facts", "is_packed", "parse_time", "time_text"]
+
+#: What the publisher writes itself and nobody gives by hand.
+PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+# RFC 3339, section 5.6, in UTC.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z")
+# RFC 9110, section 8.3.1: type "/" subtype, then parameters.
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[\x20-\x7e]*)?\Z")
+
+
+class Facts(NamedTuple):
+    """What an entry says of its value, as far as it can be believed.
+
+    A field of another type, a negative size for instance, is plain metadata
+    and stands here as None.
+    """
+
+    #: Bytes, or None.
+    size: int | None
+    #: 64 lowercase hex digits, or None.
+    sha256: str | None
+    #: When the content was first published, in UTC, or None.
+    modified: datetime | None
+    #: MIME type, or None.
+    media_type: str | None
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Facts:
+        """Read the facts from an entry.
+
+        Examples
+        --------
+        >>> Facts.of({"size": 12, "sha256": "no digest"})
+        Facts(size=12, sha256=None, modified=None, media_type=None)
+        """
+        size = metadata.get("size")
+        sha256 = metadata.get("sha256")
+        modified = metadata.get("modified")
+        media_type = metadata.get("media_type")
+        return cls(
+            size=size if type(size) is int and 0 <= size < 1 << 63 else None,
+            sha256=sha256 if isinstance(sha256, str) and _SHA256.match(sha256) else None,
+            modified=parse_time(modified) if isinstance(modified, str) else None,
+            media_type=media_type
+            if isinstance(media_type, str) and _MEDIA_TYPE.match(media_type)
+            else None,
+        )
+
+
+def parse_time(text: str) -> datetime | None:
+    """Parse an RFC 3339 time in UTC; None if it is no such time.
+
+    Examples
+    --------
+    >>> parse_time("2026-11-20T12:00:00Z")
+    datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.timezone.utc)
+    """
+    if not _TIME.match(text):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:  # a 13th month
+        return None
+    return time if time.utcoffset() == timedelta(0) else None
+
+
+def time_text(time: datetime) -> str:
+    """Write an aware time as RFC 3339 in UTC, without a fraction where there is none.
+
+    Examples
+    --------
+    >>> time_text(datetime.fromisoformat("2026-11-20T13:00:00+01:00"))
+    '2026-11-20T12:00:00Z'
+    """
+    utc = time - (time.utcoffset() or timedelta(0))
+    return utc.replace(tzinfo=None).isoformat() + "Z"
+
+
+def is_packed(value: object) -> bool:
+    """Tell whether `value` is ``[href, offset]``, the place of a value in a pack."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and type(value[1]) is int
+        and value[1] >= 0
+    )

@@ -1,0 +1,91 @@
+"""What a query asks of an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+__all__ = ["Conditions", "selected", "selection"]
+
+
+class Conditions:
+    """The fields that an entry must have, and what they must equal.
+
+    Equality is Python's ``==`` on decoded JSON, and a missing field equals
+    None, as in `dict.get`.  A callable is a predicate: it is called only for
+    entries that have the field, and what it raises goes to the caller.
+
+    Parameters
+    ----------
+    where : mapping, optional
+        From field names, identifiers or not, to what is wanted of them.
+    equals : mapping
+        The same; where a field stands in both, both must hold.
+
+    Raises
+    ------
+    TypeError
+        `where` is no mapping, or a field name in it is no text.
+
+    Examples
+    --------
+    >>> Conditions({"type": "raster"}, {"size": lambda n: n > 100}).match({"type": "raster"})
+    False
+    """
+
+    __slots__ = ("_equal", "_predicates")
+
+    def __init__(self, where: Mapping[str, Any] | None, equals: Mapping[str, Any]) -> None:
+        if where is not None and not isinstance(where, Mapping):
+            raise TypeError(
+                f"where takes a mapping from fields to values, not {type(where).__name__}"
+            )
+        self._equal: list[tuple[str, Any]] = []
+        self._predicates: list[tuple[str, Callable[[Any], object]]] = []
+        for field, wanted in [*(where or {}).items(), *equals.items()]:
+            if not isinstance(field, str):
+                raise TypeError(f"a field name is a text, not {type(field).__name__}")
+            if callable(wanted):
+                self._predicates.append((field, wanted))
+            else:
+                self._equal.append((field, wanted))
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is asked at all."""
+        return bool(self._equal or self._predicates)
+
+    def match(self, metadata: Mapping[str, Any]) -> bool:
+        """Tell whether an entry fulfills every condition; predicates are asked last."""
+        for field, wanted in self._equal:
+            if metadata.get(field) != wanted:
+                return False
+        return all(
+            field in metadata and predicate(metadata[field])
+            for field, predicate in self._predicates
+        )
+
+
+def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Check the names of the fields wanted.
+
+    Raises
+    ------
+    TypeError
+        It is one text (which would be taken for its letters), or names something else than texts.
+    """
+    if select is None:
+        return None
+    if isinstance(select, str):
+        raise TypeError(f"select takes a list of field names: [{select!r}]")
+    fields = tuple(select)
+    for field in fields:
+        if not isinstance(field, str):
+            raise TypeError(f"a field name is a text, not {type(field).__name__}")
+    return fields
+
+
+def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
+    """Return the wanted fields of an entry, those that it has; all of them for None."""
+    if fields is None:
+        return metadata
+    return {field: metadata[field] for field in fields if field in metadata}

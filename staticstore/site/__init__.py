@@ -1,0 +1,1 @@
+"""What makes a folder a site: publish it, verify it, serve it."""

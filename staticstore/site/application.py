@@ -1,0 +1,213 @@
+"""A site as a WSGI application: files of one folder to GET and HEAD, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hmac
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from werkzeug.http import http_date
+from werkzeug.wrappers import Response
+
+from ..errors import InvalidKeyError
+from ..index.keys import key_to_path
+from .conditions import Representation, answer
+from .folder import NotRegularError, SiteFolder, open_regular
+from .media_types import media_type_of
+from .withheld import withheld_name
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["SiteApplication"]
+
+_PIECE = 1 << 18  # bytes
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+class SiteApplication:
+    """Serves a site's files, with ranges and validators.
+
+    Never what the publisher keeps for itself, what may be a secret by its
+    name, dot-files in the site's root but ``.nojekyll``, folders, or what lies
+    outside of the site (`data` may be a link to elsewhere).  May be called by
+    any number of threads.
+
+    Parameters
+    ----------
+    root : Path
+        The site's folder.
+    auth : (str, str), optional
+        User and password that every request has to give.
+    """
+
+    def __init__(self, root: Path, *, auth: tuple[str, str] | None = None) -> None:
+        self._folder = SiteFolder(root)
+        self._credentials = None if auth is None else ":".join(auth).encode()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, as WSGI has it."""
+        return self.respond(environ)(environ, start_response)
+
+    def respond(self, environ: WSGIEnvironment) -> Response:
+        """Return the response to a request.
+
+        Raises
+        ------
+        OSError
+            A file is there but cannot be read, for another reason than permissions.
+        """
+        if not self._may_enter(environ):
+            refusal = _said(401, "credentials are needed")
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="staticstore", charset="UTF-8"'
+            return refusal
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            refusal = _said(405, "this is read-only")
+            refusal.headers["Allow"] = "GET, HEAD"
+            return refusal
+        if (key := _key(environ.get("PATH_INFO", ""))) is None:
+            return _said(404, "not found")
+        if (file := self._open(key)) is None:
+            return _said(404, "not found")
+        try:
+            return _file_response(environ, key, file)
+        except BaseException:
+            file.close()
+            raise
+
+    def _may_enter(self, environ: WSGIEnvironment) -> bool:
+        if self._credentials is None:
+            return True
+        scheme, _, encoded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return hmac.compare_digest(given, self._credentials)
+
+    def _open(self, key: str) -> BufferedReader | None:
+        """Open the file at a path below the root; None if there is none to serve."""
+        try:
+            relative = key_to_path(key)
+        except InvalidKeyError:
+            return None
+        if _is_hidden(relative):
+            return None
+        real = os.path.realpath(self._folder.root / relative)
+        if not self._is_inside(real):
+            return None
+        try:
+            return open(open_regular(real), "rb")
+        except NotRegularError:
+            return None
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise
+
+    def _is_inside(self, real: str) -> bool:
+        """Tell whether a real path is inside the site, links followed, and not hidden there."""
+        root = os.path.realpath(self._folder.root)
+        if PurePath(real).is_relative_to(root):
+            return not _is_hidden(PurePath(real).relative_to(root))
+        data = os.path.realpath(self._folder.data)
+        if PurePath(real).is_relative_to(data):
+            return not _is_withheld(PurePath(real).relative_to(data))
+        return False
+
+
+class _Body:
+    """A part of a file, to be sent piece by piece."""
+
+    def __init__(self, file: BufferedReader, start: int, end: int) -> None:
+        self._file = file
+        self._start = start
+        self._end = end
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the pieces; fewer bytes than announced if the file has become shorter."""
+        self._file.seek(self._start)
+        left = self._end - self._start
+        while left > 0 and (piece := self._file.read(min(left, _PIECE))):
+            left -= len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _key(path_info: str) -> str | None:
+    """Return what a URL's path says, which WSGI gives decoded into bytes as Latin-1."""
+    try:
+        path = path_info.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return None
+    if not path.startswith("/"):
+        return None
+    return path[1:] or "index.html"
+
+
+def _is_hidden(relative: PurePath) -> bool:
+    """Tell whether a path relative to the site's root is not served."""
+    parts = relative.parts
+    if parts[:1] and parts[0].startswith(".") and parts != (".nojekyll",):
+        return True
+    return _is_withheld(relative)
+
+
+def _is_withheld(relative: PurePath) -> bool:
+    return any(withheld_name(name) is not None for name in relative.parts)
+
+
+def _file_response(environ: WSGIEnvironment, key: str, file: BufferedReader) -> Response:
+    status = os.fstat(file.fileno())
+    etag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
+    modified = _modified(status.st_mtime_ns)
+    chosen = answer(environ, Representation(status.st_size, etag, modified))
+    if chosen.status in (412, 416):
+        file.close()
+        refusal = _said(chosen.status, "the condition does not hold")
+        if chosen.status == 416:
+            refusal = _said(416, "there are no such bytes")
+            refusal.headers["Content-Range"] = f"bytes */{status.st_size}"
+        return refusal
+    response = Response(
+        _Body(file, chosen.start, chosen.end),
+        status=chosen.status,
+        content_type=media_type_of(key) or "application/octet-stream",
+        direct_passthrough=True,
+    )
+    headers = response.headers
+    headers["Content-Length"] = str(chosen.end - chosen.start)
+    headers["Accept-Ranges"] = "bytes"
+    headers["Cache-Control"] = "no-cache"
+    headers["ETag"] = f'"{etag}"'
+    if modified is not None:
+        headers["Last-Modified"] = http_date(modified)
+    if chosen.status == 206:
+        headers["Content-Range"] = f"bytes {chosen.start}-{chosen.end - 1}/{status.st_size}"
+    return response
+
+
+def _modified(mtime_ns: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC)
+    except (OverflowError, ValueError, OSError):  # a year that no calendar has
+        return None
+
+
+def _said(status: int, text: str) -> Response:
+    """Return a response of one line of text."""
+    response = Response(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+    response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -1,0 +1,182 @@
+"""The digests of files, some threads at a time and never of a file in motion."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from .folder import open_regular, path_text, reason_of
+from .scan import FoundFile, LeftOut
+from .withheld import FIRST_BYTES, holds_private_key
+
+__all__ = ["Digest", "Progress", "hash_files"]
+
+#: Called with the bytes hashed so far and the bytes to hash.
+Progress = Callable[[int, int], None]
+
+_PIECE = 1 << 20  # bytes
+_TRIES = 3
+_MOST_THREADS = 8  # more read no faster from one disk
+_PATIENCE = 0.5  # seconds; Windows cannot interrupt a wait, only outwait it
+
+
+class Digest(NamedTuple):
+    """A file's digest, and what the file was when it was taken."""
+
+    #: 64 lowercase hex digits.
+    sha256: str
+    #: Bytes.
+    size: int
+    #: Modification time, nanoseconds since 1970.
+    mtime_ns: int
+    inode: int
+
+
+def hash_files(
+    files: Sequence[FoundFile], *, progress: Progress | None = None
+) -> dict[str, Digest | LeftOut]:
+    """Hash files, several at a time.
+
+    A file that changes, is replaced or vanishes meanwhile is found out: it is
+    read again, three times in all, and then left out.  So is one that turns
+    out to be a private key.  The result does not depend on which thread was
+    faster.
+
+    Parameters
+    ----------
+    files : sequence of FoundFile
+        What to hash.
+    progress : callable, optional
+        Called in the calling thread.  The first number never falls, and equals
+        the second at the end.  What it raises ends the hashing.
+
+    Returns
+    -------
+    dict
+        From the key of each file to its digest, or to why it has none.
+
+    Notes
+    -----
+    Reads in pieces of 1 MiB, with one buffer for each of at most 8 threads.
+    """
+    if not files:
+        return {}
+    threads = min(len(files), os.cpu_count() or 1, _MOST_THREADS)
+    work = _Work(files)
+    with ThreadPoolExecutor(threads, thread_name_prefix="staticstore-hash") as pool:
+        try:
+            running = [pool.submit(work.run) for _ in range(threads)]
+            work.follow(threads, progress)
+            for one in running:
+                one.result()
+        finally:
+            work.stop.set()
+    return work.results
+
+
+class _SecretFoundError(Exception):
+    """The file is a private key."""
+
+
+class _Work:
+    """What the threads share: what is to do, what is done, and what to tell of it."""
+
+    def __init__(self, files: Sequence[FoundFile]) -> None:
+        self.stop = threading.Event()
+        self.results: dict[str, Digest | LeftOut] = {}
+        self._todo = deque(files)  # its ends can be taken by any thread
+        self._total = sum(file.size for file in files)
+        # Bytes done, or None from a thread that is at its end.
+        self._events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Hash until nothing is left: the life of one thread."""
+        buffer = memoryview(bytearray(_PIECE))
+        try:
+            while not self.stop.is_set():
+                try:
+                    file = self._todo.popleft()
+                except IndexError:
+                    return
+                self.results[file.key] = self._hash(file, buffer)
+        finally:
+            self._events.put(None)
+
+    def follow(self, threads: int, progress: Progress | None) -> None:
+        """Wait for the threads, and report how far they are."""
+        done = 0
+        while threads:
+            try:
+                event = self._events.get(timeout=_PATIENCE)
+            except queue.Empty:
+                continue
+            if event is None:
+                threads -= 1
+                continue
+            done += event
+            if progress is not None:
+                progress(done, self._total)
+
+    def _hash(self, file: FoundFile, buffer: memoryview) -> Digest | LeftOut:
+        """Hash one file; whatever happens to it counts for its size in the progress, once."""
+        counted = 0
+
+        def count(position: int) -> None:
+            nonlocal counted
+            if (reached := min(position, file.size)) > counted:
+                self._events.put(reached - counted)
+                counted = reached
+
+        try:
+            return self._hash_steady(file, buffer, count)
+        except _SecretFoundError:
+            return LeftOut(path_text(file.key), "it is a private key", "secret")
+        except FileNotFoundError:
+            return LeftOut(path_text(file.key), "it vanished before it was hashed", "failed")
+        except OSError as error:
+            reason = f"it cannot be read: {reason_of(error)}"
+            return LeftOut(path_text(file.key), reason, "failed")
+        finally:
+            count(file.size)
+
+    def _hash_steady(
+        self, file: FoundFile, buffer: memoryview, count: Callable[[int], None]
+    ) -> Digest | LeftOut:
+        for _ in range(_TRIES):
+            if (digest := self._hash_once(file.path, buffer, count)) is not None:
+                return digest
+        reason = f"it changed while it was hashed, {_TRIES} times"
+        return LeftOut(path_text(file.key), reason, "failed")
+
+    def _hash_once(
+        self, path: str, buffer: memoryview, count: Callable[[int], None]
+    ) -> Digest | None:
+        """Return the digest of a file that stood still; None if it did not."""
+        hasher = hashlib.sha256()
+        position = 0
+        with open(open_regular(path), "rb", buffering=0) as stream:
+            before = os.fstat(stream.fileno())
+            # A file may grow faster than it can be read, so its size ends the loop as well.
+            while position <= before.st_size and (length := stream.readinto(buffer)):
+                if self.stop.is_set():
+                    return None
+                if not position and holds_private_key(bytes(buffer[: min(length, FIRST_BYTES)])):
+                    raise _SecretFoundError
+                hasher.update(buffer[:length])
+                position += length
+                count(position)
+            after = os.fstat(stream.fileno())
+        state = _state(before)
+        if position != before.st_size or state != _state(after) or state != _state(os.stat(path)):
+            return None
+        return Digest(hasher.hexdigest(), before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

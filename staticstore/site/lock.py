@@ -1,0 +1,48 @@
+"""One publisher at a time on a folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from ..errors import StoreError, quoted
+from .folder import SiteFolder, reason_of
+
+__all__ = ["alone", "unwritable"]
+
+
+@contextlib.contextmanager
+def alone(folder: SiteFolder) -> Iterator[None]:
+    """Hold a site's lock while the block lasts.
+
+    It is the operating system's, so that it ends with the process, however
+    that ends; the file that it is on stays.
+
+    Raises
+    ------
+    StoreError
+        Somebody else holds it, now; or the folder cannot be written.
+    """
+    import filelock  # here, since that takes as long as all the rest of staticstore
+
+    with contextlib.ExitStack() as held:
+        try:
+            folder.private.mkdir(exist_ok=True)
+            held.enter_context(filelock.FileLock(folder.lock).acquire(timeout=0))
+        except filelock.Timeout as error:
+            raise StoreError(
+                f"another publish is running on {_shown(folder)}: wait for its end"
+            ) from error
+        except (OSError, NotImplementedError) as error:
+            raise unwritable(folder, error) from error
+        yield
+
+
+def unwritable(folder: SiteFolder, error: Exception) -> StoreError:
+    """Return the error that says that a site's folder cannot be written, and why."""
+    reason = reason_of(error) if isinstance(error, OSError) else "its file system has no locks"
+    return StoreError(f"{_shown(folder)} cannot be written: {reason}")
+
+
+def _shown(folder: SiteFolder) -> str:
+    return quoted(str(folder.root))

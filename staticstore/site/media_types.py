@@ -1,0 +1,88 @@
+"""The media types of files, by their names and the same on every machine."""
+
+from __future__ import annotations
+
+__all__ = ["media_type_of"]
+
+# Not `mimetypes`: it reads what the operating system has installed, so that two
+# machines would publish two indexes of the same files.
+_BY_SUFFIX = {
+    "avif": "image/avif",
+    "bmp": "image/bmp",
+    "bz2": "application/x-bzip2",
+    "css": "text/css",
+    "csv": "text/csv",
+    "fgb": "application/vnd.flatgeobuf",
+    "fits": "application/fits",
+    "geojson": "application/geo+json",
+    "gif": "image/gif",
+    "gml": "application/gml+xml",
+    "gpkg": "application/geopackage+sqlite3",
+    "gpx": "application/gpx+xml",
+    "grb": "application/wmo-GRIB2",
+    "grib": "application/wmo-GRIB2",
+    "grib2": "application/wmo-GRIB2",
+    "gz": "application/gzip",
+    "h5": "application/x-hdf5",
+    "hdf5": "application/x-hdf5",
+    "htm": "text/html",
+    "html": "text/html",
+    "ico": "image/vnd.microsoft.icon",
+    "jp2": "image/jp2",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "js": "text/javascript",
+    "json": "application/json",
+    "jsonl": "application/jsonl",
+    "kml": "application/vnd.google-earth.kml+xml",
+    "kmz": "application/vnd.google-earth.kmz",
+    "laz": "application/vnd.laszip",
+    "md": "text/markdown",
+    "mjs": "text/javascript",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "nc": "application/x-netcdf",
+    "nc4": "application/x-netcdf",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "pdf": "application/pdf",
+    "pmtiles": "application/vnd.pmtiles",
+    "png": "image/png",
+    "rst": "text/x-rst",
+    "sqlite": "application/vnd.sqlite3",
+    "svg": "image/svg+xml",
+    "tar": "application/x-tar",
+    "tgz": "application/gzip",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "toml": "application/toml",
+    "topojson": "application/topo+json",
+    "tsv": "text/tab-separated-values",
+    "txt": "text/plain",
+    "wasm": "application/wasm",
+    "wav": "audio/wav",
+    "webm": "video/webm",
+    "webp": "image/webp",
+    "xml": "application/xml",
+    "xz": "application/x-xz",
+    "yaml": "application/yaml",
+    "yml": "application/yaml",
+    "zip": "application/zip",
+    "zst": "application/zstd",
+}
+# The JSON documents of a zarr store, version 2; those of version 3 are named zarr.json.
+_BY_NAME = dict.fromkeys((".zarray", ".zattrs", ".zgroup", ".zmetadata"), "application/json")
+
+
+def media_type_of(key: str) -> str | None:
+    """Guess the media type of a value from its key; None if there is no telling.
+
+    The content is not looked at.
+
+    Examples
+    --------
+    >>> media_type_of("terrain/DEM.tif"), media_type_of("chunks/0.0")
+    ('image/tiff', None)
+    """
+    name = key.rpartition("/")[2].lower()
+    return _BY_NAME.get(name) or _BY_SUFFIX.get(name.rpartition(".")[2] if "." in name else "")

@@ -1,0 +1,184 @@
+"""What the publisher says of values beside what can be measured: fields by key or pattern."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import StoreError, quoted
+from ..index.fields import PUBLISHER_FIELDS
+from .metadata_files import read_document
+from .plain import NotPlainError, plain_value
+
+__all__ = ["Metadata", "Source", "find_metadata", "read_metadata"]
+
+#: A mapping from keys or patterns to fields, or the path of a file of such.
+Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
+
+_FILE_NAMES = ("metadata.json", "metadata.toml", "metadata.csv")
+_WILDCARD = re.compile(r"[*?[]")
+
+
+class _Pattern(NamedTuple):
+    text: str
+    expression: re.Pattern[str]
+    fields: Mapping[str, Any]
+
+
+class Metadata:
+    """Fields for keys: by pattern, and by the key itself.
+
+    It is immutable, and may be shared by threads.
+
+    Parameters
+    ----------
+    rules : iterable of (str, mapping)
+        Keys or glob patterns, each with its fields; checked by `read_metadata`.
+    name : str
+        Where they are from, for warnings; a file's name.
+    """
+
+    def __init__(self, rules: Iterable[tuple[str, Mapping[str, Any]]], name: str) -> None:
+        self.name = name
+        self._exact: dict[str, dict[str, Any]] = {}
+        self._patterns: list[_Pattern] = []
+        for text, fields in rules:
+            # A key may hold what would be a wildcard, so each text is a key first.
+            self._exact.setdefault(text, {}).update(fields)
+            if _WILDCARD.search(text):
+                expression = re.compile(fnmatch.translate(text))
+                self._patterns.append(_Pattern(text, expression, fields))
+
+    def fields_of(self, key: str) -> dict[str, Any]:
+        """Return the fields of a key.
+
+        All patterns that match the whole key (`fnmatch.fnmatchcase`, so ``*``
+        matches slashes) apply in the order they were given, the later over the
+        earlier, and what is given for the key itself over them all.
+
+        Returns
+        -------
+        dict
+            Perhaps empty.  Its values are shared: to be read only.
+        """
+        fields: dict[str, Any] = {}
+        for pattern in self._patterns:
+            if pattern.expression.match(key):
+                fields.update(pattern.fields)
+        fields.update(self._exact.get(key, {}))
+        return fields
+
+    def warnings(self, keys: Sequence[str]) -> Iterator[str]:
+        """Say which keys and patterns are for nothing, given all keys that there are."""
+        known = set(keys)
+        patterns = {pattern.text: pattern for pattern in self._patterns}
+        for text, fields in self._exact.items():
+            if text in known:
+                continue
+            shown = f"{self.name}: {quoted(text)}"
+            if (pattern := patterns.get(text)) is None:
+                yield f"{shown} is no file in data/{self._hint(fields)}"
+            elif not any(pattern.expression.match(key) for key in keys):
+                yield f"{shown} matches no file in data/"
+
+    def _hint(self, fields: Mapping[str, Any]) -> str:
+        # [dem.tif] is a table "tif" in a table "dem".
+        if self.name.endswith(".toml") and any(
+            isinstance(value, dict) for value in fields.values()
+        ):
+            return '; a key with a dot in it has to be quoted, as in ["dem.tif"]'
+        return ""
+
+
+def find_metadata(root: Path) -> Path | None:
+    """Return the metadata file of a site, or None if it has none.
+
+    Raises
+    ------
+    StoreError
+        It has more than one.
+    """
+    found = [root / name for name in _FILE_NAMES if os.path.lexists(root / name)]
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise StoreError(f"there are {names} in the site's folder: keep one of them")
+    return found[0] if found else None
+
+
+def read_metadata(source: Source | None) -> Metadata:
+    """Read fields by key or glob pattern.
+
+    They are copied and checked; whether there are such keys is another
+    question, and `Metadata.warnings` answers it.
+
+    Parameters
+    ----------
+    source : mapping or path, optional
+        From keys or patterns to mappings of fields.  A path ends in ``.json``,
+        ``.toml`` or ``.csv``.  A CSV file starts with a header; its first
+        column is named ``key``, the others are fields.  A cell is JSON if it
+        parses, else text; where it is empty the key does not get the field.
+        By default there are no fields.
+
+    Returns
+    -------
+    Metadata
+
+    Raises
+    ------
+    StoreError
+        The file cannot be read, or has an error in its syntax; a field is what
+        the publisher writes itself (`PUBLISHER_FIELDS`), or has a value that
+        JSON cannot say.  It names file, line or key, and field.
+    TypeError
+        `source` is neither mapping nor path.
+
+    Examples
+    --------
+    >>> metadata = read_metadata({"*.tif": {"type": "raster"}, "dem.tif": {"title": "Relief"}})
+    >>> metadata.fields_of("dem.tif")
+    {'type': 'raster', 'title': 'Relief'}
+    """
+    if source is None:
+        return Metadata((), "metadata")
+    if isinstance(source, Mapping):
+        return Metadata(list(_checked(source.items(), "metadata")), "metadata")
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"metadata is a mapping or a path, not {type(source).__name__}")
+    path = Path(source)
+    name = path.name if path.name.isprintable() else ascii(path.name)
+    return Metadata(list(_checked(read_document(path, name), name)), name)
+
+
+def _checked(
+    rules: Iterable[tuple[object, object]], name: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, fields in rules:
+        if not isinstance(key, str):
+            raise StoreError(f"{name}: a key or pattern is a text, not {type(key).__name__}")
+        where = f"{name}, {quoted(key)}"
+        if not isinstance(fields, Mapping):
+            raise StoreError(
+                f"{where}: what stands here is a mapping from fields to values, "
+                f"not {type(fields).__name__}"
+            )
+        yield key, {field: _value(where, field, value) for field, value in fields.items()}
+
+
+def _value(where: str, field: object, value: object) -> Any:
+    if not isinstance(field, str):
+        raise StoreError(f"{where}: a field's name is a text, not {type(field).__name__}")
+    where = f"{where}: field {quoted(field)}"
+    if field in PUBLISHER_FIELDS:
+        raise StoreError(
+            f"{where} is written by the publisher and cannot be given: remove or rename it"
+        )
+    try:
+        plain_value(field)
+        return plain_value(value)
+    except NotPlainError as problem:
+        raise StoreError(f"{where} {problem}") from None

@@ -1,0 +1,299 @@
+"""A folder of files becomes a site: ``publish``.
+
+What it writes, in this order, each file whole or not at all::
+
+    .nojekyll                   if it is not there
+    index.json                  if its bytes change
+    .staticstore/notes.json     if they change
+
+Killed at any instant it leaves the old index or the new one, and the next run
+comes to the same bytes as this one would have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from ..errors import IndexFormatError, quoted
+from ..index.changes import diff
+from ..index.fields import Facts, time_text
+from ..index.snapshot import Index
+from ..transport.integrity import atomic_file, remove_leftovers
+from .folder import SiteFolder, read_regular, reason_of
+from .hashing import Digest, Progress, hash_files
+from .lock import alone, unwritable
+from .media_types import media_type_of
+from .metadata import Metadata, Source, find_metadata, read_metadata
+from .notes import Notes, read_notes, write_notes
+from .scan import LeftOut, Scan, scan
+from .verify import VerifyReport, verify_site
+
+__all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
+
+_LOG = logging.getLogger("staticstore.site")
+_WARNINGS_KEPT = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class PublishReport:
+    """What a publish did, or with ``dry_run`` would have done.
+
+    Attributes
+    ----------
+    generation : int or None
+        Which generation of the site this is; None where it has no head.
+    set, updated, deleted : list of str
+        The keys that are new, have other metadata, or are gone; in key order.
+    hashed : int
+        How many files were hashed; the others stood still since last time.
+    skipped : list of (str, str)
+        Everything that was left out: its path below ``data/``, and why.
+    failed : list of (str, str)
+        Those of `skipped` that should have been published; secrets and litter
+        are not among them.
+    warnings : list of str
+        What is not wrong, but hardly meant: secrets among the data, metadata
+        for nothing.
+    entries : int
+        How many keys the index has.
+    bytes : int
+        The sizes of their values, summed.
+    """
+
+    generation: int | None
+    set: list[str]
+    updated: list[str]
+    deleted: list[str]
+    hashed: int
+    skipped: list[tuple[str, str]]
+    failed: list[tuple[str, str]]
+    warnings: list[str]
+    entries: int
+    bytes: int
+
+
+def publish(
+    site: str | os.PathLike[str],
+    *,
+    metadata: Source | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> PublishReport:
+    r"""Make a site of a folder: write the index of what lies in its ``data/``.
+
+    Files are hashed only if they are new or may have changed since the last
+    publish.  What has not changed is not written, and keeps its time.  What
+    cannot be published is left out of the index and reported; the data itself
+    is never touched.
+
+    Parameters
+    ----------
+    site : path
+        The site's folder, with a folder ``data`` in it (or a link to one).
+    metadata : mapping or path, optional
+        Fields by key or glob pattern, or a JSON, TOML or CSV file of such; see
+        `read_metadata`.  By default ``metadata.json``, ``metadata.toml`` or
+        ``metadata.csv`` in the site's folder, if there is one.
+    dry_run : bool, optional
+        Whether to write nothing at all and only report.
+    progress : callable, optional
+        Called in this thread as ``progress(done, total)``, in bytes to hash.
+
+    Returns
+    -------
+    PublishReport
+        What changed, and what was left out.
+
+    Raises
+    ------
+    StoreError
+        There is no such folder or no ``data`` in it; links lead out of it; the
+        metadata cannot be used; another publish is running on the folder; or
+        something cannot be written.  The old index then stands as it was.
+
+    Notes
+    -----
+    The time is that of reading what is new or changed, on up to 8 threads, and
+    of a system call for each file.  Only one publish at a time works on a
+    folder; readers need not wait for it.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as site:
+    ...     data = pathlib.Path(site, "data")
+    ...     data.mkdir()
+    ...     _ = (data / "a.csv").write_text("x\n1\n")
+    ...     publish(site, metadata={"*.csv": {"type": "table"}}).set
+    ['a.csv']
+    """
+    folder = SiteFolder.open(site)
+    fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
+    with contextlib.nullcontext() if dry_run else alone(folder):
+        old = _OldIndex.read(folder)
+        plan = _prepare(folder, fields, old, progress)
+        if not dry_run:
+            _write(folder, old, plan)
+    for warning in plan.report.warnings:
+        _LOG.warning("%s", warning)
+    return plan.report
+
+
+@dataclass(frozen=True)
+class _OldIndex:
+    """The index that stands there before the publish."""
+
+    body: bytes | None
+    index: Index
+    warnings: list[str]
+
+    @classmethod
+    def read(cls, folder: SiteFolder) -> _OldIndex:
+        body = None
+        nothing = Index.from_entries({})
+        try:
+            body = read_regular(folder.index)
+            index = Index.parse(body)
+        except FileNotFoundError:
+            return cls(None, nothing, [])
+        except IndexFormatError as error:
+            return cls(body, nothing, [f"the old index.json is replaced: {error}"])
+        except OSError as error:
+            reason = f"the old index.json is replaced: it cannot be read: {reason_of(error)}"
+            return cls(None, nothing, [reason])
+        return cls(body, index, [f"the old index.json: {warning}" for warning in index.warnings])
+
+
+class _Plan(NamedTuple):
+    """What shall stand there after the publish."""
+
+    body: bytes
+    old_notes: Notes
+    notes: Notes
+    report: PublishReport
+
+
+def _prepare(
+    folder: SiteFolder, fields: Metadata, old: _OldIndex, progress: Progress | None
+) -> _Plan:
+    found = scan(folder.data)
+    old_notes = read_notes(folder.notes)
+    digests, left_out, hashed = _digests(found, old_notes, progress)
+    left_out = sorted(left_out + found.left_out)
+    index = Index.from_entries(
+        {key: _entry(key, digests[key], fields, old.index) for key in sorted(digests)}
+    )
+    changes = diff(old.index, index)
+    report = PublishReport(
+        generation=None,
+        set=[change.key for change in changes.set],
+        updated=[change.key for change in changes.update],
+        deleted=[change.key for change in changes.delete],
+        hashed=hashed,
+        skipped=[(one.path, one.reason) for one in left_out],
+        failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
+        warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, index)],
+        entries=len(index),
+        bytes=sum(digest.size for digest in digests.values()),
+    )
+    return _Plan(index.canonical(), old_notes, Notes.of(digests, found.began_ns), report)
+
+
+def _digests(
+    found: Scan, notes: Notes, progress: Progress | None
+) -> tuple[dict[str, Digest], list[LeftOut], int]:
+    """Return the digest of each file, what is left out on the way, and how many were hashed."""
+    digests = {
+        file.key: digest for file in found.files if (digest := notes.digest_of(file)) is not None
+    }
+    outcomes = hash_files(
+        [file for file in found.files if file.key not in digests], progress=progress
+    )
+    fresh = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Digest)}
+    left_out = [outcome for outcome in outcomes.values() if isinstance(outcome, LeftOut)]
+    return digests | fresh, left_out, len(fresh)
+
+
+def _entry(key: str, digest: Digest, fields: Metadata, old: Index) -> Mapping[str, Any]:
+    entry = fields.fields_of(key)
+    entry["size"] = digest.size
+    entry["sha256"] = digest.sha256
+    if (modified := _modified(key, digest, old)) is not None:
+        entry["modified"] = modified
+    if (media_type := media_type_of(key)) is not None:
+        entry["media_type"] = media_type
+    return entry
+
+
+def _modified(key: str, digest: Digest, old: Index) -> str | None:
+    """Return when the content was first published: what the old index says, else the file's time.
+
+    A fresh checkout has the same files at other times, and publishes the same index.
+    """
+    if key in old:
+        before = old[key]
+        facts = Facts.of(before)
+        if facts.sha256 == digest.sha256 and facts.modified is not None:
+            return str(before["modified"])
+    try:
+        return time_text(_EPOCH + timedelta(seconds=digest.mtime_ns // 1_000_000_000))
+    except OverflowError:  # a year that no calendar has
+        return None
+
+
+def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
+    secrets = [one for one in left_out if one.kind == "secret"]
+    return _bounded(
+        f"{quoted(one.path)} is not published: {one.reason}. "
+        "Move it out of data/, for a web server may well hand it out"
+        for one in secrets
+    )
+
+
+def _metadata_warnings(fields: Metadata, index: Index) -> list[str]:
+    return _bounded(fields.warnings(list(index)))
+
+
+def _bounded(warnings: Iterator[str]) -> list[str]:
+    kept = [warning for _, warning in zip(range(_WARNINGS_KEPT), warnings, strict=False)]
+    more = sum(1 for _ in warnings)
+    return [*kept, f"and {more} more of this kind"] if more else kept
+
+
+def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
+    try:
+        remove_leftovers(folder.root)
+        remove_leftovers(folder.private)
+        if not os.path.lexists(folder.nojekyll):
+            with atomic_file(folder.nojekyll):
+                pass
+        if plan.body != old.body:
+            with atomic_file(folder.index, modified=_index_time(folder)) as file:
+                file.write(plan.body)
+        if plan.notes != plan.old_notes:
+            write_notes(folder.notes, plan.notes)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _index_time(folder: SiteFolder) -> float:
+    """Return the new index's modification time, in seconds since 1970.
+
+    Servers make a validator of whole seconds and the size, so an index of the
+    same size in the same second would be "not modified".
+    """
+    now = time.time()
+    try:
+        before = folder.index.stat().st_mtime
+    except FileNotFoundError:
+        return now
+    return max(now, math.floor(before) + 1.0)

@@ -1,0 +1,124 @@
+"""Whether a site's data is what its index says: for ``publish --check``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import StoreError, quoted
+from ..index.fields import Facts
+from ..index.snapshot import Index
+from .folder import SiteFolder, open_regular, path_text, read_regular, reason_of
+from .hashing import Digest, Progress, hash_files
+from .scan import FoundFile, LeftOut, scan
+from .withheld import FIRST_BYTES, holds_private_key
+
+__all__ = ["VerifyReport", "verify_site"]
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a verification found.
+
+    Attributes
+    ----------
+    wrong : list of (str, str)
+        The keys whose values are missing, or others than the index says, each
+        with what is wrong; in key order.  First, under ``"index.json"``, what
+        is wrong with that.
+    extra : list of str
+        What lies in ``data/`` and could be published, but is not in the index;
+        in key order.
+    checked : int
+        How many entries the index has; each was looked at.
+    """
+
+    wrong: list[tuple[str, str]]
+    extra: list[str]
+    checked: int
+
+
+def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = None) -> VerifyReport:
+    """Hash every value of a site again, and hold it against the index.
+
+    Nothing is written, and the publisher's notes are not believed.  A value
+    for which the index has neither size nor digest only has to be there.
+
+    Parameters
+    ----------
+    site : path
+        The site's folder.
+    progress : callable, optional
+        Called in this thread as ``progress(done, total)``, in bytes.
+
+    Returns
+    -------
+    VerifyReport
+
+    Raises
+    ------
+    StoreError
+        There is no such site, or links lead out of its ``data/``.
+    IndexFormatError
+        Its index cannot be read.
+
+    Notes
+    -----
+    Reads all of the data, on up to 8 threads.
+    """
+    folder = SiteFolder.open(site)
+    index = _read_index(folder)
+    found = scan(folder.data)
+    outcomes = hash_files([file for file in found.files if file.key in index], progress=progress)
+    reasons = {one.path: one.reason for one in found.left_out}
+    wrong = [("index.json", warning) for warning in index.warnings]
+    for key in index:
+        outcome = outcomes.get(key)
+        facts = Facts.of(index[key])
+        problem = _absence(key, reasons) if outcome is None else _problem(facts, outcome)
+        if problem is not None:
+            wrong.append((key, problem))
+    return VerifyReport(wrong, _extra(found.files, index), len(index))
+
+
+def _read_index(folder: SiteFolder) -> Index:
+    try:
+        return Index.parse(read_regular(folder.index))
+    except FileNotFoundError as error:
+        shown = quoted(str(folder.root))
+        raise StoreError(f"{shown} has no index.json: publish it first") from error
+    except OSError as error:
+        raise StoreError(f"index.json cannot be read: {reason_of(error)}") from error
+
+
+def _absence(key: str, reasons: Mapping[str, str]) -> str:
+    """Say why a key has no file: it, or a folder above it, is left out, or is not there."""
+    path = path_text(key)
+    while path:
+        if path in reasons:
+            return reasons[path]
+        path = path.rpartition("/")[0]
+    return "there is no such file in data/"
+
+
+def _problem(facts: Facts, outcome: Digest | LeftOut) -> str | None:
+    if isinstance(outcome, LeftOut):
+        return outcome.reason
+    if facts.size is not None and outcome.size != facts.size:
+        return f"it has {outcome.size} bytes where the index says {facts.size}"
+    if facts.sha256 is not None and outcome.sha256 != facts.sha256:
+        return "its sha256 is another than the index says"
+    return None
+
+
+def _extra(files: Sequence[FoundFile], index: Index) -> list[str]:
+    return [file.key for file in files if file.key not in index and not _is_secret(file.path)]
+
+
+def _is_secret(path: str) -> bool:
+    try:
+        with open(open_regular(path), "rb") as file:
+            return holds_private_key(file.read(FIRST_BYTES))
+    except OSError:  # not published, whatever it is
+        return False

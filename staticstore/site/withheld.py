@@ -1,0 +1,87 @@
+"""What lies in a data folder and is never published: secrets, litter, our own files."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import Literal, NamedTuple
+
+from ..transport.integrity import TEMPORARY_PATTERN
+
+__all__ = ["FIRST_BYTES", "Withheld", "holds_private_key", "withheld_name"]
+
+#: How much of a file's beginning `holds_private_key` wants to see, in bytes.
+FIRST_BYTES = 1024
+
+_SECRET_NAMES = frozenset(
+    (".git", ".hg", ".svn", ".htpasswd", ".htaccess", ".netrc", "_netrc", ".ssh", ".aws", ".gnupg")
+)
+_ENVIRONMENT = re.compile(r"\.env(?:\..*)?\Z", re.DOTALL)
+# What OpenSSH calls its keys, and copies of them; the .pub half is public.
+_SSH_KEY = re.compile(
+    r"id_(?:rsa|dsa|ecdsa|ed25519|xmss)(?:_sk)?(?:\.(?!pub\Z).*)?\Z",
+    re.DOTALL,
+)
+_LITTER = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
+
+# RFC 7468, OpenPGP's armor, the format of ssh.com, and PuTTY's.
+_PRIVATE_KEY = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*"
+    rb"(?:-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY\b|PuTTY-User-Key-File-)"
+)
+
+
+class Withheld(NamedTuple):
+    """Why something is not published."""
+
+    #: ``"secret"`` is warned of, ``"litter"`` is nobody's loss.
+    kind: Literal["secret", "litter"]
+    #: For people.
+    reason: str
+
+
+def withheld_name(name: str) -> Withheld | None:
+    """Say why a file or folder of that name is not published; None if it may be.
+
+    Case does not count, as it does not on half of the file systems.  Other
+    names that start with a dot are data: zarr's are.
+
+    Parameters
+    ----------
+    name : str
+        One segment of a path.
+
+    Examples
+    --------
+    >>> withheld_name(".env.production")
+    Withheld(kind='secret', reason='it may hold secrets, going by its name')
+    >>> withheld_name(".zarray") is None
+    True
+    """
+    folded = name.lower()
+    if folded in _SECRET_NAMES or _ENVIRONMENT.match(folded) or _SSH_KEY.match(folded):
+        return Withheld("secret", "it may hold secrets, going by its name")
+    if folded in _LITTER:
+        return Withheld("litter", "the operating system put it there")
+    if folded == ".staticstore" or fnmatch.fnmatchcase(folded, TEMPORARY_PATTERN):
+        return Withheld("litter", "staticstore put it there")
+    return None
+
+
+def holds_private_key(first_bytes: bytes) -> bool:
+    """Tell whether a file that begins so is a private key.
+
+    Only what stands at the very beginning counts, so that a text *about* keys
+    is published.
+
+    Parameters
+    ----------
+    first_bytes : bytes
+        The first `FIRST_BYTES` bytes of the file, or all of them.
+
+    Examples
+    --------
+    >>> holds_private_key(b"-----BEGIN CERTIFICATE-----")
+    False
+    """
+    return _PRIVATE_KEY.match(first_bytes) is not None

@@ -1,0 +1,97 @@
+"""Credentials: in what forms they come, and what requests shall send."""
+
+from __future__ import annotations
+
+import netrc
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from ..errors import StoreError
+from .root import Root
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+
+__all__ = ["Credentials", "authentication", "sends_password"]
+
+#: What `connect` takes as ``auth``.
+Credentials = tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None
+
+
+class _NoAuth(AuthBase):
+    """Sends nothing; given where nothing is wanted, lest requests look for something."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        return request
+
+
+#: Authentication for a host that shall learn no secret.
+NO_AUTH = _NoAuth()
+
+
+def authentication(auth: Credentials, root: Root) -> AuthBase:
+    """Return what authenticates requests to the root's origin.
+
+    Parameters
+    ----------
+    auth : (str, str), mapping, AuthBase, "netrc" or None
+        User and password; a mapping with ``username`` and ``password``;
+        anything of requests; the user's netrc file; or what the root URL had.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none of these, or lacks something.
+    StoreError
+        ``"netrc"`` was asked for, and has no entry for the host.
+    """
+    if auth is None:
+        return NO_AUTH if root.userinfo is None else _basic(*root.userinfo)
+    if isinstance(auth, AuthBase):
+        return auth
+    if isinstance(auth, str):
+        if auth != "netrc":
+            raise ValueError('auth is (user, password), a mapping, an AuthBase or "netrc"')
+        return _basic(*_netrc_entry(root.origin.host))
+    if isinstance(auth, Mapping):
+        if missing := {"username", "password"} - auth.keys():
+            raise ValueError(f"the mapping for auth lacks {' and '.join(sorted(missing))}")
+        return _basic(auth["username"], auth["password"])
+    if isinstance(auth, tuple | list) and len(auth) == 2:
+        return _basic(*auth)
+    raise TypeError('auth is (user, password), a mapping, an AuthBase or "netrc"')
+
+
+def sends_password(auth: AuthBase) -> bool:
+    """Tell whether who reads the request can read the password."""
+    return isinstance(auth, HTTPBasicAuth)
+
+
+def _basic(user: object, password: object) -> HTTPBasicAuth:
+    if not isinstance(user, str) or not isinstance(password, str):
+        raise TypeError("user and password are texts")
+    if ":" in user:
+        raise ValueError("a user name for basic authentication has no colon (RFC 7617, section 2)")
+    # Bytes, since requests would write Latin-1; browsers and servers take UTF-8.
+    return HTTPBasicAuth(user.encode(), password.encode())
+
+
+def _netrc_entry(host: str) -> tuple[str, str]:
+    """Return user and password for exactly this host; a ``default`` entry is for nobody."""
+    home = Path.home()
+    names = [os.environ["NETRC"]] if "NETRC" in os.environ else [home / ".netrc", home / "_netrc"]
+    for name in names:
+        try:
+            entry = netrc.netrc(name).hosts.get(host)
+        except FileNotFoundError:
+            continue
+        except (netrc.NetrcParseError, OSError, UnicodeError) as error:
+            # The parser's message may quote the token it stumbled on: a password.
+            raise StoreError(f"{name} cannot be read: {type(error).__name__}") from None
+        if host != "default" and entry is not None:
+            return entry[0], entry[2] or ""
+    raise StoreError(f"no netrc file has an entry for the host {host!r}")

@@ -1,0 +1,190 @@
+"""Foreign errors, turned into ours where they arise."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from http.client import responses as _REASONS
+
+from requests import RequestException
+from requests.exceptions import (
+    InvalidHeader,
+    InvalidProxyURL,
+    InvalidSchema,
+    InvalidURL,
+    MissingSchema,
+)
+from urllib3.exceptions import HTTPError, IncompleteRead
+
+from ..errors import (
+    AuthorizationError,
+    HTTPStatusError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    TransportTimeout,
+)
+from .sockets import Wire
+
+__all__ = ["mapped", "may_heal", "parse_retry_after", "status_error", "was_dropped"]
+
+_FOREIGN = (RequestException, HTTPError, HTTPException, OSError, UnicodeError)
+_NEVER_HEALS = (
+    ssl.SSLCertVerificationError,
+    InvalidHeader,
+    InvalidProxyURL,
+    InvalidSchema,
+    InvalidURL,
+    MissingSchema,
+    UnicodeError,
+)
+_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
+_LONGEST_RETRY_AFTER = 120.0  # seconds
+
+
+@contextlib.contextmanager
+def mapped(
+    wire: Wire, *, key: str | None, url: str | None, hide_cause: bool = False
+) -> Iterator[None]:
+    """Turn what requests, urllib3, http.client and sockets raise in the block into a StoreError.
+
+    Parameters
+    ----------
+    wire : Wire
+        The sockets concerned: once they are cut, whatever is raised means that
+        the store has been disconnected.
+    key, url : str or None
+        For the error.
+    hide_cause : bool, optional
+        Whether to keep the foreign error out of the traceback, since it quotes
+        URLs and the root's query may be a secret.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except _FOREIGN as error:
+        ours = _our_error(error, wire, key=key, url=url)
+        ours.__cause__ = error
+        if hide_cause:
+            raise ours from None
+        raise ours from error
+
+
+def _our_error(error: Exception, wire: Wire, *, key: str | None, url: str | None) -> StoreError:
+    if wire.cut.is_set():
+        return NotConnectedError("the store was disconnected", key=key, url=url)
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return TransportError(
+                f"the host's certificate is not trusted: {cause.verify_message}", key=key, url=url
+            )
+        if refused := _TUNNEL_REFUSED.search(str(cause)):
+            return status_error(int(refused[1]), key=key, url=url)
+    for cause in causes:
+        if isinstance(cause, TimeoutError):
+            detail = str(cause) if cause.args and "timed out" not in str(cause) else ""
+            return TransportTimeout(
+                f"the host was silent or too slow for too long{detail and ': ' + detail}",
+                key=key,
+                url=url,
+            )
+    return TransportError(_what_happened(causes), key=key, url=url)
+
+
+def _what_happened(causes: list[BaseException]) -> str:
+    """Say it in words of the innermost cause; outer ones quote URLs and their secrets."""
+    for cause in reversed(causes):
+        if isinstance(cause, IncompleteRead):
+            return f"the connection broke after {cause.partial} bytes"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"the connection failed: {cause.strerror}"
+    return f"the connection failed: {type(causes[-1]).__name__}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an error to its innermost cause: urllib3 and requests nest them in three ways."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        nested = (getattr(current, "reason", None), *current.args)
+        current = (
+            next((item for item in nested if isinstance(item, BaseException)), None)
+            or current.__cause__
+            or current.__context__
+        )
+
+
+def may_heal(error: BaseException) -> bool:
+    """Tell whether the same request may succeed a little later."""
+    if isinstance(error, HTTPStatusError):
+        return error.status in _RETRIED_STATUS
+    return isinstance(error, TransportError) and not any(
+        isinstance(cause, _NEVER_HEALS) for cause in _causes(error)
+    )
+
+
+def was_dropped(error: BaseException) -> bool:
+    """Tell whether the host closed the connection instead of answering.
+
+    That is what happens to a connection that was idle for longer than the
+    host keeps it open (RFC 9112, section 9.3.1).
+    """
+    return any(
+        isinstance(cause, ConnectionResetError | BrokenPipeError) for cause in _causes(error)
+    )
+
+
+def status_error(
+    status: int, *, key: str | None, url: str | None, retry_after: str | None = None
+) -> HTTPStatusError:
+    """Return the error for an HTTP status that says no."""
+    said = f"{status} {_REASONS.get(status, '')}".rstrip()
+    if status in (401, 403, 407):
+        who = "the proxy" if status == 407 else "the host"
+        hint = "" if status == 403 else ": give connect() the right credentials"
+        message = f"{who} refused with {said}{hint}"
+        return AuthorizationError(message, key=key, url=url, status=status)
+    if status in (404, 410) and key is not None:
+        said += ": the index names this key, so it is older than what the host has now"
+    return HTTPStatusError(
+        f"the host answered {said}",
+        key=key,
+        url=url,
+        status=status,
+        retry_after=parse_retry_after(retry_after),
+    )
+
+
+def parse_retry_after(text: str | None) -> float | None:
+    """Return the seconds of a Retry-After field, 120 at most; None for nonsense.
+
+    It holds seconds or a date (RFC 9110, section 10.2.3).
+
+    Examples
+    --------
+    >>> parse_retry_after("5"), parse_retry_after("10000000"), parse_retry_after("soon")
+    (5.0, 120.0, None)
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    seconds = (date - datetime.now(UTC)).total_seconds()
+    return min(seconds, _LONGEST_RETRY_AFTER) if seconds > 0 else None

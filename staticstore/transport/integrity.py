@@ -1,0 +1,175 @@
+"""Bytes held against what the index says of them, and the one door to disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import IntegrityError
+
+__all__ = ["TEMPORARY_PATTERN", "Verifier", "atomic_file", "open_regular", "remove_leftovers"]
+
+#: What the temporary files of `atomic_file` are called, as a glob pattern.
+TEMPORARY_PATTERN = ".staticstore-*.tmp"
+
+
+class Verifier:
+    """Counts and hashes the bytes of one value as they come.
+
+    It belongs to one reader and is not to be shared by threads.
+
+    Parameters
+    ----------
+    size : int or None
+        Bytes that the value must have; None if nobody said.
+    sha256 : str or None
+        Its digest, lowercase hex; None if nobody said.
+    key, url : str, optional
+        For the errors.
+    """
+
+    def __init__(
+        self,
+        size: int | None,
+        sha256: str | None,
+        *,
+        key: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        self.size = size
+        self.sha256 = sha256
+        self.count = 0
+        self._key = key
+        self._url = url
+        self._hash = None if sha256 is None else hashlib.sha256()
+
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Take the next bytes.
+
+        Raises
+        ------
+        IntegrityError
+            They are more than the value has.
+        """
+        self.count += len(piece)
+        if self.size is not None and self.count > self.size:
+            raise self.size_error(f"more than {self.size}")
+        if self._hash is not None:
+            self._hash.update(piece)
+
+    def finish(self) -> None:
+        """Check that the bytes were all, and the right ones.
+
+        Raises
+        ------
+        IntegrityError
+            The size or the digest is another than the index says.
+        """
+        if self.size is not None and self.count != self.size:
+            raise self.size_error(self.count)
+        if self._hash is not None and self._hash.hexdigest() != self.sha256:
+            raise IntegrityError(
+                "the value has another sha256 than the index says",
+                expected=self.sha256,
+                actual=self._hash.hexdigest(),
+                key=self._key,
+                url=self._url,
+            )
+
+    def size_error(self, actual: object) -> IntegrityError:
+        """Return the error that says that the value has another size."""
+        return IntegrityError(
+            f"the value has {actual} bytes where the index says {self.size}",
+            expected=self.size,
+            actual=actual,
+            key=self._key,
+            url=self._url,
+        )
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[BinaryIO]:
+    """Write a file so that it stands under its name whole or not at all.
+
+    The bytes go into a temporary file in the same folder; when the block ends
+    without an error they are synced and the file takes its name, in place of
+    whatever stood there (a symbolic link is replaced and not followed).  When
+    it ends with an error nothing remains.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file shall stand; the folder must be there.
+    modified : float, optional
+        Its modification time, in seconds since 1970; by default now.
+
+    Yields
+    ------
+    BinaryIO
+        To write to.
+
+    Raises
+    ------
+    OSError
+        The folder is not there, the disk is full, and so on.
+    """
+    temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
+    # Not `tempfile`: its files can be read by nobody else, a web server for instance.
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            if modified is not None:
+                os.utime(temporary, (modified, modified))
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder."""
+    for leftover in folder.glob(TEMPORARY_PATTERN):
+        leftover.unlink(missing_ok=True)
+
+
+def open_regular(path: str | os.PathLike[str]) -> FileIO:
+    """Open a file for reading, unbuffered; never wait for one that might block.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file, or it is a FIFO, a device, a socket.
+    OSError
+        It may not be read, is a folder, and so on.
+    """
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", os.fspath(path))
+    return FileIO(descriptor, "rb")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name of a file survive a power cut, where the system can."""
+    if os.name == "nt":  # a folder cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

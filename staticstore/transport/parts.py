@@ -1,0 +1,148 @@
+"""What a host answers when it is asked for a value, or for a part of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import IntegrityError, TransportError
+from .integrity import Verifier
+from .response import Response
+from .session import Session
+
+__all__ = ["Part", "Target", "ask"]
+
+_SKIPPED = 1 << 20  # bytes thrown away at once
+
+
+class Target(NamedTuple):
+    """A value on a host, and what the index says of it."""
+
+    session: Session
+    #: Quoted path below the root.
+    url_path: str
+    key: str
+    size: int | None
+    sha256: str | None
+
+    @property
+    def url(self) -> str:
+        """The URL of the value, for errors."""
+        return self.session.root.join(self.url_path)
+
+    def verifier(self) -> Verifier:
+        """Return what holds a whole read against the index."""
+        return Verifier(self.size, self.sha256, key=self.key, url=self.url)
+
+    def changed(
+        self, message: str, *, expected: object = None, actual: object = None
+    ) -> IntegrityError:
+        """Return the error that says that the host has another value than the index."""
+        return IntegrityError(message, expected=expected, actual=actual, key=self.key, url=self.url)
+
+
+class Part:
+    """An answer whose next byte is byte `position` of the value.
+
+    Attributes
+    ----------
+    total : int or None
+        Size of the whole value, as this answer has it.
+    """
+
+    def __init__(self, response: Response, position: int, total: int | None, decode: bool) -> None:
+        self.response = response
+        self.position = position
+        self.total = total
+        self._decode = decode
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes, fewer only at the end of the answer."""
+        piece = self.response.read(size, decode=self._decode)
+        self.position += len(piece)
+        return piece
+
+    def skip_to(self, position: int) -> None:
+        """Read and throw away what comes before `position`."""
+        while self.position < position:
+            if not self.read(min(position - self.position, _SKIPPED)):
+                return
+
+    def close(self) -> None:
+        """Close the answer."""
+        self.response.close()
+
+
+def ask(target: Target, start: int, end: int | None, if_range: str | None = None) -> Part:
+    """Ask for the bytes from `start` on; what comes may begin before it.
+
+    A partial answer that is not exactly what was asked for is not believed,
+    nor is one with a content coding, whose offsets would be those of the coded
+    bytes: the whole is asked for instead.
+    """
+    if start > 0 or end is not None:
+        last = "" if end is None else str(end - 1)
+        headers = {"Range": f"bytes={start}-{last}"}
+        if if_range is not None:
+            headers["If-Range"] = if_range
+        part = _believed_part(target, _get(target, headers), start, end)
+        if part is not None:
+            return part
+    response = _get(target, {})
+    if response.status != 200:
+        response.close()
+        raise TransportError(
+            f"the host answered {response.status} to a request for the whole",
+            key=target.key,
+            url=target.url,
+            status=response.status,
+        )
+    return _whole_part(target, response)
+
+
+def _get(target: Target, headers: dict[str, str]) -> Response:
+    return target.session.request("GET", target.url_path, headers=headers, key=target.key)
+
+
+def _believed_part(target: Target, response: Response, start: int, end: int | None) -> Part | None:
+    """Take an answer to a range request, or close it and return None."""
+    if response.status == 200:
+        return _whole_part(target, response)
+    said = response.content_range
+    if (
+        response.status == 206
+        and said is not None
+        and response.content_encoding is None
+        and said.start == start
+        and target.size in (None, said.total)
+        and _is_wanted_end(said.end, said.total, end)
+        and response.content_length in (None, said.end - said.start)
+    ):
+        return Part(response, start, said.total, decode=False)
+    response.close()
+    return None
+
+
+def _is_wanted_end(got: int, total: int | None, wanted: int | None) -> bool:
+    if total is None:
+        return got == wanted
+    return got == (total if wanted is None else min(wanted, total))
+
+
+def _whole_part(target: Target, response: Response) -> Part:
+    """Take an answer that holds the whole value, coded or not.
+
+    Some hosts label a file that *is* compressed as if they had compressed it.
+    Where its length on the wire is the one that the index gives, its bytes are
+    taken as they are.
+    """
+    length = response.content_length
+    if response.content_encoding is not None and (length is None or length != target.size):
+        return Part(response, 0, target.size, decode=True)
+    if target.size is not None and length not in (None, target.size):
+        response.close()
+        raise target.changed(
+            "the host has a value of another size than the index says",
+            expected=target.size,
+            actual=length,
+        )
+    return Part(response, 0, target.size if length is None else length, decode=False)

@@ -1,0 +1,141 @@
+"""The answer of a host, whose body raises our errors only."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import TransportError
+from .failures import mapped
+from .sockets import Wire
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["ContentRange", "Response"]
+
+_DECODED = frozenset({"gzip", "x-gzip", "deflate"})
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
+
+
+class ContentRange(NamedTuple):
+    """What a 206 says it holds (RFC 9110, section 14.4): half-open, in bytes."""
+
+    start: int
+    end: int
+    #: Size of the whole value; None if the host did not say.
+    total: int | None
+
+
+class Response:
+    """Status, header fields and body of an answer.
+
+    It belongs to one reader; `close` may be called by any thread, twice too.
+
+    Attributes
+    ----------
+    status : int
+        The HTTP status code.
+    url : str
+        Where it came from in the end.
+    """
+
+    def __init__(
+        self,
+        response: requests.Response,
+        wire: Wire,
+        *,
+        key: str | None,
+        hide_cause: bool,
+    ) -> None:
+        self.status = response.status_code
+        self.url = str(response.url)
+        self._response = response
+        self._wire = wire
+        self._key = key
+        self._hide_cause = hide_cause
+
+    def header(self, name: str) -> str | None:
+        """Return a header field, or None."""
+        value = self._response.headers.get(name)
+        return None if value is None else str(value).strip()
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body as it is sent, if the host says a number."""
+        text = self.header("Content-Length") or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    @property
+    def content_range(self) -> ContentRange | None:
+        """What a 206 holds; None if the field is missing or makes no sense."""
+        match = _CONTENT_RANGE.match(self.header("Content-Range") or "")
+        if match is None:
+            return None
+        start, last = int(match[1]), int(match[2])
+        total = None if match[3] == "*" else int(match[3])
+        if last < start or (total is not None and last >= total):
+            return None
+        return ContentRange(start, last + 1, total)
+
+    @property
+    def content_encoding(self) -> str | None:
+        """The coding of the body, lowercase; None for identity."""
+        coding = (self.header("Content-Encoding") or "identity").lower()
+        return None if coding == "identity" else coding
+
+    @property
+    def etag(self) -> str | None:
+        """The entity tag, weak or strong."""
+        return self.header("ETag") or None
+
+    @property
+    def strong_etag(self) -> str | None:
+        """The entity tag if it is a strong one, which binds bytes together."""
+        etag = self.etag
+        return etag if etag is not None and _STRONG_ETAG.match(etag) else None
+
+    @property
+    def last_modified(self) -> datetime | None:
+        """The Last-Modified date, aware, in UTC; None if it is none."""
+        try:
+            date = parsedate_to_datetime(self.header("Last-Modified") or "")
+        except ValueError:
+            return None
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+
+    def read(self, size: int, *, decode: bool = False) -> bytes:
+        """Read up to `size` bytes of the body; fewer only at its end, none after it.
+
+        Parameters
+        ----------
+        size : int
+            Bytes, at least one.
+        decode : bool, optional
+            Whether to undo the content coding; `size` then counts decoded bytes,
+            and no more of them are ever in memory.
+
+        Raises
+        ------
+        TransportError
+            The connection broke, was too slow, or the coding is one that was
+            not asked for or is damaged.
+        NotConnectedError
+            The store was disconnected.
+        """
+        if decode and self.content_encoding not in (None, *_DECODED):
+            raise TransportError(
+                f"the host used a content coding that was not asked for: {self.content_encoding!a}",
+                key=self._key,
+                url=self.url,
+            )
+        with mapped(self._wire, key=self._key, url=self.url, hide_cause=self._hide_cause):
+            piece: bytes = self._response.raw.read(size, decode_content=decode)
+            return piece
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body has not been read to its end."""
+        self._response.close()

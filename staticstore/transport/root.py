@@ -1,0 +1,137 @@
+"""The root of a site: where it is, and the URL of everything below it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.request import url2pathname
+
+from ..errors import without_secrets
+
+__all__ = ["Origin", "Root", "origin_of"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
+_DEFAULT_PORT = {"http": 80, "https": 443}
+
+
+class Origin(NamedTuple):
+    """Scheme, host and port (RFC 6454); two URLs of one origin may share secrets."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+
+def origin_of(url: str) -> Origin:
+    """Return the origin of a URL; an error of `ValueError` if it has a port that is none."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    host = (parts.hostname or "").rstrip(".")
+    return Origin(scheme, host, parts.port or _DEFAULT_PORT.get(scheme))
+
+
+class Root:
+    """The place below which everything of a site stands.
+
+    Parameters
+    ----------
+    location : str or path
+        An http(s) URL, a ``file:`` URL or a local path.  A user and password
+        in the URL are taken out of it into `userinfo`; a query (a shared
+        access signature, say) is put behind every URL below the root.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+
+    Attributes
+    ----------
+    url : str
+        The root URL, without secrets, ending in a slash.
+    userinfo : (str, str) or None
+        User and password, if the URL had them.
+    has_query : bool
+        Whether there is a query, which may be a secret.
+    is_local : bool
+        Whether it is a folder of this machine.
+
+    Examples
+    --------
+    >>> root = Root("https://ali:sesame@data.example.org/site")
+    >>> root
+    <Root: https://data.example.org/site/>
+    >>> root.join("data/a%20b")
+    'https://data.example.org/site/data/a%20b'
+    """
+
+    def __init__(self, location: str | os.PathLike[str]) -> None:
+        text = os.fspath(location)
+        if not isinstance(text, str):
+            raise TypeError(f"a root is a text or a path, not {type(text).__name__}")
+        self.userinfo: tuple[str, str] | None = None
+        self._query = ""
+        if not _SCHEME.match(text):
+            self.url = _folder_url(Path(text).absolute())
+        else:
+            self.url = self._from_url(text)
+        self.is_local = self.url.startswith("file:")
+        self.origin = origin_of(self.url)
+
+    def _from_url(self, text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise ValueError("the root URL cannot be read: look at its host and port") from None
+        scheme = parts.scheme.lower()
+        if scheme == "file":
+            if parts.hostname not in (None, "localhost"):
+                raise ValueError(f"a file: root is on this machine, not on {parts.hostname!r}")
+            return _folder_url(Path(url2pathname(parts.path)).absolute())
+        if scheme not in _DEFAULT_PORT:
+            raise ValueError(
+                f"a root is an http(s) URL, a file: URL or a local path, not {scheme}:"
+            )
+        if not parts.hostname:
+            raise ValueError("the root URL names no host")
+        if parts.fragment:
+            raise ValueError("a root URL has no fragment: leave out what follows '#'")
+        self._query = parts.query
+        self.userinfo = _userinfo(parts)
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        port_text = "" if port is None else f":{port}"
+        path = parts.path if parts.path.endswith("/") else parts.path + "/"
+        # "%" stays: the path of a URL is quoted already.
+        return f"{scheme}://{host}{port_text}{quote(path, safe='/%:@!$&()*+,;=~' + chr(39))}"
+
+    @property
+    def has_query(self) -> bool:
+        """Whether every URL below the root carries a query, which may be a secret."""
+        return bool(self._query)
+
+    def join(self, url_path: str) -> str:
+        """Return the URL of a quoted path below the root; nothing is resolved."""
+        return f"{self.url}{url_path}{'?' + self._query if self._query else ''}"
+
+    def shares_origin(self, url: str) -> bool:
+        """Tell whether a URL is of the root's own origin, so that it may see secrets."""
+        return origin_of(url) == self.origin
+
+    def __repr__(self) -> str:
+        """Show the URL without secrets."""
+        return f"<Root: {without_secrets(self.url)}>"
+
+
+def _folder_url(folder: Path) -> str:
+    url = folder.as_uri()
+    return url if url.endswith("/") else url + "/"
+
+
+def _userinfo(parts: SplitResult) -> tuple[str, str] | None:
+    if parts.username is None and parts.password is None:
+        return None
+    return unquote(parts.username or ""), unquote(parts.password or "")

@@ -1,0 +1,389 @@
+"""One session of requests below one root."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+import requests
+import tenacity
+from requests.utils import get_environ_proxies
+
+from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportError
+from .auth import NO_AUTH, Credentials, authentication, sends_password
+from .failures import mapped, may_heal, status_error, was_dropped
+from .local import FileAdapter
+from .response import Response
+from .root import Root, origin_of
+from .sockets import BoundedAdapter, Bounds, Wire
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_MAX_HOPS = 5
+_PIECE = 1 << 20  # bytes
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LONGEST_BACKOFF = 30.0  # seconds
+# What the store says itself; a value of the user's would make answers wrong.
+_OWN_HEADERS = re.compile(
+    "accept-encoding|connection|content-length|host|if-.*|proxy-authorization|range|te"
+    "|transfer-encoding",
+    re.IGNORECASE,
+)
+
+
+class Session:
+    """Requests to one site, with its credentials, proxies, retries and bounds.
+
+    It may be shared by threads.  Nothing of it is ever shown: not the
+    credentials, not the header fields.  No cookies are kept.
+
+    Parameters
+    ----------
+    root : Root
+        Where the site is.
+    auth, proxies, headers, verify, cert
+        As in `StaticStore.connect`.
+    timeout : (float, float)
+        Longest time to connect and longest silence, in seconds.
+    retries : int
+        How often a request is repeated after a failure that may heal.
+    min_rate : float
+        The least bytes a second of a body, averaged over the longest silence.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not what it should be.
+    StoreError
+        A file that an argument names is not there.
+    """
+
+    def __init__(
+        self,
+        root: Root,
+        *,
+        auth: Credentials = None,
+        proxies: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | os.PathLike[str] = True,
+        cert: str | tuple[str, str] | None = None,
+        timeout: float | tuple[float, float] = (5.0, 30.0),
+        retries: int = 4,
+        min_rate: float = 1024,
+    ) -> None:
+        self.root = root
+        self.wire = Wire()
+        self.retries = _checked_retries(retries)
+        self._auth = authentication(auth, root)
+        self._proxies = None if proxies is None else dict(proxies)
+        self._headers = _checked_headers(headers or {})
+        self._verify = _checked_verify(verify)
+        self._cert = _checked_cert(cert)
+        self._connect_timeout, self._silence = _checked_timeout(timeout)
+        self._min_rate = min_rate
+        self._requests = self._new_requests_session()
+
+    def _new_requests_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # netrc and proxies are looked up here, on request
+        session.headers = requests.structures.CaseInsensitiveDict(
+            {"User-Agent": "staticstore", "Accept": "*/*"}
+        )
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.adapters.clear()
+        if self.root.is_local:
+            # Only then, so that no redirect of a host can ever reach a file.
+            session.mount("file://", FileAdapter())
+        else:
+            adapter = BoundedAdapter(self.wire)
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
+        return session
+
+    @property
+    def exposes_password(self) -> bool:
+        """Whether a password goes over plain http to another machine."""
+        origin = self.root.origin
+        return (
+            origin.scheme == "http" and origin.host not in _LOOPBACK and sends_password(self._auth)
+        )
+
+    def close(self) -> None:
+        """Cut every connection and wake every wait; idempotent, never blocks."""
+        self.wire.close()
+        self._requests.close()
+
+    def request(
+        self,
+        method: str,
+        url_path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        key: str | None = None,
+    ) -> Response:
+        """Send a request and return the answer, its body not yet read.
+
+        Redirects are followed, failures that may heal are tried again after a
+        wait that grows, with jitter, or that the host asked for.
+
+        Parameters
+        ----------
+        method : {"GET", "HEAD"}
+            What to ask.
+        url_path : str
+            Quoted path below the root.
+        headers : mapping, optional
+            Range, validators and the like.
+        deadline : float, optional
+            When all must be over, by `time.monotonic`.
+        key : str, optional
+            For errors.
+
+        Returns
+        -------
+        Response
+            With a status below 400, or 416.  Close it.
+
+        Raises
+        ------
+        HTTPStatusError
+            The host said no.
+        TransportError
+            It could not be reached, was too slow, or redirected in a way that is refused.
+        NotConnectedError
+            The session was closed.
+        """
+        attempt = functools.partial(self._follow, method, url_path, headers or {}, deadline, key)
+        return self._retrying(attempt, deadline)
+
+    def fetch(
+        self, url_path: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int
+    ) -> tuple[Response, bytes]:
+        """Get a document whole; one that breaks is tried again from the start.
+
+        Content codings are undone.  The least rate does not hold here, since
+        the deadline does.
+
+        Parameters
+        ----------
+        url_path, headers, deadline
+            As in `request`.
+        max_bytes : int
+            The most that the body may have, decoded.
+
+        Returns
+        -------
+        (Response, bytes)
+            The closed answer, and its body.
+
+        Raises
+        ------
+        HTTPStatusError, TransportError, NotConnectedError
+            As in `request`.
+        IndexFormatError
+            The body is larger than `max_bytes`.
+        """
+
+        def attempt() -> tuple[Response, bytes]:
+            response = self._follow("GET", url_path, headers, deadline, None)
+            try:
+                return response, _read_bounded(response, max_bytes)
+            finally:
+                response.close()
+
+        return self._retrying(attempt, deadline)
+
+    def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
+        retrying = tenacity.Retrying(
+            stop=_stop(self.retries, deadline),
+            wait=_wait,
+            retry=tenacity.retry_if_exception(may_heal),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def _sleep(self, seconds: float) -> None:
+        self.wire.cut.wait(seconds)
+
+    def _follow(
+        self,
+        method: str,
+        url_path: str,
+        headers: Mapping[str, str],
+        deadline: float | None,
+        key: str | None,
+    ) -> Response:
+        """Ask once, and follow redirects; secrets go to the root's own origin only."""
+        url = self.root.join(url_path)
+        for _ in range(_MAX_HOPS + 1):
+            response = self._send(method, url, headers, deadline, key)
+            location = response.header("Location")
+            if response.status not in _REDIRECTS or location is None:
+                return _believed(response, key)
+            response.close()
+            url = _next_hop(url, location, key)
+        raise TransportError(f"more than {_MAX_HOPS} redirects", key=key, url=url)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        deadline: float | None,
+        key: str | None,
+    ) -> Response:
+        if self.wire.cut.is_set():
+            raise NotConnectedError("the store is not connected", key=key, url=url)
+        trusted = self.root.shares_origin(url)
+        min_rate = self._min_rate if deadline is None else 0
+        bounds = Bounds(self._silence, deadline, min_rate)
+        hide_cause = self.root.has_query
+        own = self._headers if trusted else {}
+        with mapped(self.wire, key=key, url=url, hide_cause=hide_cause), self.wire.bounded(bounds):
+            prepared = self._requests.prepare_request(
+                requests.Request(
+                    method,
+                    url,
+                    headers={"Accept-Encoding": "identity", **own, **headers},
+                    auth=self._auth if trusted else NO_AUTH,
+                )
+            )
+            answer = self._requests.send(
+                prepared,
+                stream=True,
+                allow_redirects=False,
+                proxies=self._proxies_for(url),
+                verify=self._verify,
+                cert=self._cert if trusted else None,
+                timeout=self._timeout(deadline),
+            )
+        return Response(answer, self.wire, key=key, hide_cause=hide_cause)
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        if self._proxies is not None:
+            return self._proxies
+        return dict(get_environ_proxies(url))
+
+    def _timeout(self, deadline: float | None) -> tuple[float, float]:
+        if deadline is None:
+            return self._connect_timeout, self._silence
+        left = max(deadline - time.monotonic(), 0.001)
+        return min(self._connect_timeout, left), min(self._silence, left)
+
+
+def _read_bounded(response: Response, max_bytes: int) -> bytes:
+    """Read a body whole, without ever holding more than it may have."""
+    pieces, count = [], 0
+    while piece := response.read(_PIECE, decode=True):
+        count += len(piece)
+        if count > max_bytes:
+            raise IndexFormatError(
+                f"the index is larger than max_index_bytes={max_bytes}", url=response.url
+            )
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _believed(response: Response, key: str | None) -> Response:
+    """Return an answer that says yes, or a 416; raise for any other."""
+    if response.status < 400 or response.status == 416:
+        return response
+    response.close()
+    raise status_error(
+        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
+    )
+
+
+def _next_hop(url: str, location: str, key: str | None) -> str:
+    """Return where a redirect leads, if it may lead there."""
+    try:
+        # A header field is read as Latin-1, while hosts send UTF-8.
+        target = urlsplit(urljoin(url, location.encode("latin-1").decode("utf-8", "replace")))
+        # User and password of a redirect are the host's, and nobody's business.
+        next_url = urlunsplit((*target[:1], target.netloc.rpartition("@")[2], *target[2:4], ""))
+        origin = origin_of(next_url)
+    except ValueError:
+        raise TransportError("the host redirects to what is no URL", key=key, url=url) from None
+    if origin.scheme not in ("http", "https") or not origin.host:
+        raise TransportError(
+            f"refused: the host redirects to {origin.scheme or 'no'}:", key=key, url=url
+        )
+    if origin.scheme == "http" and urlsplit(url).scheme == "https":
+        raise TransportError("refused: the host redirects from https to http", key=key, url=url)
+    return next_url
+
+
+def _stop(retries: int, deadline: float | None) -> Any:
+    attempts = tenacity.stop_after_attempt(retries + 1)
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        if deadline is not None and time.monotonic() + state.upcoming_sleep >= deadline:
+            return True
+        return attempts(state)
+
+    return stop
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Return the seconds until the next attempt."""
+    error = state.outcome.exception() if state.outcome else None
+    if state.attempt_number == 1 and error is not None and was_dropped(error):
+        return 0.0  # an idle connection that the host had closed
+    jittered = tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_BACKOFF)(state)
+    return jittered + (getattr(error, "retry_after", None) or 0.0)
+
+
+def _checked_retries(retries: int) -> int:
+    if type(retries) is not int or retries < 0:
+        raise ValueError(f"retries is a number of attempts, 0 or more, not {retries!r}")
+    return retries
+
+
+def _checked_timeout(timeout: float | tuple[float, float]) -> tuple[float, float]:
+    pair = timeout if isinstance(timeout, tuple | list) else (timeout, timeout)
+    if len(pair) != 2 or not all(
+        isinstance(seconds, int | float) and 0 < seconds < 1e6 for seconds in pair
+    ):
+        raise ValueError("timeout is (connect, read), in seconds above 0; every wait has an end")
+    return float(pair[0]), float(pair[1])
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name in headers:
+        if _OWN_HEADERS.fullmatch(name):
+            raise ValueError(f"the store sends the header field {name!r} itself")
+    return dict(headers)
+
+
+def _checked_verify(verify: bool | str | os.PathLike[str]) -> bool | str:
+    if verify is True:
+        # As requests does it, which is told here to leave the environment alone.
+        environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        return environment or True
+    return verify if verify is False else _existing(verify, "verify")
+
+
+def _checked_cert(cert: str | tuple[str, str] | None) -> str | tuple[str, str] | None:
+    if cert is None:
+        return None
+    if isinstance(cert, tuple | list):
+        certificate, private_key = cert
+        return _existing(certificate, "cert"), _existing(private_key, "cert")
+    return _existing(cert, "cert")
+
+
+def _existing(path: str | os.PathLike[str], argument: str) -> str:
+    if not os.path.exists(path):
+        raise StoreError(f"{argument} names a file that is not there: {os.fspath(path)!r}")
+    return os.fspath(path)

@@ -1,0 +1,258 @@
+"""Sockets that can be bounded in time, and cut off by another thread.
+
+A socket's own timeout starts anew with every byte, so a host that sends one
+byte each second can hold a reader for days (and header lines, too, are read
+byte by byte).  Here every receive passes one place that knows how much time
+the whole answer may take, how slow it may be, and whether the store has been
+disconnected meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any, cast
+
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from urllib3.connection import HTTPConnection
+
+__all__ = ["BoundedAdapter", "Bounds", "Wire"]
+
+_BUFFER = 1 << 16  # bytes asked of the kernel at once, where a reader wants fewer
+_ERROR_BODY = 1 << 16  # bytes of a 401 that an authentication scheme may want to read
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long the answer to one request may take; all times in seconds.
+
+    Parameters
+    ----------
+    silence : float
+        The longest time without a byte.  The head of the answer must arrive
+        whole within this time.
+    deadline : float, optional
+        When the whole answer must have arrived, by `time.monotonic`.
+    min_rate : float, optional
+        The least bytes a second of a body, averaged over `silence`; time in
+        which nobody reads does not count.
+    """
+
+    silence: float
+    deadline: float | None = None
+    min_rate: float = 0
+
+
+class Wire:
+    """The open sockets of a session, and the switch that cuts them all.
+
+    Attributes
+    ----------
+    cut : threading.Event
+        Set once, when the session is closed; whoever waits, waits on it.
+    """
+
+    def __init__(self) -> None:
+        self.cut = threading.Event()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._current = threading.local()
+
+    def add(self, sock: socket.socket) -> None:
+        """Watch over one more socket."""
+        with self._lock:
+            self._sockets.add(sock)
+        if self.cut.is_set():
+            _shut_down(sock)
+
+    def close(self) -> None:
+        """End every read and write that goes on, and every one to come; idempotent."""
+        self.cut.set()
+        with self._lock:
+            sockets = list(self._sockets)
+        for sock in sockets:
+            _shut_down(sock)
+
+    @contextlib.contextmanager
+    def bounded(self, bounds: Bounds) -> Iterator[None]:
+        """Let the bounds hold for the answers to what this thread requests in the block."""
+        self._current.bounds = bounds
+        try:
+            yield
+        finally:
+            del self._current.bounds
+
+    @property
+    def bounds(self) -> Bounds:
+        """The bounds of this thread's current request."""
+        return cast(Bounds, self._current.bounds)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    """Wake whoever reads from the socket.
+
+    Of a TLS socket the plain one beneath is shut down, without a word to the
+    TLS layer: `SSLSocket.shutdown` would drop that layer under the reader,
+    who might then take ciphertext for data.
+    """
+    with contextlib.suppress(OSError):  # not connected yet, or no longer
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class _BoundedReads(io.RawIOBase):
+    """What a socket gives, within bounds."""
+
+    def __init__(self, sock: socket.socket, wire: Wire, bounds: Bounds) -> None:
+        self._sock = sock
+        # Unbuffered: a SocketIO, which keeps the socket open as long as it lives.
+        self._raw = cast(io.RawIOBase, sock.makefile("rb", buffering=0))
+        self._wire = wire
+        self._bounds = bounds
+        self._head_deadline: float | None = time.monotonic() + bounds.silence
+        self._waited = 0.0
+        self._received = 0
+
+    def head_is_read(self) -> None:
+        """Begin to hold the body to its own bounds."""
+        self._head_deadline = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        began = time.monotonic()
+        self._check_cut()
+        self._sock.settimeout(self._patience(began))
+        count = self._raw.readinto(buffer)
+        self._check_cut()
+        self._check_rate(count or 0, time.monotonic() - began)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+    def _check_cut(self) -> None:
+        if self._wire.cut.is_set():
+            raise ConnectionAbortedError("disconnected")
+
+    def _patience(self, now: float) -> float:
+        """Return how long the next byte may take."""
+        deadlines = [d for d in (self._head_deadline, self._bounds.deadline) if d is not None]
+        patience = min([self._bounds.silence, *(deadline - now for deadline in deadlines)])
+        if patience <= 0:
+            raise TimeoutError("the answer took too long")
+        return patience
+
+    def _check_rate(self, count: int, seconds: float) -> None:
+        if self._head_deadline is not None:
+            return
+        self._received += count
+        self._waited += seconds
+        if self._waited < self._bounds.silence:
+            return
+        if self._received < self._bounds.min_rate * self._waited:
+            raise TimeoutError(
+                f"slower than {self._bounds.min_rate} bytes a second for {self._waited:.0f} s"
+            )
+        self._received, self._waited = 0, 0.0
+
+
+class _BoundedResponse(HTTPResponse):
+    """An `http.client` response that reads within bounds."""
+
+    def __init__(self, sock: socket.socket, wire: Wire, method: str | None) -> None:
+        self._sock = sock
+        self._wire = wire
+        # HTTPResponse asks of a socket nothing but `makefile`, and gets it from here.
+        super().__init__(cast(socket.socket, self), method=method)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Give what the answer is read from."""
+        self._reads = _BoundedReads(self._sock, self._wire, self._wire.bounds)
+        return io.BufferedReader(self._reads, _BUFFER)
+
+    def begin(self) -> None:
+        super().begin()
+        self._reads.head_is_read()
+
+
+class _BoundedConnection:
+    """Mixed into a connection class of urllib3."""
+
+    wire: Wire
+    sock: socket.socket | None
+
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        self.wire.add(sock)  # so that a TLS handshake can be cut, too
+        return sock
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        if self.sock is not None:
+            self.wire.add(self.sock)
+
+    def response_class(self, sock: socket.socket, method: str | None = None) -> HTTPResponse:
+        """Stand in for the class of that name; http.client calls it to read an answer."""
+        return _BoundedResponse(sock, self.wire, method)
+
+
+class BoundedAdapter(HTTPAdapter):
+    """The adapter of requests for http and https, on sockets of a `Wire`."""
+
+    def __init__(self, wire: Wire, *, connections: int = 32) -> None:
+        self._wire = wire
+        super().__init__(pool_maxsize=connections)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Let the pools of direct connections make bounded ones."""
+        super().init_poolmanager(*args, **kwargs)
+        self._bind(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Let the pools of connections through a proxy make bounded ones."""
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not known:
+            self._bind(manager)
+        return manager
+
+    def _bind(self, manager: Any) -> None:
+        manager.pool_classes_by_scheme = {
+            scheme: _bounded_pool(pool, self._wire)
+            for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send a request; the body of a refusal for lack of credentials is cut at 64 KiB.
+
+        Digest authentication reads that body whole, whatever its length.
+        """
+        response = super().send(request, *args, **kwargs)
+        if response.status_code == 401:
+            body = response.raw.read(_ERROR_BODY)
+            if len(body) < _ERROR_BODY:
+                response.raw.release_conn()
+            else:
+                response.raw.close()
+            response.raw = io.BytesIO(body)
+        return response
+
+
+def _bounded_pool(pool: type[Any], wire: Wire) -> type[Any]:
+    """Return the pool class with connections that are bounded, of whatever kind they were."""
+    plain: type[HTTPConnection] = pool.ConnectionCls
+    bounded = type(f"Bounded{plain.__name__}", (_BoundedConnection, plain), {"wire": wire})
+    return type(f"Bounded{pool.__name__}", (pool,), {"ConnectionCls": bounded})

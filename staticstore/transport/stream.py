@@ -1,0 +1,292 @@
+"""The bytes of one value, streamed: resumed where they break, held against the index."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from ..errors import HTTPStatusError, TransportError
+from .integrity import Verifier
+from .parts import Target, ask
+from .response import Response
+
+__all__ = ["Progress", "ValueReader", "copy_whole", "open_range", "open_whole", "pieces"]
+
+#: Called with bytes done and bytes in all, the latter None if unknown.
+Progress = Callable[[int, int | None], object]
+
+_PIECE = 1 << 16  # bytes; what is read from a host at once when nobody asks for more
+_COPIED = 1 << 20  # bytes; the same, when a whole value is copied
+_PROGRESS_MADE = 1 << 20  # bytes after which a connection that breaks counts as the first again
+_SPOOLED = 1 << 23  # bytes held in memory of a value that must be read whole for its end
+
+
+class _ValueStream(io.RawIOBase):
+    """Bytes `start` to `end` of a value, as one unbroken stream.
+
+    A connection that breaks is taken up again at the byte reached, if a strong
+    ETag binds the two parts together, or the digest that is checked in the end.
+
+    Parameters
+    ----------
+    target : Target
+        The value.
+    start, end : int or None
+        Half-open; `end` None for the end of the value.
+    verifier : Verifier, optional
+        What the bytes are held against; for a whole read only.
+    """
+
+    def __init__(
+        self, target: Target, start: int, end: int | None, verifier: Verifier | None
+    ) -> None:
+        self._target = target
+        self._verifier = verifier
+        self._end = end
+        self._position = start
+        self._ahead = b""
+        self._broken_at = start
+        self._breaks = 0
+        self._finished = False
+        self._part = ask(target, start, end)
+        self._etag = self._part.response.strong_etag
+        self.response = self._part.response
+        try:
+            self._part.skip_to(start)
+        except BaseException:
+            self._part.close()
+            raise
+
+    @property
+    def total(self) -> int | None:
+        """Size of the whole value, as far as it is known."""
+        return self._target.size if self._target.size is not None else self._part.total
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether two parts of this stream, read at different times, belong together."""
+        return self._etag is not None or self._digest_binds
+
+    @property
+    def _digest_binds(self) -> bool:
+        return self._verifier is not None and self._verifier.sha256 is not None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; the last bytes only once all have proved right."""
+        if self.closed:
+            raise ValueError("read of a closed stream")
+        view = memoryview(buffer).cast("B")
+        if self._finished or not len(view):
+            return 0
+        end = self._end if self._end is not None else self.total
+        piece = self._read_ahead(len(view)) if end is None else self._read_until(end, len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def _read_until(self, end: int, size: int) -> bytes:
+        """Read a piece of what is known to end at `end`."""
+        size = min(size, end - self._position)
+        piece = self._read(size) if size > 0 else b""
+        if not piece or self._position >= end:
+            if self._verifier is not None and self._position >= end:
+                self._check_nothing_follows(self._verifier, end)
+            self._finish()
+        return piece
+
+    def _check_nothing_follows(self, verifier: Verifier, end: int) -> None:
+        with contextlib.suppress(TransportError):  # a connection that breaks here breaks nothing
+            if self._part.read(1):
+                raise verifier.size_error(f"more than {end}")
+
+    def _read_ahead(self, size: int) -> bytes:
+        """Read a piece while another is held back, since the end is not known."""
+        if not self._ahead:
+            self._ahead = self._read(_PIECE)
+        piece, self._ahead = self._ahead[:size], self._ahead[size:]
+        if not self._ahead:
+            self._ahead = self._read(_PIECE)
+            if not self._ahead:
+                self._finish()
+        return piece
+
+    def _read(self, size: int) -> bytes:
+        """Read from the host, taking a broken connection up again."""
+        while True:
+            try:
+                piece = self._part.read(size)
+                break
+            except TransportError as error:
+                self._resume(error)
+        self._position += len(piece)
+        if self._verifier is not None:
+            self._verifier.feed(piece)
+        return piece
+
+    def _resume(self, error: TransportError) -> None:
+        """Open the rest of the value; raise `error` if that cannot be done safely."""
+        self._part.close()
+        if self._position - self._broken_at >= _PROGRESS_MADE:
+            self._breaks = 0
+        self._broken_at = self._position
+        self._breaks += 1
+        if self._breaks > self._target.session.retries or not self.is_bound:
+            raise error
+        part = ask(self._target, self._position, self._end, if_range=self._etag)
+        if not self._digest_binds and part.response.strong_etag != self._etag:
+            part.close()
+            raise self._target.changed(
+                "the host has replaced the value while it was read",
+                expected=self._etag,
+                actual=part.response.etag,
+            ) from error
+        self._part = part
+        self._part.skip_to(self._position)
+
+    def _finish(self) -> None:
+        if self._verifier is not None:
+            self._verifier.finish()
+        elif self._end is not None and self._position < self._end:
+            self._check_short_end(self._end)
+        self._finished = True
+        self._part.close()
+
+    def _check_short_end(self, end: int) -> None:
+        """Refuse an end of a range that is not the end of the value."""
+        total = self.total
+        if total is not None and self._position < min(end, total):
+            raise self._target.changed(
+                "the value ended early", expected=min(end, total), actual=self._position
+            )
+
+    def close(self) -> None:
+        """Give the connection back; the bytes not read are not asked for."""
+        if not self.closed:
+            self._part.close()
+        super().close()
+
+
+class ValueReader(io.BufferedReader):
+    """A stream of a value; `response` is the answer it came with first."""
+
+    raw: _ValueStream
+
+    @property
+    def response(self) -> Response:
+        """Status and header fields of the first answer."""
+        return self.raw.response
+
+
+def open_whole(target: Target) -> ValueReader:
+    """Open a value as a stream that checks size and digest before it gives its last piece.
+
+    Raises
+    ------
+    TransportError, IntegrityError
+        Now, or while the stream is read.
+    """
+    return ValueReader(_ValueStream(target, 0, None, target.verifier()), _PIECE)
+
+
+def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
+    """Open bytes ``value[start:end]`` of a value as a stream; both as in a slice.
+
+    Raises
+    ------
+    TransportError, IntegrityError
+        Now, or while the stream is read.
+    """
+    size = target.size
+    if size is None and ((start or 0) < 0 or (end or 0) < 0):
+        size = _size_on_host(target)
+        if size is None:
+            return _spooled_range(target, start, end)
+    if size is not None:
+        start, end, _ = slice(start, end).indices(size)
+    start = start or 0
+    if end is not None and start >= end:
+        return io.BytesIO()
+    return ValueReader(_ValueStream(target, start, end, None), _PIECE)
+
+
+def _size_on_host(target: Target) -> int | None:
+    response = target.session.request("HEAD", target.url_path, key=target.key)
+    response.close()
+    return response.content_length if response.content_encoding is None else None
+
+
+def _spooled_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
+    """Read a value of unknown size whole, to count from its end."""
+    spool: Any = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 -- the slice closes it
+    try:
+        size = copy_whole(target, spool)
+        start, end, _ = slice(start, end).indices(size)
+        spool.seek(start)
+        return io.BufferedReader(_Slice(spool, max(end - start, 0)))
+    except BaseException:
+        spool.close()
+        raise
+
+
+class _Slice(io.RawIOBase):
+    """The next bytes of an open file, and no more of them; closes it with itself."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(min(len(buffer), self._left))
+        buffer[: len(piece)] = piece
+        self._left -= len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def pieces(stream: ValueReader, size: int, progress: Progress | None) -> Iterator[bytes]:
+    """Read a stream to its end, and tell how far it has come."""
+    total, done = stream.raw.total, 0
+    while piece := stream.read(size):
+        done += len(piece)
+        if progress is not None:
+            progress(done, total)
+        yield piece
+
+
+def copy_whole(target: Target, file: BinaryIO, progress: Progress | None = None) -> int:
+    """Copy a value into a file, verified, and return its size.
+
+    What was written to the file before the call fails or is taken up from the
+    start is overwritten; after an error the file holds anything.
+
+    Raises
+    ------
+    TransportError, IntegrityError
+        The bytes could not be had, or are others than the index says.
+    """
+    tries = target.session.retries + 1
+    while True:
+        tries -= 1
+        file.seek(0)
+        file.truncate()
+        with open_whole(target) as stream:
+            try:
+                for piece in pieces(stream, _COPIED, progress):
+                    file.write(piece)
+                return file.tell()
+            except TransportError as error:
+                # What binds two parts has been tried inside; nothing binds these.
+                if stream.raw.is_bound or not tries or isinstance(error, HTTPStatusError):
+                    raise

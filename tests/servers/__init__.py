@@ -1,0 +1,44 @@
+"""The servers that tests start: real ones, one that misbehaves on purpose, and a line to cut.
+
+All listen on loopback, each at a port that was free, and end with their
+``with`` block.  `start` and `stop` can be called instead, and again: the port
+stays the same.
+
+    Nginx, Squid    programs of this machine, or of Debian (debian.py)
+    PythonServer    what `python -m http.server` does
+    RawServer       a script decides about every byte; serve_files does the rest
+    Relay           counts, delays and cuts what goes to any of them
+"""
+
+from .certificates import Certificates, write_certificates
+from .daemon import LoggedRequest
+from .debian import Program, Unavailable, find, require
+from .files import Files, serve_files
+from .nginx import Nginx
+from .plain import PlainRequest, PythonServer
+from .raw import RawServer
+from .relay import Relay
+from .squid import Squid
+from .wire import Answer, ClientGone, Request, Wire
+
+__all__ = [
+    "Answer",
+    "Certificates",
+    "ClientGone",
+    "Files",
+    "LoggedRequest",
+    "Nginx",
+    "PlainRequest",
+    "Program",
+    "PythonServer",
+    "RawServer",
+    "Relay",
+    "Request",
+    "Squid",
+    "Unavailable",
+    "Wire",
+    "find",
+    "require",
+    "serve_files",
+    "write_certificates",
+]

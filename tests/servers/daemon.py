@@ -1,0 +1,198 @@
+"""Runs a server program in the foreground, in a folder of its own, and sees to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from .debian import require
+
+# Fields of a request which the servers write into their logs.
+LOGGED = (
+    "Host",
+    "Range",
+    "If-Range",
+    "If-None-Match",
+    "If-Modified-Since",
+    "Accept-Encoding",
+    "Cache-Control",
+    "Authorization",
+    "Proxy-Authorization",
+    "Cookie",
+    "User-Agent",
+    "X-Api-Key",
+)
+
+# Seconds to start and to stop in; both take a few hundredths.
+PATIENCE = 10.0
+
+# Kills the server's process group when its own standard input is closed: by `stop`, or by the
+# kernel if Python was killed, when no `finally` has run (pytest-timeout ends a run that way).
+GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
+
+
+@dataclass(frozen=True)
+class LoggedRequest:
+    """A line of a server's access log.
+
+    `target` is as it was on the wire, `sent` counts the bytes of the answer
+    with its head, and `headers` has those of `LOGGED` that were there.
+    """
+
+    method: str
+    target: str
+    status: int
+    sent: int
+    headers: Mapping[str, str]
+
+
+class Daemon(ABC):
+    """A server program on loopback, started for some tests and ended after them.
+
+    A context manager; `start` and `stop` can also be called, and again: the
+    port stays the same, and `requests` tells of all that came.  A constructor
+    skips the test where the program cannot be had.
+    """
+
+    program: ClassVar[str]
+    farewell: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = 0
+        self.found = require(self.program)
+        self._running = contextlib.ExitStack()
+        self._folder: Path | None = None
+        self._earlier: list[LoggedRequest] = []
+
+    @property
+    def folder(self) -> Path:
+        """Where the running server has its configuration and its logs."""
+        assert self._folder is not None, f"{self.program} is not running"
+        return self._folder
+
+    @abstractmethod
+    def configure(self) -> list[str]:
+        """Write to `folder` what the server reads; give the arguments to start it with."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Tell whether the server which was started (and no other) takes requests."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Return when every answer given so far stands in the log."""
+
+    @abstractmethod
+    def read_log(self, line: str) -> LoggedRequest:
+        """Parse a line of the file `access.log`."""
+
+    def clear(self) -> None:  # noqa: B027 - most have nothing to do
+        """Remove what the ended program leaves outside of `folder`."""
+
+    def start(self) -> Self:
+        """Start the server, and return when it takes requests."""
+        if self._folder is not None:
+            return self
+        wanted = self.port
+        for _ in range(5):
+            # Between our look and the server's start somebody else may take the port.
+            self.port = wanted or _free_port(self.host)
+            if (complaint := self._launch()) is None:
+                return self
+            if "ddress already in use" not in complaint:
+                break
+        raise RuntimeError(f"{self.program} did not start: {complaint}")
+
+    def stop(self) -> None:
+        """End the server and remove its folder; at once, and as often as one likes."""
+        with self._running:
+            if self._folder is not None:
+                with contextlib.suppress(OSError):  # it may have died before
+                    self.settle()
+                self._earlier += self._logged()
+
+    def requests(self) -> list[LoggedRequest]:
+        """Tell of the requests answered so far, in the order of their answers' ends."""
+        if self._folder is None:
+            return list(self._earlier)
+        self.settle()
+        return [*self._earlier, *self._logged()]
+
+    def _logged(self) -> list[LoggedRequest]:
+        # A target may hold any byte.
+        log = (self.folder / "access.log").read_text("utf-8", errors="surrogateescape")
+        return [self.read_log(line) for line in log.split("\n") if line]
+
+    def _launch(self) -> str | None:
+        """Start the program; if it does not take requests, clear away and give its complaint."""
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{self.program}-"))
+            self._folder = Path(folder)
+            stack.callback(setattr, self, "_folder", None)
+            output = stack.enter_context(open(self._folder / "output.log", "wb"))
+            process = subprocess.Popen(
+                [self.found.path, *self.configure()],
+                cwd=folder,
+                env={**os.environ, **self.found.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            stack.callback(self.clear)
+            stack.callback(_end, process, signal.SIGKILL)
+            guard = subprocess.Popen(
+                ["/bin/sh", "-c", GUARD, "guard", str(process.pid)],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+            stack.callback(guard.communicate)
+            stack.callback(_end, process, self.farewell)
+            deadline = time.monotonic() + PATIENCE
+            while not self.is_ready():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return f"exit status {process.wait(timeout=0.005)}\n{self._last_words()}"
+                if time.monotonic() > deadline:
+                    return f"silent for {PATIENCE:.0f} s\n{self._last_words()}"
+            self._running = stack.pop_all()
+        return None
+
+    def _last_words(self) -> str:
+        logs = sorted(self.folder.glob("*.log"))
+        lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+        return "\n".join(lines[-20:])
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _end(process: subprocess.Popen[bytes], farewell: signal.Signals) -> None:
+    process.send_signal(farewell)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=PATIENCE)

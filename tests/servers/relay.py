@@ -1,0 +1,142 @@
+"""A line between a client and a server on loopback that counts, delays, and can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
+
+
+class Relay:
+    """Passes bytes on between its own `port` and that of a server.
+
+    `sent` counts the bytes from clients to the server, `received` those to
+    the clients, and `connections` the connections that there have been.
+
+    Parameters
+    ----------
+    server_port : int
+        Where the server listens.
+    delay : float
+        Seconds which a round trip takes longer; the first of a connection
+        opens it, as on a real line.  It can be changed while the relay runs.
+    """
+
+    def __init__(self, server_port: int, *, delay: float = 0.0) -> None:
+        self.server_port = server_port
+        self.delay = delay
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.sent = 0
+        self.received = 0
+        self.connections = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The root URL of a server of plain HTTP, by way of the relay."""
+        return f"http://{self.host}:{self.port}/"
+
+    def start(self) -> Self:
+        """Start listening; again, at the port it had."""
+        if self._thread is None:
+            started: Future[None] = Future()
+            self._thread = threading.Thread(
+                target=lambda: asyncio.run(self._listen(started)), daemon=True
+            )
+            self._thread.start()
+            started.result(timeout=10.0)
+        return self
+
+    def cut(self) -> None:
+        """Reset all connections, on both sides, and go on listening."""
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(timeout=10.0)
+
+    def stop(self) -> None:
+        """Cut all connections and stop listening."""
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            thread.join(timeout=10.0)
+
+    async def _listen(self, started: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        try:
+            server = await asyncio.start_server(self._connect, self.host, self.port)
+        except OSError as error:
+            self._thread = None
+            started.set_exception(error)
+            return
+        async with server:
+            self.port = server.sockets[0].getsockname()[1]
+            started.set_result(None)
+            await self._stopped.wait()
+            server.close()
+            await self._cut()
+
+    async def _cut(self) -> None:
+        for writer in list(self._writers):
+            _reset(writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._forget, writer)
+            self._writers.add(writer)
+            await asyncio.sleep(self.delay)
+            try:
+                upstream, onward = await asyncio.open_connection(self.host, self.server_port)
+            except OSError:
+                return
+            stack.callback(self._forget, onward)
+            self._writers.add(onward)
+            try:
+                async with asyncio.TaskGroup() as directions:
+                    directions.create_task(self._pass(reader, onward, up=True))
+                    directions.create_task(self._pass(upstream, writer, up=False))
+            except* OSError:  # one end was reset, so the other is
+                _reset(writer)
+                _reset(onward)
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
+    ) -> None:
+        """Pass on in one direction, till its end."""
+        while data := await reader.read(1 << 16):
+            if up:
+                self.sent += len(data)
+                await asyncio.sleep(self.delay)
+            else:
+                self.received += len(data)
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+    def _forget(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    line: socket.socket = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # closed already
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

@@ -1,0 +1,43 @@
+"""Site folders for the tests of what is done with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: 2026-01-02T03:04:05Z, long before any scan.
+THEN = 1767323045
+
+
+def fill(data: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder, and make them old enough to be believed."""
+    for key, value in files.items():
+        path = data / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(value)
+        os.utime(path, (THEN, THEN))
+
+
+def make_site(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Make a site's folder with these values."""
+    (root / "data").mkdir(parents=True)
+    fill(root / "data", files)
+    return root
+
+
+def index_of(site: Path) -> dict[str, Any]:
+    """Decode the index that was published."""
+    index: dict[str, Any] = json.loads((site / "index.json").read_bytes())
+    return index
+
+
+def tree(root: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the bytes and the time of every file, hidden or not."""
+    return {
+        path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,233 @@
+"""Digests of files, also of those that do not stand still."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sitefolder import fill
+
+from staticstore.site import hashing
+from staticstore.site.hashing import Digest, hash_files
+from staticstore.site.scan import FoundFile, LeftOut, scan
+
+
+def found(tmp_path: Path, **files: bytes) -> list[FoundFile]:
+    fill(tmp_path, files)
+    return scan(tmp_path).files
+
+
+def on_read(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
+    """Do something between the two looks at a file: the first bytes have been read."""
+    real = hashing.holds_private_key
+
+    def acting(first_bytes: bytes) -> bool:
+        action()
+        return real(first_bytes)
+
+    monkeypatch.setattr(hashing, "holds_private_key", acting)
+
+
+def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
+    files = {"empty": b"", "small": b"abc", "large": os.urandom(2_500_000)}
+    outcomes = hash_files(found(tmp_path, **files))
+    assert {key: outcome[0] for key, outcome in outcomes.items()} == {
+        key: hashlib.sha256(value).hexdigest() for key, value in files.items()
+    }
+
+
+def test_nothing_to_hash_calls_nobody() -> None:
+    def progress(done: int, total: int) -> None:
+        pytest.fail("there is nothing to tell")
+
+    assert hash_files([], progress=progress) == {}
+
+
+def test_progress_never_falls_and_ends_at_the_total(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    threads: set[int] = set()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        threads.add(threading.get_ident())
+
+    files = {f"f{n}": bytes(n * 100_000) for n in range(15)} | {"gone": b"x" * 10}
+    todo = found(tmp_path, **files)
+    (tmp_path / "gone").unlink()
+    hash_files(todo, progress=progress)
+    total = sum(map(len, files.values()))
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
+    assert threads == {threading.get_ident()}
+
+
+def test_what_progress_raises_ends_the_hashing(tmp_path: Path) -> None:
+    def interrupted(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hash_files(found(tmp_path, a=b"1" * 3_000_000, b=b"2"), progress=interrupted)
+    assert not [t for t in threading.enumerate() if t.name.startswith("staticstore-hash")]
+
+
+def test_an_interrupt_ends_the_reading_of_a_large_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = hashing._Work(found(tmp_path, a=b"x" * 5))
+    on_read(monkeypatch, lambda: None)
+    real = work._hash_once
+
+    def stopping(*arguments: Any) -> Digest | None:
+        work.stop.set()
+        return real(*arguments)
+
+    monkeypatch.setattr(work, "_hash_once", stopping)
+    work.run()
+    assert isinstance(work.results["a"], LeftOut)
+
+
+def test_waiting_for_threads_goes_on_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = threading.Event()
+    monkeypatch.setattr(hashing, "_PATIENCE", 0.001)
+    on_read(monkeypatch, lambda: bool(slow.wait(0.02)) and None)
+    assert isinstance(hash_files(found(tmp_path, a=b"1"))["a"], Digest)
+
+
+def test_f4_a_file_that_changes_while_hashed_is_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"before")
+    changes = iter([b"meanwhile"])
+
+    def change() -> None:
+        for value in changes:
+            (tmp_path / "a").write_bytes(value)
+            break
+
+    on_read(monkeypatch, change)
+    outcome = hash_files(todo)["a"]
+    assert isinstance(outcome, Digest)
+    assert outcome.sha256 == hashlib.sha256(b"meanwhile").hexdigest()
+    assert outcome.size == len(b"meanwhile")
+
+
+def test_f4_a_file_that_never_stands_still_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"0", b=b"1")
+    count = 0
+
+    def grow() -> None:
+        nonlocal count
+        count += 1
+        with (tmp_path / "a").open("ab") as file:
+            file.write(b"+")
+
+    real = hashing._Work._hash_once
+
+    def growing(self: Any, path: str, *rest: Any) -> Digest | None:
+        if path.endswith("a"):
+            on_read(monkeypatch, grow)
+        else:
+            on_read(monkeypatch, lambda: None)
+        return real(self, path, *rest)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(hashing._Work, "_hash_once", growing)
+    outcomes = hash_files(todo)
+    assert outcomes["a"] == LeftOut("a", "it changed while it was hashed, 3 times", "failed")
+    assert count >= 3
+
+
+def test_f4_a_file_that_grows_faster_than_it_is_read_does_not_hold_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"x" * 10)
+    monkeypatch.setattr(hashing, "_PIECE", 4)
+    pieces = 0
+
+    class Growing:
+        """A digest that takes so long that the file grows meanwhile."""
+
+        def update(self, piece: bytes) -> None:
+            nonlocal pieces
+            pieces += 1
+            with (tmp_path / "a").open("ab") as file:
+                file.write(b"y" * 5)
+
+    monkeypatch.setattr(hashlib, "sha256", Growing)
+    assert isinstance(hash_files(todo)["a"], LeftOut)
+    assert pieces < 100
+
+
+def test_f4_a_file_that_is_replaced_while_hashed_is_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"old")
+    fill(tmp_path / "new", {"a": b"new"})  # the same size and the same time
+
+    def replace() -> None:
+        if (tmp_path / "new" / "a").exists():
+            os.replace(tmp_path / "new" / "a", tmp_path / "a")
+
+    on_read(monkeypatch, replace)
+    outcome = hash_files(todo)["a"]
+    assert outcome[0] == hashlib.sha256(b"new").hexdigest()
+
+
+def test_f4_a_file_that_vanishes_before_or_while_it_is_hashed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"1", b=b"2")
+    (tmp_path / "a").unlink()
+    on_read(monkeypatch, lambda: (tmp_path / "b").unlink())
+    reason = "it vanished before it was hashed"
+    assert hash_files(todo) == {k: LeftOut(k, reason, "failed") for k in ("a", "b")}
+
+
+def test_f4_a_file_that_becomes_a_fifo_does_not_block(tmp_path: Path) -> None:
+    todo = found(tmp_path, a=b"1")
+    (tmp_path / "a").unlink()
+    os.mkfifo(tmp_path / "a")
+    assert hash_files(todo)["a"][1] == "it cannot be read: no regular file"
+
+
+def test_f2_a_file_that_cannot_be_read_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"1", b=b"2")
+    real: Any = os.open
+
+    def failing(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path).endswith("a"):
+            raise OSError(5, "Input/output error")
+        descriptor: int = real(path, *arguments, **options)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", failing)
+    outcomes = hash_files(todo)
+    assert outcomes["a"] == LeftOut("a", "it cannot be read: Input/output error", "failed")
+    assert isinstance(outcomes["b"], Digest)
+
+
+def test_f6_a_private_key_is_found_when_it_is_read(tmp_path: Path) -> None:
+    todo = found(tmp_path, server=b"-----BEGIN EC PRIVATE KEY-----\nabc")
+    assert hash_files(todo) == {"server": LeftOut("server", "it is a private key", "secret")}
+
+
+def test_a_defect_in_a_thread_is_not_kept_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(first_bytes: bytes) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(hashing, "holds_private_key", broken)
+    with pytest.raises(MemoryError):
+        hash_files(found(tmp_path, a=b"1"))

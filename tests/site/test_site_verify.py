@@ -1,0 +1,107 @@
+"""Whether data and index agree: ``publish --check``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sitefolder import fill, make_site, tree
+
+from staticstore.errors import IndexFormatError, StoreError
+from staticstore.site.publisher import publish, verify_site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = make_site(tmp_path / "site", {"a": b"1", "b/c": b"22", "d": b""})
+    publish(folder)
+    return folder
+
+
+def test_a_site_as_published_is_right(site: Path) -> None:
+    told: list[tuple[int, int]] = []
+    before = tree(site)
+    report = verify_site(site, progress=lambda done, total: told.append((done, total)))
+    assert (report.wrong, report.extra, report.checked) == ([], [], 3)
+    assert told[-1] == (3, 3)
+    assert tree(site) == before
+
+
+def test_other_bytes_of_the_same_size_and_time_are_found(site: Path) -> None:
+    status = (site / "data" / "a").stat()
+    (site / "data" / "a").write_bytes(b"2")
+    os.utime(site / "data" / "a", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert publish(site).hashed == 0  # the notes are deceived
+    assert verify_site(site).wrong == [("a", "its sha256 is another than the index says")]
+
+
+def test_another_size_and_a_missing_file_are_found(site: Path) -> None:
+    fill(site / "data", {"d": b"longer"})
+    (site / "data" / "a").unlink()
+    assert verify_site(site).wrong == [
+        ("a", "there is no such file in data/"),
+        ("d", "it has 6 bytes where the index says 0"),
+    ]
+
+
+def test_why_a_file_cannot_be_verified_is_said(site: Path) -> None:
+    fill(site / "data", {"a": b"-----BEGIN PRIVATE KEY-----"})
+    (site / "data" / "d").unlink()
+    os.mkfifo(site / "data" / "d")
+    (site / "data" / "b" / "c").unlink()
+    (site / "data" / "b").rmdir()
+    (site / "data" / "b").symlink_to("nowhere")
+    assert verify_site(site).wrong == [
+        ("a", "it is a private key"),
+        ("b/c", "the link leads nowhere"),
+        ("d", "it is no file, but a FIFO, a device or a socket"),
+    ]
+
+
+def test_what_the_index_lacks_is_named_unless_it_is_secret(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(
+        site / "data",
+        {"new": b"1", "key.txt": b"-----BEGIN PRIVATE KEY-----", ".env": b"", "gone": b""},
+    )
+    real = os.open
+
+    def vanishing(path: str, *arguments: int) -> int:
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(2, "No such file")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", vanishing)
+    assert verify_site(site).extra == ["gone", "new"]
+
+
+def test_an_entry_without_size_and_digest_has_to_be_there(site: Path) -> None:
+    (site / "index.json").write_bytes(b'{"a": {}, "none": {}}')
+    report = verify_site(site)
+    assert report.wrong == [("none", "there is no such file in data/")]
+    assert report.extra == ["b/c", "d"]
+
+
+def test_an_entry_that_readers_refuse_is_wrong(site: Path) -> None:
+    (site / "index.json").write_bytes(b'{"a": {}, "../x": {}}')
+    ((key, reason),) = verify_site(site).wrong
+    assert key == "index.json"
+    assert reason.startswith("'../x' is left out")
+
+
+def test_a_site_that_was_never_published_is_an_error(site: Path) -> None:
+    (site / "index.json").unlink()
+    with pytest.raises(StoreError, match="has no index.json: publish it first"):
+        verify_site(site)
+
+
+def test_an_index_that_cannot_be_read_is_an_error(site: Path) -> None:
+    (site / "index.json").write_bytes(b"<html>")
+    with pytest.raises(IndexFormatError):
+        verify_site(site)
+    (site / "index.json").unlink()
+    (site / "index.json").mkdir()
+    with pytest.raises(StoreError, match="cannot be read: no regular file"):
+        verify_site(site)
