@@ -41,7 +41,7 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sample_site(tmp_path: Path) -> Path:
-    """A copy of the sample site."""
+    """Copy the sample site."""
     ignored = shutil.ignore_patterns("*.py", "make", "__pycache__", ".staticstore")
     return Path(shutil.copytree(SAMPLE_SITE, tmp_path / "sample_site", ignore=ignored))
 

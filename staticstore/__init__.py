@@ -5,6 +5,11 @@ what was published.  The signals, and the errors, each a `StoreError`, are
 described in their modules.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .client.store import StaticStore
 from .client.subscription import Subscription
 from .client.value import URLValue
@@ -23,6 +28,10 @@ from .index.changes import Change, Changes
 from .index.snapshot import Index
 from .signals import index_updated, key_deleted, key_set, key_updated, poll_failed
 
+if TYPE_CHECKING:
+    from .site.publisher import PublishReport, VerifyReport, publish, verify_site
+    from .site.server import SiteServer, serve
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -35,15 +44,38 @@ __all__ = [
     "IntegrityError",
     "InvalidKeyError",
     "NotConnectedError",
+    "PublishReport",
+    "SiteServer",
     "StaticStore",
     "StoreError",
     "Subscription",
     "TransportError",
     "TransportTimeout",
     "URLValue",
+    "VerifyReport",
     "index_updated",
     "key_deleted",
     "key_set",
     "key_updated",
     "poll_failed",
+    "publish",
+    "serve",
+    "verify_site",
 ]
+
+# The publishing half, which a program that only reads never needs: imported
+# when it is first asked for (PEP 562).
+_ELSEWHERE = {
+    "PublishReport": "publisher",
+    "SiteServer": "server",
+    "VerifyReport": "publisher",
+    "publish": "publisher",
+    "serve": "server",
+    "verify_site": "publisher",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f".site.{_ELSEWHERE[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.request  # encore uses it without importing it  # noqa: F401
+import urllib.request  # encore uses it without importing it
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path

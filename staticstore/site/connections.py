@@ -103,6 +103,8 @@ class Connection(WSGIRequestHandler):
 
     def run_wsgi(self) -> None:
         """Answer one request."""
+        if self.request_version != "HTTP/1.1":
+            self.close_connection = True  # HTTP/1.0 has another way to stay open
         self._discard_body()
         try:
             environ = self.make_environ()
@@ -124,7 +126,7 @@ class Connection(WSGIRequestHandler):
         except (ConnectionError, TimeoutError) as error:
             self.close_connection = True
             _LOG.debug("%s is gone: %s", self.client_address[0], error)
-        except Exception:  # noqa: BLE001  # whatever it is, the other requests go on
+        except Exception:  # whatever it is, the other requests go on
             _LOG.debug("%a failed", self.requestline, exc_info=True)
             self.close_connection = True
             if not sent:

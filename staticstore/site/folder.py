@@ -85,12 +85,12 @@ class SiteFolder:
             There is no such folder, or no ``data`` in it.
         """
         folder = cls(Path(site))
-        if not folder.root.is_dir():
+        if not os.path.isdir(folder.root):
             raise StoreError(
                 f"there is no folder {quoted(str(folder.root))}: "
                 "create it, and put the files to publish into a folder named data in it"
             )
-        if not folder.data.is_dir():
+        if not os.path.isdir(folder.data):
             raise StoreError(
                 f"there is no folder {quoted(str(folder.data))}: "
                 "create it, and put the files to publish into it"

@@ -149,7 +149,7 @@ def serve(
     b'{}'
     """
     root = Path(site)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise StoreError(f"there is no folder {quoted(str(root))} to serve")
     if auth is not None and ":" in auth[0]:
         raise StoreError("the user name may have no colon, since it ends there (RFC 7617)")
@@ -169,6 +169,8 @@ def _listen(host: str, port: int) -> socket.socket:
     # As werkzeug tells the families apart; it has to agree with the socket.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     where = f"{quoted(host)}, port {port}"
+    if not 0 <= port < 1 << 16:  # the resolver would take it modulo 65536
+        raise StoreError(f"cannot listen at {where}: ports go from 0 to 65535")
     try:
         address = socket.getaddrinfo(
             host or "0.0.0.0", port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
@@ -180,7 +182,7 @@ def _listen(host: str, port: int) -> socket.socket:
                 f"port {port} is in use: take another one, or 0 for one that is free"
             ) from error
         raise StoreError(f"cannot listen at {where}: {reason_of(error)}") from error
-    except (OverflowError, UnicodeError) as error:
+    except UnicodeError as error:  # a name that DNS cannot have
         raise StoreError(f"cannot listen at {where}: {error}") from error
 
 

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
-from urllib.request import url2pathname
 
 from ..errors import without_secrets
 
@@ -91,6 +90,8 @@ class Root:
         if scheme == "file":
             if parts.hostname not in (None, "localhost"):
                 raise ValueError(f"a file: root is on this machine, not on {parts.hostname!r}")
+            from urllib.request import url2pathname  # 20 ms, and rarely needed
+
             return _folder_url(Path(url2pathname(parts.path)).absolute())
         if scheme not in _DEFAULT_PORT:
             raise ValueError(

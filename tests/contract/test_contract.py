@@ -76,7 +76,9 @@ def test_a_stream_is_a_file(store: StaticStore) -> None:
 def test_a_value_comes_in_pieces_with_progress(store: StaticStore) -> None:
     told: list[tuple[int, int | None]] = []
     pieces = list(
-        store["tables/weather.csv"].iterdata(100_000, lambda done, total: told.append((done, total)))
+        store["tables/weather.csv"].iterdata(
+            100_000, lambda done, total: told.append((done, total))
+        )
     )
     assert [len(piece) for piece in pieces] == [100_000, 100_000, len(TEXT) - 200_000]
     assert told == [(100_000, len(TEXT)), (200_000, len(TEXT)), (len(TEXT), len(TEXT))]

@@ -13,4 +13,5 @@ def hold(done: int, total: int) -> None:
     sys.stdin.readline()
 
 
-publish(sys.argv[1], progress=hold)
+if __name__ == "__main__":
+    publish(sys.argv[1], progress=hold)

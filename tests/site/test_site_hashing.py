@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sitefolder import fill
 
-from staticstore.site import hashing
+from staticstore.site import hashing, withheld
 from staticstore.site.hashing import Digest, hash_files
 from staticstore.site.scan import FoundFile, LeftOut, scan
+
+from .sitefolder import fill
 
 
 def found(tmp_path: Path, **files: bytes) -> list[FoundFile]:
@@ -24,7 +25,7 @@ def found(tmp_path: Path, **files: bytes) -> list[FoundFile]:
 
 def on_read(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
     """Do something between the two looks at a file: the first bytes have been read."""
-    real = hashing.holds_private_key
+    real = withheld.holds_private_key
 
     def acting(first_bytes: bytes) -> bool:
         action()
@@ -96,7 +97,11 @@ def test_waiting_for_threads_goes_on_after_a_while(
 ) -> None:
     slow = threading.Event()
     monkeypatch.setattr(hashing, "_PATIENCE", 0.001)
-    on_read(monkeypatch, lambda: bool(slow.wait(0.02)) and None)
+
+    def wait() -> None:
+        slow.wait(0.02)
+
+    on_read(monkeypatch, wait)
     assert isinstance(hash_files(found(tmp_path, a=b"1"))["a"], Digest)
 
 

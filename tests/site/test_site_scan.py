@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sitefolder import fill
 
 from staticstore.errors import StoreError
 from staticstore.site.folder import SiteFolder, open_regular, path_text
 from staticstore.site.media_types import media_type_of
 from staticstore.site.scan import scan
 from staticstore.site.withheld import holds_private_key, withheld_name
+
+from .sitefolder import fill
 
 
 @pytest.fixture
@@ -156,14 +157,18 @@ def test_what_cannot_be_looked_at_after_it_was_opened_is_closed_again(
 ) -> None:
     fill(data, {"a": b""})
     closed: list[int] = []
+    real_close = os.close
 
     def failing(descriptor: int) -> os.stat_result:
         raise OSError(5, "Input/output error")
 
+    def closing(descriptor: int) -> None:
+        closed.append(descriptor)
+        real_close(descriptor)
+
     with monkeypatch.context() as patched:
-        real_close = os.close
         patched.setattr(os, "fstat", failing)
-        patched.setattr(os, "close", lambda fd: (closed.append(fd), real_close(fd)))
+        patched.setattr(os, "close", closing)
         with pytest.raises(OSError, match="Input/output"):
             open_regular(data / "a")
     assert len(closed) == 1

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from sitefolder import fill, make_site, tree
 
 from staticstore.errors import IndexFormatError, StoreError
 from staticstore.site.publisher import publish, verify_site
+
+from .sitefolder import fill, make_site, tree
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_an_entry_that_readers_refuse_is_wrong(site: Path) -> None:
 
 def test_a_site_that_was_never_published_is_an_error(site: Path) -> None:
     (site / "index.json").unlink()
-    with pytest.raises(StoreError, match="has no index.json: publish it first"):
+    with pytest.raises(StoreError, match=r"has no index\.json: publish it first"):
         verify_site(site)
 
 

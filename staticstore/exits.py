@@ -1,0 +1,168 @@
+"""How a command ends: the exit code of each error, and what is said of it.
+
+::
+
+    0    done
+    1    an error of another kind
+    2    usage: the command line itself is wrong
+    3    the index does not have the key
+    4    not authorized
+    5    network: the bytes could not be had
+    6    integrity: they are not those that the index describes
+    7    the index is none that can be read
+    8    part of it failed, and the rest is done
+    130  interrupted
+    141  whoever read the output has closed it
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import NamedTuple
+
+import click
+
+from .errors import (
+    AuthorizationError,
+    HTTPStatusError,
+    IndexFormatError,
+    IntegrityError,
+    StoreError,
+    TransportError,
+)
+
+__all__ = ["CommandError", "Ending", "ExitCode", "ending_of"]
+
+
+class ExitCode(IntEnum):
+    """The exit codes, as they stand at the head of this module."""
+
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    NO_SUCH_KEY = 3
+    NOT_AUTHORIZED = 4
+    NETWORK = 5
+    INTEGRITY = 6
+    BAD_INDEX = 7
+    PARTLY = 8
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
+
+
+class CommandError(Exception):
+    """A command cannot do what it should, for a reason that the library does not know.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    code : ExitCode, optional
+        What the command ends with.
+    kind : str, optional
+        What a program that reads JSON gets to know it by.
+    key : str, optional
+        The key concerned.
+    hint : str, optional
+        What to do about it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ExitCode = ExitCode.ERROR,
+        kind: str = "CommandError",
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.kind = kind
+        self.key = key
+        self.hint = hint
+
+
+class Ending(NamedTuple):
+    """How a command ends after an error."""
+
+    code: ExitCode
+    #: The name of the error's class.
+    kind: str
+    #: What was wrong, and where; None if nothing needs to be said.
+    message: str | None
+    #: What to do about it.
+    hint: str | None = None
+    key: str | None = None
+    url: str | None = None
+    status: int | None = None
+
+
+# The first that fits counts, so that what is special comes first.
+_CODES: tuple[tuple[type[StoreError], ExitCode], ...] = (
+    (AuthorizationError, ExitCode.NOT_AUTHORIZED),
+    (TransportError, ExitCode.NETWORK),
+    (IntegrityError, ExitCode.INTEGRITY),
+    (IndexFormatError, ExitCode.BAD_INDEX),
+    (StoreError, ExitCode.ERROR),
+)
+# What click says of arguments too many quotes them, and a password may be among them.
+_QUOTED_ARGUMENTS = re.compile(r"(Got unexpected extra arguments?) \(.*\)", re.DOTALL)
+
+
+def ending_of(error: BaseException) -> Ending | None:
+    """Say how a command ends after an error: the one place where errors become exit codes.
+
+    Parameters
+    ----------
+    error : BaseException
+        What the command raised.
+
+    Returns
+    -------
+    Ending or None
+        None for a defect of the program, whose traceback shall be seen.
+    """
+    kind = type(error).__name__
+    match error:
+        case CommandError():
+            return Ending(error.code, error.kind, str(error), error.hint, error.key)
+        case StoreError():
+            code = next(code for family, code in _CODES if isinstance(error, family))
+            return Ending(
+                code, kind, str(error), _hint(error), error.key, error.url, error.status
+            )
+        case click.UsageError():
+            message = _QUOTED_ARGUMENTS.sub(r"\1", error.format_message())
+            name = error.ctx.command_path if error.ctx is not None else "staticstore"
+            return Ending(ExitCode.USAGE, kind, message, f"'{name} --help' shows how it is used")
+        case click.ClickException():
+            return Ending(ExitCode.ERROR, kind, error.format_message())
+        case KeyboardInterrupt() | click.Abort():
+            return Ending(ExitCode.INTERRUPTED, kind, None)
+        case BrokenPipeError():
+            return Ending(ExitCode.CLOSED_PIPE, kind, None)
+        case OSError():
+            return Ending(ExitCode.ERROR, kind, _what_the_system_said(error))
+    return None
+
+
+def _hint(error: StoreError) -> str | None:
+    match error:
+        case AuthorizationError(status=407):
+            return "put user and password into the proxy's URL: --proxy http://USER:PASSWORD@HOST"
+        case AuthorizationError():
+            return "--auth USER asks for the password; STATICSTORE_AUTH may hold USER:PASSWORD"
+        case HTTPStatusError(status=404, key=None):
+            return "the URL is that of a site's root, where 'staticstore publish' puts index.json"
+        case IndexFormatError(url=str()):
+            return "the URL is that of a site's root, and index.json there one object of JSON"
+        case TransportError() if "certificate" in str(error):
+            return "--ca FILE names the authorities to trust"
+    return None
+
+
+def _what_the_system_said(error: OSError) -> str:
+    reason = error.strerror or type(error).__name__
+    return reason if error.filename is None else f"{error.filename}: {reason}"
