@@ -35,9 +35,12 @@ def index_of(site: Path) -> dict[str, Any]:
 
 
 def tree(root: Path) -> dict[str, tuple[bytes, int]]:
-    """Return the bytes and the time of every file, hidden or not."""
+    """Return the bytes and the time of every file, hidden or not.
+
+    But the lock's: it is empty, and old versions of filelock touch it.
+    """
     return {
         path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parts[-2:] != (".staticstore", "lock")
     }

@@ -1,0 +1,102 @@
+"""What is measured, for ours and for the ancestor: run in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .indexes import entries, write_index
+
+__all__ = ["CONTENDERS", "SUBJECTS"]
+
+Store = Any
+
+
+def _ours(root: str) -> Store:
+    from staticstore import StaticStore
+
+    return StaticStore(root, poll_interval=0).connect()
+
+
+def _encore(root: str) -> Store:
+    assert urllib.request  # encore uses it without importing it
+    from encore.storage.static_url_store import StaticURLStore
+
+    store = StaticURLStore(root, "data/", "index.json", poll=0)
+    store.connect()
+    return store
+
+
+CONTENDERS: dict[str, Callable[[str], Store]] = {"ours": _ours, "encore": _encore}
+
+
+def _connect(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Connect and look one key up."""
+    key = next(iter(entries(1)))
+    return _timed(lambda: connect().get_metadata(key))
+
+
+def _unchanged(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Poll a site on which nothing has changed."""
+    return _timed(connect().update_index)
+
+
+def _changed(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Poll a site on which ten entries have changed, whole index downloaded."""
+    store = connect()
+    index = entries(count)
+    for key in list(index)[:: count // 10]:
+        index[key]["title"] = "changed"
+    before = (site / "index.json").read_bytes(), (site / "index.json").stat().st_mtime
+    write_index(site / "index.json", index)
+    os.utime(site / "index.json", (before[1] + 2, before[1] + 2))
+    try:
+        return _timed(store.update_index)
+    finally:
+        (site / "index.json").write_bytes(before[0])
+
+
+def _query(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Find one entry in five."""
+    store = connect()
+    return _timed(lambda: sum(1 for _ in store.query(type="vector")))
+
+
+SUBJECTS: dict[str, Callable[[Callable[[], Store], Path, int], float]] = {
+    "connect": _connect,
+    "unchanged": _unchanged,
+    "changed": _changed,
+    "query": _query,
+}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure one subject for one contender, and print seconds and peak memory as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("subject", choices=SUBJECTS)
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("site", type=Path)
+    parser.add_argument("root")
+    parser.add_argument("count", type=int)
+    asked = parser.parse_args()
+    open_store = CONTENDERS[asked.contender]
+    seconds = SUBJECTS[asked.subject](lambda: open_store(asked.root), asked.site, asked.count)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "peak": peak}))
+
+
+if __name__ == "__main__":
+    main()

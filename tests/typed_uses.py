@@ -1,0 +1,85 @@
+"""Typed uses of the public names: read by the type checker, and never run.
+
+What a caller may write must stay accepted, and what a call gives must stay of
+its type; `assert_type` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, assert_type
+
+from requests.auth import HTTPDigestAuth
+
+from staticstore import (
+    Change,
+    Changes,
+    Index,
+    IntegrityError,
+    PublishReport,
+    StaticStore,
+    StoreError,
+    Subscription,
+    URLValue,
+    key_set,
+    publish,
+    serve,
+)
+
+
+def connecting(root: Path) -> None:
+    assert_type(StaticStore(root).connect(), StaticStore)
+    StaticStore("https://data.example.org/", poll_interval=0).connect(("ali", "open sesame"))
+    StaticStore(root).connect({"username": "ali", "password": "sesame"}, proxies={})
+    StaticStore(root).connect(HTTPDigestAuth("ali", "sesame"), headers={"X-Api-Key": "1"})
+    StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)
+    with StaticStore(root, data_path="d/", index_path="i.json") as store:
+        assert_type(store, StaticStore)
+
+
+def reading(store: StaticStore) -> None:
+    assert_type(store["key"], URLValue)
+    assert_type(list(store), list[str])
+    assert_type(dict(store), dict[str, URLValue])
+    assert_type(store.get_data("key"), BinaryIO)
+    assert_type(store.get_data_range("key", 1, -1), BinaryIO)
+    assert_type(store.get_metadata("key", ["title"]), dict[str, Any])
+    assert_type(store.to_bytes("key"), bytes)
+    assert_type(store.query(["title"], type="raster"), Iterator[tuple[str, dict[str, Any]]])
+    assert_type(store.query_keys(size=lambda size: size > 1), Iterator[str])
+    assert_type(store.glob("*.tif"), Iterator[str])
+    assert_type(store.multiget(["key"]), Iterator[URLValue])
+    assert_type(store.index, Index)
+    store.to_file("key", "path", progress=lambda done, total: print(done, total))
+    with store["key"] as data:
+        assert_type(data, BinaryIO)
+    for piece in store["key"].iterdata(1 << 16):
+        assert_type(piece, bytes)
+
+
+def following(store: StaticStore) -> None:
+    def callback(change: Change) -> None:
+        assert_type(change.metadata, dict[str, Any] | None)
+
+    assert_type(store.subscribe(callback, actions=["set"], type="raster"), Subscription)
+    assert_type(store.update_index(), Changes)
+    assert_type(store.update_index().set, tuple[Change, ...])
+    assert_type(next(store.watch(timeout=1)), Change)
+
+    @key_set.connect_via(store)
+    def handler(sender: StaticStore, *, key: str, metadata: Any, previous: Any) -> None: ...
+
+
+def failing(error: StoreError) -> None:
+    assert_type(error.key, str | None)
+    assert_type(error.status, int | None)
+    if isinstance(error, IntegrityError):
+        print(error.expected, error.actual)
+
+
+def publishing(site: Path) -> None:
+    assert_type(publish(site, metadata={"*.tif": {"type": "raster"}}), PublishReport)
+    publish(str(site), metadata=site / "fields.toml", dry_run=True)
+    with serve(site, port=0, auth=("ali", "sesame")) as server:
+        assert_type(server.url, str)
