@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import time
@@ -61,7 +62,7 @@ class Feed:
         self._turns = itertools.count(1)
 
     def fetch(self, held: Held | None) -> Held | None:
-        """Return the current index; None if it is the one that is held.
+        """Return the current index; None if the host says that it is the one held.
 
         Raises
         ------
@@ -88,8 +89,9 @@ class Feed:
             )
         sha256 = hashlib.sha256(body).digest()
         if held is not None and held.sha256 == sha256:
-            return None
-        return Held(_parse(response, body), _validators(response), sha256, turn)
+            return dataclasses.replace(held, validators=_validators(response), turn=turn)
+        index = _parse(response, body)
+        return Held(index, _validators(response), sha256, turn)
 
     def _get(self, headers: Mapping[str, str], deadline: float) -> tuple[Response, bytes]:
         return self._session.fetch(

@@ -66,8 +66,9 @@ class Poller(threading.Thread):
         while self._wait(self.pause(error)):
             try:
                 outcome = self._poll()
-            except Exception as unforeseen:
-                # A defect of ours, or no memory: said loudly, and polling goes on.
+            except BaseException as unforeseen:
+                # A defect of ours, no memory, a handler that calls sys.exit: said
+                # loudly, and polling goes on.
                 _log.exception("a poll failed in a way that it should not")
                 outcome = StoreError(f"a poll failed: {type(unforeseen).__name__}")
             if outcome is False:

@@ -103,10 +103,11 @@ class Watch(Iterator[Change]):
         self._ended = False
         # The callback is the queue's, so that a watch which nobody holds any
         # more can be collected, and its subscription with it.
-        weakref.finalize(self, subscribe(self._queue.put).close)
+        self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
 
     def end(self) -> None:
         """Let the iteration end after what has come already."""
+        self._unsubscribe()
         self._queue.put(None)
 
     def __next__(self) -> Change:

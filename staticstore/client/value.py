@@ -42,11 +42,11 @@ class URLValue:
         The key.
     """
 
-    def __init__(self, target: Target, metadata: dict[str, Any]) -> None:
+    def __init__(self, target: Target, metadata: dict[str, Any], facts: Facts) -> None:
         self.key = target.key
         self._target = target
         self._metadata = metadata
-        self._facts = Facts.of(metadata)
+        self._facts = facts
         self._data: ValueReader | None = None
         self._answer: Response | None = None
 
@@ -278,7 +278,8 @@ class Values(Mapping[str, URLValue]):
         metadata = self.index[key]
         facts = Facts.of(metadata)
         url_path = key_to_url_path(self._data_path, key)
-        return URLValue(Target(self._session, url_path, key, facts.size, facts.sha256), metadata)
+        target = Target(self._session, url_path, key, facts.size, facts.sha256)
+        return URLValue(target, metadata, facts)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""

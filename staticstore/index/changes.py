@@ -159,6 +159,8 @@ def diff(old: Index, new: Index) -> Changes:
     Changes
         In key order; empty if the snapshots are equal.
     """
+    if old is new:
+        return Changes((), new)
     found = [
         Change(key, old.raw(key), new.raw(key))
         for key in old.keys() | new.keys()

@@ -8,18 +8,17 @@ import errno
 import hmac
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from io import BufferedReader
+from io import FileIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
 from ..errors import InvalidKeyError
 from ..index.keys import key_to_path
-from .conditions import Representation, answer
-from .folder import NotRegularError, SiteFolder, open_regular
+from ..transport.conditions import Representation, answer, header_fields
+from ..transport.regular import NotRegularError, open_regular
+from .folder import SiteFolder
 from .media_types import media_type_of
 from .withheld import withheld_name
 
@@ -29,6 +28,19 @@ if TYPE_CHECKING:
 __all__ = ["SiteApplication"]
 
 _PIECE = 1 << 18  # bytes
+_REFUSALS = {412: "the condition does not hold", 416: "there are no such bytes"}
+# What decides about the answer, by its name in WSGI.
+_CONDITIONS = {
+    "HTTP_" + name.upper().replace("-", "_"): name
+    for name in (
+        "If-Match",
+        "If-Modified-Since",
+        "If-None-Match",
+        "If-Range",
+        "If-Unmodified-Since",
+        "Range",
+    )
+}
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
 
 
@@ -94,7 +106,7 @@ class SiteApplication:
             return False
         return hmac.compare_digest(given, self._credentials)
 
-    def _open(self, key: str) -> BufferedReader | None:
+    def _open(self, key: str) -> FileIO | None:
         """Open the file at a path below the root; None if there is none to serve."""
         try:
             relative = key_to_path(key)
@@ -106,7 +118,7 @@ class SiteApplication:
         if not self._is_inside(real):
             return None
         try:
-            return open(open_regular(real), "rb")
+            return open_regular(real)
         except NotRegularError:
             return None
         except OSError as error:
@@ -128,7 +140,7 @@ class SiteApplication:
 class _Body:
     """A part of a file, to be sent piece by piece."""
 
-    def __init__(self, file: BufferedReader, start: int, end: int) -> None:
+    def __init__(self, file: FileIO, start: int, end: int) -> None:
         self._file = file
         self._start = start
         self._end = end
@@ -169,41 +181,23 @@ def _is_withheld(relative: PurePath) -> bool:
     return any(withheld_name(name) is not None for name in relative.parts)
 
 
-def _file_response(environ: WSGIEnvironment, key: str, file: BufferedReader) -> Response:
-    status = os.fstat(file.fileno())
-    etag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
-    modified = _modified(status.st_mtime_ns)
-    chosen = answer(environ, Representation(status.st_size, etag, modified))
+def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:
+    current = Representation.of(os.fstat(file.fileno()))
+    fields = {name: environ[field] for field, name in _CONDITIONS.items() if field in environ}
+    chosen = answer(environ["REQUEST_METHOD"], fields, current)
     if chosen.status in (412, 416):
         file.close()
-        refusal = _said(chosen.status, "the condition does not hold")
-        if chosen.status == 416:
-            refusal = _said(416, "there are no such bytes")
-            refusal.headers["Content-Range"] = f"bytes */{status.st_size}"
-        return refusal
-    response = Response(
-        _Body(file, chosen.start, chosen.end),
-        status=chosen.status,
-        content_type=media_type_of(key) or "application/octet-stream",
-        direct_passthrough=True,
-    )
-    headers = response.headers
-    headers["Content-Length"] = str(chosen.end - chosen.start)
-    headers["Accept-Ranges"] = "bytes"
-    headers["Cache-Control"] = "no-cache"
-    headers["ETag"] = f'"{etag}"'
-    if modified is not None:
-        headers["Last-Modified"] = http_date(modified)
-    if chosen.status == 206:
-        headers["Content-Range"] = f"bytes {chosen.start}-{chosen.end - 1}/{status.st_size}"
+        response = _said(chosen.status, _REFUSALS[chosen.status])
+    else:
+        response = Response(
+            _Body(file, chosen.start, chosen.end),
+            status=chosen.status,
+            content_type=media_type_of(key) or "application/octet-stream",
+            direct_passthrough=True,
+        )
+        response.headers["Cache-Control"] = "no-cache"
+    response.headers.update(header_fields(chosen, current))
     return response
-
-
-def _modified(mtime_ns: int) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC)
-    except (OverflowError, ValueError, OSError):  # a year that no calendar has
-        return None
 
 
 def _said(status: int, text: str) -> Response:

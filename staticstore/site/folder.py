@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError, quoted
 
-__all__ = [
-    "NotRegularError",
-    "SiteFolder",
-    "open_regular",
-    "path_text",
-    "read_regular",
-    "reason_of",
-]
-
-# Opening a FIFO without O_NONBLOCK waits for its writer, for ever if need be.
-_READ = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-
-
-class NotRegularError(OSError):
-    """What stands there is no file: a folder, a FIFO, a device or a socket."""
+__all__ = ["SiteFolder", "path_text", "reason_of"]
 
 
 @dataclass(frozen=True)
@@ -96,44 +74,6 @@ class SiteFolder:
                 "create it, and put the files to publish into it"
             )
         return folder
-
-
-def open_regular(path: str | os.PathLike[str]) -> int:
-    """Open a file for reading without ever waiting for it.
-
-    Returns
-    -------
-    int
-        A file descriptor, the caller's to close.
-
-    Raises
-    ------
-    NotRegularError
-        It is a folder, a FIFO, a device or a socket.
-    OSError
-        It cannot be opened.
-    """
-    try:
-        descriptor = os.open(path, _READ)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket, or a device that nobody drives
-            raise NotRegularError(error.errno, "no regular file") from error
-        raise
-    try:
-        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if not regular:
-        os.close(descriptor)
-        raise NotRegularError(errno.EINVAL, "no regular file")
-    return descriptor
-
-
-def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """Read a file whole; raise as `open_regular` does."""
-    with open(open_regular(path), "rb") as file:
-        return file.read()
 
 
 def reason_of(error: OSError) -> str:

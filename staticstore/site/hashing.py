@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from .folder import open_regular, path_text, reason_of
+from ..transport.regular import open_regular
+from .folder import path_text, reason_of
 from .scan import FoundFile, LeftOut
 from .withheld import FIRST_BYTES, holds_private_key
 
@@ -160,7 +161,7 @@ class _Work:
         """Return the digest of a file that stood still; None if it did not."""
         hasher = hashlib.sha256()
         position = 0
-        with open(open_regular(path), "rb", buffering=0) as stream:
+        with open_regular(path) as stream:
             before = os.fstat(stream.fileno())
             # A file may grow faster than it can be read, so its size ends the loop as well.
             while position <= before.st_size and (length := stream.readinto(buffer)):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index import codec
-from .folder import read_regular, reason_of
+from ..transport.regular import read_regular
+from .folder import reason_of
 
 __all__ = ["read_document"]
 

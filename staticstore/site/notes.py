@@ -14,7 +14,7 @@ from ..errors import IndexFormatError
 from ..index import codec
 from ..index.fields import Facts
 from ..transport.integrity import atomic_file
-from .folder import read_regular
+from ..transport.regular import read_regular
 from .hashing import Digest
 from .scan import FoundFile
 

@@ -27,7 +27,8 @@ from ..index.changes import diff
 from ..index.fields import Facts, time_text
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
-from .folder import SiteFolder, read_regular, reason_of
+from ..transport.regular import read_regular
+from .folder import SiteFolder, reason_of
 from .hashing import Digest, Progress, hash_files
 from .lock import alone, unwritable
 from .media_types import media_type_of

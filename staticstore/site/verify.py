@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ..errors import StoreError, quoted
 from ..index.fields import Facts
 from ..index.snapshot import Index
-from .folder import SiteFolder, open_regular, path_text, read_regular, reason_of
+from ..transport.regular import open_regular, read_regular
+from .folder import SiteFolder, path_text, reason_of
 from .hashing import Digest, Progress, hash_files
 from .scan import FoundFile, LeftOut, scan
 from .withheld import FIRST_BYTES, holds_private_key
@@ -118,7 +119,7 @@ def _extra(files: Sequence[FoundFile], index: Index) -> list[str]:
 
 def _is_secret(path: str) -> bool:
     try:
-        with open(open_regular(path), "rb") as file:
+        with open_regular(path) as file:
             return holds_private_key(file.read(FIRST_BYTES))
     except OSError:  # not published, whatever it is
         return False

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
-import stat
 from collections.abc import Iterator
-from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import IntegrityError
 
-__all__ = ["TEMPORARY_PATTERN", "Verifier", "atomic_file", "open_regular", "remove_leftovers"]
+__all__ = ["TEMPORARY_PATTERN", "Verifier", "atomic_file", "remove_leftovers"]
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
@@ -143,25 +140,6 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that a killed process left in a folder."""
     for leftover in folder.glob(TEMPORARY_PATTERN):
         leftover.unlink(missing_ok=True)
-
-
-def open_regular(path: str | os.PathLike[str]) -> FileIO:
-    """Open a file for reading, unbuffered; never wait for one that might block.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file, or it is a FIFO, a device, a socket.
-    OSError
-        It may not be read, is a folder, and so on.
-    """
-    descriptor = os.open(
-        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file", os.fspath(path))
-    return FileIO(descriptor, "rb")
 
 
 def _sync_folder(folder: Path) -> None:

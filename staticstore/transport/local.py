@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -15,11 +13,10 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.response import HTTPResponse
 
-from .integrity import open_regular
+from .conditions import Representation, answer, header_fields
+from .regular import NotRegularError, open_regular
 
 __all__ = ["FileAdapter"]
-
-_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))\Z", re.IGNORECASE)
 
 
 class FileAdapter(BaseAdapter):
@@ -32,20 +29,23 @@ class FileAdapter(BaseAdapter):
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Answer a request; what else requests gives concerns networks."""
-        if request.method not in ("GET", "HEAD"):
+        method = str(request.method)
+        if method not in ("GET", "HEAD"):
             return _response(request, 405, {"Allow": "GET, HEAD"})
         try:
-            file = open_regular(url2pathname(urlsplit(request.url or "").path))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+            file = open_regular(url2pathname(urlsplit(str(request.url)).path))
+        except (FileNotFoundError, NotADirectoryError, NotRegularError, ValueError):
             return _response(request, 404, {})
         except PermissionError:
             return _response(request, 403, {})
-        status, headers, start, end = _choose(request, os.fstat(file.fileno()))
-        if status in (304, 416) or request.method == "HEAD":
+        current = Representation.of(os.fstat(file.fileno()))
+        chosen = answer(method, request.headers, current)
+        fields = header_fields(chosen, current)
+        if chosen.status not in (200, 206) or method == "HEAD":
             file.close()
-            return _response(request, status, headers)
-        file.seek(start)
-        return _response(request, status, headers, _Part(file, end - start))
+            return _response(request, chosen.status, fields)
+        file.seek(chosen.start)
+        return _response(request, chosen.status, fields, _Part(file, chosen.end - chosen.start))
 
     def close(self) -> None:
         """Do nothing: no file is kept open."""
@@ -69,37 +69,6 @@ class _Part(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def _choose(
-    request: PreparedRequest, status: os.stat_result
-) -> tuple[int, dict[str, str], int, int]:
-    """Return status, header fields, and which bytes to send."""
-    size = status.st_size
-    etag = f'"{size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"'
-    date = formatdate(status.st_mtime, usegmt=True)
-    headers = {"ETag": etag, "Last-Modified": date, "Accept-Ranges": "bytes"}
-    asked = request.headers
-    if "If-None-Match" in asked:
-        if asked["If-None-Match"] in (etag, f"W/{etag}", "*"):
-            return 304, headers, 0, 0
-    elif asked.get("If-Modified-Since") == date:
-        return 304, headers, 0, 0
-    wanted = _RANGE.match(asked.get("Range", ""))
-    if wanted is None or asked.get("If-Range", etag) not in (etag, date):
-        return 200, {**headers, "Content-Length": str(size)}, 0, size
-    start, end = _bytes_wanted(wanted, size)
-    if start >= end:
-        return 416, {**headers, "Content-Range": f"bytes */{size}"}, 0, 0
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return 206, {**headers, "Content-Length": str(end - start)}, start, end
-
-
-def _bytes_wanted(wanted: re.Match[str], size: int) -> tuple[int, int]:
-    first, last, suffix = wanted.groups()
-    if suffix is not None:
-        return max(size - int(suffix), 0), size
-    return int(first), min(int(last) + 1, size) if last else size
 
 
 def _response(

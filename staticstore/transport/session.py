@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -98,7 +97,6 @@ class Session:
         session.headers = requests.structures.CaseInsensitiveDict(
             {"User-Agent": "staticstore", "Accept": "*/*"}
         )
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.adapters.clear()
         if self.root.is_local:
             # Only then, so that no redirect of a host can ever reach a file.
@@ -259,16 +257,29 @@ class Session:
                     auth=self._auth if trusted else NO_AUTH,
                 )
             )
-            answer = self._requests.send(
-                prepared,
-                stream=True,
-                allow_redirects=False,
-                proxies=self._proxies_for(url),
-                verify=self._verify,
-                cert=self._cert if trusted else None,
-                timeout=self._timeout(deadline),
-            )
+            answer = self._exchange(prepared, deadline)
         return Response(answer, self.wire, key=key, hide_cause=hide_cause)
+
+    def _exchange(
+        self, prepared: requests.PreparedRequest, deadline: float | None
+    ) -> requests.Response:
+        """Send a prepared request and let the authentication answer what comes back.
+
+        Not by `requests.Session.send`: that reads the body of a redirect,
+        however long it is, also where it is told not to follow.
+        """
+        url = str(prepared.url)
+        options: dict[str, Any] = {
+            "stream": True,
+            "proxies": self._proxies_for(url),
+            "verify": self._verify,
+            "cert": self._cert if self.root.shares_origin(url) else None,
+            "timeout": self._timeout(deadline),
+        }
+        answer = self._requests.get_adapter(url).send(prepared, **options)
+        for hook in prepared.hooks["response"]:
+            answer = hook(answer, **options) or answer
+        return answer
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
@@ -285,14 +296,18 @@ class Session:
 def _read_bounded(response: Response, max_bytes: int) -> bytes:
     """Read a body whole, without ever holding more than it may have."""
     pieces, count = [], 0
+    if response.content_encoding is None:
+        _check_size(response.content_length or 0, max_bytes, response.url)
     while piece := response.read(_PIECE, decode=True):
         count += len(piece)
-        if count > max_bytes:
-            raise IndexFormatError(
-                f"the index is larger than max_index_bytes={max_bytes}", url=response.url
-            )
+        _check_size(count, max_bytes, response.url)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _check_size(count: int, max_bytes: int, url: str) -> None:
+    if count > max_bytes:
+        raise IndexFormatError(f"the index is larger than max_index_bytes={max_bytes}", url=url)
 
 
 def _believed(response: Response, key: str | None) -> Response:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from staticstore.errors import StoreError
-from staticstore.site.folder import SiteFolder, open_regular, path_text
+from staticstore.site.folder import SiteFolder, path_text
 from staticstore.site.media_types import media_type_of
 from staticstore.site.scan import scan
 from staticstore.site.withheld import holds_private_key, withheld_name
+from staticstore.transport.regular import open_regular
 
 from .sitefolder import fill
 
