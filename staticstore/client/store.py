@@ -54,11 +54,11 @@ class StaticStore(Reading):
     Examples
     --------
     >>> with StaticStore(sample_site, poll_interval=0) as store:
-    ...     for key, metadata in store.query(select=["title"], type="vector"):
+    ...     for key, metadata in store.query(select=["title"], geometry="Point"):
     ...         print(key, "-", metadata["title"])
     ...     with store["terrain/dem.tif"].range(0, 4) as head:
     ...         print(head.read())
-    vector/... - ...
+    places/places.geojson - ...
     b'II*\x00'
     """
 
