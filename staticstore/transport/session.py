@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -14,7 +13,14 @@ import requests
 import tenacity
 from requests.utils import get_environ_proxies
 
-from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportError
+from ..errors import IndexFormatError, NotConnectedError, TransportError
+from .arguments import (
+    checked_cert,
+    checked_headers,
+    checked_retries,
+    checked_timeout,
+    checked_verify,
+)
 from .auth import NO_AUTH, Credentials, authentication, sends_password
 from .failures import mapped, may_heal, status_error, was_dropped
 from .local import FileAdapter
@@ -31,12 +37,6 @@ _MAX_HOPS = 5
 _PIECE = 1 << 20  # bytes
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_BACKOFF = 30.0  # seconds
-# What the store says itself; a value of the user's would make answers wrong.
-_OWN_HEADERS = re.compile(
-    "accept-encoding|connection|content-length|host|if-.*|proxy-authorization|range|te"
-    "|transfer-encoding",
-    re.IGNORECASE,
-)
 
 
 class Session:
@@ -81,13 +81,13 @@ class Session:
     ) -> None:
         self.root = root
         self.wire = Wire()
-        self.retries = _checked_retries(retries)
+        self.retries = checked_retries(retries)
         self._auth = authentication(auth, root)
         self._proxies = None if proxies is None else dict(proxies)
-        self._headers = _checked_headers(headers or {})
-        self._verify = _checked_verify(verify)
-        self._cert = _checked_cert(cert)
-        self._connect_timeout, self._silence = _checked_timeout(timeout)
+        self._headers = checked_headers(headers or {})
+        self._verify = checked_verify(verify)
+        self._cert = checked_cert(cert)
+        self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = min_rate
         self._requests = self._new_requests_session()
 
@@ -357,48 +357,3 @@ def _wait(state: tenacity.RetryCallState) -> float:
         return 0.0  # an idle connection that the host had closed
     jittered = tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_BACKOFF)(state)
     return jittered + (getattr(error, "retry_after", None) or 0.0)
-
-
-def _checked_retries(retries: int) -> int:
-    if type(retries) is not int or retries < 0:
-        raise ValueError(f"retries is a number of attempts, 0 or more, not {retries!r}")
-    return retries
-
-
-def _checked_timeout(timeout: float | tuple[float, float]) -> tuple[float, float]:
-    pair = timeout if isinstance(timeout, tuple | list) else (timeout, timeout)
-    if len(pair) != 2 or not all(
-        isinstance(seconds, int | float) and 0 < seconds < 1e6 for seconds in pair
-    ):
-        raise ValueError("timeout is (connect, read), in seconds above 0; every wait has an end")
-    return float(pair[0]), float(pair[1])
-
-
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    for name in headers:
-        if _OWN_HEADERS.fullmatch(name):
-            raise ValueError(f"the store sends the header field {name!r} itself")
-    return dict(headers)
-
-
-def _checked_verify(verify: bool | str | os.PathLike[str]) -> bool | str:
-    if verify is True:
-        # As requests does it, which is told here to leave the environment alone.
-        environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return environment or True
-    return verify if verify is False else _existing(verify, "verify")
-
-
-def _checked_cert(cert: str | tuple[str, str] | None) -> str | tuple[str, str] | None:
-    if cert is None:
-        return None
-    if isinstance(cert, tuple | list):
-        certificate, private_key = cert
-        return _existing(certificate, "cert"), _existing(private_key, "cert")
-    return _existing(cert, "cert")
-
-
-def _existing(path: str | os.PathLike[str], argument: str) -> str:
-    if not os.path.exists(path):
-        raise StoreError(f"{argument} names a file that is not there: {os.fspath(path)!r}")
-    return os.fspath(path)
