@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import io
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
-from . import __version__, commands
-from .client.store import StaticStore
+from . import __version__
+from .commands import getting, publishing, reading
+from .commands.exits import ExitCode, ending_of
+from .commands.messages import told
+from .commands.options import (
+    SECONDS,
+    Shared,
+    auth_option,
+    connecting_options,
+    output_options,
+    parse_conditions,
+    parse_fields,
+    parse_file,
+    parse_span,
+)
 from .demo import run_demo
-from .errors import IndexFormatError
-from .exits import ExitCode, ending_of
-from .index import codec
-from .messages import told
 from .terminal import Output
 
 __all__ = ["cli", "run"]
 
-_LOG = logging.getLogger("staticstore.cli")
-_RETRIES = 2  # of a request, for somebody is waiting
 _WATCH_INTERVAL = 30.0  # seconds
-_RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
-_SECONDS = click.FloatRange(min=0, min_open=True, max=1e6)
-
-_Function = TypeVar("_Function", bound=Callable[..., None])
-
-
-# -- running ------------------------------------------------------------------------
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     # Known before all else, for what cannot be parsed is an error to be told, too.
     output = Output(as_json="--json" in arguments)
-    with _steady_streams(), told(output):
+    with _steady_streams(as_json=output.as_json), told(output):
         try:
             return _run(arguments, output)
         except BaseException as error:
@@ -65,24 +63,26 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str], output: Output) -> int:
+    code: int = ExitCode.DONE
     try:
         with cli.make_context("staticstore", list(arguments), obj=Shared(output)) as context:
             cli.invoke(context)
     except click.exceptions.Exit as done:
-        return done.exit_code
-    finally:
-        sys.stdout.flush()
-    return ExitCode.DONE
+        code = done.exit_code
+    sys.stdout.flush()
+    return code
 
 
 @contextlib.contextmanager
-def _steady_streams() -> Iterator[None]:
+def _steady_streams(*, as_json: bool) -> Iterator[None]:
     """Let no character and no closed stream end a command in a traceback."""
     # A stream that was closed is None, and its number would go to the next file opened.
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 -- open to the end
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in sys.stdout, sys.stderr:
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = "utf-8" if as_json else stream.encoding
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         yield
     finally:
@@ -93,56 +93,222 @@ def _steady_streams() -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# -- what commands share --------------------------------------------------------------
+def _examples(*lines: str) -> str:
+    # The control character keeps click from filling the lines up.
+    return "\n  ".join(("\b\nExamples:", *lines))
 
 
-@dataclass
-class Shared:
-    """What commands share: where their results go, and how they connect."""
+class _InOrder(click.Group):
+    """Lists its commands in the order in which they stand here."""
 
-    output: Output = field(default_factory=Output)
-    auth: tuple[str, str] | None = None
-    proxy: str | None = None
-    ca: str | None = None
-
-    @contextlib.contextmanager
-    def connected(self, url: str, *, poll_interval: float = 0.0) -> Iterator[StaticStore]:
-        """Connect to a site while the block lasts."""
-        try:
-            store = StaticStore(url, poll_interval=poll_interval)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="URL") from None
-        store.connect(
-            self.auth,
-            proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
-            verify=True if self.ca is None else self.ca,
-            retries=_RETRIES,
-        )
-        _LOG.info("connected: %s", store)
-        try:
-            if store.index.warnings:
-                _LOG.warning("%d entries ... ")
-            yield store
-        finally:
-            store.disconnect()
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
 
-def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    assert parameter.name is not None
-    setattr(context.ensure_object(Shared), parameter.name, value)
+@click.group(
+    cls=_InOrder,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="staticstore %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Publish a folder as a site on any static web host, and read such sites.
+
+    A site is a folder data/ with files, and an index.json that says what they are. URL may be
+    that of a site's root, or a local folder.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(ExitCode.USAGE)
 
 
-def _keep_for_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    assert parameter.name is not None
-    setattr(context.ensure_object(Shared).output, parameter.name, value)
+@cli.command(
+    epilog=_examples(
+        "staticstore publish my-site",
+        "staticstore publish my-site --dry-run",
+        "staticstore publish my-site --metadata fields.csv",
+        "staticstore publish my-site --check",
+    )
+)
+@click.argument("site")
+@click.option("--metadata", metavar="FILE", help="What is said of the values: JSON, TOML or CSV.")
+@click.option("--check", is_flag=True, help="Write nothing; hold the data against the index.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@output_options
+@click.pass_obj
+def publish(shared: Shared, site: str, metadata: str | None, check: bool, dry_run: bool) -> None:
+    """Make a site of a folder: write the index of what lies in its data/.
+
+    What is said of the values, by key or pattern, is read from metadata.json, .toml or .csv
+    in the folder, if it is there.
+    """
+    if check and (dry_run or metadata is not None):
+        raise click.UsageError("--check takes neither --dry-run nor --metadata")
+    if check:
+        publishing.check(site, shared.output)
+    else:
+        publishing.publish(site, shared.output, metadata=metadata, dry_run=dry_run)
 
 
-def _keep_auth(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
-    user, colon, password = value.partition(":")
-    if not colon:
-        if not sys.stdin.isatty():
-            raise click.BadParameter("give USER:PASSWORD, for no terminal is there to ask on")
-        password = click.prompt(f"Password for {user}", hide_input=True, err=True)
-    context.ensure_object(Shared).auth = user, password
+@cli.command(
+    epilog=_examples(
+        "staticstore serve my-site",
+        "staticstore serve my-site --host 0.0.0.0 --port 8080 --auth ali",
+    )
+)
+@click.argument("site")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port; 0 takes one that is free.",
+)
+@auth_option
+@output_options
+@click.pass_obj
+def serve(shared: Shared, site: str, host: str, port: int) -> None:
+    """Serve a site from this machine, to look at it or in a trusted network."""
+    publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore info https://data.example.org/site/",
+        "staticstore info my-site --json",
+    )
+)
+@connecting_options
+@output_options
+@click.pass_obj
+def info(shared: Shared, url: str) -> None:
+    """Tell what a site is, and what is wrong with its index."""
+    with shared.connected(url) as store:
+        reading.info(store, shared.output)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore ls https://data.example.org/site/",
+        "staticstore ls https://data.example.org/site/ 'terrain/*.tif' -l",
+    )
+)
+@connecting_options
+@click.argument("pattern", metavar="[GLOB]", required=False)
+@click.option("-l", "--long", is_flag=True, help="Show size, time and type as well.")
+@output_options
+@click.pass_obj
+def ls(shared: Shared, url: str, pattern: str | None, long: bool) -> None:
+    """List the keys of a site, all or those that match a shell pattern.
+
+    A pattern is held against the whole key, and * matches slashes too.
+    """
+    with shared.connected(url) as store:
+        reading.ls(store, shared.output, pattern=pattern, long=long)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore query https://data.example.org/site/ type=raster --select title,size",
+        "staticstore query https://data.example.org/site/ type=raster bands=3 --json",
+    )
+)
+@connecting_options
+@click.argument("where", metavar="[FIELD=VALUE]...", nargs=-1, callback=parse_conditions)
+@click.option(
+    "--select",
+    metavar="FIELD,...",
+    multiple=True,
+    callback=parse_fields,
+    help="Show these fields only.",
+)
+@output_options
+@click.pass_obj
+def query(shared: Shared, url: str, where: dict[str, Any], select: list[str] | None) -> None:
+    """Find values by their metadata: those whose fields equal all that is given.
+
+    A VALUE that is JSON is what it says: bands=3 is a number, tags='["water"]' a list, and
+    date=null finds what has no date. Any other is a text; of what looks like JSON,
+    code='"007"' makes one.
+    """
+    with shared.connected(url) as store:
+        reading.query(store, shared.output, where=where, select=select)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore get https://data.example.org/site/ terrain/dem.tif -o dem.tif",
+        "staticstore get https://data.example.org/site/ stations.csv | head",
+        "staticstore get https://data.example.org/site/ terrain/dem.tif --range -8: | xxd",
+    )
+)
+@connecting_options
+@click.argument("key")
+@click.option(
+    "-o",
+    "file",
+    metavar="FILE",
+    callback=parse_file,
+    help="Write to this file; - is the standard output.",
+)
+@click.option(
+    "--range",
+    "span",
+    metavar="START:END",
+    callback=parse_span,
+    help="Only these bytes, as in a slice; negative numbers count from the end.",
+)
+@output_options
+@click.pass_obj
+def get(shared: Shared, url: str, key: str, file: str | None, span: getting.Span | None) -> None:
+    """Read a value, or some bytes of it.
+
+    A whole value is held against its digest: the file is written whole and right or not at all.
+    """
+    if shared.output.as_json and file in (None, "-"):
+        raise click.UsageError("--json needs -o FILE, for the value would stand among the JSON")
+    with shared.connected(url) as store:
+        getting.get(store, shared.output, key, file=file, span=span)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore watch https://data.example.org/site/",
+        "staticstore watch https://data.example.org/site/ --interval 5 --timeout 60 --json",
+    )
+)
+@connecting_options
+@click.option(
+    "--interval",
+    metavar="SECONDS",
+    type=SECONDS,
+    default=_WATCH_INTERVAL,
+    show_default=True,
+    help="How long to wait between two looks at the site.",
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=SECONDS,
+    help="End when nothing has changed for so long; by default never.",
+)
+@output_options
+@click.pass_obj
+def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> None:
+    """Show what is set, updated and deleted, as it happens."""
+    with shared.connected(url, poll_interval=interval) as store:
+        reading.watch(store, shared.output, timeout=timeout)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore demo",
+    )
+)
+@output_options
+@click.pass_obj
+def demo(shared: Shared) -> None:
+    """Show it all in a few seconds, with a site of this machine that is made for it."""
+    run_demo(shared.output)

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -25,13 +25,20 @@ from rich.text import Text
 
 from .index.fields import time_text
 
-__all__ = ["Cell", "Column", "Output", "hide_secrets", "shown", "size_text"]
+if TYPE_CHECKING:
+    from .commands.exits import Ending
+
+__all__ = ["ACTION_STYLES", "Cell", "Column", "Output", "hide_secrets", "shown", "size_text"]
+
+#: How what happened to a key is colored.
+ACTION_STYLES = {"set": "green", "update": "yellow", "delete": "red"}
 
 # C0, DEL and C1 controls, line and paragraph separators, what turns the writing
 # direction (UAX #9), and surrogates.
 _UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# User and password as far as the last "@", for a password may hold anything.
-_USERINFO = re.compile(r"://.*@")
+# To the last "@" and beyond, for a password may hold anything; what is said of
+# a URL that could be used has none.
+_USERINFO = re.compile(r"://.*@\S*")
 _QUERY = re.compile(r"(://[^\s?]*\?)(?!…)\S+")
 _QUERY_OF_REQUEST = re.compile(r"\?\S+(?= HTTP/)")
 _ROWS_AT_ONCE = 1000  # of a table, whose columns can only be as wide as what was seen
@@ -53,10 +60,12 @@ def hide_secrets(text: str) -> str:
 
     Examples
     --------
-    >>> hide_secrets("no such command: https://ali:open sesame@example.org/?sig=1")
-    'no such command: https://…@example.org/?…'
+    >>> hide_secrets("no such command: https://ali:open sesame@example.org/")
+    'no such command: https://…'
+    >>> hide_secrets("refused (https://example.org/?sig=1)")
+    'refused (https://example.org/?…'
     """
-    text = _USERINFO.sub("://…@", text)
+    text = _USERINFO.sub("://…", text)
     return _QUERY_OF_REQUEST.sub("?…", _QUERY.sub(r"\1…", text))
 
 
@@ -93,11 +102,14 @@ class Output:
         Results are JSON Lines, and what goes to the standard error as well.
     quiet : bool, optional
         Say nothing but results and errors.
+    verbose : int, optional
+        How much more than usual to say.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        self.verbose = verbose
 
     @property
     def is_terminal(self) -> bool:
@@ -126,9 +138,7 @@ class Output:
             return
         parts = [Cell(cell) if isinstance(cell, str) else cell for cell in cells]
         if self.is_terminal:
-            texts = [
-                Text(shown(part.text).ljust(part.width), style=part.style) for part in parts
-            ]
+            texts = [Text(shown(part.text).ljust(part.width), style=part.style) for part in parts]
             self._console.print(Text("  ").join(texts), soft_wrap=True)
         else:
             sys.stdout.write("\t".join(shown(part.text) for part in parts) + "\n")
@@ -178,37 +188,22 @@ class Output:
         else:
             self._message("warning: ", "yellow", text)
 
-    def error(
-        self,
-        text: str,
-        *,
-        kind: str,
-        hint: str | None = None,
-        key: str | None = None,
-        url: str | None = None,
-        status: int | None = None,
-    ) -> None:
-        """Say what was wrong, and what to do about it.
-
-        Parameters
-        ----------
-        text : str
-            What was wrong.
-        kind : str
-            The class of the error; for programs, as are the others.
-        hint : str, optional
-            What to do; a second line.
-        key, url, status
-            As in `StoreError`.
-        """
+    def error(self, ending: Ending) -> None:
+        """Say what was wrong, and what to do about it, in two lines at most."""
+        message = hide_secrets(ending.message or ending.kind)
         if self.as_json:
-            message = hide_secrets(f"{text}; {hint}" if hint else text)
-            error = {"type": kind, "message": message, "key": key, "url": url, "status": status}
+            error = {
+                "type": ending.kind,
+                "message": message,
+                "key": ending.key,
+                "url": ending.url,
+                "status": ending.status,
+            }
             sys.stderr.write(_json_line({"error": error}))
             return
-        self._message("error: ", "bold red", text)
-        if hint:
-            self._message("hint: ", "bold", hint)
+        self._message("error: ", "bold red", message)
+        if ending.hint:
+            self._message("hint: ", "bold", ending.hint)
 
     def log(self, text: str) -> None:
         """Write what was asked for with ``-v``."""
@@ -219,13 +214,17 @@ class Output:
         self._messages.print(parts, soft_wrap=True)
 
     @contextlib.contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    def progress(
+        self, what: str, *, transient: bool = True
+    ) -> Iterator[Callable[[int, int | None], None] | None]:
         """Show a progress bar while the block lasts, if the standard error is a terminal.
 
         Parameters
         ----------
         what : str
             Stands beside the bar.
+        transient : bool, optional
+            Whether the bar vanishes at the end.
 
         Yields
         ------
@@ -242,7 +241,7 @@ class Output:
             DownloadColumn(),
             TransferSpeedColumn(),
             console=self._messages,
-            transient=True,
+            transient=transient,
             redirect_stdout=False,  # it may be where the bytes go
         )
         with bar:

@@ -6,8 +6,9 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import TextIO
 
-from .terminal import Output
+from ..terminal import Output
 
 __all__ = ["told"]
 
@@ -27,7 +28,14 @@ def told(output: Output) -> Iterator[None]:
         ``INFO``, or ``DEBUG`` with every request.
     """
 
-    def show(message: Warning | str, *_: object) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         output.warning(str(message))
 
     handler = _Lines(output)

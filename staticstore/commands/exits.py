@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import click
 
-from .errors import (
+from ..errors import (
     AuthorizationError,
     HTTPStatusError,
     IndexFormatError,
@@ -130,9 +130,7 @@ def ending_of(error: BaseException) -> Ending | None:
             return Ending(error.code, error.kind, str(error), error.hint, error.key)
         case StoreError():
             code = next(code for family, code in _CODES if isinstance(error, family))
-            return Ending(
-                code, kind, str(error), _hint(error), error.key, error.url, error.status
-            )
+            return Ending(code, kind, str(error), _hint(error), error.key, error.url, error.status)
         case click.UsageError():
             message = _QUOTED_ARGUMENTS.sub(r"\1", error.format_message())
             name = error.ctx.command_path if error.ctx is not None else "staticstore"
@@ -165,4 +163,6 @@ def _hint(error: StoreError) -> str | None:
 
 def _what_the_system_said(error: OSError) -> str:
     reason = error.strerror or type(error).__name__
-    return reason if error.filename is None else f"{error.filename}: {reason}"
+    # What has no name is a stream; whoever opens a file says which.
+    what = "the output cannot be written" if error.filename is None else str(error.filename)
+    return f"{what}: {reason}"

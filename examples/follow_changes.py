@@ -1,0 +1,36 @@
+"""Be told what is set, updated and deleted on a site.
+
+    python examples/follow_changes.py [URL]
+
+Without arguments it follows a copy of the sample site, and changes that itself.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from staticstore import StaticStore, key_deleted, publish
+
+SAMPLE_SITE = Path(__file__).parent.parent / "sample_site"
+
+if len(sys.argv) > 1:
+    with StaticStore(sys.argv[1], poll_interval=10) as store:
+        for change in store.watch():  # until Ctrl-C
+            print(change.action, change.key)
+else:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(shutil.copytree(SAMPLE_SITE, folder, dirs_exist_ok=True), "data")
+        (data / "farewell.txt").write_text("soon gone\n")
+        publish(folder)
+        with StaticStore(folder, poll_interval=0.5) as store:
+            gone: list[str] = []
+            # Signals hold their handlers weakly, unless told not to.
+            key_deleted.connect(lambda _, key, **more: gone.append(key), sender=store, weak=False)
+            changes = store.watch(timeout=1)  # seconds without a change that end it
+            (data / "hello.txt").write_text("hello\n")
+            (data / "farewell.txt").replace(data / "stations" / "stations.csv")
+            publish(folder)
+            for change in changes:
+                print(f"{change.action:6}  {change.key}")
+    print("the signal key_deleted was sent for", *gone)

@@ -1,0 +1,36 @@
+"""Ask a site what it has.
+
+    python examples/query_site.py [URL [FIELD=VALUE ...]]
+
+Without arguments it asks the sample site for its rasters.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from staticstore import StaticStore, publish
+
+SAMPLE_SITE = Path(__file__).parent.parent / "sample_site"
+
+
+def show(url: str, wanted: dict[str, str]) -> None:
+    """Print what a site has, with the fields wanted."""
+    # Without polling: this program ends before anything could change.
+    with StaticStore(url, poll_interval=0) as store:
+        for key, metadata in store.query(select=["title", "size"], where=wanted):
+            print(f"{metadata.get('size', 0):>8}  {key:28}  {metadata.get('title', '')}")
+            # A value is opened when it is needed, and only these bytes of it travel.
+            with store[key].range(0, 8) as head:
+                print(" " * 8, " begins with", head.read())
+
+
+if len(sys.argv) > 1:
+    show(sys.argv[1], dict(argument.split("=", 1) for argument in sys.argv[2:]))
+else:
+    with tempfile.TemporaryDirectory() as folder:
+        # A site may also be a folder of this machine; the original is left as it is.
+        shutil.copytree(SAMPLE_SITE, folder, dirs_exist_ok=True)
+        publish(folder)
+        show(folder, {"type": "raster"})

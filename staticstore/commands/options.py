@@ -1,0 +1,238 @@
+"""The options that commands share, and how what is typed is read."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from ..client.store import StaticStore
+from ..errors import IndexFormatError
+from ..index import codec
+from ..terminal import Output
+from .getting import Span
+
+__all__ = [
+    "SECONDS",
+    "Shared",
+    "auth_option",
+    "connecting_options",
+    "output_options",
+    "parse_conditions",
+    "parse_fields",
+    "parse_file",
+    "parse_span",
+]
+
+
+class _Seconds(click.FloatRange):
+    """A number of seconds above 0."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=1e6)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number; NaN is in every range, and is none."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail("it is no number", param, ctx)
+        return seconds
+
+
+#: The type of an option that takes seconds.
+SECONDS = _Seconds()
+
+_LOG = logging.getLogger("staticstore.cli")
+_RETRIES = 2  # of a request, for somebody is waiting
+_RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+
+@dataclass
+class Shared:
+    """What commands share: where their results go, and how they connect."""
+
+    output: Output = field(default_factory=Output)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    ca: str | None = None
+
+    @contextlib.contextmanager
+    def connected(self, url: str, *, poll_interval: float = 0.0) -> Iterator[StaticStore]:
+        """Connect to a site while the block lasts."""
+        try:
+            store = StaticStore(url, poll_interval=poll_interval)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="URL") from None
+        store.connect(
+            self.auth,
+            proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
+            verify=True if self.ca is None else self.ca,
+            retries=_RETRIES,
+        )
+        _LOG.info("%r", store)
+        try:
+            yield store
+        finally:
+            store.disconnect()
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    assert parameter.name is not None
+    setattr(context.ensure_object(Shared), parameter.name, value)
+
+
+def _keep_for_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    assert parameter.name is not None
+    setattr(context.ensure_object(Shared).output, parameter.name, value)
+
+
+def _keep_proxy(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    try:
+        known = value is None or urlsplit(value).hostname is not None
+    except ValueError:
+        known = False
+    if not known:  # and not shown, for it may hold a password
+        raise click.BadParameter("it is no URL, such as http://proxy.example.org:3128")
+    _keep(context, parameter, value)
+
+
+def _keep_auth(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    user, colon, password = value.partition(":")
+    if not colon:
+        if not sys.stdin.isatty():
+            raise click.BadParameter("give USER:PASSWORD, for there is no terminal to ask on")
+        password = click.prompt(f"Password for {user}", hide_input=True, err=True)
+    context.ensure_object(Shared).auth = user, password
+
+
+def output_options(function: _Function) -> _Function:
+    """Give a command the options of `Output`."""
+    for option in (
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_keep_for_output,
+            help="Say nothing but results and errors.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            expose_value=False,
+            callback=_keep_for_output,
+            help="Say more; -vv: every request.",
+        ),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            expose_value=False,
+            callback=_keep_for_output,
+            help="Write JSON Lines: an object a line.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def connecting_options(function: _Function) -> _Function:
+    """Give a command the argument ``url``, and the options of `Shared.connected`."""
+    for option in (
+        click.option(
+            "--ca",
+            metavar="FILE",
+            type=click.Path(exists=True),
+            expose_value=False,
+            callback=_keep,
+            help="Trust the certificate authorities in this file.",
+        ),
+        click.option(
+            "--proxy",
+            metavar="URL",
+            expose_value=False,
+            callback=_keep_proxy,
+            help="Go through this proxy, not through that of the environment.",
+        ),
+        auth_option,
+        click.argument("url"),
+    ):
+        function = option(function)
+    return function
+
+
+auth_option = click.option(
+    "--auth",
+    metavar="USER[:PASSWORD]",
+    envvar="STATICSTORE_AUTH",
+    show_envvar=True,
+    expose_value=False,
+    callback=_keep_auth,
+    help="Who you are; a password that is left out is asked for.",
+)
+
+
+def parse_conditions(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Any]:
+    """Read ``field=value``: a value that is JSON is what it says, any other is a text."""
+    where: dict[str, Any] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{text!r} is not of the form field=value")
+        if name in where:
+            raise click.BadParameter(f"the field {name!r} is given twice")
+        try:
+            where[name] = codec.decode(value.encode())
+        except (IndexFormatError, UnicodeEncodeError):
+            where[name] = value
+    return where
+
+
+def parse_fields(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[str] | None:
+    """Read names of fields, given one by one or with commas between them."""
+    fields = [name.strip() for value in values for name in value.split(",")]
+    if not all(fields):
+        raise click.BadParameter("a name between the commas is missing")
+    return fields or None
+
+
+def parse_span(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Span | None:
+    """Read ``START:END``, each of which may be left out."""
+    if value is None:
+        return None
+    match = _RANGE.fullmatch(value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not of the form START:END, in bytes")
+    start, end = (None if bound is None else int(bound) for bound in match.groups())
+    return start, end
+
+
+def parse_file(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Read where to write: a path that names a file, or ``-``."""
+    if value is not None and not Path(value).name:
+        raise click.BadParameter(f"{value!r} names no file")
+    return value

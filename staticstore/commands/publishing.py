@@ -1,0 +1,81 @@
+"""What the publisher's commands do: publish, check, serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ..errors import IntegrityError
+from ..site.publisher import publish as publish_site
+from ..site.publisher import verify_site
+from ..site.server import serve as serve_site
+from ..terminal import ACTION_STYLES, Cell, Output, size_text
+from .exits import CommandError, ExitCode
+
+__all__ = ["check", "publish", "serve"]
+
+_CHANGES_SHOWN = 20  # of a kind, unless all are asked for
+
+
+def publish(site: str, output: Output, *, metadata: str | None, dry_run: bool) -> None:
+    """Make a site of a folder, and tell what changed."""
+    with output.progress("hashing") as progress:
+        report = publish_site(site, metadata=metadata, dry_run=dry_run, progress=progress)
+    output.record({**asdict(report), "dry_run": dry_run})
+    at_most = None if dry_run or output.verbose else _CHANGES_SHOWN
+    _show_keys(output, "set", report.set, at_most)
+    _show_keys(output, "update", report.updated, at_most)
+    _show_keys(output, "delete", report.deleted, at_most)
+    for path, reason in report.failed:
+        output.line(Cell("failed", "bold red"), path, reason)
+    output.line(
+        f"{report.entries} keys, {size_text(report.bytes)}: "
+        f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted"
+        + (" (a dry run: nothing was written)" if dry_run else "")
+    )
+    if report.failed:
+        raise CommandError(
+            f"what could not be published: {len(report.failed)} files or folders",
+            code=ExitCode.PARTLY,
+            kind="PartlyFailed",
+            hint="mend that, and publish again; all else is done",
+        )
+
+
+def _show_keys(output: Output, action: str, keys: Sequence[str], at_most: int | None) -> None:
+    cell = Cell(action, ACTION_STYLES[action], 6)
+    for key in keys[:at_most]:
+        output.line(cell, key)
+    if at_most is not None and len(keys) > at_most:
+        output.line(cell, f"and {len(keys) - at_most} more")
+
+
+def check(site: str, output: Output) -> None:
+    """Hold a site's data against its index."""
+    with output.progress("checking") as progress:
+        report = verify_site(site, progress=progress)
+    wrong = [{"key": key, "reason": reason} for key, reason in report.wrong]
+    output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra})
+    for key, reason in report.wrong:
+        output.line(Cell("wrong", "red"), key, reason)
+    for key in report.extra:
+        output.line(Cell("extra", "yellow"), key, "is not in the index: publish the site again")
+    if report.wrong:
+        raise IntegrityError(
+            f"what is not as the index says: {len(report.wrong)} of {report.checked} values"
+        )
+    output.line(f"{report.checked} keys, and all values are what the index says")
+
+
+def serve(site: str, output: Output, *, host: str, port: int, auth: tuple[str, str] | None) -> None:
+    """Serve a site until somebody interrupts it."""
+    with serve_site(site, host=host, port=port, auth=auth) as server:
+        output.record({"url": server.url, "port": server.port})
+        output.line(server.url)
+        if not Path(site, "index.json").exists():
+            output.warning("there is no index.json: 'staticstore publish' makes it")
+        output.note("serving until you press Ctrl-C")
+        server.wait()
+    # Nothing else ends the wait, and `wait` does not raise it again.
+    raise KeyboardInterrupt

@@ -1,0 +1,220 @@
+"""The demonstration: a folder becomes a site, is read, changes, and tells of it."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .client.store import StaticStore
+from .commands.exits import CommandError
+from .signals import key_deleted, key_set, key_updated
+from .site.publisher import publish
+from .site.server import serve
+from .terminal import ACTION_STYLES, Cell, Column, Output, size_text
+
+__all__ = ["run_demo"]
+
+_POLL_INTERVAL = 0.5  # seconds
+_PATIENCE = 5.0  # seconds that a signal may take to arrive
+_PIECE = 4096  # bytes
+
+_CHANGED = "measurements/weather-2025.csv"
+_ADDED = "visitors/hello.txt"
+_DELETED = "water/lakes.geojson"
+
+
+def run_demo(output: Output) -> None:
+    """Show what staticstore does, with a copy of the sample site and a server on loopback.
+
+    Takes about two seconds, and leaves nothing behind.
+
+    Parameters
+    ----------
+    output : Output
+        Where to show it.
+
+    Raises
+    ------
+    CommandError
+        The sample site is not there, or a signal did not arrive.
+    StoreError
+        Something else failed.
+    """
+    with _sample_copy() as site:
+        _heading(output, "A folder of files becomes a site")
+        _publish(output, site)
+        _heading(output, "Any static web host can serve it; here it is this machine")
+        with serve(site, port=0) as server:
+            _result(output, "server = serve(site, port=0)", server.url)
+            _heading(output, "A program connects, and asks what there is")
+            store = StaticStore(server.url, poll_interval=_POLL_INTERVAL)
+            with store.connect():
+                call = f'StaticStore("{server.url}", poll_interval={_POLL_INTERVAL}).connect()'
+                _result(output, f"store = {call}", repr(store))
+                _query(output, store)
+                _heading(output, "Values are streamed, verified, or read in part")
+                _stream(output, store)
+                _heading(output, "The site changes, and the program is told")
+                _follow(output, store, site)
+    _heading(output, "How to go on")
+    for command, why in (
+        ("staticstore publish FOLDER", "make a site of a folder that has a folder data/ in it"),
+        ("staticstore serve FOLDER", "look at it, before you put it on a web host"),
+        ("README.md", "the rest of the story, in Python and on the command line"),
+    ):
+        output.line(Cell(f"  {command}", "bold", 28), why)
+
+
+# -- the steps -----------------------------------------------------------------------
+
+
+def _publish(output: Output, site: Path) -> None:
+    began = time.perf_counter()
+    report = publish(site)
+    took = time.perf_counter() - began
+    _result(
+        output,
+        "publish(site)",
+        f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted: "
+        f"{report.entries} keys, {size_text(report.bytes)}, in {took * 1000:.0f} ms",
+    )
+
+
+def _query(output: Output, store: StaticStore) -> None:
+    _call(output, 'store.query(select=["title"], type="raster")')
+    found = store.query(select=["title"], type="raster")
+    records = ({"key": key, **metadata} for key, metadata in found)
+    output.rows([Column("key"), Column("title")], records)
+
+
+def _stream(output: Output, store: StaticStore) -> None:
+    value = max(store.values(), key=lambda value: value.size or 0)
+    _call(output, f'for piece in store["{value.key}"].iterdata({_PIECE}, progress=bar): …')
+    with output.progress(value.key, transient=False) as progress:
+        count = sum(len(piece) for piece in value.iterdata(_PIECE, progress=progress))
+    _result(output, None, f"{size_text(count)}, whose sha256 is the one that the index gives")
+    with value.range(0, 8) as stream:
+        _result(output, f'store["{value.key}"].range(0, 8).read()', repr(stream.read()))
+
+
+class _Event(NamedTuple):
+    """A signal that came."""
+
+    action: str
+    key: str
+    at: float
+
+
+def _follow(output: Output, store: StaticStore, site: Path) -> None:
+    events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+
+    def on_set(sender: StaticStore, key: str, **_: Any) -> None:
+        events.put(_Event("set", key, time.perf_counter()))
+
+    def on_updated(sender: StaticStore, key: str, **_: Any) -> None:
+        events.put(_Event("update", key, time.perf_counter()))
+
+    def on_deleted(sender: StaticStore, key: str, **_: Any) -> None:
+        events.put(_Event("delete", key, time.perf_counter()))
+
+    for name, signal, handler in (
+        ("key_set", key_set, on_set),
+        ("key_updated", key_updated, on_updated),
+        ("key_deleted", key_deleted, on_deleted),
+    ):
+        signal.connect(handler, sender=store)
+        _call(output, f"{name}.connect({handler.__name__}, sender=store)")
+    _change(site)
+    output.line("a line is added to one file, another file is new, a third is removed")
+    _publish(output, site)
+    published = time.perf_counter()
+    awaited = {("set", _ADDED), ("update", _CHANGED), ("delete", _DELETED)}
+    while awaited:
+        event = _next_event(events, awaited, published + _PATIENCE)
+        awaited.discard((event.action, event.key))
+        after = max(event.at - published, 0.0)
+        output.record({"signal": event.action, "key": event.key, "seconds": round(after, 3)})
+        output.line(
+            Cell(event.action, ACTION_STYLES[event.action], 6),
+            Cell(event.key, width=32),
+            Cell(f"{after:.2f} s later", "dim"),
+        )
+
+
+def _next_event(
+    events: queue.SimpleQueue[_Event], awaited: set[tuple[str, str]], until: float
+) -> _Event:
+    try:
+        return events.get(timeout=max(until - time.perf_counter(), 0.001))
+    except queue.Empty:
+        missing = ", ".join(f"{action} of {key}" for action, key in sorted(awaited))
+        raise CommandError(f"no signal came within {_PATIENCE:g} s: {missing}") from None
+
+
+def _change(site: Path) -> None:
+    data = site / "data"
+    with (data / _CHANGED).open("a", encoding="utf-8") as file:
+        file.write("2026-01-01,W5,-1.2,0.4,1.9,0.0\n")
+    (data / _ADDED).parent.mkdir()
+    (data / _ADDED).write_text("Somebody was here.\n", encoding="utf-8")
+    (data / _DELETED).unlink()
+    # What is said of it goes too, or the publisher would warn that it is said of nothing.
+    metadata = site / "metadata.toml"
+    sections = metadata.read_text(encoding="utf-8").split("\n\n")
+    kept = (section for section in sections if not section.startswith(f'["{_DELETED}"]'))
+    metadata.write_text("\n\n".join(kept), encoding="utf-8")
+
+
+# -- the site ------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _sample_copy() -> Iterator[Path]:
+    """Give a copy of the sample site in a temporary folder, not yet published."""
+    sample = _sample_site()
+    with tempfile.TemporaryDirectory(prefix="staticstore-demo-") as folder:
+        site = Path(folder, "site")
+        for file in (sample / "metadata.toml", *sorted((sample / "data").rglob("*"))):
+            if file.is_file():
+                copy = site / file.relative_to(sample)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                # The content alone: an installed file may be one that nobody can write.
+                shutil.copyfile(file, copy)
+        yield site
+
+
+def _sample_site() -> Path:
+    package = Path(__file__).parent
+    # In the package as it is installed, and beside it in a checkout.
+    for sample in (package / "sample_site", package.parent / "sample_site"):
+        if (sample / "data").is_dir() and (sample / "metadata.toml").is_file():
+            return sample
+    raise CommandError(
+        "the sample site is not there",
+        hint="it comes with the package: pip install --force-reinstall 'staticstore[cli]'",
+    )
+
+
+# -- how it looks ------------------------------------------------------------------------
+
+
+def _heading(output: Output, text: str) -> None:
+    output.line()
+    output.line(Cell(text, "bold"))
+
+
+def _call(output: Output, call: str) -> None:
+    output.line(Cell(f">>> {call}", "cyan"))
+
+
+def _result(output: Output, call: str | None, result: str) -> None:
+    if call is not None:
+        _call(output, call)
+    output.record({"call": call, "result": result})
+    output.line(result)
