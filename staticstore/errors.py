@@ -179,7 +179,8 @@ def without_secrets(url: str) -> str:
     except ValueError:  # such as an unclosed bracket in the Location that a host sent
         return "…"
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+    shown = urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
+    return shown if shown.isprintable() else quoted(shown)
 
 
 def quoted(text: str) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from ..errors import NotConnectedError
 
 if TYPE_CHECKING:
     from ..transport.session import Session
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
+_PATIENCE = 0.2  # seconds between looks at whether a wait has lost its sense
 _FAREWELL = 0.5  # seconds that the poller gets to end; after that it is on its own
 
 
@@ -45,18 +49,41 @@ class Connection:
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._when_forgotten: weakref.finalize[..., object] | None = None
+        # One poll at a time, lest a slow answer put an old index over a newer
+        # one.  Who reads never waits for it.
+        self._polling = threading.Lock()
 
     def is_cut(self) -> bool:
         """Tell whether the connection has been closed."""
         return self.cut.is_set()
 
-    def start(self, poller: Poller, *, owner: object) -> None:
-        """Start to poll, unless closed meanwhile; close when nobody holds `owner` any more."""
+    def belong_to(self, owner: object) -> None:
+        """Close when nobody holds `owner` any more."""
+        self._when_forgotten = weakref.finalize(owner, self.close)
+
+    def start(self, poller: Poller) -> None:
+        """Start to poll, unless closed meanwhile."""
         with self._lock:
             if not self.is_cut():
-                self._when_forgotten = weakref.finalize(owner, self.close)
                 self._poller = poller
                 poller.start()
+
+    @contextlib.contextmanager
+    def polling(self) -> Iterator[None]:
+        """Wait for the poll that goes on, if any, and be the one that polls.
+
+        Raises
+        ------
+        NotConnectedError
+            The connection was closed meanwhile.
+        """
+        while not self._polling.acquire(timeout=_PATIENCE):
+            if self.is_cut():
+                raise NotConnectedError("the store was disconnected")
+        try:
+            yield
+        finally:
+            self._polling.release()
 
     def add_watch(self, watch: Watch) -> None:
         """Let a watch end with the connection."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..signals import index_updated, key_deleted, key_set, key_updated, poll_failed
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ..errors import StoreError
     from ..index.changes import Change, Changes
 
-__all__ = ["Deliveries", "announce_changes", "announce_failure"]
+__all__ = ["Deliveries", "announce_changes", "announce_failure", "logged_failure"]
 
 _log = logging.getLogger("staticstore")
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
@@ -45,7 +46,7 @@ class Deliveries:
             self._enqueued += 1
             return self._enqueued
 
-    def run(self, number: int, *, given_up: Callable[[], bool]) -> None:
+    def run(self, number: int, *, given_up: Callable[[], bool]) -> bool:
         """Return when the delivery of that number has been run, by this thread or another.
 
         Called from within a delivery it returns at once, since what is enqueued follows.
@@ -56,9 +57,14 @@ class Deliveries:
             What `put` has returned.
         given_up : callable
             Tells whether to wait no longer for another thread's delivery.
+
+        Returns
+        -------
+        bool
+            False if the wait was given up.
         """
         if self._deliverer == threading.get_ident():
-            return
+            return True
         if self._take_turn(number, given_up):
             try:
                 while delivery := self._next():
@@ -66,6 +72,7 @@ class Deliveries:
             except BaseException:  # KeyboardInterrupt: what is left is somebody else's turn
                 self._end_turn()
                 raise
+        return self._delivered >= number
 
     def _take_turn(self, number: int, given_up: Callable[[], bool]) -> bool:
         with self._change:
@@ -97,7 +104,7 @@ class Deliveries:
 
 
 def announce_changes(
-    store: object, changes: Changes, subscribers: Callable[[Change], None] | None
+    store: object, changes: Changes, callbacks: Sequence[Callable[[Change], None]]
 ) -> None:
     """Send the signals of a poll: those of its keys, in order, then `index_updated`.
 
@@ -109,16 +116,16 @@ def announce_changes(
         The sender.
     changes : Changes
         What the poll found.
-    subscribers : callable or None
-        Called with each change after its signal.
+    callbacks : sequence of callable
+        Each called with each change, after its signal.
     """
     listening = {action for action, signal in _SIGNALS.items() if signal.has_receivers_for(store)}
-    if listening or subscribers is not None:
+    if listening or callbacks:
         for change in changes:
             if change.action in listening:
                 _announce_key(store, change)
-            if subscribers is not None:
-                subscribers(change)
+            for callback in callbacks:
+                callback(change)
     send(index_updated, store, lambda: {"changes": changes})
 
 
@@ -142,8 +149,23 @@ def send(signal: Signal, store: object, arguments: Callable[[], dict[str, Any]])
     """
     if signal.is_muted:
         return
-    for receiver in list(signal.receivers_for(store)):
-        try:
+    for receiver in signal.receivers_for(store):
+        with logged_failure("a handler of a signal raised; the others are called all the same"):
             receiver(store, **arguments())
-        except Exception:
-            _log.exception("a handler of a signal raised; the others are called all the same")
+
+
+@contextlib.contextmanager
+def logged_failure(message: str) -> Iterator[None]:
+    """Log what a caller's own code raises, and go on.
+
+    What ends a program (KeyboardInterrupt, SystemExit) does so from its main
+    thread; in any other it would end polling in silence.
+    """
+    try:
+        yield
+    except Exception:
+        _log.exception(message)
+    except BaseException:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        _log.exception(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from ..transport.response import Response
 from ..transport.session import Session
 
 __all__ = ["Feed", "Held"]
+
+_log = logging.getLogger("staticstore")
 
 # Servers whose validators are made of size and whole seconds (nginx, Apache,
 # Caddy) miss a change within the same second, so that now and then the index
@@ -33,14 +36,12 @@ class Held:
     validators: Mapping[str, str]
     #: Of the document, so that one without validators is not parsed in vain.
     sha256: bytes
-    #: When it was asked for, among all fetches of a feed: a later one is newer.
-    turn: int
 
 
 class Feed:
     """Fetches ``index.json`` conditionally, and parses it.
 
-    It holds no snapshot itself, and may be used by several threads at once.
+    It holds no snapshot itself.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ class Feed:
         self._url_path = quote(index_path, safe="/")
         self._max_bytes = max_bytes
         self._seconds = seconds
-        self._turns = itertools.count(1)
+        self._count = itertools.count(1)
 
     def fetch(self, held: Held | None) -> Held | None:
         """Return the current index; None if the host says that it is the one held.
@@ -71,9 +72,8 @@ class Feed:
         IndexFormatError
             What came is no index.
         """
-        turn = next(self._turns)
         deadline = time.monotonic() + self._seconds
-        conditional = held is not None and turn % _UNCONDITIONAL_EVERY != 0
+        conditional = held is not None and next(self._count) % _UNCONDITIONAL_EVERY != 0
         validators = held.validators if held is not None and conditional else {}
         response, body = self._get(validators, deadline)
         if response.status == 304 and validators:
@@ -89,9 +89,11 @@ class Feed:
             )
         sha256 = hashlib.sha256(body).digest()
         if held is not None and held.sha256 == sha256:
-            return dataclasses.replace(held, validators=_validators(response), turn=turn)
+            return dataclasses.replace(held, validators=_validators(response))
         index = _parse(response, body)
-        return Held(index, _validators(response), sha256, turn)
+        for warning in index.warnings:
+            _log.warning("the index of %s: %s", self._session.root.url, warning)
+        return Held(index, _validators(response), sha256)
 
     def _get(self, headers: Mapping[str, str], deadline: float) -> tuple[Response, bytes]:
         return self._session.fetch(
@@ -107,9 +109,10 @@ def _parse(response: Response, body: bytes) -> Index:
         return Index.parse(body)
     except IndexFormatError as error:
         excerpt = ascii(body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT])
-        content_type = ascii(response.header("Content-Type") or "no content type")
+        content_type = response.header("Content-Type")
+        sent = "a document of no type" if content_type is None else ascii(content_type)
         raise IndexFormatError(
-            f"{error}; the host sent {content_type}, which begins {excerpt}",
+            f"{error}; the host sent {sent}, which begins {excerpt}",
             url=response.url,
             status=response.status,
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from ..index.query import Conditions
 from ..index.snapshot import Index
 from .connection import Connection
 from .deliveries import Deliveries, announce_changes, announce_failure
-from .poller import Poller
+from .poller import Poller, seconds_since_boot
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ _log = logging.getLogger("staticstore")
 class LiveIndex:
     """The current snapshot of a store, and who is told when it changes.
 
-    The lock guards the fields and is never held during I/O or a call to a
-    handler.  Fetches may overlap: the one that began last wins.
+    The lock guards the fields and is never held during I/O or a call to a handler.
 
     Parameters
     ----------
@@ -47,7 +45,9 @@ class LiveIndex:
         # The snapshot that handlers know: behind the held one while a
         # disconnect keeps an announcement back.
         self._announced: Index | None = None
-        self._subscriptions: tuple[Subscription, ...] = ()
+        # In the order of their beginnings.  Taken out without the lock, by
+        # finalizers too, which run in any thread at any time.
+        self._subscriptions: dict[Subscription, None] = {}
         self._deliveries = Deliveries()
         self._last_success: tuple[datetime, float] | None = None
         self._last_error: str | None = None
@@ -60,6 +60,7 @@ class LiveIndex:
             if self._connection is not None:
                 raise StoreError("the store is connected already: disconnect it first")
             self._connection = connection
+        connection.belong_to(self._store())
         try:
             self._update(connection)
             if poll_interval > 0:
@@ -95,7 +96,7 @@ class LiveIndex:
                 return error
             return None
 
-        connection.start(Poller(poll, interval, connection.cut), owner=self)
+        connection.start(Poller(poll, interval, connection.cut))
 
     @property
     def is_open(self) -> bool:
@@ -126,7 +127,7 @@ class LiveIndex:
             "generation": None,
             "entries": None if held is None else len(held.index),
             "last_success": None if success is None else success[0],
-            "age": None if success is None else time.monotonic() - success[1],
+            "age": None if success is None else seconds_since_boot() - success[1],
             "last_error": error,
             "trust": None if held is None else "transport",
             "stale": held is not None and (error is not None or not self.is_open),
@@ -140,52 +141,55 @@ class LiveIndex:
         return self._update(self.connected())
 
     def _update(self, connection: Connection) -> Changes:
-        held = self._held
         try:
-            fetched = connection.feed.fetch(held)
+            with connection.polling():
+                held = self._held
+                fetched = connection.feed.fetch(held)
+                changes, number = self._swap(connection, held, fetched or held)
         except StoreError as error:
             self._announce_failure(connection, error)
             raise
-        changes, number = self._swap(connection, held, fetched)
         self._deliveries.run(number, given_up=connection.is_cut)
         return changes
 
     def _swap(
-        self, connection: Connection, held: Held | None, fetched: Held | None
+        self, connection: Connection, held: Held | None, new: Held | None
     ) -> tuple[Changes, int]:
-        """Put a fetched snapshot in place of the held one, and enqueue its announcement."""
-        while True:
-            new = fetched or held
-            assert new is not None, "a feed gives an index where none is held"
-            old = held.index if held is not None and connection.ready else self._announced
-            changes = Changes((), new.index) if old is None else diff(old, new.index)
-            with self._lock:
-                if connection.is_cut():
-                    raise NotConnectedError("the store was disconnected")
-                if self._held is held:
-                    self._held = new
-                    self._last_success = datetime.now(UTC), time.monotonic()
-                    self._last_error = None
-                    connection.ready = True
-                    return changes, self._enqueue(connection, changes)
-                # Another thread has swapped meanwhile: compare with what it
-                # brought, unless that was asked for later than ours.
-                held = self._held
-                if fetched is not None and held is not None and held.turn > fetched.turn:
-                    fetched = None
+        """Put a snapshot in place of the held one, and enqueue its announcement."""
+        assert new is not None, "a feed gives an index where none is held"
+        old = held.index if held is not None and connection.ready else self._announced
+        changes = Changes((), new.index) if old is None else diff(old, new.index)
+        with self._lock:
+            if connection.is_cut():
+                raise NotConnectedError("the store was disconnected")
+            self._held = new
+            self._last_success = datetime.now(UTC), seconds_since_boot()
+            self._last_error = None
+            connection.ready = True
+            return changes, self._enqueue(connection, old, changes)
 
-    def _enqueue(self, connection: Connection, changes: Changes) -> int:
+    def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
         """Enqueue the announcement of a swap, to those who are subscribed at this moment."""
-        subscriptions = self._subscriptions
+        subscribed = list(self._subscriptions)
 
         def announce() -> None:
             with self._lock:
                 if connection.is_cut():
                     return  # it will be told after the next connect
                 self._announced = changes.index
+                known = [(one, one.known) for one in subscribed]
+                for one in subscribed:
+                    one.known = changes.index
             store = self._store()
-            if changes and store is not None:
-                announce_changes(store, changes, _each(subscriptions, connection))
+            if store is None:
+                return
+            in_step = [one.deliver for one, index in known if index is old]
+            if changes:
+                announce_changes(store, changes, in_step)
+            for one, index in known:
+                if index is not old:  # younger than what the handlers knew
+                    for change in diff(index, changes.index):
+                        one.deliver(change)
 
         return self._deliveries.put(announce)
 
@@ -219,32 +223,28 @@ class LiveIndex:
         connection = self.connected()
         subscription = Subscription(
             callback,
+            self.index,
             actions=actions,
             conditions=Conditions(where, equals or {}),
             dispatch=dispatch,
+            is_open=_opened(weakref.ref(self)),
             on_close=_unsubscriber(weakref.ref(self)),
         )
         with self._lock:
-            self._subscriptions += (subscription,)
+            index = subscription.known = self.index
+            self._subscriptions[subscription] = None
             if not initial:
                 return subscription
-            index = self.index
-
-            def deliver_initial() -> None:
-                for key in index:
-                    change = Change(key, None, index.raw(key))
-                    subscription.deliver(change, connection.is_cut)
-
-            number = self._deliveries.put(deliver_initial)
-        self._deliveries.run(number, given_up=connection.is_cut)
+            number = self._deliveries.put(_initial(subscription, index, connection))
+        delivered = self._deliveries.run(number, given_up=connection.is_cut)
+        if not delivered or subscription.is_closed:
+            subscription.close()
+            raise NotConnectedError("the store was disconnected")
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget a subscription."""
-        with self._lock:
-            self._subscriptions = tuple(
-                other for other in self._subscriptions if other is not subscription
-            )
+        self._subscriptions.pop(subscription, None)
 
     def watch(self, timeout: float | None) -> Watch:
         """Iterate over changes; see `StaticStore.watch`."""
@@ -254,21 +254,33 @@ class LiveIndex:
         return watch
 
 
-def _each(
-    subscriptions: tuple[Subscription, ...], connection: Connection
-) -> Callable[[Change], None] | None:
-    if not subscriptions:
-        return None
+def _initial(
+    subscription: Subscription, index: Index, connection: Connection
+) -> Callable[[], None]:
+    """Return the delivery of all that is there, as sets."""
 
-    def deliver(change: Change) -> None:
-        for subscription in subscriptions:
-            subscription.deliver(change, connection.is_cut)
+    def deliver() -> None:
+        if connection.is_cut():
+            subscription.close()
+            return
+        for key in index:
+            subscription.deliver(Change(key, None, index.raw(key)))
 
     return deliver
 
 
+def _opened(reference: weakref.ref[LiveIndex]) -> Callable[[], bool]:
+    """Return what tells whether the store is connected, without keeping it alive."""
+
+    def is_open() -> bool:
+        live = reference()
+        return live is not None and live.is_open
+
+    return is_open
+
+
 def _unsubscriber(reference: weakref.ref[LiveIndex]) -> Callable[[Subscription], None]:
-    """Return what closes a subscription, without keeping the store alive."""
+    """Return what forgets a subscription, without keeping the store alive."""
 
     def unsubscribe(subscription: Subscription) -> None:
         live = reference()

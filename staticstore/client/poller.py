@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..errors import AuthorizationError, HTTPStatusError, StoreError
 
-__all__ = ["Poller"]
+__all__ = ["Poller", "seconds_since_boot"]
 
 _log = logging.getLogger("staticstore")
 _JITTER = 0.1  # of the interval, either way, so that a thousand readers do not poll at once
@@ -84,9 +84,10 @@ class Poller(threading.Thread):
             if isinstance(error, AuthorizationError):
                 doublings += 2
             pause = min(pause * 2**doublings, max(pause, _LONGEST_BACKOFF))
+        pause *= random.uniform(1 - _JITTER, 1 + _JITTER)
         if isinstance(error, HTTPStatusError) and error.retry_after is not None:
-            pause = max(pause, error.retry_after)
-        return pause * random.uniform(1 - _JITTER, 1 + _JITTER)
+            return max(pause, error.retry_after * random.uniform(1, 1 + _JITTER))
+        return pause
 
     def _wait(self, seconds: float) -> bool:
         """Wait, and tell whether to poll; a machine that slept meanwhile polls on waking.

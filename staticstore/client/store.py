@@ -164,9 +164,10 @@ class StaticStore(Reading):
             retries=retries,
             min_rate=min_rate,
         )
-        self._warnings = _warn_of_exposed_password(self._root, session.exposes_password)
+        warned = _warn_of_exposed_password(self._root, session.exposes_password)
         feed = Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
         self._live.open(Connection(session, feed), self._poll_interval)
+        self._warnings = warned
         return self
 
     def disconnect(self) -> None:

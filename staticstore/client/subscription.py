@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-import logging
 import queue
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import get_args
 
 from ..index.changes import Action, Change
 from ..index.query import Conditions
+from ..index.snapshot import Index
+from .deliveries import logged_failure
 
 __all__ = ["Dispatch", "Subscription", "Watch"]
-
-_log = logging.getLogger("staticstore")
 
 #: Hands a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
 Dispatch = Callable[[Callable[[], None]], object]
@@ -29,18 +29,28 @@ class Subscription:
     def __init__(
         self,
         callback: Callable[[Change], object],
+        known: Index,
         *,
         actions: Iterable[Action],
         conditions: Conditions,
         dispatch: Dispatch | None,
+        is_open: Callable[[], bool],
         on_close: Callable[[Subscription], None],
     ) -> None:
+        #: The snapshot up to which it has been told.
+        self.known = known
         self._callback = callback
         self._actions = _checked_actions(actions)
         self._conditions = conditions
         self._dispatch = dispatch
+        self._is_open = is_open
         self._on_close = on_close
         self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the subscription has ended."""
+        return self._closed
 
     def close(self) -> None:
         """End the subscription; no call begins after this.  Idempotent."""
@@ -55,26 +65,15 @@ class Subscription:
         """Close it."""
         self.close()
 
-    def deliver(self, change: Change, is_cut: Callable[[], bool]) -> None:
-        """Call back, now or by `dispatch`, if the change is one that was asked for.
-
-        Parameters
-        ----------
-        change : Change
-            What happened.
-        is_cut : callable
-            Tells whether the store has been disconnected, so that a call that
-            was handed to a loop is not made any more.
-        """
-        try:
+    def deliver(self, change: Change) -> None:
+        """Call back, now or by `dispatch`, if the change is one that was asked for."""
+        with logged_failure("a subscription's callback raised; it goes on"):
             if self._closed or not self._wants(change):
                 return
             if self._dispatch is None:
                 self._callback(change)
             else:
-                self._dispatch(functools.partial(self._call_later, change, is_cut))
-        except Exception:
-            _log.exception("a subscription's callback raised; it goes on")
+                self._dispatch(functools.partial(self._call_later, change))
 
     def _wants(self, change: Change) -> bool:
         if change.action not in self._actions:
@@ -84,9 +83,9 @@ class Subscription:
             for metadata in (change.metadata, change.previous)
         )
 
-    def _call_later(self, change: Change, is_cut: Callable[[], bool]) -> None:
+    def _call_later(self, change: Change) -> None:
         """Call back from the loop, which shows what is raised in its own way."""
-        if not self._closed and not is_cut():
+        if not self._closed and self._is_open():
             self._callback(change)
 
 
@@ -98,6 +97,8 @@ class Watch(Iterator[Change]):
         timeout: float | None,
         subscribe: Callable[[Callable[[Change | None], object]], Subscription],
     ) -> None:
+        if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
+            raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
         self._timeout = timeout
         self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
         self._ended = False
@@ -119,6 +120,7 @@ class Watch(Iterator[Change]):
                 change = None
             if change is not None:
                 return change
+            self.end()
         self._ended = True
         raise StopIteration
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -299,6 +300,4 @@ class Values(Mapping[str, URLValue]):
 
 
 def _index(bound: int | None) -> int | None:
-    if bound is None:
-        return None
-    return bound.__index__()
+    return None if bound is None else operator.index(bound)

@@ -22,19 +22,9 @@ class Change:
     It is immutable; entries are decoded at each access, so the dicts are the
     caller's own, and a change that nobody looks into costs nothing.
 
-    Attributes
-    ----------
-    action : {"set", "update", "delete"}
-        ``"set"``: the key is new; ``"update"``: its metadata is another;
-        ``"delete"``: it is gone.
-    key : str
-        The key.
     """
 
-    __slots__ = ("_after", "_before", "action", "key")
-
-    action: Action
-    key: str
+    __slots__ = ("_after", "_before", "_key")
 
     def __init__(
         self,
@@ -43,10 +33,21 @@ class Change:
         after: msgspec.Raw | bytes | None,
     ) -> None:
         """Take the raw entries before and after; None where the key is not there."""
-        self.key = key
+        self._key = key
         self._before = before
         self._after = after
-        self.action = "set" if before is None else "delete" if after is None else "update"
+
+    @property
+    def key(self) -> str:
+        """The key."""
+        return self._key
+
+    @property
+    def action(self) -> Action:
+        """What happened: ``"set"`` if the key is new, ``"delete"`` if it is gone, ``"update"``."""
+        if self._before is None:
+            return "set"
+        return "delete" if self._after is None else "update"
 
     @property
     def metadata(self) -> dict[str, Any] | None:
@@ -83,11 +84,6 @@ class Change:
 class Changes(Sequence[Change]):
     """All changes of a poll, in key order; falsy when there are none.
 
-    Attributes
-    ----------
-    index : Index
-        The snapshot that they lead to.
-
     Examples
     --------
     >>> old = Index.from_entries({"a": {"v": 1}, "b": {}})
@@ -99,13 +95,16 @@ class Changes(Sequence[Change]):
     {'v': 1}
     """
 
-    __slots__ = ("_changes", "index")
-
-    index: Index  # type: ignore[assignment]  # the contract's name; nobody asks a position
+    __slots__ = ("_changes", "_index")
 
     def __init__(self, changes: Iterable[Change], index: Index) -> None:
         self._changes = tuple(changes)
-        self.index = index
+        self._index = index
+
+    @property
+    def index(self) -> Index:  # type: ignore[override]  # the contract's name, not Sequence's
+        """The snapshot that they lead to."""
+        return self._index
 
     @overload
     def __getitem__(self, position: int) -> Change: ...

@@ -34,11 +34,6 @@ class Index(Mapping[str, dict[str, Any]]):
 
     Build one with `parse` or `from_entries`.
 
-    Attributes
-    ----------
-    warnings : tuple of str
-        What was wrong in the document and left out; the first hundred.
-
     Examples
     --------
     >>> index = Index.parse(b'{"b.tif": {"type": "raster", "size": 7}, "a.csv": {"type": "table"}}')
@@ -48,16 +43,14 @@ class Index(Mapping[str, dict[str, Any]]):
     [('b.tif', {'size': 7})]
     """
 
-    __slots__ = ("__weakref__", "_entries", "warnings")
-
-    warnings: tuple[str, ...]
+    __slots__ = ("__weakref__", "_entries", "_warnings")
 
     def __init__(
         self, entries: Mapping[str, msgspec.Raw | bytes], warnings: Iterable[str] = ()
     ) -> None:
         """Take checked raw entries; `parse` and `from_entries` check."""
         self._entries = {key: entries[key] for key in sorted(entries)}
-        self.warnings = tuple(warnings)
+        self._warnings = tuple(warnings)
 
     @classmethod
     def parse(cls, body: bytes) -> Index:
@@ -104,6 +97,11 @@ class Index(Mapping[str, dict[str, Any]]):
         if index.warnings:
             raise IndexFormatError(index.warnings[0])
         return index
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was wrong in the document and left out; the first hundred."""
+        return self._warnings
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, a copy of the caller's own."""
@@ -226,7 +224,10 @@ class Index(Mapping[str, dict[str, Any]]):
         >>> Index.parse(b'{"b": {}, "a": {"y": 1, "x": "\\u00e9"}}').canonical().decode()
         '{\n"a":{"x":"é","y":1},\n"b":{}\n}\n'
         """
-        lines = (canonical_line(key, codec.decode(raw)) for key, raw in self._entries.items())
+        lines = (
+            codec.encode(key) + b":" + codec.encode(codec.decode(raw))
+            for key, raw in self._entries.items()
+        )
         body = b",\n".join(lines)
         return b"{\n" + body + b"\n}\n" if body else b"{\n}\n"
 
@@ -240,11 +241,12 @@ def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
         The metadata is nothing that JSON can say.
     """
     try:
-        return codec.encode(key) + b":" + codec.encode(metadata)
+        name, text = codec.encode(key), codec.encode(metadata)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise IndexFormatError(
-            f"this metadata cannot be written as JSON: {error}", key=key
-        ) from error
+        raise IndexFormatError(f"this entry is no JSON: {error}", key=key) from error
+    if codec.decode(text) != metadata:  # it would come back as something else
+        raise IndexFormatError("this metadata is no JSON: NaN, a tuple or a date, say", key=key)
+    return name + b":" + text
 
 
 def visible_metadata(raw: msgspec.Raw | bytes) -> dict[str, Any]:

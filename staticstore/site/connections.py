@@ -158,7 +158,7 @@ class Connection(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log a request: no headers, for they hold passwords."""
-        _LOG.debug("%s %a %s", self.client_address[0], self.requestline, code)
+        _LOG.info("%s %a %s", self.client_address[0], self.requestline, code)
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Log what `http.server` and werkzeug have to say."""

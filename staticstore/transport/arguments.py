@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from ..errors import StoreError
 
 __all__ = [
     "checked_cert",
     "checked_headers",
+    "checked_proxies",
     "checked_retries",
     "checked_timeout",
     "checked_verify",
 ]
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Visible characters, with white space only between them (RFC 9110, section 5.5).
+_VISIBLE = r"[\x21-\x7e\x80-\xff]"
+_FIELD_VALUE = re.compile(rf"(?:{_VISIBLE}(?:[\t\x20]*{_VISIBLE})*)?")
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 # What the store says itself; a value of the user's would make answers wrong.
 _OWN_HEADERS = re.compile(
     "accept-encoding|connection|content-length|host|if-.*|proxy-authorization|range|te"
@@ -43,10 +51,31 @@ def checked_timeout(timeout: float | tuple[float, float]) -> tuple[float, float]
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the user's header fields, none of which the store sends itself."""
-    for name in headers:
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!a} is no name of a header field (RFC 9110, section 5.1)")
         if _OWN_HEADERS.fullmatch(name):
             raise ValueError(f"the store sends the header field {name!r} itself")
+        if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+            # Without the value, which may be a secret.
+            raise ValueError(f"the value of the header field {name!r} cannot be sent")
     return dict(headers)
+
+
+def checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxies, each of which is a URL with a host."""
+    for name, url in proxies.items():
+        if name == "no_proxy" or not url:
+            continue
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            usable = parts.scheme in _PROXY_SCHEMES and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            # Without the URL, which may hold a password.
+            raise ValueError(f"the proxy for {name!r} is no URL such as http://proxy.example:3128")
+    return dict(proxies)
 
 
 def checked_verify(verify: bool | str | os.PathLike[str]) -> bool | str:
@@ -54,8 +83,19 @@ def checked_verify(verify: bool | str | os.PathLike[str]) -> bool | str:
     if verify is True:
         # As requests does it, which is told here to leave the environment alone.
         environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return environment or True
-    return verify if verify is False else _existing(verify, "verify")
+        return _authority(environment, "REQUESTS_CA_BUNDLE") if environment else True
+    return verify if verify is False else _authority(verify, "verify")
+
+
+def _authority(path: str | os.PathLike[str], named_by: str) -> str:
+    """Return a file or folder of certificates, once it has proved to be one."""
+    existing = _existing(path, named_by)
+    if os.path.isfile(existing):
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(existing)
+        except (ssl.SSLError, OSError) as error:
+            raise StoreError(f"{named_by} names a file that holds no certificates") from error
+    return existing
 
 
 def checked_cert(cert: str | tuple[str, str] | None) -> str | tuple[str, str] | None:
@@ -68,7 +108,7 @@ def checked_cert(cert: str | tuple[str, str] | None) -> str | tuple[str, str] | 
     return _existing(cert, "cert")
 
 
-def _existing(path: str | os.PathLike[str], argument: str) -> str:
+def _existing(path: str | os.PathLike[str], named_by: str) -> str:
     if not os.path.exists(path):
-        raise StoreError(f"{argument} names a file that is not there: {os.fspath(path)!r}")
+        raise StoreError(f"{named_by} names a file that is not there: {os.fspath(path)!r}")
     return os.fspath(path)

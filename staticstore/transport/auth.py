@@ -82,9 +82,7 @@ def _basic(user: object, password: object) -> HTTPBasicAuth:
 
 def _netrc_entry(host: str) -> tuple[str, str]:
     """Return user and password for exactly this host; a ``default`` entry is for nobody."""
-    home = Path.home()
-    names = [os.environ["NETRC"]] if "NETRC" in os.environ else [home / ".netrc", home / "_netrc"]
-    for name in names:
+    for name in _netrc_files():
         try:
             entry = netrc.netrc(name).hosts.get(host)
         except FileNotFoundError:
@@ -95,3 +93,9 @@ def _netrc_entry(host: str) -> tuple[str, str]:
         if host != "default" and entry is not None:
             return entry[0], entry[2] or ""
     raise StoreError(f"no netrc file has an entry for the host {host!r}")
+
+
+def _netrc_files() -> list[str]:
+    if named := os.environ.get("NETRC"):
+        return [os.path.expanduser(named)]
+    return [str(Path.home() / name) for name in (".netrc", "_netrc")]

@@ -153,6 +153,6 @@ def _date(field: str | None) -> datetime | None:
     """Return a date of HTTP (RFC 9110, section 5.6.7), aware; None for nonsense."""
     try:
         date = parsedate_to_datetime(field or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date.replace(tzinfo=UTC) if date.tzinfo is None else date

@@ -19,7 +19,7 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
-from urllib3.exceptions import HTTPError, IncompleteRead
+from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
 
 from ..errors import (
     AuthorizationError,
@@ -40,9 +40,13 @@ _NEVER_HEALS = (
     InvalidProxyURL,
     InvalidSchema,
     InvalidURL,
+    LocationValueError,
     MissingSchema,
     UnicodeError,
 )
+# Errors that quote what they could not read: a header field, or a proxy's URL.
+_QUOTES_ALL = (InvalidHeader, InvalidProxyURL, InvalidURL, LocationValueError, UnicodeError)
+_OF_FILES = {403: "that the file may not be read", 404: "that there is no such file"}
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 _LONGEST_RETRY_AFTER = 120.0  # seconds
@@ -72,7 +76,7 @@ def mapped(
     except _FOREIGN as error:
         ours = _our_error(error, wire, key=key, url=url)
         ours.__cause__ = error
-        if hide_cause:
+        if hide_cause or any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):
             raise ours from None
         raise ours from error
 
@@ -101,6 +105,8 @@ def _our_error(error: Exception, wire: Wire, *, key: str | None, url: str | None
 
 def _what_happened(causes: list[BaseException]) -> str:
     """Say it in words of the innermost cause; outer ones quote URLs and their secrets."""
+    if any(isinstance(cause, InvalidProxyURL | LocationValueError) for cause in causes):
+        return "the URL of the proxy cannot be used"
     for cause in reversed(causes):
         if isinstance(cause, IncompleteRead):
             return f"the connection broke after {cause.partial} bytes"
@@ -128,8 +134,12 @@ def may_heal(error: BaseException) -> bool:
     """Tell whether the same request may succeed a little later."""
     if isinstance(error, HTTPStatusError):
         return error.status in _RETRIED_STATUS
-    return isinstance(error, TransportError) and not any(
-        isinstance(cause, _NEVER_HEALS) for cause in _causes(error)
+    if not isinstance(error, TransportError):
+        return False
+    # What we raise ourselves says that the host answers wrongly, and would again.
+    causes = [cause for cause in _causes(error) if not isinstance(cause, StoreError)]
+    return any(isinstance(cause, _FOREIGN) for cause in causes) and not any(
+        isinstance(cause, _NEVER_HEALS) for cause in causes
     )
 
 
@@ -149,6 +159,8 @@ def status_error(
 ) -> HTTPStatusError:
     """Return the error for an HTTP status that says no."""
     said = f"{status} {_REASONS.get(status, '')}".rstrip()
+    if url is not None and url.startswith("file:"):
+        said = _OF_FILES.get(status, said)
     if status in (401, 403, 407):
         who = "the proxy" if status == 407 else "the host"
         hint = "" if status == 403 else ": give connect() the right credentials"
@@ -182,7 +194,7 @@ def parse_retry_after(text: str | None) -> float | None:
         return min(float(text[:9]), _LONGEST_RETRY_AFTER)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -118,6 +119,8 @@ def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[Binary
     OSError
         The folder is not there, the disk is full, and so on.
     """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
     # Not `tempfile`: its files can be read by nobody else, a web server for instance.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)

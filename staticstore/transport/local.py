@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import Any
@@ -17,6 +18,8 @@ from .conditions import Representation, answer, header_fields
 from .regular import NotRegularError, open_regular
 
 __all__ = ["FileAdapter"]
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class FileAdapter(BaseAdapter):
@@ -34,10 +37,14 @@ class FileAdapter(BaseAdapter):
             return _response(request, 405, {"Allow": "GET, HEAD"})
         try:
             file = open_regular(url2pathname(urlsplit(str(request.url)).path))
-        except (FileNotFoundError, NotADirectoryError, NotRegularError, ValueError):
+        except (NotRegularError, ValueError):
             return _response(request, 404, {})
         except PermissionError:
             return _response(request, 403, {})
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+            return _response(request, 404, {})
         current = Representation.of(os.fstat(file.fileno()))
         chosen = answer(method, request.headers, current)
         fields = header_fields(chosen, current)

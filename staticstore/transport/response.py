@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import TransportError
+from ..errors import NotConnectedError, TransportError
 from .failures import mapped
 from .sockets import Wire
 
@@ -103,9 +103,9 @@ class Response:
         """The Last-Modified date, aware, in UTC; None if it is none."""
         try:
             date = parsedate_to_datetime(self.header("Last-Modified") or "")
-        except ValueError:
+            return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
     def read(self, size: int, *, decode: bool = False) -> bytes:
         """Read up to `size` bytes of the body; fewer only at its end, none after it.
@@ -132,6 +132,8 @@ class Response:
                 key=self._key,
                 url=self.url,
             )
+        if self._wire.cut.is_set():
+            raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
         with mapped(self._wire, key=self._key, url=self.url, hide_cause=self._hide_cause):
             piece: bytes = self._response.raw.read(size, decode_content=decode)
             return piece

@@ -13,6 +13,8 @@ from ..errors import without_secrets
 __all__ = ["Origin", "Root", "origin_of"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -106,8 +108,9 @@ class Root:
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         port_text = "" if port is None else f":{port}"
         path = parts.path if parts.path.endswith("/") else parts.path + "/"
-        # "%" stays: the path of a URL is quoted already.
-        return f"{scheme}://{host}{port_text}{quote(path, safe='/%:@!$&()*+,;=~' + chr(39))}"
+        # The path of a URL is quoted already, but for what its writer forgot.
+        path = _LONE_PERCENT.sub("%25", path)
+        return f"{scheme}://{host}{port_text}{quote(path, safe=_PATH_CHARACTERS)}"
 
     @property
     def has_query(self) -> bool:

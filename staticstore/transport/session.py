@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +18,13 @@ from ..errors import IndexFormatError, NotConnectedError, TransportError
 from .arguments import (
     checked_cert,
     checked_headers,
+    checked_proxies,
     checked_retries,
     checked_timeout,
     checked_verify,
 )
 from .auth import NO_AUTH, Credentials, authentication, sends_password
+from .discretion import hide_queries
 from .failures import mapped, may_heal, status_error, was_dropped
 from .local import FileAdapter
 from .response import Response
@@ -32,7 +35,6 @@ __all__ = ["Session"]
 
 T = TypeVar("T")
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MAX_HOPS = 5
 _PIECE = 1 << 20  # bytes
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -83,13 +85,14 @@ class Session:
         self.wire = Wire()
         self.retries = checked_retries(retries)
         self._auth = authentication(auth, root)
-        self._proxies = None if proxies is None else dict(proxies)
+        self._proxies = None if proxies is None else checked_proxies(proxies)
         self._headers = checked_headers(headers or {})
         self._verify = checked_verify(verify)
         self._cert = checked_cert(cert)
         self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = min_rate
         self._requests = self._new_requests_session()
+        hide_queries(self.wire)
 
     def _new_requests_session(self) -> requests.Session:
         session = requests.Session()
@@ -112,7 +115,7 @@ class Session:
         """Whether a password goes over plain http to another machine."""
         origin = self.root.origin
         return (
-            origin.scheme == "http" and origin.host not in _LOOPBACK and sends_password(self._auth)
+            origin.scheme == "http" and sends_password(self._auth) and not _is_loopback(origin.host)
         )
 
     def close(self) -> None:
@@ -246,7 +249,7 @@ class Session:
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
         bounds = Bounds(self._silence, deadline, min_rate)
-        hide_cause = self.root.has_query
+        hide_cause = "?" in url  # what follows may be a secret, and foreign errors quote it
         own = self._headers if trusted else {}
         with mapped(self.wire, key=key, url=url, hide_cause=hide_cause), self.wire.bounded(bounds):
             prepared = self._requests.prepare_request(
@@ -257,11 +260,14 @@ class Session:
                     auth=self._auth if trusted else NO_AUTH,
                 )
             )
-            answer = self._exchange(prepared, deadline)
+            answer = self._exchange(prepared, deadline, self._cert if trusted else None)
         return Response(answer, self.wire, key=key, hide_cause=hide_cause)
 
     def _exchange(
-        self, prepared: requests.PreparedRequest, deadline: float | None
+        self,
+        prepared: requests.PreparedRequest,
+        deadline: float | None,
+        cert: str | tuple[str, str] | None,
     ) -> requests.Response:
         """Send a prepared request and let the authentication answer what comes back.
 
@@ -273,12 +279,16 @@ class Session:
             "stream": True,
             "proxies": self._proxies_for(url),
             "verify": self._verify,
-            "cert": self._cert if self.root.shares_origin(url) else None,
+            "cert": cert,
             "timeout": self._timeout(deadline),
         }
         answer = self._requests.get_adapter(url).send(prepared, **options)
-        for hook in prepared.hooks["response"]:
-            answer = hook(answer, **options) or answer
+        try:
+            for hook in prepared.hooks["response"]:
+                answer = hook(answer, **options) or answer
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # An authentication scheme that stumbles over a challenge that makes no sense.
+            raise status_error(answer.status_code, key=None, url=url) from error
         return answer
 
     def _proxies_for(self, url: str) -> dict[str, str]:
@@ -291,6 +301,13 @@ class Session:
             return self._connect_timeout, self._silence
         left = max(deadline - time.monotonic(), 0.001)
         return min(self._connect_timeout, left), min(self._silence, left)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read_bounded(response: Response, max_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ disconnected meanwhile.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import socket
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from requests.utils import get_auth_from_url
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection
@@ -91,6 +93,11 @@ class Wire:
             yield
         finally:
             del self._current.bounds
+
+    @property
+    def is_busy_here(self) -> bool:
+        """Whether this thread has a request under way."""
+        return hasattr(self._current, "bounds")
 
     @property
     def bounds(self) -> Bounds:
@@ -172,11 +179,13 @@ class _BoundedReads(io.RawIOBase):
 class _BoundedResponse(HTTPResponse):
     """An `http.client` response that reads within bounds."""
 
-    def __init__(self, sock: socket.socket, wire: Wire, method: str | None) -> None:
+    def __init__(
+        self, sock: socket.socket, wire: Wire, debuglevel: int, method: str | None
+    ) -> None:
         self._sock = sock
         self._wire = wire
         # HTTPResponse asks of a socket nothing but `makefile`, and gets it from here.
-        super().__init__(cast(socket.socket, self), method=method)
+        super().__init__(cast(socket.socket, self), debuglevel, method=method)
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Give what the answer is read from."""
@@ -193,20 +202,30 @@ class _BoundedConnection:
 
     wire: Wire
     sock: socket.socket | None
+    _handle: socket.socket | None = None
 
     def _new_conn(self) -> socket.socket:
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-        self.wire.add(sock)  # so that a TLS handshake can be cut, too
+        # TLS takes the socket over, and nobody has it during the handshake: a
+        # second handle of the same connection can cut that, too.
+        self._handle = sock.dup()
+        self.wire.add(self._handle)
         return sock
 
     def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            if self._handle is not None:
+                self._handle.close()
         if self.sock is not None:
             self.wire.add(self.sock)
 
-    def response_class(self, sock: socket.socket, method: str | None = None) -> HTTPResponse:
+    def response_class(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> HTTPResponse:
         """Stand in for the class of that name; http.client calls it to read an answer."""
-        return _BoundedResponse(sock, self.wire, method)
+        return _BoundedResponse(sock, self.wire, debuglevel, method)
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -214,6 +233,7 @@ class BoundedAdapter(HTTPAdapter):
 
     def __init__(self, wire: Wire, *, connections: int = 32) -> None:
         self._wire = wire
+        self._lock = threading.Lock()
         super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -223,11 +243,12 @@ class BoundedAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Let the pools of connections through a proxy make bounded ones."""
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not known:
-            self._bind(manager)
-        return manager
+        with self._lock:
+            known = proxy in self.proxy_manager
+            manager = super().proxy_manager_for(proxy, **kwargs)
+            if not known:
+                self._bind(manager)
+            return manager
 
     def _bind(self, manager: Any) -> None:
         manager.pool_classes_by_scheme = {
@@ -235,20 +256,50 @@ class BoundedAdapter(HTTPAdapter):
             for scheme, pool in manager.pool_classes_by_scheme.items()
         }
 
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the credentials for a proxy, in UTF-8 where requests writes Latin-1."""
+        user, password = get_auth_from_url(proxy)
+        if not user:
+            return {}
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {encoded}"}
+
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Send a request; the body of a refusal for lack of credentials is cut at 64 KiB.
+        """Send a request; of the body of a refusal no more than 64 KiB can be read.
 
         Digest authentication reads that body whole, whatever its length.
         """
         response = super().send(request, *args, **kwargs)
-        if response.status_code == 401:
-            body = response.raw.read(_ERROR_BODY)
-            if len(body) < _ERROR_BODY:
-                response.raw.release_conn()
-            else:
-                response.raw.close()
-            response.raw = io.BytesIO(body)
+        if 400 <= response.status_code < 500:
+            response.raw = _ShortBody(response.raw)
         return response
+
+
+class _ShortBody:
+    """The beginning of a body, for requests to read, and its connection."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._left = _ERROR_BODY
+        self._is_whole = False
+
+    def read(self, size: int, *, decode_content: bool | None = None) -> bytes:
+        if not self._left:
+            return b""
+        piece: bytes = self._raw.read(min(size, self._left), decode_content=decode_content)
+        self._left -= len(piece)
+        self._is_whole = not piece and self._left > 0
+        return piece
+
+    def release_conn(self) -> None:
+        """Give the connection back, unless something is left in it."""
+        if self._is_whole:
+            self._raw.release_conn()
+        else:
+            self._raw.close()
+
+    def close(self) -> None:
+        self._raw.close()
 
 
 def _bounded_pool(pool: type[Any], wire: Wire) -> type[Any]:
