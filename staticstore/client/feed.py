@@ -91,8 +91,11 @@ class Feed:
         if held is not None and held.sha256 == sha256:
             return dataclasses.replace(held, validators=_validators(response))
         index = _parse(response, body)
-        for warning in index.warnings:
-            _log.warning("the index of %s: %s", self._session.root.url, warning)
+        if index.warnings:
+            more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
+            _log.warning(
+                "in the index of %s: %s%s", self._session.root.url, index.warnings[0], more
+            )
         return Held(index, _validators(response), sha256)
 
     def _get(self, headers: Mapping[str, str], deadline: float) -> tuple[Response, bytes]:

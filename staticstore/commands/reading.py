@@ -25,14 +25,8 @@ def info(store: StaticStore, output: Output) -> None:
         output.line(Cell("warning", "bold yellow", 10), warning)
 
 
-def _tell_of_what_is_left_out(store: StaticStore, output: Output) -> None:
-    if store.index.warnings:
-        output.warning("some entries are left out of the index: 'staticstore info' says which")
-
-
 def ls(store: StaticStore, output: Output, *, pattern: str | None, long: bool) -> None:
     """List the keys, all or those that match a shell pattern."""
-    _tell_of_what_is_left_out(store, output)
     index = store.index
     keys = iter(index) if pattern is None else index.glob(pattern)
     if long:
@@ -67,7 +61,6 @@ def query(
     select: Sequence[str] | None,
 ) -> None:
     """Find entries by their metadata."""
-    _tell_of_what_is_left_out(store, output)
     found = store.query(select, where=where)
     if output.as_json:
         count = output.rows([], ({"key": key, "metadata": data} for key, data in found))
