@@ -18,7 +18,7 @@ SAMPLE_SITE = Path(__file__).parent / "sample_site"
 
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse every connection that would leave the machine, and what the environment proxies."""
+    """Refuse every connection that would leave the machine, and the environment's proxies."""
     connect, resolve = socket.socket.connect, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
@@ -34,9 +34,9 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     monkeypatch.setattr(socket, "getaddrinfo", guarded_resolve)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+    names = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]
+    for name in [*names, *map(str.upper, names), "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]:
         monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class Connection:
         self.ready = False
         self._poller: Poller | None = None
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may close it in any thread
         self._when_forgotten: weakref.finalize[..., object] | None = None
         # One poll at a time, lest a slow answer put an old index over a newer
         # one.  Who reads never waits for it.

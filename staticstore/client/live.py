@@ -57,7 +57,7 @@ class LiveIndex:
     def open(self, connection: Connection, poll_interval: float) -> None:
         """Fetch the index and start to poll; see `StaticStore.connect`."""
         with self._lock:
-            if self._connection is not None:
+            if self._connection is not None and not self._connection.is_cut():
                 raise StoreError("the store is connected already: disconnect it first")
             self._connection = connection
         connection.belong_to(self._store())
@@ -165,12 +165,14 @@ class LiveIndex:
             self._held = new
             self._last_success = datetime.now(UTC), seconds_since_boot()
             self._last_error = None
+            number = self._enqueue(connection, old, changes)
             connection.ready = True
-            return changes, self._enqueue(connection, old, changes)
+            return changes, number
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
         """Enqueue the announcement of a swap, to those who are subscribed at this moment."""
         subscribed = list(self._subscriptions)
+        is_first = not connection.ready
 
         def announce() -> None:
             with self._lock:
@@ -180,6 +182,9 @@ class LiveIndex:
                 known = [(one, one.known) for one in subscribed]
                 for one in subscribed:
                     one.known = changes.index
+            if is_first:
+                for one in subscribed:
+                    one.catch_up()
             store = self._store()
             if store is None:
                 return
@@ -236,7 +241,11 @@ class LiveIndex:
             if not initial:
                 return subscription
             number = self._deliveries.put(_initial(subscription, index, connection))
-        delivered = self._deliveries.run(number, given_up=connection.is_cut)
+        try:
+            delivered = self._deliveries.run(number, given_up=connection.is_cut)
+        except BaseException:
+            subscription.close()
+            raise
         if not delivered or subscription.is_closed:
             subscription.close()
             raise NotConnectedError("the store was disconnected")

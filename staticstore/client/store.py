@@ -194,8 +194,9 @@ class StaticStore(Reading):
     def update_index(self) -> Changes:
         """Poll once, now.
 
-        Returns when the signals have been sent; called from a handler it
-        returns at once, and its signals follow the current ones.
+        Polls take turns: one that goes on is waited for.  Returns when the
+        signals have been sent; called from a handler it returns as soon as it
+        has polled, and its signals follow the current ones.
 
         Returns
         -------
@@ -253,7 +254,7 @@ class StaticStore(Reading):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the store is; what comes out is not connected, and knows no secret."""
         arguments = self._root.url, self._data_path, self._index_path, self._poll_interval
-        return _not_connected, arguments
+        return _not_connected, (type(self), *arguments)
 
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
@@ -342,8 +343,6 @@ def _warn_of_exposed_password(root: Root, exposed: bool) -> tuple[str, ...]:
 
 
 def _not_connected(
-    root_url: str, data_path: str, index_path: str, poll_interval: float
+    store: type[StaticStore], root_url: str, data_path: str, index_path: str, poll_interval: float
 ) -> StaticStore:
-    return StaticStore(
-        root_url, data_path=data_path, index_path=index_path, poll_interval=poll_interval
-    )
+    return store(root_url, data_path=data_path, index_path=index_path, poll_interval=poll_interval)

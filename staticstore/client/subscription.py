@@ -6,6 +6,7 @@ import functools
 import queue
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import get_args
 
@@ -46,6 +47,7 @@ class Subscription:
         self._is_open = is_open
         self._on_close = on_close
         self._closed = False
+        self._missed: deque[Change] = deque()
 
     @property
     def is_closed(self) -> bool:
@@ -84,9 +86,26 @@ class Subscription:
         )
 
     def _call_later(self, change: Change) -> None:
-        """Call back from the loop, which shows what is raised in its own way."""
-        if not self._closed and self._is_open():
+        """Call back from the loop, which shows what is raised in its own way.
+
+        What a loop comes to only after a disconnect waits for the next connect.
+        """
+        if self._closed:
+            return
+        if self._missed or not self._is_open():
+            self._missed.append(change)
+        else:
             self._callback(change)
+
+    def catch_up(self) -> None:
+        """Hand over what a loop came to while the store was disconnected."""
+        if self._dispatch is not None and not self._closed:
+            with logged_failure("a subscription's dispatch raised; it goes on"):
+                self._dispatch(self._call_missed)
+
+    def _call_missed(self) -> None:
+        while self._missed and not self._closed and self._is_open():
+            self._callback(self._missed.popleft())
 
 
 class Watch(Iterator[Change]):

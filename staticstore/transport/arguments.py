@@ -78,13 +78,13 @@ def checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
     return dict(proxies)
 
 
-def checked_verify(verify: bool | str | os.PathLike[str]) -> bool | str:
-    """Return what requests shall hold certificates against."""
-    if verify is True:
+def checked_verify(verify: bool | str | os.PathLike[str], scheme: str) -> bool | str:
+    """Return what requests shall hold certificates against, at a root of this scheme."""
+    if verify is True and scheme == "https":
         # As requests does it, which is told here to leave the environment alone.
         environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         return _authority(environment, "REQUESTS_CA_BUNDLE") if environment else True
-    return verify if verify is False else _authority(verify, "verify")
+    return verify if isinstance(verify, bool) else _authority(verify, "verify")
 
 
 def _authority(path: str | os.PathLike[str], named_by: str) -> str:

@@ -87,7 +87,7 @@ class Session:
         self._auth = authentication(auth, root)
         self._proxies = None if proxies is None else checked_proxies(proxies)
         self._headers = checked_headers(headers or {})
-        self._verify = checked_verify(verify)
+        self._verify = checked_verify(verify, root.origin.scheme)
         self._cert = checked_cert(cert)
         self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = min_rate

@@ -67,7 +67,9 @@ class Wire:
     def __init__(self) -> None:
         self.cut = threading.Event()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        # Reentrant, since a finalizer may close the wire in whichever thread
+        # the garbage collector interrupts, here too.
+        self._lock = threading.RLock()
         self._current = threading.local()
 
     def add(self, sock: socket.socket) -> None:

@@ -1,0 +1,581 @@
+"""Subscriptions: who is told of what, by whom, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staticstore import Change, NotConnectedError, StaticStore, index_updated
+from tests.client.scene import TIMEOUT, Call, MemorySite
+from tests.sites import write_index
+
+BEFORE = {
+    "map": {"type": "raster", "size": 1},
+    "old": {"type": "raster"},
+    "table": {"type": "table", "size": 1},
+}
+AFTER = {
+    "map": {"type": "raster", "size": 2},
+    "new": {"type": "raster"},
+    "table": {"type": "vector", "size": None},
+}
+ALL = ["update map", "set new", "delete old", "update table"]
+
+
+@pytest.fixture
+def store(site: MemorySite) -> Iterator[StaticStore]:
+    site.write(BEFORE)
+    with site.open() as connected:
+        yield connected
+
+
+class Diary:
+    """A callback that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, change: Change) -> None:
+        self.lines.append(f"{change.action} {change.key}")
+
+
+def change(site: MemorySite, store: StaticStore) -> None:
+    site.write(AFTER)
+    store.update_index()
+
+
+# -- filters ------------------------------------------------------------------------------
+
+
+def test_by_default_every_change_is_told_in_key_order(site: MemorySite, store: StaticStore) -> None:
+    diary = Diary()
+    store.subscribe(diary)
+    change(site, store)
+    assert diary.lines == ALL
+
+
+def test_a_change_has_the_metadata_before_and_after(site: MemorySite, store: StaticStore) -> None:
+    heard: list[Change] = []
+    store.subscribe(heard.append)
+    change(site, store)
+    assert [(each.previous, each.metadata) for each in heard] == [
+        (BEFORE["map"], AFTER["map"]),
+        (None, AFTER["new"]),
+        (BEFORE["old"], None),
+        (BEFORE["table"], AFTER["table"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"actions": ["set"]}, ["set new"]),
+        ({"actions": {"update", "delete"}}, ["update map", "delete old", "update table"]),
+        ({"actions": iter(["delete"])}, ["delete old"]),
+        ({"actions": []}, []),
+        # Before or after:
+        ({"type": "raster"}, ["update map", "set new", "delete old"]),
+        ({"type": "table"}, ["update table"]),
+        ({"type": "vector"}, ["update table"]),
+        ({"type": "nothing"}, []),
+        ({"where": {"type": "raster"}, "size": 2}, ["update map"]),
+        ({"size": lambda size: size == 1}, ["update map", "update table"]),
+        ({"where": {"type": "raster"}, "actions": ["delete"]}, ["delete old"]),
+        # A missing field equals None, but a side that is not there matches nothing.
+        ({"size": None}, ["set new", "delete old", "update table"]),
+        ({"nowhere": None}, ALL),
+    ],
+    ids=str,
+)
+def test_a_change_is_told_if_action_and_metadata_or_previous_match(
+    site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]
+) -> None:
+    diary = Diary()
+    store.subscribe(diary, **options)
+    change(site, store)
+    assert diary.lines == expected
+
+
+def test_conditions_must_hold_on_one_side_together(site: MemorySite, store: StaticStore) -> None:
+    # The table was a table of size 1 and is a vector of size None: never a table of size None.
+    diary = Diary()
+    store.subscribe(diary, type="table", where={"size": None})
+    change(site, store)
+    assert diary.lines == []
+
+
+@pytest.mark.parametrize("actions", ["set", ["sets"], ["set", "changed"], [None], [1]], ids=str)
+def test_an_unknown_action_is_a_value_error_at_once(store: StaticStore, actions: Any) -> None:
+    with pytest.raises(ValueError, match="no such action"):
+        store.subscribe(print, actions=actions)
+
+
+def test_a_wrong_condition_is_a_type_error_at_once(store: StaticStore) -> None:
+    with pytest.raises(TypeError):
+        store.subscribe(print, where="type")  # type: ignore[arg-type]
+
+
+def test_a_predicate_that_raises_is_logged_and_the_subscription_goes_on(
+    site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    diary = Diary()
+    store.subscribe(diary, size=lambda size: size > 1)  # of None it cannot be asked
+    change(site, store)
+    assert diary.lines == ["update map"]
+    assert len(caplog.records) == 1
+
+
+def test_a_callback_gets_metadata_of_its_own(site: MemorySite, store: StaticStore) -> None:
+    heard: list[Any] = []
+
+    def spoil(told: Change) -> None:
+        heard.append(told.metadata)
+        if told.metadata is not None:
+            told.metadata["type"] = "spoiled"
+            told.metadata.clear()
+
+    store.subscribe(spoil, actions=["set"])
+    store.subscribe(spoil, actions=["set"])
+    change(site, store)
+    assert heard == [{"type": "raster"}, {"type": "raster"}]
+    assert store.get_metadata("new") == {"type": "raster"}
+
+
+# -- when it begins and ends ------------------------------------------------------------------
+
+
+def test_a_subscription_is_told_nothing_after_its_end(site: MemorySite, store: StaticStore) -> None:
+    diary = Diary()
+    subscription = store.subscribe(diary)
+    subscription.close()
+    subscription.close()
+    change(site, store)
+    assert diary.lines == []
+
+
+def test_a_with_block_ends_a_subscription(site: MemorySite, store: StaticStore) -> None:
+    diary = Diary()
+    with store.subscribe(diary):
+        site.write({})
+        store.update_index()
+    site.write(BEFORE)
+    store.update_index()
+    assert diary.lines == ["delete map", "delete old", "delete table"]
+
+
+def test_a_subscription_closed_by_another_thread_during_a_poll_is_told_no_more(
+    site: MemorySite, store: StaticStore
+) -> None:
+    told, go_on = threading.Event(), threading.Event()
+    diary = Diary()
+
+    def hear(each: Change) -> None:
+        diary(each)
+        told.set()
+        assert go_on.wait(TIMEOUT)
+
+    subscription = store.subscribe(hear)
+    poll = Call(lambda: change(site, store))
+    assert told.wait(TIMEOUT)
+    subscription.close()
+    go_on.set()
+    poll.result()
+    assert diary.lines == ALL[:1]
+
+
+def test_after_disconnect_a_subscription_is_told_nothing_until_the_next_connect(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary = Diary()
+    store.subscribe(diary)
+    store.disconnect()
+    site.write(AFTER)
+    assert diary.lines == []
+    store.connect()
+    assert diary.lines == ALL
+
+
+def test_the_callback_is_held_strongly(site: MemorySite, store: StaticStore) -> None:
+    lines: list[str] = []
+    store.subscribe(lambda each: lines.append(each.key))
+    gc.collect()
+    change(site, store)
+    assert len(lines) == 4
+
+
+def test_the_callback_is_let_go_when_the_subscription_is_closed(store: StaticStore) -> None:
+    diary = Diary()
+    subscription = store.subscribe(diary)
+    reference = weakref.ref(diary)
+    subscription.close()
+    del diary, subscription
+    gc.collect()
+    assert reference() is None
+
+
+def test_a_subscription_may_outlive_its_store(site: MemorySite) -> None:
+    subscription = site.open().subscribe(print)
+    gc.collect()
+    subscription.close()
+
+
+def test_a_store_that_is_not_connected_takes_no_subscription(site: MemorySite) -> None:
+    with pytest.raises(NotConnectedError):
+        StaticStore(site.url).subscribe(print)
+
+
+def test_two_subscriptions_of_one_callback_are_told_twice(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary = Diary()
+    first = store.subscribe(diary)
+    store.subscribe(diary)
+    change(site, store)
+    assert diary.lines == [line for line in ALL for _ in range(2)]
+    first.close()
+    site.write({})
+    store.update_index()
+    assert len(diary.lines) == 2 * len(ALL) + 3
+
+
+# -- dispatch ---------------------------------------------------------------------------------
+
+Calls = list[Callable[[], None]]
+
+
+def test_dispatch_gets_the_calls_and_makes_them_when_it_likes(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary, calls = Diary(), Calls()
+    store.subscribe(diary, dispatch=calls.append)
+    change(site, store)
+    assert diary.lines == []
+    assert len(calls) == 4
+    for call in calls:
+        call()
+    assert diary.lines == ALL
+
+
+def test_dispatch_gets_only_what_matches(site: MemorySite, store: StaticStore) -> None:
+    calls = Calls()
+    store.subscribe(print, dispatch=calls.append, type="table")
+    change(site, store)
+    assert len(calls) == 1
+
+
+def test_a_call_that_waits_in_a_loop_is_not_made_after_close(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary, calls = Diary(), Calls()
+    subscription = store.subscribe(diary, dispatch=calls.append)
+    change(site, store)
+    calls[0]()
+    subscription.close()
+    for call in calls[1:]:
+        call()
+    assert diary.lines == ALL[:1]
+
+
+def test_a_call_that_waits_in_a_loop_is_not_made_after_disconnect(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary, calls = Diary(), Calls()
+    store.subscribe(diary, dispatch=calls.append)
+    change(site, store)
+    calls[0]()
+    store.disconnect()
+    for call in calls[1:]:
+        call()
+    assert diary.lines == ALL[:1]
+
+
+def test_what_waited_in_a_loop_at_disconnect_is_told_after_the_next_connect(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary, calls = Diary(), Calls()
+    store.subscribe(diary, dispatch=calls.append)
+    change(site, store)
+    store.disconnect()
+    store.connect()
+    for call in calls:
+        call()
+    assert diary.lines == ALL
+
+
+def test_a_dispatch_that_raises_is_logged_and_the_others_are_told(
+    site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def closed_loop(call: object) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    diary = Diary()
+    store.subscribe(print, dispatch=closed_loop)
+    store.subscribe(diary)
+    change(site, store)
+    assert diary.lines == ALL
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == [
+        "Event loop is closed"
+    ] * 4
+
+
+def test_what_a_dispatched_callback_raises_is_for_the_loop_to_show(
+    site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(each: Change) -> None:
+        raise ZeroDivisionError
+
+    calls = Calls()
+    store.subscribe(fail, dispatch=calls.append)
+    change(site, store)
+    with pytest.raises(ZeroDivisionError):
+        calls[0]()
+    assert caplog.records == []
+
+
+def test_an_event_loop_can_be_the_dispatch(site: MemorySite, store: StaticStore) -> None:
+    async def listen() -> list[str]:
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Queue[Change] = asyncio.Queue()
+        store.subscribe(heard.put_nowait, dispatch=loop.call_soon_threadsafe)
+        await asyncio.to_thread(change, site, store)
+        found = [await asyncio.wait_for(heard.get(), TIMEOUT) for _ in range(4)]
+        return [f"{each.action} {each.key}" for each in found]
+
+    assert asyncio.run(listen()) == ALL
+
+
+def test_without_dispatch_the_thread_that_polls_calls(site: MemorySite, store: StaticStore) -> None:
+    threads: list[threading.Thread] = []
+    store.subscribe(lambda each: threads.append(threading.current_thread()))
+    poll = Call(lambda: change(site, store))
+    poll.result()
+    assert set(threads) == {poll}
+
+
+# -- initial ----------------------------------------------------------------------------------
+
+
+def test_initial_delivers_first_what_is_there_as_sets(site: MemorySite, store: StaticStore) -> None:
+    heard: list[Change] = []
+    store.subscribe(heard.append, initial=True)
+    assert [(each.action, each.key, each.metadata, each.previous) for each in heard] == [
+        ("set", key, BEFORE[key], None) for key in sorted(BEFORE)
+    ]
+    change(site, store)
+    assert len(heard) == len(BEFORE) + len(ALL)
+
+
+def test_initial_delivers_only_what_matches(store: StaticStore) -> None:
+    diary = Diary()
+    store.subscribe(diary, initial=True, type="raster")
+    assert diary.lines == ["set map", "set old"]
+
+
+def test_initial_delivers_nothing_to_who_wants_no_sets(store: StaticStore) -> None:
+    diary = Diary()
+    store.subscribe(diary, initial=True, actions=["update", "delete"])
+    assert diary.lines == []
+
+
+def test_initial_goes_through_dispatch_too(store: StaticStore) -> None:
+    calls = Calls()
+    store.subscribe(print, initial=True, dispatch=calls.append)
+    assert len(calls) == len(BEFORE)
+
+
+def test_initial_is_told_to_the_new_subscription_alone(store: StaticStore) -> None:
+    diary = Diary()
+    store.subscribe(diary)
+    store.subscribe(print, initial=True, actions=["update"])
+    assert diary.lines == []
+
+
+def test_a_callback_may_disconnect_during_the_initial_delivery(store: StaticStore) -> None:
+    def disconnect(each: Change) -> None:
+        store.disconnect()
+
+    def subscribe() -> None:
+        with contextlib.suppress(NotConnectedError):
+            store.subscribe(disconnect, initial=True)
+
+    Call(subscribe).result()
+    assert not store.is_connected()
+
+
+def test_initial_waits_for_what_is_being_delivered_and_begins_with_the_newest_snapshot(
+    site: MemorySite, store: StaticStore
+) -> None:
+    blocked, release = threading.Event(), threading.Event()
+
+    def block(sender: object, **_: Any) -> None:
+        blocked.set()
+        assert release.wait(TIMEOUT)
+
+    diary = Diary()
+    with index_updated.connected_to(block, sender=store):
+        poll = Call(lambda: change(site, store))
+        assert blocked.wait(TIMEOUT)
+        subscribe = Call(lambda: store.subscribe(diary, initial=True))
+        assert not subscribe.is_back(0.05)
+        assert diary.lines == []
+        release.set()
+        subscribe.result()
+        poll.result()
+    assert diary.lines == ["set map", "set new", "set table"]
+
+
+class Replay:
+    """A callback that keeps a copy of the index, and notes what does not fit into it."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def __call__(self, told: Change) -> None:
+        if told.previous != self.entries.get(told.key):
+            self.problems.append(f"{told} after {self.entries.get(told.key)}")
+        if told.metadata is None:
+            self.entries.pop(told.key, None)
+        else:
+            self.entries[told.key] = told.metadata
+
+
+def test_who_subscribes_during_polls_misses_nothing_and_is_told_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(3)
+    write_index(tmp_path, {})
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    done = threading.Event()
+    replays: list[Replay] = []
+
+    with StaticStore(tmp_path, poll_interval=0).connect() as store:
+
+        def poll() -> None:
+            while not done.is_set():
+                store.update_index()
+
+        def subscribe() -> None:
+            while not done.wait(0.002):
+                replay = Replay()
+                store.subscribe(replay, initial=True)
+                replays.append(replay)
+
+        calls = [Call(poll) for _ in range(3)] + [Call(subscribe) for _ in range(3)]
+        for _ in range(60):
+            keys = chance.sample("abcdefgh", 4)
+            write_index(tmp_path, {key: {"v": chance.randrange(3)} for key in keys})
+        done.set()
+        for call in calls:
+            call.result()
+        sys.setswitchinterval(interval)
+        store.update_index()
+        assert replays
+        for replay in replays:
+            assert replay.problems == []
+            assert replay.entries == dict(store.index)
+
+
+def test_who_subscribed_after_a_poll_that_was_never_told_is_told_only_what_came_later(
+    site: MemorySite, store: StaticStore
+) -> None:
+    blocked, release = threading.Event(), threading.Event()
+
+    def block(sender: object, **_: Any) -> None:
+        blocked.set()
+        release.wait(TIMEOUT)
+
+    early, late = Diary(), Diary()
+    store.subscribe(early)
+    with index_updated.connected_to(block, sender=store):
+        first = Call(lambda: change(site, store))
+        assert blocked.wait(TIMEOUT)
+        site.write({**AFTER, "newer": {}})
+        second = Call(store.update_index)
+        while "newer" not in store:
+            assert not second.is_back(0.005)
+        store.subscribe(late)
+        store.disconnect()
+        release.set()
+        first.result()
+    assert (early.lines, late.lines) == (ALL, [])
+    site.write({**AFTER, "newer": {}, "newest": {}})
+    store.connect()
+    assert early.lines == [*ALL, "set newer", "set newest"]
+    assert late.lines == ["set newest"]
+    site.write(AFTER)
+    store.update_index()
+    assert late.lines == ["set newest", "delete newer", "delete newest"]
+
+
+def test_a_call_that_a_loop_made_while_disconnected_is_told_after_the_next_connect(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary, calls = Diary(), Calls()
+    store.subscribe(diary, dispatch=calls.append)
+    change(site, store)
+    calls.pop(0)()
+    store.disconnect()
+    while calls:
+        calls.pop(0)()
+    assert diary.lines == ALL[:1]
+    store.connect()
+    while calls:
+        calls.pop(0)()
+    assert diary.lines == ALL
+
+
+@pytest.mark.parametrize("dispatched", [False, True])
+def test_who_subscribed_before_a_disconnect_misses_nothing_and_is_told_nothing_twice(
+    site: MemorySite, store: StaticStore, dispatched: bool
+) -> None:
+    # The subscription begins with a snapshot whose own announcement still waits behind a
+    # handler that blocks, and the store is disconnected before it is made.
+    blocked, release = threading.Event(), threading.Event()
+
+    def block(sender: object, **_: Any) -> None:
+        blocked.set()
+        release.wait(TIMEOUT)
+
+    replay = Replay()
+    calls = Calls()
+    with index_updated.connected_to(block, sender=store):
+        first = Call(lambda: change(site, store))
+        assert blocked.wait(TIMEOUT)
+        site.write({**AFTER, "newer": {}})
+        second = Call(store.update_index)
+        while "newer" not in store:
+            assert not second.is_back(0.005)
+        subscribe = Call(
+            lambda: store.subscribe(
+                replay, initial=True, dispatch=calls.append if dispatched else None
+            )
+        )
+        assert not subscribe.is_back(0.1)
+        store.disconnect()
+        second.result()
+        subscribe.is_back()
+        release.set()
+        first.result()
+    told_before = dict(replay.entries)
+    store.connect()
+    for call in calls:
+        call()
+    assert told_before == {}, "it is told something of a store that is disconnected"
+    assert replay.problems == []
+    try:
+        subscribe.result()
+    except NotConnectedError:
+        return  # nobody was subscribed: an honest answer, too
+    assert replay.entries == dict(store.index)

@@ -1,0 +1,353 @@
+"""FAULTS D8: proxies, with passwords of their own."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from requests.auth import HTTPBasicAuth
+
+from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
+from tests.servers import (
+    Answer,
+    Certificates,
+    LoggedRequest,
+    Nginx,
+    RawServer,
+    Squid,
+    require,
+    serve_files,
+    write_certificates,
+)
+from tests.sites import index_of, write_site
+
+VALUE = b"0123456789" * 100
+FILES = {"index.json": index_of({"a": VALUE}), "data/a": VALUE}
+SITE = serve_files(FILES)
+
+AUTH = ("alí", "open:sesame")
+PROXY_AUTH = ("próxy", "p@ss word:/%#?€")
+
+Start = Callable[..., RawServer]
+Connect = Callable[..., StaticStore]
+Seen = Callable[[], list[LoggedRequest]]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start(stack: ExitStack) -> Start:
+    """Start a server; at the end, what its script has raised is raised again."""
+
+    def start(answer: Answer, **options: Any) -> RawServer:
+        return stack.enter_context(RawServer(answer, **options))
+
+    return start
+
+
+@pytest.fixture
+def connect(stack: ExitStack) -> Connect:
+    """Connect a store that does not poll by itself, and tries again as often as by default."""
+
+    def connect(root: str, **options: Any) -> StaticStore:
+        store = StaticStore(root, poll_interval=0)
+        stack.callback(store.disconnect)
+        return store.connect(**{"timeout": (2, 2), **options})
+
+    return connect
+
+
+@pytest.fixture(scope="module")
+def squid() -> Iterator[Squid]:
+    """A proxy that wants a password."""
+    require("squid")
+    with Squid(auth=PROXY_AUTH, names=["localhost", "data.example"]) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def open_squid() -> Iterator[Squid]:
+    """A proxy that wants none."""
+    require("squid")
+    with Squid(names=["localhost", "data.example"]) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def forwarded(squid: Squid) -> Seen:
+    """Tell of the requests to the proxy since the test began."""
+    before = len(squid.requests())
+    return lambda: squid.requests()[before:]
+
+
+@pytest.fixture
+def openly_forwarded(open_squid: Squid) -> Seen:
+    """Tell of the requests to the open proxy since the test began."""
+    before = len(open_squid.requests())
+    return lambda: open_squid.requests()[before:]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return write_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def safe(start: Start, certificates: Certificates) -> RawServer:
+    """The site, by TLS."""
+    return start(SITE, ssl_context=certificates.context(certificates.server))
+
+
+def test_d8_basic_auth_works_through_an_authenticated_proxy(
+    squid: Squid, forwarded: Seen, connect: Connect, tmp_path: Path
+) -> None:
+    require("nginx")
+    write_site(tmp_path, {"a": VALUE})
+    with Nginx(tmp_path, auth=AUTH) as nginx:
+        store = connect(nginx.url, auth=AUTH, proxies={"http": squid.url_with_auth})
+        assert store["a"].read() == VALUE
+        pair = base64.b64encode(":".join(AUTH).encode()).decode()
+        assert [request.status for request in nginx.requests()] == [200, 200]
+        for request in nginx.requests():
+            assert request.headers["Authorization"] == f"Basic {pair}"
+            assert "Proxy-Authorization" not in request.headers
+        assert [request.status for request in forwarded()] == [200, 200]
+        assert all("Proxy-Authorization" in request.headers for request in forwarded())
+
+
+def test_d8_basic_auth_works_through_an_authenticated_tunnel(
+    squid: Squid, forwarded: Seen, connect: Connect, certificates: Certificates, safe: RawServer
+) -> None:
+    store = connect(
+        safe.url,
+        auth=AUTH,
+        proxies={"https": squid.url_with_auth},
+        verify=certificates.authority,
+    )
+    assert store["a"].read() == VALUE
+    store.disconnect()
+    safe.stop()
+    for request in safe.requests:
+        assert "Authorization" in request.headers
+        assert "Proxy-Authorization" not in request.headers
+    assert {request.method for request in forwarded()} == {"CONNECT"}
+    for logged in forwarded():
+        assert "Proxy-Authorization" in logged.headers
+        assert "Authorization" not in logged.headers
+
+
+def test_d8_a_query_of_the_root_stays_in_the_tunnel(
+    squid: Squid, forwarded: Seen, connect: Connect, certificates: Certificates, safe: RawServer
+) -> None:
+    proxies = {"https": squid.url_with_auth}
+    store = connect(f"{safe.url}?sig=sesame", proxies=proxies, verify=certificates.authority)
+    store.disconnect()
+    safe.stop()
+    assert safe.requests[0].target == "/index.json?sig=sesame"
+    assert [logged.target for logged in forwarded()] == [f"127.0.0.1:{safe.port}"]
+
+
+@pytest.mark.parametrize("user", ["", "eve:wrong@", "pr%C3%B3xy:wrong@", "pr%C3%B3xy@"])
+def test_d8_refused_by_the_proxy_is_one_request_and_an_authorization_error(
+    squid: Squid, forwarded: Seen, connect: Connect, start: Start, user: str
+) -> None:
+    server = start(SITE)
+    proxies = {"http": f"http://{user}127.0.0.1:{squid.port}"}
+    with pytest.raises(AuthorizationError, match="the proxy refused with 407") as caught:
+        connect(server.url, auth=AUTH, proxies=proxies)
+    assert (caught.value.status, caught.value.url) == (407, f"{server.url}index.json")
+    assert [logged.status for logged in forwarded()] == [407]
+    assert not server.requests
+
+
+@pytest.mark.parametrize("user", ["", "eve:wrong@"])
+def test_d8_refused_a_tunnel_is_one_request_and_an_authorization_error(
+    squid: Squid,
+    forwarded: Seen,
+    connect: Connect,
+    certificates: Certificates,
+    safe: RawServer,
+    user: str,
+) -> None:
+    proxies = {"https": f"http://{user}127.0.0.1:{squid.port}"}
+    with pytest.raises(AuthorizationError, match="the proxy refused with 407") as caught:
+        connect(safe.url, auth=AUTH, proxies=proxies, verify=certificates.authority)
+    assert (caught.value.status, caught.value.url) == (407, f"{safe.url}index.json")
+    assert [(logged.method, logged.status) for logged in forwarded()] == [("CONNECT", 407)]
+    assert not safe.connections
+
+
+def test_d8_a_tunnel_that_is_refused_for_a_while_is_tried_again(
+    start: Start, connect: Connect, certificates: Certificates
+) -> None:
+    proxy = start(lambda request, wire: wire.response(503))
+    with pytest.raises(HTTPStatusError) as caught:
+        connect("https://data.example/", proxies={"https": proxy.url}, retries=1)
+    assert caught.value.status == 503
+    assert [request.target for request in proxy.requests] == ["data.example:443"] * 2
+
+
+def test_d8_a_proxy_without_credentials_works(
+    open_squid: Squid, openly_forwarded: Seen, connect: Connect, start: Start
+) -> None:
+    server = start(SITE)
+    store = connect(server.url, auth=AUTH, proxies={"http": open_squid.url})
+    assert store["a"].read() == VALUE
+    assert all("Authorization" in request.headers for request in server.requests)
+    assert not any("Proxy-Authorization" in logged.headers for logged in openly_forwarded())
+
+
+def test_d8_a_proxy_is_given_without_a_scheme(
+    open_squid: Squid, openly_forwarded: Seen, connect: Connect, start: Start
+) -> None:
+    connect(start(SITE).url, proxies={"http": f"127.0.0.1:{open_squid.port}"})
+    assert len(openly_forwarded()) == 1
+
+
+def test_d8_a_name_that_only_the_proxy_knows_is_resolved_there(
+    open_squid: Squid, connect: Connect, start: Start
+) -> None:
+    server = start(SITE)
+    store = connect(f"http://data.example:{server.port}/", proxies={"http": open_squid.url})
+    assert store["a"].read() == VALUE
+    assert server.requests[0].headers["Host"] == f"data.example:{server.port}"
+
+
+def test_d8_the_origin_sees_no_credentials_of_the_proxy_in_a_redirect_either(
+    squid: Squid, connect: Connect, start: Start
+) -> None:
+    other, first = start(SITE), start(SITE)
+    first.answer = lambda request, wire: wire.response(
+        302, headers={"Location": f"{other.url}index.json"}
+    )
+    connect(first.url, auth=AUTH, proxies={"http": squid.url_with_auth})
+    for request in (*first.requests, *other.requests):
+        assert "Proxy-Authorization" not in request.headers
+    assert "Authorization" in first.requests[0].headers
+    assert "Authorization" not in other.requests[0].headers
+
+
+def test_d8_a_407_of_an_origin_gets_no_credentials(connect: Connect, start: Start) -> None:
+    fields = {"Proxy-Authenticate": 'Basic realm="trap"'}
+    server = start(lambda request, wire: wire.response(407, headers=fields))
+    with pytest.raises(AuthorizationError):
+        connect(server.url, auth=HTTPBasicAuth("ali", "sesame"), proxies={})
+    assert len(server.requests) == 1
+    assert "Proxy-Authorization" not in server.requests[0].headers
+
+
+def test_d8_the_proxies_given_are_copied(
+    open_squid: Squid, openly_forwarded: Seen, connect: Connect, start: Start
+) -> None:
+    proxies = {"http": open_squid.url}
+    store = connect(start(SITE).url, proxies=proxies)
+    proxies.clear()
+    store.update_index()
+    assert len(openly_forwarded()) == 2
+
+
+# -- the environment's proxies ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_d8_without_proxies_the_environment_is_followed(
+    squid: Squid,
+    forwarded: Seen,
+    connect: Connect,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setenv(name, squid.url_with_auth)
+    store = connect(start(SITE).url)
+    assert store["a"].read() == VALUE
+    assert len(forwarded()) == 2
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_d8_so_it_is_for_https(
+    squid: Squid,
+    forwarded: Seen,
+    connect: Connect,
+    certificates: Certificates,
+    safe: RawServer,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setenv(name, squid.url_with_auth)
+    store = connect(safe.url, verify=certificates.authority)
+    store.disconnect()
+    safe.stop()
+    assert [logged.method for logged in forwarded()] == ["CONNECT"]
+
+
+@pytest.mark.parametrize("exempt", ["*", "127.0.0.1", "127.0.0.0/8", "a.example, 127.0.0.1"])
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_d8_hosts_that_the_environment_exempts_are_asked_directly(
+    squid: Squid,
+    forwarded: Seen,
+    connect: Connect,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    exempt: str,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", squid.url_with_auth)
+    monkeypatch.setenv(name, exempt)
+    server = start(SITE)
+    connect(server.url)
+    assert not forwarded()
+    assert len(server.requests) == 1
+
+
+def test_d8_an_empty_mapping_uses_none(
+    squid: Squid,
+    forwarded: Seen,
+    connect: Connect,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, squid.url_with_auth)
+    server = start(SITE)
+    connect(server.url, proxies={})
+    assert not forwarded()
+    assert len(server.requests) == 1
+
+
+def test_d8_proxies_given_come_before_those_of_the_environment(
+    squid: Squid,
+    forwarded: Seen,
+    connect: Connect,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    connect(start(SITE).url, proxies={"http": squid.url_with_auth})
+    assert len(forwarded()) == 1
+
+
+def test_d8_a_proxy_that_is_gone_is_a_transport_error(connect: Connect, start: Start) -> None:
+    server = start(SITE)
+    with RawServer(SITE) as gone:
+        pass
+    with pytest.raises(TransportError, match="Connection refused"):
+        connect(server.url, proxies={"http": gone.url}, retries=0)
+    assert not server.requests
+
+
+def test_d8_a_files_site_needs_no_proxy(
+    tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    write_site(tmp_path, {"a": VALUE})
+    assert connect(tmp_path.as_uri())["a"].read() == VALUE

@@ -1,0 +1,519 @@
+"""FAULTS D7: a secret that a store was given is sent where it belongs, and shown nowhere."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import logging
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from requests.auth import HTTPBasicAuth, HTTPDigestAuth
+
+from staticstore import (
+    HTTPStatusError,
+    IntegrityError,
+    StaticStore,
+    StoreError,
+    TransportError,
+)
+from staticstore.transport.root import Root
+from staticstore.transport.session import Session
+from tests.servers import Answer, RawServer, Request, Squid, Wire, require, serve_files
+from tests.sites import index_of
+
+VALUE = b"0123456789" * 100
+FILES = {"index.json": index_of({"a": VALUE}), "data/a": VALUE}
+SITE = serve_files(FILES)
+
+SECRET = "hush-sesame"
+FORMS = (SECRET, base64.b64encode(f"ali:{SECRET}".encode()).decode())
+
+
+class Way(NamedTuple):
+    """A way to give a store a secret: in the root URL, or to `connect`."""
+
+    userinfo: str = ""
+    query: str = ""
+    connect: Callable[[RawServer], dict[str, Any]] = lambda server: {}
+
+
+WAYS = {
+    "user and password": Way(userinfo=f"ali:{SECRET}@"),
+    "query": Way(query=f"?sig={SECRET}&v=1"),
+    "auth": Way(connect=lambda server: {"auth": ("ali", SECRET)}),
+    "header": Way(connect=lambda server: {"headers": {"X-Api-Key": SECRET}}),
+    "cookie": Way(connect=lambda server: {"headers": {"Cookie": f"session={SECRET}"}}),
+    "proxy": Way(
+        connect=lambda server: {"proxies": {"http": f"http://ali:{SECRET}@127.0.0.1:{server.port}"}}
+    ),
+}
+
+
+class Given(NamedTuple):
+    """A server, and a store that has been given a secret for it."""
+
+    server: RawServer
+    store: StaticStore
+    options: dict[str, Any]
+
+    def connect(self, **options: Any) -> StaticStore:
+        limits: dict[str, Any] = {"timeout": (2, 2), "retries": 0}
+        return self.store.connect(**{**limits, **self.options, **options})
+
+
+@pytest.fixture(params=WAYS)
+def given(request: pytest.FixtureRequest) -> Iterator[Given]:
+    """Give a store a secret in each of the ways."""
+    way = WAYS[request.param]
+    with RawServer(SITE) as server:
+        root = f"http://{way.userinfo}127.0.0.1:{server.port}/{way.query}"
+        store = StaticStore(root, poll_interval=0)
+        server.answer = by_path(SITE)
+        yield Given(server, store, way.connect(server))
+        store.disconnect()
+
+
+def by_path(answer: Answer) -> Answer:
+    """Answer a request that came for a proxy as if it had come for us."""
+
+    def answer_by_path(request: Request, wire: Wire) -> None:
+        path = "/" + request.target.removeprefix("http://").partition("/")[2]
+        answer(request.__class__(**{**request.__dict__, "target": path}), wire)
+
+    return answer_by_path
+
+
+def is_shown(text: object) -> bool:
+    return any(form in str(text) for form in FORMS)
+
+
+def shown_by(error: BaseException) -> str:
+    """Return all that can be seen of an error, and of what caused it."""
+    parts = ["".join(traceback.format_exception(error)), repr(error), str(pickle.dumps(error))]
+    cause: BaseException | None = error
+    while cause is not None:
+        parts += [str(cause), repr(cause), str(getattr(cause, "url", None))]
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n".join(parts)
+
+
+# -- that it is sent -------------------------------------------------------------------
+
+
+def test_d7_the_secret_is_sent_with_each_request(given: Given) -> None:
+    given.server.answer = by_path(serve_files({"index.json": b'{"a": {}}', "data/a": VALUE}))
+    store = given.connect()
+    value = store["a"]
+    assert (value.size, value.range(3, 7).read(), value.read()) == (1000, VALUE[3:7], VALUE)
+    store.update_index()
+    assert [request.method for request in given.server.requests] == ["GET", "HEAD", *["GET"] * 3]
+    for request in given.server.requests:
+        assert is_shown((request.target, request.header_list))
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "sent"),
+    [
+        ("ali:open%20sesame", "ali:open sesame"),
+        ("al%40i:s%3Aes%2Fa%23me%3F%25", "al@i:s:es/a#me?%"),
+        ("al%C3%AD:s%C3%A9same", "alí:sésame"),
+        ("alí:sésame", "alí:sésame"),
+        ("ali:s@same", "ali:s@same"),
+        ("ali:", "ali:"),
+        ("ali", "ali:"),
+        (":token", ":token"),
+    ],
+)
+def test_d7_user_and_password_of_the_root_are_unquoted(userinfo: str, sent: str) -> None:
+    with RawServer(SITE) as server:
+        root = f"http://{userinfo}@127.0.0.1:{server.port}/"
+        with StaticStore(root, poll_interval=0).connect(retries=0):
+            pass
+        encoded = base64.b64encode(sent.encode()).decode()
+        assert server.requests[0].headers["Authorization"] == f"Basic {encoded}"
+
+
+def test_d7_credentials_for_connect_come_before_those_of_the_root() -> None:
+    with RawServer(SITE) as server:
+        root = f"http://ali:{SECRET}@127.0.0.1:{server.port}/"
+        with StaticStore(root, poll_interval=0).connect(("eve", "other"), retries=0):
+            pass
+        encoded = base64.b64encode(b"eve:other").decode()
+        assert server.requests[0].headers["Authorization"] == f"Basic {encoded}"
+
+
+def test_d7_a_query_of_the_root_is_sent_byte_for_byte() -> None:
+    query = "sv=2024-01-01&se=2026%3A00Z&sig=a%2Bb%2Fc%3D"
+    with RawServer(SITE) as server:
+        with StaticStore(f"{server.url}?{query}", poll_interval=0).connect(retries=0) as store:
+            store["a"].read()
+        assert [request.target for request in server.requests] == [
+            f"/index.json?{query}",
+            f"/data/a?{query}",
+        ]
+
+
+# -- that it is not shown --------------------------------------------------------------
+
+
+def test_d7_the_secret_is_in_nothing_that_a_store_shows(given: Given) -> None:
+    for _ in range(2):
+        shown: list[object] = [repr(given.store), str(given.store), given.store.info()]
+        shown += [pickle.dumps(given.store), repr(copy.copy(given.store))]
+        assert not is_shown(shown)
+        given.store.disconnect()
+        given.connect()
+    value = given.store["a"]
+    assert not is_shown([repr(value), value.metadata, repr(given.store.index)])
+
+
+def test_d7_what_comes_out_of_a_pickle_knows_no_secret(given: Given) -> None:
+    given.connect()
+    copied = pickle.loads(pickle.dumps(given.store))
+    assert not copied.is_connected()
+    assert copied.info()["root_url"] == f"http://127.0.0.1:{given.server.port}/"
+    before = len(given.server.requests)
+    with copied.connect(retries=0):
+        pass
+    assert not is_shown(given.server.requests[before:])
+
+
+def answer_with(status: int, body: bytes = b"", **fields: str) -> Answer:
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    return lambda request, wire: wire.response(status, body, headers)
+
+
+def send(data: bytes, then: str = "close") -> Answer:
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(data)
+        {"close": wire.close, "reset": wire.reset, "stall": wire.stall}[then]()
+
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+FAILURES: dict[str, Answer] = {
+    "401": answer_with(401, WWW_Authenticate='Basic realm="site"'),
+    "403": answer_with(403),
+    "404": answer_with(404),
+    "407": answer_with(407),
+    "503": answer_with(503, Retry_After="100"),
+    "unasked 304": answer_with(304),
+    "unasked 206": answer_with(206, b"x", Content_Range="bytes 0-0/5"),
+    "redirect to a file": answer_with(302, Location="file:///etc/passwd"),
+    "redirect to nowhere": answer_with(302, Location="http://nowhere.example/"),
+    "redirect to no port": answer_with(302, Location="http://127.0.0.1:port/"),
+    "redirect without end": answer_with(302, Location=""),
+    "unknown coding": answer_with(200, b"x", Content_Encoding="br"),
+    "damaged coding": answer_with(200, b"no gzip", Content_Encoding="gzip"),
+    "a page": answer_with(200, b"<html>", Content_Type="text/html"),
+    "too large": answer_with(200, b'{"a": "' + b"a" * 2000),
+    "silent": lambda request, wire: wire.stall(),
+    "silent in the head": send(OK + b"Content-", "stall"),
+    "silent in the body": send(OK + b"Content-Length: 9\r\n\r\n{", "stall"),
+    "closed": send(b""),
+    "reset": send(b"", "reset"),
+    "closed in the body": send(OK + b"Content-Length: 9\r\n\r\n{"),
+    "reset in the body": send(OK + b"Content-Length: 9\r\n\r\n{", "reset"),
+    "damaged chunks": send(OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
+    "no http": send(b"220 mail.example ESMTP\r\n\r\n"),
+    "long line": send(OK + b"X: " + b"x" * 100_000 + b"\r\n\r\n"),
+    "many fields": send(OK + b"X: x\r\n" * 200 + b"\r\n"),
+}
+
+
+# Those that urllib3, requests and we ourselves have the most to say about.
+TALKATIVE = ("401", "redirect to nowhere", "redirect without end", "silent", "reset in the body")
+URLS = ("user and password", "query")
+
+
+@pytest.mark.parametrize(
+    ("given", "failure"),
+    [(way, f) for way in WAYS for f in FAILURES if way in URLS or f in TALKATIVE],
+    indirect=["given"],
+)
+def test_d7_the_secret_is_in_no_error_of_an_index(given: Given, failure: str) -> None:
+    given.server.answer = FAILURES[failure]
+    with pytest.raises(StoreError) as caught:
+        given.connect(max_index_bytes=1000, timeout=(2, 0.15 if "silent" in failure else 2))
+    assert not is_shown(shown_by(caught.value))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    ["404", "redirect to nowhere", "damaged coding", "reset in the body"],
+)
+def test_d7_the_secret_is_in_no_error_of_a_value(given: Given, failure: str) -> None:
+    store = given.connect()
+    given.server.answer = FAILURES[failure]
+    with pytest.raises((TransportError, IntegrityError)) as caught:
+        store["a"].read()
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_the_secret_is_in_no_error_of_a_host_that_is_gone(given: Given) -> None:
+    given.server.stop()
+    with pytest.raises(TransportError) as caught:
+        given.connect()
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_the_secret_is_in_no_error_of_a_host_without_a_name() -> None:
+    root = f"http://ali:{SECRET}@nowhere.example/?sig={SECRET}"
+    store = StaticStore(root, poll_interval=0)
+    with pytest.warns(UserWarning, match="in the clear"), pytest.raises(TransportError) as caught:
+        store.connect(retries=0)
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_the_secret_is_in_no_error_of_tls() -> None:
+    with RawServer(SITE) as server:  # which speaks none, and waits for the end of a request
+        root = f"https://ali:{SECRET}@127.0.0.1:{server.port}/?sig={SECRET}"
+        store = StaticStore(root, poll_interval=0)
+        with pytest.raises(TransportError) as caught:
+            store.connect(retries=0, timeout=(0.15, 0.15))
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_what_a_failed_poll_leaves_shows_no_secret(given: Given) -> None:
+    store = given.connect()
+    given.server.answer = answer_with(500)
+    with pytest.raises(HTTPStatusError):
+        store.update_index()
+    assert "500" in store.info()["last_error"]
+    assert not is_shown(store.info())
+
+
+def test_d7_the_secret_is_in_no_log(given: Given, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    store = given.connect()
+    store["a"].read()
+    given.server.answer = answer_with(503)
+    with pytest.raises(HTTPStatusError):
+        store.update_index()
+    given.server.answer = FAILURES["closed"]
+    with pytest.raises(TransportError):
+        store["a"].read()
+    assert "staticstore" in {record.name for record in caplog.records}
+    shown = [record.getMessage() for record in caplog.records if is_shown(record.getMessage())]
+    assert not shown
+    assert not is_shown(caplog.text)
+
+
+def redirect_to(other: RawServer) -> Answer:
+    """Redirect to a URL that is signed, as hosts of objects do."""
+    return answer_with(302, Location=f"{other.url}index.json?X-Amz-Signature={SECRET}")
+
+
+@pytest.mark.parametrize("failure", ["404", "closed", "a page", "silent in the body"])
+def test_d7_a_secret_query_of_a_redirect_is_in_no_error(failure: str) -> None:
+    with RawServer(FAILURES[failure]) as other:
+        with RawServer(redirect_to(other)) as server, pytest.raises(StoreError) as caught:
+            StaticStore(server.url, poll_interval=0).connect(retries=0, timeout=(2, 0.3))
+        assert SECRET in other.requests[0].target
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_a_secret_query_of_a_redirect_to_a_host_that_is_gone_is_in_no_error() -> None:
+    with RawServer(SITE) as other:
+        pass
+    with RawServer(redirect_to(other)) as server, pytest.raises(TransportError) as caught:
+        StaticStore(server.url, poll_interval=0).connect(retries=0)
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_a_secret_query_of_a_redirect_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with RawServer(SITE) as other, RawServer(redirect_to(other)) as server:
+        with StaticStore(server.url, poll_interval=0).connect(retries=0):
+            pass
+        assert SECRET in other.requests[0].target
+    assert not is_shown(caplog.text)
+
+
+# -- secrets in what is no argument ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        f"https://ali:{SECRET}@[::1/",
+        f"https://ali:{SECRET}[@host/",
+        f"https://ali:{SECRET}/x@host/",
+        f"https://ali:{SECRET}#x@host/",
+        f"https://ali:{SECRET}?x@host/",
+        f"https://ali:{SECRET}@host:port/",
+        f"https://ali:{SECRET}@host:99999/",
+        f"https://ali:{SECRET}@",
+        f"https://ali:{SECRET}@/path",
+        f"https://ali:{SECRET}@host\u2100/",
+        f"https://host/#{SECRET}",
+        f"ftp://ali:{SECRET}@host/",
+        f"s3+http://ali:{SECRET}@host/",
+        f"file://ali:{SECRET}@host/",
+    ],
+)
+def test_d7_a_root_that_is_none_is_refused_without_its_secret(root: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        StaticStore(root)
+    assert not is_shown(shown_by(caught.value))
+
+
+@pytest.mark.parametrize("value", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\nX: y", f"{SECRET}€"])
+def test_d7_a_header_that_cannot_be_sent_is_refused_without_its_value(value: str) -> None:
+    with RawServer(SITE) as server:
+        store = StaticStore(server.url, poll_interval=0)
+        with pytest.raises((ValueError, StoreError)) as caught:
+            store.connect(headers={"X-Api-Key": value})
+        assert not server.requests
+    assert not is_shown(shown_by(caught.value))
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        f"http://ali:{SECRET}@[::1",
+        f"http://ali:{SECRET}@proxy:port",
+        f"http://ali:{SECRET}@",
+        f"http://ali:{SECRET}@proxy.example:99999",
+        f"gopher://ali:{SECRET}@127.0.0.1:1",
+        f"http://ali:{SECRET}@nowhere.example:1",
+    ],
+)
+def test_d7_a_proxy_that_is_none_is_refused_without_its_secret(proxy: str) -> None:
+    store = StaticStore("http://127.0.0.1:1/", poll_interval=0)
+    with pytest.raises((ValueError, StoreError)) as caught:
+        store.connect(proxies={"http": proxy}, retries=0)
+    assert not is_shown(shown_by(caught.value))
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [SECRET, (SECRET,), ("ali", SECRET, "x"), ("ali:", SECRET), ("ali", SECRET.encode()), 5,
+     {"user": "ali", "password": SECRET}, {"username": "ali", "password": [SECRET]}],
+)  # fmt: skip
+def test_d7_credentials_that_are_none_are_refused_without_being_shown(auth: Any) -> None:
+    store = StaticStore("http://127.0.0.1:1/", poll_interval=0)
+    with pytest.raises((ValueError, TypeError)) as caught:
+        store.connect(auth)
+    assert not is_shown(shown_by(caught.value))
+
+
+def test_d7_a_session_shows_nothing(tmp_path: Path) -> None:
+    session = Session(
+        Root(f"https://ali:{SECRET}@host/?sig={SECRET}"), headers={"X-Api-Key": SECRET}
+    )
+    assert not is_shown([repr(session), str(session), repr(session.root), str(session.root)])
+
+
+# -- a password in the clear -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def squid() -> Iterator[Squid]:
+    require("squid")
+    with Squid(names=["data.example"]) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far(squid: Squid) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give a site on another machine, by its name, and how to reach it."""
+    with RawServer(SITE) as server:
+        yield f"data.example:{server.port}/", {"proxies": {"http": squid.url}, "retries": 0}
+
+
+def test_d7_a_password_over_plain_http_is_warned_of_once(far: tuple[str, dict[str, Any]]) -> None:
+    place, options = far
+    store = StaticStore(f"http://{place}", poll_interval=0)
+    with pytest.warns(UserWarning, match="in the clear: use https") as warned:
+        store.connect(("ali", SECRET), **options)
+    assert [str(warning.message) for warning in warned] == store.info()["warnings"]
+    assert not is_shown(store.info())
+    assert warned[0].filename == __file__
+    # A further warning would be an error here.
+    store.update_index()
+    assert store["a"].read() == VALUE
+    assert len(store.info()["warnings"]) == 1
+    store.disconnect()
+
+
+def test_d7_each_connect_warns_anew(far: tuple[str, dict[str, Any]]) -> None:
+    place, options = far
+    store = StaticStore(f"http://ali:{SECRET}@{place}", poll_interval=0)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="in the clear"), store.connect(**options):
+            assert len(store.info()["warnings"]) == 1
+
+
+def test_d7_the_warning_goes_with_the_password(far: tuple[str, dict[str, Any]]) -> None:
+    place, options = far
+    store = StaticStore(f"http://{place}", poll_interval=0)
+    with pytest.warns(UserWarning, match="in the clear"), store.connect(("ali", "x"), **options):
+        pass
+    with store.connect(**options):
+        assert store.info()["warnings"] == []
+
+
+def test_d7_a_second_connect_that_is_refused_does_not_take_the_warning_away(
+    far: tuple[str, dict[str, Any]],
+) -> None:
+    place, options = far
+    store = StaticStore(f"http://{place}", poll_interval=0)
+    with pytest.warns(UserWarning, match="in the clear"):
+        store.connect(("ali", "x"), **options)
+    with store:
+        with pytest.raises(StoreError, match="connected already"):
+            store.connect(**options)
+        assert len(store.info()["warnings"]) == 1
+
+
+AUTHS: dict[str, Any] = {
+    "pair": ("ali", SECRET),
+    "mapping": {"username": "ali", "password": SECRET},
+    "basic": HTTPBasicAuth("ali", SECRET),
+}
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+@pytest.mark.parametrize(
+    "root",
+    [
+        "http://data.example/",
+        "HTTP://Data.Example:8080/",
+        "http://192.0.2.1/",
+        "http://[2001:db8::1]/",
+        "http://localhost.example/",
+        "http://127.0.0.1.example/",
+    ],
+)
+def test_d7_a_password_to_another_machine_is_exposed(root: str, auth: str) -> None:
+    assert Session(Root(root), auth=AUTHS[auth]).exposes_password
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "http://127.0.0.1/",
+        "http://127.1.2.3:8000/",
+        "http://localhost/",
+        "http://LocalHost.:8000/",
+        "http://[::1]:8000/",
+        "https://data.example/",
+        "file:///srv/site",
+    ],
+)
+def test_d7_a_password_that_is_encrypted_or_stays_here_is_not_exposed(root: str) -> None:
+    assert not Session(Root(root), auth=("ali", SECRET)).exposes_password
+
+
+def test_d7_no_password_is_not_exposed() -> None:
+    root = Root("http://data.example/")
+    assert not Session(root).exposes_password
+    assert not Session(root, auth=HTTPDigestAuth("ali", SECRET)).exposes_password
+    assert Session(Root(f"http://ali:{SECRET}@data.example/")).exposes_password

@@ -1,0 +1,129 @@
+"""E4: a pickle carries no secret, and what comes out of it is disconnected."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from requests.auth import HTTPBasicAuth
+
+from staticstore import NotConnectedError, StaticStore, StoreError
+from tests.client.scene import MemorySite
+from tests.sites import write_site
+
+SECRET = "sesame"
+
+
+@pytest.fixture
+def site() -> Iterator[MemorySite]:
+    with MemorySite({"a": {}}) as memory_site:
+        yield memory_site
+
+
+def root_with_secrets(site: MemorySite) -> str:
+    return site.url.replace("http://", f"http://ali:{SECRET}@") + f"?signature={SECRET}"
+
+
+CONNECTS: list[dict[str, Any]] = [
+    {},
+    {"auth": ("ali", SECRET)},
+    {"auth": {"username": "ali", "password": SECRET}},
+    {"auth": HTTPBasicAuth("ali", SECRET)},
+    {"headers": {"X-Api-Key": SECRET}},
+    {"proxies": {"ftp": f"http://ali:{SECRET}@127.0.0.1:1"}},
+]
+
+WAYS: dict[str, Callable[[StaticStore], StaticStore]] = {
+    "pickle": lambda store: pickle.loads(pickle.dumps(store)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("connect", CONNECTS, ids=lambda connect: "".join(connect))
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_e4_a_pickle_carries_no_secret(
+    site: MemorySite, connect: dict[str, Any], protocol: int
+) -> None:
+    with StaticStore(root_with_secrets(site), poll_interval=0).connect(**connect) as store:
+        assert SECRET.encode() not in pickle.dumps(store, protocol)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_e4_what_comes_out_is_disconnected(
+    site: MemorySite, way: Callable[[StaticStore], StaticStore]
+) -> None:
+    with site.open() as store:
+        again = way(store)
+        assert not again.is_connected()
+        for call in (lambda: again["a"], lambda: again.index, lambda: len(again)):
+            with pytest.raises(NotConnectedError):
+                call()
+        assert store.is_connected()
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_e4_what_comes_out_can_be_connected(
+    site: MemorySite, way: Callable[[StaticStore], StaticStore]
+) -> None:
+    with site.open() as store, way(store).connect() as again:
+        assert list(again) == ["a"]
+        store.disconnect()
+        assert list(again) == ["a"]
+
+
+def test_e4_where_the_store_is_and_how_it_polls_is_kept(site: MemorySite) -> None:
+    site.files["sub dir/list.json"] = b'{"a": {}}'
+    site.files["values/a"] = b"value"
+    store = StaticStore(
+        site.url, data_path="values/", index_path="sub dir/list.json", poll_interval=1234
+    )
+    again = pickle.loads(pickle.dumps(store))
+    assert again.info()["root_url"] == site.url
+    assert again._poll_interval == 1234
+    with again:
+        assert again.to_bytes("a") == b"value"
+
+
+def test_e4_a_local_site_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_site(tmp_path / "a % ü", {"a": b"value"})
+    monkeypatch.chdir(tmp_path)
+    pickled = pickle.dumps(StaticStore("a % ü", poll_interval=0))
+    monkeypatch.chdir("/")
+    with pickle.loads(pickled) as again:
+        assert again.to_bytes("a") == b"value"
+
+
+def test_e4_a_store_that_was_never_connected_can_be_pickled() -> None:
+    again = pickle.loads(pickle.dumps(StaticStore("https://data.example.org/site")))
+    assert again.info()["root_url"] == "https://data.example.org/site/"
+
+
+def test_e4_a_subscription_does_not_travel(site: MemorySite) -> None:
+    heard: list[Any] = []
+    with site.open() as store:
+        store.subscribe(heard.append)
+        with pickle.loads(pickle.dumps(store)) as again:
+            site.write({"b": {}})
+            assert len(again.update_index()) == 2
+    assert heard == []
+
+
+def test_e4_an_error_of_a_store_carries_no_secret(site: MemorySite) -> None:
+    site.spoil(lambda request, wire: wire.response(500))
+    store = StaticStore(root_with_secrets(site), poll_interval=0)
+    with pytest.raises(StoreError) as caught:
+        store.connect(retries=0)
+    assert SECRET.encode() not in pickle.dumps(caught.value)
+    assert SECRET not in f"{caught.value!r} {caught.value}"
+
+
+def test_e4_neither_repr_nor_info_shows_a_secret(site: MemorySite) -> None:
+    with StaticStore(root_with_secrets(site), poll_interval=0) as store:
+        assert SECRET not in f"{store!r} {store.info()!r} {store._root!r} {store['a']!r}"

@@ -1,0 +1,94 @@
+"""Sessions on servers that misbehave, waits that are only noted, threads whose end is awaited."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from staticstore.transport.root import Root
+from staticstore.transport.session import Session
+from tests.servers import Answer, RawServer
+
+Start = Callable[..., RawServer]
+SessionAt = Callable[..., Session]
+
+# Seconds within which what was cut short is over.
+PROMPTLY = 1.0
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start(stack: ExitStack) -> Start:
+    """Start a server; at the end, what its script has raised is raised again."""
+
+    def start(answer: Answer, **options: Any) -> RawServer:
+        return stack.enter_context(RawServer(answer, **options))
+
+    return start
+
+
+@pytest.fixture
+def session_at(stack: ExitStack) -> SessionAt:
+    """Open a session that is patient with our machine, and tries everything once."""
+
+    def session_at(root: str, **options: Any) -> Session:
+        session = Session(Root(root), **{"timeout": (5, 5), "retries": 0, "proxies": {}, **options})
+        stack.callback(session.close)
+        return session
+
+    return session_at
+
+
+def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the session wait no longer, and note how long it would have."""
+    waits: list[float] = []
+
+    def wait(timeout: float | None = None) -> bool:
+        assert timeout is not None, "a wait without an end"
+        waits.append(timeout)
+        return session.wire.cut.is_set()
+
+    monkeypatch.setattr(session.wire.cut, "wait", wait)
+    return waits
+
+
+def fetch(session: Session, url_path: str = "index.json", **options: Any) -> bytes:
+    """Get a document whole, with more time and space than it needs."""
+    limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
+    deadline = time.monotonic() + limits.pop("seconds")
+    return session.fetch(url_path, deadline=deadline, **limits)[1]
+
+
+class Call(threading.Thread):
+    """A call in a thread of its own, whose end can be awaited."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self._result: object = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:  # raised again by `result`
+            self._error = error
+
+    def result(self, within: float = PROMPTLY) -> object:
+        """Return what the call returned, or raise what it raised."""
+        self.join(within)
+        assert not self.is_alive(), f"the call goes on after {within} s"
+        if self._error is not None:
+            raise self._error
+        return self._result

@@ -1,0 +1,268 @@
+"""Bytes are held against what the index says, and reach the disk whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staticstore import IntegrityError
+from staticstore.transport import integrity
+from staticstore.transport.integrity import (
+    TEMPORARY_PATTERN,
+    Verifier,
+    atomic_file,
+    remove_leftovers,
+)
+from tests.transport.conftest import Call
+
+VALUE = b"0123456789"
+SHA256 = hashlib.sha256(VALUE).hexdigest()
+OTHER = hashlib.sha256(b"other").hexdigest()
+
+
+def verify(size: int | None, sha256: str | None, *pieces: bytes | memoryview) -> Verifier:
+    verifier = Verifier(size, sha256, key="a", url="https://data.example/data/a?sig=sesame")
+    for piece in pieces:
+        verifier.feed(piece)
+    verifier.finish()
+    return verifier
+
+
+# -- Verifier --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [10, None])
+@pytest.mark.parametrize("sha256", [SHA256, None])
+@pytest.mark.parametrize("pieces", [[VALUE], [VALUE[:3], b"", memoryview(VALUE)[3:]]])
+def test_the_right_bytes_are_right_however_they_come(
+    size: int | None, sha256: str | None, pieces: list[bytes | memoryview]
+) -> None:
+    assert verify(size, sha256, *pieces).count == 10
+
+
+def test_an_empty_value_is_verified_too() -> None:
+    verify(0, hashlib.sha256().hexdigest())
+    with pytest.raises(IntegrityError):
+        verify(0, SHA256)
+
+
+@pytest.mark.parametrize("size", [11, 0])
+def test_another_size_is_an_integrity_error(size: int) -> None:
+    with pytest.raises(IntegrityError, match=f"where the index says {size}") as caught:
+        verify(size, SHA256, VALUE)
+    assert (caught.value.expected, caught.value.key) == (size, "a")
+    assert caught.value.url == "https://data.example/data/a?…"
+
+
+def test_too_few_bytes_are_counted() -> None:
+    with pytest.raises(IntegrityError, match="has 4 bytes where the index says 10") as caught:
+        verify(10, None, VALUE[:4])
+    assert (caught.value.expected, caught.value.actual) == (10, 4)
+
+
+def test_the_first_byte_too_many_is_an_integrity_error() -> None:
+    verifier = Verifier(10, SHA256)
+    verifier.feed(VALUE)
+    with pytest.raises(IntegrityError, match="has more than 10 bytes"):
+        verifier.feed(b"!")
+
+
+@pytest.mark.parametrize("size", [10, None])
+def test_another_digest_is_an_integrity_error(size: int | None) -> None:
+    with pytest.raises(IntegrityError, match="another sha256") as caught:
+        verify(size, OTHER, VALUE)
+    assert (caught.value.expected, caught.value.actual) == (OTHER, SHA256)
+    assert caught.value.key == "a"
+
+
+def test_of_a_value_that_nobody_described_any_bytes_are_right() -> None:
+    assert verify(None, None, VALUE).count == 10
+
+
+# -- atomic_file -----------------------------------------------------------------------
+
+
+def test_a_file_is_written_under_its_name(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a") as file:
+        file.write(VALUE)
+    assert (tmp_path / "a").read_bytes() == VALUE
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_until_the_block_ends_there_is_only_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with atomic_file(path) as file:
+        file.write(VALUE)
+        file.flush()
+        assert path.read_bytes() == b"old"
+        (other,) = [other for other in tmp_path.iterdir() if other != path]
+        assert other.match(TEMPORARY_PATTERN)
+    assert path.read_bytes() == VALUE
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_failure_leaves_what_was_there(
+    tmp_path: Path, error: type[BaseException], old: bytes | None
+) -> None:
+    path = tmp_path / "a"
+    if old is not None:
+        path.write_bytes(old)
+    with pytest.raises(error), atomic_file(path) as file:
+        file.write(VALUE)
+        raise error
+    assert [other.read_bytes() for other in tmp_path.iterdir()] == ([old] if old else [])
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "utime"])
+def test_a_disk_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="No space"), atomic_file(tmp_path / "a", modified=0) as file:
+        file.write(VALUE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_is_synced_before_it_takes_its_name_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        size = os.fstat(descriptor).st_size
+        steps.append("folder" if is_folder else f"file of {size}")
+        fsync(descriptor)
+
+    def noted_replace(source: Any, target: Any) -> None:
+        steps.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    with atomic_file(tmp_path / "a") as file:
+        file.write(VALUE)
+    assert steps == ["file of 10", "replace", "folder"]
+
+
+def test_where_a_folder_cannot_be_synced_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        integrity._sync_folder(tmp_path)
+    assert synced == []
+    integrity._sync_folder(tmp_path)
+    assert len(synced) == 1
+
+
+@pytest.mark.parametrize("target", ["file", "folder", "nowhere"])
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    with atomic_file(link) as file:
+        file.write(VALUE)
+    assert not link.is_symlink()
+    assert link.read_bytes() == VALUE
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert list((tmp_path / "folder").iterdir()) == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("old", [None, 0o400])
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(
+    tmp_path: Path, mask: int, mode: int, old: int | None
+) -> None:
+    path = tmp_path / "a"
+    if old is not None:
+        path.touch(old)
+    before = os.umask(mask)
+    try:
+        with atomic_file(path) as file:
+            file.write(VALUE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("modified", [0.0, 1_700_000_000.0, 1_700_000_000.25])
+def test_the_time_is_set(tmp_path: Path, modified: float) -> None:
+    with atomic_file(tmp_path / "a", modified=modified) as file:
+        file.write(VALUE)
+    assert (tmp_path / "a").stat().st_mtime == modified
+    assert (tmp_path / "a").read_bytes() == VALUE
+
+
+@pytest.mark.parametrize("place", ["missing/a", "file/a"])
+def test_without_a_folder_there_is_an_os_error(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with (
+        pytest.raises(OSError, match=r"No such file|Not a directory"),
+        atomic_file(tmp_path / place),
+    ):
+        pytest.fail("there is nowhere to write to")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError, match="directory"), atomic_file(tmp_path / "a") as file:
+        file.write(VALUE)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("path", [Path("/"), Path(".")])
+def test_what_has_no_name_is_a_folder(path: Path) -> None:
+    with pytest.raises(IsADirectoryError), atomic_file(path):
+        pytest.fail("there is nowhere to write to")
+
+
+def test_a_name_as_long_as_can_be_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 255)
+    with atomic_file(path) as file:
+        file.write(VALUE)
+    assert path.read_bytes() == VALUE
+
+
+def test_many_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    path, ready = tmp_path / "a", threading.Barrier(16)
+
+    def write(number: int) -> None:
+        with atomic_file(path) as file:
+            file.write(bytes([number]) * 5000)
+            ready.wait(10)
+            file.write(bytes([number]) * 5000)
+
+    calls = [Call(lambda number=number: write(number)) for number in range(16)]  # type: ignore[misc]
+    for call in calls:
+        call.result(10)
+    written = path.read_bytes()
+    assert written == written[:1] * 10_000
+    assert [other.name for other in tmp_path.iterdir()] == ["a"]
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / ".staticstore-0123456789abcdef.tmp").touch()
+    (tmp_path / ".staticstore-killed.tmp").touch()
+    kept = ["a", ".staticstore", ".staticstore-x.txt", "x.staticstore-y.tmp", "y.tmp"]
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

@@ -1,0 +1,252 @@
+"""Where a site is: every form in which a root can be given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from staticstore.transport.root import Origin, Root, origin_of
+
+# -- URLs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("https://data.example", "https://data.example/"),
+        ("https://data.example/", "https://data.example/"),
+        ("https://data.example/site", "https://data.example/site/"),
+        ("https://data.example/site/", "https://data.example/site/"),
+        ("HTTPS://Data.Example/Site/", "https://data.example/Site/"),
+        ("http://data.example:80/", "http://data.example:80/"),
+        ("http://data.example:8000", "http://data.example:8000/"),
+        ("http://data.example:/", "http://data.example/"),
+        ("http://[2001:DB8::1]/", "http://[2001:db8::1]/"),
+        ("http://[::1]:8000/site", "http://[::1]:8000/site/"),
+        ("http://192.0.2.1/", "http://192.0.2.1/"),
+        ("https://data.example/a%20b/", "https://data.example/a%20b/"),
+        ("https://data.example/a b/", "https://data.example/a%20b/"),
+        ("https://data.example/%C3%A9/", "https://data.example/%C3%A9/"),
+        ("https://data.example/é/日本", "https://data.example/%C3%A9/%E6%97%A5%E6%9C%AC/"),
+        ("https://data.example/a+b;c=d,e!(f)'*/~x", "https://data.example/a+b;c=d,e!(f)'*/~x/"),
+        ("https://data.example/a@b:c/", "https://data.example/a@b:c/"),
+        ('https://data.example/"<>^`{|}/', "https://data.example/%22%3C%3E%5E%60%7B%7C%7D/"),
+        ("https://data.example/\\x/", "https://data.example/%5Cx/"),
+        ("https://data.example//x//", "https://data.example//x//"),
+        ("https://ali:sesame@data.example/site", "https://data.example/site/"),
+        ("https://data.example/site?sig=sesame", "https://data.example/site/"),
+        ("https://data.example?sig=sesame", "https://data.example/"),
+        ("https://data.example/?", "https://data.example/"),
+        ("https://data.example/#", "https://data.example/"),
+    ],
+)
+def test_a_root_url_is_clean_and_ends_in_a_slash(location: str, url: str) -> None:
+    root = Root(location)
+    assert root.url == url
+    assert repr(root) == f"<Root: {url}>"
+    assert not root.is_local
+
+
+@pytest.mark.parametrize("path", ["100%", "100%/a%20b", "50%zz"])
+def test_a_percent_sign_that_quotes_nothing_is_quoted(path: str) -> None:
+    assert Root(f"https://data.example/{path}").url.count("%25") == 1
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "expected"),
+    [
+        ("", None),
+        ("@", ("", "")),
+        ("ali@", ("ali", "")),
+        ("ali:@", ("ali", "")),
+        (":sesame@", ("", "sesame")),
+        ("ali:sesame@", ("ali", "sesame")),
+        ("ali:open:sesame@", ("ali", "open:sesame")),
+        ("ali:open@sesame@", ("ali", "open@sesame")),
+        ("al%40i:s%2Fe%3Fs%23a%25m%3Ae@", ("al@i", "s/e?s#a%m:e")),
+        ("al%C3%AD:s%C3%A9same@", ("alí", "sésame")),
+        ("alí:sésame@", ("alí", "sésame")),
+        ("ali:a+b@", ("ali", "a+b")),
+    ],
+)
+def test_user_and_password_are_taken_out_and_unquoted(
+    userinfo: str, expected: tuple[str, str] | None
+) -> None:
+    root = Root(f"https://{userinfo}data.example:8443/site/")
+    assert root.userinfo == expected
+    assert root.url == "https://data.example:8443/site/"
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("https://data.example/site", "https://data.example/site/data/a%20b"),
+        ("https://data.example/site/?sig=a%2Fb", "https://data.example/site/data/a%20b?sig=a%2Fb"),
+        ("https://data.example?x", "https://data.example/data/a%20b?x"),
+        ("https://data.example/?a=1&b=?", "https://data.example/data/a%20b?a=1&b=?"),
+    ],
+)
+def test_a_query_is_put_behind_every_url_below(location: str, url: str) -> None:
+    root = Root(location)
+    assert root.join("data/a%20b") == url
+    assert root.has_query == ("?" in location)
+
+
+@pytest.mark.parametrize("url_path", ["../x", "//evil.example/x", "/x", "http://evil.example/"])
+def test_nothing_is_resolved_when_urls_are_joined(url_path: str) -> None:
+    assert (
+        Root("https://data.example/site").join(url_path) == f"https://data.example/site/{url_path}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "complaint"),
+    [
+        ("ftp://data.example/", "not ftp:"),
+        ("s3://bucket/site", "not s3:"),
+        ("javascript:alert(1)", "not javascript:"),
+        ("data:text/plain,x", "not data:"),
+        ("localhost:8000", "not localhost:"),
+        ("data.example:8000/site", "not data.example:"),
+        ("http:", "names no host"),
+        ("http://", "names no host"),
+        ("http:///site", "names no host"),
+        ("http:site", "names no host"),
+        ("https://@/", "names no host"),
+        ("https://:80/", "names no host"),
+        ("https://?x", "names no host"),
+        ("https://data.example/#part", "no fragment"),
+        ("https://data.example:port/", "cannot be read"),
+        ("https://data.example:99999/", "cannot be read"),
+        ("https://data.example:-1/", "cannot be read"),
+        ("https://[::1/", "cannot be read"),
+        ("https://[zz]/", "cannot be read"),
+        ("https://::1/", "cannot be read"),
+        ("https://data\u2100.example/", "cannot be read"),
+        ("file://data.example/site", "on this machine, not on 'data.example'"),
+    ],
+)
+def test_what_is_no_root_is_refused(location: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Root(location)
+
+
+@pytest.mark.parametrize("location", [b"/srv/site", 5, None, ["/srv"]])
+def test_a_root_is_a_text_or_a_path(location: object) -> None:
+    with pytest.raises(TypeError):
+        Root(location)  # type: ignore[arg-type]
+
+
+def test_a_path_of_bytes_is_refused() -> None:
+    class BytesPath(os.PathLike[bytes]):
+        def __fspath__(self) -> bytes:
+            return b"/srv"
+
+    with pytest.raises(TypeError, match="not bytes"):
+        Root(BytesPath())  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_a_root_is_a_url_or_a_value_error(text: str) -> None:
+    try:
+        root = Root(f"https://data.example{text}")
+    except ValueError:
+        return
+    assert root.url.isascii() or not text.isascii()
+    assert root.url.startswith("https://")
+    assert root.url.endswith("/")
+
+
+# -- folders ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["site", "a b", "é日本", "100%", "a?b#c", "a;b&c=d", "~x", "a:b"])
+def test_a_path_and_its_url_are_the_same_root(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    url = folder.as_uri()
+    roots = [Root(folder), Root(str(folder)), Root(f"{folder}/"), Root(url), Root(f"{url}/")]
+    assert {root.url for root in roots} == {f"{url}/"}
+    assert all(root.is_local for root in roots)
+
+
+@pytest.mark.parametrize("form", ["file://{}", "file:{}", "file://localhost{}", "FILE://{}"])
+def test_every_form_of_a_file_url_is_taken(tmp_path: Path, form: str) -> None:
+    assert Root(form.format(tmp_path)).url == f"{tmp_path.as_uri()}/"
+
+
+def test_a_relative_path_is_made_absolute_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = Root("site")
+    monkeypatch.chdir("/")
+    assert root.url == f"{(tmp_path / 'site').as_uri()}/"
+
+
+def test_the_root_of_all_folders_is_a_root() -> None:
+    assert Root("/").url == "file:///"
+
+
+@pytest.mark.parametrize("path", ["C:\\data\\site", "C:/data/site", "c:", "D:site"])
+def test_a_drive_letter_is_no_scheme(path: str) -> None:
+    assert Root(path).is_local
+
+
+def test_a_windows_path_becomes_the_url_of_its_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    class WindowsPath(PureWindowsPath):
+        def absolute(self) -> PureWindowsPath:
+            return self
+
+    monkeypatch.setattr("staticstore.transport.root.Path", WindowsPath)
+    assert Root("C:\\data sets\\site").url == "file:///C:/data%20sets/site/"
+    assert Root("\\\\server\\share\\site").url == "file://server/share/site/"
+
+
+# -- origins ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://data.example/x", Origin("http", "data.example", 80)),
+        ("https://data.example", Origin("https", "data.example", 443)),
+        ("HTTPS://Data.Example:443/", Origin("https", "data.example", 443)),
+        ("https://data.example.:8443/", Origin("https", "data.example", 8443)),
+        ("http://[::1]:80/", Origin("http", "::1", 80)),
+        ("http://ali:sesame@data.example/", Origin("http", "data.example", 80)),
+        ("file:///srv", Origin("file", "", None)),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url: str, origin: Origin) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize("url", ["http://h:port/", "http://h:70000/", "http://[::1/"])
+def test_what_has_no_origin_is_a_value_error(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        origin_of(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shared"),
+    [
+        ("https://data.example/other/", True),
+        ("https://data.example:443/", True),
+        ("https://DATA.example./?x", True),
+        ("https://data.example:8443/", False),
+        ("http://data.example/", False),
+        ("http://data.example:443/", False),
+        ("https://www.data.example/", False),
+        ("https://data.example.evil.example/", False),
+        ("https://data.example@evil.example/", False),
+        ("https://evil.example/data.example", False),
+        ("https://xdata.example/", False),
+    ],
+)
+def test_secrets_are_shared_with_the_same_scheme_host_and_port_only(url: str, shared: bool) -> None:
+    assert Root("https://data.example/site").shares_origin(url) is shared
