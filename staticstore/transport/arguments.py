@@ -82,8 +82,9 @@ def checked_verify(verify: bool | str | os.PathLike[str], scheme: str) -> bool |
     """Return what requests shall hold certificates against, at a root of this scheme."""
     if verify is True and scheme == "https":
         # As requests does it, which is told here to leave the environment alone.
-        environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return _authority(environment, "REQUESTS_CA_BUNDLE") if environment else True
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            if path := os.environ.get(name):
+                return _authority(path, name)
     return verify if isinstance(verify, bool) else _authority(verify, "verify")
 
 

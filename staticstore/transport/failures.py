@@ -33,7 +33,8 @@ from .sockets import Wire
 
 __all__ = ["mapped", "may_heal", "parse_retry_after", "status_error", "was_dropped"]
 
-_FOREIGN = (RequestException, HTTPError, HTTPException, OSError, UnicodeError)
+# The last two by http.client, from the size of a chunk.
+_FOREIGN = (RequestException, HTTPError, HTTPException, OSError, ValueError, OverflowError)
 _NEVER_HEALS = (
     ssl.SSLCertVerificationError,
     InvalidHeader,
@@ -45,7 +46,15 @@ _NEVER_HEALS = (
     UnicodeError,
 )
 # Errors that quote what they could not read: a header field, or a proxy's URL.
-_QUOTES_ALL = (InvalidHeader, InvalidProxyURL, InvalidURL, LocationValueError, UnicodeError)
+_QUOTES_ALL = (
+    InvalidHeader,
+    InvalidProxyURL,
+    InvalidSchema,
+    InvalidURL,
+    LocationValueError,
+    MissingSchema,
+    UnicodeError,
+)
 _OF_FILES = {403: "that the file may not be read", 404: "that there is no such file"}
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -53,9 +62,7 @@ _LONGEST_RETRY_AFTER = 120.0  # seconds
 
 
 @contextlib.contextmanager
-def mapped(
-    wire: Wire, *, key: str | None, url: str | None, hide_cause: bool = False
-) -> Iterator[None]:
+def mapped(wire: Wire, *, key: str | None, url: str | None) -> Iterator[None]:
     """Turn what requests, urllib3, http.client and sockets raise in the block into a StoreError.
 
     Parameters
@@ -65,9 +72,6 @@ def mapped(
         the store has been disconnected.
     key, url : str or None
         For the error.
-    hide_cause : bool, optional
-        Whether to keep the foreign error out of the traceback, since it quotes
-        URLs and the root's query may be a secret.
     """
     try:
         yield
@@ -76,7 +80,7 @@ def mapped(
     except _FOREIGN as error:
         ours = _our_error(error, wire, key=key, url=url)
         ours.__cause__ = error
-        if hide_cause or any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):
+        if any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):
             raise ours from None
         raise ours from error
 
@@ -123,10 +127,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         nested = (getattr(current, "reason", None), *current.args)
-        current = (
-            next((item for item in nested if isinstance(item, BaseException)), None)
-            or current.__cause__
-            or current.__context__
+        current = next((item for item in nested if isinstance(item, BaseException)), None) or (
+            # The context of what was not raised `from None` is what the caller
+            # is handling, perhaps an error of long ago.
+            current.__context__
+            if current.__suppress_context__ and current.__cause__ is None
+            else current.__cause__
         )
 
 

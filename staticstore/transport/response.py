@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ContentRange", "Response"]
 
+# Bytes that may be received for each one that is read (chunks of one byte each
+# take six), and for all: a head of chunks, an end of trailers.
+_OVERHEAD = 8
+_ALLOWED = 1 << 20
 _DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
@@ -49,14 +53,12 @@ class Response:
         wire: Wire,
         *,
         key: str | None,
-        hide_cause: bool,
     ) -> None:
         self.status = response.status_code
         self.url = str(response.url)
         self._response = response
         self._wire = wire
         self._key = key
-        self._hide_cause = hide_cause
 
     def header(self, name: str) -> str | None:
         """Return a header field, or None."""
@@ -134,7 +136,10 @@ class Response:
             )
         if self._wire.cut.is_set():
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
-        with mapped(self._wire, key=self._key, url=self.url, hide_cause=self._hide_cause):
+        with (
+            mapped(self._wire, key=self._key, url=self.url),
+            self._wire.allowing(_OVERHEAD * size + _ALLOWED),
+        ):
             piece: bytes = self._response.raw.read(size, decode_content=decode)
             return piece
 

@@ -55,8 +55,6 @@ class Root:
         The root URL, without secrets, ending in a slash.
     userinfo : (str, str) or None
         User and password, if the URL had them.
-    has_query : bool
-        Whether there is a query, which may be a secret.
     is_local : bool
         Whether it is a folder of this machine.
 
@@ -111,11 +109,6 @@ class Root:
         # The path of a URL is quoted already, but for what its writer forgot.
         path = _LONE_PERCENT.sub("%25", path)
         return f"{scheme}://{host}{port_text}{quote(path, safe=_PATH_CHARACTERS)}"
-
-    @property
-    def has_query(self) -> bool:
-        """Whether every URL below the root carries a query, which may be a secret."""
-        return bool(self._query)
 
     def join(self, url_path: str) -> str:
         """Return the URL of a quoted path below the root; nothing is resolved."""

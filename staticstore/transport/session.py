@@ -12,9 +12,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 import tenacity
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 
-from ..errors import IndexFormatError, NotConnectedError, TransportError
+from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportError
 from .arguments import (
     checked_cert,
     checked_headers,
@@ -24,7 +24,6 @@ from .arguments import (
     checked_verify,
 )
 from .auth import NO_AUTH, Credentials, authentication, sends_password
-from .discretion import hide_queries
 from .failures import mapped, may_heal, status_error, was_dropped
 from .local import FileAdapter
 from .response import Response
@@ -92,7 +91,6 @@ class Session:
         self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = min_rate
         self._requests = self._new_requests_session()
-        hide_queries(self.wire)
 
     def _new_requests_session(self) -> requests.Session:
         session = requests.Session()
@@ -249,9 +247,8 @@ class Session:
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
         bounds = Bounds(self._silence, deadline, min_rate)
-        hide_cause = "?" in url  # what follows may be a secret, and foreign errors quote it
         own = self._headers if trusted else {}
-        with mapped(self.wire, key=key, url=url, hide_cause=hide_cause), self.wire.bounded(bounds):
+        with mapped(self.wire, key=key, url=url), self.wire.bounded(bounds):
             prepared = self._requests.prepare_request(
                 requests.Request(
                     method,
@@ -261,7 +258,7 @@ class Session:
                 )
             )
             answer = self._exchange(prepared, deadline, self._cert if trusted else None)
-        return Response(answer, self.wire, key=key, hide_cause=hide_cause)
+        return Response(answer, self.wire, key=key)
 
     def _exchange(
         self,
@@ -294,7 +291,11 @@ class Session:
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
             return self._proxies
-        return dict(get_environ_proxies(url))
+        proxy = select_proxy(url, get_environ_proxies(url))
+        try:
+            return checked_proxies({} if proxy is None else {urlsplit(url).scheme: proxy})
+        except ValueError as error:
+            raise StoreError(f"as the environment has it, {error}") from None
 
     def _timeout(self, deadline: float | None) -> tuple[float, float]:
         if deadline is None:

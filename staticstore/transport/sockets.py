@@ -18,7 +18,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, cast
 
 from requests import PreparedRequest, Response
@@ -96,10 +96,37 @@ class Wire:
         finally:
             del self._current.bounds
 
-    @property
-    def is_busy_here(self) -> bool:
-        """Whether this thread has a request under way."""
-        return hasattr(self._current, "bounds")
+    @contextlib.contextmanager
+    def allowing(self, count: int) -> Iterator[None]:
+        """Let this thread receive so many bytes in the block, and no more.
+
+        A host can send much that comes to nothing: trailers, empty pieces of a
+        coding.
+        """
+        self._current.allowance = count
+        try:
+            yield
+        finally:
+            self._current.allowance = None
+
+    def spend(self, count: int) -> None:
+        """Note bytes that this thread has received."""
+        allowance = getattr(self._current, "allowance", None)
+        if allowance is None:
+            return
+        self._current.allowance = allowance - count
+        if allowance < count:
+            raise HTTPException("the host sends much that comes to nothing")
+
+    def keep_query(self, query: str) -> None:
+        """Keep the query of this thread's request from urllib3, which logs and quotes URLs."""
+        self._current.query = query
+
+    def take_query(self) -> str:
+        """Give the query that was kept back, once, with its question mark; or nothing."""
+        query: str = getattr(self._current, "query", "")
+        self._current.query = ""
+        return query
 
     @property
     def bounds(self) -> Bounds:
@@ -144,8 +171,13 @@ class _BoundedReads(io.RawIOBase):
         self._sock.settimeout(self._patience(began))
         count = self._raw.readinto(buffer)
         self._check_cut()
+        self._wire.spend(count or 0)
         self._check_rate(count or 0, time.monotonic() - began)
         return count
+
+    def readall(self) -> bytes:
+        """Refuse: http.client asks for it where a host sends a chunk of -1 bytes."""
+        raise HTTPException("a read without a bound")
 
     def close(self) -> None:
         if not self.closed:
@@ -223,6 +255,10 @@ class _BoundedConnection:
         if self.sock is not None:
             self.wire.add(self.sock)
 
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        """Begin to send a request, with the query that was kept back."""
+        super().putrequest(method, url + self.wire.take_query(), *args, **kwargs)  # type: ignore[misc]
+
     def response_class(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
     ) -> HTTPResponse:
@@ -257,6 +293,12 @@ class BoundedAdapter(HTTPAdapter):
             scheme: _bounded_pool(pool, self._wire)
             for scheme, pool in manager.pool_classes_by_scheme.items()
         }
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """Return what to ask for, its query kept back: it may be as good as a password."""
+        url, mark, query = super().request_url(request, proxies).partition("?")
+        self._wire.keep_query(mark + query)
+        return url
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return the credentials for a proxy, in UTF-8 where requests writes Latin-1."""

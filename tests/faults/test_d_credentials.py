@@ -48,22 +48,6 @@ Connect = Callable[..., StaticStore]
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start(stack: ExitStack) -> Start:
-    """Start a server; at the end, what its script has raised is raised again."""
-
-    def start(answer: Answer, **options: Any) -> RawServer:
-        return stack.enter_context(RawServer(answer, **options))
-
-    return start
-
-
-@pytest.fixture
 def connect(stack: ExitStack) -> Connect:
     """Connect a store that does not poll by itself, and tries again as often as by default."""
 

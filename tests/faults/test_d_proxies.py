@@ -13,7 +13,6 @@ from requests.auth import HTTPBasicAuth
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
 from tests.servers import (
-    Answer,
     Certificates,
     LoggedRequest,
     Nginx,
@@ -35,22 +34,6 @@ PROXY_AUTH = ("próxy", "p@ss word:/%#?€")
 Start = Callable[..., RawServer]
 Connect = Callable[..., StaticStore]
 Seen = Callable[[], list[LoggedRequest]]
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start(stack: ExitStack) -> Start:
-    """Start a server; at the end, what its script has raised is raised again."""
-
-    def start(answer: Answer, **options: Any) -> RawServer:
-        return stack.enter_context(RawServer(answer, **options))
-
-    return start
 
 
 @pytest.fixture

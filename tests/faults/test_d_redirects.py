@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -37,22 +37,6 @@ SECRETS: dict[str, dict[str, Any]] = {
 
 Start = Callable[..., RawServer]
 Connect = Callable[..., StaticStore]
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start(stack: ExitStack) -> Start:
-    """Start a server; at the end, what its script has raised is raised again."""
-
-    def start(answer: Answer, **options: Any) -> RawServer:
-        return stack.enter_context(RawServer(answer, **options))
-
-    return start
 
 
 @pytest.fixture

@@ -374,21 +374,36 @@ def test_d7_a_header_that_cannot_be_sent_is_refused_without_its_value(value: str
     assert not is_shown(shown_by(caught.value))
 
 
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        f"http://ali:{SECRET}@[::1",
-        f"http://ali:{SECRET}@proxy:port",
-        f"http://ali:{SECRET}@",
-        f"http://ali:{SECRET}@proxy.example:99999",
-        f"gopher://ali:{SECRET}@127.0.0.1:1",
-        f"http://ali:{SECRET}@nowhere.example:1",
-    ],
-)
+NO_PROXIES = [
+    f"http://ali:{SECRET}@[::1",
+    f"http://ali:{SECRET}@proxy:port",
+    f"http://ali:{SECRET}@",
+    f"http://ali:{SECRET}@:3128",
+    f"http://ali:{SECRET}@proxy.example:99999",
+    f"http://ali:{SECRET}@proxy..example:3128",
+    f"http://ali:{SECRET}@proxy\u2100.example:3128",
+    f"gopher://ali:{SECRET}@127.0.0.1:1",
+    f"socks5://ali:{SECRET}@127.0.0.1:1",
+    f"http://ali:{SECRET}@nowhere.example:1",
+]
+
+
+@pytest.mark.parametrize("proxy", NO_PROXIES)
 def test_d7_a_proxy_that_is_none_is_refused_without_its_secret(proxy: str) -> None:
     store = StaticStore("http://127.0.0.1:1/", poll_interval=0)
     with pytest.raises((ValueError, StoreError)) as caught:
         store.connect(proxies={"http": proxy}, retries=0)
+    assert not is_shown(shown_by(caught.value))
+
+
+@pytest.mark.parametrize("proxy", NO_PROXIES)
+def test_d7_so_is_one_that_the_environment_names(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    store = StaticStore("http://127.0.0.1:1/", poll_interval=0)
+    with pytest.raises(StoreError) as caught:
+        store.connect(retries=0)
     assert not is_shown(shown_by(caught.value))
 
 

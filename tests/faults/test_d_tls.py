@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import trustme
 
 from staticstore import StaticStore, StoreError, TransportError
 from tests.servers import (
-    Answer,
     Certificates,
     RawServer,
     Squid,
@@ -21,29 +20,13 @@ from tests.servers import (
     write_certificates,
 )
 from tests.servers.certificates import Pair
-from tests.sites import index_of
+from tests.sites import index_of, write_site
 
 VALUE = b"0123456789" * 100
 SITE = serve_files({"index.json": index_of({"a": VALUE}), "data/a": VALUE})
 
 Start = Callable[..., RawServer]
 Connect = Callable[..., StaticStore]
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start(stack: ExitStack) -> Start:
-    """Start a server; at the end, what its script has raised is raised again."""
-
-    def start(answer: Answer, **options: Any) -> RawServer:
-        return stack.enter_context(RawServer(answer, **options))
-
-    return start
 
 
 @pytest.fixture
@@ -56,13 +39,6 @@ def connect(stack: ExitStack) -> Connect:
         return store.connect(**{"timeout": (2, 2), **options})
 
     return connect
-
-
-@pytest.fixture(autouse=True)
-def no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget whom this machine was told to trust."""
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +223,14 @@ def test_d9_so_is_one_that_the_environment_names(
     with pytest.raises(StoreError, match=r"REQUESTS_CA_BUNDLE.*not there.*none\.pem"):
         connect(safe.url, retries=0)
     assert not safe.connections
+
+
+def test_d9_whom_the_environment_trusts_does_not_matter_without_tls(
+    start: Start, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    write_site(tmp_path, {"a": VALUE})
+    assert connect(str(tmp_path))["a"].read() == VALUE
 
 
 def test_d9_an_authority_that_is_no_certificate_is_not_tried_again(

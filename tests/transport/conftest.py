@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,29 +12,13 @@ import pytest
 
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
-from tests.servers import Answer, RawServer
+from tests.servers import RawServer
 
 Start = Callable[..., RawServer]
 SessionAt = Callable[..., Session]
 
 # Seconds within which what was cut short is over.
 PROMPTLY = 1.0
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start(stack: ExitStack) -> Start:
-    """Start a server; at the end, what its script has raised is raised again."""
-
-    def start(answer: Answer, **options: Any) -> RawServer:
-        return stack.enter_context(RawServer(answer, **options))
-
-    return start
 
 
 @pytest.fixture

@@ -42,17 +42,21 @@ from staticstore.transport.sockets import Wire
 URL = "https://ali:sesame@data.example/index.json?sig=sesame"
 
 
-def map_error(error: BaseException, *, cut: bool = False, hide_cause: bool = False) -> StoreError:
+def map_error(error: BaseException, *, cut: bool = False) -> StoreError:
     """Return what becomes of an error."""
     wire = Wire()
     if cut:
         wire.close()
-    with (
-        pytest.raises(StoreError) as caught,
-        mapped(wire, key="a", url=URL, hide_cause=hide_cause),
-    ):
+    with pytest.raises(StoreError) as caught, mapped(wire, key="a", url=URL):
         raise error
     return caught.value
+
+
+def bad_certificate() -> ssl.SSLCertVerificationError:
+    """Return what a TLS handshake raises."""
+    error = ssl.SSLCertVerificationError(1, "verify failed")
+    error.verify_message = "certificate has expired"
+    return error
 
 
 def nested(innermost: Exception) -> requests.ConnectionError:
@@ -128,8 +132,9 @@ def test_what_is_no_failure_of_the_transport_passes_as_it_is(error: BaseExceptio
 
 
 def test_a_hidden_cause_is_in_no_traceback_but_known() -> None:
-    cause = nested(ConnectionResetError(104, "Connection reset by peer"))
-    ours = map_error(cause, hide_cause=True)
+    ours = map_error(
+        requests_errors.InvalidURL("what it quotes", ConnectionResetError(104, "reset"))
+    )
     assert ours.__cause__ is None
     assert ours.__suppress_context__
     assert was_dropped(ours)
@@ -175,9 +180,7 @@ def test_the_innermost_cause_that_has_words_is_told(error: Exception, words: str
 
 
 def test_a_bad_certificate_is_told() -> None:
-    error = ssl.SSLCertVerificationError(1, "verify failed")
-    error.verify_message = "certificate has expired"
-    ours = map_error(requests_errors.SSLError(urllib3_errors.SSLError(error)))
+    ours = map_error(requests_errors.SSLError(urllib3_errors.SSLError(bad_certificate())))
     assert "the host's certificate is not trusted: certificate has expired" in str(ours)
     assert not may_heal(ours)
 
@@ -192,6 +195,39 @@ def test_a_tunnel_that_a_proxy_refuses_is_its_status(status: int, kind: type[Exc
     ours = map_error(requests_errors.ProxyError(proxy_error))
     assert type(ours) is kind
     assert ours.status == status
+
+
+HANDLED: list[Exception] = [
+    TimeoutError("timed out"),
+    TransportTimeout("the host was silent or too slow for too long"),
+    bad_certificate(),
+    OSError("Tunnel connection failed: 407 Proxy Authentication Required"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+]
+
+
+@pytest.mark.parametrize("handled", HANDLED, ids=lambda error: type(error).__name__)
+def test_what_the_caller_is_handling_is_no_cause(handled: Exception) -> None:
+    try:
+        raise handled
+    except Exception:
+        ours = map_error(nested(ConnectionRefusedError(111, "Connection refused")))
+    assert type(ours) is TransportError
+    assert "Connection refused" in str(ours)
+    assert may_heal(ours)
+
+
+@pytest.mark.parametrize("handled", [ConnectionResetError(), TimeoutError(), OSError(5, "broken")])
+def test_what_the_caller_is_handling_heals_nothing(handled: Exception) -> None:
+    try:
+        raise handled
+    except OSError:
+        try:
+            raise TransportError("the host redirects to what is no URL")
+        except TransportError as error:
+            refused = error
+    assert not may_heal(refused)
+    assert not was_dropped(refused)
 
 
 def test_causes_that_go_in_a_circle_end() -> None:

@@ -302,6 +302,35 @@ def test_what_may_heal_is_tried_again(
     assert len(waits) == 4
 
 
+@pytest.mark.parametrize("failure", BROKEN)
+def test_a_secret_query_keeps_nothing_from_being_tried_again(
+    session_at: SessionAt,
+    answers: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
+) -> None:
+    answers.get(f"{INDEX}?sig=sesame", **BROKEN[failure])
+    answers.get(f"{INDEX}?sig=sesame", body=b"at last")
+    session = session_at(f"{ROOT}?sig=sesame", retries=1)
+    waits = noted_waits(session, monkeypatch)
+    assert fetch(session) == b"at last"
+    assert waits == [0.0] if failure == "dropped" else len(waits) == 1
+
+
+def test_a_second_try_in_an_except_block_tells_its_own_failure(
+    start: Start, session_at: SessionAt
+) -> None:
+    server = start(lambda request, wire: wire.stall())
+    session = session_at(server.url, timeout=(5, 0.1))
+    try:
+        fetch(session)
+    except TransportTimeout:
+        server.stop()
+        with pytest.raises(TransportError, match="refused") as caught:
+            fetch(session)
+        assert not isinstance(caught.value, TransportTimeout)
+
+
 @pytest.mark.parametrize("retries", [0, 1, 4])
 def test_attempts_are_one_more_than_retries(
     session_at: SessionAt,

@@ -8,7 +8,7 @@ import socket
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -170,6 +170,70 @@ def test_an_endless_document_is_refused_at_the_bound(start: Start, session_at: S
         fetch(session, max_bytes=1_000_000)
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"-1\r\nabc",
+        b"-5\r\nabc",
+        b"5\r\nabcde\r\n-5\r\nabc",
+        b"-ffffffffffffffffffff\r\nabc",
+        b"ffffffffffffffffffff\r\nabc",
+        b"zz\r\nabc",
+        b"\r\nabc",
+        b"5\r\nab",
+        b"5\r\nabcdefgh\r\n",
+        b"5" * 70_000,
+        b"5; " + b"x" * 70_000,
+        b"",
+    ],
+    ids=range(12),
+)
+@pytest.mark.parametrize("way", ["document", "value"])
+def test_chunks_that_make_no_sense_are_a_transport_error(
+    start: Start, session_at: SessionAt, chunks: bytes, way: str
+) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(CHUNKED + chunks)
+        wire.close()
+
+    session = session_at(start(answer).url)
+    with pytest.raises(TransportError):
+        if way == "document":
+            fetch(session)
+        else:
+            response = session.request("GET", "a")
+            while response.read(1000):
+                pass
+
+
+@pytest.mark.parametrize("way", ["document", "value"])
+def test_a_chunk_of_minus_one_byte_is_not_read_to_the_end_of_all(
+    start: Start, session_at: SessionAt, way: str
+) -> None:
+    sent: list[int] = []
+
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(CHUNKED + b"-1\r\n")
+        for _ in range(64):
+            wire.send(bytes(1 << 20))
+            sent.append(1 << 20)
+        wire.close()
+
+    server = start(answer)
+    session = session_at(server.url)
+    with pytest.raises(StoreError):
+        if way == "document":
+            fetch(session, max_bytes=1000)
+        else:
+            session.request("GET", "a").read(1000)
+            raise TransportError("what was read was no more than was asked for")
+    server.stop()
+    assert sum(sent) < 32 << 20  # what the kernel holds
+
+
 def test_a_gzip_bomb_is_refused_before_the_memory_is_spent(
     start: Start, session_at: SessionAt
 ) -> None:
@@ -253,10 +317,10 @@ class Stalled:
         call = Call(read)
         assert self.begun.wait(5)
         call.join(0.03)  # what has been sent to it, it shall have read
-        closing = Call(session.close)
+        farewell = Call(session.close)
         with pytest.raises(NotConnectedError) as caught:
             call.result()
-        closing.result()
+        farewell.result()
         return caught.value
 
 
@@ -477,8 +541,8 @@ def test_closing_two_times_from_two_threads_is_closing_once(
     session = session_at(start(stalled.stall()).url, **PATIENT)
     call = Call(lambda: session.request("GET", "a"))
     assert stalled.begun.wait(5)
-    for closing in [Call(session.close) for _ in range(4)]:
-        closing.result()
+    for farewell in [Call(session.close) for _ in range(4)]:
+        farewell.result()
     with pytest.raises(NotConnectedError):
         call.result()
 
@@ -615,3 +679,33 @@ def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
     go.set()
     for call in (first, second):
         assert issubclass(call.result(), sockets._BoundedConnection)  # type: ignore[arg-type]
+
+
+def test_trailers_without_end_are_a_transport_error(start: Start, session_at: SessionAt) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
+        while True:
+            wire.send(b"Trailer: nothing\r\n" * 1000)
+
+    with (
+        pytest.raises(TransportError),
+        closing(session_at(start(answer).url).request("GET", "a")) as response,
+    ):
+        while response.read(100):
+            pass
+
+
+def test_a_coding_that_comes_to_nothing_is_a_transport_error(
+    start: Start, session_at: SessionAt
+) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        head = gzip.compress(b"")[:10]
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + head)
+        while True:
+            wire.send(b"\x00\x00\x00\xff\xff" * 10_000)
+
+    with (
+        pytest.raises(TransportError),
+        closing(session_at(start(answer).url).request("GET", "a")) as response,
+    ):
+        response.read(100, decode=True)
