@@ -17,7 +17,7 @@ help:
 	@echo 'make demo    see it work, on a site of its own'
 	@echo 'make test    run every check and test'
 	@echo 'make lint    run the checks alone'
-	@echo 'make bench   measure it against its peers'
+	@echo 'make bench   measure it against its ancestor'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.demo
@@ -47,7 +47,7 @@ $(VENV)/.made-for: pyproject.toml $(STALE)
 	@$(PYTHON) -m venv $(VENV) \
 	|| { echo 'Python has no venv module: install your python3-venv package' >&2; exit 1; }
 	@$(RUN) -m pip install --quiet --upgrade 'pip >= 25.1'
-	@echo '$(MARK)' > $@
+	@echo "$(CURDIR) $$($(RUN) -c 'import sys; print(sys.version_info[:3])')" > $@
 
 $(VENV)/.demo: $(VENV)/.made-for
 	@$(RUN) -m pip install --quiet --editable '.[cli]'

@@ -8,6 +8,7 @@ Without arguments it follows a copy of the sample site, and changes that itself.
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from staticstore import StaticStore, key_deleted, publish
@@ -15,7 +16,7 @@ from staticstore import StaticStore, key_deleted, publish
 SAMPLE_SITE = Path(__file__).parent.parent / "sample_site"
 
 if len(sys.argv) > 1:
-    with StaticStore(sys.argv[1], poll_interval=10) as store:
+    with suppress(KeyboardInterrupt), StaticStore(sys.argv[1], poll_interval=10) as store:
         for change in store.watch():  # until Ctrl-C
             print(change.action, change.key)
 else:
@@ -33,4 +34,4 @@ else:
             publish(folder)
             for change in changes:
                 print(f"{change.action:6}  {change.key}")
-    print("the signal key_deleted was sent for", *gone)
+        print("the signal key_deleted was sent for", *gone)

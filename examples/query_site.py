@@ -1,6 +1,6 @@
 """Ask a site what it has.
 
-    python examples/query_site.py [URL [FIELD=VALUE ...]]
+    python examples/query_site.py [URL [FIELD=TEXT ...]]
 
 Without arguments it asks the sample site for its rasters.
 """
@@ -27,7 +27,7 @@ def show(url: str, wanted: dict[str, str]) -> None:
 
 
 if len(sys.argv) > 1:
-    show(sys.argv[1], dict(argument.split("=", 1) for argument in sys.argv[2:]))
+    show(sys.argv[1], dict(text.split("=", 1) for text in sys.argv[2:] if "=" in text))
 else:
     with tempfile.TemporaryDirectory() as folder:
         # A site may also be a folder of this machine; the original is left as it is.

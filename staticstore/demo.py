@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from .commands.exits import CommandError
 from .signals import key_deleted, key_set, key_updated
 from .site.publisher import publish
 from .site.server import serve
-from .terminal import ACTION_STYLES, Cell, Column, Output, size_text
+from .terminal import ACTION_STYLES, Cell, Column, Output, count_text, size_text
 
 __all__ = ["run_demo"]
 
@@ -63,12 +65,21 @@ def run_demo(output: Output) -> None:
                 _heading(output, "The site changes, and the program is told")
                 _follow(output, store, site)
     _heading(output, "How to go on")
+    program = _program()
     for command, why in (
-        ("staticstore publish FOLDER", "make a site of a folder that has a folder data/ in it"),
-        ("staticstore serve FOLDER", "look at it, before you put it on a web host"),
+        (f"{program} publish FOLDER", "make a site of a folder that has a folder data/ in it"),
+        (f"{program} serve FOLDER", "look at it, before you put it on a web host"),
         ("README.md", "the rest of the story, in Python and on the command line"),
     ):
-        output.line(Cell(f"  {command}", "bold", 28), why)
+        output.line(Cell(f"  {command}", "bold", len(program) + 18), why)
+
+
+def _program() -> str:
+    """Return what to type: the command's name, or where it is when nothing leads there."""
+    name = "staticstore"
+    if shutil.which(name):
+        return name
+    return os.path.relpath(Path(sys.executable).parent / name)
 
 
 # -- the steps -----------------------------------------------------------------------
@@ -82,7 +93,7 @@ def _publish(output: Output, site: Path) -> None:
         output,
         "publish(site)",
         f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted: "
-        f"{report.entries} keys, {size_text(report.bytes)}, in {took * 1000:.0f} ms",
+        f"{count_text(report.entries, 'key')}, {size_text(report.bytes)}, in {took * 1000:.0f} ms",
     )
 
 

@@ -28,7 +28,16 @@ from .index.fields import time_text
 if TYPE_CHECKING:
     from .commands.exits import Ending
 
-__all__ = ["ACTION_STYLES", "Cell", "Column", "Output", "hide_secrets", "shown", "size_text"]
+__all__ = [
+    "ACTION_STYLES",
+    "Cell",
+    "Column",
+    "Output",
+    "count_text",
+    "hide_secrets",
+    "shown",
+    "size_text",
+]
 
 #: How what happened to a key is colored.
 ACTION_STYLES = {"set": "green", "update": "yellow", "delete": "red"}
@@ -67,6 +76,11 @@ def hide_secrets(text: str) -> str:
     """
     text = _USERINFO.sub("://…", text)
     return _QUERY_OF_REQUEST.sub("?…", _QUERY.sub(r"\1…", text))
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return a number of things as people say it, such as ``1 key`` or ``16 keys``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def size_text(size: int) -> str:

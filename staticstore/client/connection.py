@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import NotConnectedError
+from .deliveries import PATIENCE
 
 if TYPE_CHECKING:
     from ..transport.session import Session
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_PATIENCE = 0.2  # seconds between looks at whether a wait has lost its sense
 _FAREWELL = 0.5  # seconds that the poller gets to end; after that it is on its own
 
 
@@ -77,7 +77,7 @@ class Connection:
         NotConnectedError
             The connection was closed meanwhile.
         """
-        while not self._polling.acquire(timeout=_PATIENCE):
+        while not self._polling.acquire(timeout=PATIENCE):
             if self.is_cut():
                 raise NotConnectedError("the store was disconnected")
         try:

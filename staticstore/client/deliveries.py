@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from ..errors import StoreError
     from ..index.changes import Change, Changes
 
-__all__ = ["Deliveries", "announce_changes", "announce_failure", "logged_failure"]
+__all__ = ["PATIENCE", "Deliveries", "announce_changes", "announce_failure", "logged_failure"]
 
 _log = logging.getLogger("staticstore")
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
-_PATIENCE = 0.2  # seconds between looks at whether a wait has lost its sense
+#: For what cannot be woken otherwise.
+PATIENCE = 0.2  # seconds between looks at whether a wait has lost its sense
 
 
 class Deliveries:
@@ -82,7 +83,7 @@ class Deliveries:
                     return True
                 if given_up():
                     return False
-                self._change.wait(_PATIENCE)
+                self._change.wait(PATIENCE)
             return False
 
     def _next(self) -> Callable[[], None] | None:

@@ -72,7 +72,7 @@ class StaticStore(Reading):
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
-        if not poll_interval >= 0:
+        if not isinstance(poll_interval, int | float) or not 0 <= poll_interval < 1e9:
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
         self._root = Root(root_url)
         self._data_path = data_path
@@ -150,8 +150,12 @@ class StaticStore(Reading):
         """
         # requests takes longer to import than all the rest; who only imports
         # staticstore shall not wait for it.
+        from ..transport.arguments import checked_number
         from ..transport.session import Session
         from .feed import Feed
+
+        checked_number(max_index_bytes, "max_index_bytes", least=1)
+        checked_number(index_deadline, "index_deadline", least=0)
 
         session = Session(
             self._root,

@@ -10,7 +10,7 @@ from ..errors import IntegrityError
 from ..site.publisher import publish as publish_site
 from ..site.publisher import verify_site
 from ..site.server import serve as serve_site
-from ..terminal import ACTION_STYLES, Cell, Output, size_text
+from ..terminal import ACTION_STYLES, Cell, Output, count_text, size_text
 from .exits import CommandError, ExitCode
 
 __all__ = ["check", "publish", "serve"]
@@ -30,7 +30,7 @@ def publish(site: str, output: Output, *, metadata: str | None, dry_run: bool) -
     for path, reason in report.failed:
         output.line(Cell("failed", "bold red"), path, reason)
     output.line(
-        f"{report.entries} keys, {size_text(report.bytes)}: "
+        f"{count_text(report.entries, 'key')}, {size_text(report.bytes)}: "
         f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted"
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
@@ -65,7 +65,7 @@ def check(site: str, output: Output) -> None:
         raise IntegrityError(
             f"what is not as the index says: {len(report.wrong)} of {report.checked} values"
         )
-    output.line(f"{report.checked} keys, and all values are what the index says")
+    output.line(f"{count_text(report.checked, 'key')}, and all values are what the index says")
 
 
 def serve(site: str, output: Output, *, host: str, port: int, auth: tuple[str, str] | None) -> None:

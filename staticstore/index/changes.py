@@ -21,7 +21,6 @@ class Change:
 
     It is immutable; entries are decoded at each access, so the dicts are the
     caller's own, and a change that nobody looks into costs nothing.
-
     """
 
     __slots__ = ("_after", "_before", "_key")

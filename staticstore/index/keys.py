@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..errors import InvalidKeyError
 
-__all__ = ["check_key", "key_problem", "key_to_path", "key_to_url_path", "path_to_key"]
+__all__ = ["check_key", "key_problem", "key_to_path", "key_to_url_path"]
 
 # C0, DEL and C1 controls; what embeds, overrides or isolates writing direction
 # (UAX #9), so that a key never reads as another one; and surrogates.
@@ -135,19 +135,3 @@ def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
         if windows and (_WINDOWS_DEVICE.match(segment) or _WINDOWS_FORBIDDEN.search(segment)):
             raise InvalidKeyError(f"Windows can have no file named {segment!r}", key=key)
     return PurePath(*segments)
-
-
-def path_to_key(path: PurePath) -> str:
-    """Return the key of a file at `path`, relative to the data folder.
-
-    Raises
-    ------
-    InvalidKeyError
-        The file's name cannot be part of a key, for instance because it is not UTF-8.
-
-    Examples
-    --------
-    >>> path_to_key(PurePath("terrain", "dem.tif"))
-    'terrain/dem.tif'
-    """
-    return check_key(path.as_posix())

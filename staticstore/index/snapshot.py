@@ -22,6 +22,8 @@ _WARNINGS_KEPT = 100
 # Far more than any metadata has, and far less than Python's recursion limit, so
 # that comparing or copying an entry can never overflow the stack.
 _DEEPEST = 100
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 class Index(Mapping[str, dict[str, Any]]):
@@ -274,16 +276,8 @@ def _check_depth(raw: msgspec.Raw) -> None:
     text = bytes(raw)
     if text.count(b"[") + text.count(b"{") <= _DEEPEST:
         return
-    depth, in_text, escaped = 0, False, False
-    for byte in text:
-        if in_text:
-            in_text = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            in_text = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > _DEEPEST:
-                raise IndexFormatError("nested too deeply")
-        elif byte in b"]}":
-            depth -= 1
+    depth = 0
+    for bracket in _BRACKET.finditer(_TEXT.sub(b"", text)):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > _DEEPEST:
+            raise IndexFormatError("nested too deeply")

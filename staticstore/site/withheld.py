@@ -11,10 +11,25 @@ from ..transport.integrity import TEMPORARY_PATTERN
 __all__ = ["FIRST_BYTES", "Withheld", "holds_private_key", "withheld_name"]
 
 #: How much of a file's beginning `holds_private_key` wants to see, in bytes.
-FIRST_BYTES = 1024
+FIRST_BYTES = 1 << 16
 
 _SECRET_NAMES = frozenset(
-    (".git", ".hg", ".svn", ".htpasswd", ".htaccess", ".netrc", "_netrc", ".ssh", ".aws", ".gnupg")
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".htpasswd",
+        ".htaccess",
+        ".netrc",
+        "_netrc",
+        ".ssh",
+        ".aws",
+        ".gnupg",
+        ".pgpass",
+        ".npmrc",
+        ".pypirc",
+        ".git-credentials",
+    ]
 )
 _ENVIRONMENT = re.compile(r"\.env(?:\..*)?\Z", re.DOTALL)
 # What OpenSSH calls its keys, and copies of them; the .pub half is public.
@@ -26,9 +41,13 @@ _LITTER = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
 
 # RFC 7468, OpenPGP's armor, the format of ssh.com, and PuTTY's.
 _PRIVATE_KEY = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*"
-    rb"(?:-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY\b|PuTTY-User-Key-File-)"
+    rb"^(?:\xef\xbb\xbf)?\s*"
+    rb"(?:-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY\b|PuTTY-User-Key-File-)",
+    re.MULTILINE,
 )
+# How a file begins in which a key may stand behind other things: certificates,
+# or what OpenSSL makes of PKCS #12.
+_CONTAINER = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:-{4,5} ?BEGIN |Bag Attributes)")
 
 
 class Withheld(NamedTuple):
@@ -69,9 +88,9 @@ def withheld_name(name: str) -> Withheld | None:
 
 
 def holds_private_key(first_bytes: bytes) -> bool:
-    """Tell whether a file that begins so is a private key.
+    """Tell whether a file that begins so is a private key, or holds one behind certificates.
 
-    Only what stands at the very beginning counts, so that a text *about* keys
+    Only files that begin as such files do count, so that a text *about* keys
     is published.
 
     Parameters
@@ -84,4 +103,6 @@ def holds_private_key(first_bytes: bytes) -> bool:
     >>> holds_private_key(b"-----BEGIN CERTIFICATE-----")
     False
     """
-    return _PRIVATE_KEY.match(first_bytes) is not None
+    if _PRIVATE_KEY.match(first_bytes):
+        return True
+    return bool(_CONTAINER.match(first_bytes) and _PRIVATE_KEY.search(first_bytes))

@@ -13,6 +13,7 @@ from ..errors import StoreError
 __all__ = [
     "checked_cert",
     "checked_headers",
+    "checked_number",
     "checked_proxies",
     "checked_retries",
     "checked_timeout",
@@ -49,8 +50,16 @@ def checked_timeout(timeout: float | tuple[float, float]) -> tuple[float, float]
     return float(pair[0]), float(pair[1])
 
 
+def checked_number(value: float, name: str, *, least: float) -> float:
+    """Return a number of bytes or seconds that is not below `least`, and is one at all."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < 1e18:
+        raise ValueError(f"{name} is a number, {least} or more, not {value!r}")
+    return value
+
+
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the user's header fields, none of which the store sends itself."""
+    _check_mapping(headers, "headers")
     for name, value in headers.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise ValueError(f"{name!a} is no name of a header field (RFC 9110, section 5.1)")
@@ -64,6 +73,7 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
     """Return the proxies, each of which is a URL with a host."""
+    _check_mapping(proxies, "proxies")
     for name, url in proxies.items():
         if name == "no_proxy" or not url:
             continue
@@ -104,12 +114,21 @@ def checked_cert(cert: str | tuple[str, str] | None) -> str | tuple[str, str] | 
     if cert is None:
         return None
     if isinstance(cert, tuple | list):
+        if len(cert) != 2:
+            raise ValueError("cert is a file, or the certificate's and the private key's")
         certificate, private_key = cert
         return _existing(certificate, "cert"), _existing(private_key, "cert")
     return _existing(cert, "cert")
 
 
+def _check_mapping(value: object, name: str) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is a mapping from names to texts, not {type(value).__name__}")
+
+
 def _existing(path: str | os.PathLike[str], named_by: str) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{named_by} names a file, and is not {type(path).__name__}")
     if not os.path.exists(path):
         raise StoreError(f"{named_by} names a file that is not there: {os.fspath(path)!r}")
     return os.fspath(path)

@@ -71,6 +71,8 @@ class Root:
         text = os.fspath(location)
         if not isinstance(text, str):
             raise TypeError(f"a root is a text or a path, not {type(text).__name__}")
+        if not text:
+            raise ValueError("a root is a URL or a path, not an empty text")
         self.userinfo: tuple[str, str] | None = None
         self._query = ""
         if not _SCHEME.match(text):

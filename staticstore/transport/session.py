@@ -18,6 +18,7 @@ from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportE
 from .arguments import (
     checked_cert,
     checked_headers,
+    checked_number,
     checked_proxies,
     checked_retries,
     checked_timeout,
@@ -89,7 +90,7 @@ class Session:
         self._verify = checked_verify(verify, root.origin.scheme)
         self._cert = checked_cert(cert)
         self._connect_timeout, self._silence = checked_timeout(timeout)
-        self._min_rate = min_rate
+        self._min_rate = checked_number(min_rate, "min_rate", least=0)
         self._requests = self._new_requests_session()
 
     def _new_requests_session(self) -> requests.Session:
