@@ -482,3 +482,61 @@ def test_c14_a_value_replaced_while_it_is_read_is_an_integrity_error(
     with pytest.raises(IntegrityError):
         store.to_file("a.txt", tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(-7, None), (-7, -3), (5, -5), (None, -990), (-2000, 3), (5, 3)]
+)
+def test_a_range_from_the_end_is_right_though_nobody_tells_the_size(
+    opened: Opened, start: int | None, end: int | None
+) -> None:
+    store, _ = opened(site(unmeasured(A), index=b'{"a.txt": {}}'))
+    with store.get_data_range("a.txt", start, end) as stream:
+        assert stream.read() == A[start:end]
+
+
+def test_a_range_from_the_end_of_what_cannot_be_had_leaves_nothing_open(opened: Opened) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        if request.method == "HEAD":
+            return wire.response(200, length=False)
+        return wire.response(500)
+
+    store, _ = opened(site(answer, index=b'{"a.txt": {}}'))
+    with pytest.raises(HTTPStatusError):
+        store.get_data_range("a.txt", -5)
+
+
+def test_a_range_beyond_the_end_is_empty_though_nobody_tells_the_size(opened: Opened) -> None:
+    store, _ = opened(site(unmeasured(A), index=b'{"a.txt": {}}'))
+    with store.get_data_range("a.txt", SIZE + 5, SIZE + 9) as stream:
+        assert stream.read() == b""
+
+
+def test_a_connection_that_breaks_before_the_range_begins_is_a_transport_error(
+    opened: Opened,
+) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode() + A[:10])
+        wire.reset()
+
+    store, _ = opened(site(answer))
+    with pytest.raises(TransportError):
+        store.get_data_range("a.txt", 500, 600)
+
+
+def test_a_closed_stream_cannot_be_read(opened: Opened, good: Files) -> None:
+    store, _ = opened(good)
+    stream = store.get_data("a.txt")
+    stream.close()
+    stream.close()
+    with pytest.raises(ValueError, match="closed"):
+        stream.read()
+
+
+def test_data_is_one_stream_until_it_is_closed(opened: Opened, good: Files) -> None:
+    store, _ = opened(good)
+    value = store["a.txt"]
+    assert value.data is value.data
+    value.data.close()
+    with value as again:
+        assert again.read() == A
