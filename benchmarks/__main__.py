@@ -59,7 +59,7 @@ def _cells(runs: Runs) -> list[str]:
     cells = []
     for name in runs:
         peak = max(run["peak"] for run in runs[name])
-        cells += [f"{medians[name] * 1000:,.1f} ms", f"{peak / 1e6:,.0f} MB"]
+        cells += [f"{medians[name] * 1000:,.3f} ms", f"{peak / 1e6:,.0f} MB"]
     return [*cells, f"{medians['encore'] / medians['ours']:,.1f} x faster"]
 
 

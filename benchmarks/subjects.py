@@ -63,8 +63,28 @@ def _changed(connect: Callable[[], Store], site: Path, count: int) -> float:
         (site / "index.json").write_bytes(before[0])
 
 
-def _query(connect: Callable[[], Store], site: Path, count: int) -> float:
-    """Find one entry in five."""
+def _first_query(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Find one key in five, by a field that was not asked for before."""
+    store = connect()
+    return _timed(lambda: sum(1 for _ in store.query_keys(type="vector")))
+
+
+def _query_one_in_five(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Find one key in five, again."""
+    store = connect()
+    list(store.query_keys(type="nothing"))
+    return _timed(lambda: sum(1 for _ in store.query_keys(type="vector")))
+
+
+def _query_unique(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Find one key by a unique value, again."""
+    store = connect()
+    list(store.query_keys(title="nothing"))
+    return _timed(lambda: list(store.query_keys(title="Scene 7 of the Alps")))
+
+
+def _query_entries(connect: Callable[[], Store], site: Path, count: int) -> float:
+    """Find one entry in five, with its metadata."""
     store = connect()
     return _timed(lambda: sum(1 for _ in store.query(type="vector")))
 
@@ -73,7 +93,10 @@ SUBJECTS: dict[str, Callable[[Callable[[], Store], Path, int], float]] = {
     "connect": _connect,
     "unchanged": _unchanged,
     "changed": _changed,
-    "query": _query,
+    "first query": _first_query,
+    "one in five": _query_one_in_five,
+    "unique": _query_unique,
+    "with metadata": _query_entries,
 }
 
 

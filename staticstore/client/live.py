@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import weakref
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotConnectedError, StoreError
-from ..index.changes import Action, Change, Changes, diff
+from ..index.changes import Action, Change, Changes, diff, rebase
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .connection import Connection
@@ -158,7 +159,8 @@ class LiveIndex:
         """Put a snapshot in place of the held one, and enqueue its announcement."""
         assert new is not None, "a feed gives an index where none is held"
         old = held.index if held is not None and connection.ready else self._announced
-        changes = Changes((), new.index) if old is None else diff(old, new.index)
+        changes = Changes((), new.index) if old is None else rebase(diff(old, new.index), old)
+        new = dataclasses.replace(new, index=changes.index)
         with self._lock:
             if connection.is_cut():
                 raise NotConnectedError("the store was disconnected")

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import quoted
-from .snapshot import Index, visible_metadata
+from .snapshot import FOLDED_ABOVE, Index, visible_metadata
 
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["Action", "Change", "Changes", "apply", "diff"]
+__all__ = ["Action", "Change", "Changes", "apply", "diff", "rebase"]
 
 Action = Literal["set", "update", "delete"]
 
@@ -57,6 +57,11 @@ class Change:
     def previous(self) -> dict[str, Any] | None:
         """The metadata before the change, a copy; None for a set."""
         return None if self._before is None else visible_metadata(self._before)
+
+    @property
+    def before(self) -> msgspec.Raw | bytes | None:
+        """The raw entry before the change, None for a set; for what applies changes."""
+        return self._before
 
     @property
     def after(self) -> msgspec.Raw | bytes | None:
@@ -159,12 +164,8 @@ def diff(old: Index, new: Index) -> Changes:
     """
     if old is new:
         return Changes((), new)
-    found = [
-        Change(key, old.raw(key), new.raw(key))
-        for key in old.keys() | new.keys()
-        if key not in old or key not in new or not old.entry_equals(key, new)
-    ]
-    return Changes(sorted(found, key=lambda change: change.key), new)
+    keys = sorted(old.differing_keys(new))
+    return Changes((Change(key, old.raw(key), new.raw(key)) for key in keys), new)
 
 
 def apply(changes: Iterable[Change], index: Index) -> Index:
@@ -177,10 +178,39 @@ def apply(changes: Iterable[Change], index: Index) -> Index:
     >>> apply(diff(old, new), old) == new
     True
     """
-    entries = {key: raw for key in index if (raw := index.raw(key)) is not None}
-    for change in changes:
-        if change.after is None:
-            entries.pop(change.key, None)
-        else:
-            entries[change.key] = change.after
-    return Index(entries)
+    return index.changed_by({change.key: change.after for change in changes})
+
+
+def rebase(changes: Changes, old: Index) -> Changes:
+    """Return the same changes, leading to a snapshot that shares with `old` what is the same.
+
+    Field groups that queries of `old` built serve its successor, too, and the
+    document that the changes came in can be forgotten.  Where much has changed,
+    nothing is shared.
+
+    Parameters
+    ----------
+    changes : Changes
+        What `diff` found from `old` on.
+    old : Index
+        The snapshot before.
+
+    Examples
+    --------
+    >>> old = Index.from_entries({"a": {}, "b": {}})
+    >>> new = Index.from_entries({"a": {"v": 1}, "b": {}})
+    >>> rebase(diff(old, new), old).index == new
+    True
+    """
+    if not changes and changes.index.warnings == old.warnings:
+        return Changes((), old)
+    if len(changes) * FOLDED_ABOVE > len(old):
+        return changes
+    # Copies, for a raw entry is a view that keeps its whole document alive.
+    copies = [Change(one.key, one.before, _copy(one.after)) for one in changes]
+    after = {one.key: one.after for one in copies}
+    return Changes(copies, old.changed_by(after, changes.index.warnings))
+
+
+def _copy(raw: msgspec.Raw | bytes | None) -> bytes | None:
+    return None if raw is None else bytes(raw)

@@ -8,7 +8,7 @@ here, so that a program which only imports staticstore does not pay for it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import IndexFormatError
@@ -16,7 +16,7 @@ from ..errors import IndexFormatError
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["decode", "encode", "split"]
+__all__ = ["decode", "encode", "split", "values_of"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -25,6 +25,7 @@ class _Codec(NamedTuple):
     split: Callable[[bytes], dict[str, msgspec.Raw]]
     decode: Callable[[msgspec.Raw | bytes], Any]
     encode: Callable[[object], bytes]
+    field_decoder: Callable[[str], Callable[[msgspec.Raw | bytes], Any]]
     error: type[Exception]
 
 
@@ -32,10 +33,17 @@ class _Codec(NamedTuple):
 def _codec() -> _Codec:
     import msgspec
 
+    def field_decoder(field: str) -> Callable[[msgspec.Raw | bytes], Any]:
+        one_field = msgspec.defstruct(
+            "OneField", [("value", Any, None)], rename={"value": field}, gc=False
+        )
+        return msgspec.json.Decoder(one_field).decode
+
     return _Codec(
         split=msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
         decode=msgspec.json.Decoder().decode,
         encode=msgspec.json.Encoder(order="sorted").encode,
+        field_decoder=field_decoder,
         error=msgspec.MsgspecError,
     )
 
@@ -77,6 +85,19 @@ def decode(raw: msgspec.Raw | bytes) -> Any:
         raise IndexFormatError("nested too deeply") from error
     except (codec.error, UnicodeDecodeError) as error:
         raise IndexFormatError(f"no JSON that can be read: {error}") from error
+
+
+def values_of(raws: Iterable[msgspec.Raw | bytes], field: str) -> list[Any]:
+    """Decode one field of each entry, and nothing else of it; None where it is missing.
+
+    The entries must have been decoded whole once, since what is passed over
+    is not checked.
+    """
+    try:
+        decode_field = _codec().field_decoder(field)
+    except ValueError:  # a name that would have to be escaped in JSON
+        return [decode(raw).get(field) for raw in raws]
+    return [decode_field(raw).value for raw in raws]
 
 
 def encode(value: object) -> bytes:

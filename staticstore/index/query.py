@@ -22,6 +22,11 @@ class Conditions:
     equals : mapping
         The same; where a field stands in both, both must hold.
 
+    Attributes
+    ----------
+    equal : list of (str, object)
+        The fields that must equal something, and what.
+
     Raises
     ------
     TypeError
@@ -33,14 +38,14 @@ class Conditions:
     False
     """
 
-    __slots__ = ("_equal", "_predicates")
+    __slots__ = ("_predicates", "equal")
 
     def __init__(self, where: Mapping[str, Any] | None, equals: Mapping[str, Any]) -> None:
         if where is not None and not isinstance(where, Mapping):
             raise TypeError(
                 f"where takes a mapping from fields to values, not {type(where).__name__}"
             )
-        self._equal: list[tuple[str, Any]] = []
+        self.equal: list[tuple[str, Any]] = []
         self._predicates: list[tuple[str, Callable[[Any], object]]] = []
         for field, wanted in [*(where or {}).items(), *equals.items()]:
             if not isinstance(field, str):
@@ -48,15 +53,15 @@ class Conditions:
             if callable(wanted):
                 self._predicates.append((field, wanted))
             else:
-                self._equal.append((field, wanted))
+                self.equal.append((field, wanted))
 
-    def __bool__(self) -> bool:
-        """Tell whether anything is asked at all."""
-        return bool(self._equal or self._predicates)
+    def __len__(self) -> int:
+        """Count the conditions."""
+        return len(self.equal) + len(self._predicates)
 
     def match(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether an entry fulfills every condition; predicates are asked last."""
-        for field, wanted in self._equal:
+        for field, wanted in self.equal:
             if metadata.get(field) != wanted:
                 return False
         return all(

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError, quoted
 from . import codec
+from .checks import are_beyond_doubt, entry_problem
+from .entries import Entries
 from .fields import is_packed
-from .keys import key_problem
+from .groups import NOT_INDEXED, frozen, in_all
 from .query import Conditions, selected, selection
 
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["Index", "canonical_line", "visible_metadata"]
+__all__ = ["FOLDED_ABOVE", "Index", "canonical_line", "visible_metadata"]
 
 _WARNINGS_KEPT = 100
-# Far more than any metadata has, and far less than Python's recursion limit, so
-# that comparing or copying an entry can never overflow the stack.
-_DEEPEST = 100
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+# Changes are laid over what they change as long as that is so many times larger.
+FOLDED_ABOVE = 100
 
 
 class Index(Mapping[str, dict[str, Any]]):
@@ -45,13 +46,17 @@ class Index(Mapping[str, dict[str, Any]]):
     [('b.tif', {'size': 7})]
     """
 
-    __slots__ = ("__weakref__", "_entries", "_warnings")
+    __slots__ = ("__weakref__", "_changed", "_count", "_shared", "_warnings")
 
     def __init__(
         self, entries: Mapping[str, msgspec.Raw | bytes], warnings: Iterable[str] = ()
     ) -> None:
         """Take checked raw entries; `parse` and `from_entries` check."""
-        self._entries = {key: entries[key] for key in sorted(entries)}
+        # What this snapshot has in common with those before and after it, and
+        # what is different here: raw entries, None for keys that are gone.
+        self._shared = entries if isinstance(entries, Entries) else Entries(entries)
+        self._changed: dict[str, msgspec.Raw | bytes | None] = {}
+        self._count = len(self._shared)
         self._warnings = tuple(warnings)
 
     @classmethod
@@ -73,10 +78,13 @@ class Index(Mapping[str, dict[str, Any]]):
             It is no JSON object in UTF-8, holds NaN, Infinity or a number that
             overflows, or is nested more than a hundred deep.
         """
+        found = codec.split(body)
+        if are_beyond_doubt(found):
+            return cls(found)
         entries: dict[str, msgspec.Raw] = {}
         refused: list[str] = []
-        for key, raw in codec.split(body).items():
-            if problem := _entry_problem(key, raw):
+        for key, raw in found.items():
+            if problem := entry_problem(key, raw):
                 refused.append(f"{quoted(key)} is left out: {problem}")
             else:
                 entries[key] = raw
@@ -107,27 +115,28 @@ class Index(Mapping[str, dict[str, Any]]):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, a copy of the caller's own."""
-        return visible_metadata(self._entries[key])
+        raw = self.raw(key)
+        if raw is None:
+            raise KeyError(key)
+        return visible_metadata(raw)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order of their code points."""
-        return iter(self._entries)
+        return self._in_step(self._shared, lambda raw: True)
 
     def __len__(self) -> int:
         """Count the keys."""
-        return len(self._entries)
+        return self._count
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key; anything at all may be asked for."""
-        return isinstance(key, str) and key in self._entries
+        return isinstance(key, str) and self.raw(key) is not None
 
     def __eq__(self, other: object) -> bool:
         """Compare the visible metadata, as decoded JSON."""
         if not isinstance(other, Index):
             return super().__eq__(other)
-        return self._entries.keys() == other._entries.keys() and all(
-            self.entry_equals(key, other) for key in self._entries
-        )
+        return len(self) == len(other) and not any(True for _ in self.differing_keys(other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -178,19 +187,17 @@ class Index(Mapping[str, dict[str, Any]]):
         >>> list(index.query(where={"size": None}))
         [('c', {})]
         """
-        conditions, fields = Conditions(where, equals), selection(select)
-        return (
-            (key, selected(metadata, fields))
-            for key, metadata in self.items()
-            if conditions.match(metadata)
-        )
+        fields = selection(select)
+        found = self._found(Conditions(where, equals))
+        return ((key, selected(metadata, fields)) for key, metadata in found)
 
     def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
         """Find keys by their metadata: as `query`, without the metadata."""
         conditions = Conditions(where, equals)
-        if not conditions:
-            return iter(self)
-        return (key for key, metadata in self.items() if conditions.match(metadata))
+        candidates, is_exact = self._candidates(conditions)
+        if is_exact:
+            return self._in_step(candidates, lambda raw: conditions.match(visible_metadata(raw)))
+        return (key for key, _ in self._found(conditions))
 
     def glob(self, pattern: str) -> Iterator[str]:
         """Find keys by a shell pattern, in key order.
@@ -204,19 +211,75 @@ class Index(Mapping[str, dict[str, Any]]):
         ['a/b.tif']
         """
         matches = re.compile(fnmatch.translate(pattern)).match
-        return (key for key in self._entries if matches(key))
+        return (key for key in self if matches(key))
 
     def raw(self, key: str) -> msgspec.Raw | bytes | None:
         """Return the JSON text of an entry as it came, or None; for what compares and copies."""
-        return self._entries.get(key)
+        if key in self._changed:
+            return self._changed[key]
+        return self._shared.get(key)
 
-    def entry_equals(self, key: str, other: Index) -> bool:
-        """Tell whether both have the same visible metadata for a key that both have.
+    def differing_keys(self, other: Index) -> Iterator[str]:
+        """Yield the keys whose visible metadata is not the same in both, in no order.
 
-        Equal bytes are equal metadata, so most entries need no decoding.
+        Of two snapshots that share most of their entries only the others are
+        looked at; and equal bytes are equal metadata, so that few entries are
+        decoded.
         """
-        mine, theirs = self._entries[key], other._entries[key]
-        return bytes(mine) == bytes(theirs) or visible_metadata(mine) == visible_metadata(theirs)
+        if self._shared is other._shared:
+            keys: Iterable[str] = self._changed.keys() | other._changed.keys()
+        else:
+            keys = chain(self, (key for key in other if self.raw(key) is None))
+        for key in keys:
+            mine, theirs = self.raw(key), other.raw(key)
+            if mine != theirs and (mine is None or theirs is None or not _same(mine, theirs)):
+                yield key
+
+    def changed_by(
+        self, changes: Mapping[str, msgspec.Raw | bytes | None], warnings: Iterable[str] = ()
+    ) -> Index:
+        """Return the snapshot in which these keys have these raw entries, None for none.
+
+        Few changes are laid over the entries that both snapshots share, with
+        the groups of the fields that were queried; when there are many of them
+        the entries are copied.
+        """
+        changed = {**self._changed, **changes}
+        if len(changed) * FOLDED_ABOVE > len(self._shared):
+            entries = {**self._shared, **changed}
+            kept = {key: raw for key, raw in entries.items() if raw is not None}
+            return Index(kept, warnings)
+        index = Index(self._shared, warnings)
+        index._changed = changed
+        index._count += sum(raw is not None for raw in changed.values())
+        index._count -= sum(key in self._shared for key in changed)
+        return index
+
+    def _found(self, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the entries that fulfill all conditions, decoded, in key order."""
+        candidates, _ = self._candidates(conditions)
+        for key in self._in_step(candidates, lambda raw: True):
+            raw = self.raw(key)
+            if raw is not None and conditions.match(metadata := visible_metadata(raw)):
+                yield key, metadata
+
+    def _candidates(self, conditions: Conditions) -> tuple[Iterable[str], bool]:
+        """Return shared keys among which all results are, in order, and whether these are they."""
+        wanted = [(field, frozen(value)) for field, value in conditions.equal if field != "packed"]
+        indexed = [(field, value) for field, value in wanted if value is not NOT_INDEXED]
+        is_exact = len(indexed) == len(conditions)
+        if not indexed:
+            return self._shared, is_exact
+        return in_all([self._shared.keys_with(*pair) for pair in indexed]), is_exact
+
+    def _in_step(
+        self, shared: Iterable[str], is_wanted: Callable[[msgspec.Raw | bytes], bool]
+    ) -> Iterator[str]:
+        """Iterate over shared keys but for those that changed, and over the changed ones wanted."""
+        if not self._changed:
+            return iter(shared)
+        own = sorted(k for k, raw in self._changed.items() if raw is not None and is_wanted(raw))
+        return merge((key for key in shared if key not in self._changed), own)
 
     def canonical(self) -> bytes:
         r"""Write the index in canonical form: one line for each entry, sorted.
@@ -228,7 +291,8 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         lines = (
             codec.encode(key) + b":" + codec.encode(codec.decode(raw))
-            for key, raw in self._entries.items()
+            for key in self
+            if (raw := self.raw(key)) is not None
         )
         body = b",\n".join(lines)
         return b"{\n" + body + b"\n}\n" if body else b"{\n}\n"
@@ -251,33 +315,13 @@ def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
     return name + b":" + text
 
 
+def _same(one: msgspec.Raw | bytes, other: msgspec.Raw | bytes) -> bool:
+    return bytes(one) == bytes(other) or visible_metadata(one) == visible_metadata(other)
+
+
 def visible_metadata(raw: msgspec.Raw | bytes) -> dict[str, Any]:
     """Decode an entry, less what is the reader's own business (``packed``)."""
     metadata: dict[str, Any] = codec.decode(raw)
     if is_packed(metadata.get("packed")):
         del metadata["packed"]
     return metadata
-
-
-def _entry_problem(key: str, raw: msgspec.Raw) -> str | None:
-    """Say why an entry must be left out; raise if the whole index must be refused."""
-    try:
-        _check_depth(raw)
-        metadata = codec.decode(raw)
-    except IndexFormatError as error:
-        raise IndexFormatError(f"the entry cannot be read: {error}", key=key) from error
-    if problem := key_problem(key):
-        return problem
-    return None if isinstance(metadata, dict) else "its metadata is no JSON object"
-
-
-def _check_depth(raw: msgspec.Raw) -> None:
-    """Refuse JSON that is nested too deeply, without recursion."""
-    text = bytes(raw)
-    if text.count(b"[") + text.count(b"{") <= _DEEPEST:
-        return
-    depth = 0
-    for bracket in _BRACKET.finditer(_TEXT.sub(b"", text)):
-        depth += 1 if bracket[0] in b"[{" else -1
-        if depth > _DEEPEST:
-            raise IndexFormatError("nested too deeply")
