@@ -54,11 +54,6 @@ class _ValueStream(io.RawIOBase):
         self._part = ask(target, start, end)
         self._etag = self._part.response.strong_etag
         self.response = self._part.response
-        try:
-            self._part.skip_to(start)
-        except BaseException:
-            self._part.close()
-            raise
 
     @property
     def total(self) -> int | None:
@@ -120,6 +115,8 @@ class _ValueStream(io.RawIOBase):
         """Read from the host, taking a broken connection up again."""
         while True:
             try:
+                # An answer may begin before the byte that is wanted.
+                self._part.skip_to(self._position)
                 piece = self._part.read(size)
                 break
             except TransportError as error:
@@ -147,7 +144,6 @@ class _ValueStream(io.RawIOBase):
                 actual=part.response.etag,
             ) from error
         self._part = part
-        self._part.skip_to(self._position)
 
     def _finish(self) -> None:
         if self._verifier is not None:

@@ -520,8 +520,23 @@ def test_a_connection_that_breaks_before_the_range_begins_is_a_transport_error(
         wire.reset()
 
     store, _ = opened(site(answer))
-    with pytest.raises(TransportError):
-        store.get_data_range("a.txt", 500, 600)
+    with store.get_data_range("a.txt", 500, 600) as stream, pytest.raises(TransportError):
+        stream.read()
+
+
+def test_c1_a_host_without_ranges_that_breaks_again_and_again_is_read_to_the_end(
+    opened: Opened, read: Read, tmp_path: Path
+) -> None:
+    tag = hashlib.sha256(A).hexdigest()[:16]
+    reach = iter([100, 50, 300, SIZE])  # the second time less far than the first
+
+    def answer(request: Request, wire: Wire) -> None:
+        head = f'HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nETag: "{tag}"\r\n\r\n'
+        wire.send(head.encode() + A[: next(reach)])
+        wire.close()
+
+    store, _ = opened(site(answer), retries=4)
+    assert read(store, tmp_path) == A
 
 
 def test_a_closed_stream_cannot_be_read(opened: Opened, good: Files) -> None:
