@@ -148,10 +148,9 @@ def _shut_down(sock: socket.socket) -> None:
 class _BoundedReads(io.RawIOBase):
     """What a socket gives, within bounds."""
 
-    def __init__(self, sock: socket.socket, wire: Wire, bounds: Bounds) -> None:
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, wire: Wire, bounds: Bounds) -> None:
         self._sock = sock
-        # Unbuffered: a SocketIO, which keeps the socket open as long as it lives.
-        self._raw = cast(io.RawIOBase, sock.makefile("rb", buffering=0))
+        self._raw = raw
         self._wire = wire
         self._bounds = bounds
         self._head_deadline: float | None = time.monotonic() + bounds.silence
@@ -223,7 +222,9 @@ class _BoundedResponse(HTTPResponse):
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Give what the answer is read from."""
-        self._reads = _BoundedReads(self._sock, self._wire, self._wire.bounds)
+        # Unbuffered: a SocketIO, which keeps the socket open as long as it lives.
+        raw = cast(io.RawIOBase, self._sock.makefile("rb", buffering=0))
+        self._reads = _BoundedReads(self._sock, raw, self._wire, self._wire.bounds)
         return io.BufferedReader(self._reads, _BUFFER)
 
     def begin(self) -> None:

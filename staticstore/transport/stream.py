@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from ..errors import HTTPStatusError, TransportError
 from .integrity import Verifier
-from .parts import Target, ask
+from .parts import Part, Target, ask
 from .response import Response
 
 __all__ = ["Progress", "ValueReader", "copy_whole", "open_range", "open_whole", "pieces"]
@@ -34,6 +34,8 @@ class _ValueStream(io.RawIOBase):
     ----------
     target : Target
         The value.
+    part : Part
+        The answer to a request for them.
     start, end : int or None
         Half-open; `end` None for the end of the value.
     verifier : Verifier, optional
@@ -41,9 +43,10 @@ class _ValueStream(io.RawIOBase):
     """
 
     def __init__(
-        self, target: Target, start: int, end: int | None, verifier: Verifier | None
+        self, target: Target, part: Part, start: int, end: int | None, verifier: Verifier | None
     ) -> None:
         self._target = target
+        self._part = part
         self._verifier = verifier
         self._end = end
         self._position = start
@@ -51,9 +54,8 @@ class _ValueStream(io.RawIOBase):
         self._broken_at = start
         self._breaks = 0
         self._finished = False
-        self._part = ask(target, start, end)
-        self._etag = self._part.response.strong_etag
-        self.response = self._part.response
+        self._etag = part.response.strong_etag
+        self.response = part.response
 
     @property
     def total(self) -> int | None:
@@ -187,7 +189,8 @@ def open_whole(target: Target) -> ValueReader:
     TransportError, IntegrityError
         Now, or while the stream is read.
     """
-    return ValueReader(_ValueStream(target, 0, None, target.verifier()), _PIECE)
+    part = ask(target, 0, None)
+    return ValueReader(_ValueStream(target, part, 0, None, target.verifier()), _PIECE)
 
 
 def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
@@ -208,7 +211,8 @@ def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
     start = start or 0
     if end is not None and start >= end:
         return io.BytesIO()
-    return ValueReader(_ValueStream(target, start, end, None), _PIECE)
+    part = ask(target, start, end)
+    return ValueReader(_ValueStream(target, part, start, end, None), _PIECE)
 
 
 def _size_on_host(target: Target) -> int | None:
