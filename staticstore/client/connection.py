@@ -57,6 +57,11 @@ class Connection:
         """Tell whether the connection has been closed."""
         return self.cut.is_set()
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the first index has come and the connection has not been closed."""
+        return self.ready and not self.is_cut()
+
     def belong_to(self, owner: object) -> None:
         """Close when nobody holds `owner` any more."""
         self._when_forgotten = weakref.finalize(owner, self.close)

@@ -103,12 +103,12 @@ class LiveIndex:
     def is_open(self) -> bool:
         """Whether there is a connection whose first index has come."""
         connection = self._connection
-        return connection is not None and connection.ready and not connection.is_cut()
+        return connection is not None and connection.is_usable
 
     def connected(self) -> Connection:
         """Return the connection, or raise `NotConnectedError`."""
         connection = self._connection
-        if connection is None or not connection.ready or connection.is_cut():
+        if connection is None or not connection.is_usable:
             raise NotConnectedError("the store is not connected: call connect() first")
         return connection
 
@@ -202,7 +202,7 @@ class LiveIndex:
 
     def _announce_failure(self, connection: Connection, error: StoreError) -> None:
         with self._lock:
-            if connection.is_cut() or not connection.ready:
+            if not connection.is_usable:
                 return
             self._last_error = str(error)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import quoted
-from .snapshot import FOLDED_ABOVE, Index, visible_metadata
+from .snapshot import Index, visible_metadata
 
 if TYPE_CHECKING:
     import msgspec
@@ -204,8 +204,8 @@ def rebase(changes: Changes, old: Index) -> Changes:
     """
     if not changes and changes.index.warnings == old.warnings:
         return Changes((), old)
-    if len(changes) * FOLDED_ABOVE > len(old):
-        return changes
+    if not old.has_room_for(len(changes)):
+        return changes  # the new snapshot is whole already: nothing is gained by folding the old
     # Copies, for a raw entry is a view that keeps its whole document alive.
     copies = [Change(one.key, one.before, _copy(one.after)) for one in changes]
     after = {one.key: one.after for one in copies}

@@ -20,11 +20,11 @@ from .query import Conditions, selected, selection
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["FOLDED_ABOVE", "Index", "canonical_line", "visible_metadata"]
+__all__ = ["Index", "canonical_line", "visible_metadata"]
 
 _WARNINGS_KEPT = 100
 # Changes are laid over what they change as long as that is so many times larger.
-FOLDED_ABOVE = 100
+_FOLDED_ABOVE = 100
 
 
 class Index(Mapping[str, dict[str, Any]]):
@@ -235,6 +235,10 @@ class Index(Mapping[str, dict[str, Any]]):
             if mine != theirs and (mine is None or theirs is None or not _same(mine, theirs)):
                 yield key
 
+    def has_room_for(self, count: int) -> bool:
+        """Tell whether so many more changes can be laid over what this snapshot shares."""
+        return (len(self._changed) + count) * _FOLDED_ABOVE <= len(self._shared)
+
     def changed_by(
         self, changes: Mapping[str, msgspec.Raw | bytes | None], warnings: Iterable[str] = ()
     ) -> Index:
@@ -245,7 +249,7 @@ class Index(Mapping[str, dict[str, Any]]):
         the entries are copied.
         """
         changed = {**self._changed, **changes}
-        if len(changed) * FOLDED_ABOVE > len(self._shared):
+        if not self.has_room_for(len(changes)):
             entries = {**self._shared, **changed}
             kept = {key: raw for key, raw in entries.items() if raw is not None}
             return Index(kept, warnings)

@@ -35,16 +35,6 @@ __all__ = ["mapped", "may_heal", "parse_retry_after", "status_error", "was_dropp
 
 # The last two by http.client, from the size of a chunk.
 _FOREIGN = (RequestException, HTTPError, HTTPException, OSError, ValueError, OverflowError)
-_NEVER_HEALS = (
-    ssl.SSLCertVerificationError,
-    InvalidHeader,
-    InvalidProxyURL,
-    InvalidSchema,
-    InvalidURL,
-    LocationValueError,
-    MissingSchema,
-    UnicodeError,
-)
 # Errors that quote what they could not read: a header field, or a proxy's URL.
 _QUOTES_ALL = (
     InvalidHeader,
@@ -55,7 +45,8 @@ _QUOTES_ALL = (
     MissingSchema,
     UnicodeError,
 )
-_OF_FILES = {403: "that the file may not be read", 404: "that there is no such file"}
+_NEVER_HEALS = (ssl.SSLCertVerificationError, *_QUOTES_ALL)
+_OF_FILES = {403: "the file may not be read", 404: "there is no such file"}
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 _LONGEST_RETRY_AFTER = 120.0  # seconds
@@ -79,7 +70,6 @@ def mapped(wire: Wire, *, key: str | None, url: str | None) -> Iterator[None]:
         raise
     except _FOREIGN as error:
         ours = _our_error(error, wire, key=key, url=url)
-        ours.__cause__ = error
         if any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):
             raise ours from None
         raise ours from error
@@ -165,17 +155,17 @@ def status_error(
 ) -> HTTPStatusError:
     """Return the error for an HTTP status that says no."""
     said = f"{status} {_REASONS.get(status, '')}".rstrip()
-    if url is not None and url.startswith("file:"):
-        said = _OF_FILES.get(status, said)
+    of_file = _OF_FILES.get(status) if url is not None and url.startswith("file:") else None
     if status in (401, 403, 407):
         who = "the proxy" if status == 407 else "the host"
         hint = "" if status == 403 else ": give connect() the right credentials"
-        message = f"{who} refused with {said}{hint}"
+        message = of_file or f"{who} refused with {said}{hint}"
         return AuthorizationError(message, key=key, url=url, status=status)
+    message = of_file or f"the host answered {said}"
     if status in (404, 410) and key is not None:
-        said += ": the index names this key, so it is older than what the host has now"
+        message += ": the index names this key, so it is older than what the host has now"
     return HTTPStatusError(
-        f"the host answered {said}",
+        message,
         key=key,
         url=url,
         status=status,

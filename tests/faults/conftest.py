@@ -41,3 +41,15 @@ def opened() -> Iterator[Opened]:
 def good() -> Any:
     """A well-behaved site of two values."""
     return serve_files(files_of(VALUES))
+
+
+@pytest.fixture
+def connect(stack: ExitStack) -> Callable[..., StaticStore]:
+    """Connect a store that does not poll by itself, and tries again as often as by default."""
+
+    def connect(root: str, **options: Any) -> StaticStore:
+        store = StaticStore(root, poll_interval=0)
+        stack.callback(store.disconnect)
+        return store.connect(**{"timeout": (2, 2), **options})
+
+    return connect

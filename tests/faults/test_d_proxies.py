@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from requests.auth import HTTPBasicAuth
@@ -34,18 +32,6 @@ PROXY_AUTH = ("próxy", "p@ss word:/%#?€")
 Start = Callable[..., RawServer]
 Connect = Callable[..., StaticStore]
 Seen = Callable[[], list[LoggedRequest]]
-
-
-@pytest.fixture
-def connect(stack: ExitStack) -> Connect:
-    """Connect a store that does not poll by itself, and tries again as often as by default."""
-
-    def connect(root: str, **options: Any) -> StaticStore:
-        store = StaticStore(root, poll_interval=0)
-        stack.callback(store.disconnect)
-        return store.connect(**{"timeout": (2, 2), **options})
-
-    return connect
 
 
 @pytest.fixture(scope="module")

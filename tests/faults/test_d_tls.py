@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +26,6 @@ SITE = serve_files({"index.json": index_of({"a": VALUE}), "data/a": VALUE})
 
 Start = Callable[..., RawServer]
 Connect = Callable[..., StaticStore]
-
-
-@pytest.fixture
-def connect(stack: ExitStack) -> Connect:
-    """Connect a store that does not poll by itself, and tries again as often as by default."""
-
-    def connect(root: str, **options: Any) -> StaticStore:
-        store = StaticStore(root, poll_interval=0)
-        stack.callback(store.disconnect)
-        return store.connect(**{"timeout": (2, 2), **options})
-
-    return connect
 
 
 @pytest.fixture(scope="module")

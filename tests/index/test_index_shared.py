@@ -15,7 +15,7 @@ from staticstore import Index
 from staticstore.index import entries as entries_module
 from staticstore.index.changes import apply, diff, rebase
 from staticstore.index.groups import NOT_INDEXED, Groups, frozen
-from staticstore.index.snapshot import FOLDED_ABOVE
+from staticstore.index.snapshot import _FOLDED_ABOVE
 
 _numbers = st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 2.5, 2**70, 1e300])
 _scalars = st.none() | st.booleans() | _numbers | st.text("ab", max_size=2)
@@ -43,8 +43,7 @@ def scan(index: Index, wanted: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 @pytest.fixture(autouse=True)
 def _shared_even_if_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small snapshots share, which otherwise only large ones do."""
-    monkeypatch.setattr("staticstore.index.snapshot.FOLDED_ABOVE", 0)
-    monkeypatch.setattr("staticstore.index.changes.FOLDED_ABOVE", 0)
+    monkeypatch.setattr("staticstore.index.snapshot._FOLDED_ABOVE", 0)
 
 
 def history(states: list[dict[str, Any]]) -> Iterator[tuple[Index, Index]]:
@@ -192,7 +191,7 @@ def test_what_alone_takes_too_much_memory_is_kept(
 
 
 def test_many_changes_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("staticstore.index.snapshot.FOLDED_ABOVE", FOLDED_ABOVE)
+    monkeypatch.setattr("staticstore.index.snapshot._FOLDED_ABOVE", _FOLDED_ABOVE)
     index = many()
     changed = index.changed_by({f"{n:04}": b'{"n": 0}' for n in range(50)})
     assert changed._shared is not index._shared
