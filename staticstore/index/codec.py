@@ -16,13 +16,14 @@ from ..errors import IndexFormatError
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["decode", "encode", "split", "values_of"]
+__all__ = ["decode", "encode", "split", "split_change", "values_of"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class _Codec(NamedTuple):
     split: Callable[[bytes], dict[str, msgspec.Raw]]
+    split_change: Callable[[bytes], Any]
     decode: Callable[[msgspec.Raw | bytes], Any]
     encode: Callable[[object], bytes]
     field_decoder: Callable[[str], Callable[[msgspec.Raw | bytes], Any]]
@@ -39,8 +40,10 @@ def _codec() -> _Codec:
         )
         return msgspec.json.Decoder(one_field).decode
 
+    change = msgspec.defstruct("Change", [("key", str), ("metadata", msgspec.Raw)])
     return _Codec(
         split=msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
+        split_change=msgspec.json.Decoder(change).decode,
         decode=msgspec.json.Decoder().decode,
         encode=msgspec.json.Encoder(order="sorted").encode,
         field_decoder=field_decoder,
@@ -67,6 +70,22 @@ def split(body: bytes) -> dict[str, msgspec.Raw]:
         raise IndexFormatError("the index is nested too deeply") from error
     except (codec.error, UnicodeDecodeError) as error:
         raise IndexFormatError(f"the index is no JSON object in UTF-8: {error}") from error
+
+
+def split_change(line: bytes) -> tuple[str, msgspec.Raw]:
+    """Take one line of a change file apart into its key and its metadata, this left raw.
+
+    Raises
+    ------
+    IndexFormatError
+        It is no such line.
+    """
+    codec = _codec()
+    try:
+        change = codec.split_change(line)
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no line of a change file: {error}") from error
+    return change.key, change.metadata
 
 
 def decode(raw: msgspec.Raw | bytes) -> Any:

@@ -34,6 +34,11 @@ class SiteFolder:
         return self.root / "index.json"
 
     @property
+    def head(self) -> Path:
+        """Which index is current."""
+        return self.root / "index.head.json"
+
+    @property
     def nojekyll(self) -> Path:
         """What makes GitHub Pages serve files whose names start with a dot or underscore."""
         return self.root / ".nojekyll"

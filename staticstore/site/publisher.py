@@ -3,7 +3,10 @@
 What it writes, in this order, each file whole or not at all::
 
     .nojekyll                   if it is not there
+    changes/<sha256>.jsonl      what has changed since the last head
+    index/<sha256>.json         the index, for readers of the head
     index.json                  if its bytes change
+    index.head.json             if it names another index
     .staticstore/notes.json     if they change
 
 Killed at any instant it leaves the old index or the new one, and the next run
@@ -14,9 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,11 +26,21 @@ from typing import Any, NamedTuple
 from ..errors import IndexFormatError, quoted
 from ..index.changes import diff
 from ..index.fields import Facts, time_text
+from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 from .hashing import Digest, Progress, hash_files
+from .history import (
+    Step,
+    later_than,
+    next_step,
+    read_head,
+    remove_forgotten,
+    write_documents,
+    write_head,
+)
 from .lock import alone, unwritable
 from .media_types import media_type_of
 from .metadata import Metadata, Source, find_metadata, read_metadata
@@ -50,8 +61,8 @@ class PublishReport:
 
     Attributes
     ----------
-    generation : int or None
-        Which generation of the site this is; None where it has no head.
+    generation : int
+        Which generation of the site this is; one more for each that changed something.
     set, updated, deleted : list of str
         The keys that are new, have other metadata, or are gone; in key order.
     hashed : int
@@ -70,7 +81,7 @@ class PublishReport:
         The sizes of their values, summed.
     """
 
-    generation: int | None
+    generation: int
     set: list[str]
     updated: list[str]
     deleted: list[str]
@@ -178,6 +189,9 @@ class _Plan(NamedTuple):
     """What shall stand there after the publish."""
 
     body: bytes
+    old_head: Head | None
+    #: None if the head names this index already.
+    step: Step | None
     old_notes: Notes
     notes: Notes
     report: PublishReport
@@ -194,8 +208,11 @@ def _prepare(
         {key: _entry(key, digests[key], fields, old.index) for key in sorted(digests)}
     )
     changes = diff(old.index, index)
+    body = index.canonical()
+    old_head = read_head(folder)
+    head, step = next_step(folder, old_head, index, body)
     report = PublishReport(
-        generation=None,
+        generation=head.generation,
         set=[change.key for change in changes.set],
         updated=[change.key for change in changes.update],
         deleted=[change.key for change in changes.delete],
@@ -206,7 +223,7 @@ def _prepare(
         entries=len(index),
         bytes=sum(digest.size for digest in digests.values()),
     )
-    return _Plan(index.canonical(), old_notes, Notes.of(digests, found.began_ns), report)
+    return _Plan(body, old_head, step, old_notes, Notes.of(digests, found.began_ns), report)
 
 
 def _digests(
@@ -277,24 +294,16 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
         if not os.path.lexists(folder.nojekyll):
             with atomic_file(folder.nojekyll):
                 pass
+        if plan.step is not None:
+            write_documents(folder, plan.step, plan.body)
         if plan.body != old.body:
-            with atomic_file(folder.index, modified=_index_time(folder)) as file:
+            with atomic_file(folder.index, modified=later_than(folder.index)) as file:
                 file.write(plan.body)
+        if plan.step is not None:
+            write_head(folder, plan.step, plan.old_head)
+        elif plan.old_head is not None:
+            remove_forgotten(folder, plan.old_head)
         if plan.notes != plan.old_notes:
             write_notes(folder.notes, plan.notes)
     except OSError as error:
         raise unwritable(folder, error) from error
-
-
-def _index_time(folder: SiteFolder) -> float:
-    """Return the new index's modification time, in seconds since 1970.
-
-    Servers make a validator of whole seconds and the size, so an index of the
-    same size in the same second would be "not modified".
-    """
-    now = time.time()
-    try:
-        before = folder.index.stat().st_mtime
-    except FileNotFoundError:
-        return now
-    return max(now, math.floor(before) + 1.0)

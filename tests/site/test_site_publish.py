@@ -69,7 +69,7 @@ def test_the_index_is_canonical(site: Path) -> None:
 
 def test_the_report_says_what_was_done(site: Path) -> None:
     report = publish(site)
-    assert report.generation is None
+    assert report.generation == 1
     assert report.set == ["a.csv", "b/c.bin"]
     assert report.updated == report.deleted == report.warnings == []
     assert report.skipped == report.failed == []

@@ -1,0 +1,252 @@
+"""The head of a site: which index is current, and how to get there from an older one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..errors import IndexFormatError
+from . import codec
+from .checks import entry_problem
+from .keys import key_problem
+
+__all__ = [
+    "MOST_HEAD_BYTES",
+    "Document",
+    "Head",
+    "Span",
+    "bounded",
+    "change_lines",
+    "digest_prefix",
+    "kept_whole",
+    "parse_change_lines",
+]
+
+_FORMAT = "staticstore-head/1"
+# How many digests of older indexes a head may list in all.
+_MOST_ORIGINS = 64
+#: No head is larger, in bytes.
+MOST_HEAD_BYTES = 4096
+
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_PREFIX = re.compile(r"[0-9a-f]{16}\Z")
+_LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that a head names: where it stands, and what it must be."""
+
+    #: Relative to the root, not quoted.
+    href: str
+    #: Bytes.
+    size: int
+    #: Lowercase hex.
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A change file, and the indexes from which it leads on."""
+
+    #: The first 16 hex digits of their sha256, oldest first.
+    origins: tuple[str, ...]
+    document: Document
+    #: How many keys it tells of.
+    count: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """What ``index.head.json`` says.
+
+    Examples
+    --------
+    >>> document = Document("index/" + "ab" * 32 + ".json", 12, "ab" * 32)
+    >>> head = Head("cd" * 16, 1, "2026-11-20T12:00:00Z", document, 0)
+    >>> Head.parse(head.encode()) == head
+    True
+    """
+
+    #: 32 hex digits: who counts the generations.
+    lineage: str
+    #: One more with each publish that changes something.
+    generation: int
+    #: RFC 3339, UTC.
+    published: str
+    index: Document
+    #: How many entries the index has.
+    entries: int
+    #: Oldest first; each leads to where the next begins, the last to `index`.
+    spans: tuple[Span, ...] = ()
+
+    @classmethod
+    def parse(cls, body: bytes) -> Head:
+        """Parse the bytes of an ``index.head.json``; fields that are not known are ignored.
+
+        Raises
+        ------
+        IndexFormatError
+            It is no head that this version can read.
+        """
+        said = codec.decode(body)
+        try:
+            if said["format"] != _FORMAT:
+                raise ValueError("another format")
+            return cls(
+                lineage=_text(said["lineage"], _LINEAGE),
+                generation=_count(said["generation"]),
+                published=str(said.get("published", "")),
+                index=_document(said["index"]),
+                entries=_count(said["index"]["entries"]),
+                spans=tuple(map(_span, said.get("changes", []))),
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise IndexFormatError(f"no head of an index: {error}") from error
+
+    def encode(self) -> bytes:
+        """Write the head as JSON, with a newline at its end."""
+        index = {**asdict(self.index), "entries": self.entries}
+        said = {
+            "format": _FORMAT,
+            "lineage": self.lineage,
+            "generation": self.generation,
+            "published": self.published,
+            "index": index,
+            "changes": [
+                {"from": span.origins, **asdict(span.document), "count": span.count}
+                for span in self.spans
+            ],
+        }
+        return codec.encode(said) + b"\n"
+
+    def way_from(self, sha256: str) -> tuple[Document, ...] | None:
+        """Return the change files that lead from an index to the current one, in order.
+
+        None if there is no such way, or if it costs as much as the whole index.
+
+        Parameters
+        ----------
+        sha256 : str
+            The digest of the index that the reader has, lowercase hex.
+        """
+        for position, span in enumerate(self.spans):
+            if digest_prefix(sha256) in span.origins:
+                way = tuple(span.document for span in self.spans[position:])
+                return way if sum(one.size for one in way) < self.index.size else None
+        return None
+
+
+def digest_prefix(sha256: str) -> str:
+    """Return what stands for a digest in the ``from`` of a change file."""
+    return sha256[:16]
+
+
+def kept_whole(spans: Sequence[Span], size: int) -> int:
+    """Return how many of the older spans stay as they are when a new one comes.
+
+    Those after them are to be merged with it, so that each span stays about
+    twice as large as the next newer one, and few files serve many readers.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Oldest first.
+    size : int
+        Bytes that the new one would have alone.
+
+    Examples
+    --------
+    >>> sizes = 900, 150, 60
+    >>> kept_whole([Span((), Document("changes/x", size, ""), 1) for size in sizes], 50)
+    1
+    """
+    kept = len(spans)
+    while kept and spans[kept - 1].document.size < 2 * size:
+        kept -= 1
+        size += spans[kept].document.size
+    return kept
+
+
+def bounded(head: Head) -> Head:
+    """Return the head without its oldest origins and spans, as far as its bounds ask for it.
+
+    All change files together stay below a quarter of the index, all origins
+    at 64, and the head itself below 4 KiB.
+    """
+    spans = list(head.spans)
+    while sum(span.document.size for span in spans) * 4 > head.index.size:
+        del spans[0]
+    while spans and (
+        sum(len(span.origins) for span in spans) > _MOST_ORIGINS
+        or len(replace(head, spans=tuple(spans)).encode()) >= MOST_HEAD_BYTES
+    ):
+        # A file leads on from fewer indexes than it could, or from none.
+        spans[0] = replace(spans[0], origins=spans[0].origins[1:])
+        if not spans[0].origins:
+            del spans[0]
+    return replace(head, spans=tuple(spans))
+
+
+def change_lines(changes: Iterable[tuple[str, bytes | None]]) -> bytes:
+    r"""Write final states as JSON Lines, raw entries byte for byte.
+
+    Examples
+    --------
+    >>> change_lines([("a", b'{"v":1}'), ("b", None)])
+    b'{"key":"a","metadata":{"v":1}}\n{"key":"b","metadata":null}\n'
+    """
+    return b"".join(
+        b'{"key":%b,"metadata":%b}\n' % (codec.encode(key), b"null" if raw is None else raw)
+        for key, raw in changes
+    )
+
+
+def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
+    r"""Parse a change file: raw entries by key, None for those that are gone.
+
+    Raises
+    ------
+    IndexFormatError
+        It is none, or holds an entry that no index may hold.
+
+    Examples
+    --------
+    >>> parse_change_lines(b'{"key":"a","metadata":{"v":1}}\n{"key":"b","metadata":null}\n')
+    {'a': b'{"v":1}', 'b': None}
+    """
+    found: dict[str, bytes | None] = {}
+    for line in body.splitlines():
+        key, raw = codec.split_change(line)
+        text = bytes(raw)
+        problem = key_problem(key) if text == b"null" else entry_problem(key, raw)
+        if problem is not None:
+            raise IndexFormatError(f"a change that cannot be applied: {problem}", key=key)
+        found[key] = None if text == b"null" else text
+    return found
+
+
+def _text(value: Any, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not pattern.match(value):
+        raise ValueError("a field has another form")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("a field is no number of something")
+    return value
+
+
+def _document(said: Any) -> Document:
+    href = said["href"]
+    if problem := key_problem(href):
+        raise ValueError(f"an href is refused: {problem}")
+    return Document(href, _count(said["size"]), _text(said["sha256"], _SHA256))
+
+
+def _span(said: Any) -> Span:
+    origins = tuple(_text(one, _PREFIX) for one in said["from"])
+    return Span(origins, _document(said), _count(said.get("count", 0)))

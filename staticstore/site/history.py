@@ -1,0 +1,261 @@
+"""What a site keeps of its past: the head, the index under its digest, and change files.
+
+Everything here stands under a name that carries its digest, but for the head.
+What the head no longer names is removed a day later, so that readers of an
+older head still find it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import IndexFormatError
+from ..index.fields import time_text
+from ..index.head import (
+    Document,
+    Head,
+    Span,
+    bounded,
+    change_lines,
+    digest_prefix,
+    kept_whole,
+    parse_change_lines,
+)
+from ..index.snapshot import Index
+from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.regular import read_regular
+from .folder import SiteFolder
+
+__all__ = [
+    "Step",
+    "later_than",
+    "next_step",
+    "read_head",
+    "remove_forgotten",
+    "write_documents",
+    "write_head",
+]
+
+#: Folders whose files carry their digest in their names.
+_FOLDERS = ("index", "changes")
+_NAME = re.compile(r"[0-9a-f]{64}\.jsonl?\Z")
+_KEPT = 24 * 3600.0  # seconds that a file stays after the head has forgotten it
+
+
+@dataclass(frozen=True)
+class Step:
+    """What leads from one generation to the next: the new head, and a new change file."""
+
+    head: Head
+    #: The change file, if there is one, and where it stands.
+    changes: tuple[str, bytes] | None
+
+
+def read_head(folder: SiteFolder) -> Head | None:
+    """Read the head; None if there is none that can be read, so that a lineage begins anew."""
+    try:
+        return Head.parse(read_regular(folder.head))
+    except (OSError, IndexFormatError):
+        return None
+
+
+def next_step(
+    folder: SiteFolder, head: Head | None, index: Index, body: bytes
+) -> tuple[Head, Step | None]:
+    """Return the head that names `index`, and what leads to it: None if the old head does.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    head : Head or None
+        Its head so far.
+    index : Index
+        What the site shall say.
+    body : bytes
+        The same in canonical form.
+    """
+    sha256 = hashlib.sha256(body).hexdigest()
+    if head is not None and head.index.sha256 == sha256:
+        return head, None
+    new = Head(
+        lineage=secrets.token_hex(16) if head is None else head.lineage,
+        generation=1 if head is None else head.generation + 1,
+        published=time_text(datetime.now(UTC).replace(microsecond=0)),
+        index=Document(f"index/{sha256}.json", len(body), sha256),
+        entries=len(index),
+    )
+    before = None if head is None else _index_of(folder, head)
+    if head is None or before is None:
+        return new, Step(new, None)
+    span, lines, kept = _new_span(folder, head, before, index)
+    new = bounded(replace(new, spans=(*kept, span)))
+    return new, Step(new, (span.document.href, lines) if span in new.spans else None)
+
+
+def _new_span(
+    folder: SiteFolder, head: Head, before: Index, index: Index
+) -> tuple[Span, bytes, tuple[Span, ...]]:
+    """Return the newest span, its file, and the older ones that stay as they are."""
+    changed = _states_between(before, index)
+    spans = _unbroken(folder, head.spans)
+    kept = kept_whole(spans, len(change_lines(changed.items())))
+    states: dict[str, bytes | None] = {}
+    origins: list[str] = []
+    for span in spans[kept:]:
+        older = _states_of(folder, span)
+        if older is None:  # neither it nor those before it lead anywhere
+            kept, states, origins = 0, {}, []
+        else:
+            states |= older
+            origins += span.origins
+    states |= changed
+    origins.append(digest_prefix(head.index.sha256))
+    lines = change_lines(sorted(states.items()))
+    document = _document("changes", ".jsonl", lines)
+    return Span(tuple(origins), document, len(states)), lines, spans[:kept]
+
+
+def _unbroken(folder: SiteFolder, spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Return the spans from which a way leads on: those after the last whose file is gone."""
+    for position in reversed(range(len(spans))):
+        if not (folder.root / spans[position].document.href).is_file():
+            return spans[position + 1 :]
+    return spans
+
+
+def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
+    """Return the final state of each key whose entry has other bytes, however little they say."""
+    states: dict[str, bytes | None] = {}
+    for key in after:
+        old, new = before.raw(key), after.raw(key)
+        if old is None or bytes(old) != bytes(new or b""):
+            states[key] = bytes(new or b"")
+    states.update((key, None) for key in before if key not in after)
+    return states
+
+
+def _document(folder: str, ending: str, body: bytes) -> Document:
+    sha256 = hashlib.sha256(body).hexdigest()
+    return Document(f"{folder}/{sha256}{ending}", len(body), sha256)
+
+
+def _index_of(folder: SiteFolder, head: Head) -> Index | None:
+    """Return the index that a head names, if it is still there: under its digest, or as itself."""
+    for path in (folder.root / head.index.href, folder.index):
+        body = _read_exactly(path, head.index)
+        if body is not None:
+            with contextlib.suppress(IndexFormatError):
+                return Index.parse(body)
+    return None
+
+
+def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None:
+    body = _read_exactly(folder.root / span.document.href, span.document)
+    if body is None:
+        return None
+    try:
+        return parse_change_lines(body)
+    except IndexFormatError:
+        return None
+
+
+def _read_exactly(path: Path, document: Document) -> bytes | None:
+    """Read a file; None unless it is the one that was named."""
+    try:
+        body = read_regular(path)
+    except OSError:
+        return None
+    return body if hashlib.sha256(body).hexdigest() == document.sha256 else None
+
+
+def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
+    """Write the files that the new head names.
+
+    Raises
+    ------
+    OSError
+        Something cannot be written.
+    """
+    for name in _FOLDERS:
+        (folder.root / name).mkdir(exist_ok=True)
+        remove_leftovers(folder.root / name)
+    if step.changes is not None:
+        _write_once(folder.root / step.changes[0], step.changes[1])
+    _write_once(folder.root / step.head.index.href, body)
+
+
+def _write_once(path: Path, body: bytes) -> None:
+    """Write a file whose name carries its digest, unless it stands there and is right."""
+    with contextlib.suppress(OSError):
+        if read_regular(path) == body:
+            os.utime(path)  # it may have been forgotten once, and be near its end
+            return
+    with atomic_file(path) as file:
+        file.write(body)
+
+
+def write_head(folder: SiteFolder, step: Step, old: Head | None) -> None:
+    """Write the head, the last thing of a publish.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    forgotten = _named(old) - _named(step.head) if old is not None else set()
+    for href in forgotten:
+        with contextlib.suppress(OSError):  # it is gone already
+            os.utime(folder.root / href)
+    with atomic_file(folder.head, modified=later_than(folder.head)) as file:
+        file.write(step.head.encode())
+
+
+def remove_forgotten(folder: SiteFolder, head: Head) -> None:
+    """Remove the files that the head has not named for a day.
+
+    Their age is counted from the time of the file, which is set anew when it
+    is forgotten.
+    """
+    named = _named(head)
+    for name in _FOLDERS:
+        for path in _files_in(folder.root / name):
+            if f"{name}/{path.name}" not in named and _NAME.match(path.name):
+                with contextlib.suppress(OSError):
+                    if path.lstat().st_mtime < time.time() - _KEPT:
+                        path.unlink()
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    try:
+        yield from folder.iterdir()
+    except OSError:  # there is none
+        return
+
+
+def _named(head: Head) -> set[str]:
+    return {head.index.href, *(span.document.href for span in head.spans)}
+
+
+def later_than(path: Path) -> float:
+    """Return a new modification time for a file, in seconds since 1970.
+
+    Servers make a validator of whole seconds and the size, so a document of the
+    same size in the same second would be "not modified".
+    """
+    now = time.time()
+    try:
+        before = path.stat().st_mtime
+    except FileNotFoundError:
+        return now
+    return max(now, math.floor(before) + 1.0)
