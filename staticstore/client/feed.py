@@ -9,9 +9,12 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 from urllib.parse import quote
 
-from ..errors import IndexFormatError, TransportError
+from ..errors import IndexFormatError, IntegrityError, TransportError
+from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
 from ..transport.response import Response
 from ..transport.session import Session
@@ -24,7 +27,15 @@ _log = logging.getLogger("staticstore")
 # Caddy) miss a change within the same second, so that now and then the index
 # is asked for as if none were held.
 _UNCONDITIONAL_EVERY = 24
+# How often a host without a head is asked whether it has one by now.
+_HEAD_EVERY = 10
+# An index older than the one held is an edge of a CDN that lags behind, until
+# it has come so many times in a row.
+_BELIEVED_AFTER = 3
+#: What says that a document is not there; S3 answers 403 to whom may not list.
+_ABSENT = frozenset({403, 404, 410})
 _EXCERPT = 80  # characters
+_HEAD_PATH = "index.head.json"
 
 
 @dataclass(frozen=True)
@@ -32,16 +43,25 @@ class Held:
     """A snapshot, and what is needed to ask whether it is still the current one."""
 
     index: Index
-    #: Header fields of a conditional request (RFC 9110, section 13.1).
+    #: Header fields of a conditional request for the head, or for the index where
+    #: there is none (RFC 9110, section 13.1).
     validators: Mapping[str, str]
-    #: Of the document, so that one without validators is not parsed in vain.
-    sha256: bytes
+    #: Of the index, lowercase hex: so that one without validators is not parsed in
+    #: vain, and change files can be chosen.
+    sha256: str
+    #: The head that named the index; None where the site has none.
+    head: Head | None = None
+    #: When a host without a head says that the index was changed.
+    modified: datetime | None = None
+    #: How often something older than this was answered, and ignored.
+    ignored: int = 0
 
 
 class Feed:
-    """Fetches ``index.json`` conditionally, and parses it.
+    """Fetches the index of a site: what has changed, or the whole, or word that nothing has.
 
-    It holds no snapshot itself.
+    It holds no snapshot itself.  Where the site has a head, that is asked
+    for alone; where it has none, ``index.json`` conditionally.
 
     Parameters
     ----------
@@ -57,10 +77,11 @@ class Feed:
 
     def __init__(self, session: Session, index_path: str, *, max_bytes: int, seconds: float):
         self._session = session
-        self._url_path = quote(index_path, safe="/")
+        self._index_path = index_path
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._count = itertools.count(1)
+        self._older_in_a_row = 0
 
     def fetch(self, held: Held | None) -> Held | None:
         """Return the current index; None if the host says that it is the one held.
@@ -71,40 +92,204 @@ class Feed:
             It could not be had.
         IndexFormatError
             What came is no index.
+        IntegrityError
+            What came is not what the head says, twice.
         """
         deadline = time.monotonic() + self._seconds
-        conditional = held is not None and next(self._count) % _UNCONDITIONAL_EVERY != 0
-        validators = held.validators if held is not None and conditional else {}
-        response, body = self._get(validators, deadline)
-        if response.status == 304 and validators:
+        count = next(self._count)
+        conditional = held is not None and count % _UNCONDITIONAL_EVERY != 0
+        if held is None or held.head is not None or count % _HEAD_EVERY == 0:
+            found = self._by_head(held, deadline, conditional=conditional)
+            if found != "absent":
+                return found
+        return self._plain(held, deadline, conditional=conditional)
+
+    # -- by a head -----------------------------------------------------------------
+
+    def _by_head(
+        self, held: Held | None, deadline: float, *, conditional: bool
+    ) -> Held | Literal["absent"] | None:
+        """Ask for the head, and for what it takes to follow it; None if it is not modified."""
+        validators: Mapping[str, str] = {}
+        if conditional and held is not None and held.head is not None:
+            validators = held.validators
+        found = self._head(validators, deadline)
+        if not isinstance(found, tuple):
+            return found
+        try:
+            return self._followed(held, *found, deadline)
+        except IntegrityError:
+            # The head is older than what it names, or newer: it may be right by now.
+            found = self._head({"Cache-Control": "no-cache"}, deadline)
+            if not isinstance(found, tuple):
+                raise
+            return self._followed(held, *found, deadline)
+
+    def _head(
+        self, headers: Mapping[str, str], deadline: float
+    ) -> tuple[Head, dict[str, str]] | Literal["absent"] | None:
+        """Return the head and its validators; None if it is not modified."""
+        try:
+            answer = self._current(_HEAD_PATH, headers, deadline, MOST_HEAD_BYTES, _ABSENT)
+            if not isinstance(answer, tuple):
+                return answer
+            response, body = answer
+            return Head.parse(body), _validators(response)
+        except IndexFormatError:  # a page from a host that answers every path
+            return "absent"
+
+    def _followed(
+        self, held: Held | None, head: Head, validators: Mapping[str, str], deadline: float
+    ) -> Held:
+        """Return the index that a head names."""
+        if held is not None and _is_stale(head, held.head):
+            return dataclasses.replace(held, ignored=held.ignored + 1)
+        if held is not None and head.index.sha256 == held.sha256:
+            return dataclasses.replace(held, head=head, validators=validators, modified=None)
+        index = None if held is None else self._by_changes(held, head, deadline)
+        if index is None:
+            response, body = self._whole(head, deadline)
+            index = self._parsed(response, body)
+        ignored = 0 if held is None else held.ignored
+        return Held(index, validators, head.index.sha256, head, ignored=ignored)
+
+    def _by_changes(self, held: Held, head: Head, deadline: float) -> Index | None:
+        """Apply the change files that lead to the current index; None if there is no such way."""
+        if held.head is not None and held.head.lineage != head.lineage:
             return None
-        if response.status != 200:
-            # Not what was asked for: a cache that is confused, perhaps.
-            response, body = self._get({"Cache-Control": "no-cache"}, deadline)
-        if response.status != 200:
-            raise TransportError(
-                f"the host answered {response.status} to a request for the whole index",
-                url=response.url,
-                status=response.status,
+        states: dict[str, bytes | None] = {}
+        try:
+            for document in head.way_from(held.sha256) or ():
+                found = self._exactly(document, deadline)
+                if found is None:
+                    return None
+                states.update(parse_change_lines(found[1]))
+        except (IndexFormatError, IntegrityError) as error:
+            _log.info("a change file cannot be used, the whole index is fetched: %s", error)
+            return None
+        index = held.index.changed_by(states, held.index.warnings)
+        return index if states and len(index) == head.entries else None
+
+    def _whole(self, head: Head, deadline: float) -> tuple[Response, bytes]:
+        """Fetch the index under its digest, or where plain clients look for it."""
+        if head.index.size > self._max_bytes:
+            raise IndexFormatError(
+                f"the index is larger than max_index_bytes={self._max_bytes}",
+                url=self._session.root.url,
             )
-        sha256 = hashlib.sha256(body).digest()
+        for href in (head.index.href, self._index_path):
+            found = self._exactly(dataclasses.replace(head.index, href=href), deadline)
+            if found is not None:
+                return found
+        raise self._another(head.index, "nothing")
+
+    def _exactly(self, document: Document, deadline: float) -> tuple[Response, bytes] | None:
+        """Fetch a document that is the one that was named; None if it is not there."""
+        try:
+            found = self._get(document.href, {}, deadline, document.size, _ABSENT)
+        except IndexFormatError as error:
+            raise self._another(document, f"more than {document.size} bytes") from error
+        if found is not None:
+            sha256 = hashlib.sha256(found[1]).hexdigest()
+            if sha256 != document.sha256:
+                raise self._another(document, sha256)
+        return found
+
+    def _another(self, document: Document, actual: str) -> IntegrityError:
+        return IntegrityError(
+            f"{document.href} is not what the head of the site says",
+            expected=document.sha256,
+            actual=actual,
+            url=self._session.root.url,
+        )
+
+    # -- without a head ----------------------------------------------------------------
+
+    def _plain(self, held: Held | None, deadline: float, *, conditional: bool) -> Held | None:
+        """Ask for ``index.json``."""
+        validators: Mapping[str, str] = {}
+        if conditional and held is not None and held.head is None:
+            validators = held.validators
+        answer = self._current(self._index_path, validators, deadline, self._max_bytes)
+        if not isinstance(answer, tuple):
+            self._older_in_a_row = 0
+            return None
+        response, body = answer
+        sha256, modified = hashlib.sha256(body).hexdigest(), response.last_modified
+        validators = _validators(response)
         if held is not None and held.sha256 == sha256:
-            return dataclasses.replace(held, validators=_validators(response))
+            self._older_in_a_row = 0
+            return dataclasses.replace(held, validators=validators, head=None, modified=modified)
+        if held is not None and self._is_older(modified, held):
+            return dataclasses.replace(held, ignored=held.ignored + 1)
+        index = self._parsed(response, body)
+        ignored = 0 if held is None else held.ignored
+        return Held(index, validators, sha256, modified=modified, ignored=ignored)
+
+    def _is_older(self, modified: datetime | None, held: Held) -> bool:
+        """Tell whether an index comes from an edge that lags behind, and must be ignored."""
+        if modified is None or held.modified is None or modified >= held.modified:
+            self._older_in_a_row = 0
+            return False
+        self._older_in_a_row = (self._older_in_a_row + 1) % _BELIEVED_AFTER
+        return self._older_in_a_row != 0
+
+    # -- requests ------------------------------------------------------------------
+
+    def _current(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        deadline: float,
+        max_bytes: int,
+        absent: frozenset[int] = frozenset(),
+    ) -> tuple[Response, bytes] | Literal["absent"] | None:
+        """Fetch a document that changes; None if the validators are still those of it."""
+        for fields in (headers, {"Cache-Control": "no-cache"}):
+            found = self._get(path, fields, deadline, max_bytes, absent)
+            if found is None:
+                return "absent"
+            response = found[0]
+            if response.status == 200:
+                return found
+            if response.status == 304 and any(name.startswith("If-") for name in fields):
+                return None
+            # Not what was asked for: a cache that is confused, perhaps.
+        raise TransportError(
+            f"the host answered {response.status} to a request for the whole index",
+            url=response.url,
+            status=response.status,
+        )
+
+    def _get(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        deadline: float,
+        max_bytes: int,
+        absent: frozenset[int] = frozenset(),
+    ) -> tuple[Response, bytes] | None:
+        return self._session.fetch(
+            quote(path, safe="/"),
+            headers={"Accept-Encoding": "gzip, deflate", **headers},
+            deadline=deadline,
+            max_bytes=max_bytes,
+            absent=absent,
+        )
+
+    def _parsed(self, response: Response, body: bytes) -> Index:
         index = _parse(response, body)
         if index.warnings:
             more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
             _log.warning(
                 "in the index of %s: %s%s", self._session.root.url, index.warnings[0], more
             )
-        return Held(index, _validators(response), sha256)
+        return index
 
-    def _get(self, headers: Mapping[str, str], deadline: float) -> tuple[Response, bytes]:
-        return self._session.fetch(
-            self._url_path,
-            headers={"Accept-Encoding": "gzip, deflate", **headers},
-            deadline=deadline,
-            max_bytes=self._max_bytes,
-        )
+
+def _is_stale(head: Head, held: Head | None) -> bool:
+    """Tell whether a head is older than one that was seen already: a CDN's edge lags behind."""
+    return held is not None and head.lineage == held.lineage and head.generation < held.generation
 
 
 def _parse(response: Response, body: bytes) -> Index:

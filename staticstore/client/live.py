@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotConnectedError, StoreError
-from ..index.changes import Action, Change, Changes, diff, rebase
+from ..index.changes import Action, Change, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .connection import Connection
@@ -125,14 +125,14 @@ class LiveIndex:
         with self._lock:
             held, success, error = self._held, self._last_success, self._last_error
         return {
-            "generation": None,
+            "generation": None if held is None or held.head is None else held.head.generation,
             "entries": None if held is None else len(held.index),
             "last_success": None if success is None else success[0],
             "age": None if success is None else seconds_since_boot() - success[1],
             "last_error": error,
             "trust": None if held is None else "transport",
             "stale": held is not None and (error is not None or not self.is_open),
-            "warnings": [] if held is None else list(held.index.warnings),
+            "warnings": [] if held is None else [*held.index.warnings, *_stale_answers(held)],
         }
 
     # -- polling ---------------------------------------------------------------
@@ -159,7 +159,7 @@ class LiveIndex:
         """Put a snapshot in place of the held one, and enqueue its announcement."""
         assert new is not None, "a feed gives an index where none is held"
         old = held.index if held is not None and connection.ready else self._announced
-        changes = Changes((), new.index) if old is None else rebase(diff(old, new.index), old)
+        changes = Changes((), new.index) if old is None else follow(old, new.index)
         new = dataclasses.replace(new, index=changes.index)
         with self._lock:
             if connection.is_cut():
@@ -263,6 +263,15 @@ class LiveIndex:
         watch = Watch(timeout, self.subscribe)
         connection.add_watch(watch)
         return watch
+
+
+def _stale_answers(held: Held) -> list[str]:
+    if not held.ignored:
+        return []
+    return [
+        f"the host has answered with an older index {held.ignored} times, which was ignored: "
+        "a part of its network may lag behind"
+    ]
 
 
 def _initial(

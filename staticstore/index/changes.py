@@ -11,7 +11,7 @@ from .snapshot import Index, visible_metadata
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["Action", "Change", "Changes", "apply", "diff", "rebase"]
+__all__ = ["Action", "Change", "Changes", "apply", "diff", "follow"]
 
 Action = Literal["set", "update", "delete"]
 
@@ -181,35 +181,36 @@ def apply(changes: Iterable[Change], index: Index) -> Index:
     return index.changed_by({change.key: change.after for change in changes})
 
 
-def rebase(changes: Changes, old: Index) -> Changes:
-    """Return the same changes, leading to a snapshot that shares with `old` what is the same.
+def follow(old: Index, new: Index) -> Changes:
+    """Find what leads from one snapshot to the next, and let them share what is the same.
 
     Field groups that queries of `old` built serve its successor, too, and the
-    document that the changes came in can be forgotten.  Where much has changed,
+    document that `new` came in can be forgotten.  Where much has changed,
     nothing is shared.
 
     Parameters
     ----------
-    changes : Changes
-        What `diff` found from `old` on.
-    old : Index
-        The snapshot before.
+    old, new : Index
+        The snapshots.
+
+    Returns
+    -------
+    Changes
+        As `diff`, but their index may be another one than `new`, equal to it.
 
     Examples
     --------
     >>> old = Index.from_entries({"a": {}, "b": {}})
     >>> new = Index.from_entries({"a": {"v": 1}, "b": {}})
-    >>> rebase(diff(old, new), old).index == new
+    >>> follow(old, new).index == new
     True
     """
-    if not changes and changes.index.warnings == old.warnings:
-        return Changes((), old)
-    if not old.has_room_for(len(changes)):
-        return changes  # the new snapshot is whole already: nothing is gained by folding the old
-    # Copies, for a raw entry is a view that keeps its whole document alive.
-    copies = [Change(one.key, one.before, _copy(one.after)) for one in changes]
-    after = {one.key: one.after for one in copies}
-    return Changes(copies, old.changed_by(after, changes.index.warnings))
+    keys = sorted(old.keys_of_other_bytes(new))
+    if not old.shares_with(new) and old.has_room_for(len(keys)):
+        # Copies, for a raw entry is a view that keeps its whole document alive.
+        new = old.changed_by({key: _copy(new.raw(key)) for key in keys}, new.warnings)
+    changes = (Change(key, old.raw(key), new.raw(key)) for key in keys if old.differs(new, key))
+    return Changes(changes, old if not keys and old.warnings == new.warnings else new)
 
 
 def _copy(raw: msgspec.Raw | bytes | None) -> bytes | None:

@@ -219,21 +219,39 @@ class Index(Mapping[str, dict[str, Any]]):
             return self._changed[key]
         return self._shared.get(key)
 
-    def differing_keys(self, other: Index) -> Iterator[str]:
-        """Yield the keys whose visible metadata is not the same in both, in no order.
+    def shares_with(self, other: Index) -> bool:
+        """Tell whether both snapshots are changes laid over the same entries."""
+        return self._shared is other._shared
 
-        Of two snapshots that share most of their entries only the others are
-        looked at; and equal bytes are equal metadata, so that few entries are
-        decoded.
+    def keys_of_other_bytes(self, other: Index) -> Iterator[str]:
+        """Yield the keys whose raw entries are not the same bytes in both, in no order.
+
+        Of two snapshots that share most of their entries only the others are looked at.
         """
-        if self._shared is other._shared:
+        if self.shares_with(other):
             keys: Iterable[str] = self._changed.keys() | other._changed.keys()
         else:
             keys = chain(self, (key for key in other if self.raw(key) is None))
         for key in keys:
             mine, theirs = self.raw(key), other.raw(key)
-            if mine != theirs and (mine is None or theirs is None or not _same(mine, theirs)):
+            if mine is theirs or mine == theirs:
+                continue
+            if mine is None or theirs is None or bytes(mine) != bytes(theirs):
                 yield key
+
+    def differs(self, other: Index, key: str) -> bool:
+        """Tell whether the visible metadata of a key is not the same in both."""
+        mine, theirs = self.raw(key), other.raw(key)
+        if mine is None or theirs is None:
+            return mine is not theirs
+        return visible_metadata(mine) != visible_metadata(theirs)
+
+    def differing_keys(self, other: Index) -> Iterator[str]:
+        """Yield the keys whose visible metadata is not the same in both, in no order.
+
+        Equal bytes are equal metadata, so that few entries are decoded.
+        """
+        return (key for key in self.keys_of_other_bytes(other) if self.differs(other, key))
 
     def has_room_for(self, count: int) -> bool:
         """Tell whether so many more changes can be laid over what this snapshot shares."""
@@ -317,10 +335,6 @@ def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
     if codec.decode(text) != metadata:  # it would come back as something else
         raise IndexFormatError("this metadata is no JSON: NaN, a tuple or a date, say", key=key)
     return name + b":" + text
-
-
-def _same(one: msgspec.Raw | bytes, other: msgspec.Raw | bytes) -> bool:
-    return bytes(one) == bytes(other) or visible_metadata(one) == visible_metadata(other)
 
 
 def visible_metadata(raw: msgspec.Raw | bytes) -> dict[str, Any]:

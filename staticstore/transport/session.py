@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 import os
@@ -37,6 +38,7 @@ T = TypeVar("T")
 
 _MAX_HOPS = 5
 _PIECE = 1 << 20  # bytes
+_SHORT = 1 << 16  # bytes
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_BACKOFF = 30.0  # seconds
 
@@ -167,8 +169,14 @@ class Session:
         return self._retrying(attempt, deadline)
 
     def fetch(
-        self, url_path: str, *, headers: Mapping[str, str], deadline: float, max_bytes: int
-    ) -> tuple[Response, bytes]:
+        self,
+        url_path: str,
+        *,
+        headers: Mapping[str, str],
+        deadline: float,
+        max_bytes: int,
+        absent: frozenset[int] = frozenset(),
+    ) -> tuple[Response, bytes] | None:
         """Get a document whole; one that breaks is tried again from the start.
 
         Content codings are undone.  The least rate does not hold here, since
@@ -180,11 +188,13 @@ class Session:
             As in `request`.
         max_bytes : int
             The most that the body may have, decoded.
+        absent : frozenset of int, optional
+            Statuses that say that there is no such document, and are no errors.
 
         Returns
         -------
-        (Response, bytes)
-            The closed answer, and its body.
+        (Response, bytes) or None
+            The closed answer, and its body; None if there is no such document.
 
         Raises
         ------
@@ -194,9 +204,12 @@ class Session:
             The body is larger than `max_bytes`.
         """
 
-        def attempt() -> tuple[Response, bytes]:
-            response = self._follow("GET", url_path, headers, deadline, None)
+        def attempt() -> tuple[Response, bytes] | None:
+            response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
+                if response.status in absent:
+                    _use_up(response)
+                    return None
                 return response, _read_bounded(response, max_bytes)
             finally:
                 response.close()
@@ -223,6 +236,7 @@ class Session:
         headers: Mapping[str, str],
         deadline: float | None,
         key: str | None,
+        answers: frozenset[int] = frozenset(),
     ) -> Response:
         """Ask once, and follow redirects; secrets go to the root's own origin only."""
         url = self.root.join(url_path)
@@ -230,7 +244,7 @@ class Session:
             response = self._send(method, url, headers, deadline, key)
             location = response.header("Location")
             if response.status not in _REDIRECTS or location is None:
-                return _believed(response, key)
+                return response if response.status in answers else _believed(response, key)
             response.close()
             url = _next_hop(url, location, key)
         raise TransportError(f"more than {_MAX_HOPS} redirects", key=key, url=url)
@@ -322,6 +336,13 @@ def _read_bounded(response: Response, max_bytes: int) -> bytes:
         _check_size(count, max_bytes, response.url)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _use_up(response: Response) -> None:
+    """Read a short body to its end, so that the connection serves the next request, too."""
+    if (response.content_length or 0) <= _SHORT:
+        with contextlib.suppress(TransportError):
+            response.read(_SHORT)
 
 
 def _check_size(count: int, max_bytes: int, url: str) -> None:

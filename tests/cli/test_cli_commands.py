@@ -154,7 +154,12 @@ def test_serve_warns_where_nothing_is_published(folder: Path) -> None:
 
 
 def test_info_tells_where_and_how_much(cli: Run, url: str) -> None:
-    assert cli("info", url).lines == [f"root_url\t{url}", "entries\t16", "trust\ttransport"]
+    assert cli("info", url).lines == [
+        f"root_url\t{url}",
+        "entries\t16",
+        "generation\t1",
+        "trust\ttransport",
+    ]
 
 
 def test_info_as_json_is_what_the_store_knows(cli: Run, url: str) -> None:
@@ -464,7 +469,7 @@ def test_verbose_tells_of_the_connection(cli: Run, url: str) -> None:
 
 
 def test_very_verbose_tells_of_every_request(cli: Run, url: str) -> None:
-    assert '"GET /index.json HTTP/1.1" 200' in cli("ls", url, "-vv").errors
+    assert '"GET /index.head.json HTTP/1.1" 200' in cli("ls", url, "-vv").errors
 
 
 def test_without_verbose_nothing_is_told(cli: Run, url: str) -> None:

@@ -241,7 +241,7 @@ def test_a12_nginx_says_304_to_another_index_of_the_same_size_and_second(tmp_pat
             store.update_index()
             polls += 1
         assert list(store) == ["b"]
-        statuses = {request.status for request in nginx.requests()}
+        statuses = {request.status for request in nginx.requests() if "head" not in request.target}
     assert statuses == {200, 304}
     assert polls > 1
 

@@ -76,7 +76,7 @@ def test_d9_a_bad_certificate_is_a_transport_error_and_not_tried_again(
         TransportError, match=f"certificate is not trusted: .*{BAD[name]}"
     ) as caught:
         connect(server.url, auth=("ali", "sesame"), verify=certificates.authority)
-    assert caught.value.url == f"{server.url}index.json"
+    assert caught.value.url == f"{server.url}index.head.json"
     assert server.connections == 1
     assert not server.requests
 

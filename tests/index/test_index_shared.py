@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from staticstore import Index
 from staticstore.index import entries as entries_module
-from staticstore.index.changes import apply, diff, rebase
+from staticstore.index.changes import apply, diff, follow
 from staticstore.index.groups import NOT_INDEXED, Groups, frozen
 from staticstore.index.snapshot import _FOLDED_ABOVE
 
@@ -53,7 +53,7 @@ def history(states: list[dict[str, Any]]) -> Iterator[tuple[Index, Index]]:
     for state in states[1:]:
         parsed = Index.from_entries(state)
         list(current.query(type="a"))  # so that there are groups to keep in step
-        current = rebase(diff(current, parsed), current).index
+        current = follow(current, parsed).index
         yield current, parsed
 
 
@@ -165,7 +165,7 @@ def test_nor_again_after_a_few_changes(built: list[str]) -> None:
     list(index.query_keys(type="a"))
     states = {key: dict(metadata) for key, metadata in index.items()}
     states["0000"]["type"] = "changed"
-    changed = rebase(diff(index, Index.from_entries(states)), index).index
+    changed = follow(index, Index.from_entries(states)).index
     assert list(changed.query_keys(type="changed")) == ["0000"]
     assert built == ["type"]
 
@@ -202,6 +202,6 @@ def test_many_changes_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_snapshot_keeps_no_document_of_its_changes_alive() -> None:
     index = many()
     document = json.dumps({**dict(index.items()), "0000": {"n": -1}}).encode()
-    changed = rebase(diff(index, Index.parse(document)), index).index
+    changed = follow(index, Index.parse(document)).index
     assert type(changed.raw("0000")) is bytes
     assert operator.eq(changed["0000"], {"n": -1})

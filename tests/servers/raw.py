@@ -11,6 +11,8 @@ from typing import Self
 
 from .wire import Answer, ClientGone, Request, Wire
 
+_NO_HEAD = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
 
 class RawServer:
     """Listens on loopback and has `answer(request, wire)` answer each request.
@@ -28,6 +30,10 @@ class RawServer:
         The script.
     ssl_context : ssl.SSLContext, optional
         Speak TLS.
+    heads : bool, optional
+        Whether the script answers requests for a head of the index, too.  Else
+        this is the host of a site without one: it says so by itself, and such
+        requests are not among those that it shows.
     """
 
     def __init__(
@@ -36,8 +42,10 @@ class RawServer:
         *,
         ssl_context: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
+        heads: bool = False,
     ) -> None:
         self.answer = answer
+        self.heads = heads
         self.host = host
         self.port = 0
         self._ssl_context = ssl_context
@@ -151,6 +159,9 @@ class RawServer:
             headers = tuple((name, value.strip()) for name, value in pairs)
             length = next((int(v) for k, v in headers if k.lower() == "content-length"), 0)
             body = reader.exactly(length)
+            if target.partition("?")[0].endswith("/index.head.json") and not self.heads:
+                connection.sendall(_NO_HEAD)
+                continue
             with self._lock:
                 seen = len(self._seen)
                 request = Request(method, target, version, headers, body, seen, number)

@@ -50,7 +50,9 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
     """Get a document whole, with more time and space than it needs."""
     limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
     deadline = time.monotonic() + limits.pop("seconds")
-    return session.fetch(url_path, deadline=deadline, **limits)[1]
+    fetched = session.fetch(url_path, deadline=deadline, **limits)
+    assert fetched is not None
+    return fetched[1]
 
 
 class Call(threading.Thread):

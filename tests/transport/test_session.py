@@ -513,12 +513,14 @@ def test_a_document_is_fetched_whole_and_decoded(
     body = b"0123456789" * 300_000
     headers = {"Content-Encoding": "gzip", "ETag": '"x"'}
     answers.get(INDEX, body=gzip.compress(body), headers=headers)
-    response, fetched = session_at(ROOT).fetch(
+    answer = session_at(ROOT).fetch(
         "index.json",
         headers={"Accept-Encoding": "gzip"},
         deadline=time.monotonic() + 10,
         max_bytes=len(body),
     )
+    assert answer is not None
+    response, fetched = answer
     assert fetched == body
     assert (response.status, response.etag) == (200, '"x"')
 

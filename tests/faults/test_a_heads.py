@@ -1,0 +1,426 @@
+"""A8, A13 to A18: heads, change files and indexes that do not fit together.
+
+A real publisher makes the sites; a server in memory serves what it wrote, or
+what the test puts in the place of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from staticstore import (
+    IndexFormatError,
+    IntegrityError,
+    StaticStore,
+    StoreError,
+    poll_failed,
+    publish,
+)
+from staticstore.index.head import Head
+from tests.servers import Answer, RawServer, Request, Wire, serve_files
+
+MANY = {f"{number:03}.txt": b"value %d" % number for number in range(200)}
+
+
+class Site:
+    """A folder that is published again and again, and what a host makes of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, bytes] = {}
+        self.server = RawServer(serve_files(self.files), heads=True)
+        (folder / "data").mkdir(parents=True)
+        for key, value in MANY.items():
+            (folder / "data" / key).write_bytes(value)
+        self.publish()
+
+    def publish(self, **values: bytes) -> Head:
+        """Write values, named without their ending, publish, and serve what stands there."""
+        for name, value in values.items():
+            (self.folder / "data" / f"{name}.txt").write_bytes(value)
+        publish(self.folder)
+        self.upload()
+        return self.head
+
+    def upload(self) -> None:
+        self.files.clear()
+        for path in self.folder.rglob("*"):
+            if path.is_file() and ".staticstore" not in path.parts:
+                self.files[path.relative_to(self.folder).as_posix()] = path.read_bytes()
+
+    @property
+    def head(self) -> Head:
+        return Head.parse((self.folder / "index.head.json").read_bytes())
+
+    def asked(self) -> list[str]:
+        """Return the paths of the requests so far."""
+        return [request.path.lstrip("/") for request in self.server.requests]
+
+    def answer(self, path: str, instead: Answer) -> None:
+        """Answer one path in another way."""
+        good = serve_files(self.files)
+
+        def answer(request: Request, wire: Wire) -> None:
+            (instead if request.path == f"/{path}" else good)(request, wire)
+
+        self.server.answer = answer
+
+
+@pytest.fixture
+def stacked() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def site(tmp_path: Path, stacked: ExitStack) -> Site:
+    made = Site(tmp_path / "site")
+    stacked.enter_context(made.server)
+    return made
+
+
+@pytest.fixture
+def store(site: Site, stacked: ExitStack) -> StaticStore:
+    store = StaticStore(site.server.url, poll_interval=0)
+    stacked.callback(store.disconnect)
+    return store.connect(retries=0, timeout=(5, 5))
+
+
+def said_by(store: StaticStore) -> list[tuple[str, str]]:
+    """Poll, and return what was told."""
+    return [(change.action, change.key) for change in store.update_index()]
+
+
+def with_status(status: int) -> Answer:
+    return lambda request, wire: wire.response(status, b"no")
+
+
+def with_body(body: bytes, content_type: str = "text/html") -> Answer:
+    return lambda request, wire: wire.response(200, body, {"Content-Type": content_type})
+
+
+# -- following a head -------------------------------------------------------------------
+
+
+def test_the_head_is_asked_for_and_then_the_index_that_it_names(
+    site: Site, store: StaticStore
+) -> None:
+    assert site.asked() == ["index.head.json", site.head.index.href]
+
+
+def test_the_generation_is_that_of_the_head(site: Site, store: StaticStore) -> None:
+    site.publish(new=b"1")
+    store.update_index()
+    assert store.info()["generation"] == 2
+
+
+def test_a_poll_that_finds_nothing_is_one_request(site: Site, store: StaticStore) -> None:
+    before = len(site.asked())
+    assert said_by(store) == []
+    assert site.asked()[before:] == ["index.head.json"]
+
+
+def test_a_poll_that_finds_nothing_gets_no_body(site: Site, store: StaticStore) -> None:
+    store.update_index()
+    assert "If-None-Match" in site.server.requests[-1].headers
+
+
+def test_a_change_costs_the_head_and_the_change_file(site: Site, store: StaticStore) -> None:
+    head, before = site.publish(new=b"1"), len(site.asked())
+    assert said_by(store) == [("set", "new.txt")]
+    assert site.asked()[before:] == ["index.head.json", head.spans[0].document.href]
+
+
+def test_missed_generations_are_made_up_for_by_change_files(site: Site, store: StaticStore) -> None:
+    for number in range(6):
+        site.publish(**{f"new{number}": b"1"})
+    before = len(site.asked())
+    assert len(said_by(store)) == 6
+    assert site.head.index.href not in site.asked()[before:]
+
+
+def test_a_snapshot_reached_by_changes_has_the_digest_that_the_head_names(
+    site: Site, store: StaticStore
+) -> None:
+    site.publish(new=b"1")
+    (site.folder / "data" / "007.txt").unlink()
+    site.publish()
+    store.update_index()
+    assert store.index.canonical() == site.files["index.json"]
+
+
+def test_there_and_back_between_two_polls_is_nothing(site: Site, store: StaticStore) -> None:
+    site.publish(new=b"1")
+    (site.folder / "data" / "new.txt").unlink()
+    site.publish()
+    assert said_by(store) == []
+
+
+def test_changes_that_cost_more_than_the_index_are_not_fetched(
+    site: Site, store: StaticStore
+) -> None:
+    site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
+    before = len(site.asked())
+    assert len(said_by(store)) == len(MANY)
+    assert site.asked()[before:] == ["index.head.json", site.head.index.href]
+
+
+# -- A8 -----------------------------------------------------------------------------------
+
+
+def test_a8_an_index_whose_head_says_that_it_is_too_large_is_not_fetched(site: Site) -> None:
+    store = StaticStore(site.server.url, poll_interval=0)
+    with pytest.raises(IndexFormatError, match="max_index_bytes=100"):
+        store.connect(max_index_bytes=100)
+    assert site.asked() == ["index.head.json"]
+
+
+def test_a8_an_index_longer_than_its_head_says_is_refused(site: Site) -> None:
+    site.answer(site.head.index.href, with_body(b"{" + b" " * 10**6))
+    with pytest.raises(IntegrityError):
+        StaticStore(site.server.url, poll_interval=0).connect(retries=0)
+
+
+# -- A13 ----------------------------------------------------------------------------------
+
+
+def test_a13_an_index_that_is_not_the_heads_is_an_integrity_error(
+    site: Site, store: StaticStore
+) -> None:
+    head = site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
+    site.answer(head.index.href, with_body(b"{}"))
+    with pytest.raises(IntegrityError) as caught:
+        store.update_index()
+    assert caught.value.expected == head.index.sha256
+
+
+def test_a13_the_head_is_asked_for_once_more(site: Site, store: StaticStore) -> None:
+    head = site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
+    site.answer(head.index.href, with_body(b"{}"))
+    before = len(site.asked())
+    with pytest.raises(IntegrityError):
+        store.update_index()
+    assert site.asked()[before:] == ["index.head.json", head.index.href] * 2
+
+
+def test_a13_the_old_snapshot_is_kept_and_the_failure_signaled(
+    site: Site, store: StaticStore
+) -> None:
+    head = site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
+    site.answer(head.index.href, with_body(b"{}"))
+    failures: list[StoreError] = []
+
+    def failed(sender: object, error: StoreError) -> None:
+        failures.append(error)
+
+    before = store.index
+    with poll_failed.connected_to(failed, sender=store), pytest.raises(IntegrityError):
+        store.update_index()
+    assert store.index is before
+    assert len(failures) == 1
+
+
+def test_a13_a_head_that_is_right_the_second_time_is_followed(
+    site: Site, store: StaticStore
+) -> None:
+    old_head = site.files["index.head.json"]
+    site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
+    new_head, right = site.files["index.head.json"], json.loads(site.files["index.head.json"])
+    wrong = {**right, "index": {**right["index"], "sha256": "0" * 64}}
+    heads = iter([json.dumps(wrong).encode(), new_head])
+    assert old_head != new_head
+    site.answer("index.head.json", lambda request, wire: wire.response(200, next(heads)))
+    assert len(said_by(store)) == len(MANY)
+
+
+# -- A14 ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        with_status(404),
+        with_status(403),
+        with_status(410),
+        with_body(b""),
+        with_body(b"<html>"),
+        with_body(b'{"key":"new.txt","metadata":{}}\n'),
+        with_body(b"x" * 10**6),
+    ],
+)
+def test_a14_without_its_change_file_the_whole_index_is_fetched(
+    site: Site, store: StaticStore, instead: Answer
+) -> None:
+    head = site.publish(new=b"1")
+    site.answer(head.spans[0].document.href, instead)
+    assert said_by(store) == [("set", "new.txt")]
+    assert store.index.canonical() == site.files["index.json"]
+
+
+# -- A15 ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lagging(site: Site, store: StaticStore) -> StaticStore:
+    """A store that has seen the second generation, and whose host gives the first again."""
+    old = dict(site.files)
+    site.publish(new=b"1")
+    store.update_index()
+    site.files.clear()
+    site.files.update(old)
+    return store
+
+
+def test_a15_a_lower_generation_is_ignored(lagging: StaticStore) -> None:
+    assert said_by(lagging) == []
+    assert "new.txt" in lagging
+
+
+def test_a15_it_is_counted(lagging: StaticStore) -> None:
+    for _ in range(3):
+        lagging.update_index()
+    assert "3 times" in lagging.info()["warnings"][-1]
+
+
+def test_a15_it_is_no_failure(lagging: StaticStore) -> None:
+    lagging.update_index()
+    assert lagging.info()["last_error"] is None
+
+
+def test_a15_the_next_generation_is_followed(site: Site, lagging: StaticStore) -> None:
+    lagging.update_index()
+    site.publish(newer=b"2")
+    assert said_by(lagging) == [("set", "newer.txt")]
+
+
+# -- A16 ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def edges(site: Site, stacked: ExitStack) -> tuple[StaticStore, Callable[[str], None]]:
+    """A store on a host without a head, and what makes it answer with an old or a new index."""
+    dates = {"old": "Fri, 20 Nov 2026 12:00:00 GMT", "new": "Fri, 20 Nov 2026 12:00:09 GMT"}
+    bodies = {"old": b'{"a": {}}', "new": b'{"a": {}, "b": {}}'}
+    now = ["new"]
+
+    def answer(request: Request, wire: Wire) -> None:
+        if request.path == "/index.json":
+            wire.response(200, bodies[now[0]], {"Last-Modified": dates[now[0]]})
+        else:
+            wire.response(404, b"")
+
+    site.server.answer = answer
+    store = StaticStore(site.server.url, poll_interval=0)
+    stacked.callback(store.disconnect)
+    store.connect(retries=0)
+
+    def turn_to(edge: str) -> None:
+        now[0] = edge
+
+    return store, turn_to
+
+
+def test_a16_an_older_index_is_ignored_twice(
+    edges: tuple[StaticStore, Callable[[str], None]],
+) -> None:
+    store, turn_to = edges
+    turn_to("old")
+    assert said_by(store) + said_by(store) == []
+
+
+def test_a16_the_third_time_in_a_row_it_is_believed(
+    edges: tuple[StaticStore, Callable[[str], None]],
+) -> None:
+    store, turn_to = edges
+    turn_to("old")
+    store.update_index()
+    store.update_index()
+    assert said_by(store) == [("delete", "b")]
+
+
+def test_a16_old_and_new_in_turn_change_nothing(
+    edges: tuple[StaticStore, Callable[[str], None]],
+) -> None:
+    store, turn_to = edges
+    said = []
+    for edge in ["old", "old", "new"] * 4:
+        turn_to(edge)
+        said += said_by(store)
+    assert said == []
+
+
+# -- A17 ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        with_status(403),
+        with_status(404),
+        with_status(410),
+        with_body(b"<!DOCTYPE html>" + b" " * 10_000),
+        with_body(b"<!DOCTYPE html>"),
+        with_body(b'{"a": {}}', "application/json"),
+        with_body(b'{"format": "staticstore-head/7"}', "application/json"),
+        with_body(b""),
+    ],
+)
+def test_a17_what_is_no_head_counts_as_absent(site: Site, instead: Answer) -> None:
+    site.answer("index.head.json", instead)
+    with StaticStore(site.server.url, poll_interval=0).connect(retries=0) as store:
+        assert len(store) == len(MANY)
+        assert store.info()["generation"] is None
+
+
+def test_a17_without_the_index_under_its_digest_index_json_will_do(site: Site) -> None:
+    site.answer(site.head.index.href, with_status(403))
+    with StaticStore(site.server.url, poll_interval=0).connect(retries=0) as store:
+        assert store.info()["generation"] == 1
+
+
+def test_a17_a_head_that_failed_is_no_absent_one(site: Site) -> None:
+    site.answer("index.head.json", with_status(500))
+    with pytest.raises(StoreError) as caught:
+        StaticStore(site.server.url, poll_interval=0).connect(retries=0)
+    assert caught.value.status == 500
+
+
+def test_a17_a_head_is_looked_for_again_at_every_tenth_poll(site: Site) -> None:
+    site.answer("index.head.json", with_status(404))
+    with StaticStore(site.server.url, poll_interval=0).connect(retries=0) as store:
+        for _ in range(30):
+            store.update_index()
+    assert site.asked().count("index.head.json") == 1 + 3
+
+
+def test_a17_a_head_that_appears_is_followed_without_fetching_the_index(site: Site) -> None:
+    site.answer("index.head.json", with_status(404))
+    with StaticStore(site.server.url, poll_interval=0).connect(retries=0) as store:
+        site.answer("nothing", with_status(404))
+        site.publish(new=b"1")
+        for _ in range(10):
+            store.update_index()
+        assert store.info()["generation"] == 2
+        assert "new.txt" in store
+
+
+def test_a17_a_head_that_disappears_is_done_without(site: Site, store: StaticStore) -> None:
+    site.publish(new=b"1")
+    site.answer("index.head.json", with_status(404))
+    assert said_by(store) == [("set", "new.txt")]
+
+
+# -- A18 ----------------------------------------------------------------------------------
+
+
+def test_a18_another_lineage_is_followed_by_the_whole_index(site: Site, store: StaticStore) -> None:
+    (site.folder / "index.head.json").unlink()
+    head, before = site.publish(new=b"1"), len(site.asked())
+    assert head.generation == 1
+    assert said_by(store) == [("set", "new.txt")]
+    assert site.asked()[before:] == ["index.head.json", head.index.href]
