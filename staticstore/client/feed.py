@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 import logging
 import time
@@ -17,7 +16,7 @@ from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
 from ..transport.response import Response
-from ..transport.session import Session
+from ..transport.session import Fetched, Session
 
 __all__ = ["Feed", "Held"]
 
@@ -131,10 +130,9 @@ class Feed:
         """Return the head and its validators; None if it is not modified."""
         try:
             answer = self._current(_HEAD_PATH, headers, deadline, MOST_HEAD_BYTES, _ABSENT)
-            if not isinstance(answer, tuple):
+            if not isinstance(answer, Fetched):
                 return answer
-            response, body = answer
-            return Head.parse(body), _validators(response)
+            return Head.parse(bytes(answer.body)), _validators(answer.response)
         except IndexFormatError:  # a page from a host that answers every path
             return "absent"
 
@@ -148,8 +146,8 @@ class Feed:
             return dataclasses.replace(held, head=head, validators=validators, modified=None)
         index = None if held is None else self._by_changes(held, head, deadline)
         if index is None:
-            response, body = self._whole(head, deadline)
-            index = self._parsed(response, body)
+            whole = self._whole(head, deadline)
+            index = self._parsed(whole, held, vouched_entries=head.entries)
         ignored = 0 if held is None else held.ignored
         return Held(index, validators, head.index.sha256, head, ignored=ignored)
 
@@ -163,14 +161,14 @@ class Feed:
                 found = self._exactly(document, deadline)
                 if found is None:
                     return None
-                states.update(parse_change_lines(found[1]))
+                states.update(parse_change_lines(bytes(found.body)))
         except (IndexFormatError, IntegrityError) as error:
             _log.info("a change file cannot be used, the whole index is fetched: %s", error)
             return None
         index = held.index.changed_by(states, held.index.warnings)
         return index if states and len(index) == head.entries else None
 
-    def _whole(self, head: Head, deadline: float) -> tuple[Response, bytes]:
+    def _whole(self, head: Head, deadline: float) -> Fetched:
         """Fetch the index under its digest, or where plain clients look for it."""
         if head.index.size > self._max_bytes:
             raise IndexFormatError(
@@ -183,16 +181,14 @@ class Feed:
                 return found
         raise self._another(head.index, "nothing")
 
-    def _exactly(self, document: Document, deadline: float) -> tuple[Response, bytes] | None:
+    def _exactly(self, document: Document, deadline: float) -> Fetched | None:
         """Fetch a document that is the one that was named; None if it is not there."""
         try:
             found = self._get(document.href, {}, deadline, document.size, _ABSENT)
         except IndexFormatError as error:
             raise self._another(document, f"more than {document.size} bytes") from error
-        if found is not None:
-            sha256 = hashlib.sha256(found[1]).hexdigest()
-            if sha256 != document.sha256:
-                raise self._another(document, sha256)
+        if found is not None and found.sha256 != document.sha256:
+            raise self._another(document, found.sha256)
         return found
 
     def _another(self, document: Document, actual: str) -> IntegrityError:
@@ -211,20 +207,18 @@ class Feed:
         if conditional and held is not None and held.head is None:
             validators = held.validators
         answer = self._current(self._index_path, validators, deadline, self._max_bytes)
-        if not isinstance(answer, tuple):
+        if not isinstance(answer, Fetched):
             self._older_in_a_row = 0
             return None
-        response, body = answer
-        sha256, modified = hashlib.sha256(body).hexdigest(), response.last_modified
-        validators = _validators(response)
-        if held is not None and held.sha256 == sha256:
+        modified, validators = answer.response.last_modified, _validators(answer.response)
+        if held is not None and held.sha256 == answer.sha256:
             self._older_in_a_row = 0
             return dataclasses.replace(held, validators=validators, head=None, modified=modified)
         if held is not None and self._is_older(modified, held):
             return dataclasses.replace(held, ignored=held.ignored + 1)
-        index = self._parsed(response, body)
+        index = self._parsed(answer, held)
         ignored = 0 if held is None else held.ignored
-        return Held(index, validators, sha256, modified=modified, ignored=ignored)
+        return Held(index, validators, answer.sha256, modified=modified, ignored=ignored)
 
     def _is_older(self, modified: datetime | None, held: Held) -> bool:
         """Tell whether an index comes from an edge that lags behind, and must be ignored."""
@@ -243,13 +237,13 @@ class Feed:
         deadline: float,
         max_bytes: int,
         absent: frozenset[int] = frozenset(),
-    ) -> tuple[Response, bytes] | Literal["absent"] | None:
+    ) -> Fetched | Literal["absent"] | None:
         """Fetch a document that changes; None if the validators are still those of it."""
         for fields in (headers, {"Cache-Control": "no-cache"}):
             found = self._get(path, fields, deadline, max_bytes, absent)
             if found is None:
                 return "absent"
-            response = found[0]
+            response = found.response
             if response.status == 200:
                 return found
             if response.status == 304 and any(name.startswith("If-") for name in fields):
@@ -268,7 +262,7 @@ class Feed:
         deadline: float,
         max_bytes: int,
         absent: frozenset[int] = frozenset(),
-    ) -> tuple[Response, bytes] | None:
+    ) -> Fetched | None:
         return self._session.fetch(
             quote(path, safe="/"),
             headers={"Accept-Encoding": "gzip, deflate", **headers},
@@ -277,8 +271,14 @@ class Feed:
             absent=absent,
         )
 
-    def _parsed(self, response: Response, body: bytes) -> Index:
-        index = _parse(response, body)
+    def _parsed(
+        self, fetched: Fetched, held: Held | None, *, vouched_entries: int | None = None
+    ) -> Index:
+        before = None if held is None else held.index
+        try:
+            index = Index.parse(fetched.body, vouched_entries=vouched_entries, before=before)
+        except IndexFormatError as error:
+            raise _explained(error, fetched) from error
         if index.warnings:
             more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
             _log.warning(
@@ -292,18 +292,16 @@ def _is_stale(head: Head, held: Head | None) -> bool:
     return held is not None and head.lineage == held.lineage and head.generation < held.generation
 
 
-def _parse(response: Response, body: bytes) -> Index:
-    try:
-        return Index.parse(body)
-    except IndexFormatError as error:
-        excerpt = ascii(body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT])
-        content_type = response.header("Content-Type")
-        sent = "a document of no type" if content_type is None else ascii(content_type)
-        raise IndexFormatError(
-            f"{error}; the host sent {sent}, which begins {excerpt}",
-            url=response.url,
-            status=response.status,
-        ) from error
+def _explained(error: IndexFormatError, fetched: Fetched) -> IndexFormatError:
+    """Say what the host sent in the place of an index."""
+    excerpt = ascii(fetched.body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT])
+    content_type = fetched.response.header("Content-Type")
+    sent = "a document of no type" if content_type is None else ascii(content_type)
+    return IndexFormatError(
+        f"{error}; the host sent {sent}, which begins {excerpt}",
+        url=fetched.response.url,
+        status=fetched.response.status,
+    )
 
 
 def _validators(response: Response) -> dict[str, str]:

@@ -209,6 +209,8 @@ def follow(old: Index, new: Index) -> Changes:
     if not old.shares_with(new) and old.has_room_for(len(keys)):
         # Copies, for a raw entry is a view that keeps its whole document alive.
         new = old.changed_by({key: _copy(new.raw(key)) for key in keys}, new.warnings)
+    elif not old.shares_with(new):
+        new.succeed(old, keys)
     changes = (Change(key, old.raw(key), new.raw(key)) for key in keys if old.differs(new, key))
     return Changes(changes, old if not keys and old.warnings == new.warnings else new)
 

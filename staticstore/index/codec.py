@@ -8,7 +8,7 @@ here, so that a program which only imports staticstore does not pay for it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import IndexFormatError
@@ -16,17 +16,33 @@ from ..errors import IndexFormatError
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["decode", "encode", "split", "split_change", "values_of"]
+__all__ = [
+    "FieldDecoder",
+    "decode",
+    "decode_entries",
+    "decode_keys",
+    "encode",
+    "field_decoder",
+    "member_lines",
+    "split",
+    "split_change",
+]
+
+#: Decodes one field of each member of a JSON object: from their names to its values.
+FieldDecoder = Callable[[bytes], dict[str, Any]]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class _Codec(NamedTuple):
-    split: Callable[[bytes], dict[str, msgspec.Raw]]
+    split: Callable[[bytes | bytearray], dict[str, msgspec.Raw]]
     split_change: Callable[[bytes], Any]
+    decode_entries: Callable[[bytes], dict[str, dict[str, Any]]]
+    decode_keys: Callable[[bytes], dict[str, Any]]
     decode: Callable[[msgspec.Raw | bytes], Any]
     encode: Callable[[object], bytes]
-    field_decoder: Callable[[str], Callable[[msgspec.Raw | bytes], Any]]
+    encode_lines: Callable[[list[Any]], bytes]
+    field_decoder: Callable[[str], Callable[[bytes], dict[str, Any]]]
     error: type[Exception]
 
 
@@ -34,24 +50,29 @@ class _Codec(NamedTuple):
 def _codec() -> _Codec:
     import msgspec
 
-    def field_decoder(field: str) -> Callable[[msgspec.Raw | bytes], Any]:
+    def field_decoder(field: str) -> Callable[[bytes], dict[str, Any]]:
         one_field = msgspec.defstruct(
             "OneField", [("value", Any, None)], rename={"value": field}, gc=False
         )
-        return msgspec.json.Decoder(one_field).decode
+        return msgspec.json.Decoder(dict[str, one_field]).decode  # type: ignore[valid-type]
 
+    entry = msgspec.defstruct("Entry", [])
     change = msgspec.defstruct("Change", [("key", str), ("metadata", msgspec.Raw)])
+    encoder = msgspec.json.Encoder(order="sorted")
     return _Codec(
         split=msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
         split_change=msgspec.json.Decoder(change).decode,
+        decode_keys=msgspec.json.Decoder(dict[str, entry]).decode,  # type: ignore[valid-type]
+        decode_entries=msgspec.json.Decoder(dict[str, dict[str, Any]]).decode,
         decode=msgspec.json.Decoder().decode,
-        encode=msgspec.json.Encoder(order="sorted").encode,
+        encode=encoder.encode,
+        encode_lines=encoder.encode_lines,
         field_decoder=field_decoder,
         error=msgspec.MsgspecError,
     )
 
 
-def split(body: bytes) -> dict[str, msgspec.Raw]:
+def split(body: bytes | bytearray) -> dict[str, msgspec.Raw]:
     """Take one JSON object apart into its keys and their values, these left raw.
 
     The values are views into `body`, which lives as long as one of them does.
@@ -65,7 +86,9 @@ def split(body: bytes) -> dict[str, msgspec.Raw]:
     """
     codec = _codec()
     try:
-        return codec.split(body.removeprefix(_BYTE_ORDER_MARK))
+        if body.startswith(_BYTE_ORDER_MARK):
+            body = body.removeprefix(_BYTE_ORDER_MARK)
+        return codec.split(body)
     except RecursionError as error:
         raise IndexFormatError("the index is nested too deeply") from error
     except (codec.error, UnicodeDecodeError) as error:
@@ -106,17 +129,78 @@ def decode(raw: msgspec.Raw | bytes) -> Any:
         raise IndexFormatError(f"no JSON that can be read: {error}") from error
 
 
-def values_of(raws: Iterable[msgspec.Raw | bytes], field: str) -> list[Any]:
-    """Decode one field of each entry, and nothing else of it; None where it is missing.
+def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
+    """Decode a JSON object of JSON objects.
 
-    The entries must have been decoded whole once, since what is passed over
-    is not checked.
+    Raises
+    ------
+    IndexFormatError
+        As `decode`, or a member is no object.
     """
+    codec = _codec()
     try:
-        decode_field = _codec().field_decoder(field)
+        return codec.decode_entries(members)
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no entries that can be read: {error}") from error
+
+
+def decode_keys(members: bytes) -> list[str]:
+    """Decode the names of the members of a JSON object of JSON objects.
+
+    What is in the members is checked for its syntax alone.
+
+    Raises
+    ------
+    IndexFormatError
+        As `decode_entries`.
+    """
+    codec = _codec()
+    try:
+        return list(codec.decode_keys(members))
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no entries that can be read: {error}") from error
+
+
+def field_decoder(field: str) -> FieldDecoder:
+    """Return what decodes one field of all entries in a JSON object, and nothing else of them.
+
+    A field that an entry does not have is None.  What is passed over is not
+    checked.  The decoder raises `IndexFormatError` as `decode_entries` does.
+
+    Examples
+    --------
+    >>> field_decoder("n")(b'{"a":{"n":1,"m":2},"b":{}}')
+    {'a': 1, 'b': None}
+    """
+    codec = _codec()
+    try:
+        decode_field = codec.field_decoder(field)
     except ValueError:  # a name that would have to be escaped in JSON
-        return [decode(raw).get(field) for raw in raws]
-    return [decode_field(raw).value for raw in raws]
+        return lambda members: {
+            key: entry.get(field) for key, entry in decode_entries(members).items()
+        }
+
+    def decoder(members: bytes) -> dict[str, Any]:
+        try:
+            found = decode_field(members)
+        except (codec.error, UnicodeDecodeError, RecursionError) as error:
+            raise IndexFormatError(f"no entries that can be read: {error}") from error
+        return {key: entry.value for key, entry in found.items()}
+
+    return decoder
+
+
+def member_lines(entries: Mapping[str, object]) -> bytes:
+    r"""Write each member of an object in canonical form, a comma and a newline between them.
+
+    Examples
+    --------
+    >>> member_lines({"a": {"y": 1, "x": 2}, "b": {}})
+    b'"a":{"x":2,"y":1},\n"b":{}'
+    """
+    # An encoded value holds no newline, so that what separates two lines stands nowhere else.
+    one_each = _codec().encode_lines([{key: entry} for key, entry in entries.items()])
+    return one_each.replace(b"}\n{", b",\n")[1:-2]
 
 
 def encode(value: object) -> bytes:

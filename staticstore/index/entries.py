@@ -1,53 +1,150 @@
-"""Raw entries that many snapshots share, and what has been found out about them."""
+"""What snapshots share: entries in the form that they came in."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from itertools import chain, compress, islice
+from operator import ne
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cachetools import LRUCache
-
-from .groups import Groups
+from . import codec
+from .field_groups import FieldGroups
 
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["Entries"]
+__all__ = ["Entries", "Stored", "keys_that_differ"]
 
-_MOST_MEMORY = 512 << 20  # bytes, for the groups of all fields that were asked for
+_AT_ONCE = 64  # entries decoded at once
 
 
-class Entries(dict[str, "msgspec.Raw | bytes"]):
-    """Raw entries in key order, never changed once made; with the groups of queried fields.
+class Stored(Protocol):
+    """Entries in key order, which nobody changes; shared by snapshots and threads."""
 
-    The groups are built at the first query of a field, and the least recently
-    asked for are dropped when all of them take more than half a gibibyte.
-    """
+    def get(self, key: str) -> msgspec.Raw | bytes | None:
+        """Return the raw entry of a key, or None."""
 
-    __slots__ = ("_groups", "_lock")
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is such a key."""
 
-    def __init__(self, entries: Mapping[str, msgspec.Raw | bytes]) -> None:
-        in_order = sorted(entries)
-        if in_order == list(entries):
-            super().__init__(entries)
-        else:
-            super().__init__((key, entries[key]) for key in in_order)
-        self._lock = threading.Lock()
-        # One that is larger than the bound alone is kept all the same.
-        self._groups: LRUCache[str, Groups] = LRUCache(
-            _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
-        )
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in order."""
+
+    def __len__(self) -> int:
+        """Count the keys."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was found wrong in entries when they were first decoded, and left out."""
 
     def keys_with(self, field: str, value: Hashable) -> list[str]:
-        """Return the keys of the entries whose field has a value, in key order; not to be changed.
+        """Return the keys of the entries whose field has a value, in order; not to be changed.
 
         The first call for a field takes a pass over all entries; others cost a look-up.
         """
-        with self._lock:
-            groups = self._groups.get(field)
-        if groups is None:
-            groups = Groups(self, field)
-            with self._lock:
-                self._groups[field] = groups
-        return groups.keys(value)
+
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Iterate over keys and decoded entries, in key order."""
+
+    def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Decode the entries of some keys, which are in order."""
+
+    def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Stored:
+        """Return entries of which some are others, None for none; and their groups with them."""
+
+    @property
+    def groups(self) -> FieldGroups:
+        """The groups of the fields that were queried."""
+
+    def follow(self, other: Stored, keys: Iterable[str]) -> None:
+        """Take over the groups of other entries, which differ from these in some keys."""
+
+    def differing_keys(self, other: Stored) -> Iterable[str]:
+        """Return the keys whose raw entries may not be the same bytes, in no order."""
+
+    def canonical(self) -> bytes:
+        """Write the entries as a document in canonical form."""
+
+
+class Entries:
+    """Raw entries in a dictionary: what any JSON is parsed into.
+
+    Parameters
+    ----------
+    entries : mapping
+        Checked raw entries, in any order.
+    """
+
+    problems = ()
+
+    def __init__(self, entries: Mapping[str, msgspec.Raw | bytes]) -> None:
+        self._entries = entries
+        self._in_order: list[str] | None = None
+        #: Of the fields that were queried.
+        self.groups = FieldGroups(self._values)
+        self.get = entries.get
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is such a key."""
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in order."""
+        if self._in_order is None:  # not before it is needed, since it takes a while
+            self._in_order = sorted(self._entries)
+        return iter(self._in_order)
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._entries)
+
+    def keys_with(self, field: str, value: Hashable) -> list[str]:
+        """Return the keys whose field has a value; see `Stored`."""
+        return self.groups.keys(field, value)
+
+    def _values(self, field: str) -> Iterator[tuple[str, Any]]:
+        decode, keys = codec.field_decoder(field), iter(self)
+        while some := list(islice(keys, _AT_ONCE)):
+            texts = (b'"%d":%b' % (i, bytes(self._entries[key])) for i, key in enumerate(some))
+            yield from zip(some, decode(b"{%b}" % b",".join(texts)).values(), strict=True)
+
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Iterate over keys and decoded entries; see `Stored`."""
+        return ((key, codec.decode(self._entries[key])) for key in self)
+
+    def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Decode the entries of some keys; see `Stored`."""
+        return ((key, codec.decode(self._entries[key])) for key in keys)
+
+    def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Entries:
+        """Return entries of which some are others; see `Stored`."""
+        entries = {**self._entries, **changes}
+        changed = Entries({key: raw for key, raw in entries.items() if raw is not None})
+        changed.follow(self, changes)
+        return changed
+
+    def follow(self, other: Stored, keys: Iterable[str]) -> None:
+        """Take over the groups of other entries; see `Stored`."""
+        in_order = sorted(keys)
+        before = {key: raw for key in in_order if (raw := other.get(key)) is not None}
+        after = {key: raw for key in in_order if (raw := self.get(key)) is not None}
+        self.groups.follow(other.groups, before, after)
+
+    def differing_keys(self, other: Stored) -> Iterable[str]:
+        """Return the keys whose raw entries may not be the same bytes; see `Stored`."""
+        if not isinstance(other, Entries):
+            return keys_that_differ(self, other)
+        theirs = map(self.get, other._entries)
+        new = compress(other._entries, map(ne, other._entries.values(), theirs))
+        return chain(new, (key for key in self._entries if key not in other._entries))
+
+    def canonical(self) -> bytes:
+        """Write the entries as a document; see `Stored`."""
+        lines = [codec.member_lines({key: entry}) for key, entry in self.items()]
+        return b"".join([b"{\n", b",\n".join(lines), b"\n}\n" if lines else b"}\n"])
+
+
+def keys_that_differ(old: Stored, new: Stored) -> Iterator[str]:
+    """Yield the keys whose raw entries may not be the same bytes, whatever form they are in."""
+    yield from (key for key in new if old.get(key) != new.get(key))
+    yield from (key for key in old if key not in new)

@@ -3,72 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from . import codec
-
-if TYPE_CHECKING:
-    import msgspec
+from typing import Any
 
 __all__ = ["NOT_INDEXED", "Groups", "frozen", "in_all"]
 
 #: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
 NOT_INDEXED = object()
 
+_Shard = dict[Hashable, str | list[str]]
+# A dictionary that grows keeps other threads waiting while it is copied, so
+# that the groups are spread over some.
+_SHARDS = 8
 _GROUP_SIZE = 120  # bytes that a value takes with its place in a dictionary, about
 _KEY_SIZE = 8  # bytes that a reference to a key takes
 
 
 class Groups:
-    """The keys of some entries, by their value of one field.
-
-    An entry without the field is one with the value None, as for a query.
-    Built once, in one pass; never changed.
+    """Keys by their value of one field; built in one pass, never changed.
 
     Parameters
     ----------
-    entries : mapping
-        Raw entries in key order.
-    field : str
-        The field.
-
-    Attributes
-    ----------
-    size : int
-        Bytes of memory, about.
+    values : iterable of (str, object)
+        Keys in their order, and the value of each.
 
     Examples
     --------
-    >>> groups = Groups({"a": b'{"n": 1}', "b": b'{"n": 1.0}', "c": b'{}'}, "n")
+    >>> groups = Groups([("a", 1), ("b", 1.0), ("c", None)])
     >>> groups.keys(1), groups.keys(None), groups.keys(2)
     (['a', 'b'], ['c'], [])
     """
 
-    __slots__ = ("_groups", "size")
+    __slots__ = ("_count", "_shards")
 
-    def __init__(self, entries: Mapping[str, msgspec.Raw | bytes], field: str) -> None:
+    def __init__(self, values: Iterable[tuple[str, Any]]) -> None:
         # A key that is alone with its value is not put into a list: unique
         # values would take a list each.
-        self._groups: dict[Hashable, str | list[str]] = {}
-        groups = self._groups
-        for key, value in zip(entries, codec.values_of(entries.values(), field), strict=True):
+        shards: list[_Shard] = [{} for _ in range(_SHARDS)]
+        self._shards = shards
+        self._count = 0
+        for key, value in values:
+            self._count += 1
             if type(value) in (list, dict):
                 value = frozen(value)
-            group = groups.get(value)
+            shard = shards[hash(value) % _SHARDS]
+            group = shard.get(value)
             if group is None:
-                groups[value] = key
+                shard[value] = key
             elif type(group) is list:
                 group.append(key)
             else:
-                groups[value] = [group, key]  # type: ignore[list-item]
-        self.size = _GROUP_SIZE * len(groups) + _KEY_SIZE * len(entries)
+                shard[value] = [group, key]  # type: ignore[list-item]
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about."""
+        return _GROUP_SIZE * sum(map(len, self._shards)) + _KEY_SIZE * self._count
 
     def keys(self, value: Hashable) -> list[str]:
-        """Return the keys of the entries with a value, in key order; not to be changed."""
-        group = self._groups.get(value)
+        """Return the keys with a value, in their order; not to be changed."""
+        group = self._shards[hash(value) % _SHARDS].get(value)
         if group is None:
             return []
-        return group if isinstance(group, list) else [group]
+        return group if type(group) is list else [group]  # type: ignore[list-item]
+
+    def changed_by(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Groups:
+        """Return the groups in which some keys have other values.
+
+        Parameters
+        ----------
+        before, after : mapping
+            From keys to their values then and now, those that have one; the
+            keys of both in order.
+        """
+        gone, new = Groups(before.items()), Groups(after.items())
+        changed = Groups(())
+        changed._count = self._count + len(after) - len(before)
+        changed._shards = [dict(shard) for shard in self._shards]
+        for number, shard in enumerate(changed._shards):
+            for value in gone._shards[number].keys() | new._shards[number].keys():
+                left = set(gone.keys(value))
+                keys = [key for key in self.keys(value) if key not in left]
+                keys = sorted(keys + new.keys(value))
+                if keys:
+                    shard[value] = keys if len(keys) > 1 else keys[0]
+                else:
+                    del shard[value]
+        return changed
 
 
 def frozen(value: Any) -> Hashable:
@@ -98,7 +118,7 @@ def frozen(value: Any) -> Hashable:
     return NOT_INDEXED
 
 
-def in_all(groups: list[list[str]]) -> Iterable[str]:
+def in_all(groups: list[list[str]]) -> list[str]:
     """Return the keys that are in every group, in key order; the smallest leads."""
     smallest, *others = sorted(groups, key=len)
     if not others:
@@ -106,4 +126,4 @@ def in_all(groups: list[list[str]]) -> Iterable[str]:
     wanted = set(smallest)
     for other in others:
         wanted.intersection_update(other)
-    return (key for key in smallest if key in wanted)
+    return [key for key in smallest if key in wanted]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ..errors import InvalidKeyError
 
 __all__ = [
-    "are_keys_beyond_doubt",
+    "are_keys",
     "check_key",
     "key_problem",
     "key_to_path",
@@ -56,18 +56,19 @@ def key_problem(key: object) -> str | None:
     return "one of its segments between slashes is empty, '.' or '..'"
 
 
-def are_keys_beyond_doubt(keys: Sequence[str]) -> bool:
-    """Tell, fast, that none of many texts has a `key_problem`; False if one might have.
+def are_keys(keys: Sequence[str]) -> bool:
+    """Tell whether none of many texts has a `key_problem`.
 
     The texts are looked at as one, for what every problem shows between or
-    within them.
+    within them, and one by one only if there is something.
     """
     joined = "\n" + "\n".join(keys) + "\n"
-    return (
+    is_beyond_doubt = (
         joined.count("\n") == len(keys) + 1
         and not any(sign in joined for sign in _SIGNS_OF_TROUBLE)
         and len(_UNPRINTABLE.findall(joined)) == len(keys) + 1
     )
+    return is_beyond_doubt or not any(map(key_problem, keys))
 
 
 def check_key(key: object) -> str:

@@ -136,13 +136,8 @@ def _unbroken(folder: SiteFolder, spans: tuple[Span, ...]) -> tuple[Span, ...]:
 
 def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
     """Return the final state of each key whose entry has other bytes, however little they say."""
-    states: dict[str, bytes | None] = {}
-    for key in after:
-        old, new = before.raw(key), after.raw(key)
-        if old is None or bytes(old) != bytes(new or b""):
-            states[key] = bytes(new or b"")
-    states.update((key, None) for key in before if key not in after)
-    return states
+    keys = sorted(after.keys_of_other_bytes(before))
+    return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
 def _document(folder: str, ending: str, body: bytes) -> Document:

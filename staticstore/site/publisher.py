@@ -204,8 +204,9 @@ def _prepare(
     old_notes = read_notes(folder.notes)
     digests, left_out, hashed = _digests(found, old_notes, progress)
     left_out = sorted(left_out + found.left_out)
+    known = dict(old.index.query(select=("sha256", "modified")))
     index = Index.from_entries(
-        {key: _entry(key, digests[key], fields, old.index) for key in sorted(digests)}
+        {key: _entry(key, digests[key], fields, known.get(key, {})) for key in sorted(digests)}
     )
     changes = diff(old.index, index)
     body = index.canonical()
@@ -241,27 +242,27 @@ def _digests(
     return digests | fresh, left_out, len(fresh)
 
 
-def _entry(key: str, digest: Digest, fields: Metadata, old: Index) -> Mapping[str, Any]:
+def _entry(
+    key: str, digest: Digest, fields: Metadata, before: Mapping[str, Any]
+) -> Mapping[str, Any]:
     entry = fields.fields_of(key)
     entry["size"] = digest.size
     entry["sha256"] = digest.sha256
-    if (modified := _modified(key, digest, old)) is not None:
+    if (modified := _modified(digest, before)) is not None:
         entry["modified"] = modified
     if (media_type := media_type_of(key)) is not None:
         entry["media_type"] = media_type
     return entry
 
 
-def _modified(key: str, digest: Digest, old: Index) -> str | None:
+def _modified(digest: Digest, before: Mapping[str, Any]) -> str | None:
     """Return when the content was first published: what the old index says, else the file's time.
 
     A fresh checkout has the same files at other times, and publishes the same index.
     """
-    if key in old:
-        before = old[key]
-        facts = Facts.of(before)
-        if facts.sha256 == digest.sha256 and facts.modified is not None:
-            return str(before["modified"])
+    facts = Facts.of(before)
+    if facts.sha256 == digest.sha256 and facts.modified is not None:
+        return str(before["modified"])
     try:
         return time_text(_EPOCH + timedelta(seconds=digest.mtime_ns // 1_000_000_000))
     except OverflowError:  # a year that no calendar has

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import ipaddress
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
@@ -32,7 +33,7 @@ from .response import Response
 from .root import Root, origin_of
 from .sockets import BoundedAdapter, Bounds, Wire
 
-__all__ = ["Session"]
+__all__ = ["Fetched", "Session"]
 
 T = TypeVar("T")
 
@@ -41,6 +42,17 @@ _PIECE = 1 << 20  # bytes
 _SHORT = 1 << 16  # bytes
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_BACKOFF = 30.0  # seconds
+
+
+class Fetched(NamedTuple):
+    """A document that was read to its end."""
+
+    #: The answer, closed.
+    response: Response
+    #: Content codings undone.
+    body: bytearray
+    #: Of the body, lowercase hex.
+    sha256: str
 
 
 class Session:
@@ -176,7 +188,7 @@ class Session:
         deadline: float,
         max_bytes: int,
         absent: frozenset[int] = frozenset(),
-    ) -> tuple[Response, bytes] | None:
+    ) -> Fetched | None:
         """Get a document whole; one that breaks is tried again from the start.
 
         Content codings are undone.  The least rate does not hold here, since
@@ -193,8 +205,8 @@ class Session:
 
         Returns
         -------
-        (Response, bytes) or None
-            The closed answer, and its body; None if there is no such document.
+        Fetched or None
+            None if there is no such document.
 
         Raises
         ------
@@ -204,13 +216,13 @@ class Session:
             The body is larger than `max_bytes`.
         """
 
-        def attempt() -> tuple[Response, bytes] | None:
+        def attempt() -> Fetched | None:
             response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
                 if response.status in absent:
                     _use_up(response)
                     return None
-                return response, _read_bounded(response, max_bytes)
+                return _read_bounded(response, max_bytes)
             finally:
                 response.close()
 
@@ -326,16 +338,20 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _read_bounded(response: Response, max_bytes: int) -> bytes:
+def _read_bounded(response: Response, max_bytes: int) -> Fetched:
     """Read a body whole, without ever holding more than it may have."""
-    pieces, count = [], 0
-    if response.content_encoding is None:
-        _check_size(response.content_length or 0, max_bytes, response.url)
-    while piece := response.read(_PIECE, decode=True):
+    is_coded = response.content_encoding is not None
+    expected = 0 if is_coded else response.content_length or 0
+    _check_size(expected, max_bytes, response.url)
+    # Room for all of it beforehand, lest a large one be held twice.
+    body, count, digest = bytearray(expected), 0, hashlib.sha256()
+    while piece := response.read(_PIECE, decode=is_coded):
+        _check_size(count + len(piece), max_bytes, response.url)
+        body[count : count + len(piece)] = piece
+        digest.update(piece)
         count += len(piece)
-        _check_size(count, max_bytes, response.url)
-        pieces.append(piece)
-    return b"".join(pieces)
+    del body[count:]
+    return Fetched(response, body, digest.hexdigest())
 
 
 def _use_up(response: Response) -> None:

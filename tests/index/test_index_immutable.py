@@ -56,13 +56,6 @@ def test_an_index_has_no_method_that_changes_it(method: str) -> None:
     assert not hasattr(Index.parse(BODY), method)
 
 
-def test_an_index_that_was_built_of_a_mapping_does_not_share_it() -> None:
-    raw: dict[str, bytes] = {"a": b"{}"}
-    index = Index(raw)
-    raw["b"] = b"{}"
-    assert list(index) == ["a"]
-
-
 @pytest.mark.parametrize(
     ("shared", "attribute"),
     [

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index import entries as entries_module
+from staticstore.index import field_groups
 from staticstore.index.changes import apply, diff, follow
-from staticstore.index.groups import NOT_INDEXED, Groups, frozen
+from staticstore.index.groups import NOT_INDEXED, frozen
+from staticstore.index.lines import Lines
 from staticstore.index.snapshot import _FOLDED_ABOVE
 
 _numbers = st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 2.5, 2**70, 1e300])
@@ -131,22 +132,18 @@ def test_a_tuple_equals_no_list() -> None:
     assert list(index.query_keys(bbox=[1, 2])) == ["a"]
 
 
-class _Counted(Groups):
-    built: list[str] = []  # noqa: RUF012 -- emptied by the fixture
-
-    __slots__ = ()
-
-    def __init__(self, entries: Any, field: str) -> None:
-        self.built.append(field)
-        super().__init__(entries, field)
-
-
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note which fields are gone through."""
-    monkeypatch.setattr(entries_module, "Groups", _Counted)
-    _Counted.built.clear()
-    return _Counted.built
+    """Note for which fields all entries are gone through."""
+    fields: list[str] = []
+    values = Lines._values
+
+    def noted(self: Lines, field: str) -> Any:
+        fields.append(field)
+        return values(self, field)
+
+    monkeypatch.setattr(Lines, "_values", noted)
+    return fields
 
 
 def many(count: int = 500) -> Index:
@@ -173,7 +170,7 @@ def test_nor_again_after_a_few_changes(built: list[str]) -> None:
 def test_what_takes_too_much_memory_is_dropped(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "_MOST_MEMORY", 13_000)
+    monkeypatch.setattr(field_groups, "_MOST_MEMORY", 13_000)
     index = many(100)
     for field in ("n", "type", "n", "type"):
         list(index.query_keys(where={field: 1}))
@@ -183,7 +180,7 @@ def test_what_takes_too_much_memory_is_dropped(
 def test_what_alone_takes_too_much_memory_is_kept(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries_module, "_MOST_MEMORY", 1000)
+    monkeypatch.setattr(field_groups, "_MOST_MEMORY", 1000)
     index = many(100)
     for n in range(3):
         assert list(index.query_keys(n=n)) == [f"{n:04}"]
@@ -195,7 +192,7 @@ def test_many_changes_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     index = many()
     changed = index.changed_by({f"{n:04}": b'{"n": 0}' for n in range(50)})
     assert changed._shared is not index._shared
-    assert not changed._changed
+    assert not changed._overlay.changes
     assert sum(1 for _ in changed.query_keys(n=0)) == 50
 
 

@@ -52,7 +52,7 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
     deadline = time.monotonic() + limits.pop("seconds")
     fetched = session.fetch(url_path, deadline=deadline, **limits)
     assert fetched is not None
-    return fetched[1]
+    return bytes(fetched.body)
 
 
 class Call(threading.Thread):

@@ -520,9 +520,8 @@ def test_a_document_is_fetched_whole_and_decoded(
         max_bytes=len(body),
     )
     assert answer is not None
-    response, fetched = answer
-    assert fetched == body
-    assert (response.status, response.etag) == (200, '"x"')
+    assert answer.body == body
+    assert (answer.response.status, answer.response.etag) == (200, '"x"')
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])

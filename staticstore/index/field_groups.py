@@ -1,0 +1,78 @@
+"""The groups of the fields that were queried: built when asked for, bounded in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from . import codec
+from .groups import Groups
+
+if TYPE_CHECKING:
+    import msgspec
+
+__all__ = ["FieldGroups"]
+
+_MOST_MEMORY = 512 << 20  # bytes, for the groups of all fields that were asked for
+
+
+class FieldGroups:
+    """The groups of some entries, for each field that was asked for.
+
+    The least recently asked for are dropped when all of them take more than
+    half a gibibyte.  Any thread may ask.
+
+    Parameters
+    ----------
+    values : callable
+        Gives, for a field, each key in order and its value; a pass over all entries.
+    """
+
+    def __init__(self, values: Callable[[str], Iterable[tuple[str, Any]]]) -> None:
+        self._values = values
+        self._lock = threading.Lock()
+        # One that is larger than the bound alone is kept all the same.
+        self._groups: LRUCache[str, Groups] = LRUCache(
+            _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
+        )
+
+    def keys(self, field: str, value: Hashable) -> list[str]:
+        """Return the keys whose field has a value, in order; not to be changed."""
+        with self._lock:
+            groups = self._groups.get(field)
+        if groups is None:
+            groups = Groups(self._values(field))
+            with self._lock:
+                self._groups[field] = groups
+        return groups.keys(value)
+
+    def follow(
+        self,
+        other: FieldGroups,
+        before: Mapping[str, msgspec.Raw | bytes],
+        after: Mapping[str, msgspec.Raw | bytes],
+    ) -> None:
+        """Take over the groups of other entries, from which these differ.
+
+        Parameters
+        ----------
+        other : FieldGroups
+            Where the groups come from.
+        before, after : mapping
+            The raw entries that differ, in key order, there and here.
+        """
+        with other._lock:
+            known = dict(other._groups)
+        then = {key: codec.decode(raw) for key, raw in before.items()}
+        now = {key: codec.decode(raw) for key, raw in after.items()}
+        for field, groups in known.items():
+            changed = groups.changed_by(_of(then, field), _of(now, field))
+            with self._lock:
+                self._groups[field] = changed
+
+
+def _of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:
+    return {key: entry.get(field) for key, entry in entries.items()}

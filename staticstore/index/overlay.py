@@ -1,0 +1,49 @@
+"""Changes that one snapshot has laid over the entries that it shares with others."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from . import codec
+from .field_groups import FieldGroups
+
+if TYPE_CHECKING:
+    import msgspec
+
+__all__ = ["Overlay"]
+
+
+class Overlay:
+    """Raw entries that replace others, None for those that are gone; never changed.
+
+    Parameters
+    ----------
+    changes : mapping
+        The raw entries by key.
+    surplus : int
+        How many more entries there are with the changes than without.
+    """
+
+    def __init__(self, changes: Mapping[str, msgspec.Raw | bytes | None], surplus: int) -> None:
+        self.changes = changes
+        self.surplus = surplus
+        self._groups = FieldGroups(lambda field: ((k, one.get(field)) for k, one in self.items()))
+
+    @cached_property
+    def in_order(self) -> list[str]:
+        """The keys that changed, in order."""
+        return sorted(self.changes)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys that have an entry, in order."""
+        return (key for key in self.in_order if self.changes[key] is not None)
+
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Iterate over keys and decoded entries, in key order."""
+        return ((key, codec.decode(self.changes[key] or b"{}")) for key in self)
+
+    def keys_with(self, field: str, value: Hashable) -> list[str]:
+        """Return the changed keys whose field has a value, in order; not to be changed."""
+        return self._groups.keys(field, value) if self.changes else []

@@ -1,0 +1,152 @@
+"""A piece of an index in canonical form: whole lines, searched without being parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import IndexFormatError
+from . import codec
+from .checks import check_depth
+from .keys import are_keys
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from .codec import FieldDecoder
+
+__all__ = ["PIECE_SIZE", "Piece"]
+
+#: Bytes of a piece, about: a search takes a few microseconds, and what is
+#: decoded at once keeps no other thread waiting.
+PIECE_SIZE = 1 << 14
+
+
+class Piece:
+    """Some lines of an index in canonical form; never changed.
+
+    The bytes stay in the document that they came in, which pieces share.
+
+    Parameters
+    ----------
+    text : bytes or bytearray
+        What holds the lines; nobody changes it.  There is a newline before each of them.
+    start, end : int
+        Where the first line begins and the last one ends, in bytes.
+    first : str
+        The key of the first line.
+    """
+
+    __slots__ = ("_keys", "end", "first", "is_checked", "start", "text")
+
+    def __init__(self, text: bytes | bytearray, start: int, end: int, first: str) -> None:
+        self.text = text
+        self.start = start
+        self.end = end
+        self.first = first
+        #: Whether each line is known to be a good entry.
+        self.is_checked = False
+        self._keys: list[str] = []
+
+    @classmethod
+    def of_entries(cls, entries: Mapping[str, bytes]) -> Iterator[Self]:
+        """Write raw entries, in key order, into new pieces."""
+        lines: list[bytes] = []
+        size, first = 0, ""
+        for key, raw in entries.items():
+            first = first if lines else key
+            lines.append(codec.encode(key) + b":" + raw)
+            size += len(lines[-1])
+            if size >= PIECE_SIZE:
+                yield cls._of_lines(lines, first)
+                lines, size = [], 0
+        if lines:
+            yield cls._of_lines(lines, first)
+
+    @classmethod
+    def of_all(cls, entries: Mapping[str, bytes], first: str) -> Self:
+        """Write raw entries, in key order, into one piece, which may have none."""
+        if not entries:
+            return cls(b"\n", 1, 1, first)
+        lines = [codec.encode(key) + b":" + raw for key, raw in entries.items()]
+        return cls._of_lines(lines, next(iter(entries)))
+
+    @classmethod
+    def _of_lines(cls, lines: list[bytes], first: str) -> Self:
+        text = b"\n" + b",\n".join(lines) + b",\n"
+        piece = cls(text, 1, len(text), first)
+        piece.is_checked = True
+        return piece
+
+    def find(self, key: str) -> bytes | None:
+        """Return the raw entry of a key, if a line begins with it."""
+        needle = b"\n" + codec.encode(key) + b":{"
+        found = self.text.find(needle, self.start - 1, self.end)
+        return None if found < 0 else self.entry_at(found + len(needle) - 1)
+
+    def entry_at(self, position: int) -> bytes:
+        """Return what stands from a position to the end of its line, without the comma."""
+        end = self.text.index(b"\n", position) - 1
+        return bytes(self.text[position : end if self.text[end] == _COMMA else end + 1])
+
+    def lines(self) -> Iterator[bytes]:
+        """Iterate over the lines, without what separates them."""
+        for line in bytes(self.text[self.start : self.end - 1]).split(b"\n"):
+            yield line.removesuffix(b",")
+
+    def members(self) -> bytes:
+        """Return the lines as one JSON object."""
+        return b"{%b}" % bytes(self.text[self.start : self.end - 1]).removesuffix(b",")
+
+    def keys(self) -> list[str]:
+        """Return the keys in order; not to be changed.
+
+        Raises
+        ------
+        IndexFormatError
+            The lines are not what they should be; `lines` tells which.
+        """
+        return self._keys or self._noted(codec.decode_keys(self.members()))
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Decode all entries; raises as `keys`."""
+        members = self.members()
+        decoded = codec.decode_entries(members)
+        self._noted(decoded)
+        if not self.is_checked:
+            check_depth(members[1:-1], len(decoded))
+            self.is_checked = True
+        return decoded
+
+    def values(self, field: FieldDecoder) -> list[Any]:
+        """Decode one field of all entries, None where it is missing; raises as `keys`."""
+        found = field(self.members())
+        self._noted(found)
+        return list(found.values())
+
+    def _noted(self, found: Iterable[str]) -> list[str]:
+        """Check and keep the keys of the lines that were decoded."""
+        if not self._keys:
+            keys = list(found)
+            if (
+                keys[:1] != [self.first][: self.end - self.start]
+                or len(keys) != self.text.count(b"\n", self.start, self.end)
+                or keys != sorted(keys)
+                or not are_keys(keys)
+            ):
+                raise IndexFormatError("the lines of the index are not in order")
+            self._keys = keys
+        return self._keys
+
+    def changed_by(self, changes: Mapping[str, bytes | None]) -> Iterator[Piece]:
+        """Write the lines anew with some entries in place of the old ones, None for none."""
+        entries: dict[str, bytes | None] = {
+            key: line[len(codec.encode(key)) + 1 :]
+            for key, line in zip(self.keys(), self.lines(), strict=True)
+        }
+        entries |= changes
+        kept = {key: raw for key in sorted(entries) if (raw := entries[key]) is not None}
+        return Piece.of_entries(kept)
+
+
+_COMMA = ord(",")

@@ -1,0 +1,197 @@
+"""An index in canonical form that is searched where it lies: as good as one that was parsed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from staticstore import Index
+from staticstore.index import parsing, piece
+from staticstore.index.changes import diff, follow
+from staticstore.index.entries import Entries
+from staticstore.index.lines import Lines
+
+_keys = st.text('ab"\\ !/é\U0001f600', min_size=1, max_size=4).filter(lambda key: "/" not in key)
+_scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text('a"}{,:[é\n')
+_values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
+_states = st.dictionaries(
+    _keys.filter(lambda key: not key.startswith("\\")),
+    st.dictionaries(st.sampled_from(["type", "a", "b"]), _values, max_size=3),
+    max_size=30,
+)
+
+
+@pytest.fixture(autouse=True)
+def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small documents have many pieces, and be trusted like large ones."""
+    monkeypatch.setattr(parsing, "PIECE_SIZE", 30)
+    monkeypatch.setattr(piece, "PIECE_SIZE", 30)
+    monkeypatch.setattr(parsing, "_SMALL", 0)
+
+
+def general(state: dict[str, Any]) -> Index:
+    """Parse a state in another form."""
+    return Index.parse(json.dumps(state, indent=1).encode())
+
+
+def vouched(state: dict[str, Any]) -> Index:
+    """Parse a state in canonical form, for which a head vouches."""
+    return Index.parse(general(state).canonical(), vouched_entries=len(state))
+
+
+def lines(*texts: str) -> bytes:
+    """Write a document as it looks in canonical form."""
+    return ("{\n" + ",\n".join(texts) + "\n}\n").encode()
+
+
+@given(_states)
+@settings(max_examples=200, deadline=None)
+def test_both_forms_hold_the_same(state: dict[str, Any]) -> None:
+    one, other = vouched(state), general(state)
+    assert list(one) == list(other) == sorted(state)
+    assert len(one) == len(state)
+    assert dict(one.items()) == state
+    assert one == other
+    assert one.canonical() == other.canonical()
+
+
+@given(_states, _states)
+@settings(max_examples=200, deadline=None)
+def test_both_forms_differ_in_the_same(old: dict[str, Any], new: dict[str, Any]) -> None:
+    new = {**dict(list(old.items())[::2]), **new}
+    changes = diff(vouched(old), vouched(new))
+    assert list(changes) == list(diff(general(old), general(new)))
+    assert list(changes) == list(diff(general(old), vouched(new)))
+
+
+@given(_states, _states, st.sampled_from([0, 1, 100]))
+@settings(max_examples=200, deadline=None)
+def test_changes_lead_to_the_lines_of_the_new_document(
+    old: dict[str, Any], new: dict[str, Any], folded_above: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("staticstore.index.snapshot._FOLDED_ABOVE", folded_above)
+        before, after = vouched(old), vouched(new)
+        states = {change.key: change.after for change in diff(before, after)}
+        changed = before.changed_by(states)
+    assert changed.canonical() == after.canonical()
+    assert len(changed) == len(new)
+
+
+@given(_states, _states)
+@settings(max_examples=100, deadline=None)
+def test_groups_go_along_when_changes_are_folded(old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, after = vouched(old), vouched(new)
+    list(before.query_keys(type="a"))
+    followed = follow(before, after).index
+    for value in [None, *(entry.get("type") for entry in new.values())]:
+        wanted = [key for key in sorted(new) if new[key].get("type") == value]
+        assert list(followed.query_keys(type=value)) == wanted
+
+
+@given(_states, _states)
+@settings(max_examples=100, deadline=None)
+def test_what_differs_from_checked_lines_is_checked(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    before = Index.parse(general(old).canonical())
+    after = Index.parse(general(new).canonical(), before=before)
+    assert dict(after.items()) == new
+    assert len(after) == len(new)
+
+
+def test_a_document_in_canonical_form_is_not_taken_apart() -> None:
+    assert isinstance(vouched({"a": {}})._shared, Lines)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lines('"b":{}', '"a":{}'),
+        lines('"a":{}', '"a":{"n":1}'),
+        lines('"a": {}'),
+        lines('"a":{}', '"b":{"y":1,"x":2}'),
+        lines('"a":{"n":1.50}'),
+        lines('"a":{},"b":{}', '"c":{}'),
+        lines('"a":{"x":{}', '"b":{}},"b":{}'),
+        lines('"a":{"x":1', '"y":2}'),
+        lines('"\\u0061":{}'),
+        b'{\n"a":{},\n\n}\n',
+        b'{\n"a":{}\n}\n}\n',
+    ],
+)
+def test_what_only_looks_canonical_is_parsed_as_any_other(body: bytes) -> None:
+    try:
+        decoded = json.loads(body)
+    except ValueError:
+        with pytest.raises(ValueError, match="JSON"):
+            Index.parse(body)
+        return
+    index = Index.parse(body)
+    assert isinstance(index._shared, Entries)
+    assert dict(index.items()) == decoded
+
+
+BAD = [
+    ('"b":{"n":NaN}', "b"),
+    ('"b":{"n":1e999}', "b"),
+    ('"b":{"n":"\\ud800"}', "b"),
+    ('"b":{"n":' + "[" * 200 + "]" * 200 + "}", "b"),
+    ('"b/../c":{}', "b/../c"),
+    ('"b":{},"b1":{}', "b"),
+    ('"b":[]', "b"),
+    ('"A":{}', "A"),
+    ('"a":{"n":2}', "a"),
+]
+
+
+@pytest.mark.parametrize(("line", "key"), BAD)
+def test_a_bad_line_is_absent_once_it_is_decoded(line: str, key: str) -> None:
+    body = lines('"a":{"n":1}', line, '"c":{"n":3}')
+    index = Index.parse(body, vouched_entries=3)
+    assert dict(index.query()) == {"a": {"n": 1}, "c": {"n": 3}}
+    assert list(index) == ["a", "c"]
+    assert key == "a" or key not in index
+    assert len(index) == 2
+
+
+@pytest.mark.parametrize(("line", "key"), BAD)
+def test_a_bad_line_is_reported(line: str, key: str) -> None:
+    body = lines('"a":{"n":1}', line, '"c":{"n":3}')
+    index = Index.parse(body, vouched_entries=3)
+    list(index.query())
+    (warning,) = index.warnings
+    assert "is left out" in warning
+
+
+@pytest.mark.parametrize(("line", "key"), BAD)
+def test_a_bad_line_hides_no_other(line: str, key: str) -> None:
+    body = lines('"a":{"n":1}', line, '"c":{"n":3}')
+    index = Index.parse(body, vouched_entries=3)
+    assert [index["a"], index["c"]] == [{"n": 1}, {"n": 3}]
+
+
+@pytest.mark.parametrize(("line", "key"), BAD)
+def test_a_bad_line_is_absent_from_the_beginning(line: str, key: str) -> None:
+    index = Index.parse(lines('"a":{"n":1}', line, '"c":{"n":3}'), vouched_entries=3)
+    assert index.get(key) == ({"n": 1} if key == "a" else None)
+
+
+@pytest.mark.parametrize(("line", "key"), BAD)
+def test_a_bad_line_is_not_among_the_changes(line: str, key: str) -> None:
+    old = Index.parse(lines('"a":{"n":1}', '"c":{"n":3}'), vouched_entries=2)
+    new = Index.parse(lines('"a":{"n":1}', line, '"c":{"n":4}'), vouched_entries=3)
+    assert [change.key for change in diff(old, new)] == ["c"]
+
+
+def test_a_key_with_half_of_a_surrogate_pair_is_in_no_index() -> None:
+    assert "\ud800" not in vouched({"a": {}})
+
+
+def test_an_index_without_entries_takes_some() -> None:
+    changed = vouched({}).changed_by({"a": b'{"n":1}', "b": b"{}"})
+    assert changed.canonical() == lines('"a":{"n":1}', '"b":{}')
