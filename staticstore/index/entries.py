@@ -37,8 +37,8 @@ class Stored(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What was found wrong in entries when they were first decoded, and left out."""
 
-    def keys_with(self, field: str, value: Hashable) -> list[str]:
-        """Return the keys of the entries whose field has a value, in order; not to be changed.
+    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
+        """Return the keys of the entries whose field has a value, in order.
 
         The first call for a field takes a pass over all entries; others cost a look-up.
         """
@@ -98,7 +98,7 @@ class Entries:
         """Count the keys."""
         return len(self._entries)
 
-    def keys_with(self, field: str, value: Hashable) -> list[str]:
+    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
         """Return the keys whose field has a value; see `Stored`."""
         return self.groups.keys(field, value)
 

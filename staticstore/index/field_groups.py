@@ -39,8 +39,8 @@ class FieldGroups:
             _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
         )
 
-    def keys(self, field: str, value: Hashable) -> list[str]:
-        """Return the keys whose field has a value, in order; not to be changed."""
+    def keys(self, field: str, value: Hashable) -> tuple[str, ...]:
+        """Return the keys whose field has a value, in order."""
         with self._lock:
             groups = self._groups.get(field)
         if groups is None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["NOT_INDEXED", "Groups", "frozen", "in_all"]
+__all__ = ["NOT_INDEXED", "Groups", "frozen", "in_all", "replaced"]
 
 #: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
 NOT_INDEXED = object()
 
-_Shard = dict[Hashable, str | list[str]]
+_Shard = dict[Hashable, str | tuple[str, ...]]
 # A dictionary that grows keeps other threads waiting while it is copied, so
 # that the groups are spread over some.
 _SHARDS = 8
 _GROUP_SIZE = 120  # bytes that a value takes with its place in a dictionary, about
+_AT_ONCE = 1 << 12  # keys that are compared with others at once
 _KEY_SIZE = 8  # bytes that a reference to a key takes
 
 
@@ -30,7 +32,7 @@ class Groups:
     --------
     >>> groups = Groups([("a", 1), ("b", 1.0), ("c", None)])
     >>> groups.keys(1), groups.keys(None), groups.keys(2)
-    (['a', 'b'], ['c'], [])
+    (('a', 'b'), ('c',), ())
     """
 
     __slots__ = ("_count", "_shards")
@@ -38,11 +40,10 @@ class Groups:
     def __init__(self, values: Iterable[tuple[str, Any]]) -> None:
         # A key that is alone with its value is not put into a list: unique
         # values would take a list each.
-        shards: list[_Shard] = [{} for _ in range(_SHARDS)]
-        self._shards = shards
-        self._count = 0
+        shards: list[dict[Hashable, Any]] = [{} for _ in range(_SHARDS)]
+        count = 0
         for key, value in values:
-            self._count += 1
+            count += 1
             if type(value) in (list, dict):
                 value = frozen(value)
             shard = shards[hash(value) % _SHARDS]
@@ -52,19 +53,24 @@ class Groups:
             elif type(group) is list:
                 group.append(key)
             else:
-                shard[value] = [group, key]  # type: ignore[list-item]
+                shard[value] = [group, key]
+        for shard in shards:
+            for value, group in shard.items():
+                if type(group) is list:
+                    # The garbage collector passes over a tuple that holds texts alone.
+                    shard[value] = tuple(group)
+        self._shards: list[_Shard] = shards
+        self._count = count
 
     @property
     def size(self) -> int:
         """Bytes of memory, about."""
         return _GROUP_SIZE * sum(map(len, self._shards)) + _KEY_SIZE * self._count
 
-    def keys(self, value: Hashable) -> list[str]:
-        """Return the keys with a value, in their order; not to be changed."""
-        group = self._shards[hash(value) % _SHARDS].get(value)
-        if group is None:
-            return []
-        return group if type(group) is list else [group]  # type: ignore[list-item]
+    def keys(self, value: Hashable) -> tuple[str, ...]:
+        """Return the keys with a value, in their order."""
+        group = self._shards[hash(value) % _SHARDS].get(value, ())
+        return (group,) if type(group) is str else group  # type: ignore[return-value]
 
     def changed_by(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Groups:
         """Return the groups in which some keys have other values.
@@ -81,11 +87,9 @@ class Groups:
         changed._shards = [dict(shard) for shard in self._shards]
         for number, shard in enumerate(changed._shards):
             for value in gone._shards[number].keys() | new._shards[number].keys():
-                left = set(gone.keys(value))
-                keys = [key for key in self.keys(value) if key not in left]
-                keys = sorted(keys + new.keys(value))
+                keys = replaced(self.keys(value), gone.keys(value), new.keys(value))
                 if keys:
-                    shard[value] = keys if len(keys) > 1 else keys[0]
+                    shard[value] = tuple(keys) if len(keys) > 1 else keys[0]
                 else:
                     del shard[value]
         return changed
@@ -118,12 +122,43 @@ def frozen(value: Any) -> Hashable:
     return NOT_INDEXED
 
 
-def in_all(groups: list[list[str]]) -> list[str]:
+def replaced(keys: Sequence[str], gone: Iterable[str], new: Iterable[str]) -> list[str]:
+    """Return keys in order, without some that may be among them and with others.
+
+    The time is that of copying, and a bisection for each key that is gone or new.
+
+    Examples
+    --------
+    >>> replaced(["a", "c", "e"], ["b", "c"], ["c", "d"])
+    ['a', 'c', 'd', 'e']
+    """
+    wanted = set(new)
+    result: list[str] = []
+    start = 0
+    for key in sorted(wanted.union(gone)):
+        at = bisect_left(keys, key, start)
+        result += keys[start:at]
+        if key in wanted:
+            result.append(key)
+        start = at + (at < len(keys) and keys[at] == key)
+    result += keys[start:]
+    return result
+
+
+def in_all(groups: Iterable[tuple[str, ...]]) -> Sequence[str]:
     """Return the keys that are in every group, in key order; the smallest leads."""
     smallest, *others = sorted(groups, key=len)
-    if not others:
-        return smallest
-    wanted = set(smallest)
+    found: Sequence[str] = smallest
     for other in others:
-        wanted.intersection_update(other)
-    return [key for key in smallest if key in wanted]
+        found = list(_in_both(found, other))
+    return found
+
+
+def _in_both(few: Sequence[str], many: Sequence[str]) -> Iterator[str]:
+    """Yield the keys that are in both, stretch by stretch, so that other threads get a turn."""
+    for start in range(0, len(few), _AT_ONCE):
+        some = few[start : start + _AT_ONCE]
+        first = bisect_left(many, some[0])
+        last = bisect_right(many, some[-1], first)
+        common = set(some).intersection(many[first:last])
+        yield from (key for key in some if key in common)

@@ -22,6 +22,9 @@ __all__ = [
     "digest_prefix",
     "kept_whole",
     "parse_change_lines",
+    "parse_count",
+    "parse_document",
+    "parse_sha256",
 ]
 
 _FORMAT = "staticstore-head/1"
@@ -79,6 +82,8 @@ class Head:
     index: Document
     #: How many entries the index has.
     entries: int
+    #: The root of the blocks of the index; None where there is none.
+    blocks: Document | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
     spans: tuple[Span, ...] = ()
 
@@ -97,10 +102,11 @@ class Head:
                 raise ValueError("another format")
             return cls(
                 lineage=_text(said["lineage"], _LINEAGE),
-                generation=_count(said["generation"]),
+                generation=parse_count(said["generation"]),
                 published=str(said.get("published", "")),
-                index=_document(said["index"]),
-                entries=_count(said["index"]["entries"]),
+                index=parse_document(said["index"]),
+                entries=parse_count(said["index"]["entries"]),
+                blocks=_document_or_none(said.get("blocks")),
                 spans=tuple(map(_span, said.get("changes", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -120,6 +126,8 @@ class Head:
                 for span in self.spans
             ],
         }
+        if self.blocks is not None:
+            said["blocks"] = asdict(self.blocks)
         return codec.encode(said) + b"\n"
 
     def way_from(self, sha256: str) -> tuple[Document, ...] | None:
@@ -228,25 +236,39 @@ def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
     return found
 
 
-def _text(value: Any, pattern: re.Pattern[str]) -> str:
+def _text(value: object, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not pattern.match(value):
         raise ValueError("a field has another form")
     return value
 
 
-def _count(value: Any) -> int:
+def parse_count(value: object) -> int:
+    """Return a number of something; raise ValueError if it is none."""
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ValueError("a field is no number of something")
     return value
 
 
-def _document(said: Any) -> Document:
+def parse_sha256(value: object) -> str:
+    """Return a digest in lowercase hex; raise ValueError if it is none."""
+    return _text(value, _SHA256)
+
+
+def parse_document(said: Any) -> Document:
+    """Return what a JSON object says of a file; raise ValueError or the like if it says nothing."""
     href = said["href"]
     if problem := key_problem(href):
         raise ValueError(f"an href is refused: {problem}")
-    return Document(href, _count(said["size"]), _text(said["sha256"], _SHA256))
+    return Document(href, parse_count(said["size"]), parse_sha256(said["sha256"]))
+
+
+def _document_or_none(said: Any) -> Document | None:
+    try:
+        return parse_document(said)
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _span(said: Any) -> Span:
     origins = tuple(_text(one, _PREFIX) for one in said["from"])
-    return Span(origins, _document(said), _count(said.get("count", 0)))
+    return Span(origins, parse_document(said), parse_count(said.get("count", 0)))

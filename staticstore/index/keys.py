@@ -62,12 +62,10 @@ def are_keys(keys: Sequence[str]) -> bool:
     The texts are looked at as one, for what every problem shows between or
     within them, and one by one only if there is something.
     """
+    text = "".join(keys)
+    is_printable = text.isprintable() if text.isascii() else not _UNPRINTABLE.search(text)
     joined = "\n" + "\n".join(keys) + "\n"
-    is_beyond_doubt = (
-        joined.count("\n") == len(keys) + 1
-        and not any(sign in joined for sign in _SIGNS_OF_TROUBLE)
-        and len(_UNPRINTABLE.findall(joined)) == len(keys) + 1
-    )
+    is_beyond_doubt = is_printable and not any(sign in joined for sign in _SIGNS_OF_TROUBLE)
     return is_beyond_doubt or not any(map(key_problem, keys))
 
 

@@ -120,7 +120,7 @@ class Lines:
                 entries = self._of_piece(number, Piece.entries)
                 yield from ((key, entries[key]) for key in wanted if key in entries)
 
-    def keys_with(self, field: str, value: Hashable) -> list[str]:
+    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
         """Return the keys whose field has a value; see `Stored`."""
         return self.groups.keys(field, value)
 
@@ -194,14 +194,15 @@ class Lines:
         """Ask a piece, which is mended first if its lines are not what they should be."""
         piece = self._pieces[number]
         try:
+            found = what(piece)
             if not self.is_checked:
                 self._check_end(number, piece.keys())
-            return what(piece)
+            return found
         except IndexFormatError:
             self._mend(number, piece)
             return what(self._pieces[number])
 
-    def _check_end(self, number: int, keys: list[str]) -> None:
+    def _check_end(self, number: int, keys: tuple[str, ...]) -> None:
         following = self._firsts[number + 1 : number + 2]
         if keys and following and keys[-1] >= following[0]:
             raise IndexFormatError("the lines of the index are not in order")

@@ -44,6 +44,6 @@ class Overlay:
         """Iterate over keys and decoded entries, in key order."""
         return ((key, codec.decode(self.changes[key] or b"{}")) for key in self)
 
-    def keys_with(self, field: str, value: Hashable) -> list[str]:
-        """Return the changed keys whose field has a value, in order; not to be changed."""
-        return self._groups.keys(field, value) if self.changes else []
+    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
+        """Return the changed keys whose field has a value, in order."""
+        return self._groups.keys(field, value) if self.changes else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ from .checks import check_depth
 from .keys import are_keys
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from .codec import FieldDecoder
 
 __all__ = ["PIECE_SIZE", "Piece"]
@@ -46,35 +45,34 @@ class Piece:
         self.first = first
         #: Whether each line is known to be a good entry.
         self.is_checked = False
-        self._keys: list[str] = []
+        self._keys: tuple[str, ...] = ()
 
     @classmethod
-    def of_entries(cls, entries: Mapping[str, bytes]) -> Iterator[Self]:
+    def of_entries(cls, entries: Mapping[str, bytes]) -> Iterator[Piece]:
         """Write raw entries, in key order, into new pieces."""
-        lines: list[bytes] = []
-        size, first = 0, ""
-        for key, raw in entries.items():
-            first = first if lines else key
-            lines.append(codec.encode(key) + b":" + raw)
-            size += len(lines[-1])
-            if size >= PIECE_SIZE:
-                yield cls._of_lines(lines, first)
-                lines, size = [], 0
-        if lines:
-            yield cls._of_lines(lines, first)
+        lines = [b"%b:%b,\n" % (codec.encode(key), raw) for key, raw in entries.items()]
+        return cls._of_lines(b"".join([b"\n", *lines]))
 
     @classmethod
-    def of_all(cls, entries: Mapping[str, bytes], first: str) -> Self:
+    def _of_lines(cls, text: bytes) -> Iterator[Piece]:
+        """Cut lines, with a newline before and a comma after each, into pieces."""
+        start = 1
+        while start < len(text):
+            # No piece is much smaller than the others, lest there be ever more of them.
+            has_two = len(text) - start >= 2 * PIECE_SIZE
+            end = text.index(b"\n", start + PIECE_SIZE) + 1 if has_two else len(text)
+            line = text[start : text.index(b"\n", start) - 1]
+            piece = cls(text, start, end, codec.keys_of_entries(b"{%b}" % line)[0])
+            piece.is_checked = True
+            yield piece
+            start = end
+
+    @classmethod
+    def of_all(cls, entries: Mapping[str, bytes], first: str) -> Piece:
         """Write raw entries, in key order, into one piece, which may have none."""
-        if not entries:
-            return cls(b"\n", 1, 1, first)
-        lines = [codec.encode(key) + b":" + raw for key, raw in entries.items()]
-        return cls._of_lines(lines, next(iter(entries)))
-
-    @classmethod
-    def _of_lines(cls, lines: list[bytes], first: str) -> Self:
-        text = b"\n" + b",\n".join(lines) + b",\n"
-        piece = cls(text, 1, len(text), first)
+        lines = [b"%b:%b,\n" % (codec.encode(key), raw) for key, raw in entries.items()]
+        text = b"".join([b"\n", *lines])
+        piece = cls(text, 1, len(text), next(iter(entries), first))
         piece.is_checked = True
         return piece
 
@@ -98,15 +96,15 @@ class Piece:
         """Return the lines as one JSON object."""
         return b"{%b}" % bytes(self.text[self.start : self.end - 1]).removesuffix(b",")
 
-    def keys(self) -> list[str]:
-        """Return the keys in order; not to be changed.
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys in order.
 
         Raises
         ------
         IndexFormatError
             The lines are not what they should be; `lines` tells which.
         """
-        return self._keys or self._noted(codec.decode_keys(self.members()))
+        return self._keys or self._noted(codec.keys_of_entries(self.members()))
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Decode all entries; raises as `keys`."""
@@ -124,7 +122,7 @@ class Piece:
         self._noted(found)
         return list(found.values())
 
-    def _noted(self, found: Iterable[str]) -> list[str]:
+    def _noted(self, found: Iterable[str]) -> tuple[str, ...]:
         """Check and keep the keys of the lines that were decoded."""
         if not self._keys:
             keys = list(found)
@@ -135,18 +133,42 @@ class Piece:
                 or not are_keys(keys)
             ):
                 raise IndexFormatError("the lines of the index are not in order")
-            self._keys = keys
+            # A tuple, for the garbage collector passes over one that holds texts alone.
+            self._keys = tuple(keys)
         return self._keys
 
     def changed_by(self, changes: Mapping[str, bytes | None]) -> Iterator[Piece]:
-        """Write the lines anew with some entries in place of the old ones, None for none."""
-        entries: dict[str, bytes | None] = {
-            key: line[len(codec.encode(key)) + 1 :]
-            for key, line in zip(self.keys(), self.lines(), strict=True)
-        }
-        entries |= changes
-        kept = {key: raw for key in sorted(entries) if (raw := entries[key]) is not None}
-        return Piece.of_entries(kept)
+        """Write the lines anew with some entries in place of the old ones, None for none.
+
+        Parameters
+        ----------
+        changes : mapping
+            Raw entries in canonical form by key, in key order.
+        """
+        lines = bytes(self.text[self.start : self.end]).removesuffix(b"\n").removesuffix(b",")
+        text = b"\n%b,\n" % lines if lines else b"\n"
+        parts: list[bytes] = []
+        at = 0
+        for key, raw in changes.items():
+            start, end = self._place_of(key, text)
+            parts.append(text[at:start])
+            if raw is not None:
+                parts.append(b"\n%b:%b," % (codec.encode(key), raw))
+            at = end
+        return self._of_lines(b"".join([*parts, text[at:]]))
+
+    def _place_of(self, key: str, text: bytes) -> tuple[int, int]:
+        """Return from where to where the line of a key stands, or belongs, with its newline."""
+        start = text.find(b"\n%b:{" % codec.encode(key))
+        if start >= 0:
+            return start, text.index(b"\n", start + 1)
+        keys = self.keys()
+        following = bisect_left(keys, key)
+        if following < len(keys):
+            start = text.index(b"\n%b:{" % codec.encode(keys[following]))
+        else:
+            start = len(text) - 1
+        return start, start
 
 
 _COMMA = ord(",")

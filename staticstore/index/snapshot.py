@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ from ..errors import IndexFormatError
 from . import codec
 from .entries import Stored
 from .fields import is_packed
-from .groups import NOT_INDEXED, frozen, in_all
+from .groups import NOT_INDEXED, frozen, in_all, replaced
 from .overlay import Overlay
 from .parsing import parse
 from .query import Conditions, selected, selection
@@ -322,23 +320,15 @@ class Index(Mapping[str, dict[str, Any]]):
             if conditions.match(metadata):
                 yield key, metadata
 
-    def _laid_over(self, shared: list[str], own: list[str]) -> Iterator[str]:
+    def _laid_over(self, shared: Sequence[str], own: Sequence[str]) -> Iterator[str]:
         """Iterate over shared keys but for those that changed, and over changed ones, in order."""
-        if not self._overlay.changes:
+        changes = self._overlay.changes
+        if not changes:
             return iter(shared)
-        if len(shared) < len(self._overlay.changes):
-            kept = [key for key in shared if key not in self._overlay.changes]
-            return merge(kept, own) if own else iter(kept)
-        stretches: list[Iterable[str]] = []
-        start = 0
-        new = set(own)
-        for key in self._overlay.in_order:
-            at = bisect_left(shared, key, start)
-            is_there = at < len(shared) and shared[at] == key
-            if is_there or key in new:
-                stretches += [islice(shared, start, at), (key,) if key in new else ()]
-                start = at + is_there
-        return chain(*stretches, islice(shared, start, None))
+        if len(shared) < len(changes):
+            kept = [key for key in shared if key not in changes]
+            return iter(sorted([*kept, *own]))
+        return iter(replaced(shared, self._overlay.in_order, own))
 
     def canonical(self) -> bytes:
         r"""Write the index in canonical form: one line for each entry, sorted.

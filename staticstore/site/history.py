@@ -1,4 +1,4 @@
-"""What a site keeps of its past: the head, the index under its digest, and change files.
+"""What a site keeps for fast readers: the head, the index under its digest, changes and blocks.
 
 Everything here stands under a name that carries its digest, but for the head.
 What the head no longer names is removed a day later, so that readers of an
@@ -14,12 +14,13 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import IndexFormatError
+from ..index.blocks import BlockRoot, block_files
 from ..index.fields import time_text
 from ..index.head import (
     Document,
@@ -32,33 +33,33 @@ from ..index.head import (
     parse_change_lines,
 )
 from ..index.snapshot import Index
-from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.integrity import atomic_file, atomic_link, remove_leftovers
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 
 __all__ = [
     "Step",
-    "later_than",
     "next_step",
     "read_head",
     "remove_forgotten",
     "write_documents",
     "write_head",
+    "write_index",
 ]
 
 #: Folders whose files carry their digest in their names.
-_FOLDERS = ("index", "changes")
+_FOLDERS = ("index", "changes", "blocks")
 _NAME = re.compile(r"[0-9a-f]{64}\.jsonl?\Z")
 _KEPT = 24 * 3600.0  # seconds that a file stays after the head has forgotten it
 
 
 @dataclass(frozen=True)
 class Step:
-    """What leads from one generation to the next: the new head, and a new change file."""
+    """What leads from one generation to the next: the new head, and new files that it names."""
 
     head: Head
-    #: The change file, if there is one, and where it stands.
-    changes: tuple[str, bytes] | None
+    #: Change file and blocks, as far as there are any, by where they stand.
+    files: Mapping[str, bytes]
 
 
 def read_head(folder: SiteFolder) -> Head | None:
@@ -88,19 +89,43 @@ def next_step(
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
         return head, None
+    blocks, files = _new_blocks(folder, head, body) if len(index) else (None, {})
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
         published=time_text(datetime.now(UTC).replace(microsecond=0)),
         index=Document(f"index/{sha256}.json", len(body), sha256),
         entries=len(index),
+        blocks=blocks,
     )
     before = None if head is None else _index_of(folder, head)
     if head is None or before is None:
-        return new, Step(new, None)
+        return new, Step(new, files)
     span, lines, kept = _new_span(folder, head, before, index)
     new = bounded(replace(new, spans=(*kept, span)))
-    return new, Step(new, (span.document.href, lines) if span in new.spans else None)
+    changes = {span.document.href: lines} if span in new.spans else {}
+    return new, Step(new, {**changes, **files})
+
+
+def _new_blocks(
+    folder: SiteFolder, head: Head | None, body: bytes
+) -> tuple[Document, dict[str, bytes]]:
+    """Return what names the root of the blocks, and root and list by where they stand."""
+    root, lines = block_files(body, None if head is None else _root_of(folder, head))
+    text = root.encode()
+    document = _document("blocks", ".json", text)
+    return document, {root.lines.href: lines, document.href: text}
+
+
+def _root_of(folder: SiteFolder, head: Head) -> BlockRoot | None:
+    """Return the root of the blocks that a head names, if it is still there."""
+    body = (
+        None if head.blocks is None else _read_exactly(folder.root / head.blocks.href, head.blocks)
+    )
+    try:
+        return None if body is None else BlockRoot.parse(body)
+    except IndexFormatError:
+        return None
 
 
 def _new_span(
@@ -185,8 +210,8 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
     for name in _FOLDERS:
         (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
-    if step.changes is not None:
-        _write_once(folder.root / step.changes[0], step.changes[1])
+    for href, text in step.files.items():
+        _write_once(folder.root / href, text)
     _write_once(folder.root / step.head.index.href, body)
 
 
@@ -200,6 +225,23 @@ def _write_once(path: Path, body: bytes) -> None:
         file.write(body)
 
 
+def write_index(folder: SiteFolder, step: Step | None, body: bytes) -> None:
+    """Write ``index.json``: as another name of the index under its digest, where that can be.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    modified = later_than(folder.index)
+    if step is not None:
+        with contextlib.suppress(OSError):  # there are file systems without hard links
+            atomic_link(folder.root / step.head.index.href, folder.index, modified=modified)
+            return
+    with atomic_file(folder.index, modified=modified) as file:
+        file.write(body)
+
+
 def write_head(folder: SiteFolder, step: Step, old: Head | None) -> None:
     """Write the head, the last thing of a publish.
 
@@ -208,7 +250,7 @@ def write_head(folder: SiteFolder, step: Step, old: Head | None) -> None:
     OSError
         It cannot be written.
     """
-    forgotten = _named(old) - _named(step.head) if old is not None else set()
+    forgotten = set() if old is None else _named(folder, old) - _named(folder, step.head)
     for href in forgotten:
         with contextlib.suppress(OSError):  # it is gone already
             os.utime(folder.root / href)
@@ -222,7 +264,7 @@ def remove_forgotten(folder: SiteFolder, head: Head) -> None:
     Their age is counted from the time of the file, which is set anew when it
     is forgotten.
     """
-    named = _named(head)
+    named = _named(folder, head)
     for name in _FOLDERS:
         for path in _files_in(folder.root / name):
             if f"{name}/{path.name}" not in named and _NAME.match(path.name):
@@ -238,8 +280,13 @@ def _files_in(folder: Path) -> Iterator[Path]:
         return
 
 
-def _named(head: Head) -> set[str]:
-    return {head.index.href, *(span.document.href for span in head.spans)}
+def _named(folder: SiteFolder, head: Head) -> set[str]:
+    """Return the hrefs of all files that a head names, itself or through its root of blocks."""
+    named = {head.index.href, *(span.document.href for span in head.spans)}
+    if head.blocks is not None:
+        named.add(head.blocks.href)
+    root = _root_of(folder, head)
+    return named if root is None else named | {root.lines.href}
 
 
 def later_than(path: Path) -> float:

@@ -4,6 +4,7 @@ What it writes, in this order, each file whole or not at all::
 
     .nojekyll                   if it is not there
     changes/<sha256>.jsonl      what has changed since the last head
+    blocks/<sha256>.json[l]     where each stretch of the index begins, and its digest
     index/<sha256>.json         the index, for readers of the head
     index.json                  if its bytes change
     index.head.json             if it names another index
@@ -34,12 +35,12 @@ from .folder import SiteFolder, reason_of
 from .hashing import Digest, Progress, hash_files
 from .history import (
     Step,
-    later_than,
     next_step,
     read_head,
     remove_forgotten,
     write_documents,
     write_head,
+    write_index,
 )
 from .lock import alone, unwritable
 from .media_types import media_type_of
@@ -298,8 +299,7 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
         if plan.body != old.body:
-            with atomic_file(folder.index, modified=later_than(folder.index)) as file:
-                file.write(plan.body)
+            write_index(folder, plan.step, plan.body)
         if plan.step is not None:
             write_head(folder, plan.step, plan.old_head)
         elif plan.old_head is not None:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ..errors import IntegrityError
 
-__all__ = ["TEMPORARY_PATTERN", "Verifier", "atomic_file", "remove_leftovers"]
+__all__ = ["TEMPORARY_PATTERN", "Verifier", "atomic_file", "atomic_link", "remove_leftovers"]
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
@@ -136,6 +136,33 @@ def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[Binary
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def atomic_link(source: Path, path: Path, *, modified: float) -> None:
+    """Let a file stand under another name as well, in place of whatever stood there.
+
+    Parameters
+    ----------
+    source : Path
+        The file.
+    path : Path
+        Its other name, on the same file system.
+    modified : float
+        Its new modification time, in seconds since 1970, under both names.
+
+    Raises
+    ------
+    OSError
+        The file system has no hard links, for instance; what stood there still does.
+    """
+    temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
+    os.link(source, temporary)
+    try:
+        os.utime(temporary, (modified, modified))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

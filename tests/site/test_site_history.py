@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Document, Head, Span, bounded, kept_whole, parse_change_lines
 from staticstore.index.snapshot import Index
 from staticstore.site.publisher import publish
@@ -184,7 +185,7 @@ def spans_of(sizes: list[int], origins: int = 1) -> tuple[Span, ...]:
 
 def head_with(spans: tuple[Span, ...], index_size: int = 10**9) -> Head:
     document = Document("index/x.json", index_size, "0" * 64)
-    return Head("0" * 32, 1, "2026-11-20T12:00:00Z", document, 1, spans)
+    return Head("0" * 32, 1, "2026-11-20T12:00:00Z", document, 1, spans=spans)
 
 
 @given(st.lists(st.integers(50, 5000), max_size=60))
@@ -245,3 +246,88 @@ def test_fields_that_nobody_knows_are_ignored() -> None:
     head = head_with(spans_of([5]))
     said = json.loads(head.encode())
     assert Head.parse(json.dumps({**said, "expires": "never"}).encode()) == head
+
+
+def root_of(site: Path) -> BlockRoot:
+    blocks = head_of(site).blocks
+    assert blocks is not None
+    body = (site / blocks.href).read_bytes()
+    assert (len(body), hashlib.sha256(body).hexdigest()) == (blocks.size, blocks.sha256)
+    return BlockRoot.parse(body)
+
+
+def test_the_head_names_the_root_of_the_blocks(site: Path) -> None:
+    assert root_of(site).pages[0].first == "00.txt"
+
+
+def test_the_root_names_the_list_of_blocks_of_this_index(site: Path) -> None:
+    root, index = root_of(site), (site / "index.json").read_bytes()
+    lines = (site / root.lines.href).read_bytes()
+    assert hashlib.sha256(lines).hexdigest() == root.lines.sha256
+    for block in root.blocks_of(lines, 2, len(index) - 2):
+        assert hashlib.sha256(index[block.offset : block.end]).hexdigest() == block.sha256
+
+
+def test_blocks_that_the_head_no_longer_names_are_removed_after_a_day(site: Path) -> None:
+    old = {head_of(site).blocks, root_of(site).lines}
+    change(site, "00.txt", b"changed by now")
+    a_day_ago = time.time() - 25 * 3600
+    for document in old:
+        assert document is not None
+        assert (site / document.href).is_file()
+        os.utime(site / document.href, (a_day_ago, a_day_ago))
+    publish(site)
+    assert not [one for one in old if one is not None and (site / one.href).exists()]
+
+
+def test_the_blocks_that_the_head_names_stay(site: Path) -> None:
+    root = root_of(site)
+    a_week_ago = time.time() - 7 * 24 * 3600
+    for path in (site / "blocks").iterdir():
+        os.utime(path, (a_week_ago, a_week_ago))
+    publish(site)
+    assert root_of(site) == root
+    assert (site / root.lines.href).is_file()
+
+
+def test_an_index_without_entries_has_no_blocks(tmp_path: Path) -> None:
+    folder = make_site(tmp_path / "site", {})
+    publish(folder)
+    assert head_of(folder).blocks is None
+
+
+def test_a_root_that_was_damaged_does_not_stop_a_publish(site: Path) -> None:
+    blocks = head_of(site).blocks
+    assert blocks is not None
+    (site / blocks.href).write_bytes(b"damaged")
+    change(site, "00.txt", b"changed by now")
+    assert root_of(site).pages
+
+
+def test_the_index_and_its_copy_are_one_file(site: Path) -> None:
+    assert (site / "index.json").samefile(site / head_of(site).index.href)
+
+
+def test_without_hard_links_the_index_is_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = make_site(tmp_path / "site", FILES)
+    publish(folder)
+    assert (folder / "index.json").read_bytes() == (
+        folder / head_of(folder).index.href
+    ).read_bytes()
+
+
+def test_back_to_an_index_whose_file_is_still_there(site: Path) -> None:
+    before = (site / "index.json").read_bytes()
+    first = head_of(site)
+    change(site, "99.txt", b"new")
+    (site / "data" / "99.txt").unlink()
+    publish(site)
+    assert (site / "index.json").read_bytes() == before
+    assert head_of(site).index == first.index
+    assert head_of(site).blocks == first.blocks

@@ -1,0 +1,217 @@
+"""The blocks of an index: where each stretch of it begins, and its digest.
+
+So a part of an index can be read, and a new index be compared with an old
+one, without fetching the whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from ..errors import IndexFormatError
+from . import codec
+from .head import Document, parse_count, parse_document, parse_sha256
+
+__all__ = ["MOST_BLOCK_BYTES", "MOST_ROOT_BYTES", "BlockRoot", "Stretch", "block_files", "holding"]
+
+_FORMAT = "staticstore-blocks/1"
+_BLOCK_SIZE = 1 << 16  # bytes, about
+_PAGE_SIZE = 1 << 14  # bytes, about
+#: A block ends when it has so many bytes, at the latest.
+MOST_BLOCK_BYTES = 1 << 20
+#: No root is larger, in bytes: enough for an index of a terabyte.
+MOST_ROOT_BYTES = 16 << 20
+_BEGINNING = 2  # bytes before the first line of an index
+
+
+class Stretch(NamedTuple):
+    """Whole lines that follow each other, of an index or of the list of its blocks."""
+
+    #: The key of the first line.
+    first: str
+    #: Where it begins, in bytes.
+    offset: int
+    #: Bytes.
+    size: int
+    #: Lowercase hex.
+    sha256: str
+
+    @property
+    def end(self) -> int:
+        """Where it ends, in bytes."""
+        return self.offset + self.size
+
+
+@dataclass(frozen=True)
+class BlockRoot:
+    r"""What ``blocks/<sha256>.json`` says: where the list of blocks stands, and each page of it.
+
+    Examples
+    --------
+    >>> root, lines = block_files(b'{\n"a":{},\n"b":{}\n}\n', None)
+    >>> BlockRoot.parse(root.encode()) == root
+    True
+    >>> [block.first for block in root.blocks_of(lines, 0, 20)]
+    ['a']
+    """
+
+    #: A block ends before each key whose CRC-32 is a multiple of it.
+    modulus: int
+    #: The list of blocks.
+    lines: Document
+    pages: tuple[Stretch, ...]
+
+    @classmethod
+    def parse(cls, body: bytes) -> BlockRoot:
+        """Parse the bytes of a root; fields that are not known are ignored.
+
+        Raises
+        ------
+        IndexFormatError
+            It is no root, or its pages do not follow each other.
+        """
+        said = codec.decode(body)
+        try:
+            if said["format"] != _FORMAT:
+                raise ValueError("another format")
+            lines = parse_document(said)
+            pages = tuple(map(_stretch, said["pages"]))
+            _check_order(pages, 0, lines.size)
+            return cls(parse_count(said["modulus"]), lines, pages)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise IndexFormatError(f"no root of blocks: {error}") from error
+
+    def encode(self) -> bytes:
+        """Write the root as JSON, with a newline at its end."""
+        said = {"format": _FORMAT, "modulus": self.modulus, **asdict(self.lines)}
+        return codec.encode({**said, "pages": [list(page) for page in self.pages]}) + b"\n"
+
+    def blocks_of(self, page: bytes, start: int, end: int) -> tuple[Stretch, ...]:
+        """Parse a page of the list of blocks, or all of it.
+
+        Parameters
+        ----------
+        page : bytes
+            The lines.
+        start, end : int
+            Between which offsets of the index its blocks are.
+
+        Raises
+        ------
+        IndexFormatError
+            It is none, or its blocks do not follow each other.
+        """
+        try:
+            blocks = tuple(_stretch(codec.decode(line)) for line in page.splitlines())
+            if blocks:
+                _check_order(blocks, blocks[0].offset, blocks[-1].end)
+            if any(block.offset < start or block.end > end for block in blocks):
+                raise ValueError("a block is not in the index")
+            return blocks
+        except (LookupError, TypeError, ValueError) as error:
+            raise IndexFormatError(f"no list of blocks: {error}") from error
+
+
+def holding(stretches: Sequence[Stretch], key: str) -> Stretch | None:
+    """Return the stretch in which a key stands, if it stands anywhere; None if in none."""
+    number = bisect_right(stretches, key, key=lambda stretch: stretch.first) - 1
+    return stretches[number] if number >= 0 else None
+
+
+def block_files(body: bytes, before: BlockRoot | None) -> tuple[BlockRoot, bytes]:
+    """Cut an index in canonical form into blocks, and list them.
+
+    Parameters
+    ----------
+    body : bytes
+        The index, with one entry at least.
+    before : BlockRoot or None
+        The root of the index before, whose modulus stays as long as it is not
+        far from the best: another one cuts all blocks anew.
+
+    Returns
+    -------
+    (BlockRoot, bytes)
+        The root, and the list of blocks that it names.
+    """
+    modulus = _modulus(body, before)
+    blocks = list(_blocks(body, modulus))
+    lines = [codec.encode(list(block)) + b"\n" for block in blocks]
+    text = b"".join(lines)
+    sha256 = hashlib.sha256(text).hexdigest()
+    document = Document(f"blocks/{sha256}.jsonl", len(text), sha256)
+    return BlockRoot(modulus, document, tuple(_pages(blocks, lines))), text
+
+
+def _modulus(body: bytes, before: BlockRoot | None) -> int:
+    """Return the power of two that makes blocks of about the right size."""
+    in_a_block = _BLOCK_SIZE * body.count(b"\n") / len(body)
+    best = 1 << max(round(math.log2(in_a_block)), 0)
+    if before is not None and best // 2 <= before.modulus <= 2 * best:
+        return before.modulus
+    return best
+
+
+def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
+    start = at = _BEGINNING
+    first = ""
+    for line in body[_BEGINNING:-2].split(b"\n")[:-1]:
+        key = _key_of(line)
+        name = key.encode()
+        is_full = at + len(line) + 1 - start > MOST_BLOCK_BYTES
+        if at > start and (zlib.crc32(name) % modulus == 0 or is_full):
+            yield _measured(body, first, start, at)
+            start = at
+        first = first if at > start else key
+        at += len(line) + 1
+    yield _measured(body, first, start, at)
+
+
+def _key_of(line: bytes) -> str:
+    """Return the key of a line: fast if nothing in it is escaped."""
+    name, _, _ = line.partition(b'":{')
+    if b"\\" not in name:
+        return name[1:].decode()
+    return next(iter(codec.split(b"{%b}" % line.removesuffix(b","))))
+
+
+def _measured(body: bytes, first: str, start: int, end: int) -> Stretch:
+    digest = hashlib.sha256(memoryview(body)[start:end]).hexdigest()
+    return Stretch(first, start, end - start, digest)
+
+
+def _pages(blocks: Iterable[Stretch], lines: Iterable[bytes]) -> Iterator[Stretch]:
+    text, first, start = b"", "", 0
+    for block, line in zip(blocks, lines, strict=True):
+        first = first if text else block.first
+        text += line
+        if len(text) >= _PAGE_SIZE:
+            yield Stretch(first, start, len(text), hashlib.sha256(text).hexdigest())
+            start += len(text)
+            text = b""
+    if text:
+        yield Stretch(first, start, len(text), hashlib.sha256(text).hexdigest())
+
+
+def _stretch(said: Any) -> Stretch:
+    first, offset, size, sha256 = said
+    if not isinstance(first, str):
+        raise TypeError("a key is no text")
+    return Stretch(first, parse_count(offset), parse_count(size), parse_sha256(sha256))
+
+
+def _check_order(stretches: Sequence[Stretch], start: int, end: int) -> None:
+    """Refuse stretches that do not follow each other from one offset to another."""
+    at, before = start, ""
+    for stretch in stretches:
+        if stretch.offset != at or not stretch.size or stretch.first <= before:
+            raise ValueError("they do not follow each other")
+        at, before = stretch.end, stretch.first
+    if at != end:
+        raise ValueError("they do not cover the whole")
