@@ -185,7 +185,7 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 @click.pass_obj
 def info(shared: Shared, url: str) -> None:
     """Tell what a site is, and what is wrong with its index."""
-    with shared.connected(url) as store:
+    with shared.connected(url, lazy=True) as store:
         reading.info(store, shared.output)
 
 
@@ -269,7 +269,7 @@ def get(shared: Shared, url: str, key: str, file: str | None, span: getting.Span
     """
     if shared.output.as_json and file in (None, "-"):
         raise click.UsageError("--json needs -o FILE, for the value would stand among the JSON")
-    with shared.connected(url) as store:
+    with shared.connected(url, lazy=True) as store:
         getting.get(store, shared.output, key, file=file, span=span)
 
 

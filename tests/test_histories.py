@@ -8,13 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from staticstore import StaticStore, publish
 from tests.servers import RawServer, serve_files
 
 KEYS = [f"{number:02}" for number in range(30)]
+# What the host of a reader does not have.
+WITHHELD = {"blocks": ("changes/",), "whole": ("changes/", "blocks/")}
 Told = list[tuple[str, str, Any, Any]]
 
 # What a publisher does between two looks of the reader: write, remove, lose its head.
@@ -50,9 +53,7 @@ class Reader:
                 continue
             if self.way == "other form" and path == "index.json":
                 self.files[path] = json.dumps(json.loads(body), indent=1).encode()
-            elif self.way != "other form" and (
-                self.way != "no changes" or not path.startswith("changes/")
-            ):
+            elif self.way != "other form" and not path.startswith(WITHHELD.get(self.way, ())):
                 self.files[path] = body
 
     def look(self) -> None:
@@ -66,15 +67,29 @@ class Reader:
         ]
 
 
+@pytest.fixture(autouse=True)
+def _as_in_large_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small indexes have many pieces and blocks, and be followed like large ones."""
+    monkeypatch.setattr("staticstore.index.parsing._SMALL", 0)
+    monkeypatch.setattr("staticstore.index.parsing.PIECE_SIZE", 300)
+    monkeypatch.setattr("staticstore.index.piece.PIECE_SIZE", 300)
+    monkeypatch.setattr("staticstore.index.blocks._BLOCK_SIZE", 400)
+    monkeypatch.setattr("staticstore.client.catching_up._WORTHWHILE_ABOVE", 0)
+    monkeypatch.setattr("staticstore.client.catching_up._WORTHWHILE", 1)
+
+
 @given(steps)
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "data").mkdir()
         for key in KEYS:
             (folder / "data" / key).write_bytes(b"0")
-        readers = [Reader(stack, way) for way in ("changes", "no changes", "plain", "other form")]
+        ways = ("changes", "blocks", "whole", "plain", "other form")
+        readers = [Reader(stack, way) for way in ways]
         served: list[dict[str, bytes]] = []
 
         def look() -> None:
@@ -98,7 +113,7 @@ def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
             elif action == "look":
                 look()
             else:
-                for reader in readers[:2]:  # an old edge: those with a head see through it
+                for reader in readers[:3]:  # an old edge: those with a head see through it
                     reader.serve(served[0])
                     if _lineage(served[0]) == _lineage(served[-1]):
                         reader.look()

@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from ..errors import StoreError
     from ..index.changes import Change, Changes
 
-__all__ = ["PATIENCE", "Deliveries", "announce_changes", "announce_failure", "logged_failure"]
+__all__ = [
+    "CHANGE_SIGNALS",
+    "PATIENCE",
+    "Deliveries",
+    "announce_changes",
+    "announce_failure",
+    "logged_failure",
+]
 
 _log = logging.getLogger("staticstore")
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
+#: What a change of the index is announced by.
+CHANGE_SIGNALS = (*_SIGNALS.values(), index_updated)
 #: For what cannot be woken otherwise.
 PATIENCE = 0.2  # seconds between looks at whether a wait has lost its sense
 

@@ -13,10 +13,13 @@ from typing import Literal
 from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
-from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
+from ..index.head import MOST_HEAD_BYTES, Head, parse_change_lines
 from ..index.snapshot import Index
 from ..transport.response import Response
 from ..transport.session import Fetched, Session
+from .catching_up import by_blocks
+from .documents import ABSENT, exactly, missing
+from .lazy import Partial, Parts
 
 __all__ = ["Feed", "Held"]
 
@@ -31,8 +34,6 @@ _HEAD_EVERY = 10
 # An index older than the one held is an edge of a CDN that lags behind, until
 # it has come so many times in a row.
 _BELIEVED_AFTER = 3
-#: What says that a document is not there; S3 answers 403 to whom may not list.
-_ABSENT = frozenset({403, 404, 410})
 _EXCERPT = 80  # characters
 _HEAD_PATH = "index.head.json"
 
@@ -54,6 +55,16 @@ class Held:
     modified: datetime | None = None
     #: How often something older than this was answered, and ignored.
     ignored: int = 0
+
+    @property
+    def entries(self) -> int:
+        """How many entries the index has."""
+        return len(self.index)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out of the index."""
+        return self.index.warnings
 
 
 class Feed:
@@ -103,6 +114,54 @@ class Feed:
                 return found
         return self._plain(held, deadline, conditional=conditional)
 
+    def part(self, held: Partial | None) -> Partial | None:
+        """Return by what parts of the current index can be read; None if the site has no blocks.
+
+        Raises
+        ------
+        TransportError
+            The head could not be had.
+        """
+        deadline = time.monotonic() + self._seconds
+        is_conditional = held is not None and next(self._count) % _UNCONDITIONAL_EVERY != 0
+        validators = held.validators if held is not None and is_conditional else {}
+        found = self._head(validators, deadline)
+        if found is None:
+            return held
+        if not isinstance(found, tuple):
+            return None
+        head, validators = found
+        if held is not None and _is_stale(head, held.head):
+            return dataclasses.replace(held, ignored=held.ignored + 1)
+        if head.blocks is None:
+            return None
+        is_same = held is not None and head.index == held.head.index
+        parts = held.parts if held is not None and is_same else None
+        return Partial(
+            head,
+            validators,
+            parts or Parts(self._session, head, self._seconds),
+            0 if held is None else held.ignored,
+        )
+
+    def whole(self, partial: Partial) -> Held | None:
+        """Return the whole of an index of which parts were read; None if it is no longer there.
+
+        Raises
+        ------
+        TransportError
+            It could not be had.
+        IndexFormatError
+            It is no index.
+        """
+        head = partial.head
+        try:
+            fetched = self._whole(head, time.monotonic() + self._seconds)
+        except IntegrityError:
+            return None
+        index = self._parsed(fetched, None, vouched_entries=head.entries)
+        return Held(index, partial.validators, head.index.sha256, head, ignored=partial.ignored)
+
     # -- by a head -----------------------------------------------------------------
 
     def _by_head(
@@ -129,7 +188,7 @@ class Feed:
     ) -> tuple[Head, dict[str, str]] | Literal["absent"] | None:
         """Return the head and its validators; None if it is not modified."""
         try:
-            answer = self._current(_HEAD_PATH, headers, deadline, MOST_HEAD_BYTES, _ABSENT)
+            answer = self._current(_HEAD_PATH, headers, deadline, MOST_HEAD_BYTES, ABSENT)
             if not isinstance(answer, Fetched):
                 return answer
             return Head.parse(bytes(answer.body)), _validators(answer.response)
@@ -144,7 +203,11 @@ class Feed:
             return dataclasses.replace(held, ignored=held.ignored + 1)
         if held is not None and head.index.sha256 == held.sha256:
             return dataclasses.replace(held, head=head, validators=validators, modified=None)
-        index = None if held is None else self._by_changes(held, head, deadline)
+        index = None
+        if held is not None and (held.head is None or held.head.lineage == head.lineage):
+            index = self._by_changes(held, head, deadline)
+            if index is None:
+                index = by_blocks(self._session, held.index, head, deadline)
         if index is None:
             whole = self._whole(head, deadline)
             index = self._parsed(whole, held, vouched_entries=head.entries)
@@ -153,12 +216,10 @@ class Feed:
 
     def _by_changes(self, held: Held, head: Head, deadline: float) -> Index | None:
         """Apply the change files that lead to the current index; None if there is no such way."""
-        if held.head is not None and held.head.lineage != head.lineage:
-            return None
         states: dict[str, bytes | None] = {}
         try:
             for document in head.way_from(held.sha256) or ():
-                found = self._exactly(document, deadline)
+                found = exactly(self._session, document, deadline)
                 if found is None:
                     return None
                 states.update(parse_change_lines(bytes(found.body)))
@@ -176,28 +237,11 @@ class Feed:
                 url=self._session.root.url,
             )
         for href in (head.index.href, self._index_path):
-            found = self._exactly(dataclasses.replace(head.index, href=href), deadline)
+            document = dataclasses.replace(head.index, href=href)
+            found = exactly(self._session, document, deadline)
             if found is not None:
                 return found
-        raise self._another(head.index, "nothing")
-
-    def _exactly(self, document: Document, deadline: float) -> Fetched | None:
-        """Fetch a document that is the one that was named; None if it is not there."""
-        try:
-            found = self._get(document.href, {}, deadline, document.size, _ABSENT)
-        except IndexFormatError as error:
-            raise self._another(document, f"more than {document.size} bytes") from error
-        if found is not None and found.sha256 != document.sha256:
-            raise self._another(document, found.sha256)
-        return found
-
-    def _another(self, document: Document, actual: str) -> IntegrityError:
-        return IntegrityError(
-            f"{document.href} is not what the head of the site says",
-            expected=document.sha256,
-            actual=actual,
-            url=self._session.root.url,
-        )
+        raise missing(self._session, head.index)
 
     # -- without a head ----------------------------------------------------------------
 

@@ -15,12 +15,13 @@ from ..index.changes import Action, Change, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .connection import Connection
-from .deliveries import Deliveries, announce_changes, announce_failure
+from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
 from .poller import Poller, seconds_since_boot
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
     from .feed import Held
+    from .lazy import LazyIndex, Partial
 
 __all__ = ["LiveIndex"]
 
@@ -43,6 +44,9 @@ class LiveIndex:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._held: Held | None = None
+        # What a lazy store has in place of a snapshot, until it needs one.
+        self._partial: Partial | None = None
+        self._is_lazy = False
         # The snapshot that handlers know: behind the held one while a
         # disconnect keeps an announcement back.
         self._announced: Index | None = None
@@ -55,12 +59,14 @@ class LiveIndex:
 
     # -- connecting ------------------------------------------------------------
 
-    def open(self, connection: Connection, poll_interval: float) -> None:
+    def open(self, connection: Connection, poll_interval: float, *, is_lazy: bool = False) -> None:
         """Fetch the index and start to poll; see `StaticStore.connect`."""
         with self._lock:
             if self._connection is not None and not self._connection.is_cut():
                 raise StoreError("the store is connected already: disconnect it first")
             self._connection = connection
+            self._partial = None
+            self._is_lazy = is_lazy and self._held is None
         connection.belong_to(self._store())
         try:
             self._update(connection)
@@ -114,25 +120,53 @@ class LiveIndex:
 
     @property
     def index(self) -> Index:
-        """The current snapshot, or the last one after a disconnect."""
+        """The current snapshot, or the last one after a disconnect; a lazy store becomes whole."""
         held = self._held
+        if held is None and self._partial is not None:
+            return self._whole()
         if held is None:
             raise NotConnectedError("the store has no index yet: call connect() first")
         return held.index
 
+    @property
+    def readable(self) -> Index | LazyIndex:
+        """The current snapshot, or what stands for it in a lazy store."""
+        held, partial = self._held, self._partial
+        if held is None and partial is not None:
+            from .lazy import LazyIndex
+
+            return LazyIndex(partial, self._whole)
+        return self.index
+
+    def _whole(self) -> Index:
+        """Make a lazy store whole, as of the head that it holds."""
+        connection = self.connected()
+        with connection.polling():
+            number = self._complete(connection)
+        self._deliveries.run(number, given_up=connection.is_cut)
+        return self.index
+
+    def _complete(self, connection: Connection) -> int:
+        """Fetch the whole index of which parts were read; only for who polls."""
+        if self._held is not None or self._partial is None:
+            return 0
+        held = connection.feed.whole(self._partial) or connection.feed.fetch(None)
+        _, number = self._swap(connection, None, held)
+        return number
+
     def info(self) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
         with self._lock:
-            held, success, error = self._held, self._last_success, self._last_error
+            held, success, error = self._held or self._partial, self._last_success, self._last_error
         return {
             "generation": None if held is None or held.head is None else held.head.generation,
-            "entries": None if held is None else len(held.index),
+            "entries": None if held is None else held.entries,
             "last_success": None if success is None else success[0],
             "age": None if success is None else seconds_since_boot() - success[1],
             "last_error": error,
             "trust": None if held is None else "transport",
             "stale": held is not None and (error is not None or not self.is_open),
-            "warnings": [] if held is None else [*held.index.warnings, *_stale_answers(held)],
+            "warnings": [] if held is None else [*held.problems, *_stale_answers(held)],
         }
 
     # -- polling ---------------------------------------------------------------
@@ -144,6 +178,9 @@ class LiveIndex:
     def _update(self, connection: Connection) -> Changes:
         try:
             with connection.polling():
+                if self._stays_partial() and self._poll_head(connection):
+                    return Changes((), self._whole)
+                self._complete(connection)
                 held = self._held
                 fetched = connection.feed.fetch(held)
                 changes, number = self._swap(connection, held, fetched or held)
@@ -152,6 +189,28 @@ class LiveIndex:
             raise
         self._deliveries.run(number, given_up=connection.is_cut)
         return changes
+
+    def _stays_partial(self) -> bool:
+        """Tell whether nobody needs the whole index."""
+        is_heard = any(signal.has_receivers_for(self._store()) for signal in CHANGE_SIGNALS)
+        return self._is_lazy and self._held is None and not is_heard
+
+    def _poll_head(self, connection: Connection) -> bool:
+        """Take over the current head; False if the site does not allow to read parts."""
+        partial = connection.feed.part(self._partial)
+        with self._lock:
+            if connection.is_cut():
+                raise NotConnectedError("the store was disconnected")
+            self._is_lazy = partial is not None
+            if partial is not None:
+                self._partial = partial
+                self._succeed(connection)
+        return partial is not None
+
+    def _succeed(self, connection: Connection) -> None:
+        self._last_success = datetime.now(UTC), seconds_since_boot()
+        self._last_error = None
+        connection.ready = True
 
     def _swap(
         self, connection: Connection, held: Held | None, new: Held | None
@@ -165,10 +224,8 @@ class LiveIndex:
             if connection.is_cut():
                 raise NotConnectedError("the store was disconnected")
             self._held = new
-            self._last_success = datetime.now(UTC), seconds_since_boot()
-            self._last_error = None
             number = self._enqueue(connection, old, changes)
-            connection.ready = True
+            self._succeed(connection)
             return changes, number
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
@@ -265,7 +322,7 @@ class LiveIndex:
         return watch
 
 
-def _stale_answers(held: Held) -> list[str]:
+def _stale_answers(held: Held | Partial) -> list[str]:
     if not held.ignored:
         return []
     return [

@@ -36,7 +36,7 @@ class Reading(Mapping[str, URLValue]):
     # -- values ------------------------------------------------------------------
 
     def get(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a value, without any I/O.
+        """Return a value, without any I/O; a lazy store may fetch the parts that list it.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Reading(Mapping[str, URLValue]):
         return values[key]
 
     def __getitem__(self, key: str) -> URLValue:
-        """Return a value, without any I/O; `KeyError` if the index lacks it."""
+        """Return a value, as `get`; `KeyError` if the index lacks it."""
         return self._values()[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -45,6 +45,13 @@ class StaticStore(Reading):
         Where the index stands, relative to the root.
     poll_interval : float, optional
         Seconds between polls; 0 for no polling.
+    lazy : bool, optional
+        Whether to fetch only what a look-up of a key needs: the head, and of the
+        index the parts in which the key stands, each held against its digest.
+        Polls then ask for the head alone.  What needs the whole index fetches it:
+        iterating, querying, `index`, subscribing, and the first poll after a
+        handler was connected to a signal.  So does a site without a head and
+        blocks, or a host without ranges.
 
     Raises
     ------
@@ -69,6 +76,7 @@ class StaticStore(Reading):
         data_path: str = "data/",
         index_path: str = "index.json",
         poll_interval: float = 300.0,
+        lazy: bool = False,
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
@@ -78,6 +86,7 @@ class StaticStore(Reading):
         self._data_path = data_path
         self._index_path = index_path
         self._poll_interval = poll_interval
+        self._lazy = lazy
         self._live = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
 
@@ -170,7 +179,7 @@ class StaticStore(Reading):
         )
         warned = _warn_of_exposed_password(self._root, session.exposes_password)
         feed = Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
-        self._live.open(Connection(session, feed), self._poll_interval)
+        self._live.open(Connection(session, feed), self._poll_interval, is_lazy=self._lazy)
         self._warnings = warned
         return self
 
@@ -198,7 +207,8 @@ class StaticStore(Reading):
     def update_index(self) -> Changes:
         """Poll once, now.
 
-        Polls take turns: one that goes on is waited for.  Returns when the
+        A lazy store to whose signals nobody listens asks for the head alone, and
+        finds no changes.  Polls take turns: one that goes on is waited for.  Returns when the
         signals have been sent; called from a handler it returns as soon as it
         has polled, and its signals follow the current ones.
 
@@ -222,10 +232,14 @@ class StaticStore(Reading):
     def index(self) -> Index:
         """The current snapshot: immutable, and safe to hold while polls go on.
 
+        A lazy store fetches it now, unless it has become whole.
+
         Raises
         ------
         NotConnectedError
             The store has never been connected.
+        TransportError, IndexFormatError
+            A lazy store could not fetch it.
         """
         return self._live.index
 
@@ -257,13 +271,19 @@ class StaticStore(Reading):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the store is; what comes out is not connected, and knows no secret."""
-        arguments = self._root.url, self._data_path, self._index_path, self._poll_interval
+        arguments = (
+            self._root.url,
+            self._data_path,
+            self._index_path,
+            self._poll_interval,
+            self._lazy,
+        )
         return _not_connected, (type(self), *arguments)
 
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
         connection = self._live.connected()
-        return Values(self.index, connection.session, self._data_path)
+        return Values(self._live.readable, connection.session, self._data_path)
 
     # -- changes -------------------------------------------------------------------
 
@@ -347,6 +367,17 @@ def _warn_of_exposed_password(root: Root, exposed: bool) -> tuple[str, ...]:
 
 
 def _not_connected(
-    store: type[StaticStore], root_url: str, data_path: str, index_path: str, poll_interval: float
+    store: type[StaticStore],
+    root_url: str,
+    data_path: str,
+    index_path: str,
+    poll_interval: float,
+    lazy: bool,
 ) -> StaticStore:
-    return store(root_url, data_path=data_path, index_path=index_path, poll_interval=poll_interval)
+    return store(
+        root_url,
+        data_path=data_path,
+        index_path=index_path,
+        poll_interval=poll_interval,
+        lazy=lazy,
+    )

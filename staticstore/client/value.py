@@ -14,15 +14,16 @@ from ..errors import quoted
 from ..index.fields import Facts
 from ..index.keys import key_to_url_path
 from ..index.query import selected, selection
-from ..index.snapshot import Index
 
 if TYPE_CHECKING:
     import os
 
+    from ..index.snapshot import Index
     from ..transport.parts import Target
     from ..transport.response import Response
     from ..transport.session import Session
     from ..transport.stream import Progress, ValueReader
+    from .lazy import LazyIndex
 
 __all__ = ["URLValue", "Values"]
 
@@ -267,7 +268,7 @@ class URLValue:
 class Values(Mapping[str, URLValue]):
     """The values of one snapshot: what it lists stays what it gives, whatever polls bring."""
 
-    def __init__(self, index: Index, session: Session, data_path: str) -> None:
+    def __init__(self, index: Index | LazyIndex, session: Session, data_path: str) -> None:
         self.index = index
         self._session = session
         self._data_path = data_path

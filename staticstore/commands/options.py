@@ -72,10 +72,12 @@ class Shared:
     ca: str | None = None
 
     @contextlib.contextmanager
-    def connected(self, url: str, *, poll_interval: float = 0.0) -> Iterator[StaticStore]:
+    def connected(
+        self, url: str, *, poll_interval: float = 0.0, lazy: bool = False
+    ) -> Iterator[StaticStore]:
         """Connect to a site while the block lasts."""
         try:
-            store = StaticStore(url, poll_interval=poll_interval)
+            store = StaticStore(url, poll_interval=poll_interval, lazy=lazy)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
         store.connect(

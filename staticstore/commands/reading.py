@@ -21,7 +21,7 @@ def info(store: StaticStore, output: Output) -> None:
     for name in ("root_url", "entries", "generation", "trust"):
         if known[name] is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
-    for warning in store.index.warnings:  # all others have been told
+    for warning in known["warnings"]:
         output.line(Cell("warning", "bold yellow", 10), warning)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import quoted
@@ -101,14 +101,15 @@ class Changes(Sequence[Change]):
 
     __slots__ = ("_changes", "_index")
 
-    def __init__(self, changes: Iterable[Change], index: Index) -> None:
+    def __init__(self, changes: Iterable[Change], index: Index | Callable[[], Index]) -> None:
+        """Take changes in key order, and the snapshot or what gives it."""
         self._changes = tuple(changes)
         self._index = index
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # the contract's name, not Sequence's
         """The snapshot that they lead to."""
-        return self._index
+        return self._index if isinstance(self._index, Index) else self._index()
 
     @overload
     def __getitem__(self, position: int) -> Change: ...

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
@@ -179,14 +179,48 @@ class Lines:
                     pass
             return set(differing_keys(self._pieces, other._pieces))
 
+    def keys_between(self, start: str, end: str | None) -> Iterator[str]:
+        """Iterate over the keys from one on and before another, None for all of them."""
+        for number in range(self.piece_number(start), len(self._pieces)):
+            if end is not None and self._firsts[number] >= end:
+                return
+            for key in self._of_piece(number, Piece.keys):
+                if start <= key and (end is None or key < end):
+                    yield key
+
+    def cut(self, starts: Sequence[str]) -> list[list[bytes | memoryview]]:
+        """Return the text as in a document, cut before some keys; nothing of it is copied.
+
+        Parameters
+        ----------
+        starts : sequence of str
+            In order; the text before the first of them belongs to it.
+
+        Raises
+        ------
+        IndexFormatError
+            A line at which it should be cut is not what it should be.
+        """
+        cut: list[list[bytes | memoryview]] = [[] for _ in starts]
+        current = 0
+        for piece, following in zip_longest(self._pieces, self._firsts[1:]):
+            at = piece.start
+            while current + 1 < len(starts) and (
+                following is None or starts[current + 1] < following
+            ):
+                place, _ = piece.place_of(starts[current + 1])
+                cut[current] += piece.text_between(at, place)
+                current += 1
+                at = place
+            cut[current] += piece.text_between(at, piece.end)
+        if cut[-1]:  # the last line of a document has no comma
+            cut[-1][-1:] = [cut[-1][-1][:-2], b"\n"]
+        return cut
+
     def canonical(self) -> bytes:
         """Write the lines as a document; see `Stored`."""
-        texts = [bytes(one.text[one.start : one.end]) for one in self._pieces]
-        # The last line of a document has no comma, wherever it stands by now.
-        texts = [text if text.endswith(b",\n") else text[:-1] + b",\n" for text in texts if text]
-        if texts:
-            texts[-1] = texts[-1][:-2] + b"\n"
-        return b"".join([b"{\n", *texts, b"}\n"])
+        (text,) = self.cut([""])
+        return b"".join([b"{\n", *text, b"}\n"])
 
     # -- lines that were not checked ---------------------------------------------------
 

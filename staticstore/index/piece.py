@@ -92,6 +92,14 @@ class Piece:
         for line in bytes(self.text[self.start : self.end - 1]).split(b"\n"):
             yield line.removesuffix(b",")
 
+    def text_between(self, start: int, end: int) -> Iterator[bytes | memoryview]:
+        """Yield whole lines, each with a comma, without copying them."""
+        if start < end:
+            is_complete = self.text.endswith(b",\n", start, end)
+            yield memoryview(self.text)[start : end if is_complete else end - 1]
+            if not is_complete:
+                yield b",\n"
+
     def members(self) -> bytes:
         """Return the lines as one JSON object."""
         return b"{%b}" % bytes(self.text[self.start : self.end - 1]).removesuffix(b",")
@@ -145,30 +153,42 @@ class Piece:
         changes : mapping
             Raw entries in canonical form by key, in key order.
         """
-        lines = bytes(self.text[self.start : self.end]).removesuffix(b"\n").removesuffix(b",")
-        text = b"\n%b,\n" % lines if lines else b"\n"
-        parts: list[bytes] = []
-        at = 0
+        parts = [b"\n"]
+        at = self.start
         for key, raw in changes.items():
-            start, end = self._place_of(key, text)
-            parts.append(text[at:start])
+            start, end = self.place_of(key)
+            parts.append(_with_comma(self.text[at:start]))
             if raw is not None:
-                parts.append(b"\n%b:%b," % (codec.encode(key), raw))
+                parts.append(b"%b:%b,\n" % (codec.encode(key), raw))
             at = end
-        return self._of_lines(b"".join([*parts, text[at:]]))
+        parts.append(_with_comma(self.text[at : self.end]))
+        return self._of_lines(b"".join(parts))
 
-    def _place_of(self, key: str, text: bytes) -> tuple[int, int]:
-        """Return from where to where the line of a key stands, or belongs, with its newline."""
-        start = text.find(b"\n%b:{" % codec.encode(key))
-        if start >= 0:
-            return start, text.index(b"\n", start + 1)
+    def place_of(self, key: str) -> tuple[int, int]:
+        """Return from where to where the line of a key stands; where it belongs, if there is none.
+
+        Raises
+        ------
+        IndexFormatError
+            The lines are not what they should be.
+        """
+        newline = self._newline_before(key)
+        if newline >= 0:
+            return newline + 1, self.text.index(b"\n", newline + 1) + 1
         keys = self.keys()
         following = bisect_left(keys, key)
-        if following < len(keys):
-            start = text.index(b"\n%b:{" % codec.encode(keys[following]))
-        else:
-            start = len(text) - 1
+        is_last = following == len(keys)
+        start = self.end if is_last else self._newline_before(keys[following]) + 1
         return start, start
+
+    def _newline_before(self, key: str) -> int:
+        return self.text.find(b"\n%b:{" % codec.encode(key), self.start - 1, self.end)
+
+
+def _with_comma(lines: bytes | bytearray) -> bytes:
+    """Return whole lines with a comma after the last one, which the last of an index has not."""
+    is_complete = not lines or lines.endswith(b",\n")
+    return bytes(lines) if is_complete else b"%b,\n" % bytes(lines[:-1])
 
 
 _COMMA = ord(",")

@@ -14,6 +14,7 @@ from . import codec
 from .entries import Stored
 from .fields import is_packed
 from .groups import NOT_INDEXED, frozen, in_all, replaced
+from .lines import Lines
 from .overlay import Overlay
 from .parsing import parse
 from .query import Conditions, selected, selection
@@ -123,7 +124,7 @@ class Index(Mapping[str, dict[str, Any]]):
         found = self._shared.problems
         if len(found) > _WARNINGS_KEPT:
             found = (*found[:_WARNINGS_KEPT], f"{len(found) - _WARNINGS_KEPT} more are left out")
-        return (*self._warnings, *found)
+        return tuple(dict.fromkeys([*self._warnings, *found]))
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, a copy of the caller's own."""
@@ -338,8 +339,16 @@ class Index(Mapping[str, dict[str, Any]]):
         >>> Index.parse(b'{"b": {}, "a": {"y": 1, "x": "\\u00e9"}}').canonical().decode()
         '{\n"a":{"x":"é","y":1},\n"b":{}\n}\n'
         """
+        return self._folded().canonical()
+
+    def lines(self) -> Lines | None:
+        """Return the lines of the index in canonical form; None if it is kept in another."""
+        folded = self._folded()
+        return folded if isinstance(folded, Lines) else None
+
+    def _folded(self) -> Stored:
         changes = self._overlay.changes
-        return (self._shared.changed_by(changes) if changes else self._shared).canonical()
+        return self._shared.changed_by(changes) if changes else self._shared
 
 
 def _indexed(conditions: Conditions) -> list[tuple[str, Hashable]]:

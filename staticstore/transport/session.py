@@ -9,11 +9,10 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
-import tenacity
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportError
@@ -32,6 +31,9 @@ from .local import FileAdapter
 from .response import Response
 from .root import Root, origin_of
 from .sockets import BoundedAdapter, Bounds, Wire
+
+if TYPE_CHECKING:
+    import tenacity
 
 __all__ = ["Fetched", "Session"]
 
@@ -228,7 +230,68 @@ class Session:
 
         return self._retrying(attempt, deadline)
 
+    def fetch_part(
+        self, url_path: str, start: int, end: int, *, deadline: float, absent: frozenset[int]
+    ) -> bytes | None:
+        """Get a part of a document; one that breaks is tried again from its start.
+
+        Parameters
+        ----------
+        url_path, deadline, absent
+            As in `fetch`.
+        start, end : int
+            From which byte to which, the latter not included.
+
+        Returns
+        -------
+        bytes or None
+            The part; None if there is no such document, or if the host gives
+            no parts of it.
+
+        Raises
+        ------
+        HTTPStatusError, TransportError, NotConnectedError
+            As in `request`.
+        """
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+
+        def attempt() -> bytes | None:
+            response = self._follow("GET", url_path, headers, deadline, None, absent)
+            with contextlib.closing(response):
+                if response.status in absent:
+                    _use_up(response)
+                    return None
+                given = response.content_range
+                if (
+                    response.status != 206
+                    or given is None
+                    or (given.start, given.end) != (start, end)
+                ):
+                    return None
+                if response.content_encoding is not None:
+                    return None
+                part = bytes(_read_bounded(response, end - start).body)
+                return part if len(part) == end - start else None
+
+        return self._retrying(attempt, deadline)
+
     def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
+        failed: list[Exception] = []
+        try:
+            return attempt()
+        except Exception as error:
+            if not may_heal(error):
+                raise
+            failed.append(error)
+        return self._retried(attempt, failed, deadline)
+
+    def _retried(
+        self, attempt: Callable[[], T], failed: list[Exception], deadline: float | None
+    ) -> T:
+        """Go on after a failure, which is taken out of the list lest a frame keep it alive."""
+        # It brings asyncio, which takes longer than a request; most need no second attempt.
+        import tenacity
+
         retrying = tenacity.Retrying(
             stop=_stop(self.retries, deadline),
             wait=_wait,
@@ -236,7 +299,13 @@ class Session:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(attempt)
+
+        def again() -> T:
+            if failed:
+                raise failed.pop()
+            return attempt()
+
+        return retrying(again)
 
     def _sleep(self, seconds: float) -> None:
         self.wire.cut.wait(seconds)
@@ -396,6 +465,8 @@ def _next_hop(url: str, location: str, key: str | None) -> str:
 
 
 def _stop(retries: int, deadline: float | None) -> Any:
+    import tenacity
+
     attempts = tenacity.stop_after_attempt(retries + 1)
 
     def stop(state: tenacity.RetryCallState) -> bool:
@@ -408,6 +479,8 @@ def _stop(retries: int, deadline: float | None) -> Any:
 
 def _wait(state: tenacity.RetryCallState) -> float:
     """Return the seconds until the next attempt."""
+    import tenacity
+
     error = state.outcome.exception() if state.outcome else None
     if state.attempt_number == 1 and error is not None and was_dropped(error):
         return 0.0  # an idle connection that the host had closed

@@ -1,0 +1,76 @@
+"""Documents of a site that a head names, each held against its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ..errors import IndexFormatError, IntegrityError
+
+if TYPE_CHECKING:
+    from ..index.blocks import Stretch
+    from ..index.head import Document
+    from ..transport.session import Fetched, Session
+
+__all__ = ["ABSENT", "exactly", "missing", "part"]
+
+#: What says that a document is not there; S3 answers 403 to whom may not list.
+ABSENT = frozenset({403, 404, 410})
+
+
+def exactly(session: Session, document: Document, deadline: float) -> Fetched | None:
+    """Fetch a document that is the one that was named; None if it is not there.
+
+    Raises
+    ------
+    IntegrityError
+        Another stands in its place.
+    """
+    try:
+        found = session.fetch(
+            quote(document.href, safe="/"),
+            headers={"Accept-Encoding": "gzip, deflate"},
+            deadline=deadline,
+            max_bytes=document.size,
+            absent=ABSENT,
+        )
+    except IndexFormatError as error:
+        raise _another(session, document, f"more than {document.size} bytes") from error
+    if found is not None and found.sha256 != document.sha256:
+        raise _another(session, document, found.sha256)
+    return found
+
+
+def part(session: Session, document: Document, stretch: Stretch, deadline: float) -> bytes | None:
+    """Fetch a stretch of a document that is the one that was named; None if it cannot be had.
+
+    Raises
+    ------
+    IntegrityError
+        Another stands in its place.
+    """
+    found = session.fetch_part(
+        quote(document.href, safe="/"),
+        stretch.offset,
+        stretch.end,
+        deadline=deadline,
+        absent=ABSENT,
+    )
+    if found is not None and hashlib.sha256(found).hexdigest() != stretch.sha256:
+        raise _another(session, document, hashlib.sha256(found).hexdigest())
+    return found
+
+
+def missing(session: Session, document: Document) -> IntegrityError:
+    """Return the error that says that a document is nowhere."""
+    return _another(session, document, "nothing")
+
+
+def _another(session: Session, document: Document, actual: str) -> IntegrityError:
+    return IntegrityError(
+        f"{document.href} is not what the head of the site says",
+        expected=document.sha256,
+        actual=actual,
+        url=session.root.url,
+    )

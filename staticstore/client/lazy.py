@@ -1,0 +1,189 @@
+"""An index of which only parts are read, until the whole of it is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from ..errors import IndexFormatError, IntegrityError, quoted
+from ..index.blocks import BlockRoot, Stretch, holding
+from ..index.checks import line_problem
+from ..index.piece import Piece
+from ..index.snapshot import Index, visible_metadata
+from .documents import exactly, part
+
+if TYPE_CHECKING:
+    from ..index.head import Document, Head
+    from ..transport.session import Session
+
+__all__ = ["LazyIndex", "Partial", "Parts"]
+
+_MOST_MEMORY = 16 << 20  # bytes, for parts that were read
+
+
+class Parts:
+    """The parts of one index that were read, each held against the digest that named it.
+
+    Any thread may look keys up; two that look for the same at once may both
+    fetch it.
+
+    Parameters
+    ----------
+    session : Session
+        The way to the site.
+    head : Head
+        What names the index and its blocks.
+    seconds : float
+        How long one look-up may take in all.
+    """
+
+    def __init__(self, session: Session, head: Head, seconds: float) -> None:
+        self._session = session
+        self._head = head
+        self._seconds = seconds
+        self._root: BlockRoot | None = None
+        self._lock = threading.Lock()
+        self._texts: LRUCache[str, bytes] = LRUCache(_MOST_MEMORY, getsizeof=len)
+        #: What was found wrong in entries that were looked up, and left out.
+        self.problems: dict[str, None] = {}
+
+    def find(self, key: str) -> bytes | None:
+        """Return the raw entry of a key, or None; by root, one page and one block at most.
+
+        Raises
+        ------
+        LookupError
+            The host gives no parts, or others than the head says.
+        TransportError, NotConnectedError
+            They could not be had.
+        """
+        deadline = time.monotonic() + self._seconds
+        try:
+            block = self._block_of(key, deadline)
+            if block is None:
+                return None
+            text = b"\n" + self._text(self._head.index, block, deadline)
+            raw = Piece(text, 1, len(text), block.first).find(key)
+        except (IndexFormatError, IntegrityError) as error:
+            raise LookupError("the parts of the index cannot be read") from error
+        except UnicodeEncodeError:  # half of a surrogate pair, which no key can have
+            return None
+        problem = None if raw is None else line_problem(key, raw)
+        if problem is not None:
+            self.problems[f"{quoted(key)} is left out: {problem}"] = None
+            return None
+        return raw
+
+    def _block_of(self, key: str, deadline: float) -> Stretch | None:
+        if self._root is None:
+            self._root = self._read_root(deadline)
+        page = holding(self._root.pages, key)
+        if page is None:
+            return None
+        text = self._text(self._root.lines, page, deadline)
+        return holding(self._root.blocks_of(text, 2, self._head.index.size - 2), key)
+
+    def _read_root(self, deadline: float) -> BlockRoot:
+        assert self._head.blocks is not None, "only a head with blocks leads here"
+        found = exactly(self._session, self._head.blocks, deadline)
+        if found is None:
+            raise LookupError("the root of the blocks is not there")
+        return BlockRoot.parse(bytes(found.body))
+
+    def _text(self, document: Document, stretch: Stretch, deadline: float) -> bytes:
+        with self._lock:
+            text = self._texts.get(stretch.sha256)
+        if text is None:
+            text = part(self._session, document, stretch, deadline)
+            if text is None:
+                raise LookupError("the host gives no parts of documents")
+            if len(text) <= _MOST_MEMORY:
+                with self._lock:
+                    self._texts[stretch.sha256] = text
+        return text
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What a lazy store holds: a head, and the parts of its index that were read."""
+
+    head: Head
+    #: Header fields of a conditional request for the head.
+    validators: Mapping[str, str]
+    parts: Parts = field(compare=False)
+    #: How often something older than this was answered, and ignored.
+    ignored: int = 0
+
+    @property
+    def entries(self) -> int:
+        """How many entries the index has, by what the head says."""
+        return self.head.entries
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out of the parts that were read."""
+        return tuple(self.parts.problems)
+
+
+class LazyIndex:
+    """Looks like an `Index`; reads parts for single keys, and becomes whole for all else.
+
+    Parameters
+    ----------
+    partial : Partial
+        What is held.
+    whole : callable
+        Fetches and returns the whole index.
+    """
+
+    def __init__(self, partial: Partial, whole: Callable[[], Index]) -> None:
+        self._partial = partial
+        self._whole = whole
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the metadata of a key, a copy of the caller's own."""
+        raw = self._raw(key)
+        if raw is None:
+            raise KeyError(key)
+        return visible_metadata(raw)
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is such a key; anything at all may be asked for."""
+        return isinstance(key, str) and self._raw(key) is not None
+
+    def _raw(self, key: str) -> Any:
+        try:
+            return self._partial.parts.find(key)
+        except LookupError:
+            return self._whole().raw(key)
+
+    def __len__(self) -> int:
+        """Count the keys, by what the head says."""
+        return self._partial.entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in order."""
+        return iter(self._whole())
+
+    def query(
+        self,
+        select: Iterable[str] | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        **equals: Any,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Find entries by their metadata: `Index.query`."""
+        return self._whole().query(select, where=where, **equals)
+
+    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
+        """Find keys by their metadata: `Index.query_keys`."""
+        return self._whole().query_keys(where=where, **equals)
+
+    def glob(self, pattern: str) -> Iterator[str]:
+        """Find keys by a shell pattern: `Index.glob`."""
+        return self._whole().glob(pattern)
