@@ -11,14 +11,15 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo test lint bench clean stale
+.PHONY: help demo test lint bench bench-full clean stale
 
 help:
-	@echo 'make demo    see it work, on a site of its own'
-	@echo 'make test    run every check and test'
-	@echo 'make lint    run the checks alone'
-	@echo 'make bench   measure it against its ancestor'
-	@echo 'make clean   remove what the others made'
+	@echo 'make demo         see it work, on a site of its own'
+	@echo 'make test         run every check and test'
+	@echo 'make lint         run the checks alone'
+	@echo 'make bench        measure it against its peers, in a few minutes'
+	@echo 'make bench-full   the same with a million entries, and write it down'
+	@echo 'make clean        remove what the others made'
 
 demo: $(VENV)/.demo
 	@$(RUN) -m staticstore demo
@@ -33,8 +34,11 @@ lint: $(VENV)/.dev
 	@$(RUN) -m ruff format --check -q .
 	@$(RUN) -m mypy
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	@$(RUN) -m benchmarks
+
+bench-full: $(VENV)/.bench
+	@$(RUN) -m benchmarks --entries 1000000 --write
 
 clean:
 	rm -rf $(VENV) .cache .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -56,3 +60,7 @@ $(VENV)/.demo: $(VENV)/.made-for
 $(VENV)/.dev: $(VENV)/.made-for
 	@$(RUN) -m pip install --quiet --editable '.[all]' --group dev
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(RUN) -m pip install --quiet --group bench
+	@touch $@

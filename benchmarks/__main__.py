@@ -1,66 +1,112 @@
-"""Run the measurements: ``python -m benchmarks [--entries N] [--rounds N]``."""
+"""Run the measurements: ``python -m benchmarks [--entries N] [--rounds N] [--only SUBJECT]``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
 from staticstore import serve
+from tests.servers import Nginx, Unavailable
 
-from .indexes import entries, write_index
-from .subjects import CONTENDERS, SUBJECTS
+from .chart import chart
+from .report import Results, as_markdown, times_faster
+from .subjects import MODULES, Figures, Subject
 
-Runs = dict[str, list[dict[str, float]]]
+_RESULTS = Path(__file__).with_name("RESULTS.md")
+_CHART = Path(__file__).parent.parent / "docs" / "benchmarks.svg"
+
+# What the picture in the README shows: subject, ours, and what it is called there.
+_BARS = (
+    ("connect", "ours", "connect, whole index"),
+    ("connect-again", "ours, lazy", "connect and look one key up, lazy"),
+    ("changes", "ours", "learn of 10 changes"),
+    ("query one in five", "ours", "query that finds one in five"),
+    ("query unique", "ours", "query that finds one"),
+)
 
 
 def main() -> None:
-    """Measure every subject for every contender in turn, and print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, and print or write the results."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="at most; slow subjects have fewer")
+    parser.add_argument("--only", metavar="SUBJECT", help="by its name or that of its module")
+    parser.add_argument(
+        "--write", action="store_true", help="write benchmarks/RESULTS.md and docs/benchmarks.svg"
+    )
     asked = parser.parse_args()
-    table = Table(title=f"{asked.entries:,} entries over loopback, medians of {asked.rounds}")
-    table.add_column("subject")
-    for name in CONTENDERS:
-        table.add_column(name, justify="right")
-        table.add_column("peak", justify="right")
-    table.add_column("ratio", justify="right")
+    chosen = [
+        (module, subject)
+        for module in MODULES
+        for subject in importlib.import_module(f"benchmarks.subjects.{module}").SUBJECTS
+        if asked.only in (None, module, subject.name)
+    ]
+    console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        site = Path(folder)
-        (site / "data").mkdir()
-        write_index(site / "index.json", entries(asked.entries))
-        with serve(site, port=0) as server:
-            for subject in SUBJECTS:
-                runs = _measure(subject, site, server.url, asked.entries, asked.rounds)
-                table.add_row(subject, *_cells(runs))
-    Console().print(table)
+        console.print(f"making sites of {asked.entries:,} entries ...")
+        _make_states_apart(Path(folder), asked.entries)
+        with _served(Path(folder)) as (url, server):
+            results: Results = {}
+            for module, subject in chosen:
+                console.print(f"{subject.title} ...")
+                rounds = min(asked.rounds, subject.rounds)
+                command = [sys.executable, "-m", "benchmarks.process", module, subject.name]
+                place = [folder, url, str(asked.entries)]
+                results[subject.name] = _in_turn(command, subject, place, rounds)
+    text = as_markdown(
+        results, [subject for _, subject in chosen], count=asked.entries, server=server
+    )
+    console.print(Markdown(text))
+    if asked.write:
+        _RESULTS.write_text(text, "utf-8")
+        _CHART.write_text(_picture(results, asked.entries), "utf-8")
 
 
-def _measure(subject: str, site: Path, root: str, count: int, rounds: int) -> Runs:
-    runs: Runs = {name: [] for name in CONTENDERS}
+def _make_states_apart(folder: Path, count: int) -> None:
+    """Make the sites in another process, whose memory is given back."""
+    subprocess.run([sys.executable, "-m", "benchmarks.sites", folder, str(count)], check=True)
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[tuple[str, str]]:
+    """Serve a folder by nginx, or by ourselves where there is none."""
+    try:
+        nginx = Nginx(folder).start()
+    except Unavailable:
+        with serve(folder, port=0) as server:
+            yield server.url, "staticstore's own server, for there is no nginx here"
+        return
+    try:
+        yield nginx.url, "nginx on loopback"
+    finally:
+        nginx.stop()
+
+
+def _in_turn(
+    command: list[str], subject: Subject, place: list[str], rounds: int
+) -> dict[str, list[Figures]]:
+    """Run each contender in a process of its own, one after the other, several times."""
+    runs: dict[str, list[Figures]] = {name: [] for name in subject.contenders}
     for _ in range(rounds):
-        for name in CONTENDERS:
-            command = [sys.executable, "-m", "benchmarks.subjects", subject, name]
-            output = subprocess.check_output([*command, str(site), root, str(count)])
+        for name in runs:
+            output = subprocess.check_output([*command, name, *place])
             runs[name].append(json.loads(output))
     return runs
 
 
-def _cells(runs: Runs) -> list[str]:
-    medians = {name: statistics.median(run["seconds"] for run in runs[name]) for name in runs}
-    cells = []
-    for name in runs:
-        peak = max(run["peak"] for run in runs[name])
-        cells += [f"{medians[name] * 1000:,.3f} ms", f"{peak / 1e6:,.0f} MB"]
-    return [*cells, f"{medians['encore'] / medians['ours']:,.1f} x faster"]
+def _picture(results: Results, count: int) -> str:
+    bars = [(name, times_faster(results, subject, ours, "encore")) for subject, ours, name in _BARS]
+    return chart(f"Times faster than encore's StaticURLStore, {count:,} entries", bars)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..errors import IndexFormatError, IntegrityError
+from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index.blocks import BlockRoot, Stretch
 from ..index.head import Head
-from ..index.lines import Lines
+from ..index.lines import Lines, taken_apart
 from ..index.snapshot import Index
 from ..transport.session import Session
 from .documents import exactly, part
@@ -17,7 +17,8 @@ from .documents import exactly, part
 __all__ = ["by_blocks"]
 
 T = TypeVar("T")
-Buffer = bytes | memoryview
+# Whole lines, where they lie.
+Text = Sequence[bytes | memoryview]
 
 # The way costs less than the whole index as long as all that is fetched is
 # less than this part of it.
@@ -56,23 +57,23 @@ def by_blocks(session: Session, index: Index, head: Head, deadline: float) -> In
     lines = index.lines()
     if lines is None or not len(lines):
         return None
+    changes: dict[str, bytes | None] = {}
+    warnings = list(index.warnings)
     try:
         blocks = _blocks_of(session, head, deadline)
         lacking = _lacking(lines, blocks) if blocks else []
-        if not blocks or sum(block.size for block, _, _ in lacking) > head.index.size * _WORTHWHILE:
+        if not blocks or sum(block.size for block, _ in lacking) > head.index.size * _WORTHWHILE:
             return None
-        changes: dict[str, bytes | None] = {}
-        warnings: list[str] = []
-        for block, start, end in lacking:
-            fetched = part(session, head.index, block, deadline)
-            if fetched is None:
+        for block, old in lacking:
+            new = part(session, head.index, block, deadline)
+            if new is None:
                 return None
-            new = Index.parse(b"{\n%b\n}\n" % fetched.removesuffix(b"\n").removesuffix(b","))
-            warnings += new.warnings
-            changes.update(_changes_in(lines, new, start, end))
+            found, problems = _changes_between(b"".join(old), new)
+            changes |= found
+            warnings += problems
     except (IndexFormatError, IntegrityError):
         return None
-    return index.changed_by(changes, [*index.warnings, *warnings])
+    return index.changed_by(changes, warnings)
 
 
 def _blocks_of(session: Session, head: Head, deadline: float) -> tuple[Stretch, ...]:
@@ -93,17 +94,13 @@ def _blocks_of(session: Session, head: Head, deadline: float) -> tuple[Stretch, 
     return blocks
 
 
-def _lacking(lines: Lines, blocks: tuple[Stretch, ...]) -> list[tuple[Stretch, str, str | None]]:
-    """Return the blocks that do not stand in some lines, and between which keys they belong."""
+def _lacking(lines: Lines, blocks: Sequence[Stretch]) -> list[tuple[Stretch, Text]]:
+    """Return the blocks that do not stand in some lines, and what stands there instead."""
     # What stands before the first block belongs to it, so that it goes.
-    starts = ["", *(block.first for block in blocks[1:])]
-    ends = [*starts[1:], None]
-    stands = _in_parallel(_is_block, list(zip(lines.cut(starts), blocks, strict=True)))
-    return [
-        (block, start, end)
-        for block, start, end, is_there in zip(blocks, starts, ends, stands, strict=True)
-        if not is_there
-    ]
+    texts = lines.cut(["", *(block.first for block in blocks[1:])])
+    pairs = list(zip(blocks, texts, strict=True))
+    stands = _in_parallel(_is_block, pairs)
+    return [pair for pair, is_there in zip(pairs, stands, strict=True) if not is_there]
 
 
 def _in_parallel(is_it: Callable[[T], bool], things: Sequence[T]) -> list[bool]:
@@ -117,8 +114,8 @@ def _in_parallel(is_it: Callable[[T], bool], things: Sequence[T]) -> list[bool]:
         ]
 
 
-def _is_block(pair: tuple[Sequence[Buffer], Stretch]) -> bool:
-    text, block = pair
+def _is_block(pair: tuple[Stretch, Text]) -> bool:
+    block, text = pair
     if sum(map(len, text)) != block.size:
         return False
     digest = hashlib.sha256()
@@ -127,14 +124,19 @@ def _is_block(pair: tuple[Sequence[Buffer], Stretch]) -> bool:
     return digest.hexdigest() == block.sha256
 
 
-def _changes_in(
-    lines: Lines, new: Index, start: str, end: str | None
-) -> Iterator[tuple[str, bytes | None]]:
-    """Yield what makes of the lines between two keys those of a block."""
-    for key in lines.keys_between(start, end):
-        if key not in new:
-            yield key, None
-    for key in new:
-        raw = bytes(new.raw(key) or b"")
-        if raw != lines.get(key):
-            yield key, raw
+def _changes_between(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], list[str]]:
+    """Return what makes of some lines others, and what is wrong with those."""
+    before, after = _lines_of(old), _lines_of(new)
+    changes: dict[str, bytes | None] = {taken_apart(line)[0]: None for line in before - after}
+    problems: list[str] = []
+    for line in after - before:
+        key, raw, problem = taken_apart(line)
+        if problem is None:
+            changes[key] = raw
+        else:
+            problems.append(f"{quoted(key)} is left out: {problem}")
+    return changes, problems
+
+
+def _lines_of(text: bytes) -> set[bytes]:
+    return {line.removesuffix(b",") for line in text.split(b"\n") if line}

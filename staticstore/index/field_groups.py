@@ -34,6 +34,8 @@ class FieldGroups:
     def __init__(self, values: Callable[[str], Iterable[tuple[str, Any]]]) -> None:
         self._values = values
         self._lock = threading.Lock()
+        # The last one asked for needs no change of the order in which they are dropped.
+        self._last: tuple[str | None, Groups] = None, Groups(())
         # One that is larger than the bound alone is kept all the same.
         self._groups: LRUCache[str, Groups] = LRUCache(
             _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
@@ -41,13 +43,20 @@ class FieldGroups:
 
     def keys(self, field: str, value: Hashable) -> tuple[str, ...]:
         """Return the keys whose field has a value, in order."""
+        last, groups = self._last
+        if last != field:
+            groups = self._groups_of(field)
+            self._last = field, groups
+        return groups.keys(value)
+
+    def _groups_of(self, field: str) -> Groups:
         with self._lock:
             groups = self._groups.get(field)
         if groups is None:
             groups = Groups(self._values(field))
             with self._lock:
                 self._groups[field] = groups
-        return groups.keys(value)
+        return groups
 
     def follow(
         self,

@@ -21,7 +21,7 @@ from .resync import differing_keys
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["Lines"]
+__all__ = ["Lines", "taken_apart"]
 
 T = TypeVar("T")
 
@@ -179,15 +179,6 @@ class Lines:
                     pass
             return set(differing_keys(self._pieces, other._pieces))
 
-    def keys_between(self, start: str, end: str | None) -> Iterator[str]:
-        """Iterate over the keys from one on and before another, None for all of them."""
-        for number in range(self.piece_number(start), len(self._pieces)):
-            if end is not None and self._firsts[number] >= end:
-                return
-            for key in self._of_piece(number, Piece.keys):
-                if start <= key and (end is None or key < end):
-                    yield key
-
     def cut(self, starts: Sequence[str]) -> list[list[bytes | memoryview]]:
         """Return the text as in a document, cut before some keys; nothing of it is copied.
 
@@ -248,7 +239,7 @@ class Lines:
         before = ""
         problems: list[str] = []
         for line in piece.lines():
-            key, raw, problem = _taken_apart(line)
+            key, raw, problem = taken_apart(line)
             is_in_order = before < key and first <= key and (not following or key < following[0])
             if problem is None and is_in_order:
                 entries[key] = raw
@@ -262,7 +253,7 @@ class Lines:
                 self._problems.update(dict.fromkeys(problems))
 
 
-def _taken_apart(line: bytes) -> tuple[str, bytes, str | None]:
+def taken_apart(line: bytes) -> tuple[str, bytes, str | None]:
     """Return key and raw entry of a line, and what is wrong with it."""
     try:
         ((key, raw),) = codec.split(b"{%b}" % line).items()

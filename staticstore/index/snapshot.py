@@ -210,6 +210,12 @@ class Index(Mapping[str, dict[str, Any]]):
 
     def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
         """Find keys by their metadata: as `query`, without the metadata."""
+        if where is None and len(equals) == 1:  # the shortest way, for what is asked most often
+            ((field, value),) = equals.items()
+            if type(value) is str and field != "packed":
+                return self._laid_over(
+                    self._shared.keys_with(field, value), self._overlay.keys_with(field, value)
+                )
         conditions = Conditions(where, equals)
         wanted = _indexed(conditions)
         if wanted and len(wanted) == len(conditions):

@@ -1,0 +1,94 @@
+"""One run of one contender, in a process of its own: prints what was measured, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .sites import LiveSite
+from .subjects import Figures, Place
+
+__all__: list[str] = []
+
+
+def main() -> None:
+    """Run one contender of one subject."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("module")
+    parser.add_argument("subject")
+    parser.add_argument("contender")
+    parser.add_argument("served", type=Path)
+    parser.add_argument("url")
+    parser.add_argument("count", type=int)
+    asked = parser.parse_args()
+    module = importlib.import_module(f"benchmarks.subjects.{asked.module}")
+    subject = next(one for one in module.SUBJECTS if one.name == asked.subject)
+    live = LiveSite(asked.served, asked.url)
+    try:
+        figures = subject.contenders[asked.contender](Place(live, asked.count, Meter()))
+    finally:
+        live.remove()
+    print(json.dumps(figures))
+
+
+class Meter:
+    """Measures seconds, processor time, bytes on the wire and memory of a block."""
+
+    @contextmanager
+    def measuring(self) -> Iterator[Figures]:
+        """Fill a dictionary when the block ends."""
+        figures: Figures = {}
+        _forget_peak()
+        memory, wire = _memory("VmRSS"), _bytes_on_loopback()
+        began, cpu = time.perf_counter(), time.process_time()
+        yield figures
+        figures["seconds"] = time.perf_counter() - began
+        figures["cpu"] = time.process_time() - cpu
+        figures["wire"] = _bytes_on_loopback() - wire
+        figures["peak"] = _memory("VmHWM")
+        figures["grown"] = figures["peak"] - memory
+
+    def per_call(self, call: Callable[[], object], *, least: float = 0.2) -> Figures:
+        """Return the seconds of one call, of as many as take a while."""
+        count, total = 0, 0.0
+        while total < least:
+            began = time.perf_counter()
+            call()
+            total += time.perf_counter() - began
+            count += 1
+        return {"seconds": total / count}
+
+
+def _forget_peak() -> None:
+    """Let the most memory that the process had be what it has now, where that is allowed."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+    except OSError:
+        return
+
+
+def _memory(name: str) -> int:
+    """Return a figure of this process's memory, in bytes.
+
+    Not `resource.getrusage`, which on Linux begins with what the parent had.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if name in line) * 1024
+
+
+def _bytes_on_loopback() -> int:
+    """Return the bytes that went over loopback so far, heads of packets included."""
+    for line in Path("/proc/net/dev").read_text("ascii").splitlines():
+        name, _, figures = line.partition(":")
+        if name.strip() == "lo":
+            return int(figures.split()[0])
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Sites in several states, and a live one that goes from one state to another.
+
+first       canonical form, head, blocks
+ten         ten entries have changed: head, change file, blocks
+blocks      the same, and the head names no change file
+whole       the same, and the head names no blocks either
+small       ten entries, for what has to be done once
+other       the first state in another form, without a head
+other-ten   ten entries have changed
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from staticstore.index.head import Head
+from staticstore.index.snapshot import Index
+from staticstore.site.folder import SiteFolder
+from staticstore.site.history import next_step, write_documents, write_head, write_index
+
+from .indexes import Entries, canonical, changed, entries, other_form
+
+__all__ = ["CHANGES", "LiveSite", "make_states"]
+
+CHANGES = 10
+
+
+def make_states(folder: Path, index: Entries) -> None:
+    """Make a folder for each state."""
+    after = changed(index, CHANGES)
+    first = _publish(folder / "first", index, None)
+    shutil.copytree(folder / "first", folder / "ten", copy_function=os.link)
+    ten = _publish(folder / "ten", after, first)
+    for name, head in (
+        ("blocks", replace(ten, spans=())),
+        ("whole", replace(ten, spans=(), blocks=None)),
+    ):
+        shutil.copytree(folder / "ten", folder / name, copy_function=os.link)
+        _put(folder / name / "index.head.json", head.encode())
+    _publish(folder / "small", entries(10), None)
+    _write_other(folder / "other", other_form(index))
+    _write_other(folder / "other-ten", other_form(after))
+
+
+def _publish(path: Path, index: Entries, head: Head | None) -> Head:
+    """Write what `publish` writes, but for the values: a million files take too long."""
+    (path / "data").mkdir(parents=True, exist_ok=True)
+    site, body = SiteFolder.open(path), canonical(index)
+    new, step = next_step(site, head, Index.parse(body), body)
+    assert step is not None, "each state is another"
+    write_documents(site, step, body)
+    write_index(site, step, body)
+    write_head(site, step, head)
+    return new
+
+
+def _write_other(path: Path, body: bytes) -> None:
+    path.mkdir()
+    _put(path / "index.json", body)
+
+
+def _put(path: Path, body: bytes) -> None:
+    path.unlink(missing_ok=True)  # it may be a link
+    path.write_bytes(body)
+
+
+class LiveSite:
+    """A site below the served folder, which shows one state and then another.
+
+    Parameters
+    ----------
+    served : Path
+        The folder that is served, with the states in it.
+    url : str
+        Its URL.
+    """
+
+    def __init__(self, served: Path, url: str) -> None:
+        name = f"live-{os.getpid()}"
+        self.url = f"{url}{name}/"
+        self._served = served
+        self._folder = served / name
+        # Later than any file of any state, for servers look at the seconds.
+        self._seconds = itertools.count(int(max(p.stat().st_mtime for p in served.rglob("*"))) + 2)
+
+    def show(self, state: str) -> None:
+        """Let the site show a state; what is named by its digest stays."""
+        now = next(self._seconds)
+        for source in (self._served / state).rglob("*"):
+            target = self._folder / source.relative_to(self._served / state)
+            if source.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            elif source.parent.name != state:
+                if not target.exists():
+                    os.link(source, target)
+            else:
+                target.parent.mkdir(exist_ok=True)
+                temporary = target.with_suffix(".new")
+                shutil.copyfile(source, temporary)
+                os.utime(temporary, (now, now))
+                os.replace(temporary, target)
+
+    def remove(self) -> None:
+        """Remove the live site, not the states."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    make_states(Path(sys.argv[1]), entries(int(sys.argv[2])))
