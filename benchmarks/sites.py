@@ -54,7 +54,7 @@ def _publish(path: Path, index: Entries, head: Head | None) -> Head:
     new, step = next_step(site, head, Index.parse(body), body)
     assert step is not None, "each state is another"
     write_documents(site, step, body)
-    write_index(site, step, body)
+    write_index(site, new, body)
     write_head(site, step, head)
     return new
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index.blocks import BlockRoot, Stretch
@@ -16,15 +16,16 @@ from .documents import exactly, part
 
 __all__ = ["by_blocks"]
 
-T = TypeVar("T")
 # Whole lines, where they lie.
 Text = Sequence[bytes | memoryview]
+_Pair = tuple[Stretch, Text]
 
 # The way costs less than the whole index as long as all that is fetched is
 # less than this part of it.
 _WORTHWHILE = 1 / 2
 # A smaller index is fetched whole: one request in the place of three and more.
 _WORTHWHILE_ABOVE = 1 << 18  # bytes
+_AT_ONCE = 256  # blocks that one of them gets
 _WORKERS = 2  # a digest lets other threads run
 
 
@@ -94,28 +95,28 @@ def _blocks_of(session: Session, head: Head, deadline: float) -> tuple[Stretch, 
     return blocks
 
 
-def _lacking(lines: Lines, blocks: Sequence[Stretch]) -> list[tuple[Stretch, Text]]:
+def _lacking(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
     """Return the blocks that do not stand in some lines, and what stands there instead."""
-    # What stands before the first block belongs to it, so that it goes.
-    texts = lines.cut(["", *(block.first for block in blocks[1:])])
-    pairs = list(zip(blocks, texts, strict=True))
-    stands = _in_parallel(_is_block, pairs)
-    return [pair for pair, is_there in zip(pairs, stands, strict=True) if not is_there]
-
-
-def _in_parallel(is_it: Callable[[T], bool], things: Sequence[T]) -> list[bool]:
     from concurrent.futures import ThreadPoolExecutor  # seldom needed
 
-    share = len(things) // _WORKERS + 1
-    shares = [things[start : start + share] for start in range(0, len(things), share)]
+    # What stands before the first block belongs to it, so that it goes.
+    texts = lines.cut(["", *(block.first for block in blocks[1:])])
+    pairs = zip(blocks, texts, strict=True)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return [
-            one for found in pool.map(lambda some: list(map(is_it, some)), shares) for one in found
-        ]
+        # Some are hashed while the next ones are cut.
+        found = [pool.submit(_without_blocks, some) for some in iter(lambda: _some_of(pairs), [])]
+        return [pair for future in found for pair in future.result()]
 
 
-def _is_block(pair: tuple[Stretch, Text]) -> bool:
-    block, text = pair
+def _some_of(pairs: Iterator[_Pair]) -> list[_Pair]:
+    return list(islice(pairs, _AT_ONCE))
+
+
+def _without_blocks(pairs: list[_Pair]) -> list[_Pair]:
+    return [pair for pair in pairs if not _is_block(*pair)]
+
+
+def _is_block(block: Stretch, text: Text) -> bool:
     if sum(map(len, text)) != block.size:
         return False
     digest = hashlib.sha256()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LazyIndex", "Partial", "Parts"]
 
+_PROBLEMS_KEPT = 100
 _MOST_MEMORY = 16 << 20  # bytes, for parts that were read
 
 
@@ -75,7 +76,8 @@ class Parts:
             return None
         problem = None if raw is None else line_problem(key, raw)
         if problem is not None:
-            self.problems[f"{quoted(key)} is left out: {problem}"] = None
+            if len(self.problems) < _PROBLEMS_KEPT:
+                self.problems[f"{quoted(key)} is left out: {problem}"] = None
             return None
         return raw
 

@@ -63,7 +63,7 @@ def check(site: str, output: Output) -> None:
         output.line(Cell("extra", "yellow"), key, "is not in the index: publish the site again")
     if report.wrong:
         raise IntegrityError(
-            f"what is not as the index says: {len(report.wrong)} of {report.checked} values"
+            f"what is not as index and head say: {count_text(len(report.wrong), 'file')}"
         )
     output.line(f"{count_text(report.checked, 'key')}, and all values are what the index says")
 

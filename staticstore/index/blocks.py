@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ..errors import IndexFormatError
 from . import codec
 from .head import Document, parse_count, parse_document, parse_sha256
+from .piece import key_at
 
 __all__ = ["MOST_BLOCK_BYTES", "MOST_ROOT_BYTES", "BlockRoot", "Stretch", "block_files", "holding"]
 
@@ -83,7 +84,10 @@ class BlockRoot:
             lines = parse_document(said)
             pages = tuple(map(_stretch, said["pages"]))
             _check_order(pages, 0, lines.size)
-            return cls(parse_count(said["modulus"]), lines, pages)
+            modulus = parse_count(said["modulus"])
+            if not modulus:
+                raise ValueError("a modulus by which nothing can be divided")
+            return cls(modulus, lines, pages)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"no root of blocks: {error}") from error
 
@@ -108,7 +112,7 @@ class BlockRoot:
             It is none, or its blocks do not follow each other.
         """
         try:
-            blocks = tuple(_stretch(codec.decode(line)) for line in page.splitlines())
+            blocks = tuple(map(_stretch, codec.decode(b"[%b]" % b",".join(page.splitlines()))))
             if blocks:
                 _check_order(blocks, blocks[0].offset, blocks[-1].end)
             if any(block.offset < start or block.end > end for block in blocks):
@@ -150,9 +154,13 @@ def block_files(body: bytes, before: BlockRoot | None) -> tuple[BlockRoot, bytes
 
 
 def _modulus(body: bytes, before: BlockRoot | None) -> int:
-    """Return the power of two that makes blocks of about the right size."""
-    in_a_block = _BLOCK_SIZE * body.count(b"\n") / len(body)
-    best = 1 << max(round(math.log2(in_a_block)), 0)
+    """Return the power of two that makes blocks of half the size that is wanted to all of it.
+
+    The block in which a key stands is twice as large as the mean: the larger
+    one is, the more keys it has.
+    """
+    in_a_block = max(_BLOCK_SIZE * body.count(b"\n") / len(body), 1)
+    best = 1 << math.floor(math.log2(in_a_block))
     if before is not None and best // 2 <= before.modulus <= 2 * best:
         return before.modulus
     return best
@@ -162,7 +170,7 @@ def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
     start = at = _BEGINNING
     first = ""
     for line in body[_BEGINNING:-2].split(b"\n")[:-1]:
-        key = _key_of(line)
+        key = key_at(body, at)
         name = key.encode()
         is_full = at + len(line) + 1 - start > MOST_BLOCK_BYTES
         if at > start and (zlib.crc32(name) % modulus == 0 or is_full):
@@ -171,14 +179,6 @@ def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
         first = first if at > start else key
         at += len(line) + 1
     yield _measured(body, first, start, at)
-
-
-def _key_of(line: bytes) -> str:
-    """Return the key of a line: fast if nothing in it is escaped."""
-    name, _, _ = line.partition(b'":{')
-    if b"\\" not in name:
-        return name[1:].decode()
-    return next(iter(codec.split(b"{%b}" % line.removesuffix(b","))))
 
 
 def _measured(body: bytes, first: str, start: int, end: int) -> Stretch:

@@ -8,7 +8,7 @@ here, so that a program which only imports staticstore does not pay for it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,8 +29,8 @@ __all__ = [
     "split_change",
 ]
 
-#: Decodes one field of each member of a JSON object: from their names to its values.
-FieldDecoder = Callable[[bytes], dict[str, Any]]
+#: Decodes one field of each member of a JSON object: the names, and its values.
+FieldDecoder = Callable[[bytes], tuple[Iterable[str], list[Any]]]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -167,22 +167,25 @@ def field_decoder(field: str) -> FieldDecoder:
     Examples
     --------
     >>> field_decoder("n")(b'{"a":{"n":1,"m":2},"b":{}}')
-    {'a': 1, 'b': None}
+    (dict_keys(['a', 'b']), [1, None])
     """
     codec = _codec()
     try:
         decode_field = codec.field_decoder(field)
     except ValueError:  # a name that would have to be escaped in JSON
-        return lambda members: {
-            key: entry.get(field) for key, entry in decode_entries(members).items()
-        }
 
-    def decoder(members: bytes) -> dict[str, Any]:
+        def slow_decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:
+            entries = decode_entries(members)
+            return entries.keys(), [entry.get(field) for entry in entries.values()]
+
+        return slow_decoder
+
+    def decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:
         try:
             found = decode_field(members)
         except (codec.error, UnicodeDecodeError, RecursionError) as error:
             raise IndexFormatError(f"no entries that can be read: {error}") from error
-        return {key: entry.value for key, entry in found.items()}
+        return found.keys(), [entry.value for entry in found.values()]
 
     return decoder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, islice
 from operator import ne
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,7 +37,7 @@ class Stored(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What was found wrong in entries when they were first decoded, and left out."""
 
-    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
+    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys of the entries whose field has a value, in order.
 
         The first call for a field takes a pass over all entries; others cost a look-up.
@@ -98,7 +98,7 @@ class Entries:
         """Count the keys."""
         return len(self._entries)
 
-    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
+    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys whose field has a value; see `Stored`."""
         return self.groups.keys(field, value)
 
@@ -106,7 +106,7 @@ class Entries:
         decode, keys = codec.field_decoder(field), iter(self)
         while some := list(islice(keys, _AT_ONCE)):
             texts = (b'"%d":%b' % (i, bytes(self._entries[key])) for i, key in enumerate(some))
-            yield from zip(some, decode(b"{%b}" % b",".join(texts)).values(), strict=True)
+            yield from zip(some, decode(b"{%b}" % b",".join(texts))[1], strict=True)
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Iterate over keys and decoded entries; see `Stored`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
@@ -41,7 +41,7 @@ class FieldGroups:
             _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
         )
 
-    def keys(self, field: str, value: Hashable) -> tuple[str, ...]:
+    def keys(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys whose field has a value, in order."""
         last, groups = self._last
         if last != field:

@@ -11,7 +11,18 @@ __all__ = ["NOT_INDEXED", "Groups", "frozen", "in_all", "replaced"]
 #: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
 NOT_INDEXED = object()
 
-_Shard = dict[Hashable, str | tuple[str, ...]]
+
+class _Long(tuple[tuple[str, ...], ...]):
+    """Many keys, in tuples of a few thousand.
+
+    The garbage collector passes over a tuple that holds texts alone, but for
+    the first time; and then it keeps all other threads waiting.
+    """
+
+    __slots__ = ()
+
+
+_Shard = dict[Hashable, str | tuple[str, ...] | _Long]
 # A dictionary that grows keeps other threads waiting while it is copied, so
 # that the groups are spread over some.
 _SHARDS = 8
@@ -41,6 +52,7 @@ class Groups:
         # A key that is alone with its value is not put into a list: unique
         # values would take a list each.
         shards: list[dict[Hashable, Any]] = [{} for _ in range(_SHARDS)]
+        long: dict[Hashable, list[tuple[str, ...]]] = {}
         count = 0
         for key, value in values:
             count += 1
@@ -50,15 +62,18 @@ class Groups:
             group = shard.get(value)
             if group is None:
                 shard[value] = key
-            elif type(group) is list:
+            elif type(group) is not list:
+                shard[value] = [group, key]
+            elif len(group) < _AT_ONCE:
                 group.append(key)
             else:
-                shard[value] = [group, key]
+                long.setdefault(value, []).append(tuple(group))
+                group[:] = [key]
         for shard in shards:
             for value, group in shard.items():
                 if type(group) is list:
-                    # The garbage collector passes over a tuple that holds texts alone.
-                    shard[value] = tuple(group)
+                    last = tuple(group)
+                    shard[value] = _Long([*long[value], last]) if value in long else last
         self._shards: list[_Shard] = shards
         self._count = count
 
@@ -67,10 +82,17 @@ class Groups:
         """Bytes of memory, about."""
         return _GROUP_SIZE * sum(map(len, self._shards)) + _KEY_SIZE * self._count
 
-    def keys(self, value: Hashable) -> tuple[str, ...]:
-        """Return the keys with a value, in their order."""
+    def keys(self, value: Hashable) -> Sequence[str]:
+        """Return the keys with a value, in their order; not to be changed."""
         group = self._shards[hash(value) % _SHARDS].get(value, ())
-        return (group,) if type(group) is str else group  # type: ignore[return-value]
+        if isinstance(group, str):
+            return (group,)
+        if not isinstance(group, _Long):
+            return group
+        keys: list[str] = []
+        for some in group:
+            keys += some
+        return keys
 
     def changed_by(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Groups:
         """Return the groups in which some keys have other values.
@@ -89,10 +111,18 @@ class Groups:
             for value in gone._shards[number].keys() | new._shards[number].keys():
                 keys = replaced(self.keys(value), gone.keys(value), new.keys(value))
                 if keys:
-                    shard[value] = tuple(keys) if len(keys) > 1 else keys[0]
+                    shard[value] = _packed(keys)
                 else:
                     del shard[value]
         return changed
+
+
+def _packed(keys: Sequence[str]) -> str | tuple[str, ...] | _Long:
+    if len(keys) == 1:
+        return keys[0]
+    if len(keys) <= _AT_ONCE:
+        return tuple(keys)
+    return _Long(tuple(keys[at : at + _AT_ONCE]) for at in range(0, len(keys), _AT_ONCE))
 
 
 def frozen(value: Any) -> Hashable:
@@ -145,7 +175,7 @@ def replaced(keys: Sequence[str], gone: Iterable[str], new: Iterable[str]) -> li
     return result
 
 
-def in_all(groups: Iterable[tuple[str, ...]]) -> Sequence[str]:
+def in_all(groups: Iterable[Sequence[str]]) -> Sequence[str]:
     """Return the keys that are in every group, in key order; the smallest leads."""
     smallest, *others = sorted(groups, key=len)
     found: Sequence[str] = smallest

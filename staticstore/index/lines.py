@@ -15,7 +15,7 @@ from . import codec
 from .checks import line_problem
 from .entries import Stored, keys_that_differ
 from .field_groups import FieldGroups
-from .piece import Piece
+from .piece import Piece, with_commas
 from .resync import differing_keys
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Lines", "taken_apart"]
 
 T = TypeVar("T")
+# A text, and from where to where.
+_Run = tuple[bytes | bytearray, int, int]
 
 # So many entries of a piece are decoded by themselves, more of them with all others.
 _FEW = 8
@@ -120,7 +122,7 @@ class Lines:
                 entries = self._of_piece(number, Piece.entries)
                 yield from ((key, entries[key]) for key in wanted if key in entries)
 
-    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
+    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys whose field has a value; see `Stored`."""
         return self.groups.keys(field, value)
 
@@ -179,8 +181,8 @@ class Lines:
                     pass
             return set(differing_keys(self._pieces, other._pieces))
 
-    def cut(self, starts: Sequence[str]) -> list[list[bytes | memoryview]]:
-        """Return the text as in a document, cut before some keys; nothing of it is copied.
+    def cut(self, starts: Sequence[str]) -> Iterator[list[bytes | memoryview]]:
+        """Yield the text as in a document, cut before some keys; nothing of it is copied.
 
         Parameters
         ----------
@@ -192,25 +194,29 @@ class Lines:
         IndexFormatError
             A line at which it should be cut is not what it should be.
         """
-        cut: list[list[bytes | memoryview]] = [[] for _ in starts]
-        current = 0
+        for number, runs in enumerate(self._runs(starts), start=1):
+            text = [one for run in runs for one in with_commas(*run)]
+            if text and number == len(starts):  # the last line of a document has no comma
+                text[-1:] = [text[-1][:-2], b"\n"]
+            yield text
+
+    def _runs(self, starts: Sequence[str]) -> Iterator[list[_Run]]:
+        """Yield where the text between keys lies: pieces that follow each other as one."""
+        runs: list[_Run] = []
+        current = 1
         for piece, following in zip_longest(self._pieces, self._firsts[1:]):
             at = piece.start
-            while current + 1 < len(starts) and (
-                following is None or starts[current + 1] < following
-            ):
-                place, _ = piece.place_of(starts[current + 1])
-                cut[current] += piece.text_between(at, place)
-                current += 1
-                at = place
-            cut[current] += piece.text_between(at, piece.end)
-        if cut[-1]:  # the last line of a document has no comma
-            cut[-1][-1:] = [cut[-1][-1][:-2], b"\n"]
-        return cut
+            while current < len(starts) and (following is None or starts[current] < following):
+                place, _ = piece.place_of(starts[current])
+                yield _joined(runs, (piece.text, at, place))
+                runs, at, current = [], place, current + 1
+            runs = _joined(runs, (piece.text, at, piece.end))
+        yield runs
+        yield from ([] for _ in starts[current:])
 
     def canonical(self) -> bytes:
         """Write the lines as a document; see `Stored`."""
-        (text,) = self.cut([""])
+        text = next(self.cut([""]))
         return b"".join([b"{\n", *text, b"}\n"])
 
     # -- lines that were not checked ---------------------------------------------------
@@ -251,6 +257,15 @@ class Lines:
                 self._pieces[number] = Piece.of_all(entries, first)
                 self._count -= len(problems)
                 self._problems.update(dict.fromkeys(problems))
+
+
+def _joined(runs: list[_Run], run: _Run) -> list[_Run]:
+    """Add a stretch of text to others, to the last of them if it follows that."""
+    if runs and runs[-1][0] is run[0] and runs[-1][2] == run[1]:
+        runs[-1] = run[0], runs[-1][1], run[2]
+    else:
+        runs.append(run)
+    return runs
 
 
 def taken_apart(line: bytes) -> tuple[str, bytes, str | None]:

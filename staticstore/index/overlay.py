@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,11 @@ class Overlay:
         """The keys that changed, in order."""
         return sorted(self.changes)
 
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys that changed."""
+        return frozenset(self.changes)
+
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys that have an entry, in order."""
         return (key for key in self.in_order if self.changes[key] is not None)
@@ -44,6 +49,6 @@ class Overlay:
         """Iterate over keys and decoded entries, in key order."""
         return ((key, codec.decode(self.changes[key] or b"{}")) for key in self)
 
-    def keys_with(self, field: str, value: Hashable) -> tuple[str, ...]:
+    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the changed keys whose field has a value, in order."""
         return self._groups.keys(field, value) if self.changes else ()

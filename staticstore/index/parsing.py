@@ -11,7 +11,7 @@ from .checks import are_beyond_doubt, check_depth, entry_problem
 from .entries import Entries, Stored
 from .keys import are_keys
 from .lines import Lines
-from .piece import PIECE_SIZE, Piece
+from .piece import PIECE_SIZE, Piece, key_at
 
 if TYPE_CHECKING:
     import msgspec
@@ -84,10 +84,8 @@ def _located(body: bytes | bytearray) -> Iterator[Piece]:
     """Find out with which key each piece begins, and look at nothing else."""
     before = ""
     for start, end in _cuts(body):
-        line = bytes(body[start : body.index(b"\n", start)]).removesuffix(b",")
-        keys = list(codec.split(b"{%b}" % line))
-        first = keys[0] if keys else ""
-        if first <= before or not line.startswith(codec.encode(first) + b":{"):
+        first = key_at(body, start)
+        if first <= before:
             raise IndexFormatError(_DOUBT)
         yield Piece(body, start, end, first)
         before = first

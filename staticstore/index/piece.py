@@ -14,7 +14,7 @@ from .keys import are_keys
 if TYPE_CHECKING:
     from .codec import FieldDecoder
 
-__all__ = ["PIECE_SIZE", "Piece"]
+__all__ = ["PIECE_SIZE", "Piece", "key_at", "with_commas"]
 
 #: Bytes of a piece, about: a search takes a few microseconds, and what is
 #: decoded at once keeps no other thread waiting.
@@ -61,8 +61,7 @@ class Piece:
             # No piece is much smaller than the others, lest there be ever more of them.
             has_two = len(text) - start >= 2 * PIECE_SIZE
             end = text.index(b"\n", start + PIECE_SIZE) + 1 if has_two else len(text)
-            line = text[start : text.index(b"\n", start) - 1]
-            piece = cls(text, start, end, codec.keys_of_entries(b"{%b}" % line)[0])
+            piece = cls(text, start, end, key_at(text, start))
             piece.is_checked = True
             yield piece
             start = end
@@ -92,14 +91,6 @@ class Piece:
         for line in bytes(self.text[self.start : self.end - 1]).split(b"\n"):
             yield line.removesuffix(b",")
 
-    def text_between(self, start: int, end: int) -> Iterator[bytes | memoryview]:
-        """Yield whole lines, each with a comma, without copying them."""
-        if start < end:
-            is_complete = self.text.endswith(b",\n", start, end)
-            yield memoryview(self.text)[start : end if is_complete else end - 1]
-            if not is_complete:
-                yield b",\n"
-
     def members(self) -> bytes:
         """Return the lines as one JSON object."""
         return b"{%b}" % bytes(self.text[self.start : self.end - 1]).removesuffix(b",")
@@ -126,9 +117,9 @@ class Piece:
 
     def values(self, field: FieldDecoder) -> list[Any]:
         """Decode one field of all entries, None where it is missing; raises as `keys`."""
-        found = field(self.members())
-        self._noted(found)
-        return list(found.values())
+        keys, values = field(self.members())
+        self._noted(keys)
+        return values
 
     def _noted(self, found: Iterable[str]) -> tuple[str, ...]:
         """Check and keep the keys of the lines that were decoded."""
@@ -153,15 +144,15 @@ class Piece:
         changes : mapping
             Raw entries in canonical form by key, in key order.
         """
-        parts = [b"\n"]
+        parts: list[bytes | memoryview] = [b"\n"]
         at = self.start
         for key, raw in changes.items():
             start, end = self.place_of(key)
-            parts.append(_with_comma(self.text[at:start]))
+            parts += with_commas(self.text, at, start)
             if raw is not None:
                 parts.append(b"%b:%b,\n" % (codec.encode(key), raw))
             at = end
-        parts.append(_with_comma(self.text[at : self.end]))
+        parts += with_commas(self.text, at, self.end)
         return self._of_lines(b"".join(parts))
 
     def place_of(self, key: str) -> tuple[int, int]:
@@ -185,10 +176,34 @@ class Piece:
         return self.text.find(b"\n%b:{" % codec.encode(key), self.start - 1, self.end)
 
 
-def _with_comma(lines: bytes | bytearray) -> bytes:
-    """Return whole lines with a comma after the last one, which the last of an index has not."""
-    is_complete = not lines or lines.endswith(b",\n")
-    return bytes(lines) if is_complete else b"%b,\n" % bytes(lines[:-1])
+def key_at(text: bytes | bytearray, start: int) -> str:
+    """Return the key of a line, decoded; of the line no more is looked at.
+
+    Raises
+    ------
+    IndexFormatError
+        It begins in another way than in canonical form.
+    """
+    name = text[start : text.find(b'":{', start) + 1]
+    if b"\\" not in name and name.startswith(b'"'):
+        try:
+            return name[1:-1].decode()
+        except UnicodeDecodeError as error:
+            raise IndexFormatError(f"a key is not UTF-8: {error}") from error
+    line = bytes(text[start : text.find(b"\n", start)]).removesuffix(b",")
+    keys = list(codec.split(b"{%b}" % line))
+    if not keys or not line.startswith(codec.encode(keys[0]) + b":{"):
+        raise IndexFormatError("a line is not in canonical form")
+    return keys[0]
+
+
+def with_commas(text: bytes | bytearray, start: int, end: int) -> Iterator[bytes | memoryview]:
+    """Yield whole lines, a comma after each, though the last of an index has none."""
+    if start < end:
+        is_complete = text.endswith(b",\n", start, end)
+        yield memoryview(text)[start : end if is_complete else end - 1]
+        if not is_complete:
+            yield b",\n"
 
 
 _COMMA = ord(",")

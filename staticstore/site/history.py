@@ -88,7 +88,12 @@ def next_step(
     """
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
-        return head, None
+        if head.blocks is not None or not len(index):
+            return head, None
+        # One without blocks, or with a field that nobody can read: the same generation.
+        added, files = _new_blocks(folder, head, body)
+        head = bounded(replace(head, blocks=added))
+        return head, Step(head, files)
     blocks, files = _new_blocks(folder, head, body) if len(index) else (None, {})
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
@@ -219,14 +224,21 @@ def _write_once(path: Path, body: bytes) -> None:
     """Write a file whose name carries its digest, unless it stands there and is right."""
     with contextlib.suppress(OSError):
         if read_regular(path) == body:
-            os.utime(path)  # it may have been forgotten once, and be near its end
+            # It may have been forgotten once, and be near its end.  Its time never goes
+            # back, for it is that of index.json, too, and makes the validator of that.
+            modified = max(time.time(), path.stat().st_mtime)
+            os.utime(path, (modified, modified))
             return
+    path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as file:
         file.write(body)
 
 
-def write_index(folder: SiteFolder, step: Step | None, body: bytes) -> None:
+def write_index(folder: SiteFolder, head: Head, body: bytes) -> None:
     """Write ``index.json``: as another name of the index under its digest, where that can be.
+
+    That is written anew where it is no longer right: who edits one of two names
+    of a file edits both.
 
     Raises
     ------
@@ -234,10 +246,11 @@ def write_index(folder: SiteFolder, step: Step | None, body: bytes) -> None:
         It cannot be written.
     """
     modified = later_than(folder.index)
-    if step is not None:
-        with contextlib.suppress(OSError):  # there are file systems without hard links
-            atomic_link(folder.root / step.head.index.href, folder.index, modified=modified)
-            return
+    same = folder.root / head.index.href
+    _write_once(same, body)
+    with contextlib.suppress(OSError):  # there are file systems without hard links
+        atomic_link(same, folder.index, modified=modified)
+        return
     with atomic_file(folder.index, modified=modified) as file:
         file.write(body)
 

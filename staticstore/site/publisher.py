@@ -191,6 +191,8 @@ class _Plan(NamedTuple):
 
     body: bytes
     old_head: Head | None
+    #: What the site's head says then.
+    head: Head
     #: None if the head names this index already.
     step: Step | None
     old_notes: Notes
@@ -225,7 +227,7 @@ def _prepare(
         entries=len(index),
         bytes=sum(digest.size for digest in digests.values()),
     )
-    return _Plan(body, old_head, step, old_notes, Notes.of(digests, found.began_ns), report)
+    return _Plan(body, old_head, head, step, old_notes, Notes.of(digests, found.began_ns), report)
 
 
 def _digests(
@@ -299,7 +301,7 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
         if plan.body != old.body:
-            write_index(folder, plan.step, plan.body)
+            write_index(folder, plan.head, plan.body)
         if plan.step is not None:
             write_head(folder, plan.step, plan.old_head)
         elif plan.old_head is not None:

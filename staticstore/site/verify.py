@@ -12,6 +12,7 @@ from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
 from .folder import SiteFolder, path_text, reason_of
 from .hashing import Digest, Progress, hash_files
+from .head_check import head_problems
 from .scan import FoundFile, LeftOut, scan
 from .withheld import FIRST_BYTES, holds_private_key
 
@@ -26,8 +27,8 @@ class VerifyReport:
     ----------
     wrong : list of (str, str)
         The keys whose values are missing, or others than the index says, each
-        with what is wrong; in key order.  First, under ``"index.json"``, what
-        is wrong with that.
+        with what is wrong; in key order.  First, under ``"index.json"`` and the
+        paths of the head and of what that names, what is wrong with those.
     extra : list of str
         What lies in ``data/`` and could be published, but is not in the index;
         in key order.
@@ -69,11 +70,12 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     Reads all of the data, on up to 8 threads.
     """
     folder = SiteFolder.open(site)
-    index = _read_index(folder)
+    index, body = _read_index(folder)
     found = scan(folder.data)
     outcomes = hash_files([file for file in found.files if file.key in index], progress=progress)
     reasons = {one.path: one.reason for one in found.left_out}
     wrong = [("index.json", warning) for warning in index.warnings]
+    wrong += head_problems(folder, index, body)
     for key in index:
         outcome = outcomes.get(key)
         facts = Facts.of(index[key])
@@ -83,14 +85,15 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     return VerifyReport(wrong, _extra(found.files, index), len(index))
 
 
-def _read_index(folder: SiteFolder) -> Index:
+def _read_index(folder: SiteFolder) -> tuple[Index, bytes]:
     try:
-        return Index.parse(read_regular(folder.index))
+        body = read_regular(folder.index)
     except FileNotFoundError as error:
         shown = quoted(str(folder.root))
         raise StoreError(f"{shown} has no index.json: publish it first") from error
     except OSError as error:
         raise StoreError(f"index.json cannot be read: {reason_of(error)}") from error
+    return Index.parse(body), body
 
 
 def _absence(key: str, reasons: Mapping[str, str]) -> str:

@@ -6,17 +6,28 @@ import contextlib
 import errno
 import hashlib
 import os
+import queue
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from ..errors import IntegrityError
 
-__all__ = ["TEMPORARY_PATTERN", "Verifier", "atomic_file", "atomic_link", "remove_leftovers"]
+__all__ = [
+    "TEMPORARY_PATTERN",
+    "Digest",
+    "Verifier",
+    "atomic_file",
+    "atomic_link",
+    "remove_leftovers",
+]
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
+
+_PIECES_AHEAD = 8
 
 
 class Verifier:
@@ -91,6 +102,56 @@ class Verifier:
             key=self._key,
             url=self._url,
         )
+
+
+class Digest:
+    """The sha256 of bytes that come in pieces, computed while the next ones are received.
+
+    A thread is started when there is more than one piece.  Use it in a
+    ``with`` block, at whose end the thread ends, whatever happens.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._first: bytes | None = None
+        # Few, so that no more of them are held than needs be.
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(_PIECES_AHEAD)
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def update(self, piece: bytes) -> None:
+        """Take the next bytes, which nobody changes."""
+        if self._first is None:
+            self._first = piece
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="staticstore digest", daemon=True
+            )
+            self._thread.start()
+            self._pieces.put(self._first)
+        self._pieces.put(piece)
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._hash.update(piece)
+
+    def hexdigest(self) -> str:
+        """Return the digest of all bytes, lowercase hex; none may follow."""
+        if self._thread is None and self._first is not None:
+            self._hash.update(self._first)
+        self.__exit__()
+        return self._hash.hexdigest()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import ipaddress
 import os
 import time
@@ -27,6 +26,7 @@ from .arguments import (
 )
 from .auth import NO_AUTH, Credentials, authentication, sends_password
 from .failures import mapped, may_heal, status_error, was_dropped
+from .integrity import Digest
 from .local import FileAdapter
 from .response import Response
 from .root import Root, origin_of
@@ -410,17 +410,17 @@ def _is_loopback(host: str) -> bool:
 def _read_bounded(response: Response, max_bytes: int) -> Fetched:
     """Read a body whole, without ever holding more than it may have."""
     is_coded = response.content_encoding is not None
-    expected = 0 if is_coded else response.content_length or 0
-    _check_size(expected, max_bytes, response.url)
-    # Room for all of it beforehand, lest a large one be held twice.
-    body, count, digest = bytearray(expected), 0, hashlib.sha256()
-    while piece := response.read(_PIECE, decode=is_coded):
-        _check_size(count + len(piece), max_bytes, response.url)
-        body[count : count + len(piece)] = piece
-        digest.update(piece)
-        count += len(piece)
-    del body[count:]
-    return Fetched(response, body, digest.hexdigest())
+    if not is_coded:
+        _check_size(response.content_length or 0, max_bytes, response.url)
+    # It grows in place, so that a large one is neither held twice nor filled with
+    # zeros beforehand, for which all other threads would wait.
+    body = bytearray()
+    with Digest() as digest:
+        while piece := response.read(_PIECE, decode=is_coded):
+            _check_size(len(body) + len(piece), max_bytes, response.url)
+            body += piece
+            digest.update(piece)
+        return Fetched(response, body, digest.hexdigest())
 
 
 def _use_up(response: Response) -> None:

@@ -129,6 +129,7 @@ ROOT = '"format":"staticstore-blocks/1","modulus":4,"href":"blocks/x","size":9,"
         f'{{{ROOT},"pages":[["a",0,4,{SHA256}],["b",5,4,{SHA256}]]}}',
         f'{{{ROOT},"pages":[["a",0,9,{SHA256}],["b",9,0,{SHA256}]]}}',
         f'{{{ROOT},"pages":[[1,0,9,{SHA256}]]}}',
+        '{{{},"pages":[["a",0,9,{}]]}}'.format(ROOT.replace('"modulus":4', '"modulus":0'), SHA256),
         '{{{},"pages":[["a",0,9,{}]]}}'.format(ROOT.replace("blocks/x", "../x"), SHA256),
     ],
 )

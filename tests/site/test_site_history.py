@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -331,3 +332,31 @@ def test_back_to_an_index_whose_file_is_still_there(site: Path) -> None:
     assert (site / "index.json").read_bytes() == before
     assert head_of(site).index == first.index
     assert head_of(site).blocks == first.blocks
+
+
+# One file by two names
+
+
+def test_a_publish_that_is_made_up_for_keeps_the_second_of_the_index(site: Path) -> None:
+    old = (site / "index.head.json").read_bytes()
+    change(site, "00.txt", b"another value")
+    soon = time.time() + 30
+    os.utime(site / "index.json", (soon, soon))
+    (site / "index.head.json").write_bytes(old)
+    publish(site)
+    assert (site / "index.json").stat().st_mtime == pytest.approx(soon, abs=0.001)
+
+
+def test_an_index_that_was_written_over_is_mended_by_both_names(site: Path) -> None:
+    with (site / "index.json").open("r+b") as file:
+        file.truncate()
+    publish(site)
+    head = head_of(site)
+    assert sha256_of(site / "index.json") == sha256_of(site / head.index.href) == head.index.sha256
+
+
+def test_a_head_without_blocks_gets_them_and_stays_of_its_generation(site: Path) -> None:
+    before = head_of(site)
+    (site / "index.head.json").write_bytes(replace(before, blocks=None).encode())
+    publish(site)
+    assert head_of(site) == before

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from staticstore.errors import IndexFormatError, StoreError
+from staticstore.index.blocks import BlockRoot
+from staticstore.index.head import Head
 from staticstore.site.publisher import publish, verify_site
 
 from .sitefolder import fill, make_site, tree
@@ -79,6 +81,7 @@ def test_what_the_index_lacks_is_named_unless_it_is_secret(
 
 
 def test_an_entry_without_size_and_digest_has_to_be_there(site: Path) -> None:
+    (site / "index.head.json").unlink()
     (site / "index.json").write_bytes(b'{"a": {}, "none": {}}')
     report = verify_site(site)
     assert report.wrong == [("none", "there is no such file in data/")]
@@ -86,6 +89,7 @@ def test_an_entry_without_size_and_digest_has_to_be_there(site: Path) -> None:
 
 
 def test_an_entry_that_readers_refuse_is_wrong(site: Path) -> None:
+    (site / "index.head.json").unlink()
     (site / "index.json").write_bytes(b'{"a": {}, "../x": {}}')
     ((key, reason),) = verify_site(site).wrong
     assert key == "index.json"
@@ -106,3 +110,63 @@ def test_an_index_that_cannot_be_read_is_an_error(site: Path) -> None:
     (site / "index.json").mkdir()
     with pytest.raises(StoreError, match="cannot be read: no regular file"):
         verify_site(site)
+
+
+def head_of(site: Path) -> Head:
+    return Head.parse((site / "index.head.json").read_bytes())
+
+
+def named(site: Path, which: str) -> str:
+    """Return the path of a file that the head names."""
+    head = head_of(site)
+    assert head.blocks is not None
+    return {
+        "index": head.index.href,
+        "changes": head.spans[0].document.href,
+        "root": head.blocks.href,
+        "lines": BlockRoot.parse((site / head.blocks.href).read_bytes()).lines.href,
+    }[which]
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Path:
+    """A site of a second generation, which has a change file."""
+    folder = make_site(tmp_path / "changed", {f"{number}": b"1" for number in range(20)})
+    publish(folder)
+    fill(folder / "data", {"7": b"another"})
+    publish(folder)
+    return folder
+
+
+@pytest.mark.parametrize("which", ["index", "changes", "root", "lines"])
+def test_a_file_that_the_head_names_is_held_against_its_digest(changed: Path, which: str) -> None:
+    path = named(changed, which)
+    body = (changed / path).read_bytes()
+    (changed / path).unlink()  # the index has another name, which stays right
+    (changed / path).write_bytes(body[:-1] + b" ")
+    assert verify_site(changed).wrong == [(path, "its sha256 is another than was published")]
+
+
+@pytest.mark.parametrize("which", ["index", "changes", "root", "lines"])
+def test_a_file_that_the_head_names_has_to_be_there(changed: Path, which: str) -> None:
+    path = named(changed, which)
+    (changed / path).unlink()
+    assert verify_site(changed).wrong == [(path, "there is no such file")]
+
+
+def test_a_head_that_readers_refuse_is_wrong(site: Path) -> None:
+    (site / "index.head.json").write_bytes(b"{}")
+    ((path, _),) = verify_site(site).wrong
+    assert path == "index.head.json"
+
+
+def test_a_head_of_another_index_is_wrong(site: Path) -> None:
+    (site / "index.json").unlink()
+    (site / "index.json").write_bytes(b'{"a": {}}')
+    reason = "it names another index than index.json: publish the site again"
+    assert ("index.head.json", reason) in verify_site(site).wrong
+
+
+def test_a_site_without_a_head_is_complete(site: Path) -> None:
+    (site / "index.head.json").unlink()
+    assert not verify_site(site).wrong

@@ -1,0 +1,103 @@
+"""The benchmarks run, and say what they measured; how fast anything is, is not asked here."""
+
+from __future__ import annotations
+
+import importlib
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.chart import chart
+from benchmarks.indexes import canonical, changed, entries
+from benchmarks.process import Meter
+from benchmarks.report import as_markdown
+from benchmarks.sites import CHANGES, LiveSite, make_states
+from benchmarks.subjects import MODULES, Place, Subject, Target
+from staticstore import Index, StaticStore, serve
+
+COUNT = 200
+# What needs no other package than the tests do.
+CONTENDERS = {
+    "connect": ("ours", "ours, other form", "ours, lazy", "encore"),
+    "connect-again": ("ours, lazy", "encore"),
+    "nothing": ("ours", "encore"),
+    "changes": ("ours", "encore"),
+    "blocks": ("ours",),
+    "whole": ("ours", "ours, other form", "encore"),
+    "waits": ("connect", "poll: blocks", "first query"),
+    "first query": ("ours", "encore"),
+    "query unique": ("ours", "ours, 10 changes later", "encore", "sqlite3"),
+    "signals": ("ours", "ours, nobody listens", "blinker"),
+    "parsing": ("ours, by a head", "ours, all checked", "json", "msgspec"),
+    "imports": ("staticstore",),
+}
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("states")
+    make_states(folder, entries(COUNT))
+    return folder
+
+
+@pytest.fixture
+def live(states: Path) -> Iterator[LiveSite]:
+    with serve(states, port=0) as server:
+        site = LiveSite(states, server.url)
+        yield site
+        site.remove()
+
+
+def subjects() -> dict[str, Subject]:
+    modules = [importlib.import_module(f"benchmarks.subjects.{name}") for name in MODULES]
+    return {subject.name: subject for module in modules for subject in module.SUBJECTS}
+
+
+def test_an_index_is_the_same_at_each_run() -> None:
+    assert entries(COUNT) == entries(COUNT)
+
+
+def test_an_index_is_written_as_publish_writes_it() -> None:
+    index = entries(COUNT)
+    assert canonical(index) == Index.from_entries(index).canonical()
+
+
+def test_so_many_entries_change() -> None:
+    index = entries(COUNT)
+    after = changed(index, CHANGES)
+    assert sum(index[key] != after[key] for key in index) == CHANGES
+
+
+@pytest.mark.parametrize("state", ["ten", "blocks", "whole"])
+def test_a_live_site_goes_from_one_state_to_another(live: LiveSite, state: str) -> None:
+    live.show("first")
+    with StaticStore(live.url, poll_interval=0) as store:
+        live.show(state)
+        assert len(store.update_index()) == CHANGES
+
+
+@pytest.mark.parametrize(
+    ("subject", "contender"), [(name, one) for name, some in CONTENDERS.items() for one in some]
+)
+def test_each_contender_measures_something(live: LiveSite, subject: str, contender: str) -> None:
+    figures = subjects()[subject].contenders[contender](Place(live, COUNT, Meter()))
+    assert isinstance(figures["seconds"], float)
+
+
+def test_the_report_says_what_was_reached() -> None:
+    subject = Subject(
+        "a", "to do it", {}, (Target("ours", "seconds", 5, "peer"), Target("ours", "wire", 2e3))
+    )
+    ours, peer = {"seconds": 0.001, "wire": 3000.0}, {"seconds": 0.01, "wire": 9.0}
+    text = as_markdown(
+        {"a": {"ours": [ours] * 3, "peer": [peer]}}, [subject], count=7, server="nginx"
+    )
+    assert "| to do it: ours | 5 x against peer | 10.0 x | yes |" in text
+    assert "| to do it: ours | ≤ 2 kB | 3 kB | no |" in text
+
+
+def test_the_chart_is_a_picture() -> None:
+    root = ET.fromstring(chart("Times faster", [("a < b", 1000.0), ("c", 2.0)]))
+    assert "a < b" in [element.text for element in root.iter()]
