@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import IndexFormatError
@@ -35,13 +35,12 @@ def are_beyond_doubt(entries: Mapping[str, msgspec.Raw]) -> bool:
     """
     keys, values = iter(entries), iter(entries.values())
     while some_keys := list(islice(keys, _AT_ONCE)):
-        texts = list(map(bytes, islice(values, _AT_ONCE)))
-        joined = b",".join(texts)
-        if not (all(map(bytes.startswith, texts, repeat(b"{"))) and are_keys(some_keys)):
+        joined = b",".join(islice(values, _AT_ONCE))
+        if not are_keys(some_keys):
             return False
         try:
-            check_depth(joined, len(texts))
-            codec.decode(b"[%b]" % joined)
+            check_depth(joined, len(some_keys))
+            codec.decode_objects(b"[%b]" % joined)
         except IndexFormatError:
             return False
     return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError
 
@@ -21,6 +21,7 @@ __all__ = [
     "FieldDecoder",
     "decode",
     "decode_entries",
+    "decode_objects",
     "encode",
     "field_decoder",
     "keys_of_entries",
@@ -35,39 +36,36 @@ FieldDecoder = Callable[[bytes], tuple[Iterable[str], list[Any]]]
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class _Codec(NamedTuple):
-    split: Callable[[bytes | bytearray], dict[str, msgspec.Raw]]
-    split_change: Callable[[bytes], Any]
-    decode_entries: Callable[[bytes], dict[str, dict[str, Any]]]
-    decode: Callable[[msgspec.Raw | bytes], Any]
-    encode: Callable[[object], bytes]
-    encode_lines: Callable[[list[Any]], bytes]
-    field_decoder: Callable[[str], Callable[[bytes], dict[str, Any]]]
-    error: type[Exception]
+class _Codec:
+    """The decoders and encoders, each made once."""
+
+    def __init__(self) -> None:
+        import msgspec
+
+        json = msgspec.json
+        change = msgspec.defstruct("Change", [("key", str), ("metadata", msgspec.Raw)])
+        self.split = json.Decoder(dict[str, msgspec.Raw]).decode
+        self.split_change: Callable[[bytes], Any] = json.Decoder(change).decode
+        self.decode_entries = json.Decoder(dict[str, dict[str, Any]]).decode
+        self.decode_objects = json.Decoder(list[dict[str, Any]]).decode
+        self.decode = json.Decoder().decode
+        encoder = json.Encoder(order="sorted")
+        self.encode = encoder.encode
+        self.encode_lines = encoder.encode_lines
+        self.error = msgspec.MsgspecError
+
+    def field_decoder(self, field: str) -> Callable[[bytes], dict[str, Any]]:
+        """Return what decodes one field of each member of an object."""
+        import msgspec
+
+        names = {"value": field}
+        one_field = msgspec.defstruct("Field", [("value", Any, None)], rename=names, gc=False)
+        return msgspec.json.Decoder(dict[str, one_field]).decode  # type: ignore[valid-type]
 
 
 @functools.cache
 def _codec() -> _Codec:
-    import msgspec
-
-    def field_decoder(field: str) -> Callable[[bytes], dict[str, Any]]:
-        one_field = msgspec.defstruct(
-            "OneField", [("value", Any, None)], rename={"value": field}, gc=False
-        )
-        return msgspec.json.Decoder(dict[str, one_field]).decode  # type: ignore[valid-type]
-
-    change = msgspec.defstruct("Change", [("key", str), ("metadata", msgspec.Raw)])
-    encoder = msgspec.json.Encoder(order="sorted")
-    return _Codec(
-        split=msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
-        split_change=msgspec.json.Decoder(change).decode,
-        decode_entries=msgspec.json.Decoder(dict[str, dict[str, Any]]).decode,
-        decode=msgspec.json.Decoder().decode,
-        encode=encoder.encode,
-        encode_lines=encoder.encode_lines,
-        field_decoder=field_decoder,
-        error=msgspec.MsgspecError,
-    )
+    return _Codec()
 
 
 def split(body: bytes | bytearray) -> dict[str, msgspec.Raw]:
@@ -138,6 +136,15 @@ def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
     codec = _codec()
     try:
         return codec.decode_entries(members)
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no entries that can be read: {error}") from error
+
+
+def decode_objects(text: bytes) -> list[dict[str, Any]]:
+    """Decode a JSON array of JSON objects; raises as `decode_entries`."""
+    codec = _codec()
+    try:
+        return codec.decode_objects(text)
     except (codec.error, UnicodeDecodeError, RecursionError) as error:
         raise IndexFormatError(f"no entries that can be read: {error}") from error
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, islice
 from operator import ne
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from . import codec
 from .field_groups import FieldGroups
@@ -18,55 +19,74 @@ __all__ = ["Entries", "Stored", "keys_that_differ"]
 _AT_ONCE = 64  # entries decoded at once
 
 
-class Stored(Protocol):
+class Stored(ABC):
     """Entries in key order, which nobody changes; shared by snapshots and threads."""
 
+    def __init__(self) -> None:
+        #: Of the fields that were queried.
+        self.groups = FieldGroups(self._values)
+
+    @abstractmethod
     def get(self, key: str) -> msgspec.Raw | bytes | None:
         """Return the raw entry of a key, or None."""
 
+    @abstractmethod
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key."""
 
+    @abstractmethod
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Count the keys."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What was found wrong in entries when they were first decoded, and left out."""
+        return ()
+
+    @abstractmethod
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Iterate over keys and decoded entries, in key order."""
+
+    @abstractmethod
+    def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Decode the entries of some keys, which are in order."""
+
+    @abstractmethod
+    def _values(self, field: str) -> Iterator[tuple[str, Any]]:
+        """Iterate over keys and the values of a field, in key order."""
 
     def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys of the entries whose field has a value, in order.
 
         The first call for a field takes a pass over all entries; others cost a look-up.
         """
+        return self.groups.keys(field, value)
 
-    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Iterate over keys and decoded entries, in key order."""
-
-    def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Decode the entries of some keys, which are in order."""
-
+    @abstractmethod
     def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Stored:
         """Return entries of which some are others, None for none; and their groups with them."""
 
-    @property
-    def groups(self) -> FieldGroups:
-        """The groups of the fields that were queried."""
-
     def follow(self, other: Stored, keys: Iterable[str]) -> None:
         """Take over the groups of other entries, which differ from these in some keys."""
+        in_order = sorted(keys)
+        before = {key: raw for key in in_order if (raw := other.get(key)) is not None}
+        after = {key: raw for key in in_order if (raw := self.get(key)) is not None}
+        self.groups.follow(other.groups, before, after)
 
+    @abstractmethod
     def differing_keys(self, other: Stored) -> Iterable[str]:
         """Return the keys whose raw entries may not be the same bytes, in no order."""
 
+    @abstractmethod
     def canonical(self) -> bytes:
         """Write the entries as a document in canonical form."""
 
 
-class Entries:
+class Entries(Stored):
     """Raw entries in a dictionary: what any JSON is parsed into.
 
     Parameters
@@ -75,14 +95,15 @@ class Entries:
         Checked raw entries, in any order.
     """
 
-    problems = ()
-
     def __init__(self, entries: Mapping[str, msgspec.Raw | bytes]) -> None:
         self._entries = entries
         self._in_order: list[str] | None = None
-        #: Of the fields that were queried.
-        self.groups = FieldGroups(self._values)
-        self.get = entries.get
+        super().__init__()
+        self._compared: tuple[Entries, list[str]] | None = None
+
+    def get(self, key: str) -> msgspec.Raw | bytes | None:
+        """Return the raw entry of a key, or None."""
+        return self._entries.get(key)
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key."""
@@ -97,10 +118,6 @@ class Entries:
     def __len__(self) -> int:
         """Count the keys."""
         return len(self._entries)
-
-    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
-        """Return the keys whose field has a value; see `Stored`."""
-        return self.groups.keys(field, value)
 
     def _values(self, field: str) -> Iterator[tuple[str, Any]]:
         decode, keys = codec.field_decoder(field), iter(self)
@@ -123,20 +140,22 @@ class Entries:
         changed.follow(self, changes)
         return changed
 
-    def follow(self, other: Stored, keys: Iterable[str]) -> None:
-        """Take over the groups of other entries; see `Stored`."""
-        in_order = sorted(keys)
-        before = {key: raw for key in in_order if (raw := other.get(key)) is not None}
-        after = {key: raw for key in in_order if (raw := self.get(key)) is not None}
-        self.groups.follow(other.groups, before, after)
-
     def differing_keys(self, other: Stored) -> Iterable[str]:
         """Return the keys whose raw entries may not be the same bytes; see `Stored`."""
         if not isinstance(other, Entries):
             return keys_that_differ(self, other)
-        theirs = map(self.get, other._entries)
+        compared, other._compared = other._compared, None
+        if compared is not None and compared[0] is self:
+            return compared[1]
+        theirs = map(self._entries.get, other._entries)
         new = compress(other._entries, map(ne, other._entries.values(), theirs))
         return chain(new, (key for key in self._entries if key not in other._entries))
+
+    def compare_with(self, before: Entries) -> list[str]:
+        """Return the keys in which older entries differ, and keep them for who asks those next."""
+        keys = list(before.differing_keys(self))
+        self._compared = before, keys
+        return keys
 
     def canonical(self) -> bytes:
         """Write the entries as a document; see `Stored`."""

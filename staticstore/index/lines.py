@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,6 @@ from ..errors import IndexFormatError, quoted
 from . import codec
 from .checks import line_problem
 from .entries import Stored, keys_that_differ
-from .field_groups import FieldGroups
 from .piece import Piece, with_commas
 from .resync import differing_keys
 
@@ -32,7 +31,7 @@ _FEW = 8
 _MOST_RAWS = 4096  # entries that are asked for often, kept beside the lines
 
 
-class Lines:
+class Lines(Stored):
     """Entries as lines in canonical form, in pieces that are shared with changed ones.
 
     A piece is found by its first key and searched for the line; nothing is
@@ -56,8 +55,7 @@ class Lines:
         #: Whether each line is known to be a good entry.
         self.is_checked = is_checked
         self._problems: dict[str, None] = {}
-        #: Of the fields that were queried.
-        self.groups = FieldGroups(self._values)
+        super().__init__()
         self._lock = threading.Lock()
         self._raws: LRUCache[str, bytes] = LRUCache(_MOST_RAWS)
 
@@ -122,10 +120,6 @@ class Lines:
                 entries = self._of_piece(number, Piece.entries)
                 yield from ((key, entries[key]) for key in wanted if key in entries)
 
-    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
-        """Return the keys whose field has a value; see `Stored`."""
-        return self.groups.keys(field, value)
-
     def _values(self, field: str) -> Iterator[tuple[str, Any]]:
         decode = codec.field_decoder(field)
         for number in range(len(self._pieces)):
@@ -157,13 +151,6 @@ class Lines:
         lines._problems = self._problems
         lines.groups.follow(self.groups, before, after)
         return lines
-
-    def follow(self, other: Stored, keys: Iterable[str]) -> None:
-        """Take over the groups of other entries; see `Stored`."""
-        in_order = sorted(keys)
-        before = {key: raw for key in in_order if (raw := other.get(key)) is not None}
-        after = {key: raw for key in in_order if (raw := self.get(key)) is not None}
-        self.groups.follow(other.groups, before, after)
 
     def differing_keys(self, other: Stored) -> Iterable[str]:
         """Return the keys whose lines may not be the same bytes; see `Stored`.

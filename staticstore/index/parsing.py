@@ -50,7 +50,7 @@ def parse(
     entries = Entries(found)
     doubtful: Mapping[str, msgspec.Raw] = found
     if isinstance(before, Entries):
-        doubtful = {key: found[key] for key in before.differing_keys(entries) if key in found}
+        doubtful = {key: found[key] for key in entries.compare_with(before) if key in found}
     if are_beyond_doubt(doubtful):
         return entries, []
     kept, refused = _one_by_one(found)
