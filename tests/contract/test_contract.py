@@ -225,3 +225,32 @@ def test_a_store_connects_again(backend: Backend, store: StaticStore) -> None:
     store.disconnect()
     store.connect(**backend.connect)
     assert store.to_bytes("tables/weather.csv") == TEXT
+
+
+@pytest.fixture
+def published(backend: Backend) -> Backend:
+    """A site with all that `publish` writes for fast readers."""
+    for key, value in VALUES.items():
+        path = backend.folder / "data" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(value)
+    staticstore.publish(backend.folder, metadata={"*.tif": {"type": "raster"}})
+    return backend
+
+
+def test_a_lazy_store_gives_what_a_whole_one_gives(published: Backend) -> None:
+    with published.open(lazy=True) as lazy, published.open() as whole:
+        for key, value in VALUES.items():
+            assert lazy.get_metadata(key) == whole.get_metadata(key)
+            assert lazy.to_bytes(key) == value
+        assert "missing" not in lazy
+        assert list(lazy.query(type="raster")) == list(whole.query(type="raster"))
+
+
+def test_a_published_change_is_followed(published: Backend) -> None:
+    with published.open() as store:
+        (published.folder / "data" / "new.txt").write_bytes(b"new")
+        staticstore.publish(published.folder, metadata={"*.tif": {"type": "raster"}})
+        assert [(one.action, one.key) for one in store.update_index()] == [("set", "new.txt")]
+        assert store.info()["generation"] == 2
+        assert store.index.canonical() == (published.folder / "index.json").read_bytes()
