@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index.blocks import BlockRoot, Stretch
@@ -101,15 +100,11 @@ def _lacking(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
 
     # What stands before the first block belongs to it, so that it goes.
     texts = lines.cut(["", *(block.first for block in blocks[1:])])
-    pairs = zip(blocks, texts, strict=True)
+    # All are cut before any is hashed: who hashes asks for the interpreter again and again.
+    pairs = list(zip(blocks, texts, strict=True))
+    shares = [pairs[start : start + _AT_ONCE] for start in range(0, len(pairs), _AT_ONCE)]
     with ThreadPoolExecutor(_WORKERS) as pool:
-        # Some are hashed while the next ones are cut.
-        found = [pool.submit(_without_blocks, some) for some in iter(lambda: _some_of(pairs), [])]
-        return [pair for future in found for pair in future.result()]
-
-
-def _some_of(pairs: Iterator[_Pair]) -> list[_Pair]:
-    return list(islice(pairs, _AT_ONCE))
+        return [pair for found in pool.map(_without_blocks, shares) for pair in found]
 
 
 def _without_blocks(pairs: list[_Pair]) -> list[_Pair]:

@@ -53,27 +53,28 @@ class Groups:
         # values would take a list each.
         shards: list[dict[Hashable, Any]] = [{} for _ in range(_SHARDS)]
         long: dict[Hashable, list[tuple[str, ...]]] = {}
-        count = 0
+        at_once = _AT_ONCE
         for key, value in values:
-            count += 1
             if type(value) in (list, dict):
                 value = frozen(value)
             shard = shards[hash(value) % _SHARDS]
             group = shard.get(value)
-            if group is None:
-                shard[value] = key
-            elif type(group) is not list:
-                shard[value] = [group, key]
-            elif len(group) < _AT_ONCE:
-                group.append(key)
+            if type(group) is list:
+                if len(group) < at_once:
+                    group.append(key)
+                else:
+                    long.setdefault(value, []).append(tuple(group))
+                    group[:] = [key]
             else:
-                long.setdefault(value, []).append(tuple(group))
-                group[:] = [key]
+                shard[value] = key if group is None else [group, key]
+        count = 0
         for shard in shards:
+            count += len(shard)
             for value, group in shard.items():
                 if type(group) is list:
-                    last = tuple(group)
-                    shard[value] = _Long([*long[value], last]) if value in long else last
+                    last, others = tuple(group), long.get(value, [])
+                    count += len(others) * at_once + len(last) - 1
+                    shard[value] = _Long([*others, last]) if others else last
         self._shards: list[_Shard] = shards
         self._count = count
 

@@ -31,6 +31,7 @@ def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "PIECE_SIZE", 30)
     monkeypatch.setattr(piece, "PIECE_SIZE", 30)
     monkeypatch.setattr(parsing, "_SMALL", 0)
+    monkeypatch.setattr("staticstore.index.groups._AT_ONCE", 2)
 
 
 def general(state: dict[str, Any]) -> Index:

@@ -45,6 +45,7 @@ def scan(index: Index, wanted: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 def _shared_even_if_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small snapshots share, which otherwise only large ones do."""
     monkeypatch.setattr("staticstore.index.snapshot._FOLDED_ABOVE", 0)
+    monkeypatch.setattr("staticstore.index.groups._AT_ONCE", 2)
 
 
 def history(states: list[dict[str, Any]]) -> Iterator[tuple[Index, Index]]:
