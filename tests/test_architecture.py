@@ -147,6 +147,8 @@ SLOW = [
     "tenacity",
     "asyncio",
     "hashlib",
+    "pathlib",
+    "datetime",
     "click",
     "rich",
     "werkzeug",

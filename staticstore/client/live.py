@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotConnectedError, StoreError
@@ -54,7 +54,7 @@ class LiveIndex:
         # finalizers too, which run in any thread at any time.
         self._subscriptions: dict[Subscription, None] = {}
         self._deliveries = Deliveries()
-        self._last_success: tuple[datetime, float] | None = None
+        self._last_success: tuple[float, float] | None = None
         self._last_error: str | None = None
 
     # -- connecting ------------------------------------------------------------
@@ -156,12 +156,14 @@ class LiveIndex:
 
     def info(self) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
+        from datetime import UTC, datetime
+
         with self._lock:
             held, success, error = self._held or self._partial, self._last_success, self._last_error
         return {
             "generation": None if held is None or held.head is None else held.head.generation,
             "entries": None if held is None else held.entries,
-            "last_success": None if success is None else success[0],
+            "last_success": None if success is None else datetime.fromtimestamp(success[0], UTC),
             "age": None if success is None else seconds_since_boot() - success[1],
             "last_error": error,
             "trust": None if held is None else "transport",
@@ -208,7 +210,7 @@ class LiveIndex:
         return partial is not None
 
     def _succeed(self, connection: Connection) -> None:
-        self._last_success = datetime.now(UTC), seconds_since_boot()
+        self._last_success = time.time(), seconds_since_boot()
         self._last_error = None
         connection.ready = True
 

@@ -6,8 +6,6 @@ import copy
 import io
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import quoted
@@ -17,6 +15,7 @@ from ..index.query import selected, selection
 
 if TYPE_CHECKING:
     import os
+    from datetime import datetime
 
     from ..index.snapshot import Index
     from ..transport.parts import Target
@@ -239,6 +238,8 @@ class URLValue:
         OSError
             The file cannot be written.
         """
+        from pathlib import Path
+
         from ..transport.integrity import atomic_file
         from ..transport.stream import copy_whole
 

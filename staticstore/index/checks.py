@@ -19,8 +19,8 @@ __all__ = ["DEEPEST", "are_beyond_doubt", "check_depth", "entry_problem", "line_
 #: Far more than any metadata has, and far less than Python's recursion limit, so
 #: that comparing or copying an entry can never overflow the stack.
 DEEPEST = 100
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+_TEXT = rb'(?s)"(?:[^"\\]|\\.)*"'
+_BRACKET = rb"[\[\]{}]"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 # Entries decoded at once.
 _AT_ONCE = 64
@@ -95,7 +95,7 @@ def check_depth(text: bytes, count: int) -> None:
         if not brackets:
             return
     depth = 0
-    for bracket in _BRACKET.finditer(_TEXT.sub(b"", text)):
+    for bracket in re.finditer(_BRACKET, re.sub(_TEXT, b"", text)):
         depth += 1 if bracket[0] in b"[{" else -1
         if depth > DEEPEST:
             raise IndexFormatError("nested too deeply")

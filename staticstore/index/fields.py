@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["PUBLISHER_FIELDS", "Facts", "is_packed", "parse_time", "time_text"]
 
 #: What the publisher writes itself and nobody gives by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
 
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+# Compiled when first needed, as everywhere that importing staticstore leads.
+_SHA256 = r"[0-9a-f]{64}\Z"
 # RFC 3339, section 5.6, in UTC.
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z")
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
 # RFC 9110, section 8.3.1: type "/" subtype, then parameters.
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[\x20-\x7e]*)?\Z")
+_MEDIA_TYPE = rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[\x20-\x7e]*)?\Z"
 
 
 class Facts(NamedTuple):
@@ -51,10 +54,10 @@ class Facts(NamedTuple):
         media_type = metadata.get("media_type")
         return cls(
             size=size if type(size) is int and 0 <= size < 1 << 63 else None,
-            sha256=sha256 if isinstance(sha256, str) and _SHA256.match(sha256) else None,
+            sha256=sha256 if isinstance(sha256, str) and re.match(_SHA256, sha256) else None,
             modified=parse_time(modified) if isinstance(modified, str) else None,
             media_type=media_type
-            if isinstance(media_type, str) and _MEDIA_TYPE.match(media_type)
+            if isinstance(media_type, str) and re.match(_MEDIA_TYPE, media_type)
             else None,
         )
 
@@ -67,7 +70,9 @@ def parse_time(text: str) -> datetime | None:
     >>> parse_time("2026-11-20T12:00:00Z")
     datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.timezone.utc)
     """
-    if not _TIME.match(text):
+    from datetime import datetime, timedelta
+
+    if not re.match(_TIME, text):
         return None
     try:
         time = datetime.fromisoformat(text)
@@ -81,9 +86,12 @@ def time_text(time: datetime) -> str:
 
     Examples
     --------
+    >>> from datetime import datetime
     >>> time_text(datetime.fromisoformat("2026-11-20T13:00:00+01:00"))
     '2026-11-20T12:00:00Z'
     """
+    from datetime import timedelta
+
     utc = time - (time.utcoffset() or timedelta(0))
     return utc.replace(tzinfo=None).isoformat() + "Z"
 

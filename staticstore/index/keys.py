@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import PurePath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import InvalidKeyError
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
 
 __all__ = [
     "are_keys",
@@ -20,18 +23,16 @@ __all__ = [
 
 # C0, DEL and C1 controls; what embeds, overrides or isolates writing direction
 # (UAX #9), so that a key never reads as another one; and surrogates.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 # An empty, "." or ".." segment: HTTP clients fold those before they send a
 # request, quoted or not (RFC 3986, section 5.2.4), so they would name another value.
-_BAD_SEGMENT = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
+_BAD_SEGMENT = r"(?:\A|/)\.{0,2}(?:/|\Z)"
 
 # What is printable in ASCII, but for the backslash, which no key may begin with.
 _HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
 
-_WINDOWS_DEVICE = re.compile(
-    r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE
-)
-_WINDOWS_FORBIDDEN = re.compile(r'[<>:"|?*\\]|[. ]\Z')
+_WINDOWS_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)"
+_WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
 _LONGEST_SEGMENT = 255  # bytes, on nearly every file system
 
 
@@ -42,11 +43,11 @@ def key_problem(key: object) -> str | None:
     """
     if not isinstance(key, str):
         return f"a key is a text, not {type(key).__name__}"
-    if unprintable := _UNPRINTABLE.search(key):
+    if unprintable := re.search(_UNPRINTABLE, key):
         return f"it holds the character U+{ord(unprintable[0]):04X}"
     if key.startswith("\\"):
         return "it starts with a backslash"
-    if not _BAD_SEGMENT.search(key):
+    if not re.search(_BAD_SEGMENT, key):
         return None
     if not key:
         return "it is empty"
@@ -65,7 +66,7 @@ def are_keys(keys: Sequence[str]) -> bool:
     if joined.isascii():  # what is harmless is taken away: six times faster than to search
         is_printable = not joined.encode().translate(None, _HARMLESS)
     else:
-        is_printable = "\\" not in joined and not _UNPRINTABLE.search(joined)
+        is_printable = "\\" not in joined and not re.search(_UNPRINTABLE, joined)
     # Most segments that begin with a dot are harmless, but few keys have any.
     is_beyond_doubt = is_printable and "//" not in joined and "/." not in joined
     return is_beyond_doubt or not any(map(key_problem, keys))
@@ -151,6 +152,8 @@ def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
     >>> key_to_path("terrain/dem.tif").parts
     ('terrain', 'dem.tif')
     """
+    from pathlib import PurePath
+
     segments = check_key(key).split("/")
     for segment in segments:
         if len(segment.encode()) > _LONGEST_SEGMENT:
@@ -158,6 +161,8 @@ def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
                 f"a segment is longer than {_LONGEST_SEGMENT} bytes: no file can have that name",
                 key=key,
             )
-        if windows and (_WINDOWS_DEVICE.match(segment) or _WINDOWS_FORBIDDEN.search(segment)):
+        if windows and (
+            re.match(_WINDOWS_DEVICE, segment) or re.search(_WINDOWS_FORBIDDEN, segment)
+        ):
             raise InvalidKeyError(f"Windows can have no file named {segment!r}", key=key)
     return PurePath(*segments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -12,8 +11,8 @@ from ..errors import without_secrets
 
 __all__ = ["Origin", "Root", "origin_of"]
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C: is a drive
-_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
+_LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -75,8 +74,8 @@ class Root:
             raise ValueError("a root is a URL or a path, not an empty text")
         self.userinfo: tuple[str, str] | None = None
         self._query = ""
-        if not _SCHEME.match(text):
-            self.url = _folder_url(Path(text).absolute())
+        if not re.match(_SCHEME, text):
+            self.url = _folder_url(text)
         else:
             self.url = self._from_url(text)
         self.is_local = self.url.startswith("file:")
@@ -94,7 +93,7 @@ class Root:
                 raise ValueError(f"a file: root is on this machine, not on {parts.hostname!r}")
             from urllib.request import url2pathname  # 20 ms, and rarely needed
 
-            return _folder_url(Path(url2pathname(parts.path)).absolute())
+            return _folder_url(url2pathname(parts.path))
         if scheme not in _DEFAULT_PORT:
             raise ValueError(
                 f"a root is an http(s) URL, a file: URL or a local path, not {scheme}:"
@@ -109,7 +108,7 @@ class Root:
         port_text = "" if port is None else f":{port}"
         path = parts.path if parts.path.endswith("/") else parts.path + "/"
         # The path of a URL is quoted already, but for what its writer forgot.
-        path = _LONE_PERCENT.sub("%25", path)
+        path = re.sub(_LONE_PERCENT, "%25", path)
         return f"{scheme}://{host}{port_text}{quote(path, safe=_PATH_CHARACTERS)}"
 
     def join(self, url_path: str) -> str:
@@ -125,8 +124,10 @@ class Root:
         return f"<Root: {without_secrets(self.url)}>"
 
 
-def _folder_url(folder: Path) -> str:
-    url = folder.as_uri()
+def _folder_url(folder: str) -> str:
+    from pathlib import Path  # only here
+
+    url = Path(folder).absolute().as_uri()
     return url if url.endswith("/") else url + "/"
 
 

@@ -31,6 +31,7 @@ from staticstore import (
     key_updated,
 )
 from staticstore.client import live
+from staticstore.client.poller import seconds_since_boot
 from tests.client.scene import TIMEOUT, Call, MemorySite, pollers
 from tests.servers import Answer, Request, Wire
 
@@ -689,11 +690,9 @@ def test_a_watch_collected_while_the_store_is_busy_is_no_deadlock(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The collector may run at any allocation, also where the store holds its lock.
-    class CollectingClock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            gc.collect()
-            return super().now(tz)
+    def collecting_clock() -> float:
+        gc.collect()
+        return seconds_since_boot()
 
     store = site.open()
     circle: list[Any] = [store.watch()]
@@ -701,7 +700,7 @@ def test_a_watch_collected_while_the_store_is_busy_is_no_deadlock(
     gc.disable()
     try:
         del circle
-        monkeypatch.setattr(live, "datetime", CollectingClock)
+        monkeypatch.setattr(live, "seconds_since_boot", collecting_clock)
         is_back = Call(store.update_index).is_back(2.0)
     finally:
         gc.enable()
