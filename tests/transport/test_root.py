@@ -202,7 +202,7 @@ def test_a_windows_path_becomes_the_url_of_its_drive(monkeypatch: pytest.MonkeyP
         def absolute(self) -> PureWindowsPath:
             return self
 
-    monkeypatch.setattr("staticstore.transport.root.Path", WindowsPath)
+    monkeypatch.setattr("pathlib.Path", WindowsPath)
     assert Root("C:\\data sets\\site").url == "file:///C:/data%20sets/site/"
     assert Root("\\\\server\\share\\site").url == "file://server/share/site/"
 
