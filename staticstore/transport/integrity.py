@@ -22,18 +22,82 @@ __all__ = [
     "atomic_file",
     "atomic_link",
     "remove_leftovers",
+    "sync_folder",
 ]
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
 
-_PIECES_AHEAD = 8
+# Pieces are handed to the hashing thread together: each hand-over costs some microseconds.
+_LOT = 1 << 20  # bytes, about
+_LOTS_AHEAD = 4
+
+
+class Digest:
+    """The sha256 of bytes that come in pieces, computed while the next ones are received.
+
+    A thread is started when there is more than a mebibyte.  Close it, or use
+    it in a ``with`` block, so that the thread ends whatever happens.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._waiting: list[bytes] = []
+        self._count = 0
+        # Few, so that no more of them are held than needs be.
+        self._handed_over: queue.Queue[list[bytes] | None] = queue.Queue(_LOTS_AHEAD)
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the thread."""
+        self.close()
+
+    def close(self) -> None:
+        """End the thread, if there is one; idempotent."""
+        if self._thread is not None:
+            self._handed_over.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def update(self, piece: bytes) -> None:
+        """Take the next bytes, which nobody changes."""
+        self._waiting.append(piece)
+        self._count += len(piece)
+        if self._count < _LOT:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="staticstore digest", daemon=True
+            )
+            self._thread.start()
+        self._handed_over.put(self._waiting)
+        self._waiting, self._count = [], 0
+
+    def _run(self) -> None:
+        while (lot := self._handed_over.get()) is not None:
+            self._hash_all(lot)
+
+    def _hash_all(self, lot: list[bytes]) -> None:
+        for piece in lot:
+            self._hash.update(piece)
+
+    def hexdigest(self) -> str:
+        """Return the digest of all bytes, lowercase hex; none may follow."""
+        self.close()
+        self._hash_all(self._waiting)
+        self._waiting = []
+        return self._hash.hexdigest()
 
 
 class Verifier:
     """Counts and hashes the bytes of one value as they come.
 
-    It belongs to one reader and is not to be shared by threads.
+    The hashing goes on beside whatever the reader does, in a thread, as soon as
+    there is much of it.  It belongs to one reader; close it.
 
     Parameters
     ----------
@@ -58,10 +122,10 @@ class Verifier:
         self.count = 0
         self._key = key
         self._url = url
-        self._hash = None if sha256 is None else hashlib.sha256()
+        self._digest = None if sha256 is None else Digest()
 
-    def feed(self, piece: bytes | memoryview) -> None:
-        """Take the next bytes.
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes, which nobody changes.
 
         Raises
         ------
@@ -71,8 +135,8 @@ class Verifier:
         self.count += len(piece)
         if self.size is not None and self.count > self.size:
             raise self.size_error(f"more than {self.size}")
-        if self._hash is not None:
-            self._hash.update(piece)
+        if self._digest is not None:
+            self._digest.update(piece)
 
     def finish(self) -> None:
         """Check that the bytes were all, and the right ones.
@@ -84,14 +148,19 @@ class Verifier:
         """
         if self.size is not None and self.count != self.size:
             raise self.size_error(self.count)
-        if self._hash is not None and self._hash.hexdigest() != self.sha256:
+        if self._digest is not None and (actual := self._digest.hexdigest()) != self.sha256:
             raise IntegrityError(
                 "the value has another sha256 than the index says",
                 expected=self.sha256,
-                actual=self._hash.hexdigest(),
+                actual=actual,
                 key=self._key,
                 url=self._url,
             )
+
+    def close(self) -> None:
+        """End what goes on beside; idempotent."""
+        if self._digest is not None:
+            self._digest.close()
 
     def size_error(self, actual: object) -> IntegrityError:
         """Return the error that says that the value has another size."""
@@ -104,58 +173,10 @@ class Verifier:
         )
 
 
-class Digest:
-    """The sha256 of bytes that come in pieces, computed while the next ones are received.
-
-    A thread is started when there is more than one piece.  Use it in a
-    ``with`` block, at whose end the thread ends, whatever happens.
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._first: bytes | None = None
-        # Few, so that no more of them are held than needs be.
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(_PIECES_AHEAD)
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End the thread."""
-        if self._thread is not None:
-            self._pieces.put(None)
-            self._thread.join()
-            self._thread = None
-
-    def update(self, piece: bytes) -> None:
-        """Take the next bytes, which nobody changes."""
-        if self._first is None:
-            self._first = piece
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="staticstore digest", daemon=True
-            )
-            self._thread.start()
-            self._pieces.put(self._first)
-        self._pieces.put(piece)
-
-    def _run(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self._hash.update(piece)
-
-    def hexdigest(self) -> str:
-        """Return the digest of all bytes, lowercase hex; none may follow."""
-        if self._thread is None and self._first is not None:
-            self._hash.update(self._first)
-        self.__exit__()
-        return self._hash.hexdigest()
-
-
 @contextlib.contextmanager
-def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[BinaryIO]:
+def atomic_file(
+    path: Path, *, modified: float | None = None, sync: bool = True
+) -> Iterator[BinaryIO]:
     """Write a file so that it stands under its name whole or not at all.
 
     The bytes go into a temporary file in the same folder; when the block ends
@@ -169,6 +190,9 @@ def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[Binary
         Where the file shall stand; the folder must be there.
     modified : float, optional
         Its modification time, in seconds since 1970; by default now.
+    sync : bool, optional
+        Whether the bytes shall be on the disk when this returns.  Otherwise a
+        power cut may leave an empty file under the name.
 
     Yields
     ------
@@ -192,12 +216,14 @@ def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[Binary
             file.flush()
             if modified is not None:
                 os.utime(temporary, (modified, modified))
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def atomic_link(source: Path, path: Path, *, modified: float) -> None:
@@ -224,7 +250,7 @@ def atomic_link(source: Path, path: Path, *, modified: float) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -233,7 +259,7 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name of a file survive a power cut, where the system can."""
     if os.name == "nt":  # a folder cannot be opened there
         return

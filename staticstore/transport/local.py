@@ -73,6 +73,10 @@ class _Part(io.RawIOBase):
         self._left -= count
         return count
 
+    def read1(self, size: int) -> bytes:
+        """Read, as a buffered file does; urllib3 asks for it."""
+        return self.read(size) or b""
+
     def close(self) -> None:
         self._file.close()
         super().close()

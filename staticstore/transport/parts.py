@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 from ..errors import IntegrityError, TransportError
 from .integrity import Verifier
 from .response import Response
 from .session import Session
 
-__all__ = ["Part", "Target", "ask"]
+__all__ = ["Part", "Target", "ask", "first_right"]
+
+T = TypeVar("T")
 
 _SKIPPED = 1 << 20  # bytes thrown away at once
+_NO_CACHE = (("Cache-Control", "no-cache"),)
 
 
 class Target(NamedTuple):
@@ -23,6 +27,8 @@ class Target(NamedTuple):
     key: str
     size: int | None
     sha256: str | None
+    #: Header fields that keep caches from answering.
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def url(self) -> str:
@@ -39,6 +45,38 @@ class Target(NamedTuple):
         """Return the error that says that the host has another value than the index."""
         return IntegrityError(message, expected=expected, actual=actual, key=self.key, url=self.url)
 
+    def fresher(self) -> Iterator[Target]:
+        """Yield ways around a cache that gives an old value, the most polite first.
+
+        The query changes nothing on a static host, but no cache has an answer
+        for it yet.  It is not added to one of the root, which may be signed.
+        """
+        yield self._replace(fields=_NO_CACHE)
+        if self.sha256 is not None and not self.session.root.has_query:
+            url_path = f"{self.url_path}?sha256={self.sha256}"
+            yield self._replace(url_path=url_path, fields=_NO_CACHE)
+
+
+def first_right(target: Target, read: Callable[[Target], T]) -> T:
+    """Read a value; where it is not the one of the index, again, past all caches.
+
+    Raises
+    ------
+    IntegrityError
+        It is another one all the same; what the first attempt raised.
+    TransportError
+        It could not be had.
+    """
+    try:
+        return read(target)
+    except IntegrityError as error:
+        for fresher in target.fresher():
+            try:
+                return read(fresher)
+            except IntegrityError:
+                continue
+        raise error
+
 
 class Part:
     """An answer whose next byte is byte `position` of the value.
@@ -49,15 +87,31 @@ class Part:
         Size of the whole value, as this answer has it.
     """
 
-    def __init__(self, response: Response, position: int, total: int | None, decode: bool) -> None:
+    def __init__(
+        self,
+        response: Response,
+        position: int,
+        total: int | None,
+        *,
+        decode: bool = False,
+        is_empty: bool = False,
+    ) -> None:
         self.response = response
         self.position = position
         self.total = total
         self._decode = decode
+        self._is_empty = is_empty
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the host has given no more than was asked for."""
+        return self.response.status != 200
 
     def read(self, size: int) -> bytes:
-        """Read up to `size` bytes, fewer only at the end of the answer."""
-        piece = self.response.read(size, decode=self._decode)
+        """Read up to `size` bytes, as they come; none at the end of the answer."""
+        if self._is_empty:
+            return b""
+        piece = self.response.read1(size, decode=self._decode)
         self.position += len(piece)
         return piece
 
@@ -100,6 +154,7 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
 
 
 def _get(target: Target, headers: dict[str, str]) -> Response:
+    headers.update(target.fields)
     return target.session.request("GET", target.url_path, headers=headers, key=target.key)
 
 
@@ -117,8 +172,10 @@ def _believed_part(target: Target, response: Response, start: int, end: int | No
         and _is_wanted_end(said.end, said.total, end)
         and response.content_length in (None, said.end - said.start)
     ):
-        return Part(response, start, said.total, decode=False)
+        return Part(response, start, said.total)
     response.close()
+    if response.status == 416 and response.unsatisfied_total == start == (target.size or start):
+        return Part(response, start, start, is_empty=True)  # all of the value comes before
     return None
 
 
@@ -145,4 +202,4 @@ def _whole_part(target: Target, response: Response) -> Part:
             expected=target.size,
             actual=length,
         )
-    return Part(response, 0, target.size if length is None else length, decode=False)
+    return Part(response, 0, target.size if length is None else length)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +24,7 @@ _OVERHEAD = 8
 _ALLOWED = 1 << 20
 _DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
+_UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
 
 
@@ -84,6 +87,12 @@ class Response:
         return ContentRange(start, last + 1, total)
 
     @property
+    def unsatisfied_total(self) -> int | None:
+        """Size of the whole value, as a 416 says it (RFC 9110, section 15.5.17); None without."""
+        match = _UNSATISFIED_RANGE.match(self.header("Content-Range") or "")
+        return None if match is None else int(match[1])
+
+    @property
     def content_encoding(self) -> str | None:
         """The coding of the body, lowercase; None for identity."""
         coding = (self.header("Content-Encoding") or "identity").lower()
@@ -128,6 +137,21 @@ class Response:
         NotConnectedError
             The store was disconnected.
         """
+        with self._receiving(size, decode):
+            piece: bytes = self._response.raw.read(size, decode_content=decode)
+            return piece
+
+    def read1(self, size: int, *, decode: bool = False) -> bytes:
+        """Read what has come already, or what comes next: as `read`, but fewer bytes at any time.
+
+        What was received before a connection breaks is not lost.
+        """
+        with self._receiving(size, decode):
+            piece: bytes = self._response.raw.read1(size, decode_content=decode)
+            return piece
+
+    @contextlib.contextmanager
+    def _receiving(self, size: int, decode: bool) -> Iterator[None]:
         if decode and self.content_encoding not in (None, *_DECODED):
             raise TransportError(
                 f"the host used a content coding that was not asked for: {self.content_encoding!a}",
@@ -140,8 +164,7 @@ class Response:
             mapped(self._wire, key=self._key, url=self.url),
             self._wire.allowing(_OVERHEAD * size + _ALLOWED),
         ):
-            piece: bytes = self._response.raw.read(size, decode_content=decode)
-            return piece
+            yield
 
     def close(self) -> None:
         """Give the connection back, or close it if the body has not been read to its end."""

@@ -111,6 +111,11 @@ class Root:
         path = re.sub(_LONE_PERCENT, "%25", path)
         return f"{scheme}://{host}{port_text}{quote(path, safe=_PATH_CHARACTERS)}"
 
+    @property
+    def has_query(self) -> bool:
+        """Whether the root has a query, which every request carries."""
+        return bool(self._query)
+
     def join(self, url_path: str) -> str:
         """Return the URL of a quoted path below the root; nothing is resolved."""
         return f"{self.url}{url_path}{'?' + self._query if self._query else ''}"

@@ -10,21 +10,34 @@ from typing import Any, BinaryIO
 
 from ..errors import HTTPStatusError, TransportError
 from .integrity import Verifier
-from .parts import Part, Target, ask
+from .parts import Part, Target, ask, first_right
 from .response import Response
 
-__all__ = ["Progress", "ValueReader", "copy_whole", "open_range", "open_whole", "pieces"]
+__all__ = [
+    "PIECE",
+    "Progress",
+    "ValueReader",
+    "ValueStream",
+    "copied",
+    "copy_whole",
+    "open_range",
+    "open_whole",
+    "pieces",
+    "size_on_host",
+    "spooled",
+]
 
 #: Called with bytes done and bytes in all, the latter None if unknown.
 Progress = Callable[[int, int | None], object]
 
-_PIECE = 1 << 16  # bytes; what is read from a host at once when nobody asks for more
-_COPIED = 1 << 20  # bytes; the same, when a whole value is copied
+#: Bytes asked of a connection at once: so many that nothing else costs much beside.
+PIECE = 1 << 20
+_BUFFERED = 1 << 16  # bytes; what a reader in small steps has ahead
 _PROGRESS_MADE = 1 << 20  # bytes after which a connection that breaks counts as the first again
-_SPOOLED = 1 << 23  # bytes held in memory of a value that must be read whole for its end
+_SPOOLED = 1 << 23  # bytes held in memory of a value that must be read whole
 
 
-class _ValueStream(io.RawIOBase):
+class ValueStream(io.RawIOBase):
     """Bytes `start` to `end` of a value, as one unbroken stream.
 
     A connection that breaks is taken up again at the byte reached, if a strong
@@ -54,7 +67,7 @@ class _ValueStream(io.RawIOBase):
         self._broken_at = start
         self._breaks = 0
         self._finished = False
-        self._etag = part.response.strong_etag
+        self.etag = part.response.strong_etag
         self.response = part.response
 
     @property
@@ -65,7 +78,7 @@ class _ValueStream(io.RawIOBase):
     @property
     def is_bound(self) -> bool:
         """Whether two parts of this stream, read at different times, belong together."""
-        return self._etag is not None or self._digest_binds
+        return self.etag is not None or self._digest_binds
 
     @property
     def _digest_binds(self) -> bool:
@@ -76,16 +89,20 @@ class _ValueStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; the last bytes only once all have proved right."""
-        if self.closed:
-            raise ValueError("read of a closed stream")
+        """Read into a buffer; see `read_piece`."""
         view = memoryview(buffer).cast("B")
-        if self._finished or not len(view):
-            return 0
-        end = self._end if self._end is not None else self.total
-        piece = self._read_ahead(len(view)) if end is None else self._read_until(end, len(view))
+        piece = self.read_piece(len(view))
         view[: len(piece)] = piece
         return len(piece)
+
+    def read_piece(self, size: int) -> bytes:
+        """Read up to `size` bytes, as they come; the last ones only once all have proved right."""
+        if self.closed:
+            raise ValueError("read of a closed stream")
+        if self._finished or not size:
+            return b""
+        end = self._end if self._end is not None else self.total
+        return self._read_ahead(size) if end is None else self._read_until(end, size)
 
     def _read_until(self, end: int, size: int) -> bytes:
         """Read a piece of what is known to end at `end`."""
@@ -105,10 +122,10 @@ class _ValueStream(io.RawIOBase):
     def _read_ahead(self, size: int) -> bytes:
         """Read a piece while another is held back, since the end is not known."""
         if not self._ahead:
-            self._ahead = self._read(_PIECE)
+            self._ahead = self._read(_BUFFERED)
         piece, self._ahead = self._ahead[:size], self._ahead[size:]
         if not self._ahead:
-            self._ahead = self._read(_PIECE)
+            self._ahead = self._read(_BUFFERED)
             if not self._ahead:
                 self._finish()
         return piece
@@ -137,12 +154,12 @@ class _ValueStream(io.RawIOBase):
         self._breaks += 1
         if self._breaks > self._target.session.retries or not self.is_bound:
             raise error
-        part = ask(self._target, self._position, self._end, if_range=self._etag)
-        if not self._digest_binds and part.response.strong_etag != self._etag:
+        part = ask(self._target, self._position, self._end, if_range=self.etag)
+        if not self._digest_binds and part.response.strong_etag != self.etag:
             part.close()
             raise self._target.changed(
                 "the host has replaced the value while it was read",
-                expected=self._etag,
+                expected=self.etag,
                 actual=part.response.etag,
             ) from error
         self._part = part
@@ -167,13 +184,15 @@ class _ValueStream(io.RawIOBase):
         """Give the connection back; the bytes not read are not asked for."""
         if not self.closed:
             self._part.close()
+            if self._verifier is not None:
+                self._verifier.close()
         super().close()
 
 
 class ValueReader(io.BufferedReader):
     """A stream of a value; `response` is the answer it came with first."""
 
-    raw: _ValueStream
+    raw: ValueStream
 
     @property
     def response(self) -> Response:
@@ -189,8 +208,11 @@ def open_whole(target: Target) -> ValueReader:
     TransportError, IntegrityError
         Now, or while the stream is read.
     """
-    part = ask(target, 0, None)
-    return ValueReader(_ValueStream(target, part, 0, None, target.verifier()), _PIECE)
+    return ValueReader(first_right(target, _whole_stream), _BUFFERED)
+
+
+def _whole_stream(target: Target) -> ValueStream:
+    return ValueStream(target, ask(target, 0, None), 0, None, target.verifier())
 
 
 def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
@@ -203,35 +225,47 @@ def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
     """
     size = target.size
     if size is None and ((start or 0) < 0 or (end or 0) < 0):
-        size = _size_on_host(target)
+        size = size_on_host(target)
         if size is None:
             return _spooled_range(target, start, end)
     if size is not None:
         start, end, _ = slice(start, end).indices(size)
-    start = start or 0
-    if end is not None and start >= end:
+    first, last = start or 0, end
+    if last is not None and first >= last:
         return io.BytesIO()
-    part = ask(target, start, end)
-    return ValueReader(_ValueStream(target, part, start, end, None), _PIECE)
+
+    def opened(target: Target) -> ValueStream:
+        return ValueStream(target, ask(target, first, last), first, last, None)
+
+    return ValueReader(first_right(target, opened), _BUFFERED)
 
 
-def _size_on_host(target: Target) -> int | None:
+def size_on_host(target: Target) -> int | None:
+    """Ask the host for the size of a value; None if it does not say."""
     response = target.session.request("HEAD", target.url_path, key=target.key)
     response.close()
     return response.content_length if response.content_encoding is None else None
 
 
-def _spooled_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
-    """Read a value of unknown size whole, to count from its end."""
-    spool: Any = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 -- the slice closes it
+def spooled(target: Target) -> tuple[BinaryIO, int]:
+    """Read a value whole, verified, into a file that vanishes when it is closed; and its size.
+
+    Up to 8 MiB stay in memory.
+    """
+    spool: Any = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 -- the caller's
     try:
-        size = copy_whole(target, spool)
-        start, end, _ = slice(start, end).indices(size)
-        spool.seek(start)
-        return io.BufferedReader(_Slice(spool, max(end - start, 0)))
+        return spool, copy_whole(target, spool)
     except BaseException:
         spool.close()
         raise
+
+
+def _spooled_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
+    """Read a value of unknown size whole, to count from its end."""
+    spool, size = spooled(target)
+    start, end, _ = slice(start, end).indices(size)
+    spool.seek(start)
+    return io.BufferedReader(_Slice(spool, max(end - start, 0)))
 
 
 class _Slice(io.RawIOBase):
@@ -255,10 +289,10 @@ class _Slice(io.RawIOBase):
         super().close()
 
 
-def pieces(stream: ValueReader, size: int, progress: Progress | None) -> Iterator[bytes]:
-    """Read a stream to its end, and tell how far it has come."""
-    total, done = stream.raw.total, 0
-    while piece := stream.read(size):
+def pieces(stream: ValueStream, progress: Progress | None, done: int = 0) -> Iterator[bytes]:
+    """Read a stream to its end, in pieces as they come, and tell how far it has come."""
+    total = stream.total
+    while piece := stream.read_piece(PIECE):
         done += len(piece)
         if progress is not None:
             progress(done, total)
@@ -276,17 +310,37 @@ def copy_whole(target: Target, file: BinaryIO, progress: Progress | None = None)
     TransportError, IntegrityError
         The bytes could not be had, or are others than the index says.
     """
+    return first_right(target, lambda target: copied(target, file, progress))
+
+
+def copied(
+    target: Target,
+    file: BinaryIO,
+    progress: Progress | None,
+    note: Callable[[ValueStream], object] | None = None,
+) -> int:
+    """Copy a value into a file as `copy_whole` does, from where the target says and no other place.
+
+    Parameters
+    ----------
+    target, file, progress
+        As in `copy_whole`.
+    note : callable, optional
+        Called with each stream before anything of it is written.
+    """
     tries = target.session.retries + 1
     while True:
         tries -= 1
         file.seek(0)
         file.truncate()
-        with open_whole(target) as stream:
+        with _whole_stream(target) as stream:
+            if note is not None:
+                note(stream)
             try:
-                for piece in pieces(stream, _COPIED, progress):
+                for piece in pieces(stream, progress):
                     file.write(piece)
                 return file.tell()
             except TransportError as error:
                 # What binds two parts has been tried inside; nothing binds these.
-                if stream.raw.is_bound or not tries or isinstance(error, HTTPStatusError):
+                if stream.is_bound or not tries or isinstance(error, HTTPStatusError):
                     raise

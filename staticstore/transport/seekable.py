@@ -1,0 +1,230 @@
+"""A value as a file that can be sought: parts of it are fetched when they are read."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from typing import Any, BinaryIO
+
+from cachetools import LRUCache
+
+from .parts import Part, Target, ask, first_right
+from .response import Response
+from .stream import PIECE, ValueStream, size_on_host, spooled
+
+__all__ = ["SeekableValue", "open_seekable"]
+
+_BLOCK = 1 << 15  # bytes; what a read somewhere costs, at least
+# Reading on from where the last part ended doubles what is asked for, from a
+# block up to this; so no more is fetched in vain than was read.
+_MOST_AHEAD = 1 << 26  # bytes
+# Parts up to this are read at once and kept; larger ones are streamed past the cache.
+_KEPT = 1 << 18  # bytes
+
+
+def open_seekable(target: Target, cache_size: int) -> io.BufferedReader:
+    """Open a value as a buffered file; nothing is requested before it is needed.
+
+    Parameters
+    ----------
+    target : Target
+        The value.
+    cache_size : int
+        Bytes of the value that are kept in memory, for being read again.
+    """
+    return io.BufferedReader(SeekableValue(target, cache_size), _BLOCK)
+
+
+class SeekableValue(io.RawIOBase):
+    """The bytes of a value at any place; see `URLValue.open`.
+
+    Parameters
+    ----------
+    target, cache_size
+        As in `open_seekable`.
+    """
+
+    def __init__(self, target: Target, cache_size: int) -> None:
+        self._target = target
+        self._size = target.size
+        self._position = 0
+        self._lock = threading.Lock()
+        self._blocks: LRUCache[int, bytes] = LRUCache(max(cache_size // _BLOCK, 1))
+        # A part that is being read, and the place in the value that it has come to.
+        self._stream: ValueStream | None = None
+        self._stream_at = 0
+        # Where the last part ended, and how long it was.
+        self._end_of_last = 0
+        self._last_window = _BLOCK
+        self._seen: tuple[str | None, ...] | None = None
+        # The whole value, where the host gives no parts.
+        self._spool: BinaryIO | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, in bytes."""
+        self._check_open()
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to another position, also beyond the end; nothing is requested for it.
+
+        But for the size, once, to count from the end, where the index does not say it.
+        """
+        self._check_open()
+        if whence == os.SEEK_SET:
+            position = offset
+        elif whence == os.SEEK_CUR:
+            position = self._position + offset
+        elif whence == os.SEEK_END:
+            position = self._known_size() + offset
+        else:
+            raise ValueError(f"whence is 0, 1 or 2, not {whence}")
+        if position < 0:
+            raise ValueError(f"there is no position {position} in a file")
+        self._position = position
+        return position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is at hand, or what comes next, into a buffer."""
+        self._check_open()
+        view = memoryview(buffer).cast("B")
+        piece = self._read(min(len(view), self._known_size() - self._position))
+        view[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def readall(self) -> bytes:
+        """Read all that is left."""
+        self._check_open()
+        pieces = []
+        while piece := self._read(self._known_size() - self._position):
+            pieces.append(piece)
+            self._position += len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give up what was fetched and not read."""
+        self._end_stream()
+        if self._spool is not None:
+            self._spool.close()
+        super().close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on a closed file")
+
+    def _known_size(self) -> int:
+        if self._size is None:
+            self._size = size_on_host(self._target)
+        if self._size is None:
+            self._spool, self._size = spooled(self._target)
+        return self._size
+
+    def _read(self, size: int) -> bytes:
+        """Read up to `size` bytes at the position."""
+        if size <= 0:
+            return b""
+        if self._spool is None:
+            piece = self._kept(size) or self._streamed(size) or self._fetched(size)
+            if piece:
+                return piece
+        assert self._spool is not None, "a part of a value has a byte at least"
+        self._spool.seek(self._position)
+        return self._spool.read(min(size, PIECE))
+
+    def _kept(self, size: int) -> bytes:
+        """Return what the cache has at the position, as far as its block goes."""
+        number, start = divmod(self._position, _BLOCK)
+        with self._lock:
+            block = self._blocks.get(number, b"")
+        return block[start : start + size]
+
+    def _streamed(self, size: int) -> bytes:
+        """Return the next bytes of the part that is being read, if they are those."""
+        if self._stream is None or self._stream_at != self._position:
+            return b""
+        piece = self._stream.read_piece(min(size, PIECE))
+        self._stream_at += len(piece)
+        if not piece or self._stream_at >= self._end_of_last:
+            self._end_stream()
+        return piece
+
+    def _fetched(self, size: int) -> bytes:
+        """Ask for a part of the value from the position on; nothing if the host gives no parts."""
+        self._end_stream()
+        window = 2 * self._last_window if self._position == self._end_of_last else _BLOCK
+        window = min(max(window, size), _MOST_AHEAD)
+        start, end = self._position, self._position + window
+        if window <= _KEPT:  # whole blocks, so that they can be kept
+            start, end = start // _BLOCK * _BLOCK, -(-end // _BLOCK) * _BLOCK
+        end = min(end, self._known_size())
+        stream = self._opened(start, end)
+        if stream is None:
+            return b""
+        self._last_window, self._end_of_last = window, end
+        self._stream, self._stream_at = stream, start
+        if window > _KEPT:
+            return self._streamed(size)
+        self._keep(start, end)
+        return self._kept(size)
+
+    def _keep(self, start: int, end: int) -> None:
+        """Read the part to its end, and put its blocks into the cache."""
+        assert self._stream is not None
+        text = bytearray()
+        while len(text) < end - start and (piece := self._stream.read_piece(end - start)):
+            text += piece
+        self._end_stream()
+        with self._lock:
+            for at in range(0, len(text), _BLOCK):
+                self._blocks[(start + at) // _BLOCK] = bytes(text[at : at + _BLOCK])
+
+    def _opened(self, start: int, end: int) -> ValueStream | None:
+        """Open a part; or take the value whole, where a host gives no parts, and return None.
+
+        Raises
+        ------
+        IntegrityError
+            The host has another value than at the last part.
+        """
+
+        def asked(target: Target) -> tuple[Target, Part]:
+            return target, ask(target, start, end)
+
+        # What was right once is asked for in the same way from then on.
+        self._target, part = (
+            first_right(self._target, asked) if self._seen is None else asked(self._target)
+        )
+        if not part.is_partial and end - start < self._known_size():
+            part.close()
+            self._spool, self._size = spooled(self._target)
+            return None
+        seen = _identity(part.response)
+        if self._seen not in (None, seen):
+            part.close()
+            raise self._target.changed(
+                "the host has replaced the value while it was read",
+                expected=self._seen,
+                actual=seen,
+            )
+        self._seen = seen
+        return ValueStream(self._target, part, start, end, None)
+
+    def _end_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _identity(response: Response) -> tuple[str | None, ...]:
+    """Return what two answers have in common if they are of one version of a value."""
+    return response.etag, response.header("Last-Modified")
