@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from ..errors import IndexFormatError, IntegrityError, quoted
+from ..index import codec
 from ..index.blocks import BlockRoot, Stretch, holding
 from ..index.checks import line_problem
 from ..index.piece import Piece
@@ -163,6 +164,11 @@ class LazyIndex:
             return self._partial.parts.find(key)
         except LookupError:
             return self._whole().raw(key)
+
+    def stored_entries(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return the decoded entries of some keys: `Index.stored_entries`."""
+        raws = ((key, self._raw(key)) for key in dict.fromkeys(keys))
+        return {key: codec.decode(raw) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:
         """Count the keys, by what the head says."""

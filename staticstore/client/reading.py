@@ -142,9 +142,83 @@ class Reading(Mapping[str, URLValue]):
         return (values[key] for key in keys)
 
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
-        """Iterate over the streams of some keys, each opened when its turn comes."""
-        values = self._values()
-        return (values[key].data for key in keys)
+        """Iterate over the streams of some keys, in the order asked, all of one snapshot.
+
+        Some are opened ahead, in parallel, so that waiting for one answer is
+        waiting for several; those that were not given out are closed at the end.
+
+        Raises
+        ------
+        KeyError
+            While iterating: the index lacks the key.
+        TransportError, IntegrityError
+            While iterating, or while a stream is read.
+        """
+        from .opened import opened_ahead
+
+        return opened_ahead(self._values(), keys)
+
+    def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Read many whole values, verified, as fast as the site allows.
+
+        Values of a site with packs come by a few requests for parts of those;
+        others by one request each, several at once, faster with the extra
+        ``fast``.  The next ones are fetched while the last ones are used.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            Consumed little by little: a million keys take no more memory than
+            some thousands.
+
+        Returns
+        -------
+        iterator of (str, bytes)
+            Keys and values in the order asked, all of one snapshot.
+
+        Raises
+        ------
+        KeyError
+            While iterating, when its turn comes: the index lacks the key.
+        TransportError, IntegrityError
+            Likewise: a value could not be had, or is another than the index says.
+
+        Notes
+        -----
+        No more than 64 MiB are in memory at any time, beside the values that
+        were given out, and a value of more than 8 MiB, which is read when its
+        turn comes.
+
+        Examples
+        --------
+        >>> for key, data in sample_store.read_many(sample_store.query_keys(type="table")):
+        ...     print(key, len(data) == sample_store[key].size)
+        measurements/discharge-2025.csv True
+        measurements/weather-2025.csv True
+        stations/stations.csv True
+        """
+        from .many import read_many
+
+        return read_many(self._values(), keys)
+
+    def get_ranges(
+        self,
+        key: str,
+        ranges: Iterable[tuple[int | None, int | None]],
+        *,
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+    ) -> list[bytes]:
+        """Read many parts of a value, in parallel: `URLValue.get_ranges`.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+        TransportError, IntegrityError
+            The bytes could not be had, or the value has changed on the host.
+        """
+        return self[key].get_ranges(ranges, max_gap=max_gap, max_size=max_size)
 
     def multiget_metadata(
         self, keys: Iterable[str], select: Iterable[str] | None = None
@@ -158,10 +232,15 @@ class Reading(Mapping[str, URLValue]):
         return self[key].read()
 
     def to_file(
-        self, key: str, path: str | os.PathLike[str], progress: Progress | None = None
+        self,
+        key: str,
+        path: str | os.PathLike[str],
+        progress: Progress | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
         """Copy a value into a file, verified, whole or not at all: `URLValue.to_file`."""
-        self[key].to_file(path, progress)
+        self[key].to_file(path, progress, sync=sync)
 
     # -- queries -------------------------------------------------------------------
 

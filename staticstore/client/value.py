@@ -213,16 +213,106 @@ class URLValue:
         return self._pieces(buffer_size, progress)
 
     def _pieces(self, size: int, progress: Progress | None) -> Iterator[bytes]:
-        from ..transport.stream import pieces
-
         with self._open() as stream:
-            yield from pieces(stream, size, progress)
+            total, done = stream.raw.total, 0
+            while piece := stream.read(size):
+                done += len(piece)
+                if progress is not None:
+                    progress(done, total)
+                yield piece
 
-    def to_file(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
+    def open(self, *, cache_size: int = 8 << 20) -> io.BufferedReader:
+        r"""Open the value as a file that can be sought, for zipfile, h5py, PIL, pyarrow and so on.
+
+        Nothing is requested now.  A read somewhere fetches 32 KiB around it;
+        reading on from there fetches twice as much each time, up to 64 MiB, and
+        so costs little more than a plain stream.  From a host that ignores
+        ranges the value is fetched whole, once, into a temporary file.
+
+        Parameters
+        ----------
+        cache_size : int, optional
+            Bytes that are kept in memory, for being read again.
+
+        Returns
+        -------
+        io.BufferedReader
+            For one thread at a time.  It raises `TransportError` for bytes that
+            could not be had, and `IntegrityError` once the host has replaced
+            the value.  Close it, or use it in a ``with`` block.
+
+        Notes
+        -----
+        Parts of a value cannot be checked against its digest; `read` and
+        `to_file` can.
+
+        Examples
+        --------
+        >>> with sample_store["terrain/dem.tif"].open() as file:
+        ...     _ = file.seek(-4, 2)
+        ...     len(file.read())
+        4
+        """
+        from ..transport.seekable import open_seekable
+
+        return open_seekable(self._target, operator.index(cache_size))
+
+    def get_ranges(
+        self,
+        ranges: Iterable[tuple[int | None, int | None]],
+        *,
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+    ) -> list[bytes]:
+        r"""Read many parts of the value, in parallel.
+
+        Parameters
+        ----------
+        ranges : iterable of (int or None, int or None)
+            Start and end of each, as in a slice, in any order.
+        max_gap : int, optional
+            Bytes between two ranges up to which one request fetches both, gap
+            and all.  With the default at most a tenth of the bytes is fetched
+            in vain where ranges are spread at random.
+        max_size : int, optional
+            Bytes up to which ranges share a request.
+
+        Returns
+        -------
+        list of bytes
+            In the order given.  All of them are in memory together.
+
+        Raises
+        ------
+        TransportError
+            The bytes could not be had.
+        IntegrityError
+            The host has another value than the index says.
+
+        Examples
+        --------
+        >>> sample_store["terrain/dem.tif"].get_ranges([(0, 2), (2, 4)])
+        [b'II', b'*\x00']
+        """
+        from ..transport.ranges import read_ranges
+
+        wanted = [(_index(start), _index(end)) for start, end in ranges]
+        return read_ranges(self._target, wanted, operator.index(max_gap), operator.index(max_size))
+
+    def to_file(
+        self,
+        path: str | os.PathLike[str],
+        progress: Progress | None = None,
+        *,
+        sync: bool = True,
+    ) -> None:
         """Copy the value into a file, verified, whole or not at all.
 
-        The bytes go to a temporary file in the same folder, which takes the
-        name `path` when all of them are there, right, and on the disk.
+        The bytes go to ``<path>.part``, which takes the name `path` when all of
+        them are there, right, and on the disk.  If that breaks off, by a kill
+        too, the next call for the same value goes on where it ended (of a value
+        below 1 MiB it begins anew), as long as the digest of the index or a
+        strong ETag of the host says that both are parts of one value.
 
         Parameters
         ----------
@@ -230,6 +320,9 @@ class URLValue:
             Where to; what stood there is replaced.
         progress : callable, optional
             Called as ``progress(done, total)`` in bytes.
+        sync : bool, optional
+            Whether to wait until the disk has the bytes.  If not, a power cut
+            soon afterwards may leave an empty file under the name.
 
         Raises
         ------
@@ -240,11 +333,9 @@ class URLValue:
         """
         from pathlib import Path
 
-        from ..transport.integrity import atomic_file
-        from ..transport.stream import copy_whole
+        from ..transport.download import download
 
-        with atomic_file(Path(path)) as file:
-            copy_whole(self._target, file, progress)
+        download(self._target, Path(path), progress, sync=sync)
 
     def _open(self) -> ValueReader:
         from ..transport.stream import open_whole
@@ -271,8 +362,8 @@ class Values(Mapping[str, URLValue]):
 
     def __init__(self, index: Index | LazyIndex, session: Session, data_path: str) -> None:
         self.index = index
-        self._session = session
-        self._data_path = data_path
+        self.session = session
+        self.data_path = data_path
 
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
@@ -280,8 +371,8 @@ class Values(Mapping[str, URLValue]):
 
         metadata = self.index[key]
         facts = Facts.of(metadata)
-        url_path = key_to_url_path(self._data_path, key)
-        target = Target(self._session, url_path, key, facts.size, facts.sha256)
+        url_path = key_to_url_path(self.data_path, key)
+        target = Target(self.session, url_path, key, facts.size, facts.sha256)
         return URLValue(target, metadata, facts)
 
     def __iter__(self) -> Iterator[str]:

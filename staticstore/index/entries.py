@@ -53,7 +53,7 @@ class Stored(ABC):
 
     @abstractmethod
     def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Decode the entries of some keys, which are in order."""
+        """Decode the entries of some keys, which are in order; others than its own are left out."""
 
     @abstractmethod
     def _values(self, field: str) -> Iterator[tuple[str, Any]]:
@@ -131,7 +131,8 @@ class Entries(Stored):
 
     def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode the entries of some keys; see `Stored`."""
-        return ((key, codec.decode(self._entries[key])) for key in keys)
+        raws = ((key, self._entries.get(key)) for key in keys)
+        return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
 
     def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Entries:
         """Return entries of which some are others; see `Stored`."""

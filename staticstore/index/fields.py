@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .keys import key_problem
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["PUBLISHER_FIELDS", "Facts", "is_packed", "parse_time", "time_text"]
+__all__ = ["PUBLISHER_FIELDS", "Content", "Facts", "is_packed", "parse_time", "time_text"]
 
 #: What the publisher writes itself and nobody gives by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
@@ -48,18 +50,55 @@ class Facts(NamedTuple):
         >>> Facts.of({"size": 12, "sha256": "no digest"})
         Facts(size=12, sha256=None, modified=None, media_type=None)
         """
-        size = metadata.get("size")
-        sha256 = metadata.get("sha256")
         modified = metadata.get("modified")
         media_type = metadata.get("media_type")
         return cls(
-            size=size if type(size) is int and 0 <= size < 1 << 63 else None,
-            sha256=sha256 if isinstance(sha256, str) and re.match(_SHA256, sha256) else None,
+            size=_size(metadata.get("size")),
+            sha256=_sha256(metadata.get("sha256")),
             modified=parse_time(modified) if isinstance(modified, str) else None,
             media_type=media_type
             if isinstance(media_type, str) and re.match(_MEDIA_TYPE, media_type)
             else None,
         )
+
+
+class Content(NamedTuple):
+    """What an entry says of the bytes of its value, for who reads many."""
+
+    #: Bytes, or None.
+    size: int | None
+    #: 64 lowercase hex digits, or None.
+    sha256: str | None
+    #: Href of a pack, and where in it the bytes also stand; or None.
+    packed: tuple[str, int] | None
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Content:
+        """Read it from an entry as it is stored.
+
+        Examples
+        --------
+        >>> Content.of({"size": 3, "packed": ["packs/1.zip", 30]})
+        Content(size=3, sha256=None, packed=('packs/1.zip', 30))
+        """
+        packed: Any = entry.get("packed")
+        return cls(
+            size=_size(entry.get("size")),
+            sha256=_sha256(entry.get("sha256")),
+            packed=(
+                (packed[0], packed[1])
+                if is_packed(packed) and key_problem(packed[0]) is None
+                else None
+            ),
+        )
+
+
+def _size(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
+
+
+def _sha256(value: object) -> str | None:
+    return value if isinstance(value, str) and re.match(_SHA256, value) else None
 
 
 def parse_time(text: str) -> datetime | None:
@@ -96,7 +135,7 @@ def time_text(time: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat() + "Z"
 
 
-def is_packed(value: object) -> bool:
+def is_packed(value: Any) -> bool:
     """Tell whether `value` is ``[href, offset]``, the place of a value in a pack."""
     return (
         isinstance(value, list)

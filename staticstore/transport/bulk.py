@@ -8,24 +8,27 @@ has nothing to do but to be quick.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from urllib3 import Timeout
 
 from ..errors import NotConnectedError, StoreError
 from .failures import mapped
-from .response import parse_content_range
+from .response import parse_content_range, parse_strong_etag
 from .sockets import Bounds
 
 if TYPE_CHECKING:
     from .session import Lane, Session
 
-__all__ = ["Got", "Wanted", "fetch_all"]
+__all__ = ["Engine", "Got", "Wanted", "believed", "engine", "fetch_all"]
 
 # More threads take longer: they wait for the interpreter, and for each other.
 _THREADS = 4
+_FEW = 4
 
 
 class Wanted(NamedTuple):
@@ -33,25 +36,33 @@ class Wanted(NamedTuple):
 
     #: Quoted path below the root.
     url_path: str
-    #: Bytes that the answer must have.
+    #: Bytes that the answer must have; one at least, of a part.
     size: int
     #: Where the part begins; None for the whole.
     start: int | None = None
-    #: Bytes of the whole, of which this is a part, if that is known.
+    #: Bytes of the whole of which this is a part, if that is known.
     total: int | None = None
 
     @property
     def range(self) -> str:
-        """The value of the Range field (RFC 9110, section 14.2)."""
+        """What the field Range says (RFC 9110, section 14.2), without its unit."""
         assert self.start is not None, "a part is wanted"
-        return f"bytes={self.start}-{self.start + self.size - 1}"
+        return f"{self.start}-{self.start + self.size - 1}"
 
 
 class Got(NamedTuple):
     """An answer that is just what was wanted."""
 
     body: bytes
+    #: The entity tag, if it is a strong one.
     etag: str | None
+
+
+class Engine(Protocol):
+    """What sends many requests: see `fetch_all`."""
+
+    def __call__(self, lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
+        """Send the requests."""
 
 
 def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
@@ -76,61 +87,91 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
         The store was disconnected.
     """
     lane = session.lane()
-    if lane is None:
+    if lane is None or not wanted:
         return [None] * len(wanted)
-    return _engine()(lane, wanted)
+    # A few are sooner there on a connection that is open already.
+    return (by_threads if len(wanted) <= _FEW else engine())(lane, wanted)
 
 
 @cache
-def _engine() -> Callable[[Lane, Sequence[Wanted]], list[Got | None]]:
+def engine() -> Engine:
     """Return the fastest way that is installed."""
     if importlib.util.find_spec("pycurl") is None:
-        return _by_threads
+        return by_threads
     from .curl import by_curl
 
     return by_curl
 
 
-def _by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
-    """Let a few threads share connections of urllib3."""
+def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
+    """Let a few threads share the connections of a pool of urllib3."""
+    from concurrent.futures import ThreadPoolExecutor
+
     got: list[Got | None] = [None] * len(wanted)
-    numbered = iter(list(enumerate(wanted)))  # a list's iterator can be shared
+    numbered = iter(list(enumerate(wanted)))  # the iterator of a list can be shared
 
     def work() -> None:
         for number, one in numbered:
             got[number] = _fetched(lane, one)
 
     count = min(_THREADS, len(wanted))
-    with ThreadPoolExecutor(max(count, 1)) as pool:
+    with ThreadPoolExecutor(count) as pool:
         for done in [pool.submit(work) for _ in range(count)]:
             done.result()
     return got
 
 
 def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
-    url_path = lane.prefix + wanted.url_path
-    headers = lane.headers if wanted.start is None else {**lane.headers, "Range": wanted.range}
-    bounds = Bounds(lane.silence, None, lane.min_rate)
+    headers = dict(lane.headers)
+    if wanted.start is not None:
+        headers["Range"] = f"bytes={wanted.range}"
+    bounds = Bounds(lane.timeout[1], None, lane.min_rate)
     try:
         with mapped(lane.wire, key=None, url=None), lane.wire.bounded(bounds):
-            path, mark, query = url_path.partition("?")
-            lane.wire.keep_query(mark + query + lane.query(mark))
+            lane.wire.keep_query(lane.query)
             response = lane.pool.urlopen(
                 "GET",
-                path,
+                lane.prefix + wanted.url_path,
                 headers=headers,
                 redirect=False,
                 retries=False,
                 preload_content=False,
-                timeout=lane.timeout,
+                timeout=Timeout(*lane.timeout),
             )
-            try:
+            # One that was read to its end has given its connection back.
+            with contextlib.closing(response):
                 body = response.read(wanted.size + 1, decode_content=False)
-                whole = body if len(body) != wanted.size else body + response.read(1)
-            finally:
-                response.release_conn() if response._fp is None else response.close()
     except NotConnectedError:
         raise
     except StoreError:
         return None
-    return None
+    return believed(wanted, response.status, response.headers, body)
+
+
+def believed(wanted: Wanted, status: int, headers: Mapping[str, str], body: bytes) -> Got | None:
+    """Return an answer if it is just what was wanted.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        What was asked for.
+    status : int
+        The HTTP status code.
+    headers : mapping
+        Header fields, at least those about content and tag; names in lower case.
+    body : bytes
+        As it was sent.
+    """
+    if len(body) != wanted.size or headers.get("content-encoding", "identity") != "identity":
+        return None
+    if wanted.start is None:
+        return Got(body, None) if status == 200 else None
+    said = parse_content_range(headers.get("content-range"))
+    if (
+        status != 206
+        or said is None
+        or (said.start, said.end) != (wanted.start, wanted.start + wanted.size)
+        or wanted.total not in (None, said.total)
+    ):
+        return None
+    return Got(body, parse_strong_etag(headers.get("etag")))

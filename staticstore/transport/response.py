@@ -16,7 +16,7 @@ from .sockets import Wire
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["ContentRange", "Response"]
+__all__ = ["ContentRange", "Response", "parse_content_range", "parse_strong_etag"]
 
 # Bytes that may be received for each one that is read (chunks of one byte each
 # take six), and for all: a head of chunks, an end of trailers.
@@ -35,6 +35,29 @@ class ContentRange(NamedTuple):
     end: int
     #: Size of the whole value; None if the host did not say.
     total: int | None
+
+
+def parse_content_range(text: str | None) -> ContentRange | None:
+    """Parse the field Content-Range of a 206; None if it is missing or makes no sense.
+
+    Examples
+    --------
+    >>> parse_content_range("bytes 0-8/12")
+    ContentRange(start=0, end=9, total=12)
+    """
+    match = _CONTENT_RANGE.match(text or "")
+    if match is None:
+        return None
+    start, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    if last < start or (total is not None and last >= total):
+        return None
+    return ContentRange(start, last + 1, total)
+
+
+def parse_strong_etag(text: str | None) -> str | None:
+    """Return an entity tag if it is a strong one (RFC 9110, section 8.8.3)."""
+    return text if text is not None and _STRONG_ETAG.match(text) else None
 
 
 class Response:
@@ -77,14 +100,7 @@ class Response:
     @property
     def content_range(self) -> ContentRange | None:
         """What a 206 holds; None if the field is missing or makes no sense."""
-        match = _CONTENT_RANGE.match(self.header("Content-Range") or "")
-        if match is None:
-            return None
-        start, last = int(match[1]), int(match[2])
-        total = None if match[3] == "*" else int(match[3])
-        if last < start or (total is not None and last >= total):
-            return None
-        return ContentRange(start, last + 1, total)
+        return parse_content_range(self.header("Content-Range"))
 
     @property
     def unsatisfied_total(self) -> int | None:
@@ -106,8 +122,7 @@ class Response:
     @property
     def strong_etag(self) -> str | None:
         """The entity tag if it is a strong one, which binds bytes together."""
-        etag = self.etag
-        return etag if etag is not None and _STRONG_ETAG.match(etag) else None
+        return parse_strong_etag(self.header("ETag"))
 
     @property
     def last_modified(self) -> datetime | None:

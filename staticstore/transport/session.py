@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
+from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportError
@@ -35,11 +36,12 @@ from .sockets import BoundedAdapter, Bounds, Wire
 if TYPE_CHECKING:
     import tenacity
 
-__all__ = ["Fetched", "Session"]
+__all__ = ["Fetched", "Lane", "Session"]
 
 T = TypeVar("T")
 
 _MAX_HOPS = 5
+_HTTP = ("http", "https")
 _PIECE = 1 << 20  # bytes
 _SHORT = 1 << 16  # bytes
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -55,6 +57,28 @@ class Fetched(NamedTuple):
     body: bytearray
     #: Of the body, lowercase hex.
     sha256: str
+
+
+class Lane(NamedTuple):
+    """What all requests to the root's own origin have in common, for who sends many at once."""
+
+    root: Root
+    wire: Wire
+    #: With credentials.
+    headers: Mapping[str, str]
+    #: URL, with credentials.
+    proxy: str | None
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    #: To connect, and of silence, in seconds.
+    timeout: tuple[float, float]
+    min_rate: float
+    #: The connections that all others use, too.
+    pool: Any
+    #: What stands before the path below the root in the target of a request.
+    prefix: str
+    #: What follows it.
+    query: str
 
 
 class Session:
@@ -275,6 +299,38 @@ class Session:
 
         return self._retrying(attempt, deadline)
 
+    def lane(self) -> Lane | None:
+        """Return what many requests have in common; None where each has something of its own.
+
+        That is so where the root is a folder, behind a SOCKS proxy, and with
+        an authentication that looks at each request and answer.
+        """
+        proxies = {} if self.root.is_local else self._proxies_for(self.root.url)
+        proxy = select_proxy(self.root.url, proxies)
+        is_plain = isinstance(self._auth, HTTPBasicAuth) or self._auth is NO_AUTH
+        if self.root.is_local or not is_plain or urlsplit(proxy or "http:").scheme not in _HTTP:
+            return None
+        with mapped(self.wire, key=None, url=self.root.url):
+            prepared = self._prepared("GET", self.root.join(""), {})
+            adapter = self._requests.get_adapter(self.root.url)
+            assert isinstance(adapter, BoundedAdapter), "only folders have another one"
+            target = adapter.request_url(prepared, proxies)
+            return Lane(
+                root=self.root,
+                wire=self.wire,
+                headers={name: _text(value) for name, value in prepared.headers.items()},
+                proxy=proxy,
+                verify=self._verify,
+                cert=self._cert,
+                timeout=self._timeout(None),
+                min_rate=self._min_rate,
+                pool=adapter.get_connection_with_tls_context(
+                    prepared, self._verify, proxies=proxies, cert=self._cert
+                ),
+                prefix=target,
+                query=self.wire.take_query(),
+            )
+
     def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
         failed: list[Exception] = []
         try:
@@ -343,18 +399,25 @@ class Session:
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
         bounds = Bounds(self._silence, deadline, min_rate)
-        own = self._headers if trusted else {}
         with mapped(self.wire, key=key, url=url), self.wire.bounded(bounds):
-            prepared = self._requests.prepare_request(
-                requests.Request(
-                    method,
-                    url,
-                    headers={"Accept-Encoding": "identity", **own, **headers},
-                    auth=self._auth if trusted else NO_AUTH,
-                )
-            )
+            prepared = self._prepared(method, url, headers)
             answer = self._exchange(prepared, deadline, self._cert if trusted else None)
         return Response(answer, self.wire, key=key)
+
+    def _prepared(
+        self, method: str, url: str, headers: Mapping[str, str]
+    ) -> requests.PreparedRequest:
+        """Prepare a request, with the secrets if it is for the root's own origin."""
+        trusted = self.root.shares_origin(url)
+        own = self._headers if trusted else {}
+        return self._requests.prepare_request(
+            requests.Request(
+                method,
+                url,
+                headers={"Accept-Encoding": "identity", **own, **headers},
+                auth=self._auth if trusted else NO_AUTH,
+            )
+        )
 
     def _exchange(
         self,
@@ -398,6 +461,10 @@ class Session:
             return self._connect_timeout, self._silence
         left = max(deadline - time.monotonic(), 0.001)
         return min(self._connect_timeout, left), min(self._silence, left)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,155 @@
+"""Many answers at once by libcurl's multi interface: what the extra ``fast`` brings.
+
+libcurl sends and receives on many connections in one thread, all of it in C;
+Python sees each answer once.  It follows no redirect and tries nothing again,
+for others do that.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pycurl
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from ..errors import NotConnectedError
+from .bulk import Got, Wanted, believed
+
+if TYPE_CHECKING:
+    from .session import Lane
+
+__all__ = ["by_curl"]
+
+_CONNECTIONS = 24
+_BUFFER = 1 << 18  # bytes that libcurl hands over at once, at most
+_PATIENCE = 0.1  # seconds after which somebody looks whether the store was disconnected
+_FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
+
+_Numbered = Iterator[tuple[int, Wanted]]
+
+
+def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
+    """Send many requests; see `bulk.fetch_all`."""
+    got: list[Got | None] = [None] * len(wanted)
+    numbered = enumerate(wanted)
+    multi = pycurl.CurlMulti()
+    transfers = {
+        transfer.handle: transfer
+        for transfer in (_Transfer(lane, multi) for _ in range(min(_CONNECTIONS, len(wanted))))
+    }
+    try:
+        running = sum(transfer.begins(numbered) for transfer in transfers.values())
+        while running:
+            if lane.wire.cut.is_set():
+                raise NotConnectedError("the store was disconnected")
+            multi.perform()
+            for handle, is_whole in _ended(multi):
+                transfer = transfers[handle]
+                got[transfer.number] = transfer.result() if is_whole else None
+                multi.remove_handle(handle)
+                running -= not transfer.begins(numbered)
+            multi.select(_PATIENCE)
+    finally:
+        for transfer in transfers.values():
+            transfer.close()
+        multi.close()
+    return got
+
+
+def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, bool]]:
+    """Yield the handles that are done, and whether their answers are whole."""
+    left = 1
+    while left:
+        left, good, bad = multi.info_read()
+        yield from ((handle, True) for handle in good)
+        yield from ((handle, False) for handle, _, _ in bad)
+
+
+class _Transfer:
+    """One request after the other, on one handle, which keeps its options and its buffers."""
+
+    def __init__(self, lane: Lane, multi: pycurl.CurlMulti) -> None:
+        self.number = 0
+        self.handle = pycurl.Curl()
+        self._multi = multi
+        self._url = lane.root.join
+        self._head = io.BytesIO()
+        self._body = io.BytesIO()
+        self._wanted = Wanted("", 0)
+        self._set_up(lane)
+
+    def _set_up(self, lane: Lane) -> None:
+        connecting, silence = lane.timeout
+        fields = [f"{name}: {value}".encode("latin-1") for name, value in lane.headers.items()]
+        for option, value in [
+            (pycurl.NOSIGNAL, 1),  # for threads
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.PATH_AS_IS, 1),
+            (pycurl.BUFFERSIZE, _BUFFER),
+            (pycurl.HTTPHEADER, fields),
+            (pycurl.PROXY, lane.proxy or ""),  # nothing of the environment, here and below
+            (pycurl.NOPROXY, ""),
+            (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
+            (pycurl.LOW_SPEED_LIMIT, max(math.ceil(lane.min_rate), 1)),
+            (pycurl.LOW_SPEED_TIME, max(math.ceil(silence), 1)),
+            (pycurl.HEADERFUNCTION, self._head.write),
+            (pycurl.WRITEFUNCTION, self._write),
+        ]:
+            self.handle.setopt(option, value)
+        self._set_up_tls(lane)
+
+    def _set_up_tls(self, lane: Lane) -> None:
+        if lane.verify is False:
+            self.handle.setopt(pycurl.SSL_VERIFYPEER, 0)
+            self.handle.setopt(pycurl.SSL_VERIFYHOST, 0)
+        else:
+            trusted = DEFAULT_CA_BUNDLE_PATH if lane.verify is True else lane.verify
+            is_folder = os.path.isdir(trusted)
+            self.handle.setopt(pycurl.CAPATH if is_folder else pycurl.CAINFO, trusted)
+        if lane.cert is not None:
+            certificate, key = (lane.cert, lane.cert) if isinstance(lane.cert, str) else lane.cert
+            self.handle.setopt(pycurl.SSLCERT, certificate)
+            self.handle.setopt(pycurl.SSLKEY, key)
+
+    def begins(self, numbered: _Numbered) -> bool:
+        """Begin the next request; False if there is none."""
+        following = next(numbered, None)
+        if following is None:
+            return False
+        self.number, self._wanted = following
+        for buffer in (self._head, self._body):
+            buffer.seek(0)
+            buffer.truncate()
+        self.handle.setopt(pycurl.URL, self._url(self._wanted.url_path))
+        if self._wanted.start is not None:
+            self.handle.setopt(pycurl.RANGE, self._wanted.range)
+        else:
+            self.handle.unsetopt(pycurl.RANGE)
+        self._multi.add_handle(self.handle)
+        return True
+
+    def _write(self, piece: bytes) -> int:
+        """Keep a piece of the body; refuse more than is wanted, which ends the transfer."""
+        if self._body.tell() + len(piece) > self._wanted.size:
+            return 0
+        return self._body.write(piece)
+
+    def result(self) -> Got | None:
+        """Return the answer, if it is what was wanted."""
+        fields = {
+            name.decode().lower(): value.decode("latin-1").strip()
+            for name, value in _FIELDS.findall(self._head.getvalue())
+        }
+        status = self.handle.getinfo(pycurl.RESPONSE_CODE)
+        return believed(self._wanted, status, fields, self._body.getvalue())
+
+    def close(self) -> None:
+        """Give up what goes on."""
+        # Removing a handle that is not in is no error.
+        self._multi.remove_handle(self.handle)
+        self.handle.close()
