@@ -51,12 +51,12 @@ def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
             for handle, is_whole in _ended(multi):
                 transfer = transfers[handle]
                 got[transfer.number] = transfer.result() if is_whole else None
-                multi.remove_handle(handle)
+                transfer.end()
                 running -= not transfer.begins(numbered)
             multi.select(_PATIENCE)
     finally:
         for transfer in transfers.values():
-            transfer.close()
+            transfer.end()
         multi.close()
     return got
 
@@ -81,6 +81,7 @@ class _Transfer:
         self._head = io.BytesIO()
         self._body = io.BytesIO()
         self._wanted = Wanted("", 0)
+        self._is_running = False
         self._set_up(lane)
 
     def _set_up(self, lane: Lane) -> None:
@@ -131,6 +132,7 @@ class _Transfer:
         else:
             self.handle.unsetopt(pycurl.RANGE)
         self._multi.add_handle(self.handle)
+        self._is_running = True
         return True
 
     def _write(self, piece: bytes) -> int:
@@ -148,8 +150,8 @@ class _Transfer:
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         return believed(self._wanted, status, fields, self._body.getvalue())
 
-    def close(self) -> None:
-        """Give up what goes on."""
-        # Removing a handle that is not in is no error.
-        self._multi.remove_handle(self.handle)
-        self.handle.close()
+    def end(self) -> None:
+        """Take the request, done or not, out of those that go on."""
+        if self._is_running:
+            self._multi.remove_handle(self.handle)
+            self._is_running = False

@@ -17,7 +17,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from tests.faults.conftest import VALUES, Opened, files_of
+from tests.faults.conftest import ENGINES, VALUES, Opened, files_of, sending_by
 from tests.servers import Answer, Files, Request, Wire, serve_files
 from tests.sites import entry, index_of
 
@@ -37,11 +37,21 @@ def _stream(store: StaticStore, folder: Path) -> bytes:
         return b"".join(iter(lambda: stream.read(64), b""))
 
 
+def _read_many(engine: str) -> Read:
+    def read(store: StaticStore, folder: Path) -> bytes:
+        with sending_by(engine):
+            ((_, data),) = store.read_many(["a.txt"])
+        return data
+
+    return read
+
+
 WAYS: dict[str, Read] = {
     "read": lambda store, folder: store["a.txt"].read(),
     "stream": _stream,
     "iterdata": lambda store, folder: b"".join(store["a.txt"].iterdata(100)),
     "to_file": _to_file,
+    **{f"read_many by {engine}": _read_many(engine) for engine in ENGINES},
 }
 
 

@@ -38,8 +38,8 @@ mime_table mime.conf
 icon_directory .
 err_page_stylesheet none
 {errors}
-cache deny all
-cache_mem 1 MB
+cache {caching} all
+cache_mem 4 MB
 memory_cache_shared off
 strip_query_terms off
 uri_whitespace encode
@@ -70,7 +70,7 @@ RECORD = ["%#rm", "%#ru", "%>Hs", "%<st", *(f"%#{{{name}}}>h" for name in LOGGED
 
 
 class Squid(Daemon):
-    """A squid that forwards to loopback and nowhere else, and keeps nothing.
+    """A squid that forwards to loopback and nowhere else.
 
     `CONNECT` is allowed to any port.  A tunnel is logged when it ends.
 
@@ -80,6 +80,8 @@ class Squid(Daemon):
         Ask for these, in ``Proxy-Authorization``.
     names : iterable of str
         Host names that mean this machine to the proxy, though not to its clients.
+    caches : bool
+        Keep answers in memory, as their header fields allow.
     """
 
     program = "squid"
@@ -88,11 +90,16 @@ class Squid(Daemon):
     farewell = signal.SIGKILL
 
     def __init__(
-        self, *, auth: tuple[str, str] | None = None, names: Iterable[str] = ("localhost",)
+        self,
+        *,
+        auth: tuple[str, str] | None = None,
+        names: Iterable[str] = ("localhost",),
+        caches: bool = False,
     ) -> None:
         super().__init__()
         self.auth = auth
         self.names = tuple(names)
+        self.caches = caches
 
     @property
     def url(self) -> str:
@@ -132,6 +139,7 @@ class Squid(Daemon):
             errors=f"error_directory {templates}" if templates.is_dir() else "",
             record=" ".join(RECORD),
             settle=SETTLE,
+            caching="allow" if self.caches else "deny",
             auth=AUTH if self.auth else "",
         )
         (self.folder / "squid.conf").write_text(text)
