@@ -213,13 +213,10 @@ class URLValue:
         return self._pieces(buffer_size, progress)
 
     def _pieces(self, size: int, progress: Progress | None) -> Iterator[bytes]:
+        from ..transport.stream import exact_pieces
+
         with self._open() as stream:
-            total, done = stream.raw.total, 0
-            while piece := stream.read(size):
-                done += len(piece)
-                if progress is not None:
-                    progress(done, total)
-                yield piece
+            yield from exact_pieces(stream.raw, size, progress)
 
     def open(self, *, cache_size: int = 8 << 20) -> io.BufferedReader:
         r"""Open the value as a file that can be sought, for zipfile, h5py, PIL, pyarrow and so on.

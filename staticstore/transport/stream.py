@@ -20,6 +20,7 @@ __all__ = [
     "ValueStream",
     "copied",
     "copy_whole",
+    "exact_pieces",
     "open_range",
     "open_whole",
     "pieces",
@@ -287,6 +288,24 @@ class _Slice(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def exact_pieces(stream: ValueStream, size: int, progress: Progress | None) -> Iterator[bytes]:
+    """Read a stream to its end, in pieces of one size but for the last."""
+    total, done = stream.total, 0
+    while piece := stream.read_piece(size):
+        if len(piece) < size:
+            piece = b"".join([piece, *_next_bytes(stream, size - len(piece))])
+        done += len(piece)
+        if progress is not None:
+            progress(done, total)
+        yield piece
+
+
+def _next_bytes(stream: ValueStream, size: int) -> Iterator[bytes]:
+    while size and (piece := stream.read_piece(size)):
+        size -= len(piece)
+        yield piece
 
 
 def pieces(stream: ValueStream, progress: Progress | None, done: int = 0) -> Iterator[bytes]:
