@@ -2,6 +2,7 @@
 
 What it writes, in this order, each file whole or not at all::
 
+    packs/<sha256>.zip          copies of small values, if they are asked for
     .nojekyll                   if it is not there
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each stretch of the index begins, and its digest
@@ -35,6 +36,7 @@ from .folder import SiteFolder, reason_of
 from .hashing import Digest, Progress, hash_files
 from .history import (
     Step,
+    forget,
     next_step,
     read_head,
     remove_forgotten,
@@ -46,6 +48,7 @@ from .lock import alone, unwritable
 from .media_types import media_type_of
 from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, read_notes, write_notes
+from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, Place, pack_values, standing_places
 from .scan import LeftOut, Scan, scan
 from .verify import VerifyReport, verify_site
 
@@ -80,6 +83,8 @@ class PublishReport:
         How many keys the index has.
     bytes : int
         The sizes of their values, summed.
+    packed : int
+        How many of them stand in a pack, too.
     """
 
     generation: int
@@ -92,12 +97,15 @@ class PublishReport:
     warnings: list[str]
     entries: int
     bytes: int
+    packed: int
 
 
 def publish(
     site: str | os.PathLike[str],
     *,
     metadata: Source | None = None,
+    pack: bool = False,
+    pack_below: int = PACK_BELOW,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PublishReport:
@@ -116,6 +124,12 @@ def publish(
         Fields by key or glob pattern, or a JSON, TOML or CSV file of such; see
         `read_metadata`.  By default ``metadata.json``, ``metadata.toml`` or
         ``metadata.csv`` in the site's folder, if there is one.
+    pack : bool, optional
+        Whether to copy small values into packs, so that many of them can be
+        read at once.  The files in ``data/`` stay.  A site that has packs
+        keeps them without it, less the values that change.
+    pack_below : int, optional
+        Values of fewer bytes are packed, empty ones excepted; 16 MiB at most.
     dry_run : bool, optional
         Whether to write nothing at all and only report.
     progress : callable, optional
@@ -132,6 +146,8 @@ def publish(
         There is no such folder or no ``data`` in it; links lead out of it; the
         metadata cannot be used; another publish is running on the folder; or
         something cannot be written.  The old index then stands as it was.
+    ValueError
+        `pack_below` is no such number.
 
     Notes
     -----
@@ -149,11 +165,14 @@ def publish(
     ...     publish(site, metadata={"*.csv": {"type": "table"}}).set
     ['a.csv']
     """
+    if type(pack_below) is not int or not 0 < pack_below <= MOST_PACK_BYTES:
+        raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
+    packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     with contextlib.nullcontext() if dry_run else alone(folder):
         old = _OldIndex.read(folder)
-        plan = _prepare(folder, fields, old, progress)
+        plan = _prepare(folder, fields, old, packing, progress)
         if not dry_run:
             _write(folder, old, plan)
     for warning in plan.report.warnings:
@@ -197,20 +216,29 @@ class _Plan(NamedTuple):
     step: Step | None
     old_notes: Notes
     notes: Notes
+    #: The hrefs of the packs that the index names then, and of those that it names no more.
+    packs: set[str]
+    forgotten_packs: set[str]
     report: PublishReport
 
 
 def _prepare(
-    folder: SiteFolder, fields: Metadata, old: _OldIndex, progress: Progress | None
+    folder: SiteFolder,
+    fields: Metadata,
+    old: _OldIndex,
+    packing: Packing | None,
+    progress: Progress | None,
 ) -> _Plan:
+    """Find out what shall stand there, and write the packs that the index will name."""
     found = scan(folder.data)
     old_notes = read_notes(folder.notes)
     digests, left_out, hashed = _digests(found, old_notes, progress)
     left_out = sorted(left_out + found.left_out)
-    known = dict(old.index.query(select=("sha256", "modified")))
-    index = Index.from_entries(
-        {key: _entry(key, digests[key], fields, known.get(key, {})) for key in sorted(digests)}
-    )
+    places, old_packs = standing_places(folder, old.index, digests)
+    if packing is not None:
+        places = pack_values(folder, digests, places, old_packs, packing)
+    packs = {place.href for place in places.values()}
+    index = _new_index(digests, fields, old.index, places)
     changes = diff(old.index, index)
     body = index.canonical()
     old_head = read_head(folder)
@@ -226,8 +254,11 @@ def _prepare(
         warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, index)],
         entries=len(index),
         bytes=sum(digest.size for digest in digests.values()),
+        packed=len(places),
     )
-    return _Plan(body, old_head, head, step, old_notes, Notes.of(digests, found.began_ns), report)
+    notes = Notes.of(digests, found.began_ns)
+    forgotten = old_packs.keys() - packs
+    return _Plan(body, old_head, head, step, old_notes, notes, packs, forgotten, report)
 
 
 def _digests(
@@ -245,8 +276,23 @@ def _digests(
     return digests | fresh, left_out, len(fresh)
 
 
+def _new_index(
+    digests: Mapping[str, Digest],
+    fields: Metadata,
+    old: Index,
+    places: Mapping[str, Place],
+) -> Index:
+    known = dict(old.query(select=("sha256", "modified")))
+    return Index.from_entries(
+        {
+            key: _entry(key, digest, fields, known.get(key, {}), places.get(key))
+            for key, digest in sorted(digests.items())
+        }
+    )
+
+
 def _entry(
-    key: str, digest: Digest, fields: Metadata, before: Mapping[str, Any]
+    key: str, digest: Digest, fields: Metadata, before: Mapping[str, Any], place: Place | None
 ) -> Mapping[str, Any]:
     entry = fields.fields_of(key)
     entry["size"] = digest.size
@@ -255,6 +301,8 @@ def _entry(
         entry["modified"] = modified
     if (media_type := media_type_of(key)) is not None:
         entry["media_type"] = media_type
+    if place is not None:
+        entry["packed"] = [place.href, place.offset]
     return entry
 
 
@@ -293,19 +341,19 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
 
 def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
     try:
-        remove_leftovers(folder.root)
-        remove_leftovers(folder.private)
+        for place in (folder.root, folder.private, folder.packs):
+            remove_leftovers(place)
         if not os.path.lexists(folder.nojekyll):
             with atomic_file(folder.nojekyll):
                 pass
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
         if plan.body != old.body:
+            forget(folder, plan.forgotten_packs)
             write_index(folder, plan.head, plan.body)
         if plan.step is not None:
             write_head(folder, plan.step, plan.old_head)
-        elif plan.old_head is not None:
-            remove_forgotten(folder, plan.old_head)
+        remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.old_notes:
             write_notes(folder.notes, plan.notes)
     except OSError as error:
