@@ -16,6 +16,7 @@ import hashlib
 import io
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,9 +120,9 @@ def _place_in(entry: Mapping[str, Any]) -> Place | None:
     """Return the place that a packed entry gives; None if it is not in a pack of ours."""
     href, offset = entry["packed"]
     sha256 = entry.get("sha256")
-    return (
-        Place(href, offset, sha256) if PACK_HREF.match(href) and isinstance(sha256, str) else None
-    )
+    if not PACK_HREF.match(href) or not isinstance(sha256, str):
+        return None
+    return Place(href, offset, sha256)
 
 
 def _size_of(path: Path) -> int:
@@ -254,11 +255,8 @@ class _Pack:
     """A pack that is being filled, in memory: the same values make the same bytes."""
 
     def __init__(self) -> None:
-        import zipfile  # here, since who packs nothing does not need it
-
         self._file = io.BytesIO()
         self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
-        self._member = zipfile.ZipInfo
         self._size = _END
         self._offsets: dict[str, int] = {}
 
@@ -271,7 +269,7 @@ class _Pack:
 
     def add(self, key: str, value: bytes) -> None:
         """Add a value."""
-        member = self._member(key)  # of 1980, the oldest time there is in a ZIP file
+        member = zipfile.ZipInfo(key)  # of 1980, the oldest time there is in a ZIP file
         member.create_system = 3  # Unix, on every system
         member.external_attr = 0o100644 << 16
         self._archive.writestr(member, value)

@@ -20,18 +20,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import IndexFormatError, quoted
 from ..index.changes import diff
-from ..index.fields import Facts, time_text
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
+from .describing import described
 from .folder import SiteFolder, reason_of
 from .hashing import Digest, Progress, hash_files
 from .history import (
@@ -45,10 +44,9 @@ from .history import (
     write_index,
 )
 from .lock import alone, unwritable
-from .media_types import media_type_of
 from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, read_notes, write_notes
-from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, Place, pack_values, standing_places
+from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_places
 from .scan import LeftOut, Scan, scan
 from .verify import VerifyReport, verify_site
 
@@ -56,7 +54,6 @@ __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -152,8 +149,8 @@ def publish(
     Notes
     -----
     The time is that of reading what is new or changed, on up to 8 threads, and
-    of a system call for each file.  Only one publish at a time works on a
-    folder; readers need not wait for it.
+    of a system call for each file; what is packed is read once more.  Only one
+    publish at a time works on a folder; readers need not wait for it.
 
     Examples
     --------
@@ -238,7 +235,7 @@ def _prepare(
     if packing is not None:
         places = pack_values(folder, digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
-    index = _new_index(digests, fields, old.index, places)
+    index = described(digests, fields, old.index, places)
     changes = diff(old.index, index)
     body = index.canonical()
     old_head = read_head(folder)
@@ -274,50 +271,6 @@ def _digests(
     fresh = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Digest)}
     left_out = [outcome for outcome in outcomes.values() if isinstance(outcome, LeftOut)]
     return digests | fresh, left_out, len(fresh)
-
-
-def _new_index(
-    digests: Mapping[str, Digest],
-    fields: Metadata,
-    old: Index,
-    places: Mapping[str, Place],
-) -> Index:
-    known = dict(old.query(select=("sha256", "modified")))
-    return Index.from_entries(
-        {
-            key: _entry(key, digest, fields, known.get(key, {}), places.get(key))
-            for key, digest in sorted(digests.items())
-        }
-    )
-
-
-def _entry(
-    key: str, digest: Digest, fields: Metadata, before: Mapping[str, Any], place: Place | None
-) -> Mapping[str, Any]:
-    entry = fields.fields_of(key)
-    entry["size"] = digest.size
-    entry["sha256"] = digest.sha256
-    if (modified := _modified(digest, before)) is not None:
-        entry["modified"] = modified
-    if (media_type := media_type_of(key)) is not None:
-        entry["media_type"] = media_type
-    if place is not None:
-        entry["packed"] = [place.href, place.offset]
-    return entry
-
-
-def _modified(digest: Digest, before: Mapping[str, Any]) -> str | None:
-    """Return when the content was first published: what the old index says, else the file's time.
-
-    A fresh checkout has the same files at other times, and publishes the same index.
-    """
-    facts = Facts.of(before)
-    if facts.sha256 == digest.sha256 and facts.modified is not None:
-        return str(before["modified"])
-    try:
-        return time_text(_EPOCH + timedelta(seconds=digest.mtime_ns // 1_000_000_000))
-    except OverflowError:  # a year that no calendar has
-        return None
 
 
 def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
