@@ -27,6 +27,7 @@ from .commands.options import (
     parse_span,
 )
 from .demo import run_demo
+from .site.packs import MOST_PACK_BYTES, PACK_BELOW
 from .terminal import Output
 
 __all__ = ["cli", "run"]
@@ -128,27 +129,52 @@ def cli(context: click.Context) -> None:
         "staticstore publish my-site",
         "staticstore publish my-site --dry-run",
         "staticstore publish my-site --metadata fields.csv",
+        "staticstore publish my-site --pack",
         "staticstore publish my-site --check",
     )
 )
 @click.argument("site")
 @click.option("--metadata", metavar="FILE", help="What is said of the values: JSON, TOML or CSV.")
+@click.option("--pack", is_flag=True, help="Copy small values into packs, to be read at once.")
+@click.option(
+    "--pack-below",
+    metavar="BYTES",
+    type=click.IntRange(1, MOST_PACK_BYTES),
+    help=f"Which values are small: those of fewer bytes, {PACK_BELOW} if nothing is said.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; hold the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
 @output_options
 @click.pass_obj
-def publish(shared: Shared, site: str, metadata: str | None, check: bool, dry_run: bool) -> None:
+def publish(
+    shared: Shared,
+    site: str,
+    metadata: str | None,
+    pack: bool,
+    pack_below: int | None,
+    check: bool,
+    dry_run: bool,
+) -> None:
     """Make a site of a folder: write the index of what lies in its data/.
 
     What is said of the values, by key or pattern, is read from metadata.json, .toml or .csv
     in the folder, if it is there.
     """
-    if check and (dry_run or metadata is not None):
-        raise click.UsageError("--check takes neither --dry-run nor --metadata")
+    if check and (dry_run or pack or metadata is not None):
+        raise click.UsageError("--check takes neither --dry-run nor --metadata nor --pack")
+    if pack_below is not None and not pack:
+        raise click.UsageError("--pack-below needs --pack")
     if check:
         publishing.check(site, shared.output)
-    else:
-        publishing.publish(site, shared.output, metadata=metadata, dry_run=dry_run)
+        return
+    publishing.publish(
+        site,
+        shared.output,
+        metadata=metadata,
+        pack=pack,
+        pack_below=PACK_BELOW if pack_below is None else pack_below,
+        dry_run=dry_run,
+    )
 
 
 @cli.command(

@@ -20,12 +20,13 @@ KEYS = [f"{number:02}" for number in range(30)]
 WITHHELD = {"blocks": ("changes/",), "whole": ("changes/", "blocks/")}
 Told = list[tuple[str, str, Any, Any]]
 
-# What a publisher does between two looks of the reader: write, remove, lose its head.
+# What a publisher does between two looks of the reader: write, remove, pack, lose its head.
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.sampled_from(KEYS), st.binary(max_size=3)),
         st.tuples(st.just("remove"), st.sampled_from(KEYS), st.just(b"")),
         st.tuples(st.just("publish"), st.just(""), st.just(b"")),
+        st.tuples(st.just("pack"), st.just(""), st.just(b"")),
         st.tuples(st.just("anew"), st.just(""), st.just(b"")),
         st.tuples(st.just("look"), st.just(""), st.just(b"")),
         st.tuples(st.just("stale"), st.just(""), st.just(b"")),
@@ -105,8 +106,8 @@ def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
                 (folder / "data" / key).write_bytes(b"written" + value)
             elif action == "remove":
                 (folder / "data" / key).unlink(missing_ok=True)
-            elif action == "publish":
-                publish(folder)
+            elif action in ("publish", "pack"):
+                publish(folder, pack=action == "pack")
             elif action == "anew":
                 (folder / "index.head.json").unlink()
                 publish(folder)
@@ -121,9 +122,13 @@ def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
         look()
         body = served[-1]["index.json"]
         for reader in readers:
-            assert dict(reader.store.index) == json.loads(body)
+            assert dict(reader.store.index) == {
+                key: {field: said for field, said in entry.items() if field != "packed"}
+                for key, entry in json.loads(body).items()
+            }
             assert reader.store.index.canonical() == body
             assert reader.told == readers[0].told
+            assert not [change for change in reader.told if change[2] == change[3]]
 
 
 def _lineage(files: dict[str, bytes]) -> str:

@@ -18,10 +18,25 @@ __all__ = ["check", "publish", "serve"]
 _CHANGES_SHOWN = 20  # of a kind, unless all are asked for
 
 
-def publish(site: str, output: Output, *, metadata: str | None, dry_run: bool) -> None:
+def publish(
+    site: str,
+    output: Output,
+    *,
+    metadata: str | None,
+    pack: bool,
+    pack_below: int,
+    dry_run: bool,
+) -> None:
     """Make a site of a folder, and tell what changed."""
     with output.progress("hashing") as progress:
-        report = publish_site(site, metadata=metadata, dry_run=dry_run, progress=progress)
+        report = publish_site(
+            site,
+            metadata=metadata,
+            pack=pack,
+            pack_below=pack_below,
+            dry_run=dry_run,
+            progress=progress,
+        )
     output.record({**asdict(report), "dry_run": dry_run})
     at_most = None if dry_run or output.verbose else _CHANGES_SHOWN
     _show_keys(output, "set", report.set, at_most)
@@ -32,6 +47,7 @@ def publish(site: str, output: Output, *, metadata: str | None, dry_run: bool) -
     output.line(
         f"{count_text(report.entries, 'key')}, {size_text(report.bytes)}: "
         f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted"
+        + (f", {report.packed} in packs" if report.packed else "")
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
     if report.failed:

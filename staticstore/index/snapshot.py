@@ -325,21 +325,30 @@ class Index(Mapping[str, dict[str, Any]]):
         differing = {*keys, *self._overlay.changes, *other._overlay.changes}
         self._shared.follow(other._shared, differing)
 
+    def packed_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the entries that name a place in a pack, and this with them, in key order."""
+        return (pair for pair in self._decoded() if is_packed(pair[1].get("packed")))
+
     def _found(self, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the entries that fulfill all conditions, decoded, in key order."""
-        wanted = _indexed(conditions)
+        for key, metadata in self._decoded(_indexed(conditions)):
+            _hide_packed(metadata)
+            if conditions.match(metadata):
+                yield key, metadata
+
+    def _decoded(
+        self, wanted: Sequence[tuple[str, Hashable]] = ()
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Decode entries, in key order: those that may have the wanted values of fields, or all."""
         if wanted:
             keys = in_all([self._shared.keys_with(*pair) for pair in wanted])
             entries = self._shared.entries_of(keys)
         else:
             entries = self._shared.items()
-        if self._overlay.changes:
-            kept = (pair for pair in entries if pair[0] not in self._overlay.changes)
-            entries = merge(kept, self._overlay.items(), key=itemgetter(0))
-        for key, metadata in entries:
-            _hide_packed(metadata)
-            if conditions.match(metadata):
-                yield key, metadata
+        if not self._overlay.changes:
+            return entries
+        kept = (pair for pair in entries if pair[0] not in self._overlay.changes)
+        return merge(kept, self._overlay.items(), key=itemgetter(0))
 
     def _laid_over(self, shared: Sequence[str], own: Sequence[str]) -> Iterator[str]:
         """Iterate over shared keys but for those that changed, and over changed ones, in order."""

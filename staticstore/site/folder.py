@@ -39,6 +39,11 @@ class SiteFolder:
         return self.root / "index.head.json"
 
     @property
+    def packs(self) -> Path:
+        """Copies of many small values in one file."""
+        return self.root / "packs"
+
+    @property
     def nojekyll(self) -> Path:
         """What makes GitHub Pages serve files whose names start with a dot or underscore."""
         return self.root / ".nojekyll"

@@ -2,7 +2,7 @@
 
 Everything here stands under a name that carries its digest, but for the head.
 What the head no longer names is removed a day later, so that readers of an
-older head still find it.
+older head still find it; and so are packs that the index no longer names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,18 +39,20 @@ from .folder import SiteFolder
 
 __all__ = [
     "Step",
+    "forget",
     "next_step",
     "read_head",
     "remove_forgotten",
     "write_documents",
     "write_head",
     "write_index",
+    "write_once",
 ]
 
-#: Folders whose files carry their digest in their names.
+# Folders whose files carry their digest in their names, and are named by the head.
 _FOLDERS = ("index", "changes", "blocks")
-_NAME = re.compile(r"[0-9a-f]{64}\.jsonl?\Z")
-_KEPT = 24 * 3600.0  # seconds that a file stays after the head has forgotten it
+_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
+_KEPT = 24 * 3600.0  # seconds that a file stays after it was forgotten
 
 
 @dataclass(frozen=True)
@@ -216,12 +218,18 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
         (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
     for href, text in step.files.items():
-        _write_once(folder.root / href, text)
-    _write_once(folder.root / step.head.index.href, body)
+        write_once(folder.root / href, text)
+    write_once(folder.root / step.head.index.href, body)
 
 
-def _write_once(path: Path, body: bytes) -> None:
-    """Write a file whose name carries its digest, unless it stands there and is right."""
+def write_once(path: Path, body: bytes) -> None:
+    """Write a file whose name carries its digest, unless it stands there and is right.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
     with contextlib.suppress(OSError):
         if read_regular(path) == body:
             # It may have been forgotten once, and be near its end.  Its time never goes
@@ -247,7 +255,7 @@ def write_index(folder: SiteFolder, head: Head, body: bytes) -> None:
     """
     modified = later_than(folder.index)
     same = folder.root / head.index.href
-    _write_once(same, body)
+    write_once(same, body)
     with contextlib.suppress(OSError):  # there are file systems without hard links
         atomic_link(same, folder.index, modified=modified)
         return
@@ -263,22 +271,36 @@ def write_head(folder: SiteFolder, step: Step, old: Head | None) -> None:
     OSError
         It cannot be written.
     """
-    forgotten = set() if old is None else _named(folder, old) - _named(folder, step.head)
-    for href in forgotten:
-        with contextlib.suppress(OSError):  # it is gone already
-            os.utime(folder.root / href)
+    if old is not None:
+        forget(folder, _named(folder, old) - _named(folder, step.head))
     with atomic_file(folder.head, modified=later_than(folder.head)) as file:
         file.write(step.head.encode())
 
 
-def remove_forgotten(folder: SiteFolder, head: Head) -> None:
-    """Remove the files that the head has not named for a day.
+def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:
+    """Let the day begin after which files are removed that nothing names any more."""
+    for href in hrefs:
+        with contextlib.suppress(OSError):  # it is gone already
+            os.utime(folder.root / href)
+
+
+def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
+    """Remove the files that nothing has named for a day.
 
     Their age is counted from the time of the file, which is set anew when it
     is forgotten.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    head : Head
+        Its head.
+    packs : set of str
+        The hrefs of the packs that its index names.
     """
-    named = _named(folder, head)
-    for name in _FOLDERS:
+    named = _named(folder, head) | packs
+    for name in (*_FOLDERS, folder.packs.name):
         for path in _files_in(folder.root / name):
             if f"{name}/{path.name}" not in named and _NAME.match(path.name):
                 with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 What it writes, in this order, each file whole or not at all::
 
+    packs/<sha256>.zip          copies of small values, if they are asked for
     .nojekyll                   if it is not there
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each stretch of the index begins, and its digest
@@ -19,22 +20,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import IndexFormatError, quoted
 from ..index.changes import diff
-from ..index.fields import Facts, time_text
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
+from .describing import described
 from .folder import SiteFolder, reason_of
 from .hashing import Digest, Progress, hash_files
 from .history import (
     Step,
+    forget,
     next_step,
     read_head,
     remove_forgotten,
@@ -43,9 +44,9 @@ from .history import (
     write_index,
 )
 from .lock import alone, unwritable
-from .media_types import media_type_of
 from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, read_notes, write_notes
+from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_places
 from .scan import LeftOut, Scan, scan
 from .verify import VerifyReport, verify_site
 
@@ -53,7 +54,6 @@ __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class PublishReport:
         How many keys the index has.
     bytes : int
         The sizes of their values, summed.
+    packed : int
+        How many of them stand in a pack, too.
     """
 
     generation: int
@@ -92,12 +94,15 @@ class PublishReport:
     warnings: list[str]
     entries: int
     bytes: int
+    packed: int
 
 
 def publish(
     site: str | os.PathLike[str],
     *,
     metadata: Source | None = None,
+    pack: bool = False,
+    pack_below: int = PACK_BELOW,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PublishReport:
@@ -116,6 +121,12 @@ def publish(
         Fields by key or glob pattern, or a JSON, TOML or CSV file of such; see
         `read_metadata`.  By default ``metadata.json``, ``metadata.toml`` or
         ``metadata.csv`` in the site's folder, if there is one.
+    pack : bool, optional
+        Whether to copy small values into packs, so that many of them can be
+        read at once.  The files in ``data/`` stay.  A site that has packs
+        keeps them without it, less the values that change.
+    pack_below : int, optional
+        Values of fewer bytes are packed, empty ones excepted; 16 MiB at most.
     dry_run : bool, optional
         Whether to write nothing at all and only report.
     progress : callable, optional
@@ -132,12 +143,14 @@ def publish(
         There is no such folder or no ``data`` in it; links lead out of it; the
         metadata cannot be used; another publish is running on the folder; or
         something cannot be written.  The old index then stands as it was.
+    ValueError
+        `pack_below` is no such number.
 
     Notes
     -----
     The time is that of reading what is new or changed, on up to 8 threads, and
-    of a system call for each file.  Only one publish at a time works on a
-    folder; readers need not wait for it.
+    of a system call for each file; what is packed is read once more.  Only one
+    publish at a time works on a folder; readers need not wait for it.
 
     Examples
     --------
@@ -149,11 +162,14 @@ def publish(
     ...     publish(site, metadata={"*.csv": {"type": "table"}}).set
     ['a.csv']
     """
+    if type(pack_below) is not int or not 0 < pack_below <= MOST_PACK_BYTES:
+        raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
+    packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     with contextlib.nullcontext() if dry_run else alone(folder):
         old = _OldIndex.read(folder)
-        plan = _prepare(folder, fields, old, progress)
+        plan = _prepare(folder, fields, old, packing, progress)
         if not dry_run:
             _write(folder, old, plan)
     for warning in plan.report.warnings:
@@ -197,20 +213,29 @@ class _Plan(NamedTuple):
     step: Step | None
     old_notes: Notes
     notes: Notes
+    #: The hrefs of the packs that the index names then, and of those that it names no more.
+    packs: set[str]
+    forgotten_packs: set[str]
     report: PublishReport
 
 
 def _prepare(
-    folder: SiteFolder, fields: Metadata, old: _OldIndex, progress: Progress | None
+    folder: SiteFolder,
+    fields: Metadata,
+    old: _OldIndex,
+    packing: Packing | None,
+    progress: Progress | None,
 ) -> _Plan:
+    """Find out what shall stand there, and write the packs that the index will name."""
     found = scan(folder.data)
     old_notes = read_notes(folder.notes)
     digests, left_out, hashed = _digests(found, old_notes, progress)
     left_out = sorted(left_out + found.left_out)
-    known = dict(old.index.query(select=("sha256", "modified")))
-    index = Index.from_entries(
-        {key: _entry(key, digests[key], fields, known.get(key, {})) for key in sorted(digests)}
-    )
+    places, old_packs = standing_places(folder, old.index, digests)
+    if packing is not None:
+        places = pack_values(folder, digests, places, old_packs, packing)
+    packs = {place.href for place in places.values()}
+    index = described(digests, fields, old.index, places)
     changes = diff(old.index, index)
     body = index.canonical()
     old_head = read_head(folder)
@@ -226,8 +251,11 @@ def _prepare(
         warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, index)],
         entries=len(index),
         bytes=sum(digest.size for digest in digests.values()),
+        packed=len(places),
     )
-    return _Plan(body, old_head, head, step, old_notes, Notes.of(digests, found.began_ns), report)
+    notes = Notes.of(digests, found.began_ns)
+    forgotten = old_packs.keys() - packs
+    return _Plan(body, old_head, head, step, old_notes, notes, packs, forgotten, report)
 
 
 def _digests(
@@ -243,33 +271,6 @@ def _digests(
     fresh = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Digest)}
     left_out = [outcome for outcome in outcomes.values() if isinstance(outcome, LeftOut)]
     return digests | fresh, left_out, len(fresh)
-
-
-def _entry(
-    key: str, digest: Digest, fields: Metadata, before: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    entry = fields.fields_of(key)
-    entry["size"] = digest.size
-    entry["sha256"] = digest.sha256
-    if (modified := _modified(digest, before)) is not None:
-        entry["modified"] = modified
-    if (media_type := media_type_of(key)) is not None:
-        entry["media_type"] = media_type
-    return entry
-
-
-def _modified(digest: Digest, before: Mapping[str, Any]) -> str | None:
-    """Return when the content was first published: what the old index says, else the file's time.
-
-    A fresh checkout has the same files at other times, and publishes the same index.
-    """
-    facts = Facts.of(before)
-    if facts.sha256 == digest.sha256 and facts.modified is not None:
-        return str(before["modified"])
-    try:
-        return time_text(_EPOCH + timedelta(seconds=digest.mtime_ns // 1_000_000_000))
-    except OverflowError:  # a year that no calendar has
-        return None
 
 
 def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
@@ -293,19 +294,19 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
 
 def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
     try:
-        remove_leftovers(folder.root)
-        remove_leftovers(folder.private)
+        for place in (folder.root, folder.private, folder.packs):
+            remove_leftovers(place)
         if not os.path.lexists(folder.nojekyll):
             with atomic_file(folder.nojekyll):
                 pass
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
         if plan.body != old.body:
+            forget(folder, plan.forgotten_packs)
             write_index(folder, plan.head, plan.body)
         if plan.step is not None:
             write_head(folder, plan.step, plan.old_head)
-        elif plan.old_head is not None:
-            remove_forgotten(folder, plan.old_head)
+        remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.old_notes:
             write_notes(folder.notes, plan.notes)
     except OSError as error:

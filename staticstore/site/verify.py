@@ -13,6 +13,7 @@ from ..transport.regular import open_regular, read_regular
 from .folder import SiteFolder, path_text, reason_of
 from .hashing import Digest, Progress, hash_files
 from .head_check import head_problems
+from .pack_check import pack_problems
 from .scan import FoundFile, LeftOut, scan
 from .withheld import FIRST_BYTES, holds_private_key
 
@@ -28,7 +29,8 @@ class VerifyReport:
     wrong : list of (str, str)
         The keys whose values are missing, or others than the index says, each
         with what is wrong; in key order.  First, under ``"index.json"`` and the
-        paths of the head and of what that names, what is wrong with those.
+        paths of the head, of what that names, and of packs, what is wrong with
+        those.
     extra : list of str
         What lies in ``data/`` and could be published, but is not in the index;
         in key order.
@@ -76,6 +78,7 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     reasons = {one.path: one.reason for one in found.left_out}
     wrong = [("index.json", warning) for warning in index.warnings]
     wrong += head_problems(folder, index, body)
+    wrong += pack_problems(folder, index)
     for key in index:
         outcome = outcomes.get(key)
         facts = Facts.of(index[key])

@@ -99,6 +99,17 @@ def test_publish_takes_metadata_from_a_file(cli: Run, folder: Path, tmp_path: Pa
     assert "title" not in index["terrain/dem.tif"]
 
 
+def test_publish_packs_small_values(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--pack")
+    assert ended.lines[-1].endswith(": 16 set, 0 updated, 0 deleted, 14 in packs")
+    assert cli("publish", folder, "--check").code == 0
+
+
+def test_publish_packs_what_is_called_small(cli: Run, folder: Path) -> None:
+    [report] = cli("publish", folder, "--pack", "--pack-below", "10000", "--json").records
+    assert report["packed"] == 6
+
+
 def test_publish_warns_once_of_what_it_wonders_at(cli: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("key,title\nno-such.csv,A table\n")
     ended = cli("publish", folder, "--metadata", tmp_path / "m.csv")

@@ -141,3 +141,13 @@ def test_a_place_in_a_pack_is_known_and_not_shown(packed: list[Any]) -> None:
 def test_what_is_no_place_in_a_pack_is_plain_metadata(packed: Any) -> None:
     assert not is_packed(packed)
     assert Index.from_entries({"a": {"packed": packed}})["a"] == {"packed": packed}
+
+
+def test_what_is_packed_is_told_with_its_place_to_who_asks_for_it() -> None:
+    place = ["packs/x.zip", 7]
+    index = Index.from_entries({key: {} for key in map(str, range(200))} | {"b": {"packed": place}})
+    changed = index.changed_by({"a": b'{"packed":["packs/x.zip",0]}', "c": b'{"packed":"x"}'})
+    assert list(changed.packed_entries()) == [
+        ("a", {"packed": ["packs/x.zip", 0]}),
+        ("b", {"packed": place}),
+    ]

@@ -1,7 +1,7 @@
 """Publishes copies of a site, and kills itself at the first, second, third… system call.
 
-Run as ``python killed_publish.py TEMPLATE FOLDER``; it makes ``FOLDER/0``, ``FOLDER/1`` and so on,
-and prints how many, when a publish has come to its end.
+Run as ``python killed_publish.py TEMPLATE FOLDER [pack]``; it makes ``FOLDER/0``, ``FOLDER/1`` and
+so on, and prints how many, when a publish has come to its end.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def die_at(number: int) -> None:
 
 def main() -> None:
     """Fork a publisher for each instant, until one survives."""
-    template, folder = map(Path, sys.argv[1:])
+    template, folder = map(Path, sys.argv[1:3])
+    pack = sys.argv[3:] == ["pack"]
     for number in range(1000):
         site = folder / str(number)
         shutil.copytree(template, site)
@@ -48,7 +49,7 @@ def main() -> None:
         if not child:
             os.cpu_count = lambda: 1  # one thread: the instants are the same in each run
             die_at(number)
-            publish(site)
+            publish(site, pack=pack)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
         if os.WIFEXITED(status):

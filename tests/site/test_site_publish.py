@@ -24,7 +24,7 @@ import staticstore.errors
 from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
 from staticstore.site import hashing
-from staticstore.site.publisher import publish
+from staticstore.site.publisher import publish, verify_site
 from staticstore.transport import integrity
 
 from .sitefolder import THEN, fill, index_of, make_site, tree
@@ -364,21 +364,22 @@ def test_progress_tells_the_bytes_to_hash(site: Path) -> None:
 # What goes wrong
 
 
+@pytest.mark.parametrize("pack", [False, True], ids=["plain", "pack"])
 def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
-    site: Path, tmp_path: Path
+    site: Path, tmp_path: Path, pack: bool
 ) -> None:
-    publish(site)
+    publish(site, pack=pack)
     old = (site / "index.json").read_bytes()
     fill(site / "data", {"a.csv": b"new", "d.json": b"{}"})
     (site / "data" / "b" / "c.bin").unlink()
     (site / ".nojekyll").unlink()
     shutil.copytree(site, tmp_path / "reference")
-    publish(tmp_path / "reference")
+    publish(tmp_path / "reference", pack=pack)
     new = (tmp_path / "reference" / "index.json").read_bytes()
     assert new != old
 
     run = subprocess.run(
-        [sys.executable, HERE / "killed_publish.py", site, tmp_path / "killed"],
+        [sys.executable, HERE / "killed_publish.py", site, tmp_path / "killed", "pack" * pack],
         capture_output=True,
         env=ENVIRONMENT,
         text=True,
@@ -392,12 +393,23 @@ def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
     for number in range(survived + 1):
         copy = tmp_path / "killed" / str(number)
         seen.append((copy / "index.json").read_bytes())
-        publish(copy)
+        assert not wrong_packs(copy)
+        publish(copy, pack=pack)
         assert (copy / "index.json").read_bytes() == new
+        assert not wrong_packs(copy)
         assert not [p for p in copy.rglob("*.tmp") if "data" not in p.parts]
         assert publish(copy).hashed == 0
     assert seen == sorted(seen, key=[old, new].index)
     assert set(seen) == {old, new}
+
+
+def wrong_packs(site: Path) -> list[tuple[str, str]]:
+    """Return what is wrong with the packs that the index names, and with half-written ones."""
+    wrong = [found for found in verify_site(site).wrong if found[0].startswith("packs/")]
+    for path in site.glob("packs/*.zip"):
+        if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
+            wrong.append((path.name, "half-written"))
+    return wrong
 
 
 def test_f1_leftovers_of_a_killed_run_are_removed(site: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Head
 from staticstore.site.publisher import publish, verify_site
 
-from .sitefolder import fill, make_site, tree
+from .sitefolder import fill, index_of, make_site, tree
 
 
 @pytest.fixture
@@ -170,3 +171,70 @@ def test_a_head_of_another_index_is_wrong(site: Path) -> None:
 def test_a_site_without_a_head_is_complete(site: Path) -> None:
     (site / "index.head.json").unlink()
     assert not verify_site(site).wrong
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A site with a pack."""
+    folder = make_site(tmp_path / "packed", {"a": b"1", "b/c": b"22"})
+    publish(folder, pack=True)
+    return folder
+
+
+def pack_of(site: Path) -> str:
+    """Return where the only pack stands."""
+    (path,) = (site / "packs").iterdir()
+    return f"packs/{path.name}"
+
+
+def say_packed(site: Path, *packed: object, **fields: object) -> None:
+    """Let the index say something else of the value `a`."""
+    (site / "index.head.json").unlink()
+    entries = index_of(site)
+    entries["a"] |= {"packed": packed, **fields}
+    (site / "index.json").unlink()
+    (site / "index.json").write_text(json.dumps(entries))
+
+
+def test_a_pack_is_held_against_its_name(packed: Path) -> None:
+    body = (packed / pack_of(packed)).read_bytes()
+    (packed / pack_of(packed)).write_bytes(body[:-1] + b"x")
+    reason = (
+        "its sha256 is not the one in its name: remove it, and publish the site with packs again"
+    )
+    assert verify_site(packed).wrong == [(pack_of(packed), reason)]
+
+
+def test_a_pack_has_to_be_there(packed: Path) -> None:
+    href = pack_of(packed)
+    (packed / href).unlink()
+    reason = "there is no such file: publish the site again"
+    assert verify_site(packed).wrong == [(href, reason)]
+
+
+def test_a_pack_that_is_no_file_is_wrong(packed: Path) -> None:
+    href = pack_of(packed)
+    (packed / href).unlink()
+    os.mkfifo(packed / href)
+    assert verify_site(packed).wrong == [(href, "it cannot be read: no regular file")]
+
+
+@pytest.mark.parametrize("offset", [0, 32, 1 << 62])
+def test_a_value_has_to_stand_in_its_pack_where_the_index_says(packed: Path, offset: int) -> None:
+    say_packed(packed, pack_of(packed), offset)
+    reason = f"at {offset} stands something else than 'a'"
+    assert verify_site(packed).wrong == [(pack_of(packed), reason)]
+
+
+@pytest.mark.parametrize("field", ["size", "sha256"])
+def test_what_cannot_be_verified_cannot_be_packed(packed: Path, field: str) -> None:
+    href, offset = index_of(packed)["a"]["packed"]
+    say_packed(packed, href, offset, **{field: None})
+    reason = f"at {offset} stands something else than 'a'"
+    assert verify_site(packed).wrong == [(href, reason)]
+
+
+@pytest.mark.parametrize("href", ["data/a", "/etc/passwd", "../packs/x.zip", "packs/1.zip"])
+def test_a_pack_has_the_name_of_one(packed: Path, href: str) -> None:
+    say_packed(packed, href, 0)
+    assert verify_site(packed).wrong == [(href, "a pack has another name: packs/<sha256>.zip")]
