@@ -134,6 +134,7 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
                 lane.prefix + wanted.url_path,
                 headers=headers,
                 redirect=False,
+                assert_same_host=False,  # a proxy is asked by whole URLs
                 retries=False,
                 preload_content=False,
                 timeout=Timeout(*lane.timeout),

@@ -13,6 +13,7 @@ import pytest
 
 from staticstore import StaticStore
 from staticstore.site.server import serve
+from tests.engines import ENGINES, sending_by
 from tests.servers import Nginx, PythonServer, Squid, require, write_certificates
 
 AUTH = ("alí", "open:sesame")
@@ -108,6 +109,13 @@ def host(
 
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(params=ENGINES, autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each way to send many requests: nothing else may depend on it."""
+    with sending_by(request.param):
+        yield
 
 
 @pytest.fixture

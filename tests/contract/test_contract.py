@@ -21,6 +21,8 @@ VALUES = {
     "empty": b"",
     "100% + ?#;&=é/日本 [x]~.txt": b"a name with everything",
 }
+# Where there are no ranges; and of a folder nothing is gained by them.
+WITHOUT_PACKS = ("file", "http.server", "nginx no ranges")
 TYPES = {"terrain/dem.tif": "raster", "tables/weather.csv": "table"}
 
 
@@ -254,3 +256,74 @@ def test_a_published_change_is_followed(published: Backend) -> None:
         assert [(one.action, one.key) for one in store.update_index()] == [("set", "new.txt")]
         assert store.info()["generation"] == 2
         assert store.index.canonical() == (published.folder / "index.json").read_bytes()
+
+
+def test_many_values_come_in_the_order_asked(store: StaticStore) -> None:
+    keys = [*sorted(VALUES, reverse=True), "empty", "terrain/dem.tif"]
+    assert list(store.read_many(keys)) == [(key, VALUES[key]) for key in keys]
+
+
+def test_many_values_of_which_one_is_not_there_come_up_to_that(store: StaticStore) -> None:
+    found = store.read_many(["empty", "terrain/dem.tif", "nowhere", "empty"])
+    assert [next(found)[0], next(found)[0]] == ["empty", "terrain/dem.tif"]
+    with pytest.raises(KeyError, match="nowhere"):
+        next(found)
+
+
+def test_a_value_of_many_that_is_another_is_an_integrity_error(
+    backend: Backend, store: StaticStore
+) -> None:
+    (backend.folder / "data" / "tables" / "weather.csv").write_bytes(TEXT.replace(b"11", b"12"))
+    found = store.read_many(["terrain/dem.tif", "tables/weather.csv"])
+    assert next(found)[1] == VALUES["terrain/dem.tif"]
+    with pytest.raises(IntegrityError) as caught:
+        next(found)
+    assert caught.value.key == "tables/weather.csv"
+
+
+def test_many_values_come_from_packs(backend: Backend) -> None:
+    values = {f"{number:03}.txt": bytes([number % 251]) * number for number in range(1, 300)}
+    for key, value in values.items():
+        (backend.folder / "data" / key).write_bytes(value)
+    staticstore.publish(backend.folder, pack=True)
+    with backend.open() as store:
+        if backend.name not in WITHOUT_PACKS:  # only there, then
+            for key in values:
+                (backend.folder / "data" / key).unlink()
+        assert dict(store.read_many(values)) == values
+
+
+def test_what_a_pack_no_longer_has_right_is_read_by_itself(backend: Backend) -> None:
+    values = {f"{number:03}.txt": bytes([number]) * 100 for number in range(20)}
+    for key, value in values.items():
+        (backend.folder / "data" / key).write_bytes(value)
+    staticstore.publish(backend.folder, pack=True)
+    (pack,) = (backend.folder / "packs").iterdir()
+    body = bytearray(pack.read_bytes())
+    body[body.index(b"\7" * 100)] ^= 1
+    pack.write_bytes(body)
+    with backend.open() as store:
+        assert dict(store.read_many(values)) == values
+
+
+@pytest.mark.parametrize("ranges", [[], [(0, 5)], [(-9, None), (0, 9), (7, 3), (50_000, 50_500)]])
+def test_ranges_are_those_of_slices(
+    store: StaticStore, ranges: list[tuple[int | None, int | None]]
+) -> None:
+    for key, value in VALUES.items():
+        assert store.get_ranges(key, ranges) == [value[slice(*one)] for one in ranges]
+
+
+def test_a_value_is_a_file_that_can_be_sought(store: StaticStore) -> None:
+    with store["terrain/dem.tif"].open() as file, io.BytesIO(VALUES["terrain/dem.tif"]) as same:
+        for offset, whence, count in [(-10, 2, 20), (5, 0, 70_000), (-3, 1, 3), (0, 0, -1)]:
+            assert file.seek(offset, whence) == same.seek(offset, whence)
+            assert file.read(count) == same.read(count)
+
+
+def test_the_streams_of_many_values_come_in_the_order_asked(store: StaticStore) -> None:
+    found = []
+    for stream in store.multiget_data(VALUES):
+        with stream:
+            found.append(stream.read())
+    assert found == list(VALUES.values())

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from staticstore import StaticStore
-from staticstore.transport import bulk
 from tests.servers import Answer, RawServer, serve_files
 from tests.sites import index_of
 
 Opened = Callable[..., tuple[StaticStore, RawServer]]
 
 VALUES = {"a.txt": b"0123456789" * 100, "b.txt": b"second"}
-
-
-#: What sends many requests; the second comes with the extra ``fast``.
-ENGINES = ["threads", "curl"] if importlib.util.find_spec("pycurl") else ["threads"]
-
-
-@contextmanager
-def sending_by(engine: str) -> Iterator[None]:
-    """Let many requests, and single ones that could be many, be sent in one way."""
-    if engine == "curl":
-        from staticstore.transport.curl import by_curl as chosen
-    else:
-        chosen = bulk.by_threads
-    with patch.object(bulk, "_FEW", 0), patch.object(bulk, "engine", lambda: chosen):
-        yield
 
 
 def files_of(values: dict[str, bytes]) -> dict[str, bytes]:

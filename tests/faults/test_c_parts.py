@@ -17,7 +17,8 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from tests.faults.conftest import ENGINES, Opened, files_of, sending_by
+from tests.engines import ENGINES, sending_by
+from tests.faults.conftest import Opened, files_of
 from tests.servers import Answer, Files, Nginx, Request, Squid, Wire, serve_files
 from tests.sites import index_of, write_site
 

@@ -17,7 +17,8 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from tests.faults.conftest import ENGINES, VALUES, Opened, files_of, sending_by
+from tests.engines import ENGINES, sending_by
+from tests.faults.conftest import VALUES, Opened, files_of
 from tests.servers import Answer, Files, Request, Wire, serve_files
 from tests.sites import entry, index_of
 

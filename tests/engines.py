@@ -1,0 +1,26 @@
+"""What sends many requests at once: each way there is, with the extra ``fast`` and without."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from staticstore.transport import bulk
+
+__all__ = ["ENGINES", "sending_by"]
+
+#: By name; the second comes with the extra.
+ENGINES = ["threads", "curl"] if importlib.util.find_spec("pycurl") else ["threads"]
+
+
+@contextmanager
+def sending_by(engine: str) -> Iterator[None]:
+    """Let many requests, and single ones that could be many, be sent in one way."""
+    if engine == "curl":
+        from staticstore.transport.curl import by_curl as chosen
+    else:
+        chosen = bulk.by_threads
+    with patch.object(bulk, "_FEW", 0), patch.object(bulk, "engine", lambda: chosen):
+        yield
