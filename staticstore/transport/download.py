@@ -161,7 +161,8 @@ class _PartFile:
 
     def _write_note(self, target: Target, etag: str | None) -> None:
         noted = {"key": target.key, "sha256": target.sha256, "etag": etag}
-        with atomic_file(self._note, sync=False) as file:
+        with _opened(self._note) as file:  # half of it is none, and costs a download anew
+            file.truncate()
             file.write(json.dumps(noted).encode() + b"\n")
 
     def become(self, path: Path, *, sync: bool) -> None:

@@ -162,11 +162,13 @@ class SeekableValue(io.RawIOBase):
         """Ask for a part of the value from the position on; nothing if the host gives no parts."""
         self._end_stream()
         window = 2 * self._last_window if self._position == self._end_of_last else _BLOCK
-        window = min(max(window, size), _MOST_AHEAD)
-        start, end = self._position, self._position + window
+        if size > _BLOCK:  # more than what is asked for only to fill a buffer
+            window = min(max(window, size + self._position % _BLOCK), _MOST_AHEAD)
+        start = self._position
         if window <= _KEPT:  # whole blocks, so that they can be kept
-            start, end = start // _BLOCK * _BLOCK, -(-end // _BLOCK) * _BLOCK
-        end = min(end, self._known_size())
+            start -= start % _BLOCK
+            window = -(-window // _BLOCK) * _BLOCK
+        end = min(start + window, self._known_size())
         stream = self._opened(start, end)
         if stream is None:
             return b""
@@ -174,11 +176,11 @@ class SeekableValue(io.RawIOBase):
         self._stream, self._stream_at = stream, start
         if window > _KEPT:
             return self._streamed(size)
-        self._keep(start, end)
-        return self._kept(size)
+        offset = self._position - start
+        return self._kept_now(start, end)[offset : offset + size]
 
-    def _keep(self, start: int, end: int) -> None:
-        """Read the part to its end, and put its blocks into the cache."""
+    def _kept_now(self, start: int, end: int) -> bytes:
+        """Read the part to its end, put its blocks into the cache, and return it."""
         assert self._stream is not None
         text = bytearray()
         while len(text) < end - start and (piece := self._stream.read_piece(end - start)):
@@ -187,6 +189,7 @@ class SeekableValue(io.RawIOBase):
         with self._lock:
             for at in range(0, len(text), _BLOCK):
                 self._blocks[(start + at) // _BLOCK] = bytes(text[at : at + _BLOCK])
+        return bytes(text)
 
     def _opened(self, start: int, end: int) -> ValueStream | None:
         """Open a part; or take the value whole, where a host gives no parts, and return None.
