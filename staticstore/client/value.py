@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import operator
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from ..transport.response import Response
     from ..transport.session import Session
     from ..transport.stream import Progress, ValueReader
+    from .cache import ValueCache
     from .lazy import LazyIndex
 
 __all__ = ["URLValue", "Values"]
+
+_COPIED = 1 << 20  # bytes; what is copied from the cache at once
 
 
 class URLValue:
@@ -43,12 +47,19 @@ class URLValue:
         The key.
     """
 
-    def __init__(self, target: Target, metadata: dict[str, Any], facts: Facts) -> None:
+    def __init__(
+        self,
+        target: Target,
+        metadata: dict[str, Any],
+        facts: Facts,
+        cache: ValueCache | None = None,
+    ) -> None:
         self.key = target.key
         self._target = target
         self._metadata = metadata
         self._facts = facts
-        self._data: ValueReader | None = None
+        self._cache = cache
+        self._data: BinaryIO | None = None
         self._answer: Response | None = None
 
     @property
@@ -113,7 +124,7 @@ class URLValue:
             The bytes could not be had, or are others than the index says.
         """
         if self._data is None or self._data.closed:
-            self._data = self._open()
+            self._data = self._cached() or self._open()
         return self._data
 
     def __enter__(self) -> BinaryIO:
@@ -182,9 +193,15 @@ class URLValue:
         """
         from ..transport.stream import copy_whole
 
+        data = None if self._cache is None else self._cache.read(self.sha256, self._facts.size)
+        if data is not None:
+            return data
         file = io.BytesIO()
         copy_whole(self._target, file)
-        return file.getvalue()
+        data = file.getvalue()
+        if self._cache is not None:
+            self._cache.put(self.sha256, data)
+        return data
 
     def iterdata(
         self, buffer_size: int = 1 << 20, progress: Progress | None = None
@@ -215,8 +232,18 @@ class URLValue:
     def _pieces(self, size: int, progress: Progress | None) -> Iterator[bytes]:
         from ..transport.stream import pieces
 
-        with self._open() as stream:
-            yield from pieces(stream, size, progress)
+        with contextlib.ExitStack() as stack:
+            cached = self._cached()
+            if cached is not None:
+                yield from _cached_pieces(stack.enter_context(cached), size, progress)
+                return
+            stream, keep = stack.enter_context(self._open()), None
+            if self._cache is not None:
+                keep = stack.enter_context(self._cache.writing(self.sha256, self._facts.size))
+            for piece in pieces(stream, size, progress):
+                if keep is not None:
+                    keep(piece)
+                yield piece
 
     def to_file(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the value into a file, verified, whole or not at all.
@@ -244,7 +271,18 @@ class URLValue:
         from ..transport.stream import copy_whole
 
         with atomic_file(Path(path)) as file:
-            copy_whole(self._target, file, progress)
+            cached = self._cached()
+            if cached is None:
+                copy_whole(self._target, file, progress)
+            else:
+                with cached:
+                    file.writelines(_cached_pieces(cached, _COPIED, progress))
+        if self._cache is not None:
+            self._cache.put_file(self.sha256, Path(path))
+
+    def _cached(self) -> BinaryIO | None:
+        """Open the value in the cache, if it is there, verified already."""
+        return None if self._cache is None else self._cache.open(self.sha256, self._facts.size)
 
     def _open(self) -> ValueReader:
         from ..transport.stream import open_whole
@@ -269,10 +307,17 @@ class URLValue:
 class Values(Mapping[str, URLValue]):
     """The values of one snapshot: what it lists stays what it gives, whatever polls bring."""
 
-    def __init__(self, index: Index | LazyIndex, session: Session, data_path: str) -> None:
+    def __init__(
+        self,
+        index: Index | LazyIndex,
+        session: Session,
+        data_path: str,
+        cache: ValueCache | None = None,
+    ) -> None:
         self.index = index
         self._session = session
         self._data_path = data_path
+        self._cache = cache
 
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
@@ -282,7 +327,7 @@ class Values(Mapping[str, URLValue]):
         facts = Facts.of(metadata)
         url_path = key_to_url_path(self._data_path, key)
         target = Target(self._session, url_path, key, facts.size, facts.sha256)
-        return URLValue(target, metadata, facts)
+        return URLValue(target, metadata, facts, self._cache)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
@@ -299,6 +344,17 @@ class Values(Mapping[str, URLValue]):
     def metadata(self, key: str, select: Iterable[str] | None = None) -> dict[str, Any]:
         """Return the metadata of a key, or the fields of it that are wanted."""
         return selected(self.index[key], selection(select))
+
+
+def _cached_pieces(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:
+    """Read a file of the cache to its end, and tell how far it has come."""
+    total, done = file.seek(0, io.SEEK_END), 0
+    file.seek(0)
+    while piece := file.read(size):
+        done += len(piece)
+        if progress is not None:
+            progress(done, total)
+        yield piece
 
 
 def _index(bound: int | None) -> int | None:

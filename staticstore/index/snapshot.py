@@ -348,6 +348,16 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         return self._folded().canonical()
 
+    def document(self) -> Iterator[bytes | memoryview]:
+        """Write the index as JSON in pieces, in canonical form if it came in that.
+
+        Examples
+        --------
+        >>> b"".join(Index.parse(b'{"b": {}, "a": {}}').document())
+        b'{\n"a":{},\n"b":{}\n}\n'
+        """
+        return self._folded().document()
+
     def lines(self) -> Lines | None:
         """Return the lines of the index in canonical form; None if it is kept in another."""
         folded = self._folded()

@@ -155,7 +155,9 @@ class Digest:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[BinaryIO]:
+def atomic_file(
+    path: Path, *, modified: float | None = None, synced: bool = True
+) -> Iterator[BinaryIO]:
     """Write a file so that it stands under its name whole or not at all.
 
     The bytes go into a temporary file in the same folder; when the block ends
@@ -169,6 +171,9 @@ def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[Binary
         Where the file shall stand; the folder must be there.
     modified : float, optional
         Its modification time, in seconds since 1970; by default now.
+    synced : bool, optional
+        Whether to wait until it is on the disk.  What is verified whenever it is
+        read can do without: a power cut then costs it, and nothing else.
 
     Yields
     ------
@@ -192,12 +197,14 @@ def atomic_file(path: Path, *, modified: float | None = None) -> Iterator[Binary
             file.flush()
             if modified is not None:
                 os.utime(temporary, (modified, modified))
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if synced:
+        _sync_folder(path.parent)
 
 
 def atomic_link(source: Path, path: Path, *, modified: float) -> None:
