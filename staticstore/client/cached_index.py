@@ -18,13 +18,10 @@ from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from ..transport.root import Root
-from .cache import CacheFolder
+from .cache_folder import DOCUMENT, NOTE, CacheFolder, last_used_now
 from .feed import Held
 
-__all__ = ["DOCUMENT", "NOTE", "CachedIndex", "Note"]
-
-#: The files in the folder of a site.
-DOCUMENT, NOTE = "index.json", "note.json"
+__all__ = ["CachedIndex", "Note", "verified"]
 
 _FORMAT = "staticstore-cached-index/1"
 _LOCK = "lock"
@@ -118,7 +115,7 @@ class CachedIndex:
         self._root = root
         # A digest, for the query of a root is a secret.
         site = "\n".join([root.join(""), index_path, data_path])
-        self._place = folder.indexes / hashlib.sha256(site.encode()).hexdigest()
+        self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
         self._kept: Note | None = None
 
     @property
@@ -134,8 +131,7 @@ class CachedIndex:
         A million entries take half a second, most of it for their digest.
         """
         try:
-            note = Note.parse(read_regular(self._place / NOTE))
-            body = _verified(self._place / DOCUMENT, note)
+            note, body = verified(self._place)
             index = Index.parse(body, vouched_entries=note.entries)
         except FileNotFoundError:
             return None
@@ -147,6 +143,7 @@ class CachedIndex:
             self._forget()
             return None
         self._kept = note
+        self._touch()
         held = Held(
             index.changed_by({}, note.warnings),
             {name: note.validators[name] for name in _VALIDATORS if name in note.validators},
@@ -169,7 +166,10 @@ class CachedIndex:
         is_cut : callable
             Looked at now and then; once it gives True, nothing more is written.
         """
-        if self._is_kept(held) or self._folder.rests:
+        if self._is_kept(held):
+            self._touch()
+            return
+        if self._folder.rests:
             return
         import filelock  # seldom needed, and slow to import
 
@@ -179,6 +179,11 @@ class CachedIndex:
                 remove_leftovers(self._place)
                 with contextlib.suppress(NotConnectedError):
                     self._kept = self._written(held, is_cut)
+            self._folder.evict(self._folder.max_bytes)
+
+    def _touch(self) -> None:
+        with contextlib.suppress(OSError):
+            last_used_now(self._place / NOTE, (self._place / NOTE).stat())
 
     def _is_kept(self, held: Held) -> bool:
         kept = self._kept
@@ -241,14 +246,23 @@ class CachedIndex:
         )
 
 
-def _verified(path: Path, note: Note) -> bytes:
-    """Read a document that is the one of which a note tells."""
+def verified(place: Path) -> tuple[Note, bytes]:
+    """Read the note of a site, and the document that is the one of which it tells.
+
+    Raises
+    ------
+    ValueError
+        One of them is damaged.
+    OSError
+        One of them is not there, or cannot be read.
+    """
+    note, path = Note.parse(read_regular(place / NOTE)), place / DOCUMENT
     if path.stat().st_size != note.size:
         raise ValueError("the document has another size")
     body = read_regular(path)
     if hashlib.sha256(body).hexdigest() != note.sha256:
         raise ValueError("the document is damaged")
-    return body
+    return note, body
 
 
 def _pieces(document: Iterable[bytes | memoryview]) -> Iterator[memoryview]:

@@ -70,7 +70,8 @@ class LiveIndex:
                 raise StoreError("the store is connected already: disconnect it first")
             self._connection = connection
             self._partial = None
-            self._is_lazy = is_lazy and self._held is None
+            has_none = self._held is None
+            self._is_lazy = is_lazy and has_none
         connection.belong_to(self._store())
         try:
             self._start(connection, in_a_hurry=poll_interval > 0)
@@ -80,6 +81,8 @@ class LiveIndex:
                 self._keep(connection)
         except BaseException:
             self._close(connection)
+            if has_none and not connection.ready:
+                self._held = self._announced = None  # what the cache had is not for who is refused
             raise
 
     def _start(self, connection: Connection, *, in_a_hurry: bool) -> None:
@@ -104,6 +107,8 @@ class LiveIndex:
         if found is not None:
             held, fetched = found
             with self._lock:
+                if connection.is_cut():
+                    raise NotConnectedError("the store was disconnected")
                 self._held, self._announced, self._is_lazy = held, held.index, False
                 self._confirmation.recall(fetched)
         return self._held is not None
@@ -156,9 +161,7 @@ class LiveIndex:
         if held is not None and held.entries <= _FEW:
             self._keep(connection)
         has_polled = self._confirmation.error is None
-        connection.start(
-            Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled)
-        )
+        connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
 
     @property
     def is_open(self) -> bool:

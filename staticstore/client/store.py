@@ -20,7 +20,8 @@ from .value import Values
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
-    from .cache import CacheFolder, ValueCache
+    from .cache import ValueCache
+    from .cache_folder import CacheFolder
     from .cached_index import CachedIndex
 
 __all__ = ["StaticStore"]
@@ -63,8 +64,8 @@ class StaticStore(Reading):
         read from it is verified; where it cannot be used, the store does without it,
         and says so in ``info()["warnings"]``.  By default nothing is kept.
     max_cache_bytes : int, optional
-        How much of the disk values may take there; beyond, those are dropped
-        that were not used for longest.
+        How much of the disk all of that may take; beyond, what was not used for
+        longest is dropped.  A value of more than a quarter of it is not kept.
 
     Raises
     ------
@@ -108,11 +109,12 @@ class StaticStore(Reading):
         self._cache_argument: bool | str | None = None
         self._cached_values: ValueCache | None = None
         if cache is not None and cache is not False:
-            from .cache import CacheFolder, ValueCache
+            from .cache import ValueCache
+            from .cache_folder import CacheFolder
 
-            self._cache = CacheFolder.of(cache)
+            self._cache = CacheFolder.of(cache, max_cache_bytes)
             self._cache_argument = True if cache is True else str(self._cache.path)
-            self._cached_values = ValueCache(self._cache, max_cache_bytes)
+            self._cached_values = ValueCache(self._cache)
         self._live = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
 
@@ -330,9 +332,7 @@ class StaticStore(Reading):
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
         connection = self._live.connected()
-        return Values(
-            self._live.readable, connection.session, self._data_path, self._cached_values
-        )
+        return Values(self._live.readable, connection.session, self._data_path, self._cached_values)
 
     # -- changes -------------------------------------------------------------------
 

@@ -349,7 +349,7 @@ class Index(Mapping[str, dict[str, Any]]):
         return self._folded().canonical()
 
     def document(self) -> Iterator[bytes | memoryview]:
-        """Write the index as JSON in pieces, in canonical form if it came in that.
+        r"""Write the index as JSON in pieces, in canonical form if it came in that.
 
         Examples
         --------
