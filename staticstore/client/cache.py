@@ -19,6 +19,7 @@ from .cache_folder import CacheFolder, disk_use, last_used_now
 __all__ = ["ValueCache"]
 
 _PIECE = 1 << 20  # bytes
+_IN_MEMORY = 1 << 20  # bytes; a value that is opened is held there up to this size
 # A value larger than this part of the cache would drive out too many others.
 _LARGEST_PART = 4
 # What is freed beyond what must be: this part of all, so that the folder is seldom looked through.
@@ -59,6 +60,9 @@ class ValueCache:
 
     def open(self, sha256: str | None, size: int | None) -> BinaryIO | None:
         """Open a value, all of which has been verified before; None as in `read`."""
+        if size is not None and size <= _IN_MEMORY:  # read once, and no file that stays open
+            data = self.read(sha256, size)
+            return None if data is None else io.BytesIO(data)
         file = None if sha256 is None else self._opened(sha256, size)
         if sha256 is None or file is None:
             return None

@@ -211,7 +211,8 @@ def test_another_path_is_another_site(site: MemorySite, cache: Path, path: str) 
 def test_no_secret_of_the_root_is_in_the_cache(site: MemorySite, cache: Path) -> None:
     root = site.url.replace("http://", "http://ali:sesame@") + "?signature=sesame"
     with StaticStore(root, poll_interval=0, cache=cache) as store:
-        assert not store
+        assert store.is_connected()
+    assert kept_files(cache)
     for path in cache.rglob("*"):
         assert "sesame" not in str(path)
         assert path.is_dir() or b"sesame" not in path.read_bytes()
