@@ -305,7 +305,14 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
         reading.watch(store, shared.output, timeout=timeout)
 
 
-@cli.group(cls=_InOrder)
+@cli.group(
+    cls=_InOrder,
+    epilog=_examples(
+        "staticstore cache info",
+        "staticstore cache prune --all",
+        "staticstore cache verify --cache my-cache",
+    ),
+)
 def cache() -> None:
     """Look after the cache: what readers keep with --cache."""
 

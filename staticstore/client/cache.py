@@ -35,11 +35,11 @@ class ValueCache:
     Parameters
     ----------
     folder : CacheFolder
-        Where.  A value of more than a quarter of what it may hold is not kept.
+        Where; also an attribute.  A value of more than a quarter of what it may hold is not kept.
     """
 
     def __init__(self, folder: CacheFolder) -> None:
-        self._folder = folder
+        self.folder = folder
         # What may be written before the folder is looked through again.  Threads may
         # get it wrong together, which costs a look more or less.
         self._room = 0
@@ -53,7 +53,7 @@ class ValueCache:
         with file, self._reading():
             data = file.readall()
             if hashlib.sha256(data).hexdigest() == sha256:
-                last_used_now(self._folder.place_of_value(sha256), os.fstat(file.fileno()))
+                last_used_now(self.folder.place_of_value(sha256), os.fstat(file.fileno()))
                 return data
         self._discard(sha256)
         return None
@@ -69,7 +69,7 @@ class ValueCache:
         with contextlib.ExitStack() as stack, self._reading():
             stack.enter_context(file)
             if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-                last_used_now(self._folder.place_of_value(sha256), os.fstat(file.fileno()))
+                last_used_now(self.folder.place_of_value(sha256), os.fstat(file.fileno()))
                 file.seek(0)
                 stack.pop_all()
                 return io.BufferedReader(file, _PIECE)
@@ -109,19 +109,19 @@ class ValueCache:
             yield _ignore
             return
         self._make_room(disk_use(size))
-        with _Writing(self._folder, self._folder.place_of_value(sha256)) as writing:
+        with _Writing(self.folder, self.folder.place_of_value(sha256)) as writing:
             yield writing.write
 
     def _takes(self, sha256: str, size: int) -> bool:
         """Tell whether a value is to be written."""
-        if size > self._folder.max_bytes // _LARGEST_PART or self._folder.rests:
+        if size > self.folder.max_bytes // _LARGEST_PART or self.folder.rests:
             return False
-        return not os.path.exists(self._folder.place_of_value(sha256))
+        return not os.path.exists(self.folder.place_of_value(sha256))
 
     def _opened(self, sha256: str, size: int | None) -> io.FileIO | None:
         """Open the file of a value, if it has the right size."""
         with self._reading(), contextlib.ExitStack() as stack:
-            file = stack.enter_context(open_regular(self._folder.place_of_value(sha256)))
+            file = stack.enter_context(open_regular(self.folder.place_of_value(sha256)))
             if size in (None, os.fstat(file.fileno()).st_size):
                 stack.pop_all()
                 return file
@@ -136,21 +136,21 @@ class ValueCache:
         except FileNotFoundError:
             pass
         except OSError as error:
-            self._folder.note(f"cannot be read: {error.strerror or type(error).__name__}")
+            self.folder.note(f"cannot be read: {error.strerror or type(error).__name__}")
 
     def _discard(self, sha256: str) -> None:
-        self._folder.note("held a value that was damaged, and is fetched again")
+        self.folder.note("held a value that was damaged, and is fetched again")
         with contextlib.suppress(OSError):
-            self._folder.place_of_value(sha256).unlink()
+            self.folder.place_of_value(sha256).unlink()
 
     def _make_room(self, size: int) -> None:
         self._room -= size
         if self._room >= 0 or not self._evicting.acquire(blocking=False):
             return
         try:
-            most = self._folder.max_bytes
+            most = self.folder.max_bytes
             spare = most // _SPARE_PART
-            left = self._folder.evict(most - spare - size, spare=spare)
+            left = self.folder.evict(most - spare - size, spare=spare)
             self._room = most - left - size
         finally:
             self._evicting.release()

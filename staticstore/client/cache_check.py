@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..transport.regular import open_regular, read_regular
-from .cache_folder import CacheFolder, Kept
+from .cache_folder import INDEX_FILES, CacheFolder, Kept
 from .cached_index import Note, verified
 
 __all__ = ["CacheReport", "CachedSite", "sites_in", "verify_cache"]
@@ -74,6 +74,8 @@ def _problem_of_value(value: Kept) -> str | None:
 
 
 def _problem_of_index(index: Kept) -> str | None:
+    if len(index.paths) < len(INDEX_FILES):
+        return "a part of the index is missing"
     try:
         verified(index.paths[0].parent)
     except ValueError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ..errors import NotConnectedError
+from ..errors import NotConnectedError, StoreError
 from ..index import codec
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
@@ -118,11 +118,6 @@ class CachedIndex:
         self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
         self._kept: Note | None = None
 
-    @property
-    def problem(self) -> str | None:
-        """Why nothing can be kept at the moment, or None."""
-        return self._folder.problem
-
     def read(self) -> tuple[Held, float] | None:
         """Return the index and when it was fetched, in seconds since 1970; None if there is none.
 
@@ -177,7 +172,7 @@ class CachedIndex:
             self._folder.make(self._place)
             with filelock.FileLock(self._place / _LOCK).acquire(timeout=0):
                 remove_leftovers(self._place)
-                with contextlib.suppress(NotConnectedError):
+                with contextlib.suppress(StoreError):  # disconnected, or lines that are none
                     self._kept = self._written(held, is_cut)
             self._folder.evict(self._folder.max_bytes)
 

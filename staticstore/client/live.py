@@ -82,7 +82,9 @@ class LiveIndex:
         except BaseException:
             self._close(connection)
             if has_none and not connection.ready:
-                self._held = self._announced = None  # what the cache had is not for who is refused
+                # What the cache had is not for who is refused.
+                self._held = self._announced = None
+                self._confirmation = Confirmation()
             raise
 
     def _start(self, connection: Connection, *, in_a_hurry: bool) -> None:

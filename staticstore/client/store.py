@@ -21,7 +21,6 @@ from .value import Values
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
     from .cache import ValueCache
-    from .cache_folder import CacheFolder
     from .cached_index import CachedIndex
 
 __all__ = ["StaticStore"]
@@ -105,16 +104,14 @@ class StaticStore(Reading):
         self._poll_interval = poll_interval
         self._lazy = lazy
         self._max_cache_bytes = max_cache_bytes
-        self._cache: CacheFolder | None = None
+        self._cache: ValueCache | None = None
         self._cache_argument: bool | str | None = None
-        self._cached_values: ValueCache | None = None
         if cache is not None and cache is not False:
             from .cache import ValueCache
             from .cache_folder import CacheFolder
 
-            self._cache = CacheFolder.of(cache, max_cache_bytes)
-            self._cache_argument = True if cache is True else str(self._cache.path)
-            self._cached_values = ValueCache(self._cache)
+            self._cache = ValueCache(CacheFolder.of(cache, max_cache_bytes))
+            self._cache_argument = True if cache is True else str(self._cache.folder.path)
         self._live = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
 
@@ -225,7 +222,7 @@ class StaticStore(Reading):
             return None
         from .cached_index import CachedIndex
 
-        return CachedIndex(self._cache, self._root, self._index_path, self._data_path)
+        return CachedIndex(self._cache.folder, self._root, self._index_path, self._data_path)
 
     def disconnect(self) -> None:
         """End polling, requests and waits; idempotent, and back within a second.
@@ -304,8 +301,8 @@ class StaticStore(Reading):
         """
         info = {"root_url": self._root.url, **self._live.info()}
         info["warnings"] = [*self._warnings, *info["warnings"]]
-        if self._cache is not None and self._cache.problem is not None:
-            info["warnings"].append(self._cache.problem)
+        if self._cache is not None and self._cache.folder.problem is not None:
+            info["warnings"].append(self._cache.folder.problem)
         return info
 
     def __repr__(self) -> str:
@@ -332,7 +329,7 @@ class StaticStore(Reading):
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
         connection = self._live.connected()
-        return Values(self._live.readable, connection.session, self._data_path, self._cached_values)
+        return Values(self._live.readable, connection.session, self._data_path, self._cache)
 
     # -- changes -------------------------------------------------------------------
 

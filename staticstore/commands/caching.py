@@ -63,12 +63,11 @@ def prune(folder: CacheFolder, output: Output, *, max_bytes: int | None) -> None
     output.record({"folder": str(folder.path), "removed": removed, "freed": freed})
     if sum(one.disk_use for one in left) > (max_bytes or 0):
         raise CommandError(
-            f"what could not be removed: {count_text(len(left), 'value or index')}",
+            f"values and indexes that could not be removed: {len(left)}",
             code=ExitCode.PARTLY,
             kind="PartlyFailed",
-            hint=f"may you write in {folder.path}?",
         )
-    output.line(f"{count_text(removed, 'entry')} removed, {size_text(freed)} freed")
+    output.line(f"{removed} removed, {size_text(freed)} freed")
 
 
 def verify(folder: CacheFolder, output: Output) -> None:

@@ -199,11 +199,11 @@ def test_what_was_left_out_of_the_cached_index_is_still_told(
     assert open_().info()["warnings"] == warnings
 
 
-@pytest.mark.parametrize("path", ["index_path", "data_path"])
-def test_another_path_is_another_site(site: MemorySite, cache: Path, path: str) -> None:
+@pytest.mark.parametrize("paths", [{"index_path": "other"}, {"data_path": "other/"}], ids=str)
+def test_another_path_is_another_site(site: MemorySite, cache: Path, paths: dict[str, Any]) -> None:
     StaticStore(site.url, poll_interval=0, cache=cache).connect().disconnect()
     take_away(site)
-    other = StaticStore(site.url, poll_interval=0, cache=cache, **{path: "other/"[:5]})
+    other = StaticStore(site.url, poll_interval=0, cache=cache, **paths)
     with pytest.raises(TransportError):
         other.connect(retries=0)
 

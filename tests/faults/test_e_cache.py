@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import filelock
 import pytest
@@ -240,7 +240,7 @@ def test_e7_a_folder_that_cannot_be_written_is_still_read(
 class FullDisk:
     """A file of which only the first bytes find room."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Any) -> None:
         self._file = file
         self._room = 1000
 
@@ -248,7 +248,8 @@ class FullDisk:
         self._room -= len(piece)
         if self._room < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self._file.write(piece)
+        written: int = self._file.write(piece)
+        return written
 
     def __enter__(self) -> FullDisk:
         return self
@@ -329,7 +330,7 @@ def write_and_evict(folder: str, first: int, errors: Any) -> None:
         values.put(sha256, data)
         if values.read(sha256, len(data)) not in (None, data):
             problem = f"another value for {data!r}"
-    errors.put(problem or values._folder.problem)
+    errors.put(problem or values.folder.problem)
 
 
 def test_e7_processes_write_and_evict_at_once(cache: Path) -> None:
