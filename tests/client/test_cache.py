@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pickle
@@ -26,8 +27,9 @@ from staticstore import (
 )
 from staticstore.client.cache import ValueCache
 from staticstore.client.cache_folder import CacheFolder, user_folder
+from staticstore.client.cached_index import CachedIndex
 from tests.client.scene import TIMEOUT, MemorySite
-from tests.servers import Request, Wire
+from tests.servers import Request, Wire, serve_files
 from tests.sites import entry
 
 VALUE = b"value " * 1000
@@ -358,8 +360,6 @@ def test_a_large_index_is_written_by_the_thread_that_polls(
     monkeypatch.setattr("staticstore.client.live._FEW", 0)
     writers: list[str] = []
     written = threading.Event()
-    from staticstore.client.cached_index import CachedIndex
-
     write = CachedIndex.write
 
     def noted(self: CachedIndex, *arguments: Any) -> None:
@@ -373,6 +373,33 @@ def test_a_large_index_is_written_by_the_thread_that_polls(
     assert written.wait(TIMEOUT)
     assert writers == ["staticstore-poller"]
     assert "note.json" in kept_files(cache)
+
+
+def test_a_store_that_is_disconnected_writes_no_more(
+    site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
+) -> None:
+    site.write({"old": {}})
+    store = open_()
+    store.disconnect()
+    before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
+    held = store._live._held
+    assert held is not None
+    new = dataclasses.replace(held, sha256="ab" * 32)
+    CachedIndex(CacheFolder(cache), store._root, "index.json", "data/").write(new, lambda: True)
+    assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
+
+
+def test_new_validators_of_the_same_index_are_kept_without_writing_it_again(
+    site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
+) -> None:
+    store = open_()
+    [document], [note] = cache.rglob("index.json"), cache.rglob("note.json")
+    written, noted = document.stat().st_mtime_ns, note.read_bytes()
+    site.server.answer = serve_files(site.files, etag=None, dates=False)
+    store.update_index()
+    assert document.stat().st_mtime_ns == written
+    assert b"If-None-Match" in noted
+    assert b"If-None-Match" not in note.read_bytes()
 
 
 # -- values --------------------------------------------------------------------------------
