@@ -103,8 +103,8 @@ class CacheFolder:
             return cls(user_folder(), max_bytes)
         if not isinstance(cache, str | os.PathLike) or not isinstance(os.fspath(cache), str):
             raise TypeError(f"a cache is True, a text or a path, not {type(cache).__name__}")
-        if not os.fspath(cache):
-            raise ValueError("a cache is a folder, not an empty text")
+        if not os.fspath(cache) or "\0" in os.fspath(cache):
+            raise ValueError("a cache is a folder, and its path no empty text")
         return cls(Path(cache).absolute(), max_bytes)
 
     @property

@@ -134,7 +134,7 @@ class CachedIndex:
             self._folder.note(f"cannot be read: {error.strerror or type(error).__name__}")
             return None
         except ValueError as error:  # of which IndexFormatError is one
-            self._folder.note(f"held an index that is fetched again: {error}")
+            self._folder.note(f"held an index that cannot be used: {error}")
             self._forget()
             return None
         self._kept = note
@@ -174,7 +174,6 @@ class CachedIndex:
                 remove_leftovers(self._place)
                 with contextlib.suppress(StoreError):  # disconnected, or lines that are none
                     self._kept = self._written(held, is_cut)
-            self._folder.evict(self._folder.max_bytes)
 
     def _touch(self) -> None:
         with contextlib.suppress(OSError):
@@ -190,10 +189,13 @@ class CachedIndex:
     def _written(self, held: Held, is_cut: Callable[[], bool]) -> Note:
         """Write the document, unless it lies there, and then the note, which makes it count."""
         note = self._note_of_document(held)
+        is_new = note is None
         if note is None:
             note = self._write_document(held, is_cut)
         with atomic_file(self._place / NOTE, synced=False) as file:
             file.write(note.encode())
+        if is_new:
+            self._folder.evict(self._folder.max_bytes)
         return note
 
     def _note_of_document(self, held: Held) -> Note | None:

@@ -121,9 +121,9 @@ class LiveIndex:
         self._announce_failure(connection, error)
 
     def _keep(self, connection: Connection) -> None:
-        """Keep the snapshot on disk, if there is a cache, and if it is another one than before."""
+        """Keep the snapshot on disk, if there is a cache, and the host has confirmed it."""
         held = self._held
-        if connection.cached is not None and held is not None:
+        if connection.cached is not None and held is not None and self._confirmation.error is None:
             connection.cached.write(held, connection.is_cut)
 
     def close(self) -> None:

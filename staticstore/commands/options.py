@@ -115,7 +115,10 @@ def _keep_cache(context: click.Context, parameter: click.Parameter, value: str |
     if value is not None:
         from ..client.cache_folder import CacheFolder
 
-        folder = CacheFolder.of(True if value == USER_CACHE else value)
+        try:
+            folder = CacheFolder.of(True if value == USER_CACHE else value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
         context.ensure_object(Shared).cache = folder
 
 

@@ -14,7 +14,6 @@ from tests.cli.conftest import Run
 
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("STATICSTORE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
 
 
@@ -76,6 +75,10 @@ def test_user_is_the_user_s_own_folder(cli: Run, url: str, tmp_path: Path) -> No
     [record] = cli("cache", "info", "--json").records
     assert record["folder"] == str(tmp_path / "home/staticstore")
     assert [index["root_url"] for index in record["indexes"]] == [url]
+
+
+def test_a_folder_without_a_name_is_a_wrong_usage(cli: Run, url: str) -> None:
+    assert cli("ls", url, "--cache", "").code == 2
 
 
 # -- info ----------------------------------------------------------------------------------

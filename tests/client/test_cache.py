@@ -328,6 +328,18 @@ def test_a_lazy_store_falls_back_on_the_whole_cached_index(
     assert open_(lazy=True).get_metadata("a") == {"v": 1}
 
 
+def test_an_index_that_nobody_confirmed_does_not_look_fresh(
+    site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
+) -> None:
+    store = open_()
+    fetched = store.info()["last_success"]
+    store.disconnect()
+    take_away(site)
+    store.connect(retries=0).disconnect()
+    age = open_().info()["last_success"] - fetched
+    assert abs(age.total_seconds()) < 0.1
+
+
 def test_an_index_held_over_a_disconnect_serves_as_well(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
@@ -525,7 +537,7 @@ def test_true_is_the_user_s_own_folder(
     assert list((tmp_path / "staticstore/indexes").iterdir())
 
 
-@pytest.mark.parametrize("cache", ["", 7, b"folder"])
+@pytest.mark.parametrize("cache", ["", "a\0b", 7, b"folder"])
 def test_a_cache_that_is_no_folder_is_refused(cache: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="cache"):
         StaticStore("https://data.example.org/", cache=cache)
