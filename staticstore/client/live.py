@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import threading
 import weakref
@@ -355,7 +356,8 @@ class LiveIndex:
             self._subscriptions[subscription] = None
             if not initial:
                 return subscription
-            number = self._deliveries.put(_initial(subscription, index, connection))
+            deliver_all = functools.partial(subscription.deliver_all, index, connection.is_cut)
+            number = self._deliveries.put(deliver_all)
         try:
             delivered = self._deliveries.run(number, given_up=connection.is_cut)
         except BaseException:
@@ -376,21 +378,6 @@ class LiveIndex:
         watch = Watch(timeout, self.subscribe)
         connection.add_watch(watch)
         return watch
-
-
-def _initial(
-    subscription: Subscription, index: Index, connection: Connection
-) -> Callable[[], None]:
-    """Return the delivery of all that is there, as sets."""
-
-    def deliver() -> None:
-        if connection.is_cut():
-            subscription.close()
-            return
-        for key in index:
-            subscription.deliver(Change(key, None, index.raw(key)))
-
-    return deliver
 
 
 def _opened(reference: weakref.ref[LiveIndex]) -> Callable[[], bool]:
