@@ -12,13 +12,16 @@ from typing import Any
 import click
 
 from . import __version__
-from .commands import getting, publishing, reading
+from .client.cache_folder import CacheFolder
+from .commands import caching, getting, publishing, reading
 from .commands.exits import ExitCode, ending_of
 from .commands.messages import told
 from .commands.options import (
     SECONDS,
+    USER_CACHE,
     Shared,
     auth_option,
+    cache_option,
     connecting_options,
     output_options,
     parse_conditions,
@@ -326,6 +329,68 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
     """Show what is set, updated and deleted, as it happens."""
     with shared.connected(url, poll_interval=interval) as store:
         reading.watch(store, shared.output, timeout=timeout)
+
+
+@cli.group(
+    cls=_InOrder,
+    epilog=_examples(
+        "staticstore cache info",
+        "staticstore cache prune --all",
+        "staticstore cache verify --cache my-cache",
+    ),
+)
+def cache() -> None:
+    """Look after the cache: what readers keep with --cache."""
+
+
+@cache.command(
+    "info",
+    epilog=_examples("staticstore cache info", "staticstore cache info --cache my-cache --json"),
+)
+@cache_option(default=USER_CACHE)
+@output_options
+@click.pass_obj
+def cache_info(shared: Shared) -> None:
+    """Tell what the cache holds."""
+    caching.info(_folder(shared), shared.output)
+
+
+@cache.command(
+    "prune",
+    epilog=_examples(
+        "staticstore cache prune --max-bytes 1000000000",
+        "staticstore cache prune --all",
+    ),
+)
+@cache_option(default=USER_CACHE)
+@click.option(
+    "--max-bytes",
+    metavar="BYTES",
+    type=click.IntRange(min=0),
+    help="Remove what was not used for longest, beyond so many bytes of the disk.",
+)
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@output_options
+@click.pass_obj
+def cache_prune(shared: Shared, max_bytes: int | None, everything: bool) -> None:
+    """Remove what was not used for longest, or everything."""
+    if everything == (max_bytes is not None):
+        raise click.UsageError("give either --max-bytes or --all")
+    caching.prune(_folder(shared), shared.output, max_bytes=max_bytes)
+
+
+@cache.command("verify", epilog=_examples("staticstore cache verify"))
+@cache_option(default=USER_CACHE)
+@output_options
+@click.pass_obj
+def cache_verify(shared: Shared) -> None:
+    """Read everything in the cache, and remove what is damaged."""
+    caching.verify(_folder(shared), shared.output)
+
+
+def _folder(shared: Shared) -> CacheFolder:
+    assert shared.cache is not None, "the option has a default"
+    return shared.cache
 
 
 @cli.command(

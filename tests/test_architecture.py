@@ -154,7 +154,7 @@ SLOW = [
     "werkzeug",
 ]
 
-SELDOM = ["tenacity", "asyncio", "concurrent.futures"]
+SELDOM = ["tenacity", "asyncio", "concurrent.futures", "filelock", "platformdirs"]
 
 
 def imported_by(code: str) -> set[str]:

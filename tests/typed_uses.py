@@ -31,6 +31,8 @@ from staticstore import (
 def connecting(root: Path) -> None:
     assert_type(StaticStore(root).connect(), StaticStore)
     StaticStore("https://data.example.org/", poll_interval=0).connect(("ali", "open sesame"))
+    StaticStore(root, cache=True, max_cache_bytes=1 << 30)
+    StaticStore(root, cache=root / "cache")
     StaticStore(root).connect({"username": "ali", "password": "sesame"}, proxies={})
     StaticStore(root).connect(HTTPDigestAuth("ali", "sesame"), headers={"X-Api-Key": "1"})
     StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)

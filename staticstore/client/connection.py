@@ -13,6 +13,7 @@ from .deliveries import PATIENCE
 
 if TYPE_CHECKING:
     from ..transport.session import Session
+    from .cached_index import CachedIndex
     from .feed import Feed
     from .poller import Poller
     from .subscription import Watch
@@ -34,15 +35,18 @@ class Connection:
         The way to the site.
     feed : Feed
         What fetches the index.
+    cached : CachedIndex or None
+        What keeps the index on disk.
     cut : threading.Event
         Set when the connection is closed.
     ready : bool
         Whether the first index has come.
     """
 
-    def __init__(self, session: Session, feed: Feed) -> None:
+    def __init__(self, session: Session, feed: Feed, cached: CachedIndex | None = None) -> None:
         self.session = session
         self.feed = feed
+        self.cached = cached
         self.cut: threading.Event = session.wire.cut
         self.ready = False
         self._poller: Poller | None = None

@@ -93,8 +93,15 @@ class Feed:
         self._count = itertools.count(1)
         self._older_in_a_row = 0
 
-    def fetch(self, held: Held | None) -> Held | None:
+    def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
         """Return the current index; None if the host says that it is the one held.
+
+        Parameters
+        ----------
+        held : Held or None
+            What is held.
+        seconds : float, optional
+            How long it may take in all, if that is less than usual.
 
         Raises
         ------
@@ -105,10 +112,12 @@ class Feed:
         IntegrityError
             What came is not what the head says, twice.
         """
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         count = next(self._count)
         conditional = held is not None and count % _UNCONDITIONAL_EVERY != 0
-        if held is None or held.head is not None or count % _HEAD_EVERY == 0:
+        # At the first time, too, since what is held may be old.
+        is_asked = count == 1 or count % _HEAD_EVERY == 0
+        if held is None or held.head is not None or is_asked:
             found = self._by_head(held, deadline, conditional=conditional)
             if found != "absent":
                 return found

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotConnectedError, StoreError
+from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ..index.changes import Action, Change, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
+from .confirmation import Confirmation
 from .connection import Connection
 from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
-from .poller import Poller, seconds_since_boot
+from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["LiveIndex"]
 
 _log = logging.getLogger("staticstore")
+
+# Who has an index of old waits so long for the host, in seconds; polls go on anyway.
+_PATIENCE = 10.0
+# An index with no more entries is kept on disk at once, a larger one by the poller.
+_FEW = 10_000
 
 
 class LiveIndex:
@@ -54,8 +60,7 @@ class LiveIndex:
         # finalizers too, which run in any thread at any time.
         self._subscriptions: dict[Subscription, None] = {}
         self._deliveries = Deliveries()
-        self._last_success: tuple[float, float] | None = None
-        self._last_error: str | None = None
+        self._confirmation = Confirmation()
 
     # -- connecting ------------------------------------------------------------
 
@@ -66,15 +71,61 @@ class LiveIndex:
                 raise StoreError("the store is connected already: disconnect it first")
             self._connection = connection
             self._partial = None
-            self._is_lazy = is_lazy and self._held is None
+            has_none = self._held is None
+            self._is_lazy = is_lazy and has_none
         connection.belong_to(self._store())
         try:
-            self._update(connection)
+            self._start(connection, in_a_hurry=poll_interval > 0)
             if poll_interval > 0:
                 self._start_polling(connection, poll_interval)
+            else:
+                self._keep(connection)
         except BaseException:
             self._close(connection)
+            if has_none and not connection.ready:
+                # What the cache had is not for who is refused.
+                self._held = self._announced = None
+                self._confirmation = Confirmation()
             raise
+
+    def _start(self, connection: Connection, *, in_a_hurry: bool) -> None:
+        """Fetch the index, or begin with the cached one if the host cannot be reached."""
+        if not self._is_lazy:
+            self._restore(connection)
+        has_index = connection.cached is not None and self._held is not None
+        try:
+            self._update(connection, seconds=_PATIENCE if in_a_hurry and has_index else None)
+        except AuthorizationError:  # shall not be hidden by what was allowed once
+            raise
+        except TransportError as error:
+            if connection.cached is None or not self._restore(connection):
+                raise
+            self._start_offline(connection, error)
+
+    def _restore(self, connection: Connection) -> bool:
+        """Take the snapshot out of the cache, if none is held; tell whether one is."""
+        found = None
+        if self._held is None and connection.cached is not None:
+            found = connection.cached.read()
+        if found is not None:
+            held, fetched = found
+            with self._lock:
+                if connection.is_cut():
+                    raise NotConnectedError("the store was disconnected")
+                self._held, self._announced, self._is_lazy = held, held.index, False
+                self._confirmation.recall(fetched)
+        return self._held is not None
+
+    def _start_offline(self, connection: Connection, error: TransportError) -> None:
+        _, number = self._swap(connection, None, self._held, is_confirmed=False)
+        self._deliveries.run(number, given_up=connection.is_cut)
+        self._announce_failure(connection, error)
+
+    def _keep(self, connection: Connection) -> None:
+        """Keep the snapshot on disk, if there is a cache, and the host has confirmed it."""
+        held = self._held
+        if connection.cached is not None and held is not None and self._confirmation.error is None:
+            connection.cached.write(held, connection.is_cut)
 
     def close(self) -> None:
         """End what `open` began; see `StaticStore.disconnect`."""
@@ -101,9 +152,19 @@ class LiveIndex:
                 live._update(connection)
             except StoreError as error:
                 return error
+            live._keep(connection)
             return None
 
-        connection.start(Poller(poll, interval, connection.cut))
+        def begin() -> None:
+            live = reference()
+            if live is not None:
+                live._keep(connection)
+
+        held = self._held
+        if held is not None and held.entries <= _FEW:
+            self._keep(connection)
+        has_polled = self._confirmation.error is None
+        connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
 
     @property
     def is_open(self) -> bool:
@@ -156,35 +217,26 @@ class LiveIndex:
 
     def info(self) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
-        from datetime import UTC, datetime
-
         with self._lock:
-            held, success, error = self._held or self._partial, self._last_success, self._last_error
-        return {
-            "generation": None if held is None or held.head is None else held.head.generation,
-            "entries": None if held is None else held.entries,
-            "last_success": None if success is None else datetime.fromtimestamp(success[0], UTC),
-            "age": None if success is None else seconds_since_boot() - success[1],
-            "last_error": error,
-            "trust": None if held is None else "transport",
-            "stale": held is not None and (error is not None or not self.is_open),
-            "warnings": [] if held is None else [*held.problems, *_stale_answers(held)],
-        }
+            return self._confirmation.info(self._held or self._partial, is_open=self.is_open)
 
     # -- polling ---------------------------------------------------------------
 
     def update(self) -> Changes:
         """Poll once, now; see `StaticStore.update_index`."""
-        return self._update(self.connected())
+        connection = self.connected()
+        changes = self._update(connection)
+        self._keep(connection)
+        return changes
 
-    def _update(self, connection: Connection) -> Changes:
+    def _update(self, connection: Connection, *, seconds: float | None = None) -> Changes:
         try:
             with connection.polling():
                 if self._stays_partial() and self._poll_head(connection):
                     return Changes((), self._whole)
                 self._complete(connection)
                 held = self._held
-                fetched = connection.feed.fetch(held)
+                fetched = connection.feed.fetch(held, seconds=seconds)
                 changes, number = self._swap(connection, held, fetched or held)
         except StoreError as error:
             self._announce_failure(connection, error)
@@ -206,16 +258,17 @@ class LiveIndex:
             self._is_lazy = partial is not None
             if partial is not None:
                 self._partial = partial
-                self._succeed(connection)
+                self._confirmation.succeed()
+                connection.ready = True
         return partial is not None
 
-    def _succeed(self, connection: Connection) -> None:
-        self._last_success = time.time(), seconds_since_boot()
-        self._last_error = None
-        connection.ready = True
-
     def _swap(
-        self, connection: Connection, held: Held | None, new: Held | None
+        self,
+        connection: Connection,
+        held: Held | None,
+        new: Held | None,
+        *,
+        is_confirmed: bool = True,
     ) -> tuple[Changes, int]:
         """Put a snapshot in place of the held one, and enqueue its announcement."""
         assert new is not None, "a feed gives an index where none is held"
@@ -227,7 +280,9 @@ class LiveIndex:
                 raise NotConnectedError("the store was disconnected")
             self._held = new
             number = self._enqueue(connection, old, changes)
-            self._succeed(connection)
+            if is_confirmed:
+                self._confirmation.succeed()
+            connection.ready = True
             return changes, number
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
@@ -263,7 +318,7 @@ class LiveIndex:
         with self._lock:
             if not connection.is_usable:
                 return
-            self._last_error = str(error)
+            self._confirmation.error = str(error)
 
         def announce() -> None:
             store = self._store()
@@ -301,7 +356,8 @@ class LiveIndex:
             self._subscriptions[subscription] = None
             if not initial:
                 return subscription
-            number = self._deliveries.put(_initial(subscription, index, connection))
+            deliver_all = functools.partial(subscription.deliver_all, index, connection.is_cut)
+            number = self._deliveries.put(deliver_all)
         try:
             delivered = self._deliveries.run(number, given_up=connection.is_cut)
         except BaseException:
@@ -322,30 +378,6 @@ class LiveIndex:
         watch = Watch(timeout, self.subscribe)
         connection.add_watch(watch)
         return watch
-
-
-def _stale_answers(held: Held | Partial) -> list[str]:
-    if not held.ignored:
-        return []
-    return [
-        f"the host has answered with an older index {held.ignored} times, which was ignored: "
-        "a part of its network may lag behind"
-    ]
-
-
-def _initial(
-    subscription: Subscription, index: Index, connection: Connection
-) -> Callable[[], None]:
-    """Return the delivery of all that is there, as sets."""
-
-    def deliver() -> None:
-        if connection.is_cut():
-            subscription.close()
-            return
-        for key in index:
-            subscription.deliver(Change(key, None, index.raw(key)))
-
-    return deliver
 
 
 def _opened(reference: weakref.ref[LiveIndex]) -> Callable[[], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,7 @@ from ..transport.stream import copy_whole
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .value import Values
+    from .values import Values
 
 __all__ = ["read_many"]
 
@@ -85,7 +85,7 @@ def _given(values: Values, window: _Window, fetched: list[_Found]) -> Iterator[t
             raise KeyError(one.key)
         if isinstance(data, StoreError):
             raise data
-        yield one.key, _read(_target(values, one)) if data is None else data
+        yield one.key, values[one.key].read() if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
@@ -111,18 +111,43 @@ def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
 def _fetched(values: Values, window: _Window) -> list[_Found]:
     """Return each value, or the error for it; None for one that is read when its turn comes."""
     found: dict[int, _Found] = {}
-    found |= _from_packs(values, window)
-    rest = [n for n, one in enumerate(window) if one.is_small and n not in found]
-    found |= _whole(values, window, rest)
-    found |= _carefully(values, window, [n for n in rest if n not in found])
+    found |= _kept(values, window)
+    kept = set(found)
+    small = [number for number, one in enumerate(window) if one.is_small]
+    found |= _from_packs(values, window, [n for n in small if n not in found])
+    found |= _whole(values, window, [n for n in small if n not in found])
+    found |= _carefully(values, window, [n for n in small if n not in found])
+    _keep(values, window, {n: data for n, data in found.items() if n not in kept})
     return [found.get(number) for number in range(len(window))]
 
 
-def _from_packs(values: Values, window: _Window) -> dict[int, bytes]:
+def _kept(values: Values, window: _Window) -> dict[int, bytes]:
+    """Return what need not be fetched."""
+    if not values.kept:
+        return {}
+    read = (
+        (number, values.kept.read(one.content.sha256, one.content.size))
+        for number, one in enumerate(window)
+        if one.content is not None and one.is_small
+    )
+    return {number: data for number, data in read if data is not None}
+
+
+def _keep(values: Values, window: _Window, found: Mapping[int, _Found]) -> None:
+    """Keep what was fetched, for the next time."""
+    if not values.kept:
+        return
+    for number, data in found.items():
+        content = window[number].content
+        if content is not None and isinstance(data, bytes):
+            values.kept.put(content.sha256, data)
+
+
+def _from_packs(values: Values, window: _Window, numbers: Iterable[int]) -> dict[int, bytes]:
     """Read what stands in packs; what is not right there is left out."""
     by_href: defaultdict[str, list[tuple[Span, int]]] = defaultdict(list)
-    for number, one in enumerate(window):
-        content = one.content
+    for number in numbers:
+        content = window[number].content
         if content is None or not (content.packed and content.size and content.sha256):
             continue
         href, offset = content.packed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .value import Values
+    from .values import Values
 
 __all__ = ["opened_ahead"]
 

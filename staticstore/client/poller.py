@@ -15,6 +15,7 @@ __all__ = ["Poller", "seconds_since_boot"]
 _log = logging.getLogger("staticstore")
 _JITTER = 0.1  # of the interval, either way, so that a thousand readers do not poll at once
 _LONGEST_BACKOFF = 3600.0  # seconds
+_SOON = 5.0  # seconds; after which a store that could not reach its host tries again
 _LOOK_UP = 15.0  # seconds; how often a long wait looks whether the machine slept
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -30,7 +31,8 @@ class Poller(threading.Thread):
     The time between polls is `interval`, give or take a tenth.  After
     failures it doubles with each, up to an hour; a host that asks for more
     patience (Retry-After) gets it, and refused credentials are tried again at
-    a quarter of that pace, lest an account be locked.
+    a quarter of that pace, lest an account be locked.  Until a first poll has
+    gone well, five seconds stand in place of a longer interval.
 
     Parameters
     ----------
@@ -41,6 +43,10 @@ class Poller(threading.Thread):
         Seconds between polls.
     cut : threading.Event
         Ends the thread, at once if it waits.
+    begin : callable, optional
+        Called first of all, in the thread.
+    has_polled : bool, optional
+        Whether a poll has gone well before.
     clock : callable, optional
         Gives seconds; for tests.
     """
@@ -51,34 +57,44 @@ class Poller(threading.Thread):
         interval: float,
         cut: threading.Event,
         *,
+        begin: Callable[[], object] | None = None,
+        has_polled: bool = True,
         clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
         super().__init__(name="staticstore-poller", daemon=True)
         self._poll = poll
         self._interval = interval
         self._cut = cut
+        self._begin = begin
+        self._has_polled = has_polled
         self._clock = clock
         self._failures = 0
 
     def run(self) -> None:
         """Wait and poll, in turn."""
         error: StoreError | None = None
+        if self._begin is not None:
+            self._outcome_of(self._begin)
         while self._wait(self.pause(error)):
-            try:
-                outcome = self._poll()
-            except BaseException as unforeseen:
-                # A defect of ours, no memory, a handler that calls sys.exit: said
-                # loudly, and polling goes on.
-                _log.exception("a poll failed in a way that it should not")
-                outcome = StoreError(f"a poll failed: {type(unforeseen).__name__}")
+            outcome = self._outcome_of(self._poll)
             if outcome is False:
                 return
             error = outcome if isinstance(outcome, StoreError) else None
             self._failures = self._failures + 1 if error is not None else 0
+            self._has_polled = self._has_polled or error is None
+
+    def _outcome_of(self, call: Callable[[], object]) -> object:
+        try:
+            return call()
+        except BaseException as unforeseen:
+            # A defect of ours, no memory, a handler that calls sys.exit: said
+            # loudly, and polling goes on.
+            _log.exception("a poll failed in a way that it should not")
+            return StoreError(f"a poll failed: {type(unforeseen).__name__}")
 
     def pause(self, error: StoreError | None) -> float:
         """Return the seconds to wait after a poll that ended with `error` or well."""
-        pause = self._interval
+        pause = self._interval if self._has_polled else min(self._interval, _SOON)
         if error is not None:
             doublings = min(self._failures, 30)
             if isinstance(error, AuthorizationError):

@@ -7,7 +7,8 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..index.query import selected, selection
-from .value import URLValue, Values
+from .value import URLValue
+from .values import Values
 
 if TYPE_CHECKING:
     import os

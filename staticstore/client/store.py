@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,13 +13,16 @@ from ..index.keys import check_key
 from ..index.snapshot import Index
 from ..transport.root import Root
 from .connection import Connection
+from .kept import KeptValues
 from .live import LiveIndex
 from .reading import Reading
 from .subscription import Dispatch, Subscription
-from .value import Values
+from .values import Values
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
+    from .cache import ValueCache
+    from .cached_index import CachedIndex
 
 __all__ = ["StaticStore"]
 
@@ -52,11 +56,25 @@ class StaticStore(Reading):
         iterating, querying, `index`, subscribing, and the first poll after a
         handler was connected to a signal.  So does a site without a head and
         blocks, or a host without ranges.
+    cache : True or path, optional
+        A folder in which the last index and values with a sha256 are kept, for
+        this user alone; True for the user's own cache folder.  Any number of stores and
+        processes may share it, and what is in it may be deleted at any time.
+        With it `connect` does without the host, if that cannot be reached.  What is
+        read from it is verified; where it cannot be used, the store does without it,
+        and says so in ``info()["warnings"]``.  By default nothing is kept.
+    max_cache_bytes : int, optional
+        How much of the disk all of that may take; beyond, what was not used for
+        longest is dropped.  A value of more than a quarter of it is not kept.
+    memory : int, optional
+        Bytes of values to hold in memory for being read again, by their sha256;
+        beyond, what was not used for longest is dropped.  By default none.
 
     Raises
     ------
-    ValueError
-        The root is none, or a path leads out of it.
+    TypeError, ValueError
+        The root is none, a path leads out of it, or another argument is not
+        what it should be.
 
     Examples
     --------
@@ -77,6 +95,9 @@ class StaticStore(Reading):
         index_path: str = "index.json",
         poll_interval: float = 300.0,
         lazy: bool = False,
+        cache: bool | str | os.PathLike[str] | None = None,
+        max_cache_bytes: int = 4 << 30,
+        memory: int = 0,
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
@@ -87,6 +108,19 @@ class StaticStore(Reading):
         self._index_path = index_path
         self._poll_interval = poll_interval
         self._lazy = lazy
+        self._max_cache_bytes = max_cache_bytes
+        self._memory = memory
+        if not isinstance(memory, int) or memory < 0:
+            raise ValueError(f"memory is a number of bytes, 0 or more, not {memory!r}")
+        disk: ValueCache | None = None
+        self._cache_argument: bool | str | None = None
+        if cache is not None and cache is not False:
+            from .cache import ValueCache
+            from .cache_folder import CacheFolder
+
+            disk = ValueCache(CacheFolder.of(cache, max_cache_bytes))
+            self._cache_argument = True if cache is True else str(disk.folder.path)
+        self._kept = KeptValues(memory, disk)
         self._live = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
 
@@ -108,8 +142,16 @@ class StaticStore(Reading):
     ) -> StaticStore:
         """Fetch the index, then start to poll.
 
-        The first snapshot sends no signals.  One kept over a `disconnect` is
-        the old one, and what differs from it is signaled before this returns.
+        The first snapshot sends no signals.  One from the cache, or kept over a
+        `disconnect`, is the old one, and what differs from it is signaled before
+        this returns.
+
+        A store with a cache that holds the index asks only for what has changed.
+        If the host cannot be reached, it begins with that index: ``info()["stale"]``
+        is then true, `poll_failed` is sent, and polls go on, the first after five
+        seconds.  If it polls, it waits for the host no longer than ten seconds.
+        What the host refuses (`AuthorizationError`), and what it
+        answers in the place of an index, is raised all the same.
 
         Parameters
         ----------
@@ -179,9 +221,17 @@ class StaticStore(Reading):
         )
         warned = _warn_of_exposed_password(self._root, session.exposes_password)
         feed = Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
-        self._live.open(Connection(session, feed), self._poll_interval, is_lazy=self._lazy)
+        connection = Connection(session, feed, self._cached_index())
+        self._live.open(connection, self._poll_interval, is_lazy=self._lazy)
         self._warnings = warned
         return self
+
+    def _cached_index(self) -> CachedIndex | None:
+        if self._kept.disk is None:
+            return None
+        from .cached_index import CachedIndex
+
+        return CachedIndex(self._kept.disk.folder, self._root, self._index_path, self._data_path)
 
     def disconnect(self) -> None:
         """End polling, requests and waits; idempotent, and back within a second.
@@ -255,11 +305,14 @@ class StaticStore(Reading):
             last poll, or None; ``trust``, what vouches for the index:
             ``"transport"`` alone, or None without one; ``stale``, whether the
             last attempt to confirm the index failed, or none can be made;
-            ``warnings``, a list of texts on what was left out of the index, or
-            is unsafe.
+            ``warnings``, a list of texts on what was left out of the index, is
+            unsafe, or keeps the cache from being used.
         """
         info = {"root_url": self._root.url, **self._live.info()}
         info["warnings"] = [*self._warnings, *info["warnings"]]
+        disk = self._kept.disk
+        if disk is not None and disk.folder.problem is not None:
+            info["warnings"].append(disk.folder.problem)
         return info
 
     def __repr__(self) -> str:
@@ -271,19 +324,23 @@ class StaticStore(Reading):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the store is; what comes out is not connected, and knows no secret."""
-        arguments = (
+        again = functools.partial(
+            type(self),
             self._root.url,
-            self._data_path,
-            self._index_path,
-            self._poll_interval,
-            self._lazy,
+            data_path=self._data_path,
+            index_path=self._index_path,
+            poll_interval=self._poll_interval,
+            lazy=self._lazy,
+            cache=self._cache_argument,
+            max_cache_bytes=self._max_cache_bytes,
+            memory=self._memory,
         )
-        return _not_connected, (type(self), *arguments)
+        return again, ()
 
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
         connection = self._live.connected()
-        return Values(self._live.readable, connection.session, self._data_path)
+        return Values(self._live.readable, connection.session, self._data_path, self._kept)
 
     # -- changes -------------------------------------------------------------------
 
@@ -364,20 +421,3 @@ def _warn_of_exposed_password(root: Root, exposed: bool) -> tuple[str, ...]:
     text = f"the password for {root.url} is sent in the clear: use https"
     warnings.warn(text, stacklevel=3)
     return (text,)
-
-
-def _not_connected(
-    store: type[StaticStore],
-    root_url: str,
-    data_path: str,
-    index_path: str,
-    poll_interval: float,
-    lazy: bool,
-) -> StaticStore:
-    return store(
-        root_url,
-        data_path=data_path,
-        index_path=index_path,
-        poll_interval=poll_interval,
-        lazy=lazy,
-    )

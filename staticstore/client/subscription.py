@@ -77,6 +77,14 @@ class Subscription:
             else:
                 self._dispatch(functools.partial(self._call_later, change))
 
+    def deliver_all(self, index: Index, is_cut: Callable[[], bool]) -> None:
+        """Deliver all that is in a snapshot, as sets; or close, if nobody is connected any more."""
+        if is_cut():
+            self.close()
+            return
+        for key in index:
+            self.deliver(Change(key, None, index.raw(key)))
+
     def _wants(self, change: Change) -> bool:
         if change.action not in self._actions:
             return False

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import quoted
 from ..index.fields import Facts
-from ..index.keys import key_to_url_path
-from ..index.query import selected, selection
 
 if TYPE_CHECKING:
     import os
     from datetime import datetime
 
-    from ..index.snapshot import Index
     from ..transport.parts import Target
     from ..transport.response import Response
-    from ..transport.session import Session
     from ..transport.stream import Progress, ValueReader
-    from .lazy import LazyIndex
+    from .kept import KeptValues
 
-__all__ = ["URLValue", "Values"]
+__all__ = ["URLValue"]
 
 
 class URLValue:
@@ -43,12 +40,19 @@ class URLValue:
         The key.
     """
 
-    def __init__(self, target: Target, metadata: dict[str, Any], facts: Facts) -> None:
+    def __init__(
+        self,
+        target: Target,
+        metadata: dict[str, Any],
+        facts: Facts,
+        kept: KeptValues,
+    ) -> None:
         self.key = target.key
         self._target = target
         self._metadata = metadata
         self._facts = facts
-        self._data: ValueReader | None = None
+        self._kept = kept
+        self._data: BinaryIO | None = None
         self._answer: Response | None = None
 
     @property
@@ -113,7 +117,7 @@ class URLValue:
             The bytes could not be had, or are others than the index says.
         """
         if self._data is None or self._data.closed:
-            self._data = self._open()
+            self._data = self._opened_kept() or self._open()
         return self._data
 
     def __enter__(self) -> BinaryIO:
@@ -182,9 +186,14 @@ class URLValue:
         """
         from ..transport.stream import copy_whole
 
+        data = self._kept.read(self.sha256, self._facts.size)
+        if data is not None:
+            return data
         file = io.BytesIO()
         copy_whole(self._target, file)
-        return file.getvalue()
+        data = file.getvalue()
+        self._kept.put(self.sha256, data)
+        return data
 
     def iterdata(
         self, buffer_size: int = 1 << 20, progress: Progress | None = None
@@ -215,8 +224,16 @@ class URLValue:
     def _pieces(self, size: int, progress: Progress | None) -> Iterator[bytes]:
         from ..transport.stream import exact_pieces
 
-        with self._open() as stream:
-            yield from exact_pieces(stream.raw, size, progress)
+        with contextlib.ExitStack() as stack:
+            kept = self._opened_kept()
+            if kept is not None:
+                yield from _pieces_of(stack.enter_context(kept), size, progress)
+                return
+            stream = stack.enter_context(self._open())
+            keep = stack.enter_context(self._kept.writing(self.sha256, self._facts.size))
+            for piece in exact_pieces(stream.raw, size, progress):
+                keep(piece)
+                yield piece
 
     def open(self, *, cache_size: int = 8 << 20) -> io.BufferedReader:
         r"""Open the value as a file that can be sought, for zipfile, h5py, PIL, pyarrow and so on.
@@ -331,8 +348,20 @@ class URLValue:
         from pathlib import Path
 
         from ..transport.download import download
+        from ..transport.integrity import atomic_file
+        from ..transport.stream import PIECE
 
-        download(self._target, Path(path), progress, sync=sync)
+        kept = self._opened_kept()
+        if kept is None:
+            download(self._target, Path(path), progress, sync=sync)
+            self._kept.put_file(self.sha256, Path(path))
+        else:
+            with kept, atomic_file(Path(path), sync=sync) as file:
+                file.writelines(_pieces_of(kept, PIECE, progress))
+
+    def _opened_kept(self) -> BinaryIO | None:
+        """Open the value where it was kept, verified already; None if it was not."""
+        return self._kept.open(self.sha256, self._facts.size)
 
     def _open(self) -> ValueReader:
         from ..transport.stream import open_whole
@@ -354,39 +383,15 @@ class URLValue:
         return f"<URLValue: {quoted(self.key)}>"
 
 
-class Values(Mapping[str, URLValue]):
-    """The values of one snapshot: what it lists stays what it gives, whatever polls bring."""
-
-    def __init__(self, index: Index | LazyIndex, session: Session, data_path: str) -> None:
-        self.index = index
-        self.session = session
-        self.data_path = data_path
-
-    def __getitem__(self, key: str) -> URLValue:
-        """Return a value; nothing is requested."""
-        from ..transport.parts import Target
-
-        metadata = self.index[key]
-        facts = Facts.of(metadata)
-        url_path = key_to_url_path(self.data_path, key)
-        target = Target(self.session, url_path, key, facts.size, facts.sha256)
-        return URLValue(target, metadata, facts)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the keys, in order."""
-        return iter(self.index)
-
-    def __len__(self) -> int:
-        """Count the keys."""
-        return len(self.index)
-
-    def __contains__(self, key: object) -> bool:
-        """Tell whether there is such a key."""
-        return key in self.index
-
-    def metadata(self, key: str, select: Iterable[str] | None = None) -> dict[str, Any]:
-        """Return the metadata of a key, or the fields of it that are wanted."""
-        return selected(self.index[key], selection(select))
+def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:
+    """Read a file to its end, and tell how far it has come."""
+    total, done = file.seek(0, io.SEEK_END), 0
+    file.seek(0)
+    while piece := file.read(size):
+        done += len(piece)
+        if progress is not None:
+            progress(done, total)
+        yield piece
 
 
 def _index(bound: int | None) -> int | None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -21,10 +21,15 @@ from ..index import codec
 from ..terminal import Output
 from .getting import Span
 
+if TYPE_CHECKING:
+    from ..client.cache_folder import CacheFolder
+
 __all__ = [
     "SECONDS",
+    "USER_CACHE",
     "Shared",
     "auth_option",
+    "cache_option",
     "connecting_options",
     "output_options",
     "parse_conditions",
@@ -52,6 +57,8 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+#: What stands for the user's own cache folder.
+USER_CACHE = "user"
 #: The type of an option that takes seconds.
 SECONDS = _Seconds()
 
@@ -70,6 +77,7 @@ class Shared:
     auth: tuple[str, str] | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
+    cache: CacheFolder | None = None
 
     @contextlib.contextmanager
     def connected(
@@ -77,7 +85,12 @@ class Shared:
     ) -> Iterator[StaticStore]:
         """Connect to a site while the block lasts."""
         try:
-            store = StaticStore(url, poll_interval=poll_interval, lazy=lazy)
+            store = StaticStore(
+                url,
+                poll_interval=poll_interval,
+                lazy=lazy,
+                cache=None if self.cache is None else self.cache.path,
+            )
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
         store.connect(
@@ -96,6 +109,17 @@ class Shared:
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     assert parameter.name is not None
     setattr(context.ensure_object(Shared), parameter.name, value)
+
+
+def _keep_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        from ..client.cache_folder import CacheFolder
+
+        try:
+            folder = CacheFolder.of(True if value == USER_CACHE else value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        context.ensure_object(Shared).cache = folder
 
 
 def _keep_for_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -174,11 +198,26 @@ def connecting_options(function: _Function) -> _Function:
             callback=_keep_proxy,
             help="Go through this proxy, not through that of the environment.",
         ),
+        cache_option(default=None),
         auth_option,
         click.argument("url"),
     ):
         function = option(function)
     return function
+
+
+def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
+    """Return the option that says where the cache is."""
+    return click.option(
+        "--cache",
+        metavar="FOLDER",
+        envvar="STATICSTORE_CACHE",
+        show_envvar=True,
+        default=default,
+        expose_value=False,
+        callback=_keep_cache,
+        help=f"Where indexes and values are kept; '{USER_CACHE}' is your own cache folder.",
+    )
 
 
 auth_option = click.option(

@@ -21,6 +21,8 @@ def info(store: StaticStore, output: Output) -> None:
     for name in ("root_url", "entries", "generation", "trust"):
         if known[name] is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
+    if known["stale"]:
+        output.line(Cell("stale", "bold yellow", 10), known["last_error"])
     for warning in known["warnings"]:
         output.line(Cell("warning", "bold yellow", 10), warning)
 

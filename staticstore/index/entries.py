@@ -85,6 +85,10 @@ class Stored(ABC):
     def canonical(self) -> bytes:
         """Write the entries as a document in canonical form."""
 
+    @abstractmethod
+    def document(self) -> Iterator[bytes | memoryview]:
+        """Write the entries as a document in whatever form costs least, in pieces."""
+
 
 class Entries(Stored):
     """Raw entries in a dictionary: what any JSON is parsed into.
@@ -162,6 +166,15 @@ class Entries(Stored):
         """Write the entries as a document; see `Stored`."""
         lines = [codec.member_lines({key: entry}) for key, entry in self.items()]
         return b"".join([b"{\n", b",\n".join(lines), b"\n}\n" if lines else b"}\n"])
+
+    def document(self) -> Iterator[bytes | memoryview]:
+        """Write the entries as they came, in no order; see `Stored`."""
+        before, members = b"{", iter(self._entries.items())
+        while some := list(islice(members, _AT_ONCE)):
+            texts = (b"%b:%b" % (codec.encode(key), bytes(raw)) for key, raw in some)
+            yield before + b",\n".join(texts)
+            before = b",\n"
+        yield b"}" if self._entries else b"{}"
 
 
 def keys_that_differ(old: Stored, new: Stored) -> Iterator[str]:

@@ -203,8 +203,11 @@ class Lines(Stored):
 
     def canonical(self) -> bytes:
         """Write the lines as a document; see `Stored`."""
-        text = next(self.cut([""]))
-        return b"".join([b"{\n", *text, b"}\n"])
+        return b"".join(self.document())
+
+    def document(self) -> Iterator[bytes | memoryview]:
+        """Give the lines where they lie, between braces; see `Stored`."""
+        return iter([b"{\n", *next(self.cut([""])), b"}\n"])
 
     # -- lines that were not checked ---------------------------------------------------
 

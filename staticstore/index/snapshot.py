@@ -370,6 +370,16 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         return self._folded().canonical()
 
+    def document(self) -> Iterator[bytes | memoryview]:
+        """Write the index as JSON in pieces: in canonical form if it came so, else in any order.
+
+        Examples
+        --------
+        >>> b"".join(Index.parse(b'{"a": {}}').document())
+        b'{"a":{}}'
+        """
+        return self._folded().document()
+
     def lines(self) -> Lines | None:
         """Return the lines of the index in canonical form; None if it is kept in another."""
         folded = self._folded()

@@ -17,7 +17,14 @@ Run = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("STATICSTORE_AUTH", "NO_COLOR", "FORCE_COLOR", "http_proxy", "https_proxy"):
+    for name in (
+        "STATICSTORE_AUTH",
+        "STATICSTORE_CACHE",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "http_proxy",
+        "https_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 
 from staticstore import StaticStore, __version__, publish, serve
@@ -19,7 +20,7 @@ from tests.cli.shell import finish, start
 from tests.servers import RawServer, serve_files, write_certificates
 from tests.sites import index_of, write_index
 
-COMMANDS = ["publish", "serve", "info", "ls", "query", "get", "watch", "demo"]
+COMMANDS = ["publish", "serve", "info", "ls", "query", "get", "watch", "cache", "demo"]
 
 
 # -- help ------------------------------------------------------------------------------
@@ -39,9 +40,10 @@ def test_help_has_examples(cli: Run, name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_takes_what_all_take(name: str) -> None:
-    options = {
-        option for parameter in command_line.commands[name].params for option in parameter.opts
-    }
+    command = command_line.commands[name]
+    if isinstance(command, click.Group):
+        command = command.commands["info"]
+    options = {option for parameter in command.params for option in parameter.opts}
     assert {"--json", "-v", "-q"} <= options
 
 
@@ -50,7 +52,7 @@ def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
     options = {
         option for parameter in command_line.commands[name].params for option in parameter.opts
     }
-    assert {"--auth", "--proxy", "--ca", "url"} <= options
+    assert {"--auth", "--proxy", "--ca", "--cache", "url"} <= options
 
 
 def test_version(cli: Run) -> None:

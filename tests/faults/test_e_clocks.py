@@ -72,6 +72,38 @@ def times_of_polls(
     return times
 
 
+def test_e6_a_store_that_began_offline_polls_soon_and_then_as_usual() -> None:
+    clock, times, offline = Clock(), [], TransportError("nobody there")
+    outcomes: list[Outcome] = [offline, offline, None, None, False]
+
+    def poll() -> Outcome:
+        times.append(clock.now)
+        return outcomes[len(times) - 1]
+
+    Poller(poll, HOUR, clock, has_polled=False, clock=clock).run()
+    for pause, expected in zip(pauses(times), [5, 10, 20, HOUR, HOUR], strict=True):
+        assert is_about(pause, expected)
+
+
+def test_the_poller_begins_with_what_it_is_given_even_if_that_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: list[str] = []
+
+    def begin() -> None:
+        calls.append("begin")
+        raise RuntimeError("a defect")
+
+    def poll() -> Outcome:
+        calls.append("poll")
+        return False
+
+    clock = Clock()
+    Poller(poll, 1.0, clock, begin=begin, clock=clock).run()
+    assert calls == ["begin", "poll"]
+    assert "a defect" in caplog.text
+
+
 def pauses(times: list[float]) -> list[float]:
     """Return the seconds between them."""
     return [after - before for before, after in zip([0.0, *times], times, strict=False)]

@@ -187,8 +187,8 @@ def test_e1_an_abandoned_poll_neither_swaps_nor_signals(site: MemorySite) -> Non
     feed = store._live.connected().feed
     fetch = feed.fetch
 
-    def late_fetch(held: Any) -> Any:
-        fetched = fetch(held)
+    def late_fetch(held: Any, *, seconds: float | None = None) -> Any:
+        fetched = fetch(held, seconds=seconds)
         reached.set()
         assert release.wait(TIMEOUT)
         return fetched

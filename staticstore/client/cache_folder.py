@@ -1,0 +1,260 @@
+"""The folder of a cache: what lies where, how much of it, and what is wrong with it.
+
+::
+
+    FOLDER/
+        values/ab/abcd…             a value under its sha256, of whatever site
+        indexes/<digest of the site>/
+            index.json              the last index that was read
+            note.json               what was read with it: validators, head, digests
+
+All is verified when it is read, so that nothing here needs to be believed, and
+may be deleted at any time.  A cache that cannot be used is none: nothing that
+the disk says is ever raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import quoted
+from ..transport.arguments import checked_number
+from ..transport.integrity import TEMPORARY_PATTERN
+
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "DOCUMENT",
+    "INDEX_FILES",
+    "NOTE",
+    "CacheFolder",
+    "Kept",
+    "disk_use",
+    "last_used_now",
+    "user_folder",
+]
+
+DEFAULT_MAX_BYTES = 4 << 30
+#: The files of an index, that first without which the other does not count.
+INDEX_FILES = NOTE, DOCUMENT = "note.json", "index.json"
+
+_log = logging.getLogger("staticstore")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHELF = re.compile(r"[0-9a-f]{2}")
+_BLOCK = 4096  # bytes; a smaller file takes as much of a disk
+_TOUCHED_EVERY = 3600.0  # seconds; how exactly it is known when something was last used
+_LEFT_OVER_AFTER = 86_400.0  # seconds; nobody writes any more to a temporary file so old
+_REST = 60.0  # seconds; after a failure nothing is written for so long
+
+
+def user_folder() -> Path:
+    """Return the folder in which this user's caches are, by the rules of the system."""
+    import platformdirs  # seldom needed
+
+    return platformdirs.user_cache_path("staticstore", appauthor=False)
+
+
+class CacheFolder:
+    """A folder for what is kept, and what is wrong with it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when it is first needed.
+    max_bytes : int
+        How much of the disk all in it may take, counted in blocks of 4 KiB.
+
+    Attributes
+    ----------
+    path, max_bytes
+        As given.
+    problem : str or None
+        Why nothing can be kept at the moment; None if all is well.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        checked_number(max_bytes, "max_cache_bytes", least=0)
+        self.path = path
+        self.max_bytes = max_bytes
+        self.problem: str | None = None
+        self._told: set[str] = set()
+        self._rests_until = 0.0
+
+    @classmethod
+    def of(
+        cls, cache: bool | str | os.PathLike[str], max_bytes: int = DEFAULT_MAX_BYTES
+    ) -> CacheFolder:
+        """Return the folder that an argument of a user means.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It means none.
+        """
+        if cache is True:
+            return cls(user_folder(), max_bytes)
+        if not isinstance(cache, str | os.PathLike) or not isinstance(os.fspath(cache), str):
+            raise TypeError(f"a cache is True, a text or a path, not {type(cache).__name__}")
+        if not os.fspath(cache) or "\0" in os.fspath(cache):
+            raise ValueError("a cache is a folder, and its path no empty text")
+        return cls(Path(cache).absolute(), max_bytes)
+
+    @property
+    def rests(self) -> bool:
+        """Whether writing has failed a short while ago, and is not tried."""
+        return time.monotonic() < self._rests_until
+
+    def make(self, folder: Path) -> None:
+        """Make a folder in this one, and this one, for the user alone."""
+        if folder.is_dir():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for one in reversed([folder, *folder.parents]):
+            if one.is_relative_to(self.path):
+                one.mkdir(mode=0o700, exist_ok=True)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let what the operating system refuses in the block be a note, and no error."""
+        try:
+            yield
+        except OSError as error:
+            self._rests_until = time.monotonic() + _REST
+            self.note(f"cannot be written: {error.strerror or type(error).__name__}")
+        else:
+            self.problem = None
+
+    def note(self, problem: str) -> None:
+        """Take note of what is wrong; the log tells of it once."""
+        self.problem = f"the cache folder {quoted(str(self.path))} {problem}"
+        if problem not in self._told:
+            self._told.add(problem)
+            _log.warning("%s", self.problem)
+
+    # -- what is in it ---------------------------------------------------------------
+
+    def place_of_value(self, sha256: str) -> Path:
+        """Return where a value lies, if it is here."""
+        return self.path / "values" / sha256[:2] / sha256
+
+    def place_of_index(self, site: str) -> Path:
+        """Return the folder of the index of a site, which is named by a digest."""
+        return self.path / "indexes" / site
+
+    def values(self) -> Iterator[Kept]:
+        """Find the values, in no order; what killed processes left among them is removed."""
+        for shelf in _entries(self.path / "values"):
+            if _SHELF.fullmatch(shelf.name):
+                for entry in _entries(shelf.path):
+                    known = _regular(entry)
+                    if known is None:
+                        continue
+                    if _SHA256.fullmatch(entry.name):
+                        yield Kept((Path(entry.path),), known.st_size, known.st_mtime)
+                    elif Path(entry.name).match(TEMPORARY_PATTERN) and _is_old(known):
+                        _remove(Path(entry.path))
+
+    def indexes(self) -> Iterator[Kept]:
+        """Find the indexes, each as its note and its document, in no order."""
+        for site in _entries(self.path / "indexes"):
+            if _SHA256.fullmatch(site.name):
+                files = {entry.name: entry for entry in _entries(site.path)}
+                found = [
+                    (files[name], _regular(files[name])) for name in INDEX_FILES if name in files
+                ]
+                known = [(Path(entry.path), one) for entry, one in found if one is not None]
+                if known:
+                    size = sum(one.st_size for _, one in known)
+                    last_used = max(one.st_mtime for _, one in known)
+                    yield Kept(tuple(path for path, _ in known), size, last_used)
+
+    def evict(self, max_bytes: int, *, spare: int = 0) -> int:
+        """Remove what was least recently used, beyond a bound; return what is left, in bytes.
+
+        Any number of processes may do so at once: each counts what another
+        has removed as gone.
+
+        Parameters
+        ----------
+        max_bytes : int
+            How much of the disk all may take.
+        spare : int, optional
+            How much more to free, if anything must be.
+        """
+        kept = sorted([*self.values(), *self.indexes()], key=lambda one: one.last_used)
+        total = sum(one.disk_use for one in kept)
+        bound = max_bytes if total <= max_bytes else max_bytes - spare
+        for one in kept:
+            if total <= bound:
+                break
+            if one.remove():
+                total -= one.disk_use
+        return total
+
+
+class Kept(NamedTuple):
+    """A value or an index in a cache."""
+
+    #: Its files; it is none without the first of them.
+    paths: tuple[Path, ...]
+    #: Bytes in all.
+    size: int
+    #: Seconds since 1970, as exactly as it is known.
+    last_used: float
+
+    @property
+    def disk_use(self) -> int:
+        """The bytes that it takes of the disk."""
+        return disk_use(self.size)
+
+    def remove(self) -> bool:
+        """Remove it; True if it is gone, whoever has removed it."""
+        return all(map(_remove, self.paths))
+
+
+def disk_use(size: int) -> int:
+    """Return how much of a disk a file of some size takes, in bytes."""
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def last_used_now(path: Path, known: os.stat_result) -> None:
+    """Note that a file is used; seldom, and not in a folder that cannot be written."""
+    if time.time() - known.st_mtime > _TOUCHED_EVERY:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        known = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return known if stat.S_ISREG(known.st_mode) else None
+
+
+def _is_old(known: os.stat_result) -> bool:
+    return time.time() - known.st_mtime > _LEFT_OVER_AFTER
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""Values that need not be fetched: those in memory, and those on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from cachetools import LRUCache
+
+if TYPE_CHECKING:
+    from .cache import ValueCache
+
+__all__ = ["KeptValues"]
+
+
+class KeptValues:
+    """Verified values by their sha256: a look into memory, then one into the cache on disk.
+
+    Either may be left out.  Any thread may use it; where a digest is None
+    nothing is found and nothing kept.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes of values that are held in memory, the least recently used
+        dropped beyond; 0 for none.
+    disk : ValueCache, optional
+        The cache on disk.
+    """
+
+    def __init__(self, memory: int, disk: ValueCache | None = None) -> None:
+        self.disk = disk
+        self._lock = threading.Lock()
+        self._in_memory: LRUCache[str, bytes] = LRUCache(memory, getsizeof=len)
+
+    def __bool__(self) -> bool:
+        """Tell whether anything can be kept."""
+        return self.disk is not None or self._in_memory.maxsize > 0
+
+    def read(self, sha256: str | None, size: int | None) -> bytes | None:
+        """Return a value that is here."""
+        if sha256 is None:
+            return None
+        with self._lock:
+            data = self._in_memory.get(sha256)
+        if data is None and self.disk is not None:
+            data = self.disk.read(sha256, size)
+            if data is not None:
+                self._hold(sha256, data)
+        return data
+
+    def open(self, sha256: str | None, size: int | None) -> BinaryIO | None:
+        """Open a value that is here; all of it has been verified."""
+        with self._lock:
+            data = None if sha256 is None else self._in_memory.get(sha256)
+        if data is not None:
+            return io.BytesIO(data)
+        return None if self.disk is None else self.disk.open(sha256, size)
+
+    def put(self, sha256: str | None, data: bytes) -> None:
+        """Keep a value, which is verified."""
+        if sha256 is not None:
+            self._hold(sha256, data)
+        if self.disk is not None:
+            self.disk.put(sha256, data)
+
+    def put_file(self, sha256: str | None, path: Path) -> None:
+        """Keep a copy of a file on disk, which holds a value and is verified."""
+        if self.disk is not None:
+            self.disk.put_file(sha256, path)
+
+    def writing(
+        self, sha256: str | None, size: int | None
+    ) -> AbstractContextManager[Callable[[bytes], object]]:
+        """Keep a value that comes in pieces on disk: `ValueCache.writing`."""
+        return _nowhere() if self.disk is None else self.disk.writing(sha256, size)
+
+    def _hold(self, sha256: str, data: bytes) -> None:
+        if len(data) <= self._in_memory.maxsize:
+            with self._lock:
+                self._in_memory[sha256] = data
+
+
+@contextlib.contextmanager
+def _nowhere() -> Iterator[Callable[[bytes], object]]:
+    yield lambda piece: None

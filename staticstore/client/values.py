@@ -1,0 +1,61 @@
+"""The values of one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..index.fields import Facts
+from ..index.keys import key_to_url_path
+from ..index.query import selected, selection
+from .kept import KeptValues
+from .value import URLValue
+
+if TYPE_CHECKING:
+    from ..index.snapshot import Index
+    from ..transport.session import Session
+    from .lazy import LazyIndex
+
+__all__ = ["Values"]
+
+
+class Values(Mapping[str, URLValue]):
+    """The values of one snapshot: what it lists stays what it gives, whatever polls bring."""
+
+    def __init__(
+        self,
+        index: Index | LazyIndex,
+        session: Session,
+        data_path: str,
+        kept: KeptValues,
+    ) -> None:
+        self.index = index
+        self.session = session
+        self.data_path = data_path
+        self.kept = kept
+
+    def __getitem__(self, key: str) -> URLValue:
+        """Return a value; nothing is requested."""
+        from ..transport.parts import Target
+
+        metadata = self.index[key]
+        facts = Facts.of(metadata)
+        url_path = key_to_url_path(self.data_path, key)
+        target = Target(self.session, url_path, key, facts.size, facts.sha256)
+        return URLValue(target, metadata, facts, self.kept)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in order."""
+        return iter(self.index)
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self.index)
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether there is such a key."""
+        return key in self.index
+
+    def metadata(self, key: str, select: Iterable[str] | None = None) -> dict[str, Any]:
+        """Return the metadata of a key, or the fields of it that are wanted."""
+        return selected(self.index[key], selection(select))
