@@ -7,12 +7,13 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cachetools import LRUCache
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .cache import ValueCache
 
 __all__ = ["KeptValues"]

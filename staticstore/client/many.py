@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
-from ..transport.bulk import Got, Wanted, fetch_all
+from ..transport.bulk import fetch_all
 from ..transport.parts import Target
 from ..transport.ranges import Span, coalesced
 from ..transport.stream import copy_whole
+from ..transport.wanted import Got, Wanted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -10,52 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from urllib3 import Timeout
 
 from ..errors import NotConnectedError, StoreError
 from .failures import mapped
-from .response import parse_content_range, parse_strong_etag
 from .sockets import Bounds
+from .wanted import Got, Wanted, believed
 
 if TYPE_CHECKING:
     from .session import Lane, Session
 
-__all__ = ["Engine", "Got", "Wanted", "believed", "engine", "fetch_all"]
+__all__ = ["Engine", "engine", "fetch_all"]
 
 # More threads take longer: they wait for the interpreter, and for each other.
 _THREADS = 4
 _FEW = 4
-
-
-class Wanted(NamedTuple):
-    """A request: the whole of something, or a part of it."""
-
-    #: Quoted path below the root.
-    url_path: str
-    #: Bytes that the answer must have; one at least, of a part.
-    size: int
-    #: Where the part begins; None for the whole.
-    start: int | None = None
-    #: Bytes of the whole of which this is a part, if that is known.
-    total: int | None = None
-
-    @property
-    def range(self) -> str:
-        """What the field Range says (RFC 9110, section 14.2), without its unit."""
-        assert self.start is not None, "a part is wanted"
-        return f"{self.start}-{self.start + self.size - 1}"
-
-
-class Got(NamedTuple):
-    """An answer that is just what was wanted."""
-
-    body: bytes
-    #: The entity tag, if it is a strong one.
-    etag: str | None
 
 
 class Engine(Protocol):
@@ -147,32 +120,3 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
     except StoreError:
         return None
     return believed(wanted, response.status, response.headers, body)
-
-
-def believed(wanted: Wanted, status: int, headers: Mapping[str, str], body: bytes) -> Got | None:
-    """Return an answer if it is just what was wanted.
-
-    Parameters
-    ----------
-    wanted : Wanted
-        What was asked for.
-    status : int
-        The HTTP status code.
-    headers : mapping
-        Header fields, at least those about content and tag; names in lower case.
-    body : bytes
-        As it was sent.
-    """
-    if len(body) != wanted.size or headers.get("content-encoding", "identity") != "identity":
-        return None
-    if wanted.start is None:
-        return Got(body, None) if status == 200 else None
-    said = parse_content_range(headers.get("content-range"))
-    if (
-        status != 206
-        or said is None
-        or (said.start, said.end) != (wanted.start, wanted.start + wanted.size)
-        or wanted.total not in (None, said.total)
-    ):
-        return None
-    return Got(body, parse_strong_etag(headers.get("etag")))

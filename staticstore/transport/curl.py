@@ -18,7 +18,7 @@ import pycurl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
-from .bulk import Got, Wanted, believed
+from .wanted import Got, Wanted, believed
 
 if TYPE_CHECKING:
     from .session import Lane

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .bulk import Wanted, fetch_all
+from .bulk import fetch_all
 from .parts import Target, ask, first_right
 from .stream import ValueStream, size_on_host, spooled
+from .wanted import Wanted
 
 __all__ = ["DEFAULT_GAP", "MOST_AT_ONCE", "Span", "coalesced", "read_ranges"]
 
@@ -131,8 +133,6 @@ def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] 
 def _cut_out(
     wanted: Iterable[Span], stretches: Sequence[Span], texts: Sequence[bytes]
 ) -> Iterator[bytes]:
-    from bisect import bisect_right
-
     starts = [stretch.start for stretch in stretches]
     for start, end in wanted:
         if start >= end:
