@@ -1,4 +1,7 @@
-"""One run of one contender, in a process of its own: prints what was measured, as JSON."""
+"""One run of one contender, in a process of its own: prints what was measured, as JSON.
+
+One that cannot run here prints why, as a text.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .sites import LiveSite
-from .subjects import Figures, Place
+from .subjects import CannotRun, Figures, Place
 
 __all__: list[str] = []
 
@@ -29,11 +32,14 @@ def main() -> None:
     module = importlib.import_module(f"benchmarks.subjects.{asked.module}")
     subject = next(one for one in module.SUBJECTS if one.name == asked.subject)
     live = LiveSite(asked.served, asked.url)
+    answer: Figures | str
     try:
-        figures = subject.contenders[asked.contender](Place(live, asked.count, Meter()))
+        answer = subject.contenders[asked.contender](Place(live, asked.count, Meter()))
+    except (CannotRun, ModuleNotFoundError) as reason:
+        answer = f"does not run here: {reason}"
     finally:
         live.remove()
-    print(json.dumps(figures))
+    print(json.dumps(answer))
 
 
 class Meter:
