@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -13,10 +14,10 @@ import pytest
 from benchmarks.chart import chart
 from benchmarks.indexes import canonical, changed, entries
 from benchmarks.line import line_to
-from benchmarks.process import Meter
+from benchmarks.process import Meter, main
 from benchmarks.report import as_markdown
 from benchmarks.sites import CHANGES, LiveSite, make_states
-from benchmarks.subjects import MODULES, CannotRun, Place, Subject, Target
+from benchmarks.subjects import MODULES, Place, Subject, Target
 from benchmarks.value_sites import make_value_sites
 from staticstore import Index, StaticStore, serve
 
@@ -131,9 +132,14 @@ def test_every_target_names_contenders_that_there_are() -> None:
             assert {target.contender, *peers} <= set(subject.contenders)
 
 
-def test_a_site_that_could_not_be_made_is_told(live: LiveSite) -> None:
-    with pytest.raises(CannotRun, match="no site 'nowhere'"):
-        live.show("nowhere")
+def test_a_contender_that_cannot_run_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small").mkdir()
+    run = ["many", "many", "encore", str(tmp_path), "http://127.0.0.1:9/", "7"]
+    monkeypatch.setattr("sys.argv", ["process", *run])
+    main()
+    assert json.loads(capsys.readouterr().out) == "does not run here: there is no site 'values'"
 
 
 def test_a_line_counts_what_was_fetched_of_the_values(live: LiveSite) -> None:
