@@ -103,7 +103,7 @@ def _fsspec(url: str, take: Take) -> None:
     import fsspec
 
     with fsspec.filesystem("http").open(url, block_size=0) as file:
-        while piece := file.read(PIECE):
+        while piece := file.read(10 * PIECE):
             take(piece)
 
 
@@ -112,7 +112,7 @@ def _pycurl(url: str, take: Take) -> None:
 
     handle = pycurl.Curl()
     handle.setopt(pycurl.URL, url)
-    handle.setopt(pycurl.BUFFERSIZE, PIECE)
+    handle.setopt(pycurl.BUFFERSIZE, 10 * PIECE)  # the most there is
     handle.setopt(pycurl.WRITEFUNCTION, take)
     handle.perform()
     handle.close()
