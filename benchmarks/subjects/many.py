@@ -18,12 +18,14 @@ from ..fetchers import (
     fsspec_client,
     http_client,
     obstore_client,
+    obstore_threads,
     pycurl_client,
     requests_client,
     urllib3_client,
 )
 from ..line import line_to
 from ..stores import connect_encore, connect_ours
+from ..value_sites import SMALL_SIZE
 from . import CannotRun, Figures, Place, Run, Site, Subject, Target
 
 __all__ = ["FAST", "SUBJECTS", "with_fast", "without_fast"]
@@ -32,7 +34,6 @@ __all__ = ["FAST", "SUBJECTS", "with_fast", "without_fast"]
 FAST = "pycurl"
 
 _DELAY = 20e-3  # seconds a round trip
-_OBSTORE = {f"obstore, {count} at once": count for count in (16, 32, 64)}
 
 
 def with_fast(run: Run) -> Run:
@@ -80,11 +81,14 @@ def _one_by_one_by_encore(place: Place) -> Figures:
     return figures
 
 
-def _fetch(client: Client, at_once: int) -> Run:
+def _fetch(client: Client, at_once: int, *, as_ranges: bool = False) -> Run:
+    """Fetch each value, or what is as much: the range that it fills."""
+
     def run(place: Place) -> Figures:
         place.site.show("values")
         digests = _digests(place)
-        pieces = [Piece(f"data/{key}") for key in digests]
+        end = SMALL_SIZE if as_ranges else None
+        pieces = [Piece(f"data/{key}", end=end) for key in digests]
         with client(place.site.url, at_once) as fetch, place.meter.measuring() as figures:
             bodies = fetch(pieces)
         _check(bodies, digests)
@@ -127,6 +131,14 @@ def _check(bodies: Iterable[Any], digests: dict[str, str]) -> None:
     assert found == list(digests.values()), "these are other bytes"
 
 
+_OBSTORE = {
+    "obstore, 16 at once": _fetch(obstore_client, 16),
+    "obstore, 32 at once": _fetch(obstore_client, 32),
+    "obstore, get_range, 16 at once": _fetch(obstore_client, 16, as_ranges=True),
+    "obstore, 4 threads": _fetch(obstore_threads, 4),
+    "obstore, 16 threads": _fetch(obstore_threads, 16),
+}
+
 SUBJECTS = [
     Subject(
         "many",
@@ -135,7 +147,7 @@ SUBJECTS = [
             "ours, packed": _read_many("packed"),
             "ours, with `fast`": with_fast(_read_many()),
             "ours": without_fast(_read_many()),
-            **{name: _fetch(obstore_client, count) for name, count in _OBSTORE.items()},
+            **_OBSTORE,
             "aiohttp, 16 at once": _fetch(aiohttp_client, 16),
             "aiohttp, 32 at once": _fetch(aiohttp_client, 32),
             "fsspec": _fetch(fsspec_client, 32),
@@ -174,7 +186,7 @@ SUBJECTS = [
                 ("obstore, 16 at once", "aiohttp, 16 at once", "pycurl, 16 at once"),
             ),
         ),
-        rounds=3,
+        rounds=2,
         sites="values",
     ),
 ]
