@@ -101,6 +101,5 @@ def _bytes_on_loopback() -> int:
 if __name__ == "__main__":
     main()
     sys.stdout.flush()
-    os._exit(
-        0
-    )  # at a regular end threads of a contender's, obstore's for one, may abort the process
+    # At a regular end the threads of a contender, obstore's for one, may abort the process.
+    os._exit(0)

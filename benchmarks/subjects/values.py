@@ -22,6 +22,8 @@ _BARE, _VERIFIED = "bare", "values"
 _OBSTORE = ("obstore", "obstore, async")
 _GROWN = 20e6  # bytes
 
+Download = Callable[[str, Path], object]
+
 
 def _encore(url: str, take: Take) -> None:
     root, _, key = url.rpartition("data/")
@@ -96,75 +98,83 @@ def _in_pieces(state: str) -> Run:
     return run
 
 
-def _into_file(copy: Callable[[Place], Callable[[Path], object]]) -> Run:
-    """Copy the value into a file, on a disk that has nothing else to write."""
+def _file_of_ours(place: Place) -> Figures:
+    place.site.show(_VERIFIED)
+    with connect_ours(place.site.url) as store:
+        return _writing(place, lambda path: store.to_file(LARGE, path))
 
+
+def _file_by(download: Download) -> Run:
     def run(place: Place) -> Figures:
         place.site.show(_VERIFIED)
-        to_file = copy(place)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, LARGE)
-            os.sync()
-            with place.meter.measuring() as figures:
-                to_file(path)
-            assert not path.exists() or path.stat().st_size == _size(place)
-        return figures
+        with tempfile.TemporaryDirectory() as folder:  # so that all is imported
+            download(f"{place.site.url}index.json", Path(folder, "index.json"))
+        return _writing(place, lambda path: download(_url(place), path))
 
     return run
 
 
-def _file_of_ours(place: Place) -> Callable[[Path], object]:
-    store = connect_ours(place.site.url)
-    return lambda path: store.to_file(LARGE, path)
+def _writing(place: Place, write: Callable[[Path], object]) -> Figures:
+    """Measure what writes the value, on a disk that has nothing else to write."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, LARGE)
+        os.sync()
+        with place.meter.measuring() as figures:
+            write(path)
+        assert path.stat().st_size == _size(place)
+    return figures
 
 
-def _file_by(stream: Stream) -> Callable[[Place], Callable[[Path], object]]:
+def _written(stream: Stream) -> Download:
     """Write what a peer streams, in its pieces."""
 
-    def copy(place: Place) -> Callable[[Path], object]:
-        stream(f"{place.site.url}index.json", lambda piece: None)
+    def download(url: str, path: Path) -> None:
+        with path.open("wb", buffering=0) as file:
+            stream(url, file.write)
 
-        def to_file(path: Path) -> None:
-            with path.open("wb", buffering=0) as file:
-                stream(_url(place), file.write)
-
-        return to_file
-
-    return copy
+    return download
 
 
-def _file_by_pooch(place: Place) -> Callable[[Path], object]:
+def _pooch(url: str, path: Path) -> None:
     """Download as pooch does, without a digest, in pieces that are larger than its own."""
     import pooch
 
-    download = pooch.HTTPDownloader(chunk_size=PIECE)
-    return lambda path: download(_url(place), str(path), None)
+    pooch.HTTPDownloader(chunk_size=PIECE)(url, str(path), None)
 
 
-def _file_by_fsspec(place: Place) -> Callable[[Path], object]:
+def _fsspec(url: str, path: Path) -> None:
     import fsspec
 
-    files = fsspec.filesystem("http")
-    return lambda path: files.get_file(_url(place), str(path), chunk_size=PIECE)
+    fsspec.filesystem("http").get_file(url, str(path), chunk_size=PIECE)
 
 
-def _by_curl(*further: str, into: str | None = None) -> Run:
-    """Run curl, and then other programs on the file; their memory is not ours to measure."""
+def _curl(url: str, path: Path) -> None:
+    subprocess.run(["curl", "--silent", "--fail", "--output", path, url], check=True)
 
-    def run(place: Place) -> Figures:
+
+def _curl_sync_sha256sum(url: str, path: Path) -> None:
+    _curl(url, path)
+    subprocess.run(["sync", path], check=True)
+    subprocess.run(["sha256sum", path], check=True, stdout=subprocess.DEVNULL)
+
+
+def _curl_to_nowhere(place: Place) -> Figures:
+    place.site.show(_VERIFIED)
+    with place.meter.measuring() as figures:
+        _curl(_url(place), Path(os.devnull))
+    return figures
+
+
+def _of_programs(run: Run) -> Run:
+    """Leave out what is of this process alone, and not of the programs that it runs."""
+
+    def run_programs(place: Place) -> Figures:
         if shutil.which("curl") is None:
             raise CannotRun("there is no program curl")
-        figures = _into_file(lambda place: lambda path: _run_on(path, place, into, further))(place)
-        return {"seconds": figures["seconds"], "wire": figures["wire"]}
+        figures = run(place)
+        return {name: figures[name] for name in ("seconds", "wire")}
 
-    return run
-
-
-def _run_on(path: Path, place: Place, into: str | None, further: tuple[str, ...]) -> None:
-    url = _url(place)
-    subprocess.run(["curl", "--silent", "--fail", "--output", into or path, url], check=True)
-    for program in further:
-        subprocess.run([program, path], check=True, stdout=subprocess.DEVNULL)
+    return run_programs
 
 
 def _opened_by_obstore(url: str, take: Take) -> None:
@@ -210,7 +220,7 @@ SUBJECTS = [
             "ours": _into_buffer(_data, _BARE),
             "ours, iterdata": _in_pieces(_BARE),
             **{name: _by_peer(stream) for name, stream in PEERS.items()},
-            "curl": _by_curl(into=os.devnull),
+            "curl": _of_programs(_curl_to_nowhere),
             "encore": _by_peer(_encore),
         },
         (
@@ -240,15 +250,15 @@ SUBJECTS = [
         "file",
         "a large value into a file",
         {
-            "ours, verified and synced": _into_file(_file_of_ours),
-            "curl, sync, sha256sum": _by_curl("sync", "sha256sum"),
-            "curl": _by_curl(),
-            "pooch": _into_file(_file_by_pooch),
-            "obstore": _into_file(_file_by(PEERS["obstore"])),
-            "fsspec": _into_file(_file_by_fsspec),
-            "aiohttp": _into_file(_file_by(PEERS["aiohttp"])),
-            "requests": _into_file(_file_by(PEERS["requests"])),
-            "encore": _into_file(_file_by(_encore)),
+            "ours, verified and synced": _file_of_ours,
+            "curl, sync, sha256sum": _of_programs(_file_by(_curl_sync_sha256sum)),
+            "curl": _of_programs(_file_by(_curl)),
+            "pooch": _file_by(_pooch),
+            "obstore": _file_by(_written(PEERS["obstore"])),
+            "fsspec": _file_by(_fsspec),
+            "aiohttp": _file_by(_written(PEERS["aiohttp"])),
+            "requests": _file_by(_written(PEERS["requests"])),
+            "encore": _file_by(_written(_encore)),
         },
         (
             Target("ours, verified and synced", "seconds", 1, "curl, sync, sha256sum"),
