@@ -38,7 +38,7 @@ bench: $(VENV)/.bench
 	@$(RUN) -m benchmarks
 
 bench-full: $(VENV)/.bench
-	@$(RUN) -m benchmarks --entries 1000000 --write
+	@$(RUN) -m benchmarks --entries 1000000 --value 1024 --write
 
 clean:
 	rm -rf $(VENV) .cache .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

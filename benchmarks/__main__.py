@@ -1,4 +1,4 @@
-"""Run the measurements: ``python -m benchmarks [--entries N] [--rounds N] [--only SUBJECT]``."""
+"""Run the measurements: ``python -m benchmarks``; ``--help`` shows how much and which."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def main() -> None:
     """Measure, and print or write the results."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--entries", type=int, default=100_000)
+    parser.add_argument("--value", type=int, default=256, metavar="MIB", help="of a large value")
     parser.add_argument("--rounds", type=int, default=5, help="at most; slow subjects have fewer")
     parser.add_argument("--only", metavar="SUBJECT", help="by its name or that of its module")
     parser.add_argument(
@@ -53,8 +54,9 @@ def main() -> None:
     ]
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        console.print(f"making sites of {asked.entries:,} entries ...")
-        _make_states_apart(Path(folder), asked.entries)
+        for sites in sorted({subject.sites for _, subject in chosen}):
+            console.print(f"making sites for the {sites} ...")
+            _make_apart(sites, folder, asked.entries, asked.value)
         with _served(Path(folder)) as (url, server):
             results: Results = {}
             for module, subject in chosen:
@@ -62,9 +64,13 @@ def main() -> None:
                 rounds = min(asked.rounds, subject.rounds)
                 command = [sys.executable, "-m", "benchmarks.process", module, subject.name]
                 place = [folder, url, str(asked.entries)]
-                results[subject.name] = _in_turn(command, subject, place, rounds)
+                results[subject.name] = _in_turn(command, subject, place, rounds, console)
     text = as_markdown(
-        results, [subject for _, subject in chosen], count=asked.entries, server=server
+        results,
+        [subject for _, subject in chosen],
+        count=asked.entries,
+        value=asked.value,
+        server=server,
     )
     console.print(Markdown(text))
     if asked.write:
@@ -72,9 +78,13 @@ def main() -> None:
         _CHART.write_text(_picture(results, asked.entries), "utf-8")
 
 
-def _make_states_apart(folder: Path, count: int) -> None:
-    """Make the sites in another process, whose memory is given back."""
-    subprocess.run([sys.executable, "-m", "benchmarks.sites", folder, str(count)], check=True)
+def _make_apart(sites: str, folder: str, entries: int, mebibytes: int) -> None:
+    """Make sites in another process, whose memory is given back."""
+    module, size = {
+        "indexes": ("benchmarks.sites", entries),
+        "values": ("benchmarks.value_sites", mebibytes << 20),
+    }[sites]
+    subprocess.run([sys.executable, "-m", module, folder, str(size)], check=True)
 
 
 @contextmanager
@@ -93,14 +103,18 @@ def _served(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _in_turn(
-    command: list[str], subject: Subject, place: list[str], rounds: int
+    command: list[str], subject: Subject, place: list[str], rounds: int, console: Console
 ) -> dict[str, list[Figures]]:
     """Run each contender in a process of its own, one after the other, several times."""
     runs: dict[str, list[Figures]] = {name: [] for name in subject.contenders}
     for _ in range(rounds):
-        for name in runs:
-            output = subprocess.check_output([*command, name, *place])
-            runs[name].append(json.loads(output))
+        for name in list(runs):
+            answer = json.loads(subprocess.check_output([*command, name, *place]))
+            if isinstance(answer, str):
+                console.print(f"    {name} {answer}")
+                del runs[name]
+            else:
+                runs[name].append(answer)
     return runs
 
 

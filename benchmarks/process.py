@@ -1,17 +1,22 @@
-"""One run of one contender, in a process of its own: prints what was measured, as JSON."""
+"""One run of one contender, in a process of its own: prints what was measured, as JSON.
+
+One that cannot run here prints why, as a text.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .sites import LiveSite
-from .subjects import Figures, Place
+from .subjects import CannotRun, Figures, Place
 
 __all__: list[str] = []
 
@@ -29,11 +34,14 @@ def main() -> None:
     module = importlib.import_module(f"benchmarks.subjects.{asked.module}")
     subject = next(one for one in module.SUBJECTS if one.name == asked.subject)
     live = LiveSite(asked.served, asked.url)
+    answer: Figures | str
     try:
-        figures = subject.contenders[asked.contender](Place(live, asked.count, Meter()))
+        answer = subject.contenders[asked.contender](Place(live, asked.count, Meter()))
+    except (CannotRun, ModuleNotFoundError) as reason:
+        answer = f"does not run here: {reason}"
     finally:
         live.remove()
-    print(json.dumps(figures))
+    print(json.dumps(answer))
 
 
 class Meter:
@@ -92,3 +100,6 @@ def _bytes_on_loopback() -> int:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    # At a regular end the threads of a contender, obstore's for one, may abort the process.
+    os._exit(0)

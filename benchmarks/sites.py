@@ -24,6 +24,7 @@ from staticstore.site.folder import SiteFolder
 from staticstore.site.history import next_step, write_documents, write_head, write_index
 
 from .indexes import Entries, canonical, changed, entries, other_form
+from .subjects import CannotRun
 
 __all__ = ["CHANGES", "LiveSite", "make_states"]
 
@@ -90,6 +91,8 @@ class LiveSite:
 
     def show(self, state: str) -> None:
         """Let the site show a state; what is named by its digest stays."""
+        if not (self._served / state).is_dir():
+            raise CannotRun(f"there is no site {state!r}")
         now = next(self._seconds)
         for source in (self._served / state).rglob("*"):
             target = self._folder / source.relative_to(self._served / state)

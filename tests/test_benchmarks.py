@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,12 @@ import pytest
 
 from benchmarks.chart import chart
 from benchmarks.indexes import canonical, changed, entries
-from benchmarks.process import Meter
+from benchmarks.line import line_to
+from benchmarks.process import Meter, main
 from benchmarks.report import as_markdown
 from benchmarks.sites import CHANGES, LiveSite, make_states
 from benchmarks.subjects import MODULES, Place, Subject, Target
+from benchmarks.value_sites import make_value_sites
 from staticstore import Index, StaticStore, serve
 
 COUNT = 200
@@ -32,6 +36,13 @@ CONTENDERS = {
     "signals": ("ours", "ours, nobody listens", "blinker"),
     "parsing": ("ours, by a head", "ours, all checked", "json", "msgspec"),
     "imports": ("staticstore",),
+    "stream": ("ours", "ours, iterdata", "raw socket", "requests", "urllib3", "encore"),
+    "verified": ("ours", "ours, iterdata", "raw socket, sha256 of each piece"),
+    "file": ("ours, verified and synced", "requests", "encore"),
+    "sequential": ("ours, plain stream",),
+    "many": ("requests, 16 threads", "urllib3, 16 threads", "http.client, 4 threads", "encore"),
+    "many-far": ("requests, 16 threads",),
+    "ranges": ("http.client, 4 threads",),
 }
 
 
@@ -39,6 +50,7 @@ CONTENDERS = {
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("states")
     make_states(folder, entries(COUNT))
+    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20)
     return folder
 
 
@@ -92,10 +104,51 @@ def test_the_report_says_what_was_reached() -> None:
     )
     ours, peer = {"seconds": 0.001, "wire": 3000.0}, {"seconds": 0.01, "wire": 9.0}
     text = as_markdown(
-        {"a": {"ours": [ours] * 3, "peer": [peer]}}, [subject], count=7, server="nginx"
+        {"a": {"ours": [ours] * 3, "peer": [peer]}}, [subject], count=7, value=1, server="nginx"
     )
     assert "| to do it: ours | 5 x against peer | 10.0 x | yes |" in text
     assert "| to do it: ours | ≤ 2 kB | 3 kB | no |" in text
+
+
+def test_ours_is_held_against_the_best_of_the_peers_that_ran() -> None:
+    subject = Subject("a", "to do it", {}, (Target("ours", "seconds", 1.5, ("b", "c", "d")),))
+    found = {name: [{"seconds": time}] for name, time in (("ours", 2.0), ("b", 8.0), ("c", 6.0))}
+    text = as_markdown({"a": found}, [subject], count=7, value=1, server="nginx")
+    assert "| to do it: ours | 1.5 x against c, the best of 2 | 3.00 x | yes |" in text
+
+
+def test_a_target_whose_peers_did_not_run_is_left_out() -> None:
+    subject = Subject("a", "to do it", {}, (Target("ours", "seconds", 1.5, ("b", "c")),))
+    text = as_markdown(
+        {"a": {"ours": [{"seconds": 2.0}]}}, [subject], count=7, value=1, server="nginx"
+    )
+    assert "against" not in text.partition("## Figures")[0].partition("## Targets")[2]
+
+
+def test_every_target_names_contenders_that_there_are() -> None:
+    for subject in subjects().values():
+        for target in subject.targets:
+            peers = (target.peer,) if isinstance(target.peer, str) else target.peer or ()
+            assert {target.contender, *peers} <= set(subject.contenders)
+
+
+def test_a_contender_that_cannot_run_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small").mkdir()
+    run = ["many", "many", "encore", str(tmp_path), "http://127.0.0.1:9/", "7"]
+    monkeypatch.setattr("sys.argv", ["process", *run])
+    main()
+    assert json.loads(capsys.readouterr().out) == "does not run here: there is no site 'values'"
+
+
+def test_a_line_counts_what_was_fetched_of_the_values(live: LiveSite) -> None:
+    live.show("values")
+    with line_to(live.url) as (url, fetched):
+        for path in ("small/00000.bin", "small/00001.bin"):
+            with urllib.request.urlopen(f"{url}data/{path}") as answer:
+                answer.read()
+        assert fetched() == 2 * 1024
 
 
 def test_the_chart_is_a_picture() -> None:

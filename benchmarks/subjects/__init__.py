@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-__all__ = ["MODULES", "Figures", "Measured", "Place", "Run", "Subject", "Target"]
+__all__ = ["MODULES", "CannotRun", "Figures", "Measured", "Place", "Run", "Subject", "Target"]
 
 #: In the order of the report.
-MODULES = ("connect", "polls", "interpreter", "queries", "signals", "parsing", "imports")
+MODULES = (
+    "connect",
+    "polls",
+    "interpreter",
+    "queries",
+    "signals",
+    "parsing",
+    "imports",
+    "values",
+    "many",
+    "ranges",
+)
 
 #: What was measured, by name: ``seconds``, ``cpu``, ``wire``, ``peak``, ``grown``.
 Figures = dict[str, float]
+
+
+class CannotRun(Exception):
+    """A contender lacks something here, for the reason given; the others run."""
 
 
 class Measured(Protocol):
@@ -53,13 +68,14 @@ class Target:
     """What is to be reached.
 
     Without a peer, `bound` is the most that a figure of ours may have; with
-    one, how many times less ours must have.
+    one, how many times less ours must have; with several, less than the best
+    of those that ran.
     """
 
     contender: str
     figure: str
     bound: float
-    peer: str | None = None
+    peer: str | tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,8 @@ class Subject:
     targets: tuple[Target, ...] = ()
     #: How many rounds at most: what takes the ancestor a minute is not done five times.
     rounds: int = 5
+    #: Which sites it needs: those with many entries, or those with values.
+    sites: Literal["indexes", "values"] = "indexes"
 
 
 def flat(subjects: dict[str, list[Subject]]) -> Iterator[tuple[str, Subject, Any]]:

@@ -9,7 +9,6 @@ has nothing to do but to be quick.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -69,10 +68,10 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
 @cache
 def engine() -> Engine:
     """Return the fastest way that is installed."""
-    if importlib.util.find_spec("pycurl") is None:
+    try:
+        from .curl import by_curl
+    except ImportError:
         return by_threads
-    from .curl import by_curl
-
     return by_curl
 
 

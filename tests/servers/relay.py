@@ -86,6 +86,11 @@ class Relay:
             _reset(writer)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Only the end of the relay cancels, and Python 3.11 complains of that on stderr.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._join(reader, writer)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._forget, writer)
@@ -110,14 +115,19 @@ class Relay:
     ) -> None:
         """Pass on in one direction, till its end."""
         while data := await reader.read(1 << 16):
+            self.count(data, up=up)
             if up:
-                self.sent += len(data)
                 await asyncio.sleep(self.delay)
-            else:
-                self.received += len(data)
             writer.write(data)
             await writer.drain()
         writer.write_eof()
+
+    def count(self, data: bytes, *, up: bool) -> None:
+        """Count what is passed on, up to the server or down to the client."""
+        if up:
+            self.sent += len(data)
+        else:
+            self.received += len(data)
 
     def _forget(self, writer: asyncio.StreamWriter) -> None:
         self._writers.discard(writer)

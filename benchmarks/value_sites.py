@@ -1,0 +1,74 @@
+"""Sites with large values and many small ones, the same at each run.
+
+values      a large value, one to take ranges of, and many of 1 KiB: as `publish` writes them
+bare        the large value, of which the index gives the size alone: nothing can be verified
+packed      the small values, published with packs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sys
+import urllib.request
+from pathlib import Path
+
+from staticstore import publish
+
+__all__ = ["LARGE", "RANGED", "SMALL_SIZE", "make_value_sites", "size_of"]
+
+LARGE, RANGED = "large.bin", "ranged.bin"
+SMALL_SIZE = 1 << 10
+_PIECE = 1 << 20
+
+
+def make_value_sites(
+    folder: Path, *, large: int, ranged: int = 256 << 20, small: int = 2_000
+) -> None:
+    """Make a folder for each state.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    large, ranged : int
+        Bytes of the large value, and of the one to take ranges of.
+    small : int
+        How many values of 1 KiB.
+    """
+    chance = random.Random(1)
+    data = folder / "values" / "data"
+    _write(data / LARGE, large, chance)
+    _write(data / RANGED, ranged, chance)
+    for number in range(small):
+        _write(data / "small" / f"{number:05}.bin", SMALL_SIZE, chance)
+    publish(folder / "values")
+
+    bare = folder / "bare"
+    (bare / "data").mkdir(parents=True)
+    os.link(data / LARGE, bare / "data" / LARGE)
+    (bare / "index.json").write_text(json.dumps({LARGE: {"size": large}}), "ascii")
+
+    packed = folder / "packed"
+    shutil.copytree(data / "small", packed / "data" / "small", copy_function=os.link)
+    publish(packed, pack=True)
+
+
+def size_of(url: str) -> int:
+    """Return the size of a value, as the host says."""
+    request = urllib.request.Request(url, method="HEAD")
+    with urllib.request.urlopen(request) as answer:
+        return int(answer.headers["Content-Length"])
+
+
+def _write(path: Path, size: int, chance: random.Random) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for start in range(0, size, _PIECE):
+            file.write(chance.randbytes(min(_PIECE, size - start)))
+
+
+if __name__ == "__main__":
+    make_value_sites(Path(sys.argv[1]), large=int(sys.argv[2]))
