@@ -28,25 +28,29 @@ __all__ = [
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
 
-# Pieces are handed to the hashing thread together: each hand-over costs some microseconds.
-_LOT = 1 << 20  # bytes, about
-_LOTS_AHEAD = 4
+# So many bytes are hashed sooner than a thread is started.
+_IN_TURN = 1 << 20
+# The same few buffers are filled and hashed again and again: fresh memory costs more than a copy.
+_LOT = 1 << 19  # bytes
+_LOTS = 4
 
 
 class Digest:
     """The sha256 of bytes that come in pieces, computed while the next ones are received.
 
-    A thread is started when there is more than a mebibyte.  Close it, or use
-    it in a ``with`` block, so that the thread ends whatever happens.
+    After a mebibyte a thread is started, which is given copies: the pieces may
+    stand in one buffer after the other.  Close it, or use it in a ``with``
+    block, so that the thread ends whatever happens.
     """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._waiting: list[bytes] = []
         self._count = 0
-        # Few, so that no more of them are held than needs be.
-        self._handed_over: queue.Queue[list[bytes] | None] = queue.Queue(_LOTS_AHEAD)
         self._thread: threading.Thread | None = None
+        self._full: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+        self._buffer = memoryview(b"")
+        self._filled = 0
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -59,37 +63,44 @@ class Digest:
     def close(self) -> None:
         """End the thread, if there is one; idempotent."""
         if self._thread is not None:
-            self._handed_over.put(None)
+            self._full.put(self._buffer[: self._filled])
+            self._full.put(None)
             self._thread.join()
             self._thread = None
 
-    def update(self, piece: bytes) -> None:
-        """Take the next bytes, which nobody changes."""
-        self._waiting.append(piece)
-        self._count += len(piece)
-        if self._count < _LOT:
-            return
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take the next bytes, which may change as soon as this returns."""
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="staticstore digest", daemon=True
-            )
-            self._thread.start()
-        self._handed_over.put(self._waiting)
-        self._waiting, self._count = [], 0
+            self._hash.update(piece)
+            self._count += len(piece)
+            if self._count >= _IN_TURN:
+                self._start()
+            return
+        view = memoryview(piece)
+        while view:
+            count = min(len(view), _LOT - self._filled)
+            self._buffer[self._filled : self._filled + count] = view[:count]
+            self._filled += count
+            view = view[count:]
+            if self._filled == _LOT:
+                self._full.put(self._buffer)
+                self._buffer, self._filled = self._free.get(), 0
+
+    def _start(self) -> None:
+        for _ in range(_LOTS):
+            self._free.put(memoryview(bytearray(_LOT)))
+        self._buffer = self._free.get()
+        self._thread = threading.Thread(target=self._run, name="staticstore digest", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
-        while (lot := self._handed_over.get()) is not None:
-            self._hash_all(lot)
-
-    def _hash_all(self, lot: list[bytes]) -> None:
-        for piece in lot:
-            self._hash.update(piece)
+        while (lot := self._full.get()) is not None:
+            self._hash.update(lot)
+            self._free.put(lot)
 
     def hexdigest(self) -> str:
         """Return the digest of all bytes, lowercase hex; none may follow."""
         self.close()
-        self._hash_all(self._waiting)
-        self._waiting = []
         return self._hash.hexdigest()
 
 
@@ -124,8 +135,8 @@ class Verifier:
         self._url = url
         self._digest = None if sha256 is None else Digest()
 
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes, which nobody changes.
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Take the next bytes, which may change as soon as this returns.
 
         Raises
         ------

@@ -107,19 +107,20 @@ class Part:
         """Whether the host has given no more than was asked for."""
         return self.response.status != 200
 
-    def read(self, size: int) -> bytes:
-        """Read up to `size` bytes, as they come; none at the end of the answer."""
+    def readinto(self, buffer: memoryview) -> int:
+        """Read what comes next into a buffer; return how many bytes, 0 at the end of the answer."""
         if self._is_empty:
-            return b""
-        piece = self.response.read1(size, decode=self._decode)
-        self.position += len(piece)
-        return piece
+            return 0
+        count = self.response.readinto(buffer, decode=self._decode)
+        self.position += count
+        return count
 
     def skip_to(self, position: int) -> None:
         """Read and throw away what comes before `position`."""
-        while self.position < position:
-            if not self.read(min(position - self.position, _SKIPPED)):
-                return
+        if self.position < position:
+            buffer = memoryview(bytearray(min(position - self.position, _SKIPPED)))
+            while self.position < position and self.readinto(buffer[: position - self.position]):
+                pass
 
     def close(self) -> None:
         """Close the answer."""

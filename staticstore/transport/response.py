@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import NotConnectedError, TransportError
 from .failures import mapped
-from .sockets import Wire
+from .sockets import BoundedResponse, Wire
 
 if TYPE_CHECKING:
     import requests
@@ -79,12 +79,15 @@ class Response:
         wire: Wire,
         *,
         key: str | None,
+        answer: BoundedResponse | None,
     ) -> None:
         self.status = response.status_code
         self.url = str(response.url)
         self._response = response
         self._wire = wire
         self._key = key
+        # What came by a socket, and not in chunks, is received into the reader's own buffer.
+        self._answer = None if answer is None or answer.chunked else answer
 
     def header(self, name: str) -> str | None:
         """Return a header field, or None."""
@@ -156,14 +159,21 @@ class Response:
             piece: bytes = self._response.raw.read(size, decode_content=decode)
             return piece
 
-    def read1(self, size: int, *, decode: bool = False) -> bytes:
-        """Read what has come already, or what comes next: as `read`, but fewer bytes at any time.
+    def readinto(self, buffer: memoryview, *, decode: bool = False) -> int:
+        """Read what has come already, or what comes next, into a buffer; return how many bytes.
 
-        What was received before a connection breaks is not lost.
+        As `read`, but perhaps fewer bytes; and what was received before a
+        connection breaks is not lost.
         """
-        with self._receiving(size, decode):
-            piece: bytes = self._response.raw.read1(size, decode_content=decode)
-            return piece
+        with self._receiving(len(buffer), decode):
+            if self._answer is None or decode:
+                piece: bytes = self._response.raw.read1(len(buffer), decode_content=decode)
+                buffer[: len(piece)] = piece
+                return len(piece)
+            count = self._answer.receive_into(buffer)
+            if self._answer.isclosed():
+                self._response.raw.release_conn()
+            return count
 
     @contextlib.contextmanager
     def _receiving(self, size: int, decode: bool) -> Iterator[None]:

@@ -97,19 +97,19 @@ class SeekableValue(io.RawIOBase):
         """Read what is at hand, or what comes next, into a buffer."""
         self._check_open()
         view = memoryview(buffer).cast("B")
-        piece = self._read(min(len(view), self._known_size() - self._position))
-        view[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
+        view = view[: max(self._known_size() - self._position, 0)]
+        count = self._read(view) if view else 0
+        self._position += count
+        return count
 
     def readall(self) -> bytes:
         """Read all that is left."""
         self._check_open()
-        pieces = []
-        while piece := self._read(self._known_size() - self._position):
-            pieces.append(piece)
-            self._position += len(piece)
-        return b"".join(pieces)
+        found = bytearray(max(self._known_size() - self._position, 0))
+        view = memoryview(found)
+        while count := self.readinto(view):
+            view = view[count:]
+        return bytes(found[: len(found) - len(view)])
 
     def close(self) -> None:
         """Give up what was fetched and not read."""
@@ -129,38 +129,41 @@ class SeekableValue(io.RawIOBase):
             self._spool, self._size = spooled(self._target)
         return self._size
 
-    def _read(self, size: int) -> bytes:
-        """Read up to `size` bytes at the position."""
-        if size <= 0:
-            return b""
+    def _read(self, view: memoryview) -> int:
+        """Read at the position, into a buffer that has room and ends where the value does."""
         if self._spool is None:
-            piece = self._kept(size) or self._streamed(size) or self._fetched(size)
-            if piece:
-                return piece
+            count = self._kept(view) or self._streamed(view) or self._fetched(view)
+            if count:
+                return count
         assert self._spool is not None, "a part of a value has a byte at least"
         self._spool.seek(self._position)
-        return self._spool.read(min(size, PIECE))
+        piece = self._spool.read(min(len(view), PIECE))
+        view[: len(piece)] = piece
+        return len(piece)
 
-    def _kept(self, size: int) -> bytes:
-        """Return what the cache has at the position, as far as its block goes."""
+    def _kept(self, view: memoryview) -> int:
+        """Read what the cache has at the position, as far as its block goes."""
         number, start = divmod(self._position, _BLOCK)
         with self._lock:
             block = self._blocks.get(number, b"")
-        return block[start : start + size]
+        piece = block[start : start + len(view)]
+        view[: len(piece)] = piece
+        return len(piece)
 
-    def _streamed(self, size: int) -> bytes:
-        """Return the next bytes of the part that is being read, if they are those."""
+    def _streamed(self, view: memoryview) -> int:
+        """Read the next bytes of the part that is being read, if they are those."""
         if self._stream is None or self._stream_at != self._position:
-            return b""
-        piece = self._stream.read_piece(min(size, PIECE))
-        self._stream_at += len(piece)
-        if not piece or self._stream_at >= self._end_of_last:
+            return 0
+        count = self._stream.readinto(view)
+        self._stream_at += count
+        if not count or self._stream_at >= self._end_of_last:
             self._end_stream()
-        return piece
+        return count
 
-    def _fetched(self, size: int) -> bytes:
-        """Ask for a part of the value from the position on; nothing if the host gives no parts."""
+    def _fetched(self, view: memoryview) -> int:
+        """Read a part of the value from the position on; nothing if the host gives no parts."""
         self._end_stream()
+        size = len(view)
         window = 2 * self._last_window if self._position == self._end_of_last else _BLOCK
         if size > _BLOCK:  # more than what is asked for only to fill a buffer
             window = min(max(window, size + self._position % _BLOCK), _MOST_AHEAD)
@@ -171,25 +174,24 @@ class SeekableValue(io.RawIOBase):
         end = min(start + window, self._known_size())
         stream = self._opened(start, end)
         if stream is None:
-            return b""
+            return 0
         self._last_window, self._end_of_last = window, end
         self._stream, self._stream_at = stream, start
         if window > _KEPT:
-            return self._streamed(size)
+            return self._streamed(view)
         offset = self._position - start
-        return self._kept_now(start, end)[offset : offset + size]
+        piece = self._kept_now(stream, start)[offset : offset + size]
+        view[: len(piece)] = piece
+        return len(piece)
 
-    def _kept_now(self, start: int, end: int) -> bytes:
-        """Read the part to its end, put its blocks into the cache, and return it."""
-        assert self._stream is not None
-        text = bytearray()
-        while len(text) < end - start and (piece := self._stream.read_piece(end - start)):
-            text += piece
+    def _kept_now(self, stream: ValueStream, start: int) -> bytes:
+        """Read a part to its end, put its blocks into the cache, and return it."""
+        text = stream.readall()
         self._end_stream()
         with self._lock:
             for at in range(0, len(text), _BLOCK):
-                self._blocks[(start + at) // _BLOCK] = bytes(text[at : at + _BLOCK])
-        return bytes(text)
+                self._blocks[(start + at) // _BLOCK] = text[at : at + _BLOCK]
+        return text
 
     def _opened(self, start: int, end: int) -> ValueStream | None:
         """Open a part; or take the value whole, where a host gives no parts, and return None.

@@ -402,7 +402,7 @@ class Session:
         with mapped(self.wire, key=key, url=url), self.wire.bounded(bounds):
             prepared = self._prepared(method, url, headers)
             answer = self._exchange(prepared, deadline, self._cert if trusted else None)
-        return Response(answer, self.wire, key=key)
+        return Response(answer, self.wire, key=key, answer=self.wire.take_answer())
 
     def _prepared(
         self, method: str, url: str, headers: Mapping[str, str]
@@ -482,11 +482,11 @@ def _read_bounded(response: Response, max_bytes: int) -> Fetched:
     # It grows in place, so that a large one is neither held twice nor filled with
     # zeros beforehand, for which all other threads would wait.
     body = bytearray()
-    with Digest() as digest:
-        while piece := response.read(_PIECE, decode=is_coded):
-            _check_size(len(body) + len(piece), max_bytes, response.url)
-            body += piece
-            digest.update(piece)
+    with Digest() as digest, memoryview(bytearray(_PIECE)) as buffer:
+        while count := response.readinto(buffer, decode=is_coded):
+            _check_size(len(body) + count, max_bytes, response.url)
+            body += buffer[:count]
+            digest.update(buffer[:count])
         return Fetched(response, body, digest.hexdigest())
 
 

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, cast
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
+from urllib3.exceptions import IncompleteRead
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection
 
-__all__ = ["BoundedAdapter", "Bounds", "Wire"]
+__all__ = ["BoundedAdapter", "BoundedResponse", "Bounds", "Wire"]
 
 _BUFFER = 1 << 16  # bytes asked of the kernel at once, where a reader wants fewer
 _ERROR_BODY = 1 << 16  # bytes of a 401 that an authentication scheme may want to read
@@ -117,6 +118,16 @@ class Wire:
         self._current.allowance = allowance - count
         if allowance < count:
             raise HTTPException("the host sends much that comes to nothing")
+
+    def note_answer(self, answer: BoundedResponse) -> None:
+        """Note the answer to this thread's request, whose body can be received into a buffer."""
+        self._current.answer = answer
+
+    def take_answer(self) -> BoundedResponse | None:
+        """Give the last answer that was noted, once; None where it did not come by a socket."""
+        answer: BoundedResponse | None = getattr(self._current, "answer", None)
+        self._current.answer = None
+        return answer
 
     def keep_query(self, query: str) -> None:
         """Keep the query of this thread's request from urllib3, which logs and quotes URLs."""
@@ -209,7 +220,7 @@ class _BoundedReads(io.RawIOBase):
         self._received, self._waited = 0, 0.0
 
 
-class _BoundedResponse(HTTPResponse):
+class BoundedResponse(HTTPResponse):
     """An `http.client` response that reads within bounds."""
 
     def __init__(
@@ -228,8 +239,28 @@ class _BoundedResponse(HTTPResponse):
         return io.BufferedReader(self._reads, _BUFFER)
 
     def begin(self) -> None:
+        """Receive the head; from then on the body has its own bounds."""
         super().begin()
         self._reads.head_is_read()
+        self._promised = self.length or 0
+        self._wire.note_answer(self)
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Receive bytes of a body that is not chunked, as they come; 0 at its end.
+
+        As `readinto`, but what came before the connection broke is not lost.
+        """
+        if self.fp is None:
+            return 0
+        if self.length is not None:
+            buffer = buffer[: self.length]
+        count = self.fp.readinto1(buffer) if len(buffer) else 0
+        missing = self.length = None if self.length is None else self.length - count
+        if not count or missing == 0:
+            self.close()
+        if not count and missing:
+            raise IncompleteRead(self._promised - missing, missing)
+        return count
 
 
 class _BoundedConnection:
@@ -264,7 +295,7 @@ class _BoundedConnection:
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
     ) -> HTTPResponse:
         """Stand in for the class of that name; http.client calls it to read an answer."""
-        return _BoundedResponse(sock, self.wire, debuglevel, method)
+        return BoundedResponse(sock, self.wire, debuglevel, method)
 
 
 class BoundedAdapter(HTTPAdapter):

@@ -85,66 +85,75 @@ class ValueStream(io.RawIOBase):
     def _digest_binds(self) -> bool:
         return self._verifier is not None and self._verifier.sha256 is not None
 
+    @property
+    def left(self) -> int | None:
+        """Bytes that are still to come, if that is known."""
+        end = self._end if self._end is not None else self.total
+        return None if end is None else end - self._position
+
     def readable(self) -> bool:
         """Return True."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; see `read_piece`."""
-        view = memoryview(buffer).cast("B")
-        piece = self.read_piece(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
+    def readall(self) -> bytes:
+        """Read all that is left."""
+        return b"".join(map(bytes, pieces(self, None)))
 
-    def read_piece(self, size: int) -> bytes:
-        """Read up to `size` bytes, as they come; the last ones only once all have proved right."""
+    def readinto(self, buffer: Any) -> int:
+        """Read what comes next into a buffer; the last bytes only once all have proved right."""
         if self.closed:
             raise ValueError("read of a closed stream")
-        if self._finished or not size:
-            return b""
+        view = memoryview(buffer).cast("B")
+        if self._finished or not view:
+            return 0
         end = self._end if self._end is not None else self.total
-        return self._read_ahead(size) if end is None else self._read_until(end, size)
+        return self._read_ahead(view) if end is None else self._read_until(end, view)
 
-    def _read_until(self, end: int, size: int) -> bytes:
-        """Read a piece of what is known to end at `end`."""
-        size = min(size, end - self._position)
-        piece = self._read(size) if size > 0 else b""
-        if not piece or self._position >= end:
+    def _read_until(self, end: int, view: memoryview) -> int:
+        """Read what is known to end at `end`."""
+        view = view[: max(end - self._position, 0)]
+        count = self._read(view) if view else 0
+        if not count or self._position >= end:
             if self._verifier is not None and self._position >= end:
                 self._check_nothing_follows(self._verifier, end)
             self._finish()
-        return piece
+        return count
 
     def _check_nothing_follows(self, verifier: Verifier, end: int) -> None:
         with contextlib.suppress(TransportError):  # a connection that breaks here breaks nothing
-            if self._part.read(1):
+            if self._part.readinto(memoryview(bytearray(1))):
                 raise verifier.size_error(f"more than {end}")
 
-    def _read_ahead(self, size: int) -> bytes:
+    def _read_ahead(self, view: memoryview) -> int:
         """Read a piece while another is held back, since the end is not known."""
         if not self._ahead:
-            self._ahead = self._read(_BUFFERED)
-        piece, self._ahead = self._ahead[:size], self._ahead[size:]
+            self._ahead = self._next_piece()
+        count = min(len(view), len(self._ahead))
+        view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
         if not self._ahead:
-            self._ahead = self._read(_BUFFERED)
+            self._ahead = self._next_piece()
             if not self._ahead:
                 self._finish()
-        return piece
+        return count
 
-    def _read(self, size: int) -> bytes:
+    def _next_piece(self) -> bytes:
+        buffer = memoryview(bytearray(_BUFFERED))
+        return bytes(buffer[: self._read(buffer)])
+
+    def _read(self, view: memoryview) -> int:
         """Read from the host, taking a broken connection up again."""
         while True:
             try:
                 # An answer may begin before the byte that is wanted.
                 self._part.skip_to(self._position)
-                piece = self._part.read(size)
+                count = self._part.readinto(view)
                 break
             except TransportError as error:
                 self._resume(error)
-        self._position += len(piece)
+        self._position += count
         if self._verifier is not None:
-            self._verifier.feed(piece)
-        return piece
+            self._verifier.feed(view[:count])
+        return count
 
     def _resume(self, error: TransportError) -> None:
         """Open the rest of the value; raise `error` if that cannot be done safely."""
@@ -293,29 +302,35 @@ class _Slice(io.RawIOBase):
 def exact_pieces(stream: ValueStream, size: int, progress: Progress | None) -> Iterator[bytes]:
     """Read a stream to its end, in pieces of one size but for the last."""
     total, done = stream.total, 0
-    while piece := stream.read_piece(size):
-        if len(piece) < size:
-            piece = b"".join([piece, *_next_bytes(stream, size - len(piece))])
-        done += len(piece)
+    buffer = memoryview(bytearray(size))
+    while count := _filled(stream, buffer):
+        done += count
         if progress is not None:
             progress(done, total)
-        yield piece
+        yield bytes(buffer[:count])
 
 
-def _next_bytes(stream: ValueStream, size: int) -> Iterator[bytes]:
-    while size and (piece := stream.read_piece(size)):
-        size -= len(piece)
-        yield piece
+def _filled(stream: ValueStream, buffer: memoryview) -> int:
+    """Fill a buffer as far as there are bytes; return how many."""
+    filled = 0
+    while count := stream.readinto(buffer[filled:]):
+        filled += count
+    return filled
 
 
-def pieces(stream: ValueStream, progress: Progress | None, done: int = 0) -> Iterator[bytes]:
-    """Read a stream to its end, in pieces as they come, and tell how far it has come."""
+def pieces(stream: ValueStream, progress: Progress | None, done: int = 0) -> Iterator[memoryview]:
+    """Read a stream to its end, and tell how far it has come.
+
+    Each piece is gone when the next one is asked for: all stand in one buffer.
+    """
     total = stream.total
-    while piece := stream.read_piece(PIECE):
-        done += len(piece)
+    left = PIECE if stream.left is None else max(stream.left, 1)
+    buffer = memoryview(bytearray(min(PIECE, left)))
+    while count := stream.readinto(buffer):
+        done += count
         if progress is not None:
             progress(done, total)
-        yield piece
+        yield buffer[:count]
 
 
 def copy_whole(target: Target, file: BinaryIO, progress: Progress | None = None) -> int:

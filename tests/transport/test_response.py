@@ -30,7 +30,7 @@ def answer_with(headers: Mapping[str, str], status: int = 200) -> Response:
     foreign.status_code = status
     foreign.headers = CaseInsensitiveDict(headers)
     foreign.url = "https://data.example/data/a"
-    return Response(foreign, Wire(), key="a")
+    return Response(foreign, Wire(), key="a", answer=None)
 
 
 def test_header_fields_are_found_whatever_their_case_and_stripped() -> None:
