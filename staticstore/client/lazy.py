@@ -14,6 +14,7 @@ from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index import codec
 from ..index.blocks import BlockRoot, Stretch, holding
 from ..index.checks import line_problem
+from ..index.fields import Content
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
 from .documents import exactly, part
@@ -165,10 +166,10 @@ class LazyIndex:
         except LookupError:
             return self._whole().raw(key)
 
-    def stored_entries(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return the decoded entries of some keys: `Index.stored_entries`."""
+    def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
+        """Tell what some entries say of the bytes of their values: `Index.contents_of`."""
         raws = ((key, self._raw(key)) for key in dict.fromkeys(keys))
-        return {key: codec.decode(raw) for key, raw in raws if raw is not None}
+        return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:
         """Count the keys, by what the head says."""

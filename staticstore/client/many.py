@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import StoreError
 from ..index.fields import Content
-from ..index.keys import key_to_url_path
+from ..index.keys import key_problem, key_to_url_path
 from ..transport.bulk import fetch_all
 from ..transport.parts import Target
 from ..transport.ranges import Span, coalesced
@@ -19,8 +19,6 @@ from ..transport.stream import copy_whole
 from ..transport.wanted import Got, Wanted
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from .values import Values
 
 __all__ = ["read_many"]
@@ -63,19 +61,21 @@ _Found = bytes | StoreError | None
 
 def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield keys and whole values; see `StaticStore.read_many`."""
+    windows = _windows(values, keys)
+    window, following = next(windows, []), next(windows, None)
+    if following is None:  # for a few a thread would cost more than it gains
+        yield from _given(values, window, _fetched(values, window))
+        return
     from concurrent.futures import ThreadPoolExecutor
 
     ahead = ThreadPoolExecutor(1, "staticstore read_many")
-    following: Future[list[_Found]] | None = None
-    window: _Window = []
+    fetched = ahead.submit(_fetched, values, window)
     try:
-        for upcoming in _windows(values, keys):
-            fetched, following = following, ahead.submit(_fetched, values, upcoming)
-            if fetched is not None:
-                yield from _given(values, window, fetched.result())
-            window = upcoming
-        if following is not None:
-            yield from _given(values, window, following.result())
+        while following is not None:
+            upcoming = ahead.submit(_fetched, values, following)
+            yield from _given(values, window, fetched.result())
+            window, fetched, following = following, upcoming, next(windows, None)
+        yield from _given(values, window, fetched.result())
     finally:
         ahead.shutdown(wait=False, cancel_futures=True)
 
@@ -95,10 +95,9 @@ def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
     size = 0
     numbered = iter(keys)
     while some := list(islice(numbered, _KEYS)):
-        entries = values.index.stored_entries(some)
+        contents = values.index.contents_of(some)
         for key in some:
-            entry = entries.get(key)
-            one = _One(key, None if entry is None else Content.of(entry))
+            one = _One(key, contents.get(key))
             added = one.content.size or 0 if one.is_small and one.content is not None else 0
             if window and (len(window) >= _KEYS or size + added > _BYTES):
                 yield window
@@ -156,6 +155,7 @@ def _from_packs(values: Values, window: _Window, numbers: Iterable[int]) -> dict
     stretches = [
         (href, stretch)
         for href, members in by_href.items()
+        if key_problem(href) is None
         for stretch in coalesced((span for span, _ in members), _PACK_GAP, _PACK_STRETCH)
     ]
     wanted = [
@@ -166,9 +166,10 @@ def _from_packs(values: Values, window: _Window, numbers: Iterable[int]) -> dict
     for (href, stretch), got in zip(stretches, fetch_all(values.session, wanted), strict=True):
         if got is None:
             continue
-        for span, number in by_href[href]:
-            if stretch.start <= span.start and span.end <= stretch.end:
-                data = got.body[span.start - stretch.start : span.end - stretch.start]
+        first, last = stretch
+        for (start, end), number in by_href[href]:
+            if first <= start and end <= last:
+                data = got.body[start - first : end - first]
                 if window[number].is_right(data):
                     found[number] = data
     return found

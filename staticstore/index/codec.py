@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FieldDecoder",
     "decode",
+    "decode_contents",
     "decode_entries",
     "decode_objects",
     "encode",
@@ -47,6 +48,12 @@ class _Codec:
         self.split = json.Decoder(dict[str, msgspec.Raw]).decode
         self.split_change: Callable[[bytes], Any] = json.Decoder(change).decode
         self.decode_entries = json.Decoder(dict[str, dict[str, Any]]).decode
+        contents = msgspec.defstruct(
+            "Contents",
+            [("size", Any, None), ("sha256", Any, None), ("packed", Any, None)],
+            gc=False,
+        )
+        self.decode_contents = json.Decoder(dict[str, contents]).decode  # type: ignore[valid-type]
         self.decode_objects = json.Decoder(list[dict[str, Any]]).decode
         self.decode = json.Decoder().decode
         encoder = json.Encoder(order="sorted")
@@ -136,6 +143,28 @@ def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
     codec = _codec()
     try:
         return codec.decode_entries(members)
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no entries that can be read: {error}") from error
+
+
+def decode_contents(members: bytes) -> dict[str, Any]:
+    """Decode, of a JSON object of entries, what they say of the bytes of their values.
+
+    What is passed over is not checked.
+
+    Returns
+    -------
+    dict
+        Objects with the attributes size, sha256 and packed, None where they are missing.
+
+    Raises
+    ------
+    IndexFormatError
+        As `decode_entries`.
+    """
+    codec = _codec()
+    try:
+        return codec.decode_contents(members)
     except (codec.error, UnicodeDecodeError, RecursionError) as error:
         raise IndexFormatError(f"no entries that can be read: {error}") from error
 

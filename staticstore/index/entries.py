@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import codec
 from .field_groups import FieldGroups
+from .fields import Content
 
 if TYPE_CHECKING:
     import msgspec
@@ -54,6 +55,10 @@ class Stored(ABC):
     @abstractmethod
     def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode the entries of some keys, which are in order; others than its own are left out."""
+
+    @abstractmethod
+    def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
+        """Tell what some entries, whose keys are in order, say of the bytes of their values."""
 
     @abstractmethod
     def _values(self, field: str) -> Iterator[tuple[str, Any]]:
@@ -137,6 +142,10 @@ class Entries(Stored):
         """Decode the entries of some keys; see `Stored`."""
         raws = ((key, self._entries.get(key)) for key in keys)
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
+
+    def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
+        """Tell what some entries say of the bytes of their values; see `Stored`."""
+        return ((key, Content.of(entry)) for key, entry in self.entries_of(keys))
 
     def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Entries:
         """Return entries of which some are others; see `Stored`."""

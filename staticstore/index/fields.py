@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .keys import key_problem
-
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -69,7 +67,7 @@ class Content(NamedTuple):
     size: int | None
     #: 64 lowercase hex digits, or None.
     sha256: str | None
-    #: Href of a pack, and where in it the bytes also stand; or None.
+    #: Href of a pack, not checked, and where in it the bytes also stand; or None.
     packed: tuple[str, int] | None
 
     @classmethod
@@ -81,15 +79,13 @@ class Content(NamedTuple):
         >>> Content.of({"size": 3, "packed": ["packs/1.zip", 30]})
         Content(size=3, sha256=None, packed=('packs/1.zip', 30))
         """
-        packed: Any = entry.get("packed")
+        return cls.believed(entry.get("size"), entry.get("sha256"), entry.get("packed"))
+
+    @classmethod
+    def believed(cls, size: Any, sha256: Any, packed: Any) -> Content:
+        """Take values of the fields, None in the place of those that are not to be believed."""
         return cls(
-            size=_size(entry.get("size")),
-            sha256=_sha256(entry.get("sha256")),
-            packed=(
-                (packed[0], packed[1])
-                if is_packed(packed) and key_problem(packed[0]) is None
-                else None
-            ),
+            _size(size), _sha256(sha256), (packed[0], packed[1]) if is_packed(packed) else None
         )
 
 

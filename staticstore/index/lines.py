@@ -14,6 +14,7 @@ from ..errors import IndexFormatError, quoted
 from . import codec
 from .checks import line_problem
 from .entries import Stored, keys_that_differ
+from .fields import Content
 from .piece import Piece, with_commas
 from .resync import differing_keys
 
@@ -119,6 +120,20 @@ class Lines(Stored):
             else:
                 entries = self._of_piece(number, Piece.entries)
                 yield from ((key, entries[key]) for key in wanted if key in entries)
+
+    def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
+        """Tell what some entries say of the bytes of their values; see `Stored`."""
+        for number, some in groupby(keys, self.piece_number):
+            wanted = list(some)
+            if len(wanted) < _FEW:
+                for key in wanted:
+                    if (raw := self.get(key)) is not None:
+                        yield key, Content.of(codec.decode(raw))
+            else:
+                contents = self._of_piece(number, Piece.contents)
+                for key in wanted:
+                    if (found := contents.get(key)) is not None:
+                        yield key, Content.believed(found.size, found.sha256, found.packed)
 
     def _values(self, field: str) -> Iterator[tuple[str, Any]]:
         decode = codec.field_decoder(field)

@@ -115,6 +115,12 @@ class Piece:
             self.is_checked = True
         return decoded
 
+    def contents(self) -> dict[str, Any]:
+        """Decode what all entries say of the bytes of their values; raises as `keys`."""
+        contents = codec.decode_contents(self.members())
+        self._noted(contents)
+        return contents
+
     def values(self, field: FieldDecoder) -> list[Any]:
         """Decode one field of all entries, None where it is missing; raises as `keys`."""
         keys, values = field(self.members())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import IndexFormatError
 from . import codec
 from .entries import Stored
-from .fields import is_packed
+from .fields import Content, is_packed
 from .groups import NOT_INDEXED, frozen, in_all, replaced
 from .lines import Lines
 from .overlay import Overlay
@@ -246,17 +246,17 @@ class Index(Mapping[str, dict[str, Any]]):
             return self._overlay.changes[key]
         return self._shared.get(key)
 
-    def stored_entries(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return the decoded entries of many keys, with what is the reader's own business in them.
+    def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
+        """Tell what the entries of many keys say of the bytes of their values.
 
         What the index lacks is missing, too.  Keys that are near to each other
         cost less than each for itself.
         """
         changes, wanted = self._overlay.changes, set(keys)
-        found = dict(self._shared.entries_of(sorted(wanted.difference(changes))))
+        found = dict(self._shared.contents_of(sorted(wanted.difference(changes))))
         for key in wanted.intersection(changes):
             if (raw := changes[key]) is not None:
-                found[key] = codec.decode(raw)
+                found[key] = Content.of(codec.decode(raw))
         return found
 
     def shares_with(self, other: Index) -> bool:

@@ -9,6 +9,8 @@ has nothing to do but to be quick.
 from __future__ import annotations
 
 import contextlib
+import queue
+import time
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "engine", "fetch_all"]
 
-# More threads take longer: they wait for the interpreter, and for each other.
-_THREADS = 4
+# Of a host that is near, one thread has the most: several wait for the interpreter.
+# A host that is far away is what they wait for; each answer from there brings one more.
+_MOST_THREADS = 24
+_FAR = 2e-3  # seconds that an answer takes, from there
 _FEW = 4
 
 
@@ -76,20 +80,28 @@ def engine() -> Engine:
 
 
 def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
-    """Let a few threads share the connections of a pool of urllib3."""
-    from concurrent.futures import ThreadPoolExecutor
+    """Let threads share the connections of a pool of urllib3."""
+    if len(wanted) == 1:
+        return [_fetched(lane, wanted[0])]
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     got: list[Got | None] = [None] * len(wanted)
     numbered = iter(list(enumerate(wanted)))  # the iterator of a list can be shared
+    workers: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
 
     def work() -> None:
         for number, one in numbered:
+            began = time.monotonic()
             got[number] = _fetched(lane, one)
+            if time.monotonic() - began > _FAR and next(others, None):
+                workers.put(pool.submit(work))
 
-    count = min(_THREADS, len(wanted))
-    with ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(work) for _ in range(count)]:
-            done.result()
+    most = min(_MOST_THREADS, len(wanted))
+    others = iter(range(1, most))
+    with ThreadPoolExecutor(most) as pool:
+        workers.put(pool.submit(work))
+        while not workers.empty():
+            workers.get().result()
     return got
 
 

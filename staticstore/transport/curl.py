@@ -48,12 +48,14 @@ def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
             if lane.wire.cut.is_set():
                 raise NotConnectedError("the store was disconnected")
             multi.perform()
-            for handle, is_whole in _ended(multi):
+            ended = list(_ended(multi))
+            for handle, is_whole in ended:
                 transfer = transfers[handle]
                 got[transfer.number] = transfer.result() if is_whole else None
                 transfer.end()
                 running -= not transfer.begins(numbered)
-            multi.select(_PATIENCE)
+            if not ended:  # otherwise what has just begun is sent first
+                multi.select(_PATIENCE)
     finally:
         for transfer in transfers.values():
             transfer.end()

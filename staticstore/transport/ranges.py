@@ -38,19 +38,18 @@ def coalesced(spans: Iterable[Span], gap: int, most: int) -> Iterator[Span]:
     >>> list(coalesced([Span(0, 5), Span(8, 9), Span(20, 21)], gap=3, most=100))
     [Span(start=0, end=9), Span(start=20, end=21)]
     """
-    current: Span | None = None
-    for span in sorted(spans):
-        if current is None:
-            current = span
-        elif span.start <= current.end + gap and (
-            span.end <= current.end or span.end - current.start <= most
-        ):
-            current = Span(current.start, max(current.end, span.end))
+    in_order = iter(sorted(spans))
+    first = next(in_order, None)
+    if first is None:
+        return
+    start, end = first
+    for next_start, next_end in in_order:
+        if next_start <= end + gap and (next_end <= end or next_end - start <= most):
+            end = max(end, next_end)
         else:
-            yield current
-            current = span
-    if current is not None:
-        yield current
+            yield Span(start, end)
+            start, end = next_start, next_end
+    yield Span(start, end)
 
 
 def read_ranges(
