@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib
 import json
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+import staticstore
 from staticstore import serve
 from tests.servers import Nginx, Unavailable
 
@@ -53,6 +55,8 @@ def main() -> None:
         if asked.only in (None, module, subject.name)
     ]
     console = Console()
+    # As it is where pip has installed it; every run is a process of its own.
+    compileall.compile_dir(Path(staticstore.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         for sites in sorted({subject.sites for _, subject in chosen}):
             console.print(f"making sites for the {sites} ...")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
 from ..transport.bulk import fetch_all
-from ..transport.parts import Target
 from ..transport.ranges import Span, coalesced
-from ..transport.stream import copy_whole
-from ..transport.wanted import Got, Wanted
+from ..transport.wanted import Wanted
 
 if TYPE_CHECKING:
     from .values import Values
@@ -34,35 +31,46 @@ _PACK_STRETCH = 1 << 22  # bytes
 _WORKERS = 16  # for what has to go the careful way
 
 
-class _One(NamedTuple):
-    """A value that is asked for."""
+class _Window:
+    """Values that are fetched together, in the order asked."""
 
-    key: str
-    #: None if the index lacks it.
-    content: Content | None
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        #: None for a key that the index lacks.
+        self.contents: list[Content | None] = []
+        self._size = 0
 
-    @property
-    def is_small(self) -> bool:
-        """Whether it is fetched with others, and not when its turn comes."""
-        return self.content is not None and (
-            self.content.size is not None and self.content.size <= _LARGE
-        )
+    def takes(self, content: Content | None) -> bool:
+        """Tell whether there is room for a value."""
+        return len(self.keys) < _KEYS and self._size + _size_of(content) <= _BYTES
 
-    def is_right(self, data: bytes) -> bool:
-        """Tell whether bytes of the right size are the value's."""
-        assert self.content is not None
-        sha256 = self.content.sha256
-        return sha256 is None or hashlib.sha256(data).hexdigest() == sha256
+    def add(self, key: str, content: Content | None) -> None:
+        """Add a value at the end."""
+        self.keys.append(key)
+        self.contents.append(content)
+        self._size += _size_of(content)
+
+    def small(self) -> Iterator[tuple[int, Content]]:
+        """Yield numbers and contents of those that are fetched with others."""
+        for number, content in enumerate(self.contents):
+            if content is not None and content.size is not None and 0 <= content.size <= _LARGE:
+                yield number, content
 
 
-_Window = list[_One]
+def _size_of(content: Content | None) -> int:
+    """Bytes of a value, as far as it is fetched with others."""
+    size = None if content is None else content.size
+    return size if size is not None and 0 <= size <= _LARGE else 0
+
+
 _Found = bytes | StoreError | None
+_Missing = Sequence[tuple[int, Content]]
 
 
 def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield keys and whole values; see `StaticStore.read_many`."""
     windows = _windows(values, keys)
-    window, following = next(windows, []), next(windows, None)
+    window, following = next(windows, _Window()), next(windows, None)
     if following is None:  # for a few a thread would cost more than it gains
         yield from _given(values, window, _fetched(values, window))
         return
@@ -81,82 +89,63 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
 
 
 def _given(values: Values, window: _Window, fetched: list[_Found]) -> Iterator[tuple[str, bytes]]:
-    for one, data in zip(window, fetched, strict=True):
-        if one.content is None:
-            raise KeyError(one.key)
+    for key, content, data in zip(window.keys, window.contents, fetched, strict=True):
+        if content is None:
+            raise KeyError(key)
         if isinstance(data, StoreError):
             raise data
-        yield one.key, values[one.key].read() if data is None else data
+        yield key, values[key].read() if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
     """Yield as many values together as are fetched together."""
-    window: _Window = []
-    size = 0
+    window = _Window()
     numbered = iter(keys)
     while some := list(islice(numbered, _KEYS)):
         contents = values.index.contents_of(some)
         for key in some:
-            one = _One(key, contents.get(key))
-            added = one.content.size or 0 if one.is_small and one.content is not None else 0
-            if window and (len(window) >= _KEYS or size + added > _BYTES):
+            content = contents.get(key)
+            if not window.takes(content):
                 yield window
-                window, size = [], 0
-            window.append(one)
-            size += added
-    if window:
+                window = _Window()
+            window.add(key, content)
+    if window.keys:
         yield window
 
 
 def _fetched(values: Values, window: _Window) -> list[_Found]:
     """Return each value, or the error for it; None for one that is read when its turn comes."""
-    found: dict[int, _Found] = {}
-    found |= _kept(values, window)
-    kept = set(found)
-    small = [number for number, one in enumerate(window) if one.is_small]
-    found |= _from_packs(values, window, [n for n in small if n not in found])
-    found |= _whole(values, window, [n for n in small if n not in found])
-    found |= _carefully(values, window, [n for n in small if n not in found])
-    _keep(values, window, {n: data for n, data in found.items() if n not in kept})
-    return [found.get(number) for number in range(len(window))]
+    found: dict[int, _Found] = dict(_kept(values, window))
+    for fetch in (_from_packs, _whole, _carefully):
+        missing = [(number, one) for number, one in window.small() if number not in found]
+        if missing:
+            found |= fetch(values, window, missing)
+    return [found.get(number) for number in range(len(window.keys))]
 
 
-def _kept(values: Values, window: _Window) -> dict[int, bytes]:
-    """Return what need not be fetched."""
-    if not values.kept:
-        return {}
-    read = (
-        (number, values.kept.read(one.content.sha256, one.content.size))
-        for number, one in enumerate(window)
-        if one.content is not None and one.is_small
-    )
-    return {number: data for number, data in read if data is not None}
+def _kept(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
+    """Yield what need not be fetched."""
+    if values.kept:
+        for number, content in window.small():
+            data = values.kept.read(content.sha256, content.size)
+            if data is not None:
+                yield number, data
 
 
-def _keep(values: Values, window: _Window, found: Mapping[int, _Found]) -> None:
-    """Keep what was fetched, for the next time."""
-    if not values.kept:
-        return
-    for number, data in found.items():
-        content = window[number].content
-        if content is not None and isinstance(data, bytes):
-            values.kept.put(content.sha256, data)
-
-
-def _from_packs(values: Values, window: _Window, numbers: Iterable[int]) -> dict[int, bytes]:
+def _from_packs(values: Values, window: _Window, missing: _Missing) -> dict[int, bytes]:
     """Read what stands in packs; what is not right there is left out."""
-    by_href: defaultdict[str, list[tuple[Span, int]]] = defaultdict(list)
-    for number in numbers:
-        content = window[number].content
-        if content is None or not (content.packed and content.size and content.sha256):
-            continue
-        href, offset = content.packed
-        by_href[href].append((Span(offset, offset + content.size), number))
+    by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for number, content in missing:
+        if content.place is not None and content.size and content.sha256:
+            href, start = content.place.href, content.place.offset
+            by_href[href].append((start, start + content.size, number))
     stretches = [
         (href, stretch)
-        for href, members in by_href.items()
+        for href, places in by_href.items()
         if key_problem(href) is None
-        for stretch in coalesced((span for span, _ in members), _PACK_GAP, _PACK_STRETCH)
+        for stretch in coalesced(
+            (Span(start, end) for start, end, _ in places), _PACK_GAP, _PACK_STRETCH
+        )
     ]
     wanted = [
         Wanted(key_to_url_path("", href), stretch.end - stretch.start, stretch.start)
@@ -167,56 +156,45 @@ def _from_packs(values: Values, window: _Window, numbers: Iterable[int]) -> dict
         if got is None:
             continue
         first, last = stretch
-        for (start, end), number in by_href[href]:
+        for start, end, number in by_href[href]:
             if first <= start and end <= last:
-                data = got.body[start - first : end - first]
-                if window[number].is_right(data):
-                    found[number] = data
-    return found
+                found[number] = got.body[start - first : end - first]
+    return _right(values, window, found)
 
 
-def _whole(values: Values, window: _Window, numbers: Sequence[int]) -> dict[int, bytes]:
+def _whole(values: Values, window: _Window, missing: _Missing) -> dict[int, bytes]:
     """Read values with one request each; what goes wrong is left out."""
-    wanted = [_wanted(values, window[number]) for number in numbers]
-    got: list[Got | None] = fetch_all(values.session, wanted)
-    return {
-        number: one.body
-        for number, one in zip(numbers, got, strict=True)
-        if one is not None and window[number].is_right(one.body)
-    }
+    wanted = [
+        Wanted(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
+        for number, content in missing
+    ]
+    got = zip(missing, fetch_all(values.session, wanted), strict=True)
+    found = {number: one.body for (number, _), one in got if one is not None}
+    return _right(values, window, found)
 
 
-def _wanted(values: Values, one: _One) -> Wanted:
-    assert one.content is not None
-    assert one.content.size is not None
-    return Wanted(key_to_url_path(values.data_path, one.key), one.content.size)
+def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int, bytes]:
+    """Return the bytes that are those of the index, and keep them; they have the right sizes."""
+    right: dict[int, bytes] = {}
+    for number, data in found.items():
+        content = window.contents[number]
+        assert content is not None
+        if content.sha256 is None or hashlib.sha256(data).hexdigest() == content.sha256:
+            right[number] = data
+            if values.kept:
+                values.kept.put(content.sha256, data)
+    return right
 
 
-def _carefully(values: Values, window: _Window, numbers: Sequence[int]) -> dict[int, _Found]:
+def _carefully(values: Values, window: _Window, missing: _Missing) -> dict[int, _Found]:
     """Read values with all that a single read does: redirects, retries, errors."""
     from concurrent.futures import ThreadPoolExecutor
 
-    if not numbers:
-        return {}
-    with ThreadPoolExecutor(min(_WORKERS, len(numbers))) as pool:
-        read = pool.map(lambda number: _attempt(_target(values, window[number])), numbers)
-        return dict(zip(numbers, read, strict=True))
+    def attempt(one: tuple[int, Content]) -> _Found:
+        try:
+            return values[window.keys[one[0]]].read()
+        except StoreError as error:
+            return error
 
-
-def _attempt(target: Target) -> _Found:
-    try:
-        return _read(target)
-    except StoreError as error:
-        return error
-
-
-def _target(values: Values, one: _One) -> Target:
-    assert one.content is not None
-    url_path = key_to_url_path(values.data_path, one.key)
-    return Target(values.session, url_path, one.key, one.content.size, one.content.sha256)
-
-
-def _read(target: Target) -> bytes:
-    file = io.BytesIO()
-    copy_whole(target, file)
-    return file.getvalue()
+    with ThreadPoolExecutor(min(_WORKERS, len(missing))) as pool:
+        return dict(zip((number for number, _ in missing), pool.map(attempt, missing), strict=True))

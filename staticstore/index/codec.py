@@ -17,6 +17,8 @@ from ..errors import IndexFormatError
 if TYPE_CHECKING:
     import msgspec
 
+    from .fields import Content
+
 __all__ = [
     "FieldDecoder",
     "decode",
@@ -48,9 +50,22 @@ class _Codec:
         self.split = json.Decoder(dict[str, msgspec.Raw]).decode
         self.split_change: Callable[[bytes], Any] = json.Decoder(change).decode
         self.decode_entries = json.Decoder(dict[str, dict[str, Any]]).decode
+        # Without a dictionary for each, and unseen by the garbage collector.
+        place = msgspec.defstruct(
+            "Place",
+            [("href", str), ("offset", int)],
+            array_like=True,
+            forbid_unknown_fields=True,
+            gc=False,
+        )
         contents = msgspec.defstruct(
             "Contents",
-            [("size", Any, None), ("sha256", Any, None), ("packed", Any, None)],
+            [
+                ("size", int | None, None),
+                ("sha256", str | None, None),
+                ("place", place | None, None),
+            ],
+            rename={"place": "packed"},
             gc=False,
         )
         self.decode_contents = json.Decoder(dict[str, contents]).decode  # type: ignore[valid-type]
@@ -147,24 +162,19 @@ def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
         raise IndexFormatError(f"no entries that can be read: {error}") from error
 
 
-def decode_contents(members: bytes) -> dict[str, Any]:
+def decode_contents(members: bytes) -> dict[str, Content]:
     """Decode, of a JSON object of entries, what they say of the bytes of their values.
 
-    What is passed over is not checked.
-
-    Returns
-    -------
-    dict
-        Objects with the attributes size, sha256 and packed, None where they are missing.
+    What is passed over is not checked, nor what the fields say beyond their types.
 
     Raises
     ------
     IndexFormatError
-        As `decode_entries`.
+        As `decode_entries`, or a field has another type somewhere.
     """
     codec = _codec()
     try:
-        return codec.decode_contents(members)
+        return codec.decode_contents(members)  # has the same attributes
     except (codec.error, UnicodeDecodeError, RecursionError) as error:
         raise IndexFormatError(f"no entries that can be read: {error}") from error
 

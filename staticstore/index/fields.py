@@ -60,15 +60,28 @@ class Facts(NamedTuple):
         )
 
 
+class Place(NamedTuple):
+    """Where in a pack the bytes of a value also stand."""
+
+    #: Of the pack; not checked.
+    href: str
+    #: Bytes before them.
+    offset: int
+
+
 class Content(NamedTuple):
-    """What an entry says of the bytes of its value, for who reads many."""
+    """What an entry says of the bytes of its value, for who reads many.
+
+    The types are right; whether a size is negative, or a digest is one, is for
+    `Facts` to say.
+    """
 
     #: Bytes, or None.
     size: int | None
-    #: 64 lowercase hex digits, or None.
+    #: 64 lowercase hex digits, as they should be, or None.
     sha256: str | None
-    #: Href of a pack, not checked, and where in it the bytes also stand; or None.
-    packed: tuple[str, int] | None
+    #: None for a value that is not packed.
+    place: Place | None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Content:
@@ -77,16 +90,11 @@ class Content(NamedTuple):
         Examples
         --------
         >>> Content.of({"size": 3, "packed": ["packs/1.zip", 30]})
-        Content(size=3, sha256=None, packed=('packs/1.zip', 30))
+        Content(size=3, sha256=None, place=Place(href='packs/1.zip', offset=30))
         """
-        return cls.believed(entry.get("size"), entry.get("sha256"), entry.get("packed"))
-
-    @classmethod
-    def believed(cls, size: Any, sha256: Any, packed: Any) -> Content:
-        """Take values of the fields, None in the place of those that are not to be believed."""
-        return cls(
-            _size(size), _sha256(sha256), (packed[0], packed[1]) if is_packed(packed) else None
-        )
+        packed: Any = entry.get("packed")
+        place = Place(*packed) if is_packed(packed) else None
+        return cls(_size(entry.get("size")), _sha256(entry.get("sha256")), place)
 
 
 def _size(value: object) -> int | None:

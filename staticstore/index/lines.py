@@ -126,14 +126,11 @@ class Lines(Stored):
         for number, some in groupby(keys, self.piece_number):
             wanted = list(some)
             if len(wanted) < _FEW:
-                for key in wanted:
-                    if (raw := self.get(key)) is not None:
-                        yield key, Content.of(codec.decode(raw))
+                raws = ((key, self.get(key)) for key in wanted)
+                yield from ((key, Content.of(codec.decode(raw))) for key, raw in raws if raw)
             else:
                 contents = self._of_piece(number, Piece.contents)
-                for key in wanted:
-                    if (found := contents.get(key)) is not None:
-                        yield key, Content.believed(found.size, found.sha256, found.packed)
+                yield from ((key, contents[key]) for key in wanted if key in contents)
 
     def _values(self, field: str) -> Iterator[tuple[str, Any]]:
         decode = codec.field_decoder(field)

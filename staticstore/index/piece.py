@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import IndexFormatError
 from . import codec
 from .checks import check_depth
+from .fields import Content
 from .keys import are_keys
 
 if TYPE_CHECKING:
@@ -115,9 +116,12 @@ class Piece:
             self.is_checked = True
         return decoded
 
-    def contents(self) -> dict[str, Any]:
+    def contents(self) -> dict[str, Content]:
         """Decode what all entries say of the bytes of their values; raises as `keys`."""
-        contents = codec.decode_contents(self.members())
+        try:
+            contents = codec.decode_contents(self.members())
+        except IndexFormatError:  # a field that is plain metadata somewhere
+            return {key: Content.of(entry) for key, entry in self.entries().items()}
         self._noted(contents)
         return contents
 

@@ -1,0 +1,283 @@
+"""Many values at once: in the order asked, within bounds, and from wherever they are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staticstore import IntegrityError, NotConnectedError, StaticStore, publish
+from staticstore.client import many
+from tests.engines import ENGINES, sending_by
+from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
+from tests.sites import index_of
+
+Start = Callable[..., RawServer]
+
+
+@pytest.fixture(params=ENGINES, autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    with sending_by(request.param):
+        yield
+
+
+def site_of(values: dict[str, bytes], **answers: Answer) -> Any:
+    files = {"index.json": index_of(values), **{f"data/{k}": v for k, v in values.items()}}
+    return serve_files(files).but({f"data/{key}": answer for key, answer in answers.items()})
+
+
+def connected(server: RawServer, **options: Any) -> StaticStore:
+    return StaticStore(server.url, poll_interval=0, **options).connect(retries=0)
+
+
+def requested(server: RawServer) -> list[str]:
+    return [request.path.removeprefix("/data/") for request in server.requests[1:]]
+
+
+def test_none_are_none(start: Start) -> None:
+    with connected(start(site_of({"a": b"1"}))) as store:
+        assert list(store.read_many([])) == []
+
+
+def test_the_values_are_those_of_the_snapshot_of_the_call(start: Start) -> None:
+    values = {"a": b"one", "b": b"two"}
+    files = {"index.json": index_of(values), **{f"data/{k}": v for k, v in values.items()}}
+    with connected(start(serve_files(files))) as store:
+        found = store.read_many(["a", "b"])
+        files["index.json"] = index_of({"a": b"another"})
+        store.update_index()
+        assert list(found) == [("a", b"one"), ("b", b"two")]
+
+
+def test_a_call_after_disconnect_is_refused_at_once(start: Start) -> None:
+    store = connected(start(site_of({"a": b"1"})))
+    store.disconnect()
+    with pytest.raises(NotConnectedError):
+        store.read_many(["a"])
+
+
+def test_disconnect_ends_it(start: Start) -> None:
+    asked = threading.Event()
+
+    def stalls(request: Request, wire: Wire) -> None:
+        asked.set()
+        wire.stall()
+
+    store = connected(start(site_of({"a": b"1"}, a=stalls)))
+
+    def disconnect() -> None:
+        asked.wait(10)
+        store.disconnect()
+
+    threading.Thread(target=disconnect).start()
+    with pytest.raises(NotConnectedError):
+        list(store.read_many(["a"]))
+
+
+def test_an_empty_value_is_verified_like_any_other(start: Start) -> None:
+    index = b'{"a": {"size": 0, "sha256": "%s"}}' % (b"0" * 64)
+    with (
+        connected(start(serve_files({"index.json": index, "data/a": b""}))) as store,
+        pytest.raises(IntegrityError),
+    ):
+        list(store.read_many(["a"]))
+
+
+def test_a_value_of_no_known_size_is_read_all_the_same(start: Start) -> None:
+    files = {"index.json": b'{"a": {}, "b": {"size": -1}}', "data/a": b"one", "data/b": b"two"}
+    with connected(start(serve_files(files))) as store:
+        assert dict(store.read_many("ba")) == {"a": b"one", "b": b"two"}
+
+
+def test_a_digest_that_is_none_is_plain_metadata(start: Start) -> None:
+    files = {"index.json": b'{"a": {"size": 3, "sha256": "Z"}}', "data/a": b"one"}
+    with connected(start(serve_files(files))) as store:
+        assert list(store.read_many("a")) == [("a", b"one")]
+
+
+def test_a_large_value_is_read_when_its_turn_comes(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "_LARGE", 10)
+    values = {"a": b"1", "b": b"large" * 100, "c": b"3"}
+    server = start(site_of(values))
+    with connected(server) as store:
+        found = store.read_many("abc")
+        assert next(found) == ("a", b"1")
+        assert "b" not in requested(server)
+        assert list(found) == [("b", values["b"]), ("c", b"3")]
+
+
+def test_keys_are_taken_no_more_than_two_windows_ahead(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "_KEYS", 10)
+    taken: list[int] = []
+
+    def keys() -> Iterable[str]:
+        for number in range(200):
+            taken.append(number)
+            yield "a"
+
+    with connected(start(site_of({"a": b"1"}))) as store:
+        found = store.read_many(keys())
+        for _ in range(25):
+            next(found)
+        assert len(taken) <= 50
+
+
+def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "_BYTES", 1000)
+    values = {f"{number:02}": bytes(300) for number in range(50)}
+    server = start(site_of(values))
+    with connected(server) as store:
+        found = store.read_many(values)
+        next(found)
+        found.close()  # type: ignore[attr-defined]
+    assert len(requested(server)) <= 9
+
+
+def test_of_many_windows_the_values_come_in_the_order_asked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "_KEYS", 7)
+    values = {f"{number:03}": b"%d" % number for number in range(100)}
+    keys = sorted(values, key=lambda key: (int(key) * 37) % 100)
+    with connected(start(site_of(values))) as store:
+        assert list(store.read_many(keys)) == [(key, values[key]) for key in keys]
+
+
+def test_one_that_fails_is_raised_when_its_turn_comes(start: Start) -> None:
+    server = start(site_of({"a": b"1", "b": b"2"}, b=lambda request, wire: wire.response(500)))
+    with connected(server) as store:
+        found = store.read_many("aba")
+        assert next(found) == ("a", b"1")
+        with pytest.raises(OSError, match="500"):
+            next(found)
+
+
+def test_what_was_redirected_is_had_all_the_same(start: Start) -> None:
+    def elsewhere(request: Request, wire: Wire) -> None:
+        wire.response(302, headers={"Location": "/data/b"})
+
+    with connected(start(site_of({"a": b"2", "b": b"2"}, a=elsewhere))) as store:
+        assert dict(store.read_many("ab")) == {"a": b"2", "b": b"2"}
+
+
+def test_what_is_held_in_memory_is_not_requested_again(start: Start) -> None:
+    values = {"a": b"one", "b": b"two"}
+    server = start(site_of(values))
+    with connected(server, memory=1000) as store:
+        assert dict(store.read_many("ab")) == values
+        before = len(server.requests)
+        assert dict(store.read_many("ba")) == values
+        assert store.to_bytes("a") == b"one"
+        assert len(server.requests) == before
+
+
+def test_what_is_in_the_cache_on_disk_is_not_requested_again(start: Start, tmp_path: Path) -> None:
+    values = {"a": b"one", "b": b"two"}
+    server = start(site_of(values))
+    for _ in range(2):
+        with connected(server, cache=tmp_path / "cache") as store:
+            assert dict(store.read_many("ab")) == values
+    assert sorted(path for path in requested(server) if len(path) == 1) == ["a", "b"]
+
+
+def test_packed_values_take_one_request(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    values = {f"{number:03}": b"%d" % number * 50 for number in range(300)}
+    for key, value in values.items():
+        (tmp_path / "data" / key).write_bytes(value)
+    publish(tmp_path, pack=True)
+    with Nginx(tmp_path) as nginx, StaticStore(nginx.url, poll_interval=0) as store:
+        assert dict(store.read_many(values)) == values
+        targets = [one.target for one in nginx.requests()]
+    assert len([target for target in targets if "/packs/" in target]) == 1
+    assert not [target for target in targets if "/data/" in target]
+
+
+@pytest.mark.parametrize("href", ["../secret", "/etc/passwd", "http://evil/x", "packs/none.zip"])
+def test_a_pack_that_is_none_is_passed_over(start: Start, href: str) -> None:
+    index = index_of({"a": b"one"}).replace(
+        b'"size"', b'"packed": ["%s", 0], "size"' % href.encode()
+    )
+    server = start(serve_files({"index.json": index, "data/a": b"one"}))
+    with connected(server) as store:
+        assert list(store.read_many("a")) == [("a", b"one")]
+    assert all(".." not in request.target for request in server.requests)
+
+
+def test_a_lazy_store_reads_many_values(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    values = {f"{number:03}": b"%d" % number for number in range(30)}
+    for key, value in values.items():
+        (tmp_path / "data" / key).write_bytes(value)
+    publish(tmp_path)
+    with StaticStore(tmp_path, poll_interval=0, lazy=True) as store:
+        assert dict(store.read_many(values)) == values
+
+
+def test_sixteen_threads_read_from_one_store(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    values = {f"{number:03}": bytes([number]) * 3000 for number in range(100)}
+    for key, value in values.items():
+        (tmp_path / "data" / key).write_bytes(value)
+    publish(tmp_path, pack=True)
+    wrong: list[object] = []
+
+    def work(store: StaticStore, turn: int) -> None:
+        keys = [*values][turn:] + [*values][:turn]
+        try:
+            assert dict(store.read_many(keys)) == values
+            for key in keys[:10]:
+                assert store.to_bytes(key) == values[key]
+                assert store.get_ranges(key, [(5, 9), (2000, 2010)]) == [
+                    bytes([values[key][0]]) * n for n in (4, 10)
+                ]
+                with store[key].open() as file:
+                    file.seek(-5, 2)
+                    assert file.read() == values[key][-5:]
+                store.to_file(key, tmp_path / f"{turn}")
+        except BaseException as error:
+            wrong.append(error)
+
+    with Nginx(tmp_path) as nginx, StaticStore(nginx.url, poll_interval=0, memory=50_000) as store:
+        threads = [threading.Thread(target=work, args=(store, turn)) for turn in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert wrong == []
+
+
+def test_streams_are_opened_ahead(start: Start) -> None:
+    values = {f"{number:02}": b"%d" % number for number in range(30)}
+    others = threading.Event()
+    good = site_of(values)
+
+    def waits(request: Request, wire: Wire) -> None:
+        wire.wait(others)
+        good(request, wire)
+
+    def sets(request: Request, wire: Wire) -> None:
+        others.set()
+        good(request, wire)
+
+    with connected(start(good.but({"data/00": waits, "data/07": sets}))) as store:
+        assert [stream.read() for stream in store.multiget_data(values)] == list(values.values())
+
+
+def test_streams_that_nobody_takes_are_not_asked_for(start: Start) -> None:
+    values = {f"{number:02}": b"%d" % number for number in range(30)}
+    server = start(site_of(values))
+    with connected(server) as store:
+        streams = store.multiget_data(values)
+        next(streams).close()
+        streams.close()  # type: ignore[attr-defined]
+    assert len(requested(server)) <= 10
