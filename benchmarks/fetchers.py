@@ -98,7 +98,8 @@ def aiohttp_client(root: str, at_once: int) -> Iterator[Fetch]:
 
     async def one(piece: Piece) -> bytes:
         async with session.get(piece.path, headers=piece.headers) as answer:
-            return await answer.read()
+            body: bytes = await answer.read()
+            return body
 
     async def all_of(pieces: Sequence[Piece]) -> list[bytes]:
         return await asyncio.gather(*map(one, pieces))

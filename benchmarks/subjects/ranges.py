@@ -51,13 +51,14 @@ def _get_ranges(root: str, *, coalesce: int) -> Iterator[Fetch]:
     obstore.get_range(store, "index.json", start=0, end=1)
 
     def fetch(pieces: Sequence[Piece]) -> Sequence[Any]:
-        return obstore.get_ranges(
+        found: Sequence[Any] = obstore.get_ranges(
             store,
             pieces[0].path,
             starts=[piece.start for piece in pieces],
             ends=[piece.end for piece in pieces if piece.end is not None],
             coalesce=coalesce,
         )
+        return found
 
     yield fetch
 
