@@ -95,17 +95,20 @@ def _to_stdout(value: URLValue, output: Output, span: Span | None, *, guarded: b
 
 def _to_file(value: URLValue, output: Output, span: Span | None, file: str) -> int:
     """Write the file whole or not at all; return its size."""
-    size = 0
+    path = Path(file)
     try:
-        with output.progress(value.key) as progress, atomic_file(Path(file)) as written:
-            for piece in _pieces(value, span, progress):
-                size += written.write(piece)
+        with output.progress(value.key) as progress:
+            if span is None:
+                value.to_file(path, progress)
+            else:
+                with atomic_file(path) as written:
+                    written.writelines(_pieces(value, span, progress))
+        return path.stat().st_size
     except StoreError:
         raise
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise CommandError(f"{quoted(file)} cannot be written: {reason}") from error
-    return size
 
 
 def _pieces(value: URLValue, span: Span | None, progress: Progress | None) -> Iterator[bytes]:
