@@ -25,8 +25,8 @@ _KEYS = 2048
 _BYTES = 1 << 24
 # A larger value, or one whose size nobody knows, is read when its turn comes.
 _LARGE = 1 << 23  # bytes
-# Of a pack, what lies between two values is small, for it is values, too.
-_PACK_GAP = 1 << 16  # bytes
+# So small that what lies between all values of a window is no more than those may be.
+_PACK_GAP = 1 << 13  # bytes
 _PACK_STRETCH = 1 << 22  # bytes
 _WORKERS = 16  # for what has to go the careful way
 

@@ -104,8 +104,9 @@ def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] 
         The host had several versions.
     """
     wanted = [Wanted(target.url_path, end - start, start, size) for start, end in stretches]
-    # What a cache has been told to ask for anew is asked for one by one.
-    got = [None] * len(wanted) if target.fields else fetch_all(target.session, wanted)
+    # What a cache has been told to ask for anew is asked for one by one, and what is long.
+    is_careful = target.fields or any(one.size > MOST_AT_ONCE for one in wanted)
+    got = [None] * len(wanted) if is_careful else fetch_all(target.session, wanted)
     texts: list[bytes] = []
     etags: set[str | None] = set()
     for stretch, one in zip(stretches, got, strict=True):

@@ -105,11 +105,11 @@ class SeekableValue(io.RawIOBase):
     def readall(self) -> bytes:
         """Read all that is left."""
         self._check_open()
-        found = bytearray(max(self._known_size() - self._position, 0))
-        view = memoryview(found)
-        while count := self.readinto(view):
-            view = view[count:]
-        return bytes(found[: len(found) - len(view)])
+        found = bytearray()  # which grows with what comes, whatever size the index gives
+        buffer = memoryview(bytearray(PIECE))
+        while count := self.readinto(buffer):
+            found += buffer[:count]
+        return bytes(found)
 
     def close(self) -> None:
         """Give up what was fetched and not read."""

@@ -329,6 +329,21 @@ def test_c14_a_value_replaced_between_two_parts_is_an_integrity_error(opened: Op
             file.read(4)
 
 
+def test_a_size_that_no_memory_has_is_no_reason_to_try(opened: Opened) -> None:
+    index = b'{"a.txt": {"size": %d}}' % (1 << 62)
+    store, _ = opened(serve_files({"index.json": index, "data/a.txt": BIG}))
+    ways: list[Callable[[], object]] = [
+        lambda: store["a.txt"].read(),
+        lambda: store["a.txt"].get_ranges([(0, None)]),
+        lambda: store["a.txt"].open().read(),
+        lambda: store["a.txt"].range().read(),
+        lambda: list(store.read_many(["a.txt"])),
+    ]
+    for read in ways:
+        with pytest.raises(IntegrityError):
+            read()
+
+
 # -- C15: an edge that gives an old value --------------------------------------------------
 
 OLD = b"older" * 50
