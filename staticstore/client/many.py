@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import StoreError
 from ..index.fields import Content
@@ -31,46 +31,24 @@ _PACK_STRETCH = 1 << 22  # bytes
 _WORKERS = 16  # for what has to go the careful way
 
 
-class _Window:
+_Found = bytes | StoreError | None
+_Some = list[tuple[int, Content]]
+
+
+class _Window(NamedTuple):
     """Values that are fetched together, in the order asked."""
 
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        #: None for a key that the index lacks.
-        self.contents: list[Content | None] = []
-        self._size = 0
-
-    def takes(self, content: Content | None) -> bool:
-        """Tell whether there is room for a value."""
-        return len(self.keys) < _KEYS and self._size + _size_of(content) <= _BYTES
-
-    def add(self, key: str, content: Content | None) -> None:
-        """Add a value at the end."""
-        self.keys.append(key)
-        self.contents.append(content)
-        self._size += _size_of(content)
-
-    def small(self) -> Iterator[tuple[int, Content]]:
-        """Yield numbers and contents of those that are fetched with others."""
-        for number, content in enumerate(self.contents):
-            if content is not None and content.size is not None and 0 <= content.size <= _LARGE:
-                yield number, content
-
-
-def _size_of(content: Content | None) -> int:
-    """Bytes of a value, as far as it is fetched with others."""
-    size = None if content is None else content.size
-    return size if size is not None and 0 <= size <= _LARGE else 0
-
-
-_Found = bytes | StoreError | None
-_Missing = Sequence[tuple[int, Content]]
+    keys: list[str]
+    #: None for a key that the index lacks.
+    contents: list[Content | None]
+    #: Numbers and contents of those that are not read when their turns come.
+    small: _Some
 
 
 def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield keys and whole values; see `StaticStore.read_many`."""
     windows = _windows(values, keys)
-    window, following = next(windows, _Window()), next(windows, None)
+    window, following = next(windows, _Window([], [], [])), next(windows, None)
     if following is None:  # for a few a thread would cost more than it gains
         yield from _given(values, window, _fetched(values, window))
         return
@@ -99,16 +77,22 @@ def _given(values: Values, window: _Window, fetched: list[_Found]) -> Iterator[t
 
 def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
     """Yield as many values together as are fetched together."""
-    window = _Window()
+    window, bytes_of_it = _Window([], [], []), 0
     numbered = iter(keys)
     while some := list(islice(numbered, _KEYS)):
         contents = values.index.contents_of(some)
         for key in some:
             content = contents.get(key)
-            if not window.takes(content):
+            size = -1 if content is None or content.size is None else content.size
+            is_small = 0 <= size <= _LARGE
+            if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > _BYTES):
                 yield window
-                window = _Window()
-            window.add(key, content)
+                window, bytes_of_it = _Window([], [], []), 0
+            if is_small and content is not None:
+                window.small.append((len(window.keys), content))
+                bytes_of_it += size
+            window.keys.append(key)
+            window.contents.append(content)
     if window.keys:
         yield window
 
@@ -117,8 +101,8 @@ def _fetched(values: Values, window: _Window) -> list[_Found]:
     """Return each value, or the error for it; None for one that is read when its turn comes."""
     found: dict[int, _Found] = dict(_kept(values, window))
     for fetch in (_from_packs, _whole, _carefully):
-        missing = [(number, one) for number, one in window.small() if number not in found]
-        if missing:
+        if len(found) < len(window.small):
+            missing = [one for one in window.small if one[0] not in found]
             found |= fetch(values, window, missing)
     return [found.get(number) for number in range(len(window.keys))]
 
@@ -126,13 +110,13 @@ def _fetched(values: Values, window: _Window) -> list[_Found]:
 def _kept(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
     """Yield what need not be fetched."""
     if values.kept:
-        for number, content in window.small():
+        for number, content in window.small:
             data = values.kept.read(content.sha256, content.size)
             if data is not None:
                 yield number, data
 
 
-def _from_packs(values: Values, window: _Window, missing: _Missing) -> dict[int, bytes]:
+def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
     """Read what stands in packs; what is not right there is left out."""
     by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for number, content in missing:
@@ -162,7 +146,7 @@ def _from_packs(values: Values, window: _Window, missing: _Missing) -> dict[int,
     return _right(values, window, found)
 
 
-def _whole(values: Values, window: _Window, missing: _Missing) -> dict[int, bytes]:
+def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
     """Read values with one request each; what goes wrong is left out."""
     wanted = [
         Wanted(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
@@ -176,17 +160,18 @@ def _whole(values: Values, window: _Window, missing: _Missing) -> dict[int, byte
 def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int, bytes]:
     """Return the bytes that are those of the index, and keep them; they have the right sizes."""
     right: dict[int, bytes] = {}
+    keep = values.kept.put if values.kept else None
     for number, data in found.items():
         content = window.contents[number]
         assert content is not None
         if content.sha256 is None or hashlib.sha256(data).hexdigest() == content.sha256:
             right[number] = data
-            if values.kept:
-                values.kept.put(content.sha256, data)
+            if keep is not None:
+                keep(content.sha256, data)
     return right
 
 
-def _carefully(values: Values, window: _Window, missing: _Missing) -> dict[int, _Found]:
+def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Found]:
     """Read values with all that a single read does: redirects, retries, errors."""
     from concurrent.futures import ThreadPoolExecutor
 
