@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import IntegrityError
 from .integrity import Verifier, atomic_file, sync_folder
 from .parts import Target, ask, first_right
-from .stream import PIECE, Progress, ValueStream, copied, copy_whole, pieces
+from .stream import PIECE, Progress, ValueStream, copied, copy_whole
 
 __all__ = ["download"]
 
@@ -78,7 +79,7 @@ class _PartFile:
     one are somebody else's file.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, note: Path) -> None:
+    def __init__(self, file: io.BufferedRandom, path: Path, note: Path) -> None:
         self._file = file
         self._path = path
         self._note = note
@@ -135,15 +136,18 @@ class _PartFile:
                 part.close()
                 return False
             with ValueStream(target, part, start, None, verifier) as stream:
-                for piece in pieces(stream, progress, start):
+                for piece in stream.pieces(progress, start):
                     self._file.write(piece)
             return True
         return False
 
     def _verify_what_is_there(self, verifier: Verifier) -> None:
         self._file.seek(0)
-        while piece := self._file.read(PIECE):
-            verifier.feed(piece)
+        for buffer in verifier.buffers(PIECE):
+            count = self._file.readinto(buffer)
+            if not count:
+                return
+            verifier.feed(buffer[:count])
 
     def _anew(self, target: Target, progress: Progress | None) -> None:
         def note(stream: ValueStream) -> None:
@@ -186,7 +190,7 @@ class _PartFile:
         self._file.close()
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> io.BufferedRandom:
     """Open a regular file for reading and writing, made if it is not there; no link is followed."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
     # Without the second, a FIFO in its place would be waited for.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -23,7 +24,6 @@ __all__ = [
     "exact_pieces",
     "open_range",
     "open_whole",
-    "pieces",
     "size_on_host",
     "spooled",
 ]
@@ -97,7 +97,29 @@ class ValueStream(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Read all that is left."""
-        return b"".join(map(bytes, pieces(self, None)))
+        return b"".join(map(bytes, self.pieces(None)))
+
+    def pieces(self, progress: Progress | None, done: int = 0) -> Iterator[memoryview]:
+        """Read to the end, and tell how far it has come.
+
+        A piece stands in one of a few buffers, and may be gone when the next
+        one is asked for.
+        """
+        total = self.total
+        size = min(PIECE, PIECE if self.left is None else max(self.left, 1))
+        buffers = (
+            itertools.repeat(memoryview(bytearray(size)))
+            if self._verifier is None
+            else self._verifier.buffers(size)
+        )
+        for buffer in buffers:
+            count = self.readinto(buffer)
+            if not count:
+                return
+            done += count
+            if progress is not None:
+                progress(done, total)
+            yield buffer[:count]
 
     def readinto(self, buffer: Any) -> int:
         """Read what comes next into a buffer; the last bytes only once all have proved right."""
@@ -318,21 +340,6 @@ def _filled(stream: ValueStream, buffer: memoryview) -> int:
     return filled
 
 
-def pieces(stream: ValueStream, progress: Progress | None, done: int = 0) -> Iterator[memoryview]:
-    """Read a stream to its end, and tell how far it has come.
-
-    Each piece is gone when the next one is asked for: all stand in one buffer.
-    """
-    total = stream.total
-    left = PIECE if stream.left is None else max(stream.left, 1)
-    buffer = memoryview(bytearray(min(PIECE, left)))
-    while count := stream.readinto(buffer):
-        done += count
-        if progress is not None:
-            progress(done, total)
-        yield buffer[:count]
-
-
 def copy_whole(target: Target, file: BinaryIO, progress: Progress | None = None) -> int:
     """Copy a value into a file, verified, and return its size.
 
@@ -371,7 +378,7 @@ def copied(
             if note is not None:
                 note(stream)
             try:
-                for piece in pieces(stream, progress):
+                for piece in stream.pieces(progress):
                     file.write(piece)
                 return file.tell()
             except TransportError as error:
