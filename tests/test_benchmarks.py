@@ -38,11 +38,19 @@ CONTENDERS = {
     "imports": ("staticstore",),
     "stream": ("ours", "ours, iterdata", "raw socket", "requests", "urllib3", "encore"),
     "verified": ("ours", "ours, iterdata", "raw socket, sha256 of each piece"),
-    "file": ("ours, verified and synced", "requests", "encore"),
-    "sequential": ("ours, plain stream",),
-    "many": ("requests, 16 threads", "urllib3, 16 threads", "http.client, 4 threads", "encore"),
-    "many-far": ("requests, 16 threads",),
-    "ranges": ("http.client, 4 threads",),
+    "file": ("ours, verified and synced", "ours, verified", "requests", "encore"),
+    "sequential": ("ours", "ours, plain stream"),
+    "many": (
+        "ours, packed",
+        "ours, with `fast`",
+        "ours",
+        "requests, 16 threads",
+        "urllib3, 16 threads",
+        "http.client, 4 threads",
+        "encore",
+    ),
+    "many-far": ("ours, packed", "ours", "requests, 16 threads"),
+    "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
 }
 
 

@@ -63,8 +63,10 @@ def _read_many(state: str = "values") -> Run:
     def run(place: Place) -> Figures:
         place.site.show(state)
         digests = _digests(place)
-        with connect_ours(place.site.url) as store, place.meter.measuring() as figures:
-            found = dict(store.read_many(digests))
+        with connect_ours(place.site.url) as store:
+            list(store.read_many([min(digests)]))  # so that all is imported
+            with place.meter.measuring() as figures:
+                found = dict(store.read_many(digests))
         _check([found[key] for key in digests], digests)
         return figures
 
