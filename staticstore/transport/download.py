@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, without_secrets
 from .integrity import Verifier, atomic_file, sync_folder
 from .parts import Target, ask, first_right
 from .stream import PIECE, Progress, ValueStream, copied, copy_whole
@@ -97,14 +97,17 @@ class _PartFile:
         except (OSError, ValueError):
             return None
         try:
-            if filelock.lock_descriptor(file.fileno(), blocking=False):
-                there = os.fstat(file.fileno())
-                # Whoever had it may have finished, and given it its name, meanwhile.
-                is_the_same = os.path.samestat(there, part_path.lstat())
-                if is_the_same and (not there.st_size or note.is_file()):
-                    return cls(file, part_path, note)
+            is_locked = filelock.lock_descriptor(file.fileno(), blocking=False)
+            there = os.fstat(file.fileno())
+            # Whoever had it may have finished, and given it its name, meanwhile.
+            is_the_same = os.path.samestat(there, part_path.lstat())
+            if is_locked and is_the_same and (not there.st_size or note.is_file()):
+                return cls(file, part_path, note)
         except OSError:  # it is gone, or the file system has no locks
-            pass
+            is_litter = not os.fstat(file.fileno()).st_size
+            file.close()
+            if is_litter:
+                part_path.unlink(missing_ok=True)
         file.close()
         return None
 
@@ -121,9 +124,11 @@ class _PartFile:
         """Go on where the file ends; False if it belongs to another value, or proves wrong."""
         noted = self._noted()
         start = self._file.seek(0, os.SEEK_END)
-        etag = noted.get("etag")
         by_digest = target.sha256 is not None and noted.get("sha256") == target.sha256
-        if not start or not (by_digest or (target.sha256 is None and etag is not None)):
+        # Two values may have the same tag: hosts make it of size and time.
+        is_the_same = target.sha256 is None and noted.get("url") == without_secrets(target.url)
+        etag = noted.get("etag") if is_the_same else None
+        if not start or not (by_digest or etag):
             return False
         self._stays = True
         with contextlib.closing(target.verifier()) as verifier, contextlib.suppress(IntegrityError):
@@ -164,7 +169,7 @@ class _PartFile:
         return noted if isinstance(noted, dict) else {}
 
     def _write_note(self, target: Target, etag: str | None) -> None:
-        noted = {"key": target.key, "sha256": target.sha256, "etag": etag}
+        noted = {"url": without_secrets(target.url), "sha256": target.sha256, "etag": etag}
         with _opened(self._note) as file:  # half of it is none, and costs a download anew
             file.truncate()
             file.write(json.dumps(noted).encode() + b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -113,6 +114,37 @@ def test_another_value_with_another_etag_is_begun_anew(start: Start, tmp_path: P
     server = start(serve_files(files(b'{"a": {}}', other)))
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == other
+
+
+def test_another_key_with_the_same_etag_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    other = VALUE[::-1]
+
+    def answer(request: Request, wire: Wire) -> None:
+        begin = request.range[0] if request.range else 0
+        fields = {"ETag": TAG, "Content-Range": f"bytes {begin}-{SIZE - 1}/{SIZE}"}
+        wire.response(206 if begin else 200, other[begin:], fields)
+
+    server = start(serve_files({"index.json": b'{"b": {}}'}).but({"data/b": answer}))
+    with StaticStore(server.url, poll_interval=0) as store:
+        store.to_file("b", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == other
+
+
+def test_a_note_holds_no_secret(start: Start, tmp_path: Path) -> None:
+    good = serve_files(files())
+    server = start(good.but({"data/a": breaking(2_000_000, good)}))
+    with pytest.raises(TransportError):
+        to_file(f"{server.url}?sig=sesame", tmp_path / "copy")
+    assert "sesame" not in (tmp_path / "copy.part.json").read_text()
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b'{"sha256": 5, "etag": {}}', b"{" * 100_000])
+def test_a_note_that_is_none_is_begun_anew(start: Start, tmp_path: Path, note: bytes) -> None:
+    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    (tmp_path / "copy.part.json").write_bytes(note)
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
 
 
 def test_another_value_of_the_index_is_begun_anew(start: Start, tmp_path: Path) -> None:
@@ -241,3 +273,15 @@ def test_kill_9_at_any_instant_leaves_the_whole_file_or_what_is_taken_up(
             assert path.read_bytes() == VALUE
             assert leftovers(path) == []
     assert any(part is not None for part in asked(server))
+
+
+def test_where_there_are_no_locks_nothing_is_left(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, *, blocking: bool) -> bool:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", no_locks)
+    server = start(serve_files(files()))
+    to_file(server.url, tmp_path / "copy")
+    assert leftovers(tmp_path / "copy") == []
