@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,18 +53,18 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
     if following is None:  # for a few a thread would cost more than it gains
         yield from _given(values, window, _fetched(values, window))
         return
-    from concurrent.futures import ThreadPoolExecutor
+    from ..transport.daemons import Daemons
 
-    ahead = ThreadPoolExecutor(1, "staticstore read_many")
-    fetched = ahead.submit(_fetched, values, window)
+    ahead = Daemons(1, "staticstore read_many")
+    fetched = ahead.submit(partial(_fetched, values, window))
     try:
         while following is not None:
-            upcoming = ahead.submit(_fetched, values, following)
+            upcoming = ahead.submit(partial(_fetched, values, following))
             yield from _given(values, window, fetched.result())
             window, fetched, following = following, upcoming, next(windows, None)
         yield from _given(values, window, fetched.result())
     finally:
-        ahead.shutdown(wait=False, cancel_futures=True)
+        ahead.close()
 
 
 def _given(values: Values, window: _Window, fetched: list[_Found]) -> Iterator[tuple[str, bytes]]:
@@ -173,13 +174,14 @@ def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int
 
 def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Found]:
     """Read values with all that a single read does: redirects, retries, errors."""
-    from concurrent.futures import ThreadPoolExecutor
+    from ..transport.daemons import Daemons
 
-    def attempt(one: tuple[int, Content]) -> _Found:
+    def attempt(number: int) -> _Found:
         try:
-            return values[window.keys[one[0]]].read()
+            return values[window.keys[number]].read()
         except StoreError as error:
             return error
 
-    with ThreadPoolExecutor(min(_WORKERS, len(missing))) as pool:
-        return dict(zip((number for number, _ in missing), pool.map(attempt, missing), strict=True))
+    with Daemons(_WORKERS, "staticstore read_many") as pool:
+        read = {number: pool.submit(partial(attempt, number)) for number, _ in missing}
+        return {number: one.result() for number, one in read.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -18,23 +19,23 @@ _AHEAD = 8  # streams that are open, or are being opened, before they are asked 
 
 def opened_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
     """Yield the stream of each key; see `StaticStore.multiget_data`."""
-    from concurrent.futures import ThreadPoolExecutor
+    from ..transport.daemons import Daemons
 
     waiting: deque[Future[BinaryIO]] = deque()
-    pool = ThreadPoolExecutor(_AHEAD, "staticstore multiget_data")
+    pool = Daemons(_AHEAD, "staticstore multiget_data")
 
     def opened(key: str) -> BinaryIO:
         return values[key].data
 
     try:
         for key in keys:
-            waiting.append(pool.submit(opened, key))
+            waiting.append(pool.submit(partial(opened, key)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.close()
         for one in waiting:
             one.add_done_callback(_close)
 

@@ -23,6 +23,8 @@ from .sockets import Bounds
 from .wanted import Got, Wanted, believed
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from .session import Lane, Session
 
 __all__ = ["Engine", "engine", "fetch_all"]
@@ -83,7 +85,7 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     """Let threads share the connections of a pool of urllib3."""
     if len(wanted) == 1:
         return [_fetched(lane, wanted[0])]
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from .daemons import Daemons
 
     got: list[Got | None] = [None] * len(wanted)
     numbered = iter(list(enumerate(wanted)))  # the iterator of a list can be shared
@@ -98,7 +100,7 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
 
     most = min(_MOST_THREADS, len(wanted))
     others = iter(range(1, most))
-    with ThreadPoolExecutor(most) as pool:
+    with Daemons(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))
         while not workers.empty():
             workers.get().result()

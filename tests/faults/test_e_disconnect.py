@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,8 @@ from staticstore import (
     poll_failed,
 )
 from tests.client.scene import STAGES, TIMEOUT, Call, MemorySite, Stage, pollers
-from tests.servers import Request, Wire
+from tests.servers import RawServer, Request, Wire, serve_files
+from tests.sites import index_of
 
 SECOND = 1.0
 
@@ -617,3 +619,25 @@ def test_e1_a_stalled_reader_does_not_keep_the_server_waiting(site: MemorySite) 
     assert reached.wait(TIMEOUT)
     store.disconnect()
     assert gone.wait(TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    "reads", ["next(store.read_many('aaaab'))", "next(store.multiget_data('aaaaaaaaab'))"]
+)
+def test_e1_values_that_are_fetched_ahead_do_not_keep_the_interpreter(
+    start: Callable[..., RawServer], reads: str
+) -> None:
+    """The host stalls, and nobody has disconnected."""
+    files = {"index.json": index_of({"a": b"1", "b": b"2"}), "data/a": b"1"}
+    stalls = {"data/b": lambda request, wire: wire.stall()}
+    server = start(serve_files(files).but(stalls))
+    code = f"""
+from staticstore import StaticStore
+from staticstore.client import many
+many._KEYS = 4
+store = StaticStore({server.url!r}, poll_interval=0).connect()
+print({reads})
+"""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True)
+    assert time.monotonic() - began < 10
