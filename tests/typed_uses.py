@@ -6,6 +6,7 @@ its type; `assert_type` says which.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, assert_type
@@ -32,7 +33,7 @@ def connecting(root: Path) -> None:
     assert_type(StaticStore(root).connect(), StaticStore)
     StaticStore("https://data.example.org/", poll_interval=0).connect(("ali", "open sesame"))
     StaticStore(root, cache=True, max_cache_bytes=1 << 30)
-    StaticStore(root, cache=root / "cache")
+    StaticStore(root, cache=root / "cache", memory=1 << 20)
     StaticStore(root).connect({"username": "ali", "password": "sesame"}, proxies={})
     StaticStore(root).connect(HTTPDigestAuth("ali", "sesame"), headers={"X-Api-Key": "1"})
     StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)
@@ -54,6 +55,12 @@ def reading(store: StaticStore) -> None:
     assert_type(store.multiget(["key"]), Iterator[URLValue])
     assert_type(store.index, Index)
     store.to_file("key", "path", progress=lambda done, total: print(done, total))
+    store["key"].to_file(Path("path"), sync=False)
+    assert_type(store.read_many(["key"]), Iterator[tuple[str, bytes]])
+    assert_type(store.multiget_data(["key"]), Iterator[BinaryIO])
+    assert_type(store.get_ranges("key", [(0, 5), (None, -3)], max_gap=0), list[bytes])
+    with store["key"].open(cache_size=1 << 20) as file:
+        assert_type(file, io.BufferedReader)
     with store["key"] as data:
         assert_type(data, BinaryIO)
     for piece in store["key"].iterdata(1 << 16):
