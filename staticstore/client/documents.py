@@ -11,7 +11,8 @@ from ..errors import IndexFormatError, IntegrityError
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
     from ..index.head import Document
-    from ..transport.session import Fetched, Session
+    from ..transport.fetched import Fetched
+    from ..transport.session import Session
 
 __all__ = ["ABSENT", "exactly", "missing", "part"]
 

@@ -15,8 +15,9 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.head import MOST_HEAD_BYTES, Head, parse_change_lines
 from ..index.snapshot import Index
+from ..transport.fetched import Fetched
 from ..transport.response import Response
-from ..transport.session import Fetched, Session
+from ..transport.session import Session
 from .catching_up import by_blocks
 from .documents import ABSENT, exactly, missing
 from .lazy import Partial, Parts

@@ -167,7 +167,7 @@ class URLValue:
         ...     head.read()
         b'II*\x00'
         """
-        from ..transport.stream import open_range
+        from ..transport.slices import open_range
 
         return open_range(self._target, _index(start), _index(end))
 

@@ -25,7 +25,8 @@ from .wanted import Got, Wanted, believed
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .session import Lane, Session
+    from .lane import Lane
+    from .session import Session
 
 __all__ = ["Engine", "engine", "fetch_all"]
 

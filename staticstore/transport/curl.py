@@ -21,7 +21,7 @@ from ..errors import NotConnectedError
 from .wanted import Got, Wanted, believed
 
 if TYPE_CHECKING:
-    from .session import Lane
+    from .lane import Lane
 
 __all__ = ["by_curl"]
 

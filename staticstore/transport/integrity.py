@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import itertools
 import os
-import queue
 import secrets
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from ..errors import IntegrityError
+from .digest import Digest
 
 __all__ = [
     "TEMPORARY_PATTERN",
-    "Digest",
     "Verifier",
     "atomic_file",
     "atomic_link",
@@ -28,117 +25,6 @@ __all__ = [
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
-
-# So many bytes are hashed sooner than a thread is started.
-_IN_TURN = 1 << 20
-# The same few buffers are filled and hashed again and again: fresh memory costs more than a copy.
-_LOT = 1 << 19  # bytes
-_LOTS = 4
-
-
-class Digest:
-    """The sha256 of bytes that come in pieces, computed while the next ones are received.
-
-    After a mebibyte a thread is started, which is given copies, or buffers that
-    are filled in turn.  Close it, or use it in a ``with`` block, so that the
-    thread ends whatever happens.
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._count = 0
-        self._thread: threading.Thread | None = None
-        # What is to be hashed, and what to do then.
-        self._lots: queue.SimpleQueue[tuple[memoryview, Callable[[], object]] | None]
-        self._lots = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
-        self._buffer = memoryview(b"")
-        self._filled = 0
-        self._made = 0
-        self._give_back: Callable[[], object] | None = None
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End the thread."""
-        self.close()
-
-    def close(self) -> None:
-        """End the thread, if there is one; idempotent."""
-        if self._thread is not None:
-            self._hand_over()
-            self._lots.put(None)
-            self._thread.join()
-            self._thread = None
-
-    def update(self, piece: bytes | memoryview) -> None:
-        """Take the next bytes, which may change as soon as this returns; but see `buffers`."""
-        if self._thread is None:
-            self._hash.update(piece)
-            self._count += len(piece)
-            if self._give_back is not None:
-                self._give_back()
-            if self._count >= _IN_TURN:
-                self._thread = threading.Thread(
-                    target=self._run, name="staticstore digest", daemon=True
-                )
-                self._thread.start()
-        elif self._give_back is not None:
-            self._lots.put((memoryview(piece), self._give_back))
-        else:
-            self._copy(memoryview(piece))
-
-    def buffers(self, size: int) -> Iterator[memoryview]:
-        """Yield buffers to fill in turn, each when what it had before has been hashed.
-
-        From now on each update gets what is in one of them, or what never changes.
-        """
-        self._hand_over()
-        returned = threading.Semaphore(_LOTS)
-        self._give_back = returned.release
-        ring: list[memoryview] = []
-        for turn in itertools.count():
-            returned.acquire()
-            if turn < _LOTS:
-                ring.append(memoryview(bytearray(size)))
-            yield ring[turn % _LOTS]
-
-    def _copy(self, piece: memoryview) -> None:
-        while piece:
-            if not self._buffer:
-                self._buffer = self._next_free()
-            count = min(len(piece), len(self._buffer) - self._filled)
-            self._buffer[self._filled : self._filled + count] = piece[:count]
-            self._filled += count
-            piece = piece[count:]
-            if self._filled == len(self._buffer):
-                self._hand_over()
-
-    def _next_free(self) -> memoryview:
-        if self._made < _LOTS:
-            self._made += 1
-            return memoryview(bytearray(_LOT))
-        return self._free.get()
-
-    def _hand_over(self) -> None:
-        """Let what was copied be hashed."""
-        if self._filled:
-            lot = self._buffer
-            self._lots.put((lot[: self._filled], lambda: self._free.put(lot)))
-            self._buffer, self._filled = memoryview(b""), 0
-
-    def _run(self) -> None:
-        while (lot := self._lots.get()) is not None:
-            text, then = lot
-            self._hash.update(text)
-            then()
-
-    def hexdigest(self) -> str:
-        """Return the digest of all bytes, lowercase hex; none may follow."""
-        self.close()
-        return self._hash.hexdigest()
 
 
 class Verifier:

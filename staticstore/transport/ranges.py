@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from .bulk import fetch_all
 from .parts import Target, ask, first_right
-from .stream import ValueStream, size_on_host, spooled
+from .spool import size_on_host, spooled
+from .stream import ValueStream
 from .wanted import Wanted
 
 __all__ = ["DEFAULT_GAP", "MOST_AT_ONCE", "Span", "coalesced", "read_ranges"]

@@ -11,7 +11,8 @@ from cachetools import LRUCache
 
 from .parts import Part, Target, ask, first_right
 from .response import Response
-from .stream import PIECE, ValueStream, size_on_host, spooled
+from .spool import size_on_host, spooled
+from .stream import PIECE, ValueStream
 
 __all__ = ["SeekableValue", "open_seekable"]
 

@@ -8,14 +8,14 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies, select_proxy
 
-from ..errors import IndexFormatError, NotConnectedError, StoreError, TransportError
+from ..errors import NotConnectedError, StoreError, TransportError
 from .arguments import (
     checked_cert,
     checked_headers,
@@ -26,59 +26,21 @@ from .arguments import (
     checked_verify,
 )
 from .auth import NO_AUTH, Credentials, authentication, sends_password
-from .failures import mapped, may_heal, status_error, was_dropped
-from .integrity import Digest
+from .failures import mapped, status_error
+from .fetched import Fetched, read_bounded, use_up
+from .lane import Lane
 from .local import FileAdapter
+from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
-from .root import Root, origin_of
+from .retries import retrying
+from .root import Root
 from .sockets import BoundedAdapter, Bounds, Wire
 
-if TYPE_CHECKING:
-    import tenacity
-
-__all__ = ["Fetched", "Lane", "Session"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 
-_MAX_HOPS = 5
 _HTTP = ("http", "https")
-_PIECE = 1 << 20  # bytes
-_SHORT = 1 << 16  # bytes
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LONGEST_BACKOFF = 30.0  # seconds
-
-
-class Fetched(NamedTuple):
-    """A document that was read to its end."""
-
-    #: The answer, closed.
-    response: Response
-    #: Content codings undone.
-    body: bytearray
-    #: Of the body, lowercase hex.
-    sha256: str
-
-
-class Lane(NamedTuple):
-    """What all requests to the root's own origin have in common, for who sends many at once."""
-
-    root: Root
-    wire: Wire
-    #: With credentials.
-    headers: Mapping[str, str]
-    #: URL, with credentials.
-    proxy: str | None
-    verify: bool | str
-    cert: str | tuple[str, str] | None
-    #: To connect, and of silence, in seconds.
-    timeout: tuple[float, float]
-    min_rate: float
-    #: The connections that all others use, too.
-    pool: Any
-    #: What stands before the path below the root in the target of a request.
-    prefix: str
-    #: What follows it.
-    query: str
 
 
 class Session:
@@ -246,9 +208,9 @@ class Session:
             response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
                 if response.status in absent:
-                    _use_up(response)
+                    use_up(response)
                     return None
-                return _read_bounded(response, max_bytes)
+                return read_bounded(response, max_bytes)
             finally:
                 response.close()
 
@@ -283,7 +245,7 @@ class Session:
             response = self._follow("GET", url_path, headers, deadline, None, absent)
             with contextlib.closing(response):
                 if response.status in absent:
-                    _use_up(response)
+                    use_up(response)
                     return None
                 given = response.content_range
                 if (
@@ -294,7 +256,7 @@ class Session:
                     return None
                 if response.content_encoding is not None:
                     return None
-                part = bytes(_read_bounded(response, end - start).body)
+                part = bytes(read_bounded(response, end - start).body)
                 return part if len(part) == end - start else None
 
         return self._retrying(attempt, deadline)
@@ -332,36 +294,7 @@ class Session:
             )
 
     def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
-        failed: list[Exception] = []
-        try:
-            return attempt()
-        except Exception as error:
-            if not may_heal(error):
-                raise
-            failed.append(error)
-        return self._retried(attempt, failed, deadline)
-
-    def _retried(
-        self, attempt: Callable[[], T], failed: list[Exception], deadline: float | None
-    ) -> T:
-        """Go on after a failure, which is taken out of the list lest a frame keep it alive."""
-        # It brings asyncio, which takes longer than a request; most need no second attempt.
-        import tenacity
-
-        retrying = tenacity.Retrying(
-            stop=_stop(self.retries, deadline),
-            wait=_wait,
-            retry=tenacity.retry_if_exception(may_heal),
-            sleep=self._sleep,
-            reraise=True,
-        )
-
-        def again() -> T:
-            if failed:
-                raise failed.pop()
-            return attempt()
-
-        return retrying(again)
+        return retrying(attempt, retries=self.retries, deadline=deadline, sleep=self._sleep)
 
     def _sleep(self, seconds: float) -> None:
         self.wire.cut.wait(seconds)
@@ -377,14 +310,14 @@ class Session:
     ) -> Response:
         """Ask once, and follow redirects; secrets go to the root's own origin only."""
         url = self.root.join(url_path)
-        for _ in range(_MAX_HOPS + 1):
+        for _ in range(MOST_HOPS + 1):
             response = self._send(method, url, headers, deadline, key)
             location = response.header("Location")
-            if response.status not in _REDIRECTS or location is None:
+            if response.status not in REDIRECTS or location is None:
                 return response if response.status in answers else _believed(response, key)
             response.close()
-            url = _next_hop(url, location, key)
-        raise TransportError(f"more than {_MAX_HOPS} redirects", key=key, url=url)
+            url = next_hop(url, location, key)
+        raise TransportError(f"more than {MOST_HOPS} redirects", key=key, url=url)
 
     def _send(
         self,
@@ -474,34 +407,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _read_bounded(response: Response, max_bytes: int) -> Fetched:
-    """Read a body whole, without ever holding more than it may have."""
-    is_coded = response.content_encoding is not None
-    if not is_coded:
-        _check_size(response.content_length or 0, max_bytes, response.url)
-    # It grows in place, so that a large one is neither held twice nor filled with
-    # zeros beforehand, for which all other threads would wait.
-    body = bytearray()
-    with Digest() as digest, memoryview(bytearray(_PIECE)) as buffer:
-        while count := response.readinto(buffer, decode=is_coded):
-            _check_size(len(body) + count, max_bytes, response.url)
-            body += buffer[:count]
-            digest.update(buffer[:count])
-        return Fetched(response, body, digest.hexdigest())
-
-
-def _use_up(response: Response) -> None:
-    """Read a short body to its end, so that the connection serves the next request, too."""
-    if (response.content_length or 0) <= _SHORT:
-        with contextlib.suppress(TransportError):
-            response.read(_SHORT)
-
-
-def _check_size(count: int, max_bytes: int, url: str) -> None:
-    if count > max_bytes:
-        raise IndexFormatError(f"the index is larger than max_index_bytes={max_bytes}", url=url)
-
-
 def _believed(response: Response, key: str | None) -> Response:
     """Return an answer that says yes, or a 416; raise for any other."""
     if response.status < 400 or response.status == 416:
@@ -510,46 +415,3 @@ def _believed(response: Response, key: str | None) -> Response:
     raise status_error(
         response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
     )
-
-
-def _next_hop(url: str, location: str, key: str | None) -> str:
-    """Return where a redirect leads, if it may lead there."""
-    try:
-        # A header field is read as Latin-1, while hosts send UTF-8.
-        target = urlsplit(urljoin(url, location.encode("latin-1").decode("utf-8", "replace")))
-        # User and password of a redirect are the host's, and nobody's business.
-        next_url = urlunsplit((*target[:1], target.netloc.rpartition("@")[2], *target[2:4], ""))
-        origin = origin_of(next_url)
-    except ValueError:
-        raise TransportError("the host redirects to what is no URL", key=key, url=url) from None
-    if origin.scheme not in ("http", "https") or not origin.host:
-        raise TransportError(
-            f"refused: the host redirects to {origin.scheme or 'no'}:", key=key, url=url
-        )
-    if origin.scheme == "http" and urlsplit(url).scheme == "https":
-        raise TransportError("refused: the host redirects from https to http", key=key, url=url)
-    return next_url
-
-
-def _stop(retries: int, deadline: float | None) -> Any:
-    import tenacity
-
-    attempts = tenacity.stop_after_attempt(retries + 1)
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        if deadline is not None and time.monotonic() + state.upcoming_sleep >= deadline:
-            return True
-        return attempts(state)
-
-    return stop
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Return the seconds until the next attempt."""
-    import tenacity
-
-    error = state.outcome.exception() if state.outcome else None
-    if state.attempt_number == 1 and error is not None and was_dropped(error):
-        return 0.0  # an idle connection that the host had closed
-    jittered = tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_BACKOFF)(state)
-    return jittered + (getattr(error, "retry_after", None) or 0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -15,6 +14,7 @@ from .parts import Part, Target, ask, first_right
 from .response import Response
 
 __all__ = [
+    "BUFFERED",
     "PIECE",
     "Progress",
     "ValueReader",
@@ -22,10 +22,7 @@ __all__ = [
     "copied",
     "copy_whole",
     "exact_pieces",
-    "open_range",
     "open_whole",
-    "size_on_host",
-    "spooled",
 ]
 
 #: Called with bytes done and bytes in all, the latter None if unknown.
@@ -33,9 +30,9 @@ Progress = Callable[[int, int | None], object]
 
 #: Bytes asked of a connection at once: so many that nothing else costs much beside.
 PIECE = 1 << 20
-_BUFFERED = 1 << 16  # bytes; what a reader in small steps has ahead
+#: Bytes that a reader in small steps has ahead.
+BUFFERED = 1 << 16
 _PROGRESS_MADE = 1 << 20  # bytes after which a connection that breaks counts as the first again
-_SPOOLED = 1 << 23  # bytes held in memory of a value that must be read whole
 
 
 class ValueStream(io.RawIOBase):
@@ -159,7 +156,7 @@ class ValueStream(io.RawIOBase):
         return count
 
     def _next_piece(self) -> bytes:
-        buffer = memoryview(bytearray(_BUFFERED))
+        buffer = memoryview(bytearray(BUFFERED))
         return bytes(buffer[: self._read(buffer)])
 
     def _read(self, view: memoryview) -> int:
@@ -240,85 +237,11 @@ def open_whole(target: Target) -> ValueReader:
     TransportError, IntegrityError
         Now, or while the stream is read.
     """
-    return ValueReader(first_right(target, _whole_stream), _BUFFERED)
+    return ValueReader(first_right(target, _whole_stream), BUFFERED)
 
 
 def _whole_stream(target: Target) -> ValueStream:
     return ValueStream(target, ask(target, 0, None), 0, None, target.verifier())
-
-
-def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
-    """Open bytes ``value[start:end]`` of a value as a stream; both as in a slice.
-
-    Raises
-    ------
-    TransportError, IntegrityError
-        Now, or while the stream is read.
-    """
-    size = target.size
-    if size is None and ((start or 0) < 0 or (end or 0) < 0):
-        size = size_on_host(target)
-        if size is None:
-            return _spooled_range(target, start, end)
-    if size is not None:
-        start, end, _ = slice(start, end).indices(size)
-    first, last = start or 0, end
-    if last is not None and first >= last:
-        return io.BytesIO()
-
-    def opened(target: Target) -> ValueStream:
-        return ValueStream(target, ask(target, first, last), first, last, None)
-
-    return ValueReader(first_right(target, opened), _BUFFERED)
-
-
-def size_on_host(target: Target) -> int | None:
-    """Ask the host for the size of a value; None if it does not say."""
-    response = target.session.request("HEAD", target.url_path, key=target.key)
-    response.close()
-    return response.content_length if response.content_encoding is None else None
-
-
-def spooled(target: Target) -> tuple[BinaryIO, int]:
-    """Read a value whole, verified, into a file that vanishes when it is closed; and its size.
-
-    Up to 8 MiB stay in memory.
-    """
-    spool: Any = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 -- the caller's
-    try:
-        return spool, copy_whole(target, spool)
-    except BaseException:
-        spool.close()
-        raise
-
-
-def _spooled_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
-    """Read a value of unknown size whole, to count from its end."""
-    spool, size = spooled(target)
-    start, end, _ = slice(start, end).indices(size)
-    spool.seek(start)
-    return io.BufferedReader(_Slice(spool, max(end - start, 0)))
-
-
-class _Slice(io.RawIOBase):
-    """The next bytes of an open file, and no more of them; closes it with itself."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._file.read(min(len(buffer), self._left))
-        buffer[: len(piece)] = piece
-        self._left -= len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def exact_pieces(stream: ValueStream, size: int, progress: Progress | None) -> Iterator[bytes]:
