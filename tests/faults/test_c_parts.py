@@ -241,7 +241,7 @@ def test_c6_a_206_that_is_not_what_was_asked_for_is_not_believed(
     def answer(request: Request, wire: Wire) -> None:
         if request.range is None:
             return good(request, wire)
-        head, body = part(request, b"?" * 400, **fields)
+        head, body = part(request, b"?" * 400, **{"Connection": "close", **fields})
         wire.send(head + body)
         return wire.close()
 
