@@ -124,6 +124,7 @@ class _Transfer:
         following = next(numbered, None)
         if following is None:
             return False
+        was_part = self._wanted.start is not None
         self.number, self._wanted = following
         for buffer in (self._head, self._body):
             buffer.seek(0)
@@ -131,7 +132,7 @@ class _Transfer:
         self.handle.setopt(pycurl.URL, self._url(self._wanted.url_path))
         if self._wanted.start is not None:
             self.handle.setopt(pycurl.RANGE, self._wanted.range)
-        else:
+        elif was_part:
             self.handle.unsetopt(pycurl.RANGE)
         self._multi.add_handle(self.handle)
         self._is_running = True
@@ -145,10 +146,11 @@ class _Transfer:
 
     def result(self) -> Got | None:
         """Return the answer, if it is what was wanted."""
-        fields = {
-            name.decode().lower(): value.decode("latin-1").strip()
-            for name, value in _FIELDS.findall(self._head.getvalue())
-        }
+        head = self._head.getvalue()
+        fields: dict[str, str] = {}
+        if self._wanted.start is not None or b"encoding" in head.lower():
+            for name, value in _FIELDS.findall(head):
+                fields[name.decode().lower()] = value.decode("latin-1").strip()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         return believed(self._wanted, status, fields, self._body.getvalue())
 

@@ -34,8 +34,11 @@ def read_bounded(response: Response, max_bytes: int) -> Fetched:
     # It grows in place, so that a large one is neither held twice nor filled with
     # zeros beforehand, for which all other threads would wait.
     body = bytearray()
-    with Digest() as digest, memoryview(bytearray(_PIECE)) as buffer:
-        while count := response.readinto(buffer, decode=is_coded):
+    with Digest() as digest:
+        for buffer in digest.buffers(_PIECE):
+            count = response.readinto(buffer, decode=is_coded)
+            if not count:
+                break
             _check_size(len(body) + count, max_bytes, response.url)
             body += buffer[:count]
             digest.update(buffer[:count])
