@@ -11,6 +11,8 @@ import pytest
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, publish
 from staticstore.client import many
+from staticstore.index import codec, lines, parsing
+from staticstore.index.snapshot import Index
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -96,6 +98,21 @@ def test_a_digest_that_is_none_is_plain_metadata(start: Start) -> None:
     files = {"index.json": b'{"a": {"size": 3, "sha256": "Z"}}', "data/a": b"one"}
     with connected(start(serve_files(files))) as store:
         assert list(store.read_many("a")) == [("a", b"one")]
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_a_digest_that_is_a_path_touches_no_file(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(parsing, "_SMALL", 0)
+    monkeypatch.setattr(lines, "_FEW", 0)
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"my\n")
+    index = Index.parse(codec.encode({"a": {"sha256": str(mine), "size": size}}), vouched_entries=1)
+    files = {"index.json": index.canonical(), "data/a": b"one\n"[:size]}
+    with connected(start(serve_files(files)), cache=tmp_path / "cache") as store:
+        assert list(store.read_many("a")) == [("a", b"one\n"[:size])]
+    assert mine.read_bytes() == b"my\n"
 
 
 def test_a_large_value_is_read_when_its_turn_comes(
