@@ -178,6 +178,17 @@ def test_one_that_fails_is_raised_when_its_turn_comes(start: Start) -> None:
             next(found)
 
 
+def test_trailers_without_end_keep_nobody_waiting(start: Start) -> None:
+    def endless(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n")
+        while True:
+            wire.send(b"Trailer: nothing\r\n" * 1000)
+
+    server = start(site_of({"a": b"1", "b": b"2"}, a=endless))
+    with connected(server) as store:
+        assert dict(store.read_many("ab")) == {"a": b"1", "b": b"2"}
+
+
 def test_what_was_redirected_is_had_all_the_same(start: Start) -> None:
     def elsewhere(request: Request, wire: Wire) -> None:
         wire.response(302, headers={"Location": "/data/b"})
