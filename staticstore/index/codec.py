@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import IndexFormatError
+from .fields import SHA256
 
 if TYPE_CHECKING:
     import msgspec
@@ -50,10 +51,13 @@ class _Codec:
         self.split = json.Decoder(dict[str, msgspec.Raw]).decode
         self.split_change: Callable[[bytes], Any] = json.Decoder(change).decode
         self.decode_entries = json.Decoder(dict[str, dict[str, Any]]).decode
+        count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+        # A digest becomes part of a path in the cache, so that it must be one.
+        digest = Annotated[str, msgspec.Meta(pattern=rf"\A{SHA256}")]
         # Without a dictionary for each, and unseen by the garbage collector.
         place = msgspec.defstruct(
             "Place",
-            [("href", str), ("offset", int)],
+            [("href", str), ("offset", count)],
             array_like=True,
             forbid_unknown_fields=True,
             gc=False,
@@ -61,8 +65,8 @@ class _Codec:
         contents = msgspec.defstruct(
             "Contents",
             [
-                ("size", int | None, None),
-                ("sha256", str | None, None),
+                ("size", count | None, None),
+                ("sha256", digest | None, None),
                 ("place", place | None, None),
             ],
             rename={"place": "packed"},
@@ -165,12 +169,12 @@ def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
 def decode_contents(members: bytes) -> dict[str, Content]:
     """Decode, of a JSON object of entries, what they say of the bytes of their values.
 
-    What is passed over is not checked, nor what the fields say beyond their types.
+    What is passed over is not checked.
 
     Raises
     ------
     IndexFormatError
-        As `decode_entries`, or a field has another type somewhere.
+        As `decode_entries`, or a field is plain metadata somewhere.
     """
     codec = _codec()
     try:

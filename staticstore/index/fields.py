@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["PUBLISHER_FIELDS", "Content", "Facts", "is_packed", "parse_time", "time_text"]
+__all__ = ["PUBLISHER_FIELDS", "SHA256", "Content", "Facts", "is_packed", "parse_time", "time_text"]
 
 #: What the publisher writes itself and nobody gives by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
 
 # Compiled when first needed, as everywhere that importing staticstore leads.
-_SHA256 = r"[0-9a-f]{64}\Z"
+SHA256 = r"[0-9a-f]{64}\Z"
 # RFC 3339, section 5.6, in UTC.
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
 # RFC 9110, section 8.3.1: type "/" subtype, then parameters.
@@ -72,13 +72,12 @@ class Place(NamedTuple):
 class Content(NamedTuple):
     """What an entry says of the bytes of its value, for who reads many.
 
-    The types are right; whether a size is negative, or a digest is one, is for
-    `Facts` to say.
+    As in `Facts`, a field that cannot be believed stands here as None.
     """
 
     #: Bytes, or None.
     size: int | None
-    #: 64 lowercase hex digits, as they should be, or None.
+    #: 64 lowercase hex digits, or None.
     sha256: str | None
     #: None for a value that is not packed.
     place: Place | None
@@ -102,7 +101,7 @@ def _size(value: object) -> int | None:
 
 
 def _sha256(value: object) -> str | None:
-    return value if isinstance(value, str) and re.match(_SHA256, value) else None
+    return value if isinstance(value, str) and re.match(SHA256, value) else None
 
 
 def parse_time(text: str) -> datetime | None:

@@ -19,6 +19,7 @@ from urllib3 import Timeout
 
 from ..errors import NotConnectedError, StoreError
 from .failures import mapped
+from .response import allowance
 from .sockets import Bounds
 from .wanted import Got, Wanted, believed
 
@@ -127,7 +128,7 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
                 timeout=Timeout(*lane.timeout),
             )
             # One that was read to its end has given its connection back.
-            with contextlib.closing(response):
+            with contextlib.closing(response), lane.wire.allowing(allowance(wanted.size)):
                 body = response.read(wanted.size + 1, decode_content=False)
     except NotConnectedError:
         raise

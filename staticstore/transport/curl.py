@@ -28,6 +28,7 @@ __all__ = ["by_curl"]
 _CONNECTIONS = 24
 _BUFFER = 1 << 18  # bytes that libcurl hands over at once, at most
 _PATIENCE = 0.1  # seconds after which somebody looks whether the store was disconnected
+_HEAD = 1 << 20  # bytes of header and trailer fields, at most
 _FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
 
 _Numbered = Iterator[tuple[int, Wanted]]
@@ -100,7 +101,7 @@ class _Transfer:
             (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
             (pycurl.LOW_SPEED_LIMIT, max(math.ceil(lane.min_rate), 1)),
             (pycurl.LOW_SPEED_TIME, max(math.ceil(silence), 1)),
-            (pycurl.HEADERFUNCTION, self._head.write),
+            (pycurl.HEADERFUNCTION, self._write_head),
             (pycurl.WRITEFUNCTION, self._write),
         ]:
             self.handle.setopt(option, value)
@@ -137,6 +138,10 @@ class _Transfer:
         self._multi.add_handle(self.handle)
         self._is_running = True
         return True
+
+    def _write_head(self, field: bytes) -> int:
+        """Keep a field of the head, or a trailer; refuse what has no end, as in `_write`."""
+        return self._head.write(field) if self._head.tell() < _HEAD else 0
 
     def _write(self, piece: bytes) -> int:
         """Keep a piece of the body; refuse more than is wanted, which ends the transfer."""

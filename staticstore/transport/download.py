@@ -93,6 +93,8 @@ class _PartFile:
         try:
             part_path = path.with_name(path.name + ".part")
             note = path.with_name(path.name + ".part.json")
+            with contextlib.suppress(FileNotFoundError):
+                note.lstat()  # a name may be too long for it, but not for the file
             file = _opened(part_path)
         except (OSError, ValueError):
             return None
@@ -189,6 +191,8 @@ class _PartFile:
 
     def close(self) -> None:
         """Let others have it; what nothing binds to the rest is removed."""
+        if os.name == "nt":  # there, what is open cannot be removed
+            self._file.close()
         if not self._stays:
             self._note.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from .sockets import BoundedResponse, Wire
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["ContentRange", "Response", "parse_content_range", "parse_strong_etag"]
+__all__ = ["ContentRange", "Response", "allowance", "parse_content_range", "parse_strong_etag"]
 
 # Bytes that may be received for each one that is read (chunks of one byte each
 # take six), and for all: a head of chunks, an end of trailers.
@@ -26,6 +26,11 @@ _DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
+
+
+def allowance(size: int) -> int:
+    """Return how many bytes may be received for `size` that are read; see `Wire.allowing`."""
+    return _OVERHEAD * size + _ALLOWED
 
 
 class ContentRange(NamedTuple):
@@ -187,7 +192,7 @@ class Response:
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
         with (
             mapped(self._wire, key=self._key, url=self.url),
-            self._wire.allowing(_OVERHEAD * size + _ALLOWED),
+            self._wire.allowing(allowance(size)),
         ):
             yield
 

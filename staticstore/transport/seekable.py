@@ -155,7 +155,11 @@ class SeekableValue(io.RawIOBase):
         """Read the next bytes of the part that is being read, if they are those."""
         if self._stream is None or self._stream_at != self._position:
             return 0
-        count = self._stream.readinto(view)
+        try:
+            count = self._stream.readinto(view)
+        except BaseException:  # an interrupt, too, after which nobody knows where it is
+            self._end_stream()
+            raise
         self._stream_at += count
         if not count or self._stream_at >= self._end_of_last:
             self._end_stream()
@@ -177,8 +181,8 @@ class SeekableValue(io.RawIOBase):
         if stream is None:
             return 0
         self._last_window, self._end_of_last = window, end
-        self._stream, self._stream_at = stream, start
         if window > _KEPT:
+            self._stream, self._stream_at = stream, start
             return self._streamed(view)
         offset = self._position - start
         piece = self._kept_now(stream, start)[offset : offset + size]
@@ -187,8 +191,8 @@ class SeekableValue(io.RawIOBase):
 
     def _kept_now(self, stream: ValueStream, start: int) -> bytes:
         """Read a part to its end, put its blocks into the cache, and return it."""
-        text = stream.readall()
-        self._end_stream()
+        with stream:
+            text = stream.readall()
         with self._lock:
             for at in range(0, len(text), _BLOCK):
                 self._blocks[(start + at) // _BLOCK] = text[at : at + _BLOCK]

@@ -11,6 +11,8 @@ import pytest
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, publish
 from staticstore.client import many
+from staticstore.index import codec, lines, parsing
+from staticstore.index.snapshot import Index
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -98,6 +100,21 @@ def test_a_digest_that_is_none_is_plain_metadata(start: Start) -> None:
         assert list(store.read_many("a")) == [("a", b"one")]
 
 
+@pytest.mark.parametrize("size", [3, 4])
+def test_a_digest_that_is_a_path_touches_no_file(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(parsing, "_SMALL", 0)
+    monkeypatch.setattr(lines, "_FEW", 0)
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"my\n")
+    index = Index.parse(codec.encode({"a": {"sha256": str(mine), "size": size}}), vouched_entries=1)
+    files = {"index.json": index.canonical(), "data/a": b"one\n"[:size]}
+    with connected(start(serve_files(files)), cache=tmp_path / "cache") as store:
+        assert list(store.read_many("a")) == [("a", b"one\n"[:size])]
+    assert mine.read_bytes() == b"my\n"
+
+
 def test_a_large_value_is_read_when_its_turn_comes(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +176,17 @@ def test_one_that_fails_is_raised_when_its_turn_comes(start: Start) -> None:
         assert next(found) == ("a", b"1")
         with pytest.raises(OSError, match="500"):
             next(found)
+
+
+def test_trailers_without_end_keep_nobody_waiting(start: Start) -> None:
+    def endless(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n")
+        while True:
+            wire.send(b"Trailer: nothing\r\n" * 1000)
+
+    server = start(site_of({"a": b"1", "b": b"2"}, a=endless))
+    with connected(server) as store:
+        assert dict(store.read_many("ab")) == {"a": b"1", "b": b"2"}
 
 
 def test_what_was_redirected_is_had_all_the_same(start: Start) -> None:

@@ -13,6 +13,7 @@ from staticstore import Index
 from staticstore.index import parsing, piece
 from staticstore.index.changes import diff, follow
 from staticstore.index.entries import Entries
+from staticstore.index.fields import Content
 from staticstore.index.lines import Lines
 
 _keys = st.text('ab"\\ !/é\U0001f600', min_size=1, max_size=4).filter(lambda key: "/" not in key)
@@ -196,3 +197,24 @@ def test_a_key_with_half_of_a_surrogate_pair_is_in_no_index() -> None:
 def test_an_index_without_entries_takes_some() -> None:
     changed = vouched({}).changed_by({"a": b'{"n":1}', "b": b"{}"})
     assert changed.canonical() == lines('"a":{"n":1}', '"b":{}')
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sha256": "/etc/passwd"},
+        {"sha256": "A" * 64},
+        {"sha256": "a" * 64 + "\n"},
+        {"size": -1},
+        {"size": 1 << 63},
+        {"size": 1, "packed": ["packs/1.zip", -1]},
+        {"size": 1, "sha256": "a" * 64, "packed": ["packs/1.zip", 1]},
+    ],
+)
+def test_contents_are_those_of_the_entry_alone(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("staticstore.index.lines._FEW", 0)
+    (found,) = vouched({"a": fields}).contents_of(["a"]).values()
+    place = found.place and (found.place.href, found.place.offset)
+    assert (found.size, found.sha256, place) == Content.of(fields)

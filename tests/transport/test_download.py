@@ -228,6 +228,16 @@ def test_what_is_no_file_in_the_place_of_the_part_is_left_alone(
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("length", [245, 246, 250, 251, 255])
+def test_a_name_may_be_as_long_as_the_disk_has_it(
+    start: Start, tmp_path: Path, length: int
+) -> None:
+    path = tmp_path / ("n" * length)
+    to_file(start(serve_files(files())).url, path)
+    assert path.read_bytes() == VALUE
+    assert leftovers(path) == []
+
+
 def test_a_part_that_another_process_writes_is_left_to_it(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
     before = (tmp_path / "copy.part").read_bytes()

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
+from staticstore.transport.parts import Part
 from tests.servers import Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 
@@ -222,6 +223,39 @@ def test_a_read_that_fails_can_be_made_again(start: Start) -> None:
             file.read(10)
         file.seek(900_000)
         assert file.read(10) == VALUE[900_000:][:10]
+
+
+def test_a_part_that_breaks_off_can_be_read_again(start: Start) -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request, wire: Wire) -> None:
+        seen.append(request)
+        end = int(request.headers["Range"].removeprefix("bytes=0-")) + 1
+        wire.send(f"HTTP/1.1 206 Partial Content\r\nContent-Length: {end}\r\n".encode())
+        wire.send(f"Content-Range: bytes 0-{end - 1}/{len(VALUE)}\r\n\r\n".encode())
+        wire.send(VALUE[: 1000 if len(seen) == 1 else end])
+        wire.close()
+
+    with opened(start(serve_files(files()).but({"data/a": answer}))) as file:
+        with pytest.raises(TransportError):
+            file.read(10)
+        assert file.read(10) == VALUE[:10]
+
+
+def test_after_an_interrupt_the_bytes_are_those_of_the_place(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(start(serve_files(files()))) as file:
+        readinto = Part.readinto
+
+        def interrupted(part: Part, buffer: memoryview) -> int:
+            readinto(part, buffer[:10])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Part, "readinto", interrupted)
+            file.read(100)
+        assert file.read(100) == VALUE[:100]
 
 
 def test_a_value_that_was_replaced_is_an_integrity_error(start: Start) -> None:
