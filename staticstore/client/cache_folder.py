@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import quoted
+from ..index.fields import SHA256
 from ..transport.arguments import checked_number
 from ..transport.integrity import TEMPORARY_PATTERN
 
@@ -142,7 +143,9 @@ class CacheFolder:
     # -- what is in it ---------------------------------------------------------------
 
     def place_of_value(self, sha256: str) -> Path:
-        """Return where a value lies, if it is here."""
+        """Return where a value lies, if it is here; a `ValueError` for what is no digest."""
+        if not re.match(SHA256, sha256):  # it would be a path to anywhere
+            raise ValueError("what is no digest names no value")
         return self.path / "values" / sha256[:2] / sha256
 
     def place_of_index(self, site: str) -> Path:

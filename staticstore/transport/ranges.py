@@ -77,6 +77,7 @@ def read_ranges(
     size = target.size if target.size is not None else size_on_host(target)
     if size is None:
         return _from_the_whole(target, ranges)
+    target = target._replace(size=size)  # which all parts then have to be of
     wanted = [Span(*slice(*one).indices(size)[:2]) for one in ranges]
     stretches = list(coalesced((span for span in wanted if span.start < span.end), gap, most))
     texts = first_right(target, lambda target: _texts(target, stretches, size))

@@ -126,6 +126,7 @@ class SeekableValue(io.RawIOBase):
     def _known_size(self) -> int:
         if self._size is None:
             self._size = size_on_host(self._target)
+            self._target = self._target._replace(size=self._size)
         if self._size is None:
             self._spool, self._size = spooled(self._target)
         return self._size

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from ..errors import HTTPStatusError, TransportError
+from ..errors import HTTPStatusError, StoreError, TransportError
 from .integrity import Verifier
 from .parts import Part, Target, ask, first_right
 from .response import Response
@@ -65,6 +65,7 @@ class ValueStream(io.RawIOBase):
         self._broken_at = start
         self._breaks = 0
         self._finished = False
+        self._failure: StoreError | None = None
         self.etag = part.response.strong_etag
         self.response = part.response
 
@@ -122,11 +123,17 @@ class ValueStream(io.RawIOBase):
         """Read what comes next into a buffer; the last bytes only once all have proved right."""
         if self.closed:
             raise ValueError("read of a closed stream")
+        if self._failure is not None:  # what it broke with is still true
+            raise self._failure
         view = memoryview(buffer).cast("B")
         if self._finished or not view:
             return 0
         end = self._end if self._end is not None else self.total
-        return self._read_ahead(view) if end is None else self._read_until(end, view)
+        try:
+            return self._read_ahead(view) if end is None else self._read_until(end, view)
+        except StoreError as error:
+            self._failure = error
+            raise
 
     def _read_until(self, end: int, view: memoryview) -> int:
         """Read what is known to end at `end`."""

@@ -566,3 +566,15 @@ def test_data_is_one_stream_until_it_is_closed(opened: Opened, good: Files) -> N
     value.data.close()
     with value as again:
         assert again.read() == A
+
+
+def test_a_stream_that_broke_stays_broken(opened: Opened) -> None:
+    def breaks(request: Request, wire: Wire) -> None:
+        wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode() + A[:100])
+        wire.reset()
+
+    store, _ = opened(site(breaks, index=b'{"a.txt": {}}'))
+    with store.get_data("a.txt") as stream:
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                stream.read()
