@@ -148,7 +148,8 @@ def publish(
     StoreError
         There is no such folder or no ``data`` in it; links lead out of it; the
         metadata cannot be used; an ``index.html`` stands there that is none of
-        ours; another publish is running on the folder; or something cannot be written.  The old index then stands as it was.
+        ours; another publish is running on the folder; or something cannot be
+        written.  The old index then stands as it was.
     ValueError
         `pack_below` is no such number.
 
