@@ -133,6 +133,7 @@ def cli(context: click.Context) -> None:
         "staticstore publish my-site --dry-run",
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
+        "staticstore publish my-site --browse",
         "staticstore publish my-site --check",
     )
 )
@@ -145,6 +146,7 @@ def cli(context: click.Context) -> None:
     type=click.IntRange(1, MOST_PACK_BYTES),
     help=f"Which values are small: those of fewer bytes, {PACK_BELOW} if nothing is said.",
 )
+@click.option("--browse", is_flag=True, help="Write index.html, a page to look at the site.")
 @click.option("--check", is_flag=True, help="Write nothing; hold the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
 @output_options
@@ -155,6 +157,7 @@ def publish(
     metadata: str | None,
     pack: bool,
     pack_below: int | None,
+    browse: bool,
     check: bool,
     dry_run: bool,
 ) -> None:
@@ -163,8 +166,8 @@ def publish(
     What is said of the values, by key or pattern, is read from metadata.json, .toml or .csv
     in the folder, if it is there.
     """
-    if check and (dry_run or pack or metadata is not None):
-        raise click.UsageError("--check takes neither --dry-run nor --metadata nor --pack")
+    if check and (dry_run or pack or browse or metadata is not None):
+        raise click.UsageError("--check takes no --browse, --dry-run, --metadata or --pack")
     if pack_below is not None and not pack:
         raise click.UsageError("--pack-below needs --pack")
     if check:
@@ -176,6 +179,7 @@ def publish(
         metadata=metadata,
         pack=pack,
         pack_below=PACK_BELOW if pack_below is None else pack_below,
+        browse=browse,
         dry_run=dry_run,
     )
 

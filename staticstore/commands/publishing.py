@@ -25,6 +25,7 @@ def publish(
     metadata: str | None,
     pack: bool,
     pack_below: int,
+    browse: bool,
     dry_run: bool,
 ) -> None:
     """Make a site of a folder, and tell what changed."""
@@ -34,6 +35,7 @@ def publish(
             metadata=metadata,
             pack=pack,
             pack_below=pack_below,
+            browse=browse,
             dry_run=dry_run,
             progress=progress,
         )

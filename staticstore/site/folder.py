@@ -44,6 +44,11 @@ class SiteFolder:
         return self.root / "packs"
 
     @property
+    def page(self) -> Path:
+        """What a browser shows."""
+        return self.root / "index.html"
+
+    @property
     def nojekyll(self) -> Path:
         """What makes GitHub Pages serve files whose names start with a dot or underscore."""
         return self.root / ".nojekyll"

@@ -9,6 +9,7 @@ What it writes, in this order, each file whole or not at all::
     index/<sha256>.json         the index, for readers of the head
     index.json                  if its bytes change
     index.head.json             if it names another index
+    index.html                  a page to browse the site, if it is asked for
     .staticstore/notes.json     if they change
 
 Killed at any instant it leaves the old index or the new one, and the next run
@@ -47,6 +48,7 @@ from .lock import alone, unwritable
 from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, read_notes, write_notes
 from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_places
+from .page import page_to_write, write_page
 from .scan import LeftOut, Scan, scan
 from .verify import VerifyReport, verify_site
 
@@ -103,6 +105,7 @@ def publish(
     metadata: Source | None = None,
     pack: bool = False,
     pack_below: int = PACK_BELOW,
+    browse: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PublishReport:
@@ -127,6 +130,9 @@ def publish(
         keeps them without it, less the values that change.
     pack_below : int, optional
         Values of fewer bytes are packed, empty ones excepted; 16 MiB at most.
+    browse : bool, optional
+        Whether to write ``index.html``, a page to look at the site with a
+        browser.  A site that has one keeps it without.
     dry_run : bool, optional
         Whether to write nothing at all and only report.
     progress : callable, optional
@@ -141,8 +147,9 @@ def publish(
     ------
     StoreError
         There is no such folder or no ``data`` in it; links lead out of it; the
-        metadata cannot be used; another publish is running on the folder; or
-        something cannot be written.  The old index then stands as it was.
+        metadata cannot be used; an ``index.html`` stands there that is none of
+        ours; another publish is running on the folder; or something cannot be
+        written.  The old index then stands as it was.
     ValueError
         `pack_below` is no such number.
 
@@ -168,10 +175,11 @@ def publish(
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     with contextlib.nullcontext() if dry_run else alone(folder):
+        page = page_to_write(folder) if browse else None
         old = _OldIndex.read(folder)
         plan = _prepare(folder, fields, old, packing, progress)
         if not dry_run:
-            _write(folder, old, plan)
+            _write(folder, old, plan, page)
     for warning in plan.report.warnings:
         _LOG.warning("%s", warning)
     return plan.report
@@ -292,7 +300,7 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
     return [*kept, f"and {more} more of this kind"] if more else kept
 
 
-def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
+def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) -> None:
     try:
         for place in (folder.root, folder.private, folder.packs):
             remove_leftovers(place)
@@ -306,6 +314,8 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan) -> None:
             write_index(folder, plan.head, plan.body)
         if plan.step is not None:
             write_head(folder, plan.step, plan.old_head)
+        if page is not None:
+            write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.old_notes:
             write_notes(folder.notes, plan.notes)

@@ -116,6 +116,7 @@ def test_1_for_a_folder_that_is_not_there(cli: Run, tmp_path: Path) -> None:
         ["publish", "x", "--check", "--dry-run"],
         ["publish", "x", "--check", "--metadata", "m.csv"],
         ["publish", "x", "--check", "--pack"],
+        ["publish", "x", "--check", "--browse"],
         ["publish", "x", "--pack-below", "100"],
         ["publish", "x", "--pack", "--pack-below", "0"],
         ["info", "x", "--ca", "/nowhere/ca.pem"],
