@@ -290,8 +290,8 @@ class _Run:
             )
 
     def _write(self, arrivals: Arrivals) -> None:
-        remove_leftovers(self.folder.root)
-        remove_leftovers(self.folder.packs)
+        for place in (self.folder.root, self.folder.private, self.folder.packs):
+            remove_leftovers(place)
         if not os.path.lexists(self.folder.nojekyll):
             with atomic_file(self.folder.nojekyll):
                 pass

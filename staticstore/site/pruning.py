@@ -49,7 +49,7 @@ def check_prudent(unnamed: int, files: int) -> None:
     if unnamed * 2 > files:
         raise StoreError(
             f"{unnamed} of the {files} files in data/ are not in the index, and deleting more than "
-            "half is refused: nothing was changed; force it if that is meant"
+            "half is refused, unless it is forced (--force); nothing was changed"
         )
 
 
