@@ -1,8 +1,8 @@
 """A folder of data files on any static web host, as a live, verified key-value store.
 
 The reader is `StaticStore`; the publisher `publish`, and `serve` to look at
-what was published.  The signals, and the errors, each a `StoreError`, are
-described in their modules.
+what was published; `mirror` makes a copy that is a site again.  The signals,
+and the errors, each a `StoreError`, are described in their modules.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .index.snapshot import Index
 from .signals import index_updated, key_deleted, key_set, key_updated, poll_failed
 
 if TYPE_CHECKING:
+    from .site.mirror import MirrorReport, mirror
     from .site.publisher import PublishReport, VerifyReport, publish, verify_site
     from .site.server import SiteServer, serve
 
@@ -43,6 +44,7 @@ __all__ = [
     "IndexFormatError",
     "IntegrityError",
     "InvalidKeyError",
+    "MirrorReport",
     "NotConnectedError",
     "PublishReport",
     "SiteServer",
@@ -57,18 +59,21 @@ __all__ = [
     "key_deleted",
     "key_set",
     "key_updated",
+    "mirror",
     "poll_failed",
     "publish",
     "serve",
     "verify_site",
 ]
 
-# The publishing half, which a program that only reads never needs: imported
+# The publishing and copying half, which a program that only reads never needs: imported
 # when it is first asked for (PEP 562).
 _ELSEWHERE = {
+    "MirrorReport": "mirror",
     "PublishReport": "publisher",
     "SiteServer": "server",
     "VerifyReport": "publisher",
+    "mirror": "mirror",
     "publish": "publisher",
     "serve": "server",
     "verify_site": "publisher",

@@ -13,7 +13,7 @@ import click
 
 from . import __version__
 from .client.cache_folder import CacheFolder
-from .commands import caching, getting, publishing, reading
+from .commands import caching, getting, mirroring, publishing, reading
 from .commands.exits import ExitCode, ending_of
 from .commands.messages import told
 from .commands.options import (
@@ -333,6 +333,73 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
     """Show what is set, updated and deleted, as it happens."""
     with shared.connected(url, poll_interval=interval) as store:
         reading.watch(store, shared.output, timeout=timeout)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore mirror https://data.example.org/site/ my-copy",
+        "staticstore mirror https://data.example.org/site/ my-copy --delete --watch",
+        "staticstore mirror https://data.example.org/site/ my-part 'terrain/*' --select bands=1",
+    )
+)
+@connecting_options
+@click.argument("directory", metavar="DIR")
+@click.argument("globs", metavar="[GLOB]...", nargs=-1)
+@click.option(
+    "--select",
+    "where",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    callback=parse_conditions,
+    help="Copy only what has this; may be given more than once.",
+)
+@click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
+@click.option("--force", is_flag=True, help="Remove them even if they are more than half.")
+@click.option("--verify", is_flag=True, help="Hash all that stands there, also what is known.")
+@click.option("--watch", "watches", is_flag=True, help="Go on, and copy what changes.")
+@click.option(
+    "--interval",
+    metavar="SECONDS",
+    type=SECONDS,
+    default=_WATCH_INTERVAL,
+    show_default=True,
+    help="With --watch: how long to wait between two looks at the site.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="How many large values to fetch at once.",
+)
+@output_options
+@click.pass_obj
+def mirror(
+    shared: Shared,
+    url: str,
+    directory: str,
+    globs: tuple[str, ...],
+    where: dict[str, Any],
+    delete: bool,
+    force: bool,
+    verify: bool,
+    watches: bool,
+    interval: float,
+    workers: int,
+) -> None:
+    """Copy a site, or a part of it, verified, into a folder that is then a site again.
+
+    What stands there and is right is not fetched again. A whole copy and the site may be used in
+    each other's place; a part, by shell patterns or --select, is a site of its own.
+    """
+    if force and not delete:
+        raise click.UsageError("--force needs --delete")
+    wanted = mirroring.Wanted(directory, globs, where, workers, delete, force, verify)
+    with shared.connected(url, poll_interval=interval if watches else 0.0) as store:
+        if watches:
+            mirroring.follow(store, shared.output, wanted, interval=interval)
+        else:
+            mirroring.mirror(store, shared.output, wanted)
 
 
 @cli.group(

@@ -18,12 +18,14 @@ from staticstore import (
     Changes,
     Index,
     IntegrityError,
+    MirrorReport,
     PublishReport,
     StaticStore,
     StoreError,
     Subscription,
     URLValue,
     key_set,
+    mirror,
     publish,
     serve,
 )
@@ -93,3 +95,9 @@ def publishing(site: Path) -> None:
     publish(site, pack=True, pack_below=1 << 12)
     with serve(site, port=0, auth=("ali", "sesame")) as server:
         assert_type(server.url, str)
+
+
+def mirroring(store: StaticStore, copy: Path) -> None:
+    report = mirror(store, copy, workers=4, delete=True, globs=["*.tif"], type="raster")
+    assert_type(report, MirrorReport)
+    assert_type(report.failed, list[tuple[str, str]])

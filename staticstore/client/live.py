@@ -190,6 +190,13 @@ class LiveIndex:
         return held.index
 
     @property
+    def held(self) -> Held:
+        """The current snapshot and what vouches for it; a lazy store becomes whole."""
+        while (held := self._held) is None:
+            _ = self.index
+        return held
+
+    @property
     def readable(self) -> Index | LazyIndex:
         """The current snapshot, or what stands for it in a lazy store."""
         held, partial = self._held, self._partial

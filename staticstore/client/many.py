@@ -19,7 +19,7 @@ from ..transport.wanted import Wanted
 if TYPE_CHECKING:
     from .values import Values
 
-__all__ = ["read_many"]
+__all__ = ["read_each", "read_many"]
 
 # Two windows are in memory: one that is being given out, and the next.
 _KEYS = 2048
@@ -48,6 +48,14 @@ class _Window(NamedTuple):
 
 def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Yield keys and whole values; see `StaticStore.read_many`."""
+    for key, data in read_each(values, keys):
+        if isinstance(data, StoreError):
+            raise data
+        yield key, data
+
+
+def read_each(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes | StoreError]]:
+    """Yield keys and whole values as `read_many`, or what went wrong in the place of a value."""
     windows = _windows(values, keys)
     window, following = next(windows, _Window([], [], [])), next(windows, None)
     if following is None:  # for a few a thread would cost more than it gains
@@ -67,13 +75,13 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
         ahead.close()
 
 
-def _given(values: Values, window: _Window, fetched: list[_Found]) -> Iterator[tuple[str, bytes]]:
+def _given(
+    values: Values, window: _Window, fetched: list[_Found]
+) -> Iterator[tuple[str, bytes | StoreError]]:
     for key, content, data in zip(window.keys, window.contents, fetched, strict=True):
         if content is None:
             raise KeyError(key)
-        if isinstance(data, StoreError):
-            raise data
-        yield key, values[key].read() if data is None else data
+        yield key, _attempt(values, key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
@@ -176,12 +184,16 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     """Read values with all that a single read does: redirects, retries, errors."""
     from ..transport.daemons import Daemons
 
-    def attempt(number: int) -> _Found:
-        try:
-            return values[window.keys[number]].read()
-        except StoreError as error:
-            return error
-
     with Daemons(_WORKERS, "staticstore read_many") as pool:
-        read = {number: pool.submit(partial(attempt, number)) for number, _ in missing}
+        read = {
+            number: pool.submit(partial(_attempt, values, window.keys[number]))
+            for number, _ in missing
+        }
         return {number: one.result() for number, one in read.items()}
+
+
+def _attempt(values: Values, key: str) -> bytes | StoreError:
+    try:
+        return values[key].read()
+    except StoreError as error:
+        return error

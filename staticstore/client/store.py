@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..transport.auth import Credentials
     from .cache import ValueCache
     from .cached_index import CachedIndex
+    from .origin import Origin
 
 __all__ = ["StaticStore"]
 
@@ -341,6 +342,15 @@ class StaticStore(Reading):
         """Bind the current snapshot, so that one call reads one snapshot."""
         connection = self._live.connected()
         return Values(self._live.readable, connection.session, self._data_path, self._kept)
+
+    def _origin(self) -> Origin:
+        """Bind the current snapshot, whole, with all that a copy of the site needs."""
+        from .origin import Origin
+
+        connection = self._live.connected()
+        held = self._live.held
+        values = Values(held.index, connection.session, self._data_path, self._kept)
+        return Origin(held.index, values, held.sha256, held.head, self._index_path)
 
     # -- changes -------------------------------------------------------------------
 

@@ -64,6 +64,11 @@ class SiteFolder:
         return self.private / "notes.json"
 
     @property
+    def incoming(self) -> Path:
+        """Values that a mirror fetches, until they are whole and have their turn."""
+        return self.private / "incoming"
+
+    @property
     def lock(self) -> Path:
         """What one publisher at a time holds."""
         return self.private / "lock"

@@ -62,6 +62,8 @@ class Step:
     head: Head
     #: Change file and blocks, as far as there are any, by where they stand.
     files: Mapping[str, bytes]
+    #: The head's own bytes, where another publisher wrote it.
+    text: bytes | None = None
 
 
 def read_head(folder: SiteFolder) -> Head | None:
@@ -274,7 +276,7 @@ def write_head(folder: SiteFolder, step: Step, old: Head | None) -> None:
     if old is not None:
         forget(folder, _named(folder, old) - _named(folder, step.head))
     with atomic_file(folder.head, modified=later_than(folder.head)) as file:
-        file.write(step.head.encode())
+        file.write(step.text or step.head.encode())
 
 
 def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:

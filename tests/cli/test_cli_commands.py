@@ -20,7 +20,7 @@ from tests.cli.shell import finish, start
 from tests.servers import RawServer, serve_files, write_certificates
 from tests.sites import index_of, write_index
 
-COMMANDS = ["publish", "serve", "info", "ls", "query", "get", "watch", "cache", "demo"]
+COMMANDS = ["publish", "serve", "info", "ls", "query", "get", "watch", "mirror", "cache", "demo"]
 
 
 # -- help ------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def test_every_command_takes_what_all_take(name: str) -> None:
     assert {"--json", "-v", "-q"} <= options
 
 
-@pytest.mark.parametrize("name", ["info", "ls", "query", "get", "watch"])
+@pytest.mark.parametrize("name", ["info", "ls", "query", "get", "watch", "mirror"])
 def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
     options = {
         option for parameter in command_line.commands[name].params for option in parameter.opts

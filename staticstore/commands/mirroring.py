@@ -1,0 +1,88 @@
+"""What ``mirror`` does: copy a site, once or as it changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from ..client.store import StaticStore
+from ..signals import index_updated
+from ..site.mirror import MirrorReport
+from ..site.mirror import mirror as mirror_site
+from ..terminal import Cell, Output, count_text, size_text
+from .exits import CommandError, ExitCode
+
+__all__ = ["Wanted", "follow", "mirror"]
+
+_FAILED_SHOWN = 20  # unless all are asked for
+
+
+class Wanted(NamedTuple):
+    """What shall be copied where, and how."""
+
+    directory: str
+    globs: tuple[str, ...]
+    where: Mapping[str, Any]
+    workers: int
+    delete: bool
+    force: bool
+    verify: bool
+
+
+def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
+    """Copy a site once, and tell what came of it."""
+    report = _run(store, output, wanted)
+    if report.failed:
+        raise CommandError(
+            f"what could not be copied: {count_text(len(report.failed), 'value')}",
+            code=ExitCode.PARTLY,
+            kind="PartlyFailed",
+            hint="all else is done, and is a site; the same command tries the rest again",
+        )
+
+
+def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: float) -> None:
+    """Copy a site, and again whenever it changes, until somebody interrupts it."""
+    changed = threading.Event()
+
+    def wake(sender: object, **_: object) -> None:
+        changed.set()
+
+    with index_updated.connected_to(wake, sender=store):
+        while True:
+            changed.clear()
+            report = _run(store, output, wanted)
+            if not report.newer:
+                # What failed may heal without any change.
+                changed.wait(interval if report.failed else None)
+
+
+def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
+    with output.progress("mirroring") as progress:
+        report = mirror_site(
+            store,
+            wanted.directory,
+            workers=wanted.workers,
+            delete=wanted.delete,
+            force=wanted.force,
+            verify=wanted.verify,
+            progress=progress,
+            globs=wanted.globs,
+            where=wanted.where,
+        )
+    failed = [{"key": key, "reason": reason} for key, reason in report.failed]
+    output.record({**asdict(report), "failed": failed})
+    shown = len(failed) if output.verbose else _FAILED_SHOWN
+    for key, reason in report.failed[:shown]:
+        output.line(Cell("failed", "bold red"), key, reason)
+    if len(failed) > shown:
+        output.line(Cell("failed", "bold red"), f"and {len(failed) - shown} more")
+    output.line(
+        f"{report.fetched} fetched, {report.kept} kept, {report.deleted} deleted, "
+        f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
+    )
+    if report.newer:
+        output.note("the site has changed meanwhile: the next run gets what is new")
+    return report

@@ -1,0 +1,173 @@
+"""Values that arrive in a site's folder, each whole, and on the disk before an index names it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Set
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from ..transport.daemons import Daemons
+from ..transport.integrity import atomic_file, sync_folder
+from .folder import SiteFolder, reason_of
+
+__all__ = ["Arrivals"]
+
+_SYNCED_TOGETHER = 256  # files
+_SYNCING = 8  # threads: file systems write down together what is asked for together
+
+
+class Arrivals:
+    """Takes values in, syncs them in batches, and puts those in place that replace others.
+
+    What the folder's index does not name goes to its place at once.  What
+    replaces a value that it names waits beside, so that the old index and the
+    old values stand together until the last moment.  Not for many threads.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site, locked.
+    replacing : set of str
+        The keys of values that the index of the folder names.
+    """
+
+    def __init__(self, folder: SiteFolder, replacing: Set[str]) -> None:
+        self._folder = folder
+        self._data = os.fspath(folder.data)
+        self._replacing = replacing
+        self._made: set[str] = set()
+        self._unsynced: list[str] = []
+        self._syncing: list[Future[None]] = []
+        self._folders: set[str] = {self._data}
+        self._waiting: dict[str, Path] = {}
+        self._threads = Daemons(_SYNCING, "staticstore sync")
+        #: The keys of what has arrived.
+        self.keys: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._folder.incoming.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the threads."""
+        self._threads.close()
+
+    def path_for(self, key: str, sha256: str | None) -> Path:
+        """Return where a value is written before it has its place, the same in each run."""
+        name = hashlib.sha256(f"{sha256} {key}".encode()).hexdigest()
+        return self._folder.incoming / name
+
+    def put(self, key: str, data: bytes, sha256: str | None, modified: float) -> None:
+        """Take a value that is in memory.
+
+        Raises
+        ------
+        OSError
+            It cannot be written; nothing of it is.
+        """
+        is_waiting = key in self._replacing
+        path = self.path_for(key, sha256) if is_waiting else self._place(key)
+        with atomic_file(path, modified=modified, sync=False, beside=self._folder.incoming) as file:
+            file.write(data)
+        self._arrived(key, path, is_waiting=is_waiting)
+
+    def put_file(self, key: str, path: Path, modified: float) -> None:
+        """Take a value that was written to where `path_for` says.
+
+        Raises
+        ------
+        OSError
+            It cannot be put in place.
+        """
+        os.utime(path, (modified, modified))
+        is_waiting = key in self._replacing
+        if not is_waiting:
+            place = self._place(key)
+            os.replace(path, place)
+            path = place
+        self._arrived(key, path, is_waiting=is_waiting)
+
+    def _place(self, key: str) -> Path:
+        above = key.rpartition("/")[0]
+        if above not in self._made:
+            parent = self._data
+            for segment in above.split("/") if above else ():
+                self._folders.add(parent)
+                parent = f"{parent}/{segment}"
+                if not os.path.isdir(parent):
+                    os.mkdir(parent)
+            self._folders.add(parent)
+            self._made.add(above)
+        return Path(f"{self._data}/{key}")
+
+    def _arrived(self, key: str, path: Path, *, is_waiting: bool) -> None:
+        if is_waiting:
+            self._waiting[key] = path
+        self.keys.append(key)
+        self._unsynced.append(os.fspath(path))
+        if len(self._unsynced) >= _SYNCED_TOGETHER:
+            self._sync_some()
+
+    def _sync_some(self) -> None:
+        paths, self._unsynced = self._unsynced, []
+        self._syncing.append(self._threads.submit(partial(_sync_files, paths)))
+
+    def sync(self) -> None:
+        """Wait until all that has arrived is on the disk.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
+        self._sync_some()
+        for one in self._syncing:
+            one.result()
+        self._syncing.clear()
+        self._sync_folders()
+
+    def _sync_folders(self) -> None:
+        for folder in sorted(self._folders):
+            sync_folder(Path(folder))
+        self._folders = {self._data}
+
+    def replace(self) -> Iterator[tuple[str, str]]:
+        """Put in place what replaces other values; yield the keys of those that fail, and why."""
+        for key, path in self._waiting.items():
+            try:
+                os.replace(path, self._place(key))
+            except OSError as error:
+                yield key, reason_of(error)
+        self._sync_folders()
+
+    def clear(self, kept: Iterable[Path] = ()) -> None:
+        """Remove what was left beside, by killed runs as well, but for what may go on.
+
+        Parameters
+        ----------
+        kept : iterable of Path
+            What `path_for` returned for values that have not arrived.
+        """
+        names = {path.name for path in kept}
+        if not names:
+            shutil.rmtree(self._folder.incoming, ignore_errors=True)
+            return
+        for path in self._folder.incoming.iterdir():
+            if path.name.partition(".")[0] not in names:
+                path.unlink(missing_ok=True)
+
+
+def _sync_files(paths: list[str]) -> None:
+    flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # there, only writers may ask for it
+    for path in paths:
+        descriptor = os.open(path, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,196 @@
+"""What a mirror says of its values: what the origin says, or the index of a part of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..client.documents import exactly
+from ..client.origin import Origin
+from ..errors import IndexFormatError, NotConnectedError, StoreError
+from ..index.blocks import BlockRoot
+from ..index.head import MOST_HEAD_BYTES, Document, Head
+from ..index.snapshot import Index
+from ..transport.integrity import atomic_file
+from ..transport.regular import read_regular
+from .folder import SiteFolder
+from .history import (
+    Step,
+    forget,
+    later_than,
+    next_step,
+    read_head,
+    remove_forgotten,
+    write_documents,
+    write_head,
+    write_index,
+)
+
+__all__ = ["Said", "of_a_part", "of_the_whole", "write_named", "write_said"]
+
+_SECONDS = 300.0  # that one document may take
+
+
+class Said(NamedTuple):
+    """What a site shall say: its index and its head."""
+
+    body: bytes
+    #: None on a site without one.
+    head: Head | None
+    #: None if the head that stands there names this index already, and all is there.
+    step: Step | None
+    #: The hrefs of the packs that the index names.
+    packs: frozenset[str] = frozenset()
+
+
+def of_the_whole(folder: SiteFolder, origin: Origin, packs: frozenset[str]) -> Said:
+    """Return what the origin says, byte for byte; what is missing of it is fetched.
+
+    What the head names beside the index is left out if it cannot be had: it
+    only makes the site faster.
+
+    Raises
+    ------
+    NotConnectedError
+        The store was disconnected.
+    """
+    body = _body_of(origin)
+    head = origin.head
+    if head is None:
+        return Said(body, None, None, packs)
+    files = {
+        document.href: text
+        for document in _documents_of(head)
+        if (text := _missing(folder, origin, document)) is not None
+    }
+    if head.blocks is not None:
+        files |= _lines_of_blocks(folder, origin, files.get(head.blocks.href), head.blocks)
+    if not files and read_head(folder) == head and (folder.root / head.index.href).is_file():
+        return Said(body, head, None, packs)
+    return Said(body, head, Step(head, files, _text_of(origin, head)), packs)
+
+
+def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]) -> Said:
+    """Return an index of these entries, and a head of the folder's own lineage that names it."""
+    index = Index.from_entries(entries)
+    body = index.canonical()
+    head = read_head(folder)
+    if head is not None and origin.head is not None and head.lineage == origin.head.lineage:
+        head = None  # only the origin counts the generations of that one
+    head, step = next_step(folder, head, index, body)
+    return Said(body, head, step)
+
+
+def _body_of(origin: Origin) -> bytes:
+    """Return the bytes in which the index came; others that say the same, if they are gone."""
+    body = b"".join(origin.snapshot.document())
+    if hashlib.sha256(body).hexdigest() == origin.sha256:
+        return body
+    hrefs = [origin.index_path] if origin.head is None else [origin.head.index.href, "index.json"]
+    size = 4 << 30 if origin.head is None else origin.head.index.size
+    for href in hrefs:
+        found = origin.fetch(href, time.monotonic() + _SECONDS, size)
+        if found is not None and hashlib.sha256(found).hexdigest() == origin.sha256:
+            return found
+    return body
+
+
+def _text_of(origin: Origin, head: Head) -> bytes:
+    """Return the head as it came, with all that is unknown in it, if the host still has it."""
+    text = origin.fetch("index.head.json", time.monotonic() + _SECONDS, MOST_HEAD_BYTES)
+    try:
+        if text is not None and Head.parse(text) == head:
+            return text
+    except IndexFormatError:
+        pass
+    return head.encode()
+
+
+def _documents_of(head: Head) -> list[Document]:
+    spans = [span.document for span in head.spans]
+    return spans if head.blocks is None else [*spans, head.blocks]
+
+
+def _missing(folder: SiteFolder, origin: Origin, document: Document) -> bytes | None:
+    """Fetch a document that does not stand there; None also if it cannot be had."""
+    if _standing(folder, document) is not None:
+        return None
+    try:
+        found = exactly(origin.session, document, time.monotonic() + _SECONDS)
+    except NotConnectedError:
+        raise
+    except StoreError:
+        return None
+    return None if found is None else bytes(found.body)
+
+
+def _lines_of_blocks(
+    folder: SiteFolder, origin: Origin, fetched: bytes | None, document: Document
+) -> dict[str, bytes]:
+    text = fetched or _standing(folder, document)
+    try:
+        lines = None if text is None else BlockRoot.parse(text).lines
+    except IndexFormatError:
+        return {}
+    missing = None if lines is None else _missing(folder, origin, lines)
+    return {} if lines is None or missing is None else {lines.href: missing}
+
+
+def _standing(folder: SiteFolder, document: Document) -> bytes | None:
+    try:
+        text = read_regular(folder.root / document.href)
+    except OSError:
+        return None
+    return text if hashlib.sha256(text).hexdigest() == document.sha256 else None
+
+
+def write_named(folder: SiteFolder, said: Said) -> None:
+    """Write what the head will name, which harms nobody.
+
+    Raises
+    ------
+    OSError
+        Something cannot be written.
+    """
+    if said.step is not None:
+        write_documents(folder, said.step, said.body)
+
+
+def write_said(
+    folder: SiteFolder, said: Said, old_body: bytes | None, old_packs: frozenset[str]
+) -> None:
+    """Write index and head, the head last; what is right already keeps its time.
+
+    What the head names is there: `write_named`.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    said : Said
+        What it shall say.
+    old_body : bytes or None
+        The index that stands there.
+    old_packs : frozenset of str
+        The hrefs of the packs that this names.
+
+    Raises
+    ------
+    OSError
+        Something cannot be written; what was said before still stands.
+    """
+    old_head = read_head(folder)
+    if said.head is None:
+        folder.head.unlink(missing_ok=True)  # else it would name another index
+        if said.body != old_body:
+            with atomic_file(folder.index, modified=later_than(folder.index)) as file:
+                file.write(said.body)
+        return
+    if said.body != old_body:
+        forget(folder, old_packs - said.packs)
+        write_index(folder, said.head, said.body)
+    if said.step is not None:
+        write_head(folder, said.step, old_head)
+    remove_forgotten(folder, said.head, said.packs)

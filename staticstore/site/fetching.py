@@ -1,0 +1,270 @@
+"""How a mirror gets values: from packs, many small ones at once, large ones in parallel."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from ..client.documents import exactly
+from ..client.many import read_each
+from ..client.origin import Origin
+from ..errors import NotConnectedError, StoreError
+from ..index.fields import Content, Facts
+from ..index.head import Document
+from ..transport.daemons import Daemons
+from ..transport.regular import open_regular, read_regular
+from .arrivals import Arrivals
+from .folder import SiteFolder, reason_of
+from .history import write_once
+from .packs import MOST_PACK_BYTES, PACK_HREF
+
+__all__ = ["Fetching", "Told"]
+
+#: Called with the bytes done and the bytes to do.
+Progress = Callable[[int, int], object]
+
+# A larger value is written while it comes, by a thread of its own.
+_SMALL = 1 << 20  # bytes
+_PACK_SECONDS = 300.0  # that one pack may take
+
+
+class Told:
+    """Adds up what threads have done, and tells it; the number never falls."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._done: dict[str, int] = {}
+        self._sum = 0
+
+    def reached(self, key: str, done: int) -> None:
+        """Tell how many bytes of a value are there."""
+        if self._progress is None:
+            return
+        with self._lock:
+            more = done - self._done.get(key, 0)
+            if more > 0:
+                self._done[key] = done
+                self._sum += more
+                self._progress(min(self._sum, self._total), self._total)
+
+
+class Fetching:
+    """Fetches values of one snapshot into a folder.
+
+    Parameters
+    ----------
+    origin : Origin
+        The site.
+    contents : mapping
+        What its index says of the values, by their keys.
+    arrivals : Arrivals
+        Where they go.
+    workers : int
+        Large values, or packs, that are fetched at once.
+    told : Told
+        What is told of it.
+    modified : float
+        The time of values whose index does not say one, in seconds since 1970.
+
+    Attributes
+    ----------
+    failed : dict
+        From the keys that did not come to the reasons.
+    bytes : int
+        The sizes of those that did, summed.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        contents: Mapping[str, Content],
+        arrivals: Arrivals,
+        *,
+        workers: int,
+        told: Told,
+        modified: float,
+    ) -> None:
+        self._origin = origin
+        self._contents = contents
+        self._arrivals = arrivals
+        self._workers = workers
+        self._told = told
+        self._modified = modified
+        self.failed: dict[str, str] = {}
+        self.bytes = 0
+
+    def fetch(self, keys: Iterable[str]) -> None:
+        """Fetch values, each of which arrives or fails.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected meanwhile.
+        """
+        small: list[str] = []
+        large: list[str] = []
+        for key in keys:
+            size = self._contents[key].size
+            (small if size is not None and size <= _SMALL else large).append(key)
+        for key, data in read_each(self._origin.values, small):
+            if isinstance(data, StoreError):
+                self._fail(key, data)
+            else:
+                self._put(key, data)
+        self._fetch_large(large)
+
+    # -- packs -----------------------------------------------------------------
+
+    def fetch_packs(self, folder: SiteFolder, keys: Iterable[str]) -> list[str]:
+        """Copy the packs of the site, and take values from them; return the keys that are left.
+
+        A pack that cannot be had, or is not what its name says, is left out:
+        its values are fetched as if there were none.
+        """
+        left: list[str] = []
+        wanted: defaultdict[str, list[str]] = defaultdict(list)
+        for content in self._contents.values():
+            if content.place is not None and PACK_HREF.match(content.place.href):
+                wanted[content.place.href]  # it is copied even if nothing in it is wanted now
+        for key in keys:
+            place = self._contents[key].place
+            if place is not None and place.href in wanted:
+                wanted[place.href].append(key)
+            else:
+                left.append(key)
+        for href, pack in self._packs(folder, wanted):
+            for key in wanted[href]:
+                if pack is None or not self._put_packed(key, pack):
+                    left.append(key)
+        return sorted(left)
+
+    def _packs(
+        self, folder: SiteFolder, wanted: Mapping[str, list[str]]
+    ) -> Iterator[tuple[str, bytes | None]]:
+        """Yield the packs, some fetched ahead; those that stand there only if they are needed."""
+        missing: deque[str] = deque()
+        for href, keys in wanted.items():
+            path = folder.root / href
+            if not path.is_file() or path.is_symlink():
+                missing.append(href)
+            elif keys:
+                yield href, _read_pack(path, href)
+        with Daemons(self._workers, "staticstore mirror") as pool:
+            ahead = deque(
+                pool.submit(partial(self._fetch_pack, href))
+                for href in list(missing)[: self._workers]
+            )
+            for number, href in enumerate(missing):
+                pack = ahead.popleft().result()
+                if number + self._workers < len(missing):
+                    following = missing[number + self._workers]
+                    ahead.append(pool.submit(partial(self._fetch_pack, following)))
+                if pack is not None:
+                    with contextlib.suppress(OSError):  # its values say what is wrong
+                        write_once(folder.root / href, pack)
+                yield href, pack
+
+    def _fetch_pack(self, href: str) -> bytes | None:
+        document = Document(href, MOST_PACK_BYTES, _digest_in(href))
+        try:
+            found = exactly(self._origin.session, document, time.monotonic() + _PACK_SECONDS)
+        except NotConnectedError:
+            raise
+        except StoreError:
+            return None
+        return None if found is None else bytes(found.body)
+
+    def _put_packed(self, key: str, pack: bytes) -> bool:
+        content = self._contents[key]
+        assert content.place is not None
+        start = content.place.offset
+        data = pack[start : start + (content.size or 0)]
+        if len(data) != content.size or hashlib.sha256(data).hexdigest() != content.sha256:
+            return False
+        self._put(key, data)
+        return True
+
+    # -- large values ----------------------------------------------------------
+
+    def _fetch_large(self, keys: list[str]) -> None:
+        """Fetch values in threads; they are put in place by this one."""
+        ended: queue.SimpleQueue[tuple[str, Path | BaseException]] = queue.SimpleQueue()
+        with Daemons(self._workers, "staticstore mirror") as pool:
+            for key in keys:
+                pool.submit(partial(self._fetch_one, key, ended))
+            for _ in keys:
+                key, outcome = ended.get()
+                try:
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                    size = outcome.stat().st_size
+                    self._arrivals.put_file(key, outcome, self._modified_of(key))
+                    self.bytes += size
+                except (StoreError, OSError) as error:
+                    self._fail(key, error)
+
+    def _fetch_one(
+        self, key: str, ended: queue.SimpleQueue[tuple[str, Path | BaseException]]
+    ) -> None:
+        try:
+            value = self._origin.values[key]
+            path = self._arrivals.path_for(key, value.sha256)
+            if value.sha256 is None or _sha256_of(path) != value.sha256:  # of a killed run
+                value.to_file(path, lambda done, _: self._told.reached(key, done), sync=False)
+            ended.put((key, path))
+        except BaseException as error:
+            ended.put((key, error))
+
+    # -- what came of it -------------------------------------------------------
+
+    def _put(self, key: str, data: bytes) -> None:
+        try:
+            self._arrivals.put(key, data, self._contents[key].sha256, self._modified_of(key))
+        except OSError as error:
+            self._fail(key, error)
+            return
+        self.bytes += len(data)
+        self._told.reached(key, len(data))
+
+    def _modified_of(self, key: str) -> float:
+        """Return the time that a file gets: one that is past, so that every change shows."""
+        modified = Facts.of(self._origin.snapshot[key]).modified
+        return self._modified if modified is None else min(modified.timestamp(), self._modified)
+
+    def _fail(self, key: str, error: StoreError | OSError) -> None:
+        if isinstance(error, NotConnectedError):
+            raise error
+        if isinstance(error, StoreError):
+            self.failed[key] = str(error)
+        else:
+            self.failed[key] = f"it cannot be written: {reason_of(error)}"
+
+
+def _digest_in(href: str) -> str:
+    return href[-68:-4]
+
+
+def _read_pack(path: Path, href: str) -> bytes | None:
+    """Read a pack that stands there; None if it is not what its name says."""
+    try:
+        pack = read_regular(path)
+    except OSError:
+        return None
+    return pack if hashlib.sha256(pack).hexdigest() == _digest_in(href) else None
+
+
+def _sha256_of(path: Path) -> str | None:
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

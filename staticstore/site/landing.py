@@ -1,0 +1,202 @@
+"""Where the values of an index may be written in a folder, and what stands there already."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import InvalidKeyError, quoted
+from ..index.fields import Content
+from ..index.keys import key_to_path
+from .folder import SiteFolder, reason_of
+from .hashing import Digest, hash_files
+from .notes import Notes
+from .scan import FoundFile
+
+__all__ = ["Ground", "spelling_of", "survey", "unfit_keys"]
+
+#: Returns the same text for all names that a file system takes for one.
+Spelling = Callable[[str], str]
+
+# A segment of fewer characters is short enough in every encoding.
+_SURELY_SHORT = 63
+
+
+@dataclass
+class Ground:
+    """What a folder has of the values of an index, and where it takes none.
+
+    Attributes
+    ----------
+    kept : dict
+        From the keys whose values stand there and are right to their digests.
+    occupied : set of str
+        Of the others, those in whose place a file stands.
+    refused : dict
+        From the keys that cannot be written to the reasons.
+    """
+
+    kept: dict[str, Digest] = field(default_factory=dict)
+    occupied: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def spelling_of(folder: Path) -> Spelling:
+    """Find out which names the file system of a folder takes for the same, by writing a file.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    probe = folder / "probe-\u00e9"
+    probe.touch()
+    try:
+        folds_case = os.path.lexists(folder / "PROBE-\u00c9")
+        folds_form = os.path.lexists(folder / "probe-e\u0301")
+    finally:
+        probe.unlink()
+
+    def spelling(key: str) -> str:
+        if folds_form:
+            key = unicodedata.normalize("NFC", key)
+        if folds_case:
+            key = key.casefold()
+        return key
+
+    return spelling
+
+
+def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
+    """Return the keys that cannot have files of their own, and why.
+
+    Of two keys that would be one file the first stays.  A key that is also a
+    folder of others goes, so that those stay.
+
+    Examples
+    --------
+    >>> unfit_keys(["A", "a", "b", "b/c"], str.casefold)
+    {'a': "the file system takes it for 'A'", 'b': 'other keys need a folder of that name'}
+    """
+    keys = list(keys)
+    folders = _folders_of(keys, spelling)
+    spelled: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for key in keys:
+        if os.name == "nt" or len(key) > _SURELY_SHORT:
+            try:
+                key_to_path(key)
+            except InvalidKeyError as error:
+                reasons[key] = str(error)
+                continue
+        name = spelling(key)
+        if name in folders:
+            reasons[key] = "other keys need a folder of that name"
+        elif (other := spelled.setdefault(name, key)) != key:
+            reasons[key] = f"the file system takes it for {quoted(other)}"
+    return reasons
+
+
+def _folders_of(keys: Iterable[str], spelling: Spelling) -> set[str]:
+    folders: set[str] = set()
+    for key in keys:
+        above = spelling(key).rpartition("/")[0]
+        while above and above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    return folders
+
+
+def survey(folder: SiteFolder, contents: Mapping[str, Content], notes: Notes) -> Ground:
+    """Look at the place of each value; nothing is written, and no link is followed.
+
+    A file of the right size is believed if the notes say that it was right,
+    and has stood still since; otherwise it is hashed.  A value without a digest
+    is never believed to stand there.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        Where the values shall stand.
+    contents : mapping
+        What the index says of the values, by their keys.
+    notes : Notes
+        What files were when they were hashed, or written.
+    """
+    ground = Ground()
+    ways = _Ways(folder.data)
+    doubtful: list[FoundFile] = []
+    for key, content in contents.items():
+        path = f"{ways.data}/{key}"
+        problem = ways.problem(key.rpartition("/")[0])
+        status = None
+        if problem is None:
+            status, problem = _looked_at(path)
+        if problem is not None:
+            ground.refused[key] = problem
+        elif status is not None:
+            file = FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
+            noted = notes.digest_of(file)
+            if content.sha256 is None or content.size not in (None, file.size):
+                ground.occupied.add(key)
+            elif noted is not None and noted.sha256 == content.sha256:
+                ground.kept[key] = noted
+            else:
+                doubtful.append(file)
+    for key, outcome in hash_files(doubtful).items():
+        if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
+            ground.kept[key] = outcome
+        else:
+            ground.occupied.add(key)
+    return ground
+
+
+def _looked_at(path: str) -> tuple[os.stat_result | None, str | None]:
+    """Return the status of a file, and what stands in its place if that is none."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except OSError as error:
+        return None, reason_of(error)
+    if stat.S_ISREG(status.st_mode):
+        return status, None
+    return None, f"{_what(status.st_mode)} stands in its place"
+
+
+class _Ways:
+    """The folders that lead to values: each looked at once."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = os.fspath(data)
+        self._problems: dict[str, str | None] = {"": None}
+
+    def problem(self, folder: str) -> str | None:
+        """Say what keeps files from being written into a folder below ``data/``."""
+        if folder not in self._problems:
+            above = self.problem(folder.rpartition("/")[0])
+            self._problems[folder] = above or self._problem_of(folder)
+        return self._problems[folder]
+
+    def _problem_of(self, folder: str) -> str | None:
+        try:
+            mode = os.lstat(f"{self.data}/{folder}").st_mode
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return reason_of(error)
+        if stat.S_ISDIR(mode):
+            return None
+        return f"{_what(mode)} stands where its folder {quoted(folder)} shall be"
+
+
+def _what(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a file" if stat.S_ISREG(mode) else "what is no regular file"

@@ -1,0 +1,355 @@
+"""A verified copy of a site, which is a site again: ``mirror``.
+
+What it writes, in this order, each file whole or not at all::
+
+    .staticstore/incoming/      what is being fetched, and values that replace others
+    packs/<sha256>.zip          the origin's packs
+    data/<key>                  values that the folder's index does not name yet
+    changes/, blocks/, index/   what the new head names
+    data/<key>                  values that replace others, all in a moment
+    index.json
+    index.head.json             the origin's own, or that of a part
+    .staticstore/notes.json     what is right, and need not be hashed again
+
+All values are on the disk before the index that names them.  Killed at any
+instant it leaves a site; the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..client.origin import Origin
+from ..client.store import StaticStore
+from ..errors import IndexFormatError, StoreError, quoted
+from ..index.fields import Content
+from ..index.snapshot import Index
+from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.regular import read_regular
+from .arrivals import Arrivals
+from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
+from .fetching import Fetching, Told
+from .folder import SiteFolder
+from .hashing import Digest
+from .landing import Ground, spelling_of, survey, unfit_keys
+from .lock import alone, unwritable
+from .notes import Notes, read_notes, write_notes
+from .pruning import check_prudent, remove_files, unnamed_files
+
+__all__ = ["MirrorReport", "mirror"]
+
+_LOG = logging.getLogger("staticstore.site")
+
+#: Called with the bytes done and the bytes to do.
+Progress = Callable[[int, int], object]
+
+# So long before now a file without a time of its own was changed, says its time.
+_PAST = 10.0  # seconds
+
+
+@dataclass(frozen=True)
+class MirrorReport:
+    """What a mirror did.
+
+    Attributes
+    ----------
+    fetched, kept : int
+        How many values came, and how many stood there and were right.
+    deleted : int
+        How many files were removed that the index does not name.
+    failed : list of (str, str)
+        The keys that could not be had or written, and why; in key order.
+    bytes : int
+        The sizes of the values that came, summed.
+    seconds : float
+        How long it took.
+    generation : int or None
+        Which generation of the origin this was; None if it counts none.
+    newer : bool
+        Whether the origin has another index by now; the next run fetches that.
+    """
+
+    fetched: int
+    kept: int
+    deleted: int
+    failed: list[tuple[str, str]]
+    bytes: int
+    seconds: float
+    generation: int | None
+    newer: bool
+
+
+def mirror(
+    store: StaticStore,
+    directory: str | os.PathLike[str],
+    *,
+    workers: int = 8,
+    delete: bool = False,
+    force: bool = False,
+    verify: bool = False,
+    progress: Progress | None = None,
+    globs: Iterable[str] = (),
+    where: Mapping[str, Any] | None = None,
+    **equals: Any,
+) -> MirrorReport:
+    """Make a verified copy of a site, or of a part of it, that is a site again.
+
+    What stands in the folder and is right is not fetched again; what broke off
+    is taken up.  Values are held against size and digest, and are on the disk
+    before the index that names them is written.  A copy of the whole site has the
+    origin's index and head byte for byte, so that readers may use either.
+    A part has a head of its own.
+
+    What cannot be had or written is reported, and the rest is done.  The index
+    of the copy then says of such a key what it said before, or nothing.
+
+    Parameters
+    ----------
+    store : StaticStore
+        The site, connected.  One snapshot of it is copied, whatever polls bring.
+    directory : path
+        Where to; made if it is not there.
+    workers : int, optional
+        How many large values are fetched at once.
+    delete : bool, optional
+        Whether to remove the files in ``data/`` that the index does not name.
+    force : bool, optional
+        Whether to do that even if it is more than half of them.
+    verify : bool, optional
+        Whether to hash everything that stands there, also what has not changed.
+    progress : callable, optional
+        Called as ``progress(done, total)`` in bytes to fetch, by any thread,
+        one at a time.
+    globs : iterable of str, optional
+        Copy only keys that match one of these shell patterns, as in `Index.glob`.
+    where, **equals
+        As in `StaticStore.query`: copy only what matches.
+
+    Returns
+    -------
+    MirrorReport
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written; another mirror or publish is running on it;
+        or too much would be deleted.  What it said before still stands.
+    NotConnectedError
+        The store is not connected, or was disconnected meanwhile.
+    ValueError
+        `workers` is below 1.
+
+    Notes
+    -----
+    If nothing has changed, the time is that of a system call for each value.
+    No more than 64 MiB are in memory, beside the index and one pack, of 16 MiB
+    at most, for each worker.  A value that replaces another is put in place a
+    moment before the index; who reads it in that moment gets an `IntegrityError`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as copy:
+    ...     report = mirror(sample_store, copy, type="table")
+    ...     report.fetched, report.failed, mirror(sample_store, copy, type="table").kept
+    (3, [], 3)
+    """
+    if type(workers) is not int or workers < 1:
+        raise ValueError(f"workers is a number of 1 or more, not {workers!r}")
+    began = time.monotonic()
+    patterns = [globs] if isinstance(globs, str) else list(globs)
+    origin = store._origin()
+    keys = None
+    if patterns or where or equals:
+        keys = _selected(origin.snapshot, patterns, where, equals)
+    folder = _opened(directory)
+    try:
+        with alone(folder):
+            run = _Run(folder, origin, keys, workers=workers, verify=verify)
+            run.look(delete=delete, force=force)
+            run.fetch(progress)
+            deleted = run.finish(delete=delete)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    newer = bool(run.fetched) and _has_newer(store, origin)
+    if newer:
+        _LOG.warning("the site has changed meanwhile: run the mirror again to get what is new")
+    return MirrorReport(
+        fetched=len(run.fetched),
+        kept=len(run.ground.kept),
+        deleted=deleted,
+        failed=sorted(run.failed.items()),
+        bytes=run.bytes,
+        seconds=time.monotonic() - began,
+        generation=None if origin.head is None else origin.head.generation,
+        newer=newer,
+    )
+
+
+def _selected(
+    index: Index, globs: list[str], where: Mapping[str, Any] | None, equals: Mapping[str, Any]
+) -> list[str]:
+    """Return the keys of a part of the index, in order."""
+    matching = {key for pattern in globs for key in index.glob(pattern)}
+    keys = index.query_keys(where={**(where or {}), **equals})
+    return [key for key in keys if not globs or key in matching]
+
+
+def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
+    """Make the folder of a mirror, unless it is there."""
+    folder = SiteFolder(Path(directory))
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        for place in (folder.data, folder.private, folder.incoming, folder.packs):
+            if place.is_symlink():
+                shown = quoted(str(place))
+                raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
+        folder.data.mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
+
+
+def _has_newer(store: StaticStore, origin: Origin) -> bool:
+    """Tell whether the site says something else by now; False if it cannot be asked."""
+    with contextlib.suppress(StoreError):
+        store.update_index()
+        return store._origin().sha256 != origin.sha256
+    return False
+
+
+class _Run:
+    """One run of a mirror: look what is there, fetch what is not, and say so."""
+
+    def __init__(
+        self,
+        folder: SiteFolder,
+        origin: Origin,
+        keys: list[str] | None,
+        *,
+        workers: int,
+        verify: bool,
+    ) -> None:
+        self.folder = folder
+        self.origin = origin
+        self.is_whole = keys is None
+        self.keys = list(origin.snapshot) if keys is None else keys
+        self.workers = workers
+        self.began_ns = time.time_ns()
+        self.contents: dict[str, Content] = origin.snapshot.contents_of(self.keys)
+        self.old_body, self.old_index = _old_index(folder, origin.snapshot)
+        self.old_notes = read_notes(folder.notes)
+        self.believed = Notes({}) if verify else self.old_notes
+        self.ground = Ground()
+        self.failed: dict[str, str] = {}
+        self.fetched: list[str] = []
+        self.bytes = 0
+
+    def look(self, *, delete: bool, force: bool) -> None:
+        """Find out what stands there, what cannot, and whether what is to be deleted may be."""
+        if delete and not force:
+            unnamed, files = unnamed_files(self.folder.data, self.contents)
+            check_prudent(len(unnamed), files)
+        self.failed = unfit_keys(self.keys, spelling_of(self.folder.private))
+        fit = {key: self.contents[key] for key in self.keys if key not in self.failed}
+        self.ground = survey(self.folder, fit, self.believed)
+        self.failed |= self.ground.refused
+
+    def fetch(self, progress: Progress | None) -> None:
+        """Fetch what is not there, and write what the site says then."""
+        kept = self.ground.kept
+        wanted = [key for key in self.keys if key not in kept and key not in self.failed]
+        total = sum(self.contents[key].size or 0 for key in wanted)
+        replacing = {key for key in self.ground.occupied if key in self.old_index}
+        with Arrivals(self.folder, replacing) as arrivals:
+            fetching = Fetching(
+                self.origin,
+                self.contents,
+                arrivals,
+                workers=self.workers,
+                told=Told(total, progress),
+                modified=self.began_ns / 1e9 - _PAST,
+            )
+            left = fetching.fetch_packs(self.folder, wanted) if self.is_whole else wanted
+            fetching.fetch(left)
+            self.failed |= fetching.failed
+            self.bytes = fetching.bytes
+            self.fetched = arrivals.keys
+            self._write(arrivals)
+            arrivals.clear(
+                arrivals.path_for(key, self.contents[key].sha256) for key in fetching.failed
+            )
+
+    def _write(self, arrivals: Arrivals) -> None:
+        for place in (self.folder.root, self.folder.private, self.folder.packs):
+            remove_leftovers(place)
+        if not os.path.lexists(self.folder.nojekyll):
+            with atomic_file(self.folder.nojekyll):
+                pass
+        arrivals.sync()
+        said = self._said()
+        write_named(self.folder, said)
+        failed = dict(arrivals.replace())
+        if failed:  # a link or a folder has come meanwhile
+            self.failed |= failed
+            self.fetched = [key for key in self.fetched if key not in failed]
+            said = self._said()
+            write_named(self.folder, said)
+        old_packs: frozenset[str] = frozenset()
+        if said.body != self.old_body:
+            old_packs = _packs_of(self.old_index.contents_of(self.old_index).values())
+        write_said(self.folder, said, self.old_body, old_packs)
+
+    def _said(self) -> Said:
+        if self.is_whole and not self.failed:
+            return of_the_whole(self.folder, self.origin, _packs_of(self.contents.values()))
+        return of_a_part(self.folder, self.origin, dict(self._entries()))
+
+    def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what is there; of what failed, what was there before and still is."""
+        for key in self.keys:
+            if key not in self.failed:
+                yield key, self.origin.snapshot[key]
+            elif key in self.old_index:
+                yield key, self.old_index[key]
+
+    def finish(self, *, delete: bool) -> int:
+        """Delete what is not named, and note what is right; return how many files went."""
+        deleted = 0
+        if delete:
+            named = {key: None for key, _ in self._entries()}
+            unnamed, _ = unnamed_files(self.folder.data, named)
+            deleted = remove_files(self.folder.data, unnamed)
+        digests = dict(self.ground.kept)
+        for key in self.fetched:
+            sha256 = self.contents[key].sha256
+            if sha256 is not None:
+                with contextlib.suppress(OSError):
+                    status = os.lstat(self.folder.data / key)
+                    digests[key] = Digest(sha256, status.st_size, status.st_mtime_ns, status.st_ino)
+        notes = Notes.of(digests, self.began_ns)
+        if notes != self.old_notes:
+            write_notes(self.folder.notes, notes)
+        return deleted
+
+
+def _old_index(folder: SiteFolder, new: Index) -> tuple[bytes | None, Index]:
+    """Return the index that the folder has, as far as it can be read."""
+    try:
+        body = read_regular(folder.index)
+        return body, Index.parse(body)
+    except (OSError, IndexFormatError):
+        return None, Index.from_entries({})
+
+
+def _packs_of(contents: Iterable[Content]) -> frozenset[str]:
+    return frozenset(content.place.href for content in contents if content.place is not None)

@@ -1,0 +1,115 @@
+"""The command ``mirror``: what it copies, says, and ends with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from staticstore import publish, serve, verify_site
+from tests.cli.conftest import Run
+from tests.cli.shell import finish, start
+from tests.site.sitefolder import fill, index_of, make_site
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return tmp_path / "copy"
+
+
+def test_mirror_says_what_it_did(cli: Run, url: str, copy: Path) -> None:
+    ended = cli("mirror", url, copy)
+    assert ended.code == 0
+    assert ended.text.startswith("16 fetched, 0 kept, 0 deleted, 0 failed: 581.7 kB in ")
+    assert cli("mirror", url, copy).text.startswith("0 fetched, 16 kept, ")
+    assert verify_site(copy).wrong == []
+
+
+def test_mirror_as_json_has_the_report(cli: Run, url: str, copy: Path) -> None:
+    (copy / "data" / "stations" / "stations.csv").mkdir(parents=True)
+    ended = cli("mirror", url, copy, "--json")
+    (record,) = ended.records
+    assert record.pop("seconds") > 0
+    assert record.pop("bytes") > 500_000
+    reason = "a folder stands in its place"
+    assert record == {
+        "fetched": 15,
+        "kept": 0,
+        "deleted": 0,
+        "failed": [{"key": "stations/stations.csv", "reason": reason}],
+        "generation": 1,
+        "newer": False,
+    }
+
+
+def test_what_failed_is_named_and_the_exit_code_says_partly(cli: Run, url: str, copy: Path) -> None:
+    (copy / "data" / "stations" / "stations.csv").mkdir(parents=True)
+    ended = cli("mirror", url, copy)
+    assert ended.code == 8
+    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder stands in its place"
+    assert "could not be copied: 1 value" in ended.errors
+
+
+def test_patterns_and_select_say_what_is_copied(cli: Run, url: str, copy: Path) -> None:
+    assert cli("mirror", url, copy, "*dem.tif", "*.csv", "--select", "type=raster").code == 0
+    assert list(index_of(copy)) == ["terrain/dem.tif"]
+
+
+def test_select_may_be_given_more_than_once(cli: Run, url: str, copy: Path) -> None:
+    assert cli("mirror", url, copy, "--select", "type=raster", "--select", "bands=3").code == 0
+    assert list(index_of(copy)) == ["imagery/true-color.tif"]
+
+
+def test_delete_of_more_than_half_wants_force(cli: Run, url: str, copy: Path) -> None:
+    cli("mirror", url, copy)
+    ended = cli("mirror", url, copy, "--select", "bands=3", "--delete")
+    assert ended.code == 1
+    assert "more than half is refused, unless it is forced (--force)" in ended.errors
+    assert len(index_of(copy)) == 16
+    ended = cli("mirror", url, copy, "--select", "bands=3", "--delete", "--force")
+    assert "15 deleted" in ended.text
+
+
+def test_force_alone_is_a_mistake(cli: Run, url: str, copy: Path) -> None:
+    assert cli("mirror", url, copy, "--force").code == 2
+    assert not copy.exists()
+
+
+def test_a_copy_that_cannot_be_written_is_an_error(cli: Run, url: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = cli("mirror", url, tmp_path / "file" / "copy")
+    assert ended.code == 1
+    assert "cannot be written: Not a directory" in ended.errors
+
+
+def test_watch_copies_what_changes_and_nothing_else(tmp_path: Path, copy: Path) -> None:
+    site = make_site(tmp_path / "site", {"a.txt": b"1", "b.txt": b"2"})
+    publish(site)
+    with serve(site, port=0) as server:
+        process = start("mirror", server.url, str(copy), "--watch", "--interval", "0.05", "--json")
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["fetched"] == 2
+        fill(site / "data", {"b.txt": b"22"})
+        publish(site)
+        record = json.loads(process.stdout.readline())
+        assert (record["fetched"], record["kept"], record["generation"]) == (1, 1, 2)
+        assert (copy / "index.head.json").read_bytes() == (site / "index.head.json").read_bytes()
+        process.terminate()
+        finish(process)
+
+
+def test_watch_tries_again_what_failed(tmp_path: Path, copy: Path) -> None:
+    site = make_site(tmp_path / "site", {"a.txt": b"1", "b.txt": b"2"})
+    publish(site)
+    (site / "data" / "b.txt").rename(site / "b.txt")
+    with serve(site, port=0) as server:
+        process = start("mirror", server.url, str(copy), "--watch", "--interval", "0.05", "--json")
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["failed"]
+        (site / "b.txt").rename(site / "data" / "b.txt")
+        while json.loads(process.stdout.readline())["failed"]:
+            pass
+        process.terminate()
+        finish(process)
+    assert (copy / "index.head.json").read_bytes() == (site / "index.head.json").read_bytes()
