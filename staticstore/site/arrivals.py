@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from ..transport.daemons import Daemons
-from ..transport.integrity import atomic_file, sync_folder
+from ..transport.integrity import TEMPORARY_PATTERN, atomic_file, remove_leftovers, sync_folder
 from .folder import SiteFolder, reason_of
 
 __all__ = ["Arrivals"]
@@ -39,6 +39,7 @@ class Arrivals:
     def __init__(self, folder: SiteFolder, replacing: Set[str]) -> None:
         self._folder = folder
         self._data = os.fspath(folder.data)
+        self._incoming = os.fspath(folder.incoming)
         self._replacing = replacing
         self._made: set[str] = set()
         self._unsynced: list[str] = []
@@ -52,6 +53,7 @@ class Arrivals:
     def __enter__(self) -> Self:
         """Begin."""
         self._folder.incoming.mkdir(exist_ok=True)
+        remove_leftovers(self._folder.incoming)  # whose names are given anew
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -73,7 +75,8 @@ class Arrivals:
         """
         is_waiting = key in self._replacing
         path = self.path_for(key, sha256) if is_waiting else self._place(key)
-        with atomic_file(path, modified=modified, sync=False, beside=self._folder.incoming) as file:
+        temporary = Path(f"{self._incoming}/{TEMPORARY_PATTERN.replace('*', str(len(self.keys)))}")
+        with atomic_file(path, modified=modified, sync=False, temporary=temporary) as file:
             file.write(data)
         self._arrived(key, path, is_waiting=is_waiting)
 
@@ -133,8 +136,10 @@ class Arrivals:
         self._sync_folders()
 
     def _sync_folders(self) -> None:
-        for folder in sorted(self._folders):
-            sync_folder(Path(folder))
+        folders = [Path(folder) for folder in self._folders]
+        syncing = [self._threads.submit(partial(sync_folder, folder)) for folder in folders]
+        for one in syncing:
+            one.result()
         self._folders = {self._data}
 
     def replace(self) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ from .folder import SiteFolder, reason_of
 from .history import write_once
 from .packs import MOST_PACK_BYTES, PACK_HREF
 
-__all__ = ["Fetching", "Told"]
+__all__ = ["Fetching", "Progress", "Told"]
 
 #: Called with the bytes done and the bytes to do.
 Progress = Callable[[int, int], object]

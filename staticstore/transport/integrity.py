@@ -115,7 +115,7 @@ class Verifier:
 
 @contextlib.contextmanager
 def atomic_file(
-    path: Path, *, modified: float | None = None, sync: bool = True, beside: Path | None = None
+    path: Path, *, modified: float | None = None, sync: bool = True, temporary: Path | None = None
 ) -> Iterator[BinaryIO]:
     """Write a file so that it stands under its name whole or not at all.
 
@@ -133,8 +133,8 @@ def atomic_file(
     sync : bool, optional
         Whether the bytes shall be on the disk when this returns.  Otherwise a
         power cut may leave an empty file under the name.
-    beside : Path, optional
-        A folder of the same file system for the temporary file; by default the
+    temporary : Path, optional
+        The temporary file, which must not be there yet; by default one in the
         same folder.
 
     Yields
@@ -149,8 +149,8 @@ def atomic_file(
     """
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    folder = path.parent if beside is None else beside
-    temporary = folder / TEMPORARY_PATTERN.replace("*", secrets.token_hex(8))
+    if temporary is None:
+        temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
     # Not `tempfile`: its files can be read by nobody else, a web server for instance.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o666)

@@ -1,0 +1,182 @@
+"""One run of a mirror: what is there, what is fetched, and what is said then."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..client.origin import Origin
+from ..errors import IndexFormatError
+from ..index.fields import Content
+from ..index.snapshot import Index
+from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.regular import read_regular
+from .arrivals import Arrivals
+from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
+from .fetching import Fetching, Progress, Told
+from .folder import SiteFolder
+from .hashing import Digest
+from .landing import Ground, spelling_of, survey, unfit_keys
+from .notes import Notes, read_notes, write_notes
+from .pruning import check_prudent, remove_files, unnamed_files
+
+__all__ = ["MirrorRun"]
+
+# So long before now a file without a time of its own was changed, says its time.
+_PAST = 10.0  # seconds
+
+
+class MirrorRun:
+    """Looks what is there, fetches what is not, says so, and tidies up, in this order.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The copy, locked.
+    origin : Origin
+        The site.
+    keys : list of str or None
+        What to copy of it, in order; None for the whole.
+    workers : int
+        How many large values are fetched at once.
+    verify : bool
+        Whether to hash what the notes speak well of.
+
+    Attributes
+    ----------
+    ground : Ground
+        What was there.
+    fetched : list of str
+        The keys of what has come.
+    failed : dict
+        From the keys of what has not, to the reasons.
+    bytes : int
+        The sizes of what has come, summed.
+    """
+
+    def __init__(
+        self,
+        folder: SiteFolder,
+        origin: Origin,
+        keys: list[str] | None,
+        *,
+        workers: int,
+        verify: bool,
+    ) -> None:
+        self.folder = folder
+        self.origin = origin
+        self.is_whole = keys is None
+        self.keys = list(origin.snapshot) if keys is None else keys
+        self.workers = workers
+        self.began_ns = time.time_ns()
+        self.contents: dict[str, Content] = origin.snapshot.contents_of(self.keys)
+        self.old_body, self.old_index = _old_index(folder, origin.snapshot)
+        self.old_notes = read_notes(folder.notes)
+        self.believed = Notes({}) if verify else self.old_notes
+        self.ground = Ground()
+        self.failed: dict[str, str] = {}
+        self.fetched: list[str] = []
+        self.bytes = 0
+
+    def look(self, *, delete: bool, force: bool) -> None:
+        """Find out what stands there, what cannot, and whether what is to be deleted may be."""
+        if delete and not force:
+            unnamed, files = unnamed_files(self.folder.data, self.contents)
+            check_prudent(len(unnamed), files)
+        self.failed = unfit_keys(self.keys, spelling_of(self.folder.private))
+        fit = {key: self.contents[key] for key in self.keys if key not in self.failed}
+        self.ground = survey(self.folder, fit, self.believed)
+        self.failed |= self.ground.refused
+
+    def fetch(self, progress: Progress | None) -> None:
+        """Fetch what is not there, and write what the site says then."""
+        kept = self.ground.kept
+        wanted = [key for key in self.keys if key not in kept and key not in self.failed]
+        total = sum(self.contents[key].size or 0 for key in wanted)
+        replacing = {key for key in self.ground.occupied if key in self.old_index}
+        with Arrivals(self.folder, replacing) as arrivals:
+            fetching = Fetching(
+                self.origin,
+                self.contents,
+                arrivals,
+                workers=self.workers,
+                told=Told(total, progress),
+                modified=self.began_ns / 1e9 - _PAST,
+            )
+            left = fetching.fetch_packs(self.folder, wanted) if self.is_whole else wanted
+            fetching.fetch(left)
+            self.failed |= fetching.failed
+            self.bytes = fetching.bytes
+            self.fetched = arrivals.keys
+            self._write(arrivals)
+            arrivals.clear(
+                arrivals.path_for(key, self.contents[key].sha256) for key in fetching.failed
+            )
+
+    def _write(self, arrivals: Arrivals) -> None:
+        for place in (self.folder.root, self.folder.private, self.folder.packs):
+            remove_leftovers(place)
+        if not os.path.lexists(self.folder.nojekyll):
+            with atomic_file(self.folder.nojekyll):
+                pass
+        arrivals.sync()
+        said = self._said()
+        write_named(self.folder, said)
+        failed = dict(arrivals.replace())
+        if failed:  # a link or a folder has come meanwhile
+            self.failed |= failed
+            self.fetched = [key for key in self.fetched if key not in failed]
+            said = self._said()
+            write_named(self.folder, said)
+        old_packs: frozenset[str] = frozenset()
+        if said.body != self.old_body:
+            old_packs = _packs_of(self.old_index.contents_of(self.old_index).values())
+        write_said(self.folder, said, self.old_body, old_packs)
+
+    def _said(self) -> Said:
+        if self.is_whole and not self.failed:
+            return of_the_whole(self.folder, self.origin, _packs_of(self.contents.values()))
+        return of_a_part(self.folder, self.origin, dict(self._entries()))
+
+    def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what is there; of what failed, what was there before and still is."""
+        for key in self.keys:
+            if key not in self.failed:
+                yield key, self.origin.snapshot[key]
+            elif key in self.old_index:
+                yield key, self.old_index[key]
+
+    def finish(self, *, delete: bool) -> int:
+        """Delete what is not named, and note what is right; return how many files went."""
+        deleted = 0
+        if delete:
+            named = {key: None for key, _ in self._entries()}
+            unnamed, _ = unnamed_files(self.folder.data, named)
+            deleted = remove_files(self.folder.data, unnamed)
+        digests, data = dict(self.ground.kept), os.fspath(self.folder.data)
+        for key in self.fetched:
+            sha256 = self.contents[key].sha256
+            if sha256 is not None:
+                with contextlib.suppress(OSError):
+                    status = os.lstat(f"{data}/{key}")
+                    digests[key] = Digest(sha256, status.st_size, status.st_mtime_ns, status.st_ino)
+        notes = Notes.of(digests, self.began_ns)
+        if notes != self.old_notes:
+            write_notes(self.folder.notes, notes)
+        return deleted
+
+
+def _old_index(folder: SiteFolder, new: Index) -> tuple[bytes | None, Index]:
+    """Return the index that the folder has, as far as it can be read."""
+    try:
+        body = read_regular(folder.index)
+        return body, Index.parse(body)
+    except (OSError, IndexFormatError):
+        return None, Index.from_entries({})
+
+
+def _packs_of(contents: Iterable[Content]) -> frozenset[str]:
+    return frozenset(content.place.href for content in contents if content.place is not None)
