@@ -31,6 +31,7 @@ from .commands.options import (
 )
 from .demo import run_demo
 from .site.packs import MOST_PACK_BYTES, PACK_BELOW
+from .site.watching import RESCAN
 from .terminal import Output
 
 __all__ = ["cli", "run"]
@@ -133,6 +134,7 @@ def cli(context: click.Context) -> None:
         "staticstore publish my-site --dry-run",
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
+        "staticstore publish my-site --watch",
         "staticstore publish my-site --check",
     )
 )
@@ -147,6 +149,13 @@ def cli(context: click.Context) -> None:
 )
 @click.option("--check", is_flag=True, help="Write nothing; hold the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--watch", is_flag=True, help="Go on, and publish again when files have changed.")
+@click.option(
+    "--rescan",
+    metavar="SECONDS",
+    type=SECONDS,
+    help=f"With --watch: look at all files every so often, {RESCAN:.0f} if nothing is said.",
+)
 @output_options
 @click.pass_obj
 def publish(
@@ -157,6 +166,8 @@ def publish(
     pack_below: int | None,
     check: bool,
     dry_run: bool,
+    watch: bool,
+    rescan: float | None,
 ) -> None:
     """Make a site of a folder: write the index of what lies in its data/.
 
@@ -167,15 +178,30 @@ def publish(
         raise click.UsageError("--check takes neither --dry-run nor --metadata nor --pack")
     if pack_below is not None and not pack:
         raise click.UsageError("--pack-below needs --pack")
+    if watch and (check or dry_run):
+        raise click.UsageError("--watch takes neither --check nor --dry-run")
+    if rescan is not None and not watch:
+        raise click.UsageError("--rescan needs --watch")
+    pack_below = PACK_BELOW if pack_below is None else pack_below
     if check:
         publishing.check(site, shared.output)
+        return
+    if watch:
+        publishing.publish_watching(
+            site,
+            shared.output,
+            metadata=metadata,
+            pack=pack,
+            pack_below=pack_below,
+            rescan=RESCAN if rescan is None else rescan,
+        )
         return
     publishing.publish(
         site,
         shared.output,
         metadata=metadata,
         pack=pack,
-        pack_below=PACK_BELOW if pack_below is None else pack_below,
+        pack_below=pack_below,
         dry_run=dry_run,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,6 +118,27 @@ def test_publish_warns_once_of_what_it_wonders_at(cli: Run, folder: Path, tmp_pa
     ended = cli("publish", folder, "--metadata", tmp_path / "m.csv")
     assert ended.code == 0
     assert ended.errors == "warning: m.csv: 'no-such.csv' is no file in data/\n"
+
+
+def test_publish_watch_says_what_failed_and_goes_on(folder: Path) -> None:
+    (folder / "metadata.toml").write_text("=")
+    process = start("publish", str(folder), "--watch", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(process.stderr.readline())["error"]["type"] == "StoreError"
+    (folder / "metadata.toml").unlink()
+    assert json.loads(process.stdout.readline())["entries"] == 16
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == 130
+
+
+@pytest.mark.parametrize(
+    "options", [["--watch", "--check"], ["--watch", "--dry-run"], ["--rescan", "5"]]
+)
+def test_publish_refuses_what_does_not_go_with_watching(
+    cli: Run, folder: Path, options: list[str]
+) -> None:
+    assert cli("publish", folder, *options).code == 2
 
 
 def test_publish_check_finds_nothing_wrong(cli: Run, sample: Path) -> None:

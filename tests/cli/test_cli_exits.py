@@ -261,6 +261,21 @@ def test_130_for_an_interrupted_serve(sample: Path) -> None:
     assert not ended.err
 
 
+def test_130_for_an_interrupted_publish_that_watches(folder: Path) -> None:
+    process = start("publish", str(folder), "--watch")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b"16 keys, ")
+    assert process.stderr.readline().startswith(b"watching until")
+    (folder / "data/new.txt").write_bytes(b"new")
+    assert process.stdout.readline().startswith(b"17 keys, ")
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert ended.code == 130
+    assert not ended.out
+    assert not ended.err
+
+
 def test_130_for_who_interrupts_at_the_password(locked_url: str) -> None:
     terminal = Terminal()
     with terminal.run("ls", locked_url, "--auth", "ali") as process:
