@@ -13,7 +13,7 @@ import click
 
 from . import __version__
 from .client.cache_folder import CacheFolder
-from .commands import caching, getting, publishing, reading
+from .commands import caching, getting, publishing, pushing, reading
 from .commands.exits import ExitCode, ending_of
 from .commands.messages import told
 from .commands.options import (
@@ -227,6 +227,63 @@ def publish(
 def serve(shared: Shared, site: str, host: str, port: int) -> None:
     """Serve a site from this machine, to look at it or in a trusted network."""
     publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore push my-site s3://bucket/prefix",
+        "staticstore push my-site s3://bucket --endpoint https://minio.example.org --dry-run",
+        "staticstore push my-site /mnt/web/site --delete",
+    )
+)
+@click.argument("site")
+@click.argument("target")
+@click.option("--delete", is_flag=True, help="Remove the values that the site has no more.")
+@click.option("--force", is_flag=True, help="Delete more than half; push over a newer site.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
+@click.option(
+    "--workers",
+    metavar="NUMBER",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="How many files are uploaded at once.",
+)
+@click.option("--endpoint", metavar="URL", help="A host that speaks S3 or Azure's protocol.")
+@click.option("--region", metavar="NAME", help="The region of an S3 bucket.")
+@click.option("--anonymous", is_flag=True, help="Send no credentials.")
+@output_options
+@click.pass_obj
+def push(
+    shared: Shared,
+    site: str,
+    target: str,
+    delete: bool,
+    force: bool,
+    dry_run: bool,
+    workers: int,
+    endpoint: str | None,
+    region: str | None,
+    anonymous: bool,
+) -> None:
+    """Bring a published site to a host: upload what it lacks there.
+
+    TARGET is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or a folder.
+    Credentials are found where the cloud's own tools find them: in the environment, or in
+    their files.
+    """
+    pushing.push(
+        site,
+        target,
+        shared.output,
+        delete=delete,
+        force=force,
+        dry_run=dry_run,
+        workers=workers,
+        endpoint=endpoint,
+        region=region,
+        anonymous=anonymous,
+    )
 
 
 @cli.command(

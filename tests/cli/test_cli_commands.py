@@ -21,7 +21,7 @@ from tests.cli.shell import finish, start
 from tests.servers import RawServer, serve_files, write_certificates
 from tests.sites import index_of, write_index
 
-COMMANDS = ["publish", "serve", "info", "ls", "query", "get", "watch", "cache", "demo"]
+COMMANDS = ["publish", "serve", "push", "info", "ls", "query", "get", "watch", "cache", "demo"]
 
 
 # -- help ------------------------------------------------------------------------------
