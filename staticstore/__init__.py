@@ -30,6 +30,7 @@ from .signals import index_updated, key_deleted, key_set, key_updated, poll_fail
 
 if TYPE_CHECKING:
     from .site.publisher import PublishReport, VerifyReport, publish, verify_site
+    from .site.push import PushReport, push
     from .site.server import SiteServer, serve
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "InvalidKeyError",
     "NotConnectedError",
     "PublishReport",
+    "PushReport",
     "SiteServer",
     "StaticStore",
     "StoreError",
@@ -59,6 +61,7 @@ __all__ = [
     "key_updated",
     "poll_failed",
     "publish",
+    "push",
     "serve",
     "verify_site",
 ]
@@ -67,9 +70,11 @@ __all__ = [
 # when it is first asked for (PEP 562).
 _ELSEWHERE = {
     "PublishReport": "publisher",
+    "PushReport": "push",
     "SiteServer": "server",
     "VerifyReport": "publisher",
     "publish": "publisher",
+    "push": "push",
     "serve": "server",
     "verify_site": "publisher",
 }

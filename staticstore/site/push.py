@@ -2,7 +2,7 @@
 
 What it writes, in this order, each file whole or not at all::
 
-    .staticstore/push.json      if values are replaced or no longer named
+    .staticstore/push.json      which values this push may leave others than an index says
     data/<key>                  the values that are new or others
     packs/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
@@ -171,9 +171,9 @@ def _foretell(plan: Plan, report: PushReport, *, delete: bool) -> None:
     report.uploaded = [one.href for one in uploads] + [href for href, _, _ in plan.last]
     report.bytes = sum(one.size for one in uploads) + sum(len(body) for _, body, _ in plan.last)
     if delete:
-        report.deleted = [DATA + key for key in sorted(plan.during.left)]
+        report.deleted = [DATA + key for key in sorted(plan.after.left)]
     else:
-        report.left = len(plan.during.left)
+        report.left = len(plan.after.left)
 
 
 class _Push:

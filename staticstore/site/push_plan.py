@@ -39,6 +39,7 @@ class Plan:
         ]
         left = pushed.forgotten(site.index)
         replaced = frozenset(key for key in lacking if key in pushed.index)
+        new = frozenset(lacking) - replaced
         there_too = {
             **pushed.beside,
             "index.json": pushed.body,
@@ -53,7 +54,8 @@ class Plan:
                 if body != there_too[href]
             ],
             before=pushed.note,
-            during=PushNote(pushed.note.overwritten | replaced, left),
+            # Those that are new, too: if this push is killed, the next may not know them.
+            during=PushNote(pushed.note.overwritten | replaced, left | new),
             after=PushNote(left=left),
             kept=len(site.index) - len(lacking) + len(packs) - len(stages[1]),
         )
@@ -83,7 +85,7 @@ def check_newer(site: PushableSite, pushed: PushedSite) -> None:
 
 def check_guard(pushed: PushedSite, plan: Plan) -> None:
     """Refuse to delete more than half of what is there."""
-    gone = len(plan.during.left)
+    gone = len(plan.after.left)
     all_there = len(pushed.note.left | frozenset(pushed.index))
     if gone * 2 > all_there:
         raise StoreError(

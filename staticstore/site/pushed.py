@@ -26,7 +26,7 @@ class PushNote(NamedTuple):
 
     #: Keys whose values a push may have replaced that did not come to its end.
     overwritten: frozenset[str] = frozenset()
-    #: Keys that an earlier index named, and whose values still stand there.
+    #: Keys whose values may stand there, though the index does not name them.
     left: frozenset[str] = frozenset()
 
     @classmethod
@@ -101,7 +101,7 @@ class PushedSite:
             for key, content in wanted.items()
             if key in self.note.overwritten
             or key not in there
-            or there[key][:2] != content[:2]  # size and sha256
+            or (there[key].size, there[key].sha256) != (content.size, content.sha256)
         ]
 
     def named(self, site: PushableSite) -> set[str]:

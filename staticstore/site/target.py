@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..errors import StoreError, TransportError, quoted
+from ..errors import StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
@@ -106,4 +106,4 @@ class FolderTarget:
             folder = folder.parent
 
     def _error(self, what: str, href: str, error: OSError) -> StoreError:
-        return TransportError(f"{quoted(str(self.root / href))} {what}: {reason_of(error)}")
+        return StoreError(f"{quoted(str(self.root / href))} {what}: {reason_of(error)}")

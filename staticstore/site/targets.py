@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -12,6 +13,9 @@ from .cloud import CloudTarget
 from .target import FolderTarget, Target
 
 __all__ = ["open_target"]
+
+# Two letters at least: one is a drive of Windows.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def open_target(
@@ -30,9 +34,10 @@ def open_target(
         ``cloud`` is not installed.
     """
     text = os.fspath(url)
-    scheme = text.partition("://")[0].lower() if "://" in text else ""
-    if scheme in ("", "file"):
+    match = _URL.match(text)
+    is_file = match is not None and match[1].lower() == "file"
+    if match is None or is_file:
         if endpoint is not None or region is not None or anonymous:
             raise StoreError("a folder has neither endpoint nor region, and asks nobody's name")
-        return FolderTarget(Path(url2pathname(urlsplit(text).path) if scheme else text))
+        return FolderTarget(Path(url2pathname(urlsplit(text).path) if is_file else text))
     return CloudTarget(text, endpoint=endpoint, region=region, anonymous=anonymous)

@@ -531,3 +531,42 @@ def test_running_leaves_the_logging_of_the_process_as_it_was(cli: Run, url: str)
     before = logger.level, list(logger.handlers)
     cli("ls", url, "-vv")
     assert (logger.level, logger.handlers) == before
+
+
+# -- push ------------------------------------------------------------------------------
+
+
+def test_push_tells_what_was_uploaded(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    ended = cli("push", folder, tmp_path / "host")
+    assert ended.code == 0
+    assert ended.lines[0].startswith("upload\tdata/")
+    assert ended.lines[20].startswith("upload\tand ")
+    assert " files uploaded, " in ended.lines[-1]
+    assert len(StaticStore(tmp_path / "host", poll_interval=0).connect()) == 16
+
+
+def test_push_tells_it_as_json(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    [report] = cli("push", folder, tmp_path / "host", "--json").records
+    assert report["uploaded"][-1] == "index.head.json"
+    assert report.keys() == {
+        *("uploaded", "kept", "deleted", "left", "failed", "bytes", "seconds", "dry_run")
+    }
+
+
+def test_push_dry_run_shows_and_writes_nothing(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    ended = cli("push", folder, tmp_path / "host", "--dry-run")
+    assert "upload\tindex.head.json" in ended.lines
+    assert not (tmp_path / "host").exists()
+
+
+def test_push_says_what_it_left(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    cli("push", folder, tmp_path / "host")
+    (folder / "data/stations/stations.csv").unlink()
+    publish(folder)
+    assert "1 old value left there" in cli("push", folder, tmp_path / "host").errors
+    ended = cli("push", folder, tmp_path / "host", "--delete")
+    assert ended.lines[0] == "delete\tdata/stations/stations.csv"

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from staticstore import publish
 from staticstore.commands.exits import CommandError, ExitCode, ending_of
 from staticstore.errors import (
     AuthorizationError,
@@ -239,6 +240,20 @@ def test_8_names_what_failed(cli: Run, folder: Path) -> None:
     os.mkfifo(folder / "data/pipe.txt")
     ended = cli("publish", folder)
     assert any(line.startswith("failed\tpipe.txt\t") for line in ended.lines)
+
+
+def test_8_for_a_push_of_a_file_that_is_not_as_the_index_says(
+    cli: Run, folder: Path, tmp_path: Path
+) -> None:
+    publish(folder)
+    path = folder / "data/stations/stations.csv"
+    before = path.stat()
+    path.write_bytes(b"!" + path.read_bytes()[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # so that nobody sees it before
+    ended = cli("push", folder, tmp_path / "host", "-v")
+    assert ended.code == 8
+    assert any(line.startswith("failed\tdata/stations/stations.csv\t") for line in ended.lines)
+    assert not (tmp_path / "host/index.json").exists()
 
 
 def test_130_for_an_interrupted_watch(url: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 import staticstore.errors
-from staticstore import StaticStore, publish
+from staticstore import StaticStore, publish, serve
 from staticstore.errors import (
     AuthorizationError,
     HTTPStatusError,
@@ -45,6 +45,7 @@ FILES = {
     "large.tif": LARGE,
     "empty": b"",
 }
+MANY = {f"{number:02}.txt": b"value %d" % number for number in range(40)}
 OTHER = b"x\n1\n2\n"  # of another size, for the publisher's notes know sizes and times
 
 
@@ -122,14 +123,10 @@ def test_a_store_reads_back_what_was_pushed(site: Path, bucket: Bucket) -> None:
     assert values_of(bucket.url) == FILES
 
 
-def test_a_store_that_polls_follows_from_push_to_push(site: Path, bucket: Bucket) -> None:
+def test_many_values_are_read_back_from_packs(site: Path, bucket: Bucket) -> None:
     bucket.push(site)
     with StaticStore(bucket.url, poll_interval=0) as store:
-        assert store.info()["generation"] == 1
-        change(site, {"a.csv": OTHER})
-        bucket.push(site)
-        assert [one.key for one in store.update_index()] == ["a.csv"]
-        assert list(store.read_many(["a.csv"])) == [("a.csv", OTHER)]
+        assert dict(store.read_many(store)) == FILES
 
 
 def test_a_second_push_uploads_nothing(site: Path, bucket: Bucket) -> None:
@@ -149,12 +146,14 @@ def test_a_push_uploads_what_changed_alone(site: Path, bucket: Bucket) -> None:
 
 
 def test_data_is_written_first_and_the_head_last(site: Path, bucket: Bucket) -> None:
+    change(site, MANY)
     bucket.push(site)
     before = len(bucket.written())
     change(site, {"new.txt": b"new"})
     bucket.push(site)
     kinds = [path.partition("/")[0] for path in bucket.written()[before:]]
     assert list(dict.fromkeys(kinds)) == [
+        ".staticstore",
         "data",
         "packs",
         "changes",
@@ -313,6 +312,7 @@ def test_a_host_that_is_not_there_is_a_transport_error(
     "target",
     [
         "ftp://host/site",
+        "s3:/bucket/site",
         "s3://key:open-sesame@bucket/site",
         "s3://bucket/site?sig=open-sesame",
         "s3:///site",
@@ -389,6 +389,16 @@ def host(tmp_path: Path) -> Path:
     return tmp_path / "host" / "site"
 
 
+def test_a_store_follows_from_push_to_push_by_the_change_files(site: Path, host: Path) -> None:
+    change(site, MANY)
+    push(site, host)
+    with serve(host, port=0) as server, StaticStore(server.url, poll_interval=0) as store:
+        change(site, {"a.csv": OTHER})
+        push(site, host)
+        assert [one.key for one in store.update_index()] == ["a.csv"]
+        assert store["a.csv"].read() == OTHER
+
+
 def test_a_folder_is_a_site_after_a_push(site: Path, host: Path) -> None:
     push(site, host)
     assert values_of(str(host)) == FILES
@@ -400,7 +410,7 @@ def test_a_file_url_is_a_folder(site: Path, host: Path) -> None:
     assert values_of(str(host)) == FILES
 
 
-def test_what_is_private_to_the_publisher_is_not_pushed(site: Path, host: Path) -> None:
+def test_nothing_private_stands_there_after_a_push(site: Path, host: Path) -> None:
     push(site, host)
     assert not (host / ".staticstore").exists()
 
@@ -417,6 +427,31 @@ def test_the_page_is_pushed_when_it_changes(site: Path, host: Path) -> None:
     (site / "index.html").write_text("<title>page</title>")
     assert push(site, host).uploaded == ["index.html"]
     assert push(site, host).uploaded == []
+
+
+def test_a_file_that_cannot_be_written_is_told_and_the_others_are_done(
+    site: Path, host: Path
+) -> None:
+    (host / "data" / "a.csv").mkdir(parents=True)
+    report = push(site, host)
+    ((href, reason),) = report.failed
+    assert (href, "cannot be written" in reason) == ("data/a.csv", True)
+    assert (host / "data" / "large.tif").exists()
+    assert not (host / "index.json").exists()
+
+
+def test_a_value_of_a_push_that_broke_off_is_deleted_if_it_never_came_to_be_named(
+    site: Path, host: Path
+) -> None:
+    push(site, host)
+    change(site, {"new.txt": b"new", "a.csv": OTHER})
+    bend(site, "a.csv")
+    assert push(site, host).failed
+    assert (host / "data" / "new.txt").exists()
+    change(site, {"a.csv": b"x\n"}, "new.txt")
+    assert push(site, host, delete=True).deleted == ["data/new.txt"]
+    assert not (host / "data" / "new.txt").exists()
+    assert not (host / NOTE).exists()
 
 
 def test_progress_comes_to_its_end(site: Path, host: Path) -> None:
