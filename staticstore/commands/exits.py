@@ -152,7 +152,10 @@ def ending_of(error: BaseException) -> Ending | None:
 def _hint(error: StoreError) -> str | None:
     match error:
         case AuthorizationError(url=str(url)) if url.startswith(_CLOUDS):
-            return "credentials come from the environment, as for the cloud's own tools"
+            return (
+                "credentials come from the environment, as for the cloud's own tools; "
+                "they must allow to list the bucket, too"
+            )
         case HTTPStatusError(status=404, url=str(url)) if url.startswith(_CLOUDS):
             return "the bucket has to be there: make it by the cloud's own tools"
         case AuthorizationError(status=407):

@@ -21,19 +21,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
 from .push_plan import Plan, check_apart, check_guard, check_newer
 from .pushable import DATA, PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
-from .target import Target
+from .target import Served, Target
 from .targets import open_target
 
 __all__ = ["PushReport", "push"]
 
 #: Called with the bytes that were read so far and those to upload.
 Progress = Callable[[int, int], None]
+
+T = TypeVar("T")
+_THREADS = "staticstore push"  # what they are called
 
 
 @dataclass
@@ -151,7 +155,7 @@ def push(
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
     pushable = PushableSite.open(site)
     check_apart(pushable, host)
-    pushed = PushedSite.read(host, pushable.beside)
+    pushed = _aside(lambda: PushedSite.read(host, pushable.beside))
     plan = Plan.make(pushable, pushed)
     if not force:
         check_newer(pushable, pushed)
@@ -206,13 +210,13 @@ class _Push:
             if self._report.failed:
                 return
         for href, body, served in plan.last:
-            self._target.write(href, len(body), iter([body]), served)
+            self._write(href, body, served)
             self._report.uploaded.append(href)
             self._report.bytes += len(body)
         left = sorted(plan.after.left)
         if delete and left:
             hrefs = [DATA + key for key in left]
-            self._target.remove(hrefs)
+            _aside(lambda: self._target.remove(hrefs))
             self._report.deleted = hrefs
             left = []
         self._report.left = len(left)
@@ -220,7 +224,7 @@ class _Push:
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
-            with Daemons(min(self._workers, len(stage)) or 1, "staticstore push") as threads:
+            with Daemons(min(self._workers, len(stage)) or 1, _THREADS) as threads:
                 running = [threads.submit(_bound(self._upload_one, one)) for one in stage]
                 for upload, future in zip(stage, running, strict=True):
                     reason = future.result()
@@ -258,10 +262,21 @@ class _Push:
         if new == old:
             return
         if new == PushNote():
-            self._target.remove([NOTE])
+            _aside(lambda: self._target.remove([NOTE]))
         else:
-            body = new.encode()
-            self._target.write(NOTE, len(body), iter([body]), served_now(NOTE))
+            self._write(NOTE, new.encode(), served_now(NOTE))
+
+    def _write(self, href: str, body: bytes, served: Served) -> None:
+        _aside(lambda: self._target.write(href, len(body), iter([body]), served))
+
+
+def _aside(call: Callable[[], T]) -> T:
+    """Make a call in another thread: what obstore does in the main one cannot be interrupted."""
+    threads = Daemons(1, _THREADS)
+    try:
+        return threads.submit(call).result()
+    finally:
+        threads.close()
 
 
 def _bound(call: Callable[[Upload], str | None], upload: Upload) -> Callable[[], str | None]:

@@ -83,14 +83,19 @@ class PushedSite:
         """
         body, head_body = target.read("index.json"), target.read("index.head.json")
         note = target.read(NOTE)
-        return cls(
-            Index.from_entries({}) if body is None else Index.parse(body),
-            body,
-            None if head_body is None else Head.parse(head_body),
-            head_body,
-            PushNote() if note is None else PushNote.parse(note),
-            {name: target.read(name) for name in beside},
-        )
+        try:
+            return cls(
+                Index.from_entries({}) if body is None else Index.parse(body),
+                body,
+                None if head_body is None else Head.parse(head_body),
+                head_body,
+                PushNote() if note is None else PushNote.parse(note),
+                {name: target.read(name) for name in beside},
+            )
+        except IndexFormatError as error:
+            raise IndexFormatError(
+                f"what stands at {target.url} is no site, and not overwritten: {error}"
+            ) from error
 
     def lacking(self, site: PushableSite) -> list[str]:
         """Return the keys whose values do not stand there as a site has them, in order."""

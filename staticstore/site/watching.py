@@ -145,7 +145,7 @@ def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreErr
     if last is None:
         return True
     if isinstance(outcome, StoreError):
-        return str(outcome) != str(last)
+        return not isinstance(last, StoreError) or str(outcome) != str(last)
     if outcome.set or outcome.updated or outcome.deleted:
         return True
     return isinstance(last, StoreError) or outcome.failed != last.failed

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -289,6 +290,30 @@ def test_130_for_an_interrupted_publish_that_watches(folder: Path) -> None:
     assert ended.code == 130
     assert not ended.out
     assert not ended.err
+
+
+@pytest.mark.parametrize("stalled", ["index.json", ".staticstore/push.json", "data/"])
+def test_130_for_an_interrupted_push_to_a_host_that_says_nothing(
+    sample: Path, stalled: str
+) -> None:
+    came = threading.Event()
+
+    def answer(request: Request, wire: Wire) -> None:
+        if request.path.startswith(f"/bucket/site/{stalled}"):
+            came.set()
+            wire.stall()
+        elif request.method == "GET":
+            wire.response(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        else:
+            wire.response(200, headers={"ETag": '"1"'})
+
+    with RawServer(answer) as server:
+        target = ["s3://bucket/site", "--endpoint", server.url, "--anonymous"]
+        process = start("push", str(sample), *target)
+        assert came.wait(20)
+        process.send_signal(signal.SIGINT)
+        ended = finish(process)
+    assert (ended.code, ended.out, ended.err) == (130, b"", b"")
 
 
 def test_130_for_who_interrupts_at_the_password(locked_url: str) -> None:

@@ -8,32 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from staticstore.site.push import push
+from tests.site.killed_publish import die_at
 
 CALLS = ("fsync", "replace", "unlink")
-
-
-def die_at(number: int) -> None:
-    """Kill this process at the call with that number, before it is made."""
-    made = 0
-
-    def counted(call: Any) -> Any:
-        def wrapper(*arguments: Any, **options: Any) -> Any:
-            nonlocal made
-            if made == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            made += 1
-            return call(*arguments, **options)
-
-        return wrapper
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
 
 
 def main() -> None:
@@ -44,7 +25,7 @@ def main() -> None:
         shutil.copytree(template, target)
         child = os.fork()
         if not child:
-            die_at(number)
+            die_at(number, CALLS)
             push(site, target, delete=True, workers=1)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
