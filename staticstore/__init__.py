@@ -31,6 +31,7 @@ from .signals import index_updated, key_deleted, key_set, key_updated, poll_fail
 if TYPE_CHECKING:
     from .site.mirror import MirrorReport, mirror
     from .site.publisher import PublishReport, VerifyReport, publish, verify_site
+    from .site.push import PushReport, push
     from .site.server import SiteServer, serve
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "MirrorReport",
     "NotConnectedError",
     "PublishReport",
+    "PushReport",
     "SiteServer",
     "StaticStore",
     "StoreError",
@@ -62,6 +64,7 @@ __all__ = [
     "mirror",
     "poll_failed",
     "publish",
+    "push",
     "serve",
     "verify_site",
 ]
@@ -71,10 +74,12 @@ __all__ = [
 _ELSEWHERE = {
     "MirrorReport": "mirror",
     "PublishReport": "publisher",
+    "PushReport": "push",
     "SiteServer": "server",
     "VerifyReport": "publisher",
     "mirror": "mirror",
     "publish": "publisher",
+    "push": "push",
     "serve": "server",
     "verify_site": "publisher",
 }

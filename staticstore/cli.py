@@ -13,7 +13,7 @@ import click
 
 from . import __version__
 from .client.cache_folder import CacheFolder
-from .commands import caching, getting, mirroring, publishing, reading
+from .commands import caching, getting, mirroring, publishing, pushing, reading
 from .commands.exits import ExitCode, ending_of
 from .commands.messages import told
 from .commands.options import (
@@ -31,6 +31,7 @@ from .commands.options import (
 )
 from .demo import run_demo
 from .site.packs import MOST_PACK_BYTES, PACK_BELOW
+from .site.watching import RESCAN
 from .terminal import Output
 
 __all__ = ["cli", "run"]
@@ -134,6 +135,7 @@ def cli(context: click.Context) -> None:
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
+        "staticstore publish my-site --watch",
         "staticstore publish my-site --check",
     )
 )
@@ -149,6 +151,13 @@ def cli(context: click.Context) -> None:
 @click.option("--browse", is_flag=True, help="Write index.html, a page to look at the site.")
 @click.option("--check", is_flag=True, help="Write nothing; hold the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--watch", is_flag=True, help="Go on, and publish again when files have changed.")
+@click.option(
+    "--rescan",
+    metavar="SECONDS",
+    type=SECONDS,
+    help=f"With --watch: look at all files every so often, {RESCAN:.0f} if nothing is said.",
+)
 @output_options
 @click.pass_obj
 def publish(
@@ -160,6 +169,8 @@ def publish(
     browse: bool,
     check: bool,
     dry_run: bool,
+    watch: bool,
+    rescan: float | None,
 ) -> None:
     """Make a site of a folder: write the index of what lies in its data/.
 
@@ -170,15 +181,31 @@ def publish(
         raise click.UsageError("--check takes no --browse, --dry-run, --metadata or --pack")
     if pack_below is not None and not pack:
         raise click.UsageError("--pack-below needs --pack")
+    if watch and (check or dry_run):
+        raise click.UsageError("--watch takes neither --check nor --dry-run")
+    if rescan is not None and not watch:
+        raise click.UsageError("--rescan needs --watch")
+    pack_below = PACK_BELOW if pack_below is None else pack_below
     if check:
         publishing.check(site, shared.output)
+        return
+    if watch:
+        publishing.publish_watching(
+            site,
+            shared.output,
+            metadata=metadata,
+            pack=pack,
+            pack_below=pack_below,
+            browse=browse,
+            rescan=RESCAN if rescan is None else rescan,
+        )
         return
     publishing.publish(
         site,
         shared.output,
         metadata=metadata,
         pack=pack,
-        pack_below=PACK_BELOW if pack_below is None else pack_below,
+        pack_below=pack_below,
         browse=browse,
         dry_run=dry_run,
     )
@@ -205,6 +232,63 @@ def publish(
 def serve(shared: Shared, site: str, host: str, port: int) -> None:
     """Serve a site from this machine, to look at it or in a trusted network."""
     publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
+
+
+@cli.command(
+    epilog=_examples(
+        "staticstore push my-site s3://bucket/prefix",
+        "staticstore push my-site s3://bucket --endpoint https://minio.example.org --dry-run",
+        "staticstore push my-site /mnt/web/site --delete",
+    )
+)
+@click.argument("site")
+@click.argument("target")
+@click.option("--delete", is_flag=True, help="Remove the values that the site has no more.")
+@click.option("--force", is_flag=True, help="Delete more than half; push over a newer site.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
+@click.option(
+    "--workers",
+    metavar="NUMBER",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="How many files are uploaded at once.",
+)
+@click.option("--endpoint", metavar="URL", help="A host that speaks S3 or Azure's protocol.")
+@click.option("--region", metavar="NAME", help="The region of an S3 bucket.")
+@click.option("--anonymous", is_flag=True, help="Send no credentials.")
+@output_options
+@click.pass_obj
+def push(
+    shared: Shared,
+    site: str,
+    target: str,
+    delete: bool,
+    force: bool,
+    dry_run: bool,
+    workers: int,
+    endpoint: str | None,
+    region: str | None,
+    anonymous: bool,
+) -> None:
+    """Bring a published site to a host: upload what it lacks there.
+
+    TARGET is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or a folder.
+    Credentials are found where the cloud's own tools find them: in the environment, or in
+    their files.
+    """
+    pushing.push(
+        site,
+        target,
+        shared.output,
+        delete=delete,
+        force=force,
+        dry_run=dry_run,
+        workers=workers,
+        endpoint=endpoint,
+        region=region,
+        anonymous=anonymous,
+    )
 
 
 @cli.command(

@@ -84,6 +84,9 @@ class CommandError(Exception):
         self.hint = hint
 
 
+_CLOUDS = ("s3:", "gs:", "az:")
+
+
 class Ending(NamedTuple):
     """How a command ends after an error."""
 
@@ -148,6 +151,13 @@ def ending_of(error: BaseException) -> Ending | None:
 
 def _hint(error: StoreError) -> str | None:
     match error:
+        case AuthorizationError(url=str(url)) if url.startswith(_CLOUDS):
+            return (
+                "credentials come from the environment, as for the cloud's own tools; "
+                "they must allow to list the bucket, too"
+            )
+        case HTTPStatusError(status=404, url=str(url)) if url.startswith(_CLOUDS):
+            return "the bucket has to be there: make it by the cloud's own tools"
         case AuthorizationError(status=407):
             return "put user and password into the proxy's URL: --proxy http://USER:PASSWORD@HOST"
         case AuthorizationError():

@@ -1,4 +1,4 @@
-"""What the publisher's commands do: publish, check, serve."""
+"""What the publisher's commands do: publish, watch, check, serve."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, StoreError
+from ..site.publisher import PublishReport, verify_site
 from ..site.publisher import publish as publish_site
-from ..site.publisher import verify_site
 from ..site.server import serve as serve_site
+from ..site.watching import publish_watching as watch_site
 from ..terminal import ACTION_STYLES, Cell, Output, count_text, size_text
-from .exits import CommandError, ExitCode
+from .exits import CommandError, ExitCode, ending_of
 
-__all__ = ["check", "publish", "serve"]
+__all__ = ["check", "publish", "publish_watching", "serve"]
 
 _CHANGES_SHOWN = 20  # of a kind, unless all are asked for
 
@@ -39,8 +40,56 @@ def publish(
             dry_run=dry_run,
             progress=progress,
         )
+    _show_report(
+        output,
+        report,
+        dry_run=dry_run,
+        at_most=None if dry_run or output.verbose else _CHANGES_SHOWN,
+    )
+    if report.failed:
+        raise CommandError(
+            f"what could not be published: {len(report.failed)} files or folders",
+            code=ExitCode.PARTLY,
+            kind="PartlyFailed",
+            hint="mend that, and publish again; all else is done",
+        )
+
+
+def publish_watching(
+    site: str,
+    output: Output,
+    *,
+    metadata: str | None,
+    pack: bool,
+    pack_below: int,
+    browse: bool,
+    rescan: float,
+) -> None:
+    """Publish again and again, and tell what changed in a line each, until somebody interrupts."""
+    outcomes = watch_site(
+        site,
+        metadata=metadata,
+        pack=pack,
+        pack_below=pack_below,
+        browse=browse,
+        rescan=rescan,
+    )
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, StoreError):
+            ending = ending_of(outcome)
+            assert ending is not None, "each error of ours ends a command somehow"
+            output.error(ending)
+        else:
+            at_most = None if output.verbose else 0
+            _show_report(output, outcome, dry_run=False, at_most=at_most)
+        if not number:
+            output.note("watching until you press Ctrl-C")
+
+
+def _show_report(
+    output: Output, report: PublishReport, *, dry_run: bool, at_most: int | None
+) -> None:
     output.record({**asdict(report), "dry_run": dry_run})
-    at_most = None if dry_run or output.verbose else _CHANGES_SHOWN
     _show_keys(output, "set", report.set, at_most)
     _show_keys(output, "update", report.updated, at_most)
     _show_keys(output, "delete", report.deleted, at_most)
@@ -52,20 +101,13 @@ def publish(
         + (f", {report.packed} in packs" if report.packed else "")
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
-    if report.failed:
-        raise CommandError(
-            f"what could not be published: {len(report.failed)} files or folders",
-            code=ExitCode.PARTLY,
-            kind="PartlyFailed",
-            hint="mend that, and publish again; all else is done",
-        )
 
 
 def _show_keys(output: Output, action: str, keys: Sequence[str], at_most: int | None) -> None:
     cell = Cell(action, ACTION_STYLES[action], 6)
     for key in keys[:at_most]:
         output.line(cell, key)
-    if at_most is not None and len(keys) > at_most:
+    if at_most and len(keys) > at_most:
         output.line(cell, f"and {len(keys) - at_most} more")
 
 

@@ -14,12 +14,13 @@ from ..index.fields import PUBLISHER_FIELDS
 from .metadata_files import read_document
 from .plain import NotPlainError, plain_value
 
-__all__ = ["Metadata", "Source", "find_metadata", "read_metadata"]
+__all__ = ["FILE_NAMES", "Metadata", "Source", "find_metadata", "read_metadata"]
 
 #: A mapping from keys or patterns to fields, or the path of a file of such.
 Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
 
-_FILE_NAMES = ("metadata.json", "metadata.toml", "metadata.csv")
+#: Where metadata is looked for in a site's folder.
+FILE_NAMES = ("metadata.json", "metadata.toml", "metadata.csv")
 _WILDCARD = re.compile(r"[*?[]")
 
 
@@ -102,7 +103,7 @@ def find_metadata(root: Path) -> Path | None:
     StoreError
         It has more than one.
     """
-    found = [root / name for name in _FILE_NAMES if os.path.lexists(root / name)]
+    found = [root / name for name in FILE_NAMES if os.path.lexists(root / name)]
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise StoreError(f"there are {names} in the site's folder: keep one of them")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,19 @@ from tests.cli.shell import finish, start
 from tests.servers import RawServer, serve_files, write_certificates
 from tests.sites import index_of, write_index
 
-COMMANDS = ["publish", "serve", "info", "ls", "query", "get", "watch", "mirror", "cache", "demo"]
+COMMANDS = [
+    "publish",
+    "serve",
+    "push",
+    "info",
+    "ls",
+    "query",
+    "get",
+    "watch",
+    "mirror",
+    "cache",
+    "demo",
+]
 
 
 # -- help ------------------------------------------------------------------------------
@@ -117,6 +130,27 @@ def test_publish_warns_once_of_what_it_wonders_at(cli: Run, folder: Path, tmp_pa
     ended = cli("publish", folder, "--metadata", tmp_path / "m.csv")
     assert ended.code == 0
     assert ended.errors == "warning: m.csv: 'no-such.csv' is no file in data/\n"
+
+
+def test_publish_watch_says_what_failed_and_goes_on(folder: Path) -> None:
+    (folder / "metadata.toml").write_text("=")
+    process = start("publish", str(folder), "--watch", "--json")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(process.stderr.readline())["error"]["type"] == "StoreError"
+    (folder / "metadata.toml").unlink()
+    assert json.loads(process.stdout.readline())["entries"] == 16
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == 130
+
+
+@pytest.mark.parametrize(
+    "options", [["--watch", "--check"], ["--watch", "--dry-run"], ["--rescan", "5"]]
+)
+def test_publish_refuses_what_does_not_go_with_watching(
+    cli: Run, folder: Path, options: list[str]
+) -> None:
+    assert cli("publish", folder, *options).code == 2
 
 
 def test_publish_check_finds_nothing_wrong(cli: Run, sample: Path) -> None:
@@ -509,3 +543,42 @@ def test_running_leaves_the_logging_of_the_process_as_it_was(cli: Run, url: str)
     before = logger.level, list(logger.handlers)
     cli("ls", url, "-vv")
     assert (logger.level, logger.handlers) == before
+
+
+# -- push ------------------------------------------------------------------------------
+
+
+def test_push_tells_what_was_uploaded(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    ended = cli("push", folder, tmp_path / "host")
+    assert ended.code == 0
+    assert ended.lines[0].startswith("upload\tdata/")
+    assert ended.lines[20].startswith("upload\tand ")
+    assert " files uploaded, " in ended.lines[-1]
+    assert len(StaticStore(tmp_path / "host", poll_interval=0).connect()) == 16
+
+
+def test_push_tells_it_as_json(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    [report] = cli("push", folder, tmp_path / "host", "--json").records
+    assert report["uploaded"][-1] == "index.head.json"
+    assert report.keys() == {
+        *("uploaded", "kept", "deleted", "left", "failed", "bytes", "seconds", "dry_run")
+    }
+
+
+def test_push_dry_run_shows_and_writes_nothing(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    ended = cli("push", folder, tmp_path / "host", "--dry-run")
+    assert "upload\tindex.head.json" in ended.lines
+    assert not (tmp_path / "host").exists()
+
+
+def test_push_says_what_it_left(cli: Run, folder: Path, tmp_path: Path) -> None:
+    publish(folder)
+    cli("push", folder, tmp_path / "host")
+    (folder / "data/stations/stations.csv").unlink()
+    publish(folder)
+    assert "1 old value left there" in cli("push", folder, tmp_path / "host").errors
+    ended = cli("push", folder, tmp_path / "host", "--delete")
+    assert ended.lines[0] == "delete\tdata/stations/stations.csv"

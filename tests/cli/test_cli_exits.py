@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
 import pytest
 
+from staticstore import publish
 from staticstore.commands.exits import CommandError, ExitCode, ending_of
 from staticstore.errors import (
     AuthorizationError,
@@ -242,6 +244,20 @@ def test_8_names_what_failed(cli: Run, folder: Path) -> None:
     assert any(line.startswith("failed\tpipe.txt\t") for line in ended.lines)
 
 
+def test_8_for_a_push_of_a_file_that_is_not_as_the_index_says(
+    cli: Run, folder: Path, tmp_path: Path
+) -> None:
+    publish(folder)
+    path = folder / "data/stations/stations.csv"
+    before = path.stat()
+    path.write_bytes(b"!" + path.read_bytes()[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # so that nobody sees it before
+    ended = cli("push", folder, tmp_path / "host", "-v")
+    assert ended.code == 8
+    assert any(line.startswith("failed\tdata/stations/stations.csv\t") for line in ended.lines)
+    assert not (tmp_path / "host/index.json").exists()
+
+
 def test_130_for_an_interrupted_watch(url: str) -> None:
     process = start("watch", url)
     assert process.stderr is not None
@@ -260,6 +276,45 @@ def test_130_for_an_interrupted_serve(sample: Path) -> None:
     ended = finish(process)
     assert ended.code == 130
     assert not ended.err
+
+
+def test_130_for_an_interrupted_publish_that_watches(folder: Path) -> None:
+    process = start("publish", str(folder), "--watch")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b"16 keys, ")
+    assert process.stderr.readline().startswith(b"watching until")
+    (folder / "data/new.txt").write_bytes(b"new")
+    assert process.stdout.readline().startswith(b"17 keys, ")
+    process.send_signal(signal.SIGINT)
+    ended = finish(process)
+    assert ended.code == 130
+    assert not ended.out
+    assert not ended.err
+
+
+@pytest.mark.parametrize("stalled", ["index.json", ".staticstore/push.json", "data/"])
+def test_130_for_an_interrupted_push_to_a_host_that_says_nothing(
+    sample: Path, stalled: str
+) -> None:
+    came = threading.Event()
+
+    def answer(request: Request, wire: Wire) -> None:
+        if request.path.startswith(f"/bucket/site/{stalled}"):
+            came.set()
+            wire.stall()
+        elif request.method == "GET":
+            wire.response(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        else:
+            wire.response(200, headers={"ETag": '"1"'})
+
+    with RawServer(answer) as server:
+        target = ["s3://bucket/site", "--endpoint", server.url, "--anonymous"]
+        process = start("push", str(sample), *target)
+        assert came.wait(20)
+        process.send_signal(signal.SIGINT)
+        ended = finish(process)
+    assert (ended.code, ended.out, ended.err) == (130, b"", b"")
 
 
 def test_130_for_who_interrupts_at_the_password(locked_url: str) -> None:

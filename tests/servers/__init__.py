@@ -6,6 +6,7 @@ stays the same.
 
     Nginx, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
+    S3Server        moto's, which speaks S3
     RawServer       a script decides about every byte; serve_files does the rest
     Relay           counts, delays and cuts what goes to any of them
 """
@@ -18,6 +19,7 @@ from .nginx import Nginx
 from .plain import PlainRequest, PythonServer
 from .raw import RawServer
 from .relay import Relay
+from .s3 import S3Server
 from .squid import Squid
 from .wire import Answer, ClientGone, Request, Wire
 
@@ -34,6 +36,7 @@ __all__ = [
     "RawServer",
     "Relay",
     "Request",
+    "S3Server",
     "Squid",
     "Unavailable",
     "Wire",

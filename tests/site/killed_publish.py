@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from staticstore.site.publisher import publish
 CALLS = ("open", "fdopen", "fstat", "mkdir", "utime", "fsync", "replace", "unlink", "scandir")
 
 
-def die_at(number: int) -> None:
+def die_at(number: int, calls: Sequence[str] = CALLS) -> None:
     """Kill this process at the call with that number, before it is made."""
     made = 0
 
@@ -34,7 +35,7 @@ def die_at(number: int) -> None:
 
         return wrapper
 
-    for name in CALLS:
+    for name in calls:
         setattr(os, name, counted(getattr(os, name)))
 
 

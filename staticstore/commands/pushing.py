@@ -1,0 +1,70 @@
+"""What ``push`` does: a site goes to a host."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from ..site.push import push as push_site
+from ..terminal import Cell, Output, count_text, size_text
+from .exits import CommandError, ExitCode
+
+__all__ = ["push"]
+
+_FILES_SHOWN = 20  # unless all are asked for
+
+
+def push(
+    site: str,
+    target: str,
+    output: Output,
+    *,
+    delete: bool,
+    force: bool,
+    dry_run: bool,
+    workers: int,
+    endpoint: str | None,
+    region: str | None,
+    anonymous: bool,
+) -> None:
+    """Upload what a target lacks of a site, and tell what that was."""
+    with output.progress("uploading") as progress:
+        report = push_site(
+            site,
+            target,
+            delete=delete,
+            force=force,
+            dry_run=dry_run,
+            workers=workers,
+            endpoint=endpoint,
+            region=region,
+            anonymous=anonymous,
+            progress=progress,
+        )
+    failed = [{"path": path, "reason": reason} for path, reason in report.failed]
+    output.record({**asdict(report), "failed": failed, "dry_run": dry_run})
+    at_most = None if dry_run or output.verbose else _FILES_SHOWN
+    for cell, paths in (
+        (Cell("upload", "green", 6), report.uploaded),
+        (Cell("delete", "red", 6), report.deleted),
+    ):
+        for path in paths[:at_most]:
+            output.line(cell, path)
+        if at_most is not None and len(paths) > at_most:
+            output.line(cell, f"and {len(paths) - at_most} more")
+    for path, reason in report.failed:
+        output.line(Cell("failed", "bold red"), path, reason)
+    output.line(
+        f"{count_text(len(report.uploaded), 'file')} uploaded, {size_text(report.bytes)}; "
+        f"{report.kept} kept, {len(report.deleted)} deleted, in {report.seconds:.1f} s"
+        + (" (a dry run: nothing was written)" if dry_run else "")
+    )
+    if report.left:
+        output.note(f"{count_text(report.left, 'old value')} left there: --delete removes them")
+    if report.failed:
+        raise CommandError(
+            f"what is not as the index says: {count_text(len(report.failed), 'file')}; "
+            "the index at the target is the old one",
+            code=ExitCode.PARTLY,
+            kind="PartlyFailed",
+            hint="publish the site again, and push it",
+        )

@@ -1,0 +1,238 @@
+"""Buckets of clouds as targets, by obstore: S3 and what speaks like it, Google's and Azure's."""
+
+from __future__ import annotations
+
+import configparser
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import (
+    AuthorizationError,
+    HTTPStatusError,
+    StoreError,
+    TransportError,
+    TransportTimeout,
+    without_secrets,
+)
+from .target import Served
+
+__all__ = ["CloudTarget", "aws_settings"]
+
+_SCHEMES = ("s3", "gs", "az")
+_MOST_BYTES = 4 << 30  # that are read of a file
+_RETRIES = 4  # of a request
+_PART = 8 << 20  # bytes of a large file that are sent by one request
+_MOST_PARTS = 9_000  # S3 takes 10,000
+_PARTS_AT_ONCE = 4  # of one file
+
+# What obstore says quotes URLs and answers, so that only these are taken from it.
+_STATUS = re.compile(r"status code: ([1-5]\d\d)\b")
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal", "metadata/identity")
+
+
+class CloudTarget:
+    """A bucket, or what stands below a prefix in it.
+
+    Who we are is found where other programs find it: in the environment, for
+    S3 in the files of AWS's own tools (keys only), for Google in those of gcloud.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/prefix``, ``gs://…`` or ``az://container/prefix``.
+    endpoint : str, optional
+        The URL of a host that speaks S3 or Azure's protocol.
+    region : str, optional
+        Of an S3 bucket.
+    anonymous : bool, optional
+        Whether to send no credentials.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        anonymous: bool = False,
+    ) -> None:
+        self.url = without_secrets(url)
+        scheme = _checked_scheme(url)
+        if endpoint is not None and scheme == "gs":
+            raise StoreError("an endpoint can be given for s3:// and az://", url=url)
+        if region is not None and scheme != "s3":
+            raise StoreError("a region can be given for s3://", url=url)
+        try:
+            import obstore
+            from obstore.store import from_url
+        except ImportError as error:
+            raise StoreError(
+                "this target needs obstore: pip install 'staticstore[cloud]'", url=url
+            ) from error
+        settings: dict[str, Any] = {}
+        if scheme == "s3":
+            settings = aws_settings(os.environ)
+        if region is not None:
+            settings["region"] = region
+        if endpoint is not None:
+            settings["endpoint"] = endpoint
+        if anonymous:
+            settings["skip_signature"] = True
+        client = {
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=120),
+            "allow_http": endpoint is not None and endpoint.startswith("http:"),
+        }
+        self._obstore = obstore
+        try:
+            self._store: Any = from_url(
+                url,
+                config=settings,
+                client_options=client,
+                retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=60)},
+            )
+        except Exception as error:
+            raise _unusable(error, url) from None
+
+    def read(self, href: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
+        try:
+            found = self._obstore.get(self._store, href)
+            if found.meta["size"] > _MOST_BYTES:
+                raise StoreError(f"{href} at the target is too large", url=self.url)
+            return bytes(found.bytes())
+        except StoreError:
+            raise
+        except Exception as error:
+            mapped = self._mapped(error, href, "read")
+            if isinstance(error, FileNotFoundError) and "Bucket" not in str(mapped):
+                return None
+            raise mapped from None
+
+    def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
+        """Write a file: by one request, or a large one by some at once."""
+        content: Any = pieces if size > _PART else b"".join(pieces)
+        try:
+            self._obstore.put(
+                self._store,
+                href,
+                content,
+                attributes={
+                    "Content-Type": served.media_type,
+                    "Cache-Control": served.cache_control,
+                },
+                use_multipart=size > _PART,
+                chunk_size=max(_PART, math.ceil(size / _MOST_PARTS)),
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+        except StoreError:  # of the pieces
+            raise
+        except Exception as error:
+            raise self._mapped(error, href, "written") from None
+
+    def remove(self, hrefs: Sequence[str]) -> None:
+        """Remove files, by few requests where the host can do that."""
+        try:
+            self._obstore.delete(self._store, list(hrefs))
+        except FileNotFoundError:
+            # Some hosts say so of one that is gone already; the others are still to go.
+            for href in hrefs if len(hrefs) > 1 else ():
+                self.remove([href])
+        except Exception as error:
+            raise self._mapped(error, hrefs[0], "removed") from None
+
+    def _mapped(self, error: Exception, href: str, what: str) -> StoreError:
+        """Return an error of ours for one of obstore, of whose text little can be shown."""
+        text = str(error)
+        code = _CODE.search(text)
+        reason = f"{href} could not be {what}" + (f": {code[1]}" if code else "")
+        known = {"PermissionDeniedError": 403, "UnauthenticatedError": 401}
+        found = _STATUS.search(text)
+        status = known.get(type(error).__name__) or (int(found[1]) if found else None)
+        if any(mark in text for mark in _NO_CREDENTIALS):
+            return AuthorizationError(f"{reason}: no credentials were found", url=self.url)
+        if status in (401, 403, 407):
+            return AuthorizationError(f"{reason} ({status})", url=self.url, status=status)
+        if status is not None:
+            return HTTPStatusError(f"{reason} ({status})", url=self.url, status=status)
+        if "kind: Timeout" in text or "timed out" in text:
+            return TransportTimeout(f"{reason}: the host was silent too long", url=self.url)
+        if "kind: Connect" in text:
+            return TransportError(f"{reason}: the host cannot be reached", url=self.url)
+        if isinstance(error, OSError) and error.strerror:
+            return TransportError(f"{reason}: {error.strerror}", url=self.url)
+        return TransportError(reason, url=self.url)
+
+
+def _checked_scheme(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise StoreError("the target is no URL", url=url) from None
+    if parts.scheme not in _SCHEMES:
+        raise StoreError(
+            "a target is a folder, or a URL that begins with s3://, gs:// or az://", url=url
+        )
+    if "@" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
+        raise StoreError("the URL of a target has a bucket and a prefix, and no more", url=url)
+    return parts.scheme
+
+
+def _unusable(error: Exception, url: str) -> StoreError:
+    if "MissingAccount" in str(error):
+        return StoreError("whose container? Set AZURE_STORAGE_ACCOUNT_NAME", url=url)
+    return StoreError(
+        "the target cannot be used: look at its URL, the options and the environment", url=url
+    )
+
+
+def aws_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the files of AWS's own tools say and the environment does not.
+
+    Only keys and a region are taken from a profile; what else can stand there
+    (a role to assume, a single sign-on) has to be turned into variables of the
+    environment by AWS's command.
+
+    Parameters
+    ----------
+    environment : mapping
+        ``AWS_PROFILE``, ``AWS_SHARED_CREDENTIALS_FILE`` and ``AWS_CONFIG_FILE``
+        say where to look.
+    """
+    profile = environment.get("AWS_PROFILE", "default")
+    home = Path(environment.get("HOME") or environment.get("USERPROFILE") or ".") / ".aws"
+    credentials = _section(
+        environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials", profile
+    )
+    config = _section(
+        environment.get("AWS_CONFIG_FILE") or home / "config",
+        profile if profile == "default" else f"profile {profile}",
+    )
+    found = {}
+    if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & environment.keys() and "region" in config:
+        found["region"] = config["region"]
+    elsewhere = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
+    if any(name in environment for name in elsewhere):
+        return found
+    keys = credentials if "aws_access_key_id" in credentials else config
+    for name in ("access_key_id", "secret_access_key", "session_token"):
+        if f"aws_{name}" in keys:
+            found[name] = keys[f"aws_{name}"]
+    return found
+
+
+def _section(path: str | Path, name: str) -> Mapping[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        # What is wrong in it may quote a secret.
+        raise StoreError(f"{path} cannot be understood") from None
+    return parser[name] if parser.has_section(name) else {}

@@ -1,0 +1,218 @@
+"""What of a site is pushed: its files as index and head describe them, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import StoreError, quoted
+from ..index.blocks import BlockRoot
+from ..index.fields import Content, Facts
+from ..index.head import Document, Head
+from ..index.snapshot import Index
+from ..transport.integrity import Verifier
+from ..transport.regular import open_regular, read_regular
+from .folder import SiteFolder, reason_of
+from .hashing import Digest, hash_files
+from .head_check import head_problems
+from .media_types import media_type_of
+from .notes import read_notes
+from .scan import scan
+from .target import Served
+
+__all__ = ["DATA", "PushableSite", "Upload", "packs_of", "served_now", "verified_pieces"]
+
+#: What stands before the key of each value.
+DATA = "data/"
+
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_NO_CACHE = "no-cache"
+_UNKNOWN = "application/octet-stream"  # RFC 2046, section 4.5.1
+_PIECE = 1 << 20  # bytes
+_NAMED = 3  # problems that an error names
+
+
+class Upload(NamedTuple):
+    """A file to upload, and what it must be."""
+
+    #: Where it stands below the root, here and there.
+    href: str
+    #: Where it is read.
+    path: str | Path
+    size: int
+    #: Lowercase hex.
+    sha256: str
+    served: Served
+
+
+@dataclass(frozen=True)
+class PushableSite:
+    """A site that was published and not changed since, as it was when it was looked at."""
+
+    folder: SiteFolder
+    index: Index
+    #: ``index.json`` and the head, to the byte.
+    body: bytes
+    head_body: bytes
+    head: Head
+    #: Where each value is read.
+    paths: dict[str, str]
+    #: The list of the blocks and its root; none for an empty index.
+    blocks: tuple[Document, ...]
+    #: Files that a host wants beside the site, by name: the page, and `.nojekyll`.
+    beside: dict[str, bytes]
+
+    @classmethod
+    def open(cls, site: str | os.PathLike[str]) -> PushableSite:
+        """Look at a site, and hash those of its files that changed since it was published.
+
+        Raises
+        ------
+        StoreError
+            It is not published, or not as it is now.
+        IndexFormatError
+            Its index or its head cannot be read.
+        """
+        folder = SiteFolder.open(site)
+        body, head_body = _read(folder, folder.index), _read(folder, folder.head)
+        index, head = Index.parse(body), Head.parse(head_body)
+        problems = [("index.json", warning) for warning in index.warnings]
+        problems += head_problems(folder, index, body)
+        paths, stale = _values(folder, index)
+        problems += stale
+        if problems:
+            named = "; ".join(f"{quoted(path)}: {what}" for path, what in problems[:_NAMED])
+            more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            raise StoreError(
+                f"nothing is pushed, because the site has changed since it was published: "
+                f"{named}{more}. Publish it again"
+            )
+        blocks: tuple[Document, ...] = ()
+        if head.blocks is not None:
+            root = BlockRoot.parse(_read(folder, folder.root / head.blocks.href))
+            blocks = (root.lines, head.blocks)
+        beside = {
+            name: _read(folder, folder.root / name)
+            for name in (folder.nojekyll.name, "index.html")
+            if (folder.root / name).is_file()
+        }
+        return cls(folder, index, body, head_body, head, paths, blocks, beside)
+
+    def values(self, keys: Iterable[str]) -> Iterator[Upload]:
+        """Yield the uploads of some values."""
+        for key in keys:
+            facts = Facts.of(self.index[key])
+            assert facts.size is not None, "it was compared"
+            assert facts.sha256 is not None, "it was compared"
+            served = Served(facts.media_type or _UNKNOWN, _NO_CACHE)
+            yield Upload(DATA + key, self.paths[key], facts.size, facts.sha256, served)
+
+    def packs(self) -> Iterator[Upload]:
+        """Yield the uploads of the packs that the index names."""
+        for href in sorted(packs_of(self.index)):
+            path = self.folder.root / href
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise StoreError(f"{href} cannot be read: {reason_of(error)}") from error
+            sha256 = href.removeprefix("packs/").removesuffix(".zip")
+            yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
+
+    def changes(self) -> list[Upload]:
+        """Return the uploads of the change files that the head names."""
+        return [self._named(span.document) for span in self.head.spans]
+
+    def parts(self) -> list[Upload]:
+        """Return the uploads of the blocks, the root last."""
+        return [self._named(document) for document in self.blocks]
+
+    def whole(self) -> Upload:
+        """Return the upload of the index under its digest."""
+        return self._named(self.head.index)
+
+    def _named(self, document: Document) -> Upload:
+        served = Served(media_type_of(document.href) or _UNKNOWN, _IMMUTABLE)
+        path = self.folder.root / document.href
+        return Upload(document.href, path, document.size, document.sha256, served)
+
+
+def served_now(href: str) -> Served:
+    """Say how a file is served that can change: never from a cache that has not asked."""
+    return Served(media_type_of(href) or _UNKNOWN, _NO_CACHE)
+
+
+def packs_of(index: Index) -> set[str]:
+    """Return the hrefs of the packs that an index names."""
+    return {entry["packed"][0] for _, entry in index.packed_entries()}
+
+
+def verified_pieces(upload: Upload) -> Iterator[bytes]:
+    """Read a file; raise before its last piece if it is not what it must be.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read.
+    IntegrityError
+        It has another size or digest.
+    """
+    verifier = Verifier(upload.size, upload.sha256)
+    last = b""
+    try:
+        with open_regular(upload.path) as file:
+            while piece := file.read(_PIECE):
+                verifier.feed(piece)
+                if last:
+                    yield last
+                last = piece
+        verifier.finish()
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"it cannot be read: {reason_of(error)}") from error
+    finally:
+        verifier.close()
+    yield last
+
+
+def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Return where each value is read, and what is not as the index says.
+
+    The publisher's notes are believed here; what is uploaded is verified when it is read.
+    """
+    found = scan(folder.data)
+    notes = read_notes(folder.notes)
+    noted = {file.key: notes.digest_of(file) for file in found.files}
+    hashed = hash_files([file for file in found.files if noted[file.key] is None])
+    contents = index.contents_of(list(index))
+    stale = []
+    for key, digest in noted.items():
+        outcome = hashed[key] if digest is None else digest
+        if isinstance(outcome, Digest):
+            if key not in contents:
+                stale.append((DATA + key, "it is not in the index"))
+            elif not _is_same(contents[key], outcome):
+                stale.append((DATA + key, "it is another than the index says"))
+        elif key in contents:
+            stale.append((DATA + key, outcome.reason))
+    paths = {file.key: file.path for file in found.files}
+    stale += [(DATA + key, "there is no such file") for key in contents if key not in paths]
+    return paths, stale
+
+
+def _is_same(content: Content, digest: Digest) -> bool:
+    return (content.size, content.sha256) == (digest.size, digest.sha256)
+
+
+def _read(folder: SiteFolder, path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except FileNotFoundError:
+        raise StoreError(
+            f"{quoted(str(folder.root))} has no {path.name}: publish it first"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{path.name} cannot be read: {reason_of(error)}") from error

@@ -1,0 +1,109 @@
+"""What a site is pushed to, and a folder as such a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from ..errors import StoreError, quoted
+from ..index.keys import key_to_path
+from ..transport.integrity import atomic_file
+from ..transport.regular import read_regular
+from .folder import reason_of
+from .history import later_than
+
+__all__ = ["FolderTarget", "Served", "Target"]
+
+
+class Served(NamedTuple):
+    """How a host shall serve a file."""
+
+    media_type: str
+    cache_control: str
+
+
+class Target(Protocol):
+    """A place that files can be written to, each whole or not at all; any thread may use it."""
+
+    #: For texts; without secrets.
+    url: str
+
+    def read(self, href: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
+        ...
+
+    def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
+        """Write a file; what `pieces` raises is raised, and the file then is not written."""
+        ...
+
+    def remove(self, hrefs: Sequence[str]) -> None:
+        """Remove files, which may be gone already."""
+        ...
+
+
+class FolderTarget:
+    """A folder of this machine, or one that is mounted here.
+
+    Parameters
+    ----------
+    root : Path
+        It is made when the first file is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = quoted(str(root))
+
+    def read(self, href: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
+        try:
+            return read_regular(self._path(href))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._error("cannot be read", href, error) from error
+
+    def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
+        """Write a file; how it is served is for the host to say."""
+        path = self._path(href)
+        try:
+            self._make_folders(path.parent)
+            with atomic_file(path, modified=later_than(path)) as file:
+                for piece in pieces:
+                    file.write(piece)
+        except OSError as error:
+            if isinstance(error, StoreError):  # of the pieces
+                raise
+            raise self._error("cannot be written", href, error) from error
+
+    def remove(self, hrefs: Sequence[str]) -> None:
+        """Remove files, and the folders that become empty."""
+        for href in hrefs:
+            path = self._path(href)
+            try:
+                self._check_links(path.parent)
+                path.unlink(missing_ok=True)
+                while (path := path.parent) != self.root and not any(path.iterdir()):
+                    path.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise self._error("cannot be removed", href, error) from error
+
+    def _path(self, href: str) -> Path:
+        return self.root / key_to_path(href)
+
+    def _make_folders(self, folder: Path) -> None:
+        self._check_links(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _check_links(self, folder: Path) -> None:
+        """Refuse to go through a link below the root: it may lead anywhere."""
+        while folder != self.root:
+            if folder.is_symlink():
+                raise StoreError(f"{quoted(str(folder))} is a link, and not written through")
+            folder = folder.parent
+
+    def _error(self, what: str, href: str, error: OSError) -> StoreError:
+        return StoreError(f"{quoted(str(self.root / href))} {what}: {reason_of(error)}")

@@ -1,0 +1,615 @@
+"""Pushing a site: to a server that speaks S3, and to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+import staticstore.errors
+from staticstore import StaticStore, publish, serve
+from staticstore.errors import (
+    AuthorizationError,
+    HTTPStatusError,
+    IndexFormatError,
+    IntegrityError,
+    StoreError,
+    TransportError,
+)
+from staticstore.site import cloud
+from staticstore.site.cloud import CloudTarget, aws_settings
+from staticstore.site.push import PushReport, push
+from staticstore.site.pushed import NOTE
+from staticstore.site.target import FolderTarget
+from tests.servers import RawServer, S3Server
+from tests.servers.wire import Request, Wire
+
+from .sitefolder import fill, index_of, make_site, tree
+
+HERE = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(staticstore.errors.__file__).parents[1])}
+
+LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: more than goes by one request
+FILES = {
+    "a.csv": b"x\n1\n",
+    "b/c d%2f é#1.bin": b"123",
+    "large.tif": LARGE,
+    "empty": b"",
+}
+MANY = {f"{number:02}.txt": b"value %d" % number for number in range(40)}
+OTHER = b"x\n1\n2\n"  # of another size, for the publisher's notes know sizes and times
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ali")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "open-sesame")
+
+
+class Bucket:
+    """A bucket with a prefix, for one test."""
+
+    def __init__(self, server: S3Server, name: str) -> None:
+        self.name = name
+        self.target = f"s3://{name}/some/site"
+        self.url = server.bucket(name) + "/some/site/"
+        self.server = server
+
+    def push(self, site: Path, **options: Any) -> PushReport:
+        return push(site, self.target, endpoint=self.server.url, region="eu-central-1", **options)
+
+    def head(self, href: str) -> Any:
+        return requests.head(self.url + href, timeout=10).headers
+
+    def written(self) -> list[str]:
+        """Return what was written so far, in order."""
+        prefix = "some/site/"
+        return [
+            path.partition("?")[0].removeprefix(prefix)
+            for method, path in self.server.requests(self.name)
+            if method == "PUT" and "uploadId" not in path
+        ]
+
+
+@pytest.fixture
+def bucket(server: S3Server, request: pytest.FixtureRequest) -> Bucket:
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
+    return Bucket(server, name)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = make_site(tmp_path / "site", FILES)
+    publish(folder, pack=True)
+    return folder
+
+
+def values_of(root: str) -> dict[str, bytes]:
+    with StaticStore(root, poll_interval=0) as store:
+        return {key: store[key].read() for key in store}
+
+
+def change(site: Path, files: dict[str, bytes], *gone: str) -> None:
+    fill(site / "data", files)
+    for key in gone:
+        (site / "data" / key).unlink()
+    publish(site, pack=True)
+
+
+# To S3
+
+
+def test_a_store_reads_back_what_was_pushed(site: Path, bucket: Bucket) -> None:
+    bucket.push(site)
+    assert values_of(bucket.url) == FILES
+
+
+def test_many_values_are_read_back_from_packs(site: Path, bucket: Bucket) -> None:
+    bucket.push(site)
+    with StaticStore(bucket.url, poll_interval=0) as store:
+        assert dict(store.read_many(store)) == FILES
+
+
+def test_a_second_push_uploads_nothing(site: Path, bucket: Bucket) -> None:
+    bucket.push(site)
+    before = bucket.written()
+    report = bucket.push(site)
+    assert (report.uploaded, report.bytes) == ([], 0)
+    assert bucket.written() == before
+
+
+def test_a_push_uploads_what_changed_alone(site: Path, bucket: Bucket) -> None:
+    bucket.push(site)
+    change(site, {"a.csv": OTHER, "new.txt": b"new"})
+    data = [href for href in bucket.push(site).uploaded if href.startswith("data/")]
+    assert data == ["data/a.csv", "data/new.txt"]
+    assert values_of(bucket.url) == {**FILES, "a.csv": OTHER, "new.txt": b"new"}
+
+
+def test_data_is_written_first_and_the_head_last(site: Path, bucket: Bucket) -> None:
+    change(site, MANY)
+    bucket.push(site)
+    before = len(bucket.written())
+    change(site, {"new.txt": b"new"})
+    bucket.push(site)
+    kinds = [path.partition("/")[0] for path in bucket.written()[before:]]
+    assert list(dict.fromkeys(kinds)) == [
+        ".staticstore",
+        "data",
+        "packs",
+        "changes",
+        "blocks",
+        "index",
+        "index.json",
+        "index.head.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("href", "media_type", "cache_control"),
+    [
+        ("data/a.csv", "text/csv", "no-cache"),
+        ("data/large.tif", "image/tiff", "no-cache"),
+        ("data/empty", "application/octet-stream", "no-cache"),
+        ("index.json", "application/json", "no-cache"),
+        ("index.head.json", "application/json", "no-cache"),
+        ("packs/*", "application/zip", "public, max-age=31536000, immutable"),
+        ("index/*", "application/json", "public, max-age=31536000, immutable"),
+    ],
+)
+def test_files_are_served_as_what_they_are(
+    site: Path, bucket: Bucket, href: str, media_type: str, cache_control: str
+) -> None:
+    bucket.push(site)
+    if href.endswith("*"):
+        (found,) = site.glob(href)
+        href = found.relative_to(site).as_posix()
+    headers = bucket.head(href)
+    assert (headers["Content-Type"], headers["Cache-Control"]) == (media_type, cache_control)
+
+
+def test_what_is_said_of_the_media_type_in_the_index_counts(tmp_path: Path, bucket: Bucket) -> None:
+    site = make_site(tmp_path / "site", {"a.geojson": b"{}"})
+    publish(site)
+    bucket.push(site)
+    said = index_of(site)["a.geojson"]["media_type"]
+    assert bucket.head("data/a.geojson")["Content-Type"] == said
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(site: Path, bucket: Bucket) -> None:
+    told = bucket.push(site, dry_run=True)
+    assert bucket.written() == []
+    done = bucket.push(site)
+    assert (told.uploaded, told.bytes) == (done.uploaded, done.bytes)
+
+
+def test_what_the_site_has_no_more_stays_unless_it_is_to_be_deleted(
+    site: Path, bucket: Bucket
+) -> None:
+    bucket.push(site)
+    change(site, {}, "a.csv")
+    report = bucket.push(site)
+    assert (report.deleted, report.left) == ([], 1)
+    assert requests.get(bucket.url + "data/a.csv", timeout=10).content == FILES["a.csv"]
+
+
+def test_what_was_left_by_one_push_is_deleted_by_a_later_one(site: Path, bucket: Bucket) -> None:
+    bucket.push(site)
+    change(site, {}, "a.csv")
+    bucket.push(site)
+    assert bucket.push(site, delete=True).deleted == ["data/a.csv"]
+    assert requests.get(bucket.url + "data/a.csv", timeout=10).status_code == 404
+    assert requests.get(bucket.url + NOTE, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_large_file_that_is_another_than_the_index_says_is_not_uploaded(
+    site: Path, bucket: Bucket, large: bool
+) -> None:
+    key = "large.tif" if large else "a.csv"
+    bend(site, key)
+    report = bucket.push(site)
+    ((href, reason),) = report.failed
+    assert href == f"data/{key}"
+    assert "sha256" in reason
+    assert requests.get(bucket.url + href, timeout=10).status_code == 404
+    assert requests.get(bucket.url + "index.json", timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("count", range(12))
+def test_a_push_that_breaks_off_leaves_a_site_that_can_be_read(
+    site: Path, bucket: Bucket, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.push(site)
+    change(site, {"new.txt": b"new"}, "empty")
+    with monkeypatch.context() as patch, contextlib.suppress(TransportError):
+        break_off(patch, count)
+        bucket.push(site, delete=True, workers=1)
+    wanted = {**FILES, "new.txt": b"new"}
+    del wanted["empty"]
+    assert values_of(bucket.url) in (FILES, wanted)
+    bucket.push(site, delete=True)
+    assert values_of(bucket.url) == wanted
+    assert requests.get(bucket.url + "data/empty", timeout=10).status_code == 404
+
+
+def break_off(patch: pytest.MonkeyPatch, count: int) -> None:
+    """Let the line be cut before a write."""
+    original = CloudTarget.write
+    writes = iter(range(1000))
+
+    def write(self: CloudTarget, *arguments: Any) -> None:
+        if next(writes) == count:
+            raise TransportError("cut")
+        original(self, *arguments)
+
+    patch.setattr(CloudTarget, "write", write)
+
+
+def bend(site: Path, key: str) -> None:
+    """Change a byte of a file so that size and time, which the notes know, stay."""
+    path = site / "data" / key
+    before = path.stat()
+    with open(path, "r+b") as file:
+        file.write(b"!")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+# What is said when it cannot be done
+
+
+def test_no_bucket_is_told(site: Path, server: S3Server) -> None:
+    with pytest.raises(HTTPStatusError, match="NoSuchBucket") as caught:
+        push(site, "s3://nowhere/site", endpoint=server.url)
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (401, "Unauthorized")])
+def test_no_permission_is_an_authorization_error_without_a_secret(
+    site: Path, start: Any, status: int, code: str
+) -> None:
+    def refuse(request: Request, wire: Wire) -> None:
+        body = f"<Error><Code>{code}</Code><Message>open-sesame</Message></Error>".encode()
+        wire.response(status, body)
+
+    server: RawServer = start(refuse)
+    with pytest.raises(AuthorizationError) as caught:
+        push(site, "s3://bucket/site", endpoint=server.url)
+    assert caught.value.status == status
+    assert code in str(caught.value)
+    assert "sesame" not in repr(caught.value) + str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_host_that_is_not_there_is_a_transport_error(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud, "_RETRIES", 0)
+    with pytest.raises(TransportError, match="cannot be reached"):
+        push(site, "s3://bucket/site", endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "ftp://host/site",
+        "s3:/bucket/site",
+        "s3://key:open-sesame@bucket/site",
+        "s3://bucket/site?sig=open-sesame",
+        "s3:///site",
+        "gs://[bucket",
+    ],
+)
+def test_what_is_no_target_is_refused_without_showing_a_secret(site: Path, target: str) -> None:
+    with pytest.raises(StoreError, match="target") as caught:
+        push(site, target)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("gs://bucket/site", {"endpoint": "http://127.0.0.1"}),
+        ("az://container/site", {"region": "here"}),
+        ("folder", {"anonymous": True}),
+        ("az://container/site", {}),
+    ],
+)
+def test_options_that_a_target_does_not_have_are_refused(
+    site: Path, target: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(StoreError):
+        push(site, target, **options)
+
+
+def test_without_obstore_the_error_names_the_extra(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(StoreError, match=r"staticstore\[cloud\]"):
+        push(site, "s3://bucket/site")
+
+
+# Who we are
+
+
+def test_keys_are_found_in_the_files_of_a_profile(tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text(
+        "[default]\naws_access_key_id = other\n"
+        "[ali]\naws_access_key_id = ali\naws_secret_access_key = open%sesame\n"
+    )
+    (tmp_path / ".aws" / "config").write_text("[profile ali]\nregion = eu-central-1\n")
+    assert aws_settings({"HOME": str(tmp_path), "AWS_PROFILE": "ali"}) == {
+        "access_key_id": "ali",
+        "secret_access_key": "open%sesame",
+        "region": "eu-central-1",
+    }
+
+
+def test_the_environment_goes_before_the_files(tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text("[default]\naws_access_key_id = other\n")
+    assert aws_settings({"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "ali"}) == {}
+
+
+def test_a_file_that_cannot_be_understood_is_not_quoted(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("open-sesame")
+    with pytest.raises(StoreError, match="cannot be understood") as caught:
+        aws_settings({"HOME": str(tmp_path), "AWS_SHARED_CREDENTIALS_FILE": str(file)})
+    assert "sesame" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+# To a folder
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    return tmp_path / "host" / "site"
+
+
+def test_a_store_follows_from_push_to_push_by_the_change_files(site: Path, host: Path) -> None:
+    change(site, MANY)
+    push(site, host)
+    with serve(host, port=0) as server, StaticStore(server.url, poll_interval=0) as store:
+        change(site, {"a.csv": OTHER})
+        push(site, host)
+        assert [one.key for one in store.update_index()] == ["a.csv"]
+        assert store["a.csv"].read() == OTHER
+
+
+def test_a_folder_is_a_site_after_a_push(site: Path, host: Path) -> None:
+    push(site, host)
+    assert values_of(str(host)) == FILES
+    assert (host / ".nojekyll").exists()
+
+
+def test_a_file_url_is_a_folder(site: Path, host: Path) -> None:
+    push(site, host.as_uri())
+    assert values_of(str(host)) == FILES
+
+
+def test_nothing_private_stands_there_after_a_push(site: Path, host: Path) -> None:
+    push(site, host)
+    assert not (host / ".staticstore").exists()
+
+
+def test_nothing_is_written_when_nothing_has_changed(site: Path, host: Path) -> None:
+    push(site, host)
+    before = tree(host)
+    push(site, host)
+    assert tree(host) == before
+
+
+def test_the_page_is_pushed_when_it_changes(site: Path, host: Path) -> None:
+    push(site, host)
+    (site / "index.html").write_text("<title>page</title>")
+    assert push(site, host).uploaded == ["index.html"]
+    assert push(site, host).uploaded == []
+
+
+def test_a_file_that_cannot_be_written_is_told_and_the_others_are_done(
+    site: Path, host: Path
+) -> None:
+    (host / "data" / "a.csv").mkdir(parents=True)
+    report = push(site, host)
+    ((href, reason),) = report.failed
+    assert (href, "cannot be written" in reason) == ("data/a.csv", True)
+    assert (host / "data" / "large.tif").exists()
+    assert not (host / "index.json").exists()
+
+
+def test_a_value_of_a_push_that_broke_off_is_deleted_if_it_never_came_to_be_named(
+    site: Path, host: Path
+) -> None:
+    push(site, host)
+    change(site, {"new.txt": b"new", "a.csv": OTHER})
+    bend(site, "a.csv")
+    assert push(site, host).failed
+    assert (host / "data" / "new.txt").exists()
+    change(site, {"a.csv": b"x\n"}, "new.txt")
+    assert push(site, host, delete=True).deleted == ["data/new.txt"]
+    assert not (host / "data" / "new.txt").exists()
+    assert not (host / NOTE).exists()
+
+
+def test_progress_comes_to_its_end(site: Path, host: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    push(site, host, progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1] >= len(LARGE)
+
+
+def test_a_site_that_was_never_published_is_refused(tmp_path: Path, host: Path) -> None:
+    site = make_site(tmp_path / "other", {"a.txt": b"a"})
+    with pytest.raises(StoreError, match="publish it first"):
+        push(site, host)
+    assert not host.exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("a.csv", OTHER), ("new.txt", b"new"), ("empty", None)])
+def test_a_site_that_changed_since_it_was_published_is_refused(
+    site: Path, host: Path, key: str, value: bytes | None
+) -> None:
+    if value is None:
+        (site / "data" / key).unlink()
+    else:
+        (site / "data" / key).write_bytes(value)
+    with pytest.raises(StoreError, match=rf"data/{key}.*Publish it again"):
+        push(site, host)
+    assert not host.exists()
+
+
+def test_a_site_whose_head_names_another_index_is_refused(site: Path, host: Path) -> None:
+    old = (site / "index.head.json").read_bytes()
+    change(site, {"a.csv": OTHER})
+    (site / "index.head.json").write_bytes(old)
+    with pytest.raises(StoreError, match="another index"):
+        push(site, host)
+
+
+def test_a_target_that_is_the_site_is_refused(site: Path) -> None:
+    with pytest.raises(StoreError, match="the site itself"):
+        push(site, site)
+
+
+def test_an_index_that_is_none_is_not_overwritten(site: Path, host: Path) -> None:
+    host.mkdir(parents=True)
+    (host / "index.json").write_text("<html>")
+    with pytest.raises(IndexFormatError):
+        push(site, host)
+    assert (host / "index.json").read_text() == "<html>"
+
+
+def test_an_older_copy_is_not_pushed_over_a_newer_one(site: Path, host: Path) -> None:
+    push(site, host)
+    old = {name: (site / name).read_bytes() for name in ("index.json", "index.head.json")}
+    change(site, {"a.csv": OTHER})
+    push(site, host)
+    fill(site / "data", {"a.csv": FILES["a.csv"]})
+    for name, body in old.items():
+        (site / name).unlink()
+        (site / name).write_bytes(body)
+    with pytest.raises(StoreError, match="generation 2"):
+        push(site, host)
+    push(site, host, force=True)
+    assert values_of(str(host)) == FILES
+
+
+def test_more_than_half_is_not_deleted_unless_it_is_forced(site: Path, host: Path) -> None:
+    push(site, host)
+    change(site, {}, "a.csv", "empty", "large.tif")
+    before = tree(host)
+    with pytest.raises(StoreError, match="3 of 4 values"):
+        push(site, host, delete=True)
+    assert tree(host) == before
+    assert len(push(site, host, delete=True, force=True).deleted) == 3
+    assert [path.name for path in (host / "data").rglob("*") if path.is_file()] == [
+        "c d%2f é#1.bin"
+    ]
+
+
+def test_an_empty_index_does_not_delete_in_two_steps_either(site: Path, host: Path) -> None:
+    push(site, host)
+    change(site, {}, *FILES)
+    push(site, host)
+    with pytest.raises(StoreError, match="more than half"):
+        push(site, host, delete=True)
+
+
+def test_nothing_is_written_through_a_link(site: Path, host: Path, tmp_path: Path) -> None:
+    host.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (host / "data").symlink_to(tmp_path / "elsewhere")
+    report = push(site, host)
+    assert all("link" in reason for _, reason in report.failed)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value was replaced at the target, and then the publisher took its change back."""
+    push(site, host)
+    change(site, {"a.csv": OTHER})
+    original = FolderTarget.write
+
+    def write(self: FolderTarget, href: str, *arguments: Any) -> None:
+        if href.startswith("index/"):
+            raise TransportError("cut")
+        original(self, href, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderTarget, "write", write)
+        with pytest.raises(TransportError):
+            push(site, host)
+    with pytest.raises(IntegrityError):
+        values_of(str(host))
+    change(site, {"a.csv": FILES["a.csv"]})
+    push(site, host)
+    assert values_of(str(host)) == FILES
+    assert not (host / NOTE).exists()
+
+
+def test_killed_at_any_instant_it_leaves_a_site_and_the_next_push_ends_well(
+    tmp_path: Path, host: Path
+) -> None:
+    before = {"a.csv": b"x\n1\n", "b": b"b", "c": b"c", "d": b"d"}
+    site = make_site(tmp_path / "small", before)
+    publish(site, pack=True)
+    push(site, host)
+    change(site, {"new.txt": b"new"}, "b")
+    after = {**before, "new.txt": b"new"}
+    del after["b"]
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    made = subprocess.run(
+        [sys.executable, HERE / "killed_push.py", site, host, copies],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, status = map(int, made.stdout.split())
+    assert status == 0
+    assert count > 20
+    for number in range(count + 1):
+        copy = copies / str(number)
+        assert values_of(str(copy)) in (before, after)
+        push(site, copy, delete=True)
+        assert values_of(str(copy)) == after
+        assert not (copy / "data" / "b").exists()
+
+
+def test_an_interrupt_ends_the_threads(site: Path, host: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        push(site, host, progress=interrupt)
+    for thread in threading.enumerate():
+        if thread.name == "staticstore push":
+            thread.join(10)
+            assert not thread.is_alive()
+    assert not (host / "index.json").exists()
