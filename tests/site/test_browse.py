@@ -336,7 +336,7 @@ def test_f10_hostile_keys_and_fields_are_shown_as_text(tmp_path: Path, look: Loo
 def test_f10_what_is_no_key_is_left_out(site: Path, server: SiteServer, look: Look) -> None:
     (site / "index.head.json").unlink()
     no_keys = ["../secret", "a//b", "/x", "", "a/..", "\u202egpj.exe", "x\ny"]
-    index: dict[str, object] = {**dict.fromkeys(no_keys, {}), "none": 7, "good": {}}
+    index = {**{key: {} for key in no_keys}, "none": 7, "good": {}}
     (site / "index.json").write_text(json.dumps(index), "utf-8")
     page = look(server.url)
     assert keys(page) == ["good"]
