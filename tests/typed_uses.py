@@ -92,7 +92,7 @@ def failing(error: StoreError) -> None:
 def publishing(site: Path) -> None:
     assert_type(publish(site, metadata={"*.tif": {"type": "raster"}}), PublishReport)
     publish(str(site), metadata=site / "fields.toml", dry_run=True)
-    publish(site, pack=True, pack_below=1 << 12)
+    publish(site, pack=True, pack_below=1 << 12, browse=True)
     with serve(site, port=0, auth=("ali", "sesame")) as server:
         assert_type(server.url, str)
 

@@ -120,6 +120,11 @@ def test_publish_packs_small_values(cli: Run, folder: Path) -> None:
     assert cli("publish", folder, "--check").code == 0
 
 
+def test_publish_writes_a_page_to_browse(cli: Run, folder: Path) -> None:
+    assert cli("publish", folder, "--browse").code == 0
+    assert (folder / "index.html").read_bytes().startswith(b"<!DOCTYPE html>")
+
+
 def test_publish_packs_what_is_called_small(cli: Run, folder: Path) -> None:
     [report] = cli("publish", folder, "--pack", "--pack-below", "10000", "--json").records
     assert report["packed"] == 6
