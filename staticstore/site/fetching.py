@@ -15,7 +15,7 @@ from pathlib import Path
 from ..client.documents import exactly
 from ..client.many import read_each
 from ..client.origin import Origin
-from ..errors import NotConnectedError, StoreError
+from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, Facts
 from ..index.head import Document
 from ..transport.daemons import Daemons
@@ -33,6 +33,9 @@ Progress = Callable[[int, int], object]
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
 _PACK_SECONDS = 300.0  # that one pack may take
+# When so many values in a row could not be had, the next ones cannot be had either.
+_GIVEN_UP_AFTER = 32
+_NOT_THERE = (404, 410)
 
 
 class Told:
@@ -70,6 +73,8 @@ class Fetching:
         Where they go.
     workers : int
         Large values, or packs, that are fetched at once.
+    verify : bool
+        Whether to hash packs that stand there, too.
     told : Told
         What is told of it.
     modified : float
@@ -90,6 +95,7 @@ class Fetching:
         arrivals: Arrivals,
         *,
         workers: int,
+        verify: bool,
         told: Told,
         modified: float,
     ) -> None:
@@ -97,8 +103,10 @@ class Fetching:
         self._contents = contents
         self._arrivals = arrivals
         self._workers = workers
+        self._verify = verify
         self._told = told
         self._modified = modified
+        self._failed_in_a_row = 0
         self.failed: dict[str, str] = {}
         self.bytes = 0
 
@@ -109,6 +117,8 @@ class Fetching:
         ------
         NotConnectedError
             The store was disconnected meanwhile.
+        TransportError
+            The host cannot be reached any more.
         """
         small: list[str] = []
         large: list[str] = []
@@ -154,10 +164,13 @@ class Fetching:
         missing: deque[str] = deque()
         for href, keys in wanted.items():
             path = folder.root / href
-            if not path.is_file() or path.is_symlink():
+            if path.is_symlink() or not path.is_file():
                 missing.append(href)
-            elif keys:
-                yield href, _read_pack(path, href)
+            elif keys or self._verify:
+                if (pack := _read_pack(path, href)) is None:
+                    missing.append(href)
+                else:
+                    yield href, pack
         with Daemons(self._workers, "staticstore mirror") as pool:
             ahead = deque(
                 pool.submit(partial(self._fetch_pack, href))
@@ -209,6 +222,7 @@ class Fetching:
                     size = outcome.stat().st_size
                     self._arrivals.put_file(key, outcome, self._modified_of(key))
                     self.bytes += size
+                    self._failed_in_a_row = 0
                 except (StoreError, OSError) as error:
                     self._fail(key, error)
 
@@ -233,6 +247,7 @@ class Fetching:
             self._fail(key, error)
             return
         self.bytes += len(data)
+        self._failed_in_a_row = 0
         self._told.reached(key, len(data))
 
     def _modified_of(self, key: str) -> float:
@@ -243,6 +258,10 @@ class Fetching:
     def _fail(self, key: str, error: StoreError | OSError) -> None:
         if isinstance(error, NotConnectedError):
             raise error
+        if isinstance(error, TransportError) and error.status not in _NOT_THERE:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row == _GIVEN_UP_AFTER:
+                raise error
         if isinstance(error, StoreError):
             self.failed[key] = str(error)
         else:

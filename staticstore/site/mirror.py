@@ -39,6 +39,9 @@ __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
 
+# Below a copy's root; none of them may lead elsewhere.
+_FOLDERS = ("data", "index", "blocks", "changes", "packs", ".staticstore", ".staticstore/incoming")
+
 
 @dataclass(frozen=True)
 class MirrorReport:
@@ -129,6 +132,9 @@ def mirror(
         or too much would be deleted.  What it said before still stands.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
+    TransportError
+        The host cannot be reached any more: value after value failed for that.
+        What has come is not fetched again by the next run.
     ValueError
         `workers` is below 1.
 
@@ -195,8 +201,8 @@ def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
     folder = SiteFolder(Path(directory))
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
-        for place in (folder.data, folder.private, folder.incoming, folder.packs):
-            if place.is_symlink():
+        for name in _FOLDERS:
+            if (place := folder.root / name).is_symlink():
                 shown = quoted(str(place))
                 raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
         folder.data.mkdir(exist_ok=True)

@@ -69,11 +69,14 @@ class MirrorRun:
         self.folder = folder
         self.origin = origin
         self.is_whole = keys is None
-        self.keys = list(origin.snapshot) if keys is None else keys
+        wanted = list(origin.snapshot) if keys is None else keys
+        self.contents: dict[str, Content] = origin.snapshot.contents_of(wanted)
+        # An entry may prove to be none only when it is looked at.
+        self.keys = [key for key in wanted if key in self.contents]
         self.workers = workers
+        self.verify = verify
         self.began_ns = time.time_ns()
-        self.contents: dict[str, Content] = origin.snapshot.contents_of(self.keys)
-        self.old_body, self.old_index = _old_index(folder, origin.snapshot)
+        self.old_body, self.old_index = _old_index(folder)
         self.old_notes = read_notes(folder.notes)
         self.believed = Notes({}) if verify else self.old_notes
         self.ground = Ground()
@@ -103,6 +106,7 @@ class MirrorRun:
                 self.contents,
                 arrivals,
                 workers=self.workers,
+                verify=self.verify,
                 told=Told(total, progress),
                 modified=self.began_ns / 1e9 - _PAST,
             )
@@ -146,7 +150,7 @@ class MirrorRun:
         for key in self.keys:
             if key not in self.failed:
                 yield key, self.origin.snapshot[key]
-            elif key in self.old_index:
+            elif key in self.old_index and key in self.ground.occupied:
                 yield key, self.old_index[key]
 
     def finish(self, *, delete: bool) -> int:
@@ -169,7 +173,7 @@ class MirrorRun:
         return deleted
 
 
-def _old_index(folder: SiteFolder, new: Index) -> tuple[bytes | None, Index]:
+def _old_index(folder: SiteFolder) -> tuple[bytes | None, Index]:
     """Return the index that the folder has, as far as it can be read."""
     try:
         body = read_regular(folder.index)

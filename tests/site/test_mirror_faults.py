@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, mirror, publish, verify_site
-from staticstore.errors import NotConnectedError, StoreError
+from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
 from staticstore.site.landing import spelling_of, unfit_keys
 from staticstore.site.lock import alone
@@ -172,7 +172,7 @@ def test_delete_follows_no_link(store: StaticStore, copy: Path, tmp_path: Path) 
     assert (tmp_path / "elsewhere" / "mine.txt").exists()
 
 
-@pytest.mark.parametrize("place", ["data", ".staticstore", "packs"])
+@pytest.mark.parametrize("place", ["data", ".staticstore", "packs", "index", "blocks"])
 def test_f7_a_folder_of_the_mirror_that_is_a_link_is_refused(
     store: StaticStore, copy: Path, tmp_path: Path, place: str
 ) -> None:
@@ -219,6 +219,26 @@ def test_what_failed_is_not_in_the_index_of_the_copy(store: StaticStore, copy: P
     assert (report.fetched, len(report.failed)) == (2, 1)
     assert sorted(index_of(copy)) == ["b/c.bin", "b/large.bin"]
     assert verify_site(copy).wrong == []
+
+
+def test_what_has_gone_from_the_copy_and_cannot_be_written_is_not_named(
+    store: StaticStore, copy: Path
+) -> None:
+    mirror(store, copy)
+    (copy / "data" / "a.csv").unlink()
+    (copy / "data" / "a.csv").mkdir()
+    assert len(mirror(store, copy).failed) == 1
+    assert sorted(index_of(copy)) == ["b/c.bin", "b/large.bin"]
+
+
+def test_an_entry_that_is_none_is_passed_over(site: Path, copy: Path) -> None:
+    body = (site / "index.json").read_bytes().replace(b'"b/c.bin":{', b'"b/c.bin":1,"b/d":{')
+    (site / "index.json").write_bytes(body)
+    (site / "index.head.json").unlink()
+    with StaticStore(site, poll_interval=0) as store:
+        report = mirror(store, copy)
+    assert [key for key, _ in report.failed] == ["b/d"]
+    assert sorted(index_of(copy)) == ["a.csv", "b/large.bin"]
 
 
 def test_what_fails_stays_as_it_was(site: Path, store: StaticStore, copy: Path) -> None:
@@ -323,3 +343,23 @@ def test_a_disconnect_ends_the_run_and_leaves_what_was_said(site: Path, copy: Pa
     with pytest.raises(NotConnectedError):
         mirror(store, copy, workers=1, progress=disconnect)
     assert (copy / "index.json").read_bytes() == before
+
+
+def test_a_host_that_cannot_be_reached_any_more_ends_the_run(tmp_path: Path, copy: Path) -> None:
+    write_site(tmp_path / "origin", {f"{number:03}": b"%d" % number for number in range(99)})
+    with Nginx(tmp_path / "origin") as web:
+        store = StaticStore(web.url, poll_interval=0).connect(retries=0)
+    with pytest.raises(TransportError):
+        mirror(store, copy)
+    store.disconnect()
+    assert not (copy / "index.json").exists()
+
+
+def test_verify_finds_a_damaged_pack(site: Path, store: StaticStore, copy: Path) -> None:
+    publish(site, pack=True)
+    store.update_index()
+    mirror(store, copy)
+    (pack,) = copy.glob("packs/*.zip")
+    pack.write_bytes(b"damaged")
+    mirror(store, copy, verify=True)
+    assert verify_site(copy).wrong == []
