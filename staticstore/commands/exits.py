@@ -156,6 +156,8 @@ def _hint(error: StoreError) -> str | None:
                 "credentials come from the environment, as for the cloud's own tools; "
                 "they must allow to list the bucket, too"
             )
+        case HTTPStatusError(status=301, url=str(url)) if url.startswith(_CLOUDS):
+            return "the bucket is in another region: --region NAME"
         case HTTPStatusError(status=404, url=str(url)) if url.startswith(_CLOUDS):
             return "the bucket has to be there: make it by the cloud's own tools"
         case AuthorizationError(status=407):

@@ -156,6 +156,8 @@ class CloudTarget:
         known = {"PermissionDeniedError": 403, "UnauthenticatedError": 401}
         found = _STATUS.search(text)
         status = known.get(type(error).__name__) or (int(found[1]) if found else None)
+        if "redirect without LOCATION" in text:  # S3, of a bucket in another region
+            status = 301
         if any(mark in text for mark in _NO_CREDENTIALS):
             return AuthorizationError(f"{reason}: no credentials were found", url=self.url)
         if status in (401, 403, 407):

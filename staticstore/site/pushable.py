@@ -20,6 +20,7 @@ from .hashing import Digest, hash_files
 from .head_check import head_problems
 from .media_types import media_type_of
 from .notes import read_notes
+from .packs import PACK_HREF
 from .scan import scan
 from .target import Served
 
@@ -113,6 +114,8 @@ class PushableSite:
     def packs(self) -> Iterator[Upload]:
         """Yield the uploads of the packs that the index names."""
         for href in sorted(packs_of(self.index)):
+            if not PACK_HREF.match(href):  # it may lead anywhere, and has no digest
+                raise StoreError(f"{quoted(href)} is no pack, but the index says so")
             path = self.folder.root / href
             try:
                 size = path.stat().st_size

@@ -293,6 +293,22 @@ def test_130_for_an_interrupted_publish_that_watches(folder: Path) -> None:
     assert not ended.err
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [(403, 4, "credentials"), (301, 5, "--region"), (404, 5, "the bucket has to be there")],
+)
+def test_what_a_bucket_says_ends_a_push_with_a_hint_that_fits(
+    cli: Run, sample: Path, status: int, code: int, hint: str
+) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        wire.response(status, b"<Error><Code>NoSuchBucket</Code></Error>")
+
+    with RawServer(answer) as server:
+        ended = cli("push", sample, "s3://b/x", "--endpoint", server.url, "--anonymous")
+    assert ended.code == code
+    assert hint in ended.errors.splitlines()[-1]
+
+
 @pytest.mark.parametrize("stalled", ["index.json", ".staticstore/push.json", "data/"])
 def test_130_for_an_interrupted_push_to_a_host_that_says_nothing(
     sample: Path, stalled: str

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from staticstore.errors import (
     StoreError,
     TransportError,
 )
+from staticstore.index.snapshot import Index
 from staticstore.site import cloud
 from staticstore.site.cloud import CloudTarget, aws_settings
 from staticstore.site.push import PushReport, push
+from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE
 from staticstore.site.target import FolderTarget
 from tests.servers import RawServer, S3Server
@@ -487,6 +490,12 @@ def test_a_site_whose_head_names_another_index_is_refused(site: Path, host: Path
     (site / "index.head.json").write_bytes(old)
     with pytest.raises(StoreError, match="another index"):
         push(site, host)
+
+
+def test_a_pack_that_leads_out_of_the_site_is_refused(site: Path) -> None:
+    outside = Index.from_entries({"a": {"packed": ["../secret.zip", 0]}})
+    with pytest.raises(StoreError, match="is no pack"):
+        list(replace(PushableSite.open(site), index=outside).packs())
 
 
 def test_a_target_that_is_the_site_is_refused(site: Path) -> None:
