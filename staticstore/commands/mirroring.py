@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from ..client.store import StaticStore
+from ..errors import AuthorizationError, TransportError
 from ..signals import index_updated
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
@@ -44,7 +45,10 @@ def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
 
 
 def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: float) -> None:
-    """Copy a site, and again whenever it changes, until somebody interrupts it."""
+    """Copy a site, and again whenever it changes, until somebody interrupts it.
+
+    A host that cannot be reached for a while is waited for.
+    """
     changed = threading.Event()
 
     def wake(sender: object, **_: object) -> None:
@@ -53,7 +57,14 @@ def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: floa
     with index_updated.connected_to(wake, sender=store):
         while True:
             changed.clear()
-            report = _run(store, output, wanted)
+            try:
+                report = _run(store, output, wanted)
+            except AuthorizationError:
+                raise
+            except TransportError as error:
+                output.warning(str(error))
+                changed.wait(interval)
+                continue
             if not report.newer:
                 # What failed may heal without any change.
                 changed.wait(interval if report.failed else None)

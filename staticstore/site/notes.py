@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from ..index import codec
-from ..index.fields import Facts
+from ..index.head import parse_sha256
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .hashing import Digest
@@ -95,6 +95,9 @@ def _digest(row: Any) -> Digest | None:
     if not isinstance(row, list) or len(row) != 4:
         return None
     sha256, *numbers = row
-    if Facts.of({"sha256": sha256}).sha256 is None or any(type(n) is not int for n in numbers):
+    if any(type(number) is not int for number in numbers):
         return None
-    return Digest(sha256, *numbers)
+    try:
+        return Digest(parse_sha256(sha256), *numbers)
+    except ValueError:
+        return None
