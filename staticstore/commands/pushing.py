@@ -62,9 +62,9 @@ def push(
         output.note(f"{count_text(report.left, 'old value')} left there: --delete removes them")
     if report.failed:
         raise CommandError(
-            f"what is not as the index says: {count_text(len(report.failed), 'file')}; "
+            f"what could not be uploaded: {count_text(len(report.failed), 'file')}; "
             "the index at the target is the old one",
             code=ExitCode.PARTLY,
             kind="PartlyFailed",
-            hint="publish the site again, and push it",
+            hint="mend that, publish the site again if it changed, and push it",
         )
