@@ -23,6 +23,7 @@ from .commands.options import (
     auth_option,
     cache_option,
     connecting_options,
+    interval_option,
     output_options,
     parse_conditions,
     parse_fields,
@@ -35,8 +36,6 @@ from .site.watching import RESCAN
 from .terminal import Output
 
 __all__ = ["cli", "run"]
-
-_WATCH_INTERVAL = 30.0  # seconds
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -397,14 +396,7 @@ def get(shared: Shared, url: str, key: str, file: str | None, span: getting.Span
     )
 )
 @connecting_options
-@click.option(
-    "--interval",
-    metavar="SECONDS",
-    type=SECONDS,
-    default=_WATCH_INTERVAL,
-    show_default=True,
-    help="How long to wait between two looks at the site.",
-)
+@interval_option("How long to wait between two looks at the site.")
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -441,14 +433,7 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
 @click.option("--force", is_flag=True, help="Remove them even if they are more than half.")
 @click.option("--verify", is_flag=True, help="Hash all that stands there, also what is known.")
 @click.option("--watch", "watches", is_flag=True, help="Go on, and copy what changes.")
-@click.option(
-    "--interval",
-    metavar="SECONDS",
-    type=SECONDS,
-    default=_WATCH_INTERVAL,
-    show_default=True,
-    help="With --watch: how long to wait between two looks at the site.",
-)
+@interval_option("With --watch: how long to wait between two looks at the site.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),

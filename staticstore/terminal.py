@@ -158,6 +158,16 @@ class Output:
             sys.stdout.write("\t".join(shown(part.text) for part in parts) + "\n")
             sys.stdout.flush()
 
+    def some(self, cell: Cell, texts: Sequence[str], at_most: int | None) -> None:
+        """Write a line for each text, behind the same cell; of many the first, and how many more.
+
+        None writes all, and 0 none, without a word on them.
+        """
+        for text in texts[:at_most]:
+            self.line(cell, text)
+        if at_most and len(texts) > at_most:
+            self.line(cell, f"and {len(texts) - at_most} more")
+
     def rows(self, columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> int:
         """Write records as they come: a table, lines with tabs, or whole as JSON Lines.
 

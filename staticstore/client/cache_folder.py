@@ -48,7 +48,6 @@ INDEX_FILES = NOTE, DOCUMENT = "note.json", "index.json"
 
 _log = logging.getLogger("staticstore")
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHELF = re.compile(r"[0-9a-f]{2}")
 _BLOCK = 4096  # bytes; a smaller file takes as much of a disk
 _TOUCHED_EVERY = 3600.0  # seconds; how exactly it is known when something was last used
@@ -160,7 +159,7 @@ class CacheFolder:
                     known = _regular(entry)
                     if known is None:
                         continue
-                    if _SHA256.fullmatch(entry.name):
+                    if re.match(SHA256, entry.name):
                         yield Kept((Path(entry.path),), known.st_size, known.st_mtime)
                     elif Path(entry.name).match(TEMPORARY_PATTERN) and _is_old(known):
                         _remove(Path(entry.path))
@@ -168,7 +167,7 @@ class CacheFolder:
     def indexes(self) -> Iterator[Kept]:
         """Find the indexes, each as its note and its document, in no order."""
         for site in _entries(self.path / "indexes"):
-            if _SHA256.fullmatch(site.name):
+            if re.match(SHA256, site.name):
                 files = {entry.name: entry for entry in _entries(site.path)}
                 found = [
                     (files[name], _regular(files[name])) for name in INDEX_FILES if name in files

@@ -14,10 +14,21 @@ if TYPE_CHECKING:
     from ..transport.fetched import Fetched
     from ..transport.session import Session
 
-__all__ = ["ABSENT", "exactly", "missing", "part"]
+__all__ = ["ABSENT", "exactly", "fetched", "missing", "part"]
 
 #: What says that a document is not there; S3 answers 403 to whom may not list.
 ABSENT = frozenset({403, 404, 410})
+
+
+def fetched(session: Session, href: str, deadline: float, max_bytes: int) -> Fetched | None:
+    """Fetch a document as the host has it now; None if it is not there."""
+    return session.fetch(
+        quote(href, safe="/"),
+        headers={"Accept-Encoding": "gzip, deflate"},
+        deadline=deadline,
+        max_bytes=max_bytes,
+        absent=ABSENT,
+    )
 
 
 def exactly(session: Session, document: Document, deadline: float) -> Fetched | None:
@@ -29,13 +40,7 @@ def exactly(session: Session, document: Document, deadline: float) -> Fetched | 
         Another stands in its place.
     """
     try:
-        found = session.fetch(
-            quote(document.href, safe="/"),
-            headers={"Accept-Encoding": "gzip, deflate"},
-            deadline=deadline,
-            max_bytes=document.size,
-            absent=ABSENT,
-        )
+        found = fetched(session, document.href, deadline, document.size)
     except IndexFormatError as error:
         raise _another(session, document, f"more than {document.size} bytes") from error
     if found is not None and found.sha256 != document.sha256:

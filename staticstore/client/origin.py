@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
-from ..errors import StoreError
-from .documents import ABSENT
+from ..errors import NotConnectedError, StoreError
+from .documents import exactly, fetched
 
 if TYPE_CHECKING:
-    from ..index.head import Head
+    from ..index.head import Document, Head
     from ..index.snapshot import Index
     from ..transport.session import Session
     from .values import Values
@@ -38,13 +37,23 @@ class Origin(NamedTuple):
     def fetch(self, href: str, deadline: float, max_bytes: int) -> bytes | None:
         """Fetch a document as the host has it now; None if that cannot be had, for any reason."""
         try:
-            found = self.session.fetch(
-                quote(href, safe="/"),
-                headers={"Accept-Encoding": "gzip, deflate"},
-                deadline=deadline,
-                max_bytes=max_bytes,
-                absent=ABSENT,
-            )
+            found = fetched(self.session, href, deadline, max_bytes)
+        except StoreError:
+            return None
+        return None if found is None else bytes(found.body)
+
+    def fetch_named(self, document: Document, deadline: float) -> bytes | None:
+        """Fetch a document that is the one that was named; None if that cannot be had.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        try:
+            found = exactly(self.session, document, deadline)
+        except NotConnectedError:
+            raise
         except StoreError:
             return None
         return None if found is None else bytes(found.body)

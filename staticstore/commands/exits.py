@@ -32,7 +32,7 @@ from ..errors import (
     TransportError,
 )
 
-__all__ = ["CommandError", "Ending", "ExitCode", "ending_of"]
+__all__ = ["CommandError", "Ending", "ExitCode", "ending_of", "partly_failed"]
 
 
 class ExitCode(IntEnum):
@@ -82,6 +82,11 @@ class CommandError(Exception):
         self.kind = kind
         self.key = key
         self.hint = hint
+
+
+def partly_failed(message: str, *, hint: str) -> CommandError:
+    """Return the error of a command that did all but what it has named."""
+    return CommandError(message, code=ExitCode.PARTLY, kind="PartlyFailed", hint=hint)
 
 
 _CLOUDS = ("s3:", "gs:", "az:")

@@ -13,7 +13,7 @@ from ..signals import index_updated
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
 from ..terminal import Cell, Output, count_text, size_text
-from .exits import CommandError, ExitCode
+from .exits import partly_failed
 
 __all__ = ["Wanted", "follow", "mirror"]
 
@@ -36,10 +36,8 @@ def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
     """Copy a site once, and tell what came of it."""
     report = _run(store, output, wanted)
     if report.failed:
-        raise CommandError(
+        raise partly_failed(
             f"what could not be copied: {count_text(len(report.failed), 'value')}",
-            code=ExitCode.PARTLY,
-            kind="PartlyFailed",
             hint="all else is done, and is a site; the same command tries the rest again",
         )
 

@@ -31,6 +31,7 @@ __all__ = [
     "auth_option",
     "cache_option",
     "connecting_options",
+    "interval_option",
     "output_options",
     "parse_conditions",
     "parse_fields",
@@ -61,6 +62,7 @@ class _Seconds(click.FloatRange):
 USER_CACHE = "user"
 #: The type of an option that takes seconds.
 SECONDS = _Seconds()
+_INTERVAL = 30.0  # seconds
 
 _LOG = logging.getLogger("staticstore.cli")
 _RETRIES = 2  # of a request, for somebody is waiting
@@ -204,6 +206,18 @@ def connecting_options(function: _Function) -> _Function:
     ):
         function = option(function)
     return function
+
+
+def interval_option(help_text: str) -> Callable[[_Function], _Function]:
+    """Return the option that says how often to look at a site."""
+    return click.option(
+        "--interval",
+        metavar="SECONDS",
+        type=SECONDS,
+        default=_INTERVAL,
+        show_default=True,
+        help=help_text,
+    )
 
 
 def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from ..site.publisher import publish as publish_site
 from ..site.server import serve as serve_site
 from ..site.watching import publish_watching as watch_site
 from ..terminal import ACTION_STYLES, Cell, Output, count_text, size_text
-from .exits import CommandError, ExitCode, ending_of
+from .exits import ending_of, partly_failed
 
 __all__ = ["check", "publish", "publish_watching", "serve"]
 
@@ -47,10 +46,8 @@ def publish(
         at_most=None if dry_run or output.verbose else _CHANGES_SHOWN,
     )
     if report.failed:
-        raise CommandError(
+        raise partly_failed(
             f"what could not be published: {len(report.failed)} files or folders",
-            code=ExitCode.PARTLY,
-            kind="PartlyFailed",
             hint="mend that, and publish again; all else is done",
         )
 
@@ -90,9 +87,12 @@ def _show_report(
     output: Output, report: PublishReport, *, dry_run: bool, at_most: int | None
 ) -> None:
     output.record({**asdict(report), "dry_run": dry_run})
-    _show_keys(output, "set", report.set, at_most)
-    _show_keys(output, "update", report.updated, at_most)
-    _show_keys(output, "delete", report.deleted, at_most)
+    for action, keys in (
+        ("set", report.set),
+        ("update", report.updated),
+        ("delete", report.deleted),
+    ):
+        output.some(Cell(action, ACTION_STYLES[action], 6), keys, at_most)
     for path, reason in report.failed:
         output.line(Cell("failed", "bold red"), path, reason)
     output.line(
@@ -101,14 +101,6 @@ def _show_report(
         + (f", {report.packed} in packs" if report.packed else "")
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
-
-
-def _show_keys(output: Output, action: str, keys: Sequence[str], at_most: int | None) -> None:
-    cell = Cell(action, ACTION_STYLES[action], 6)
-    for key in keys[:at_most]:
-        output.line(cell, key)
-    if at_most and len(keys) > at_most:
-        output.line(cell, f"and {len(keys) - at_most} more")
 
 
 def check(site: str, output: Output) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from ..site.push import push as push_site
 from ..terminal import Cell, Output, count_text, size_text
-from .exits import CommandError, ExitCode
+from .exits import partly_failed
 
 __all__ = ["push"]
 
@@ -43,14 +43,8 @@ def push(
     failed = [{"path": path, "reason": reason} for path, reason in report.failed]
     output.record({**asdict(report), "failed": failed, "dry_run": dry_run})
     at_most = None if dry_run or output.verbose else _FILES_SHOWN
-    for cell, paths in (
-        (Cell("upload", "green", 6), report.uploaded),
-        (Cell("delete", "red", 6), report.deleted),
-    ):
-        for path in paths[:at_most]:
-            output.line(cell, path)
-        if at_most is not None and len(paths) > at_most:
-            output.line(cell, f"and {len(paths) - at_most} more")
+    output.some(Cell("upload", "green", 6), report.uploaded, at_most)
+    output.some(Cell("delete", "red", 6), report.deleted, at_most)
     for path, reason in report.failed:
         output.line(Cell("failed", "bold red"), path, reason)
     output.line(
@@ -61,10 +55,8 @@ def push(
     if report.left:
         output.note(f"{count_text(report.left, 'old value')} left there: --delete removes them")
     if report.failed:
-        raise CommandError(
+        raise partly_failed(
             f"what could not be uploaded: {count_text(len(report.failed), 'file')}; "
             "the index at the target is the old one",
-            code=ExitCode.PARTLY,
-            kind="PartlyFailed",
             hint="mend that, publish the site again if it changed, and push it",
         )

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["PUBLISHER_FIELDS", "SHA256", "Content", "Facts", "is_packed", "parse_time", "time_text"]
+__all__ = [
+    "PUBLISHER_FIELDS",
+    "SHA256",
+    "Content",
+    "Facts",
+    "Place",
+    "is_packed",
+    "parse_time",
+    "time_text",
+]
 
 #: What the publisher writes itself and nobody gives by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")

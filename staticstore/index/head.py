@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import IndexFormatError
 from . import codec
 from .checks import entry_problem
+from .fields import SHA256
 from .keys import key_problem
 
 __all__ = [
@@ -33,7 +34,7 @@ _MOST_ORIGINS = 64
 #: No head is larger, in bytes.
 MOST_HEAD_BYTES = 4096
 
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_SHA256 = re.compile(SHA256)
 _PREFIX = re.compile(r"[0-9a-f]{16}\Z")
 _LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
 

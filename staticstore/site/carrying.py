@@ -7,20 +7,19 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..client.documents import exactly
 from ..client.origin import Origin
-from ..errors import IndexFormatError, NotConnectedError, StoreError
+from ..errors import IndexFormatError
 from ..index.blocks import BlockRoot
 from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file
-from ..transport.regular import read_regular
 from .folder import SiteFolder
 from .history import (
     Step,
     forget,
     later_than,
     next_step,
+    read_exactly,
     read_head,
     remove_forgotten,
     write_documents,
@@ -115,35 +114,21 @@ def _documents_of(head: Head) -> list[Document]:
 
 def _missing(folder: SiteFolder, origin: Origin, document: Document) -> bytes | None:
     """Fetch a document that does not stand there; None also if it cannot be had."""
-    if _standing(folder, document) is not None:
+    if read_exactly(folder.root / document.href, document) is not None:
         return None
-    try:
-        found = exactly(origin.session, document, time.monotonic() + _SECONDS)
-    except NotConnectedError:
-        raise
-    except StoreError:
-        return None
-    return None if found is None else bytes(found.body)
+    return origin.fetch_named(document, time.monotonic() + _SECONDS)
 
 
 def _lines_of_blocks(
     folder: SiteFolder, origin: Origin, fetched: bytes | None, document: Document
 ) -> dict[str, bytes]:
-    text = fetched or _standing(folder, document)
+    text = fetched or read_exactly(folder.root / document.href, document)
     try:
         lines = None if text is None else BlockRoot.parse(text).lines
     except IndexFormatError:
         return {}
     missing = None if lines is None else _missing(folder, origin, lines)
     return {} if lines is None or missing is None else {lines.href: missing}
-
-
-def _standing(folder: SiteFolder, document: Document) -> bytes | None:
-    try:
-        text = read_regular(folder.root / document.href)
-    except OSError:
-        return None
-    return text if hashlib.sha256(text).hexdigest() == document.sha256 else None
 
 
 def write_named(folder: SiteFolder, said: Said) -> None:

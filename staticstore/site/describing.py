@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..index.fields import Facts, time_text
+from ..index.fields import Facts, Place, time_text
 from ..index.snapshot import Index
 from .hashing import Digest
 from .media_types import media_type_of
 from .metadata import Metadata
-from .packs import Place
 
 __all__ = ["described"]
 

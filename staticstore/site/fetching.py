@@ -8,27 +8,24 @@ import queue
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from ..client.documents import exactly
 from ..client.many import read_each
 from ..client.origin import Origin
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, Facts
 from ..index.head import Document
 from ..transport.daemons import Daemons
-from ..transport.regular import open_regular, read_regular
+from ..transport.regular import open_regular
 from .arrivals import Arrivals
 from .folder import SiteFolder, reason_of
-from .history import write_once
-from .packs import MOST_PACK_BYTES, PACK_HREF
+from .hashing import Progress
+from .history import read_exactly, write_once
+from .packs import MOST_PACK_BYTES, pack_digest
 
-__all__ = ["Fetching", "Progress", "Told"]
-
-#: Called with the bytes done and the bytes to do.
-Progress = Callable[[int, int], object]
+__all__ = ["Fetching", "Told"]
 
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
@@ -143,7 +140,7 @@ class Fetching:
         left: list[str] = []
         wanted: defaultdict[str, list[str]] = defaultdict(list)
         for content in self._contents.values():
-            if content.place is not None and PACK_HREF.match(content.place.href):
+            if content.place is not None and pack_digest(content.place.href) is not None:
                 wanted[content.place.href]  # it is copied even if nothing in it is wanted now
         for key in keys:
             place = self._contents[key].place
@@ -161,40 +158,33 @@ class Fetching:
         self, folder: SiteFolder, wanted: Mapping[str, list[str]]
     ) -> Iterator[tuple[str, bytes | None]]:
         """Yield the packs, some fetched ahead; those that stand there only if they are needed."""
-        missing: deque[str] = deque()
+        missing: list[Document] = []
         for href, keys in wanted.items():
-            path = folder.root / href
+            path, document = folder.root / href, _pack_at(href)
             if path.is_symlink() or not path.is_file():
-                missing.append(href)
+                missing.append(document)
             elif keys or self._verify:
-                if (pack := _read_pack(path, href)) is None:
-                    missing.append(href)
+                if (pack := read_exactly(path, document)) is None:
+                    missing.append(document)
                 else:
                     yield href, pack
         with Daemons(self._workers, "staticstore mirror") as pool:
             ahead = deque(
-                pool.submit(partial(self._fetch_pack, href))
-                for href in list(missing)[: self._workers]
+                pool.submit(partial(self._fetch_pack, document))
+                for document in missing[: self._workers]
             )
-            for number, href in enumerate(missing):
+            for number, document in enumerate(missing):
                 pack = ahead.popleft().result()
                 if number + self._workers < len(missing):
                     following = missing[number + self._workers]
                     ahead.append(pool.submit(partial(self._fetch_pack, following)))
                 if pack is not None:
                     with contextlib.suppress(OSError):  # its values say what is wrong
-                        write_once(folder.root / href, pack)
-                yield href, pack
+                        write_once(folder.root / document.href, pack)
+                yield document.href, pack
 
-    def _fetch_pack(self, href: str) -> bytes | None:
-        document = Document(href, MOST_PACK_BYTES, _digest_in(href))
-        try:
-            found = exactly(self._origin.session, document, time.monotonic() + _PACK_SECONDS)
-        except NotConnectedError:
-            raise
-        except StoreError:
-            return None
-        return None if found is None else bytes(found.body)
+    def _fetch_pack(self, pack: Document) -> bytes | None:
+        return self._origin.fetch_named(pack, time.monotonic() + _PACK_SECONDS)
 
     def _put_packed(self, key: str, pack: bytes) -> bool:
         content = self._contents[key]
@@ -268,17 +258,11 @@ class Fetching:
             self.failed[key] = f"it cannot be written: {reason_of(error)}"
 
 
-def _digest_in(href: str) -> str:
-    return href[-68:-4]
-
-
-def _read_pack(path: Path, href: str) -> bytes | None:
-    """Read a pack that stands there; None if it is not what its name says."""
-    try:
-        pack = read_regular(path)
-    except OSError:
-        return None
-    return pack if hashlib.sha256(pack).hexdigest() == _digest_in(href) else None
+def _pack_at(href: str) -> Document:
+    """Return what names a pack, of whose size nothing is known but the bound."""
+    sha256 = pack_digest(href)
+    assert sha256 is not None, "only packs are wanted"
+    return Document(href, MOST_PACK_BYTES, sha256)
 
 
 def _sha256_of(path: Path) -> str | None:

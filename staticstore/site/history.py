@@ -41,6 +41,7 @@ __all__ = [
     "Step",
     "forget",
     "next_step",
+    "read_exactly",
     "read_head",
     "remove_forgotten",
     "write_documents",
@@ -129,7 +130,7 @@ def _new_blocks(
 def _root_of(folder: SiteFolder, head: Head) -> BlockRoot | None:
     """Return the root of the blocks that a head names, if it is still there."""
     body = (
-        None if head.blocks is None else _read_exactly(folder.root / head.blocks.href, head.blocks)
+        None if head.blocks is None else read_exactly(folder.root / head.blocks.href, head.blocks)
     )
     try:
         return None if body is None else BlockRoot.parse(body)
@@ -182,7 +183,7 @@ def _document(folder: str, ending: str, body: bytes) -> Document:
 def _index_of(folder: SiteFolder, head: Head) -> Index | None:
     """Return the index that a head names, if it is still there: under its digest, or as itself."""
     for path in (folder.root / head.index.href, folder.index):
-        body = _read_exactly(path, head.index)
+        body = read_exactly(path, head.index)
         if body is not None:
             with contextlib.suppress(IndexFormatError):
                 return Index.parse(body)
@@ -190,7 +191,7 @@ def _index_of(folder: SiteFolder, head: Head) -> Index | None:
 
 
 def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None:
-    body = _read_exactly(folder.root / span.document.href, span.document)
+    body = read_exactly(folder.root / span.document.href, span.document)
     if body is None:
         return None
     try:
@@ -199,7 +200,7 @@ def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None
         return None
 
 
-def _read_exactly(path: Path, document: Document) -> bytes | None:
+def read_exactly(path: Path, document: Document) -> bytes | None:
     """Read a file; None unless it is the one that was named."""
     try:
         body = read_regular(path)

@@ -30,8 +30,8 @@ from ..client.origin import Origin
 from ..client.store import StaticStore
 from ..errors import StoreError, quoted
 from ..index.snapshot import Index
-from .fetching import Progress
 from .folder import SiteFolder
+from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_run import MirrorRun
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ..client.origin import Origin
@@ -16,11 +16,12 @@ from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
 from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
-from .fetching import Fetching, Progress, Told
+from .fetching import Fetching, Told
 from .folder import SiteFolder
-from .hashing import Digest
+from .hashing import Digest, Progress
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
+from .packs import packs_of
 from .pruning import check_prudent, remove_files, unnamed_files
 
 __all__ = ["MirrorRun"]
@@ -137,12 +138,12 @@ class MirrorRun:
             write_named(self.folder, said)
         old_packs: frozenset[str] = frozenset()
         if said.body != self.old_body:
-            old_packs = _packs_of(self.old_index.contents_of(self.old_index).values())
+            old_packs = packs_of(self.old_index)
         write_said(self.folder, said, self.old_body, old_packs)
 
     def _said(self) -> Said:
         if self.is_whole and not self.failed:
-            return of_the_whole(self.folder, self.origin, _packs_of(self.contents.values()))
+            return of_the_whole(self.folder, self.origin, packs_of(self.origin.snapshot))
         return of_a_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -180,7 +181,3 @@ def _old_index(folder: SiteFolder) -> tuple[bytes | None, Index]:
         return body, Index.parse(body)
     except (OSError, IndexFormatError):
         return None, Index.from_entries({})
-
-
-def _packs_of(contents: Iterable[Content]) -> frozenset[str]:
-    return frozenset(content.place.href for content in contents if content.place is not None)

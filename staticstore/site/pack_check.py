@@ -12,7 +12,7 @@ from ..index.fields import Facts
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
 from .folder import SiteFolder, reason_of
-from .packs import PACK_HREF
+from .packs import pack_digest
 
 __all__ = ["pack_problems"]
 
@@ -62,12 +62,13 @@ def pack_problems(folder: SiteFolder, index: Index) -> Iterator[tuple[str, str]]
 
 
 def _problems_of(folder: SiteFolder, href: str, copies: list[_Copy]) -> Iterator[str]:
-    if not PACK_HREF.match(href):
+    sha256 = pack_digest(href)
+    if sha256 is None:
         yield "a pack has another name: packs/<sha256>.zip"
         return
     try:
         with open_regular(folder.root / href) as pack:
-            if f"packs/{hashlib.file_digest(pack, 'sha256').hexdigest()}.zip" != href:
+            if hashlib.file_digest(pack, "sha256").hexdigest() != sha256:
                 yield f"its sha256 is not the one in its name: {_ADVICE}"
                 return
             size = pack.tell()

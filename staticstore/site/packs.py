@@ -19,8 +19,9 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ..index.fields import Place
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
 from .folder import SiteFolder
@@ -31,10 +32,10 @@ from .lock import unwritable
 __all__ = [
     "MOST_PACK_BYTES",
     "PACK_BELOW",
-    "PACK_HREF",
     "Packing",
-    "Place",
+    "pack_digest",
     "pack_values",
+    "packs_of",
     "standing_places",
 ]
 
@@ -42,8 +43,8 @@ __all__ = [
 PACK_BELOW = 1 << 16
 #: No pack is larger, in bytes.
 MOST_PACK_BYTES = 1 << 24
-#: How the place of a pack is written.
-PACK_HREF = re.compile(r"packs/[0-9a-f]{64}\.zip\Z")
+# How the place of a pack is written.
+_HREF = re.compile(r"packs/([0-9a-f]{64})\.zip\Z")
 
 _LARGE = MOST_PACK_BYTES // 2  # bytes alive from which a pack is not packed again with others
 _MOST_MEMBERS = 65_534  # more would need ZIP64, which not every tool opens
@@ -56,17 +57,6 @@ _END = 22
 _END_MARK = b"PK\x05\x06"
 
 
-class Place(NamedTuple):
-    """Where a value stands in a pack."""
-
-    #: The pack, relative to the root.
-    href: str
-    #: Where the value begins in it, in bytes.
-    offset: int
-    #: The value's, 64 lowercase hex digits.
-    sha256: str
-
-
 class Packing(NamedTuple):
     """What is to be packed."""
 
@@ -74,6 +64,17 @@ class Packing(NamedTuple):
     below: int
     #: Whether packs are written, or only thought of.
     writes: bool
+
+
+def pack_digest(href: str) -> str | None:
+    """Return the sha256 that the place of a pack says; None if it is none of a pack."""
+    match = _HREF.match(href)
+    return None if match is None else match[1]
+
+
+def packs_of(index: Index) -> frozenset[str]:
+    """Return the hrefs of the packs that an index names."""
+    return frozenset(entry["packed"][0] for _, entry in index.packed_entries())
 
 
 def standing_places(
@@ -101,28 +102,19 @@ def standing_places(
     places: dict[str, Place] = {}
     packs: dict[str, int] = {}
     for key, entry in index.packed_entries():
-        place = _place_in(entry)
-        if place is None:
+        place, sha256 = Place(*entry["packed"]), entry.get("sha256")
+        if pack_digest(place.href) is None or not isinstance(sha256, str):  # it is not ours
             continue
         if place.href not in packs:
             packs[place.href] = _size_of(folder.root / place.href)
         digest = digests.get(key)
         if (
             digest is not None
-            and digest.sha256 == place.sha256
+            and digest.sha256 == sha256
             and place.offset + digest.size <= packs[place.href]
         ):
             places[key] = place
     return places, packs
-
-
-def _place_in(entry: Mapping[str, Any]) -> Place | None:
-    """Return the place that a packed entry gives; None if it is not in a pack of ours."""
-    href, offset = entry["packed"]
-    sha256 = entry.get("sha256")
-    if not PACK_HREF.match(href) or not isinstance(sha256, str):
-        return None
-    return Place(href, offset, sha256)
 
 
 def _size_of(path: Path) -> int:
@@ -235,10 +227,10 @@ def _pack(
         if value is None:
             continue
         if not pack.has_room_for(key, len(value)):
-            places |= pack.finish(folder, digests, packing)
+            places |= pack.finish(folder, packing)
             pack = _Pack()
         pack.add(key, value)
-    return places | pack.finish(folder, digests, packing)
+    return places | pack.finish(folder, packing)
 
 
 def _read(path: str, digest: Digest) -> bytes | None:
@@ -276,9 +268,7 @@ class _Pack:
         self._offsets[key] = self._file.tell() - len(value)
         self._size += _member_size(key, len(value))
 
-    def finish(
-        self, folder: SiteFolder, digests: Mapping[str, Digest], packing: Packing
-    ) -> dict[str, Place]:
+    def finish(self, folder: SiteFolder, packing: Packing) -> dict[str, Place]:
         """Write the pack, if there is anything in it, and return where its values stand."""
         self._archive.close()
         if not self._offsets:
@@ -290,6 +280,4 @@ class _Pack:
                 write_once(folder.root / href, body)
             except OSError as error:
                 raise unwritable(folder, error) from error
-        return {
-            key: Place(href, offset, digests[key].sha256) for key, offset in self._offsets.items()
-        }
+        return {key: Place(href, offset) for key, offset in self._offsets.items()}

@@ -21,10 +21,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
+from .hashing import Progress
 from .push_plan import Plan, check_apart, check_guard, check_newer
 from .pushable import DATA, PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
@@ -32,9 +34,6 @@ from .target import Served, Target
 from .targets import open_target
 
 __all__ = ["PushReport", "push"]
-
-#: Called with the bytes that were read so far and those to upload.
-Progress = Callable[[int, int], None]
 
 T = TypeVar("T")
 _THREADS = "staticstore push"  # what they are called
@@ -225,7 +224,7 @@ class _Push:
     def _upload(self, stage: list[Upload]) -> None:
         try:
             with Daemons(min(self._workers, len(stage)) or 1, _THREADS) as threads:
-                running = [threads.submit(_bound(self._upload_one, one)) for one in stage]
+                running = [threads.submit(partial(self._upload_one, one)) for one in stage]
                 for upload, future in zip(stage, running, strict=True):
                     reason = future.result()
                     if reason is None:
@@ -277,7 +276,3 @@ def _aside(call: Callable[[], T]) -> T:
         return threads.submit(call).result()
     finally:
         threads.close()
-
-
-def _bound(call: Callable[[Upload], str | None], upload: Upload) -> Callable[[], str | None]:
-    return lambda: call(upload)

@@ -20,7 +20,7 @@ from .hashing import Digest, hash_files
 from .head_check import head_problems
 from .media_types import media_type_of
 from .notes import read_notes
-from .packs import PACK_HREF
+from .packs import pack_digest, packs_of
 from .scan import scan
 from .target import Served
 
@@ -114,14 +114,14 @@ class PushableSite:
     def packs(self) -> Iterator[Upload]:
         """Yield the uploads of the packs that the index names."""
         for href in sorted(packs_of(self.index)):
-            if not PACK_HREF.match(href):  # it may lead anywhere, and has no digest
+            sha256 = pack_digest(href)
+            if sha256 is None:  # it may lead anywhere, and has no digest
                 raise StoreError(f"{quoted(href)} is no pack, but the index says so")
             path = self.folder.root / href
             try:
                 size = path.stat().st_size
             except OSError as error:
                 raise StoreError(f"{href} cannot be read: {reason_of(error)}") from error
-            sha256 = href.removeprefix("packs/").removesuffix(".zip")
             yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
 
     def changes(self) -> list[Upload]:
@@ -145,11 +145,6 @@ class PushableSite:
 def served_now(href: str) -> Served:
     """Say how a file is served that can change: never from a cache that has not asked."""
     return Served(media_type_of(href) or _UNKNOWN, _NO_CACHE)
-
-
-def packs_of(index: Index) -> set[str]:
-    """Return the hrefs of the packs that an index names."""
-    return {entry["packed"][0] for _, entry in index.packed_entries()}
 
 
 def verified_pieces(upload: Upload) -> Iterator[bytes]:

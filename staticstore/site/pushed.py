@@ -11,7 +11,8 @@ from ..index import codec
 from ..index.head import Head
 from ..index.keys import key_problem
 from ..index.snapshot import Index
-from .pushable import PushableSite, packs_of
+from .packs import packs_of
+from .pushable import PushableSite
 from .target import Target
 
 __all__ = ["NOTE", "PushNote", "PushedSite"]
@@ -111,7 +112,7 @@ class PushedSite:
 
     def named(self, site: PushableSite) -> set[str]:
         """Return what stands there under a name that is its digest: what index and head name."""
-        hrefs = packs_of(self.index)
+        hrefs = set(packs_of(self.index))
         if self.head is not None:
             hrefs |= {self.head.index.href, *(span.document.href for span in self.head.spans)}
             if self.head.blocks is not None and self.head.blocks in site.blocks:

@@ -104,7 +104,7 @@ class ValueStream(io.RawIOBase):
         one is asked for.
         """
         total = self.total
-        size = min(PIECE, PIECE if self.left is None else max(self.left, 1))
+        size = PIECE if self.left is None else min(PIECE, max(self.left, 1))
         buffers = (
             itertools.repeat(memoryview(bytearray(size)))
             if self._verifier is None

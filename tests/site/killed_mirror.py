@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import filelock  # noqa: F401  # before the fork, to be fast
@@ -17,8 +18,7 @@ import requests  # noqa: F401
 
 from staticstore import StaticStore
 from staticstore.site.mirror import mirror
-
-from .killed_publish import die_at
+from tests.killing import Instants, until_one_survives
 
 STEP = 3  # system calls between two instants
 
@@ -28,21 +28,15 @@ def main() -> None:
     url = sys.argv[1]
     template, folder = map(Path, sys.argv[2:4])
     first = int(sys.argv[4])
-    for number in range(1000):
-        copy = folder / str(number)
-        shutil.copytree(template, copy)
-        child = os.fork()
-        if not child:
-            os.fsync = lambda fd: None  # a kill loses nothing that was written
-            os.cpu_count = lambda: 1  # one thread: the instants are nearly the same in each run
-            with StaticStore(url, poll_interval=0) as store:
-                die_at(first + STEP * number)
-                report = mirror(store, copy, workers=1)
-            os._exit(len(report.failed))
-        status = os.waitpid(child, 0)[1]
-        if os.WIFEXITED(status):
-            print(number, os.WEXITSTATUS(status))
-            return
+
+    def act(copy: Path, number: int) -> int:
+        os.fsync = lambda fd: None  # a kill loses nothing that was written
+        os.cpu_count = lambda: 1  # one thread: the instants are nearly the same in each run
+        with StaticStore(url, poll_interval=0) as store:
+            Instants(first + STEP * number).count()
+            return len(mirror(store, copy, workers=1).failed)
+
+    until_one_survives(folder, partial(shutil.copytree, template), act)
 
 
 if __name__ == "__main__":

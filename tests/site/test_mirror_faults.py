@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from staticstore.site.folder import SiteFolder
 from staticstore.site.landing import spelling_of, unfit_keys
 from staticstore.site.lock import alone
 from staticstore.transport.integrity import atomic_file
+from tests.killing import killed
 from tests.servers import Nginx
 from tests.sites import write_site
 
@@ -59,19 +58,9 @@ def mismatched(copy: Path) -> dict[str, bytes]:
     return wrong
 
 
-def killed(url: str, template: Path, folder: Path, *, first: int) -> int:
+def killed_mirrors(url: str, template: Path, folder: Path, *, first: int) -> int:
     """Kill mirrors at every third system call; return how many were killed."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.site.killed_mirror", url, template, folder, str(first)],
-        cwd=Path(__file__).parent.parent.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    survived, status = map(int, run.stdout.split())
-    assert status == 0
-    return survived
+    return killed("tests.site.killed_mirror", url, template, folder, first)
 
 
 @pytest.fixture
@@ -88,7 +77,9 @@ def test_f1_killed_at_any_instant_the_first_mirror_is_no_site_yet_or_all_of_it(
     publish(site, pack=pack)
     (tmp_path / "nothing").mkdir()
     with Nginx(site) as web:
-        instants = killed(web.url, tmp_path / "nothing", tmp_path / "killed", first=int(pack))
+        instants = killed_mirrors(
+            web.url, tmp_path / "nothing", tmp_path / "killed", first=int(pack)
+        )
         assert instants >= 20
         for number in range(instants + 1):
             copy = tmp_path / "killed" / str(number)
@@ -112,7 +103,7 @@ def test_f1_killed_at_any_instant_a_mirror_is_the_old_site_or_the_new(
     new = (site / "index.json").read_bytes()
     torn = 0
     with Nginx(site) as web:
-        instants = killed(web.url, tmp_path / "template", tmp_path / "killed", first=2)
+        instants = killed_mirrors(web.url, tmp_path / "template", tmp_path / "killed", first=2)
         assert instants >= 20
         for number in range(instants + 1):
             copy = tmp_path / "killed" / str(number)

@@ -26,6 +26,7 @@ from staticstore.index.snapshot import Index
 from staticstore.site import hashing
 from staticstore.site.publisher import publish, verify_site
 from staticstore.transport import integrity
+from tests.killing import killed
 
 from .sitefolder import THEN, fill, index_of, make_site, tree
 
@@ -378,16 +379,7 @@ def test_f1_killed_at_any_instant_the_site_is_whole_and_the_next_run_converges(
     new = (tmp_path / "reference" / "index.json").read_bytes()
     assert new != old
 
-    run = subprocess.run(
-        [sys.executable, HERE / "killed_publish.py", site, tmp_path / "killed", "pack" * pack],
-        capture_output=True,
-        env=ENVIRONMENT,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    survived, status = map(int, run.stdout.split())
-    assert status == 0
+    survived = killed("tests.site.killed_publish", site, tmp_path / "killed", "pack" * pack)
     assert survived >= 25
     seen = []
     for number in range(survived + 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from typing import Any
 import pytest
 import requests
 
-import staticstore.errors
 from staticstore import StaticStore, publish, serve
 from staticstore.errors import (
     AuthorizationError,
@@ -33,13 +31,11 @@ from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE
 from staticstore.site.target import FolderTarget
+from tests.killing import killed
 from tests.servers import RawServer, S3Server
 from tests.servers.wire import Request, Wire
 
 from .sitefolder import fill, index_of, make_site, tree
-
-HERE = Path(__file__).parent
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(staticstore.errors.__file__).parents[1])}
 
 LARGE = bytes(range(256)) * (36 << 10)  # 9 MiB: more than goes by one request
 FILES = {
@@ -593,15 +589,7 @@ def test_killed_at_any_instant_it_leaves_a_site_and_the_next_push_ends_well(
     del after["b"]
     copies = tmp_path / "copies"
     copies.mkdir()
-    made = subprocess.run(
-        [sys.executable, HERE / "killed_push.py", site, host, copies],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    count, status = map(int, made.stdout.split())
-    assert status == 0
+    count = killed("tests.site.killed_push", site, host, copies)
     assert count > 20
     for number in range(count + 1):
         copy = copies / str(number)

@@ -6,8 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ import filelock
 import pytest
 
 from staticstore import IntegrityError, StaticStore, TransportError
+from tests.killing import killed
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 
-HERE = Path(__file__).parent
 VALUE = bytes(range(256)) * 12_000  # 3 MB
 SIZE = len(VALUE)
 SHA256 = hashlib.sha256(VALUE).hexdigest()
@@ -265,15 +263,7 @@ def test_kill_9_at_any_instant_leaves_the_whole_file_or_what_is_taken_up(
 ) -> None:
     server = start(serve_files(files()))
     (tmp_path / "killed").mkdir()
-    run = subprocess.run(
-        [sys.executable, HERE / "killed_download.py", server.url, "a", tmp_path / "killed"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
-    survived, status = map(int, run.stdout.split())
-    assert status == 0
+    survived = killed("tests.transport.killed_download", server.url, "a", tmp_path / "killed")
     assert survived > 50
     with StaticStore(server.url, poll_interval=0) as store:
         for number in range(survived + 1):
