@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import StoreError
+from ..errors import StoreError, TransportError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
 from ..transport.bulk import fetch_all
@@ -181,15 +181,25 @@ def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int
 
 
 def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Found]:
-    """Read values with all that a single read does: redirects, retries, errors."""
+    """Read values with all that a single read does: redirects, retries, errors.
+
+    Once no host is to be had, in spite of all retries, the others fail at once.
+    """
     from ..transport.daemons import Daemons
 
+    outage: list[TransportError] = []
+
+    def read(key: str) -> bytes | StoreError:
+        if outage:
+            return type(outage[0])(outage[0].args[0], key=key, url=values[key].url)
+        found = _attempt(values, key)
+        if isinstance(found, TransportError) and found.status is None and values.session.is_failing:
+            outage.append(found)
+        return found
+
     with Daemons(_WORKERS, "staticstore read_many") as pool:
-        read = {
-            number: pool.submit(partial(_attempt, values, window.keys[number]))
-            for number, _ in missing
-        }
-        return {number: one.result() for number, one in read.items()}
+        reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
+        return {number: one.result() for number, one in reads.items()}
 
 
 def _attempt(values: Values, key: str) -> bytes | StoreError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from urllib3 import Timeout
 
-from ..errors import NotConnectedError, StoreError
+from ..errors import NotConnectedError, StoreError, TransportTimeout
 from .failures import mapped
 from .response import allowance
 from .sockets import Bounds
@@ -86,7 +86,9 @@ def engine() -> Engine:
 def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     """Let threads share the connections of a pool of urllib3."""
     if len(wanted) == 1:
-        return [_fetched(lane, wanted[0])]
+        with contextlib.suppress(TransportTimeout):
+            return [_fetched(lane, wanted[0])]
+        return [None]
     from .daemons import Daemons
 
     got: list[Got | None] = [None] * len(wanted)
@@ -96,7 +98,10 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     def work() -> None:
         for number, one in numbered:
             began = time.monotonic()
-            got[number] = _fetched(lane, one)
+            try:
+                got[number] = _fetched(lane, one)
+            except TransportTimeout:
+                list(numbered)  # not once more for each of those that are left
             if time.monotonic() - began > _FAR and next(others, None):
                 workers.put(pool.submit(work))
 
@@ -130,7 +135,7 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
             # One that was read to its end has given its connection back.
             with contextlib.closing(response), lane.wire.allowing(allowance(wanted.size)):
                 body = response.read(wanted.size + 1, decode_content=False)
-    except NotConnectedError:
+    except (NotConnectedError, TransportTimeout):
         raise
     except StoreError:
         return None
