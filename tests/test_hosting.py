@@ -6,12 +6,17 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
+import boto3
+import botocore.session
+import botocore.validate
 import pytest
 import requests
 
 from staticstore import StaticStore, publish
+from staticstore.site.push import push
 from tests.servers import Apache, Caddy, Nginx, S3Server
 from tests.servers.daemon import Daemon
 from tests.site.sitefolder import fill, make_site
@@ -21,6 +26,7 @@ LINES = ROOT / "docs" / "hosting"
 PAGE = (ROOT / "docs" / "hosting.md").read_text("utf-8")
 TIMEOUT = 10.0
 ORIGIN = "https://elsewhere.example"
+BUCKET = "my-bucket"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 TEXT = b"station;temperature\n" + b"Ilvar;11.5\n" * 20_000
@@ -38,11 +44,19 @@ VALUES = {
 
 
 class Host(NamedTuple):
-    """A site on a server, with and without the lines of docs/hosting."""
+    """A site on a server that has the lines of docs/hosting."""
 
     folder: Path
     server: Daemon
     url: str
+
+
+class Bucket(NamedTuple):
+    """An empty bucket that nobody but its owner may read."""
+
+    endpoint: str
+    url: str
+    client: Any
 
 
 def _nginx(site: Path) -> Nginx:
@@ -222,7 +236,12 @@ def test_what_the_publisher_keeps_for_itself_is_not_served(
 ) -> None:
     notes = [path.name for path in (host.folder / ".staticstore").iterdir()]
     assert "lock" in notes
-    for before in (".staticstore/", "%2estaticstore/", "/.staticstore/", "data/%2e%2e/.staticstore/"):
+    for before in (
+        ".staticstore/",
+        "%2estaticstore/",
+        "/.staticstore/",
+        "data/%2e%2e/.staticstore/",
+    ):
         for name in notes:
             url = f"{host.url}{before}{name}"
             prepared = session.prepare_request(requests.Request("GET", url))
@@ -263,7 +282,106 @@ def test_a_store_follows_a_change_by_its_change_file(host: Host) -> None:
         assert store.to_bytes("small/new.txt") == new
 
 
+@pytest.mark.parametrize("name", SERVERS)
+def test_without_the_lines_text_comes_compressed(
+    name: str, site: Path, session: requests.Session
+) -> None:
+    plain: dict[str, Nginx | Apache | Caddy] = {
+        "nginx": Nginx(site, gzip=True),
+        "apache": Apache(site, compression=True),
+        "caddy": Caddy(site, extra="encode zstd gzip\n    file_server"),
+    }
+    with plain[name] as server:
+        url = f"{server.url}data/tables/weather%202025.csv"
+        answer = session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=TIMEOUT)
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.content == TEXT
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ali")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "open-sesame")
+    with S3Server() as server:
+        client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield Bucket(server.url, f"{server.url}/{BUCKET}/", client)
+
+
+def _json(name: str) -> Any:
+    return json.loads((LINES / name).read_bytes())
+
+
+def test_the_policy_opens_the_site_in_a_bucket_and_nothing_else(
+    bucket: Bucket, site: Path, session: requests.Session
+) -> None:
+    push(site, f"s3://{BUCKET}", endpoint=bucket.endpoint, region="us-east-1")
+    bucket.client.put_object(Bucket=BUCKET, Key=".staticstore/push.json", Body=b"{}")
+    assert session.get(f"{bucket.url}index.json", timeout=TIMEOUT).status_code == 403
+    bucket.client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(_json("s3-policy.json")))
+    there = bucket.client.list_objects_v2(Bucket=BUCKET)["Contents"]
+    for path in {one["Key"] for one in there} - {".nojekyll", ".staticstore/push.json"}:
+        assert session.get(bucket.url + quote(path), timeout=TIMEOUT).status_code == 200
+    notes = session.get(f"{bucket.url}.staticstore/push.json", timeout=TIMEOUT)
+    assert notes.status_code == 403
+    with StaticStore(bucket.url, poll_interval=0) as store:
+        assert dict(store.read_many(VALUES)) == VALUES
+        assert not store.update_index()
+
+
+def test_the_rules_of_a_bucket_let_other_origins_see_ranges(
+    bucket: Bucket, site: Path, session: requests.Session
+) -> None:
+    push(site, f"s3://{BUCKET}", endpoint=bucket.endpoint, region="us-east-1")
+    bucket.client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(_json("s3-policy.json")))
+    bucket.client.put_bucket_cors(Bucket=BUCKET, CORSConfiguration=_json("s3-cors.json"))
+    answer = session.get(
+        f"{bucket.url}data/small/000.txt", headers={"Range": "bytes=0-3"}, timeout=TIMEOUT
+    )
+    assert answer.status_code == 206
+    assert answer.headers["Access-Control-Allow-Origin"] in ("*", ORIGIN)
+    assert _list(answer, "Access-Control-Expose-Headers") >= {"content-range", "etag"}
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "parameter"),
+    [
+        ("cloudfront-cache-policy.json", "CreateCachePolicy", "CachePolicyConfig"),
+        (
+            "cloudfront-response-headers-policy.json",
+            "CreateResponseHeadersPolicy",
+            "ResponseHeadersPolicyConfig",
+        ),
+    ],
+)
+def test_the_policies_for_cloudfront_are_what_its_interface_takes(
+    name: str, operation: str, parameter: str
+) -> None:
+    service = botocore.session.get_session().get_service_model("cloudfront")
+    shape = service.operation_model(operation).input_shape
+    report = botocore.validate.ParamValidator().validate({parameter: _json(name)}, shape)
+    assert not report.has_errors(), report.generate_report()
+    for lists in _objects(_json(name)):
+        if "Items" in lists:
+            assert lists["Quantity"] == len(lists["Items"])
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for part in value.values():
+            yield from _objects(part)
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)#]+)\)", PAGE))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / "docs" / link).exists()
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in LINES.iterdir()))
 def test_the_page_shows_the_lines_that_the_tests_run(name: str) -> None:
-    shown = re.findall(rf"\]\(hosting/{name}\).*?^```\w*\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    shown = re.findall(
+        rf"\]\(hosting/{name}\).*?^```\w*\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE
+    )
     assert shown[:1] == [(LINES / name).read_text("utf-8")]

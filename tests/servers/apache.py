@@ -1,4 +1,4 @@
-"""Starts a real Apache for one site, with the modules that Debian turns on and those of compression."""
+"""Starts a real Apache for one site, with modules that compress, as Debian turns them on."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Apache(Daemon):
         return f"http://{self.host}:{self.port}/"
 
     def launcher(self) -> list[str]:
-        """Apache refuses to be root, and the folders of a test that root runs are closed to others."""
+        """Become nobody, since Apache will not be root, but one whom no folder is closed to."""
         if os.geteuid() != 0:
             return []
         capability = "+dac_override"
@@ -135,7 +135,7 @@ class Apache(Daemon):
         return log.exists() and b"resuming normal operations" in log.read_bytes()
 
     def settle(self) -> None:
-        """Ask Apache what its threads are doing, until the only one that does anything answers us."""
+        """Ask Apache what it does, until that is to answer us and nothing else."""
         request = urllib.request.Request(f"{self.url}?auto", headers={"Host": "settle.invalid"})
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -149,7 +149,5 @@ class Apache(Daemon):
         written = line.encode().decode("unicode_escape")
         status, sent, request, *fields = written.split("\t")
         method, target, _ = request.split(" ")
-        headers = {
-            name: value for name, value in zip(LOGGED, fields, strict=True) if value != "-"
-        }
+        headers = {name: value for name, value in zip(LOGGED, fields, strict=True) if value != "-"}
         return LoggedRequest(method, target, int(status), int(sent), headers)
