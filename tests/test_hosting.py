@@ -282,20 +282,47 @@ def test_a_store_follows_a_change_by_its_change_file(host: Host) -> None:
         assert store.to_bytes("small/new.txt") == new
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_without_the_lines_text_comes_compressed(
-    name: str, site: Path, session: requests.Session
-) -> None:
-    plain: dict[str, Nginx | Apache | Caddy] = {
-        "nginx": Nginx(site, gzip=True),
-        "apache": Apache(site, compression=True),
-        "caddy": Caddy(site, extra="encode zstd gzip\n    file_server"),
-    }
-    with plain[name] as server:
+class TestWithoutTheLines:
+    """What the page says of servers that compress."""
+
+    def get(self, session: requests.Session, server: Nginx | Apache | Caddy) -> tuple[Any, Any]:
+        """Ask for a value and for a part of it, as a client that takes gzip."""
         url = f"{server.url}data/tables/weather%202025.csv"
-        answer = session.get(url, headers={"Accept-Encoding": "gzip"}, timeout=TIMEOUT)
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert answer.content == TEXT
+        session.headers["Accept-Encoding"] = "gzip"
+        whole = session.get(url, timeout=TIMEOUT)
+        assert (whole.headers["Content-Encoding"], whole.content) == ("gzip", TEXT)
+        return whole, session.get(
+            url, headers={"Range": "bytes=100-199"}, stream=True, timeout=TIMEOUT
+        )
+
+    def test_nginx_ignores_ranges_and_its_tags_are_weak(
+        self, site: Path, session: requests.Session
+    ) -> None:
+        with Nginx(site, gzip=True) as server:
+            whole, part = self.get(session, server)
+        assert "Content-Length" not in whole.headers
+        assert whole.headers["ETag"].startswith("W/")
+        assert part.status_code == 200
+
+    def test_apache_gives_ranges_of_compressed_bytes_and_downloads_at_each_poll(
+        self, site: Path, session: requests.Session
+    ) -> None:
+        with Apache(site, compression=True) as server:
+            whole, part = self.get(session, server)
+            tag = whole.headers["ETag"]
+            again = session.get(whole.url, headers={"If-None-Match": tag}, timeout=TIMEOUT)
+        assert part.status_code == 206
+        assert not part.headers["Content-Range"].endswith(f"/{len(TEXT)}")
+        assert tag.endswith('-gzip"')
+        assert again.status_code == 200
+
+    def test_caddy_gives_ranges_of_the_plain_bytes(
+        self, site: Path, session: requests.Session
+    ) -> None:
+        with Caddy(site, extra="encode zstd gzip\n    file_server") as server:
+            _, part = self.get(session, server)
+        assert part.status_code == 206
+        assert part.headers["Content-Range"].endswith(f"/{len(TEXT)}")
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ text/csv csv
 application/json json
 """
 
-# Tabs, and all that is not printable, Apache writes as in C.
+# Within a field Apache writes tabs, and what is not printable, as in C.
 RECORD = r"\t".join(["%>s", "%O", "%r", *(f"%{{{name}}}i" for name in LOGGED)])
 
 
@@ -146,8 +146,8 @@ class Apache(Daemon):
 
     def read_log(self, line: str) -> LoggedRequest:
         """Parse a line as `RECORD` describes it."""
-        written = line.encode().decode("unicode_escape")
-        status, sent, request, *fields = written.split("\t")
+        written = [field.encode().decode("unicode_escape") for field in line.split("\t")]
+        status, sent, request, *fields = written
         method, target, _ = request.split(" ")
         headers = {name: value for name, value in zip(LOGGED, fields, strict=True) if value != "-"}
         return LoggedRequest(method, target, int(status), int(sent), headers)
