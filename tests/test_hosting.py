@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +16,11 @@ import botocore.session
 import botocore.validate
 import pytest
 import requests
+from playwright.sync_api import Page, sync_playwright
 
 from staticstore import StaticStore, publish
 from staticstore.site.push import push
-from tests.servers import Apache, Caddy, Nginx, S3Server
+from tests.servers import Apache, Caddy, Nginx, PythonServer, S3Server
 from tests.servers.daemon import Daemon
 from tests.site.sitefolder import fill, make_site
 
@@ -225,6 +228,46 @@ def test_a_page_of_another_origin_sees_what_it_needs_of_an_answer(
         "last-modified",
     }
     assert "Access-Control-Allow-Methods" not in answer.headers  # in each answer they would cost
+
+
+SCRIPT = """
+async (url) => {
+    const part = await fetch(url, {headers: {"Range": "bytes=-11"}});
+    const bytes = await part.text();
+    const tag = part.headers.get("ETag");
+    const same = await fetch(url, {headers: {"If-None-Match": tag}, cache: "no-store"});
+    const none = await fetch(url + ".not", {cache: "no-store"});
+    return [location.origin !== new URL(url).origin, part.status, bytes,
+            part.headers.get("Content-Range"), same.status, none.status];
+}
+"""
+
+
+def test_a_browser_lets_a_page_of_another_origin_read_ranges(
+    host: Host, page: Page, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere.html").write_text("<!DOCTYPE html>")
+    with PythonServer(tmp_path) as elsewhere:
+        page.goto(f"{elsewhere.url}elsewhere.html")
+        found = page.evaluate(SCRIPT, f"{host.url}data/tables/weather%202025.csv")
+    size = len(TEXT)
+    span = f"bytes {size - 11}-{size - 1}/{size}"
+    assert found == [True, 206, "Ilvar;11.5\n", span, 304, 404]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed: no browser asks from another origin")
+    with sync_playwright() as playwright:
+        # Chromium has no sandbox for root.
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=[*options, "--disable-gpu"]
+        )
+        yield browser.new_page()
+        browser.close()
 
 
 def _list(answer: requests.Response, name: str) -> set[str]:
