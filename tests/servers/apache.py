@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import time
-import urllib.request
 from pathlib import Path
 
 from .daemon import LOGGED, PATIENCE, Daemon, LoggedRequest
@@ -136,13 +137,15 @@ class Apache(Daemon):
 
     def settle(self) -> None:
         """Ask Apache what it does, until that is to answer us and nothing else."""
-        request = urllib.request.Request(f"{self.url}?auto", headers={"Host": "settle.invalid"})
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                lines = answer.read().decode().splitlines()
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+            with contextlib.closing(connection):
+                connection.request("GET", "/?auto", headers={"Host": "settle.invalid"})
+                lines = connection.getresponse().read().decode().splitlines()
             if {"BusyWorkers: 1", "ConnsAsyncWriting: 0"} <= set(lines):
                 return
+        raise TimeoutError(f"some client has not read its answer for {PATIENCE:.0f} s")
 
     def read_log(self, line: str) -> LoggedRequest:
         """Parse a line as `RECORD` describes it."""
