@@ -16,6 +16,7 @@ push makes up for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -132,8 +133,8 @@ def push(
     Notes
     -----
     Five requests at most if nothing has changed.  A large file is uploaded by several
-    requests at once, in parts of 8 MiB.  Nothing keeps two pushes to one target
-    apart, nor a publish during a push; what changes meanwhile fails.
+    requests at once, in parts of 8 MiB.  A folder takes one push at a time; nothing keeps
+    two pushes to one bucket apart, nor a publish during a push: what changes meanwhile fails.
 
     Examples
     --------
@@ -154,17 +155,18 @@ def push(
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
     pushable = PushableSite.open(site)
     check_apart(pushable, host)
-    pushed = _aside(lambda: PushedSite.read(host, pushable.beside))
-    plan = Plan.make(pushable, pushed)
-    if not force:
-        check_newer(pushable, pushed)
-        if delete:
-            check_guard(pushed, plan)
-    report = PushReport(kept=plan.kept)
-    if dry_run:
-        _foretell(plan, report, delete=delete)
-    else:
-        _Push(host, plan, report, workers, progress).run(delete=delete)
+    with contextlib.nullcontext() if dry_run else host.alone():
+        pushed = _aside(lambda: PushedSite.read(host, pushable.beside))
+        plan = Plan.make(pushable, pushed)
+        if not force:
+            check_newer(pushable, pushed)
+            if delete:
+                check_guard(pushed, plan)
+        report = PushReport(kept=plan.kept)
+        if dry_run:
+            _foretell(plan, report, delete=delete)
+        else:
+            _Push(host, plan, report, workers, progress).run(delete=delete)
     report.seconds = time.monotonic() - began
     return report
 

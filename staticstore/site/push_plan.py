@@ -63,7 +63,7 @@ class Plan:
 
 def check_apart(site: PushableSite, target: Target) -> None:
     """Refuse a target that is the site itself."""
-    if isinstance(target, FolderTarget) and target.root.exists():
+    if isinstance(target, FolderTarget):
         there, here = target.root.resolve(), site.folder.root.resolve()
         if there == here or here in there.parents:
             raise StoreError(f"{target.url} is the site itself, or a folder in it")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,8 +12,9 @@ from ..errors import StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
-from .folder import reason_of
+from .folder import SiteFolder, reason_of
 from .history import later_than
+from .lock import alone, unwritable
 
 __all__ = ["FolderTarget", "Served", "Target"]
 
@@ -28,6 +31,10 @@ class Target(Protocol):
 
     #: For texts; without secrets.
     url: str
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other pushes away while the block lasts, where the host can do that."""
+        ...
 
     def read(self, href: str) -> bytes | None:
         """Return the bytes of a file, or None if there is none."""
@@ -48,12 +55,23 @@ class FolderTarget:
     Parameters
     ----------
     root : Path
-        It is made when the first file is written.
+        It is made by the first push.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = quoted(str(root))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder's lock while the block lasts, and so keep publishers away, too."""
+        folder = SiteFolder(self.root)
+        try:
+            self._make_folders(folder.private)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        with alone(folder):
+            yield
 
     def read(self, href: str) -> bytes | None:
         """Return the bytes of a file, or None if there is none."""

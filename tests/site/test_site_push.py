@@ -27,6 +27,8 @@ from staticstore.errors import (
 from staticstore.index.snapshot import Index
 from staticstore.site import cloud
 from staticstore.site.cloud import CloudTarget, aws_settings
+from staticstore.site.folder import SiteFolder
+from staticstore.site.lock import alone
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE
@@ -134,6 +136,29 @@ def test_a_second_push_uploads_nothing(site: Path, bucket: Bucket) -> None:
     report = bucket.push(site)
     assert (report.uploaded, report.bytes) == ([], 0)
     assert bucket.written() == before
+
+
+def test_a_store_that_polls_sees_what_is_pushed(site: Path, bucket: Bucket) -> None:
+    change(site, MANY)
+    bucket.push(site)
+    with StaticStore(bucket.url, poll_interval=0) as store:
+        change(site, {"a.csv": OTHER})
+        bucket.push(site)
+        # moto says "not modified" in the second of a change, but nobody is asked so for ever.
+        changes = next(found for _ in range(30) if (found := store.update_index()))
+        assert [one.key for one in changes] == ["a.csv"]
+        assert store["a.csv"].read() == OTHER
+        assert store["large.tif"].range(-7).read() == LARGE[-7:]
+    hrefs = {path for method, path in bucket.server.requests(bucket.name) if method == "GET"}
+    assert any(path.startswith("some/site/changes/") for path in hrefs)
+
+
+def test_an_endpoint_of_the_environment_may_be_plain_http(
+    site: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.server.url)
+    push(site, bucket.target)
+    assert values_of(bucket.url) == FILES
 
 
 def test_a_push_uploads_what_changed_alone(site: Path, bucket: Bucket) -> None:
@@ -312,6 +337,8 @@ def test_a_host_that_is_not_there_is_a_transport_error(
     [
         "ftp://host/site",
         "s3:/bucket/site",
+        "s3:bucket/site",
+        "ali@host.example.org:/srv/site",
         "s3://key:open-sesame@bucket/site",
         "s3://bucket/site?sig=open-sesame",
         "s3:///site",
@@ -409,9 +436,9 @@ def test_a_file_url_is_a_folder(site: Path, host: Path) -> None:
     assert values_of(str(host)) == FILES
 
 
-def test_nothing_private_stands_there_after_a_push(site: Path, host: Path) -> None:
+def test_nothing_private_but_the_lock_stands_there_after_a_push(site: Path, host: Path) -> None:
     push(site, host)
-    assert not (host / ".staticstore").exists()
+    assert [path.name for path in (host / ".staticstore").iterdir()] == ["lock"]
 
 
 def test_nothing_is_written_when_nothing_has_changed(site: Path, host: Path) -> None:
@@ -494,9 +521,21 @@ def test_a_pack_that_leads_out_of_the_site_is_refused(site: Path) -> None:
         list(replace(PushableSite.open(site), index=outside).packs())
 
 
-def test_a_target_that_is_the_site_is_refused(site: Path) -> None:
+@pytest.mark.parametrize("below", ["", "data", "not/there/yet", "data/not/there/yet"])
+def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -> None:
+    before = tree(site)
     with pytest.raises(StoreError, match="the site itself"):
-        push(site, site)
+        push(site, site / below)
+    assert tree(site) == before
+
+
+def test_two_pushes_to_one_folder_do_not_run_at_once(site: Path, host: Path) -> None:
+    (host / ".staticstore").mkdir(parents=True)
+    with alone(SiteFolder(host)):
+        assert push(site, host, dry_run=True).uploaded
+        with pytest.raises(StoreError, match="another publish, mirror or push"):
+            push(site, host)
+    push(site, host)
 
 
 def test_an_index_that_is_none_is_not_overwritten(site: Path, host: Path) -> None:
