@@ -28,8 +28,8 @@ from typing import TypeVar
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
 from .hashing import Progress
-from .push_plan import Plan, check_apart, check_guard, check_newer
-from .pushable import DATA, PushableSite, Upload, served_now, verified_pieces
+from .push_plan import Plan, check_apart, check_guard, check_newer, check_page
+from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
 from .target import Served, Target
 from .targets import open_target
@@ -51,7 +51,7 @@ class PushReport:
     kept : int
         How many values and packs stood there already.
     deleted : list of str
-        The files that no index names any more, and that were removed.
+        The files that nothing names any more, and that were removed.
     left : int
         How many of those stay, because nobody asked for their removal.
     failed : list of (str, str)
@@ -101,10 +101,12 @@ def push(
         ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``,
         ``file:///folder`` or a path.  All but folders need the extra ``cloud``.
     delete : bool, optional
-        Whether to remove the values that an index at the target named, and this
-        one does not; after the head is written.
+        Whether to remove what index and head at the target do not name any more,
+        after the head is written: values now, and a day later the files that
+        are named by their digest, for readers may follow an older head.
     force : bool, optional
-        Whether to delete more than half of them, and to push over a newer generation.
+        Whether to delete more than half of the values, and to push over a newer
+        generation or somebody else's page.
     dry_run : bool, optional
         Whether to write and remove nothing, and only report.
     workers : int, optional
@@ -123,7 +125,8 @@ def push(
     ------
     StoreError
         The site is not published as it is; or `delete` would remove more than
-        half, or the target is newer, and `force` is not given.
+        half, the target is newer or has a page that is no site's, and `force`
+        is not given.  Another push or publish is running on the target's folder.
     TransportError
         The target could not be asked or written; what it had still stands.
         AuthorizationError, if it wants other credentials.
@@ -156,10 +159,11 @@ def push(
     pushable = PushableSite.open(site)
     check_apart(pushable, host)
     with contextlib.nullcontext() if dry_run else host.alone():
-        pushed = _aside(lambda: PushedSite.read(host, pushable.beside))
-        plan = Plan.make(pushable, pushed)
+        pushed = _aside(lambda: PushedSite.read(host, pushable))
+        plan = Plan.make(pushable, pushed, int(time.time()))
         if not force:
             check_newer(pushable, pushed)
+            check_page(pushable, pushed)
             if delete:
                 check_guard(pushed, plan)
         report = PushReport(kept=plan.kept)
@@ -176,9 +180,9 @@ def _foretell(plan: Plan, report: PushReport, *, delete: bool) -> None:
     report.uploaded = [one.href for one in uploads] + [href for href, _, _ in plan.last]
     report.bytes = sum(one.size for one in uploads) + sum(len(body) for _, body, _ in plan.last)
     if delete:
-        report.deleted = [DATA + key for key in sorted(plan.after.left)]
+        report.deleted = plan.outdated
     else:
-        report.left = len(plan.after.left)
+        report.left = len(plan.outdated)
 
 
 class _Push:
@@ -214,14 +218,14 @@ class _Push:
             self._write(href, body, served)
             self._report.uploaded.append(href)
             self._report.bytes += len(body)
-        left = sorted(plan.after.left)
-        if delete and left:
-            hrefs = [DATA + key for key in left]
-            _aside(lambda: self._target.remove(hrefs))
-            self._report.deleted = hrefs
-            left = []
-        self._report.left = len(left)
-        self._write_note(plan.during, PushNote(left=frozenset(left)))
+        if not delete:
+            self._report.left = len(plan.outdated)
+            self._write_note(plan.during, plan.after)
+            return
+        if plan.outdated:
+            _aside(lambda: self._target.remove(plan.outdated))
+            self._report.deleted = plan.outdated
+        self._write_note(plan.during, plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:
         try:

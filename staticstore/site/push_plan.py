@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import StoreError
-from .pushable import PushableSite, Upload, served_now
+from .history import KEPT
+from .page import is_our_page
+from .pushable import DATA, PushableSite, Upload, served_now
 from .pushed import PushedSite, PushNote
 from .target import FolderTarget, Served, Target
 
-__all__ = ["Plan", "check_apart", "check_guard", "check_newer"]
+__all__ = ["Plan", "check_apart", "check_guard", "check_newer", "check_page"]
 
 
 @dataclass(frozen=True)
@@ -20,26 +22,35 @@ class Plan:
     stages: list[list[Upload]]
     #: Small files that are written when those are, in this order.
     last: list[tuple[str, bytes, Served]]
-    #: The note before, while and after it is done.
+    #: What nothing names any more, and may be deleted now.
+    outdated: list[str]
+    #: The note before it is done, while, after, and after that is deleted, too.
     before: PushNote
     during: PushNote
     after: PushNote
+    cleaned: PushNote
     kept: int
 
     @classmethod
-    def make(cls, site: PushableSite, pushed: PushedSite) -> Plan:
-        """Compare a site with what stands at its target."""
+    def make(cls, site: PushableSite, pushed: PushedSite, now: int) -> Plan:
+        """Compare a site with what stands at its target, in the second `now` since 1970."""
         lacking = pushed.lacking(site)
-        there = pushed.named(site)
+        there = pushed.named()
         packs = list(site.packs())
         documents = [site.changes(), site.parts(), [site.whole()]]
         stages = [
             list(site.values(lacking)),
             *([one for one in stage if one.href not in there] for stage in (packs, *documents)),
         ]
-        left = pushed.forgotten(site.index)
+        left = pushed.no_more(site.index)
         replaced = frozenset(key for key in lacking if key in pushed.index)
         new = frozenset(lacking) - replaced
+        ours = {one.href for stage in (packs, *documents) for one in stage}
+        uploading = {one.href for stage in stages[1:] for one in stage}
+        # What is uploaded is forgotten until the head names it: the push may be killed.
+        touched = {**pushed.note.forgotten, **dict.fromkeys((there - ours) | uploading, now)}
+        forgotten = {href: since for href, since in touched.items() if href not in ours}
+        due = [href for href, since in forgotten.items() if since < now - KEPT]
         there_too = {
             **pushed.beside,
             "index.json": pushed.body,
@@ -53,10 +64,14 @@ class Plan:
                 for href, body in last.items()
                 if body != there_too[href]
             ],
+            outdated=[*(DATA + key for key in sorted(left)), *sorted(due)],
             before=pushed.note,
             # Those that are new, too: if this push is killed, the next may not know them.
-            during=PushNote(pushed.note.overwritten | replaced, left | new),
-            after=PushNote(left=left),
+            during=PushNote(pushed.note.overwritten | replaced, left | new, touched),
+            after=PushNote(left=left, forgotten=forgotten),
+            cleaned=PushNote(
+                forgotten={href: forgotten[href] for href in forgotten.keys() - set(due)}
+            ),
             kept=len(site.index) - len(lacking) + len(packs) - len(stages[1]),
         )
 
@@ -80,6 +95,18 @@ def check_newer(site: PushableSite, pushed: PushedSite) -> None:
         raise StoreError(
             f"the target has generation {theirs.generation} of this site, and the folder "
             f"{ours.generation}: push from where it was published, or force it"
+        )
+
+
+def check_page(site: PushableSite, pushed: PushedSite) -> None:
+    """Refuse to replace the page of somebody who has no site there."""
+    there = pushed.beside.get("index.html")
+    if there is None or pushed.body is not None or there == site.beside["index.html"]:
+        return
+    if not is_our_page(there):
+        raise StoreError(
+            "an index.html stands at the target that belongs to no site: push into a folder or "
+            "prefix of its own, or force it"
         )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from staticstore.site.folder import SiteFolder
 from staticstore.site.lock import alone
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
-from staticstore.site.pushed import NOTE
+from staticstore.site.pushed import NOTE, PushNote
 from staticstore.site.target import FolderTarget
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
@@ -242,7 +243,8 @@ def test_what_was_left_by_one_push_is_deleted_by_a_later_one(site: Path, bucket:
     bucket.push(site)
     assert bucket.push(site, delete=True).deleted == ["data/a.csv"]
     assert requests.get(bucket.url + "data/a.csv", timeout=10).status_code == 404
-    assert requests.get(bucket.url + NOTE, timeout=10).status_code == 404
+    note = PushNote.parse(requests.get(bucket.url + NOTE, timeout=10).content)
+    assert not note.overwritten | note.left
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -455,6 +457,18 @@ def test_the_page_is_pushed_when_it_changes(site: Path, host: Path) -> None:
     assert push(site, host).uploaded == []
 
 
+def test_a_page_of_somebody_else_stays_where_no_site_stands_yet(site: Path, host: Path) -> None:
+    publish(site, pack=True, browse=True)
+    host.mkdir(parents=True)
+    (host / "index.html").write_text("<title>Welcome</title>")
+    with pytest.raises(StoreError, match=r"index\.html"):
+        push(site, host)
+    assert (host / "index.html").read_text() == "<title>Welcome</title>"
+    assert not (host / "data").exists()
+    push(site, host, force=True)
+    assert (host / "index.html").read_bytes() == (site / "index.html").read_bytes()
+
+
 def test_a_file_that_cannot_be_written_is_told_and_the_others_are_done(
     site: Path, host: Path
 ) -> None:
@@ -477,7 +491,100 @@ def test_a_value_of_a_push_that_broke_off_is_deleted_if_it_never_came_to_be_name
     change(site, {"a.csv": b"x\n"}, "new.txt")
     assert push(site, host, delete=True).deleted == ["data/new.txt"]
     assert not (host / "data" / "new.txt").exists()
+    assert noted(host) == set()
+
+
+def noted(host: Path) -> frozenset[str]:
+    """Return the keys of which an index at a target does not tell all."""
+    note = PushNote.parse((host / NOTE).read_bytes())
+    return note.overwritten | note.left
+
+
+def digest_named(host: Path) -> set[str]:
+    folders = ("index", "blocks", "changes", "packs")
+    return {
+        path.relative_to(host).as_posix() for name in folders for path in host.glob(f"{name}/*")
+    }
+
+
+def pass_by(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    now = time.time() + hours * 3600
+    monkeypatch.setattr(time, "time", lambda: now)
+
+
+def test_what_no_index_names_any_more_is_deleted_a_day_later(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(site, MANY)
+    push(site, host)
+    first = digest_named(host)
+    change(site, {key: value * 2 for key, value in MANY.items()})
+    push(site, host)
+    old = first - {one.href for one in PushableSite.open(site).digest_named()}
+    assert {href.partition("/")[0] for href in old} == {"index", "blocks", "packs"}
+    assert push(site, host, delete=True).deleted == []
+    pass_by(monkeypatch, 25)
+    report = push(site, host)
+    assert (report.left, report.uploaded) == (len(old), [])
+    assert push(site, host, delete=True, dry_run=True).deleted == sorted(old)
+    assert old <= digest_named(host)
+    assert push(site, host, delete=True).deleted == sorted(old)
+    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
     assert not (host / NOTE).exists()
+
+
+def test_what_was_uploaded_and_never_named_is_deleted_too(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(site, host)
+    change(site, {"a.csv": OTHER})
+    with monkeypatch.context() as patch:
+        refuse(patch, "index.json")
+        with pytest.raises(TransportError):
+            push(site, host)
+    change(site, {"a.csv": b"x\n"})
+    push(site, host)
+    pass_by(monkeypatch, 25)
+    push(site, host, delete=True)
+    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
+
+
+def test_the_day_begins_when_the_new_head_stands(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push broke off long ago; the target's head still named what it was to forget."""
+    push(site, host)
+    old = digest_named(host)
+    change(site, {"a.csv": OTHER})
+    with monkeypatch.context() as patch:
+        refuse(patch, "index.json")
+        with pytest.raises(TransportError):
+            push(site, host)
+    pass_by(monkeypatch, 25)
+    assert push(site, host, delete=True).deleted == []
+    assert old <= digest_named(host)
+
+
+def test_a_note_deletes_nothing_that_is_not_named_by_its_digest(site: Path, host: Path) -> None:
+    push(site, host)
+    (host / NOTE).write_text(
+        '{"format":"staticstore-push/1","forgotten":{"index.json":0,"data/a.csv":0,"../x":0,'
+        f'"index/{"0" * 64}.json":"yesterday"}}}}'
+    )
+    assert push(site, host, delete=True).deleted == []
+    assert values_of(str(host)) == FILES
+
+
+def refuse(patch: pytest.MonkeyPatch, prefix: str) -> None:
+    """Let a push to a folder break off where it comes to some file."""
+    original = FolderTarget.write
+
+    def write(self: FolderTarget, href: str, *arguments: Any) -> None:
+        if href.startswith(prefix):
+            raise TransportError("cut")
+        original(self, href, *arguments)
+
+    patch.setattr(FolderTarget, "write", write)
 
 
 def test_progress_comes_to_its_end(site: Path, host: Path) -> None:
@@ -597,15 +704,8 @@ def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
     """A value was replaced at the target, and then the publisher took its change back."""
     push(site, host)
     change(site, {"a.csv": OTHER})
-    original = FolderTarget.write
-
-    def write(self: FolderTarget, href: str, *arguments: Any) -> None:
-        if href.startswith("index/"):
-            raise TransportError("cut")
-        original(self, href, *arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(FolderTarget, "write", write)
+        refuse(patch, "index/")
         with pytest.raises(TransportError):
             push(site, host)
     with pytest.raises(IntegrityError):
@@ -613,7 +713,7 @@ def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
     change(site, {"a.csv": FILES["a.csv"]})
     push(site, host)
     assert values_of(str(host)) == FILES
-    assert not (host / NOTE).exists()
+    assert noted(host) == set()
 
 
 def test_killed_at_any_instant_it_leaves_a_site_and_the_next_push_ends_well(
