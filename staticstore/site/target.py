@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from ..errors import StoreError, quoted
 from ..index.keys import key_to_path
-from ..transport.integrity import atomic_file
+from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 from .history import later_than
@@ -61,6 +62,8 @@ class FolderTarget:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = quoted(str(root))
+        self._cleared: set[Path] = set()
+        self._clearing = threading.Lock()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -87,6 +90,7 @@ class FolderTarget:
         path = self._path(href)
         try:
             self._make_folders(path.parent)
+            self._clear(path.parent)
             with atomic_file(path, modified=later_than(path)) as file:
                 for piece in pieces:
                     file.write(piece)
@@ -115,6 +119,13 @@ class FolderTarget:
     def _make_folders(self, folder: Path) -> None:
         self._check_links(folder)
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _clear(self, folder: Path) -> None:
+        """Remove what a killed push left in a folder, before anything is written there."""
+        with self._clearing:
+            if folder not in self._cleared:
+                remove_leftovers(folder)
+                self._cleared.add(folder)
 
     def _check_links(self, folder: Path) -> None:
         """Refuse to go through a link below the root: it may lead anywhere."""

@@ -34,6 +34,7 @@ from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE, PushNote
 from staticstore.site.target import FolderTarget
+from staticstore.transport.integrity import TEMPORARY_PATTERN
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
 from tests.servers.wire import Request, Wire
@@ -634,6 +635,14 @@ def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -
     with pytest.raises(StoreError, match="the site itself"):
         push(site, site / below)
     assert tree(site) == before
+
+
+def test_what_a_killed_push_left_half_written_goes(site: Path, host: Path) -> None:
+    (host / "data").mkdir(parents=True)
+    (host / "data" / TEMPORARY_PATTERN.replace("*", "0123")).write_bytes(b"half")
+    push(site, host)
+    assert values_of(str(host)) == FILES
+    assert not list(host.rglob(TEMPORARY_PATTERN))
 
 
 def test_two_pushes_to_one_folder_do_not_run_at_once(site: Path, host: Path) -> None:
