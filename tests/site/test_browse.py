@@ -241,6 +241,27 @@ def test_a_facet_shows_the_values_of_a_field_and_filters_by_them(
     assert len(keys(page)) == 3
 
 
+def test_escape_clears_search_and_filters(server: SiteServer, look: Look) -> None:
+    page = look(server.url)
+    page.get_by_label("raster").check()
+    page.fill("#search", "isle")
+    expect(page.locator("#empty")).to_contain_text("Escape")
+    page.keyboard.press("Escape")
+    assert len(keys(page)) == 4
+    expect(page.get_by_label("raster")).not_to_be_checked()
+
+
+def test_where_there_is_little_room_the_preview_takes_that_of_the_filters(
+    server: SiteServer, look: Look
+) -> None:
+    page = look(server.url, width=800)
+    expect(page.locator("#filters")).to_be_visible()
+    choose(page, "tables/rain.csv")
+    expect(page.locator("#filters")).to_be_hidden()
+    page.click("#close")
+    expect(page.locator("#filters")).to_be_visible()
+
+
 def test_a_column_sorts_both_ways(server: SiteServer, look: Look) -> None:
     page = look(server.url)
     by_size = sorted(FILES, key=lambda key: len(FILES[key]))
