@@ -38,6 +38,8 @@ __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
 _THREADS = "staticstore push"  # what they are called
+_NOTED = 10.0  # seconds after which it is noted what was uploaded
+_NOTING = 20  # how many times as long as noting took, at least
 
 
 @dataclass
@@ -135,7 +137,8 @@ def push(
 
     Notes
     -----
-    Five requests at most if nothing has changed.  A large file is uploaded by several
+    Five requests at most if nothing has changed.  One that broke off goes on where it was
+    some seconds before.  A large file is uploaded by several
     requests at once, in parts of 8 MiB.  A folder takes one push at a time; nothing keeps
     two pushes to one bucket apart, nor a publish during a push: what changes meanwhile fails.
 
@@ -205,11 +208,15 @@ class _Push:
         self._stopped = False
         self._done = 0
         self._total = sum(one.size for stage in plan.stages for one in stage)
+        self._note = plan.before
+        self._stored = dict(plan.during.stored)
+        self._noted = time.monotonic()
+        self._pause = _NOTED
 
     def run(self, *, delete: bool) -> None:
         """Upload stage by stage; no index if a file of a stage before is not what it must be."""
         plan = self._plan
-        self._write_note(plan.before, plan.during)
+        self._write_note(plan.during)
         for stage in plan.stages:
             self._upload(stage)
             if self._report.failed:
@@ -220,12 +227,12 @@ class _Push:
             self._report.bytes += len(body)
         if not delete:
             self._report.left = len(plan.outdated)
-            self._write_note(plan.during, plan.after)
+            self._write_note(plan.after)
             return
         if plan.outdated:
             _aside(lambda: self._target.remove(plan.outdated))
             self._report.deleted = plan.outdated
-        self._write_note(plan.during, plan.cleaned)
+        self._write_note(plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
@@ -236,6 +243,8 @@ class _Push:
                     if reason is None:
                         self._report.uploaded.append(upload.href)
                         self._report.bytes += upload.size
+                        self._stored[upload.href] = upload.sha256
+                        self._note_stored()
                     else:
                         self._report.failed.append((upload.href, reason))
         except BaseException:
@@ -263,9 +272,18 @@ class _Push:
                 if self._progress is not None:
                     self._progress(self._done, self._total)
 
-    def _write_note(self, old: PushNote, new: PushNote) -> None:
-        if new == old:
+    def _note_stored(self) -> None:
+        """Note what was uploaded, once in a while, so that a push that breaks off goes on there."""
+        began = time.monotonic()
+        if began - self._noted >= self._pause:
+            self._write_note(self._plan.during._replace(stored=dict(self._stored)))
+            self._noted = time.monotonic()
+            self._pause = max(_NOTED, _NOTING * (self._noted - began))
+
+    def _write_note(self, new: PushNote) -> None:
+        if new == self._note:
             return
+        self._note = new
         if new == PushNote():
             _aside(lambda: self._target.remove([NOTE]))
         else:

@@ -15,7 +15,7 @@ from ..index.head import Head
 from ..index.keys import key_problem
 from ..index.snapshot import Index
 from .packs import packs_of
-from .pushable import PushableSite
+from .pushable import DATA, PushableSite
 from .target import Target
 
 __all__ = ["NOTE", "PushNote", "PushedSite"]
@@ -35,6 +35,8 @@ class PushNote(NamedTuple):
     left: frozenset[str] = frozenset()
     #: Files named by their digest that nothing names any more, and since when: seconds since 1970.
     forgotten: Mapping[str, int] = MappingProxyType({})
+    #: Files that are whole there though no index names them yet, and their sha256.
+    stored: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -49,7 +51,10 @@ class PushNote(NamedTuple):
         if not isinstance(said, dict) or said.get("format") != _FORMAT:
             raise IndexFormatError(f"{NOTE} at the target is no note of a push")
         return cls(
-            _keys(said.get("overwritten")), _keys(said.get("left")), _times(said.get("forgotten"))
+            _keys(said.get("overwritten")),
+            _keys(said.get("left")),
+            _times(said.get("forgotten")),
+            _digests(said.get("stored")),
         )
 
     def encode(self) -> bytes:
@@ -59,6 +64,7 @@ class PushNote(NamedTuple):
             "overwritten": sorted(self.overwritten),
             "left": sorted(self.left),
             "forgotten": dict(sorted(self.forgotten.items())),
+            "stored": dict(sorted(self.stored.items())),
         }
         return codec.encode(said) + b"\n"
 
@@ -75,6 +81,11 @@ def _times(said: Any) -> dict[str, int]:
         for href, since in times.items()
         if _DIGEST_NAMED.fullmatch(href) and isinstance(since, int)
     }
+
+
+def _digests(said: Any) -> dict[str, str]:
+    digests = said if isinstance(said, dict) else {}
+    return {href: sha256 for href, sha256 in digests.items() if isinstance(sha256, str)}
 
 
 @dataclass(frozen=True)
@@ -127,9 +138,12 @@ class PushedSite:
         return [
             key
             for key, content in wanted.items()
-            if key in self.note.overwritten
-            or key not in there
-            or (there[key].size, there[key].sha256) != (content.size, content.sha256)
+            if self.note.stored.get(DATA + key) != content.sha256
+            and (
+                key in self.note.overwritten
+                or key not in there
+                or (there[key].size, there[key].sha256) != (content.size, content.sha256)
+            )
         ]
 
     def named(self) -> set[str]:

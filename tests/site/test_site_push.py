@@ -27,6 +27,7 @@ from staticstore.errors import (
 )
 from staticstore.index.snapshot import Index
 from staticstore.site import cloud
+from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, aws_settings
 from staticstore.site.folder import SiteFolder
 from staticstore.site.lock import alone
@@ -635,6 +636,53 @@ def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -
     with pytest.raises(StoreError, match="the site itself"):
         push(site, site / below)
     assert tree(site) == before
+
+
+def test_a_push_that_broke_off_goes_on_where_it_was(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        with pytest.raises(TransportError):
+            push(site, host, workers=1)
+    again = push(site, host)
+    assert "data/a.csv" not in again.uploaded
+    assert again.kept >= 1
+    assert values_of(str(host)) == FILES
+    assert not (host / NOTE).exists()
+
+
+def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        with pytest.raises(TransportError):
+            push(site, host, workers=1)
+    change(site, {"a.csv": OTHER})
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        patch.setattr(pushing, "_NOTED", 1e9)
+        with pytest.raises(TransportError):
+            push(site, host, workers=1)
+    change(site, {"a.csv": FILES["a.csv"]})
+    push(site, host)
+    assert values_of(str(host)) == FILES
+
+
+def test_what_broke_off_and_was_never_named_can_be_deleted_however_often_it_broke_off(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                push(site, host, workers=1)
+    change(site, {}, "a.csv")
+    assert push(site, host, delete=True).deleted == ["data/a.csv"]
 
 
 def test_what_a_killed_push_left_half_written_goes(site: Path, host: Path) -> None:
