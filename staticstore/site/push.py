@@ -137,10 +137,11 @@ def push(
 
     Notes
     -----
-    Five requests at most if nothing has changed.  One that broke off goes on where it was
-    some seconds before.  A large file is uploaded by several
-    requests at once, in parts of 8 MiB.  A folder takes one push at a time; nothing keeps
-    two pushes to one bucket apart, nor a publish during a push: what changes meanwhile fails.
+    Five requests at most if nothing has changed.  A large file is uploaded by several
+    requests at once, in parts of 8 MiB.  A push after one that broke off goes on where
+    that was some seconds before its end.  A folder takes one push at a time; nothing
+    keeps two pushes to one bucket apart, nor a publish during a push: what changes
+    meanwhile fails.
 
     Examples
     --------
@@ -220,6 +221,7 @@ class _Push:
         for stage in plan.stages:
             self._upload(stage)
             if self._report.failed:
+                self._write_note(self._note_now())
                 return
         for href, body, served in plan.last:
             self._write(href, body, served)
@@ -276,9 +278,12 @@ class _Push:
         """Note what was uploaded, once in a while, so that a push that breaks off goes on there."""
         began = time.monotonic()
         if began - self._noted >= self._pause:
-            self._write_note(self._plan.during._replace(stored=dict(self._stored)))
+            self._write_note(self._note_now())
             self._noted = time.monotonic()
             self._pause = max(_NOTED, _NOTING * (self._noted - began))
+
+    def _note_now(self) -> PushNote:
+        return self._plan.during._replace(stored=dict(self._stored))
 
     def _write_note(self, new: PushNote) -> None:
         if new == self._note:

@@ -489,6 +489,7 @@ def test_a_value_of_a_push_that_broke_off_is_deleted_if_it_never_came_to_be_name
     change(site, {"new.txt": b"new", "a.csv": OTHER})
     bend(site, "a.csv")
     assert push(site, host).failed
+    assert PushNote.parse((host / NOTE).read_bytes()).stored.keys() == {"data/new.txt"}
     assert (host / "data" / "new.txt").exists()
     change(site, {"a.csv": b"x\n"}, "new.txt")
     assert push(site, host, delete=True).deleted == ["data/new.txt"]
