@@ -242,7 +242,7 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 )
 @click.argument("site")
 @click.argument("target")
-@click.option("--delete", is_flag=True, help="Remove the values that the site has no more.")
+@click.option("--delete", is_flag=True, help="Remove what the site has no more.")
 @click.option("--force", is_flag=True, help="Delete more than half; push over a newer site.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
 @click.option(
