@@ -30,6 +30,7 @@ class Wanted(NamedTuple):
     delete: bool
     force: bool
     verify: bool
+    limit_rate: float | None
 
 
 def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
@@ -77,6 +78,7 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
             delete=wanted.delete,
             force=wanted.force,
             verify=wanted.verify,
+            limit_rate=wanted.limit_rate,
             progress=progress,
             globs=wanted.globs,
             where=wanted.where,

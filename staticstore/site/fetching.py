@@ -18,6 +18,7 @@ from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, Facts
 from ..index.head import Document
 from ..transport.daemons import Daemons
+from ..transport.rate import RateLimit
 from ..transport.regular import open_regular
 from .arrivals import Arrivals
 from .folder import SiteFolder, reason_of
@@ -29,6 +30,7 @@ __all__ = ["Fetching", "Told"]
 
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
+_TOGETHER = 1 << 24  # bytes of small values
 _PACK_SECONDS = 300.0  # that one pack may take
 # When so many values in a row could not be had, the next ones cannot be had either.
 _GIVEN_UP_AFTER = 32
@@ -72,6 +74,8 @@ class Fetching:
         Large values, or packs, that are fetched at once.
     verify : bool
         Whether to hash packs that stand there, too.
+    limit : RateLimit or None
+        How fast the store may receive.
     told : Told
         What is told of it.
     modified : float
@@ -93,13 +97,16 @@ class Fetching:
         *,
         workers: int,
         verify: bool,
+        limit: RateLimit | None,
         told: Told,
         modified: float,
     ) -> None:
         self._origin = origin
         self._contents = contents
         self._arrivals = arrivals
-        self._workers = workers
+        self._workers = workers if limit is None else min(workers, limit.requests)
+        # A slow run has little in memory, which a kill would lose.
+        self._together = _TOGETHER if limit is None else min(int(limit.rate), _TOGETHER)
         self._verify = verify
         self._told = told
         self._modified = modified
@@ -122,7 +129,7 @@ class Fetching:
         for key in keys:
             size = self._contents[key].size
             (small if size is not None and size <= _SMALL else large).append(key)
-        for key, data in read_each(self._origin.values, small):
+        for key, data in read_each(self._origin.values, small, together=self._together):
             if isinstance(data, StoreError):
                 self._fail(key, data)
             else:

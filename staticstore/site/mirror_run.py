@@ -13,6 +13,7 @@ from ..errors import IndexFormatError
 from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
 from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
@@ -45,6 +46,8 @@ class MirrorRun:
         How many large values are fetched at once.
     verify : bool
         Whether to hash what the notes speak well of.
+    limit : RateLimit or None
+        How fast the store may receive.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class MirrorRun:
         *,
         workers: int,
         verify: bool,
+        limit: RateLimit | None,
     ) -> None:
         self.folder = folder
         self.origin = origin
@@ -75,6 +79,7 @@ class MirrorRun:
         # An entry may prove to be none only when it is looked at.
         self.keys = [key for key in wanted if key in self.contents]
         self.workers = workers
+        self.limit = limit
         self.verify = verify
         self.began_ns = time.time_ns()
         self.old_body, self.old_index = _old_index(folder)
@@ -108,6 +113,7 @@ class MirrorRun:
                 arrivals,
                 workers=self.workers,
                 verify=self.verify,
+                limit=self.limit,
                 told=Told(total, progress),
                 modified=self.began_ns / 1e9 - _PAST,
             )

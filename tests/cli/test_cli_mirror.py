@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from staticstore import publish, serve, verify_site
+from staticstore.site.mirror import MirrorReport
 from tests.cli.conftest import Run
 from tests.cli.shell import finish, start
 from tests.site.sitefolder import fill, index_of, make_site
+
+NOTHING_DONE = MirrorReport(0, 0, 0, [], 0, 0.0, None, False)
 
 
 @pytest.fixture
@@ -69,6 +73,31 @@ def test_delete_of_more_than_half_wants_force(cli: Run, url: str, copy: Path) ->
     assert len(index_of(copy)) == 16
     ended = cli("mirror", url, copy, "--select", "bands=3", "--delete", "--force")
     assert "15 deleted" in ended.text
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("1024", 1024), ("500k", 512000), ("2M", 2 << 20), ("1.5G", 3 << 29)]
+)
+def test_a_rate_has_suffixes_as_of_curl_and_wget(
+    cli: Run, url: str, copy: Path, monkeypatch: pytest.MonkeyPatch, text: str, rate: float
+) -> None:
+    asked: list[Any] = []
+
+    def run(store: object, output: object, wanted: object) -> MirrorReport:
+        asked.append(wanted)
+        return NOTHING_DONE
+
+    monkeypatch.setattr("staticstore.commands.mirroring._run", run)
+    assert cli("mirror", url, copy, "--limit-rate", text).code == 0
+    assert asked[0].limit_rate == rate
+
+
+@pytest.mark.parametrize("text", ["fast", "2 MB", "-1", "0", "1023", "1e6", "nan", "2MM", ""])
+def test_a_rate_that_is_none_is_a_mistake(cli: Run, url: str, copy: Path, text: str) -> None:
+    ended = cli("mirror", url, copy, "--limit-rate", text)
+    assert ended.code == 2
+    assert "--limit-rate" in ended.errors
+    assert not copy.exists()
 
 
 def test_force_alone_is_a_mistake(cli: Run, url: str, copy: Path) -> None:
