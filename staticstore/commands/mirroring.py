@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, NamedTuple
 
+from ..bars import Bars
 from ..client.store import StaticStore
 from ..errors import AuthorizationError, TransportError
 from ..signals import index_updated
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
-from ..terminal import Cell, Output, count_text, size_text
+from ..terminal import Cell, Output, count_text, shown, size_text
 from .exits import partly_failed
 
 __all__ = ["Wanted", "follow", "mirror"]
@@ -70,7 +72,7 @@ def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: floa
 
 
 def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
-    with output.progress("mirroring") as progress:
+    with output.bars("mirroring") as bars:
         report = mirror_site(
             store,
             wanted.directory,
@@ -79,7 +81,8 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
             force=wanted.force,
             verify=wanted.verify,
             limit_rate=wanted.limit_rate,
-            progress=progress,
+            progress=None if bars is None else bars.whole,
+            value_progress=None if bars is None else partial(_show, bars),
             globs=wanted.globs,
             where=wanted.where,
         )
@@ -97,3 +100,7 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
     if report.newer:
         output.note("the site has changed meanwhile: the next run gets what is new")
     return report
+
+
+def _show(bars: Bars, key: str, done: int | None, total: int | None) -> None:
+    bars.one(shown(key), done, total)

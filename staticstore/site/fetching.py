@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,10 @@ from .hashing import Progress
 from .history import read_exactly, write_once
 from .packs import MOST_PACK_BYTES, pack_digest
 
-__all__ = ["Fetching", "Told"]
+__all__ = ["Fetching", "Told", "ValueProgress"]
+
+#: Called with the key of a value, and bytes done and in all; None as the former at its end.
+ValueProgress = Callable[[str, int | None, int | None], object]
 
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
@@ -40,9 +43,12 @@ _NOT_THERE = (404, 410)
 class Told:
     """Adds up what threads have done, and tells it; the number never falls."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
+    def __init__(
+        self, total: int, progress: Progress | None, value_progress: ValueProgress | None
+    ) -> None:
         self._total = total
         self._progress = progress
+        self._value_progress = value_progress
         self._lock = threading.Lock()
         self._done: dict[str, int] = {}
         self._sum = 0
@@ -57,6 +63,21 @@ class Told:
                 self._done[key] = done
                 self._sum += more
                 self._progress(min(self._sum, self._total), self._total)
+
+    @contextlib.contextmanager
+    def running(self, key: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Give what is told how far a value is, which comes by itself while the block lasts."""
+
+        def note(done: int, total: int | None) -> None:
+            self.reached(key, done)
+            if self._value_progress is not None:
+                self._value_progress(key, done, total)
+
+        try:
+            yield note
+        finally:
+            if self._value_progress is not None:
+                self._value_progress(key, None, None)
 
 
 class Fetching:
@@ -230,7 +251,8 @@ class Fetching:
             value = self._origin.values[key]
             path = self._arrivals.path_for(key, value.sha256)
             if value.sha256 is None or _sha256_of(path) != value.sha256:  # of a killed run
-                value.to_file(path, lambda done, _: self._told.reached(key, done), sync=False)
+                with self._told.running(key) as note:
+                    value.to_file(path, note, sync=False)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))

@@ -33,6 +33,7 @@ from ..errors import StoreError, quoted
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
+from .fetching import ValueProgress
 from .folder import SiteFolder
 from .hashing import Progress
 from .lock import alone, unwritable
@@ -88,6 +89,7 @@ def mirror(
     verify: bool = False,
     limit_rate: float | None = None,
     progress: Progress | None = None,
+    value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
     where: Mapping[str, Any] | None = None,
     **equals: Any,
@@ -124,6 +126,10 @@ def mirror(
     progress : callable, optional
         Called as ``progress(done, total)`` in bytes to fetch, by any thread,
         one at a time.
+    value_progress : callable, optional
+        Called as ``value_progress(key, done, total)`` in bytes for each value
+        above 1 MiB while it comes, by any thread, and with None as `done` when
+        it has come or failed.
     globs : iterable of str, optional
         Copy only keys that match one of these shell patterns, as in `Index.glob`.
     where, **equals
@@ -176,7 +182,7 @@ def mirror(
         with alone(folder), _limited(origin, limit_rate) as limit:
             run = MirrorRun(folder, origin, keys, workers=workers, verify=verify, limit=limit)
             run.look(delete=delete, force=force)
-            run.fetch(progress)
+            run.fetch(progress, value_progress)
             deleted = run.finish(delete=delete)
     except StoreError:
         raise

@@ -17,7 +17,7 @@ from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
 from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
-from .fetching import Fetching, Told
+from .fetching import Fetching, Told, ValueProgress
 from .folder import SiteFolder
 from .hashing import Digest, Progress
 from .landing import Ground, spelling_of, survey, unfit_keys
@@ -100,7 +100,7 @@ class MirrorRun:
         self.ground = survey(self.folder, fit, self.believed)
         self.failed |= self.ground.refused
 
-    def fetch(self, progress: Progress | None) -> None:
+    def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
         """Fetch what is not there, and write what the site says then."""
         kept = self.ground.kept
         wanted = [key for key in self.keys if key not in kept and key not in self.failed]
@@ -114,7 +114,7 @@ class MirrorRun:
                 workers=self.workers,
                 verify=self.verify,
                 limit=self.limit,
-                told=Told(total, progress),
+                told=Told(total, progress, value_progress),
                 modified=self.began_ns / 1e9 - _PAST,
             )
             left = fetching.fetch_packs(self.folder, wanted) if self.is_whole else wanted

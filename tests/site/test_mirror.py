@@ -153,6 +153,24 @@ def test_a_rate_that_is_none_is_refused(connect: Connect, copy: Path, rate: Any)
         mirror(connect(), copy, limit_rate=rate)
 
 
+def test_large_values_tell_how_far_they_are_and_when_they_have_ended(
+    connect: Connect, site: Path, copy: Path
+) -> None:
+    fill(site / "data", {"gone.bin": b"gone" * 500_000})
+    publish(site)
+    (site / "data" / "gone.bin").unlink()
+    told: dict[str, list[tuple[int | None, int | None]]] = {}
+
+    def note(key: str, done: int | None, total: int | None) -> None:
+        told.setdefault(key, []).append((done, total))
+
+    mirror(connect(), copy, value_progress=note)
+    size = len(FILES["maps/large.bin"])
+    assert told["maps/large.bin"][-2:] == [(size, size), (None, None)]
+    assert told["gone.bin"] == [(None, None)]
+    assert told.keys() == {"maps/large.bin", "gone.bin"}
+
+
 def test_a_mirror_is_a_site_that_verifies(connect: Connect, copy: Path) -> None:
     mirror(connect(), copy)
     report = verify_site(copy)
