@@ -15,7 +15,7 @@ from pathlib import Path
 from ..client.many import read_each
 from ..client.origin import Origin
 from ..errors import NotConnectedError, StoreError, TransportError
-from ..index.fields import Content, Facts
+from ..index.fields import Content, parse_time
 from ..index.head import Document
 from ..transport.daemons import Daemons
 from ..transport.rate import RateLimit
@@ -271,7 +271,8 @@ class Fetching:
 
     def _modified_of(self, key: str) -> float:
         """Return the time that a file gets: one that is past, so that every change shows."""
-        modified = Facts.of(self._origin.snapshot[key]).modified
+        text = self._contents[key].modified
+        modified = None if text is None else parse_time(text)
         return self._modified if modified is None else min(modified.timestamp(), self._modified)
 
     def _fail(self, key: str, error: StoreError | OSError) -> None:
