@@ -23,11 +23,11 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError, quoted
-from ..index.changes import diff
+from ..index.changes import Action, diff
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
@@ -205,7 +205,7 @@ def _unchanged(look: Look) -> PublishReport | None:
 
 def _as_json(report: PublishReport) -> dict[str, Any]:
     """Return what a report is if nothing changes from then on."""
-    return {**asdict(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
+    return {**vars(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
 
 
 @dataclass(frozen=True)
@@ -267,15 +267,15 @@ def _prepare(
         places = pack_values(folder, digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
     index = described(digests, fields, old.index, places)
-    changes = diff(old.index, index)
+    changed = _changed(old.index, index)
     body = index.canonical()
     old_head = read_head(folder)
     head, step = next_step(folder, old_head, index, body)
     report = PublishReport(
         generation=head.generation,
-        set=[change.key for change in changes.set],
-        updated=[change.key for change in changes.update],
-        deleted=[change.key for change in changes.delete],
+        set=changed["set"],
+        updated=changed["update"],
+        deleted=changed["delete"],
         hashed=hashed,
         skipped=[(one.path, one.reason) for one in left_out],
         failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
@@ -287,6 +287,16 @@ def _prepare(
     notes = Notes.of(digests, found.began_ns)
     forgotten = old_packs.keys() - packs
     return _Plan(body, old_head, head, step, old_notes, notes, packs, forgotten, report)
+
+
+def _changed(old: Index, new: Index) -> dict[Action, list[str]]:
+    """Return the keys that a publish sets, updates and deletes."""
+    changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
+    if not len(old):  # there is nothing to compare, which would take as long as all the rest
+        return changed | {"set": list(new)}
+    for change in diff(old, new):
+        changed[change.action].append(change.key)
+    return changed
 
 
 def _digests(
