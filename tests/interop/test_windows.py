@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.debian import unavailable
+from tests.servers.debian import Unavailable, unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = Path(__file__).parent / "windows"
@@ -40,7 +40,7 @@ def require_import(name: str, *modules: str) -> None:
     code = f"import {', '.join(modules)}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
-        unavailable(name, done.stderr.strip().splitlines()[-1])
+        unavailable(Unavailable(name, done.stderr.strip().splitlines()[-1]))
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
@@ -55,7 +55,7 @@ def test_what_needs_qt(binding: str) -> None:
 def test_what_needs_tk() -> None:
     require_import("Tk", "tkinter")
     if (xvfb := shutil.which("xvfb-run")) is None:
-        unavailable("Xvfb", "not installed")
+        unavailable(Unavailable("Xvfb", "not installed"))
     run_tests(
         *sorted(WINDOWS.glob("test_tk_*.py")),
         "-p",

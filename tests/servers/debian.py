@@ -24,6 +24,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from filelock import FileLock, Timeout
@@ -80,9 +81,14 @@ def require(program: str) -> Program:
     try:
         return find(program)
     except Unavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        unavailable(error)
+
+
+def unavailable(error: Unavailable) -> NoReturn:
+    """Skip a test for want of what it needs; on CI, where `CI` is "true", fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
 
 
 def find(program: str) -> Program:

@@ -22,9 +22,7 @@ class TkLoop(Loop):
         self.errors = []
         self.root = tkinter.Tk()
         self.window = tkinter.Toplevel(self.root)
-        self.root.report_callback_exception = (
-            lambda kind, error, trace: self.errors.append(error)
-        )
+        self.root.report_callback_exception = lambda kind, error, trace: self.errors.append(error)
 
     def dispatch(self) -> Dispatch:
         return tk_dispatch(self.window)
