@@ -16,7 +16,7 @@ from ..index.changes import Changes
 from ..index.query import selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core
-from .rows import Filter, Rows, as_text, runs
+from .rows import Filter, Rank, Rows, as_text, runs
 
 __all__ = ["StoreTableModel"]
 
@@ -168,16 +168,32 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             self.beginRemoveRows(_NOWHERE, *self._ends(run, len(rows)))
             rows.remove(run)
             self.endRemoveRows()
-        rows.index = changes.index
+        rows.index = changes.index  # what is gone could be decoded until now, what is new from now
         for place, ranks in rows.places(step.new):
             run = range(place, place + len(ranks))
             self.beginInsertRows(_NOWHERE, *self._ends(run, len(rows) + len(ranks)))
             rows.insert(place, ranks)
             self.endInsertRows()
-        kept = (position for key in step.kept if (position := rows.position(key)) is not None)
-        for run in runs(sorted(kept)):
+        for before, after in step.moved:
+            self._move(before, after)
+        changed = {*step.kept, *(after[1] for _, after in step.moved)}
+        positions = (rows.position(key) for key in changed)
+        for run in runs(sorted(one for one in positions if one is not None)):
             first, last = self._ends(run, len(rows))
             self.dataChanged.emit(self.index(first, 0), self.index(last, len(self._fields)))
+
+    def _move(self, before: Rank, after: Rank) -> None:
+        """Move a row; Qt's target is the row that it comes to stand before."""
+        rows = self._rows
+        here, there = rows.place(before), rows.place(after)
+        is_moved = there not in (here, here + 1)
+        if is_moved:
+            row = self._turned(here)
+            target = len(rows) - there if self._is_descending else there
+            self.beginMoveRows(_NOWHERE, row, row, _NOWHERE, target)
+        rows.move(before, after)
+        if is_moved:
+            self.endMoveRows()
 
     def _turned(self, row: int) -> int:
         """Return the position of a row, or the row of a position."""

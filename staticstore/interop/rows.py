@@ -10,11 +10,11 @@ from typing import Any
 
 from ..client.deliveries import logged_failure
 from ..index import codec
-from ..index.changes import Changes
+from ..index.changes import Change, Changes
 from ..index.query import Conditions
 from ..index.snapshot import Index
 
-__all__ = ["Filter", "Rows", "Step", "as_text", "runs"]
+__all__ = ["Filter", "Rank", "Rows", "Step", "as_text", "runs"]
 
 #: What puts a row in its place: its key, or what a field is sorted by, and then the key.
 Rank = Any
@@ -31,6 +31,11 @@ class Filter:
     fields: tuple[str, ...] = ()
     where: Mapping[str, Any] | None = None
     equals: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it hides nothing."""
+        return not (self.text or self.where or self.equals)
 
     def keys(self, index: Index) -> Iterator[str]:
         """Yield the keys of the entries that are shown, in key order."""
@@ -89,31 +94,38 @@ class Rows:
 
     def position(self, key: str) -> int | None:
         """Return where a key stands, or None."""
-        if key not in self.index:
-            return None
-        rank = self._rank(key, self.index[key] if self.by is not None else {})
-        position = self._place(rank)
-        is_there = position < len(self) and self._ranks[position] == rank
-        return position if is_there else None
+        if self.by is None:
+            return self._position(key)
+        return self._position(self._rank(key, self.index[key])) if key in self.index else None
 
     def take(self, changes: Changes) -> Step:
         """Find what the changes of a poll do to the rows, which stay as they are."""
-        gone: list[int] = []
-        new: list[Rank] = []
-        kept: list[str] = []
+        step = Step([], [], [], [])
         for change in changes:
-            before, metadata = self.position(change.key), change.metadata
-            rank = None
-            if metadata is not None and self.shown.lets_through(change.key, metadata):
-                rank = self._rank(change.key, metadata)
-            if before is not None and rank == self._ranks[before]:
-                kept.append(change.key)
-                continue
-            if before is not None:
-                gone.append(before)
-            if rank is not None:
-                new.append(rank)
-        return Step(sorted(gone), sorted(new), kept)
+            position = self.position(change.key)
+            rank = self._rank_after(change)
+            if position is None and rank is not None:
+                step.new.append(rank)
+            elif position is not None and rank is None:
+                step.gone.append(position)
+            elif position is not None:
+                before = self._ranks[position]
+                step.kept.append(change.key) if rank == before else step.moved.append(
+                    (before, rank)
+                )
+        step.gone.sort()
+        step.new.sort()
+        return step
+
+    def _rank_after(self, change: Change) -> Rank | None:
+        """Return the rank that an entry has after a change, None if it is not shown."""
+        if change.after is None:
+            return None
+        if self.by is None and self.shown.is_all:
+            return change.key
+        metadata = change.metadata or {}
+        is_shown = self.shown.lets_through(change.key, metadata)
+        return self._rank(change.key, metadata) if is_shown else None
 
     def remove(self, run: range) -> None:
         """Remove rows that follow each other."""
@@ -125,11 +137,22 @@ class Rows:
 
     def places(self, ranks: Iterable[Rank]) -> list[tuple[int, list[Rank]]]:
         """Return where new rows belong, together where that is the same place, the last first."""
-        groups = groupby(ranks, self._place)
+        groups = groupby(ranks, self.place)
         return [(position, list(group)) for position, group in groups][::-1]
 
-    def _place(self, rank: Rank) -> int:
+    def place(self, rank: Rank) -> int:
+        """Return the position of a rank, or the one where it belongs."""
         return bisect_left(self._ranks, rank)
+
+    def move(self, before: Rank, after: Rank) -> None:
+        """Give a row another rank, and the place of that."""
+        del self._ranks[self.place(before)]
+        self._ranks.insert(self.place(after), after)
+
+    def _position(self, rank: Rank) -> int | None:
+        position = self.place(rank)
+        is_there = position < len(self) and self._ranks[position] == rank
+        return position if is_there else None
 
     def _rank(self, key: str, metadata: Mapping[str, Any]) -> Rank:
         return key if self.by is None else (_sortable(metadata.get(self.by)), key)
@@ -137,7 +160,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Step:
-    """What leads from some rows to the next: those that go, those that come, those that stay.
+    """What leads from some rows to the next.
 
     Attributes
     ----------
@@ -145,12 +168,15 @@ class Step:
         The positions of rows that go, in order.
     new : list
         The ranks of rows that come, in order.
+    moved : list of pairs
+        The ranks before and after of rows that belong elsewhere now.
     kept : list of str
-        The keys of rows that stay where they are and show something else.
+        The keys of rows that stay where they are, and show something else.
     """
 
     gone: list[int]
     new: list[Rank]
+    moved: list[tuple[Rank, Rank]]
     kept: list[str]
 
 
