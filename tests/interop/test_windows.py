@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers.debian import Unavailable, unavailable
+from tests.interop.screen import Screen, require_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = Path(__file__).parent / "windows"
 BOUND = 110  # seconds: less than a test may take
 BINDINGS = {"PySide6": "pyside6", "PyQt6": "pyqt6"}
+# What PySide6 and PyQt6 leave to the machine, and what an interpreter of Debian's lacks.
+QT_PACKAGES = [
+    "libegl1",
+    "libgl1",
+    "libxkbcommon0",
+    "libfontconfig1",
+    "libdbus-1-3",
+    "libglib2.0-0",
+]
+TK_PACKAGES = ["python3-tk"]
 
 
 def run_tests(*arguments: str | Path, environment: dict[str, str]) -> None:
@@ -35,17 +46,16 @@ def run_tests(*arguments: str | Path, environment: dict[str, str]) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def require_import(name: str, *modules: str) -> None:
-    """Skip the test, or fail it on CI, if modules cannot be imported."""
-    code = f"import {', '.join(modules)}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if done.returncode:
-        unavailable(Unavailable(name, done.stderr.strip().splitlines()[-1]))
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    """A screen that nobody sees."""
+    with contextlib.closing(Screen()) as own:
+        yield own
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
 def test_what_needs_qt(binding: str) -> None:
-    require_import(binding, f"{binding}.QtWidgets", f"{binding}.QtTest", "pytestqt")
+    require_modules(f"{binding}.QtWidgets", f"{binding}.QtTest", "pytestqt", packages=QT_PACKAGES)
     run_tests(
         *sorted(WINDOWS.glob("test_qt_*.py")),
         *["-o", "qt_log_level_fail=WARNING"],  # what Qt's tester of models finds, for one
@@ -53,13 +63,10 @@ def test_what_needs_qt(binding: str) -> None:
     )
 
 
-def test_what_needs_tk() -> None:
-    require_import("Tk", "tkinter")
-    if (xvfb := shutil.which("xvfb-run")) is None:
-        unavailable(Unavailable("Xvfb", "not installed"))
+def test_what_needs_tk(screen: Screen) -> None:
+    require_modules("tkinter", packages=TK_PACKAGES)
     run_tests(
         *sorted(WINDOWS.glob("test_tk_*.py")),
-        "-p",
-        "no:pytest-qt",
-        environment={"DISPLAY": xvfb or ""},
+        *["-p", "no:pytest-qt"],
+        environment={"DISPLAY": screen.name},
     )

@@ -105,6 +105,24 @@ def find(program: str) -> Program:
     return outcome
 
 
+def install(name: str, *packages: str) -> None:
+    """Install packages on this machine, for what does not run from a folder; only root can.
+
+    Raises
+    ------
+    Unavailable
+        There is no apt-get, this is not root, or it did not work.
+    """
+    if not (apt := shutil.which("apt-get")) or os.geteuid() != 0:
+        raise Unavailable(name, f"not installed, and only root can: apt-get install {packages[0]}")
+    deadline = time.monotonic() + BOUND
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "lock", timeout=BOUND):
+        _run(name, [apt, "-qq", "update"], deadline, check=False)
+        options = ["-qq", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=60"]
+        _run(name, [apt, *options, "install", *packages], deadline)
+
+
 @functools.cache
 def _outcome(program: str) -> Program | Unavailable:
     # Remembered, so that a machine without network waits for its timeouts once, not in each test.

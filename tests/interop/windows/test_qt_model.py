@@ -336,7 +336,7 @@ def test_whatever_happens_the_rows_are_what_a_query_of_the_store_finds(
             else:
                 entries[key] = metadata()
         watched = [QtCore.QPersistentModelIndex(scene.model.index(row, 0)) for row in range(5)]
-        before = [scene.model.key(one.row()) if one.isValid() else None for one in watched]
+        before = [scene.model.key(one.row()) if one.isValid() else "" for one in watched]
         scene.told.clear()
         scene.change(entries)
         assert "reset" not in scene.told
