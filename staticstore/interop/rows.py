@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..client.deliveries import logged_failure
@@ -19,48 +19,56 @@ __all__ = ["Filter", "Rank", "Rows", "Step", "as_text", "runs"]
 Rank = Any
 
 
-@dataclass(frozen=True)
 class Filter:
     """Which entries are shown: those that a query finds and a text stands in.
 
-    The text stands in the key or in one of some fields, whatever the case.
+    Parameters
+    ----------
+    fields : tuple of str
+        The fields in which the text may stand, and not in the key alone.
+    text : str, optional
+        What stands there, in whatever case.
+    where, equals : mapping, optional
+        The query.
     """
 
-    text: str = ""
-    fields: tuple[str, ...] = ()
-    where: Mapping[str, Any] | None = None
-    equals: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_all(self) -> bool:
-        """Whether it hides nothing."""
-        return not (self.text or self.where or self.equals)
+    def __init__(
+        self,
+        fields: tuple[str, ...],
+        text: str = "",
+        where: Mapping[str, Any] | None = None,
+        equals: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._conditions = Conditions(where, equals or {})
+        self._where, self._equals = dict(where or {}), dict(equals or {})
+        self._fields = fields
+        self._text = text.casefold()
+        #: Whether it hides nothing.
+        self.is_all = not (text or self._conditions)
 
     def keys(self, index: Index) -> Iterator[str]:
         """Yield the keys of the entries that are shown, in key order."""
-        is_query = bool(self.where or self.equals)
-        keys = index.query_keys(where=self.where, **self.equals) if is_query else iter(index)
-        return keys if not self.text else self._with_text(keys, index)
+        keys = iter(index)
+        if self._conditions:
+            keys = index.query_keys(where=self._where, **self._equals)
+        return self._with_text(keys, index) if self._text else keys
 
     def lets_through(self, key: str, metadata: dict[str, Any]) -> bool:
         """Tell whether one entry is shown; a condition that raises is logged, and hides it."""
         with logged_failure("a condition of a table's filter raised; the entry is not shown"):
-            return Conditions(self.where, self.equals).match(metadata) and (
-                not self.text or self._has_text(key, map(metadata.get, self.fields))
+            texts = (key, *map(as_text, map(metadata.get, self._fields)))
+            return self._conditions.match(metadata) and any(
+                self._text in text.casefold() for text in texts
             )
         return False
 
     def _with_text(self, keys: Iterable[str], index: Index) -> Iterator[str]:
-        text = self.text.casefold()
+        text = self._text
         found = {key for key in index if text in key.casefold()}
-        for name in self.fields:  # one after the other, so that nothing else is decoded
+        for name in self._fields:  # one after the other, so that nothing else is decoded
             values = index.field_values(name)
             found.update(key for key, value in values if text in as_text(value).casefold())
         return (key for key in keys if key in found)
-
-    def _has_text(self, key: str, values: Iterable[Any]) -> bool:
-        text = self.text.casefold()
-        return text in key.casefold() or any(text in as_text(one).casefold() for one in values)
 
 
 class Rows:
