@@ -111,7 +111,7 @@ def test_a_receiver_that_a_callback_destroys_is_told_no_more(
     assert len(heard) == 1
 
 
-def test_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
+def test_g1_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
     loop: QtLoop, site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []

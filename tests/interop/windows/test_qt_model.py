@@ -246,7 +246,7 @@ def test_a_condition_that_raises_is_the_callers_error_and_changes_nothing(scene:
     assert scene.keys == list(ENTRIES)
 
 
-def test_a_condition_that_raises_for_a_change_hides_that_entry_and_goes_on(
+def test_g7_a_condition_that_raises_for_a_change_hides_that_entry_and_goes_on(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.model.set_filter(size=lambda size: size > 5)
@@ -393,7 +393,7 @@ def test_only_what_is_on_the_screen_is_decoded(
 
 
 @pytest.mark.parametrize("column", [0, 2])
-def test_many_changes_are_followed_little_by_little_while_the_window_lives(
+def test_g5_many_changes_are_followed_little_by_little_while_the_window_lives(
     open_scene: Callable[..., Scene], column: int
 ) -> None:
     many = {f"key {number:05}": {"size": number % 7} for number in range(0, 20_000, 2)}
@@ -457,7 +457,7 @@ def test_a_store_that_is_not_connected_has_no_model(site: MemorySite, qtbot: Any
 
 
 @pytest.mark.parametrize("status", [401, 404, 503])
-def test_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards(
+def test_g6_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards(
     qtbot: Any, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with MemorySite(b'{"a": {}}') as site:
@@ -474,7 +474,7 @@ def test_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": NaN}', b"[]"], ids=repr)
-def test_an_index_that_turns_bad_takes_nothing_away_and_the_model_goes_on_afterwards(
+def test_g6_an_index_that_turns_bad_takes_nothing_away_and_the_model_goes_on_afterwards(
     scene: Scene, body: bytes
 ) -> None:
     scene.site.write(body)
