@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -154,6 +155,19 @@ def test_a_receiver_in_another_thread_is_called_there(
     write(site, store, "a")
     worker.result()
     assert threads == [worker]
+
+
+def test_without_an_application_it_is_an_error_that_says_so() -> None:
+    code = f"""
+import {QtCore.__name__}
+from staticstore.interop.desktop import qt_dispatch
+try:
+    qt_dispatch()
+except RuntimeError as error:
+    print(error)
+"""
+    told = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "make a QApplication first" in told
 
 
 def test_it_is_not_for_a_thread_that_is_not_the_receivers(loop: QtLoop) -> None:

@@ -448,6 +448,26 @@ def test_a_slot_of_its_own_signals_cannot_filter_it(scene: Scene) -> None:
     assert scene.keys == [*ENTRIES, "e"]
 
 
+def test_a_dialog_that_a_slot_opens_lets_the_next_change_wait_until_it_is_closed(
+    scene: Scene,
+) -> None:
+    dialog = QtCore.QEventLoop()
+    during: list[list[str]] = []
+
+    def ask() -> None:
+        scene.model.rowsInserted.disconnect(ask)
+        scene.site.write({"f": {}})
+        Call(scene.store.update_index).result()
+        QtCore.QTimer.singleShot(50, dialog.quit)
+        dialog.exec()
+        during.append(scene.keys)
+
+    scene.model.rowsInserted.connect(ask)
+    scene.change({**ENTRIES, "e": {}})
+    assert during == [[*ENTRIES, "e"]]
+    assert scene.keys == ["f"]
+
+
 # -- what goes wrong --------------------------------------------------------------------------
 
 
