@@ -86,9 +86,9 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self._timer.timeout.connect(self._go_on)
         # The store holds what it calls; the window alone shall hold the model.
         take = functools.partial(_take, weakref.ref(self))
-        self._subscription = store.subscribe(take, batch=True, dispatch=qt_dispatch(self))
+        self._subscription, index = store._follow(take, qt_dispatch(self))
         self.destroyed.connect(self._subscription.close)
-        self._rows = Rows(self._subscription.since, Filter(self._fields))
+        self._rows = Rows(index, Filter(self._fields))
 
     # -- what a program asks and says -----------------------------------------------------
 

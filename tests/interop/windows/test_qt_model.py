@@ -468,6 +468,14 @@ def test_a_dialog_that_a_slot_opens_lets_the_next_change_wait_until_it_is_closed
     assert scene.keys == ["f"]
 
 
+def test_of_the_snapshots_only_the_last_is_held(scene: Scene) -> None:
+    reference = weakref.ref(scene.store.index)
+    scene.change({**ENTRIES, "e": {}})
+    scene.change({"f": {}})
+    gc.collect()
+    assert reference() is None
+
+
 # -- what goes wrong --------------------------------------------------------------------------
 
 
