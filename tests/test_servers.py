@@ -18,6 +18,8 @@ import pytest
 import requests
 
 from tests.servers import (
+    Apache,
+    Caddy,
     Certificates,
     Nginx,
     PythonServer,
@@ -224,6 +226,51 @@ class TestNginx:
         )
         with suppress(ConnectionError), connect(done.stdout.strip()) as client:
             client.recv(1)  # nothing was asked: it waits for the end of the server
+
+
+@pytest.mark.parametrize("kind", [Apache, Caddy])
+class TestApacheAndCaddy:
+    def test_ranges_are_answered_and_logged(
+        self, kind: type[Apache | Caddy], site: Path, session: requests.Session
+    ) -> None:
+        with kind(site) as server:
+            url = f"{server.url}data/a%20b?c"
+            answer = session.get(url, headers={"Range": "bytes=1-3"}, timeout=TIMEOUT)
+            (request,) = server.requests()
+        assert (answer.status_code, answer.content) == (206, b"\x01\x02\x03")
+        assert (request.method, request.target, request.status) == ("GET", "/data/a%20b?c", 206)
+        assert request.headers["Range"] == "bytes=1-3"
+        assert request.headers["Host"] == f"127.0.0.1:{server.port}"
+        assert request.sent >= 3
+
+    def test_fields_of_a_request_are_told_as_they_are(
+        self, kind: type[Apache | Caddy], site: Path, session: requests.Session
+    ) -> None:
+        fields = {"User-Agent": 'a "b" \\ c\td', "Authorization": "Basic YTpi"}
+        with kind(site) as server:
+            session.get(f"{server.url}index.json", headers=fields, timeout=TIMEOUT)
+            (request,) = server.requests()
+        assert {name: request.headers[name] for name in fields} == fields
+        assert "Range" not in request.headers
+
+    def test_stopped_and_started_it_has_the_port_and_the_log_it_had(
+        self, kind: type[Apache | Caddy], site: Path, session: requests.Session
+    ) -> None:
+        with kind(site) as server:
+            session.get(f"{server.url}index.json", timeout=TIMEOUT)
+            server.stop()
+            with pytest.raises(requests.ConnectionError):
+                session.get(f"{server.url}index.json", timeout=TIMEOUT)
+            server.start()
+            session.get(f"{server.url}index.json", timeout=TIMEOUT)
+            assert len(server.requests()) == 2
+        assert len(server.requests()) == 2
+
+    def test_a_wrong_configuration_is_told_in_its_own_words(
+        self, kind: type[Apache | Caddy], site: Path
+    ) -> None:
+        with pytest.raises(RuntimeError, match=r"did not start(.|\n)*nonsense"):
+            kind(site, extra="nonsense").start()
 
 
 class TestSquid:

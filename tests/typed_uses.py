@@ -114,5 +114,6 @@ def publishing(site: Path) -> None:
 
 def mirroring(store: StaticStore, copy: Path) -> None:
     report = mirror(store, copy, workers=4, delete=True, globs=["*.tif"], type="raster")
+    mirror(store, copy, limit_rate=2e6, value_progress=lambda key, done, total: None)
     assert_type(report, MirrorReport)
     assert_type(report.failed, list[tuple[str, str]])

@@ -12,10 +12,10 @@ from ..errors import NotConnectedError
 from .deliveries import PATIENCE
 
 if TYPE_CHECKING:
-    from ..transport.session import Session
     from .cached_index import CachedIndex
     from .feed import Feed
     from .poller import Poller
+    from .roots import Roots
     from .subscription import Watch
 
 __all__ = ["Connection"]
@@ -31,10 +31,8 @@ class Connection:
 
     Attributes
     ----------
-    session : Session
-        The way to the site.
-    feed : Feed
-        What fetches the index.
+    feed : Feed or Roots
+        What fetches the index, and knows the ways to the site.
     cached : CachedIndex or None
         What keeps the index on disk.
     cut : threading.Event
@@ -43,11 +41,10 @@ class Connection:
         Whether the first index has come.
     """
 
-    def __init__(self, session: Session, feed: Feed, cached: CachedIndex | None = None) -> None:
-        self.session = session
+    def __init__(self, feed: Feed | Roots, cached: CachedIndex | None = None) -> None:
         self.feed = feed
         self.cached = cached
-        self.cut: threading.Event = session.wire.cut
+        self.cut: threading.Event = feed.session.wire.cut
         self.ready = False
         self._poller: Poller | None = None
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
@@ -103,7 +100,7 @@ class Connection:
 
     def close(self) -> None:
         """End every request and wait; back at once, but for what cannot be cut short."""
-        self.session.close()
+        self.feed.close()
         with self._lock:
             watches, poller = list(self._watches), self._poller
             if self._when_forgotten is not None:

@@ -6,10 +6,10 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
@@ -18,18 +18,20 @@ from ..index.snapshot import Index
 from ..transport.fetched import Fetched
 from ..transport.response import Response
 from ..transport.session import Session
+from ..transport.sources import Sources
 from .catching_up import by_blocks
 from .documents import ABSENT, exactly, missing
 from .lazy import Partial, Parts
 
-__all__ = ["Feed", "Held"]
+__all__ = ["UNCONDITIONAL_EVERY", "Feed", "Held", "Sighting", "is_stale"]
 
 _log = logging.getLogger("staticstore")
 
+#: How often a document is asked for as if none were held, counted in requests.
 # Servers whose validators are made of size and whole seconds (nginx, Apache,
 # Caddy) miss a change within the same second, so that now and then the index
 # is asked for as if none were held.
-_UNCONDITIONAL_EVERY = 24
+UNCONDITIONAL_EVERY = 24
 # How often a host without a head is asked whether it has one by now.
 _HEAD_EVERY = 10
 # An index older than the one held is an edge of a CDN that lags behind, until
@@ -68,6 +70,13 @@ class Held:
         return self.index.warnings
 
 
+class Sighting(NamedTuple):
+    """A head, and the header fields of a conditional request for it."""
+
+    head: Head
+    validators: Mapping[str, str]
+
+
 class Feed:
     """Fetches the index of a site: what has changed, or the whole, or word that nothing has.
 
@@ -87,12 +96,26 @@ class Feed:
     """
 
     def __init__(self, session: Session, index_path: str, *, max_bytes: int, seconds: float):
-        self._session = session
+        self.session = session
         self._index_path = index_path
         self._max_bytes = max_bytes
         self._seconds = seconds
         self._count = itertools.count(1)
         self._older_in_a_row = 0
+        self._sources = Sources((session,))
+
+    def close(self) -> None:
+        """Cut every connection; never blocks."""
+        self.session.close()
+
+    def sources(self, sha256: str) -> Sources:
+        """Return where the values of the snapshot with some digest can be had."""
+        return self._sources
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with roots that others stand in for."""
+        return ()
 
     def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
         """Return the current index; None if the host says that it is the one held.
@@ -115,14 +138,14 @@ class Feed:
         """
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         count = next(self._count)
-        conditional = held is not None and count % _UNCONDITIONAL_EVERY != 0
+        conditional = held is not None and count % UNCONDITIONAL_EVERY != 0
         # At the first time, too, since what is held may be old.
         is_asked = count == 1 or count % _HEAD_EVERY == 0
         if held is None or held.head is not None or is_asked:
             found = self._by_head(held, deadline, conditional=conditional)
             if found != "absent":
                 return found
-        return self._plain(held, deadline, conditional=conditional)
+        return self.plain(held, deadline, conditional=conditional)
 
     def part(self, held: Partial | None) -> Partial | None:
         """Return by what parts of the current index can be read; None if the site has no blocks.
@@ -133,15 +156,15 @@ class Feed:
             The head could not be had.
         """
         deadline = time.monotonic() + self._seconds
-        is_conditional = held is not None and next(self._count) % _UNCONDITIONAL_EVERY != 0
-        validators = held.validators if held is not None and is_conditional else {}
-        found = self._head(validators, deadline)
-        if found is None:
-            return held
-        if not isinstance(found, tuple):
-            return None
-        head, validators = found
-        if held is not None and _is_stale(head, held.head):
+        found = self.look(None if held is None else Sighting(held.head, held.validators), deadline)
+        return None if found == "absent" else self.part_of(held, found, [self.session])
+
+    def part_of(
+        self, held: Partial | None, sighting: Sighting, sessions: Sequence[Session]
+    ) -> Partial | None:
+        """Return by what parts of the index of a head can be read; None if it has no blocks."""
+        head, validators = sighting
+        if held is not None and is_stale(head, held.head):
             return dataclasses.replace(held, ignored=held.ignored + 1)
         if head.blocks is None:
             return None
@@ -150,7 +173,7 @@ class Feed:
         return Partial(
             head,
             validators,
-            parts or Parts(self._session, head, self._seconds),
+            parts or Parts(sessions, head, self._seconds),
             0 if held is None else held.ignored,
         )
 
@@ -174,6 +197,21 @@ class Feed:
 
     # -- by a head -----------------------------------------------------------------
 
+    def look(self, seen: Sighting | None, deadline: float) -> Sighting | Literal["absent"]:
+        """Return the current head; the one that was seen, if the host says that it still is.
+
+        Raises
+        ------
+        TransportError
+            It could not be had.
+        """
+        is_conditional = seen is not None and next(self._count) % UNCONDITIONAL_EVERY != 0
+        found = self._head(seen.validators if seen is not None and is_conditional else {}, deadline)
+        if found is None:
+            assert seen is not None, "only a conditional request is answered with 304"
+            return seen
+        return found
+
     def _by_head(
         self, held: Held | None, deadline: float, *, conditional: bool
     ) -> Held | Literal["absent"] | None:
@@ -182,26 +220,34 @@ class Feed:
         if conditional and held is not None and held.head is not None:
             validators = held.validators
         found = self._head(validators, deadline)
-        if not isinstance(found, tuple):
-            return found
+        return self.follow(held, found, deadline) if isinstance(found, Sighting) else found
+
+    def follow(self, held: Held | None, sighting: Sighting, deadline: float) -> Held:
+        """Return the index that a head names, or the one that the next head does.
+
+        Raises
+        ------
+        TransportError, IndexFormatError, IntegrityError
+            As `fetch`.
+        """
         try:
-            return self._followed(held, *found, deadline)
+            return self._followed(held, *sighting, deadline)
         except IntegrityError:
             # The head is older than what it names, or newer: it may be right by now.
             found = self._head({"Cache-Control": "no-cache"}, deadline)
-            if not isinstance(found, tuple):
+            if not isinstance(found, Sighting):
                 raise
             return self._followed(held, *found, deadline)
 
     def _head(
         self, headers: Mapping[str, str], deadline: float
-    ) -> tuple[Head, dict[str, str]] | Literal["absent"] | None:
+    ) -> Sighting | Literal["absent"] | None:
         """Return the head and its validators; None if it is not modified."""
         try:
             answer = self._current(_HEAD_PATH, headers, deadline, MOST_HEAD_BYTES, ABSENT)
             if not isinstance(answer, Fetched):
                 return answer
-            return Head.parse(bytes(answer.body)), _validators(answer.response)
+            return Sighting(Head.parse(bytes(answer.body)), _validators(answer.response))
         except IndexFormatError:  # a page from a host that answers every path
             return "absent"
 
@@ -209,7 +255,7 @@ class Feed:
         self, held: Held | None, head: Head, validators: Mapping[str, str], deadline: float
     ) -> Held:
         """Return the index that a head names."""
-        if held is not None and _is_stale(head, held.head):
+        if held is not None and is_stale(head, held.head):
             return dataclasses.replace(held, ignored=held.ignored + 1)
         if held is not None and head.index.sha256 == held.sha256:
             return dataclasses.replace(held, head=head, validators=validators, modified=None)
@@ -217,7 +263,7 @@ class Feed:
         if held is not None and (held.head is None or held.head.lineage == head.lineage):
             index = self._by_changes(held, head, deadline)
             if index is None:
-                index = by_blocks(self._session, held.index, head, deadline)
+                index = by_blocks(self.session, held.index, head, deadline)
         if index is None:
             whole = self._whole(head, deadline)
             index = self._parsed(whole, held, vouched_entries=head.entries)
@@ -229,7 +275,7 @@ class Feed:
         states: dict[str, bytes | None] = {}
         try:
             for document in head.way_from(held.sha256) or ():
-                found = exactly(self._session, document, deadline)
+                found = exactly(self.session, document, deadline)
                 if found is None:
                     return None
                 states.update(parse_change_lines(bytes(found.body)))
@@ -244,19 +290,25 @@ class Feed:
         if head.index.size > self._max_bytes:
             raise IndexFormatError(
                 f"the index is larger than max_index_bytes={self._max_bytes}",
-                url=self._session.root.url,
+                url=self.session.root.url,
             )
         for href in (head.index.href, self._index_path):
             document = dataclasses.replace(head.index, href=href)
-            found = exactly(self._session, document, deadline)
+            found = exactly(self.session, document, deadline)
             if found is not None:
                 return found
-        raise missing(self._session, head.index)
+        raise missing(self.session, head.index)
 
     # -- without a head ----------------------------------------------------------------
 
-    def _plain(self, held: Held | None, deadline: float, *, conditional: bool) -> Held | None:
-        """Ask for ``index.json``."""
+    def plain(self, held: Held | None, deadline: float, *, conditional: bool) -> Held | None:
+        """Ask for ``index.json``; None if the host says that it is the one held.
+
+        Raises
+        ------
+        TransportError, IndexFormatError
+            As `fetch`.
+        """
         validators: Mapping[str, str] = {}
         if conditional and held is not None and held.head is None:
             validators = held.validators
@@ -317,7 +369,7 @@ class Feed:
         max_bytes: int,
         absent: frozenset[int] = frozenset(),
     ) -> Fetched | None:
-        return self._session.fetch(
+        return self.session.fetch(
             quote(path, safe="/"),
             headers={"Accept-Encoding": "gzip, deflate", **headers},
             deadline=deadline,
@@ -335,13 +387,11 @@ class Feed:
             raise _explained(error, fetched) from error
         if index.warnings:
             more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
-            _log.warning(
-                "in the index of %s: %s%s", self._session.root.url, index.warnings[0], more
-            )
+            _log.warning("in the index of %s: %s%s", self.session.root.url, index.warnings[0], more)
         return index
 
 
-def _is_stale(head: Head, held: Head | None) -> bool:
+def is_stale(head: Head, held: Head | None) -> bool:
     """Tell whether a head is older than one that was seen already: a CDN's edge lags behind."""
     return held is not None and head.lineage == held.lineage and head.generation < held.generation
 

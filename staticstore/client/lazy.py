@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ..index.checks import line_problem
 from ..index.fields import Content
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
+from ..transport.sources import anywhere
 from .documents import exactly, part
 
 if TYPE_CHECKING:
@@ -37,16 +38,16 @@ class Parts:
 
     Parameters
     ----------
-    session : Session
-        The way to the site.
+    sessions : sequence of Session
+        The ways to all roots of the site; any may have them.
     head : Head
         What names the index and its blocks.
     seconds : float
         How long one look-up may take in all.
     """
 
-    def __init__(self, session: Session, head: Head, seconds: float) -> None:
-        self._session = session
+    def __init__(self, sessions: Sequence[Session], head: Head, seconds: float) -> None:
+        self._sessions = tuple(sessions)
         self._head = head
         self._seconds = seconds
         self._root: BlockRoot | None = None
@@ -94,7 +95,10 @@ class Parts:
 
     def _read_root(self, deadline: float) -> BlockRoot:
         assert self._head.blocks is not None, "only a head with blocks leads here"
-        found = exactly(self._session, self._head.blocks, deadline)
+        blocks = self._head.blocks
+        found = anywhere(
+            self._sessions, lambda session: exactly(session, blocks, deadline), deadline
+        )
         if found is None:
             raise LookupError("the root of the blocks is not there")
         return BlockRoot.parse(bytes(found.body))
@@ -103,7 +107,11 @@ class Parts:
         with self._lock:
             text = self._texts.get(stretch.sha256)
         if text is None:
-            text = part(self._session, document, stretch, deadline)
+            text = anywhere(
+                self._sessions,
+                lambda session: part(session, document, stretch, deadline),
+                deadline,
+            )
             if text is None:
                 raise LookupError("the host gives no parts of documents")
             if len(text) <= _MOST_MEMORY:

@@ -197,14 +197,15 @@ class LiveIndex:
         return held
 
     @property
-    def readable(self) -> Index | LazyIndex:
-        """The current snapshot, or what stands for it in a lazy store."""
+    def readable(self) -> tuple[Index | LazyIndex, str]:
+        """The current snapshot, or what stands for it in a lazy store, and its digest."""
         held, partial = self._held, self._partial
         if held is None and partial is not None:
             from .lazy import LazyIndex
 
-            return LazyIndex(partial, self._whole)
-        return self.index
+            return LazyIndex(partial, self._whole), partial.head.index.sha256
+        held = self.held
+        return held.index, held.sha256
 
     def _whole(self) -> Index:
         """Make a lazy store whole, as of the head that it holds."""
@@ -225,7 +226,11 @@ class LiveIndex:
     def info(self) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
         with self._lock:
-            return self._confirmation.info(self._held or self._partial, is_open=self.is_open)
+            info = self._confirmation.info(self._held or self._partial, is_open=self.is_open)
+            connection = self._connection
+        if connection is not None:
+            info["warnings"] += connection.feed.problems
+        return info
 
     # -- polling ---------------------------------------------------------------
 

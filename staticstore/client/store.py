@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ..index.changes import Action, Change, Changes
 from ..index.keys import check_key
 from ..index.snapshot import Index
-from ..transport.root import Root
+from ..transport.root import Location, Root, roots_of
 from .connection import Connection
 from .kept import KeptValues
 from .live import LiveIndex
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ..transport.auth import Credentials
     from .cache import ValueCache
     from .cached_index import CachedIndex
+    from .feed import Feed
     from .origin import Origin
+    from .roots import Roots
 
 __all__ = ["StaticStore"]
 
@@ -41,9 +43,15 @@ class StaticStore(Reading):
 
     Parameters
     ----------
-    root_url : str or path
+    root_url : str or path, or several of them
         An http(s) URL, a ``file:`` URL or a local path.  User and password in
-        it are used to authenticate, unless `connect` gets others.
+        it are used to authenticate, unless `connect` gets others.  Of several,
+        an origin and mirrors of it say, the first that answers serves; one that
+        fails is passed over, and tried again half a minute later.  Of the
+        indexes of the first root's lineage the one with the highest generation
+        counts.  A value comes from any root that gives the bytes of that index:
+        parts of it only from roots that have the very index, and from the
+        others the whole, told by its sha256.
     data_path : str, optional
         What stands between the root and a key in the URL of a value.
     index_path : str, optional
@@ -90,7 +98,7 @@ class StaticStore(Reading):
 
     def __init__(
         self,
-        root_url: str | os.PathLike[str],
+        root_url: Location | Iterable[Location],
         *,
         data_path: str = "data/",
         index_path: str = "index.json",
@@ -104,7 +112,8 @@ class StaticStore(Reading):
         check_key(index_path)
         if not isinstance(poll_interval, int | float) or not 0 <= poll_interval < 1e9:
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
-        self._root = Root(root_url)
+        self._roots = roots_of(root_url)
+        self._root = self._roots[0]
         self._data_path = data_path
         self._index_path = index_path
         self._poll_interval = poll_interval
@@ -160,16 +169,19 @@ class StaticStore(Reading):
             User and password; a mapping with ``username`` and ``password``; any
             `requests.auth.AuthBase`; or the user's netrc file, of which only an
             entry for exactly this host is taken.  Sent to the root's own origin
-            and never to where it redirects.
+            and never to where it redirects.  Of several roots it is for the
+            first, and those of the same origin; others have their own in their
+            URLs, or in the netrc file.
         proxies : mapping, optional
             As in requests, credentials in the proxy's URL allowed.  None
             follows the environment, ``{}`` uses none.
         headers : mapping, optional
-            More header fields, for the root's own origin only.
+            More header fields, for the (first) root's own origin only.
         verify : bool or path, optional
             Whether to check certificates, or a file with the CAs to trust.
         cert : path or (path, path), optional
-            Client certificate, or certificate and private key.
+            Client certificate, or certificate and private key; for the (first)
+            root's own origin only.
         timeout : float or (float, float), optional
             Longest time to connect, and longest silence, in seconds.
         retries : int, optional
@@ -203,14 +215,14 @@ class StaticStore(Reading):
         # requests takes longer to import than all the rest; who only imports
         # staticstore shall not wait for it.
         from ..transport.arguments import checked_number
-        from ..transport.session import Session
+        from ..transport.sources import open_sessions
         from .feed import Feed
 
         checked_number(max_index_bytes, "max_index_bytes", least=1)
         checked_number(index_deadline, "index_deadline", least=0)
 
-        session = Session(
-            self._root,
+        sessions = open_sessions(
+            self._roots,
             auth=auth,
             proxies=proxies,
             headers=headers,
@@ -220,9 +232,15 @@ class StaticStore(Reading):
             retries=retries,
             min_rate=min_rate,
         )
-        warned = _warn_of_exposed_password(self._root, session.exposes_password)
-        feed = Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
-        connection = Connection(session, feed, self._cached_index())
+        warned = _warn_of_exposed_passwords(
+            [session.root for session in sessions if session.exposes_password]
+        )
+        feeds = [
+            Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
+            for session in sessions
+        ]
+        feed = feeds[0] if len(feeds) == 1 else _feed_of_all(feeds, index_deadline)
+        connection = Connection(feed, self._cached_index())
         self._live.open(connection, self._poll_interval, is_lazy=self._lazy)
         self._warnings = warned
         return self
@@ -327,7 +345,7 @@ class StaticStore(Reading):
         """Pickle where the store is; what comes out is not connected, and knows no secret."""
         again = functools.partial(
             type(self),
-            self._root.url,
+            self._root.url if len(self._roots) == 1 else [root.url for root in self._roots],
             data_path=self._data_path,
             index_path=self._index_path,
             poll_interval=self._poll_interval,
@@ -340,16 +358,16 @@ class StaticStore(Reading):
 
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
-        connection = self._live.connected()
-        return Values(self._live.readable, connection.session, self._data_path, self._kept)
+        feed = self._live.connected().feed
+        index, sha256 = self._live.readable
+        return Values(index, feed.sources(sha256), self._data_path, self._kept)
 
     def _origin(self) -> Origin:
         """Bind the current snapshot, whole, with all that a copy of the site needs."""
         from .origin import Origin
 
-        connection = self._live.connected()
-        held = self._live.held
-        values = Values(held.index, connection.session, self._data_path, self._kept)
+        feed, held = self._live.connected().feed, self._live.held
+        values = Values(held.index, feed.sources(held.sha256), self._data_path, self._kept)
         return Origin(held.index, values, held.sha256, held.head, self._index_path)
 
     def _follow(
@@ -474,9 +492,14 @@ class StaticStore(Reading):
         return self._live.watch(timeout)
 
 
-def _warn_of_exposed_password(root: Root, exposed: bool) -> tuple[str, ...]:
-    if not exposed:
-        return ()
-    text = f"the password for {root.url} is sent in the clear: use https"
-    warnings.warn(text, stacklevel=3)
-    return (text,)
+def _feed_of_all(feeds: list[Feed], seconds: float) -> Roots:
+    from .roots import Roots  # seldom needed
+
+    return Roots(feeds, seconds=seconds)
+
+
+def _warn_of_exposed_passwords(roots: Iterable[Root]) -> tuple[str, ...]:
+    texts = tuple(f"the password for {root.url} is sent in the clear: use https" for root in roots)
+    for text in texts:
+        warnings.warn(text, stacklevel=3)
+    return texts

@@ -373,9 +373,9 @@ class URLValue:
     def _host_answer(self) -> Response:
         """Return the header fields of an answer of the host, from a HEAD if there was none."""
         if self._answer is None:
-            target = self._target
-            self._answer = target.session.request("HEAD", target.url_path, key=self.key)
-            self._answer.close()
+            from ..transport.spool import head
+
+            self._answer = head(self._target)
         return self._answer
 
     def __repr__(self) -> str:

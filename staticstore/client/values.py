@@ -14,6 +14,7 @@ from .value import URLValue
 if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.session import Session
+    from ..transport.sources import Sources
     from .lazy import LazyIndex
 
 __all__ = ["Values"]
@@ -25,14 +26,19 @@ class Values(Mapping[str, URLValue]):
     def __init__(
         self,
         index: Index | LazyIndex,
-        session: Session,
+        sources: Sources,
         data_path: str,
         kept: KeptValues,
     ) -> None:
         self.index = index
-        self.session = session
+        self._sources = sources
         self.data_path = data_path
         self.kept = kept
+
+    @property
+    def session(self) -> Session:
+        """The way to the root that is asked first."""
+        return self._sources.session
 
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
@@ -41,7 +47,15 @@ class Values(Mapping[str, URLValue]):
         metadata = self.index[key]
         facts = Facts.of(metadata)
         url_path = key_to_url_path(self.data_path, key)
-        target = Target(self.session, url_path, key, facts.size, facts.sha256)
+        sources = self._sources
+        target = Target(
+            sources.session,
+            url_path,
+            key,
+            facts.size,
+            facts.sha256,
+            sources=None if sources.is_one else sources,
+        )
         return URLValue(target, metadata, facts, self.kept)
 
     def __iter__(self) -> Iterator[str]:

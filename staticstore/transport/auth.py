@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import netrc
 import os
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from .root import Root
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
-__all__ = ["Credentials", "authentication", "sends_password"]
+__all__ = ["Credentials", "authentication", "authentication_elsewhere", "sends_password"]
 
 #: What `connect` takes as ``auth``.
 Credentials = tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None
@@ -64,6 +65,18 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
     if isinstance(auth, tuple | list) and len(auth) == 2:
         return _basic(*auth)
     raise TypeError('auth is (user, password), a mapping, an AuthBase or "netrc"')
+
+
+def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
+    """Return what authenticates requests to another root than the one that `auth` is for.
+
+    That is what its own URL has, or the user's netrc file, if that was asked
+    for: what is for one host is told to no other.
+    """
+    if auth == "netrc":
+        with contextlib.suppress(StoreError):
+            return _basic(*_netrc_entry(root.origin.host))
+    return authentication(None, root)
 
 
 def sends_password(auth: AuthBase) -> bool:

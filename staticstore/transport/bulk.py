@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from urllib3 import Timeout
 
-from ..errors import NotConnectedError, StoreError
+from ..errors import NotConnectedError, StoreError, TransportTimeout
 from .failures import mapped
 from .response import allowance
 from .sockets import Bounds
@@ -69,8 +69,11 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
     lane = session.lane()
     if lane is None or not wanted:
         return [None] * len(wanted)
-    # A few are sooner there on a connection that is open already.
-    return (by_threads if len(wanted) <= _FEW else engine())(lane, wanted)
+    # A few are sooner there on a connection that is open already; and what is to be slow
+    # goes where each byte is counted as it is received.
+    if len(wanted) <= _FEW or lane.wire.limits:
+        return by_threads(lane, wanted)
+    return engine()(lane, wanted)
 
 
 @cache
@@ -86,7 +89,9 @@ def engine() -> Engine:
 def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     """Let threads share the connections of a pool of urllib3."""
     if len(wanted) == 1:
-        return [_fetched(lane, wanted[0])]
+        with contextlib.suppress(TransportTimeout):
+            return [_fetched(lane, wanted[0])]
+        return [None]
     from .daemons import Daemons
 
     got: list[Got | None] = [None] * len(wanted)
@@ -96,11 +101,14 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     def work() -> None:
         for number, one in numbered:
             began = time.monotonic()
-            got[number] = _fetched(lane, one)
+            try:
+                got[number] = _fetched(lane, one)
+            except TransportTimeout:
+                list(numbered)  # not once more for each of those that are left
             if time.monotonic() - began > _FAR and next(others, None):
                 workers.put(pool.submit(work))
 
-    most = min(_MOST_THREADS, len(wanted))
+    most = min(_MOST_THREADS, len(wanted), *(limit.requests for limit in lane.wire.limits))
     others = iter(range(1, most))
     with Daemons(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))
@@ -130,7 +138,7 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
             # One that was read to its end has given its connection back.
             with contextlib.closing(response), lane.wire.allowing(allowance(wanted.size)):
                 body = response.read(wanted.size + 1, decode_content=False)
-    except NotConnectedError:
+    except (NotConnectedError, TransportTimeout):
         raise
     except StoreError:
         return None

@@ -37,7 +37,7 @@ _Numbered = Iterator[tuple[int, Wanted]]
 def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     """Send many requests; see `bulk.fetch_all`."""
     got: list[Got | None] = [None] * len(wanted)
-    numbered = enumerate(wanted)
+    numbered: _Numbered = enumerate(wanted)
     multi = pycurl.CurlMulti()
     transfers = {
         transfer.handle: transfer
@@ -50,10 +50,12 @@ def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
                 raise NotConnectedError("the store was disconnected")
             multi.perform()
             ended = list(_ended(multi))
-            for handle, is_whole in ended:
+            for handle, error in ended:
                 transfer = transfers[handle]
-                got[transfer.number] = transfer.result() if is_whole else None
+                got[transfer.number] = transfer.result() if error == pycurl.E_OK else None
                 transfer.end()
+                if error == pycurl.E_OPERATION_TIMEDOUT:
+                    numbered = iter(())  # not once more for each of those that are left
                 running -= not transfer.begins(numbered)
             if not ended:  # otherwise what has just begun is sent first
                 multi.select(_PATIENCE)
@@ -64,13 +66,13 @@ def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     return got
 
 
-def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, bool]]:
-    """Yield the handles that are done, and whether their answers are whole."""
+def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
+    """Yield the handles that are done, and libcurl's numbers for what went wrong with them."""
     left = 1
     while left:
         left, good, bad = multi.info_read()
-        yield from ((handle, True) for handle in good)
-        yield from ((handle, False) for handle, _, _ in bad)
+        yield from ((handle, pycurl.E_OK) for handle in good)
+        yield from ((handle, error) for handle, error, _ in bad)
 
 
 class _Transfer:

@@ -116,8 +116,8 @@ class _PartFile:
     def fill(self, target: Target, progress: Progress | None) -> None:
         """Write what is missing; see `download`."""
         try:
-            if not self._taken_up(target, progress):
-                first_right(target, lambda target: self._anew(target, progress))
+            if not first_right(target, lambda one: self._taken_up(one, progress), whole=True):
+                first_right(target, lambda one: self._anew(one, progress), whole=True)
         except IntegrityError:
             self._stays = False
             raise
@@ -156,12 +156,12 @@ class _PartFile:
                 return
             verifier.feed(buffer[:count])
 
-    def _anew(self, target: Target, progress: Progress | None) -> None:
+    def _anew(self, target: Target, progress: Progress | None) -> int:
         def note(stream: ValueStream) -> None:
             self._stays = stream.is_bound
             self._write_note(target, stream.etag)
 
-        copied(target, self._file, progress, note)
+        return copied(target, self._file, progress, note)
 
     def _noted(self) -> dict[str, Any]:
         try:

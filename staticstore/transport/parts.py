@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -9,6 +10,7 @@ from ..errors import IntegrityError, TransportError
 from .integrity import Verifier
 from .response import Response
 from .session import Session
+from .sources import Sources, from_any, least_failing
 
 __all__ = ["Part", "Target", "ask", "first_right"]
 
@@ -29,6 +31,8 @@ class Target(NamedTuple):
     sha256: str | None
     #: Header fields that keep caches from answering.
     fields: tuple[tuple[str, str], ...] = ()
+    #: Where else it can be had; None at a site with one root.
+    sources: Sources | None = None
 
     @property
     def url(self) -> str:
@@ -45,6 +49,29 @@ class Target(NamedTuple):
         """Return the error that says that the host has another value than the index."""
         return IntegrityError(message, expected=expected, actual=actual, key=self.key, url=self.url)
 
+    def everywhere(self, *, whole: bool) -> list[Target]:
+        """Return this target and the same value at other roots, those last that are failing.
+
+        Parameters
+        ----------
+        whole : bool
+            Whether it is read whole, so that its digest tells whether it is right.
+        """
+        if self.sources is None:
+            return [self]
+        is_told = whole and self.sha256 is not None
+        others = self.sources.alike + (self.sources.unlike if is_told else ())
+        sessions = tuple(dict.fromkeys((self.session, *others)))
+        return [
+            self if session is self.session else self._replace(session=session, fields=())
+            for session in least_failing(sessions)
+        ]
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether other roots have the same value, by its digest."""
+        return self.sources is not None and self.sha256 is not None
+
     def fresher(self) -> Iterator[Target]:
         """Yield ways around a cache that gives an old value, the most polite first.
 
@@ -57,16 +84,36 @@ class Target(NamedTuple):
             yield self._replace(url_path=url_path, fields=_NO_CACHE)
 
 
-def first_right(target: Target, read: Callable[[Target], T]) -> T:
-    """Read a value; where it is not the one of the index, again, past all caches.
+def first_right(target: Target, read: Callable[[Target], T], *, whole: bool = False) -> T:
+    """Read a value from the first root that gives the one of the index.
+
+    Each root is asked past all caches, too, if it gives another one.
+
+    Parameters
+    ----------
+    target : Target
+        The value.
+    read : callable
+        Reads it; gives None where another root shall be asked.
+    whole : bool, optional
+        Whether it is read whole, so that its digest tells whether it is right.
 
     Raises
     ------
     IntegrityError
-        It is another one all the same; what the first attempt raised.
+        It is another one; what the first attempt raised.
     TransportError
         It could not be had.
     """
+    targets = target.everywhere(whole=whole)
+    if len(targets) == 1:
+        return _past_caches(target, read)
+    read_one = functools.partial(_past_caches, read=read)
+    return target.session.repeated(lambda: from_any(targets, read_one))
+
+
+def _past_caches(target: Target, read: Callable[[Target], T]) -> T:
+    """Read a value; where it is not the one of the index, again, past all caches."""
     try:
         return read(target)
     except IntegrityError as error:

@@ -11,7 +11,7 @@ from .failures import may_heal, was_dropped
 if TYPE_CHECKING:
     import tenacity
 
-__all__ = ["retrying"]
+__all__ = ["once", "retrying"]
 
 T = TypeVar("T")
 
@@ -51,6 +51,16 @@ def retrying(
             raise
         failed.append(error)
     return _retried(attempt, failed, retries, deadline, sleep)
+
+
+def once(attempt: Callable[[], T]) -> T:
+    """Make an attempt; and another at once, if the host had closed an idle connection."""
+    try:
+        return attempt()
+    except Exception as error:
+        if not was_dropped(error):
+            raise
+    return attempt()
 
 
 def _retried(

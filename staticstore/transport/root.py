@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ..errors import without_secrets
 
-__all__ = ["Origin", "Root", "origin_of"]
+__all__ = ["Location", "Origin", "Root", "origin_of", "roots_of"]
+
+#: What says where a root is.
+Location = str | os.PathLike[str]
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
@@ -66,7 +70,7 @@ class Root:
     'https://data.example.org/site/data/a%20b'
     """
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
+    def __init__(self, location: Location) -> None:
         text = os.fspath(location)
         if not isinstance(text, str):
             raise TypeError(f"a root is a text or a path, not {type(text).__name__}")
@@ -127,6 +131,27 @@ class Root:
     def __repr__(self) -> str:
         """Show the URL without secrets."""
         return f"<Root: {without_secrets(self.url)}>"
+
+
+def roots_of(locations: Location | Iterable[Location]) -> tuple[Root, ...]:
+    """Return the root, or the roots, of a site.
+
+    Raises
+    ------
+    TypeError, ValueError
+        One is no root, or two are the same, or there is none.
+    """
+    if isinstance(locations, str | os.PathLike):
+        return (Root(locations),)
+    if not isinstance(locations, Iterable):
+        raise TypeError(f"a root is a text or a path, not {type(locations).__name__}")
+    roots = tuple(map(Root, locations))
+    if not roots:
+        raise ValueError("a list of roots has one at least: where the site is")
+    for number, root in enumerate(roots):
+        if root.url in (other.url for other in roots[:number]):
+            raise ValueError(f"the root {without_secrets(root.url)} is given twice")
+    return roots
 
 
 def _folder_url(folder: str) -> str:

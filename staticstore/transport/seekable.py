@@ -212,9 +212,13 @@ class SeekableValue(io.RawIOBase):
             return target, ask(target, start, end)
 
         # What was right once is asked for in the same way from then on.
-        self._target, part = (
-            first_right(self._target, asked) if self._seen is None else asked(self._target)
-        )
+        if self._seen is None or self._target.is_elsewhere:
+            before = self._target
+            self._target, part = first_right(before, asked)
+            if self._target.session is not before.session:
+                self._seen = None  # the tags of another host are others
+        else:
+            _, part = asked(self._target)
         if not part.is_partial and end - start < self._known_size():
             part.close()
             self._spool, self._size = spooled(self._target)

@@ -32,7 +32,7 @@ from .lane import Lane
 from .local import FileAdapter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
-from .retries import retrying
+from .retries import once, retrying
 from .root import Root
 from .sockets import BoundedAdapter, Bounds, Wire
 
@@ -41,6 +41,9 @@ __all__ = ["Session"]
 T = TypeVar("T")
 
 _HTTP = ("http", "https")
+_REST = 30.0  # seconds for which others are asked in the place of a host that failed
+# Statuses below 500 that say nothing of what was asked for.
+_UNFIT = frozenset({401, 407, 429})
 
 
 class Session:
@@ -61,6 +64,11 @@ class Session:
         How often a request is repeated after a failure that may heal.
     min_rate : float
         The least bytes a second of a body, averaged over the longest silence.
+    wire : Wire, optional
+        That of the sessions of other roots, so that all are cut together.
+    is_alone : bool, optional
+        Whether there is no other root to ask.  If there is, a request that
+        failed is not repeated here: `repeated` does it, once all have failed.
 
     Raises
     ------
@@ -82,9 +90,11 @@ class Session:
         timeout: float | tuple[float, float] = (5.0, 30.0),
         retries: int = 4,
         min_rate: float = 1024,
+        wire: Wire | None = None,
+        is_alone: bool = True,
     ) -> None:
         self.root = root
-        self.wire = Wire()
+        self.wire = wire or Wire()
         self.retries = checked_retries(retries)
         self._auth = authentication(auth, root)
         self._proxies = None if proxies is None else checked_proxies(proxies)
@@ -93,6 +103,8 @@ class Session:
         self._cert = checked_cert(cert)
         self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = checked_number(min_rate, "min_rate", least=0)
+        self._is_alone = is_alone
+        self._failed_at: float | None = None
         self._requests = self._new_requests_session()
 
     def _new_requests_session(self) -> requests.Session:
@@ -118,6 +130,12 @@ class Session:
         return (
             origin.scheme == "http" and sends_password(self._auth) and not _is_loopback(origin.host)
         )
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the host has failed a moment ago, so that others are asked first."""
+        failed_at = self._failed_at
+        return failed_at is not None and time.monotonic() - failed_at < _REST
 
     def close(self) -> None:
         """Cut every connection and wake every wait; idempotent, never blocks."""
@@ -293,8 +311,19 @@ class Session:
                 query=self.wire.take_query(),
             )
 
-    def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
+    def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
+        """Make an attempt, and others after failures that may heal, each after a longer wait."""
         return retrying(attempt, retries=self.retries, deadline=deadline, sleep=self._sleep)
+
+    def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
+        try:
+            result = self.repeated(attempt, deadline) if self._is_alone else once(attempt)
+        except TransportError as error:
+            if error.status is None or error.status in _UNFIT or error.status >= 500:
+                self._failed_at = time.monotonic()
+            raise
+        self._failed_at = None
+        return result
 
     def _sleep(self, seconds: float) -> None:
         self.wire.cut.wait(seconds)

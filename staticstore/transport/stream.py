@@ -190,15 +190,27 @@ class ValueStream(io.RawIOBase):
         self._breaks += 1
         if self._breaks > self._target.session.retries or not self.is_bound:
             raise error
-        part = ask(self._target, self._position, self._end, if_range=self.etag)
-        if not self._digest_binds and part.response.strong_etag != self.etag:
+        if self._target.is_elsewhere:
+            self._target, self._part = first_right(
+                self._target, self._rest, whole=self._digest_binds
+            )
+            self.etag = self._part.response.strong_etag
+        else:
+            _, self._part = self._rest(self._target)
+
+    def _rest(self, target: Target) -> tuple[Target, Part]:
+        """Ask for what is still to come; what binds it to the rest is the tag, or the digest."""
+        is_same_host = target.session is self._target.session
+        if_range = self.etag if is_same_host else None
+        part = ask(target, self._position, self._end, if_range=if_range)
+        if is_same_host and not self._digest_binds and part.response.strong_etag != self.etag:
             part.close()
             raise self._target.changed(
                 "the host has replaced the value while it was read",
                 expected=self.etag,
                 actual=part.response.etag,
-            ) from error
-        self._part = part
+            )
+        return target, part
 
     def _finish(self) -> None:
         if self._verifier is not None:
@@ -244,7 +256,7 @@ def open_whole(target: Target) -> ValueReader:
     TransportError, IntegrityError
         Now, or while the stream is read.
     """
-    return ValueReader(first_right(target, _whole_stream), BUFFERED)
+    return ValueReader(first_right(target, _whole_stream, whole=True), BUFFERED)
 
 
 def _whole_stream(target: Target) -> ValueStream:
@@ -281,7 +293,7 @@ def copy_whole(target: Target, file: BinaryIO, progress: Progress | None = None)
     TransportError, IntegrityError
         The bytes could not be had, or are others than the index says.
     """
-    return first_right(target, lambda target: copied(target, file, progress))
+    return first_right(target, lambda target: copied(target, file, progress), whole=True)
 
 
 def copied(

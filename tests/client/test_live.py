@@ -552,7 +552,7 @@ USES: dict[str, Callable[[StaticStore], object]] = {
 
 
 def _fail(store: StaticStore) -> None:
-    session = store._live.connected().session
+    session = store._live.connected().feed.session
     session.close()
     with pytest.raises(NotConnectedError):
         store.update_index()
@@ -647,7 +647,7 @@ store = StaticStore(sys.argv[1], poll_interval=0).connect()
 value = store["a"]
 store.circle = [store]
 gc.disable()
-wire = store._live.connected().session.wire
+wire = store._live.connected().feed.session.wire
 wire._sockets = CollectingSet(wire._sockets)
 del store
 thread = threading.Thread(target=lambda: print(type(value.read()).__name__), daemon=True)

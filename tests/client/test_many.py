@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from staticstore import IntegrityError, NotConnectedError, StaticStore, publish
+from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
 from staticstore.client import many
 from staticstore.index import codec, lines, parsing
 from staticstore.index.snapshot import Index
@@ -309,3 +309,15 @@ def test_streams_that_nobody_takes_are_not_asked_for(start: Start) -> None:
         next(streams).close()
         streams.close()  # type: ignore[attr-defined]
     assert len(requested(server)) <= 10
+
+
+@pytest.mark.parametrize("misbehave", ["reset", "stall"])
+def test_a_host_that_is_gone_is_not_asked_for_each_value(start: Start, misbehave: str) -> None:
+    values = {f"{number:03}": b"value" for number in range(400)}
+    server = start(site_of(values))
+    with StaticStore(server.url, poll_interval=0).connect(retries=0, timeout=0.3) as store:
+        server.answer = lambda request, wire: getattr(wire, misbehave)()
+        with pytest.raises(TransportError):
+            list(store.read_many(values))
+    asked_by_each = len(values) if misbehave == "reset" else many._WORKERS + 24
+    assert len(server.requests) < asked_by_each + 3 * many._WORKERS

@@ -14,7 +14,7 @@ import pytest
 from staticstore import StaticStore
 from staticstore.site.server import serve
 from tests.engines import ENGINES, sending_by
-from tests.servers import Nginx, PythonServer, Squid, require, write_certificates
+from tests.servers import Apache, Caddy, Nginx, PythonServer, Squid, require, write_certificates
 
 AUTH = ("alí", "open:sesame")
 PROXY_AUTH = ("proxy", "p@ss word")
@@ -68,6 +68,16 @@ def _nginx(**options: Any) -> Callable[[Path, ExitStack, Path], Host]:
     return start
 
 
+def _apache(folder: Path, stack: ExitStack, temporary: Path) -> Host:
+    require("apache2")
+    return Host(folder, stack.enter_context(Apache(folder)).url)
+
+
+def _caddy(folder: Path, stack: ExitStack, temporary: Path) -> Host:
+    require("caddy")
+    return Host(folder, stack.enter_context(Caddy(folder)).url)
+
+
 def _nginx_tls(folder: Path, stack: ExitStack, temporary: Path) -> Host:
     require("nginx")
     certificates = write_certificates(temporary)
@@ -95,6 +105,8 @@ HOSTS: dict[str, Callable[[Path, ExitStack, Path], Host]] = {
     "nginx sub-path": _nginx(location="/a%20b/c/"),
     "nginx tls": _nginx_tls,
     "nginx squid": _nginx_squid,
+    "apache": _apache,
+    "caddy": _caddy,
 }
 
 

@@ -4,13 +4,15 @@ All listen on loopback, each at a port that was free, and end with their
 ``with`` block.  `start` and `stop` can be called instead, and again: the port
 stays the same.
 
-    Nginx, Squid    programs of this machine, or of Debian (debian.py)
+    Nginx, Apache, Caddy, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
     S3Server        moto's, which speaks S3
     RawServer       a script decides about every byte; serve_files does the rest
     Relay           counts, delays and cuts what goes to any of them
 """
 
+from .apache import Apache
+from .caddy import Caddy
 from .certificates import Certificates, write_certificates
 from .daemon import LoggedRequest
 from .debian import Program, Unavailable, find, require
@@ -25,6 +27,8 @@ from .wire import Answer, ClientGone, Request, Wire
 
 __all__ = [
     "Answer",
+    "Apache",
+    "Caddy",
     "Certificates",
     "ClientGone",
     "Files",

@@ -98,6 +98,14 @@ class Daemon(ABC):
     def read_log(self, line: str) -> LoggedRequest:
         """Parse a line of the file `access.log`."""
 
+    def launcher(self) -> list[str]:
+        """Give what the program is started by, if not by us ourselves."""
+        return []
+
+    def environment(self) -> dict[str, str]:
+        """Give what the program finds in its environment beside what is in ours."""
+        return {}
+
     def clear(self) -> None:  # noqa: B027 - most have nothing to do
         """Remove what the ended program leaves outside of `folder`."""
 
@@ -143,9 +151,9 @@ class Daemon(ABC):
             stack.callback(setattr, self, "_folder", None)
             output = stack.enter_context(open(self._folder / "output.log", "wb"))
             process = subprocess.Popen(
-                [self.found.path, *self.configure()],
+                [*self.launcher(), self.found.path, *self.configure()],
                 cwd=folder,
-                env={**os.environ, **self.found.environment},
+                env={**os.environ, **self.found.environment, **self.environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -31,8 +31,11 @@ from filelock import FileLock, Timeout
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "debian"
 
-# Program -> the package that has it in usr/sbin or usr/bin, and says its version on `-v`.
-PACKAGES = {"nginx": "nginx", "squid": "squid"}
+# Program -> the package that has it in usr/sbin or usr/bin.
+PACKAGES = {"nginx": "nginx", "squid": "squid", "apache2": "apache2-bin", "caddy": "caddy"}
+
+# What has a program say its version, where that is not `-v`.
+ASKED_FOR_VERSION = {"caddy": "version"}
 
 # Seconds which a fetch may take in all, waiting for another run's included: less than a test may.
 BOUND = 100.0
@@ -164,7 +167,7 @@ def _defect(program: str, folder: Path) -> str | None:
     candidate = _unpacked(program, folder)
     try:
         subprocess.run(
-            [candidate.path, "-v"],
+            [candidate.path, ASKED_FOR_VERSION.get(program, "-v")],
             env={**os.environ, **candidate.environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
