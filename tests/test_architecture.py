@@ -152,6 +152,9 @@ SLOW = [
     "click",
     "rich",
     "werkzeug",
+    "PySide6",
+    "PyQt6",
+    "tkinter",
 ]
 
 SELDOM = ["tenacity", "asyncio", "concurrent.futures", "filelock", "platformdirs"]

@@ -8,10 +8,10 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
-from ..index.changes import Action, Change, Changes, diff, follow
+from ..index.changes import Action, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .confirmation import Confirmation
@@ -316,13 +316,14 @@ class LiveIndex:
             store = self._store()
             if store is None:
                 return
-            in_step = [one.deliver for one, index in known if index is old]
+            in_step = [one for one, index in known if index is old]
             if changes:
-                announce_changes(store, changes, in_step)
+                deliver = [one.deliver for one in in_step if not one.is_batch]
+                deliver_batch = [one.deliver_batch for one in in_step if one.is_batch]
+                announce_changes(store, changes, deliver, deliver_batch)
             for one, index in known:
                 if index is not old:  # younger than what the handlers knew
-                    for change in diff(index, changes.index):
-                        one.deliver(change)
+                    one.deliver_changes(diff(index, changes.index))
 
         return self._deliveries.put(announce)
 
@@ -344,28 +345,21 @@ class LiveIndex:
 
     def subscribe(
         self,
-        callback: Callable[[Change], object],
+        callback: Callable[[Any], object],
         *,
         actions: Iterable[Action] = ("set", "update", "delete"),
         dispatch: Dispatch | None = None,
         initial: bool = False,
+        batch: bool = False,
         where: Mapping[str, Any] | None = None,
         equals: Mapping[str, Any] | None = None,
     ) -> Subscription:
         """Have a callback called with each change; see `StaticStore.subscribe`."""
         connection = self.connected()
-        subscription = Subscription(
-            callback,
-            self.index,
-            actions=actions,
-            conditions=Conditions(where, equals or {}),
-            dispatch=dispatch,
-            is_open=_opened(weakref.ref(self)),
-            on_close=_unsubscriber(weakref.ref(self)),
-        )
+        conditions = Conditions(where, equals or {})
+        subscription = self._subscription(callback, actions, conditions, dispatch, batch)
         with self._lock:
-            index = subscription.known = self.index
-            self._subscriptions[subscription] = None
+            index = self._begin(subscription)
             if not initial:
                 return subscription
             deliver_all = functools.partial(subscription.deliver_all, index, connection.is_cut)
@@ -379,6 +373,42 @@ class LiveIndex:
             subscription.close()
             raise NotConnectedError("the store was disconnected")
         return subscription
+
+    def follow(
+        self, callback: Callable[[Changes], object], dispatch: Dispatch
+    ) -> tuple[Subscription, Index]:
+        """Have a callback called with all changes of each poll, on from the snapshot returned."""
+        self.connected()
+        every = get_args(Action)
+        subscription = self._subscription(callback, every, Conditions(None, {}), dispatch, True)
+        with self._lock:
+            return subscription, self._begin(subscription)
+
+    def _subscription(
+        self,
+        callback: Callable[[Any], object],
+        actions: Iterable[Action],
+        conditions: Conditions,
+        dispatch: Dispatch | None,
+        batch: bool,
+    ) -> Subscription:
+        reference = weakref.ref(self)
+        return Subscription(
+            callback,
+            self.index,
+            actions=actions,
+            conditions=conditions,
+            dispatch=dispatch,
+            batch=batch,
+            is_open=_opened(reference),
+            on_close=_unsubscriber(reference),
+        )
+
+    def _begin(self, subscription: Subscription) -> Index:
+        """Have a subscription told of what comes after the snapshot returned; under the lock."""
+        subscription.known = self.index
+        self._subscriptions[subscription] = None
+        return subscription.known
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget a subscription."""
