@@ -105,6 +105,7 @@ def _found(changes: Any) -> None:
 
 
 def _download(place: Place) -> Figures:
+    place.site.show("values")
     store = connect_ours(place.site.url)
     with tempfile.TemporaryDirectory() as folder:
         return _paused(lambda: store.to_file(LARGE, Path(folder) / LARGE, progress=_progress))
