@@ -114,7 +114,10 @@ class Deliveries:
 
 
 def announce_changes(
-    store: object, changes: Changes, callbacks: Sequence[Callable[[Change], None]]
+    store: object,
+    changes: Changes,
+    callbacks: Sequence[Callable[[Change], None]],
+    batch_callbacks: Sequence[Callable[[Changes], None]] = (),
 ) -> None:
     """Send the signals of a poll: those of its keys, in order, then `index_updated`.
 
@@ -128,6 +131,8 @@ def announce_changes(
         What the poll found.
     callbacks : sequence of callable
         Each called with each change, after its signal.
+    batch_callbacks : sequence of callable
+        Each called with all changes, after those.
     """
     listening = {action for action, signal in _SIGNALS.items() if signal.has_receivers_for(store)}
     if listening or callbacks:
@@ -136,6 +141,8 @@ def announce_changes(
                 _announce_key(store, change)
             for callback in callbacks:
                 callback(change)
+    for batch_callback in batch_callbacks:
+        batch_callback(changes)
     send(index_updated, store, lambda: {"changes": changes})
 
 

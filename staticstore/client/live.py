@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
-from ..index.changes import Action, Change, Changes, diff, follow
+from ..index.changes import Action, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .confirmation import Confirmation
@@ -316,13 +316,14 @@ class LiveIndex:
             store = self._store()
             if store is None:
                 return
-            in_step = [one.deliver for one, index in known if index is old]
+            in_step = [one for one, index in known if index is old]
             if changes:
-                announce_changes(store, changes, in_step)
+                deliver = [one.deliver for one in in_step if not one.is_batch]
+                deliver_batch = [one.deliver_batch for one in in_step if one.is_batch]
+                announce_changes(store, changes, deliver, deliver_batch)
             for one, index in known:
                 if index is not old:  # younger than what the handlers knew
-                    for change in diff(index, changes.index):
-                        one.deliver(change)
+                    one.deliver_changes(diff(index, changes.index))
 
         return self._deliveries.put(announce)
 
@@ -344,11 +345,12 @@ class LiveIndex:
 
     def subscribe(
         self,
-        callback: Callable[[Change], object],
+        callback: Callable[[Any], object],
         *,
         actions: Iterable[Action] = ("set", "update", "delete"),
         dispatch: Dispatch | None = None,
         initial: bool = False,
+        batch: bool = False,
         where: Mapping[str, Any] | None = None,
         equals: Mapping[str, Any] | None = None,
     ) -> Subscription:
@@ -360,11 +362,12 @@ class LiveIndex:
             actions=actions,
             conditions=Conditions(where, equals or {}),
             dispatch=dispatch,
+            batch=batch,
             is_open=_opened(weakref.ref(self)),
             on_close=_unsubscriber(weakref.ref(self)),
         )
         with self._lock:
-            index = subscription.known = self.index
+            index = subscription.since = subscription.known = self.index
             self._subscriptions[subscription] = None
             if not initial:
                 return subscription

@@ -6,7 +6,7 @@ import functools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..index.changes import Action, Change, Changes
 from ..index.keys import check_key
@@ -372,13 +372,38 @@ class StaticStore(Reading):
 
     # -- changes -------------------------------------------------------------------
 
+    @overload
     def subscribe(
         self,
         callback: Callable[[Change], object],
         *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: Literal[False] = ...,
+        where: Mapping[str, Any] | None = ...,
+        **equals: Any,
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        callback: Callable[[Changes], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: Literal[True],
+        where: Mapping[str, Any] | None = ...,
+        **equals: Any,
+    ) -> Subscription: ...
+    def subscribe(
+        self,
+        callback: Callable[[Any], object],
+        *,
         actions: Iterable[Action] = ("set", "update", "delete"),
         dispatch: Dispatch | None = None,
         initial: bool = False,
+        batch: bool = False,
         where: Mapping[str, Any] | None = None,
         **equals: Any,
     ) -> Subscription:
@@ -395,11 +420,16 @@ class StaticStore(Reading):
             Which changes.
         dispatch : callable, optional
             Gets each delivery as a call without arguments, to make in the
-            thread of a window or an event loop: ``loop.call_soon_threadsafe``.
-            By default the polling thread calls back itself.
+            thread of a window or an event loop: `staticstore.interop.desktop`
+            has those of Qt, Tk and asyncio.  By default the polling thread
+            calls back itself.
         initial : bool, optional
             Whether to deliver first what is there, as sets; nothing is missed
             or told twice in between.
+        batch : bool, optional
+            Whether to call back once for a poll, as ``callback(changes)`` with
+            all `Changes` that were asked for.  With `initial` the first ones
+            are all that is there, even if that is nothing.
         where, **equals
             As in `query`: deliver only if the metadata before or after the
             change matches.
@@ -409,6 +439,14 @@ class StaticStore(Reading):
         Subscription
             Close it to end it; or use it in a ``with`` block.
 
+        Raises
+        ------
+        TypeError
+            The callback is a coroutine function, and there is no `dispatch`
+            to a loop that awaits it.
+        NotConnectedError
+            The store is not connected.
+
         Examples
         --------
         >>> found = []
@@ -416,12 +454,17 @@ class StaticStore(Reading):
         ...     pass
         >>> found[0]
         <Change: set '...csv'>
+        >>> with sample_store.subscribe(found.append, initial=True, batch=True):
+        ...     pass
+        >>> found[-1]
+        <Changes: 16 set, 0 update, 0 delete>
         """
         return self._live.subscribe(
             callback,
             actions=actions,
             dispatch=dispatch,
             initial=initial,
+            batch=batch,
             where=where,
             equals=equals,
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import queue
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import get_args
+from typing import Any, get_args
 
-from ..index.changes import Action, Change
+from ..index.changes import Action, Change, Changes
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .deliveries import logged_failure
@@ -18,7 +19,10 @@ from .deliveries import logged_failure
 __all__ = ["Dispatch", "Subscription", "Watch"]
 
 #: Hands a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
-Dispatch = Callable[[Callable[[], None]], object]
+#: What the call returns is awaitable where the callback is a coroutine function.
+Dispatch = Callable[[Callable[[], Any]], object]
+#: What a callback is told: one change, or all of a poll.
+Told = Change | Changes
 
 
 class Subscription:
@@ -29,15 +33,22 @@ class Subscription:
 
     def __init__(
         self,
-        callback: Callable[[Change], object],
+        callback: Callable[[Any], object],
         known: Index,
         *,
         actions: Iterable[Action],
         conditions: Conditions,
         dispatch: Dispatch | None,
+        batch: bool,
         is_open: Callable[[], bool],
         on_close: Callable[[Subscription], None],
     ) -> None:
+        if dispatch is None and inspect.iscoroutinefunction(callback):
+            raise TypeError("a coroutine function needs a loop: dispatch=asyncio_dispatch()")
+        #: Whether it is told of all changes of a poll together.
+        self.is_batch = batch
+        #: The snapshot with which it began; all that is told leads on from it.
+        self.since = known
         #: The snapshot up to which it has been told.
         self.known = known
         self._callback = callback
@@ -47,7 +58,10 @@ class Subscription:
         self._is_open = is_open
         self._on_close = on_close
         self._closed = False
-        self._missed: deque[Change] = deque()
+        # What a loop was given calls for and has not come to, and how many of
+        # those calls it made in vain, while the store was disconnected.
+        self._waiting: deque[Told] = deque()
+        self._in_vain = 0
 
     @property
     def is_closed(self) -> bool:
@@ -68,52 +82,93 @@ class Subscription:
         self.close()
 
     def deliver(self, change: Change) -> None:
-        """Call back, now or by `dispatch`, if the change is one that was asked for."""
-        with logged_failure("a subscription's callback raised; it goes on"):
-            if self._closed or not self._wants(change):
-                return
-            if self._dispatch is None:
-                self._callback(change)
-            else:
-                self._dispatch(functools.partial(self._call_later, change))
+        """Tell of one change, if it was asked for."""
+        if self._wants(change):
+            self._tell(change)
+
+    def deliver_batch(self, changes: Changes) -> None:
+        """Tell of those changes of a poll that were asked for, together."""
+        if wanted := self._wanted(changes):
+            self._tell(wanted)
+
+    def deliver_changes(self, changes: Changes) -> None:
+        """Tell of some changes, together or one by one."""
+        if self.is_batch:
+            self.deliver_batch(changes)
+        else:
+            for change in changes:
+                self.deliver(change)
 
     def deliver_all(self, index: Index, is_cut: Callable[[], bool]) -> None:
         """Deliver all that is in a snapshot, as sets; or close, if nobody is connected any more."""
         if is_cut():
             self.close()
             return
-        for key in index:
-            self.deliver(Change(key, None, index.raw(key)))
+        if "set" not in self._actions:
+            return
+        everything = (Change(key, None, index.raw(key)) for key in index)
+        if self.is_batch:  # one that has nothing in it, too: a table is full when it has come
+            self._tell(self._wanted(Changes(everything, index)))
+        else:
+            for change in everything:
+                self.deliver(change)
+
+    def _wanted(self, changes: Changes) -> Changes:
+        if not self._conditions and self._actions.issuperset(get_args(Action)):
+            return changes
+        return Changes(filter(self._wants, changes), changes.index)
 
     def _wants(self, change: Change) -> bool:
-        if change.action not in self._actions:
-            return False
-        return not self._conditions or any(
-            metadata is not None and self._conditions.match(metadata)
-            for metadata in (change.metadata, change.previous)
-        )
+        with logged_failure("a subscription's condition raised; it goes on"):
+            if self._closed or change.action not in self._actions:
+                return False
+            return not self._conditions or any(
+                metadata is not None and self._conditions.match(metadata)
+                for metadata in (change.metadata, change.previous)
+            )
+        return False
 
-    def _call_later(self, change: Change) -> None:
-        """Call back from the loop, which shows what is raised in its own way.
+    def _tell(self, told: Told) -> None:
+        """Call back, now or by `dispatch`."""
+        with logged_failure("a subscription's callback raised; it goes on"):
+            if self._closed:
+                return
+            if self._dispatch is None:
+                self._callback(told)
+                return
+            self._waiting.append(told)
+            try:
+                self._dispatch(self._call_next)
+            except BaseException:  # no call will come for it
+                if self._waiting and self._waiting[-1] is told:
+                    self._waiting.pop()
+                raise
 
-        What a loop comes to only after a disconnect waits for the next connect.
+    def _call_next(self) -> object:
+        """Call back from the loop, which shows what is raised in its own way, or awaits.
+
+        A call is for whatever waits for longest, so that what a loop came to
+        while the store was disconnected goes first after the next connect.
         """
         if self._closed:
-            return
-        if self._missed or not self._is_open():
-            self._missed.append(change)
-        else:
-            self._callback(change)
+            self._waiting.clear()
+        elif not self._is_open():
+            self._in_vain += 1
+        elif self._waiting:
+            return self._callback(self._waiting.popleft())
+        return None
 
     def catch_up(self) -> None:
-        """Hand over what a loop came to while the store was disconnected."""
-        if self._dispatch is not None and not self._closed:
+        """Have the loop make again the calls that it made while the store was disconnected."""
+        if (dispatch := self._dispatch) is not None and not self._closed:
             with logged_failure("a subscription's dispatch raised; it goes on"):
-                self._dispatch(self._call_missed)
+                dispatch(functools.partial(self._call_again, dispatch))
 
-    def _call_missed(self) -> None:
-        while self._missed and not self._closed and self._is_open():
-            self._callback(self._missed.popleft())
+    def _call_again(self, dispatch: Dispatch) -> None:
+        # Counted by the loop's thread alone, so that none is forgotten.
+        calls, self._in_vain = self._in_vain, 0
+        for _ in range(calls):
+            dispatch(self._call_next)
 
 
 class Watch(Iterator[Change]):

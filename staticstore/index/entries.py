@@ -25,7 +25,7 @@ class Stored(ABC):
 
     def __init__(self) -> None:
         #: Of the fields that were queried.
-        self.groups = FieldGroups(self._values)
+        self.groups = FieldGroups(self.values_of)
 
     @abstractmethod
     def get(self, key: str) -> msgspec.Raw | bytes | None:
@@ -61,8 +61,8 @@ class Stored(ABC):
         """Tell what some entries, whose keys are in order, say of the bytes of their values."""
 
     @abstractmethod
-    def _values(self, field: str) -> Iterator[tuple[str, Any]]:
-        """Iterate over keys and the values of a field, in key order."""
+    def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
+        """Iterate over keys and the values of a field, None where it is missing, in key order."""
 
     def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys of the entries whose field has a value, in order.
@@ -128,7 +128,8 @@ class Entries(Stored):
         """Count the keys."""
         return len(self._entries)
 
-    def _values(self, field: str) -> Iterator[tuple[str, Any]]:
+    def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
+        """Iterate over keys and the values of a field; see `Stored`."""
         decode, keys = codec.field_decoder(field), iter(self)
         while some := list(islice(keys, _AT_ONCE)):
             texts = (b'"%d":%b' % (i, bytes(self._entries[key])) for i, key in enumerate(some))

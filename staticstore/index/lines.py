@@ -132,7 +132,8 @@ class Lines(Stored):
                 contents = self._of_piece(number, Piece.contents)
                 yield from ((key, contents[key]) for key in wanted if key in contents)
 
-    def _values(self, field: str) -> Iterator[tuple[str, Any]]:
+    def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
+        """Iterate over keys and the values of a field; see `Stored`."""
         decode = codec.field_decoder(field)
         for number in range(len(self._pieces)):
             values = self._of_piece(number, lambda piece: piece.values(decode))

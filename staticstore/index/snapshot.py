@@ -240,6 +240,25 @@ class Index(Mapping[str, dict[str, Any]]):
         matches = re.compile(fnmatch.translate(pattern)).match
         return (key for key in self if matches(key))
 
+    def field_values(self, field: str) -> Iterator[tuple[str, Any]]:
+        """Iterate over all keys, in order, with the value of one field; None where it is missing.
+
+        Nothing else of the entries is decoded.
+
+        Examples
+        --------
+        >>> list(Index.from_entries({"a": {"size": 5, "title": "A"}, "b": {}}).field_values("size"))
+        [('a', 5), ('b', None)]
+        """
+        if field == "packed":  # which may be the reader's own business
+            return ((key, metadata.get(field)) for key, metadata in self.query())
+        values = self._shared.values_of(field)
+        if not self._overlay.changes:
+            return values
+        kept = (pair for pair in values if pair[0] not in self._overlay.changes)
+        own = ((key, metadata.get(field)) for key, metadata in self._overlay.items())
+        return merge(kept, own, key=itemgetter(0))
+
     def raw(self, key: str) -> msgspec.Raw | bytes | None:
         """Return the JSON text of an entry as it came, or None; for what compares and copies."""
         if key in self._overlay.changes:

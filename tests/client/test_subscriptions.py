@@ -122,7 +122,7 @@ def test_an_unknown_action_is_a_value_error_at_once(store: StaticStore, actions:
 
 def test_a_wrong_condition_is_a_type_error_at_once(store: StaticStore) -> None:
     with pytest.raises(TypeError):
-        store.subscribe(print, where="type")  # type: ignore[arg-type]
+        store.subscribe(print, where="type")  # type: ignore[call-overload]
 
 
 def test_a_predicate_that_raises_is_logged_and_the_subscription_goes_on(

@@ -137,13 +137,13 @@ def test_a_tuple_equals_no_list() -> None:
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note for which fields all entries are gone through."""
     fields: list[str] = []
-    values = Lines._values
+    values = Lines.values_of
 
     def noted(self: Lines, field: str) -> Any:
         fields.append(field)
         return values(self, field)
 
-    monkeypatch.setattr(Lines, "_values", noted)
+    monkeypatch.setattr(Lines, "values_of", noted)
     return fields
 
 

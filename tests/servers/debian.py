@@ -24,6 +24,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from filelock import FileLock, Timeout
@@ -83,9 +84,14 @@ def require(program: str) -> Program:
     try:
         return find(program)
     except Unavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+        unavailable(error)
+
+
+def unavailable(error: Unavailable) -> NoReturn:
+    """Skip a test for want of what it needs; on CI, where `CI` is "true", fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
 
 
 def find(program: str) -> Program:
@@ -100,6 +106,24 @@ def find(program: str) -> Program:
     if isinstance(outcome, Unavailable):
         raise Unavailable(program, outcome.reason)
     return outcome
+
+
+def install(name: str, *packages: str) -> None:
+    """Install packages on this machine, for what does not run from a folder; only root can.
+
+    Raises
+    ------
+    Unavailable
+        There is no apt-get, this is not root, or it did not work.
+    """
+    if not (apt := shutil.which("apt-get")) or os.geteuid() != 0:
+        raise Unavailable(name, f"not installed, and only root can: apt-get install {packages[0]}")
+    deadline = time.monotonic() + BOUND
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / "lock", timeout=BOUND):
+        _run(name, [apt, "-qq", "update"], deadline, check=False)
+        options = ["-qq", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=60"]
+        _run(name, [apt, *options, "install", *packages], deadline)
 
 
 @functools.cache

@@ -1,0 +1,40 @@
+"""Which Qt a program uses: PySide6 or PyQt6, and never both."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+__all__ = ["qt_core"]
+
+_BINDINGS = ("PySide6", "PyQt6")
+
+
+def qt_core(given: object = None) -> Any:
+    """Return the module ``QtCore`` of the program's binding, imported now if need be.
+
+    Parameters
+    ----------
+    given : object, optional
+        An object of Qt, whose binding it shall be.  By default it is the one
+        that has an application, else the one that is imported, else PySide6
+        if it is installed.
+
+    Raises
+    ------
+    ImportError
+        Neither is installed.
+    """
+    of_given = {kind.__module__.partition(".")[0] for kind in type(given).__mro__}
+    imported = [name for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
+    in_use = [
+        name for name in imported if sys.modules[f"{name}.QtCore"].QCoreApplication.instance()
+    ]
+    for name in (*of_given.intersection(_BINDINGS), *in_use, *imported, *_BINDINGS):
+        try:
+            return importlib.import_module(f"{name}.QtCore")
+        except ImportError as error:
+            missing = error
+    text = f"neither PySide6 nor PyQt6 can be imported ({missing}): pip install 'staticstore[qt]'"
+    raise ImportError(text) from missing

@@ -1,0 +1,216 @@
+"""A table of Qt that shows a store, and what changes in it as it changes.
+
+Importing this module imports Qt: PySide6 or PyQt6, whichever the program has
+imported before, and PySide6 if it has neither.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..client.store import StaticStore
+from ..index.changes import Changes
+from ..index.query import selection
+from .desktop import qt_dispatch
+from .qt_core import qt_core
+from .rows import Filter, Rank, Rows, as_text, runs
+
+__all__ = ["StoreTableModel"]
+
+QtCore: Any = qt_core()
+_Qt = QtCore.Qt
+_NOWHERE = QtCore.QModelIndex()
+_RIGHT = _Qt.AlignmentFlag.AlignRight | _Qt.AlignmentFlag.AlignVCenter
+
+
+class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
+    """The entries of a store as rows: the key, and the fields that are wanted.
+
+    Rows are in key order at first.  Each poll that finds changes inserts,
+    changes and removes just the rows that these concern, so that selection
+    and scroll position stay.  Of an entry no more is kept than its key; what
+    is on the screen is decoded when it is painted.
+
+    A host that cannot be reached, or sends nonsense, changes nothing, and
+    after a `disconnect` the rows stay as they were.
+
+    Parameters
+    ----------
+    store : StaticStore
+        It is connected.  While it is, the model follows it.
+    fields : iterable of str
+        The fields that are shown, in columns after that of the key.
+    parent : QObject, optional
+        What the model lives with.
+
+    Raises
+    ------
+    NotConnectedError
+        The store is not connected.
+
+    Notes
+    -----
+    It belongs to the thread of its event loop, as every model.  A display
+    role gives text; the user role the value of the field, or the key.
+
+    Examples
+    --------
+    ::
+
+        model = StoreTableModel(store, fields=["title", "size"], parent=window)
+        table.setModel(model)
+        table.setSortingEnabled(True)
+        search.textChanged.connect(model.set_filter)
+    """
+
+    def __init__(self, store: StaticStore, fields: Iterable[str], parent: Any = None) -> None:
+        super().__init__(parent)
+        self._fields = selection(fields) or ()
+        self._is_descending = False
+        # The store holds what it calls; the window alone shall hold the model.
+        take = functools.partial(_take, weakref.ref(self))
+        self._subscription = store.subscribe(take, batch=True, dispatch=qt_dispatch(self))
+        self.destroyed.connect(self._subscription.close)
+        self._rows = Rows(self._subscription.since, Filter(fields=self._fields))
+
+    # -- what a program asks and says -----------------------------------------------------
+
+    def key(self, row: int) -> str:
+        """Return the key of a row."""
+        return self._rows.key(self._turned(row))
+
+    def metadata(self, row: int) -> dict[str, Any]:
+        """Return the metadata of a row, all fields of it: a copy of the caller's own."""
+        return self._rows.index[self.key(row)]
+
+    def row(self, key: str) -> int | None:
+        """Return the row of a key, None if it is not shown."""
+        position = self._rows.position(key)
+        return None if position is None else self._turned(position)
+
+    def set_filter(
+        self, text: str = "", *, where: Mapping[str, Any] | None = None, **equals: Any
+    ) -> None:
+        """Show only entries that fulfill all that is said here; without it, all of them.
+
+        Parameters
+        ----------
+        text : str, optional
+            What stands in the key or in a field that is shown, in whatever case.
+        where, **equals
+            As in `StaticStore.query`.
+        """
+        shown = Filter(text, self._fields, where, equals)
+        rows = Rows(self._rows.index, shown, self._rows.by)
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+
+    def close(self) -> None:
+        """Follow the store no more; the rows stay.  Idempotent."""
+        self._subscription.close()
+
+    # -- what Qt asks ---------------------------------------------------------------------
+
+    def rowCount(self, parent: Any = _NOWHERE) -> int:
+        """Count the rows."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Any = _NOWHERE) -> int:
+        """Count the columns: that of the key, and the fields."""
+        return 0 if parent.isValid() else 1 + len(self._fields)
+
+    def headerData(
+        self, section: int, orientation: Any, role: int = _Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """Return the name of a column."""
+        if orientation == _Qt.Orientation.Horizontal and role == _Qt.ItemDataRole.DisplayRole:
+            return ("key", *self._fields)[section]
+        return super().headerData(section, orientation, role)
+
+    def data(self, index: Any, role: int = _Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a cell shows (display role), or its value (user role)."""
+        roles = _Qt.ItemDataRole
+        if not index.isValid() or role not in _ROLES:
+            return None
+        value: Any = self.key(index.row())
+        if index.column():
+            value = self.metadata(index.row()).get(self._fields[index.column() - 1])
+        if role == roles.TextAlignmentRole:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return _RIGHT if is_number else None
+        return as_text(value) if role == roles.DisplayRole else value
+
+    def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column: by key at no cost, by a field at that of decoding it everywhere."""
+        by = self._fields[column - 1] if column > 0 else None
+        rows = Rows(self._rows.index, self._rows.shown, by) if by != self._rows.by else self._rows
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        keys = [self.key(index.row()) for index in before]
+        self._rows, self._is_descending = rows, order == _Qt.SortOrder.DescendingOrder
+        after = [
+            self.index(self.row(key), index.column())
+            for key, index in zip(keys, before, strict=True)
+        ]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
+
+    # -- what the store says --------------------------------------------------------------
+
+    def take(self, changes: Changes) -> None:
+        """Go on to the next snapshot; the store calls this."""
+        rows, step = self._rows, self._rows.take(changes)
+        for run in runs(step.gone):
+            self.beginRemoveRows(_NOWHERE, *self._ends(run, len(rows)))
+            rows.remove(run)
+            self.endRemoveRows()
+        rows.index = changes.index  # what is gone could be decoded until now, what is new from now
+        for place, ranks in rows.places(step.new):
+            run = range(place, place + len(ranks))
+            self.beginInsertRows(_NOWHERE, *self._ends(run, len(rows) + len(ranks)))
+            rows.insert(place, ranks)
+            self.endInsertRows()
+        for before, after in step.moved:
+            self._move(before, after)
+        changed = {*step.kept, *(after[1] for _, after in step.moved)}
+        positions = (rows.position(key) for key in changed)
+        for run in runs(sorted(one for one in positions if one is not None)):
+            first, last = self._ends(run, len(rows))
+            self.dataChanged.emit(self.index(first, 0), self.index(last, len(self._fields)))
+
+    def _move(self, before: Rank, after: Rank) -> None:
+        """Move a row; Qt's target is the row that it comes to stand before."""
+        rows = self._rows
+        here, there = rows.place(before), rows.place(after)
+        is_moved = there not in (here, here + 1)
+        if is_moved:
+            row = self._turned(here)
+            target = len(rows) - there if self._is_descending else there
+            self.beginMoveRows(_NOWHERE, row, row, _NOWHERE, target)
+        rows.move(before, after)
+        if is_moved:
+            self.endMoveRows()
+
+    def _turned(self, row: int) -> int:
+        """Return the position of a row, or the row of a position."""
+        return len(self._rows) - 1 - row if self._is_descending else row
+
+    def _ends(self, run: range, count: int) -> tuple[int, int]:
+        """Return the first and the last row of a run of positions, among so many."""
+        if self._is_descending:
+            return count - run.stop, count - 1 - run.start
+        return run.start, run.stop - 1
+
+
+_ROLES = frozenset(
+    [_Qt.ItemDataRole.DisplayRole, _Qt.ItemDataRole.UserRole, _Qt.ItemDataRole.TextAlignmentRole]
+)
+
+
+def _take(reference: weakref.ref[StoreTableModel], changes: Changes) -> None:
+    if (model := reference()) is not None:
+        model.take(changes)

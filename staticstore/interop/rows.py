@@ -1,0 +1,226 @@
+"""The rows of a table: which entries of a snapshot it shows, and in which order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from ..client.deliveries import logged_failure
+from ..index import codec
+from ..index.changes import Change, Changes
+from ..index.query import Conditions
+from ..index.snapshot import Index
+
+__all__ = ["Filter", "Rank", "Rows", "Step", "as_text", "runs"]
+
+#: What puts a row in its place: its key, or what a field is sorted by, and then the key.
+Rank = Any
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which entries are shown: those that a query finds and a text stands in.
+
+    The text stands in the key or in one of some fields, whatever the case.
+    """
+
+    text: str = ""
+    fields: tuple[str, ...] = ()
+    where: Mapping[str, Any] | None = None
+    equals: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it hides nothing."""
+        return not (self.text or self.where or self.equals)
+
+    def keys(self, index: Index) -> Iterator[str]:
+        """Yield the keys of the entries that are shown, in key order."""
+        is_query = bool(self.where or self.equals)
+        keys = index.query_keys(where=self.where, **self.equals) if is_query else iter(index)
+        return keys if not self.text else self._with_text(keys, index)
+
+    def lets_through(self, key: str, metadata: dict[str, Any]) -> bool:
+        """Tell whether one entry is shown; a condition that raises is logged, and hides it."""
+        with logged_failure("a condition of a table's filter raised; the entry is not shown"):
+            return Conditions(self.where, self.equals).match(metadata) and (
+                not self.text or self._has_text(key, map(metadata.get, self.fields))
+            )
+        return False
+
+    def _with_text(self, keys: Iterable[str], index: Index) -> Iterator[str]:
+        found = {key for key in index if self._has_text(key, ())}
+        for name in self.fields:  # one after the other, so that nothing else is decoded
+            found |= {key for key, value in index.field_values(name) if self._has_text("", [value])}
+        return (key for key in keys if key in found)
+
+    def _has_text(self, key: str, values: Iterable[Any]) -> bool:
+        text = self.text.casefold()
+        return text in key.casefold() or any(text in as_text(one).casefold() for one in values)
+
+
+class Rows:
+    """The keys of the entries that a filter lets through, in the order of a field.
+
+    Parameters
+    ----------
+    index : Index
+        The snapshot.
+    shown : Filter
+        Which entries are shown.
+    by : str, optional
+        The field that they are sorted by, missing ones first, then numbers,
+        texts, all else; and by key where it is the same.  By default by key alone.
+    """
+
+    def __init__(self, index: Index, shown: Filter, by: str | None = None) -> None:
+        self.index = index
+        self.shown = shown
+        self.by = by
+        keys = shown.keys(index)
+        self._ranks: list[Rank] = list(keys) if by is None else sorted(_ranks(index, keys, by))
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._ranks)
+
+    def key(self, position: int) -> str:
+        """Return the key of a row."""
+        rank = self._ranks[position]
+        return rank if self.by is None else rank[1]  # type: ignore[no-any-return]
+
+    def position(self, key: str) -> int | None:
+        """Return where a key stands, or None."""
+        if self.by is None:
+            return self._position(key)
+        return self._position(self._rank(key, self.index[key])) if key in self.index else None
+
+    def take(self, changes: Changes) -> Step:
+        """Find what the changes of a poll do to the rows, which stay as they are."""
+        step = Step([], [], [], [])
+        for change in changes:
+            position = self.position(change.key)
+            rank = self._rank_after(change)
+            if position is None and rank is not None:
+                step.new.append(rank)
+            elif position is not None and rank is None:
+                step.gone.append(position)
+            elif position is not None:
+                before = self._ranks[position]
+                step.kept.append(change.key) if rank == before else step.moved.append(
+                    (before, rank)
+                )
+        step.gone.sort()
+        step.new.sort()
+        return step
+
+    def _rank_after(self, change: Change) -> Rank | None:
+        """Return the rank that an entry has after a change, None if it is not shown."""
+        if change.after is None:
+            return None
+        if self.by is None and self.shown.is_all:
+            return change.key
+        metadata = change.metadata or {}
+        is_shown = self.shown.lets_through(change.key, metadata)
+        return self._rank(change.key, metadata) if is_shown else None
+
+    def remove(self, run: range) -> None:
+        """Remove rows that follow each other."""
+        del self._ranks[run.start : run.stop]
+
+    def insert(self, position: int, ranks: Sequence[Rank]) -> None:
+        """Insert rows at their common place."""
+        self._ranks[position:position] = ranks
+
+    def places(self, ranks: Iterable[Rank]) -> list[tuple[int, list[Rank]]]:
+        """Return where new rows belong, together where that is the same place, the last first."""
+        groups = groupby(ranks, self.place)
+        return [(position, list(group)) for position, group in groups][::-1]
+
+    def place(self, rank: Rank) -> int:
+        """Return the position of a rank, or the one where it belongs."""
+        return bisect_left(self._ranks, rank)
+
+    def move(self, before: Rank, after: Rank) -> None:
+        """Give a row another rank, and the place of that."""
+        del self._ranks[self.place(before)]
+        self._ranks.insert(self.place(after), after)
+
+    def _position(self, rank: Rank) -> int | None:
+        position = self.place(rank)
+        is_there = position < len(self) and self._ranks[position] == rank
+        return position if is_there else None
+
+    def _rank(self, key: str, metadata: Mapping[str, Any]) -> Rank:
+        return key if self.by is None else (_sortable(metadata.get(self.by)), key)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What leads from some rows to the next.
+
+    Attributes
+    ----------
+    gone : list of int
+        The positions of rows that go, in order.
+    new : list
+        The ranks of rows that come, in order.
+    moved : list of pairs
+        The ranks before and after of rows that belong elsewhere now.
+    kept : list of str
+        The keys of rows that stay where they are, and show something else.
+    """
+
+    gone: list[int]
+    new: list[Rank]
+    moved: list[tuple[Rank, Rank]]
+    kept: list[str]
+
+
+def runs(positions: Iterable[int]) -> list[range]:
+    """Put positions that follow each other together, the last first.
+
+    Examples
+    --------
+    >>> runs([1, 2, 3, 7])
+    [range(7, 8), range(1, 4)]
+    """
+    found: list[range] = []
+    for position in positions:
+        if found and found[-1].stop == position:
+            found[-1] = range(found[-1].start, position + 1)
+        else:
+            found.append(range(position, position + 1))
+    return found[::-1]
+
+
+def as_text(value: Any) -> str:
+    """Return what a cell shows of the value of a field: a text as it is, all else as JSON.
+
+    Examples
+    --------
+    >>> as_text("a text"), as_text(1.5), as_text([1, None]), as_text(None)
+    ('a text', '1.5', '[1,null]', '')
+    """
+    if isinstance(value, str):
+        return value
+    return "" if value is None else codec.encode(value).decode()
+
+
+def _ranks(index: Index, keys: Iterable[str], by: str) -> Iterator[Rank]:
+    wanted = set(keys)
+    return ((_sortable(value), key) for key, value in index.field_values(by) if key in wanted)
+
+
+def _sortable(value: Any) -> tuple[Any, ...]:
+    """Return what sorts before that of every greater value, of whatever kind."""
+    if value is None:
+        return (0,)
+    if isinstance(value, int | float):
+        return (1, value)
+    if isinstance(value, str):
+        return (2, value.casefold(), value)
+    return (3, as_text(value))

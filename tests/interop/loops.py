@@ -1,0 +1,252 @@
+"""What a dispatch promises, whatever loop it is for; inherited, and run with each of them."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import pytest
+
+from staticstore import Change, Changes, StaticStore
+from staticstore.client.subscription import Dispatch
+from tests.client.scene import TIMEOUT, Call, MemorySite
+
+__all__ = ["DispatchContract", "Loop"]
+
+BEFORE = {"map": {"size": 1}, "old": {}}
+AFTER = {"map": {"size": 2}, "new": {}}
+ALL = ["update map", "set new", "delete old"]
+MANY = {f"{number:05}": {"size": number} for number in range(10_000)}
+
+
+class Loop(ABC):
+    """A loop of a toolkit that this thread may run."""
+
+    #: What it was told to show, instead of its users.
+    errors: list[BaseException]
+
+    @abstractmethod
+    def dispatch(self) -> Dispatch:
+        """Make a dispatch for it."""
+
+    @abstractmethod
+    def run_until(self, condition: Callable[[], bool]) -> None:
+        """Run it until something is so; fail if that never comes."""
+
+    @abstractmethod
+    def call_later(self, call: Callable[[], object]) -> None:
+        """Have it call something of its own in a few milliseconds."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Destroy what the deliveries need."""
+
+    def run_past(self, dispatch: Dispatch) -> None:
+        """Run it until it has come to all that was dispatched so far."""
+        passed = threading.Event()
+        dispatch(passed.set)
+        self.run_until(passed.is_set)
+
+
+class Diary:
+    """A callback that writes down what it is told, and by whom."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.threads: set[threading.Thread] = set()
+
+    def __call__(self, told: Change | Changes) -> None:
+        self.threads.add(threading.current_thread())
+        for change in [told] if isinstance(told, Change) else told:
+            self.lines.append(f"{change.action} {change.key}")
+
+
+class DispatchContract:
+    """The promises; a module of a toolkit has a fixture `loop`."""
+
+    @pytest.fixture
+    def store(self, site: MemorySite) -> StaticStore:
+        site.write(BEFORE)
+        return site.open()
+
+    def change(self, site: MemorySite, store: StaticStore, entries: object = None) -> None:
+        """Have a change found by a thread of its own, while the loop does not run."""
+        site.write(AFTER if entries is None else entries)  # type: ignore[arg-type]
+        Call(store.update_index).result()
+
+    def test_changes_are_delivered_in_the_thread_of_the_loop_in_key_order(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary = Diary()
+        store.subscribe(diary, dispatch=loop.dispatch())
+        self.change(site, store)
+        loop.run_until(lambda: len(diary.lines) == len(ALL))
+        assert diary.lines == ALL
+        assert diary.threads == {threading.current_thread()}
+
+    def test_what_the_poller_finds_is_delivered_while_the_loop_runs(
+        self, loop: Loop, site: MemorySite
+    ) -> None:
+        site.write(BEFORE)
+        diary = Diary()
+        with StaticStore(site.url, poll_interval=0.02) as store:
+            store.subscribe(diary, dispatch=loop.dispatch())
+            site.write(AFTER)
+            loop.run_until(lambda: len(diary.lines) == len(ALL))
+        assert diary.lines == ALL
+
+    def test_a_loop_that_does_not_run_does_not_block_who_polls(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        store.subscribe(print, dispatch=loop.dispatch())
+        self.change(site, store, MANY)  # returns though nothing can be delivered
+
+    def test_ten_thousand_changes_are_one_delivery_of_a_batch(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        told: list[Changes] = []
+        store.subscribe(told.append, batch=True, dispatch=loop.dispatch())
+        self.change(site, store, MANY)
+        loop.run_until(lambda: bool(told))
+        assert [(len(each.set), len(each.delete)) for each in told] == [(len(MANY), len(BEFORE))]
+
+    def test_deliveries_keep_their_order(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary = Diary()
+        store.subscribe(diary, actions=["set"], dispatch=loop.dispatch())
+        self.change(site, store, MANY)
+        loop.run_until(lambda: len(diary.lines) == len(MANY))
+        assert diary.lines == [f"set {key}" for key in MANY]
+
+    def test_the_loop_serves_others_between_many_deliveries(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary, counts = Diary(), list[int]()
+        store.subscribe(diary, actions=["set"], dispatch=loop.dispatch())
+        self.change(site, store, MANY)
+        loop.call_later(lambda: counts.append(len(diary.lines)))
+        loop.run_until(lambda: bool(counts) and len(diary.lines) == len(MANY))
+        assert counts[0] < len(MANY)
+
+    def test_what_is_there_at_first_comes_through_the_loop_too(
+        self, loop: Loop, store: StaticStore
+    ) -> None:
+        diary = Diary()
+        store.subscribe(diary, initial=True, batch=True, dispatch=loop.dispatch())
+        assert diary.lines == []
+        loop.run_until(lambda: bool(diary.lines))
+        assert diary.lines == ["set map", "set old"]
+
+    def test_nothing_that_waits_is_delivered_after_close(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary, dispatch = Diary(), loop.dispatch()
+        subscription = store.subscribe(diary, dispatch=dispatch)
+        self.change(site, store)
+        subscription.close()
+        loop.run_past(dispatch)
+        assert diary.lines == []
+
+    def test_nothing_is_delivered_after_a_callback_has_closed_the_subscription(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary, dispatch = Diary(), loop.dispatch()
+
+        def hear(change: Change) -> None:
+            diary(change)
+            subscription.close()
+
+        subscription = store.subscribe(hear, dispatch=dispatch)
+        self.change(site, store)
+        loop.run_past(dispatch)
+        assert diary.lines == ALL[:1]
+
+    def test_what_waits_at_disconnect_is_delivered_after_the_next_connect_and_not_before(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary, dispatch = Diary(), loop.dispatch()
+        store.subscribe(diary, dispatch=dispatch)
+        self.change(site, store)
+        store.disconnect()
+        loop.run_past(dispatch)
+        assert diary.lines == []
+        site.write({**AFTER, "newer": {}})
+        Call(lambda: store.connect(retries=0)).result()
+        loop.run_until(lambda: len(diary.lines) == len(ALL) + 1)
+        assert diary.lines == [*ALL, "set newer"]
+
+    def test_a_callback_may_disconnect_the_store(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary, dispatch = Diary(), loop.dispatch()
+
+        def hear(change: Change) -> None:
+            diary(change)
+            store.disconnect()
+
+        store.subscribe(hear, dispatch=dispatch)
+        self.change(site, store)
+        loop.run_past(dispatch)
+        assert diary.lines == ALL[:1]
+
+    def test_what_a_delivery_raises_is_shown_by_the_toolkit_and_stops_nothing(
+        self,
+        loop: Loop,
+        site: MemorySite,
+        store: StaticStore,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        diary, dispatch = Diary(), loop.dispatch()
+
+        def fail(change: Change) -> None:
+            raise ZeroDivisionError(change.key)
+
+        store.subscribe(fail, dispatch=dispatch)
+        store.subscribe(diary, dispatch=dispatch)
+        self.change(site, store)
+        loop.run_past(dispatch)
+        assert diary.lines == ALL
+        shown = [(type(error), str(error)) for error in loop.errors]
+        assert shown == [(ZeroDivisionError, line.split()[1]) for line in ALL]
+        assert caplog.records == []
+
+    def test_a_loop_that_is_gone_is_logged_and_others_are_told(
+        self,
+        loop: Loop,
+        site: MemorySite,
+        store: StaticStore,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        diary = Diary()
+        store.subscribe(print, batch=True, dispatch=loop.dispatch())
+        store.subscribe(diary)
+        loop.end()
+        self.change(site, store)
+        assert diary.lines == ALL
+        (record,) = caplog.records
+        assert record.exc_info is not None
+        assert isinstance(record.exc_info[1], RuntimeError)
+
+    def test_a_poll_during_the_loops_own_work_is_delivered_after_it(
+        self, loop: Loop, site: MemorySite, store: StaticStore
+    ) -> None:
+        diary, entered, done = Diary(), threading.Event(), threading.Event()
+
+        def work() -> None:
+            entered.set()
+            assert done.wait(TIMEOUT)  # the thread of the window is busy
+            diary.lines.append("work")
+
+        def poll() -> None:
+            assert entered.wait(TIMEOUT)
+            self.change(site, store)
+            done.set()
+
+        store.subscribe(diary, dispatch=loop.dispatch())
+        loop.call_later(work)
+        polled = Call(poll)
+        loop.run_until(lambda: len(diary.lines) == 1 + len(ALL))
+        polled.result()
+        assert diary.lines == ["work", *ALL]

@@ -1,0 +1,72 @@
+"""Runs the tests that need a window, in processes of their own: one for each toolkit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.screen import Screen, require_modules
+
+ROOT = Path(__file__).resolve().parents[2]
+WINDOWS = Path(__file__).parent / "windows"
+BOUND = 110  # seconds: less than a test may take
+BINDINGS = {"PySide6": "pyside6", "PyQt6": "pyqt6"}
+# What PySide6 and PyQt6 leave to the machine, and what an interpreter of Debian's lacks.
+QT_PACKAGES = [
+    "libegl1",
+    "libgl1",
+    "libxkbcommon0",
+    "libfontconfig1",
+    "libdbus-1-3",
+    "libglib2.0-0",
+]
+TK_PACKAGES = ["python3-tk"]
+
+
+def run_tests(*arguments: str | Path, environment: dict[str, str]) -> None:
+    """Run tests in a process of their own; fail with what it says."""
+    options = ["-o", "addopts=--strict-markers --strict-config -q -p no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BOUND,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    """A screen that nobody sees."""
+    with contextlib.closing(Screen()) as own:
+        yield own
+
+
+@pytest.mark.parametrize("binding", BINDINGS)
+def test_what_needs_qt(binding: str) -> None:
+    require_modules(f"{binding}.QtWidgets", f"{binding}.QtTest", "pytestqt", packages=QT_PACKAGES)
+    run_tests(
+        *sorted(WINDOWS.glob("test_qt_*.py")),
+        *["-o", "qt_log_level_fail=WARNING"],  # what Qt's tester of models finds, for one
+        environment={"QT_QPA_PLATFORM": "offscreen", "PYTEST_QT_API": BINDINGS[binding]},
+    )
+
+
+def test_what_needs_tk(screen: Screen) -> None:
+    require_modules("tkinter", packages=TK_PACKAGES)
+    run_tests(
+        *sorted(WINDOWS.glob("test_tk_*.py")),
+        *["-p", "no:pytest-qt"],
+        environment={"DISPLAY": screen.name},
+    )

@@ -1,0 +1,473 @@
+"""A table of Qt that follows a store over a real server, watched by Qt's own tester."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import random
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staticstore import Index, NotConnectedError, StaticStore, publish
+from staticstore.index import snapshot
+from staticstore.interop.qt_core import qt_core
+from staticstore.interop.qt_model import StoreTableModel
+from tests.client.scene import TIMEOUT, Call, MemorySite
+from tests.servers import Nginx
+
+QtCore: Any = qt_core()
+QtTest: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtTest"))
+QtWidgets: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtWidgets"))
+
+Qt = QtCore.Qt
+UP, DOWN = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
+FIELDS = ["title", "size"]
+ENTRIES: dict[str, Any] = {
+    "a.tif": {"title": "Relief", "size": 30, "type": "raster"},
+    "b.csv": {"title": "Stations", "size": 4, "type": "table"},
+    "c.tif": {"title": "Slope", "type": "raster"},
+    "d.csv": {"title": "Weather", "size": 200, "type": "table"},
+}
+
+
+class Scene:
+    """A site, a store, a model of it, what the model told its views, and Qt's tester."""
+
+    def __init__(self, site: MemorySite, qtbot: Any, entries: dict[str, Any]) -> None:
+        self.site = site
+        site.write(entries)
+        self.store = site.open()
+        self.qtbot = qtbot
+        self.model = StoreTableModel(self.store, FIELDS)
+        mode = QtTest.QAbstractItemModelTester.FailureReportingMode.Warning
+        self.tester = QtTest.QAbstractItemModelTester(self.model, mode)
+        self.told: list[Any] = []
+        model = self.model
+        model.rowsInserted.connect(lambda _, first, last: self.told.append(("new", first, last)))
+        model.rowsRemoved.connect(lambda _, first, last: self.told.append(("gone", first, last)))
+        model.rowsMoved.connect(lambda *_: self.told.append("moved"))
+        model.dataChanged.connect(
+            lambda first, last, *_: self.told.append(("changed", first.row(), last.row()))
+        )
+        model.modelReset.connect(lambda: self.told.append("reset"))
+
+    def change(self, entries: dict[str, Any] | bytes) -> None:
+        """Have a change found by another thread, and let the window take it."""
+        self.site.write(entries)
+        if Call(self.store.update_index).result():
+            self.wait()
+
+    def wait(self) -> None:
+        """Let the window come to all that waits."""
+        settled: list[None] = []
+        QtCore.QTimer.singleShot(20, lambda: settled.append(None))
+        self.qtbot.waitUntil(lambda: bool(settled), timeout=int(TIMEOUT * 1000))
+
+    @property
+    def keys(self) -> list[str]:
+        return [self.model.key(row) for row in range(self.model.rowCount())]
+
+    def cells(self, column: int, role: Any = Qt.ItemDataRole.DisplayRole) -> list[Any]:
+        """Return what the cells of a column give."""
+        model = self.model
+        return [model.data(model.index(row, column), role) for row in range(model.rowCount())]
+
+
+@pytest.fixture
+def open_scene(site: MemorySite, qtbot: Any) -> Iterator[Callable[..., Scene]]:
+    scenes: list[Scene] = []
+
+    def open_scene(entries: dict[str, Any] = ENTRIES) -> Scene:
+        scenes.append(Scene(site, qtbot, entries))
+        return scenes[-1]
+
+    yield open_scene
+    for scene in scenes:
+        scene.store.disconnect()
+
+
+@pytest.fixture
+def scene(open_scene: Callable[..., Scene]) -> Scene:
+    return open_scene()
+
+
+# -- what it shows ----------------------------------------------------------------------------
+
+
+def test_rows_are_entries_in_key_order(scene: Scene) -> None:
+    assert scene.keys == list(ENTRIES)
+
+
+def test_columns_are_the_key_and_the_fields(scene: Scene) -> None:
+    titles = [
+        scene.model.headerData(column, Qt.Orientation.Horizontal)
+        for column in range(scene.model.columnCount())
+    ]
+    assert titles == ["key", "title", "size"]
+
+
+def test_cells_show_text_and_nothing_where_there_is_none(scene: Scene) -> None:
+    assert scene.cells(0) == list(ENTRIES)
+    assert scene.cells(1) == ["Relief", "Stations", "Slope", "Weather"]
+    assert scene.cells(2) == ["30", "4", "", "200"]
+
+
+def test_the_user_role_gives_values_as_they_are(scene: Scene) -> None:
+    assert scene.cells(2, Qt.ItemDataRole.UserRole) == [30, 4, None, 200]
+
+
+def test_numbers_stand_at_the_right(scene: Scene) -> None:
+    role = Qt.ItemDataRole.TextAlignmentRole
+    assert [bool(alignment) for alignment in scene.cells(2, role)] == [True, True, False, True]
+    assert scene.cells(1, role) == [None] * 4
+
+
+def test_a_row_knows_its_metadata_and_a_key_its_row(scene: Scene) -> None:
+    assert scene.model.metadata(1) == ENTRIES["b.csv"]
+    assert scene.model.row("c.tif") == 2
+    assert scene.model.row("nowhere") is None
+
+
+def test_it_is_a_model_by_qts_own_tester(scene: Scene, qtmodeltester: Any) -> None:
+    qtmodeltester.check(scene.model)
+
+
+def test_one_text_for_fields_is_a_type_error(scene: Scene) -> None:
+    with pytest.raises(TypeError):
+        StoreTableModel(scene.store, "title")
+
+
+# -- what changes -----------------------------------------------------------------------------
+
+
+def test_a_new_entry_is_a_row_that_is_inserted_at_its_place(scene: Scene) -> None:
+    scene.change({**ENTRIES, "b.tif": {"title": "New"}})
+    assert scene.told == [("new", 2, 2)]
+    assert scene.keys == ["a.tif", "b.csv", "b.tif", "c.tif", "d.csv"]
+
+
+def test_new_entries_that_follow_each_other_are_inserted_together(scene: Scene) -> None:
+    scene.change({**ENTRIES, "b1": {}, "b2": {}, "b3": {}, "e": {}})
+    assert scene.told == [("new", 4, 4), ("new", 2, 4)]
+
+
+def test_entries_that_are_gone_are_removed_and_those_that_follow_each_other_together(
+    scene: Scene,
+) -> None:
+    scene.change({"c.tif": ENTRIES["c.tif"]})
+    assert scene.told == [("gone", 3, 3), ("gone", 0, 1)]
+    assert scene.keys == ["c.tif"]
+
+
+def test_an_update_changes_the_row_and_nothing_else(scene: Scene) -> None:
+    scene.change({**ENTRIES, "b.csv": {"title": "Anew"}})
+    assert scene.told == [("changed", 1, 1)]
+    assert scene.cells(1)[1] == "Anew"
+
+
+def test_a_poll_that_does_all_of_it_is_no_reset(scene: Scene) -> None:
+    entries = {**ENTRIES, "a.tif": {}, "e": {}}
+    del entries["c.tif"]
+    scene.change(entries)
+    assert scene.told == [("gone", 2, 2), ("new", 3, 3), ("changed", 0, 0)]
+
+
+def test_what_is_selected_stays_selected_while_rows_come_and_go(scene: Scene) -> None:
+    selected = QtCore.QPersistentModelIndex(scene.model.index(2, 0))
+    scene.change({"B": {}, "C": {}, "c.tif": {"title": "Anew"}})
+    assert scene.model.key(selected.row()) == "c.tif"
+
+
+def test_a_poller_and_a_published_site_on_nginx(
+    qtbot: Any, tmp_path: Path, open_scene: Callable[..., Scene]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "b.txt").write_text("b")
+    publish(tmp_path)
+    with Nginx(tmp_path) as nginx, StaticStore(nginx.url, poll_interval=0.05) as store:
+        model = StoreTableModel(store, ["size"])
+        (tmp_path / "data" / "a.txt").write_text("first")
+        (tmp_path / "data" / "b.txt").unlink()
+        (tmp_path / "data" / "c.txt").write_text("c")
+        publish(tmp_path)
+        qtbot.waitUntil(lambda: model.row("b.txt") is None, timeout=int(TIMEOUT * 1000))
+        shown = [(model.key(row), model.data(model.index(row, 1))) for row in range(2)]
+    assert shown == [("a.txt", "5"), ("c.txt", "1")]
+
+
+# -- filters ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        ("", {"type": "raster"}, ["a.tif", "c.tif"]),
+        ("", {"where": {"size": None}}, ["c.tif"]),
+        ("", {"size": lambda size: size > 10}, ["a.tif", "d.csv"]),
+        ("TIF", {}, ["a.tif", "c.tif"]),  # in a key
+        ("weath", {}, ["d.csv"]),  # in a field, whatever the case
+        ("20", {}, ["d.csv"]),  # in a number as it is shown
+        ("raster", {}, []),  # in a field that is not shown
+        ("s", {"type": "raster"}, ["c.tif"]),
+        ("", {}, list(ENTRIES)),
+    ],
+    ids=str,
+)
+def test_a_filter_shows_what_a_query_finds_and_a_text_stands_in(
+    scene: Scene, text: str, query: dict[str, Any], expected: list[str]
+) -> None:
+    scene.model.set_filter("nothing at all")
+    assert scene.keys == []
+    scene.model.set_filter(text, **query)
+    assert scene.keys == expected
+
+
+def test_an_entry_comes_and_goes_as_the_filter_lets_it_through(scene: Scene) -> None:
+    scene.model.set_filter(type="raster")
+    scene.told.clear()
+    scene.change({**ENTRIES, "b.csv": {"type": "raster"}, "x": {"type": "table"}})
+    assert (scene.told, scene.keys) == ([("new", 1, 1)], ["a.tif", "b.csv", "c.tif"])
+    scene.told.clear()
+    scene.change({**ENTRIES, "a.tif": {"type": "table"}})
+    assert (scene.told, scene.keys) == ([("gone", 0, 1)], ["c.tif"])
+
+
+def test_a_condition_that_raises_is_the_callers_error_and_changes_nothing(scene: Scene) -> None:
+    with pytest.raises(TypeError):
+        scene.model.set_filter(title=lambda title: title > 5)
+    assert scene.keys == list(ENTRIES)
+
+
+def test_a_condition_that_raises_for_a_change_hides_that_entry_and_goes_on(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.model.set_filter(size=lambda size: size > 5)
+    scene.change({**ENTRIES, "a.tif": {"size": "large"}, "e": {"size": 6}})
+    assert scene.keys == ["d.csv", "e"]
+    assert len(caplog.records) == 1
+
+
+# -- sorting ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "order", "expected"),
+    [
+        (0, DOWN, ["d.csv", "c.tif", "b.csv", "a.tif"]),
+        (1, UP, ["a.tif", "c.tif", "b.csv", "d.csv"]),
+        (1, DOWN, ["d.csv", "b.csv", "c.tif", "a.tif"]),
+        (2, UP, ["c.tif", "b.csv", "a.tif", "d.csv"]),
+        (0, UP, list(ENTRIES)),
+        (-1, UP, list(ENTRIES)),  # no column: Qt's own way to say "as it was"
+    ],
+)
+def test_rows_can_be_sorted_by_any_column(
+    scene: Scene, column: int, order: Any, expected: list[str]
+) -> None:
+    scene.model.sort(1, DOWN)
+    scene.model.sort(column, order)
+    assert scene.keys == expected
+
+
+def test_values_of_many_kinds_are_sorted_by_kind(open_scene: Callable[..., Scene]) -> None:
+    values = [None, -1, 2.5, 10, "10", "a", "B", {"a": 1}, [1], [2]]
+    shuffled = random.Random(1).sample(range(len(values)), len(values))
+    scene = open_scene({str(number): {"size": values[number]} for number in shuffled})
+    scene.model.sort(2, UP)
+    assert scene.cells(2, Qt.ItemDataRole.UserRole) == [*values[:7], [1], [2], {"a": 1}]
+
+
+@pytest.mark.parametrize("order", [UP, DOWN])
+def test_a_row_moves_when_what_it_is_sorted_by_changes(scene: Scene, order: Any) -> None:
+    scene.model.sort(2, order)
+    row = QtCore.QPersistentModelIndex(scene.model.index(scene.model.row("b.csv"), 0))
+    scene.told.clear()
+    scene.change({**ENTRIES, "b.csv": {"size": 100}})
+    assert [one if isinstance(one, str) else one[0] for one in scene.told] == ["moved", "changed"]
+    keys = ["c.tif", "a.tif", "b.csv", "d.csv"]
+    assert scene.keys == (keys if order == UP else keys[::-1])
+    assert scene.model.key(row.row()) == "b.csv"
+
+
+def test_what_is_selected_stays_selected_when_rows_are_sorted(scene: Scene) -> None:
+    selected = QtCore.QPersistentModelIndex(scene.model.index(1, 0))
+    scene.model.sort(1, DOWN)
+    assert scene.model.key(selected.row()) == "b.csv"
+
+
+def test_a_filter_keeps_the_order(scene: Scene) -> None:
+    scene.model.sort(2, DOWN)
+    scene.model.set_filter(type="table")
+    assert scene.keys == ["d.csv", "b.csv"]
+
+
+# -- histories --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_the_rows_are_what_a_query_of_the_store_finds(
+    open_scene: Callable[..., Scene], seed: int
+) -> None:
+    chance = random.Random(seed)
+    keys = [f"key {number:02}" for number in range(40)]
+
+    def metadata() -> dict[str, Any]:
+        found = {"title": chance.choice(["one", "two", "Three"]), "size": chance.randrange(9)}
+        return {field: value for field, value in found.items() if chance.random() < 0.9}
+
+    entries = {key: metadata() for key in chance.sample(keys, 20)}
+    scene = open_scene(entries)
+    text, query, column, order = "", dict[str, Any](), 0, UP
+    for _ in range(25):
+        if chance.random() < 0.2:
+            text = chance.choice(["", "o", "3", "THREE"])
+            query = chance.choice([{}, {"size": 4}, {"title": "one"}])
+            scene.model.set_filter(text, where=query)
+        if chance.random() < 0.3:
+            column, order = chance.choice([0, 1, 2]), chance.choice([UP, DOWN])
+            scene.model.sort(column, order)
+        for key in chance.sample(keys, chance.choice([1, 3, 15])):
+            if chance.random() < 0.4:
+                entries.pop(key, None)
+            else:
+                entries[key] = metadata()
+        watched = [QtCore.QPersistentModelIndex(scene.model.index(row, 0)) for row in range(5)]
+        before = [scene.model.key(one.row()) if one.isValid() else "" for one in watched]
+        scene.told.clear()
+        scene.change(entries)
+        assert "reset" not in scene.told
+        found = [
+            key
+            for key, fields in scene.store.query(where=query)
+            if any(text.casefold() in str(one).casefold() for one in (key, *fields.values()))
+        ]
+        assert sorted(scene.keys) == found
+        if column == 0:
+            assert scene.keys == (found if order == UP else found[::-1])
+        else:
+            values = scene.cells(column, Qt.ItemDataRole.UserRole)
+            ranked = [(one is not None, str(one).casefold()) for one in values]
+            assert ranked == sorted(ranked, reverse=order == DOWN)
+        for one, key in zip(watched, before, strict=True):
+            assert not one.isValid() or scene.model.key(one.row()) == key
+
+
+# -- cost -------------------------------------------------------------------------------------
+
+
+def test_only_what_is_on_the_screen_is_decoded(
+    open_scene: Callable[..., Scene], qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {f"key {number:06}": {"title": "T", "size": number} for number in range(100_000)}
+    decoded: list[Any] = []
+    visible = snapshot.visible_metadata
+
+    def noted(raw: Any) -> dict[str, Any]:
+        decoded.append(raw)
+        return visible(raw)
+
+    site_bytes = Index.from_entries(entries).canonical()
+    monkeypatch.setattr(snapshot, "visible_metadata", noted)
+    site = MemorySite(site_bytes)
+    with site, site.open() as store:
+        model = StoreTableModel(store, FIELDS)
+        assert model.rowCount() == len(entries)
+        assert decoded == []
+        view = QtWidgets.QTableView()
+        view.setModel(model)
+        view.resize(400, 300)
+        qtbot.addWidget(view)
+        with qtbot.waitExposed(view):
+            view.show()
+        qtbot.waitUntil(lambda: bool(decoded), timeout=int(TIMEOUT * 1000))
+        assert len({bytes(raw) for raw in decoded}) < 100
+        view.setModel(None)
+
+
+# -- what goes wrong --------------------------------------------------------------------------
+
+
+def test_a_store_that_is_not_connected_has_no_model(site: MemorySite, qtbot: Any) -> None:
+    with pytest.raises(NotConnectedError):
+        StoreTableModel(StaticStore(site.url), FIELDS)
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards(
+    qtbot: Any, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MemorySite(b'{"a": {}}') as site:
+        store = StaticStore(site.url, poll_interval=0.02).connect(retries=0)
+        with store:
+            model = StoreTableModel(store, FIELDS)
+            site.spoil(lambda request, wire: wire.response(status))
+            qtbot.waitUntil(lambda: store.info()["last_error"] is not None, timeout=20_000)
+            assert model.rowCount() == 1
+            site.mend()
+            site.write({"a": {}, "b": {}})
+            store.update_index()
+            qtbot.waitUntil(lambda: model.rowCount() == 2, timeout=20_000)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": NaN}', b"[]"], ids=repr)
+def test_an_index_that_turns_bad_takes_nothing_away_and_the_model_goes_on_afterwards(
+    scene: Scene, body: bytes
+) -> None:
+    scene.site.write(body)
+    with pytest.raises(ValueError, match="index"):
+        scene.store.update_index()
+    scene.wait()
+    assert (scene.keys, scene.told) == (list(ENTRIES), [])
+    scene.change({**ENTRIES, "e": {}})
+    assert scene.keys == [*ENTRIES, "e"]
+
+
+def test_an_entry_that_turns_bad_is_a_row_that_goes(scene: Scene) -> None:
+    scene.change({**ENTRIES, "b.csv": "no object"})
+    assert scene.told == [("gone", 1, 1)]
+
+
+def test_after_a_disconnect_the_rows_stay_and_the_next_connect_brings_what_has_changed(
+    scene: Scene,
+) -> None:
+    scene.store.disconnect()
+    scene.site.write({**ENTRIES, "e": {}})
+    scene.wait()
+    assert scene.cells(1) == ["Relief", "Stations", "Slope", "Weather"]
+    Call(lambda: scene.store.connect(retries=0)).result()
+    scene.wait()
+    assert (scene.told, scene.keys) == ([("new", 4, 4)], [*ENTRIES, "e"])
+
+
+def test_a_closed_model_keeps_its_rows_and_is_told_no_more(scene: Scene) -> None:
+    scene.model.close()
+    scene.model.close()
+    scene.change({})
+    assert scene.keys == list(ENTRIES)
+
+
+def test_a_model_ends_with_its_window(
+    site: MemorySite, qtbot: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.write(ENTRIES)
+    with site.open() as store:
+        window = QtWidgets.QWidget()
+        StoreTableModel(store, FIELDS, parent=window)
+        window.deleteLater()
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+        site.write({})
+        store.update_index()
+    assert caplog.records == []
+
+
+def test_a_model_that_nobody_holds_is_let_go(site: MemorySite, qtbot: Any) -> None:
+    with site.open() as store:
+        reference = weakref.ref(StoreTableModel(store, FIELDS))
+        gc.collect()
+        assert reference() is None
+        site.write({"a": {}})
+        store.update_index()
