@@ -11,12 +11,13 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo test lint bench bench-full clean stale
+.PHONY: help demo test lint kill bench bench-full clean stale
 
 help:
 	@echo 'make demo         see it work, on a site of its own'
 	@echo 'make test         run every check and test'
 	@echo 'make lint         run the checks alone'
+	@echo 'make kill         kill mirrors and publishes at 200 random instants, in some minutes'
 	@echo 'make bench        measure it against its peers, in a few minutes'
 	@echo 'make bench-full   the same with a million entries, and write it down'
 	@echo 'make clean        remove what the others made'
@@ -33,6 +34,9 @@ lint: $(VENV)/.dev
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check -q .
 	@$(RUN) -m mypy
+
+kill: $(VENV)/.dev
+	@$(RUN) -m tests.site.killed_at_random 200
 
 bench: $(VENV)/.bench
 	@$(RUN) -m benchmarks

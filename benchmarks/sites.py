@@ -15,6 +15,8 @@ import itertools
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,15 +86,32 @@ class LiveSite:
     def __init__(self, served: Path, url: str) -> None:
         name = f"live-{os.getpid()}"
         self.url = f"{url}{name}/"
+        self._url = url
         self._served = served
         self._folder = served / name
-        # Later than any file of any state, for servers look at the seconds.
-        self._seconds = itertools.count(int(max(p.stat().st_mtime for p in served.rglob("*"))) + 2)
+        self._seconds: Iterator[int] | None = None
+
+    def folder(self, state: str) -> Path:
+        """Return the folder of a state."""
+        if not (self._served / state).is_dir():
+            raise CannotRun(f"there is no site {state!r}")
+        return self._served / state
+
+    def at(self, state: str) -> str:
+        """Return the URL of a state that stays as it is."""
+        return f"{self._url}{self.folder(state).name}/"
+
+    def scratch(self) -> Path:
+        """Make a folder on the same disk, which stays until all is over."""
+        return Path(tempfile.mkdtemp(prefix="scratch-", dir=self._served))
 
     def show(self, state: str) -> None:
         """Let the site show a state; what is named by its digest stays."""
-        if not (self._served / state).is_dir():
-            raise CannotRun(f"there is no site {state!r}")
+        self.folder(state)
+        if self._seconds is None:
+            # Later than any file of any state, for servers look at the seconds.
+            latest = max(path.stat().st_mtime for path in self._served.rglob("*"))
+            self._seconds = itertools.count(int(latest) + 2)
         now = next(self._seconds)
         for source in (self._served / state).rglob("*"):
             target = self._folder / source.relative_to(self._served / state)

@@ -28,6 +28,7 @@ from .commands.options import (
     parse_conditions,
     parse_fields,
     parse_file,
+    parse_rate,
     parse_span,
 )
 from .demo import run_demo
@@ -242,7 +243,7 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 )
 @click.argument("site")
 @click.argument("target")
-@click.option("--delete", is_flag=True, help="Remove the values that the site has no more.")
+@click.option("--delete", is_flag=True, help="Remove what the site has no more.")
 @click.option("--force", is_flag=True, help="Delete more than half; push over a newer site.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
 @click.option(
@@ -441,6 +442,12 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
     show_default=True,
     help="How many large values to fetch at once.",
 )
+@click.option(
+    "--limit-rate",
+    metavar="BYTES",
+    callback=parse_rate,
+    help="Receive no faster than so many bytes a second in all, such as 500k or 2M.",
+)
 @output_options
 @click.pass_obj
 def mirror(
@@ -455,6 +462,7 @@ def mirror(
     watches: bool,
     interval: float,
     workers: int,
+    limit_rate: float | None,
 ) -> None:
     """Copy a site, or a part of it, verified, into a folder that is then a site again.
 
@@ -463,7 +471,16 @@ def mirror(
     """
     if force and not delete:
         raise click.UsageError("--force needs --delete")
-    wanted = mirroring.Wanted(directory, globs, where, workers, delete, force, verify)
+    wanted = mirroring.Wanted(
+        directory=directory,
+        globs=globs,
+        where=where,
+        workers=workers,
+        delete=delete,
+        force=force,
+        verify=verify,
+        limit_rate=limit_rate,
+    )
     with shared.connected(url, poll_interval=interval if watches else 0.0) as store:
         if watches:
             mirroring.follow(store, shared.output, wanted, interval=interval)

@@ -14,15 +14,16 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
+from .bars import Bars
 from .index.fields import time_text
 
 if TYPE_CHECKING:
@@ -256,21 +257,14 @@ class Output:
             To be called as ``progress(done, total)``, in bytes; None where
             nothing is shown.
         """
+        with self.bars(what, transient=transient) as bars:
+            yield None if bars is None else bars.whole
+
+    def bars(self, what: str, *, transient: bool = True) -> AbstractContextManager[Bars | None]:
+        """Show a bar for the whole and some for its parts, where `progress` shows one."""
         if self.as_json or self.quiet or not sys.stderr.isatty():
-            yield None
-            return
-        bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=self._messages,
-            transient=transient,
-            redirect_stdout=False,  # it may be where the bytes go
-        )
-        with bar:
-            task = bar.add_task(shown(what), total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            return contextlib.nullcontext()
+        return Bars(self._messages, shown(what), transient=transient)
 
 
 def _table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> Table:

@@ -24,7 +24,7 @@ FLOORS = [
     {"client"},
     {"site"},
     {"interop"},
-    {"terminal", "commands", "demo", "cli", "__main__"},
+    {"bars", "terminal", "commands", "demo", "cli", "__main__"},
 ]
 
 # What staticstore/__init__.py imports for its own use.
@@ -152,6 +152,9 @@ SLOW = [
     "click",
     "rich",
     "werkzeug",
+    "PySide6",
+    "PyQt6",
+    "tkinter",
 ]
 
 SELDOM = ["tenacity", "asyncio", "concurrent.futures", "filelock", "platformdirs"]

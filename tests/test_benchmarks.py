@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.chart import chart
+from benchmarks.copy_sites import make_copy_sites
 from benchmarks.indexes import canonical, changed, entries
 from benchmarks.line import line_to
 from benchmarks.process import Meter, main
@@ -51,6 +52,12 @@ CONTENDERS = {
     ),
     "many-far": ("ours, packed", "ours", "requests, 16 threads"),
     "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
+    "mirror": ("ours, packed", "ours, with `fast`", "ours"),
+    "mirror-large": ("ours",),
+    "mirror-again": ("ours",),
+    "publish-again": ("ours", "find -printf '%s %T@'"),
+    "publish-small": ("ours", "sha256sum, a process for each core"),
+    "publish-large": ("ours", "sha256sum, a process for each core"),
 }
 
 
@@ -59,6 +66,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("states")
     make_states(folder, entries(COUNT))
     make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20)
+    make_copy_sites(folder, large=3 << 20, small=20, many=30)
     return folder
 
 

@@ -6,7 +6,9 @@ its type; `assert_type` says which.
 
 from __future__ import annotations
 
+import asyncio
 import io
+import tkinter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, assert_type
@@ -29,6 +31,7 @@ from staticstore import (
     publish,
     serve,
 )
+from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch, tk_dispatch
 
 
 def connecting(root: Path) -> None:
@@ -74,6 +77,18 @@ def following(store: StaticStore) -> None:
         assert_type(change.metadata, dict[str, Any] | None)
 
     assert_type(store.subscribe(callback, actions=["set"], type="raster"), Subscription)
+
+    def batch_callback(changes: Changes) -> None:
+        assert_type(changes.index, Index)
+
+    store.subscribe(batch_callback, batch=True, initial=True, dispatch=qt_dispatch())
+    store.subscribe(callback, dispatch=tk_dispatch(tkinter.Tk()))
+    store.subscribe(callback, dispatch=asyncio.get_running_loop().call_soon_threadsafe)
+
+    async def coroutine(change: Change) -> None:
+        await asyncio.sleep(0)
+
+    store.subscribe(coroutine, dispatch=asyncio_dispatch())
     assert_type(store.update_index(), Changes)
     assert_type(store.update_index().set, tuple[Change, ...])
     assert_type(next(store.watch(timeout=1)), Change)
@@ -99,5 +114,6 @@ def publishing(site: Path) -> None:
 
 def mirroring(store: StaticStore, copy: Path) -> None:
     report = mirror(store, copy, workers=4, delete=True, globs=["*.tif"], type="raster")
+    mirror(store, copy, limit_rate=2e6, value_progress=lambda key, done, total: None)
     assert_type(report, MirrorReport)
     assert_type(report.failed, list[tuple[str, str]])

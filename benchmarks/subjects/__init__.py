@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 __all__ = ["MODULES", "CannotRun", "Figures", "Measured", "Place", "Run", "Subject", "Target"]
@@ -21,6 +22,8 @@ MODULES = (
     "values",
     "many",
     "ranges",
+    "mirrors",
+    "publishes",
 )
 
 #: What was measured, by name: ``seconds``, ``cpu``, ``wire``, ``peak``, ``grown``.
@@ -48,6 +51,15 @@ class Site(Protocol):
 
     def show(self, state: str) -> None:
         """Let it show a state."""
+
+    def folder(self, state: str) -> Path:
+        """Return the folder of a state."""
+
+    def at(self, state: str) -> str:
+        """Return the URL of a state that stays as it is."""
+
+    def scratch(self) -> Path:
+        """Make a folder on the same disk, which stays until all is over."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +100,8 @@ class Subject:
     targets: tuple[Target, ...] = ()
     #: How many rounds at most: what takes the ancestor a minute is not done five times.
     rounds: int = 5
-    #: Which sites it needs: those with many entries, or those with values.
-    sites: Literal["indexes", "values"] = "indexes"
+    #: Which sites it needs: those with many entries, those with values, or those to copy.
+    sites: Literal["indexes", "values", "copies"] = "indexes"
 
 
 def flat(subjects: dict[str, list[Subject]]) -> Iterator[tuple[str, Subject, Any]]:

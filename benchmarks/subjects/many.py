@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -116,6 +117,15 @@ class _Moved:
 
     site: Site
     url: str
+
+    def folder(self, state: str) -> Path:
+        return self.site.folder(state)
+
+    def at(self, state: str) -> str:
+        return self.site.at(state)
+
+    def scratch(self) -> Path:
+        return self.site.scratch()
 
     def show(self, state: str) -> None:
         self.site.show(state)

@@ -8,7 +8,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ..index.changes import Action, Changes, diff, follow
@@ -356,19 +356,10 @@ class LiveIndex:
     ) -> Subscription:
         """Have a callback called with each change; see `StaticStore.subscribe`."""
         connection = self.connected()
-        subscription = Subscription(
-            callback,
-            self.index,
-            actions=actions,
-            conditions=Conditions(where, equals or {}),
-            dispatch=dispatch,
-            batch=batch,
-            is_open=_opened(weakref.ref(self)),
-            on_close=_unsubscriber(weakref.ref(self)),
-        )
+        conditions = Conditions(where, equals or {})
+        subscription = self._subscription(callback, actions, conditions, dispatch, batch)
         with self._lock:
-            index = subscription.since = subscription.known = self.index
-            self._subscriptions[subscription] = None
+            index = self._begin(subscription)
             if not initial:
                 return subscription
             deliver_all = functools.partial(subscription.deliver_all, index, connection.is_cut)
@@ -382,6 +373,42 @@ class LiveIndex:
             subscription.close()
             raise NotConnectedError("the store was disconnected")
         return subscription
+
+    def follow(
+        self, callback: Callable[[Changes], object], dispatch: Dispatch
+    ) -> tuple[Subscription, Index]:
+        """Have a callback called with all changes of each poll, on from the snapshot returned."""
+        self.connected()
+        every = get_args(Action)
+        subscription = self._subscription(callback, every, Conditions(None, {}), dispatch, True)
+        with self._lock:
+            return subscription, self._begin(subscription)
+
+    def _subscription(
+        self,
+        callback: Callable[[Any], object],
+        actions: Iterable[Action],
+        conditions: Conditions,
+        dispatch: Dispatch | None,
+        batch: bool,
+    ) -> Subscription:
+        reference = weakref.ref(self)
+        return Subscription(
+            callback,
+            self.index,
+            actions=actions,
+            conditions=conditions,
+            dispatch=dispatch,
+            batch=batch,
+            is_open=_opened(reference),
+            on_close=_unsubscriber(reference),
+        )
+
+    def _begin(self, subscription: Subscription) -> Index:
+        """Have a subscription told of what comes after the snapshot returned; under the lock."""
+        subscription.known = self.index
+        self._subscriptions[subscription] = None
+        return subscription.known
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget a subscription."""

@@ -54,9 +54,22 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
         yield key, data
 
 
-def read_each(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes | StoreError]]:
-    """Yield keys and whole values as `read_many`, or what went wrong in the place of a value."""
-    windows = _windows(values, keys)
+def read_each(
+    values: Values, keys: Iterable[str], *, together: int = _BYTES
+) -> Iterator[tuple[str, bytes | StoreError]]:
+    """Yield keys and whole values as `read_many`, or what went wrong in the place of a value.
+
+    Parameters
+    ----------
+    values : Values
+        The values of a snapshot.
+    keys : iterable of str
+        Which of them.
+    together : int, optional
+        Bytes that are fetched before the first of them is given out, at most,
+        if it is not larger.
+    """
+    windows = _windows(values, keys, min(together, _BYTES))
     window, following = next(windows, _Window([], [], [])), next(windows, None)
     if following is None:  # for a few a thread would cost more than it gains
         yield from _given(values, window, _fetched(values, window))
@@ -84,7 +97,7 @@ def _given(
         yield key, _attempt(values, key) if data is None else data
 
 
-def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
+def _windows(values: Values, keys: Iterable[str], together: int) -> Iterator[_Window]:
     """Yield as many values together as are fetched together."""
     window, bytes_of_it = _Window([], [], []), 0
     numbered = iter(keys)
@@ -94,7 +107,7 @@ def _windows(values: Values, keys: Iterable[str]) -> Iterator[_Window]:
             content = contents.get(key)
             size = -1 if content is None or content.size is None else content.size
             is_small = 0 <= size <= _LARGE
-            if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > _BYTES):
+            if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > together):
                 yield window
                 window, bytes_of_it = _Window([], [], []), 0
             if is_small and content is not None:
@@ -197,7 +210,8 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
             outage.append(found)
         return found
 
-    with Daemons(_WORKERS, "staticstore read_many") as pool:
+    workers = min([_WORKERS, *(limit.requests for limit in values.session.wire.limits)])
+    with Daemons(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
 

@@ -370,6 +370,12 @@ class StaticStore(Reading):
         values = Values(held.index, feed.sources(held.sha256), self._data_path, self._kept)
         return Origin(held.index, values, held.sha256, held.head, self._index_path)
 
+    def _follow(
+        self, callback: Callable[[Changes], object], dispatch: Dispatch
+    ) -> tuple[Subscription, Index]:
+        """Subscribe to batches; give the snapshot, too, that the first of them leads on from."""
+        return self._live.follow(callback, dispatch)
+
     # -- changes -------------------------------------------------------------------
 
     @overload

@@ -47,8 +47,6 @@ class Subscription:
             raise TypeError("a coroutine function needs a loop: dispatch=asyncio_dispatch()")
         #: Whether it is told of all changes of a poll together.
         self.is_batch = batch
-        #: The snapshot with which it began; all that is told leads on from it.
-        self.since = known
         #: The snapshot up to which it has been told.
         self.known = known
         self._callback = callback

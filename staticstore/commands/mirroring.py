@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, NamedTuple
 
+from ..bars import Bars
 from ..client.store import StaticStore
-from ..errors import AuthorizationError, TransportError
-from ..signals import index_updated
+from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
+from ..signals import index_updated, poll_failed
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
-from ..terminal import Cell, Output, count_text, size_text
+from ..terminal import Cell, Output, count_text, shown, size_text
 from .exits import partly_failed
 
 __all__ = ["Wanted", "follow", "mirror"]
@@ -30,6 +32,7 @@ class Wanted(NamedTuple):
     delete: bool
     force: bool
     verify: bool
+    limit_rate: float | None
 
 
 def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
@@ -45,31 +48,62 @@ def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
 def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: float) -> None:
     """Copy a site, and again whenever it changes, until somebody interrupts it.
 
-    A host that cannot be reached for a while is waited for.
+    What goes wrong once a copy is there is waited for: hosts come back, and
+    indexes are mended.  So is, from the beginning, a host that cannot be reached.
     """
     changed = threading.Event()
+    troubles = _Troubles(store, output)
+    has_copied = False
 
     def wake(sender: object, **_: object) -> None:
         changed.set()
 
-    with index_updated.connected_to(wake, sender=store):
+    with (
+        index_updated.connected_to(wake, sender=store),
+        poll_failed.connected_to(troubles.poll_failed, sender=store),
+    ):
         while True:
             changed.clear()
             try:
                 report = _run(store, output, wanted)
-            except AuthorizationError:
-                raise
-            except TransportError as error:
-                output.warning(str(error))
+            except StoreError as error:
+                if isinstance(error, NotConnectedError) or not (has_copied or _may_end(error)):
+                    raise
+                troubles.tell(error)
                 changed.wait(interval)
                 continue
+            has_copied = True
             if not report.newer:
                 # What failed may heal without any change.
                 changed.wait(interval if report.failed else None)
 
 
+def _may_end(error: StoreError) -> bool:
+    return isinstance(error, TransportError) and not isinstance(error, AuthorizationError)
+
+
+class _Troubles:
+    """Says what goes wrong, each thing once until the site could be read again."""
+
+    def __init__(self, store: StaticStore, output: Output) -> None:
+        self._store = store
+        self._output = output
+        self._told: tuple[object, str] | None = None
+
+    def poll_failed(self, sender: object, *, error: StoreError) -> None:
+        """Hear of a poll that failed."""
+        self.tell(error)
+
+    def tell(self, error: StoreError) -> None:
+        """Say it, if it is new."""
+        trouble = self._store.info()["last_success"], str(error)
+        if trouble != self._told:
+            self._told = trouble
+            self._output.warning(f"{error}; the copy stays as it is, and what is new comes later")
+
+
 def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
-    with output.progress("mirroring") as progress:
+    with output.bars("mirroring") as bars:
         report = mirror_site(
             store,
             wanted.directory,
@@ -77,7 +111,9 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
             delete=wanted.delete,
             force=wanted.force,
             verify=wanted.verify,
-            progress=progress,
+            limit_rate=wanted.limit_rate,
+            progress=None if bars is None else bars.whole,
+            value_progress=None if bars is None else partial(_show, bars),
             globs=wanted.globs,
             where=wanted.where,
         )
@@ -95,3 +131,7 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
     if report.newer:
         output.note("the site has changed meanwhile: the next run gets what is new")
     return report
+
+
+def _show(bars: Bars, key: str, done: int | None, total: int | None) -> None:
+    bars.one(shown(key), done, total)

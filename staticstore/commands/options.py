@@ -19,6 +19,7 @@ from ..client.store import StaticStore
 from ..errors import IndexFormatError
 from ..index import codec
 from ..terminal import Output
+from ..transport.rate import LEAST_RATE
 from .getting import Span
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "parse_conditions",
     "parse_fields",
     "parse_file",
+    "parse_rate",
     "parse_span",
 ]
 
@@ -66,6 +68,7 @@ _INTERVAL = 30.0  # seconds
 
 _LOG = logging.getLogger("staticstore.cli")
 _RETRIES = 2  # of a request, for somebody is waiting
+_RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kmgKMG]?)")
 _RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
@@ -291,3 +294,18 @@ def parse_file(context: click.Context, parameter: click.Parameter, value: str | 
     if value is not None and not Path(value).name:
         raise click.BadParameter(f"{value!r} names no file")
     return value
+
+
+def parse_rate(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Read bytes a second, perhaps with k, M or G, which count by 1024 as in curl and wget."""
+    if value is None:
+        return None
+    match = _RATE.fullmatch(value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not of the form 500k, 2M or 1.5G, bytes a second")
+    rate = float(match[1]) * 1024.0 ** " kmg".index(match[2].lower() or " ")
+    if not LEAST_RATE <= rate < 1e18:
+        raise click.BadParameter(f"{value!r} is below 1k or beyond all networks")
+    return rate

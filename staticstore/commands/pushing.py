@@ -53,7 +53,7 @@ def push(
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
     if report.left:
-        output.note(f"{count_text(report.left, 'old value')} left there: --delete removes them")
+        output.note(f"{count_text(report.left, 'old file')} left there: --delete removes them")
     if report.failed:
         raise partly_failed(
             f"what could not be uploaded: {count_text(len(report.failed), 'file')}; "

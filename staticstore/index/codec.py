@@ -68,6 +68,7 @@ class _Codec:
                 ("size", count | None, None),
                 ("sha256", digest | None, None),
                 ("place", place | None, None),
+                ("modified", str | None, None),
             ],
             rename={"place": "packed"},
             gc=False,

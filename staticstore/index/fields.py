@@ -90,6 +90,8 @@ class Content(NamedTuple):
     sha256: str | None
     #: None for a value that is not packed.
     place: Place | None
+    #: A text that may be an RFC 3339 time (see `parse_time`), or None.
+    modified: str | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Content:
@@ -98,11 +100,16 @@ class Content(NamedTuple):
         Examples
         --------
         >>> Content.of({"size": 3, "packed": ["packs/1.zip", 30]})
-        Content(size=3, sha256=None, place=Place(href='packs/1.zip', offset=30))
+        Content(size=3, sha256=None, place=Place(href='packs/1.zip', offset=30), modified=None)
         """
         packed: Any = entry.get("packed")
-        place = Place(*packed) if is_packed(packed) else None
-        return cls(_size(entry.get("size")), _sha256(entry.get("sha256")), place)
+        modified = entry.get("modified")
+        return cls(
+            size=_size(entry.get("size")),
+            sha256=_sha256(entry.get("sha256")),
+            place=Place(*packed) if is_packed(packed) else None,
+            modified=modified if isinstance(modified, str) else None,
+        )
 
 
 def _size(value: object) -> int | None:

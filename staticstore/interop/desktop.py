@@ -12,6 +12,16 @@ nothing.  With ``batch=True`` a poll is one delivery, however many changes it
 found; without it they are made a few milliseconds' worth at a time, so that
 the window can be used in between.
 
+A dispatch may also be called by a program itself, say with what a handler of
+a signal wants to show::
+
+    dispatch = qt_dispatch(window)
+
+    def tell(store, *, error):
+        dispatch(lambda: window.statusBar().showMessage(str(error)))
+
+    poll_failed.connect(tell, sender=store)
+
 Neither Qt nor Tk nor asyncio is imported before it is asked for.
 """
 

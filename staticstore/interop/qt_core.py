@@ -27,7 +27,7 @@ def qt_core(given: object = None) -> Any:
         Neither is installed.
     """
     of_given = {kind.__module__.partition(".")[0] for kind in type(given).__mro__}
-    imported = [name for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
+    imported = [name for name in _BINDINGS if sys.modules.get(f"{name}.QtCore")]
     in_use = [
         name for name in imported if sys.modules[f"{name}.QtCore"].QCoreApplication.instance()
     ]

@@ -7,8 +7,10 @@ imported before, and PySide6 if it has neither.
 from __future__ import annotations
 
 import functools
+import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..client.store import StaticStore
@@ -16,12 +18,14 @@ from ..index.changes import Changes
 from ..index.query import selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core
-from .rows import Filter, Rank, Rows, as_text, runs
+from .rows import Filter, Rank, Rows, Step, as_text, runs
 
 __all__ = ["StoreTableModel"]
 
 QtCore: Any = qt_core()
 _Qt = QtCore.Qt
+# Seconds of steps in a row: less than half of a frame.
+_SLICE = 0.005
 _NOWHERE = QtCore.QModelIndex()
 _RIGHT = _Qt.AlignmentFlag.AlignRight | _Qt.AlignmentFlag.AlignVCenter
 
@@ -53,8 +57,11 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     Notes
     -----
-    It belongs to the thread of its event loop, as every model.  A display
-    role gives text; the user role the value of the field, or the key.
+    It belongs to the thread of its event loop, as every model.  The display
+    role gives text; the user role the value of the field, or the key.  For
+    100,000 entries it is made in 0.1 s, filtered by text or sorted by a field
+    in a quarter of a second; changes are followed some milliseconds at a time.
+    A lazy store becomes whole.
 
     Examples
     --------
@@ -62,6 +69,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
         model = StoreTableModel(store, fields=["title", "size"], parent=window)
         table.setModel(model)
+        table.sortByColumn(0, Qt.SortOrder.AscendingOrder)  # it would begin with descending
         table.setSortingEnabled(True)
         search.textChanged.connect(model.set_filter)
     """
@@ -70,11 +78,17 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         super().__init__(parent)
         self._fields = selection(fields) or ()
         self._is_descending = False
+        # Large changes are followed little by little, so that the window never stands still.
+        self._steps: deque[Iterator[None]] = deque()
+        self._is_stepping = False
+        self._timer = QtCore.QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._go_on)
         # The store holds what it calls; the window alone shall hold the model.
         take = functools.partial(_take, weakref.ref(self))
-        self._subscription = store.subscribe(take, batch=True, dispatch=qt_dispatch(self))
+        self._subscription, index = store._follow(take, qt_dispatch(self))
         self.destroyed.connect(self._subscription.close)
-        self._rows = Rows(self._subscription.since, Filter(fields=self._fields))
+        self._rows = Rows(index, Filter(self._fields))
 
     # -- what a program asks and says -----------------------------------------------------
 
@@ -102,8 +116,17 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             What stands in the key or in a field that is shown, in whatever case.
         where, **equals
             As in `StaticStore.query`.
+
+        Raises
+        ------
+        TypeError
+            `where` is no mapping.  What a condition raises is raised, too; the
+            rows then stay as they were.
+        RuntimeError
+            It is called by a slot of the model's own signals.
         """
-        shown = Filter(text, self._fields, where, equals)
+        self._finish()
+        shown = Filter(self._fields, text, where, equals)
         rows = Rows(self._rows.index, shown, self._rows.by)
         self.beginResetModel()
         self._rows = rows
@@ -127,7 +150,10 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self, section: int, orientation: Any, role: int = _Qt.ItemDataRole.DisplayRole
     ) -> Any:
         """Return the name of a column."""
-        if orientation == _Qt.Orientation.Horizontal and role == _Qt.ItemDataRole.DisplayRole:
+        is_title = (
+            orientation == _Qt.Orientation.Horizontal and role == _Qt.ItemDataRole.DisplayRole
+        )
+        if is_title and 0 <= section <= len(self._fields):
             return ("key", *self._fields)[section]
         return super().headerData(section, orientation, role)
 
@@ -138,7 +164,9 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             return None
         value: Any = self.key(index.row())
         if index.column():
-            value = self.metadata(index.row()).get(self._fields[index.column() - 1])
+            # An entry may turn out bad when it is first decoded, and is none any more.
+            metadata = self._rows.index.get(value, {})
+            value = metadata.get(self._fields[index.column() - 1])
         if role == roles.TextAlignmentRole:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             return _RIGHT if is_number else None
@@ -146,6 +174,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column: by key at no cost, by a field at that of decoding it everywhere."""
+        self._finish()
         by = self._fields[column - 1] if column > 0 else None
         rows = Rows(self._rows.index, self._rows.shown, by) if by != self._rows.by else self._rows
         self.layoutAboutToBeChanged.emit()
@@ -163,24 +192,68 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     def take(self, changes: Changes) -> None:
         """Go on to the next snapshot; the store calls this."""
-        rows, step = self._rows, self._rows.take(changes)
-        for run in runs(step.gone):
+        self._steps.append(self._steps_to(changes))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take steps for some milliseconds, and the others when the window has lived a little."""
+        if self._is_stepping:  # in a dialog that was opened at a step: what is below goes on
+            return
+        end = time.monotonic() + _SLICE
+        while self._steps:
+            if time.monotonic() >= end:
+                self._timer.start()
+                return
+            self._step()
+
+    def _finish(self) -> None:
+        """Take all steps that are left."""
+        if self._is_stepping:
+            raise RuntimeError("a slot of the model's own signals can neither filter nor sort it")
+        while self._steps:
+            self._step()
+
+    def _step(self) -> None:
+        self._is_stepping = True
+        try:
+            if next(self._steps[0], self) is self:
+                self._steps.popleft()
+        finally:
+            self._is_stepping = False
+
+    def _steps_to(self, changes: Changes) -> Iterator[None]:
+        """Follow the changes of a poll; rows and snapshot fit each other at each step."""
+        rows, step = self._rows, Step([], [], [], [])
+        for change in changes:
+            rows.take(change, step)
+            yield
+        for run in runs(sorted(step.gone)):
             self.beginRemoveRows(_NOWHERE, *self._ends(run, len(rows)))
             rows.remove(run)
             self.endRemoveRows()
+            yield
         rows.index = changes.index  # what is gone could be decoded until now, what is new from now
-        for place, ranks in rows.places(step.new):
+        places: dict[int, list[Rank]] = {}
+        for rank in sorted(step.new):
+            places.setdefault(rows.place(rank), []).append(rank)
+            yield
+        for place, ranks in reversed(places.items()):
             run = range(place, place + len(ranks))
             self.beginInsertRows(_NOWHERE, *self._ends(run, len(rows) + len(ranks)))
             rows.insert(place, ranks)
             self.endInsertRows()
+            yield
         for before, after in step.moved:
             self._move(before, after)
-        changed = {*step.kept, *(after[1] for _, after in step.moved)}
-        positions = (rows.position(key) for key in changed)
-        for run in runs(sorted(one for one in positions if one is not None)):
+            yield
+        changed: list[int] = []
+        for rank in (*step.kept, *(after for _, after in step.moved)):
+            changed.append(rows.place(rank))
+            yield
+        for run in runs(sorted(changed)):
             first, last = self._ends(run, len(rows))
             self.dataChanged.emit(self.index(first, 0), self.index(last, len(self._fields)))
+            yield
 
     def _move(self, before: Rank, after: Rank) -> None:
         """Move a row; Qt's target is the row that it comes to stand before."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass
 from typing import Any
 
 from ..client.deliveries import logged_failure
 from ..index import codec
-from ..index.changes import Change, Changes
+from ..index.changes import Change
 from ..index.query import Conditions
 from ..index.snapshot import Index
 
@@ -20,46 +19,56 @@ __all__ = ["Filter", "Rank", "Rows", "Step", "as_text", "runs"]
 Rank = Any
 
 
-@dataclass(frozen=True)
 class Filter:
     """Which entries are shown: those that a query finds and a text stands in.
 
-    The text stands in the key or in one of some fields, whatever the case.
+    Parameters
+    ----------
+    fields : tuple of str
+        The fields in which the text may stand, and not in the key alone.
+    text : str, optional
+        What stands there, in whatever case.
+    where, equals : mapping, optional
+        The query.
     """
 
-    text: str = ""
-    fields: tuple[str, ...] = ()
-    where: Mapping[str, Any] | None = None
-    equals: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_all(self) -> bool:
-        """Whether it hides nothing."""
-        return not (self.text or self.where or self.equals)
+    def __init__(
+        self,
+        fields: tuple[str, ...],
+        text: str = "",
+        where: Mapping[str, Any] | None = None,
+        equals: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._conditions = Conditions(where, equals or {})
+        self._where, self._equals = dict(where or {}), dict(equals or {})
+        self._fields = fields
+        self._text = text.casefold()
+        #: Whether it hides nothing.
+        self.is_all = not (text or self._conditions)
 
     def keys(self, index: Index) -> Iterator[str]:
         """Yield the keys of the entries that are shown, in key order."""
-        is_query = bool(self.where or self.equals)
-        keys = index.query_keys(where=self.where, **self.equals) if is_query else iter(index)
-        return keys if not self.text else self._with_text(keys, index)
+        keys = iter(index)
+        if self._conditions:
+            keys = index.query_keys(where=self._where, **self._equals)
+        return self._with_text(keys, index) if self._text else keys
 
     def lets_through(self, key: str, metadata: dict[str, Any]) -> bool:
         """Tell whether one entry is shown; a condition that raises is logged, and hides it."""
         with logged_failure("a condition of a table's filter raised; the entry is not shown"):
-            return Conditions(self.where, self.equals).match(metadata) and (
-                not self.text or self._has_text(key, map(metadata.get, self.fields))
+            texts = (key, *map(as_text, map(metadata.get, self._fields)))
+            return self._conditions.match(metadata) and any(
+                self._text in text.casefold() for text in texts
             )
         return False
 
     def _with_text(self, keys: Iterable[str], index: Index) -> Iterator[str]:
-        found = {key for key in index if self._has_text(key, ())}
-        for name in self.fields:  # one after the other, so that nothing else is decoded
-            found |= {key for key, value in index.field_values(name) if self._has_text("", [value])}
+        text = self._text
+        found = {key for key in index if text in key.casefold()}
+        for name in self._fields:  # one after the other, so that nothing else is decoded
+            values = index.field_values(name)
+            found.update(key for key, value in values if text in as_text(value).casefold())
         return (key for key in keys if key in found)
-
-    def _has_text(self, key: str, values: Iterable[Any]) -> bool:
-        text = self.text.casefold()
-        return text in key.casefold() or any(text in as_text(one).casefold() for one in values)
 
 
 class Rows:
@@ -98,24 +107,18 @@ class Rows:
             return self._position(key)
         return self._position(self._rank(key, self.index[key])) if key in self.index else None
 
-    def take(self, changes: Changes) -> Step:
-        """Find what the changes of a poll do to the rows, which stay as they are."""
-        step = Step([], [], [], [])
-        for change in changes:
-            position = self.position(change.key)
-            rank = self._rank_after(change)
-            if position is None and rank is not None:
-                step.new.append(rank)
-            elif position is not None and rank is None:
-                step.gone.append(position)
-            elif position is not None:
-                before = self._ranks[position]
-                step.kept.append(change.key) if rank == before else step.moved.append(
-                    (before, rank)
-                )
-        step.gone.sort()
-        step.new.sort()
-        return step
+    def take(self, change: Change, step: Step) -> None:
+        """Note in a step what a change does to the rows, which stay as they are."""
+        position, after = self.position(change.key), self._rank_after(change)
+        if position is None:
+            if after is not None:
+                step.new.append(after)
+        elif after is None:
+            step.gone.append(position)
+        elif (before := self._ranks[position]) != after:
+            step.moved.append((before, after))
+        else:
+            step.kept.append(before)
 
     def _rank_after(self, change: Change) -> Rank | None:
         """Return the rank that an entry has after a change, None if it is not shown."""
@@ -134,11 +137,6 @@ class Rows:
     def insert(self, position: int, ranks: Sequence[Rank]) -> None:
         """Insert rows at their common place."""
         self._ranks[position:position] = ranks
-
-    def places(self, ranks: Iterable[Rank]) -> list[tuple[int, list[Rank]]]:
-        """Return where new rows belong, together where that is the same place, the last first."""
-        groups = groupby(ranks, self.place)
-        return [(position, list(group)) for position, group in groups][::-1]
 
     def place(self, rank: Rank) -> int:
         """Return the position of a rank, or the one where it belongs."""
@@ -165,19 +163,19 @@ class Step:
     Attributes
     ----------
     gone : list of int
-        The positions of rows that go, in order.
+        The positions of rows that go.
     new : list
-        The ranks of rows that come, in order.
+        The ranks of rows that come.
     moved : list of pairs
         The ranks before and after of rows that belong elsewhere now.
-    kept : list of str
-        The keys of rows that stay where they are, and show something else.
+    kept : list
+        The ranks of rows that stay where they are, and show something else.
     """
 
     gone: list[int]
     new: list[Rank]
     moved: list[tuple[Rank, Rank]]
-    kept: list[str]
+    kept: list[Rank]
 
 
 def runs(positions: Iterable[int]) -> list[range]:

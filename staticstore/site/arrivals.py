@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Self
 
 from ..transport.daemons import Daemons
-from ..transport.integrity import TEMPORARY_PATTERN, atomic_file, remove_leftovers, sync_folder
+from ..transport.integrity import (
+    TEMPORARY_PATTERN,
+    remove_leftovers,
+    sync_folder,
+    write_unsynced,
+)
 from .folder import SiteFolder, reason_of
 
 __all__ = ["Arrivals"]
@@ -45,7 +50,7 @@ class Arrivals:
         self._unsynced: list[str] = []
         self._syncing: list[Future[None]] = []
         self._folders: set[str] = {self._data}
-        self._waiting: dict[str, Path] = {}
+        self._waiting: dict[str, str] = {}
         self._threads = Daemons(_SYNCING, "staticstore sync")
         #: The keys of what has arrived.
         self.keys: list[str] = []
@@ -74,10 +79,9 @@ class Arrivals:
             It cannot be written; nothing of it is.
         """
         is_waiting = key in self._replacing
-        path = self.path_for(key, sha256) if is_waiting else self._place(key)
-        temporary = Path(f"{self._incoming}/{TEMPORARY_PATTERN.replace('*', str(len(self.keys)))}")
-        with atomic_file(path, modified=modified, sync=False, temporary=temporary) as file:
-            file.write(data)
+        path = os.fspath(self.path_for(key, sha256)) if is_waiting else self._place(key)
+        temporary = f"{self._incoming}/{TEMPORARY_PATTERN.replace('*', str(len(self.keys)))}"
+        write_unsynced(path, data, modified=modified, temporary=temporary)
         self._arrived(key, path, is_waiting=is_waiting)
 
     def put_file(self, key: str, path: Path, modified: float) -> None:
@@ -93,10 +97,11 @@ class Arrivals:
         if not is_waiting:
             place = self._place(key)
             os.replace(path, place)
-            path = place
-        self._arrived(key, path, is_waiting=is_waiting)
+            self._arrived(key, place, is_waiting=False)
+        else:
+            self._arrived(key, os.fspath(path), is_waiting=True)
 
-    def _place(self, key: str) -> Path:
+    def _place(self, key: str) -> str:
         above = key.rpartition("/")[0]
         if above not in self._made:
             parent = self._data
@@ -107,13 +112,13 @@ class Arrivals:
                     os.mkdir(parent)
             self._folders.add(parent)
             self._made.add(above)
-        return Path(f"{self._data}/{key}")
+        return f"{self._data}/{key}"
 
-    def _arrived(self, key: str, path: Path, *, is_waiting: bool) -> None:
+    def _arrived(self, key: str, path: str, *, is_waiting: bool) -> None:
         if is_waiting:
             self._waiting[key] = path
         self.keys.append(key)
-        self._unsynced.append(os.fspath(path))
+        self._unsynced.append(path)
         if len(self._unsynced) >= _SYNCED_TOGETHER:
             self._sync_some()
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..index.fields import Facts, Place, time_text
+from ..index.fields import Content, Place, parse_time, time_text
 from ..index.snapshot import Index
 from .hashing import Digest
 from .media_types import media_type_of
@@ -36,17 +36,17 @@ def described(
     places : mapping
         From keys to where values stand in packs, as far as they do.
     """
-    known = dict(old.query(select=("sha256", "modified")))
+    known = old.contents_of(digests)
     return Index.from_entries(
         {
-            key: _entry(key, digest, fields, known.get(key, {}), places.get(key))
+            key: _entry(key, digest, fields, known.get(key), places.get(key))
             for key, digest in sorted(digests.items())
         }
     )
 
 
 def _entry(
-    key: str, digest: Digest, fields: Metadata, before: Mapping[str, Any], place: Place | None
+    key: str, digest: Digest, fields: Metadata, before: Content | None, place: Place | None
 ) -> Mapping[str, Any]:
     entry = fields.fields_of(key)
     entry["size"] = digest.size
@@ -60,14 +60,15 @@ def _entry(
     return entry
 
 
-def _modified(digest: Digest, before: Mapping[str, Any]) -> str | None:
+def _modified(digest: Digest, before: Content | None) -> str | None:
     """Return when the content was first published: what the old index says, else the file's time.
 
     A fresh checkout has the same files at other times, and publishes the same index.
     """
-    facts = Facts.of(before)
-    if facts.sha256 == digest.sha256 and facts.modified is not None:
-        return str(before["modified"])
+    if before is not None and before.sha256 == digest.sha256:
+        said = before.modified
+        if said is not None and parse_time(said) is not None:
+            return said
     try:
         return time_text(_EPOCH + timedelta(seconds=digest.mtime_ns // 1_000_000_000))
     except OverflowError:  # a year that no calendar has

@@ -8,16 +8,17 @@ import queue
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from ..client.many import read_each
 from ..client.origin import Origin
 from ..errors import NotConnectedError, StoreError, TransportError
-from ..index.fields import Content, Facts
+from ..index.fields import Content, parse_time
 from ..index.head import Document
 from ..transport.daemons import Daemons
+from ..transport.rate import RateLimit
 from ..transport.regular import open_regular
 from .arrivals import Arrivals
 from .folder import SiteFolder, reason_of
@@ -25,10 +26,14 @@ from .hashing import Progress
 from .history import read_exactly, write_once
 from .packs import MOST_PACK_BYTES, pack_digest
 
-__all__ = ["Fetching", "Told"]
+__all__ = ["Fetching", "Told", "ValueProgress"]
+
+#: Called with the key of a value, and bytes done and in all; None as the former at its end.
+ValueProgress = Callable[[str, int | None, int | None], object]
 
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
+_TOGETHER = 1 << 24  # bytes of small values
 _PACK_SECONDS = 300.0  # that one pack may take
 # When so many values in a row could not be had, the next ones cannot be had either.
 _GIVEN_UP_AFTER = 32
@@ -38,9 +43,12 @@ _NOT_THERE = (404, 410)
 class Told:
     """Adds up what threads have done, and tells it; the number never falls."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
+    def __init__(
+        self, total: int, progress: Progress | None, value_progress: ValueProgress | None
+    ) -> None:
         self._total = total
         self._progress = progress
+        self._value_progress = value_progress
         self._lock = threading.Lock()
         self._done: dict[str, int] = {}
         self._sum = 0
@@ -55,6 +63,21 @@ class Told:
                 self._done[key] = done
                 self._sum += more
                 self._progress(min(self._sum, self._total), self._total)
+
+    @contextlib.contextmanager
+    def running(self, key: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Give what is told how far a value is, which comes by itself while the block lasts."""
+
+        def note(done: int, total: int | None) -> None:
+            self.reached(key, done)
+            if self._value_progress is not None:
+                self._value_progress(key, done, total)
+
+        try:
+            yield note
+        finally:
+            if self._value_progress is not None:
+                self._value_progress(key, None, None)
 
 
 class Fetching:
@@ -72,6 +95,8 @@ class Fetching:
         Large values, or packs, that are fetched at once.
     verify : bool
         Whether to hash packs that stand there, too.
+    limit : RateLimit or None
+        How fast the store may receive.
     told : Told
         What is told of it.
     modified : float
@@ -93,13 +118,16 @@ class Fetching:
         *,
         workers: int,
         verify: bool,
+        limit: RateLimit | None,
         told: Told,
         modified: float,
     ) -> None:
         self._origin = origin
         self._contents = contents
         self._arrivals = arrivals
-        self._workers = workers
+        self._workers = workers if limit is None else min(workers, limit.requests)
+        # A slow run has little in memory, which a kill would lose.
+        self._together = _TOGETHER if limit is None else min(int(limit.rate), _TOGETHER)
         self._verify = verify
         self._told = told
         self._modified = modified
@@ -122,7 +150,7 @@ class Fetching:
         for key in keys:
             size = self._contents[key].size
             (small if size is not None and size <= _SMALL else large).append(key)
-        for key, data in read_each(self._origin.values, small):
+        for key, data in read_each(self._origin.values, small, together=self._together):
             if isinstance(data, StoreError):
                 self._fail(key, data)
             else:
@@ -223,7 +251,8 @@ class Fetching:
             value = self._origin.values[key]
             path = self._arrivals.path_for(key, value.sha256)
             if value.sha256 is None or _sha256_of(path) != value.sha256:  # of a killed run
-                value.to_file(path, lambda done, _: self._told.reached(key, done), sync=False)
+                with self._told.running(key) as note:
+                    value.to_file(path, note, sync=False)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))
@@ -242,7 +271,8 @@ class Fetching:
 
     def _modified_of(self, key: str) -> float:
         """Return the time that a file gets: one that is past, so that every change shows."""
-        modified = Facts.of(self._origin.snapshot[key]).modified
+        text = self._contents[key].modified
+        modified = None if text is None else parse_time(text)
         return self._modified if modified is None else min(modified.timestamp(), self._modified)
 
     def _fail(self, key: str, error: StoreError | OSError) -> None:

@@ -38,6 +38,7 @@ from ..transport.regular import read_regular
 from .folder import SiteFolder
 
 __all__ = [
+    "KEPT",
     "Step",
     "forget",
     "next_step",
@@ -53,7 +54,8 @@ __all__ = [
 # Folders whose files carry their digest in their names, and are named by the head.
 _FOLDERS = ("index", "changes", "blocks")
 _NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
-_KEPT = 24 * 3600.0  # seconds that a file stays after it was forgotten
+#: Seconds that a file stays after it was forgotten.
+KEPT = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,7 @@ def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
         for path in _files_in(folder.root / name):
             if f"{name}/{path.name}" not in named and _NAME.match(path.name):
                 with contextlib.suppress(OSError):
-                    if path.lstat().st_mtime < time.time() - _KEPT:
+                    if path.lstat().st_mtime < time.time() - KEPT:
                         path.unlink()
 
 

@@ -132,9 +132,10 @@ def survey(folder: SiteFolder, contents: Mapping[str, Content], notes: Notes) ->
     doubtful: list[FoundFile] = []
     for key, content in contents.items():
         path = f"{ways.data}/{key}"
-        problem = ways.problem(key.rpartition("/")[0])
+        above = key.rpartition("/")[0]
+        problem = ways.problem(above)
         status = None
-        if problem is None:
+        if problem is None and above not in ways.missing:
             status, problem = _looked_at(path)
         if problem is not None:
             ground.refused[key] = problem
@@ -174,6 +175,8 @@ class _Ways:
     def __init__(self, data: Path) -> None:
         self.data = os.fspath(data)
         self._problems: dict[str, str | None] = {"": None}
+        #: Folders that are not there, and so no value in them.
+        self.missing: set[str] = set()
 
     def problem(self, folder: str) -> str | None:
         """Say what keeps files from being written into a folder below ``data/``."""
@@ -186,6 +189,7 @@ class _Ways:
         try:
             mode = os.lstat(f"{self.data}/{folder}").st_mode
         except FileNotFoundError:
+            self.missing.add(folder)
             return None
         except OSError as error:
             return reason_of(error)

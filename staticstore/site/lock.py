@@ -1,4 +1,4 @@
-"""One publisher or mirror at a time on a folder."""
+"""One publisher, mirror or push at a time on a folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def alone(folder: SiteFolder) -> Iterator[None]:
             held.enter_context(filelock.FileLock(folder.lock).acquire(timeout=0))
         except filelock.Timeout as error:
             raise StoreError(
-                f"another publish or mirror is running on {_shown(folder)}: wait for its end"
+                f"another publish, mirror or push is running on {_shown(folder)}: wait for its end"
             ) from error
         except (OSError, NotImplementedError) as error:
             raise unwritable(folder, error) from error

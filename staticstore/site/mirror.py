@@ -22,6 +22,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from ..client.origin import Origin
 from ..client.store import StaticStore
 from ..errors import StoreError, quoted
 from ..index.snapshot import Index
+from ..transport.arguments import checked_number
+from ..transport.rate import LEAST_RATE, RateLimit
+from .fetching import ValueProgress
 from .folder import SiteFolder
 from .hashing import Progress
 from .lock import alone, unwritable
@@ -83,7 +87,9 @@ def mirror(
     delete: bool = False,
     force: bool = False,
     verify: bool = False,
+    limit_rate: float | None = None,
     progress: Progress | None = None,
+    value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
     where: Mapping[str, Any] | None = None,
     **equals: Any,
@@ -113,9 +119,17 @@ def mirror(
         Whether to do that even if it is more than half of them.
     verify : bool, optional
         Whether to hash everything that stands there, also what has not changed.
+    limit_rate : float, optional
+        How many bytes a second the store receives at most while this runs, 1024
+        or more: all requests together, those of others included.  The index,
+        which it has already, and a site in a folder are not slowed.
     progress : callable, optional
         Called as ``progress(done, total)`` in bytes to fetch, by any thread,
         one at a time.
+    value_progress : callable, optional
+        Called as ``value_progress(key, done, total)`` in bytes for each value
+        above 1 MiB while it comes, by any thread, and with None as `done` when
+        it has come or failed.
     globs : iterable of str, optional
         Copy only keys that match one of these shell patterns, as in `Index.glob`.
     where, **equals
@@ -136,7 +150,7 @@ def mirror(
         The host cannot be reached any more: value after value failed for that.
         What has come is not fetched again by the next run.
     ValueError
-        `workers` is below 1.
+        `workers` is below 1, or `limit_rate` below 1024.
 
     Notes
     -----
@@ -155,6 +169,8 @@ def mirror(
     """
     if type(workers) is not int or workers < 1:
         raise ValueError(f"workers is a number of 1 or more, not {workers!r}")
+    if limit_rate is not None:
+        checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
     origin = store._origin()
@@ -163,10 +179,10 @@ def mirror(
         keys = _selected(origin.snapshot, patterns, where, equals)
     folder = _opened(directory)
     try:
-        with alone(folder):
-            run = MirrorRun(folder, origin, keys, workers=workers, verify=verify)
+        with alone(folder), _limited(origin, limit_rate) as limit:
+            run = MirrorRun(folder, origin, keys, workers=workers, verify=verify, limit=limit)
             run.look(delete=delete, force=force)
-            run.fetch(progress)
+            run.fetch(progress, value_progress)
             deleted = run.finish(delete=delete)
     except StoreError:
         raise
@@ -194,6 +210,11 @@ def _selected(
     matching = {key for pattern in globs for key in index.glob(pattern)}
     keys = index.query_keys(where={**(where or {}), **equals})
     return [key for key in keys if not globs or key in matching]
+
+
+def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateLimit | None]:
+    """Let the store receive no faster than that, if there is a rate."""
+    return contextlib.nullcontext() if rate is None else origin.session.wire.limited(rate)
 
 
 def _opened(directory: str | os.PathLike[str]) -> SiteFolder:

@@ -13,10 +13,11 @@ from ..errors import IndexFormatError
 from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
 from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
-from .fetching import Fetching, Told
+from .fetching import Fetching, Told, ValueProgress
 from .folder import SiteFolder
 from .hashing import Digest, Progress
 from .landing import Ground, spelling_of, survey, unfit_keys
@@ -45,6 +46,8 @@ class MirrorRun:
         How many large values are fetched at once.
     verify : bool
         Whether to hash what the notes speak well of.
+    limit : RateLimit or None
+        How fast the store may receive.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class MirrorRun:
         *,
         workers: int,
         verify: bool,
+        limit: RateLimit | None,
     ) -> None:
         self.folder = folder
         self.origin = origin
@@ -75,6 +79,7 @@ class MirrorRun:
         # An entry may prove to be none only when it is looked at.
         self.keys = [key for key in wanted if key in self.contents]
         self.workers = workers
+        self.limit = limit
         self.verify = verify
         self.began_ns = time.time_ns()
         self.old_body, self.old_index = _old_index(folder)
@@ -95,7 +100,7 @@ class MirrorRun:
         self.ground = survey(self.folder, fit, self.believed)
         self.failed |= self.ground.refused
 
-    def fetch(self, progress: Progress | None) -> None:
+    def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
         """Fetch what is not there, and write what the site says then."""
         kept = self.ground.kept
         wanted = [key for key in self.keys if key not in kept and key not in self.failed]
@@ -108,7 +113,8 @@ class MirrorRun:
                 arrivals,
                 workers=self.workers,
                 verify=self.verify,
-                told=Told(total, progress),
+                limit=self.limit,
+                told=Told(total, progress, value_progress),
                 modified=self.began_ns / 1e9 - _PAST,
             )
             left = fetching.fetch_packs(self.folder, wanted) if self.is_whole else wanted

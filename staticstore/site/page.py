@@ -17,7 +17,7 @@ from ..transport.integrity import atomic_file
 from ..transport.regular import NotRegularError, read_regular
 from .folder import SiteFolder, reason_of
 
-__all__ = ["page_to_write", "render_page", "write_page"]
+__all__ = ["is_our_page", "page_to_write", "render_page", "write_page"]
 
 #: What a page of ours, of any version, has on its second line.
 _MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
@@ -40,6 +40,17 @@ def render_page() -> bytes:
     return template.encode()
 
 
+def is_our_page(page: bytes) -> bool:
+    """Tell whether staticstore wrote a page, in any of its versions.
+
+    Examples
+    --------
+    >>> is_our_page(render_page()), is_our_page(b"<!DOCTYPE html>")
+    (True, False)
+    """
+    return _MARK.match(page) is not None
+
+
 def page_to_write(folder: SiteFolder) -> bytes | None:
     """Return the page if it does not stand there yet; None if it does.
 
@@ -57,7 +68,7 @@ def page_to_write(folder: SiteFolder) -> bytes | None:
         raise _not_ours(folder, "it is no file") from error
     except OSError as error:
         raise _not_ours(folder, f"it cannot be read: {reason_of(error)}") from error
-    if not _MARK.match(standing):
+    if not is_our_page(standing):
         raise _not_ours(folder, "staticstore did not write it")
     return None if standing == page else page
 

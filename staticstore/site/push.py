@@ -16,6 +16,7 @@ push makes up for it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -27,8 +28,8 @@ from typing import TypeVar
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
 from .hashing import Progress
-from .push_plan import Plan, check_apart, check_guard, check_newer
-from .pushable import DATA, PushableSite, Upload, served_now, verified_pieces
+from .push_plan import Plan, check_apart, check_guard, check_newer, check_page
+from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
 from .target import Served, Target
 from .targets import open_target
@@ -37,6 +38,8 @@ __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
 _THREADS = "staticstore push"  # what they are called
+_NOTED = 10.0  # seconds after which it is noted what was uploaded
+_NOTING = 20  # how many times as long as noting took, at least
 
 
 @dataclass
@@ -50,7 +53,7 @@ class PushReport:
     kept : int
         How many values and packs stood there already.
     deleted : list of str
-        The files that no index names any more, and that were removed.
+        The files that nothing names any more, and that were removed.
     left : int
         How many of those stay, because nobody asked for their removal.
     failed : list of (str, str)
@@ -100,10 +103,12 @@ def push(
         ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``,
         ``file:///folder`` or a path.  All but folders need the extra ``cloud``.
     delete : bool, optional
-        Whether to remove the values that an index at the target named, and this
-        one does not; after the head is written.
+        Whether to remove what index and head at the target do not name any more,
+        after the head is written: values now, and a day later the files that
+        are named by their digest, for readers may follow an older head.
     force : bool, optional
-        Whether to delete more than half of them, and to push over a newer generation.
+        Whether to delete more than half of the values, and to push over a newer
+        generation or somebody else's page.
     dry_run : bool, optional
         Whether to write and remove nothing, and only report.
     workers : int, optional
@@ -122,7 +127,8 @@ def push(
     ------
     StoreError
         The site is not published as it is; or `delete` would remove more than
-        half, or the target is newer, and `force` is not given.
+        half, the target is newer or has a page that is no site's, and `force`
+        is not given.  Another push or publish is running on the target's folder.
     TransportError
         The target could not be asked or written; what it had still stands.
         AuthorizationError, if it wants other credentials.
@@ -132,8 +138,10 @@ def push(
     Notes
     -----
     Five requests at most if nothing has changed.  A large file is uploaded by several
-    requests at once, in parts of 8 MiB.  Nothing keeps two pushes to one target
-    apart, nor a publish during a push; what changes meanwhile fails.
+    requests at once, in parts of 8 MiB.  A push after one that broke off goes on where
+    that was some seconds before its end.  A folder takes one push at a time; nothing
+    keeps two pushes to one bucket apart, nor a publish during a push: what changes
+    meanwhile fails.
 
     Examples
     --------
@@ -154,17 +162,19 @@ def push(
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
     pushable = PushableSite.open(site)
     check_apart(pushable, host)
-    pushed = _aside(lambda: PushedSite.read(host, pushable.beside))
-    plan = Plan.make(pushable, pushed)
-    if not force:
-        check_newer(pushable, pushed)
-        if delete:
-            check_guard(pushed, plan)
-    report = PushReport(kept=plan.kept)
-    if dry_run:
-        _foretell(plan, report, delete=delete)
-    else:
-        _Push(host, plan, report, workers, progress).run(delete=delete)
+    with contextlib.nullcontext() if dry_run else host.alone():
+        pushed = _aside(lambda: PushedSite.read(host, pushable))
+        plan = Plan.make(pushable, pushed, int(time.time()))
+        if not force:
+            check_newer(pushable, pushed)
+            check_page(pushable, pushed)
+            if delete:
+                check_guard(pushed, plan)
+        report = PushReport(kept=plan.kept)
+        if dry_run:
+            _foretell(plan, report, delete=delete)
+        else:
+            _Push(host, plan, report, workers, progress).run(delete=delete)
     report.seconds = time.monotonic() - began
     return report
 
@@ -174,9 +184,9 @@ def _foretell(plan: Plan, report: PushReport, *, delete: bool) -> None:
     report.uploaded = [one.href for one in uploads] + [href for href, _, _ in plan.last]
     report.bytes = sum(one.size for one in uploads) + sum(len(body) for _, body, _ in plan.last)
     if delete:
-        report.deleted = [DATA + key for key in sorted(plan.after.left)]
+        report.deleted = plan.outdated
     else:
-        report.left = len(plan.after.left)
+        report.left = len(plan.outdated)
 
 
 class _Push:
@@ -199,27 +209,32 @@ class _Push:
         self._stopped = False
         self._done = 0
         self._total = sum(one.size for stage in plan.stages for one in stage)
+        self._note = plan.before
+        self._stored = dict(plan.during.stored)
+        self._noted = time.monotonic()
+        self._pause = _NOTED
 
     def run(self, *, delete: bool) -> None:
         """Upload stage by stage; no index if a file of a stage before is not what it must be."""
         plan = self._plan
-        self._write_note(plan.before, plan.during)
+        self._write_note(plan.during)
         for stage in plan.stages:
             self._upload(stage)
             if self._report.failed:
+                self._write_note(self._note_now())
                 return
         for href, body, served in plan.last:
             self._write(href, body, served)
             self._report.uploaded.append(href)
             self._report.bytes += len(body)
-        left = sorted(plan.after.left)
-        if delete and left:
-            hrefs = [DATA + key for key in left]
-            _aside(lambda: self._target.remove(hrefs))
-            self._report.deleted = hrefs
-            left = []
-        self._report.left = len(left)
-        self._write_note(plan.during, PushNote(left=frozenset(left)))
+        if not delete:
+            self._report.left = len(plan.outdated)
+            self._write_note(plan.after)
+            return
+        if plan.outdated:
+            _aside(lambda: self._target.remove(plan.outdated))
+            self._report.deleted = plan.outdated
+        self._write_note(plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
@@ -230,6 +245,8 @@ class _Push:
                     if reason is None:
                         self._report.uploaded.append(upload.href)
                         self._report.bytes += upload.size
+                        self._stored[upload.href] = upload.sha256
+                        self._note_stored()
                     else:
                         self._report.failed.append((upload.href, reason))
         except BaseException:
@@ -257,9 +274,21 @@ class _Push:
                 if self._progress is not None:
                     self._progress(self._done, self._total)
 
-    def _write_note(self, old: PushNote, new: PushNote) -> None:
-        if new == old:
+    def _note_stored(self) -> None:
+        """Note what was uploaded, once in a while, so that a push that breaks off goes on there."""
+        began = time.monotonic()
+        if began - self._noted >= self._pause:
+            self._write_note(self._note_now())
+            self._noted = time.monotonic()
+            self._pause = max(_NOTED, _NOTING * (self._noted - began))
+
+    def _note_now(self) -> PushNote:
+        return self._plan.during._replace(stored=dict(self._stored))
+
+    def _write_note(self, new: PushNote) -> None:
+        if new == self._note:
             return
+        self._note = new
         if new == PushNote():
             _aside(lambda: self._target.remove([NOTE]))
         else:

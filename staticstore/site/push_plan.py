@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import StoreError
-from .pushable import PushableSite, Upload, served_now
+from .history import KEPT
+from .page import is_our_page
+from .pushable import DATA, PushableSite, Upload, packs_of, served_now
 from .pushed import PushedSite, PushNote
 from .target import FolderTarget, Served, Target
 
-__all__ = ["Plan", "check_apart", "check_guard", "check_newer"]
+__all__ = ["Plan", "check_apart", "check_guard", "check_newer", "check_page"]
 
 
 @dataclass(frozen=True)
@@ -20,50 +22,76 @@ class Plan:
     stages: list[list[Upload]]
     #: Small files that are written when those are, in this order.
     last: list[tuple[str, bytes, Served]]
-    #: The note before, while and after it is done.
+    #: What nothing names any more, and may be deleted now.
+    outdated: list[str]
+    #: The note before it is done, while, after, and after that is deleted, too.
     before: PushNote
     during: PushNote
     after: PushNote
+    cleaned: PushNote
     kept: int
 
     @classmethod
-    def make(cls, site: PushableSite, pushed: PushedSite) -> Plan:
-        """Compare a site with what stands at its target."""
+    def make(cls, site: PushableSite, pushed: PushedSite, now: int) -> Plan:
+        """Compare a site with what stands at its target, in the second `now` since 1970."""
         lacking = pushed.lacking(site)
-        there = pushed.named(site)
-        packs = list(site.packs())
-        documents = [site.changes(), site.parts(), [site.whole()]]
-        stages = [
-            list(site.values(lacking)),
-            *([one for one in stage if one.href not in there] for stage in (packs, *documents)),
-        ]
-        left = pushed.forgotten(site.index)
-        replaced = frozenset(key for key in lacking if key in pushed.index)
-        new = frozenset(lacking) - replaced
-        there_too = {
-            **pushed.beside,
-            "index.json": pushed.body,
-            "index.head.json": pushed.head_body,
-        }
-        last = {**site.beside, "index.json": site.body, "index.head.json": site.head_body}
+        stages = [list(site.values(lacking)), *_lacking_documents(site, pushed)]
+        during = _note_during(site, pushed, lacking, stages, now)
+        ours = {one.href for one in site.digest_named()}
+        forgotten = {href: since for href, since in during.forgotten.items() if href not in ours}
+        due = {href for href, since in forgotten.items() if since < now - KEPT}
+        left = pushed.no_more(site.index)
         return cls(
             stages=stages,
-            last=[
-                (href, body, served_now(href))
-                for href, body in last.items()
-                if body != there_too[href]
-            ],
+            last=_last(site, pushed),
+            outdated=[*(DATA + key for key in sorted(left)), *sorted(due)],
             before=pushed.note,
-            # Those that are new, too: if this push is killed, the next may not know them.
-            during=PushNote(pushed.note.overwritten | replaced, left | new),
-            after=PushNote(left=left),
-            kept=len(site.index) - len(lacking) + len(packs) - len(stages[1]),
+            during=during,
+            after=PushNote(left=left, forgotten=forgotten),
+            cleaned=PushNote(forgotten={href: forgotten[href] for href in forgotten.keys() - due}),
+            kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(stages[1]),
         )
+
+
+def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Upload]]:
+    """Return the files named by their digest that are to be uploaded, in stages."""
+    there, stored = pushed.named(), pushed.note.stored
+    return [
+        [one for one in stage if one.href not in there and stored.get(one.href) != one.sha256]
+        for stage in (site.packs(), site.changes(), site.parts(), [site.whole()])
+    ]
+
+
+def _note_during(
+    site: PushableSite,
+    pushed: PushedSite,
+    lacking: list[str],
+    stages: list[list[Upload]],
+    now: int,
+) -> PushNote:
+    """Say what the next push cannot know if this one is killed."""
+    note = pushed.note
+    documents = {one.href for stage in stages[1:] for one in stage}
+    writing = documents | {one.href for one in stages[0]}
+    # What is uploaded counts as forgotten until a head names it.
+    going = (pushed.named() - {one.href for one in site.digest_named()}) | documents
+    return PushNote(
+        overwritten=note.overwritten | frozenset(key for key in lacking if key in pushed.index),
+        left=pushed.no_more(site.index) | frozenset(site.index).difference(pushed.index),
+        forgotten={**note.forgotten, **dict.fromkeys(going, now)},
+        stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
+    )
+
+
+def _last(site: PushableSite, pushed: PushedSite) -> list[tuple[str, bytes, Served]]:
+    wanted = {**site.beside, "index.json": site.body, "index.head.json": site.head_body}
+    there = {**pushed.beside, "index.json": pushed.body, "index.head.json": pushed.head_body}
+    return [(href, body, served_now(href)) for href, body in wanted.items() if body != there[href]]
 
 
 def check_apart(site: PushableSite, target: Target) -> None:
     """Refuse a target that is the site itself."""
-    if isinstance(target, FolderTarget) and target.root.exists():
+    if isinstance(target, FolderTarget):
         there, here = target.root.resolve(), site.folder.root.resolve()
         if there == here or here in there.parents:
             raise StoreError(f"{target.url} is the site itself, or a folder in it")
@@ -80,6 +108,18 @@ def check_newer(site: PushableSite, pushed: PushedSite) -> None:
         raise StoreError(
             f"the target has generation {theirs.generation} of this site, and the folder "
             f"{ours.generation}: push from where it was published, or force it"
+        )
+
+
+def check_page(site: PushableSite, pushed: PushedSite) -> None:
+    """Refuse to replace the page of somebody who has no site there."""
+    there = pushed.beside.get("index.html")
+    if there is None or pushed.body is not None or there == site.beside["index.html"]:
+        return
+    if not is_our_page(there):
+        raise StoreError(
+            "an index.html stands at the target that belongs to no site: push into a folder or "
+            "prefix of its own, or force it"
         )
 
 

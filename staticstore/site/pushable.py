@@ -124,6 +124,10 @@ class PushableSite:
                 raise StoreError(f"{href} cannot be read: {reason_of(error)}") from error
             yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
 
+    def digest_named(self) -> list[Upload]:
+        """Return the uploads of all files that are named by their digest."""
+        return [*self.packs(), *self.changes(), *self.parts(), self.whole()]
+
     def changes(self) -> list[Upload]:
         """Return the uploads of the change files that the head names."""
         return [self._named(span.document) for span in self.head.spans]

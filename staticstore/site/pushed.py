@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from ..index import codec
+from ..index.blocks import BlockRoot
 from ..index.head import Head
 from ..index.keys import key_problem
 from ..index.snapshot import Index
 from .packs import packs_of
-from .pushable import PushableSite
+from .pushable import DATA, PushableSite
 from .target import Target
 
 __all__ = ["NOTE", "PushNote", "PushedSite"]
@@ -20,6 +23,7 @@ __all__ = ["NOTE", "PushNote", "PushedSite"]
 #: Where the note stands at a target.
 NOTE = ".staticstore/push.json"
 _FORMAT = "staticstore-push/1"
+_DIGEST_NAMED = re.compile(r"(packs|changes|blocks|index)/[0-9a-f]{64}\.(zip|jsonl|json)")
 
 
 class PushNote(NamedTuple):
@@ -29,6 +33,10 @@ class PushNote(NamedTuple):
     overwritten: frozenset[str] = frozenset()
     #: Keys whose values may stand there, though the index does not name them.
     left: frozenset[str] = frozenset()
+    #: Files named by their digest that nothing names any more, and since when: seconds since 1970.
+    forgotten: Mapping[str, int] = MappingProxyType({})
+    #: Files that are whole there though no index names them yet, and their sha256.
+    stored: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -42,7 +50,12 @@ class PushNote(NamedTuple):
         said = codec.decode(body)
         if not isinstance(said, dict) or said.get("format") != _FORMAT:
             raise IndexFormatError(f"{NOTE} at the target is no note of a push")
-        return cls(_keys(said.get("overwritten")), _keys(said.get("left")))
+        return cls(
+            _keys(said.get("overwritten")),
+            _keys(said.get("left")),
+            _times(said.get("forgotten")),
+            _digests(said.get("stored")),
+        )
 
     def encode(self) -> bytes:
         """Write the note as JSON."""
@@ -50,6 +63,8 @@ class PushNote(NamedTuple):
             "format": _FORMAT,
             "overwritten": sorted(self.overwritten),
             "left": sorted(self.left),
+            "forgotten": dict(sorted(self.forgotten.items())),
+            "stored": dict(sorted(self.stored.items())),
         }
         return codec.encode(said) + b"\n"
 
@@ -57,6 +72,20 @@ class PushNote(NamedTuple):
 def _keys(said: Any) -> frozenset[str]:
     keys = said if isinstance(said, list) else []
     return frozenset(key for key in keys if key_problem(key) is None)
+
+
+def _times(said: Any) -> dict[str, int]:
+    times = said if isinstance(said, dict) else {}
+    return {
+        href: since
+        for href, since in times.items()
+        if _DIGEST_NAMED.fullmatch(href) and isinstance(since, int)
+    }
+
+
+def _digests(said: Any) -> dict[str, str]:
+    digests = said if isinstance(said, dict) else {}
+    return {href: sha256 for href, sha256 in digests.items() if isinstance(sha256, str)}
 
 
 @dataclass(frozen=True)
@@ -67,13 +96,15 @@ class PushedSite:
     body: bytes | None
     head: Head | None
     head_body: bytes | None
+    #: Where the blocks of its index stand.
+    blocks: tuple[str, ...]
     note: PushNote
     #: What of some files beside the site stands there, by name.
     beside: dict[str, bytes | None]
 
     @classmethod
-    def read(cls, target: Target, beside: Iterable[str]) -> PushedSite:
-        """Ask a target what stands there, by a request for each of a few files.
+    def read(cls, target: Target, site: PushableSite) -> PushedSite:
+        """Ask a target what stands there in place of a site, by a request for each of a few files.
 
         Raises
         ------
@@ -85,13 +116,15 @@ class PushedSite:
         body, head_body = target.read("index.json"), target.read("index.head.json")
         note = target.read(NOTE)
         try:
+            head = None if head_body is None else Head.parse(head_body)
             return cls(
                 Index.from_entries({}) if body is None else Index.parse(body),
                 body,
-                None if head_body is None else Head.parse(head_body),
+                head,
                 head_body,
+                _blocks_of(head, target, site),
                 PushNote() if note is None else PushNote.parse(note),
-                {name: target.read(name) for name in beside},
+                {name: target.read(name) for name in site.beside},
             )
         except IndexFormatError as error:
             raise IndexFormatError(
@@ -105,20 +138,33 @@ class PushedSite:
         return [
             key
             for key, content in wanted.items()
-            if key in self.note.overwritten
-            or key not in there
-            or (there[key].size, there[key].sha256) != (content.size, content.sha256)
+            if self.note.stored.get(DATA + key) != content.sha256
+            and (
+                key in self.note.overwritten
+                or key not in there
+                or (there[key].size, there[key].sha256) != (content.size, content.sha256)
+            )
         ]
 
-    def named(self, site: PushableSite) -> set[str]:
+    def named(self) -> set[str]:
         """Return what stands there under a name that is its digest: what index and head name."""
-        hrefs = set(packs_of(self.index))
+        hrefs = {*packs_of(self.index), *self.blocks}
         if self.head is not None:
             hrefs |= {self.head.index.href, *(span.document.href for span in self.head.spans)}
-            if self.head.blocks is not None and self.head.blocks in site.blocks:
-                hrefs |= {document.href for document in site.blocks}
-        return hrefs
+        return set(filter(_DIGEST_NAMED.fullmatch, hrefs))
 
-    def forgotten(self, keys: Iterable[str]) -> frozenset[str]:
+    def no_more(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys beside `keys` whose values stand there."""
         return (self.note.left | frozenset(self.index)).difference(keys)
+
+
+def _blocks_of(head: Head | None, target: Target, site: PushableSite) -> tuple[str, ...]:
+    if head is None or head.blocks is None:
+        return ()
+    if head.blocks in site.blocks:
+        return tuple(document.href for document in site.blocks)
+    root = target.read(head.blocks.href)
+    try:
+        return () if root is None else (head.blocks.href, BlockRoot.parse(root).lines.href)
+    except IndexFormatError:  # it can be uploaded again, whatever it is
+        return ()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..errors import StoreError, quoted
 from ..index.keys import key_to_path
-from ..transport.integrity import atomic_file
+from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
-from .folder import reason_of
+from .folder import SiteFolder, reason_of
 from .history import later_than
+from .lock import alone, unwritable
 
 __all__ = ["FolderTarget", "Served", "Target"]
 
@@ -28,6 +32,10 @@ class Target(Protocol):
 
     #: For texts; without secrets.
     url: str
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other pushes away while the block lasts, where the host can do that."""
+        ...
 
     def read(self, href: str) -> bytes | None:
         """Return the bytes of a file, or None if there is none."""
@@ -48,12 +56,25 @@ class FolderTarget:
     Parameters
     ----------
     root : Path
-        It is made when the first file is written.
+        It is made by the first push.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = quoted(str(root))
+        self._cleared: set[Path] = set()
+        self._clearing = threading.Lock()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder's lock while the block lasts, and so keep publishers away, too."""
+        folder = SiteFolder(self.root)
+        try:
+            self._make_folders(folder.private)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        with alone(folder):
+            yield
 
     def read(self, href: str) -> bytes | None:
         """Return the bytes of a file, or None if there is none."""
@@ -69,6 +90,7 @@ class FolderTarget:
         path = self._path(href)
         try:
             self._make_folders(path.parent)
+            self._clear(path.parent)
             with atomic_file(path, modified=later_than(path)) as file:
                 for piece in pieces:
                     file.write(piece)
@@ -97,6 +119,13 @@ class FolderTarget:
     def _make_folders(self, folder: Path) -> None:
         self._check_links(folder)
         folder.mkdir(parents=True, exist_ok=True)
+
+    def _clear(self, folder: Path) -> None:
+        """Remove what a killed push left in a folder, before anything is written there."""
+        with self._clearing:
+            if folder not in self._cleared:
+                remove_leftovers(folder)
+                self._cleared.add(folder)
 
     def _check_links(self, folder: Path) -> None:
         """Refuse to go through a link below the root: it may lead anywhere."""

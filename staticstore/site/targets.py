@@ -14,8 +14,9 @@ from .target import FolderTarget, Target
 
 __all__ = ["open_target"]
 
-# Two letters at least: one is a drive of Windows.
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+# What `s3:bucket` and rsync's `host:/folder` say must not become the name of a folder here.
+# Two characters at least: one is a drive of Windows.
+_URL = re.compile(r"([^/\\:]{2,}):")
 
 
 def open_target(

@@ -84,12 +84,16 @@ def publish_watching(
     stop = threading.Event() if stop is None else stop
     rest = Rest(rescan)
     last: PublishReport | StoreError | None = None
-    with contextlib.closing(_looks(folder, _metadata_paths(folder, metadata), stop)) as looks:
+    renewal = threading.Event()
+    watched = _metadata_paths(folder, metadata)
+    with contextlib.closing(_looks(folder, watched, stop, renewal)) as looks:
         for changed in looks:
             if not rest.is_due(changed=changed, now=time.monotonic()):
                 continue
             outcome = _publish(folder, metadata, pack, pack_below, browse)
             rest.published(failed=isinstance(outcome, StoreError), now=time.monotonic())
+            if _is_mended(outcome, last):
+                renewal.set()
             if _is_news(outcome, last):
                 yield outcome
             last = outcome
@@ -154,8 +158,17 @@ def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreErr
     return isinstance(last, StoreError) or outcome.failed != last.failed
 
 
+def _is_mended(
+    outcome: PublishReport | StoreError, last: PublishReport | StoreError | None
+) -> bool:
+    """Tell whether something can be read that could not: if it is a folder, nobody watches it."""
+    if isinstance(outcome, StoreError) or not isinstance(last, PublishReport):
+        return False
+    return bool({path for path, _ in last.failed} - {path for path, _ in outcome.failed})
+
+
 def _looks(
-    folder: SiteFolder, metadata: list[Path], stop: threading.Event
+    folder: SiteFolder, metadata: list[Path], stop: threading.Event, renewal: threading.Event
 ) -> Generator[bool, None, None]:
     """Yield some times a second whether something has changed since the last time.
 
@@ -173,7 +186,8 @@ def _looks(
                 now = _states(metadata)
                 yield changed or now != before
                 before = now
-                if _identity(folder.data) != data:
+                if _identity(folder.data) != data or renewal.is_set():
+                    renewal.clear()
                     break
         yield True  # what happens until the next watch stands is told by nobody
 

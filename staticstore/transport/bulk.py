@@ -69,8 +69,11 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
     lane = session.lane()
     if lane is None or not wanted:
         return [None] * len(wanted)
-    # A few are sooner there on a connection that is open already.
-    return (by_threads if len(wanted) <= _FEW else engine())(lane, wanted)
+    # A few are sooner there on a connection that is open already; and what is to be slow
+    # goes where each byte is counted as it is received.
+    if len(wanted) <= _FEW or lane.wire.limits:
+        return by_threads(lane, wanted)
+    return engine()(lane, wanted)
 
 
 @cache
@@ -105,7 +108,7 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
             if time.monotonic() - began > _FAR and next(others, None):
                 workers.put(pool.submit(work))
 
-    most = min(_MOST_THREADS, len(wanted))
+    most = min(_MOST_THREADS, len(wanted), *(limit.requests for limit in lane.wire.limits))
     others = iter(range(1, most))
     with Daemons(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))

@@ -21,6 +21,7 @@ __all__ = [
     "atomic_link",
     "remove_leftovers",
     "sync_folder",
+    "write_unsynced",
 ]
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
@@ -151,9 +152,7 @@ def atomic_file(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if temporary is None:
         temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
-    # Not `tempfile`: its files can be read by nobody else, a web server for instance.
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = _created(temporary)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -168,6 +167,42 @@ def atomic_file(
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -> None:
+    """Write a small file as `atomic_file` does without `sync`, in as few system calls as can be.
+
+    Where there are ten thousand files, what Python does for each counts.
+
+    Raises
+    ------
+    OSError
+        As of `atomic_file`; nothing remains.
+    """
+    descriptor = _created(temporary)
+    try:
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            if os.utime in os.supports_fd:
+                os.utime(descriptor, (modified, modified))
+        finally:
+            os.close(descriptor)
+        if os.utime not in os.supports_fd:
+            os.utime(temporary, (modified, modified))
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _created(temporary: str | Path) -> int:
+    """Open a new file."""
+    # Not `tempfile`: its files can be read by nobody else, a web server for instance.
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    return os.open(temporary, flags, 0o666)
 
 
 def atomic_link(source: Path, path: Path, *, modified: float) -> None:

@@ -26,6 +26,8 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
 from urllib3.exceptions import IncompleteRead
 
+from .rate import RateLimit
+
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection
 
@@ -63,10 +65,13 @@ class Wire:
     ----------
     cut : threading.Event
         Set once, when the session is closed; whoever waits, waits on it.
+    limits : tuple of RateLimit
+        What holds for all that is received, at present.
     """
 
     def __init__(self) -> None:
         self.cut = threading.Event()
+        self.limits: tuple[RateLimit, ...] = ()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         # Reentrant, since a finalizer may close the wire in whichever thread
         # the garbage collector interrupts, here too.
@@ -87,6 +92,18 @@ class Wire:
             sockets = list(self._sockets)
         for sock in sockets:
             _shut_down(sock)
+
+    @contextlib.contextmanager
+    def limited(self, rate: float) -> Iterator[RateLimit]:
+        """Let all that is received in the block, by any thread, be no faster than a rate."""
+        limit = RateLimit(rate, self.cut.wait)
+        with self._lock:
+            self.limits = (*self.limits, limit)
+        try:
+            yield limit
+        finally:
+            with self._lock:
+                self.limits = tuple(other for other in self.limits if other is not limit)
 
     @contextlib.contextmanager
     def bounded(self, bounds: Bounds) -> Iterator[None]:
@@ -167,6 +184,8 @@ class _BoundedReads(io.RawIOBase):
         self._head_deadline: float | None = time.monotonic() + bounds.silence
         self._waited = 0.0
         self._received = 0
+        # Seconds in which we ourselves did not want to receive; no bound counts them.
+        self._rested = 0.0
 
     def head_is_read(self) -> None:
         """Begin to hold the body to its own bounds."""
@@ -176,6 +195,9 @@ class _BoundedReads(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        limits = self._wire.limits
+        for limit in limits:
+            buffer = memoryview(buffer)[: limit.piece]
         began = time.monotonic()
         self._check_cut()
         self._sock.settimeout(self._patience(began))
@@ -183,6 +205,8 @@ class _BoundedReads(io.RawIOBase):
         self._check_cut()
         self._wire.spend(count or 0)
         self._check_rate(count or 0, time.monotonic() - began)
+        for limit in limits:
+            self._rested += limit.spend(count or 0)
         return count
 
     def readall(self) -> bytes:
@@ -201,7 +225,8 @@ class _BoundedReads(io.RawIOBase):
     def _patience(self, now: float) -> float:
         """Return how long the next byte may take."""
         deadlines = [d for d in (self._head_deadline, self._bounds.deadline) if d is not None]
-        patience = min([self._bounds.silence, *(deadline - now for deadline in deadlines)])
+        left = (deadline + self._rested - now for deadline in deadlines)
+        patience = min([self._bounds.silence, *left])
         if patience <= 0:
             raise TimeoutError("the answer took too long")
         return patience

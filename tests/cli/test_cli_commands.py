@@ -584,6 +584,6 @@ def test_push_says_what_it_left(cli: Run, folder: Path, tmp_path: Path) -> None:
     cli("push", folder, tmp_path / "host")
     (folder / "data/stations/stations.csv").unlink()
     publish(folder)
-    assert "1 old value left there" in cli("push", folder, tmp_path / "host").errors
+    assert "1 old file left there" in cli("push", folder, tmp_path / "host").errors
     ended = cli("push", folder, tmp_path / "host", "--delete")
     assert ended.lines[0] == "delete\tdata/stations/stations.csv"

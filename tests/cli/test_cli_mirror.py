@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from staticstore import publish, serve, verify_site
+from staticstore.site.mirror import MirrorReport
 from tests.cli.conftest import Run
 from tests.cli.shell import finish, start
+from tests.servers import Nginx
 from tests.site.sitefolder import fill, index_of, make_site
+
+NOTHING_DONE = MirrorReport(0, 0, 0, [], 0, 0.0, None, False)
 
 
 @pytest.fixture
@@ -71,6 +76,31 @@ def test_delete_of_more_than_half_wants_force(cli: Run, url: str, copy: Path) ->
     assert "15 deleted" in ended.text
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"), [("1024", 1024), ("500k", 512000), ("2M", 2 << 20), ("1.5G", 3 << 29)]
+)
+def test_a_rate_has_suffixes_as_of_curl_and_wget(
+    cli: Run, url: str, copy: Path, monkeypatch: pytest.MonkeyPatch, text: str, rate: float
+) -> None:
+    asked: list[Any] = []
+
+    def run(store: object, output: object, wanted: object) -> MirrorReport:
+        asked.append(wanted)
+        return NOTHING_DONE
+
+    monkeypatch.setattr("staticstore.commands.mirroring._run", run)
+    assert cli("mirror", url, copy, "--limit-rate", text).code == 0
+    assert asked[0].limit_rate == rate
+
+
+@pytest.mark.parametrize("text", ["fast", "2 MB", "-1", "0", "1023", "1e6", "nan", "2MM", ""])
+def test_a_rate_that_is_none_is_a_mistake(cli: Run, url: str, copy: Path, text: str) -> None:
+    ended = cli("mirror", url, copy, "--limit-rate", text)
+    assert ended.code == 2
+    assert "--limit-rate" in ended.errors
+    assert not copy.exists()
+
+
 def test_force_alone_is_a_mistake(cli: Run, url: str, copy: Path) -> None:
     assert cli("mirror", url, copy, "--force").code == 2
     assert not copy.exists()
@@ -113,3 +143,75 @@ def test_watch_tries_again_what_failed(tmp_path: Path, copy: Path) -> None:
         process.terminate()
         finish(process)
     assert (copy / "index.head.json").read_bytes() == (site / "index.head.json").read_bytes()
+
+
+class Outage:
+    """An origin that breaks and comes back."""
+
+    def __init__(self, site: Path) -> None:
+        self.site = site
+        # While a file `down` stands there, everything is refused.
+        self.web = Nginx(site, extra="if (-f $document_root/down) { return 503; }")
+        self._saved: dict[Path, bytes] = {}
+
+    def begin(self, kind: str) -> None:
+        if kind == "stopped":
+            self.web.stop()
+        elif kind == "503":
+            (self.site / "down").touch()
+        elif kind == "bad index":
+            for path in (self.site / "index.json", self.site / "index.head.json"):
+                self._saved[path] = path.read_bytes()
+                path.write_text("<html>")
+        else:
+            for path in (self.site / "data").iterdir():
+                path.unlink()
+            publish(self.site)
+
+    def end(self, kind: str) -> None:
+        for path, body in self._saved.items():
+            path.write_bytes(body)
+        fill(self.site / "data", {"a.txt": b"1", "b.txt": b"22"})
+        publish(self.site)
+        (self.site / "down").unlink(missing_ok=True)
+        if kind == "stopped":
+            self.web.start()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("stopped", "refused"),
+        ("503", "503"),
+        ("bad index", "<html>"),
+        ("nothing left", "more than half is refused"),
+    ],
+)
+def test_watch_says_that_the_site_is_down_and_catches_up_when_it_is_back(
+    tmp_path: Path, copy: Path, kind: str, said: str
+) -> None:
+    site = make_site(tmp_path / "site", {"a.txt": b"1", "b.txt": b"2"})
+    publish(site)
+    outage = Outage(site)
+    with outage.web:
+        options = ("--delete", "--watch", "--interval", "0.05", "--json")
+        process = start("mirror", outage.web.url, str(copy), *options)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["fetched"] == 2
+        outage.begin(kind)
+        warning = json.loads(process.stderr.readline())["warning"]["message"]
+        assert said in warning
+        assert verify_site(copy).checked == 2
+        outage.end(kind)
+        assert json.loads(process.stdout.readline())["fetched"] == 1
+        assert (copy / "index.head.json").read_bytes() == (site / "index.head.json").read_bytes()
+        process.terminate()
+        finish(process)
+
+
+def test_watch_ends_where_it_could_never_copy(url: str, cli: Run, copy: Path) -> None:
+    copy.write_bytes(b"a file")
+    ended = cli("mirror", url, copy, "--watch")
+    assert ended.code == 1
+    assert "cannot be written" in ended.errors

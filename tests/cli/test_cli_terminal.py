@@ -173,6 +173,12 @@ def test_hashing_has_a_bar(folder: Path) -> None:
     assert "hashing ━" in plain(run_with(["stderr"], "publish", str(folder)))
 
 
+def test_mirroring_has_a_bar_and_programs_have_none(url: str, tmp_path: Path) -> None:
+    assert "mirroring ━" in plain(run_with(["stderr"], "mirror", url, str(tmp_path / "a")))
+    assert not run_with(["stderr"], "mirror", url, str(tmp_path / "b"), "-q")
+    assert not run_with(["stderr"], "mirror", url, str(tmp_path / "c"), "--json")
+
+
 # -- passwords -------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from staticstore import Change, NotConnectedError, StaticStore, index_updated
+from staticstore import Change, Changes, NotConnectedError, StaticStore, index_updated
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.sites import write_index
 
@@ -342,6 +342,24 @@ def test_what_a_dispatched_callback_raises_is_for_the_loop_to_show(
     assert caplog.records == []
 
 
+def test_what_a_dispatch_that_raised_was_given_is_not_told_later(
+    site: MemorySite, store: StaticStore
+) -> None:
+    diary, calls = Diary(), Calls()
+
+    def dispatch(call: Callable[[], None]) -> None:
+        if len(calls) == 1:
+            calls.append(lambda: None)
+            raise RuntimeError("just once")
+        calls.append(call)
+
+    store.subscribe(diary, dispatch=dispatch)
+    change(site, store)
+    for call in calls:
+        call()
+    assert diary.lines == [ALL[0], *ALL[2:]]
+
+
 def test_an_event_loop_can_be_the_dispatch(site: MemorySite, store: StaticStore) -> None:
     async def listen() -> list[str]:
         loop = asyncio.get_running_loop()
@@ -360,6 +378,119 @@ def test_without_dispatch_the_thread_that_polls_calls(site: MemorySite, store: S
     poll = Call(lambda: change(site, store))
     poll.result()
     assert set(threads) == {poll}
+
+
+# -- batch ------------------------------------------------------------------------------------
+
+
+class Batches:
+    """A callback that writes down what it is told at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[list[str]] = []
+        self.told: list[Changes] = []
+
+    def __call__(self, changes: Changes) -> None:
+        self.told.append(changes)
+        self.lines.append([f"{each.action} {each.key}" for each in changes])
+
+
+def test_a_batch_is_all_changes_of_a_poll_in_one_call(site: MemorySite, store: StaticStore) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True)
+    change(site, store)
+    site.write({})
+    store.update_index()
+    assert batches.lines == [ALL, ["delete map", "delete new", "delete table"]]
+
+
+def test_a_batch_leads_to_its_snapshot(site: MemorySite, store: StaticStore) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True, actions=["delete"])
+    change(site, store)
+    assert batches.told[0].index is store.index
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"actions": ["set"]}, ["set new"]),
+        ({"type": "table"}, ["update table"]),
+        ({"where": {"type": "raster"}, "actions": ["delete", "set"]}, ["set new", "delete old"]),
+        ({"size": lambda size: size == 1}, ["update map", "update table"]),
+    ],
+    ids=str,
+)
+def test_a_batch_has_only_what_was_asked_for(
+    site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]
+) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True, **options)
+    change(site, store)
+    assert batches.lines == [expected]
+
+
+def test_a_poll_that_finds_nothing_that_was_asked_for_is_no_batch(
+    site: MemorySite, store: StaticStore
+) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True, type="nothing")
+    change(site, store)
+    store.update_index()
+    assert batches.lines == []
+
+
+def test_a_predicate_that_raises_costs_a_batch_only_that_change(
+    site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True, size=lambda size: size > 1)  # of None it cannot be asked
+    change(site, store)
+    assert batches.lines == [["update map"]]
+    assert len(caplog.records) == 1
+
+
+def test_the_first_batch_is_all_that_is_there(site: MemorySite, store: StaticStore) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True, initial=True, type="raster")
+    change(site, store)
+    assert batches.lines == [["set map", "set old"], ALL[:3]]
+
+
+def test_the_first_batch_comes_also_where_there_is_nothing(store: StaticStore) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True, initial=True, type="nothing")
+    assert batches.lines == [[]]
+
+
+def test_a_batch_is_one_call_for_a_dispatch(site: MemorySite, store: StaticStore) -> None:
+    batches, calls = Batches(), Calls()
+    store.subscribe(batches, batch=True, initial=True, dispatch=calls.append)
+    change(site, store)
+    assert len(calls) == 2
+    for call in calls:
+        call()
+    assert batches.lines == [["set map", "set old", "set table"], ALL]
+
+
+def test_what_changed_while_disconnected_is_one_batch(site: MemorySite, store: StaticStore) -> None:
+    batches = Batches()
+    store.subscribe(batches, batch=True)
+    store.disconnect()
+    site.write(AFTER)
+    store.connect()
+    assert batches.lines == [ALL]
+
+
+def test_a_batch_is_told_after_the_keys_and_before_the_whole(
+    site: MemorySite, store: StaticStore
+) -> None:
+    steps: list[str] = []
+    store.subscribe(lambda changes: steps.append("batch"), batch=True)
+    store.subscribe(lambda each: steps.append(each.key), actions=["set"])
+    with index_updated.connected_to(lambda *_, **__: steps.append("whole"), sender=store):
+        change(site, store)
+    assert steps == ["new", "batch", "whole"]
 
 
 # -- initial ----------------------------------------------------------------------------------

@@ -208,6 +208,8 @@ def test_an_index_without_entries_takes_some() -> None:
         {"size": -1},
         {"size": 1 << 63},
         {"size": 1, "packed": ["packs/1.zip", -1]},
+        {"size": 1, "modified": 7},
+        {"size": 1, "modified": "2026-11-20T12:00:00Z"},
         {"size": 1, "sha256": "a" * 64, "packed": ["packs/1.zip", 1]},
     ],
 )
@@ -217,4 +219,4 @@ def test_contents_are_those_of_the_entry_alone(
     monkeypatch.setattr("staticstore.index.lines._FEW", 0)
     (found,) = vouched({"a": fields}).contents_of(["a"]).values()
     place = found.place and (found.place.href, found.place.offset)
-    assert (found.size, found.sha256, place) == Content.of(fields)
+    assert (found.size, found.sha256, place, found.modified) == Content.of(fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -189,6 +190,26 @@ def test_no_selection_is_the_metadata_itself() -> None:
     metadata = {"a": 1}
     assert selection(None) is None
     assert selected(metadata, None) is metadata
+
+
+# -- one field ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["canonical", "any"])
+def test_the_values_of_a_field_are_those_of_all_entries_whatever_form_they_are_in(
+    form: str,
+) -> None:
+    entries: dict[str, Any] = {f"k{n:03}": {"n": n, "t": [n]} for n in range(300)}
+    entries["k007"] = {"t": "no n", "packed": "plain metadata"}
+    index = Index.from_entries(entries)
+    if form == "any":
+        index = Index.parse(json.dumps(entries).encode())
+    packed = b'{"packed":["packs/0.zip",5],"n":7}'
+    changed = index.changed_by({"k000": None, "k008": packed, "k0": b'{"n":"new"}'})
+    for each in (index, changed):
+        for field in ("n", "t", "packed", "missing"):
+            expected = [(key, metadata.get(field)) for key, metadata in each.items()]
+            assert list(each.field_values(field)) == expected
 
 
 # -- glob --------------------------------------------------------------------------

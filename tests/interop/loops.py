@@ -96,7 +96,7 @@ class DispatchContract:
             loop.run_until(lambda: len(diary.lines) == len(ALL))
         assert diary.lines == ALL
 
-    def test_a_loop_that_does_not_run_does_not_block_who_polls(
+    def test_g1_a_loop_that_does_not_run_does_not_block_who_polls(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
         store.subscribe(print, dispatch=loop.dispatch())
@@ -120,7 +120,7 @@ class DispatchContract:
         loop.run_until(lambda: len(diary.lines) == len(MANY))
         assert diary.lines == [f"set {key}" for key in MANY]
 
-    def test_the_loop_serves_others_between_many_deliveries(
+    def test_g5_the_loop_serves_others_between_many_deliveries(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
         diary, counts = Diary(), list[int]()
@@ -139,7 +139,7 @@ class DispatchContract:
         loop.run_until(lambda: bool(diary.lines))
         assert diary.lines == ["set map", "set old"]
 
-    def test_nothing_that_waits_is_delivered_after_close(
+    def test_g2_nothing_that_waits_is_delivered_after_close(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
         diary, dispatch = Diary(), loop.dispatch()
@@ -163,7 +163,7 @@ class DispatchContract:
         loop.run_past(dispatch)
         assert diary.lines == ALL[:1]
 
-    def test_what_waits_at_disconnect_is_delivered_after_the_next_connect_and_not_before(
+    def test_g2_what_waits_at_disconnect_is_delivered_after_the_next_connect_and_not_before(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
         diary, dispatch = Diary(), loop.dispatch()
@@ -191,7 +191,7 @@ class DispatchContract:
         loop.run_past(dispatch)
         assert diary.lines == ALL[:1]
 
-    def test_what_a_delivery_raises_is_shown_by_the_toolkit_and_stops_nothing(
+    def test_g3_what_a_delivery_raises_is_shown_by_the_toolkit_and_stops_nothing(
         self,
         loop: Loop,
         site: MemorySite,
@@ -212,7 +212,7 @@ class DispatchContract:
         assert shown == [(ZeroDivisionError, line.split()[1]) for line in ALL]
         assert caplog.records == []
 
-    def test_a_loop_that_is_gone_is_logged_and_others_are_told(
+    def test_g4_a_loop_that_is_gone_is_logged_and_others_are_told(
         self,
         loop: Loop,
         site: MemorySite,
@@ -229,7 +229,7 @@ class DispatchContract:
         assert record.exc_info is not None
         assert isinstance(record.exc_info[1], RuntimeError)
 
-    def test_a_poll_during_the_loops_own_work_is_delivered_after_it(
+    def test_g1_a_poll_during_the_loops_own_work_is_delivered_after_it(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
         diary, entered, done = Diary(), threading.Event(), threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from staticstore import Change, StaticStore
 from staticstore.client.subscription import Dispatch
-from staticstore.interop.desktop import asyncio_dispatch
+from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.interop.loops import DispatchContract, Loop
 
@@ -187,10 +188,15 @@ def test_without_a_loop_that_runs_one_must_be_given() -> None:
         asyncio_dispatch()
 
 
+def test_without_qt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PySide6", "PyQt6"):
+        monkeypatch.setitem(sys.modules, f"{name}.QtCore", None)
+    with pytest.raises(ImportError, match=r"pip install 'staticstore\[qt\]'"):
+        qt_dispatch()
+
+
 @pytest.mark.parametrize("module", ["desktop", "waiting", "qt_core"])
 def test_no_toolkit_is_imported_before_it_is_asked_for(module: str) -> None:
-    import subprocess
-
     code = f"import sys, staticstore.interop.{module}; print(*sys.modules)"
     found: Any = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     names = {name.partition(".")[0] for name in found}

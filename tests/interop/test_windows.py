@@ -53,6 +53,18 @@ def screen() -> Iterator[Screen]:
         yield own
 
 
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)]
+)
+def test_what_is_missing_skips_a_test_with_a_line_and_fails_it_on_ci(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(outcome, match="apt-get install python3-no-toolkit"):
+        require_modules("no_toolkit", packages=["python3-no-toolkit"])
+
+
 @pytest.mark.parametrize("binding", BINDINGS)
 def test_what_needs_qt(binding: str) -> None:
     require_modules(f"{binding}.QtWidgets", f"{binding}.QtTest", "pytestqt", packages=QT_PACKAGES)

@@ -207,6 +207,28 @@ def test_the_search_finds_keys_and_fields_as_one_types(server: SiteServer, look:
     assert len(keys(page)) == 4
 
 
+def test_the_search_finds_a_digest_as_a_whole_alone(
+    site: Path, server: SiteServer, look: Look
+) -> None:
+    sha256 = json.loads((site / "index.json").read_bytes())["tables/rain.csv"]["sha256"]
+    page = look(server.url)
+    page.fill("#search", sha256)
+    assert keys(page) == ["tables/rain.csv"]
+    page.fill("#search", sha256[:4])  # some other word; of many entries one has it by chance
+    assert keys(page) == []
+
+
+def test_the_search_finds_a_letter_however_its_accent_is_written(
+    tmp_path: Path, look: Look
+) -> None:
+    site = make_site(tmp_path / "site", {"cafe\u0301.txt": b""})
+    publish(site, browse=True)
+    with serve(site, port=0) as server:
+        page = look(server.url)
+        page.fill("#search", "CAF\u00c9")
+        assert page.locator(".row").count() == 1
+
+
 def test_a_facet_shows_the_values_of_a_field_and_filters_by_them(
     server: SiteServer, look: Look
 ) -> None:
@@ -217,6 +239,27 @@ def test_a_facet_shows_the_values_of_a_field_and_filters_by_them(
     assert keys(page) == ["maps/isle.geojson", "notes/100% é+#?.txt"]
     facet.get_by_label("table").check()
     assert len(keys(page)) == 3
+
+
+def test_escape_clears_search_and_filters(server: SiteServer, look: Look) -> None:
+    page = look(server.url)
+    page.get_by_label("raster").check()
+    page.fill("#search", "isle")
+    expect(page.locator("#empty")).to_contain_text("Escape")
+    page.keyboard.press("Escape")
+    assert len(keys(page)) == 4
+    expect(page.get_by_label("raster")).not_to_be_checked()
+
+
+def test_where_there_is_little_room_the_preview_takes_that_of_the_filters(
+    server: SiteServer, look: Look
+) -> None:
+    page = look(server.url, width=800)
+    expect(page.locator("#filters")).to_be_visible()
+    choose(page, "tables/rain.csv")
+    expect(page.locator("#filters")).to_be_hidden()
+    page.click("#close")
+    expect(page.locator("#filters")).to_be_visible()
 
 
 def test_a_column_sorts_both_ways(server: SiteServer, look: Look) -> None:
@@ -264,6 +307,47 @@ def test_text_is_shown_and_the_link_is_quoted_as_python_quotes(
     with page.expect_download() as download:
         page.click("a.get")
     assert Path(download.value.path()).read_bytes() == FILES[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("close.csv", b"a,b\n1,1e20\n2,1.0000000000000002e20\n", "2 rows"),
+        ("gap.csv", b"x,y\n1,2\n,3\n3,4\n", "3 rows"),
+        (
+            "wide.csv",
+            b"\n".join([b"7," * 3000 + b"7"] * 150),
+            "149 rows, 3,001 columns, the first 50",
+        ),
+        (
+            "bent.geojson",
+            b'{"type":"LineString","coordinates":[[0,0],["a",1],[1],null]}',
+            "1 shape",
+        ),
+        ("flat.geojson", b'{"type":"Point","coordinates":{"x":1}}', "no geometry"),
+        ("deep.json", b"[" * 100_000, "[[["),
+        ("empty.txt", b"", "It is empty."),
+        ("none.bin", bytes(range(256)), "no text"),
+        ("none.png", b"none", "cannot show it"),
+    ],
+)
+def test_an_odd_value_is_shown_as_far_as_it_goes(
+    tmp_path: Path, look: Look, key: str, value: bytes, shown: str
+) -> None:
+    site = make_site(tmp_path / "site", {key: value})
+    publish(site, browse=True)
+    with serve(site, port=0) as server:
+        page = look(server.url)
+        choose(page, key)
+        expect(page.locator("figure")).to_contain_text(shown)
+
+
+def test_a_path_with_a_bare_percent_sign_is_a_name_as_well(site: Path, look: Look) -> None:
+    publish(site, browse=True)
+    site.rename(site.with_name("100%"))
+    with PythonServer(site.parent) as server:
+        page = look(server.url + "100%/")
+        expect(page.locator("h1")).to_have_text("100%")
 
 
 def test_a_value_that_is_not_that_of_the_index_is_not_shown(

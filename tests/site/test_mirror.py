@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,42 @@ def test_the_report_counts_what_came(connect: Connect, copy: Path) -> None:
     assert (report.fetched, report.kept, report.deleted, report.failed) == (5, 0, 0, [])
     assert (report.bytes, report.generation, report.newer) == (SIZE, 1, False)
     assert report.seconds > 0
+
+
+@pytest.mark.parametrize("pack", [False, True], ids=["plain", "pack"])
+def test_a_limited_mirror_takes_as_long_as_its_rate_says_and_fails_for_nothing(
+    web: Nginx, site: Path, copy: Path, pack: bool
+) -> None:
+    publish(site, metadata={"maps/*": {"type": "map"}}, pack=pack)
+    with StaticStore(web.url, poll_interval=0).connect(timeout=0.2, min_rate=1e9) as store:
+        report = mirror(store, copy, limit_rate=4 * SIZE)
+    assert not report.failed
+    assert report.seconds > 0.2
+    assert contents(copy) == contents(site)
+
+
+@pytest.mark.parametrize("rate", [0, 1023, -1, float("nan"), float("inf"), "2M", True])
+def test_a_rate_that_is_none_is_refused(connect: Connect, copy: Path, rate: Any) -> None:
+    with pytest.raises(ValueError, match="limit_rate is a number, 1024 or more"):
+        mirror(connect(), copy, limit_rate=rate)
+
+
+def test_large_values_tell_how_far_they_are_and_when_they_have_ended(
+    connect: Connect, site: Path, copy: Path
+) -> None:
+    fill(site / "data", {"gone.bin": b"gone" * 500_000})
+    publish(site)
+    (site / "data" / "gone.bin").unlink()
+    told: dict[str, list[tuple[int | None, int | None]]] = {}
+
+    def note(key: str, done: int | None, total: int | None) -> None:
+        told.setdefault(key, []).append((done, total))
+
+    mirror(connect(), copy, value_progress=note)
+    size = len(FILES["maps/large.bin"])
+    assert told["maps/large.bin"][-2:] == [(size, size), (None, None)]
+    assert told["gone.bin"] == [(None, None)]
+    assert told.keys() == {"maps/large.bin", "gone.bin"}
 
 
 def test_a_mirror_is_a_site_that_verifies(connect: Connect, copy: Path) -> None:

@@ -16,7 +16,7 @@ from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
 from staticstore.site.landing import spelling_of, unfit_keys
 from staticstore.site.lock import alone
-from staticstore.transport.integrity import atomic_file
+from staticstore.transport.integrity import write_unsynced
 from tests.killing import killed
 from tests.servers import Nginx
 from tests.sites import write_site
@@ -125,7 +125,10 @@ def test_f1_killed_at_any_instant_a_mirror_is_the_old_site_or_the_new(
 
 def test_f3_a_second_run_on_the_folder_says_so_and_ends(store: StaticStore, copy: Path) -> None:
     (copy / "data").mkdir(parents=True)
-    with alone(SiteFolder(copy)), pytest.raises(StoreError, match="another publish or mirror"):
+    with (
+        alone(SiteFolder(copy)),
+        pytest.raises(StoreError, match="another publish, mirror or push"),
+    ):
         mirror(store, copy)
     assert not (copy / "index.json").exists()
 
@@ -273,12 +276,12 @@ def test_a_value_that_is_not_the_one_of_the_index_fails(
 def test_f2_a_full_disk_is_a_reason_for_an_entry(
     store: StaticStore, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, **options: Any) -> Any:
-        if path.name == "a.csv":
+    def full(path: str, data: bytes, **options: Any) -> None:
+        if path.endswith("/a.csv"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return atomic_file(path, **options)
+        write_unsynced(path, data, **options)
 
-    monkeypatch.setattr("staticstore.site.arrivals.atomic_file", full)
+    monkeypatch.setattr("staticstore.site.arrivals.write_unsynced", full)
     report = mirror(store, copy)
     assert report.failed == [("a.csv", "it cannot be written: No space left on device")]
     assert sorted(index_of(copy)) == ["b/c.bin", "b/large.bin"]

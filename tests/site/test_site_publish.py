@@ -524,7 +524,7 @@ def test_f3_a_second_publisher_says_so_and_ends(site: Path) -> None:
     ) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "running\n"
-        with pytest.raises(StoreError, match="another publish or mirror is running"):
+        with pytest.raises(StoreError, match="another publish, mirror or push is running"):
             publish(site)
         assert not (site / "index.json").exists()
         assert publish(site, dry_run=True).entries == 2

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +27,15 @@ from staticstore.errors import (
 )
 from staticstore.index.snapshot import Index
 from staticstore.site import cloud
+from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, aws_settings
+from staticstore.site.folder import SiteFolder
+from staticstore.site.lock import alone
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
-from staticstore.site.pushed import NOTE
+from staticstore.site.pushed import NOTE, PushNote
 from staticstore.site.target import FolderTarget
+from staticstore.transport.integrity import TEMPORARY_PATTERN
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
 from tests.servers.wire import Request, Wire
@@ -136,6 +141,29 @@ def test_a_second_push_uploads_nothing(site: Path, bucket: Bucket) -> None:
     assert bucket.written() == before
 
 
+def test_a_store_that_polls_sees_what_is_pushed(site: Path, bucket: Bucket) -> None:
+    change(site, MANY)
+    bucket.push(site)
+    with StaticStore(bucket.url, poll_interval=0) as store:
+        change(site, {"a.csv": OTHER})
+        bucket.push(site)
+        # moto says "not modified" in the second of a change, but nobody is asked so for ever.
+        changes = next(found for _ in range(30) if (found := store.update_index()))
+        assert [one.key for one in changes] == ["a.csv"]
+        assert store["a.csv"].read() == OTHER
+        assert store["large.tif"].range(-7).read() == LARGE[-7:]
+    hrefs = {path for method, path in bucket.server.requests(bucket.name) if method == "GET"}
+    assert any(path.startswith("some/site/changes/") for path in hrefs)
+
+
+def test_an_endpoint_of_the_environment_may_be_plain_http(
+    site: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.server.url)
+    push(site, bucket.target)
+    assert values_of(bucket.url) == FILES
+
+
 def test_a_push_uploads_what_changed_alone(site: Path, bucket: Bucket) -> None:
     bucket.push(site)
     change(site, {"a.csv": OTHER, "new.txt": b"new"})
@@ -217,7 +245,8 @@ def test_what_was_left_by_one_push_is_deleted_by_a_later_one(site: Path, bucket:
     bucket.push(site)
     assert bucket.push(site, delete=True).deleted == ["data/a.csv"]
     assert requests.get(bucket.url + "data/a.csv", timeout=10).status_code == 404
-    assert requests.get(bucket.url + NOTE, timeout=10).status_code == 404
+    note = PushNote.parse(requests.get(bucket.url + NOTE, timeout=10).content)
+    assert not note.overwritten | note.left
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -312,6 +341,8 @@ def test_a_host_that_is_not_there_is_a_transport_error(
     [
         "ftp://host/site",
         "s3:/bucket/site",
+        "s3:bucket/site",
+        "ali@host.example.org:/srv/site",
         "s3://key:open-sesame@bucket/site",
         "s3://bucket/site?sig=open-sesame",
         "s3:///site",
@@ -409,9 +440,9 @@ def test_a_file_url_is_a_folder(site: Path, host: Path) -> None:
     assert values_of(str(host)) == FILES
 
 
-def test_nothing_private_stands_there_after_a_push(site: Path, host: Path) -> None:
+def test_nothing_private_but_the_lock_stands_there_after_a_push(site: Path, host: Path) -> None:
     push(site, host)
-    assert not (host / ".staticstore").exists()
+    assert [path.name for path in (host / ".staticstore").iterdir()] == ["lock"]
 
 
 def test_nothing_is_written_when_nothing_has_changed(site: Path, host: Path) -> None:
@@ -426,6 +457,18 @@ def test_the_page_is_pushed_when_it_changes(site: Path, host: Path) -> None:
     (site / "index.html").write_text("<title>page</title>")
     assert push(site, host).uploaded == ["index.html"]
     assert push(site, host).uploaded == []
+
+
+def test_a_page_of_somebody_else_stays_where_no_site_stands_yet(site: Path, host: Path) -> None:
+    publish(site, pack=True, browse=True)
+    host.mkdir(parents=True)
+    (host / "index.html").write_text("<title>Welcome</title>")
+    with pytest.raises(StoreError, match=r"index\.html"):
+        push(site, host)
+    assert (host / "index.html").read_text() == "<title>Welcome</title>"
+    assert not (host / "data").exists()
+    push(site, host, force=True)
+    assert (host / "index.html").read_bytes() == (site / "index.html").read_bytes()
 
 
 def test_a_file_that_cannot_be_written_is_told_and_the_others_are_done(
@@ -446,11 +489,105 @@ def test_a_value_of_a_push_that_broke_off_is_deleted_if_it_never_came_to_be_name
     change(site, {"new.txt": b"new", "a.csv": OTHER})
     bend(site, "a.csv")
     assert push(site, host).failed
+    assert PushNote.parse((host / NOTE).read_bytes()).stored.keys() == {"data/new.txt"}
     assert (host / "data" / "new.txt").exists()
     change(site, {"a.csv": b"x\n"}, "new.txt")
     assert push(site, host, delete=True).deleted == ["data/new.txt"]
     assert not (host / "data" / "new.txt").exists()
+    assert noted(host) == set()
+
+
+def noted(host: Path) -> frozenset[str]:
+    """Return the keys of which an index at a target does not tell all."""
+    note = PushNote.parse((host / NOTE).read_bytes())
+    return note.overwritten | note.left
+
+
+def digest_named(host: Path) -> set[str]:
+    folders = ("index", "blocks", "changes", "packs")
+    return {
+        path.relative_to(host).as_posix() for name in folders for path in host.glob(f"{name}/*")
+    }
+
+
+def pass_by(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    now = time.time() + hours * 3600
+    monkeypatch.setattr(time, "time", lambda: now)
+
+
+def test_what_no_index_names_any_more_is_deleted_a_day_later(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(site, MANY)
+    push(site, host)
+    first = digest_named(host)
+    change(site, {key: value * 2 for key, value in MANY.items()})
+    push(site, host)
+    old = first - {one.href for one in PushableSite.open(site).digest_named()}
+    assert {href.partition("/")[0] for href in old} == {"index", "blocks", "packs"}
+    assert push(site, host, delete=True).deleted == []
+    pass_by(monkeypatch, 25)
+    report = push(site, host)
+    assert (report.left, report.uploaded) == (len(old), [])
+    assert push(site, host, delete=True, dry_run=True).deleted == sorted(old)
+    assert old <= digest_named(host)
+    assert push(site, host, delete=True).deleted == sorted(old)
+    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
     assert not (host / NOTE).exists()
+
+
+def test_what_was_uploaded_and_never_named_is_deleted_too(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(site, host)
+    change(site, {"a.csv": OTHER})
+    with monkeypatch.context() as patch:
+        refuse(patch, "index.json")
+        with pytest.raises(TransportError):
+            push(site, host)
+    change(site, {"a.csv": b"x\n"})
+    push(site, host)
+    pass_by(monkeypatch, 25)
+    push(site, host, delete=True)
+    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
+
+
+def test_the_day_begins_when_the_new_head_stands(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push broke off long ago; the target's head still named what it was to forget."""
+    push(site, host)
+    old = digest_named(host)
+    change(site, {"a.csv": OTHER})
+    with monkeypatch.context() as patch:
+        refuse(patch, "index.json")
+        with pytest.raises(TransportError):
+            push(site, host)
+    pass_by(monkeypatch, 25)
+    assert push(site, host, delete=True).deleted == []
+    assert old <= digest_named(host)
+
+
+def test_a_note_deletes_nothing_that_is_not_named_by_its_digest(site: Path, host: Path) -> None:
+    push(site, host)
+    (host / NOTE).write_text(
+        '{"format":"staticstore-push/1","forgotten":{"index.json":0,"data/a.csv":0,"../x":0,'
+        f'"index/{"0" * 64}.json":"yesterday"}}}}'
+    )
+    assert push(site, host, delete=True).deleted == []
+    assert values_of(str(host)) == FILES
+
+
+def refuse(patch: pytest.MonkeyPatch, prefix: str) -> None:
+    """Let a push to a folder break off where it comes to some file."""
+    original = FolderTarget.write
+
+    def write(self: FolderTarget, href: str, *arguments: Any) -> None:
+        if href.startswith(prefix):
+            raise TransportError("cut")
+        original(self, href, *arguments)
+
+    patch.setattr(FolderTarget, "write", write)
 
 
 def test_progress_comes_to_its_end(site: Path, host: Path) -> None:
@@ -494,9 +631,76 @@ def test_a_pack_that_leads_out_of_the_site_is_refused(site: Path) -> None:
         list(replace(PushableSite.open(site), index=outside).packs())
 
 
-def test_a_target_that_is_the_site_is_refused(site: Path) -> None:
+@pytest.mark.parametrize("below", ["", "data", "not/there/yet", "data/not/there/yet"])
+def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -> None:
+    before = tree(site)
     with pytest.raises(StoreError, match="the site itself"):
-        push(site, site)
+        push(site, site / below)
+    assert tree(site) == before
+
+
+def test_a_push_that_broke_off_goes_on_where_it_was(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        with pytest.raises(TransportError):
+            push(site, host, workers=1)
+    again = push(site, host)
+    assert "data/a.csv" not in again.uploaded
+    assert again.kept >= 1
+    assert values_of(str(host)) == FILES
+    assert not (host / NOTE).exists()
+
+
+def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        with pytest.raises(TransportError):
+            push(site, host, workers=1)
+    change(site, {"a.csv": OTHER})
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        patch.setattr(pushing, "_NOTED", 1e9)
+        with pytest.raises(TransportError):
+            push(site, host, workers=1)
+    change(site, {"a.csv": FILES["a.csv"]})
+    push(site, host)
+    assert values_of(str(host)) == FILES
+
+
+def test_what_broke_off_and_was_never_named_can_be_deleted_however_often_it_broke_off(
+    site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    with monkeypatch.context() as patch:
+        refuse(patch, "data/large")
+        for _ in range(2):
+            with pytest.raises(TransportError):
+                push(site, host, workers=1)
+    change(site, {}, "a.csv")
+    assert push(site, host, delete=True).deleted == ["data/a.csv"]
+
+
+def test_what_a_killed_push_left_half_written_goes(site: Path, host: Path) -> None:
+    (host / "data").mkdir(parents=True)
+    (host / "data" / TEMPORARY_PATTERN.replace("*", "0123")).write_bytes(b"half")
+    push(site, host)
+    assert values_of(str(host)) == FILES
+    assert not list(host.rglob(TEMPORARY_PATTERN))
+
+
+def test_two_pushes_to_one_folder_do_not_run_at_once(site: Path, host: Path) -> None:
+    (host / ".staticstore").mkdir(parents=True)
+    with alone(SiteFolder(host)):
+        assert push(site, host, dry_run=True).uploaded
+        with pytest.raises(StoreError, match="another publish, mirror or push"):
+            push(site, host)
+    push(site, host)
 
 
 def test_an_index_that_is_none_is_not_overwritten(site: Path, host: Path) -> None:
@@ -558,15 +762,8 @@ def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
     """A value was replaced at the target, and then the publisher took its change back."""
     push(site, host)
     change(site, {"a.csv": OTHER})
-    original = FolderTarget.write
-
-    def write(self: FolderTarget, href: str, *arguments: Any) -> None:
-        if href.startswith("index/"):
-            raise TransportError("cut")
-        original(self, href, *arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(FolderTarget, "write", write)
+        refuse(patch, "index/")
         with pytest.raises(TransportError):
             push(site, host)
     with pytest.raises(IntegrityError):
@@ -574,7 +771,7 @@ def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
     change(site, {"a.csv": FILES["a.csv"]})
     push(site, host)
     assert values_of(str(host)) == FILES
-    assert not (host / NOTE).exists()
+    assert noted(host) == set()
 
 
 def test_killed_at_any_instant_it_leaves_a_site_and_the_next_push_ends_well(

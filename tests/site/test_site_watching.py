@@ -7,7 +7,7 @@ import queue
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,28 @@ def test_a_publish_that_fails_is_told_and_ends_nothing(
     assert list(index_of(site)) == ["a.txt"]
     (site / "metadata.json").write_text('{"a.txt": {"title": "A"}}')
     assert watched.next().updated == ["a.txt"]
+
+
+def test_the_watch_begins_anew_when_something_can_be_read_that_could_not(
+    site: Path, watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be read cannot be watched either; root can read them all."""
+    begun: list[Path] = []
+
+    def changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, None]:
+        begun.append(data)
+        return original(data, stop)
+
+    original = watching._changes_below
+    monkeypatch.setattr(watching, "_changes_below", changes_below)
+    os.mkfifo(site / "data" / "odd")
+    watched = watch(site)
+    assert [path for path, _ in watched.next().failed] == ["odd"]
+    (site / "data" / "odd").unlink()
+    assert watched.next().failed == []
+    fill(site / "data", {"b.txt": b"b"})
+    assert watched.next().set == ["b.txt"]
+    assert len(begun) == 2
 
 
 def test_a_site_is_looked_through_even_if_nothing_is_told(

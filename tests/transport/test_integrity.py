@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,6 +19,7 @@ from staticstore.transport.integrity import (
     Verifier,
     atomic_file,
     remove_leftovers,
+    write_unsynced,
 )
 from tests.transport.conftest import Call
 
@@ -266,3 +268,47 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+# -- small files, in few system calls
+
+
+def test_a_small_file_is_whole_and_has_its_time(tmp_path: Path) -> None:
+    path, temporary = tmp_path / "value", tmp_path / "temporary"
+    path.write_bytes(b"old")
+    write_unsynced(str(path), b"new", modified=1234.5, temporary=str(temporary))
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mtime == 1234.5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_small_file_goes_on_where_a_write_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:2]))
+    write_unsynced(str(tmp_path / "a"), b"12345", modified=0, temporary=str(tmp_path / "b"))
+    assert (tmp_path / "a").read_bytes() == b"12345"
+
+
+@pytest.mark.parametrize("call", ["write", "utime", "replace"])
+def test_a_small_file_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "value"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="No space"):
+        write_unsynced(str(path), b"new", modified=0, temporary=str(tmp_path / "temporary"))
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"value": b"old"}
+
+
+def test_where_descriptors_have_no_times_names_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "supports_fd", set())
+    write_unsynced(str(tmp_path / "a"), b"1", modified=99.0, temporary=str(tmp_path / "b"))
+    assert (tmp_path / "a").stat().st_mtime == 99.0

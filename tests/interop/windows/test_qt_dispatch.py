@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ def test_a_receiver_that_a_callback_destroys_is_told_no_more(
     assert len(heard) == 1
 
 
-def test_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
+def test_g1_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
     loop: QtLoop, site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []
@@ -156,6 +157,19 @@ def test_a_receiver_in_another_thread_is_called_there(
     assert threads == [worker]
 
 
+def test_without_an_application_it_is_an_error_that_says_so() -> None:
+    code = f"""
+import {QtCore.__name__}
+from staticstore.interop.desktop import qt_dispatch
+try:
+    qt_dispatch()
+except RuntimeError as error:
+    print(error)
+"""
+    told = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "make a QApplication first" in told
+
+
 def test_it_is_not_for_a_thread_that_is_not_the_receivers(loop: QtLoop) -> None:
     with pytest.raises(RuntimeError, match="thread of its receiver"):
         Call(loop.dispatch).result()
@@ -177,7 +191,7 @@ def test_a_receiver_may_be_destroyed_while_polls_deliver(qtbot: Any, site: Memor
     dispatches: list[Dispatch] = []
 
     def deliver() -> None:
-        while not done.is_set():
+        while not done.wait(1e-4):
             for dispatch in dispatches[-3:]:
                 try:
                     dispatch(lambda: None)
@@ -185,7 +199,7 @@ def test_a_receiver_may_be_destroyed_while_polls_deliver(qtbot: Any, site: Memor
                     assert "destroyed" in str(error)  # noqa: PT017
 
     callers = [Call(deliver) for _ in range(3)]
-    for _ in range(300):
+    for _ in range(200):
         receiver = QtCore.QObject()
         dispatches.append(qt_dispatch(receiver))
         QtCore.QCoreApplication.processEvents()

@@ -37,14 +37,17 @@ ENTRIES: dict[str, Any] = {
 class Scene:
     """A site, a store, a model of it, what the model told its views, and Qt's tester."""
 
-    def __init__(self, site: MemorySite, qtbot: Any, entries: dict[str, Any]) -> None:
+    def __init__(
+        self, site: MemorySite, qtbot: Any, entries: dict[str, Any], is_watched: bool
+    ) -> None:
         self.site = site
         site.write(entries)
         self.store = site.open()
         self.qtbot = qtbot
         self.model = StoreTableModel(self.store, FIELDS)
-        mode = QtTest.QAbstractItemModelTester.FailureReportingMode.Warning
-        self.tester = QtTest.QAbstractItemModelTester(self.model, mode)
+        if is_watched:
+            mode = QtTest.QAbstractItemModelTester.FailureReportingMode.Warning
+            self.tester = QtTest.QAbstractItemModelTester(self.model, mode)
         self.told: list[Any] = []
         model = self.model
         model.rowsInserted.connect(lambda _, first, last: self.told.append(("new", first, last)))
@@ -65,7 +68,8 @@ class Scene:
         """Let the window come to all that waits."""
         settled: list[None] = []
         QtCore.QTimer.singleShot(20, lambda: settled.append(None))
-        self.qtbot.waitUntil(lambda: bool(settled), timeout=int(TIMEOUT * 1000))
+        is_done = lambda: bool(settled) and not self.model._steps  # noqa: E731
+        self.qtbot.waitUntil(is_done, timeout=int(TIMEOUT * 1000))
 
     @property
     def keys(self) -> list[str]:
@@ -81,8 +85,8 @@ class Scene:
 def open_scene(site: MemorySite, qtbot: Any) -> Iterator[Callable[..., Scene]]:
     scenes: list[Scene] = []
 
-    def open_scene(entries: dict[str, Any] = ENTRIES) -> Scene:
-        scenes.append(Scene(site, qtbot, entries))
+    def open_scene(entries: dict[str, Any] = ENTRIES, *, is_watched: bool = True) -> Scene:
+        scenes.append(Scene(site, qtbot, entries, is_watched))
         return scenes[-1]
 
     yield open_scene
@@ -242,7 +246,7 @@ def test_a_condition_that_raises_is_the_callers_error_and_changes_nothing(scene:
     assert scene.keys == list(ENTRIES)
 
 
-def test_a_condition_that_raises_for_a_change_hides_that_entry_and_goes_on(
+def test_g7_a_condition_that_raises_for_a_change_hides_that_entry_and_goes_on(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.model.set_filter(size=lambda size: size > 5)
@@ -388,6 +392,90 @@ def test_only_what_is_on_the_screen_is_decoded(
         view.setModel(None)
 
 
+@pytest.mark.parametrize("column", [0, 2])
+def test_g5_many_changes_are_followed_little_by_little_while_the_window_lives(
+    open_scene: Callable[..., Scene], column: int
+) -> None:
+    many = {f"key {number:05}": {"size": number % 7} for number in range(0, 20_000, 2)}
+    more = {f"key {number:05}": {"size": number % 5} for number in range(0, 20_000, 3)}
+    scene = open_scene(many, is_watched=False)  # the tester looks at everything at each step
+    scene.model.sort(column, DOWN)
+    scene.site.write(more)
+    Call(scene.store.update_index).result()
+    seen = count_events(scene, lambda: sorted(scene.keys) == list(more))
+    assert seen >= 3  # a change of so much takes longer than so many slices
+    assert "reset" not in scene.told
+
+
+def count_events(scene: Scene, condition: Callable[[], bool]) -> int:
+    """Run the loop until something is so; count how often it came to an event of others."""
+    counts: list[None] = []
+    timer = QtCore.QTimer()
+    timer.timeout.connect(lambda: counts.append(None))
+    timer.start(0)
+    scene.qtbot.waitUntil(condition, timeout=int(TIMEOUT * 1000))
+    timer.stop()
+    return len(counts)
+
+
+def test_a_filter_that_is_set_meanwhile_sees_the_whole_change(
+    open_scene: Callable[..., Scene],
+) -> None:
+    scene = open_scene(is_watched=False)
+    many = {f"key {number:05}": {"size": number % 7} for number in range(10_000)}
+    scene.site.write(many)
+    Call(scene.store.update_index).result()
+    scene.qtbot.waitUntil(lambda: bool(scene.told), timeout=int(TIMEOUT * 1000))
+    scene.model.set_filter("99", size=1)
+    assert scene.keys == [key for key in many if "99" in key and many[key]["size"] == 1]
+    scene.told.clear()
+    scene.wait()
+    assert scene.told == []
+
+
+def test_a_slot_of_its_own_signals_cannot_filter_it(scene: Scene) -> None:
+    errors: list[RuntimeError] = []
+
+    def filtered() -> None:
+        try:
+            scene.model.set_filter("a")
+        except RuntimeError as error:
+            errors.append(error)
+
+    scene.model.rowsInserted.connect(filtered)
+    scene.change({**ENTRIES, "e": {}})
+    assert len(errors) == 1
+    assert scene.keys == [*ENTRIES, "e"]
+
+
+def test_a_dialog_that_a_slot_opens_lets_the_next_change_wait_until_it_is_closed(
+    scene: Scene,
+) -> None:
+    dialog = QtCore.QEventLoop()
+    during: list[list[str]] = []
+
+    def ask() -> None:
+        scene.model.rowsInserted.disconnect(ask)
+        scene.site.write({"f": {}})
+        Call(scene.store.update_index).result()
+        QtCore.QTimer.singleShot(50, dialog.quit)
+        dialog.exec()
+        during.append(scene.keys)
+
+    scene.model.rowsInserted.connect(ask)
+    scene.change({**ENTRIES, "e": {}})
+    assert during == [[*ENTRIES, "e"]]
+    assert scene.keys == ["f"]
+
+
+def test_of_the_snapshots_only_the_last_is_held(scene: Scene) -> None:
+    reference = weakref.ref(scene.store.index)
+    scene.change({**ENTRIES, "e": {}})
+    scene.change({"f": {}})
+    gc.collect()
+    assert reference() is None
+
+
 # -- what goes wrong --------------------------------------------------------------------------
 
 
@@ -397,7 +485,7 @@ def test_a_store_that_is_not_connected_has_no_model(site: MemorySite, qtbot: Any
 
 
 @pytest.mark.parametrize("status", [401, 404, 503])
-def test_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards(
+def test_g6_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards(
     qtbot: Any, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with MemorySite(b'{"a": {}}') as site:
@@ -414,7 +502,7 @@ def test_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": NaN}', b"[]"], ids=repr)
-def test_an_index_that_turns_bad_takes_nothing_away_and_the_model_goes_on_afterwards(
+def test_g6_an_index_that_turns_bad_takes_nothing_away_and_the_model_goes_on_afterwards(
     scene: Scene, body: bytes
 ) -> None:
     scene.site.write(body)

@@ -96,7 +96,7 @@ def test_a_widget_that_a_callback_destroys_is_told_no_more(
     assert len(heard) == 1
 
 
-def test_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
+def test_g1_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
     site: MemorySite, store: StaticStore, loop: TkLoop
 ) -> None:
     heard: list[str] = []

@@ -1,0 +1,38 @@
+"""Programs that are measured: ours and others', each in a process of its own from its start."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .subjects import CannotRun, Figures, Place
+
+__all__ = ["FAST", "measured", "staticstore"]
+
+#: What the extra `fast` brings.
+FAST = "pycurl"
+
+_WITHOUT_FAST = f"""
+import sys
+sys.modules[{FAST!r}] = None
+from staticstore.__main__ import main
+sys.exit(main())
+"""
+
+
+def staticstore(*arguments: object, fast: bool = True) -> list[str]:
+    """Return what runs our own command, as if `fast` was not installed if so said."""
+    started = ["-m", "staticstore"] if fast else ["-c", _WITHOUT_FAST]
+    return [sys.executable, *started, *map(str, arguments), "--quiet"]
+
+
+def measured(place: Place, *command: object, output: Path | None = None) -> Figures:
+    """Run a program and return how long it took; what it says goes nowhere, or into a file."""
+    program = str(command[0])
+    if shutil.which(program) is None:
+        raise CannotRun(f"there is no program {program}")
+    with (output or Path("/dev/null")).open("wb") as file, place.meter.measuring() as figures:
+        subprocess.run([str(part) for part in command], stdout=file, check=True)
+    return {name: figures[name] for name in ("seconds", "wire")}

@@ -1,0 +1,77 @@
+"""Sites published: nothing new, against looking at all files; all new, against hashing them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from ..programs import measured, staticstore
+from . import Figures, Place, Run, Subject, Target
+
+__all__ = ["SUBJECTS"]
+
+_FIND = "find -printf '%s %T@'"
+_SHA256SUM = "sha256sum, a process for each core"
+
+
+def _unchanged(place: Place) -> Figures:
+    return measured(place, *staticstore("publish", place.site.folder("many")))
+
+
+def _find(place: Place) -> Figures:
+    data = place.site.folder("many") / "data"
+    return measured(place, "find", data, "-type", "f", "-printf", r"%s %T@\n")
+
+
+def _all_new(state: str) -> Run:
+    def run(place: Place) -> Figures:
+        site = place.site.folder(f"unpublished-{state}")
+        for path in site.iterdir():
+            if path.is_dir() and path.name != "data":
+                shutil.rmtree(path)
+            elif path.name != "data":
+                path.unlink()
+        return measured(place, *staticstore("publish", site))
+
+    return run
+
+
+def _sha256sum(state: str) -> Run:
+    def run(place: Place) -> Figures:
+        names = place.site.scratch() / "names"
+        data = place.site.folder(f"unpublished-{state}") / "data"
+        paths = [path for path in data.rglob("*") if path.is_file()]
+        names.write_text("".join(f"{path}\n" for path in paths), "utf-8")
+        at_once = os.cpu_count() or 1
+        each = max(min(len(paths) // at_once, 1000), 1)
+        return measured(place, "xargs", "-a", names, "-P", at_once, "-n", each, "sha256sum")
+
+    return run
+
+
+SUBJECTS = [
+    Subject(
+        "publish-again",
+        "100,000 files published of which none has changed",
+        {"ours": _unchanged, _FIND: _find},
+        (Target("ours", "seconds", 1 / 4, _FIND),),
+        rounds=3,
+        sites="copies",
+    ),
+    Subject(
+        "publish-small",
+        "100,000 new files of 4 KiB published",
+        {"ours": _all_new("many"), _SHA256SUM: _sha256sum("many")},
+        (Target("ours", "seconds", 1 / 2, _SHA256SUM),),
+        rounds=3,
+        sites="copies",
+    ),
+    Subject(
+        "publish-large",
+        "four new large files published",
+        {"ours": _all_new("gigabytes"), _SHA256SUM: _sha256sum("gigabytes")},
+        (Target("ours", "seconds", 1 / 1.3, _SHA256SUM),),
+        rounds=3,
+        sites="copies",
+    ),
+]
