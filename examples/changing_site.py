@@ -22,22 +22,23 @@ def change(data: Path, number: int) -> None:
     """Add a line to a table, and let one of three notes come, change or go."""
     with (data / "measurements" / "weather-2025.csv").open("a") as table:
         table.write(f"2026-01-{1 + number % 31:02},W5,-1.2,0.4,1.9,0.0\n")
-    note = data / "notes" / f"ilvar-{1 + number % 3}.txt"
+    note = data / "notes" / f"seals-{1 + number % 3}.txt"
     note.parent.mkdir(exist_ok=True)
     if number % 4 == 3:
         note.unlink(missing_ok=True)
     else:
-        note.write_text(f"Seal number {number} slept on the beach.\n")
+        note.write_text(f"{number} seals slept on the beach.\n")
 
 
 with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
     data = Path(shutil.copytree(SAMPLE_SITE, folder, dirs_exist_ok=True), "data")
     with Path(folder, "metadata.toml").open("a") as metadata:
         metadata.write('["notes/*"]\ntype = "note"\ntitle = "A note from Ilvar"\n')
+    change(data, 0)
     publish(folder)
     with serve(folder, port=0) as server:
         program = subprocess.Popen([sys.executable, sys.argv[1], server.url])
-        for number in count():
+        for number in count(1):
             with suppress(subprocess.TimeoutExpired):
                 sys.exit(program.wait(timeout=3))
             change(data, number)

@@ -65,7 +65,7 @@ def preview_of(value: URLValue) -> QImage | str:
 
 
 class Glow(qt.QStyledItemDelegate):
-    """Paints rows that were set or updated in a color that fades within a second; sizes with their unit."""
+    """Paints cells: sizes with a unit, and rows that changed in a color that fades in a second."""
 
     def __init__(self, table: qt.QTableView) -> None:
         super().__init__(table)
