@@ -152,15 +152,15 @@ def amber(scene: Scene, key: str) -> int:
 
 def test_what_is_deleted_disappears_from_table_and_preview(opened: Scene, site: Path) -> None:
     opened.select(TABLE)
-    opened.until(lambda: "Hohe Warte" in opened.preview)
+    opened.until(lambda: "catchment_km2" in opened.preview)
     (site / "data" / TABLE).unlink()
     publish(site)
-    opened.until(lambda: TABLE not in opened.keys and "Hohe Warte" not in opened.preview)
+    opened.until(lambda: TABLE not in opened.keys and "catchment_km2" not in opened.preview)
 
 
 def test_a_selected_value_that_is_updated_is_shown_anew(opened: Scene, site: Path) -> None:
     opened.select(TABLE)
-    opened.until(lambda: "Hohe Warte" in opened.preview)
+    opened.until(lambda: "catchment_km2" in opened.preview)
     (site / "data" / TABLE).write_text("station,place\nW9,Summit\n")
     publish(site)
     opened.until(lambda: "Summit" in opened.preview)
@@ -173,7 +173,7 @@ def test_previews_show_pictures_tables_and_text(opened: Scene) -> None:
     opened.until(lambda: document.resource(picture, QUrl("value")) is not None)
     assert document.resource(picture, QUrl("value")).width() == 400
     opened.select(TABLE)
-    opened.until(lambda: "Hohe Warte" in opened.preview)
+    opened.until(lambda: "catchment_km2" in opened.preview)
     assert "<table" in document.toHtml()
     opened.select(TEXT)
     opened.until(lambda: "FeatureCollection" in opened.preview)
