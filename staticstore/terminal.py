@@ -19,12 +19,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from .bars import Bars
 from .index.fields import time_text
+from .notebook import size_text
 
 if TYPE_CHECKING:
     from .commands.exits import Ending
@@ -82,11 +82,6 @@ def hide_secrets(text: str) -> str:
 def count_text(count: int, noun: str) -> str:
     """Return a number of things as people say it, such as ``1 key`` or ``16 keys``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes as people read it, such as ``96.5 kB``."""
-    return decimal(size)
 
 
 class Cell(NamedTuple):

@@ -15,6 +15,7 @@ MODULES = (
     "connect",
     "polls",
     "interpreter",
+    "window",
     "queries",
     "signals",
     "parsing",

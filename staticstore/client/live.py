@@ -190,6 +190,12 @@ class LiveIndex:
         return held.index
 
     @property
+    def snapshot(self) -> Index | None:
+        """The snapshot that is here; None where there is none, or only parts were read."""
+        held = self._held
+        return None if held is None else held.index
+
+    @property
     def held(self) -> Held:
         """The current snapshot and what vouches for it; a lazy store becomes whole."""
         while (held := self._held) is None:

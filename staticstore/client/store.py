@@ -341,6 +341,12 @@ class StaticStore(Reading):
         state = "connected" if self.is_connected() else "not connected"
         return f"<StaticStore: {self._root.url}{keys}, {state}>"
 
+    def _repr_html_(self) -> str:
+        """Show the first keys in a notebook, and how current they are; without I/O."""
+        from .shown import store_html
+
+        return store_html(repr(self)[1:-1], self.info(), self._live.snapshot)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the store is; what comes out is not connected, and knows no secret."""
         again = functools.partial(

@@ -382,6 +382,12 @@ class URLValue:
         """Show the key."""
         return f"<URLValue: {quoted(self.key)}>"
 
+    def _repr_html_(self) -> str:
+        """Show in a notebook what the index says; without I/O."""
+        from .shown import value_html
+
+        return value_html(repr(self)[1:-1], self.url, self._metadata)
+
 
 def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:
     """Read a file to its end, and tell how far it has come."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import quoted
+from ..notebook import MOST_ROWS, table
 from .snapshot import Index, visible_metadata
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ class Changes(Sequence[Change]):
         return (
             f"<Changes: {len(self.set)} set, {len(self.update)} update, {len(self.delete)} delete>"
         )
+
+    def _repr_html_(self) -> str:
+        """Show the first of them in a notebook."""
+        rows = [(change.key, change.action) for change in self._changes[:MOST_ROWS]]
+        more = len(self) - len(rows)
+        notes = [f"and {more} more"] if more else []
+        return table(repr(self)[1:-1], rows, header=["key", "action"] if rows else (), notes=notes)
 
 
 def diff(old: Index, new: Index) -> Changes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from ..transport.regular import open_regular
+from ..transport.regular import open_descriptor
 from .folder import path_text, reason_of
 from .scan import FoundFile, LeftOut
 from .withheld import FIRST_BYTES, holds_private_key
@@ -22,6 +22,9 @@ __all__ = ["Digest", "Progress", "hash_files"]
 Progress = Callable[[int, int], None]
 
 _PIECE = 1 << 20  # bytes
+# Smaller files take the interpreter longer than the disk and the digest, and threads that
+# wait for the interpreter are slower than one that has it.
+_LARGE = 1 << 16  # bytes
 _TRIES = 3
 _MOST_THREADS = 8  # more read no faster from one disk
 _PATIENCE = 0.5  # seconds; Windows cannot interrupt a wait, only outwait it
@@ -64,11 +67,12 @@ def hash_files(
 
     Notes
     -----
-    Reads in pieces of 1 MiB, with one buffer for each of at most 8 threads.
+    Reads in pieces of 1 MiB, in at most 8 threads.
     """
     if not files:
         return {}
-    threads = min(len(files), os.cpu_count() or 1, _MOST_THREADS)
+    large = sum(file.size >= _LARGE for file in files)
+    threads = min(1 + large, len(files), os.cpu_count() or 1, _MOST_THREADS)
     work = _Work(files)
     with ThreadPoolExecutor(threads, thread_name_prefix="staticstore-hash") as pool:
         try:
@@ -98,16 +102,16 @@ class _Work:
 
     def run(self) -> None:
         """Hash until nothing is left: the life of one thread."""
-        buffer = memoryview(bytearray(_PIECE))
+        told = _Told(self._events)
         try:
             while not self.stop.is_set():
                 try:
                     file = self._todo.popleft()
                 except IndexError:
                     return
-                self.results[file.key] = self._hash(file, buffer)
+                self.results[file.key] = self._hash(file, told)
         finally:
-            self._events.put(None)
+            told.end()
 
     def follow(self, threads: int, progress: Progress | None) -> None:
         """Wait for the threads, and report how far they are."""
@@ -124,18 +128,11 @@ class _Work:
             if progress is not None:
                 progress(done, self._total)
 
-    def _hash(self, file: FoundFile, buffer: memoryview) -> Digest | LeftOut:
+    def _hash(self, file: FoundFile, told: _Told) -> Digest | LeftOut:
         """Hash one file; whatever happens to it counts for its size in the progress, once."""
-        counted = 0
-
-        def count(position: int) -> None:
-            nonlocal counted
-            if (reached := min(position, file.size)) > counted:
-                self._events.put(reached - counted)
-                counted = reached
-
+        told.begin(file.size)
         try:
-            return self._hash_steady(file, buffer, count)
+            return self._hash_steady(file, told)
         except _SecretFoundError:
             return LeftOut(path_text(file.key), "it is a private key", "secret")
         except FileNotFoundError:
@@ -144,39 +141,72 @@ class _Work:
             reason = f"it cannot be read: {reason_of(error)}"
             return LeftOut(path_text(file.key), reason, "failed")
         finally:
-            count(file.size)
+            told.reach(file.size)
 
-    def _hash_steady(
-        self, file: FoundFile, buffer: memoryview, count: Callable[[int], None]
-    ) -> Digest | LeftOut:
+    def _hash_steady(self, file: FoundFile, told: _Told) -> Digest | LeftOut:
         for _ in range(_TRIES):
-            if (digest := self._hash_once(file.path, buffer, count)) is not None:
+            if (digest := self._hash_once(file.path, told)) is not None:
                 return digest
         reason = f"it changed while it was hashed, {_TRIES} times"
         return LeftOut(path_text(file.key), reason, "failed")
 
-    def _hash_once(
-        self, path: str, buffer: memoryview, count: Callable[[int], None]
-    ) -> Digest | None:
+    def _hash_once(self, path: str, told: _Told) -> Digest | None:
         """Return the digest of a file that stood still; None if it did not."""
         hasher = hashlib.sha256()
         position = 0
-        with open_regular(path) as stream:
-            before = os.fstat(stream.fileno())
-            # A file may grow faster than it can be read, so its size ends the loop as well.
-            while position <= before.st_size and (length := stream.readinto(buffer)):
+        descriptor, before = open_descriptor(path)
+        try:
+            # No further than its size: a file may grow faster than it can be read.
+            while position < before.st_size:
+                piece = os.read(descriptor, min(_PIECE, before.st_size - position))
+                if not piece:
+                    break
                 if self.stop.is_set():
                     return None
-                if not position and holds_private_key(bytes(buffer[: min(length, FIRST_BYTES)])):
+                if not position and holds_private_key(piece[:FIRST_BYTES]):
                     raise _SecretFoundError
-                hasher.update(buffer[:length])
-                position += length
-                count(position)
-            after = os.fstat(stream.fileno())
+                hasher.update(piece)
+                position += len(piece)
+                told.reach(position)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
         state = _state(before)
         if position != before.st_size or state != _state(after) or state != _state(os.stat(path)):
             return None
         return Digest(hasher.hexdigest(), before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+class _Told:
+    """How far one thread is, told to who waits for it: of small files, many together."""
+
+    def __init__(self, events: queue.SimpleQueue[int | None]) -> None:
+        self._events = events
+        self._size = 0
+        self._reached = 0
+        self._untold = 0
+
+    def begin(self, size: int) -> None:
+        """Begin with a file of so many bytes."""
+        self._size, self._reached = size, 0
+
+    def reach(self, position: int) -> None:
+        """Be at a position in the file; one that was reached before counts once."""
+        reached = min(position, self._size)
+        if reached > self._reached:
+            self._untold += reached - self._reached
+            self._reached = reached
+            if self._untold >= _PIECE:
+                self._tell()
+
+    def end(self) -> None:
+        """Tell what is left, and that there is no more."""
+        self._tell()
+        self._events.put(None)
+
+    def _tell(self) -> None:
+        self._events.put(self._untold)
+        self._untold = 0
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -41,6 +41,7 @@ __all__ = [
     "KEPT",
     "Step",
     "forget",
+    "next_removal",
     "next_step",
     "read_exactly",
     "read_head",
@@ -304,13 +305,25 @@ def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:
     packs : set of str
         The hrefs of the packs that its index names.
     """
+    for path, end in _forgotten(folder, head, packs):
+        if end < time.time():
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def next_removal(folder: SiteFolder, head: Head, packs: Set[str]) -> float | None:
+    """Return when `remove_forgotten` has to remove a file, in seconds since 1970, or None."""
+    return min((end for _, end in _forgotten(folder, head, packs)), default=None)
+
+
+def _forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> Iterator[tuple[Path, float]]:
+    """Yield the files that nothing names, and when the day of each is over."""
     named = _named(folder, head) | packs
     for name in (*_FOLDERS, folder.packs.name):
         for path in _files_in(folder.root / name):
             if f"{name}/{path.name}" not in named and _NAME.match(path.name):
                 with contextlib.suppress(OSError):
-                    if path.lstat().st_mtime < time.time() - KEPT:
-                        path.unlink()
+                    yield path, path.lstat().st_mtime + KEPT
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

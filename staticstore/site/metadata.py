@@ -54,6 +54,11 @@ class Metadata:
                 expression = re.compile(fnmatch.translate(text))
                 self._patterns.append(_Pattern(text, expression, fields))
 
+    def as_json(self) -> object:
+        """Return all that it says, such as JSON can say it."""
+        patterns = [[pattern.text, pattern.fields] for pattern in self._patterns]
+        return [self.name, self._exact, patterns]
+
     def fields_of(self, key: str) -> dict[str, Any]:
         """Return the fields of a key.
 

@@ -18,12 +18,13 @@ from ..transport.regular import read_regular
 from .hashing import Digest
 from .scan import FoundFile
 
-__all__ = ["Notes", "read_notes", "write_notes"]
+__all__ = ["SETTLED_NS", "Notes", "read_notes", "write_notes"]
 
 _FORMAT = "staticstore-notes/1"
+#: Nanoseconds after which a file that did not change has come to rest.
 # A file system's clock may be so coarse that a second change shows no other
 # time than the first.  Two seconds is FAT's, the coarsest there is.
-_SETTLED_NS = 2_000_000_000
+SETTLED_NS = 2_000_000_000
 
 
 class Notes(NamedTuple):
@@ -61,7 +62,7 @@ class Notes(NamedTuple):
         began_ns : int
             When the scan began, nanoseconds since 1970.
         """
-        latest = began_ns - _SETTLED_NS
+        latest = began_ns - SETTLED_NS
         return cls({key: found for key, found in digests.items() if found.mtime_ns < latest})
 
 

@@ -11,6 +11,7 @@ What it writes, in this order, each file whole or not at all::
     index.head.json             if it names another index
     index.html                  a page to browse the site, if it is asked for
     .staticstore/notes.json     if they change
+    .staticstore/last.json      how all of this was left
 
 Killed at any instant it leaves the old index or the new one, and the next run
 comes to the same bytes as this one would have.
@@ -23,10 +24,10 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError, quoted
-from ..index.changes import diff
+from ..index.changes import Action, diff
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
@@ -37,6 +38,7 @@ from .hashing import Digest, Progress, hash_files
 from .history import (
     Step,
     forget,
+    next_removal,
     next_step,
     read_head,
     remove_forgotten,
@@ -50,10 +52,13 @@ from .notes import Notes, read_notes, write_notes
 from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_places
 from .page import page_to_write, write_page
 from .scan import LeftOut, Scan, scan
+from .unchanged import Look
 from .verify import VerifyReport, verify_site
 
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
+# What makes of the same data the same index: to be raised when that changes.
+_VERSION = 1
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
 
@@ -175,14 +180,32 @@ def publish(
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     with contextlib.nullcontext() if dry_run else alone(folder):
-        page = page_to_write(folder) if browse else None
-        old = _OldIndex.read(folder)
-        plan = _prepare(folder, fields, old, packing, progress)
-        if not dry_run:
-            _write(folder, old, plan, page)
-    for warning in plan.report.warnings:
+        look = Look.at(folder, [_VERSION, fields.as_json(), pack and pack_below, browse])
+        report = _unchanged(look)
+        if report is None:
+            page = page_to_write(folder) if browse else None
+            old = _OldIndex.read(folder)
+            plan = _prepare(folder, fields, old, packing, progress)
+            report = plan.report
+            if not dry_run:
+                _write(folder, old, plan, page, look)
+    for warning in report.warnings:
         _LOG.warning("%s", warning)
-    return plan.report
+    return report
+
+
+def _unchanged(look: Look) -> PublishReport | None:
+    """Return the report, if there is nothing to do."""
+    last = look.last_report()
+    if last is None:
+        return None
+    last |= {name: [tuple(one) for one in last[name]] for name in ("skipped", "failed")}
+    return PublishReport(**last)
+
+
+def _as_json(report: PublishReport) -> dict[str, Any]:
+    """Return what a report is if nothing changes from then on."""
+    return {**vars(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
 
 
 @dataclass(frozen=True)
@@ -244,15 +267,15 @@ def _prepare(
         places = pack_values(folder, digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
     index = described(digests, fields, old.index, places)
-    changes = diff(old.index, index)
+    changed = _changed(old.index, index)
     body = index.canonical()
     old_head = read_head(folder)
     head, step = next_step(folder, old_head, index, body)
     report = PublishReport(
         generation=head.generation,
-        set=[change.key for change in changes.set],
-        updated=[change.key for change in changes.update],
-        deleted=[change.key for change in changes.delete],
+        set=changed["set"],
+        updated=changed["update"],
+        deleted=changed["delete"],
         hashed=hashed,
         skipped=[(one.path, one.reason) for one in left_out],
         failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
@@ -264,6 +287,16 @@ def _prepare(
     notes = Notes.of(digests, found.began_ns)
     forgotten = old_packs.keys() - packs
     return _Plan(body, old_head, head, step, old_notes, notes, packs, forgotten, report)
+
+
+def _changed(old: Index, new: Index) -> dict[Action, list[str]]:
+    """Return the keys that a publish sets, updates and deletes."""
+    changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
+    if not len(old):  # there is nothing to compare, which would take as long as all the rest
+        return changed | {"set": list(new)}
+    for change in diff(old, new):
+        changed[change.action].append(change.key)
+    return changed
 
 
 def _digests(
@@ -300,7 +333,7 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
     return [*kept, f"and {more} more of this kind"] if more else kept
 
 
-def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) -> None:
+def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None, look: Look) -> None:
     try:
         for place in (folder.root, folder.private, folder.packs):
             remove_leftovers(place)
@@ -319,5 +352,6 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) 
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.old_notes:
             write_notes(folder.notes, plan.notes)
+        look.note(_as_json(plan.report), next_removal(folder, plan.head, plan.packs))
     except OSError as error:
         raise unwritable(folder, error) from error

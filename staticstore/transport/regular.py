@@ -7,7 +7,7 @@ import os
 import stat
 from io import FileIO
 
-__all__ = ["NotRegularError", "open_regular", "read_regular"]
+__all__ = ["NotRegularError", "open_descriptor", "open_regular", "read_regular"]
 
 # Opening a FIFO without O_NONBLOCK waits for its writer, for ever if need be.
 _READ = (
@@ -33,6 +33,16 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
     OSError
         It cannot be opened.
     """
+    descriptor, _ = open_descriptor(path)
+    try:
+        return FileIO(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def open_descriptor(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """Open a file as `open_regular` does; return its descriptor, to be closed, and its state."""
     try:
         descriptor = os.open(path, _READ)
     except OSError as error:
@@ -40,9 +50,10 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
             raise NotRegularError(error.errno, "no regular file") from error
         raise
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise NotRegularError(errno.EINVAL, "no regular file")
-        return FileIO(descriptor, "rb")
+        return descriptor, status
     except BaseException:
         os.close(descriptor)
         raise

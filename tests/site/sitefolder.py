@@ -12,6 +12,9 @@ from typing import Any
 THEN = 1767323045
 
 
+_OF_NO_ACCOUNT = {(".staticstore", "lock"), (".staticstore", "last.json")}
+
+
 def fill(data: Path, files: Mapping[str, bytes]) -> None:
     """Write files below a folder, and make them old enough to be believed."""
     for key, value in files.items():
@@ -37,10 +40,11 @@ def index_of(site: Path) -> dict[str, Any]:
 def tree(root: Path) -> dict[str, tuple[bytes, int]]:
     """Return the bytes and the time of every file, hidden or not.
 
-    But the lock's: it is empty, and old versions of filelock touch it.
+    But the lock's, which is empty, and which old versions of filelock touch; and that of the
+    publisher's last look at all the others.
     """
     return {
         path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.parts[-2:] != (".staticstore", "lock")
+        if path.is_file() and (*path.parts[-2:-1], path.name) not in _OF_NO_ACCOUNT
     }

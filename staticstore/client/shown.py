@@ -1,0 +1,68 @@
+"""What a notebook shows of a store and of a value, out of what is known already: without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ..errors import without_secrets
+from ..index.fields import PUBLISHER_FIELDS, Facts
+from ..notebook import MOST_ROWS, age_text, size_text, table
+
+if TYPE_CHECKING:
+    from ..index.snapshot import Index
+
+__all__ = ["store_html", "value_html"]
+
+
+def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
+    """Return the first keys of a store, their sizes, and how current they are.
+
+    Parameters
+    ----------
+    title : str
+        Which store it is.
+    info : mapping
+        What `StaticStore.info` gives.
+    index : Index or None
+        The snapshot; None where only parts of it were read, or nothing.
+    """
+    rows = [] if index is None else [_row(index, key) for key in islice(index, MOST_ROWS)]
+    return table(
+        title, rows, header=["key", "size", "media type"] if rows else (), notes=_notes(info, rows)
+    )
+
+
+def _row(index: Index, key: str) -> tuple[object, ...]:
+    facts = Facts.of(index[key])
+    return key, _size(facts.size), facts.media_type
+
+
+def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]:
+    notes = []
+    if rows and (more := info["entries"] - len(rows)):
+        notes.append(f"and {more:,} more")
+    if info["age"] is not None:
+        notes.append(f"index confirmed {age_text(info['age'])}")
+    if info["last_error"] is not None:
+        notes.append(f"last error: {info['last_error']}")
+    return notes + [f"warning: {warning}" for warning in info["warnings"]]
+
+
+def value_html(title: str, url: str, metadata: Mapping[str, Any]) -> str:
+    """Return what the index says of a value."""
+    facts = Facts.of(metadata)
+    known = [
+        ("url", without_secrets(url)),
+        ("size", _size(facts.size)),
+        ("media type", facts.media_type),
+        ("modified", facts.modified),
+        ("sha256", facts.sha256),
+    ]
+    others = [(name, said) for name, said in metadata.items() if name not in PUBLISHER_FIELDS]
+    return table(title, [row for row in known if row[1] is not None] + others)
+
+
+def _size(size: int | None) -> str | None:
+    return None if size is None else size_text(size)

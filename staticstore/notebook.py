@@ -1,0 +1,104 @@
+"""What notebooks show: small tables of HTML, in which all that comes from outside is text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["MOST_ROWS", "age_text", "size_text", "table"]
+
+#: Rows of a table; what is beyond is counted.
+MOST_ROWS = 50
+
+_LONGEST = 200  # characters of a cell
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+_AGES = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it.
+
+    Examples
+    --------
+    >>> size_text(1), size_text(999), size_text(96_510), size_text(10**12)
+    ('1 byte', '999 bytes', '96.5 kB', '1.0 TB')
+    """
+    if size < 1000:
+        return f"{size} byte{'' if size == 1 else 's'}"
+    scaled, unit = size / 1000, 0
+    while scaled >= 999.95 and unit < len(_UNITS) - 1:  # which would be shown as 1000.0
+        scaled, unit = scaled / 1000, unit + 1
+    return f"{scaled:,.1f} {_UNITS[unit]}"
+
+
+def age_text(seconds: float) -> str:
+    """Return how long ago something was, as people say it.
+
+    Examples
+    --------
+    >>> age_text(0.3), age_text(61), age_text(200_000)
+    ('just now', '1 minute ago', '2 days ago')
+    """
+    for length, unit in _AGES:
+        if count := int(seconds // length):
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def table(
+    caption: str,
+    rows: Iterable[Sequence[object]],
+    *,
+    header: Sequence[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    r"""Return a table of HTML, with no script, style or link.
+
+    Parameters
+    ----------
+    caption : str
+        What it is a table of.
+    rows : iterable of sequence
+        Cells, shown as text; the first of a row names it.  None is an empty cell.
+    header : sequence of str, optional
+        The names of the columns.
+    notes : iterable of str, optional
+        Lines below the table.
+
+    Examples
+    --------
+    >>> print(table("<b>", [["a\x1b", 1]], notes=["& more"]))
+    <table><caption>&lt;b&gt;</caption>
+    <tr><th scope="row"><bdi>a\x1b</bdi></th><td><bdi>1</bdi></td></tr>
+    </table><p>&amp; more</p>
+    """
+    lines = [f"<table><caption>{_text(caption)}</caption>"]
+    if header:
+        lines.append(_row("".join(f'<th scope="col">{_text(name)}</th>' for name in header)))
+    for first, *others in rows:
+        cells = "".join(f"<td>{_cell(other)}</td>" for other in others)
+        lines.append(_row(f'<th scope="row">{_cell(first)}</th>{cells}'))
+    lines.append("</table>" + "".join(f"<p>{_text(note)}</p>" for note in notes))
+    return "\n".join(lines)
+
+
+def _row(cells: str) -> str:
+    return f"<tr>{cells}</tr>"
+
+
+def _cell(content: object) -> str:
+    # Isolated, so that a text that is written from the right disturbs no neighbor.
+    return "" if content is None else f"<bdi>{_text(str(content))}</bdi>"
+
+
+def _text(text: str) -> str:
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST] + "…"
+    import html  # seldom needed, and slow to import
+
+    return html.escape("".join(map(_shown, text)))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
