@@ -9,6 +9,7 @@ waits; what comes of it is handed to the window by the same dispatch as the chan
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,12 @@ WIDTHS = {"key": 220, "title": 330, "type": 70, "size": 80}  # of the columns
 ALL_TYPES = "all types"
 
 
+def types_of(entries: Iterable[dict[str, Any]]) -> set[str]:
+    """Return the types of entries; what a site says may be anything."""
+    types = (metadata.get("type") for metadata in entries)
+    return {name for name in types if isinstance(name, str)}
+
+
 class Window(qt.QMainWindow):
     """An address, a table of what there is at it, a value, and a line of words."""
 
@@ -37,7 +44,7 @@ class Window(qt.QMainWindow):
         self.key = ""
         self.address = qt.QLineEdit(address, placeholderText="URL or folder of a site")
         self.user = qt.QLineEdit(placeholderText="user")
-        self.password = qt.QLineEdit(placeholderText="password, and Return")
+        self.password = qt.QLineEdit(placeholderText="password")
         self.password.setEchoMode(qt.QLineEdit.EchoMode.Password)
         self.search = qt.QLineEdit(placeholderText="search", clearButtonEnabled=True)
         self.types = qt.QComboBox()
@@ -50,7 +57,9 @@ class Window(qt.QMainWindow):
         self.table.setItemDelegate(self.glow)
         self.news, self.state = qt.QLabel("Type an address, and press Return."), qt.QLabel()
         self.address.returnPressed.connect(self.open)
-        self.password.returnPressed.connect(self.log_in)
+        self.password.returnPressed.connect(
+            lambda: self.open((self.user.text(), self.password.text()))
+        )
         self.search.textChanged.connect(self.filter)
         self.types.currentTextChanged.connect(self.filter)
         self.value.news.connect(self.news.setText)
@@ -71,6 +80,9 @@ class Window(qt.QMainWindow):
         grid.addWidget(self.table, 3, 0, 1, 2)
         grid.addWidget(self.value, 2, 2, 2, 1)
         self.setCentralWidget(area)
+        for label in (self.news, self.state):
+            label.setTextFormat(Qt.TextFormat.PlainText)  # names and errors are no markup
+            label.setMinimumWidth(1)  # a long text is cut, and does not widen the window
         self.statusBar().addWidget(self.news, 1)
         self.statusBar().addPermanentWidget(self.state)
 
@@ -83,46 +95,40 @@ class Window(qt.QMainWindow):
             self.news.setText(str(error))
             return
 
-        def connect() -> set[Any]:
-            found = store.connect(auth).query(select=["type"])
-            return {metadata.get("type") for _, metadata in found}
+        def connect() -> set[str]:
+            return types_of(metadata for _, metadata in store.connect(auth).query(select=["type"]))
 
         self.store = store
         self.news.setText("connecting …")
         in_thread(connect, partial(self.follow, store), self.in_window)
 
-    def log_in(self) -> None:
-        """Connect again, with a password."""
-        self.open((self.user.text(), self.password.text()))
-
     def leave(self) -> None:
         """Let go of the site that is shown."""
         self.value.cancelled.set()
         self.value.show_value(None)
-        self.ask_for_password(False)
+        self.user.hide()
+        self.password.hide()
         if self.store is not None:
             threading.Thread(target=self.store.disconnect, daemon=True).start()
         if self.model is not None:
             self.model.deleteLater()
-        self.store, self.model = None, None
+        self.store, self.model, self.key = None, None, ""
 
-    def ask_for_password(self, is_wanted: bool) -> None:
-        """Show where a password is typed, or hide it."""
-        self.user.setVisible(is_wanted)
-        self.password.setVisible(is_wanted)
-
-    def follow(self, store: StaticStore, outcome: set[Any] | Exception) -> None:
+    def follow(self, store: StaticStore, outcome: set[str] | Exception) -> None:
         """Show a site that was connected to and what becomes of it, or say what went wrong."""
         if store is not self.store:  # another address was opened meanwhile
             threading.Thread(target=store.disconnect, daemon=True).start()
         elif isinstance(outcome, Exception):
-            self.news.setText(str(outcome))
-            self.ask_for_password(isinstance(outcome, AuthorizationError))
+            is_refused = isinstance(outcome, AuthorizationError)
+            self.news.setText(
+                "The site wants a user and a password." if is_refused else f"{outcome}"
+            )
+            self.user.setVisible(is_refused)
+            self.password.setVisible(is_refused)
         else:
             self.news.setText("Select a row to see its value.")
             self.types.clear()
-            self.types.addItem(ALL_TYPES)
-            self.add_types(outcome)
+            self.types.addItems([ALL_TYPES, *sorted(outcome)])
             self.model = StoreTableModel(store, [*WIDTHS][1:], parent=self)
             self.table.setModel(self.model)
             self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -130,6 +136,7 @@ class Window(qt.QMainWindow):
                 self.table.setColumnWidth(column, width)
             self.table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeMode.Stretch)
             self.table.selectionModel().currentRowChanged.connect(self.select)
+            self.filter()
             store.subscribe(partial(self.take, store), batch=True, dispatch=self.in_window)
 
     def take(self, store: StaticStore, changes: Changes) -> None:
@@ -138,15 +145,15 @@ class Window(qt.QMainWindow):
             return
         new, updated, gone = changes.set, changes.update, changes.delete
         self.glow.light(change.key for change in (*new, *updated))
-        self.add_types({(change.metadata or {}).get("type") for change in (*new, *updated)})
+        self.add_types(types_of(change.metadata or {} for change in (*new, *updated)))
         self.news.setText(f"{len(new)} new, {len(updated)} updated, {len(gone)} deleted")
         self.tell_state()
         if any(change.key == self.key for change in changes):
             self.value.show_value(store.get(self.key))
 
-    def add_types(self, types: set[Any]) -> None:
+    def add_types(self, types: set[str]) -> None:
         """Offer types to choose from, each once."""
-        for name in sorted(map(str, types - {None})):
+        for name in sorted(types):
             if self.types.findText(name) < 0:
                 self.types.addItem(name)
 

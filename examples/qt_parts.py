@@ -85,9 +85,9 @@ class Glow(qt.QStyledItemDelegate):
     def initStyleOption(self, option: Any, index: Any) -> None:
         """Say how a cell is painted; Qt asks for it."""
         super().initStyleOption(option, index)
-        value = index.data(Qt.ItemDataRole.UserRole)
-        if isinstance(value, int):
-            option.text = option.locale.formattedDataSize(value, 1, SI)
+        name = index.model().headerData(index.column(), Qt.Orientation.Horizontal)
+        if name == "size" and option.text.isdecimal() and len(option.text) < 19:
+            option.text = option.locale.formattedDataSize(int(option.text), 1, SI)
         color = QColor(AMBER)
         color.setAlphaF(self.strength(index.siblingAtColumn(0).data()))
         option.backgroundBrush = color
@@ -124,10 +124,11 @@ class ValuePane(qt.QWidget):
 
     def show_value(self, value: URLValue | None) -> None:
         """Read a value and show it, or show none."""
-        self.value = value
+        before, self.value = self.value, value
         self.download.setEnabled(value is not None)
+        if value is None or before is None or before.key != value.key:
+            self.preview.setPlainText("" if value is None else "reading …")
         if value is None:
-            self.preview.clear()
             return
 
         def show(outcome: QImage | str | Exception) -> None:

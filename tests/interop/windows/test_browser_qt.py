@@ -223,6 +223,19 @@ def test_another_address_takes_the_place_of_the_first(
     opened.until(lambda: len(pollers()) == 1)
 
 
+def test_what_a_site_says_may_be_anything(scene: Scene) -> None:
+    key = "<img src=x>.txt"
+    index = {key: {"type": ["a"], "title": {"b": 1}, "size": 1 << 80}, "b": {"type": 5, "size": -1}}
+    with MemorySite(index) as memory:
+        scene.open_well(memory.url)
+        assert scene.keys == [key, "b"]
+        assert scene.window.types.count() == 1
+        scene.window.grab()  # painted without an error
+        scene.select(key)
+        scene.until(lambda: "404" in scene.preview)
+        scene.window.close()
+
+
 # -- downloads --------------------------------------------------------------------------------
 
 
@@ -355,7 +368,7 @@ def test_a_window_that_waits_for_one_site_can_open_another_and_be_used(
         assert stall.reached.wait(TIMEOUT)
         scene.window.search.setText("weather")  # it listens meanwhile
         scene.open_well(str(site))
-    assert scene.window.address.text() == str(site)
+    assert scene.keys == ["measurements/weather-2025.csv", TABLE]
 
 
 def test_a_closed_window_lets_go_of_its_site(opened: Scene) -> None:
