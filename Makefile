@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`.  Each sets up what it needs by itself.
+# `make demo`, `make window` and `make test`.  Each sets up what it needs by itself.
 
 PYTHON ?= python3
 VENV := .venv
