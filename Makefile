@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`.  Each sets up what it needs by itself.
+# `make demo`, `make window` and `make test`.  Each sets up what it needs by itself.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,10 +11,11 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo test lint kill bench bench-full clean stale
+.PHONY: help demo window test lint kill bench bench-full clean stale
 
 help:
 	@echo 'make demo         see it work, on a site of its own'
+	@echo 'make window       see it work in a desktop program, a window of Qt'
 	@echo 'make test         run every check and test'
 	@echo 'make lint         run the checks alone'
 	@echo 'make kill         kill mirrors and publishes at 200 random instants, in some minutes'
@@ -24,6 +25,9 @@ help:
 
 demo: $(VENV)/.demo
 	@$(RUN) -m staticstore demo
+
+window: $(VENV)/.window
+	@$(RUN) examples/changing_site.py examples/browser_qt.py
 
 test: lint
 	@rm -f .coverage .coverage.*
@@ -61,9 +65,13 @@ $(VENV)/.demo: $(VENV)/.made-for
 	@$(RUN) -m pip install --quiet --editable '.[cli]'
 	@touch $@
 
+$(VENV)/.window: $(VENV)/.made-for
+	@$(RUN) -m pip install --quiet --editable '.[cli,qt]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.dev: $(VENV)/.made-for
 	@$(RUN) -m pip install --quiet --editable '.[all]' --group dev
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.window
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(RUN) -m pip install --quiet --group bench

@@ -32,8 +32,12 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout.decode()
 
 
+# Windows, and what runs them: tested in tests/interop/.
+WINDOWS = {"browser_qt.py", "browser_tk.py", "changing_site.py", "qt_parts.py"}
+
+
 def test_these_are_all() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == SHOWN.keys()
+    assert {path.name for path in EXAMPLES.glob("*.py")} == SHOWN.keys() | WINDOWS
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -59,3 +63,17 @@ def test_the_sample_site_is_left_as_it_is() -> None:
     for name in SHOWN:
         run(name)
     assert state() == before
+
+
+def test_a_program_is_run_with_the_url_of_a_site_that_changes(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from staticstore import StaticStore\n"
+        "with StaticStore(sys.argv[1], poll_interval=0.1) as store:\n"
+        "    changes = store.watch()\n"
+        "    print(next(changes), next(changes), flush=True)\n"
+    )
+    printed = run("changing_site.py", str(program))
+    assert "update 'measurements/weather-2025.csv'" in printed
+    assert "set 'notes/seals-2.txt'" in printed

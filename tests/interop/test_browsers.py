@@ -1,0 +1,57 @@
+"""Runs the tests of the window of Qt in examples/, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.shell import ROOT
+from tests.interop.screen import Screen, require_modules
+from tests.interop.test_windows import QT_PACKAGES, WINDOWS, run_tests, screen
+from tests.servers.debian import Unavailable, install, unavailable
+
+__all__ = ["screen"]  # a fixture
+
+# What Qt needs to speak to an X server.
+XCB_PACKAGES = ["libxcb-cursor0", "libxcb-icccm4", "libxcb-keysyms1", "libxkbcommon-x11-0"]
+APPLICATION = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
+
+
+def run_qt(environment: dict[str, str]) -> None:
+    """Run the tests of the window of Qt."""
+    run_tests(
+        WINDOWS / "test_browser_qt.py", environment={"PYTEST_QT_API": "pyside6", **environment}
+    )
+
+
+def starts(environment: dict[str, str]) -> bool:
+    """Tell whether a program of Qt starts; one that finds no platform aborts."""
+    command = [sys.executable, "-c", APPLICATION]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def test_the_window_of_qt_without_a_screen() -> None:
+    require_modules("PySide6.QtWidgets", "pytestqt", packages=QT_PACKAGES)
+    run_qt({"QT_QPA_PLATFORM": "offscreen"})
+
+
+def test_the_window_of_qt_on_a_screen(screen: Screen) -> None:
+    require_modules("PySide6.QtWidgets", "pytestqt", packages=QT_PACKAGES)
+    environment = {"QT_QPA_PLATFORM": "xcb", "DISPLAY": screen.name}
+    try:
+        if not starts(environment):
+            install("Qt on X", *XCB_PACKAGES)
+    except Unavailable as error:
+        unavailable(error)
+    run_qt(environment)
+
+
+@pytest.mark.parametrize(("name", "lines"), [("browser_qt.py", 200), ("browser_tk.py", 80)])
+def test_a_window_is_a_short_program(name: str, lines: int) -> None:
+    assert len((ROOT / "examples" / name).read_text("utf-8").splitlines()) < lines

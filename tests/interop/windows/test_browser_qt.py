@@ -1,0 +1,376 @@
+"""The window of examples/browser_qt.py, over real servers: what it shows, and what it says."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QTextDocument
+from PySide6.QtWidgets import QFileDialog
+
+from staticstore import publish, serve
+from tests.client.scene import TIMEOUT, MemorySite, pollers
+from tests.servers import Request, Wire
+from tests.sites import entry
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "examples"))
+from browser_qt import Window
+
+POLL = 0.05  # seconds
+KEYS = 16  # in the sample site
+TABLE, PICTURE, TEXT = "stations/stations.csv", "terrain/relief.png", "places/places.geojson"
+
+
+class Scene:
+    """A window, and what a user does with it."""
+
+    def __init__(self, qtbot: Any) -> None:
+        self.qtbot = qtbot
+        self.window: Any = Window(poll_interval=POLL)
+        qtbot.addWidget(self.window)
+        self.window.show()
+
+    def open(self, url: str) -> None:
+        """Type an address."""
+        self.window.address.setText(url)
+        self.qtbot.keyClick(self.window.address, Qt.Key.Key_Return)
+
+    def open_well(self, url: str) -> None:
+        """Type the address of a site that is there, and wait until it is shown."""
+        self.open(url)
+        self.until(lambda: self.window.model is not None)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Let the window run until something is so."""
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(TIMEOUT * 1000))
+
+    @property
+    def keys(self) -> list[str]:
+        """What stands in the first column."""
+        model = self.window.table.model()
+        return [model.index(row, 0).data() for row in range(model.rowCount())]
+
+    @property
+    def news(self) -> str:
+        """What the window says has happened."""
+        return str(self.window.news.text())
+
+    @property
+    def state(self) -> str:
+        """What it says of how things stand."""
+        return str(self.window.state.text())
+
+    @property
+    def preview(self) -> str:
+        """The text of the preview."""
+        return str(self.window.value.preview.toPlainText())
+
+    def select(self, key: str) -> None:
+        """Choose a row."""
+        self.window.table.selectRow(self.keys.index(key))
+
+    def download(self, key: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Choose a row, press the button, and name a file."""
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+        self.select(key)
+        self.window.value.download.click()
+
+
+@pytest.fixture
+def scene(qtbot: Any) -> Iterator[Scene]:
+    """A window that shows nothing yet; at the end it has let go of all."""
+    own = Scene(qtbot)
+    yield own
+    own.window.close()
+    own.until(lambda: not pollers())
+
+
+@pytest.fixture
+def site(sample_site: Path) -> Path:
+    """The sample site, published."""
+    publish(sample_site)
+    return sample_site
+
+
+@pytest.fixture
+def url(site: Path) -> Iterator[str]:
+    """Its address."""
+    with serve(site, port=0) as server:
+        yield server.url
+
+
+@pytest.fixture
+def opened(scene: Scene, url: str) -> Scene:
+    """The window, with the sample site in it."""
+    scene.open_well(url)
+    return scene
+
+
+# -- what it shows ----------------------------------------------------------------------------
+
+
+def test_it_shows_what_there_is_and_says_how_much_and_how_fresh(opened: Scene) -> None:
+    assert len(opened.keys) == KEYS
+    opened.until(lambda: opened.state)
+    assert opened.state.startswith("last poll 0 s ago")
+    assert opened.state.endswith(f"{KEYS} entries")
+
+
+def test_a_folder_is_an_address_too(scene: Scene, site: Path) -> None:
+    scene.open_well(str(site))
+    assert len(scene.keys) == KEYS
+
+
+def test_what_is_set_or_updated_appears_and_glows_for_a_second(opened: Scene, site: Path) -> None:
+    with (site / "data" / TABLE).open("a") as file:
+        file.write("W9,weather,Summit,-19.5,48.2,1574,\n")
+    (site / "data" / "hello.txt").write_text("hello")
+    publish(site)
+    opened.until(lambda: "hello.txt" in opened.keys and "updated" in opened.news)
+    assert opened.news == "1 new, 1 updated, 0 deleted"
+    glow = opened.window.glow
+    assert glow.strength("hello.txt") > 0
+    assert glow.strength(TABLE) > 0
+    assert glow.strength(PICTURE) == 0
+    assert amber(opened, "hello.txt") > amber(opened, PICTURE)
+    opened.until(lambda: glow.strength("hello.txt") == 0)
+    opened.until(lambda: amber(opened, "hello.txt") == amber(opened, PICTURE))
+
+
+def amber(scene: Scene, key: str) -> int:
+    """Return how much less blue than red a row is on the screen."""
+    table = scene.window.table
+    cell = table.visualRect(table.model().index(scene.keys.index(key), 1))
+    color = table.viewport().grab().toImage().pixelColor(cell.right() - 3, cell.top() + 2)
+    return int(color.red() - color.blue())
+
+
+def test_what_is_deleted_disappears_from_table_and_preview(opened: Scene, site: Path) -> None:
+    opened.select(TABLE)
+    opened.until(lambda: "catchment_km2" in opened.preview)
+    (site / "data" / TABLE).unlink()
+    publish(site)
+    opened.until(lambda: TABLE not in opened.keys and "catchment_km2" not in opened.preview)
+
+
+def test_a_selected_value_that_is_updated_is_shown_anew(opened: Scene, site: Path) -> None:
+    opened.select(TABLE)
+    opened.until(lambda: "catchment_km2" in opened.preview)
+    (site / "data" / TABLE).write_text("station,place\nW9,Summit\n")
+    publish(site)
+    opened.until(lambda: "Summit" in opened.preview)
+
+
+def test_previews_show_pictures_tables_and_text(opened: Scene) -> None:
+    document = opened.window.value.preview.document()
+    picture = QTextDocument.ResourceType.ImageResource
+    opened.select(PICTURE)
+    opened.until(lambda: document.resource(picture, QUrl("value")) is not None)
+    assert document.resource(picture, QUrl("value")).width() == 400
+    opened.select(TABLE)
+    opened.until(lambda: "catchment_km2" in opened.preview)
+    assert "<table" in document.toHtml()
+    opened.select(TEXT)
+    opened.until(lambda: "FeatureCollection" in opened.preview)
+
+
+def test_markup_in_a_value_is_shown_and_not_followed(opened: Scene, site: Path) -> None:
+    (site / "data" / "page.txt").write_text("<b>bold</b> <img src='file:///etc/hosts'>")
+    publish(site)
+    opened.until(lambda: "page.txt" in opened.keys)
+    opened.select("page.txt")
+    opened.until(lambda: "<b>bold</b>" in opened.preview)
+
+
+def test_search_and_type_say_what_is_shown_and_go_on_to_say_it(opened: Scene, site: Path) -> None:
+    opened.window.search.setText("ilvar")
+    opened.window.types.setCurrentText("table")
+    assert len(opened.keys) == 3
+    opened.window.search.setText("WEATHER")
+    assert opened.keys == ["measurements/weather-2025.csv", TABLE]
+    (site / "data" / "weather.csv").write_text("a,b\n1,2\n")
+    (site / "data" / "weather.txt").write_text("rain")
+    publish(site)
+    opened.until(lambda: "weather.csv" in opened.keys)
+    assert "weather.txt" not in opened.keys
+
+
+def test_a_type_that_is_new_can_be_chosen(opened: Scene, site: Path) -> None:
+    assert opened.window.types.findText("note") < 0
+    (site / "data" / "hello.txt").write_text("hello")
+    with (site / "metadata.toml").open("a") as file:
+        file.write('["hello.txt"]\ntype = "note"\n')
+    publish(site)
+    opened.until(lambda: opened.window.types.findText("note") >= 0)
+    opened.window.types.setCurrentText("note")
+    assert opened.keys == ["hello.txt"]
+
+
+def test_another_address_takes_the_place_of_the_first(
+    opened: Scene, tmp_path: Path, url: str
+) -> None:
+    other = tmp_path / "other"
+    (other / "data").mkdir(parents=True)
+    (other / "data" / "hello.txt").write_text("hello")
+    publish(other)
+    opened.open(str(other))
+    opened.until(lambda: opened.window.model is not None and opened.keys == ["hello.txt"])
+    opened.until(lambda: len(pollers()) == 1)
+
+
+def test_what_a_site_says_may_be_anything(scene: Scene) -> None:
+    key = "<img src=x>.txt"
+    index = {key: {"type": ["a"], "title": {"b": 1}, "size": 1 << 80}, "b": {"type": 5, "size": -1}}
+    with MemorySite(index) as memory:
+        scene.open_well(memory.url)
+        assert scene.keys == [key, "b"]
+        assert scene.window.types.count() == 1
+        scene.window.grab()  # painted without an error
+        scene.select(key)
+        scene.until(lambda: "404" in scene.preview)
+        scene.window.close()
+
+
+# -- downloads --------------------------------------------------------------------------------
+
+
+def test_a_download_is_verified_and_says_so(
+    opened: Scene, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.download(PICTURE, tmp_path / "relief.png", monkeypatch)
+    opened.until(lambda: "saved" in opened.news)
+    assert (tmp_path / "relief.png").read_bytes() == (site / "data" / PICTURE).read_bytes()
+    assert not opened.window.value.bar.isVisible()
+
+
+def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, go_on = bytes(8 << 20), threading.Event()
+
+    def half(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(value))
+        wire.send(value[: 6 << 20])
+        wire.wait(go_on)
+        wire.send(value[6 << 20 :])
+
+    with MemorySite({"big": entry(value)}) as memory:
+        memory.spoil(half, "data/big")
+        scene.open_well(memory.url)
+        scene.download("big", tmp_path / "big", monkeypatch)
+        pane = scene.window.value
+        scene.until(lambda: 0 < pane.bar.value() < 100)
+        assert pane.bar.isVisible()
+        pane.cancel.click()
+        go_on.set()
+        scene.until(lambda: "cancelled" in scene.news)
+        assert not pane.bar.isVisible()
+        assert pane.download.isVisible()
+    assert not (tmp_path / "big").exists()
+
+
+# -- what goes wrong --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://127.0.0.1:9/", "Connection refused"),
+        ("/there/is/nothing", "no such file"),
+        ("gopher://host/", "not gopher:"),
+        ("", "not an empty text"),
+    ],
+)
+def test_an_address_without_a_site_is_said_in_words_and_another_can_be_typed(
+    scene: Scene, site: Path, address: str, words: str
+) -> None:
+    scene.open(address)
+    scene.until(lambda: words in scene.news)
+    assert scene.window.model is None
+    scene.open_well(str(site))
+
+
+def test_a_password_that_is_wrong_is_asked_for_again(scene: Scene, site: Path) -> None:
+    with serve(site, port=0, auth=("ali", "open sesame")) as server:
+        scene.open(server.url)
+        user, password = scene.window.user, scene.window.password
+        scene.until(password.isVisible)
+        user.setText("ali")
+        for text in ("wrong", "open sesame"):
+            password.setText(text)
+            scene.qtbot.keyClick(password, Qt.Key.Key_Return)
+            scene.until(lambda: scene.news != "connecting …")
+        scene.until(lambda: scene.window.model is not None)
+        assert len(scene.keys) == KEYS
+        assert not password.isVisible()
+        scene.window.close()
+
+
+def test_an_index_that_turns_bad_leaves_what_was_there_and_is_followed_again_when_mended(
+    scene: Scene,
+) -> None:
+    with MemorySite({"a": {}, "b": {}}) as memory:
+        scene.open_well(memory.url)
+        memory.write(b"<html>under construction</html>")
+        scene.until(lambda: "offline" in scene.state)
+        assert scene.keys == ["a", "b"]
+        memory.write({"c": {}})
+        scene.until(lambda: scene.keys == ["c"])
+        scene.until(lambda: "offline" not in scene.state)
+        scene.window.close()
+
+
+def test_a_host_that_goes_is_said_in_words_and_found_again(scene: Scene) -> None:
+    with MemorySite({"a": {}}) as memory:
+        scene.open_well(memory.url)
+        memory.server.stop()
+        scene.until(lambda: "offline" in scene.state)
+        memory.server.start()
+        memory.write({"a": {}, "b": {}})
+        scene.until(lambda: scene.keys == ["a", "b"])
+        scene.window.close()
+
+
+def test_a_value_that_fails_its_check_is_said_in_words_and_others_can_be_seen(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = {"bad.txt": entry(b"what was published"), "good.txt": entry(b"good")}
+    with MemorySite(index) as memory:
+        memory.files.update({"data/bad.txt": b"something else....", "data/good.txt": b"good"})
+        scene.open_well(memory.url)
+        scene.download("bad.txt", tmp_path / "bad.txt", monkeypatch)
+        scene.until(lambda: "sha256" in scene.preview)
+        scene.until(lambda: "sha256" in scene.news)
+        assert not (tmp_path / "bad.txt").exists()
+        scene.select("good.txt")
+        scene.until(lambda: scene.preview == "good")
+        scene.window.close()
+
+
+def test_a_file_that_cannot_be_written_is_said_in_words(
+    opened: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.download(TABLE, tmp_path / "no" / "folder.csv", monkeypatch)
+    opened.until(lambda: "No such file" in opened.news)
+
+
+def test_a_window_that_waits_for_one_site_can_open_another_and_be_used(
+    scene: Scene, site: Path
+) -> None:
+    with MemorySite() as memory:
+        stall = memory.stall("head")
+        scene.open(memory.url)
+        assert stall.reached.wait(TIMEOUT)
+        scene.window.search.setText("weather")  # it listens meanwhile
+        scene.open_well(str(site))
+    assert scene.keys == ["measurements/weather-2025.csv", TABLE]
+
+
+def test_a_closed_window_lets_go_of_its_site(opened: Scene) -> None:
+    opened.window.close()
+    opened.until(lambda: not pollers())
