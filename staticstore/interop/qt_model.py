@@ -170,7 +170,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         if role == roles.TextAlignmentRole:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             return _RIGHT if is_number else None
-        return as_text(value) if role == roles.DisplayRole else value
+        return as_text(value) if role == roles.DisplayRole else _for_qt(value)
 
     def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column: by key at no cost, by a field at that of decoding it everywhere."""
@@ -282,6 +282,16 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 _ROLES = frozenset(
     [_Qt.ItemDataRole.DisplayRole, _Qt.ItemDataRole.UserRole, _Qt.ItemDataRole.TextAlignmentRole]
 )
+
+
+def _for_qt(value: Any) -> Any:
+    """Return a value with its integers as texts where Qt has no number for them, and would fail."""
+    if isinstance(value, list):
+        return [_for_qt(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _for_qt(item) for name, item in value.items()}
+    is_too_large = isinstance(value, int) and not -(2**63) <= value < 2**63
+    return str(value) if is_too_large else value
 
 
 def _take(reference: weakref.ref[StoreTableModel], changes: Changes) -> None:

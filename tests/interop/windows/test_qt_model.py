@@ -124,6 +124,12 @@ def test_the_user_role_gives_values_as_they_are(scene: Scene) -> None:
     assert scene.cells(2, Qt.ItemDataRole.UserRole) == [30, 4, None, 200]
 
 
+def test_an_integer_that_qt_has_no_number_for_is_a_text(scene: Scene) -> None:
+    huge = 2**63
+    scene.change({"a": {"size": huge}, "b": {"size": [-huge - 1]}, "c": {"size": -huge}})
+    assert scene.cells(2, Qt.ItemDataRole.UserRole) == [str(huge), [str(-huge - 1)], -huge]
+
+
 def test_numbers_stand_at_the_right(scene: Scene) -> None:
     role = Qt.ItemDataRole.TextAlignmentRole
     assert [bool(alignment) for alignment in scene.cells(2, role)] == [True, True, False, True]
