@@ -132,7 +132,6 @@ SUBJECTS = [
             Target("poll: change file", "seconds", 16e-3),
             Target("poll: blocks", "seconds", 16e-3),
             Target("poll: whole", "seconds", 50e-3),
-            Target("poll: whole, other form, no head", "seconds", 50e-3),
         ),
     ),
     Subject(
