@@ -7,13 +7,12 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .client.cache_folder import CacheFolder
-from .commands import caching, getting, mirroring, publishing, pushing, reading
+from .commands import getting, reading
 from .commands.exits import ExitCode, ending_of
 from .commands.messages import told
 from .commands.options import (
@@ -31,10 +30,11 @@ from .commands.options import (
     parse_rate,
     parse_span,
 )
-from .demo import run_demo
 from .site.packs import MOST_PACK_BYTES, PACK_BELOW
-from .site.watching import RESCAN
 from .terminal import Output
+
+if TYPE_CHECKING:
+    from .client.cache_folder import CacheFolder
 
 __all__ = ["cli", "run"]
 
@@ -156,7 +156,7 @@ def cli(context: click.Context) -> None:
     "--rescan",
     metavar="SECONDS",
     type=SECONDS,
-    help=f"With --watch: look at all files every so often, {RESCAN:.0f} if nothing is said.",
+    help="With --watch: look at all files every so often, 600 if nothing is said.",
 )
 @output_options
 @click.pass_obj
@@ -185,6 +185,9 @@ def publish(
         raise click.UsageError("--watch takes neither --check nor --dry-run")
     if rescan is not None and not watch:
         raise click.UsageError("--rescan needs --watch")
+    from .commands import publishing
+    from .site.watching import RESCAN
+
     pack_below = PACK_BELOW if pack_below is None else pack_below
     if check:
         publishing.check(site, shared.output)
@@ -231,6 +234,8 @@ def publish(
 @click.pass_obj
 def serve(shared: Shared, site: str, host: str, port: int) -> None:
     """Serve a site from this machine, to look at it or in a trusted network."""
+    from .commands import publishing
+
     publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
 
 
@@ -277,6 +282,8 @@ def push(
     Credentials are found where the cloud's own tools find them: in the environment, or in
     their files.
     """
+    from .commands import pushing
+
     pushing.push(
         site,
         target,
@@ -471,6 +478,8 @@ def mirror(
     """
     if force and not delete:
         raise click.UsageError("--force needs --delete")
+    from .commands import mirroring
+
     wanted = mirroring.Wanted(
         directory=directory,
         globs=globs,
@@ -509,6 +518,8 @@ def cache() -> None:
 @click.pass_obj
 def cache_info(shared: Shared) -> None:
     """Tell what the cache holds."""
+    from .commands import caching
+
     caching.info(_folder(shared), shared.output)
 
 
@@ -533,6 +544,8 @@ def cache_prune(shared: Shared, max_bytes: int | None, everything: bool) -> None
     """Remove what was not used for longest, or everything."""
     if everything == (max_bytes is not None):
         raise click.UsageError("give either --max-bytes or --all")
+    from .commands import caching
+
     caching.prune(_folder(shared), shared.output, max_bytes=max_bytes)
 
 
@@ -542,6 +555,8 @@ def cache_prune(shared: Shared, max_bytes: int | None, everything: bool) -> None
 @click.pass_obj
 def cache_verify(shared: Shared) -> None:
     """Read everything in the cache, and remove what is damaged."""
+    from .commands import caching
+
     caching.verify(_folder(shared), shared.output)
 
 
@@ -559,4 +574,6 @@ def _folder(shared: Shared) -> CacheFolder:
 @click.pass_obj
 def demo(shared: Shared) -> None:
     """Show it all in a few seconds, with a site of this machine that is made for it."""
+    from .demo import run_demo
+
     run_demo(shared.output)

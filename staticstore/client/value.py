@@ -345,6 +345,17 @@ class URLValue:
         OSError
             The file cannot be written.
         """
+        self._to_file(path, progress, sync=sync, direct=False)
+
+    def _to_file(
+        self,
+        path: str | os.PathLike[str],
+        progress: Progress | None,
+        *,
+        sync: bool,
+        direct: bool,
+    ) -> None:
+        """Copy the value as `to_file` does; `direct` as in `download`."""
         from pathlib import Path
 
         from ..transport.download import download
@@ -353,7 +364,7 @@ class URLValue:
 
         kept = self._opened_kept()
         if kept is None:
-            download(self._target, Path(path), progress, sync=sync)
+            download(self._target, Path(path), progress, sync=sync, direct=direct)
             self._kept.put_file(self.sha256, Path(path))
         else:
             with kept, atomic_file(Path(path), sync=sync) as file:

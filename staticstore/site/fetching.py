@@ -252,7 +252,7 @@ class Fetching:
             path = self._arrivals.path_for(key, value.sha256)
             if value.sha256 is None or _sha256_of(path) != value.sha256:  # of a killed run
                 with self._told.running(key) as note:
-                    value.to_file(path, note, sync=False)
+                    value._to_file(path, note, sync=False, direct=True)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mmap
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -30,14 +31,14 @@ class Digest:
         self._hash = hashlib.sha256()
         self._count = 0
         self._thread: threading.Thread | None = None
-        # What is to be hashed, and what to do then.
-        self._lots: queue.SimpleQueue[tuple[memoryview, Callable[[], object]] | None]
+        # What is to be hashed, and what to do then, if anything.
+        self._lots: queue.SimpleQueue[tuple[memoryview, Callable[[], object] | None] | None]
         self._lots = queue.SimpleQueue()
         self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         self._buffer = memoryview(b"")
         self._filled = 0
         self._made = 0
-        self._give_back: Callable[[], object] | None = None
+        self._is_lent = False
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -60,32 +61,34 @@ class Digest:
         if self._thread is None:
             self._hash.update(piece)
             self._count += len(piece)
-            if self._give_back is not None:
-                self._give_back()
             if self._count >= _IN_TURN:
                 self._thread = threading.Thread(
                     target=self._run, name="staticstore digest", daemon=True
                 )
                 self._thread.start()
-        elif self._give_back is not None:
-            self._lots.put((memoryview(piece), self._give_back))
+        elif self._is_lent:
+            self._lots.put((memoryview(piece), None))
         else:
             self._copy(memoryview(piece))
 
     def buffers(self, size: int) -> Iterator[memoryview]:
         """Yield buffers to fill in turn, each when what it had before has been hashed.
 
-        From now on each update gets what is in one of them, or what never changes.
+        From now on each update gets what is in the last of them, or what never changes.
         """
         self._hand_over()
+        self._is_lent = True
         returned = threading.Semaphore(_LOTS)
-        self._give_back = returned.release
         ring: list[memoryview] = []
         for turn in itertools.count():
             returned.acquire()
             if turn < _LOTS:
-                ring.append(memoryview(bytearray(size)))
+                ring.append(_memory(size))
             yield ring[turn % _LOTS]
+            if self._thread is None:
+                returned.release()
+            else:  # once that is hashed which was put before
+                self._lots.put((memoryview(b""), returned.release))
 
     def _copy(self, piece: memoryview) -> None:
         while piece:
@@ -115,9 +118,15 @@ class Digest:
         while (lot := self._lots.get()) is not None:
             text, then = lot
             self._hash.update(text)
-            then()
+            if then is not None:
+                then()
 
     def hexdigest(self) -> str:
         """Return the digest of all bytes, lowercase hex; none may follow."""
         self.close()
         return self._hash.hexdigest()
+
+
+def _memory(size: int) -> memoryview:
+    """Return a buffer; a large one begins with a page, as a `DirectFile` needs it."""
+    return memoryview(bytearray(size) if size < _IN_TURN else mmap.mmap(-1, size))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import stat
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import IntegrityError, without_secrets
+from .direct import DirectFile
 from .integrity import Verifier, atomic_file, sync_folder
 from .parts import Target, ask, first_right
 from .stream import PIECE, Progress, ValueStream, copied, copy_whole
@@ -20,10 +20,17 @@ __all__ = ["download"]
 
 # A smaller value is sooner fetched anew than taken up.
 _WORTH_A_NOTE = 1 << 20  # bytes
+# A smaller one is written down sooner together with others.
+_WORTH_GOING_DIRECT = 1 << 24  # bytes
 
 
 def download(
-    target: Target, path: Path, progress: Progress | None = None, *, sync: bool = True
+    target: Target,
+    path: Path,
+    progress: Progress | None = None,
+    *,
+    sync: bool = True,
+    direct: bool = False,
 ) -> None:
     """Copy a value into a file, verified, whole or not at all.
 
@@ -43,6 +50,9 @@ def download(
         Called as ``progress(done, total)``, in bytes; what was there counts as done.
     sync : bool, optional
         Whether the file shall be on the disk when this returns.
+    direct : bool, optional
+        Whether what is large shall be written past the page cache, where the
+        system can: sooner on the disk, but no sooner read again than from there.
 
     Raises
     ------
@@ -57,6 +67,8 @@ def download(
             with atomic_file(path, sync=sync) as file:
                 copy_whole(target, file, progress)
         else:
+            if direct and (target.size or 0) >= _WORTH_GOING_DIRECT:
+                part.go_direct()
             part.fill(target, progress)
             part.become(path, sync=sync)
 
@@ -79,7 +91,7 @@ class _PartFile:
     one are somebody else's file.
     """
 
-    def __init__(self, file: io.BufferedRandom, path: Path, note: Path) -> None:
+    def __init__(self, file: DirectFile, path: Path, note: Path) -> None:
         self._file = file
         self._path = path
         self._note = note
@@ -112,6 +124,10 @@ class _PartFile:
                 part_path.unlink(missing_ok=True)
         file.close()
         return None
+
+    def go_direct(self) -> None:
+        """Write past the page cache from now on."""
+        self._file.go_direct()
 
     def fill(self, target: Target, progress: Progress | None) -> None:
         """Write what is missing; see `download`."""
@@ -178,7 +194,6 @@ class _PartFile:
 
     def become(self, path: Path, *, sync: bool) -> None:
         """Take the name of the whole file."""
-        self._file.flush()
         if sync:
             os.fsync(self._file.fileno())
         if os.name == "nt":  # there, what is open can have no other name
@@ -199,7 +214,7 @@ class _PartFile:
         self._file.close()
 
 
-def _opened(path: Path) -> io.BufferedRandom:
+def _opened(path: Path) -> DirectFile:
     """Open a regular file for reading and writing, made if it is not there; no link is followed."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
     # Without the second, a FIFO in its place would be waited for.
@@ -208,4 +223,4 @@ def _opened(path: Path) -> io.BufferedRandom:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError("no regular file")
-    return os.fdopen(descriptor, "r+b")
+    return DirectFile(descriptor, "r+b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -32,6 +33,8 @@ Progress = Callable[[int, int | None], object]
 PIECE = 1 << 20
 #: Bytes that a reader in small steps has ahead.
 BUFFERED = 1 << 16
+# A piece that has not come whole by then is given as far as it has.
+_PIECE_SECONDS = 0.5
 _PROGRESS_MADE = 1 << 20  # bytes after which a connection that breaks counts as the first again
 
 
@@ -101,7 +104,7 @@ class ValueStream(io.RawIOBase):
         """Read to the end, and tell how far it has come.
 
         A piece stands in one of a few buffers, and may be gone when the next
-        one is asked for.
+        one is asked for.  Unless the host is slow, all but the last are of one size.
         """
         total = self.total
         size = PIECE if self.left is None else min(PIECE, max(self.left, 1))
@@ -111,13 +114,31 @@ class ValueStream(io.RawIOBase):
             else self._verifier.buffers(size)
         )
         for buffer in buffers:
-            count = self.readinto(buffer)
+            filled = 0
+            for count in self._filling(buffer):
+                filled += count
+                if progress is not None:
+                    progress(done + filled, total)
+            if not filled:
+                return
+            done += filled
+            yield buffer[:filled]
+
+    def _filling(self, buffer: memoryview) -> Iterator[int]:
+        """Fill a buffer as far as bytes come soon; yield how many come at a time."""
+        until = time.monotonic() + _PIECE_SECONDS
+        filled = 0
+        while filled < len(buffer) and (not filled or time.monotonic() < until):
+            try:
+                count = self.readinto(buffer[filled:])
+            except StoreError:
+                if not filled:
+                    raise
+                return  # what has come counts; the next read raises it again
             if not count:
                 return
-            done += count
-            if progress is not None:
-                progress(done, total)
-            yield buffer[:count]
+            filled += count
+            yield count
 
     def readinto(self, buffer: Any) -> int:
         """Read what comes next into a buffer; the last bytes only once all have proved right."""

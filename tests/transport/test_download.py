@@ -78,6 +78,23 @@ def test_what_broke_off_is_taken_up_by_the_next_call(start: Start, tmp_path: Pat
     assert leftovers(tmp_path / "copy") == []
 
 
+@pytest.mark.parametrize("at", [1 << 20, 2_000_000])
+def test_what_goes_past_the_page_cache_is_taken_up_too(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr("staticstore.transport.download._WORTH_GOING_DIRECT", 0)
+    good = serve_files(files())
+    server = start(good.but({"data/a": breaking(at, good)}))
+    with StaticStore(server.url, poll_interval=0).connect(retries=0) as store:
+        value, path = store["a"], tmp_path / "file"
+        with pytest.raises(TransportError):
+            value._to_file(path, None, sync=True, direct=True)
+        value._to_file(path, None, sync=True, direct=True)
+    assert path.read_bytes() == VALUE
+    assert asked(server)[-1] == (at, None)
+    assert leftovers(path) == []
+
+
 def test_progress_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
     steps: list[tuple[int, int | None]] = []
