@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -175,21 +174,10 @@ class Arrivals:
 
 
 def _sync_files(paths: list[str]) -> None:
-    """Wait until files are on the disk; all are asked to go there before one is waited for."""
-    for path in paths if hasattr(os, "posix_fadvise") else ():
-        with _opened(path) as descriptor:
-            # Linux then begins to write it down; elsewhere this is no more than advice.
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    for path in paths:
-        with _opened(path) as descriptor:
-            os.fsync(descriptor)
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
     flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # there, only writers may ask for it
-    descriptor = os.open(path, flags)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    for path in paths:
+        descriptor = os.open(path, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

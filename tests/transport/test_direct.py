@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ _PIECE = 1 << 20
 
 
 @pytest.fixture
-def pages() -> memoryview:
+def pages() -> Iterator[memoryview]:
     """A piece that begins where a page does."""
     memory = mmap.mmap(-1, _PIECE)
     memory.write(os.urandom(_PIECE))
-    return memoryview(memory)
+    yield memoryview(memory)
 
 
 @pytest.fixture
