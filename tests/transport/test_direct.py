@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ _PIECE = 1 << 20
 
 
 @pytest.fixture
-def pages() -> Iterator[memoryview]:
+def pages() -> memoryview:
     """A piece that begins where a page does."""
     memory = mmap.mmap(-1, _PIECE)
     memory.write(os.urandom(_PIECE))
-    yield memoryview(memory)
+    return memoryview(memory)
 
 
 @pytest.fixture
