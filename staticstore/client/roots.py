@@ -13,7 +13,7 @@ from typing import Literal
 from ..errors import NotConnectedError, StoreError, TransportError, TransportTimeout
 from ..transport.daemons import Daemons
 from ..transport.session import Session
-from ..transport.sources import Sources, from_any
+from ..transport.sources import Sources, from_any, least_failing
 from .feed import UNCONDITIONAL_EVERY, Feed, Held, Sighting, is_stale
 from .lazy import Partial
 
@@ -121,10 +121,9 @@ class Roots:
     def whole(self, partial: Partial) -> Held | None:
         """Return the whole of an index of which parts were read, as `Feed.whole` does."""
         sources = self.sources(partial.head.index.sha256)
-        sessions = (*sources.alike, *sources.unlike)
-        feeds = [root.feed for root in self._roots]
-        feeds.sort(key=lambda feed: (feed.session.is_failing, sessions.index(feed.session)))
-        return from_any(feeds, lambda feed: feed.whole(partial))
+        feeds = {root.feed.session: root.feed for root in self._roots}
+        sessions = least_failing((*sources.alike, *sources.unlike))
+        return from_any(sessions, lambda session: feeds[session].whole(partial))
 
     # -- what the roots answer -----------------------------------------------------
 

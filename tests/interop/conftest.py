@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from staticstore import StaticStore
 from tests.client.scene import MemorySite
 
 
@@ -14,3 +15,10 @@ def site() -> Iterator[MemorySite]:
     """A site without keys, on a server that can be told to misbehave."""
     with MemorySite() as memory_site:
         yield memory_site
+
+
+@pytest.fixture
+def store(site: MemorySite) -> Iterator[StaticStore]:
+    """A store of that site, which polls when it is told to."""
+    with site.open() as connected:
+        yield connected

@@ -12,7 +12,7 @@ from staticstore import Change, Changes, StaticStore
 from staticstore.client.subscription import Dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
 
-__all__ = ["DispatchContract", "Loop"]
+__all__ = ["DispatchContract", "Loop", "write"]
 
 BEFORE = {"map": {"size": 1}, "old": {}}
 AFTER = {"map": {"size": 2}, "new": {}}
@@ -60,6 +60,12 @@ class Diary:
         self.threads.add(threading.current_thread())
         for change in [told] if isinstance(told, Change) else told:
             self.lines.append(f"{change.action} {change.key}")
+
+
+def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
+    """Let a site have these keys and no others, and a store find that out."""
+    site.write({key: {} for key in keys})
+    store.update_index()
 
 
 class DispatchContract:

@@ -15,7 +15,7 @@ from staticstore import Change, StaticStore
 from staticstore.client.subscription import Dispatch
 from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
-from tests.interop.loops import DispatchContract, Loop
+from tests.interop.loops import DispatchContract, Loop, write
 
 
 class AsyncioLoop(Loop):
@@ -55,17 +55,6 @@ def loop() -> Iterator[AsyncioLoop]:
 
 class TestAsyncio(DispatchContract):
     """What every dispatch promises."""
-
-
-@pytest.fixture
-def store(site: MemorySite) -> Iterator[StaticStore]:
-    with site.open() as connected:
-        yield connected
-
-
-def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
-    site.write({key: {} for key in keys})
-    store.update_index()
 
 
 def test_coroutines_are_awaited_in_order_the_next_after_the_last_ones_end(

@@ -541,10 +541,7 @@ def test_what_was_uploaded_and_never_named_is_deleted_too(
 ) -> None:
     push(site, host)
     change(site, {"a.csv": OTHER})
-    with monkeypatch.context() as patch:
-        refuse(patch, "index.json")
-        with pytest.raises(TransportError):
-            push(site, host)
+    push_and_break_off(monkeypatch, site, host, "index.json")
     change(site, {"a.csv": b"x\n"})
     push(site, host)
     pass_by(monkeypatch, 25)
@@ -559,10 +556,7 @@ def test_the_day_begins_when_the_new_head_stands(
     push(site, host)
     old = digest_named(host)
     change(site, {"a.csv": OTHER})
-    with monkeypatch.context() as patch:
-        refuse(patch, "index.json")
-        with pytest.raises(TransportError):
-            push(site, host)
+    push_and_break_off(monkeypatch, site, host, "index.json")
     pass_by(monkeypatch, 25)
     assert push(site, host, delete=True).deleted == []
     assert old <= digest_named(host)
@@ -588,6 +582,16 @@ def refuse(patch: pytest.MonkeyPatch, prefix: str) -> None:
         original(self, href, *arguments)
 
     patch.setattr(FolderTarget, "write", write)
+
+
+def push_and_break_off(
+    monkeypatch: pytest.MonkeyPatch, site: Path, host: Path, prefix: str, *, workers: int = 8
+) -> None:
+    """Push, and break off at some file."""
+    with monkeypatch.context() as patch:
+        refuse(patch, prefix)
+        with pytest.raises(TransportError):
+            push(site, host, workers=workers)
 
 
 def test_progress_comes_to_its_end(site: Path, host: Path) -> None:
@@ -643,10 +647,7 @@ def test_a_push_that_broke_off_goes_on_where_it_was(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pushing, "_NOTED", 0.0)
-    with monkeypatch.context() as patch:
-        refuse(patch, "data/large")
-        with pytest.raises(TransportError):
-            push(site, host, workers=1)
+    push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     again = push(site, host)
     assert "data/a.csv" not in again.uploaded
     assert again.kept >= 1
@@ -658,10 +659,7 @@ def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pushing, "_NOTED", 0.0)
-    with monkeypatch.context() as patch:
-        refuse(patch, "data/large")
-        with pytest.raises(TransportError):
-            push(site, host, workers=1)
+    push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     change(site, {"a.csv": OTHER})
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
@@ -762,10 +760,7 @@ def test_a_push_that_was_killed_is_made_up_for_even_if_the_value_came_back(
     """A value was replaced at the target, and then the publisher took its change back."""
     push(site, host)
     change(site, {"a.csv": OTHER})
-    with monkeypatch.context() as patch:
-        refuse(patch, "index/")
-        with pytest.raises(TransportError):
-            push(site, host)
+    push_and_break_off(monkeypatch, site, host, "index/")
     with pytest.raises(IntegrityError):
         values_of(str(host))
     change(site, {"a.csv": FILES["a.csv"]})

@@ -15,7 +15,7 @@ from staticstore.client.subscription import Dispatch
 from staticstore.interop.desktop import qt_dispatch
 from staticstore.interop.qt_core import qt_core
 from tests.client.scene import TIMEOUT, Call, MemorySite
-from tests.interop.loops import DispatchContract, Loop
+from tests.interop.loops import DispatchContract, Loop, write
 
 QtCore: Any = qt_core()
 
@@ -59,17 +59,6 @@ def loop(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[QtLoop]:
 
 class TestQt(DispatchContract):
     """What every dispatch promises."""
-
-
-@pytest.fixture
-def store(site: MemorySite) -> Iterator[StaticStore]:
-    with site.open() as connected:
-        yield connected
-
-
-def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
-    site.write({key: {} for key in keys})
-    store.update_index()
 
 
 def test_without_a_receiver_the_application_is_it(

@@ -12,7 +12,7 @@ from staticstore import Change, StaticStore
 from staticstore.client.subscription import Dispatch
 from staticstore.interop.desktop import tk_dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
-from tests.interop.loops import DispatchContract, Loop
+from tests.interop.loops import DispatchContract, Loop, write
 
 
 class TkLoop(Loop):
@@ -59,17 +59,6 @@ def loop() -> Iterator[TkLoop]:
 
 class TestTk(DispatchContract):
     """What every dispatch promises."""
-
-
-@pytest.fixture
-def store(site: MemorySite) -> Iterator[StaticStore]:
-    with site.open() as connected:
-        yield connected
-
-
-def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
-    site.write({key: {} for key in keys})
-    store.update_index()
 
 
 def test_the_root_can_be_the_widget(site: MemorySite, store: StaticStore, loop: TkLoop) -> None:
