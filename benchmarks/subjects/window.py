@@ -25,6 +25,7 @@ def _paused(work: Callable[[], object]) -> Figures:
     from PySide6.QtCore import Qt, QTimer
 
     application = _application()
+    os.sync()  # what was made before, sites say, is not to be written meanwhile
     figures: Figures = {"seconds": 0.0}
     last: list[float] = []
     errors: list[BaseException] = []

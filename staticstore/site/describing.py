@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,7 +70,13 @@ def _modified(digest: Digest, before: Content | None) -> str | None:
         said = before.modified
         if said is not None and parse_time(said) is not None:
             return said
+    return _text_of(digest.mtime_ns // 1_000_000_000)
+
+
+@functools.lru_cache(maxsize=1024)  # files that were made together have few times
+def _text_of(seconds: int) -> str | None:
+    """Write a time, given in seconds since 1970; None if it is in a year that no calendar has."""
     try:
-        return time_text(_EPOCH + timedelta(seconds=digest.mtime_ns // 1_000_000_000))
-    except OverflowError:  # a year that no calendar has
+        return time_text(_EPOCH + timedelta(seconds=seconds))
+    except OverflowError:
         return None

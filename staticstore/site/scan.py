@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ..errors import StoreError, quoted
-from ..index.keys import key_problem
+from ..index.keys import are_keys, key_problem
 from .folder import path_text, reason_of
 from .withheld import withheld_name
 
@@ -130,20 +130,24 @@ class _Walk:
         while self._todo:
             place = self._todo.pop()
             try:
-                with os.scandir(place.path) as entries:
-                    for entry in entries:
-                        self._visit(entry, place)
+                with os.scandir(place.path) as found:
+                    self._visit_all(list(found), place)
             except OSError as error:
                 if not place.prefix:
                     raise
                 self._fail(place.prefix.rstrip("/"), f"it cannot be read: {reason_of(error)}")
 
-    def _visit(self, entry: os.DirEntry[str], place: _Place) -> None:
-        key = place.prefix + entry.name
+    def _visit_all(self, entries: list[os.DirEntry[str]], place: _Place) -> None:
+        keys = [place.prefix + entry.name for entry in entries]
+        are_good = are_keys(keys)  # of all at once it is sooner told than of each
+        for key, entry in zip(keys, entries, strict=True):
+            self._visit(entry, key, None if are_good else key_problem(key), place)
+
+    def _visit(self, entry: os.DirEntry[str], key: str, problem: str | None, place: _Place) -> None:
         if withheld := withheld_name(entry.name):
             self.found.left_out.append(LeftOut(path_text(key), withheld.reason, withheld.kind))
             return
-        if problem := key_problem(key):
+        if problem:
             self._fail(key, f"its name can be no key: {problem}")
             return
         try:
