@@ -18,11 +18,12 @@ from ..transport.integrity import (
     sync_folder,
     write_unsynced,
 )
+from ..transport.syncing import sync_files
 from .folder import SiteFolder, reason_of
 
 __all__ = ["Arrivals"]
 
-_SYNCED_TOGETHER = 256  # files
+_SYNCED_TOGETHER = 1024  # files
 _SYNCING = 8  # threads: file systems write down together what is asked for together
 
 
@@ -124,7 +125,7 @@ class Arrivals:
 
     def _sync_some(self) -> None:
         paths, self._unsynced = self._unsynced, []
-        self._syncing.append(self._threads.submit(partial(_sync_files, paths)))
+        self._syncing.append(self._threads.submit(partial(sync_files, paths)))
 
     def sync(self) -> None:
         """Wait until all that has arrived is on the disk.
@@ -171,13 +172,3 @@ class Arrivals:
         for path in self._folder.incoming.iterdir():
             if path.name.partition(".")[0] not in names:
                 path.unlink(missing_ok=True)
-
-
-def _sync_files(paths: list[str]) -> None:
-    flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # there, only writers may ask for it
-    for path in paths:
-        descriptor = os.open(path, flags)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
