@@ -23,7 +23,7 @@ from pathlib import Path
 from staticstore.index.head import Head
 from staticstore.index.snapshot import Index
 from staticstore.site.folder import SiteFolder
-from staticstore.site.history import next_step, write_documents, write_head, write_index
+from staticstore.site.history import next_step, taking_effect, write_documents
 
 from .indexes import Entries, canonical, changed, entries, other_form
 from .subjects import CannotRun
@@ -57,8 +57,8 @@ def _publish(path: Path, index: Entries, head: Head | None) -> Head:
     new, step = next_step(site, head, Index.parse(body), body)
     assert step is not None, "each state is another"
     write_documents(site, step, body)
-    write_index(site, new, body)
-    write_head(site, step, head)
+    with taking_effect(site, new, body=body, step=step):
+        pass
     return new
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -81,7 +83,7 @@ class Arrivals:
         """
         is_waiting = key in self._replacing
         path = os.fspath(self.path_for(key, sha256)) if is_waiting else self._place(key)
-        temporary = f"{self._incoming}/{TEMPORARY_PATTERN.replace('*', str(len(self.keys)))}"
+        temporary = self._temporary(str(len(self.keys)))
         write_unsynced(path, data, modified=modified, temporary=temporary)
         self._arrived(key, path, is_waiting=is_waiting)
 
@@ -101,6 +103,9 @@ class Arrivals:
             self._arrived(key, place, is_waiting=False)
         else:
             self._arrived(key, os.fspath(path), is_waiting=True)
+
+    def _temporary(self, name: str) -> str:
+        return f"{self._incoming}/{TEMPORARY_PATTERN.replace('*', name)}"
 
     def _place(self, key: str) -> str:
         above = key.rpartition("/")[0]
@@ -139,23 +144,51 @@ class Arrivals:
         for one in self._syncing:
             one.result()
         self._syncing.clear()
-        self._sync_folders()
+        self.sync_folders()
 
-    def _sync_folders(self) -> None:
+    def sync_folders(self) -> None:
+        """Wait until the names of all that has its place are on the disk.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
         folders = [Path(folder) for folder in self._folders]
         syncing = [self._threads.submit(partial(sync_folder, folder)) for folder in folders]
         for one in syncing:
             one.result()
         self._folders = {self._data}
 
-    def replace(self) -> Iterator[tuple[str, str]]:
-        """Put in place what replaces other values; yield the keys of those that fail, and why."""
-        for key, path in self._waiting.items():
+    def make_ready(self) -> Iterator[tuple[str, str]]:
+        """Prepare `replace`; yield the keys of what cannot be put in place, and why.
+
+        A folder may have come where a file was.
+        """
+        for number, key in enumerate(list(self._waiting)):
             try:
-                os.replace(path, self._place(key))
+                place = self._place(key)
+                if os.path.isdir(place):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             except OSError as error:
+                del self._waiting[key]
                 yield key, reason_of(error)
-        self._sync_folders()
+                continue
+            # A file that keeps a name need not be freed when it is replaced, which takes
+            # ten times as long as all the rest.
+            with contextlib.suppress(OSError):
+                os.link(place, self._temporary(f"old-{number}"))
+
+    def replace(self) -> None:
+        """Put in place what replaces other values, by nothing but one call for each.
+
+        Raises
+        ------
+        OSError
+            One cannot be put there; others may have been.
+        """
+        for key, path in self._waiting.items():
+            os.replace(path, f"{self._data}/{key}")
 
     def clear(self, kept: Iterable[Path] = ()) -> None:
         """Remove what was left beside, by killed runs as well, but for what may go on.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..client.origin import Origin
@@ -12,7 +13,7 @@ from ..errors import IndexFormatError
 from ..index.blocks import BlockRoot
 from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..transport.integrity import atomic_file
+from ..transport.integrity import prepared_file, sync_folder
 from .folder import SiteFolder
 from .history import (
     Step,
@@ -22,12 +23,11 @@ from .history import (
     read_exactly,
     read_head,
     remove_forgotten,
+    taking_effect,
     write_documents,
-    write_head,
-    write_index,
 )
 
-__all__ = ["Said", "of_a_part", "of_the_whole", "write_named", "write_said"]
+__all__ = ["Said", "about_to_say", "of_a_part", "of_the_whole", "write_named"]
 
 _SECONDS = 300.0  # that one document may take
 
@@ -143,12 +143,13 @@ def write_named(folder: SiteFolder, said: Said) -> None:
         write_documents(folder, said.step, said.body)
 
 
-def write_said(
+@contextlib.contextmanager
+def about_to_say(
     folder: SiteFolder, said: Said, old_body: bytes | None, old_packs: frozenset[str]
-) -> None:
-    """Write index and head, the head last; what is right already keeps its time.
+) -> Iterator[None]:
+    """Have index and head on the disk; they take their names after the block, the head last.
 
-    What the head names is there: `write_named`.
+    What is right already keeps its time.  What the head names is there: `write_named`.
 
     Parameters
     ----------
@@ -164,18 +165,26 @@ def write_said(
     Raises
     ------
     OSError
-        Something cannot be written; what was said before still stands.
+        Something cannot be written, or the block raised it; what was said before still stands.
     """
-    old_head = read_head(folder)
+    body = None if said.body == old_body else said.body
     if said.head is None:
-        folder.head.unlink(missing_ok=True)  # else it would name another index
-        if said.body != old_body:
-            with atomic_file(folder.index, modified=later_than(folder.index)) as file:
-                file.write(said.body)
+        with _about_to_say_plainly(folder, body):
+            yield
         return
-    if said.body != old_body:
-        forget(folder, old_packs - said.packs)
-        write_index(folder, said.head, said.body)
-    if said.step is not None:
-        write_head(folder, said.step, old_head)
+    with taking_effect(folder, said.head, body=body, step=said.step):
+        if body is not None:
+            forget(folder, old_packs - said.packs)
+        yield
     remove_forgotten(folder, said.head, said.packs)
+
+
+@contextlib.contextmanager
+def _about_to_say_plainly(folder: SiteFolder, body: bytes | None) -> Iterator[None]:
+    with contextlib.ExitStack() as name:
+        if body is not None:
+            modified = later_than(folder.index)
+            name.enter_context(prepared_file(folder.index, body, modified=modified))
+        yield
+        folder.head.unlink(missing_ok=True)  # else it would name another index
+    sync_folder(folder.root)

@@ -33,7 +33,13 @@ from ..index.head import (
     parse_change_lines,
 )
 from ..index.snapshot import Index
-from ..transport.integrity import atomic_file, atomic_link, remove_leftovers
+from ..transport.integrity import (
+    atomic_file,
+    prepared_file,
+    prepared_link,
+    remove_leftovers,
+    sync_folder,
+)
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 
@@ -46,9 +52,8 @@ __all__ = [
     "read_exactly",
     "read_head",
     "remove_forgotten",
+    "taking_effect",
     "write_documents",
-    "write_head",
-    "write_index",
     "write_once",
 ]
 
@@ -248,39 +253,60 @@ def write_once(path: Path, body: bytes) -> None:
         file.write(body)
 
 
-def write_index(folder: SiteFolder, head: Head, body: bytes) -> None:
-    """Write ``index.json``: as another name of the index under its digest, where that can be.
+@contextlib.contextmanager
+def taking_effect(
+    folder: SiteFolder, head: Head, *, body: bytes | None, step: Step | None
+) -> Iterator[None]:
+    """Have index and head on the disk; they take their names after the block, the head last.
 
-    That is written anew where it is no longer right: who edits one of two names
-    of a file edits both.
+    What the head names is there: `write_documents`.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    head : Head
+        What its head says then.
+    body : bytes or None
+        Its new ``index.json``; None if that stays.
+    step : Step or None
+        What leads to the head; None if that stays.
 
     Raises
     ------
     OSError
-        It cannot be written.
+        They cannot be written, or the block raised it; the old head still stands.
+    """
+    with contextlib.ExitStack() as names:  # taken in the opposite order
+        if step is not None:
+            old = read_head(folder)
+            forgotten = set() if old is None else _named(folder, old) - _named(folder, head)
+            text = step.text or head.encode()
+            names.enter_context(prepared_file(folder.head, text, modified=later_than(folder.head)))
+            # Of what is forgotten, the old index may be index.json, whose time shall not change.
+            names.callback(forget, folder, forgotten)
+        if body is not None:
+            names.enter_context(_prepared_index(folder, head, body))
+        yield
+    sync_folder(folder.root)
+
+
+@contextlib.contextmanager
+def _prepared_index(folder: SiteFolder, head: Head, body: bytes) -> Iterator[None]:
+    """Prepare ``index.json``: as another name of the index under its digest, where that can be.
+
+    That is written anew where it is no longer right: who edits one of two names
+    of a file edits both.
     """
     modified = later_than(folder.index)
     same = folder.root / head.index.href
     write_once(same, body)
-    with contextlib.suppress(OSError):  # there are file systems without hard links
-        atomic_link(same, folder.index, modified=modified)
-        return
-    with atomic_file(folder.index, modified=modified) as file:
-        file.write(body)
-
-
-def write_head(folder: SiteFolder, step: Step, old: Head | None) -> None:
-    """Write the head, the last thing of a publish.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
-    if old is not None:
-        forget(folder, _named(folder, old) - _named(folder, step.head))
-    with atomic_file(folder.head, modified=later_than(folder.head)) as file:
-        file.write(step.text or step.head.encode())
+    with contextlib.ExitStack() as name:
+        try:
+            name.enter_context(prepared_link(same, folder.index, modified=modified))
+        except OSError:  # there are file systems without hard links
+            name.enter_context(prepared_file(folder.index, body, modified=modified))
+        yield
 
 
 def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
-from .carrying import Said, of_a_part, of_the_whole, write_named, write_said
+from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .fetching import Fetching, Told, ValueProgress
 from .folder import SiteFolder
 from .hashing import Digest, Progress
@@ -134,18 +134,18 @@ class MirrorRun:
             with atomic_file(self.folder.nojekyll):
                 pass
         arrivals.sync()
+        if refused := dict(arrivals.make_ready()):
+            self.failed |= refused
+            self.ground.occupied -= refused.keys()
+            self.fetched = [key for key in self.fetched if key not in refused]
         said = self._said()
         write_named(self.folder, said)
-        failed = dict(arrivals.replace())
-        if failed:  # a link or a folder has come meanwhile
-            self.failed |= failed
-            self.fetched = [key for key in self.fetched if key not in failed]
-            said = self._said()
-            write_named(self.folder, said)
         old_packs: frozenset[str] = frozenset()
         if said.body != self.old_body:
             old_packs = packs_of(self.old_index)
-        write_said(self.folder, said, self.old_body, old_packs)
+        with about_to_say(self.folder, said, self.old_body, old_packs):
+            arrivals.replace()
+        arrivals.sync_folders()
 
     def _said(self) -> Said:
         if self.is_whole and not self.failed:

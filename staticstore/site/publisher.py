@@ -42,9 +42,8 @@ from .history import (
     next_step,
     read_head,
     remove_forgotten,
+    taking_effect,
     write_documents,
-    write_head,
-    write_index,
 )
 from .lock import alone, unwritable
 from .metadata import Metadata, Source, find_metadata, read_metadata
@@ -237,7 +236,6 @@ class _Plan(NamedTuple):
     """What shall stand there after the publish."""
 
     body: bytes
-    old_head: Head | None
     #: What the site's head says then.
     head: Head
     #: None if the head names this index already.
@@ -286,7 +284,7 @@ def _prepare(
     )
     notes = Notes.of(digests, found.began_ns)
     forgotten = old_packs.keys() - packs
-    return _Plan(body, old_head, head, step, old_notes, notes, packs, forgotten, report)
+    return _Plan(body, head, step, old_notes, notes, packs, forgotten, report)
 
 
 def _changed(old: Index, new: Index) -> dict[Action, list[str]]:
@@ -342,11 +340,9 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None, 
                 pass
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
-        if plan.body != old.body:
+        body = None if plan.body == old.body else plan.body
+        with taking_effect(folder, plan.head, body=body, step=plan.step):
             forget(folder, plan.forgotten_packs)
-            write_index(folder, plan.head, plan.body)
-        if plan.step is not None:
-            write_head(folder, plan.step, plan.old_head)
         if page is not None:
             write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)

@@ -18,7 +18,8 @@ __all__ = [
     "TEMPORARY_PATTERN",
     "Verifier",
     "atomic_file",
-    "atomic_link",
+    "prepared_file",
+    "prepared_link",
     "remove_leftovers",
     "sync_folder",
     "write_unsynced",
@@ -205,8 +206,38 @@ def _created(temporary: str | Path) -> int:
     return os.open(temporary, flags, 0o666)
 
 
-def atomic_link(source: Path, path: Path, *, modified: float) -> None:
-    """Let a file stand under another name as well, in place of whatever stood there.
+@contextlib.contextmanager
+def prepared_file(path: Path, data: bytes, *, modified: float) -> Iterator[None]:
+    """Have a file on the disk, which takes its name when the block ends without an error.
+
+    What is done in the block and what the file says of it so come to stand
+    there at nearly the same time.  That the name survives a power cut is told by
+    `sync_folder`.
+
+    Parameters
+    ----------
+    path : Path
+        Its name.
+    data : bytes
+        What is in it.
+    modified : float
+        Its modification time, in seconds since 1970.
+
+    Raises
+    ------
+    OSError
+        As of `atomic_file`; what stood there still does.
+    """
+    with atomic_file(path, modified=modified, sync=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        yield
+
+
+@contextlib.contextmanager
+def prepared_link(source: Path, path: Path, *, modified: float) -> Iterator[None]:
+    """Give a file another name as well when the block ends without an error; see `prepared_file`.
 
     Parameters
     ----------
@@ -226,10 +257,10 @@ def atomic_link(source: Path, path: Path, *, modified: float) -> None:
     os.link(source, temporary)
     try:
         os.utime(temporary, (modified, modified))
+        yield
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
