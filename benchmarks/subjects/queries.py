@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -63,13 +64,13 @@ def _sqlite(question: str) -> Run:
     def run(place: Place) -> Figures:
         import sqlite3
 
-        base = sqlite3.connect(":memory:")
-        base.execute("create table entries (key text, type text, title text, tile text)")
-        base.executemany("insert into entries values (?, ?, ?, ?)", _rows(place))
-        field, value = _QUESTIONS[question](place.count)
-        base.execute(f"create index by_field on entries ({field}, key)")
-        ask = f"select key from entries where {field} = ? order by key"
-        return place.meter.per_call(lambda: [key for (key,) in base.execute(ask, (value,))])
+        with contextlib.closing(sqlite3.connect(":memory:")) as base:
+            base.execute("create table entries (key text, type text, title text, tile text)")
+            base.executemany("insert into entries values (?, ?, ?, ?)", _rows(place))
+            field, value = _QUESTIONS[question](place.count)
+            base.execute(f"create index by_field on entries ({field}, key)")
+            ask = f"select key from entries where {field} = ? order by key"
+            return place.meter.per_call(lambda: [key for (key,) in base.execute(ask, (value,))])
 
     return run
 
