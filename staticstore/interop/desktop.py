@@ -22,6 +22,8 @@ a signal wants to show::
 
     poll_failed.connect(tell, sender=store)
 
+and `in_thread` uses it to bring a window what a thread has read for it.
+
 Neither Qt nor Tk nor asyncio is imported before it is asked for.
 """
 
@@ -36,6 +38,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .qt_core import qt_core
+from .threads import in_thread
 from .waiting import Call, WaitingCalls
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 
     from ..client.subscription import Dispatch
 
-__all__ = ["asyncio_dispatch", "qt_dispatch", "tk_dispatch"]
+__all__ = ["asyncio_dispatch", "in_thread", "qt_dispatch", "tk_dispatch"]
 
 # Milliseconds between looks of Tk at what waits: IDLE's own measure, not seen and not felt.
 _TK_INTERVAL = 50
@@ -281,5 +284,5 @@ class _AsyncioLoop:
             self._task = None
 
     def _show(self, error: BaseException) -> None:
-        text = "a subscription's callback raised; it goes on"
+        text = "a delivery raised; the next ones are made"
         self._loop.call_exception_handler({"message": text, "exception": error})
