@@ -1,7 +1,4 @@
-"""A window of Qt that shows what a site has, and what is published while it is open.
-
-python examples/browser_qt.py [URL_OR_FOLDER]
-"""
+"""A window of Qt that follows a site: ``python examples/browser_qt.py [URL_OR_FOLDER]``."""
 
 import signal
 import sys
@@ -36,7 +33,7 @@ class Window(qt.QMainWindow):
         self.poll_interval, self.dispatch = poll_interval, qt_dispatch(self)
         self.store: StaticStore | None = None
         self.model: StoreTableModel | None = None
-        self.address = qt.QLineEdit(address, placeholderText="URL or folder of a site")
+        self.address = qt.QLineEdit(address, placeholderText="URL or folder of a site, and Return")
         self.user, self.secret = (qt.QLineEdit(placeholderText=t) for t in ("user", "password"))
         self.secret.setEchoMode(qt.QLineEdit.EchoMode.Password)
         self.search = qt.QLineEdit(placeholderText="search", clearButtonEnabled=True)
@@ -45,7 +42,9 @@ class Window(qt.QMainWindow):
         self.table = qt.QTableView(showGrid=False, sortingEnabled=True, wordWrap=False)
         self.table.setSelectionBehavior(qt.QTableView.SelectionBehavior.SelectRows)
         self.table.setItemDelegateForColumn([*WIDTHS].index("size"), Sizes(self.table))
+        self.state.setMinimumWidth(1)  # so that a long error is cut and does not widen the window
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(24)
         self.say = self.statusBar().showMessage
         self.lay_out()
         self.address.returnPressed.connect(self.open)
@@ -69,7 +68,7 @@ class Window(qt.QMainWindow):
         parts = qt.QSplitter()
         parts.addWidget(self.table)
         parts.addWidget(self.preview)
-        parts.setSizes([650, 500])
+        parts.setSizes([670, 450])
         self.setCentralWidget(parts)
         self.statusBar().addPermanentWidget(self.state)
 
@@ -93,6 +92,7 @@ class Window(qt.QMainWindow):
 
     def leave(self) -> None:
         """Let go of the site that is shown."""
+        self.table.setModel(None)
         if self.model is not None:
             self.model.deleteLater()
         if self.store is not None:
@@ -161,8 +161,8 @@ class Window(qt.QMainWindow):
         path, _ = qt.QFileDialog.getSaveFileName(self, "Download", value.key.rpartition("/")[2])
         if not path:
             return
-        bar = qt.QProgressDialog("Downloading …", "Cancel", 0, 100, self, windowTitle=value.key)
-        bar.setMinimumDuration(500)
+        bar = qt.QProgressDialog(self, windowTitle=value.key, minimumDuration=500, value=0)
+        bar.setLabelText("Downloading …")
         cancelled = threading.Event()
         bar.canceled.connect(cancelled.set)
 

@@ -178,7 +178,8 @@ class _QtLoop:
         # signal for each call would keep them waiting until all calls are made.
         timer = core.QTimer(receiver)
         timer.setSingleShot(True)
-        timer.timeout.connect(self._make_calls)
+        # Qt would not hold the method; what waits is made, whoever else holds this.
+        timer.timeout.connect(lambda: self._make_calls())
         receiver.destroyed.connect(self._end)
         # Queued, it is the receiver's thread that starts it.
         queued = core.Qt.ConnectionType.QueuedConnection
@@ -214,11 +215,13 @@ class _TkLoop:
         self._root: Any = widget.nametowidget(".")
         self._calls = WaitingCalls()
         self._is_gone = False
-        # Tk holds what it calls; the subscription alone shall hold this.
-        reference = weakref.ref(self)
+        # Tk holds what it calls, and shall hold this only while something waits.
+        self._held: list[_TkLoop] = []
+        reference, held = weakref.ref(self), self._held
 
         def look() -> None:
             if (loop := reference()) is not None:
+                held.clear()
                 loop._make_calls()
 
         def end(event: tkinter.Event[tkinter.Misc]) -> None:
@@ -233,15 +236,19 @@ class _TkLoop:
         if self._is_gone:
             raise RuntimeError("the widget is destroyed: close the subscription before it")
         self._calls.put(call)
+        self._held.append(self)  # after it, so that no look between them lets go of this
 
     def _make_calls(self) -> None:
         interval = 1 if len(self._calls) > 1 else _TK_INTERVAL
         self._timer = self._root.after(interval, self._look)
         self._calls.make_some(self._root.report_callback_exception)
+        if len(self._calls):
+            self._held.append(self)
 
     def _end(self) -> None:
         self._is_gone = True
         self._calls.clear()
+        self._held.clear()
         self._root.after_cancel(self._timer)
         # Tcl aborts the process if another thread is the last to hold its root.
         self._root = None
