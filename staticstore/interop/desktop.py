@@ -178,8 +178,9 @@ class _QtLoop:
         # signal for each call would keep them waiting until all calls are made.
         timer = core.QTimer(receiver)
         timer.setSingleShot(True)
-        # Qt would not hold the method; what waits is made, whoever else holds this.
-        timer.timeout.connect(lambda: self._make_calls())
+        timer.timeout.connect(self._make_calls)
+        # A method that is connected is not held; what waits is made, whoever else holds this.
+        timer.setProperty("loop", self)
         receiver.destroyed.connect(self._end)
         # Queued, it is the receiver's thread that starts it.
         queued = core.Qt.ConnectionType.QueuedConnection

@@ -106,8 +106,12 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self._timer.timeout.connect(self._go_on)
         # The store holds what it calls; the window alone shall hold the model.
         take = functools.partial(_take, weakref.ref(self))
-        self._subscription, index = store._follow(take, qt_dispatch(self))
-        self.destroyed.connect(self._subscription.close)
+        subscription, index = store._follow(take, qt_dispatch(self))
+        self.destroyed.connect(subscription.close)
+        # A method that is connected is not held, and PySide crashes if its object goes with the
+        # model; timers go after that signal.
+        self._timer.setProperty("subscription", subscription)
+        self._subscription = subscription
         self._rows = Rows(index, Filter(self._fields))
 
     # -- what a program asks and says -----------------------------------------------------

@@ -682,3 +682,15 @@ def test_a_model_that_nobody_holds_is_let_go(site: MemorySite, qtbot: Any) -> No
         assert reference() is None
         site.write({"a": {}})
         store.update_index()
+
+
+def test_a_model_may_be_the_last_that_knows_of_its_store(site: MemorySite, qtbot: Any) -> None:
+    window = QtCore.QObject()
+    for _ in range(30):
+        store = site.open()
+        model = StoreTableModel(store, FIELDS, window)
+        store.disconnect()
+        del store
+        model.deleteLater()
+        del model
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
