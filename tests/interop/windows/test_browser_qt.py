@@ -283,7 +283,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
         ("", "not an empty text"),
     ],
 )
-def test_an_address_without_a_site_is_said_in_words_and_another_can_be_typed(
+def test_g11_an_address_without_a_site_is_said_in_words_and_another_can_be_typed(
     scene: Scene, site: Path, address: str, words: str
 ) -> None:
     scene.open(address)
@@ -292,7 +292,7 @@ def test_an_address_without_a_site_is_said_in_words_and_another_can_be_typed(
     scene.open_well(str(site))
 
 
-def test_a_password_that_is_wrong_is_asked_for_again(scene: Scene, site: Path) -> None:
+def test_g12_a_password_that_is_wrong_is_asked_for_again(scene: Scene, site: Path) -> None:
     with serve(site, port=0, auth=("ali", "open sesame")) as server:
         scene.open(server.url)
         user, password = scene.window.user, scene.window.secret
@@ -308,7 +308,7 @@ def test_a_password_that_is_wrong_is_asked_for_again(scene: Scene, site: Path) -
         scene.window.close()
 
 
-def test_an_index_that_turns_bad_leaves_what_was_there_and_is_followed_again_when_mended(
+def test_g13_an_index_that_turns_bad_leaves_what_was_there_and_is_followed_again_when_mended(
     scene: Scene,
 ) -> None:
     with MemorySite({"a": {}, "b": {}}) as memory:
@@ -322,7 +322,7 @@ def test_an_index_that_turns_bad_leaves_what_was_there_and_is_followed_again_whe
         scene.window.close()
 
 
-def test_a_host_that_goes_is_said_in_words_and_found_again(scene: Scene) -> None:
+def test_g11_a_host_that_goes_is_said_in_words_and_found_again(scene: Scene) -> None:
     with MemorySite({"a": {}}) as memory:
         scene.open_well(memory.url)
         memory.server.stop()
@@ -333,7 +333,7 @@ def test_a_host_that_goes_is_said_in_words_and_found_again(scene: Scene) -> None
         scene.window.close()
 
 
-def test_a_value_that_fails_its_check_is_said_in_words_and_others_can_be_seen(
+def test_g14_a_value_that_fails_its_check_is_said_in_words_and_others_can_be_seen(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = {"bad.txt": entry(b"what was published"), "good.txt": entry(b"good")}
