@@ -3,12 +3,13 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 
 from PySide6 import QtWidgets as qt
 from PySide6.QtCore import QLocale, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 
-from staticstore import AuthorizationError, Changes, Index, StaticStore, StoreError
+from staticstore import AuthorizationError, Changes, StaticStore, StoreError
 from staticstore.interop.desktop import in_thread, qt_dispatch
 from staticstore.interop.qt_model import StoreTableModel
 from staticstore.interop.qt_preview import ValuePreview
@@ -33,7 +34,7 @@ class Window(qt.QMainWindow):
         self.poll_interval, self.dispatch = poll_interval, qt_dispatch(self)
         self.store: StaticStore | None = None
         self.model: StoreTableModel | None = None
-        self.address = qt.QLineEdit(address, placeholderText="URL or folder of a site, and Return")
+        self.address = qt.QLineEdit(address, placeholderText="URL or folder of a site")
         self.user, self.secret = (qt.QLineEdit(placeholderText=t) for t in ("user", "password"))
         self.secret.setEchoMode(qt.QLineEdit.EchoMode.Password)
         self.search = qt.QLineEdit(placeholderText="search", clearButtonEnabled=True)
@@ -54,6 +55,7 @@ class Window(qt.QMainWindow):
         self.download.clicked.connect(self.save)
         QTimer(self, interval=500, timeout=self.tell_state).start()
         self.leave()
+        self.say("Type an address, and press Return.")
 
     def lay_out(self) -> None:
         """Put everything in its place."""
@@ -118,25 +120,23 @@ class Window(qt.QMainWindow):
         self.table.selectionModel().currentRowChanged.connect(self.show_value)
         self.types.clear()
         self.types.addItem("all types")  # and filter
-        self.learn_types(store.index)
+        self.learn_types(kind for _, kind in store.index.field_values("type"))
 
-    def learn_types(self, index: Index) -> None:
-        """Offer to choose from the types that there are; what a site says may be anything."""
-        store, said = self.store, index.field_values("type")
+    def learn_types(self, types: Iterable[object]) -> None:
+        """Offer types to choose from, each once; what a site says may be anything."""
+        store = self.store
 
         def add(names: set[str]) -> None:
             if store is self.store:  # and no other site is shown meanwhile
                 self.types.addItems(sorted(name for name in names if self.types.findText(name) < 0))
 
-        in_thread(
-            lambda: {name for _, name in said if isinstance(name, str)}, add, dispatch=self.dispatch
-        )
+        in_thread(lambda: {t for t in types if isinstance(t, str)}, add, dispatch=self.dispatch)
 
     def tell_changes(self, changes: Changes) -> None:
         """Tell what a poll found; the model has taken it into the table by itself."""
         new, updated, gone = map(len, (changes.set, changes.update, changes.delete))
         self.say(f"{new} new, {updated} updated, {gone} deleted")
-        self.learn_types(changes.index)
+        self.learn_types((change.metadata or {}).get("type") for change in changes)
         self.show_value()
 
     def filter(self) -> None:

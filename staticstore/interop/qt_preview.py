@@ -42,7 +42,7 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
 
     Notes
     -----
-    Pictures are made smaller to 400 pixels, texts cut after 100 lines.  The
+    Pictures are scaled to 400 pixels, texts cut after 100 lines.  The
     kind is that of `URLValue.media_type`.
 
     Examples
