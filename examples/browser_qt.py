@@ -43,9 +43,9 @@ class Window(qt.QMainWindow):
         self.table = qt.QTableView(showGrid=False, sortingEnabled=True, wordWrap=False)
         self.table.setSelectionBehavior(qt.QTableView.SelectionBehavior.SelectRows)
         self.table.setItemDelegateForColumn([*WIDTHS].index("size"), Sizes(self.table))
-        self.state.setMinimumWidth(1)  # so that a long error is cut and does not widen the window
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(24)
+        self.state.setMinimumWidth(1)  # so that a long error is cut and does not widen the window
         self.say = self.statusBar().showMessage
         self.lay_out()
         self.address.returnPressed.connect(self.open)
@@ -119,7 +119,7 @@ class Window(qt.QMainWindow):
         self.table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeMode.Stretch)
         self.table.selectionModel().currentRowChanged.connect(self.show_value)
         self.types.clear()
-        self.types.addItem("all types")  # and filter
+        self.types.addItem("all types")  # which filters, too
         self.learn_types(kind for _, kind in store.index.field_values("type"))
 
     def learn_types(self, types: Iterable[object]) -> None:

@@ -52,7 +52,8 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         What the model lives with.
     glow : str, optional
         A color, such as ``"#ffc233"``: rows that were set or updated have it as
-        their background, which fades in a second.  By default none do.
+        their background, which fades in a second.  By default none do.  A proxy
+        model above this one would look at all rows for each step of that.
 
     Raises
     ------

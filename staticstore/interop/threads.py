@@ -52,6 +52,10 @@ def in_thread(
     Each call starts a thread.  Threads that run at the same time may end in
     any order: `done` asks whether what it brings is still wanted.
 
+    The three callables are held until the work is done.  A program that goes
+    on after the root of Tk was destroyed keeps a reference to that root: Tcl
+    aborts if a thread that is not its own is the last to hold it.
+
     Examples
     --------
     >>> import asyncio
