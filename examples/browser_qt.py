@@ -1,89 +1,77 @@
-"""A window of Qt that shows what a site has, and what is published while it is open.
-
-    python examples/browser_qt.py [URL_OR_FOLDER]
-
-Connecting, reading and downloading are done in threads, so that the window never
-waits; what comes of it is handed to the window by the same dispatch as the changes.
-"""
+"""A window of Qt that follows a site: ``python examples/browser_qt.py [URL_OR_FOLDER]``."""
 
 import signal
 import sys
 import threading
 from collections.abc import Iterable
-from functools import partial
-from typing import Any
 
 from PySide6 import QtWidgets as qt
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QLocale, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
-from qt_parts import Glow, ValuePane, in_thread
 
-from staticstore import AuthorizationError, Changes, StaticStore
-from staticstore.interop.desktop import qt_dispatch
+from staticstore import AuthorizationError, Changes, StaticStore, StoreError
+from staticstore.interop.desktop import in_thread, qt_dispatch
 from staticstore.interop.qt_model import StoreTableModel
+from staticstore.interop.qt_preview import ValuePreview
 
 WIDTHS = {"key": 220, "title": 330, "type": 70, "size": 80}  # of the columns
-ALL_TYPES = "all types"
 
 
-def types_of(entries: Iterable[dict[str, Any]]) -> set[str]:
-    """Return the types of entries; what a site says may be anything."""
-    types = (metadata.get("type") for metadata in entries)
-    return {name for name in types if isinstance(name, str)}
+class Sizes(qt.QStyledItemDelegate):
+    """Paints sizes with a unit."""
+
+    def displayText(self, text: str, locale: QLocale) -> str:
+        """Return what a cell shows: what a site says of a size may be anything."""
+        si, is_size = QLocale.DataSizeFormat.DataSizeSIFormat, text.isdecimal() and len(text) < 19
+        return locale.formattedDataSize(int(text), 1, si) if is_size else text
 
 
 class Window(qt.QMainWindow):
     """An address, a table of what there is at it, a value, and a line of words."""
 
     def __init__(self, address: str = "", poll_interval: float = 5.0) -> None:
-        super().__init__(windowTitle="staticstore")
-        self.resize(1180, 620)
-        self.poll_interval, self.in_window = poll_interval, qt_dispatch(self)
+        super().__init__(windowTitle="staticstore", size=QSize(1180, 620))
+        self.poll_interval, self.dispatch = poll_interval, qt_dispatch(self)
         self.store: StaticStore | None = None
         self.model: StoreTableModel | None = None
-        self.key = ""
         self.address = qt.QLineEdit(address, placeholderText="URL or folder of a site")
-        self.user = qt.QLineEdit(placeholderText="user")
-        self.password = qt.QLineEdit(placeholderText="password")
-        self.password.setEchoMode(qt.QLineEdit.EchoMode.Password)
+        self.user, self.secret = (qt.QLineEdit(placeholderText=t) for t in ("user", "password"))
+        self.secret.setEchoMode(qt.QLineEdit.EchoMode.Password)
         self.search = qt.QLineEdit(placeholderText="search", clearButtonEnabled=True)
-        self.types = qt.QComboBox()
-        self.table, self.value = qt.QTableView(showGrid=False, sortingEnabled=True), ValuePane()
+        self.types, self.state = qt.QComboBox(), qt.QLabel(textFormat=Qt.TextFormat.PlainText)
+        self.download, self.preview = qt.QPushButton("Download …"), ValuePreview()
+        self.table = qt.QTableView(showGrid=False, sortingEnabled=True, wordWrap=False)
         self.table.setSelectionBehavior(qt.QTableView.SelectionBehavior.SelectRows)
-        self.table.setWordWrap(False)
+        self.table.setItemDelegateForColumn([*WIDTHS].index("size"), Sizes(self.table))
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(24)
-        self.glow = Glow(self.table)
-        self.table.setItemDelegate(self.glow)
-        self.news, self.state = qt.QLabel("Type an address, and press Return."), qt.QLabel()
+        self.state.setMinimumWidth(1)  # so that a long error is cut and does not widen the window
+        self.say = self.statusBar().showMessage
+        self.lay_out()
         self.address.returnPressed.connect(self.open)
-        self.password.returnPressed.connect(
-            lambda: self.open((self.user.text(), self.password.text()))
-        )
+        self.secret.returnPressed.connect(lambda: self.open((self.user.text(), self.secret.text())))
         self.search.textChanged.connect(self.filter)
         self.types.currentTextChanged.connect(self.filter)
-        self.value.news.connect(self.news.setText)
+        self.download.clicked.connect(self.save)
         QTimer(self, interval=500, timeout=self.tell_state).start()
-        self.lay_out()
         self.leave()
+        self.say("Type an address, and press Return.")
 
     def lay_out(self) -> None:
         """Put everything in its place."""
-        area = qt.QWidget()
-        grid = qt.QGridLayout(area)
-        grid.setColumnStretch(0, 5)
-        grid.setColumnStretch(2, 4)
-        grid.addWidget(self.address, 0, 0, 1, 3)
-        for row, parts in enumerate([(self.user, self.password), (self.search, self.types)]):
-            for column, part in enumerate(parts):
-                grid.addWidget(part, 1 + row, column)
-        grid.addWidget(self.table, 3, 0, 1, 2)
-        grid.addWidget(self.value, 2, 2, 2, 1)
-        self.setCentralWidget(area)
-        for label in (self.news, self.state):
-            label.setTextFormat(Qt.TextFormat.PlainText)  # names and errors are no markup
-            label.setMinimumWidth(1)  # a long text is cut, and does not widen the window
-        self.statusBar().addWidget(self.news, 1)
+        found = [self.search, self.types, self.download]
+        for widgets in [self.address], [self.user, self.secret], found:
+            bar = self.addToolBar("")
+            bar.setMovable(False)
+            self.addToolBarBreak()
+            for widget in widgets:
+                bar.addWidget(widget)
+        self.login = self.secret.parentWidget()
+        parts = qt.QSplitter()
+        parts.addWidget(self.table)
+        parts.addWidget(self.preview)
+        parts.setSizes([670, 450])
+        self.setCentralWidget(parts)
         self.statusBar().addPermanentWidget(self.state)
 
     def open(self, auth: tuple[str, str] | None = None) -> None:
@@ -92,100 +80,113 @@ class Window(qt.QMainWindow):
         try:
             store = StaticStore(self.address.text().strip(), poll_interval=self.poll_interval)
         except ValueError as error:
-            self.news.setText(str(error))
+            self.say(str(error))
             return
 
-        def connect() -> set[str]:
-            return types_of(metadata for _, metadata in store.connect(auth).query(select=["type"]))
+        def tell(error: Exception) -> None:
+            if store is self.store:
+                self.say(str(error))
+                self.login.setVisible(isinstance(error, AuthorizationError))
 
         self.store = store
-        self.news.setText("connecting …")
-        in_thread(connect, partial(self.follow, store), self.in_window)
+        self.say("connecting …")
+        in_thread(lambda: store.connect(auth), self.follow, failed=tell, dispatch=self.dispatch)
 
     def leave(self) -> None:
         """Let go of the site that is shown."""
-        self.value.cancelled.set()
-        self.value.show_value(None)
-        self.user.hide()
-        self.password.hide()
-        if self.store is not None:
-            threading.Thread(target=self.store.disconnect, daemon=True).start()
+        self.table.setModel(None)
         if self.model is not None:
             self.model.deleteLater()
-        self.store, self.model, self.key = None, None, ""
+        if self.store is not None:
+            threading.Thread(target=self.store.disconnect, daemon=True).start()
+        self.store, self.model = None, None
+        self.login.hide()
+        self.state.clear()
+        self.show_value()
 
-    def follow(self, store: StaticStore, outcome: set[str] | Exception) -> None:
-        """Show a site that was connected to and what becomes of it, or say what went wrong."""
+    def follow(self, store: StaticStore) -> None:
+        """Show a site that was connected to, and what becomes of it."""
         if store is not self.store:  # another address was opened meanwhile
             threading.Thread(target=store.disconnect, daemon=True).start()
-        elif isinstance(outcome, Exception):
-            is_refused = isinstance(outcome, AuthorizationError)
-            self.news.setText(
-                "The site wants a user and a password." if is_refused else f"{outcome}"
-            )
-            self.user.setVisible(is_refused)
-            self.password.setVisible(is_refused)
-        else:
-            self.news.setText("Select a row to see its value.")
-            self.types.clear()
-            self.types.addItems([ALL_TYPES, *sorted(outcome)])
-            self.model = StoreTableModel(store, [*WIDTHS][1:], parent=self)
-            self.table.setModel(self.model)
-            self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-            for column, width in enumerate(WIDTHS.values()):
-                self.table.setColumnWidth(column, width)
-            self.table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeMode.Stretch)
-            self.table.selectionModel().currentRowChanged.connect(self.select)
-            self.filter()
-            store.subscribe(partial(self.take, store), batch=True, dispatch=self.in_window)
-
-    def take(self, store: StaticStore, changes: Changes) -> None:
-        """Tell what a poll found; the model takes it into the table by itself."""
-        if store is not self.store:
             return
-        new, updated, gone = changes.set, changes.update, changes.delete
-        self.glow.light(change.key for change in (*new, *updated))
-        self.add_types(types_of(change.metadata or {} for change in (*new, *updated)))
-        self.news.setText(f"{len(new)} new, {len(updated)} updated, {len(gone)} deleted")
-        self.tell_state()
-        if any(change.key == self.key for change in changes):
-            self.value.show_value(store.get(self.key))
+        self.say("Select a row to see its value.")
+        self.model = StoreTableModel(store, [*WIDTHS][1:], self, glow="#ffc233")
+        self.model.changed.connect(self.tell_changes)
+        self.table.setModel(self.model)
+        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        for column, width in enumerate(WIDTHS.values()):
+            self.table.setColumnWidth(column, width)
+        self.table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeMode.Stretch)
+        self.table.selectionModel().currentRowChanged.connect(self.show_value)
+        self.types.clear()
+        self.types.addItem("all types")  # which filters, too
+        self.learn_types(kind for _, kind in store.index.field_values("type"))
 
-    def add_types(self, types: set[str]) -> None:
-        """Offer types to choose from, each once."""
-        for name in sorted(types):
-            if self.types.findText(name) < 0:
-                self.types.addItem(name)
+    def learn_types(self, types: Iterable[object]) -> None:
+        """Offer types to choose from, each once; what a site says may be anything."""
+        store = self.store
+
+        def add(names: set[str]) -> None:
+            if store is self.store:  # and no other site is shown meanwhile
+                self.types.addItems(sorted(name for name in names if self.types.findText(name) < 0))
+
+        in_thread(lambda: {t for t in types if isinstance(t, str)}, add, dispatch=self.dispatch)
+
+    def tell_changes(self, changes: Changes) -> None:
+        """Tell what a poll found; the model has taken it into the table by itself."""
+        new, updated, gone = map(len, (changes.set, changes.update, changes.delete))
+        self.say(f"{new} new, {updated} updated, {gone} deleted")
+        self.learn_types((change.metadata or {}).get("type") for change in changes)
+        self.show_value()
 
     def filter(self) -> None:
         """Show what has the text of the search, and the type."""
         if self.model is not None:
-            name = self.types.currentText()
-            self.model.set_filter(
-                self.search.text(), where={} if name == ALL_TYPES else {"type": name}
-            )
+            where = {"type": self.types.currentText()} if self.types.currentIndex() > 0 else {}
+            self.model.set_filter(self.search.text(), where=where)
+            self.show_value()
 
-    def select(self, index: Any) -> None:
-        """Show the value of a row."""
-        if self.store is not None and self.model is not None and index.isValid():
-            self.key = self.model.key(index.row())
-            self.value.show_value(self.store.get(self.key))
+    def show_value(self) -> None:
+        """Show the value of the row that is selected, as it is now."""
+        value, row = None, self.table.currentIndex().row()
+        if self.store is not None and self.model is not None and row >= 0:
+            value = self.store.get(self.model.key(row), None)
+        self.preview.show_value(value)
+        self.download.setEnabled(value is not None)
+
+    def save(self) -> None:
+        """Ask for a file, and copy the value into it: verified, whole or not at all."""
+        if (value := self.preview.value) is None:
+            return
+        path, _ = qt.QFileDialog.getSaveFileName(self, "Download", value.key.rpartition("/")[2])
+        if not path:
+            return
+        bar = qt.QProgressDialog(self, windowTitle=value.key, minimumDuration=500, value=0)
+        bar.setLabelText("Downloading …")
+        cancelled = threading.Event()
+        bar.canceled.connect(cancelled.set)
+
+        def progress(done: int, total: int | None) -> None:
+            if cancelled.is_set():
+                raise StoreError("The download is cancelled; the next one goes on from there.")
+            self.dispatch(lambda: bar.setValue(100 * done // (total or done or 1)))
+
+        def end(error: Exception | None) -> None:
+            bar.deleteLater()
+            self.say(str(error) if error else f"{value.key} is saved.")
+
+        in_thread(lambda: value.to_file(path, progress), end, failed=end, dispatch=self.dispatch)
 
     def tell_state(self) -> None:
         """Say how many entries there are, how fresh they are, and what is wrong."""
-        info = self.store.info() if self.store is not None else {"age": None}
-        if info["age"] is not None:
-            wrong = f"offline: {info['last_error']} · " if info["last_error"] else ""
-            self.state.setText(
-                f"{wrong}last poll {info['age']:.0f} s ago · {info['entries']} entries"
-            )
-        else:
-            self.state.clear()
+        if self.store is not None and self.model is not None:
+            age, entries, error = map(self.store.info().get, ("age", "entries", "last_error"))
+            wrong = f"offline: {error} · " if error else ""
+            self.state.setText(f"{wrong}last poll {age:.0f} s ago · {entries} entries")
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Leave the site with the window; Qt calls this."""
         self.leave()
-        super().closeEvent(event)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """A window of Tk that follows a site: ``python examples/browser_tk.py URL_OR_FOLDER``."""
 
 import sys
-import threading
 import tkinter
 from bisect import bisect_left
 from collections.abc import Callable
 from tkinter import filedialog, ttk
 
-from staticstore import Change, StaticStore, StoreError
-from staticstore.interop.desktop import tk_dispatch
+from staticstore import Change, StaticStore
+from staticstore.interop.desktop import in_thread, tk_dispatch
 
 
 class Browser:
@@ -26,26 +25,21 @@ class Browser:
             self.table.column(column, width=width)
         for widget in (self.table, self.news, self.state):
             widget.pack(fill="both", expand=widget is self.table, padx=8, pady=4)
-        self.in_thread(
+        self.do(
             "connecting …",
             lambda: store.connect().subscribe(self.show, initial=True, dispatch=self.in_window),
             "double-click a row to save its value",
         )
         self.tell_state()
 
-    def in_thread(self, doing: str, work: Callable[[], object], done: str) -> None:
+    def do(self, doing: str, work: Callable[[], object], done: str) -> None:
         """Do in a thread what may take its time, and say in the window what came of it."""
 
-        def run() -> None:
-            try:
-                work()
-                news = done
-            except (StoreError, OSError) as error:
-                news = str(error)
-            self.in_window(lambda: self.news.config(text=news))
+        def tell(news: object) -> None:
+            self.news.config(text=str(news))
 
-        self.news.config(text=doing)
-        threading.Thread(target=run, daemon=True).start()
+        tell(doing)
+        in_thread(work, lambda _: tell(done), failed=tell, dispatch=self.in_window)
 
     def show(self, change: Change) -> None:
         """Take a change into the table; a row that was set or updated glows for a second."""
@@ -71,7 +65,7 @@ class Browser:
     def save(self, key: str) -> None:
         """Ask for a file, and copy a value into it: verified, whole or not at all."""
         if path := filedialog.asksaveasfilename(initialfile=key.rpartition("/")[2]):
-            self.in_thread(f"saving {key} …", lambda: self.store.to_file(key, path), "saved")
+            self.do(f"saving {key} …", lambda: self.store.to_file(key, path), "saved")
 
 
 if __name__ == "__main__":

@@ -333,7 +333,8 @@ class URLValue:
         path : str or path
             Where to; what stood there is replaced.
         progress : callable, optional
-            Called as ``progress(done, total)`` in bytes.
+            Called as ``progress(done, total)`` in bytes.  What it raises ends the
+            copying, so that it can be cancelled, and reaches the caller.
         sync : bool, optional
             Whether to wait until the disk has the bytes.  If not, a power cut
             soon afterwards may leave an empty file under the name.

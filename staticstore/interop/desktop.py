@@ -22,6 +22,8 @@ a signal wants to show::
 
     poll_failed.connect(tell, sender=store)
 
+and `in_thread` uses it to bring a window what a thread has read for it.
+
 Neither Qt nor Tk nor asyncio is imported before it is asked for.
 """
 
@@ -36,6 +38,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .qt_core import qt_core
+from .threads import in_thread
 from .waiting import Call, WaitingCalls
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 
     from ..client.subscription import Dispatch
 
-__all__ = ["asyncio_dispatch", "qt_dispatch", "tk_dispatch"]
+__all__ = ["asyncio_dispatch", "in_thread", "qt_dispatch", "tk_dispatch"]
 
 # Milliseconds between looks of Tk at what waits: IDLE's own measure, not seen and not felt.
 _TK_INTERVAL = 50
@@ -176,6 +179,8 @@ class _QtLoop:
         timer = core.QTimer(receiver)
         timer.setSingleShot(True)
         timer.timeout.connect(self._make_calls)
+        # A method that is connected is not held; what waits is made, whoever else holds this.
+        timer.setProperty("loop", self)
         receiver.destroyed.connect(self._end)
         # Queued, it is the receiver's thread that starts it.
         queued = core.Qt.ConnectionType.QueuedConnection
@@ -211,11 +216,13 @@ class _TkLoop:
         self._root: Any = widget.nametowidget(".")
         self._calls = WaitingCalls()
         self._is_gone = False
-        # Tk holds what it calls; the subscription alone shall hold this.
-        reference = weakref.ref(self)
+        # Tk holds what it calls, and shall hold this only while something waits.
+        self._held: list[_TkLoop] = []
+        reference, held = weakref.ref(self), self._held
 
         def look() -> None:
             if (loop := reference()) is not None:
+                held.clear()
                 loop._make_calls()
 
         def end(event: tkinter.Event[tkinter.Misc]) -> None:
@@ -230,15 +237,19 @@ class _TkLoop:
         if self._is_gone:
             raise RuntimeError("the widget is destroyed: close the subscription before it")
         self._calls.put(call)
+        self._held.append(self)  # after it, so that no look between them lets go of this
 
     def _make_calls(self) -> None:
         interval = 1 if len(self._calls) > 1 else _TK_INTERVAL
         self._timer = self._root.after(interval, self._look)
         self._calls.make_some(self._root.report_callback_exception)
+        if len(self._calls):
+            self._held.append(self)
 
     def _end(self) -> None:
         self._is_gone = True
         self._calls.clear()
+        self._held.clear()
         self._root.after_cancel(self._timer)
         # Tcl aborts the process if another thread is the last to hold its root.
         self._root = None
@@ -281,5 +292,5 @@ class _AsyncioLoop:
             self._task = None
 
     def _show(self, error: BaseException) -> None:
-        text = "a subscription's callback raised; it goes on"
+        text = "a delivery raised; the next ones are made"
         self._loop.call_exception_handler({"message": text, "exception": error})

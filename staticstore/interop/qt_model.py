@@ -18,7 +18,8 @@ from ..index.changes import Changes
 from ..index.query import selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core
-from .rows import Filter, Rank, Rows, Step, as_text, runs
+from .qt_glow import QtGlow, Signal
+from .rows import Filter, Rank, Rows, Step, as_qt_value, as_text, runs
 
 __all__ = ["StoreTableModel"]
 
@@ -49,11 +50,17 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         The fields that are shown, in columns after that of the key.
     parent : QObject, optional
         What the model lives with.
+    glow : str, optional
+        A color, such as ``"#ffc233"``: rows that were set or updated have it as
+        their background, which fades in a second.  By default none do.  A proxy
+        model above this one would look at all rows for each step of that.
 
     Raises
     ------
     NotConnectedError
         The store is not connected.
+    ValueError
+        Qt knows no such color.
 
     Notes
     -----
@@ -72,22 +79,40 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         table.sortByColumn(0, Qt.SortOrder.AscendingOrder)  # it would begin with descending
         table.setSortingEnabled(True)
         search.textChanged.connect(model.set_filter)
+        model.changed.connect(lambda changes: status.showMessage(f"{len(changes)} changes"))
     """
 
-    def __init__(self, store: StaticStore, fields: Iterable[str], parent: Any = None) -> None:
+    #: Emitted with the `Changes` of a poll when all of them are in the rows.
+    changed = Signal(object)
+
+    def __init__(
+        self,
+        store: StaticStore,
+        fields: Iterable[str],
+        parent: Any = None,
+        *,
+        glow: str | None = None,
+    ) -> None:
         super().__init__(parent)
         self._fields = selection(fields) or ()
+        self._glow = None if glow is None else QtGlow(glow, self)
+        if self._glow is not None:
+            self._glow.faded.connect(self._paint_background)
         self._is_descending = False
         # Large changes are followed little by little, so that the window never stands still.
-        self._steps: deque[Iterator[None]] = deque()
+        self._steps: deque[tuple[Changes, Iterator[None]]] = deque()
         self._is_stepping = False
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._go_on)
         # The store holds what it calls; the window alone shall hold the model.
         take = functools.partial(_take, weakref.ref(self))
-        self._subscription, index = store._follow(take, qt_dispatch(self))
-        self.destroyed.connect(self._subscription.close)
+        subscription, index = store._follow(take, qt_dispatch(self))
+        self.destroyed.connect(subscription.close)
+        # A method that is connected is not held, and PySide crashes if its object goes with the
+        # model; timers go after that signal.
+        self._timer.setProperty("subscription", subscription)
+        self._subscription = subscription
         self._rows = Rows(index, Filter(self._fields))
 
     # -- what a program asks and says -----------------------------------------------------
@@ -163,6 +188,8 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         if not index.isValid() or role not in _ROLES:
             return None
         value: Any = self.key(index.row())
+        if role == roles.BackgroundRole:
+            return None if self._glow is None else self._glow.color(value)
         if index.column():
             # An entry may turn out bad when it is first decoded, and is none any more.
             metadata = self._rows.index.get(value, {})
@@ -170,7 +197,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         if role == roles.TextAlignmentRole:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             return _RIGHT if is_number else None
-        return as_text(value) if role == roles.DisplayRole else _for_qt(value)
+        return as_text(value) if role == roles.DisplayRole else as_qt_value(value)
 
     def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column: by key at no cost, by a field at that of decoding it everywhere."""
@@ -192,7 +219,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     def take(self, changes: Changes) -> None:
         """Go on to the next snapshot; the store calls this."""
-        self._steps.append(self._steps_to(changes))
+        self._steps.append((changes, self._steps_to(changes)))
         self._go_on()
 
     def _go_on(self) -> None:
@@ -214,18 +241,23 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             self._step()
 
     def _step(self) -> None:
+        changes, steps = self._steps[0]
         self._is_stepping = True
         try:
-            if next(self._steps[0], self) is self:
-                self._steps.popleft()
+            is_done = next(steps, self) is self
         finally:
             self._is_stepping = False
+        if is_done:
+            self._steps.popleft()
+            self.changed.emit(changes)
 
     def _steps_to(self, changes: Changes) -> Iterator[None]:
         """Follow the changes of a poll; rows and snapshot fit each other at each step."""
-        rows, step = self._rows, Step([], [], [], [])
+        rows, step, lit = self._rows, Step([], [], [], []), set[str]()
         for change in changes:
             rows.take(change, step)
+            if self._glow is not None and change.after is not None:
+                lit.add(change.key)
             yield
         for run in runs(sorted(step.gone)):
             self.beginRemoveRows(_NOWHERE, *self._ends(run, len(rows)))
@@ -254,6 +286,14 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             first, last = self._ends(run, len(rows))
             self.dataChanged.emit(self.index(first, 0), self.index(last, len(self._fields)))
             yield
+        if self._glow is not None:
+            self._glow.light(lit)
+
+    def _paint_background(self) -> None:
+        """Have the rows painted anew by one signal, however many they are."""
+        if count := len(self._rows):
+            ends = self.index(0, 0), self.index(count - 1, len(self._fields))
+            self.dataChanged.emit(*ends, [_Qt.ItemDataRole.BackgroundRole])
 
     def _move(self, before: Rank, after: Rank) -> None:
         """Move a row; Qt's target is the row that it comes to stand before."""
@@ -280,18 +320,13 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
 
 _ROLES = frozenset(
-    [_Qt.ItemDataRole.DisplayRole, _Qt.ItemDataRole.UserRole, _Qt.ItemDataRole.TextAlignmentRole]
+    [
+        _Qt.ItemDataRole.BackgroundRole,
+        _Qt.ItemDataRole.DisplayRole,
+        _Qt.ItemDataRole.TextAlignmentRole,
+        _Qt.ItemDataRole.UserRole,
+    ]
 )
-
-
-def _for_qt(value: Any) -> Any:
-    """Return a value with its integers as texts where Qt has no number for them, and would fail."""
-    if isinstance(value, list):
-        return [_for_qt(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _for_qt(item) for name, item in value.items()}
-    is_too_large = isinstance(value, int) and not -(2**63) <= value < 2**63
-    return str(value) if is_too_large else value
 
 
 def _take(reference: weakref.ref[StoreTableModel], changes: Changes) -> None:

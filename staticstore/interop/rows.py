@@ -13,7 +13,7 @@ from ..index.changes import Change
 from ..index.query import Conditions
 from ..index.snapshot import Index
 
-__all__ = ["Filter", "Rank", "Rows", "Step", "as_text", "runs"]
+__all__ = ["Filter", "Rank", "Rows", "Step", "as_qt_value", "as_text", "runs"]
 
 #: What puts a row in its place: its key, or what a field is sorted by, and then the key.
 Rank = Any
@@ -206,6 +206,22 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else codec.encode(value).decode()
+
+
+def as_qt_value(value: Any) -> Any:
+    """Return a value with its integers as texts where Qt has no number for them, and would fail.
+
+    Examples
+    --------
+    >>> as_qt_value([2**62, 2**63])
+    [4611686018427387904, '9223372036854775808']
+    """
+    if isinstance(value, list):
+        return [as_qt_value(item) for item in value]
+    if isinstance(value, dict):
+        return {name: as_qt_value(item) for name, item in value.items()}
+    is_too_large = isinstance(value, int) and not -(2**63) <= value < 2**63
+    return str(value) if is_too_large else value
 
 
 def _ranks(index: Index, keys: Iterable[str], by: str) -> Iterator[Rank]:

@@ -158,7 +158,7 @@ def status_error(
     of_file = _OF_FILES.get(status) if url is not None and url.startswith("file:") else None
     if status in (401, 403, 407):
         who = "the proxy" if status == 407 else "the host"
-        hint = "" if status == 403 else ": give connect() the right credentials"
+        hint = "" if status == 403 else ": the right user and password are needed"
         message = of_file or f"{who} refused with {said}{hint}"
         return AuthorizationError(message, key=key, url=url, status=status)
     message = of_file or f"the host answered {said}"

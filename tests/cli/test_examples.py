@@ -33,7 +33,7 @@ def run(name: str, *arguments: str) -> str:
 
 
 # Windows, and what runs them: tested in tests/interop/.
-WINDOWS = {"browser_qt.py", "browser_tk.py", "changing_site.py", "qt_parts.py"}
+WINDOWS = {"browser_qt.py", "browser_tk.py", "changing_site.py"}
 
 
 def test_these_are_all() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from staticstore import Change, Changes, StaticStore
+from staticstore import Change, Changes, StaticStore, StoreError
 from staticstore.client.subscription import Dispatch
+from staticstore.interop.desktop import in_thread
 from tests.client.scene import TIMEOUT, Call, MemorySite
 
 __all__ = ["DispatchContract", "Loop", "write"]
@@ -60,6 +61,30 @@ class Diary:
         self.threads.add(threading.current_thread())
         for change in [told] if isinstance(told, Change) else told:
             self.lines.append(f"{change.action} {change.key}")
+
+
+class Outcome:
+    """What `in_thread` told, and in which thread."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.threads: list[threading.Thread] = []
+
+    def done(self, result: object) -> None:
+        self.told.append(result)
+        self.threads.append(threading.current_thread())
+
+    def failed(self, error: StoreError | OSError) -> None:
+        self.done(f"failed: {error}")
+
+
+def fail(error: Exception) -> Callable[[], object]:
+    """Return work that raises an error."""
+
+    def work() -> object:
+        raise error
+
+    return work
 
 
 def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
@@ -256,3 +281,54 @@ class DispatchContract:
         loop.run_until(lambda: len(diary.lines) == 1 + len(ALL))
         polled.result()
         assert diary.lines == ["work", *ALL]
+
+    def test_work_is_done_in_a_thread_and_what_it_returns_told_in_that_of_the_loop(
+        self, loop: Loop
+    ) -> None:
+        outcome = Outcome()
+        in_thread(threading.current_thread, outcome.done, dispatch=loop.dispatch())
+        loop.run_until(lambda: bool(outcome.told))
+        assert outcome.threads == [threading.current_thread()]
+        assert outcome.told[0] is not threading.current_thread()
+
+    def test_work_does_not_keep_who_asks_for_it_waiting(self, loop: Loop) -> None:
+        outcome, go_on = Outcome(), threading.Event()
+        in_thread(lambda: go_on.wait(TIMEOUT), outcome.done, dispatch=loop.dispatch())
+        assert outcome.told == []
+        go_on.set()
+        loop.run_until(lambda: outcome.told == [True])
+
+    @pytest.mark.parametrize("error", [StoreError("gone"), OSError("gone")])
+    def test_what_a_site_or_a_disk_causes_is_told_as_a_failure(
+        self, loop: Loop, error: Exception
+    ) -> None:
+        outcome = Outcome()
+        in_thread(fail(error), outcome.done, failed=outcome.failed, dispatch=loop.dispatch())
+        loop.run_until(lambda: outcome.told == ["failed: gone"])
+        assert outcome.threads == [threading.current_thread()]
+        assert loop.errors == []
+
+    def test_g8_what_nobody_expects_of_work_is_shown_by_the_toolkit(self, loop: Loop) -> None:
+        outcome, dispatch = Outcome(), loop.dispatch()
+        in_thread(
+            fail(ZeroDivisionError("a")), outcome.done, failed=outcome.failed, dispatch=dispatch
+        )
+        loop.run_until(lambda: len(loop.errors) == 1)
+        in_thread(fail(StoreError("b")), outcome.done, dispatch=dispatch)
+        loop.run_until(lambda: len(loop.errors) == 2)
+        assert [str(error) for error in loop.errors] == ["a", "b"]
+        assert outcome.told == []
+
+    def test_g9_work_that_ends_after_the_window_tells_nobody(
+        self, loop: Loop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        outcome, dispatch, go_on = Outcome(), loop.dispatch(), threading.Event()
+        before = set(threading.enumerate())
+        in_thread(lambda: go_on.wait(TIMEOUT), outcome.done, dispatch=dispatch)
+        workers = list(set(threading.enumerate()) - before)
+        loop.end()
+        go_on.set()
+        workers[0].join(TIMEOUT)
+        assert not workers[0].is_alive()
+        assert outcome.told == []
+        assert caplog.records == []

@@ -13,7 +13,7 @@ import pytest
 
 from staticstore import Change, StaticStore
 from staticstore.client.subscription import Dispatch
-from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch
+from staticstore.interop.desktop import asyncio_dispatch, in_thread, qt_dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.interop.loops import DispatchContract, Loop, write
 
@@ -165,6 +165,19 @@ def test_a_coroutine_told_of_what_waited_at_disconnect_is_awaited_too(
     assert heard == ["a", "b", "c"]
 
 
+def test_what_a_thread_has_read_may_be_told_to_a_coroutine_function(
+    site: MemorySite, loop: AsyncioLoop
+) -> None:
+    heard: list[str] = []
+
+    async def hear(text: str) -> None:
+        await asyncio.sleep(0)
+        heard.append(text)
+
+    in_thread(lambda: "read", hear, dispatch=loop.dispatch())
+    loop.run_until(lambda: heard == ["read"])
+
+
 def test_a_coroutine_function_without_a_loop_is_a_type_error_at_once(store: StaticStore) -> None:
     async def hear(change: Change) -> None: ...
 
@@ -184,7 +197,7 @@ def test_without_qt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPat
         qt_dispatch()
 
 
-@pytest.mark.parametrize("module", ["desktop", "waiting", "qt_core"])
+@pytest.mark.parametrize("module", ["desktop", "threads", "waiting", "glow", "qt_core"])
 def test_no_toolkit_is_imported_before_it_is_asked_for(module: str) -> None:
     code = f"import sys, staticstore.interop.{module}; print(*sys.modules)"
     found: Any = subprocess.check_output([sys.executable, "-c", code], text=True).split()

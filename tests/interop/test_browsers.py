@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -50,6 +51,23 @@ def test_the_window_of_qt_on_a_screen(screen: Screen) -> None:
     except Unavailable as error:
         unavailable(error)
     run_qt(environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "toolkit"), [("browser_qt.py", "PySide6"), ("browser_tk.py", "tkinter")]
+)
+def test_a_window_is_one_file_that_needs_its_toolkit_and_staticstore(
+    name: str, toolkit: str
+) -> None:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / "examples" / name).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level
+            imported.add(node.module or "")
+    roots = {module.partition(".")[0] for module in imported}
+    assert roots - sys.stdlib_module_names - {toolkit} == {"staticstore"}
 
 
 @pytest.mark.parametrize(("name", "lines"), [("browser_qt.py", 200), ("browser_tk.py", 80)])

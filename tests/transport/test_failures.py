@@ -311,9 +311,9 @@ def test_a_dropped_connection_is_told_from_other_failures(cause: Exception, drop
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "the host refused with 401 Unauthorized: give connect() the right credentials"),
+        (401, "the host refused with 401 Unauthorized: the right user and password are needed"),
         (403, "the host refused with 403 Forbidden"),
-        (407, "the proxy refused with 407 Proxy Authentication Required: give connect()"),
+        (407, "the proxy refused with 407 Proxy Authentication Required: the right user"),
         (404, "the host answered 404 Not Found"),
         (503, "the host answered 503 Service Unavailable"),
         (599, "the host answered 599"),

@@ -474,6 +474,123 @@ def test_a_dialog_that_a_slot_opens_lets_the_next_change_wait_until_it_is_closed
     assert scene.keys == ["f"]
 
 
+# -- what it tells, and what glows ------------------------------------------------------------
+
+
+def test_the_changes_of_a_poll_are_told_once_when_all_of_them_are_in_the_rows(
+    scene: Scene,
+) -> None:
+    told: list[tuple[str, list[str]]] = []
+    scene.model.changed.connect(lambda changes: told.append((repr(changes), scene.keys)))
+    scene.change({"a.tif": {"title": "Relief 2"}, "e": {}, "f": {}})
+    assert told == [("<Changes: 2 set, 1 update, 3 delete>", ["a.tif", "e", "f"])]
+
+
+def test_a_slot_that_is_told_of_changes_may_filter(scene: Scene) -> None:
+    scene.model.changed.connect(lambda changes: scene.model.set_filter("e"))
+    scene.change({"a": {}, "e": {}})
+    assert scene.keys == ["e"]
+
+
+def test_large_changes_are_told_after_their_last_row(open_scene: Callable[..., Scene]) -> None:
+    scene = open_scene(is_watched=False)
+    told: list[int] = []
+    scene.model.changed.connect(lambda changes: told.append(scene.model.rowCount()))
+    scene.site.write({f"{number:05}": {} for number in range(10_000)})
+    Call(scene.store.update_index).result()
+    scene.qtbot.waitUntil(lambda: bool(told), timeout=int(TIMEOUT * 1000))
+    assert told == [10_000]
+
+
+class Glowing:
+    """A model whose rows glow, and when it said that their background is another."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.model = StoreTableModel(scene.store, FIELDS, glow="#ffc233")
+        mode = QtTest.QAbstractItemModelTester.FailureReportingMode.Warning
+        self.tester = QtTest.QAbstractItemModelTester(self.model, mode)
+        self.told: list[tuple[int, int]] = []
+        self.model.dataChanged.connect(self.tell)
+
+    def tell(self, first: Any, last: Any, roles: Any) -> None:
+        if [int(role) for role in roles] == [int(Qt.ItemDataRole.BackgroundRole)]:
+            self.told.append((first.row(), last.row()))
+
+    @property
+    def strengths(self) -> list[float]:
+        """Return how much each row glows."""
+        role = Qt.ItemDataRole.BackgroundRole
+        cells = [self.model.index(row, 1) for row in range(self.model.rowCount())]
+        colors = [self.model.data(cell, role) for cell in cells]
+        assert {color.name() for color in colors if color} <= {"#ffc233"}
+        return [color.alphaF() if color else 0.0 for color in colors]
+
+    def change(self, entries: dict[str, Any]) -> None:
+        """Have a change found, and let the window take it, and no more time pass than that."""
+        told: list[Any] = []
+        self.model.changed.connect(told.append)
+        self.scene.site.write(entries)
+        Call(self.scene.store.update_index).result()
+        self.until(lambda: bool(told))
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        self.scene.qtbot.waitUntil(condition, timeout=int(TIMEOUT * 1000))
+
+
+@pytest.fixture
+def glowing(scene: Scene) -> Glowing:
+    return Glowing(scene)
+
+
+def test_rows_that_were_set_or_updated_glow_less_and_less_for_a_second(glowing: Glowing) -> None:
+    assert glowing.strengths == [0] * 4
+    glowing.change({**ENTRIES, "a.tif": {"title": "Relief 2"}, "e": {}})
+    first = glowing.strengths
+    assert [strength > 0 for strength in first] == [True, False, False, False, True]
+    glowing.until(lambda: 0 < glowing.strengths[0] < first[0])
+    glowing.until(lambda: glowing.strengths == [0] * 5)
+
+
+def test_no_time_is_spent_when_nothing_glows_any_more(glowing: Glowing) -> None:
+    glowing.change({**ENTRIES, "e": {}})
+    timers = glowing.model.findChildren(QtCore.QTimer)
+    assert any(timer.isActive() for timer in timers)
+    glowing.until(lambda: not any(timer.isActive() for timer in timers))
+    assert glowing.strengths == [0] * 5
+    assert set(glowing.told) == {(0, 4)}  # one signal for all rows, the last when all are out
+
+
+def test_what_glows_is_the_entry_wherever_it_comes_to_stand(glowing: Glowing) -> None:
+    glowing.model.sort(0, DOWN)
+    glowing.change({**ENTRIES, "e": {}})
+    assert [strength > 0 for strength in glowing.strengths] == [True, False, False, False, False]
+    glowing.model.set_filter("e")
+    assert [glowing.model.key(row) for row, glow in enumerate(glowing.strengths) if glow] == ["e"]
+
+
+def test_ten_thousand_rows_that_glow_are_told_by_one_signal_at_a_time(glowing: Glowing) -> None:
+    many = 10_000
+    glowing.tester.deleteLater()  # it would look at all of them, each time
+    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+    glowing.change({f"{number:05}": {} for number in range(many)})
+    glowing.until(lambda: len(glowing.told) > 2)
+    assert set(glowing.told) == {(0, many - 1)}
+
+
+def test_a_model_without_glow_has_no_background(scene: Scene) -> None:
+    scene.change({**ENTRIES, "e": {}})
+    assert scene.cells(1, Qt.ItemDataRole.BackgroundRole) == [None] * 5
+
+
+def test_a_color_that_qt_does_not_know_is_a_value_error(scene: Scene) -> None:
+    with pytest.raises(ValueError, match="no color 'ambre'"):
+        StoreTableModel(scene.store, FIELDS, glow="ambre")
+
+
+# -- what it holds ----------------------------------------------------------------------------
+
+
 def test_of_the_snapshots_only_the_last_is_held(scene: Scene) -> None:
     reference = weakref.ref(scene.store.index)
     scene.change({**ENTRIES, "e": {}})
@@ -565,3 +682,15 @@ def test_a_model_that_nobody_holds_is_let_go(site: MemorySite, qtbot: Any) -> No
         assert reference() is None
         site.write({"a": {}})
         store.update_index()
+
+
+def test_a_model_may_be_the_last_that_knows_of_its_store(site: MemorySite, qtbot: Any) -> None:
+    window = QtCore.QObject()
+    for _ in range(30):
+        store = site.open()
+        model = StoreTableModel(store, FIELDS, window)
+        store.disconnect()
+        del store
+        model.deleteLater()
+        del model
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)

@@ -110,7 +110,7 @@ def test_what_changes_is_inserted_updated_and_removed_and_glows_for_a_second(sce
         scene.until(lambda: not any(map(scene.glows, scene.rows)))
 
 
-def test_a_value_is_saved_and_one_that_fails_its_check_is_said_in_words(
+def test_g14_a_value_is_saved_and_one_that_fails_its_check_is_said_in_words(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "saved"
@@ -127,19 +127,19 @@ def test_a_value_is_saved_and_one_that_fails_its_check_is_said_in_words(
         assert path.read_bytes() == b"good"
 
 
-def test_a_site_that_is_not_there_is_said_in_words(scene: Scene) -> None:
+def test_g11_a_site_that_is_not_there_is_said_in_words(scene: Scene) -> None:
     scene.open("http://127.0.0.1:9/")
     scene.until(lambda: "Connection refused" in scene.news)
 
 
-def test_a_password_that_is_wanted_is_said_in_words(scene: Scene) -> None:
+def test_g12_a_password_that_is_wanted_is_said_in_words(scene: Scene) -> None:
     with MemorySite() as memory:
         memory.spoil(lambda request, wire: wire.response(401))
         scene.open(memory.url)
         scene.until(lambda: "401" in scene.news)
 
 
-def test_an_index_that_turns_bad_leaves_what_was_there_until_it_is_mended(scene: Scene) -> None:
+def test_g13_an_index_that_turns_bad_leaves_what_was_there_until_it_is_mended(scene: Scene) -> None:
     with MemorySite({"a": {}}) as memory:
         scene.open(memory.url)
         scene.until(lambda: scene.rows == ("a",))
