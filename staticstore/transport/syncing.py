@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -79,6 +79,10 @@ def _sync_whole(folder: str) -> bool:
     """Sync a file system; False if it cannot be told whether that has happened."""
     if sys.platform != "linux" or _kernel() < _TELLING:
         return False
+    try:
+        import ctypes
+    except ImportError:  # there are Pythons without
+        return False
     system = ctypes.CDLL(None)
     # A structure whose first word is the type, and that is shorter than this.
     status = (ctypes.c_long * 64)()
@@ -92,5 +96,5 @@ def _sync_whole(folder: str) -> bool:
 
 
 def _kernel() -> tuple[int, int]:
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(digit for digit in minor if digit.isdecimal()))
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

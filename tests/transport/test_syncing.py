@@ -97,7 +97,7 @@ def test_a_network_is_not_believed_to_have_synced_all(disk: Disk, paths: list[st
     assert (disk.whole, disk.files) == (0, inodes(paths))
 
 
-@pytest.mark.parametrize("release", ["5.7.19", "4.18.0-553.el8"])
+@pytest.mark.parametrize("release", ["5.7.19", "5.7-rc1", "4.18.0-553.el8", "a release"])
 def test_an_old_kernel_would_not_tell_of_errors_and_is_not_believed(
     disk: Disk, paths: list[str], release: str
 ) -> None:
@@ -118,6 +118,14 @@ def test_what_could_not_be_synced_whole_is_synced_one_by_one(disk: Disk, paths: 
     disk.answer = -1
     sync_files(paths)
     assert disk.files == inodes(paths)
+
+
+def test_a_python_without_ctypes_syncs_one_by_one(
+    disk: Disk, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    sync_files(paths)
+    assert (disk.whole, disk.files) == (0, inodes(paths))
 
 
 def test_another_system_syncs_one_by_one(
