@@ -131,5 +131,6 @@ def _html(text: str, *, is_table: bool) -> str:
     lines = [line[:_COLUMNS] for line in text.splitlines()[:_LINES]]
     if not is_table:
         return f"<pre>{'<br>'.join(map(escape, lines))}</pre>"
-    rows = ["<td>" + "<td>".join(map(escape, cells)) for cells in csv.reader(lines)]
+    cell = "<td style='white-space: pre'>"  # or Qt would break words to make columns narrow
+    rows = [cell + cell.join(map(escape, cells)) for cells in csv.reader(lines)]
     return f"<table cellpadding=3><tr style='font-weight: bold'>{'<tr>'.join(rows)}</table>"
