@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-__all__ = ["qt_core"]
+__all__ = ["qt_core", "qt_module"]
 
 _BINDINGS = ("PySide6", "PyQt6")
 
@@ -38,3 +38,14 @@ def qt_core(given: object = None) -> Any:
             missing = error
     text = f"neither PySide6 nor PyQt6 can be imported ({missing}): pip install 'staticstore[qt]'"
     raise ImportError(text) from missing
+
+
+def qt_module(core: Any, name: str) -> Any:
+    """Return another module of the binding that a ``QtCore`` is of, such as ``QtGui``.
+
+    Raises
+    ------
+    ImportError
+        It is not installed, or lacks a library.
+    """
+    return importlib.import_module(core.__name__.replace("QtCore", name))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Set
 from typing import Any
 
 from .glow import Glow
-from .qt_core import qt_core
+from .qt_core import qt_core, qt_module
 
 __all__ = ["QtGlow", "Signal"]
 
@@ -40,7 +39,7 @@ class QtGlow(QtCore.QObject):  # type: ignore[misc]
     def __init__(self, color: str, parent: Any) -> None:
         super().__init__(parent)
         # Qt's part for graphics, which a program without glow may do without.
-        self._color_of = importlib.import_module(QtCore.__name__.replace("QtCore", "QtGui")).QColor
+        self._color_of = qt_module(QtCore, "QtGui").QColor
         self._color = self._color_of(color)
         if not self._color.isValid():
             raise ValueError(f"Qt knows no color {color!r}; it knows '#ffc233', for one")

@@ -6,19 +6,18 @@ Importing this module imports Qt's widgets, of the binding that `qt_core` finds.
 from __future__ import annotations
 
 import csv
-import importlib
 from html import escape
 from typing import Any
 
 from ..client.value import URLValue
 from .desktop import in_thread, qt_dispatch
-from .qt_core import qt_core
+from .qt_core import qt_core, qt_module
 
 __all__ = ["ValuePreview"]
 
 QtCore: Any = qt_core()
-QtGui: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtGui"))
-QtWidgets: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtWidgets"))
+QtGui: Any = qt_module(QtCore, "QtGui")
+QtWidgets: Any = qt_module(QtCore, "QtWidgets")
 
 _LARGEST = 4 << 20  # bytes of a value
 _WIDEST = 400  # pixels of a picture

@@ -173,8 +173,7 @@ def about_to_say(
             yield
         return
     with taking_effect(folder, said.head, body=body, step=said.step):
-        if body is not None:
-            forget(folder, old_packs - said.packs)
+        forget(folder, old_packs - said.packs)
         yield
     remove_forgotten(folder, said.head, said.packs)
 

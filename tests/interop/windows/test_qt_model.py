@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import random
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,14 +13,14 @@ import pytest
 
 from staticstore import Index, NotConnectedError, StaticStore, publish
 from staticstore.index import snapshot
-from staticstore.interop.qt_core import qt_core
+from staticstore.interop.qt_core import qt_core, qt_module
 from staticstore.interop.qt_model import StoreTableModel
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.servers import Nginx
 
 QtCore: Any = qt_core()
-QtTest: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtTest"))
-QtWidgets: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtWidgets"))
+QtTest: Any = qt_module(QtCore, "QtTest")
+QtWidgets: Any = qt_module(QtCore, "QtWidgets")
 
 Qt = QtCore.Qt
 UP, DOWN = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder

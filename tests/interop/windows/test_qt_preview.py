@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from staticstore import StaticStore
-from staticstore.interop.qt_core import qt_core
+from staticstore.interop.qt_core import qt_core, qt_module
 from staticstore.interop.qt_preview import ValuePreview
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.sites import entry
 
 QtCore: Any = qt_core()
-QtGui: Any = importlib.import_module(QtCore.__name__.replace("QtCore", "QtGui"))
+QtGui: Any = qt_module(QtCore, "QtGui")
 CSV = b"name,height\n<i>Summit</i>,1574\n"
 
 
@@ -43,6 +42,11 @@ class Scene:
         """Select a value."""
         assert self.store is not None
         self.pane.show_value(self.store[key])
+
+    def show_text(self, key: str, text: str) -> None:
+        """Select a value, and wait until its text is there."""
+        self.show(key)
+        self.until(lambda: self.text == text)
 
     def until(self, condition: Callable[[], object]) -> None:
         self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(TIMEOUT * 1000))
@@ -95,8 +99,7 @@ def test_csv_is_a_table_and_markup_in_it_is_text(scene: Scene) -> None:
 def test_markup_in_a_text_is_shown_and_not_followed(scene: Scene) -> None:
     text = "<b>bold</b> <img src='file:///etc/hosts'>"
     scene.publish(page_html=text.encode())
-    scene.show("page.html")
-    scene.until(lambda: scene.text == text)
+    scene.show_text("page.html", text)
 
 
 def test_of_a_long_text_the_first_lines_are_shown(scene: Scene) -> None:
@@ -129,14 +132,12 @@ def test_g10_a_value_that_fails_its_check_is_said_in_words_and_the_next_one_is_s
     scene.show("bad.txt")
     scene.until(lambda: "sha256" in scene.text)
     assert "in its place" not in scene.text
-    scene.show("good.txt")
-    scene.until(lambda: scene.text == "good")
+    scene.show_text("good.txt", "good")
 
 
 def test_none_is_an_empty_pane(scene: Scene) -> None:
     scene.publish(a_txt=b"text")
-    scene.show("a.txt")
-    scene.until(lambda: scene.text == "text")
+    scene.show_text("a.txt", "text")
     scene.pane.show_value(None)
     assert scene.text == ""
     assert scene.pane.value is None
@@ -147,14 +148,12 @@ def test_a_value_that_is_read_too_late_is_not_shown(scene: Scene) -> None:
     stall = scene.memory.stall("body", "data/slow.txt")
     scene.show("slow.txt")
     assert stall.reached.wait(TIMEOUT)
-    scene.show("fast.txt")
-    scene.until(lambda: scene.text == "fast")
+    scene.show_text("fast.txt", "fast")
 
 
 def test_what_is_shown_already_is_not_read_again_and_what_was_updated_is(scene: Scene) -> None:
     scene.publish(a_txt=b"text")
-    scene.show("a.txt")
-    scene.until(lambda: scene.text == "text")
+    scene.show_text("a.txt", "text")
     value = scene.pane.value
     scene.show("a.txt")
     assert scene.pane.value is value
