@@ -67,8 +67,11 @@ SUBJECTS = [
             _ONE_SHA256SUM: _sha256sum("many", 1),
             _SHA256SUM: _sha256sum("many", _CORES),
         },
-        # One thread of ours hashes small files.
-        (Target("ours", "seconds", 1 / 2, _ONE_SHA256SUM),),
+        (
+            # One thread of ours hashes small files; whoever has two cores has a claim on both.
+            Target("ours", "seconds", 1 / 2, _ONE_SHA256SUM),
+            Target("ours", "seconds", 1 / 2, _SHA256SUM),
+        ),
         rounds=3,
         sites="copies",
     ),
