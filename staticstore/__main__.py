@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 
 __all__ = ["main"]
 
 _NEEDED = ("click", "rich", "werkzeug")
+# What a command makes of a large site it keeps until it ends.  Looking through that for
+# cycles as often as Python does by itself takes a tenth of the time.
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> int:
@@ -18,6 +22,7 @@ def main() -> int:
     int
         The exit code.
     """
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
     try:
         if any(importlib.util.find_spec(name) is None for name in _NEEDED):
             print("the command line needs more: pip install 'staticstore[cli]'", file=sys.stderr)

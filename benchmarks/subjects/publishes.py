@@ -68,7 +68,6 @@ SUBJECTS = [
             _SHA256SUM: _sha256sum("many", _CORES),
         },
         (
-            # One thread of ours hashes small files; whoever has two cores has a claim on both.
             Target("ours", "seconds", 1 / 2, _ONE_SHA256SUM),
             Target("ours", "seconds", 1 / 2, _SHA256SUM),
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import IntegrityError, StoreError
@@ -86,7 +85,7 @@ def publish_watching(
 def _show_report(
     output: Output, report: PublishReport, *, dry_run: bool, at_most: int | None
 ) -> None:
-    output.record({**asdict(report), "dry_run": dry_run})
+    output.record({**vars(report), "dry_run": dry_run})
     for action, keys in (
         ("set", report.set),
         ("update", report.updated),

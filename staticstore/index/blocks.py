@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..errors import IndexFormatError
 from . import codec
 from .head import Document, parse_count, parse_document, parse_sha256
-from .piece import key_at
+from .piece import key_at, name_of
 
 __all__ = ["MOST_BLOCK_BYTES", "MOST_ROOT_BYTES", "BlockRoot", "Stretch", "block_files", "holding"]
 
@@ -168,22 +168,18 @@ def _modulus(body: bytes, before: BlockRoot | None) -> int:
 
 def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
     start = at = _BEGINNING
-    first = ""
     for line in body[_BEGINNING:-2].split(b"\n")[:-1]:
-        key = key_at(body, at)
-        name = key.encode()
         is_full = at + len(line) + 1 - start > MOST_BLOCK_BYTES
-        if at > start and (zlib.crc32(name) % modulus == 0 or is_full):
-            yield _measured(body, first, start, at)
+        if at > start and (is_full or zlib.crc32(name_of(line)) % modulus == 0):
+            yield _measured(body, start, at)
             start = at
-        first = first if at > start else key
         at += len(line) + 1
-    yield _measured(body, first, start, at)
+    yield _measured(body, start, at)
 
 
-def _measured(body: bytes, first: str, start: int, end: int) -> Stretch:
+def _measured(body: bytes, start: int, end: int) -> Stretch:
     digest = hashlib.sha256(memoryview(body)[start:end]).hexdigest()
-    return Stretch(first, start, end - start, digest)
+    return Stretch(key_at(body, start), start, end - start, digest)
 
 
 def _pages(blocks: Iterable[Stretch], lines: Iterable[bytes]) -> Iterator[Stretch]:

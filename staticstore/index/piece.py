@@ -15,7 +15,7 @@ from .keys import are_keys
 if TYPE_CHECKING:
     from .codec import FieldDecoder
 
-__all__ = ["PIECE_SIZE", "Piece", "key_at", "with_commas"]
+__all__ = ["PIECE_SIZE", "Piece", "key_at", "name_of", "with_commas"]
 
 #: Bytes of a piece, about: a search takes a few microseconds, and what is
 #: decoded at once keeps no other thread waiting.
@@ -205,6 +205,12 @@ def key_at(text: bytes | bytearray, start: int) -> str:
     if not keys or not line.startswith(codec.encode(keys[0]) + b":{"):
         raise IndexFormatError("a line is not in canonical form")
     return keys[0]
+
+
+def name_of(line: bytes) -> bytes:
+    """Return the key of a line in UTF-8; fail as `key_at` does."""
+    name = line[1 : line.find(b'":{')]
+    return key_at(line + b"\n", 0).encode() if b"\\" in name else name
 
 
 def with_commas(text: bytes | bytearray, start: int, end: int) -> Iterator[bytes | memoryview]:

@@ -14,6 +14,7 @@ from . import codec
 from .entries import Stored
 from .fields import Content, is_packed
 from .groups import NOT_INDEXED, frozen, in_all, replaced
+from .keys import are_keys
 from .lines import Lines
 from .overlay import Overlay
 from .parsing import parse
@@ -113,8 +114,23 @@ class Index(Mapping[str, dict[str, Any]]):
         IndexFormatError
             A key is refused, or a field is nothing that JSON can say.
         """
-        lines = [canonical_line(key, entries[key]) for key in sorted(entries)]
-        index = cls.parse(b"{\n" + b",\n".join(lines) + b"\n}\n")
+        return cls.from_items((key, entries[key]) for key in sorted(entries))
+
+    @classmethod
+    def from_items(cls, items: Iterable[tuple[str, Mapping[str, Any]]]) -> Index:
+        """Build an index from keys, in order, and the metadata of each, taken one by one.
+
+        Raises
+        ------
+        IndexFormatError
+            A key is refused, or a field is nothing that JSON can say.
+        """
+        keys, lines = [], []
+        for key, metadata in items:
+            keys.append(key)
+            lines.append(canonical_line(key, metadata))
+        body = b"{\n" + b",\n".join(lines) + b"\n}\n"
+        index = cls.parse(body, vouched_entries=len(lines) if are_keys(keys) else None)
         if index.warnings:
             raise IndexFormatError(index.warnings[0])
         return index
@@ -271,6 +287,8 @@ class Index(Mapping[str, dict[str, Any]]):
         What the index lacks is missing, too.  Keys that are near to each other
         cost less than each for itself.
         """
+        if not len(self):
+            return {}
         changes, wanted = self._overlay.changes, set(keys)
         found = dict(self._shared.contents_of(sorted(wanted.difference(changes))))
         for key in wanted.intersection(changes):

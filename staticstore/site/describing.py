@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..index.fields import Content, Place, parse_time, time_text
 from ..index.snapshot import Index
-from .hashing import Digest
+from .digest import Digest
 from .media_types import media_type_of
 from .metadata import Metadata
 
@@ -19,30 +19,27 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def described(
-    digests: Mapping[str, Digest],
+    digests: Iterable[tuple[str, Digest]],
     fields: Metadata,
-    old: Index,
+    before: Mapping[str, Content],
     places: Mapping[str, Place],
 ) -> Index:
     """Return the index of values.
 
     Parameters
     ----------
-    digests : mapping
-        From keys to what the values are.
+    digests : iterable of (str, Digest)
+        Keys, in order, and what the values are; taken one by one.
     fields : Metadata
         What the publisher is told of them.
-    old : Index
-        What the site says so far.
+    before : mapping
+        What the site says of the values so far, by keys.
     places : mapping
         From keys to where values stand in packs, as far as they do.
     """
-    known = old.contents_of(digests)
-    return Index.from_entries(
-        {
-            key: _entry(key, digest, fields, known.get(key), places.get(key))
-            for key, digest in sorted(digests.items())
-        }
+    return Index.from_items(
+        (key, _entry(key, digest, fields, before.get(key), places.get(key)))
+        for key, digest in digests
     )
 
 

@@ -1,139 +1,198 @@
-"""The digests of files, some threads at a time and never of a file in motion."""
+"""The digests of many files, taken beside whoever still looks for more of them.
+
+Threads hash large files, for which they let the interpreter go.  Small ones
+take the interpreter longer than the disk and the digest: one thread does them,
+or, when they are thousands, processes.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
 
-from ..transport.regular import open_descriptor
+from .digest import PIECE, Digest, SecretFoundError, digest_of
 from .folder import path_text, reason_of
+from .hash_process import HashProcess, process_count
 from .scan import FoundFile, LeftOut
-from .withheld import FIRST_BYTES, holds_private_key
 
-__all__ = ["Digest", "Progress", "hash_files"]
+__all__ = ["Hashing", "Progress", "hash_files"]
 
 #: Called with the bytes hashed so far and the bytes to hash.
 Progress = Callable[[int, int], None]
 
-_PIECE = 1 << 20  # bytes
-# Smaller files take the interpreter longer than the disk and the digest, and threads that
-# wait for the interpreter are slower than one that has it.
 _LARGE = 1 << 16  # bytes
+_TOGETHER = 512  # small files that a thread or a process is given at once
 _TRIES = 3
 _MOST_THREADS = 8  # more read no faster from one disk
 _PATIENCE = 0.5  # seconds; Windows cannot interrupt a wait, only outwait it
 
 
-class Digest(NamedTuple):
-    """A file's digest, and what the file was when it was taken."""
-
-    #: 64 lowercase hex digits.
-    sha256: str
-    #: Bytes.
-    size: int
-    #: Modification time, nanoseconds since 1970.
-    mtime_ns: int
-    inode: int
-
-
 def hash_files(
     files: Sequence[FoundFile], *, progress: Progress | None = None
 ) -> dict[str, Digest | LeftOut]:
-    """Hash files, several at a time.
-
-    A file that changes, is replaced or vanishes meanwhile is found out: it is
-    read again, three times in all, and then left out.  So is one that turns
-    out to be a private key.  The result does not depend on which thread was
-    faster.
-
-    Parameters
-    ----------
-    files : sequence of FoundFile
-        What to hash.
-    progress : callable, optional
-        Called in the calling thread.  The first number never falls, and equals
-        the second at the end.  What it raises ends the hashing.
+    """Hash files, all of which are known; see `Hashing`.
 
     Returns
     -------
     dict
         From the key of each file to its digest, or to why it has none.
+    """
+    with Hashing(progress) as hashing:
+        hashing.add(files)
+        return {file.key: outcome for file, outcome in hashing.outcomes(files)}
+
+
+class Hashing:
+    """Hashes files beside its caller; a context manager, with whose block all of it ends.
+
+    A file that changes, is replaced or vanishes meanwhile is found out: it is
+    read again, three times in all, and then left out.  So is one that turns
+    out to be a private key.  The outcome does not depend on who was faster.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called in the thread that waits for outcomes.  The first number never
+        falls, and equals the second at the end.  What it raises ends the
+        hashing.
 
     Notes
     -----
-    Reads in pieces of 1 MiB, in at most 8 threads.
+    Reads in pieces of 1 MiB, in at most 8 threads; thousands of small files in
+    a process for each core, as far as those can be started.
     """
-    if not files:
-        return {}
-    large = sum(file.size >= _LARGE for file in files)
-    threads = min(1 + large, len(files), os.cpu_count() or 1, _MOST_THREADS)
-    work = _Work(files)
-    with ThreadPoolExecutor(threads, thread_name_prefix="staticstore-hash") as pool:
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+        self._done = self._total = 0  # bytes
+        self._small = _Todo()
+        self._large = _Todo()
+        self._results: dict[str, Digest | LeftOut] = {}
+        # Bytes that were done, or what ended a thread.
+        self._events: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._processes: list[HashProcess] = []
+
+    def __enter__(self) -> Hashing:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End what still runs, and wait for that."""
+        self._stop.set()
+        self._small.end()
+        self._large.end()
+        for process in self._processes:  # it may be busy with a slow disk
+            process.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def add(self, files: Sequence[FoundFile]) -> None:
+        """Have more files hashed, and do not wait for it."""
+        self._total += sum(file.size for file in files)
+        self._large.add([file for file in files if file.size >= _LARGE], together=1)
+        self._small.add([file for file in files if file.size < _LARGE], together=_TOGETHER)
+        threads = min(self._large.count, os.cpu_count() or 1, _MOST_THREADS)
+        self._have(threads, self._hash_here, self._large)
+        self._have(process_count(self._small.count), self._hash_beside, self._small)
+
+    def outcomes(
+        self, files: Iterable[FoundFile], noted: Mapping[str, Digest] | None = None
+    ) -> Iterator[tuple[FoundFile, Digest | LeftOut]]:
+        """Yield each file with its digest, or why it has none, as soon as that is known.
+
+        Parameters
+        ----------
+        files : iterable of FoundFile
+            All that were added, in any order, and others.  No more can be
+            added from now on.
+        noted : mapping, optional
+            The digests of those others, by their keys.
+        """
+        self._small.end()
+        self._large.end()
+        self._have(min(self._small.count, 1), self._hash_here, self._small)
+        self._results.update(noted or {})
+        for file in files:
+            while file.key not in self._results:
+                self._follow()
+            yield file, self._results[file.key]
+        while self._done < self._total:
+            self._follow()
+
+    def _have(self, threads: int, life: Callable[[_Todo], None], todo: _Todo) -> None:
+        """Have at least so many threads do what is to do."""
+        while todo.threads < threads:
+            todo.threads += 1
+            thread = threading.Thread(
+                target=self._live, args=(life, todo), name=f"staticstore-hash-{len(self._threads)}"
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def _live(self, life: Callable[[_Todo], None], todo: _Todo) -> None:
         try:
-            running = [pool.submit(work.run) for _ in range(threads)]
-            work.follow(threads, progress)
-            for one in running:
-                one.result()
-        finally:
-            work.stop.set()
-    return work.results
+            life(todo)
+        except BaseException as error:  # who waits for an outcome shall hear of it
+            self._events.put(error)
 
-
-class _SecretFoundError(Exception):
-    """The file is a private key."""
-
-
-class _Work:
-    """What the threads share: what is to do, what is done, and what to tell of it."""
-
-    def __init__(self, files: Sequence[FoundFile]) -> None:
-        self.stop = threading.Event()
-        self.results: dict[str, Digest | LeftOut] = {}
-        self._todo = deque(files)  # its ends can be taken by any thread
-        self._total = sum(file.size for file in files)
-        # Bytes done, or None from a thread that is at its end.
-        self._events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-
-    def run(self) -> None:
-        """Hash until nothing is left: the life of one thread."""
+    def _hash_here(self, todo: _Todo) -> None:
+        """Hash until nothing is left."""
         told = _Told(self._events)
-        try:
-            while not self.stop.is_set():
-                try:
-                    file = self._todo.popleft()
-                except IndexError:
+        for batch in todo:
+            for file in batch:
+                if self._stop.is_set():
                     return
-                self.results[file.key] = self._hash(file, told)
-        finally:
-            told.end()
+                self._results[file.key] = self._hash(file, told)
+            told.tell()
 
-    def follow(self, threads: int, progress: Progress | None) -> None:
-        """Wait for the threads, and report how far they are."""
-        done = 0
-        while threads:
-            try:
-                event = self._events.get(timeout=_PATIENCE)
-            except queue.Empty:
-                continue
-            if event is None:
-                threads -= 1
-                continue
-            done += event
-            if progress is not None:
-                progress(done, self._total)
+    def _hash_beside(self, todo: _Todo) -> None:
+        """Have a process hash until nothing is left, and hash here what it has no digest of."""
+        told = _Told(self._events)
+        process = HashProcess()
+        self._processes.append(process)
+        if self._stop.is_set():  # and nobody looks for it there any more
+            return
+        with process:
+            for batch in todo:
+                digests = process.digests_of([file.path for file in batch])
+                for file, digest in zip(batch, digests, strict=True):
+                    if self._stop.is_set():
+                        return
+                    if digest is None:
+                        self._results[file.key] = self._hash(file, told)
+                    else:
+                        self._results[file.key] = digest
+                        told.add(file.size)
+                told.tell()
+
+    def _follow(self) -> None:
+        """Wait for something to happen, and report it."""
+        try:
+            event = self._events.get(timeout=_PATIENCE)
+        except queue.Empty:
+            return
+        if isinstance(event, BaseException):
+            raise event
+        self._done += event
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
     def _hash(self, file: FoundFile, told: _Told) -> Digest | LeftOut:
         """Hash one file; whatever happens to it counts for its size in the progress, once."""
         told.begin(file.size)
         try:
             return self._hash_steady(file, told)
-        except _SecretFoundError:
+        except SecretFoundError:
             return LeftOut(path_text(file.key), "it is a private key", "secret")
         except FileNotFoundError:
             return LeftOut(path_text(file.key), "it vanished before it was hashed", "failed")
@@ -144,42 +203,54 @@ class _Work:
             told.reach(file.size)
 
     def _hash_steady(self, file: FoundFile, told: _Told) -> Digest | LeftOut:
+        def reached(position: int) -> bool:
+            told.reach(position)
+            return not self._stop.is_set()
+
         for _ in range(_TRIES):
-            if (digest := self._hash_once(file.path, told)) is not None:
+            if (digest := digest_of(file.path, reached)) is not None:
                 return digest
         reason = f"it changed while it was hashed, {_TRIES} times"
         return LeftOut(path_text(file.key), reason, "failed")
 
-    def _hash_once(self, path: str, told: _Told) -> Digest | None:
-        """Return the digest of a file that stood still; None if it did not."""
-        hasher = hashlib.sha256()
-        position = 0
-        descriptor, before = open_descriptor(path)
-        try:
-            # No further than its size: a file may grow faster than it can be read.
-            while position < before.st_size:
-                piece = os.read(descriptor, min(_PIECE, before.st_size - position))
-                if not piece:
-                    break
-                if self.stop.is_set():
-                    return None
-                if not position and holds_private_key(piece[:FIRST_BYTES]):
-                    raise _SecretFoundError
-                hasher.update(piece)
-                position += len(piece)
-                told.reach(position)
-        finally:
-            os.close(descriptor)
-        # What the name leads to now is the file that was read, and as it was before.
-        if position != before.st_size or _state(before) != _state(os.stat(path)):
-            return None
-        return Digest(hasher.hexdigest(), before.st_size, before.st_mtime_ns, before.st_ino)
+
+class _Todo:
+    """Files to hash, some at a time, for several threads until it is ended."""
+
+    def __init__(self) -> None:
+        #: How many files were added, and how many threads take them.
+        self.count = self.threads = 0
+        self._waiting: list[FoundFile] = []
+        # None is the end; who comes to it leaves it there for the others.
+        self._batches: queue.SimpleQueue[list[FoundFile] | None] = queue.SimpleQueue()
+
+    def add(self, files: Sequence[FoundFile], *, together: int) -> None:
+        """Add files, to be taken so many at once."""
+        self.count += len(files)
+        self._waiting += files
+        whole = len(self._waiting) - len(self._waiting) % together
+        for start in range(0, whole, together):
+            self._batches.put(self._waiting[start : start + together])
+        del self._waiting[:whole]
+
+    def end(self) -> None:
+        """Let whoever takes come to an end behind the last file."""
+        if self._waiting:
+            self._batches.put(self._waiting)
+            self._waiting = []
+        self._batches.put(None)
+
+    def __iter__(self) -> Iterator[list[FoundFile]]:
+        """Yield what one thread is to do."""
+        while (batch := self._batches.get()) is not None:
+            yield batch
+        self._batches.put(None)
 
 
 class _Told:
     """How far one thread is, told to who waits for it: of small files, many together."""
 
-    def __init__(self, events: queue.SimpleQueue[int | None]) -> None:
+    def __init__(self, events: queue.SimpleQueue[int | BaseException]) -> None:
         self._events = events
         self._size = 0
         self._reached = 0
@@ -193,20 +264,16 @@ class _Told:
         """Be at a position in the file; one that was reached before counts once."""
         reached = min(position, self._size)
         if reached > self._reached:
-            self._untold += reached - self._reached
+            self.add(reached - self._reached)
             self._reached = reached
-            if self._untold >= _PIECE:
-                self._tell()
+            if self._untold >= PIECE:
+                self.tell()
 
-    def end(self) -> None:
-        """Tell what is left, and that there is no more."""
-        self._tell()
-        self._events.put(None)
+    def add(self, size: int) -> None:
+        """Be done with so many bytes more."""
+        self._untold += size
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell what is untold, so that whoever waits looks for outcomes, too."""
         self._events.put(self._untold)
         self._untold = 0
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -12,8 +12,9 @@ from pathlib import Path
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
 from ..index.keys import key_to_path
+from .digest import Digest
 from .folder import SiteFolder, reason_of
-from .hashing import Digest, hash_files
+from .hashing import hash_files
 from .notes import Notes
 from .scan import FoundFile
 

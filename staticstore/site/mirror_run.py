@@ -17,9 +17,10 @@ from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
+from .digest import Digest
 from .fetching import Fetching, Told, ValueProgress
 from .folder import SiteFolder
-from .hashing import Digest, Progress
+from .hashing import Progress
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of

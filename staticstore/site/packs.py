@@ -24,8 +24,8 @@ from typing import NamedTuple
 from ..index.fields import Place
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
+from .digest import Digest
 from .folder import SiteFolder
-from .hashing import Digest
 from .history import write_once
 from .lock import unwritable
 

@@ -22,19 +22,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError, quoted
 from ..index.changes import Action, diff
+from ..index.fields import Place
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from .describing import described
+from .digest import Digest
 from .folder import SiteFolder, reason_of
-from .hashing import Digest, Progress, hash_files
+from .hashing import Hashing, Progress
 from .history import (
     Step,
     forget,
@@ -46,11 +48,12 @@ from .history import (
     write_documents,
 )
 from .lock import alone, unwritable
+from .measuring import Measured
 from .metadata import Metadata, Source, find_metadata, read_metadata
-from .notes import Notes, read_notes, write_notes
+from .notes import Notes, write_notes
 from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_places
 from .page import page_to_write, write_page
-from .scan import LeftOut, Scan, scan
+from .scan import LeftOut
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
 
@@ -160,8 +163,10 @@ def publish(
     Notes
     -----
     The time is that of reading what is new or changed, on up to 8 threads, and
-    of a system call for each file; what is packed is read once more.  Only one
-    publish at a time works on a folder; readers need not wait for it.
+    of a system call for each file; what is packed is read once more.  From
+    8,000 new files below 64 KiB on, they are read by a process for each core,
+    where `sys.executable` is a Python that can be started.  Only one publish
+    at a time works on a folder; readers need not wait for it.
 
     Examples
     --------
@@ -178,13 +183,15 @@ def publish(
     packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
-    with contextlib.nullcontext() if dry_run else alone(folder):
-        look = Look.at(folder, [_VERSION, fields.as_json(), pack and pack_below, browse])
+    with contextlib.nullcontext() if dry_run else alone(folder), Hashing(progress) as hashing:
+        data = Measured(folder, hashing)
+        given = [_VERSION, fields.as_json(), pack and pack_below, browse]
+        look = Look.at(folder, given, data.found)
         report = _unchanged(look)
         if report is None:
             page = page_to_write(folder) if browse else None
             old = _OldIndex.read(folder)
-            plan = _prepare(folder, fields, old, packing, progress)
+            plan = _prepare(folder, data, fields, old, packing)
             report = plan.report
             if not dry_run:
                 _write(folder, old, plan, page, look)
@@ -246,26 +253,32 @@ class _Plan(NamedTuple):
     packs: set[str]
     forgotten_packs: set[str]
     report: PublishReport
+    #: Whether there is nothing that another try may read after all.
+    is_final: bool
 
 
 def _prepare(
     folder: SiteFolder,
+    data: Measured,
     fields: Metadata,
     old: _OldIndex,
     packing: Packing | None,
-    progress: Progress | None,
 ) -> _Plan:
     """Find out what shall stand there, and write the packs that the index will name."""
-    found = scan(folder.data)
-    old_notes = read_notes(folder.notes)
-    digests, left_out, hashed = _digests(found, old_notes, progress)
-    left_out = sorted(left_out + found.left_out)
-    places, old_packs = standing_places(folder, old.index, digests)
+    digests: Iterable[tuple[str, Digest]] = data.take()
+    places: dict[str, Place] = {}
+    old_packs: dict[str, int] = {}
+    if packing is not None or any(old.index.packed_entries()):
+        digests = list(digests)  # on all of which it depends what stands where in a pack
+        places, old_packs = standing_places(folder, old.index, data.digests)
     if packing is not None:
-        places = pack_values(folder, digests, places, old_packs, packing)
+        places = pack_values(folder, data.digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
-    index = described(digests, fields, old.index, places)
-    changed = _changed(old.index, index)
+    before = old.index.contents_of(file.key for file in data.found.files)
+    index = described(digests, fields, before, places)
+    left_out = sorted(data.left_out + data.found.left_out)
+    keys = list(data.digests)
+    changed = _changed(old.index, index, keys)
     body = index.canonical()
     old_head = read_head(folder)
     head, step = next_step(folder, old_head, index, body)
@@ -274,42 +287,28 @@ def _prepare(
         set=changed["set"],
         updated=changed["update"],
         deleted=changed["delete"],
-        hashed=hashed,
+        hashed=data.hashed,
         skipped=[(one.path, one.reason) for one in left_out],
         failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
-        warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, index)],
+        warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, keys)],
         entries=len(index),
-        bytes=sum(digest.size for digest in digests.values()),
+        bytes=sum(digest.size for digest in data.digests.values()),
         packed=len(places),
     )
-    notes = Notes.of(digests, found.began_ns)
+    notes = Notes.of(data.digests, data.found.began_ns)
     forgotten = old_packs.keys() - packs
-    return _Plan(body, head, step, old_notes, notes, packs, forgotten, report)
+    is_final = not any(one.kind == "failed" for one in data.left_out)
+    return _Plan(body, head, step, data.notes, notes, packs, forgotten, report, is_final)
 
 
-def _changed(old: Index, new: Index) -> dict[Action, list[str]]:
-    """Return the keys that a publish sets, updates and deletes."""
+def _changed(old: Index, new: Index, keys: list[str]) -> dict[Action, list[str]]:
+    """Return which of the new index's keys a publish sets and updates, and what it deletes."""
     changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
     if not len(old):  # there is nothing to compare, which would take as long as all the rest
-        return changed | {"set": list(new)}
+        return changed | {"set": keys}
     for change in diff(old, new):
         changed[change.action].append(change.key)
     return changed
-
-
-def _digests(
-    found: Scan, notes: Notes, progress: Progress | None
-) -> tuple[dict[str, Digest], list[LeftOut], int]:
-    """Return the digest of each file, what is left out on the way, and how many were hashed."""
-    digests = {
-        file.key: digest for file in found.files if (digest := notes.digest_of(file)) is not None
-    }
-    outcomes = hash_files(
-        [file for file in found.files if file.key not in digests], progress=progress
-    )
-    fresh = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Digest)}
-    left_out = [outcome for outcome in outcomes.values() if isinstance(outcome, LeftOut)]
-    return digests | fresh, left_out, len(fresh)
 
 
 def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
@@ -321,8 +320,8 @@ def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
     )
 
 
-def _metadata_warnings(fields: Metadata, index: Index) -> list[str]:
-    return _bounded(fields.warnings(list(index)))
+def _metadata_warnings(fields: Metadata, keys: list[str]) -> list[str]:
+    return _bounded(fields.warnings(keys))
 
 
 def _bounded(warnings: Iterator[str]) -> list[str]:
@@ -348,6 +347,9 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None, 
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.old_notes:
             write_notes(folder.notes, plan.notes)
-        look.note(_as_json(plan.report), next_removal(folder, plan.head, plan.packs))
+        if plan.is_final:
+            look.note(_as_json(plan.report), next_removal(folder, plan.head, plan.packs))
+        else:
+            look.forget()
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -15,8 +15,9 @@ from ..index.head import Document, Head
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
+from .digest import Digest
 from .folder import SiteFolder, reason_of
-from .hashing import Digest, hash_files
+from .hashing import hash_files
 from .head_check import head_problems
 from .media_types import media_type_of
 from .notes import read_notes

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.keys import are_keys, key_problem
 from .folder import path_text, reason_of
-from .withheld import withheld_name
+from .withheld import Withheld, may_be_withheld, withheld_name
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 
 _LINKS_NAMED = 20
+_is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
 
 
 class FoundFile(NamedTuple):
@@ -31,6 +34,10 @@ class FoundFile(NamedTuple):
     #: Modification time, nanoseconds since 1970.
     mtime_ns: int
     inode: int
+
+
+#: Called with files.
+Found = Callable[[list[FoundFile]], object]
 
 
 class LeftOut(NamedTuple):
@@ -72,11 +79,19 @@ class _Place(NamedTuple):
     above: frozenset[tuple[int, int]]
 
 
-def scan(data: str | os.PathLike[str]) -> Scan:
+def scan(data: str | os.PathLike[str], found: Found | None = None) -> Scan:
     """Look through a data folder, without opening a file.
 
     Symbolic links are followed as long as they stay inside; `data` may be one
     itself.  Nothing here can block, and nothing is written.
+
+    Parameters
+    ----------
+    data : path
+        The folder.
+    found : callable, optional
+        Called with the files of each folder, about in key order, while the
+        scan goes on.
 
     Returns
     -------
@@ -96,7 +111,7 @@ def scan(data: str | os.PathLike[str]) -> Scan:
     -----
     Costs a system call for each entry, and about 400 bytes of memory.
     """
-    walk = _Walk(os.fspath(data))
+    walk = _Walk(os.fspath(data), found)
     try:
         walk.run()
     except OSError as error:
@@ -117,8 +132,9 @@ def scan(data: str | os.PathLike[str]) -> Scan:
 class _Walk:
     """One walk through a data folder, depth first and without recursion."""
 
-    def __init__(self, data: str) -> None:
+    def __init__(self, data: str, tell: Found | None) -> None:
         self.data = data
+        self._tell = tell
         self.real_root = os.path.realpath(data)
         self.found = Scan(time.time_ns())
         self.outward: list[str] = []
@@ -130,42 +146,59 @@ class _Walk:
         while self._todo:
             place = self._todo.pop()
             try:
-                with os.scandir(place.path) as found:
-                    self._visit_all(list(found), place)
+                with _opened(place.path) as descriptor:
+                    self._visit_all(place, descriptor)
             except OSError as error:
                 if not place.prefix:
                     raise
                 self._fail(place.prefix.rstrip("/"), f"it cannot be read: {reason_of(error)}")
 
-    def _visit_all(self, entries: list[os.DirEntry[str]], place: _Place) -> None:
-        keys = [place.prefix + entry.name for entry in entries]
-        are_good = are_keys(keys)  # of all at once it is sooner told than of each
-        for key, entry in zip(keys, entries, strict=True):
-            self._visit(entry, key, None if are_good else key_problem(key), place)
+    def _visit_all(self, place: _Place, descriptor: int | None) -> None:
+        with os.scandir(place.path if descriptor is None else descriptor) as found:
+            entries = sorted(found, key=attrgetter("name"))
+        files_before, folders_before = len(self.found.files), len(self._todo)
+        above = os.path.join(place.path, "")
+        names = [entry.name for entry in entries]
+        keys = [place.prefix + name for name in names]
+        # Of all at once it is sooner told than of each.
+        are_doubtful = may_be_withheld(names) or not are_keys(keys)
+        for key, name, entry in zip(keys, names, entries, strict=True):
+            if not (are_doubtful and self._is_refused(key, name)):
+                self._visit(entry, above + name, key, place, descriptor)
+        self._todo[folders_before:] = reversed(self._todo[folders_before:])  # the last is the next
+        if self._tell is not None:
+            self._tell(self.found.files[files_before:])
 
-    def _visit(self, entry: os.DirEntry[str], key: str, problem: str | None, place: _Place) -> None:
-        if withheld := withheld_name(entry.name):
-            self.found.left_out.append(LeftOut(path_text(key), withheld.reason, withheld.kind))
-            return
-        if problem:
+    def _is_refused(self, key: str, name: str) -> bool:
+        """Tell whether a file or folder is not published, whatever is in it; note why."""
+        if withheld := withheld_name(name):
+            self._leave_out(key, withheld)
+        elif problem := key_problem(key):
             self._fail(key, f"its name can be no key: {problem}")
-            return
+        else:
+            return False
+        return True
+
+    def _visit(
+        self, entry: os.DirEntry[str], path: str, key: str, place: _Place, descriptor: int | None
+    ) -> None:
         try:
-            status = os.stat(entry.path)
+            # By the open folder it is half as dear as by the whole path.
+            status = os.stat(path if descriptor is None else entry.name, dir_fd=descriptor)
         except OSError as error:
             # What a link leads to may be closed to us, but that it leads out can be told.
             dangling = error.errno in (errno.ENOENT, errno.ELOOP)
-            if not _is_link(entry) or dangling or self._may_follow(entry, key):
+            if not _is_link(entry) or dangling or self._may_follow(path, key):
                 self._fail(key, _why_not(entry, error))
             return
-        if _is_link(entry) and not self._may_follow(entry, key):
+        if _is_link(entry) and not self._may_follow(path, key):
             return
         if stat.S_ISREG(status.st_mode):
             self.found.files.append(
-                FoundFile(key, entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
+                FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
             )
         elif stat.S_ISDIR(status.st_mode):
-            self._enter(entry.path, key, status, place)
+            self._enter(path, key, status, place)
         else:
             self._fail(key, "it is no file, but a FIFO, a device or a socket")
 
@@ -176,28 +209,43 @@ class _Walk:
         else:
             self._todo.append(_Place(path, key + "/", place.above | {identity}))
 
-    def _may_follow(self, entry: os.DirEntry[str], key: str) -> bool:
+    def _may_follow(self, path: str, key: str) -> bool:
         """Tell whether a link stays inside and leads to nothing that is withheld; note why not."""
-        target = os.path.realpath(entry.path)
+        target = os.path.realpath(path)
         below = _below(self.real_root, target)
         if below is None:
             self.outward.append(f"{_shown(key)} -> {_shown(target)}")
             return False
         for name in below:
             if withheld := withheld_name(name):
-                reason = f"it leads to {_shown(name)}: {withheld.reason}"
-                self.found.left_out.append(LeftOut(path_text(key), reason, withheld.kind))
+                self._leave_out(key, withheld, f"it leads to {_shown(name)}: ")
                 return False
         return True
+
+    def _leave_out(self, key: str, withheld: Withheld, how: str = "") -> None:
+        reason = how + withheld.reason
+        self.found.left_out.append(LeftOut(path_text(key), reason, withheld.kind))
 
     def _fail(self, key: str, reason: str) -> None:
         self.found.left_out.append(LeftOut(path_text(key), reason, "failed"))
 
 
+@contextlib.contextmanager
+def _opened(folder: str) -> Iterator[int | None]:
+    """Open a folder, so that what is in it can be looked at; None where no system does that."""
+    if os.scandir not in os.supports_fd or os.stat not in os.supports_dir_fd:  # Windows
+        yield None
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _is_link(entry: os.DirEntry[str]) -> bool:
-    # A junction is what Windows has beside links; Python 3.12 can tell.
-    is_junction = getattr(entry, "is_junction", None)
-    return entry.is_symlink() or (is_junction is not None and is_junction())
+    # A junction is what Windows has beside links.
+    return entry.is_symlink() or (_is_junction is not None and _is_junction(entry))
 
 
 def _why_not(entry: os.DirEntry[str], error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""Whether anything has changed since the last publish: told by a look at each file, and no more.
+"""Whether anything has changed since the last publish: told by a scan, and no more.
 
 A publish that changes nothing is what runs every few minutes.  The last one
 has noted in ``.staticstore/last.json`` what it was given, what lay in the
@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-import os
-import stat
 import time
-from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +21,7 @@ from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 from .notes import SETTLED_NS
+from .scan import Scan
 
 __all__ = ["Look"]
 
@@ -33,21 +32,22 @@ _FOLDERS = ("index", "changes", "blocks", "packs")
 
 
 class Look(NamedTuple):
-    """What a publish is given, and what lay in the data folder before it began.
+    """What a publish is given, and what its scan has found.
 
-    A file that changes after the look, whether or not the publish sees that,
-    makes the next look another.
+    A file that changes after the scan, whether or not the publish sees that,
+    makes the next scan another.
     """
 
     folder: SiteFolder
     #: Digest of all that the index depends on beside the data.
     given: str
-    #: Digest of the state of each file; None where that cannot be told, or not yet.
+    #: Digest of the state of each file; None if some are so young that another change
+    #: would not show.
     data: str | None
 
     @classmethod
-    def at(cls, folder: SiteFolder, given: object) -> Look:
-        """Look at each file of a data folder, without opening any.
+    def at(cls, folder: SiteFolder, given: object, found: Scan) -> Look:
+        """Sum up what the index depends on.
 
         Parameters
         ----------
@@ -55,12 +55,10 @@ class Look(NamedTuple):
             The site.
         given : object
             What the index depends on beside the data, such as JSON can say.
-
-        Notes
-        -----
-        Costs a system call for each file: 0.3 s for 100,000 of them.
+        found : Scan
+            What lies in its data folder.
         """
-        return cls(folder, hashlib.sha256(codec.encode(given)).hexdigest(), _state_of(folder.data))
+        return cls(folder, hashlib.sha256(codec.encode(given)).hexdigest(), _state_of(found))
 
     def last_report(self) -> dict[str, Any] | None:
         """Return what the last publish reported, if nothing at all has changed since."""
@@ -94,7 +92,7 @@ class Look(NamedTuple):
             It cannot be written.
         """
         if self.data is None:
-            _note(self.folder).unlink(missing_ok=True)
+            self.forget()
             return
         last = {
             "format": _FORMAT,
@@ -107,60 +105,29 @@ class Look(NamedTuple):
         with atomic_file(_note(self.folder)) as file:
             file.write(codec.encode(last) + b"\n")
 
+    def forget(self) -> None:
+        """Have the next publish look for itself.
+
+        Raises
+        ------
+        OSError
+            The note cannot be removed.
+        """
+        _note(self.folder).unlink(missing_ok=True)
+
 
 def _note(folder: SiteFolder) -> Path:
     return folder.private / "last.json"
 
 
-def _state_of(data: Path) -> str | None:
-    """Return a digest of name, size, time and inode of each file; None if some cannot be believed.
-
-    That is so of links, which would have to be followed; of what cannot be
-    read; and of files so young that another change would not show.
-    """
-    settled = time.time_ns() - SETTLED_NS
-    digest = hashlib.sha256()
-    places = [os.fspath(data)]
-    try:
-        while places:
-            place = places.pop()
-            states, folders = _look_into(place)
-            if any(not stat.S_ISREG(state[1]) or state[3] >= settled for state in states):
-                return None
-            places += (f"{place}/{name}" for name in folders)
-            digest.update(marshal.dumps((place, folders, states), 2))
-    except OSError:
+def _state_of(found: Scan) -> str | None:
+    settled = found.began_ns - SETTLED_NS
+    if any(file.mtime_ns >= settled for file in found.files):
         return None
-    return digest.hexdigest()
-
-
-_State = tuple[str, int, int, int, int]
-
-
-def _look_into(place: str) -> tuple[list[_State], list[str]]:
-    """Return the states of what is in a folder, and the names of the folders there."""
-    states, folders = [], []
-    for name, status in _statuses(place):
-        if stat.S_ISDIR(status.st_mode):
-            folders.append(name)
-        else:
-            numbers = status.st_mode, status.st_size, status.st_mtime_ns, status.st_ino
-            states.append((name, *numbers))
-    return sorted(states), sorted(folders)
-
-
-def _statuses(place: str) -> Iterable[tuple[str, os.stat_result]]:
-    """Yield each name in a folder, and what the system says of it."""
-    if os.listdir not in os.supports_fd or os.stat not in os.supports_dir_fd:  # Windows
-        for name in os.listdir(place):
-            yield name, os.stat(os.path.join(place, name), follow_symlinks=False)
-        return
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for name in os.listdir(descriptor):  # half as dear as by whole paths
-            yield name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-    finally:
-        os.close(descriptor)
+    states = list(map(attrgetter("key", "size", "mtime_ns", "inode"), found.files))
+    left_out = [tuple(one) for one in found.left_out]
+    # Later versions write the same values in more ways than one.
+    return hashlib.sha256(marshal.dumps((states, left_out), 2)).hexdigest()
 
 
 def _state_of_site(folder: SiteFolder) -> list[list[object]]:
@@ -168,13 +135,16 @@ def _state_of_site(folder: SiteFolder) -> list[list[object]]:
     found: list[list[object]] = []
     for name in _FILES:
         try:
-            status = os.stat(folder.root / name, follow_symlinks=False)
+            found.append(_state_of_file(folder.root / name))
         except FileNotFoundError:
             found.append([name])
-        else:
-            found.append([name, status.st_size, status.st_mtime_ns, status.st_ino])
     for name in _FOLDERS:
         place = folder.root / name
         if place.is_dir():
-            found.append([name, *map(list, _look_into(os.fspath(place))[0])])
+            found.append([name, *sorted(map(_state_of_file, place.iterdir()))])
     return found
+
+
+def _state_of_file(path: Path) -> list[object]:
+    status = path.lstat()
+    return [path.name, status.st_size, status.st_mtime_ns, status.st_ino]

@@ -10,8 +10,9 @@ from ..errors import StoreError, quoted
 from ..index.fields import Facts
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
+from .digest import Digest
 from .folder import SiteFolder, path_text, reason_of
-from .hashing import Digest, Progress, hash_files
+from .hashing import Progress, hash_files
 from .head_check import head_problems
 from .pack_check import pack_problems
 from .scan import FoundFile, LeftOut, scan
@@ -69,7 +70,7 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
 
     Notes
     -----
-    Reads all of the data, on up to 8 threads.
+    Reads all of the data, as `publish` does what is new.
     """
     folder = SiteFolder.open(site)
     index, body = _read_index(folder)

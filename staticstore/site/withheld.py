@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from ..transport.integrity import TEMPORARY_PATTERN
 
-__all__ = ["FIRST_BYTES", "Withheld", "holds_private_key", "withheld_name"]
+__all__ = ["FIRST_BYTES", "Withheld", "holds_private_key", "may_be_withheld", "withheld_name"]
 
 #: How much of a file's beginning `holds_private_key` wants to see, in bytes.
 FIRST_BYTES = 1 << 16
@@ -38,6 +39,8 @@ _SSH_KEY = re.compile(
     re.DOTALL,
 )
 _LITTER = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
+# How each of the above begins, and what `withheld_name` looks for beside them.
+_BEGINNING = re.compile(r"^(?:\.|_netrc|id_|thumbs\.db|desktop\.ini)", re.MULTILINE)
 
 # RFC 7468, OpenPGP's armor, the format of ssh.com, and PuTTY's.
 _PRIVATE_KEY = re.compile(
@@ -57,6 +60,17 @@ class Withheld(NamedTuple):
     kind: Literal["secret", "litter"]
     #: For people.
     reason: str
+
+
+def may_be_withheld(names: Iterable[str]) -> bool:
+    """Tell whether there may be a `withheld_name` among many; False if there is none for sure.
+
+    Examples
+    --------
+    >>> may_be_withheld(["a.csv", "b.csv"]), may_be_withheld(["a.csv", ".env"])
+    (False, True)
+    """
+    return _BEGINNING.search("\n".join(names).lower()) is not None
 
 
 def withheld_name(name: str) -> Withheld | None:

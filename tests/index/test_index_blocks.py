@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from staticstore import Index, IndexFormatError
 from staticstore.index import blocks as blocks_module
 from staticstore.index.blocks import BlockRoot, Stretch, block_files, holding
+from staticstore.index.piece import name_of
+from staticstore.index.snapshot import canonical_line
 
 _keys = st.text('ab"\\ !é\U0001f600', min_size=1, max_size=4).filter(
     lambda key: not key.startswith("\\")
@@ -152,3 +154,8 @@ def test_what_is_no_list_of_blocks_is_refused(page: bytes) -> None:
     root, _ = block_files(body_of(10), None)
     with pytest.raises(IndexFormatError):
         root.blocks_of(page, 2, 40)
+
+
+@given(_keys)
+def test_the_name_of_a_line_is_its_key(key: str) -> None:
+    assert name_of(canonical_line(key, {"size": 1}) + b",") == key.encode()

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from staticstore.site import hashing, withheld
-from staticstore.site.hashing import Digest, hash_files
+from staticstore.site import digest, hash_process, hashing, withheld
+from staticstore.site.digest import Digest, digest_of
+from staticstore.site.hash_process import HashProcess
+from staticstore.site.hashing import Hashing, hash_files
 from staticstore.site.scan import FoundFile, LeftOut, scan
 
 from .sitefolder import fill
@@ -31,7 +33,7 @@ def on_read(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None
         action()
         return real(first_bytes)
 
-    monkeypatch.setattr(hashing, "holds_private_key", acting)
+    monkeypatch.setattr(digest, "holds_private_key", acting)
 
 
 def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
@@ -79,17 +81,36 @@ def test_what_progress_raises_ends_the_hashing(tmp_path: Path) -> None:
 def test_an_interrupt_ends_the_reading_of_a_large_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = hashing._Work(found(tmp_path, a=b"x" * 5))
-    on_read(monkeypatch, lambda: None)
-    real = work._hash_once
+    todo = found(tmp_path, a=b"x" * 5)
+    with Hashing() as interrupted:
+        on_read(monkeypatch, interrupted._stop.set)
+        interrupted.add(todo)
+        ((_, outcome),) = interrupted.outcomes(todo)
+    assert isinstance(outcome, LeftOut)
 
-    def stopping(*arguments: Any) -> Digest | None:
-        work.stop.set()
-        return real(*arguments)
 
-    monkeypatch.setattr(work, "_hash_once", stopping)
-    work.run()
-    assert isinstance(work.results["a"], LeftOut)
+def test_the_end_of_the_block_ends_what_is_still_to_do(tmp_path: Path) -> None:
+    with Hashing() as left_early:
+        left_early.add(found(tmp_path, **{f"f{n}": bytes(70_000) for n in range(50)}))
+    assert not [t for t in threading.enumerate() if t.name.startswith("staticstore-hash")]
+
+
+def test_what_is_added_later_is_hashed_too(tmp_path: Path) -> None:
+    files = found(tmp_path, a=b"1", b=b"2" * 100_000, c=b"3")
+    with Hashing() as several:
+        for file in files:
+            several.add([file])
+        outcomes = [outcome for _, outcome in several.outcomes(files)]
+    assert outcomes == [digest_of(file.path) for file in files]
+
+
+def test_what_is_noted_is_not_hashed(tmp_path: Path) -> None:
+    known, new = found(tmp_path, a=b"1", b=b"2")
+    noted = Digest("ab" * 32, 1, 2, 3)
+    with Hashing() as some:
+        some.add([new])
+        outcomes = [outcome for _, outcome in some.outcomes([known, new], {"a": noted})]
+    assert outcomes == [noted, digest_of(new.path)]
 
 
 def test_waiting_for_threads_goes_on_after_a_while(
@@ -135,17 +156,16 @@ def test_f4_a_file_that_never_stands_still_is_left_out(
         with (tmp_path / "a").open("ab") as file:
             file.write(b"+")
 
-    real = hashing._Work._hash_once
+    real = digest_of
 
-    def growing(self: Any, path: str, *rest: Any) -> Digest | None:
+    def growing(path: str, *rest: Any) -> Digest | None:
         if path.endswith("a"):
             on_read(monkeypatch, grow)
         else:
             on_read(monkeypatch, lambda: None)
-        return real(self, path, *rest)
+        return real(path, *rest)
 
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(hashing._Work, "_hash_once", growing)
+    monkeypatch.setattr(hashing, "digest_of", growing)
     outcomes = hash_files(todo)
     assert outcomes["a"] == LeftOut("a", "it changed while it was hashed, 3 times", "failed")
     assert count >= 3
@@ -155,7 +175,7 @@ def test_f4_a_file_that_grows_faster_than_it_is_read_does_not_hold_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = found(tmp_path, a=b"x" * 10)
-    monkeypatch.setattr(hashing, "_PIECE", 4)
+    monkeypatch.setattr(digest, "PIECE", 4)
     pieces = 0
 
     class Growing:
@@ -233,6 +253,122 @@ def test_a_defect_in_a_thread_is_not_kept_quiet(
     def broken(first_bytes: bytes) -> bool:
         raise MemoryError
 
-    monkeypatch.setattr(hashing, "holds_private_key", broken)
+    monkeypatch.setattr(digest, "holds_private_key", broken)
     with pytest.raises(MemoryError):
         hash_files(found(tmp_path, a=b"1"))
+
+
+# By processes
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have few files hashed as if they were thousands."""
+    monkeypatch.setattr(hash_process, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(hashing, "_TOGETHER", 2)
+
+
+MANY = {f"f{n}": bytes([n]) * n for n in range(7)} | {
+    "large": b"x" * 100_000,
+    "server": b"-----BEGIN EC PRIVATE KEY-----\nabc",
+    "gone": b"",
+}
+
+
+def many(tmp_path: Path) -> tuple[list[FoundFile], dict[str, Digest | LeftOut]]:
+    """Make files of all kinds, and tell what becomes of them."""
+    todo = found(tmp_path, **MANY)
+    (tmp_path / "gone").unlink()
+    expected: dict[str, Digest | LeftOut] = {
+        "server": LeftOut("server", "it is a private key", "secret"),
+        "gone": LeftOut("gone", "it vanished before it was hashed", "failed"),
+    }
+    for file in todo:
+        if file.key not in expected:
+            known = digest_of(file.path)
+            assert known is not None
+            expected[file.key] = known
+    return todo, expected
+
+
+@pytest.mark.usefixtures("processes")
+def test_processes_come_to_the_same_outcomes(tmp_path: Path) -> None:
+    todo, expected = many(tmp_path)
+    assert hash_files(todo) == expected
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_progress_of_processes_ends_at_the_total(tmp_path: Path) -> None:
+    todo, _ = many(tmp_path)
+    told: list[tuple[int, int]] = []
+    hash_files(todo, progress=lambda done, total: told.append((done, total)))
+    total = sum(file.size for file in todo)
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
+
+
+@pytest.mark.usefixtures("processes")
+def test_small_files_are_left_to_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    todo = found(tmp_path, a=b"1", b=b"2", c=b"3")
+    expected = {file.key: digest_of(file.path) for file in todo}
+    monkeypatch.setattr(hashing, "digest_of", lambda *_: pytest.fail("it was hashed here"))
+    assert hash_files(todo) == expected
+
+
+@pytest.mark.usefixtures("processes")
+def test_without_processes_that_start_the_outcomes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo, expected = many(tmp_path)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    assert hash_files(todo) == expected
+
+
+@pytest.mark.usefixtures("processes")
+def test_with_processes_that_die_the_outcomes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo, expected = many(tmp_path)
+    real = HashProcess.digests_of
+
+    def dying(self: HashProcess, paths: list[str]) -> list[Digest | None]:
+        if self._process is not None:
+            self._process.kill()
+        return real(self, paths)
+
+    monkeypatch.setattr(HashProcess, "digests_of", dying)
+    assert hash_files(todo) == expected
+
+
+@pytest.mark.usefixtures("processes")
+def test_what_progress_raises_ends_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[HashProcess] = []
+    real = HashProcess.__enter__
+
+    def entering(self: HashProcess) -> HashProcess:
+        started.append(self)
+        return real(self)
+
+    def interrupted(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HashProcess, "__enter__", entering)
+    with pytest.raises(KeyboardInterrupt):
+        hash_files(found(tmp_path, **MANY), progress=interrupted)
+    assert [process._process for process in started] == [None, None]
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_end_of_the_block_ends_processes_that_say_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = tmp_path / "python"
+    silent.write_text("#!/bin/sh\nexec sleep 600\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(silent))
+    with Hashing() as left_early:
+        left_early.add(found(tmp_path, **MANY))
+    assert not [t for t in threading.enumerate() if t.name.startswith("staticstore-hash")]

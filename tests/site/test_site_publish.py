@@ -23,8 +23,11 @@ from hypothesis import strategies as st
 import staticstore.errors
 from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
-from staticstore.site import hashing
+from staticstore.site import digest, hash_process, hashing
+from staticstore.site.digest import Digest, digest_of
+from staticstore.site.hashing import Hashing
 from staticstore.site.publisher import publish, verify_site
+from staticstore.site.scan import FoundFile
 from staticstore.transport import integrity
 from tests.killing import killed
 
@@ -175,14 +178,11 @@ def test_a_modified_that_is_no_time_is_not_kept(site: Path) -> None:
 def test_a_file_of_a_year_that_no_calendar_has_gets_no_time(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = hashing.hash_files
-    monkeypatch.setattr(
-        "staticstore.site.publisher.hash_files",
-        lambda files, progress: {
-            key: found._replace(mtime_ns=10**30) if isinstance(found, hashing.Digest) else found
-            for key, found in real(files, progress=progress).items()
-        },
-    )
+    def of_that_year(path: str, *rest: Any) -> Digest | None:
+        found = digest_of(path, *rest)
+        return found and found._replace(mtime_ns=10**30)
+
+    monkeypatch.setattr(hashing, "digest_of", of_that_year)
     publish(site)
     assert "modified" not in index_of(site)["a.csv"]
 
@@ -203,6 +203,33 @@ def test_a_fresh_checkout_publishes_the_same_index(site: Path, tmp_path: Path) -
     assert (copy / "index.json").read_bytes() == (site / "index.json").read_bytes()
     assert (copy / "index.json").stat().st_mtime == THEN + 999
     assert report.hashed == 2
+
+
+def test_processes_publish_the_same_index(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(site)
+    copy = tmp_path / "copy"
+    shutil.copytree(site / "data", copy / "data")
+    monkeypatch.setattr(hash_process, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    publish(copy)
+    assert (copy / "index.json").read_bytes() == (site / "index.json").read_bytes()
+
+
+def test_a_new_site_is_hashed_while_it_is_still_scanned(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[list[str]] = []
+    real = Hashing.add
+
+    def adding(self: Hashing, files: list[FoundFile]) -> None:
+        added.append([file.key for file in files])
+        real(self, files)
+
+    monkeypatch.setattr(Hashing, "add", adding)
+    publish(site)
+    assert added == [["a.csv"], ["b/c.bin"]]
 
 
 # What is written
@@ -545,7 +572,7 @@ def test_f4_what_changes_all_the_time_is_reported(
         return False
 
     fill(site / "data", {"a.csv": b"changing"})
-    monkeypatch.setattr(hashing, "holds_private_key", touch)
+    monkeypatch.setattr(digest, "holds_private_key", touch)
     report = publish(site)
     assert report.failed == [("a.csv", "it changed while it was hashed, 3 times")]
     assert report.deleted == ["a.csv"]

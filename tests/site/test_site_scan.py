@@ -45,6 +45,24 @@ def test_keys_come_in_the_order_of_their_code_points(data: Path) -> None:
     assert keys(data) == sorted(names)
 
 
+def test_the_files_of_each_folder_are_told_in_the_order_of_their_keys(data: Path) -> None:
+    names = ["b", "a/z", "a/b/c", "c/d", "a/y"]
+    fill(data, dict.fromkeys(names, b""))
+    told: list[list[str]] = []
+    scan(data, lambda files: told.append([file.key for file in files]))
+    assert told == [["b"], ["a/y", "a/z"], ["a/b/c"], ["c/d"]]
+
+
+def test_it_is_the_same_where_no_descriptor_leads_to_a_file(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(data, {"a": b"1", "b/c": b"22"})
+    (data / "link").symlink_to("b")
+    found = scan(data)
+    monkeypatch.setattr(os, "supports_dir_fd", set())  # as on Windows
+    assert scan(data).files == found.files
+
+
 def test_a_file_is_found_with_its_state(data: Path) -> None:
     fill(data, {"a": b"abc"})
     (found,) = scan(data).files
@@ -272,20 +290,24 @@ def refuse(monkeypatch: pytest.MonkeyPatch, call: str, name: str) -> None:
     monkeypatch.setattr(os, call, refusing)
 
 
+@pytest.mark.parametrize("call", ["open", "scandir"])  # by descriptors, and as on Windows
 def test_f2_a_folder_that_cannot_be_read_leaves_the_others(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     fill(data, {"closed/a": b"", "open/b": b""})
-    refuse(monkeypatch, "scandir", "closed")
+    refuse(monkeypatch, call, "closed")
     assert keys(data) == ["open/b"]
     assert kinds(data) == {"closed": "failed"}
 
 
+@pytest.mark.parametrize("by_descriptor", [True, False])
 def test_f2_a_file_that_cannot_be_looked_at_leaves_the_others(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, monkeypatch: pytest.MonkeyPatch, by_descriptor: bool
 ) -> None:
     fill(data, {"a": b"", "b": b""})
     refuse(monkeypatch, "stat", "a")
+    if by_descriptor:
+        monkeypatch.setattr(os, "supports_dir_fd", {os.stat})
     assert keys(data) == ["b"]
     assert reasons(data) == {"a": "it cannot be read: Permission denied"}
 

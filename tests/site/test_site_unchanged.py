@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from staticstore.site import history
+from staticstore.site import digest, history
+from staticstore.site.measuring import Measured
 from staticstore.site.publisher import PublishReport, publish
-from staticstore.site.scan import scan
 
 from .sitefolder import THEN, fill, make_site
 
@@ -24,27 +24,28 @@ def site(tmp_path: Path) -> Path:
     return make_site(tmp_path / "site", FILES)
 
 
-class Scans:
-    """Counts how often a data folder is read through."""
+class Readings:
+    """Counts how often a publish goes on behind its scan."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        monkeypatch.setattr("staticstore.site.publisher.scan", self)
+        self._take = Measured.take
+        monkeypatch.setattr(Measured, "take", lambda measured: self._counted(measured))
 
-    def __call__(self, data: Path) -> Any:
+    def _counted(self, measured: Measured) -> Any:
         self.count += 1
-        return scan(data)
+        return self._take(measured)
 
 
 @pytest.fixture
-def scans(monkeypatch: pytest.MonkeyPatch) -> Scans:
-    return Scans(monkeypatch)
+def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
+    return Readings(monkeypatch)
 
 
-def test_what_has_not_changed_is_not_read_through(site: Path, scans: Scans) -> None:
+def test_what_has_not_changed_is_not_read_through(site: Path, readings: Readings) -> None:
     publish(site)
     publish(site)
-    assert scans.count == 1
+    assert readings.count == 1
 
 
 def test_the_report_is_that_of_a_publish_that_changes_nothing(site: Path) -> None:
@@ -73,7 +74,6 @@ CHANGES: dict[str, Callable[[Path], object]] = {
         site / "data" / "a.csv", b"x\n2\n"
     ),
     "a file below": lambda site: _replace(site / "data" / "b" / "c.bin", b"321"),
-    "a folder": lambda site: (site / "data" / "new").mkdir(),
     "a name": lambda site: (site / "data" / "b").rename(site / "data" / "d"),
     "metadata": lambda site: (site / "metadata.json").write_text('{"a.csv": {"type": "table"}}'),
     "the index": lambda site: _replace(site / "index.json", (site / "index.json").read_bytes()),
@@ -88,34 +88,71 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_any_change_has_it_read_through(site: Path, scans: Scans, change: str) -> None:
+def test_any_change_has_it_read_through(site: Path, readings: Readings, change: str) -> None:
     publish(site)
     CHANGES[change](site)
     publish(site)
-    assert scans.count == 2
+    assert readings.count == 2
 
 
 @pytest.mark.parametrize("options", [{"pack": True}, {"browse": True}])
 def test_other_options_have_it_read_through(
-    site: Path, scans: Scans, options: dict[str, Any]
+    site: Path, readings: Readings, options: dict[str, Any]
 ) -> None:
     publish(site)
     publish(site, **options)
-    assert scans.count == 2
+    assert readings.count == 2
 
 
-def test_a_file_that_is_still_young_has_it_read_through(site: Path, scans: Scans) -> None:
+def test_a_file_that_is_still_young_has_it_read_through(site: Path, readings: Readings) -> None:
     (site / "data" / "young").write_bytes(b"1")
     publish(site)
     publish(site)
-    assert scans.count == 2
+    assert readings.count == 2
 
 
-def test_a_link_has_it_read_through(site: Path, scans: Scans) -> None:
+def test_a_folder_with_nothing_in_it_changes_nothing(site: Path, readings: Readings) -> None:
+    publish(site)
+    (site / "data" / "new").mkdir()
+    publish(site)
+    assert readings.count == 1
+
+
+def test_a_link_changes_nothing_as_long_as_it_leads_to_the_same(
+    site: Path, readings: Readings
+) -> None:
     (site / "data" / "link").symlink_to("a.csv")
     publish(site)
     publish(site)
-    assert scans.count == 2
+    assert readings.count == 1
+
+
+def test_a_link_that_leads_elsewhere_has_it_read_through(site: Path) -> None:
+    fill(site / "data", {"other.csv": b"x\n2\n"})
+    (site / "data" / "link").symlink_to("a.csv")
+    publish(site)
+    (site / "data" / "link").unlink()
+    (site / "data" / "link").symlink_to("other.csv")
+    assert publish(site).updated == ["link"]
+
+
+def test_what_a_link_leads_to_is_looked_at(site: Path) -> None:
+    (site / "data" / "link").symlink_to("a.csv")
+    publish(site)
+    _replace(site / "data" / "a.csv", b"x\n2\n")
+    assert publish(site).updated == ["a.csv", "link"]
+
+
+def test_a_file_that_could_not_be_read_is_read_the_next_time(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: str) -> Any:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(digest, "open_descriptor", failing)
+        assert publish(site).entries == 0
+    assert publish(site).set == ["a.csv", "b/c.bin"]
 
 
 def test_what_was_forgotten_is_removed_all_the_same(
@@ -132,17 +169,17 @@ def test_what_was_forgotten_is_removed_all_the_same(
 
 
 def test_until_something_has_to_be_removed_nothing_is_read_through(
-    site: Path, scans: Scans
+    site: Path, readings: Readings
 ) -> None:
     publish(site)
     fill(site / "data", {"new": b""})
     publish(site)
     publish(site)
-    assert scans.count == 2
+    assert readings.count == 2
 
 
 def test_once_something_has_to_be_removed_it_is_read_through(
-    site: Path, scans: Scans, monkeypatch: pytest.MonkeyPatch
+    site: Path, readings: Readings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(site)
     fill(site / "data", {"new": b""})
@@ -150,7 +187,7 @@ def test_once_something_has_to_be_removed_it_is_read_through(
     later = time.time() + history.KEPT + 1
     monkeypatch.setattr(time, "time", lambda: later)
     publish(site)
-    assert scans.count == 3
+    assert readings.count == 3
 
 
 def test_a_dry_run_notes_nothing(site: Path) -> None:

@@ -1,0 +1,81 @@
+"""The digest of one file, and never of a file in motion."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..transport.regular import open_descriptor
+from .withheld import FIRST_BYTES, holds_private_key
+
+__all__ = ["PIECE", "Digest", "SecretFoundError", "digest_of"]
+
+#: How much is read at once, in bytes.
+PIECE = 1 << 20
+
+
+class Digest(NamedTuple):
+    """A file's digest, and what the file was when it was taken."""
+
+    #: 64 lowercase hex digits.
+    sha256: str
+    #: Bytes.
+    size: int
+    #: Modification time, nanoseconds since 1970.
+    mtime_ns: int
+    inode: int
+
+
+class SecretFoundError(Exception):
+    """The file is a private key."""
+
+
+def digest_of(path: str, reached: Callable[[int], bool] | None = None) -> Digest | None:
+    """Hash a file once, and tell whether it stood still meanwhile.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    reached : callable, optional
+        Called with the bytes read so far, after each `PIECE`; False ends it.
+
+    Returns
+    -------
+    Digest or None
+        None if the file changed, was replaced or was not read to its end.
+
+    Raises
+    ------
+    SecretFoundError
+        It is a private key.
+    OSError
+        It cannot be read, or is no file.
+    """
+    hasher = hashlib.sha256()
+    position = 0
+    descriptor, before = open_descriptor(path)
+    try:
+        # No further than its size: a file may grow faster than it can be read.
+        while position < before.st_size:
+            piece = os.read(descriptor, min(PIECE, before.st_size - position))
+            if not piece:
+                break
+            if not position and holds_private_key(piece[:FIRST_BYTES]):
+                raise SecretFoundError
+            hasher.update(piece)
+            position += len(piece)
+            if reached is not None and not reached(position):
+                return None
+    finally:
+        os.close(descriptor)
+    # What the name leads to now is the file that was read, and as it was before.
+    if position != before.st_size or _state(before) != _state(os.stat(path)):
+        return None
+    return Digest(hasher.hexdigest(), before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
