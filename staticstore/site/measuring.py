@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from .digest import Digest
@@ -46,7 +47,7 @@ class Measured:
         self._folder = folder
         self._hashing = hashing
         # Where nothing is noted all files are new, and hashed while others are still found.
-        self._is_first = not folder.notes.exists()
+        self._is_first = not os.path.exists(folder.notes)
         self.found = scan(folder.data, hashing.add if self._is_first else None)
         self.notes = Notes({})
         self.digests: dict[str, Digest] = {}

@@ -280,6 +280,22 @@ def test_a_dry_run_writes_nothing_at_all(site: Path) -> None:
     assert tree(site) == before
 
 
+def test_notes_that_cannot_be_looked_at_are_none(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(site)
+    real: Any = os.stat
+
+    def refusing(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("notes.json"):
+            raise PermissionError(13, "Permission denied")
+        result: os.stat_result = real(path, *arguments, **options)
+        return result
+
+    monkeypatch.setattr(os, "stat", refusing)
+    assert publish(site, dry_run=True).hashed == 2
+
+
 def test_a_dry_run_says_what_a_run_would(site: Path) -> None:
     publish(site)
     fill(site / "data", {"a.csv": b"other", "d": b""})
