@@ -9,7 +9,7 @@ from typing import Any
 
 from ..index.fields import Content, Place, parse_time, time_text
 from ..index.snapshot import Index
-from .digest import Digest
+from .file_digest import Digest
 from .media_types import media_type_of
 from .metadata import Metadata
 

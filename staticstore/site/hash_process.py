@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any
 
-from .digest import Digest, SecretFoundError, digest_of
+from .file_digest import Digest, SecretFoundError, digest_of
 
 __all__ = ["HashProcess", "answer", "process_count"]
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 
-from .digest import PIECE, Digest, SecretFoundError, digest_of
+from .file_digest import PIECE, Digest, SecretFoundError, digest_of
 from .folder import path_text, reason_of
 from .hash_process import HashProcess, process_count
 from .scan import FoundFile, LeftOut

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
 from ..index.keys import key_to_path
-from .digest import Digest
+from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
 from .notes import Notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from .digest import Digest
+from .file_digest import Digest
 from .folder import SiteFolder
 from .hashing import Hashing
 from .notes import Notes, read_notes

@@ -17,8 +17,8 @@ from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
-from .digest import Digest
 from .fetching import Fetching, Told, ValueProgress
+from .file_digest import Digest
 from .folder import SiteFolder
 from .hashing import Progress
 from .landing import Ground, spelling_of, survey, unfit_keys

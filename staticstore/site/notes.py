@@ -15,7 +15,7 @@ from ..index import codec
 from ..index.head import parse_sha256
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
-from .digest import Digest
+from .file_digest import Digest
 from .scan import FoundFile
 
 __all__ = ["SETTLED_NS", "Notes", "read_notes", "write_notes"]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from ..index.fields import Place
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
-from .digest import Digest
+from .file_digest import Digest
 from .folder import SiteFolder
 from .history import write_once
 from .lock import unwritable

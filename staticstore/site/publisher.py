@@ -34,7 +34,7 @@ from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from .describing import described
-from .digest import Digest
+from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import Hashing, Progress
 from .history import (

@@ -15,7 +15,7 @@ from ..index.head import Document, Head
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
-from .digest import Digest
+from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
 from .head_check import head_problems

@@ -10,7 +10,7 @@ from ..errors import StoreError, quoted
 from ..index.fields import Facts
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
-from .digest import Digest
+from .file_digest import Digest
 from .folder import SiteFolder, path_text, reason_of
 from .hashing import Progress, hash_files
 from .head_check import head_problems

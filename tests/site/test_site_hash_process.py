@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.site.digest import digest_of
+from staticstore.site.file_digest import digest_of
 from staticstore.site.hash_process import HashProcess, answer, process_count
 
 from .sitefolder import fill

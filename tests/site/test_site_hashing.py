@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from staticstore.site import digest, hash_process, hashing, withheld
-from staticstore.site.digest import Digest, digest_of
+from staticstore.site import file_digest, hash_process, hashing, withheld
+from staticstore.site.file_digest import Digest, digest_of
 from staticstore.site.hash_process import HashProcess
 from staticstore.site.hashing import Hashing, hash_files
 from staticstore.site.scan import FoundFile, LeftOut, scan
@@ -33,7 +33,7 @@ def on_read(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None
         action()
         return real(first_bytes)
 
-    monkeypatch.setattr(digest, "holds_private_key", acting)
+    monkeypatch.setattr(file_digest, "holds_private_key", acting)
 
 
 def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
@@ -144,6 +144,21 @@ def test_f4_a_file_that_changes_while_hashed_is_hashed_again(
     assert outcome.size == len(b"meanwhile")
 
 
+def test_f4_a_file_that_shrinks_while_hashed_is_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = found(tmp_path, a=b"x" * 10)
+    monkeypatch.setattr(file_digest, "PIECE", 4)
+
+    def shrink() -> None:
+        if (tmp_path / "a").stat().st_size > 3:
+            os.truncate(tmp_path / "a", 3)
+
+    on_read(monkeypatch, shrink)
+    outcome = hash_files(todo)["a"]
+    assert outcome[0] == hashlib.sha256(b"xxx").hexdigest()
+
+
 def test_f4_a_file_that_never_stands_still_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +190,7 @@ def test_f4_a_file_that_grows_faster_than_it_is_read_does_not_hold_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = found(tmp_path, a=b"x" * 10)
-    monkeypatch.setattr(digest, "PIECE", 4)
+    monkeypatch.setattr(file_digest, "PIECE", 4)
     pieces = 0
 
     class Growing:
@@ -253,7 +268,7 @@ def test_a_defect_in_a_thread_is_not_kept_quiet(
     def broken(first_bytes: bytes) -> bool:
         raise MemoryError
 
-    monkeypatch.setattr(digest, "holds_private_key", broken)
+    monkeypatch.setattr(file_digest, "holds_private_key", broken)
     with pytest.raises(MemoryError):
         hash_files(found(tmp_path, a=b"1"))
 
@@ -372,3 +387,11 @@ def test_the_end_of_the_block_ends_processes_that_say_nothing(
     with Hashing() as left_early:
         left_early.add(found(tmp_path, **MANY))
     assert not [t for t in threading.enumerate() if t.name.startswith("staticstore-hash")]
+
+
+def test_no_process_is_started_behind_the_end_of_the_block() -> None:
+    ended = Hashing()
+    with ended:
+        pass
+    ended._hash_beside(ended._small)
+    assert [process._process for process in ended._processes] == [None]

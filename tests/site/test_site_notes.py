@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.site.digest import Digest
+from staticstore.site.file_digest import Digest
 from staticstore.site.notes import Notes, read_notes, write_notes
 from staticstore.site.scan import FoundFile
 

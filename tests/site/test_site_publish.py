@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 import staticstore.errors
 from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
-from staticstore.site import digest, hash_process, hashing
-from staticstore.site.digest import Digest, digest_of
+from staticstore.site import file_digest, hash_process, hashing
+from staticstore.site.file_digest import Digest, digest_of
 from staticstore.site.hashing import Hashing
 from staticstore.site.publisher import publish, verify_site
 from staticstore.site.scan import FoundFile
@@ -588,7 +588,7 @@ def test_f4_what_changes_all_the_time_is_reported(
         return False
 
     fill(site / "data", {"a.csv": b"changing"})
-    monkeypatch.setattr(digest, "holds_private_key", touch)
+    monkeypatch.setattr(file_digest, "holds_private_key", touch)
     report = publish(site)
     assert report.failed == [("a.csv", "it changed while it was hashed, 3 times")]
     assert report.deleted == ["a.csv"]

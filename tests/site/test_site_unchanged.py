@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from staticstore.site import digest, history
+from staticstore.site import file_digest, history
 from staticstore.site.measuring import Measured
 from staticstore.site.publisher import PublishReport, publish
 
@@ -150,7 +150,7 @@ def test_a_file_that_could_not_be_read_is_read_the_next_time(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as disk:
-        disk.setattr(digest, "open_descriptor", failing)
+        disk.setattr(file_digest, "open_descriptor", failing)
         assert publish(site).entries == 0
     assert publish(site).set == ["a.csv", "b/c.bin"]
 
