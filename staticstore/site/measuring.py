@@ -9,7 +9,8 @@ from .file_digest import Digest
 from .folder import SiteFolder
 from .hashing import Hashing
 from .notes import Notes, read_notes
-from .scan import LeftOut, scan
+from .scan import FoundFile, LeftOut, scan
+from .unchanged import Look
 
 __all__ = ["Measured"]
 
@@ -23,6 +24,8 @@ class Measured:
         The site, whose data is scanned at once.
     hashing : Hashing
         What hashes what the notes do not know.
+    look : Look
+        What sees the files, too.
 
     Attributes
     ----------
@@ -43,16 +46,22 @@ class Measured:
         As `scan` does.
     """
 
-    def __init__(self, folder: SiteFolder, hashing: Hashing) -> None:
+    def __init__(self, folder: SiteFolder, hashing: Hashing, look: Look) -> None:
         self._folder = folder
         self._hashing = hashing
+        self._look = look
         # Where nothing is noted all files are new, and hashed while others are still found.
         self._is_first = not os.path.exists(folder.notes)
-        self.found = scan(folder.data, hashing.add if self._is_first else None)
+        self.found = scan(folder.data, self._see)
         self.notes = Notes({})
         self.digests: dict[str, Digest] = {}
         self.left_out: list[LeftOut] = []
         self.hashed = 0
+
+    def _see(self, files: list[FoundFile]) -> None:
+        self._look.see(files)
+        if self._is_first:
+            self._hashing.add(files)
 
     def take(self) -> Iterator[tuple[str, Digest]]:
         """Yield keys in order, and what their values are; once."""

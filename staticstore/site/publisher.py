@@ -184,17 +184,20 @@ def publish(
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     with contextlib.nullcontext() if dry_run else alone(folder), Hashing(progress) as hashing:
-        data = Measured(folder, hashing)
-        given = [_VERSION, fields.as_json(), pack and pack_below, browse]
-        look = Look.at(folder, given, data.found)
+        look = Look(folder, [_VERSION, fields.as_json(), pack and pack_below, browse])
         report = _unchanged(look)
         if report is None:
             page = page_to_write(folder) if browse else None
             old = _OldIndex.read(folder)
+            data = Measured(folder, hashing, look)
             plan = _prepare(folder, data, fields, old, packing)
             report = plan.report
             if not dry_run:
-                _write(folder, old, plan, page, look)
+                try:
+                    _write(folder, old, plan, page)
+                    _note(folder, look, data, plan)
+                except OSError as error:
+                    raise unwritable(folder, error) from error
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
@@ -253,8 +256,6 @@ class _Plan(NamedTuple):
     packs: set[str]
     forgotten_packs: set[str]
     report: PublishReport
-    #: Whether there is nothing that another try may read after all.
-    is_final: bool
 
 
 def _prepare(
@@ -297,8 +298,7 @@ def _prepare(
     )
     notes = Notes.of(data.digests, data.found.began_ns)
     forgotten = old_packs.keys() - packs
-    is_final = not any(one.kind == "failed" for one in data.left_out)
-    return _Plan(body, head, step, data.notes, notes, packs, forgotten, report, is_final)
+    return _Plan(body, head, step, data.notes, notes, packs, forgotten, report)
 
 
 def _changed(old: Index, new: Index, keys: list[str]) -> dict[Action, list[str]]:
@@ -330,26 +330,28 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
     return [*kept, f"and {more} more of this kind"] if more else kept
 
 
-def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None, look: Look) -> None:
-    try:
-        for place in (folder.root, folder.private, folder.packs):
-            remove_leftovers(place)
-        if not os.path.lexists(folder.nojekyll):
-            with atomic_file(folder.nojekyll):
-                pass
-        if plan.step is not None:
-            write_documents(folder, plan.step, plan.body)
-        body = None if plan.body == old.body else plan.body
-        with taking_effect(folder, plan.head, body=body, step=plan.step):
-            forget(folder, plan.forgotten_packs)
-        if page is not None:
-            write_page(folder, page)
-        remove_forgotten(folder, plan.head, plan.packs)
-        if plan.notes != plan.old_notes:
-            write_notes(folder.notes, plan.notes)
-        if plan.is_final:
-            look.note(_as_json(plan.report), next_removal(folder, plan.head, plan.packs))
-        else:
-            look.forget()
-    except OSError as error:
-        raise unwritable(folder, error) from error
+def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) -> None:
+    for place in (folder.root, folder.private, folder.packs):
+        remove_leftovers(place)
+    if not os.path.lexists(folder.nojekyll):
+        with atomic_file(folder.nojekyll):
+            pass
+    if plan.step is not None:
+        write_documents(folder, plan.step, plan.body)
+    body = None if plan.body == old.body else plan.body
+    with taking_effect(folder, plan.head, body=body, step=plan.step):
+        forget(folder, plan.forgotten_packs)
+    if page is not None:
+        write_page(folder, page)
+    remove_forgotten(folder, plan.head, plan.packs)
+    if plan.notes != plan.old_notes:
+        write_notes(folder.notes, plan.notes)
+
+
+def _note(folder: SiteFolder, look: Look, data: Measured, plan: _Plan) -> None:
+    """Note how all was left, unless another try may read what could not be read now."""
+    if any(one.kind == "failed" for one in data.left_out):
+        look.forget()
+        return
+    until = next_removal(folder, plan.head, plan.packs)
+    look.note(data.found, _as_json(plan.report), until)

@@ -79,7 +79,9 @@ class _Place(NamedTuple):
     above: frozenset[tuple[int, int]]
 
 
-def scan(data: str | os.PathLike[str], found: Found | None = None) -> Scan:
+def scan(
+    data: str | os.PathLike[str], found: Found | None = None, *, keeps_files: bool = True
+) -> Scan:
     """Look through a data folder, without opening a file.
 
     Symbolic links are followed as long as they stay inside; `data` may be one
@@ -92,6 +94,8 @@ def scan(data: str | os.PathLike[str], found: Found | None = None) -> Scan:
     found : callable, optional
         Called with the files of each folder, about in key order, while the
         scan goes on.
+    keeps_files : bool, optional
+        Whether the scan that is returned has the files, too.
 
     Returns
     -------
@@ -111,7 +115,7 @@ def scan(data: str | os.PathLike[str], found: Found | None = None) -> Scan:
     -----
     Costs a system call for each entry, and about 400 bytes of memory.
     """
-    walk = _Walk(os.fspath(data), found)
+    walk = _Walk(os.fspath(data), found, keeps_files=keeps_files)
     try:
         walk.run()
     except OSError as error:
@@ -132,9 +136,11 @@ def scan(data: str | os.PathLike[str], found: Found | None = None) -> Scan:
 class _Walk:
     """One walk through a data folder, depth first and without recursion."""
 
-    def __init__(self, data: str, tell: Found | None) -> None:
+    def __init__(self, data: str, tell: Found | None, *, keeps_files: bool) -> None:
         self.data = data
         self._tell = tell
+        self._keeps_files = keeps_files
+        self._files: list[FoundFile] = []  # of one folder
         self.real_root = os.path.realpath(data)
         self.found = Scan(time.time_ns())
         self.outward: list[str] = []
@@ -156,7 +162,8 @@ class _Walk:
     def _visit_all(self, place: _Place, descriptor: int | None) -> None:
         with os.scandir(place.path if descriptor is None else descriptor) as found:
             entries = sorted(found, key=attrgetter("name"))
-        files_before, folders_before = len(self.found.files), len(self._todo)
+        self._files = []
+        folders_before = len(self._todo)
         above = os.path.join(place.path, "")
         names = [entry.name for entry in entries]
         keys = [place.prefix + name for name in names]
@@ -166,8 +173,10 @@ class _Walk:
             if not (are_doubtful and self._is_refused(key, name)):
                 self._visit(entry, above + name, key, place, descriptor)
         self._todo[folders_before:] = reversed(self._todo[folders_before:])  # the last is the next
+        if self._keeps_files:
+            self.found.files += self._files
         if self._tell is not None:
-            self._tell(self.found.files[files_before:])
+            self._tell(self._files)
 
     def _is_refused(self, key: str, name: str) -> bool:
         """Tell whether a file or folder is not published, whatever is in it; note why."""
@@ -194,7 +203,7 @@ class _Walk:
         if _is_link(entry) and not self._may_follow(path, key):
             return
         if stat.S_ISREG(status.st_mode):
-            self.found.files.append(
+            self._files.append(
                 FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
             )
         elif stat.S_ISDIR(status.st_mode):

@@ -13,7 +13,7 @@ import marshal
 import time
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import IndexFormatError
 from ..index import codec
@@ -21,7 +21,7 @@ from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 from .notes import SETTLED_NS
-from .scan import Scan
+from .scan import FoundFile, Scan, scan
 
 __all__ = ["Look"]
 
@@ -31,55 +31,54 @@ _FILES = ("index.json", "index.head.json", "index.html", ".nojekyll", ".staticst
 _FOLDERS = ("index", "changes", "blocks", "packs")
 
 
-class Look(NamedTuple):
-    """What a publish is given, and what its scan has found.
+class Look:
+    """What a publish is given, and what its scan sees.
 
     A file that changes after the scan, whether or not the publish sees that,
     makes the next scan another.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    given : object
+        What the index depends on beside the data, such as JSON can say.
     """
 
-    folder: SiteFolder
-    #: Digest of all that the index depends on beside the data.
-    given: str
-    #: Digest of the state of each file; None if some are so young that another change
-    #: would not show.
-    data: str | None
+    def __init__(self, folder: SiteFolder, given: object) -> None:
+        self._folder = folder
+        self._given = hashlib.sha256(codec.encode(given)).hexdigest()
+        self._states = _States()
 
-    @classmethod
-    def at(cls, folder: SiteFolder, given: object, found: Scan) -> Look:
-        """Sum up what the index depends on.
-
-        Parameters
-        ----------
-        folder : SiteFolder
-            The site.
-        given : object
-            What the index depends on beside the data, such as JSON can say.
-        found : Scan
-            What lies in its data folder.
-        """
-        return cls(folder, hashlib.sha256(codec.encode(given)).hexdigest(), _state_of(found))
+    def see(self, files: list[FoundFile]) -> None:
+        """Take note of the files of a folder: what a scan calls."""
+        self._states.see(files)
 
     def last_report(self) -> dict[str, Any] | None:
-        """Return what the last publish reported, if nothing at all has changed since."""
-        if self.data is None:
-            return None
+        """Return what the last publish reported, if nothing at all has changed since.
+
+        Raises
+        ------
+        StoreError
+            As `scan` does.
+        """
         try:
-            last = codec.decode(read_regular(_note(self.folder)))
-            if last["format"] != _FORMAT or time.time() >= (last["until"] or float("inf")):
-                return None
-            is_same = (last["given"], last["data"]) == (self.given, self.data)
-            is_standing = is_same and last["site"] == _state_of_site(self.folder)
-            report: dict[str, Any] = last["report"]
+            last = codec.decode(read_regular(_note(self._folder)))
+            is_ours = last["format"] == _FORMAT and last["given"] == self._given
+            is_in_time = time.time() < (last["until"] or float("inf"))
+            is_standing = is_ours and is_in_time and last["site"] == _state_of_site(self._folder)
+            data, report = last["data"], last["report"]
         except (OSError, IndexFormatError, LookupError, TypeError):
             return None
-        return report if is_standing else None
+        return report if is_standing and data == _state_of_data(self._folder) else None
 
-    def note(self, report: object, until: float | None) -> None:
+    def note(self, found: Scan, report: object, until: float | None) -> None:
         """Note what was reported, if that can be believed next time.
 
         Parameters
         ----------
+        found : Scan
+            What was seen.
         report : object
             What `last_report` shall return, such as JSON can say.
         until : float or None
@@ -91,18 +90,19 @@ class Look(NamedTuple):
         OSError
             It cannot be written.
         """
-        if self.data is None:
+        data = self._states.of(found)
+        if data is None:
             self.forget()
             return
         last = {
             "format": _FORMAT,
-            "given": self.given,
-            "data": self.data,
-            "site": _state_of_site(self.folder),
+            "given": self._given,
+            "data": data,
+            "site": _state_of_site(self._folder),
             "until": until,
             "report": report,
         }
-        with atomic_file(_note(self.folder)) as file:
+        with atomic_file(_note(self._folder)) as file:
             file.write(codec.encode(last) + b"\n")
 
     def forget(self) -> None:
@@ -113,21 +113,41 @@ class Look(NamedTuple):
         OSError
             The note cannot be removed.
         """
-        _note(self.folder).unlink(missing_ok=True)
+        _note(self._folder).unlink(missing_ok=True)
 
 
 def _note(folder: SiteFolder) -> Path:
     return folder.private / "last.json"
 
 
-def _state_of(found: Scan) -> str | None:
-    settled = found.began_ns - SETTLED_NS
-    if any(file.mtime_ns >= settled for file in found.files):
-        return None
-    states = list(map(attrgetter("key", "size", "mtime_ns", "inode"), found.files))
-    left_out = [tuple(one) for one in found.left_out]
-    # Later versions write the same values in more ways than one.
-    return hashlib.sha256(marshal.dumps((states, left_out), 2)).hexdigest()
+class _States:
+    """A digest of the states of all files, as a scan comes to them."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._latest = 0  # modification time, nanoseconds since 1970
+
+    def see(self, files: list[FoundFile]) -> None:
+        if not files:  # nor does a folder with nothing in it change anything
+            return
+        states = list(map(attrgetter("key", "size", "mtime_ns", "inode"), files))
+        # Later versions of the form write the same values in more ways than one.
+        self._digest.update(marshal.dumps(states, 2))
+        self._latest = max(self._latest, max(file.mtime_ns for file in files))
+
+    def of(self, found: Scan) -> str | None:
+        """Return it; None if a file is so young that another change would not show."""
+        if self._latest >= found.began_ns - SETTLED_NS:
+            return None
+        digest = self._digest.copy()
+        digest.update(marshal.dumps([tuple(one) for one in found.left_out], 2))
+        return digest.hexdigest()
+
+
+def _state_of_data(folder: SiteFolder) -> str | None:
+    """Scan, and keep nothing but a digest."""
+    states = _States()
+    return states.of(scan(folder.data, states.see, keeps_files=False))
 
 
 def _state_of_site(folder: SiteFolder) -> list[list[object]]:

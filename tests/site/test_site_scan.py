@@ -13,7 +13,7 @@ import pytest
 from staticstore.errors import StoreError
 from staticstore.site.folder import SiteFolder, path_text
 from staticstore.site.media_types import media_type_of
-from staticstore.site.scan import scan
+from staticstore.site.scan import FoundFile, scan
 from staticstore.site.withheld import holds_private_key, withheld_name
 from staticstore.transport.regular import open_regular
 
@@ -51,6 +51,13 @@ def test_the_files_of_each_folder_are_told_in_the_order_of_their_keys(data: Path
     told: list[list[str]] = []
     scan(data, lambda files: told.append([file.key for file in files]))
     assert told == [["b"], ["a/y", "a/z"], ["a/b/c"], ["c/d"]]
+
+
+def test_files_that_are_only_told_are_not_kept(data: Path) -> None:
+    fill(data, {"a": b""})
+    told: list[FoundFile] = []
+    assert scan(data, told.extend, keeps_files=False).files == []
+    assert [file.key for file in told] == ["a"]
 
 
 def test_it_is_the_same_where_no_descriptor_leads_to_a_file(
