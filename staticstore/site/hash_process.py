@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .file_digest import Digest, SecretFoundError, digest_of
 
-__all__ = ["HashProcess", "answer", "process_count"]
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["HashProcess", "answer", "at_once", "process_count"]
 
 _WORTH_A_PROCESS = 4_000  # files; a thread hashes as many while a process starts
-_MOST_PROCESSES = 8  # more read no faster from one disk
+_MOST_AT_ONCE = 8  # more read no faster from one disk
 _LENGTH = 4  # bytes before each message that say how long it is
 # Whatever else a Python says when it starts begins otherwise.
 _GREETING = b"staticstore hashes\n"
@@ -35,9 +36,14 @@ answer(requests, answers)
 """
 
 
+def at_once(wanted: int) -> int:
+    """Return how many of so many threads or processes shall hash at once: one for each core."""
+    return min(wanted, os.cpu_count() or 1, _MOST_AT_ONCE)
+
+
 def process_count(files: int) -> int:
     """Return how many processes hash so many small files sooner than one thread does; perhaps 0."""
-    count = min(files // _WORTH_A_PROCESS, os.cpu_count() or 1, _MOST_PROCESSES)
+    count = at_once(files // _WORTH_A_PROCESS)
     return count if count > 1 and _is_python(sys.executable) else 0
 
 
@@ -64,12 +70,11 @@ class HashProcess:
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_wanted = True
-
-    def __enter__(self) -> HashProcess:
         """Start it."""
-        try:
+        import subprocess  # which neither few files need nor the other process
+
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM],
                 stdin=subprocess.PIPE,
@@ -77,8 +82,12 @@ class HashProcess:
                 stderr=subprocess.DEVNULL,  # it says nothing when a key interrupts it, too
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-            if not self._is_wanted:  # killed before there was anything to kill
-                self.kill()
+
+    def __enter__(self) -> HashProcess:
+        """Wait for its greeting."""
+        if self._process is None:
+            return self
+        try:
             _send(_requests(self._process), [str(place) for place in sys.path])
             if _answers(self._process).readline(len(_GREETING)) != _GREETING:
                 self._end()
@@ -86,12 +95,7 @@ class HashProcess:
             self._end()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End it; it has nothing to lose."""
         self._end()
 
@@ -115,7 +119,6 @@ class HashProcess:
 
     def kill(self) -> None:
         """Have it answer no more, whatever it does; any thread may ask for that."""
-        self._is_wanted = False
         process = self._process
         if process is not None:
             process.kill()

@@ -7,15 +7,13 @@ or, when they are thousands, processes.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 
 from .file_digest import PIECE, Digest, SecretFoundError, digest_of
 from .folder import path_text, reason_of
-from .hash_process import HashProcess, process_count
+from .hash_process import HashProcess, at_once, process_count
 from .scan import FoundFile, LeftOut
 
 __all__ = ["Hashing", "Progress", "hash_files"]
@@ -26,7 +24,6 @@ Progress = Callable[[int, int], None]
 _LARGE = 1 << 16  # bytes
 _TOGETHER = 512  # small files that a thread or a process is given at once
 _TRIES = 3
-_MOST_THREADS = 8  # more read no faster from one disk
 _PATIENCE = 0.5  # seconds; Windows cannot interrupt a wait, only outwait it
 
 
@@ -81,12 +78,7 @@ class Hashing:
         """Return it."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End what still runs, and wait for that."""
         self._stop.set()
         self._small.end()
@@ -101,8 +93,7 @@ class Hashing:
         self._total += sum(file.size for file in files)
         self._large.add([file for file in files if file.size >= _LARGE], together=1)
         self._small.add([file for file in files if file.size < _LARGE], together=_TOGETHER)
-        threads = min(self._large.count, os.cpu_count() or 1, _MOST_THREADS)
-        self._have(threads, self._hash_here, self._large)
+        self._have(at_once(self._large.count), self._hash_here, self._large)
         self._have(process_count(self._small.count), self._hash_beside, self._small)
 
     def outcomes(
@@ -161,7 +152,7 @@ class Hashing:
         process = HashProcess()
         self._processes.append(process)
         if self._stop.is_set():  # and nobody looks for it there any more
-            return
+            process.kill()
         with process:
             for batch in todo:
                 digests = process.digests_of([file.path for file in batch])

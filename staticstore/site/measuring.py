@@ -29,6 +29,8 @@ class Measured:
 
     Attributes
     ----------
+    look : Look
+        The same.
     found : Scan
         What the scan has found.
     notes : Notes
@@ -49,7 +51,7 @@ class Measured:
     def __init__(self, folder: SiteFolder, hashing: Hashing, look: Look) -> None:
         self._folder = folder
         self._hashing = hashing
-        self._look = look
+        self.look = look
         # Where nothing is noted all files are new, and hashed while others are still found.
         self._is_first = not os.path.exists(folder.notes)
         self.found = scan(folder.data, self._see)
@@ -59,7 +61,7 @@ class Measured:
         self.hashed = 0
 
     def _see(self, files: list[FoundFile]) -> None:
-        self._look.see(files)
+        self.look.see(files)
         if self._is_first:
             self._hashing.add(files)
 

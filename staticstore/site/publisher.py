@@ -193,11 +193,7 @@ def publish(
             plan = _prepare(folder, data, fields, old, packing)
             report = plan.report
             if not dry_run:
-                try:
-                    _write(folder, old, plan, page)
-                    _note(folder, look, data, plan)
-                except OSError as error:
-                    raise unwritable(folder, error) from error
+                _write(folder, old, plan, page)
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
@@ -250,7 +246,7 @@ class _Plan(NamedTuple):
     head: Head
     #: None if the head names this index already.
     step: Step | None
-    old_notes: Notes
+    data: Measured
     notes: Notes
     #: The hrefs of the packs that the index names then, and of those that it names no more.
     packs: set[str]
@@ -298,7 +294,7 @@ def _prepare(
     )
     notes = Notes.of(data.digests, data.found.began_ns)
     forgotten = old_packs.keys() - packs
-    return _Plan(body, head, step, data.notes, notes, packs, forgotten, report)
+    return _Plan(body, head, step, data, notes, packs, forgotten, report)
 
 
 def _changed(old: Index, new: Index, keys: list[str]) -> dict[Action, list[str]]:
@@ -331,27 +327,32 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
 
 
 def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) -> None:
-    for place in (folder.root, folder.private, folder.packs):
-        remove_leftovers(place)
-    if not os.path.lexists(folder.nojekyll):
-        with atomic_file(folder.nojekyll):
-            pass
-    if plan.step is not None:
-        write_documents(folder, plan.step, plan.body)
-    body = None if plan.body == old.body else plan.body
-    with taking_effect(folder, plan.head, body=body, step=plan.step):
-        forget(folder, plan.forgotten_packs)
-    if page is not None:
-        write_page(folder, page)
-    remove_forgotten(folder, plan.head, plan.packs)
-    if plan.notes != plan.old_notes:
-        write_notes(folder.notes, plan.notes)
+    try:
+        for place in (folder.root, folder.private, folder.packs):
+            remove_leftovers(place)
+        if not os.path.lexists(folder.nojekyll):
+            with atomic_file(folder.nojekyll):
+                pass
+        if plan.step is not None:
+            write_documents(folder, plan.step, plan.body)
+        body = None if plan.body == old.body else plan.body
+        with taking_effect(folder, plan.head, body=body, step=plan.step):
+            forget(folder, plan.forgotten_packs)
+        if page is not None:
+            write_page(folder, page)
+        remove_forgotten(folder, plan.head, plan.packs)
+        if plan.notes != plan.data.notes:
+            write_notes(folder.notes, plan.notes)
+        _note(folder, plan)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
-def _note(folder: SiteFolder, look: Look, data: Measured, plan: _Plan) -> None:
+def _note(folder: SiteFolder, plan: _Plan) -> None:
     """Note how all was left, unless another try may read what could not be read now."""
+    data = plan.data
     if any(one.kind == "failed" for one in data.left_out):
-        look.forget()
-        return
-    until = next_removal(folder, plan.head, plan.packs)
-    look.note(data.found, _as_json(plan.report), until)
+        data.look.forget()
+    else:
+        until = next_removal(folder, plan.head, plan.packs)
+        data.look.note(data.found, _as_json(plan.report), until)

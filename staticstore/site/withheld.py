@@ -39,8 +39,11 @@ _SSH_KEY = re.compile(
     re.DOTALL,
 )
 _LITTER = frozenset((".ds_store", "thumbs.db", "desktop.ini"))
-# How each of the above begins, and what `withheld_name` looks for beside them.
-_BEGINNING = re.compile(r"^(?:\.|_netrc|id_|thumbs\.db|desktop\.ini)", re.MULTILINE)
+# How all of these begin, and our own files, at the beginning of some line.
+_BEGINNING = re.compile(
+    rf"^(?:\.|id_|{'|'.join(map(re.escape, sorted(_SECRET_NAMES | _LITTER)))})",
+    re.MULTILINE,
+)
 
 # RFC 7468, OpenPGP's armor, the format of ssh.com, and PuTTY's.
 _PRIVATE_KEY = re.compile(

@@ -13,20 +13,13 @@ import pytest
 from staticstore.site.file_digest import digest_of
 from staticstore.site.hash_process import HashProcess, answer, process_count
 
+from .programs import a_python
 from .sitefolder import fill
 
 
 def paths(tmp_path: Path, **files: bytes) -> list[str]:
     fill(tmp_path, files)
     return [str(tmp_path / name) for name in files]
-
-
-def a_python(folder: Path, script: str) -> str:
-    """Make a program by the name of Python that does something of its own first."""
-    program = folder / "python"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    return str(program)
 
 
 @pytest.mark.parametrize(

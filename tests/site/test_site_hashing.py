@@ -17,6 +17,7 @@ from staticstore.site.hash_process import HashProcess
 from staticstore.site.hashing import Hashing, hash_files
 from staticstore.site.scan import FoundFile, LeftOut, scan
 
+from .programs import a_python
 from .sitefolder import fill
 
 
@@ -380,16 +381,13 @@ def test_what_progress_raises_ends_the_processes(
 def test_the_end_of_the_block_ends_processes_that_say_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silent = tmp_path / "python"
-    silent.write_text("#!/bin/sh\nexec sleep 600\n")
-    silent.chmod(0o755)
-    monkeypatch.setattr("sys.executable", str(silent))
+    monkeypatch.setattr("sys.executable", a_python(tmp_path, "exec sleep 600"))
     with Hashing() as left_early:
         left_early.add(found(tmp_path, **MANY))
     assert not [t for t in threading.enumerate() if t.name.startswith("staticstore-hash")]
 
 
-def test_no_process_is_started_behind_the_end_of_the_block() -> None:
+def test_a_process_that_is_started_behind_the_end_of_the_block_ends_at_once() -> None:
     ended = Hashing()
     with ended:
         pass

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from staticstore.errors import StoreError
+from staticstore.site import withheld
 from staticstore.site.folder import SiteFolder, path_text
 from staticstore.site.media_types import media_type_of
 from staticstore.site.scan import FoundFile, scan
-from staticstore.site.withheld import holds_private_key, withheld_name
+from staticstore.site.withheld import holds_private_key, may_be_withheld, withheld_name
 from staticstore.transport.regular import open_regular
 
 from .sitefolder import fill
@@ -404,3 +405,20 @@ def test_the_media_type_goes_by_the_name(key: str, media_type: str | None) -> No
 
 def test_a_plain_name_is_not_withheld() -> None:
     assert withheld_name("data.csv") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(withheld._SECRET_NAMES),
+        *sorted(withheld._LITTER),
+        ".env",
+        ".ENV.local",
+        "ID_ed25519.old",
+        ".staticstore",
+        ".staticstore-ab12.tmp",
+    ],
+)
+def test_no_name_that_is_withheld_is_overlooked_among_others(name: str) -> None:
+    assert withheld_name(name) is not None
+    assert may_be_withheld(["a.csv", name, "z.csv"])
