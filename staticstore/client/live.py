@@ -21,7 +21,7 @@ from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
-    from .feed import Held
+    from .held import Held
     from .lazy import LazyIndex, Partial
 
 __all__ = ["LiveIndex"]
@@ -46,6 +46,10 @@ class LiveIndex:
     """
 
     def __init__(self, store: object) -> None:
+        from ..index.freshness import Freshness  # not needed by who only imports staticstore
+
+        #: What the site has said so far, over all connections.
+        self.freshness = Freshness()
         self._store = weakref.ref(store)
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -86,6 +90,7 @@ class LiveIndex:
                 # What the cache had is not for who is refused.
                 self._held = self._announced = None
                 self._confirmation = Confirmation()
+                self.freshness.forget()
             raise
 
     def _start(self, connection: Connection, *, in_a_hurry: bool) -> None:
@@ -108,11 +113,12 @@ class LiveIndex:
         if self._held is None and connection.cached is not None:
             found = connection.cached.read()
         if found is not None:
-            held, fetched = found
+            held, freshness, fetched = found
             with self._lock:
                 if connection.is_cut():
                     raise NotConnectedError("the store was disconnected")
                 self._held, self._announced, self._is_lazy = held, held.index, False
+                self.freshness.restore(freshness)
                 self._confirmation.recall(fetched)
         return self._held is not None
 
@@ -122,10 +128,22 @@ class LiveIndex:
         self._announce_failure(connection, error)
 
     def _keep(self, connection: Connection) -> None:
-        """Keep the snapshot on disk, if there is a cache, and the host has confirmed it."""
-        held = self._held
-        if connection.cached is not None and held is not None and self._confirmation.error is None:
-            connection.cached.write(held, connection.is_cut)
+        """Keep the snapshot on disk, if there is a cache, and what the host says of it."""
+        held, cached = self._held, connection.cached
+        if cached is None or held is None:
+            return
+        if self._confirmation.error is not None:
+            cached.count(held, self.freshness)
+        elif not cached.write(held, self.freshness, connection.is_cut):
+            self._replace_derived(connection, held)
+
+    def _replace_derived(self, connection: Connection, held: Held) -> None:
+        """Fetch the index whole that changes have led past."""
+        _log.warning("changes have led to other bytes than the head names: the index is fetched")
+        with connection.polling():
+            whole = connection.follower.whole_again(held)
+            _, number = self._swap(connection, held, whole)
+        self._deliveries.run(number, given_up=connection.is_cut)
 
     def close(self) -> None:
         """End what `open` began; see `StaticStore.disconnect`."""
@@ -150,9 +168,9 @@ class LiveIndex:
                 return False
             try:
                 live._update(connection)
+                live._keep(connection)
             except StoreError as error:
                 return error
-            live._keep(connection)
             return None
 
         def begin() -> None:
@@ -203,15 +221,15 @@ class LiveIndex:
         return held
 
     @property
-    def readable(self) -> tuple[Index | LazyIndex, str]:
-        """The current snapshot, or what stands for it in a lazy store, and its digest."""
+    def readable(self) -> tuple[Index | LazyIndex, Held | Partial]:
+        """The current snapshot, or what stands for it in a lazy store, and where it is from."""
         held, partial = self._held, self._partial
         if held is None and partial is not None:
             from .lazy import LazyIndex
 
-            return LazyIndex(partial, self._whole), partial.head.index.sha256
+            return LazyIndex(partial, self._whole), partial
         held = self.held
-        return held.index, held.sha256
+        return held.index, held
 
     def _whole(self) -> Index:
         """Make a lazy store whole, as of the head that it holds."""
@@ -225,17 +243,22 @@ class LiveIndex:
         """Fetch the whole index of which parts were read; only for who polls."""
         if self._held is not None or self._partial is None:
             return 0
-        held = connection.feed.whole(self._partial) or connection.feed.fetch(None)
+        held = connection.follower.whole(self._partial) or connection.follower.fetch(None)
         _, number = self._swap(connection, None, held)
         return number
 
-    def info(self) -> dict[str, Any]:
+    def info(self, root_url: str) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
         with self._lock:
-            info = self._confirmation.info(self._held or self._partial, is_open=self.is_open)
+            info = self._confirmation.info(
+                self._held or self._partial,
+                root_url=root_url,
+                is_open=self.is_open,
+                is_doubtful=self.freshness.is_doubtful,
+            )
             connection = self._connection
         if connection is not None:
-            info["warnings"] += connection.feed.problems
+            info["warnings"] += connection.follower.problems
         return info
 
     # -- polling ---------------------------------------------------------------
@@ -254,10 +277,11 @@ class LiveIndex:
                     return Changes((), self._whole)
                 self._complete(connection)
                 held = self._held
-                fetched = connection.feed.fetch(held, seconds=seconds)
+                fetched = connection.follower.fetch(held, seconds=seconds)
                 changes, number = self._swap(connection, held, fetched or held)
         except StoreError as error:
             self._announce_failure(connection, error)
+            self._keep(connection)
             raise
         self._deliveries.run(number, given_up=connection.is_cut)
         return changes
@@ -269,7 +293,7 @@ class LiveIndex:
 
     def _poll_head(self, connection: Connection) -> bool:
         """Take over the current head; False if the site does not allow to read parts."""
-        partial = connection.feed.part(self._partial)
+        partial = connection.follower.part(self._partial)
         with self._lock:
             if connection.is_cut():
                 raise NotConnectedError("the store was disconnected")
@@ -289,7 +313,7 @@ class LiveIndex:
         is_confirmed: bool = True,
     ) -> tuple[Changes, int]:
         """Put a snapshot in place of the held one, and enqueue its announcement."""
-        assert new is not None, "a feed gives an index where none is held"
+        assert new is not None, "a follower gives an index where none is held"
         old = held.index if held is not None and connection.ready else self._announced
         changes = Changes((), new.index) if old is None else follow(old, new.index)
         new = dataclasses.replace(new, index=changes.index)

@@ -41,6 +41,7 @@ MOST_HEAD_BYTES = 4096
 
 _SHA256 = re.compile(SHA256)
 _PREFIX = re.compile(r"[0-9a-f]{16}\Z")
+_SUM = re.compile(r"[0-9a-f]{32}\Z")
 _LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -152,6 +153,8 @@ class Head:
     entries: int
     #: The root of the blocks of the index; None where there is none.
     blocks: Document | None = None
+    #: Of the lines of the index (see `staticstore.index.sums`); None where nobody says.
+    sum: str | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
     spans: tuple[Span, ...] = ()
 
@@ -174,6 +177,7 @@ class Head:
                 published=str(said.get("published", "")),
                 index=Document.parse(said["index"], Role.INDEX),
                 entries=parse_count(said["index"]["entries"]),
+                sum=_sum(said["index"].get("sum")),
                 blocks=_blocks(said.get("blocks")),
                 spans=tuple(map(_span, said.get("changes", []))),
             )
@@ -183,6 +187,8 @@ class Head:
     def encode(self) -> bytes:
         """Write the head as JSON, with a newline at its end."""
         index = {**self.index.as_json(), "entries": self.entries}
+        if self.sum is not None:
+            index["sum"] = self.sum
         said = {
             "format": _FORMAT,
             "lineage": self.lineage,
@@ -198,7 +204,7 @@ class Head:
             said["blocks"] = self.blocks.as_json()
         return codec.encode(said) + b"\n"
 
-    def way_from(self, sha256: str) -> tuple[Document, ...] | None:
+    def way_from(self, sha256: str) -> tuple[Span, ...] | None:
         """Return the change files that lead from an index to the current one, in order.
 
         None if there is no such way, or if it costs as much as the whole index.
@@ -210,8 +216,9 @@ class Head:
         """
         for position, span in enumerate(self.spans):
             if digest_prefix(sha256) in span.origins:
-                way = tuple(span.document for span in self.spans[position:])
-                return way if sum(one.size for one in way) < self.index.size else None
+                way = self.spans[position:]
+                cost = sum(span.document.size for span in way)
+                return way if cost < self.index.size else None
         return None
 
 
@@ -320,6 +327,10 @@ def parse_count(value: object) -> int:
 def parse_sha256(value: object) -> str:
     """Return a digest in lowercase hex; raise ValueError if it is none."""
     return _text(value, _SHA256)
+
+
+def _sum(said: Any) -> str | None:
+    return None if said is None else _text(said, _SUM)
 
 
 def _blocks(said: Any) -> Document | None:

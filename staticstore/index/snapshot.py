@@ -417,6 +417,11 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         return self._folded().document()
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the entries are kept as the lines of a document in canonical form."""
+        return isinstance(self._shared, Lines)
+
     def lines(self) -> Lines | None:
         """Return the lines of the index in canonical form; None if it is kept in another."""
         folded = self._folded()

@@ -9,6 +9,7 @@ from ..errors import IndexFormatError
 from ..index.blocks import BlockRoot
 from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
+from ..index.sums import sum_of_document, sum_text
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 
@@ -54,6 +55,8 @@ def head_problems(folder: SiteFolder, index: Index, body: bytes) -> _Problems:
         yield name, "it names another index than index.json: publish the site again"
     elif head.entries != len(index):
         yield name, f"it counts {head.entries} entries where the index has {len(index)}"
+    elif head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
+        yield name, "its sum is not that of the index: publish the site again"
     yield from _document_problems(folder, head)
 
 

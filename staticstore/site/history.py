@@ -35,6 +35,7 @@ from ..index.head import (
 )
 from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
+from ..index.sums import changed_sum, sum_of_document, sum_text
 from ..transport.integrity import (
     atomic_file,
     prepared_file,
@@ -58,6 +59,9 @@ __all__ = [
     "write_document",
     "write_documents",
 ]
+
+# Raw entries by key; None for one that is gone.
+_States = dict[str, bytes | None]
 
 # Folders whose files carry their digest in their names, and are named by the head.
 _FOLDERS = ("index", "changes", "blocks")
@@ -110,21 +114,31 @@ def next_step(
         head = bounded(replace(head, blocks=added))
         return head, Step(head, documents)
     blocks, documents = _new_blocks(folder, head, body) if len(index) else (None, {})
+    before = None if head is None else _index_of(folder, head)
+    changed = None if before is None else _states_between(before, index)
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
         published=time_text(datetime.now(UTC).replace(microsecond=0)),
         index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
+        sum=sum_text(_new_sum(head, before, changed, body)),
         blocks=blocks,
     )
-    before = None if head is None else _index_of(folder, head)
-    if head is None or before is None:
+    if head is None or changed is None:
         return new, Step(new, documents)
-    span, lines, kept = _new_span(folder, head, before, index)
+    span, lines, kept = _new_span(folder, head, changed)
     new = bounded(replace(new, spans=(*kept, span)))
     changes = {span.document: lines} if span in new.spans else {}
     return new, Step(new, {**changes, **documents})
+
+
+def _new_sum(head: Head | None, before: Index | None, changed: _States | None, body: bytes) -> int:
+    """Return the sum of the new index: carried along from the old head where that has one."""
+    if head is None or head.sum is None or before is None or changed is None:
+        return sum_of_document(body)
+    old = ((key, None if (raw := before.raw(key)) is None else bytes(raw)) for key in changed)
+    return changed_sum(int(head.sum, 16), ((key, raw, changed[key]) for key, raw in old))
 
 
 def _new_blocks(
@@ -139,13 +153,12 @@ def _new_blocks(
 
 
 def _new_span(
-    folder: SiteFolder, head: Head, before: Index, index: Index
+    folder: SiteFolder, head: Head, changed: _States
 ) -> tuple[Span, bytes, tuple[Span, ...]]:
     """Return the newest span, its file, and the older ones that stay as they are."""
-    changed = _states_between(before, index)
     spans = _unbroken(folder, head.spans)
     kept = kept_whole(spans, len(change_lines(changed.items())))
-    states: dict[str, bytes | None] = {}
+    states: _States = {}
     origins: list[str] = []
     for span in spans[kept:]:
         older = _states_of(folder, span)
@@ -169,7 +182,7 @@ def _unbroken(folder: SiteFolder, spans: tuple[Span, ...]) -> tuple[Span, ...]:
     return spans
 
 
-def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
+def _states_between(before: Index, after: Index) -> _States:
     """Return the final state of each key whose entry has other bytes, however little they say."""
     keys = sorted(after.keys_of_other_bytes(before))
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
@@ -185,7 +198,7 @@ def _index_of(folder: SiteFolder, head: Head) -> Index | None:
     return None
 
 
-def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None:
+def _states_of(folder: SiteFolder, span: Span) -> _States | None:
     body = reader_of(folder)(span.document)
     if body is None:
         return None

@@ -9,7 +9,7 @@ from ..errors import IndexFormatError, TransportError
 from .digest import Digest
 from .response import Response
 
-__all__ = ["Fetched", "SizeLimit", "read_bounded", "use_up"]
+__all__ = ["Absent", "Fetched", "SizeLimit", "read_bounded", "use_up"]
 
 _PIECE = 1 << 20  # bytes
 _SHORT = 1 << 16  # bytes
@@ -27,6 +27,15 @@ class Fetched(NamedTuple):
     body: bytearray
     #: Of the body, lowercase hex.
     sha256: str
+
+
+class Absent(NamedTuple):
+    """What a host says of a document that it has not."""
+
+    status: int
+    url: str
+    #: What is wrong with what stands in its place; None if nothing does.
+    problem: str | None = None
 
 
 class SizeLimit(NamedTuple):

@@ -27,7 +27,7 @@ from .arguments import (
 )
 from .auth import NO_AUTH, Credentials, authentication, sends_password
 from .failures import mapped, status_error
-from .fetched import Fetched, SizeLimit, read_bounded, use_up
+from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
@@ -194,7 +194,7 @@ class Session:
         deadline: float,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
-    ) -> Fetched | None:
+    ) -> Fetched | Absent:
         """Get a document whole; one that breaks is tried again from the start.
 
         Content codings are undone.  The least rate does not hold here, since
@@ -211,8 +211,8 @@ class Session:
 
         Returns
         -------
-        Fetched or None
-            None if there is no such document.
+        Fetched or Absent
+            The latter if there is no such document.
 
         Raises
         ------
@@ -222,12 +222,12 @@ class Session:
             The body is larger than `limit`, or compressed more than any text is.
         """
 
-        def attempt() -> Fetched | None:
+        def attempt() -> Fetched | Absent:
             response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
                 if response.status in absent:
                     use_up(response)
-                    return None
+                    return Absent(response.status, response.url)
                 return read_bounded(response, limit)
             finally:
                 response.close()
