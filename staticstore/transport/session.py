@@ -7,12 +7,11 @@ import functools
 import ipaddress
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import NotConnectedError, StoreError, TransportError
@@ -25,8 +24,16 @@ from .arguments import (
     checked_timeout,
     checked_verify,
 )
-from .auth import NO_AUTH, Credentials, authentication, sends_password
-from .failures import mapped, status_error
+from .auth import (
+    NO_AUTH,
+    Credentials,
+    authentication,
+    is_fixed,
+    is_of_requests,
+    renewed,
+    sends_password,
+)
+from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Fetched, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
@@ -287,11 +294,12 @@ class Session:
         """
         proxies = {} if self.root.is_local else self._proxies_for(self.root.url)
         proxy = select_proxy(self.root.url, proxies)
-        is_plain = isinstance(self._auth, HTTPBasicAuth) or self._auth is NO_AUTH
-        if self.root.is_local or not is_plain or urlsplit(proxy or "http:").scheme not in _HTTP:
+        is_http = urlsplit(proxy or "http:").scheme in _HTTP
+        if self.root.is_local or not is_fixed(self._auth) or not is_http:
             return None
         with mapped(self.wire, key=None, url=self.root.url):
             prepared = self._prepared("GET", self.root.join(""), {})
+            prepared.prepare_auth(self._auth, self.root.url)
             adapter = self._requests.get_adapter(self.root.url)
             assert isinstance(adapter, BoundedAdapter), "only folders have another one"
             target = adapter.request_url(prepared, proxies)
@@ -360,54 +368,81 @@ class Session:
             raise NotConnectedError("the store is not connected", key=key, url=url)
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
-        bounds = Bounds(self._silence, deadline, min_rate)
-        with mapped(self.wire, key=key, url=url), self.wire.bounded(bounds):
+        with mapped(self.wire, key=key, url=url):
             prepared = self._prepared(method, url, headers)
-            answer = self._exchange(prepared, deadline, self._cert if trusted else None)
+        if trusted:
+            with self._authenticating(type(self._auth).__call__, key=key, url=url):
+                prepared.prepare_auth(self._auth, url)
+        with mapped(self.wire, key=key, url=url):
+            proxies = self._proxies_for(str(prepared.url))
+        with self.wire.bounded(Bounds(self._silence, deadline, min_rate)):
+            options: dict[str, Any] = {
+                "stream": True,
+                "proxies": proxies,
+                "verify": self._verify,
+                "cert": self._cert if trusted else None,
+                "timeout": self._timeout(deadline),
+            }
+            answer = self._exchange(prepared, options, key=key, url=url)
         return Response(answer, self.wire, key=key, answer=self.wire.take_answer())
 
     def _prepared(
         self, method: str, url: str, headers: Mapping[str, str]
     ) -> requests.PreparedRequest:
-        """Prepare a request, with the secrets if it is for the root's own origin."""
-        trusted = self.root.shares_origin(url)
-        own = self._headers if trusted else {}
+        """Prepare a request but for its authentication, with the user's fields for the root."""
+        own = self._headers if self.root.shares_origin(url) else {}
         return self._requests.prepare_request(
             requests.Request(
                 method,
                 url,
                 headers={"Accept-Encoding": "identity", **own, **headers},
-                auth=self._auth if trusted else NO_AUTH,
+                auth=NO_AUTH,
             )
         )
 
     def _exchange(
         self,
         prepared: requests.PreparedRequest,
-        deadline: float | None,
-        cert: str | tuple[str, str] | None,
+        options: dict[str, Any],
+        *,
+        key: str | None,
+        url: str,
     ) -> requests.Response:
         """Send a prepared request and let the authentication answer what comes back.
 
         Not by `requests.Session.send`: that reads the body of a redirect,
         however long it is, also where it is told not to follow.
         """
-        url = str(prepared.url)
-        options: dict[str, Any] = {
-            "stream": True,
-            "proxies": self._proxies_for(url),
-            "verify": self._verify,
-            "cert": cert,
-            "timeout": self._timeout(deadline),
-        }
-        answer = self._requests.get_adapter(url).send(prepared, **options)
+        with mapped(self.wire, key=key, url=url):
+            answer = self._requests.get_adapter(url).send(prepared, **options)
         try:
             for hook in prepared.hooks["response"]:
-                answer = hook(answer, **options) or answer
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # An authentication scheme that stumbles over a challenge that makes no sense.
-            raise status_error(answer.status_code, key=None, url=url) from error
+                with self._authenticating(hook, key=key, url=url, status=answer.status_code):
+                    answer = hook(answer, **options) or answer
+        except BaseException:
+            answer.close()
+            raise
         return answer
+
+    @contextlib.contextmanager
+    def _authenticating(
+        self, call: object, *, key: str | None, url: str, status: int = 401
+    ) -> Iterator[None]:
+        """Turn what a part of an authentication scheme raises into a StoreError.
+
+        What the caller's own class raises is the caller's, but for what the
+        libraries below raised in it.
+        """
+        is_own = not is_of_requests(call)
+        with mapped(self.wire, key=key, url=url, foreign=OF_LIBRARIES if is_own else FOREIGN):
+            try:
+                yield
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                if is_own:
+                    raise
+                # The schemes of requests stumble over a challenge that makes no sense.
+                self._auth = renewed(self._auth)
+                raise status_error(status, key=key, url=url) from error
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
