@@ -29,6 +29,7 @@ from ..errors import (
     TransportError,
     TransportTimeout,
 )
+from .perimeter import InnerAddressError
 from .sockets import Wire
 
 __all__ = [
@@ -86,6 +87,8 @@ def mapped(
         yield
     except StoreError:
         raise
+    except InnerAddressError as error:
+        raise TransportError(str(error), key=key, url=url) from None
     except foreign as error:
         ours = _our_error(error, wire, key=key, url=url)
         if any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):

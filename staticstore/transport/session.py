@@ -37,10 +37,11 @@ from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Fetched, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
+from .perimeter import Perimeter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
 from .retries import once, retrying
-from .root import Root
+from .root import Origins, Root, origin_of
 from .sockets import BoundedAdapter, Bounds, Wire
 
 __all__ = ["Session"]
@@ -71,6 +72,8 @@ class Session:
         How often a request is repeated after a failure that may heal.
     min_rate : float
         The least bytes a second of a body, averaged over the longest silence.
+    origins : "own", "any" or sequence of str, optional
+        As in `StaticStore`: those that are named may have inner addresses.
     wire : Wire, optional
         That of the sessions of other roots, so that all are cut together.
     is_alone : bool, optional
@@ -97,6 +100,7 @@ class Session:
         timeout: float | tuple[float, float] = (5.0, 30.0),
         retries: int = 4,
         min_rate: float = 1024,
+        origins: Origins = "own",
         wire: Wire | None = None,
         is_alone: bool = True,
     ) -> None:
@@ -110,6 +114,7 @@ class Session:
         self._cert = checked_cert(cert)
         self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = checked_number(min_rate, "min_rate", least=0)
+        self._perimeter = Perimeter(origins)
         self._is_alone = is_alone
         self._failed_at: float | None = None
         self._requests = self._new_requests_session()
@@ -312,6 +317,7 @@ class Session:
                 cert=self._cert,
                 timeout=self._timeout(None),
                 min_rate=self._min_rate,
+                check_peer=self._peer_check(self.root.url, prepared, proxies),
                 pool=adapter.get_connection_with_tls_context(
                     prepared, self._verify, proxies=proxies, cert=self._cert
                 ),
@@ -375,7 +381,8 @@ class Session:
                 prepared.prepare_auth(self._auth, url)
         with mapped(self.wire, key=key, url=url):
             proxies = self._proxies_for(str(prepared.url))
-        with self.wire.bounded(Bounds(self._silence, deadline, min_rate)):
+            check_peer = self._peer_check(url, prepared, proxies)
+        with self.wire.bounded(Bounds(self._silence, deadline, min_rate, check_peer)):
             options: dict[str, Any] = {
                 "stream": True,
                 "proxies": proxies,
@@ -399,6 +406,25 @@ class Session:
                 auth=NO_AUTH,
             )
         )
+
+    def _peer_check(
+        self, url: str, prepared: requests.PreparedRequest, proxies: Mapping[str, str]
+    ) -> Callable[[str], None] | None:
+        """Return what judges the address that a connection has.
+
+        Through a proxy that is the proxy's, so the host that is written is judged, now.
+        """
+        if self.root.is_local:
+            return None
+        sent = str(prepared.url)
+        origin = origin_of(sent)
+        check = functools.partial(
+            self._perimeter.check, origin=origin, is_root=self.root.shares_origin(url)
+        )
+        if select_proxy(sent, proxies) is None:
+            return check
+        check(origin.host)
+        return None
 
     def _exchange(
         self,
