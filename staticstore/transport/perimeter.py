@@ -49,7 +49,8 @@ class Perimeter:
 
     def __init__(self, origins: Origins) -> None:
         self._named = frozenset[Origin]() if isinstance(origins, str) else _as_sent(origins)
-        self._is_public: bool | None = None
+        # Each is only ever set, so that threads cannot undo what others have seen.
+        self._was_inner = self._was_public = False
 
     def check(self, address: str, origin: Origin, *, is_root: bool) -> None:
         """Refuse a connection that leads inward from a public root.
@@ -70,9 +71,12 @@ class Perimeter:
             It does.
         """
         inner = is_inner(address)
-        if is_root and not self._is_public:
-            self._is_public = not inner
-        if not inner or self._is_public is False or origin in self._named:
+        if is_root and inner:
+            self._was_inner = True
+        elif is_root:
+            self._was_public = True
+        is_inner_root = self._was_inner and not self._was_public
+        if not inner or is_inner_root or origin in self._named:
             return
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         what = "has become" if is_root else "leads to"
