@@ -148,7 +148,7 @@ class _Transfer:
         self._is_running = True
         return True
 
-    def _judge_peer(self, address: str, *_: object) -> int:
+    def _judge_peer(self, address: str, here: str, port: int, port_here: int) -> int:
         """Allow a request on the connection that it got, new or not, or end the transfer."""
         try:
             if self._check_peer is not None:

@@ -52,7 +52,7 @@ class Perimeter:
         # Each is only ever set, so that threads cannot undo what others have seen.
         self._was_inner = self._was_public = False
 
-    def check(self, address: str, origin: Origin, *, is_root: bool) -> None:
+    def check(self, address: str, url: str, is_root: bool) -> None:
         """Refuse a connection that leads inward from a public root.
 
         Parameters
@@ -60,10 +60,10 @@ class Perimeter:
         address : str
             The address that the connection has; through a proxy, the host
             that is asked for.
-        origin : Origin
-            The origin that is asked for.
+        url : str
+            What is asked for.
         is_root : bool
-            Whether that is the root's own.
+            Whether that is of the root's own origin.
 
         Raises
         ------
@@ -75,8 +75,10 @@ class Perimeter:
             self._was_inner = True
         elif is_root:
             self._was_public = True
-        is_inner_root = self._was_inner and not self._was_public
-        if not inner or is_inner_root or origin in self._named:
+        if not inner or (self._was_inner and not self._was_public):
+            return
+        origin = origin_of(url)
+        if origin in self._named:
             return
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         what = "has become" if is_root else "leads to"
@@ -97,7 +99,7 @@ def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
 
 @functools.lru_cache(maxsize=256)  # asked for each request, of the same few addresses
 def is_inner(address: str) -> bool:
-    """Tell whether an address is one that not everybody on the internet can reach.
+    """Return whether an address is not reachable from the whole internet.
 
     Parameters
     ----------

@@ -303,7 +303,7 @@ class Session:
         if self.root.is_local or not is_fixed(self._auth) or not is_http:
             return None
         with mapped(self.wire, key=None, url=self.root.url):
-            prepared = self._prepared("GET", self.root.join(""), {})
+            prepared = self._prepared("GET", self.root.join(""), {}, trusted=True)
             prepared.prepare_auth(self._auth, self.root.url)
             adapter = self._requests.get_adapter(self.root.url)
             assert isinstance(adapter, BoundedAdapter), "only folders have another one"
@@ -317,7 +317,7 @@ class Session:
                 cert=self._cert,
                 timeout=self._timeout(None),
                 min_rate=self._min_rate,
-                check_peer=self._peer_check(self.root.url, prepared, proxies),
+                check_peer=self._peer_check(str(prepared.url), proxies, is_root=True),
                 pool=adapter.get_connection_with_tls_context(
                     prepared, self._verify, proxies=proxies, cert=self._cert
                 ),
@@ -375,13 +375,13 @@ class Session:
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
         with mapped(self.wire, key=key, url=url):
-            prepared = self._prepared(method, url, headers)
+            prepared = self._prepared(method, url, headers, trusted=trusted)
         if trusted:
             with self._authenticating(type(self._auth).__call__, key=key, url=url):
                 prepared.prepare_auth(self._auth, url)
         with mapped(self.wire, key=key, url=url):
             proxies = self._proxies_for(str(prepared.url))
-            check_peer = self._peer_check(url, prepared, proxies)
+            check_peer = self._peer_check(str(prepared.url), proxies, is_root=trusted)
         with self.wire.bounded(Bounds(self._silence, deadline, min_rate, check_peer)):
             options: dict[str, Any] = {
                 "stream": True,
@@ -394,10 +394,10 @@ class Session:
         return Response(answer, self.wire, key=key, answer=self.wire.take_answer())
 
     def _prepared(
-        self, method: str, url: str, headers: Mapping[str, str]
+        self, method: str, url: str, headers: Mapping[str, str], *, trusted: bool
     ) -> requests.PreparedRequest:
         """Prepare a request but for its authentication, with the user's fields for the root."""
-        own = self._headers if self.root.shares_origin(url) else {}
+        own = self._headers if trusted else {}
         return self._requests.prepare_request(
             requests.Request(
                 method,
@@ -408,7 +408,7 @@ class Session:
         )
 
     def _peer_check(
-        self, url: str, prepared: requests.PreparedRequest, proxies: Mapping[str, str]
+        self, url: str, proxies: Mapping[str, str], *, is_root: bool
     ) -> Callable[[str], None] | None:
         """Return what judges the address that a connection has.
 
@@ -416,14 +416,9 @@ class Session:
         """
         if self.root.is_local:
             return None
-        sent = str(prepared.url)
-        origin = origin_of(sent)
-        check = functools.partial(
-            self._perimeter.check, origin=origin, is_root=self.root.shares_origin(url)
-        )
-        if select_proxy(sent, proxies) is None:
-            return check
-        check(origin.host)
+        if not proxies or select_proxy(url, proxies) is None:
+            return functools.partial(self._perimeter.check, url=url, is_root=is_root)
+        self._perimeter.check(origin_of(url).host, url, is_root)
         return None
 
     def _exchange(
