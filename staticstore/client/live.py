@@ -279,8 +279,8 @@ class LiveIndex:
                 held = self._held
                 fetched = connection.follower.fetch(held, seconds=seconds)
                 changes, number = self._swap(connection, held, fetched or held)
-        except StoreError as error:
-            self._announce_failure(connection, error)
+        except Exception as error:  # a caller's own authentication may raise anything
+            self._announce_failure(connection, _as_store_error(error))
             self._keep(connection)
             raise
         self._deliveries.run(number, given_up=connection.is_cut)
@@ -450,6 +450,15 @@ class LiveIndex:
         watch = Watch(timeout, self.subscribe)
         connection.add_watch(watch)
         return watch
+
+
+def _as_store_error(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    # Without its text, which may hold a secret.
+    failure = StoreError(f"a poll failed: {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 def _opened(reference: weakref.ref[LiveIndex]) -> Callable[[], bool]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ..index.changes import Action, Change, Changes
 from ..index.keys import check_key
 from ..index.snapshot import Index
-from ..transport.root import Location, Root, roots_of
+from ..transport.root import Location, Root, checked_origins, roots_of
 from .connection import Connection
 from .kept import KeptValues
 from .live import LiveIndex
@@ -80,6 +80,12 @@ class StaticStore(Reading):
     memory : int, optional
         Bytes of values to hold in memory for being read again, by their sha256;
         beyond, what was not used for longest is dropped.  By default none.
+    origins : "own", "any" or sequence of str, optional
+        Other origins that the site may lead to.  Redirects from a site at a public address
+        to an inner one (loopback, private, link-local and the like) are refused,
+        as is such a site whose name is given an inner address later; those
+        that are named here, ``["https://data.intranet.example"]`` say, are allowed.
+        Of a host that is reached through a proxy only what is written is known.
 
     Raises
     ------
@@ -110,6 +116,7 @@ class StaticStore(Reading):
         cache: bool | str | os.PathLike[str] | None = None,
         max_cache_bytes: int = 4 << 30,
         memory: int = 0,
+        origins: str | Iterable[str] = "own",
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
@@ -117,6 +124,7 @@ class StaticStore(Reading):
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
         self._roots = roots_of(root_url)
         self._root = self._roots[0]
+        self._origins = checked_origins(origins)
         self._data_path = data_path
         self._index_path = index_path
         self._poll_interval = poll_interval
@@ -235,6 +243,7 @@ class StaticStore(Reading):
             timeout=timeout,
             retries=retries,
             min_rate=min_rate,
+            origins=self._origins,
         )
         warned = _warn_of_exposed_passwords(
             [session.root for session in sessions if session.exposes_password]
@@ -373,6 +382,7 @@ class StaticStore(Reading):
             cache=self._cache_argument,
             max_cache_bytes=self._max_cache_bytes,
             memory=self._memory,
+            origins=self._origins,
         )
         return again, ()
 

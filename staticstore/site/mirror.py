@@ -208,7 +208,7 @@ def _selected(
 ) -> list[str]:
     """Return the keys of a part of the index, in order."""
     matching = {key for pattern in globs for key in index.glob(pattern)}
-    keys = index.query_keys(where={**(where or {}), **equals})
+    keys = index.query_keys(where=where, **equals)
     return [key for key in keys if not globs or key in matching]
 
 
