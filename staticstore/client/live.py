@@ -21,6 +21,7 @@ from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
+    from ..index.head import Head
     from .feed import Held
     from .lazy import LazyIndex, Partial
 
@@ -194,6 +195,12 @@ class LiveIndex:
         """The snapshot that is here; None where there is none, or only parts were read."""
         held = self._held
         return None if held is None else held.index
+
+    @property
+    def head(self) -> Head | None:
+        """The head of the site that is held; None where there is none."""
+        held = self._held or self._partial
+        return None if held is None else held.head
 
     @property
     def held(self) -> Held:

@@ -84,6 +84,21 @@ class Origin(NamedTuple):
         limit = SizeLimit(MOST_HEAD_BYTES, "the head")
         return self._read(lambda deadline: fetched(self.session, HEAD_PATH, deadline, limit))
 
+    def read_file(self, path: str, size: int, sha256: str) -> bytes | None:
+        """Fetch a file that stands beside the data; None if it is not there as described.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        limit = SizeLimit(size, path)
+        body = self._read(lambda deadline: fetched(self.session, path, deadline, limit))
+        is_right = (
+            body is not None and len(body) == size and hashlib.sha256(body).hexdigest() == sha256
+        )
+        return body if is_right else None
+
     def _read(self, fetch: Callable[[float], Fetched | None]) -> bytes | None:
         try:
             found = fetch(time.monotonic() + _SECONDS)

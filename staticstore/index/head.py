@@ -62,6 +62,7 @@ class Role(Enum):
     # A block takes 64 KiB of an index and about 150 bytes of the list.
     BLOCK_LIST = ("blocks", ".jsonl", 64 << 20)
     PACK = ("packs", ".zip", 16 << 20)
+    ABOUT = ("about", ".json", 64 << 10)
 
     def __init__(self, folder: str, ending: str, most_bytes: int | None) -> None:
         self.folder = folder
@@ -154,6 +155,8 @@ class Head:
     blocks: Document | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
     spans: tuple[Span, ...] = ()
+    #: The site's own words; None if it has none.
+    about: Document | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Head:
@@ -176,6 +179,7 @@ class Head:
                 entries=parse_count(said["index"]["entries"]),
                 blocks=_blocks(said.get("blocks")),
                 spans=tuple(map(_span, said.get("changes", []))),
+                about=_about(said.get("about")),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"no head of an index: {error}") from error
@@ -196,6 +200,8 @@ class Head:
         }
         if self.blocks is not None:
             said["blocks"] = self.blocks.as_json()
+        if self.about is not None:
+            said["about"] = {"size": self.about.size, "sha256": self.about.sha256}
         return codec.encode(said) + b"\n"
 
     def way_from(self, sha256: str) -> tuple[Document, ...] | None:
@@ -324,6 +330,16 @@ def parse_sha256(value: object) -> str:
 
 def _blocks(said: Any) -> Document | None:
     return None if said is None else Document.parse(said, Role.BLOCK_ROOT)
+
+
+def _about(said: Any) -> Document | None:
+    if said is None:
+        return None
+    document = Document(Role.ABOUT, parse_count(said["size"]), parse_sha256(said["sha256"]))
+    # It has no href on the wire, since that is made of the digest anyway.
+    if said.get("href", document.href) != document.href:
+        raise ValueError("an href is not made of its digest")
+    return document
 
 
 def _span(said: Any) -> Span:

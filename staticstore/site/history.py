@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 # Folders whose files carry their digest in their names, and are named by the head.
-_FOLDERS = ("index", "changes", "blocks")
+_FOLDERS = ("index", "changes", "blocks", "about")
 _NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
 #: Seconds that a file stays after it was forgotten.
 KEPT = 24 * 3600.0
@@ -86,7 +86,12 @@ def read_head(folder: SiteFolder) -> Head | None:
 
 
 def next_step(
-    folder: SiteFolder, head: Head | None, index: Index, body: bytes
+    folder: SiteFolder,
+    head: Head | None,
+    index: Index,
+    body: bytes,
+    *,
+    about: Document | None = None,
 ) -> tuple[Head, Step | None]:
     """Return the head that names `index`, and what leads to it: None if the old head does.
 
@@ -100,23 +105,21 @@ def next_step(
         What the site shall say.
     body : bytes
         The same in canonical form.
+    about : Document or None
+        The site's own words; the caller writes them.
     """
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
-        if head.blocks is not None or not len(index):
-            return head, None
-        # One without blocks, or with a field that nobody can read: the same generation.
-        added, documents = _new_blocks(folder, head, body)
-        head = bounded(replace(head, blocks=added))
-        return head, Step(head, documents)
+        return _step_beside(folder, head, index, body, about)
     blocks, documents = _new_blocks(folder, head, body) if len(index) else (None, {})
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
-        published=time_text(datetime.now(UTC).replace(microsecond=0)),
+        published=_now(),
         index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
         blocks=blocks,
+        about=about,
     )
     before = None if head is None else _index_of(folder, head)
     if head is None or before is None:
@@ -125,6 +128,28 @@ def next_step(
     new = bounded(replace(new, spans=(*kept, span)))
     changes = {span.document: lines} if span in new.spans else {}
     return new, Step(new, {**changes, **documents})
+
+
+def _step_beside(
+    folder: SiteFolder, head: Head, index: Index, body: bytes, about: Document | None
+) -> tuple[Head, Step | None]:
+    """Return what leads to a head of the same index; None if nothing beside it is new."""
+    new, documents = head, dict[Document, bytes]()
+    if head.blocks is None and len(index):
+        # One without blocks, or with a field that nobody can read: the same generation.
+        blocks, documents = _new_blocks(folder, head, body)
+        new = replace(new, blocks=blocks)
+    if head.about != about:
+        # A generation of its own: of two heads of one generation readers take either.
+        new = replace(new, generation=head.generation + 1, published=_now(), about=about)
+    if new == head:
+        return head, None
+    new = bounded(new)
+    return new, Step(new, documents)
+
+
+def _now() -> str:
+    return time_text(datetime.now(UTC).replace(microsecond=0))
 
 
 def _new_blocks(
@@ -217,7 +242,6 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
         Something cannot be written.
     """
     for name in _FOLDERS:
-        (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
     for document, text in step.documents.items():
         write_document(folder, document, text)
