@@ -22,12 +22,12 @@ def info(store: StaticStore, output: Output) -> None:
     known = store.info()
     about = _about(store, output)
     output.record(known if about is None else {**known, "about": about})
-    for name in ("title", "license"):
-        if about is not None and name in about:
-            output.line(Cell(name, "bold", 10), _shortened(about[name]))
     for name in ("root_url", "entries", "generation", "trust"):
         if known[name] is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
+    for name in ("title", "license"):
+        if about is not None and name in about:
+            output.line(Cell(name, "bold", 10), _shortened(about[name]))
     if known["stale"]:
         output.line(Cell("stale", "bold yellow", 10), known["last_error"])
     for warning in known["warnings"]:
