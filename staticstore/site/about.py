@@ -140,7 +140,7 @@ def _right_file(path: Path, file: NamedFile) -> bytes | str:
     except OSError as error:
         return f"it cannot be read: {reason_of(error)}"
     if body is None or NamedFile.of(body) != file:
-        return f"it is another than {ABOUT_NAME} says: publish the site again"
+        return f"it is another than {ABOUT_NAME} says"
     return body
 
 

@@ -89,7 +89,7 @@ class OwnFiles:
         if standing is None or not self._is_ours(name, standing, known):
             return False
         (self._root / name).unlink(missing_ok=True)
-        self._write_note({one: of for one, of in self._written.items() if one != name})
+        self._write_note({key: self._written[key] for key in self._written if key != name})
         return True
 
     def sha256_of(self, name: str) -> str | None:
@@ -135,5 +135,8 @@ def _read_note(path: Path) -> dict[str, list[str]]:
     said: Any = None
     with contextlib.suppress(OSError, IndexFormatError):
         said = codec.decode(read_regular(path))
-    files = said.get("files") if isinstance(said, dict) and said.get("format") == _FORMAT else None
-    return {name: of for name, of in (files or {}).items() if isinstance(of, list)}
+    is_note = isinstance(said, dict) and said.get("format") == _FORMAT
+    files = said.get("files") if is_note else None
+    if not isinstance(files, dict):
+        return {}
+    return {name: digests for name, digests in files.items() if isinstance(digests, list)}

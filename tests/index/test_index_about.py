@@ -14,7 +14,7 @@ from staticstore.index.about import FILE_NAMES, MOST_ABOUT_BYTES, MOST_FILE_BYTE
 from staticstore.index.head import Document, Head, Role
 
 FILE = {"size": 3, "sha256": "ab" * 32}
-WORDS = {
+WORDS: dict[str, str | list[str]] = {
     "title": "Zürich <b>",
     "description": "two\nlines",
     "license": "CC0-1.0",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +145,13 @@ def test_a_dry_run_writes_nothing(site: Path) -> None:
 
 
 def test_words_that_change_are_published_while_it_watches(site: Path) -> None:
-    with contextlib.closing(publish_watching(site)) as outcomes:
-        next(outcomes)
-        write(site / "about.toml", 'title = "While it watches"\n')
-        next(outcomes)
+    stop = threading.Event()
+    outcomes = publish_watching(site, stop=stop)
+    next(outcomes)
+    write(site / "about.toml", 'title = "While it watches"\n')
+    next(outcomes)
+    stop.set()
+    assert list(outcomes) == []
     assert said(site)["title"] == "While it watches"
 
 
