@@ -39,6 +39,8 @@ def read_about(head: Head, sources: Sources) -> dict[str, Any] | None:
             lambda session: exactly(session, document, deadline, MOST_ABOUT_BYTES),
             deadline,
         )
-        return None if found is None else About.parse(bytes(found.body)).as_json()
+        if found is None or len(found.body) != document.size:
+            return None
+        return About.parse(bytes(found.body)).as_json()
     except (IndexFormatError, IntegrityError):
         return None

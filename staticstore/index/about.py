@@ -45,10 +45,10 @@ MOST_ABOUT_BYTES: int = Role.ABOUT.most_bytes
 _TEXTS = ("cite_as", "contact", "description", "homepage", "license", "title", "version")
 _LIST = "keywords"
 _FIELDS = sorted((*_TEXTS, _LIST))
+# Controls, and what turns the writing direction, would show another URL than is followed.
+_NO_URL = r"\s\\\x00-\x20\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 # Without a user or a password, which would go to whoever follows the link.
-_HOMEPAGE = re.compile(
-    r"https?://[^\s\\/?#@\x00-\x20]+(?:[/?#][^\s\\\x00-\x20]*)?\Z", re.IGNORECASE
-)
+_HOMEPAGE = re.compile(rf"https?://[^/?#@{_NO_URL}]+(?:[/?#][^{_NO_URL}]*)?\Z", re.IGNORECASE)
 
 
 class NamedFile(NamedTuple):
@@ -136,7 +136,7 @@ def field_problem(name: str, value: object) -> str | None:
     if not isinstance(value, str):
         return f"{name} must be text: put it in quotes"
     if name == "homepage" and not _HOMEPAGE.match(value):
-        return "homepage must be a URL that begins with http:// or https://, without a password"
+        return "homepage must be a URL that begins with http:// or https://, without a user"
     return None
 
 

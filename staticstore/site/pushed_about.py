@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import IndexFormatError
@@ -22,7 +23,7 @@ class PushedAbout(NamedTuple):
     """What a push has to do with ``about.json`` and the files that belong to it."""
 
     #: What to write, by name.
-    lacking: Mapping[str, bytes] = {}
+    lacking: Mapping[str, bytes] = MappingProxyType({})
     #: Files of earlier pushes that no longer belong to the site.
     outdated: tuple[str, ...] = ()
 

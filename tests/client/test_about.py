@@ -135,6 +135,14 @@ def test_other_bytes_than_were_named_say_nothing(connect: Connect, site: Site, b
     assert store.about() is None
 
 
+def test_a19_a_document_of_another_size_than_was_named_says_nothing(
+    connect: Connect, site: Site
+) -> None:
+    assert site.head.about is not None
+    site.name(Document(Role.ABOUT, site.head.about.size + 1, site.head.about.sha256))
+    assert connect().about() is None
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>", b"\xff", b"[" * 60_000])
 def test_a_document_that_is_none_says_nothing(connect: Connect, site: Site, body: bytes) -> None:
     site.say(body)

@@ -131,6 +131,8 @@ def test_unknown_fields_are_ignored() -> None:
         "https://example.org\\@evil.example/",
         "https://example.org/ x",
         "https://example.org/\x1b[31m",
+        "https://example.org/\u202ecod.exe",
+        "https://example.org/\x9b31m",
         " https://example.org/",
         "https://example.org/\n",
     ],

@@ -278,7 +278,7 @@ def test_a_file_that_is_not_as_described_is_not_written(
 
 
 @pytest.mark.parametrize("said", [b"<html>", b"[]", b"\xff", {"title": 5, "files": "README.md"}])
-def test_words_that_are_none_harm_nobody(
+def test_words_that_cannot_be_read_stop_no_mirror(
     host: Host, server: RawServer, copy: Path, said: Any
 ) -> None:
     host.say(said)

@@ -170,7 +170,7 @@ def test_words_that_change_are_published_while_it_watches(site: Path) -> None:
         ('keywords = ["snow", 1]\n', "line 1: .*must be a list of texts"),
         ('description = """\ncontact = 1\n"""\ncontact = 1\n', "line 4: 'contact'"),
         ('homepage = "javascript:alert(1)"\n', "line 1: .*begins with http"),
-        ('homepage = "https://ali:sesame@example.org/"\n', "without a password"),
+        ('homepage = "https://ali:sesame@example.org/"\n', "without a user"),
         ('title = "x\n', "line 1: it is no TOML"),
         ('title = "x"\ntitle = "y"\n', "line 2: it is no TOML"),
         (f"version = {'1' * 5000}\n", "too many digits"),
