@@ -214,6 +214,11 @@ class LiveIndex:
         return None if held is None else held.index
 
     @property
+    def current(self) -> Held | Partial | None:
+        """What is held of the site, whole or in parts."""
+        return self._held or self._partial
+
+    @property
     def held(self) -> Held:
         """The current snapshot and what vouches for it; a lazy store becomes whole."""
         while (held := self._held) is None:

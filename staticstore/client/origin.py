@@ -89,6 +89,20 @@ class Origin(NamedTuple):
         """
         return self._read_current(HEAD_PATH, SizeLimit(MOST_HEAD_BYTES, "the head"))
 
+    def read_file(self, path: str, size: int, sha256: str) -> bytes | None:
+        """Fetch a file that stands beside the data; None if it is not there as described.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        body = self._read_current(path, SizeLimit(size, path))
+        is_right = (
+            body is not None and len(body) == size and hashlib.sha256(body).hexdigest() == sha256
+        )
+        return body if is_right else None
+
     def _read_current(self, path: str, limit: SizeLimit) -> bytes | None:
         found = _available(lambda: self._documents.read_current(path, limit))
         return None if found is None else bytes(found.body)

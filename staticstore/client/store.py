@@ -356,6 +356,44 @@ class StaticStore(Reading):
             info["warnings"].append(disk.folder.problem)
         return info
 
+    def about(self) -> dict[str, Any] | None:
+        """Return the site's own words: its title, its license, what to read.
+
+        One request is made, if the head of the site names such words.
+
+        Returns
+        -------
+        dict or None
+            The caller's own: ``title``, ``description``, ``license``, ``homepage`` (an
+            http or https URL), ``contact``, ``version``, ``cite_as``, all texts; ``keywords``,
+            a list of texts; ``files``, from the names of files in the site's root to
+            their ``size`` and ``sha256``.  What the site does not say is not in it,
+            nor is what has another type.  None if the site says nothing of itself, or
+            if the document is not there as the head names it.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TransportError
+            It could not be had.
+
+        Examples
+        --------
+        >>> from staticstore import publish
+        >>> _ = publish(sample_site)
+        >>> with StaticStore(sample_site, poll_interval=0) as store:
+        ...     about = store.about()
+        >>> about["license"], list(about["files"])
+        ('CC0-1.0', ['README.md'])
+        """
+        from .about import read_about
+
+        follower, held = self._live.connected().follower, self._live.current
+        if held is None or held.head is None:
+            return None
+        return read_about(held.head, follower.documents(held))
+
     def __repr__(self) -> str:
         """Show where, and how many keys; no secret."""
         entries = self._live.info(self._root.url)["entries"]

@@ -63,6 +63,7 @@ class Role(Enum):
     # A block takes 64 KiB of an index and about 150 bytes of the list.
     BLOCK_LIST = ("blocks", ".jsonl", 64 << 20)
     PACK = ("packs", ".zip", 16 << 20)
+    ABOUT = ("about", ".json", 64 << 10)
 
     def __init__(self, folder: str, ending: str, most_bytes: int | None) -> None:
         self.folder = folder
@@ -112,7 +113,13 @@ class Document:
 
     def describes(self, body: bytes | bytearray) -> bool:
         """Return whether these bytes are the document."""
-        return hashlib.sha256(body).hexdigest() == self.sha256
+        return self.is_of(len(body), hashlib.sha256(body).hexdigest())
+
+    def is_of(self, size: int, sha256: str) -> bool:
+        """Return whether bytes of such a size and digest are the document."""
+        # Of a pack nobody says the size; here it is a bound.
+        has_size = size <= self.size if self.role is Role.PACK else size == self.size
+        return has_size and sha256 == self.sha256
 
     def as_json(self) -> dict[str, Any]:
         """Return what `parse` reads."""
@@ -157,6 +164,8 @@ class Head:
     sum: str | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
     spans: tuple[Span, ...] = ()
+    #: The site's own words; None if it has none.
+    about: Document | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Head:
@@ -180,6 +189,7 @@ class Head:
                 sum=_sum(said["index"].get("sum")),
                 blocks=_blocks(said.get("blocks")),
                 spans=tuple(map(_span, said.get("changes", []))),
+                about=_about(said.get("about")),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"no head of an index: {error}") from error
@@ -202,6 +212,8 @@ class Head:
         }
         if self.blocks is not None:
             said["blocks"] = self.blocks.as_json()
+        if self.about is not None:
+            said["about"] = {"size": self.about.size, "sha256": self.about.sha256}
         return codec.encode(said) + b"\n"
 
     def way_from(self, sha256: str) -> tuple[Span, ...] | None:
@@ -335,6 +347,16 @@ def _sum(said: Any) -> str | None:
 
 def _blocks(said: Any) -> Document | None:
     return None if said is None else Document.parse(said, Role.BLOCK_ROOT)
+
+
+def _about(said: Any) -> Document | None:
+    if said is None:
+        return None
+    document = Document(Role.ABOUT, parse_count(said["size"]), parse_sha256(said["sha256"]))
+    # It has no href on the wire, since that is made of the digest anyway.
+    if said.get("href", document.href) != document.href:
+        raise ValueError("an href is not made of its digest")
+    return document
 
 
 def _span(said: Any) -> Span:

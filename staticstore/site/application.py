@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Response
 
 from ..errors import InvalidKeyError
+from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.keys import key_to_path
 from ..transport.conditions import Representation, answer, header_fields
 from ..transport.regular import NotRegularError, open_regular
+from .about import SOURCE_NAME
 from .folder import SiteFolder
 from .media_types import media_type_of
 from .withheld import withheld_name
@@ -48,7 +50,7 @@ class SiteApplication:
     """Serves a site's files, with ranges and validators.
 
     Never what the publisher keeps for itself, what may be a secret by its
-    name, dot-files in the site's root but ``.nojekyll``, folders, or what lies
+    name, dot-files in the site's root but ``.nojekyll``, its ``about.toml``, folders, or what lies
     outside of the site (`data` may be a link to elsewhere).  May be called by
     any number of threads.
 
@@ -172,6 +174,8 @@ def _key(path_info: str) -> str | None:
 def _is_hidden(relative: PurePath) -> bool:
     """Tell whether a path relative to the site's root is not served."""
     parts = relative.parts
+    if tuple(map(str.lower, parts)) == (SOURCE_NAME,):
+        return True
     if parts[:1] and parts[0].startswith(".") and parts != (".nojekyll",):
         return True
     return _is_withheld(relative)
@@ -192,12 +196,16 @@ def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response
         response = Response(
             _Body(file, chosen.start, chosen.end),
             status=chosen.status,
-            content_type=media_type_of(key) or "application/octet-stream",
+            content_type=_media_type_of(key) or "application/octet-stream",
             direct_passthrough=True,
         )
         response.headers["Cache-Control"] = "no-cache"
     response.headers.update(header_fields(chosen, current))
     return response
+
+
+def _media_type_of(key: str) -> str | None:
+    return FILE_MEDIA_TYPE if key in FILE_NAMES else media_type_of(key)
 
 
 def _said(status: int, text: str) -> Response:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from ..errors import IndexFormatError
+from ..index.about import About
 from ..index.blocks import BlockRoot
 from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
@@ -73,8 +74,21 @@ def _document_problems(folder: SiteFolder, head: Head) -> _Problems:
                 parse_change_lines(changes)
         except IndexFormatError as error:
             yield span.document.href, str(error)
+    if head.about is not None:
+        yield from _about_problems(folder, head.about)
     if head.blocks is not None:
         yield from _block_problems(folder, head.blocks, indexed)
+
+
+def _about_problems(folder: SiteFolder, document: Document) -> _Problems:
+    said = _read(folder, document)
+    try:
+        if isinstance(said, str):
+            yield document.href, said
+        else:
+            About.parse(said)
+    except IndexFormatError as error:
+        yield document.href, str(error)
 
 
 def _block_problems(folder: SiteFolder, root: Document, indexed: bytes | str) -> _Problems:

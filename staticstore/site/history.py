@@ -64,7 +64,7 @@ __all__ = [
 _States = dict[str, bytes | None]
 
 # Folders whose files carry their digest in their names, and are named by the head.
-_FOLDERS = ("index", "changes", "blocks")
+_FOLDERS = ("index", "changes", "blocks", "about")
 _NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
 #: Seconds that a file stays after it was forgotten.
 KEPT = 24 * 3600.0
@@ -90,7 +90,12 @@ def read_head(folder: SiteFolder) -> Head | None:
 
 
 def next_step(
-    folder: SiteFolder, head: Head | None, index: Index, body: bytes
+    folder: SiteFolder,
+    head: Head | None,
+    index: Index,
+    body: bytes,
+    *,
+    about: Document | None = None,
 ) -> tuple[Head, Step | None]:
     """Return the head that names `index`, and what leads to it: None if the old head does.
 
@@ -104,26 +109,24 @@ def next_step(
         What the site shall say.
     body : bytes
         The same in canonical form.
+    about : Document or None
+        The site's own words; the caller writes them.
     """
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
-        if head.blocks is not None or not len(index):
-            return head, None
-        # One without blocks, or with a field that nobody can read: the same generation.
-        added, documents = _new_blocks(folder, head, body)
-        head = bounded(replace(head, blocks=added))
-        return head, Step(head, documents)
+        return _step_beside(folder, head, index, body, about)
     blocks, documents = _new_blocks(folder, head, body) if len(index) else (None, {})
     before = None if head is None else _index_of(folder, head)
     changed = None if before is None else _states_between(before, index)
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
-        published=time_text(datetime.now(UTC).replace(microsecond=0)),
+        published=_now(),
         index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
         sum=sum_text(_new_sum(head, before, changed, body)),
         blocks=blocks,
+        about=about,
     )
     if head is None or changed is None:
         return new, Step(new, documents)
@@ -139,6 +142,28 @@ def _new_sum(head: Head | None, before: Index | None, changed: _States | None, b
         return sum_of_document(body)
     old = ((key, None if (raw := before.raw(key)) is None else bytes(raw)) for key in changed)
     return changed_sum(int(head.sum, 16), ((key, raw, changed[key]) for key, raw in old))
+
+
+def _step_beside(
+    folder: SiteFolder, head: Head, index: Index, body: bytes, about: Document | None
+) -> tuple[Head, Step | None]:
+    """Return what leads to a head of the same index; None if nothing beside it is new."""
+    new, documents = head, dict[Document, bytes]()
+    if head.blocks is None and len(index):
+        # One without blocks, or with a field that nobody can read: the same generation.
+        blocks, documents = _new_blocks(folder, head, body)
+        new = replace(new, blocks=blocks)
+    if head.about != about:
+        # A generation of its own: of two heads of one generation readers take either.
+        new = replace(new, generation=head.generation + 1, published=_now(), about=about)
+    if new == head:
+        return head, None
+    new = bounded(new)
+    return new, Step(new, documents)
+
+
+def _now() -> str:
+    return time_text(datetime.now(UTC).replace(microsecond=0))
 
 
 def _new_blocks(
@@ -230,7 +255,6 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
         Something cannot be written.
     """
     for name in _FOLDERS:
-        (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
     for document, text in step.documents.items():
         write_document(folder, document, text)

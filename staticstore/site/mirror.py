@@ -5,7 +5,8 @@ What it writes, in this order, each file whole or not at all::
     .staticstore/incoming/      what is being fetched, and values that replace others
     packs/<sha256>.zip          the origin's packs
     data/<key>                  values that the folder's index does not name yet
-    changes/, blocks/, index/   what the new head names
+    changes/, blocks/, about/, index/   what the new head names
+    about.json, README, LICENSE, CITATION.cff   the site's own words, never over a file of others
     data/<key>                  values that replace others, all in a moment
     index.json
     index.head.json             the origin's own, or that of a part
@@ -44,7 +45,16 @@ __all__ = ["MirrorReport", "mirror"]
 _LOG = logging.getLogger("staticstore.site")
 
 # Below a copy's root; none of them may lead elsewhere.
-_FOLDERS = ("data", "index", "blocks", "changes", "packs", ".staticstore", ".staticstore/incoming")
+_FOLDERS = (
+    "data",
+    "about",
+    "index",
+    "blocks",
+    "changes",
+    "packs",
+    ".staticstore",
+    ".staticstore/incoming",
+)
 
 
 @dataclass(frozen=True)

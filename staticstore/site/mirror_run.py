@@ -15,6 +15,7 @@ from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
+from .about_copy import copy_about, remove_outdated
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .fetching import Fetching, Told, ValueProgress
@@ -90,6 +91,8 @@ class MirrorRun:
         self.failed: dict[str, str] = {}
         self.fetched: list[str] = []
         self.bytes = 0
+        # Of the files that belong to the site's own words; None while that is not known.
+        self.about_names: frozenset[str] | None = None
 
     def look(self, *, delete: bool, force: bool) -> None:
         """Find out what stands there, what cannot, and whether what is to be deleted may be."""
@@ -141,6 +144,7 @@ class MirrorRun:
             self.fetched = [key for key in self.fetched if key not in refused]
         said = self._said()
         write_named(self.folder, said)
+        self.about_names = copy_about(self.folder, self.origin)
         old_packs: frozenset[str] = frozenset()
         if said.body != self.old_body:
             old_packs = packs_of(self.old_index)
@@ -169,6 +173,8 @@ class MirrorRun:
             named = {key: None for key, _ in self._entries()}
             unnamed, _ = unnamed_files(self.folder.data, named)
             deleted = remove_files(self.folder.data, unnamed)
+            if self.about_names is not None:
+                remove_outdated(self.folder, self.about_names)
         digests, data = dict(self.ground.kept), os.fspath(self.folder.data)
         for key in self.fetched:
             sha256 = self.contents[key].sha256

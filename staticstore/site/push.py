@@ -4,9 +4,10 @@ What it writes, in this order, each file whole or not at all::
 
     .staticstore/push.json      which values this push may leave others than an index says
     data/<key>                  the values that are new or others
-    packs/, changes/, blocks/   what the index and the head will name
+    packs/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
     .nojekyll, index.html       if they are there and others than at the target
+    about.json, README, LICENSE, CITATION.cff   as the site's own words name them
     index.json
     index.head.json
 

@@ -44,7 +44,7 @@ class Plan:
         return cls(
             stages=stages,
             last=_last(site, pushed),
-            outdated=[*(DATA + key for key in sorted(left)), *sorted(due)],
+            outdated=[*(DATA + key for key in sorted(left)), *pushed.about.outdated, *sorted(due)],
             before=pushed.note,
             during=during,
             after=PushNote(left=left, forgotten=forgotten),
@@ -84,9 +84,12 @@ def _note_during(
 
 
 def _last(site: PushableSite, pushed: PushedSite) -> list[tuple[str, bytes, Served]]:
-    wanted = {**site.beside, "index.json": site.body, "index.head.json": site.head_body}
+    current = {"index.json": site.body, "index.head.json": site.head_body}
+    wanted = {**site.beside, **pushed.about.lacking, **current}
     there = {**pushed.beside, "index.json": pushed.body, "index.head.json": pushed.head_body}
-    return [(href, body, served_now(href)) for href, body in wanted.items() if body != there[href]]
+    return [
+        (href, body, served_now(href)) for href, body in wanted.items() if body != there.get(href)
+    ]
 
 
 def check_apart(site: PushableSite, target: Target) -> None:
@@ -103,7 +106,8 @@ def check_newer(site: PushableSite, pushed: PushedSite) -> None:
     if theirs is None or theirs.lineage != ours.lineage or pushed.head_body == site.head_body:
         return
     if theirs.generation > ours.generation or (
-        theirs.generation == ours.generation and theirs.index != ours.index
+        theirs.generation == ours.generation
+        and (theirs.index, theirs.about) != (ours.index, ours.about)
     ):
         raise StoreError(
             f"the target has generation {theirs.generation} of this site, and the folder "

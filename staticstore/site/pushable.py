@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StoreError, quoted
+from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.fields import Content, Facts
 from ..index.head import Document, Head, Role
 from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
+from .about import published_about, read_files
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
@@ -69,6 +71,8 @@ class PushableSite:
     documents: tuple[Document, ...]
     #: Files that a host wants beside the site, by name: the page, and `.nojekyll`.
     beside: dict[str, bytes]
+    #: ``about.json``, and the files that it names, by name.
+    about: dict[str, bytes]
 
     @classmethod
     def open(cls, site: str | os.PathLike[str]) -> PushableSite:
@@ -87,7 +91,8 @@ class PushableSite:
         problems = [("index.json", warning) for warning in index.warnings]
         problems += head_problems(folder, index, body)
         paths, stale = _values(folder, index)
-        problems += stale
+        about, changed = _about(folder, head)
+        problems += stale + changed
         if problems:
             named = "; ".join(f"{quoted(path)}: {what}" for path, what in problems[:_NAMED])
             more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
@@ -102,7 +107,7 @@ class PushableSite:
             for name in (folder.nojekyll.name, "index.html")
             if (folder.root / name).is_file()
         }
-        return cls(folder, index, body, head_body, head, paths, root, documents, beside)
+        return cls(folder, index, body, head_body, head, paths, root, documents, beside, about)
 
     def values(self, keys: Iterable[str]) -> Iterator[Upload]:
         """Yield the uploads of some values."""
@@ -131,7 +136,7 @@ class PushableSite:
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages, each to be done before the next."""
-        roles = (Role.CHANGES,), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
+        roles = (Role.ABOUT, Role.CHANGES), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
         return [list(self.packs()), *named]
 
@@ -143,7 +148,8 @@ class PushableSite:
 
 def served_now(href: str) -> Served:
     """Say how a file is served that can change: never from a cache that has not asked."""
-    return Served(media_type_of(href) or _UNKNOWN, _NO_CACHE)
+    media_type = FILE_MEDIA_TYPE if href in FILE_NAMES else media_type_of(href)
+    return Served(media_type or _UNKNOWN, _NO_CACHE)
 
 
 def verified_pieces(upload: Upload) -> Iterator[bytes]:
@@ -173,6 +179,24 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
     finally:
         verifier.close()
     yield last
+
+
+def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    """Return the site's own words by the names of their files, and what has changed of these.
+
+    A file that is not there is passed over: a mirror cannot always have it.
+    """
+    about = published_about(folder, head)
+    body = None if head.about is None else reader_of(folder)(head.about)
+    if about is None or body is None:
+        return {}, []
+    found, changed = {ABOUT_NAME: body}, []
+    for name, content in read_files(folder, about).items():
+        if isinstance(content, bytes):
+            found[name] = content
+        elif os.path.lexists(folder.root / name):
+            changed.append((name, content))
+    return found, changed
 
 
 def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tuple[str, str]]]:

@@ -27,8 +27,15 @@ __all__ = ["Look"]
 
 _FORMAT = "staticstore-last/1"
 # What a publish writes, beside the folders of what is named by its digest.
-_FILES = ("index.json", "index.head.json", "index.html", ".nojekyll", ".staticstore/notes.json")
-_FOLDERS = ("index", "changes", "blocks", "packs")
+_FILES = (
+    "about.json",
+    "index.json",
+    "index.head.json",
+    "index.html",
+    ".nojekyll",
+    ".staticstore/notes.json",
+)
+_FOLDERS = ("about", "index", "changes", "blocks", "packs")
 
 
 class Look:

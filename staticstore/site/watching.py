@@ -1,7 +1,7 @@
 """A site that is published anew whenever its files change and have come to rest.
 
 Changes below ``data/`` are told by the operating system, through watchfiles.
-Metadata files, and whether ``data`` is still the same folder, are looked at
+Metadata files, the site's own words, and whether ``data`` is still the same folder, are looked at
 some times a second: they may stand anywhere, and be replaced.  What the
 publisher writes lies beside both, so that it never sees its own doing.
 """
@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ..errors import StoreError, quoted
+from .about import SOURCE_NAMES
 from .folder import SiteFolder
 from .metadata import FILE_NAMES, Source
 from .packs import PACK_BELOW
@@ -85,7 +86,7 @@ def publish_watching(
     rest = Rest(rescan)
     last: PublishReport | StoreError | None = None
     renewal = threading.Event()
-    watched = _metadata_paths(folder, metadata)
+    watched = _paths_beside(folder, metadata)
     with contextlib.closing(_looks(folder, watched, stop, renewal)) as looks:
         for changed in looks:
             if not rest.is_due(changed=changed, now=time.monotonic()):
@@ -153,9 +154,10 @@ def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreErr
         return True
     if isinstance(outcome, StoreError):
         return not isinstance(last, StoreError) or str(outcome) != str(last)
-    if outcome.set or outcome.updated or outcome.deleted:
+    if outcome.set or outcome.updated or outcome.deleted or isinstance(last, StoreError):
         return True
-    return isinstance(last, StoreError) or outcome.failed != last.failed
+    # The site's own words may have changed alone.
+    return (outcome.generation, outcome.failed) != (last.generation, last.failed)
 
 
 def _is_mended(
@@ -225,10 +227,11 @@ def _is_data(path: str) -> bool:
     return not any(withheld_name(name) for name in path.split(os.sep))
 
 
-def _metadata_paths(folder: SiteFolder, metadata: Source | None) -> list[Path]:
+def _paths_beside(folder: SiteFolder, metadata: Source | None) -> list[Path]:
+    about = [folder.root / name for name in SOURCE_NAMES]
     if metadata is None:
-        return [folder.root / name for name in FILE_NAMES]
-    return [Path(metadata)] if isinstance(metadata, str | os.PathLike) else []
+        return about + [folder.root / name for name in FILE_NAMES]
+    return about + ([Path(metadata)] if isinstance(metadata, str | os.PathLike) else [])
 
 
 def _states(paths: list[Path]) -> list[tuple[int, ...] | None]:
