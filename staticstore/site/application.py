@@ -20,7 +20,7 @@ from ..transport.conditions import Representation, answer, header_fields
 from ..transport.regular import NotRegularError, open_regular
 from .folder import SiteFolder
 from .media_types import media_type_of
-from .withheld import withheld_name
+from .withheld import folded, withheld_key
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -133,7 +133,7 @@ class SiteApplication:
             return not _is_hidden(PurePath(real).relative_to(root))
         data = os.path.realpath(self._folder.data)
         if PurePath(real).is_relative_to(data):
-            return not _is_withheld(PurePath(real).relative_to(data))
+            return withheld_key(PurePath(real).relative_to(data).as_posix()) is None
         return False
 
 
@@ -170,15 +170,11 @@ def _key(path_info: str) -> str | None:
 
 
 def _is_hidden(relative: PurePath) -> bool:
-    """Tell whether a path relative to the site's root is not served."""
-    parts = relative.parts
-    if parts[:1] and parts[0].startswith(".") and parts != (".nojekyll",):
-        return True
-    return _is_withheld(relative)
-
-
-def _is_withheld(relative: PurePath) -> bool:
-    return any(withheld_name(name) is not None for name in relative.parts)
+    """Return whether a path relative to the site's root is not served."""
+    path = relative.as_posix()
+    if path == ".nojekyll":
+        return False
+    return folded(path).startswith(".") or withheld_key(path) is not None
 
 
 def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:

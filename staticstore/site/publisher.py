@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,11 +56,12 @@ from .page import page_to_write, write_page
 from .scan import LeftOut
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
+from .withheld import Withheld
 
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 # What makes of the same data the same index: to be raised when that changes.
-_VERSION = 1
+_VERSION = 2
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
 
@@ -189,7 +190,7 @@ def publish(
         if report is None:
             page = page_to_write(folder) if browse else None
             old = _OldIndex.read(folder)
-            data = Measured(folder, hashing, look)
+            data = Measured(folder, hashing, look, old.index)
             plan = _prepare(folder, data, fields, old, packing)
             report = plan.report
             if not dry_run:
@@ -287,7 +288,12 @@ def _prepare(
         hashed=data.hashed,
         skipped=[(one.path, one.reason) for one in left_out],
         failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
-        warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, keys)],
+        warnings=[
+            *old.warnings,
+            *_secret_warnings(left_out),
+            *_spared_warnings(data.found.spared),
+            *_metadata_warnings(fields, keys),
+        ],
         entries=len(index),
         bytes=sum(digest.size for digest in data.digests.values()),
         packed=len(places),
@@ -313,6 +319,15 @@ def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
         f"{quoted(one.path)} is not published: {one.reason}. "
         "Move it out of data/, for a web server may well hand it out"
         for one in secrets
+    )
+
+
+def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
+    return _bounded(
+        f"{quoted(key)} stays published, but would be left out if it were new: {why.reason}. "
+        "Neither serve nor a new mirror hands it out: move it out of data/, and publish again, or "
+        "give it another name"
+        for key, why in spared.items()
     )
 
 

@@ -74,7 +74,7 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     """
     folder = SiteFolder.open(site)
     index, body = _read_index(folder)
-    found = scan(folder.data)
+    found = scan(folder.data, published=index, spares=lambda _: True)
     outcomes = hash_files([file for file in found.files if file.key in index], progress=progress)
     reasons = {one.path: one.reason for one in found.left_out}
     wrong = [("index.json", warning) for warning in index.warnings]
