@@ -115,7 +115,7 @@ class SiteApplication:
         if _is_hidden(relative):
             return None
         real = os.path.realpath(self._folder.root / relative)
-        if not self._is_inside(real):
+        if not self._folder.holds(real) or self._is_hidden_there(real):
             return None
         try:
             return open_regular(real)
@@ -126,15 +126,12 @@ class SiteApplication:
                 return None
             raise
 
-    def _is_inside(self, real: str) -> bool:
-        """Tell whether a real path is inside the site, links followed, and not hidden there."""
-        root = os.path.realpath(self._folder.root)
+    def _is_hidden_there(self, real: str) -> bool:
+        """Return whether what a link leads to is not served itself."""
+        root, data = (os.path.realpath(top) for top in (self._folder.root, self._folder.data))
         if PurePath(real).is_relative_to(root):
-            return not _is_hidden(PurePath(real).relative_to(root))
-        data = os.path.realpath(self._folder.data)
-        if PurePath(real).is_relative_to(data):
-            return withheld_key(PurePath(real).relative_to(data).as_posix()) is None
-        return False
+            return _is_hidden(PurePath(real).relative_to(root))
+        return withheld_key(PurePath(real).relative_to(data).as_posix()) is not None
 
 
 class _Body:

@@ -55,7 +55,8 @@ def spelling_of(folder: Path) -> Spelling:
         The folder cannot be written.
     """
     probe = folder / "probe-\u00e9"
-    probe.touch()
+    probe.unlink(missing_ok=True)  # of a killed run, or somebody's link
+    probe.touch(exist_ok=False)
     try:
         folds_case = os.path.lexists(folder / "PROBE-\u00c9")
         folds_form = os.path.lexists(folder / "probe-e\u0301")

@@ -29,7 +29,7 @@ from typing import Any
 
 from ..client.origin import Origin
 from ..client.store import StaticStore
-from ..errors import StoreError, quoted
+from ..errors import StoreError
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
@@ -42,9 +42,6 @@ from .mirror_run import MirrorRun
 __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
-
-# Below a copy's root; none of them may lead elsewhere.
-_FOLDERS = ("data", "index", "blocks", "changes", "packs", ".staticstore", ".staticstore/incoming")
 
 
 @dataclass(frozen=True)
@@ -222,10 +219,7 @@ def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
     folder = SiteFolder(Path(directory))
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
-        for name in _FOLDERS:
-            if (place := folder.root / name).is_symlink():
-                shown = quoted(str(place))
-                raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
+        folder.check_links("data")
         folder.data.mkdir(exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
