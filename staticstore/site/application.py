@@ -9,7 +9,7 @@ import hmac
 import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
@@ -18,9 +18,9 @@ from ..errors import InvalidKeyError
 from ..index.keys import key_to_path
 from ..transport.conditions import Representation, answer, header_fields
 from ..transport.regular import NotRegularError, open_regular
+from .exposure import is_hidden, link_problem
 from .folder import SiteFolder
 from .media_types import media_type_of
-from .withheld import folded, withheld_key
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -112,10 +112,11 @@ class SiteApplication:
             relative = key_to_path(key)
         except InvalidKeyError:
             return None
-        if _is_hidden(relative):
+        if is_hidden(relative.as_posix()):
             return None
-        real = os.path.realpath(self._folder.root / relative)
-        if not self._folder.holds(real) or self._is_hidden_there(real):
+        root, data = os.fspath(self._folder.root), os.fspath(self._folder.data)
+        real = os.path.realpath(os.path.join(root, relative))
+        if link_problem(root, data, real) is not None:
             return None
         try:
             return open_regular(real)
@@ -125,13 +126,6 @@ class SiteApplication:
             if error.errno in _ABSENT:
                 return None
             raise
-
-    def _is_hidden_there(self, real: str) -> bool:
-        """Return whether what a link leads to is not served itself."""
-        root, data = (os.path.realpath(top) for top in (self._folder.root, self._folder.data))
-        if PurePath(real).is_relative_to(root):
-            return _is_hidden(PurePath(real).relative_to(root))
-        return withheld_key(PurePath(real).relative_to(data).as_posix()) is not None
 
 
 class _Body:
@@ -164,14 +158,6 @@ def _key(path_info: str) -> str | None:
     if not path.startswith("/"):
         return None
     return path[1:] or "index.html"
-
-
-def _is_hidden(relative: PurePath) -> bool:
-    """Return whether a path relative to the site's root is not served."""
-    path = relative.as_posix()
-    if path == ".nojekyll":
-        return False
-    return folded(path).startswith(".") or withheld_key(path) is not None
 
 
 def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ..errors import StoreError, quoted
 
@@ -104,14 +104,6 @@ class SiteFolder:
                     f"{quoted(str(self.root / name))} is a symbolic link, and nothing is written "
                     "through one: replace it by what it leads to, or remove it"
                 )
-
-    def holds(self, path: str | os.PathLike[str]) -> bool:
-        """Return whether a path leads, all links followed, to a place in the site.
-
-        Its data may stand elsewhere: `data` may be a link.
-        """
-        real = PurePath(os.path.realpath(path))
-        return any(real.is_relative_to(os.path.realpath(top)) for top in (self.root, self.data))
 
     @classmethod
     def open(cls, site: str | os.PathLike[str]) -> SiteFolder:

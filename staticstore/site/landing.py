@@ -150,7 +150,7 @@ def survey(folder: SiteFolder, contents: Mapping[str, Content], notes: Notes) ->
                 ground.kept[key] = noted
             else:
                 doubtful.append(file)
-    for key, outcome in hash_files(doubtful).items():
+    for key, outcome in hash_files(doubtful, seeks_keys=False).items():
         if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
             ground.kept[key] = outcome
         else:

@@ -23,7 +23,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class MirrorReport:
         Which generation of the origin this was; None if it counts none.
     newer : bool
         Whether the origin has another index by now; the next run fetches that.
+    skipped : list of (str, str)
+        The keys that are not copied, and why, in key order: `publish` withholds
+        such names, or a link leads elsewhere.  Without them the copy is a site of
+        its own.
     """
 
     fetched: int
@@ -74,6 +78,7 @@ class MirrorReport:
     seconds: float
     generation: int | None
     newer: bool
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def mirror(
@@ -88,6 +93,7 @@ def mirror(
     progress: Progress | None = None,
     value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
+    allow_names: Iterable[str] = (),
     where: Mapping[str, Any] | None = None,
     **equals: Any,
 ) -> MirrorReport:
@@ -100,7 +106,9 @@ def mirror(
     A part has a head of its own.
 
     What cannot be had or written is reported, and the rest is done.  The index
-    of the copy then says of such a key what it said before, or nothing.
+    of the copy then says of such a key what it said before, or nothing.  So it
+    does of keys that `publish` would withhold, such as ``.git/config``: a host
+    may name its keys as it likes, and a copy may stand where such files act.
 
     Parameters
     ----------
@@ -129,6 +137,9 @@ def mirror(
         it has come or failed.
     globs : iterable of str, optional
         Copy only keys that match one of these shell patterns, as in `Index.glob`.
+    allow_names : iterable of str, optional
+        Names that are copied although they are withheld (``".htaccess"``, or
+        with ``*`` and ``?`` as in shell patterns), or whole keys.
     where, **equals
         As in `StaticStore.query`: copy only what matches.
 
@@ -139,8 +150,10 @@ def mirror(
     Raises
     ------
     StoreError
-        The folder cannot be written; another mirror or publish is running on it;
-        or too much would be deleted.  What it said before still stands.
+        The folder cannot be written, or a link stands where something is to be
+        written; another mirror or publish is running on it; or too much would be
+        deleted.  Or the site is a folder whose index is a link out of it.  What the
+        copy said before still stands.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
     TransportError
@@ -170,6 +183,7 @@ def mirror(
         checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
+    allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     origin = store._origin()
     keys = None
     if patterns or where or equals:
@@ -177,7 +191,15 @@ def mirror(
     folder = _opened(directory)
     try:
         with alone(folder), _limited(origin, limit_rate) as limit:
-            run = MirrorRun(folder, origin, keys, workers=workers, verify=verify, limit=limit)
+            run = MirrorRun(
+                folder,
+                origin,
+                keys,
+                allowed=allowed,
+                workers=workers,
+                verify=verify,
+                limit=limit,
+            )
             run.look(delete=delete, force=force)
             run.fetch(progress, value_progress)
             deleted = run.finish(delete=delete)
@@ -192,6 +214,7 @@ def mirror(
         fetched=len(run.fetched),
         kept=len(run.ground.kept),
         deleted=deleted,
+        skipped=sorted(run.skipped.items()),
         failed=sorted(run.failed.items()),
         bytes=run.bytes,
         seconds=time.monotonic() - began,

@@ -186,10 +186,11 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tupl
 
     The publisher's notes are believed here; what is uploaded is verified when it is read.
     """
-    found = scan(folder.data)
+    found = scan(folder.data, published=index, spares=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
-    hashed = hash_files([file for file in found.files if noted[file.key] is None])
+    unknown = [file for file in found.files if noted[file.key] is None]
+    hashed = hash_files(unknown, seeks_keys=False)
     contents = index.contents_of(list(index))
     stale = []
     for key, digest in noted.items():
