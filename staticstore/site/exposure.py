@@ -39,15 +39,14 @@ def link_problem(root: str, data: str, path: str) -> str | None:
     real, real_root, real_data = map(os.path.realpath, (path, root, data))
     below_root, below_data = _below(real_root, real), _below(real_data, real)
     if below_root is not None:
-        is_refused = is_hidden(below_root)
+        below, is_refused = below_root, is_hidden(below_root)
     elif below_data is not None:
-        is_refused = withheld_key(below_data) is not None
+        below, is_refused = below_data, withheld_key(below_data) is not None
     else:
         return "a symbolic link leads out of the site"
     if not is_refused:
         return None
-    below = path_text(below_root if below_data is None else below_data)
-    return f"a symbolic link leads to {quoted(below)}, which is withheld"
+    return f"a symbolic link leads to {quoted(path_text(below))}, which is withheld"
 
 
 def problems_of_links(root: str, data: str, keys: Iterable[str]) -> dict[str, str]:

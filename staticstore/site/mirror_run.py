@@ -119,11 +119,8 @@ class MirrorRun:
             if key not in self.skipped
         }
         for key in standing & self.ground.kept.keys():
-            _LOG.warning(
-                "%s stays in the copy, but would be skipped if it were new: %s",
-                quoted(key),
-                self.skipped.pop(key),
-            )
+            reason = self.skipped.pop(key)
+            _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
 
     def _check_origin(self) -> None:
         """Refuse a folder whose index is a link to what is none of it.
@@ -137,9 +134,7 @@ class MirrorRun:
             for name in (self.origin.index_path, "index.head.json"):
                 path = os.path.join(root, name)
                 if is_link(path) and (problem := link_problem(root, root, path)) is not None:
-                    raise StoreError(
-                        f"nothing is copied, because {quoted(path)} is a link: {problem}"
-                    )
+                    raise StoreError(f"nothing is copied, because of {quoted(path)}: {problem}")
 
     def _skip_withheld(self) -> set[str]:
         """Skip what is withheld by its name; return what of it the copy has all the same."""
