@@ -56,12 +56,15 @@ def problems_of_links(root: str, data: str, keys: Iterable[str]) -> dict[str, st
     -----
     Costs a system call for each key, and some for each folder.
     """
-    folders: dict[str, str | None] = {}
+    real_data = os.path.realpath(data)
+    folders: dict[str, str | None] = {"": None}
     problems: dict[str, str] = {}
     for key in keys:
         above = key.rpartition("/")[0]
         if above not in folders:
-            folders[above] = link_problem(root, data, f"{data}/{above}") if above else None
+            path = os.path.join(real_data, *above.split("/"))
+            has_links = os.path.realpath(path) != path
+            folders[above] = link_problem(root, data, path) if has_links else None
         path = f"{data}/{key}"
         problem = folders[above] or (link_problem(root, data, path) if is_link(path) else None)
         if problem is not None:

@@ -327,7 +327,7 @@ def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
         f"{quoted(key)} stays published, but would be left out if it were new: {why.reason}. "
         "Neither serve nor a new mirror hands it out: move it out of data/, and publish again, or "
         "give it another name"
-        for key, why in spared.items()
+        for key, why in sorted(spared.items())
     )
 
 
