@@ -15,6 +15,7 @@ from ..index.head import Document, Head
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
+from .exposure import link_problem
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
@@ -33,6 +34,7 @@ DATA = "data/"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
 _UNKNOWN = "application/octet-stream"  # RFC 2046, section 4.5.1
+_BESIDE = (".nojekyll", "index.html")
 _PIECE = 1 << 20  # bytes
 _NAMED = 3  # problems that an error names
 
@@ -96,9 +98,10 @@ class PushableSite:
         if head.blocks is not None:
             root = BlockRoot.parse(_read(folder, folder.root / head.blocks.href))
             blocks = (root.lines, head.blocks)
+        _check_links(folder)
         beside = {
             name: _read(folder, folder.root / name)
-            for name in (folder.nojekyll.name, "index.html")
+            for name in _BESIDE
             if (folder.root / name).is_file()
         }
         return cls(folder, index, body, head_body, head, paths, blocks, beside)
@@ -209,6 +212,14 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tupl
 
 def _is_same(content: Content, digest: Digest) -> bool:
     return (content.size, content.sha256) == (digest.size, digest.sha256)
+
+
+def _check_links(folder: SiteFolder) -> None:
+    """Refuse to upload what only a link has."""
+    root, data = os.fspath(folder.root), os.fspath(folder.data)
+    for name in (*_BESIDE, folder.index.name, folder.head.name):
+        if problem := link_problem(root, data, os.path.join(root, name)):
+            raise StoreError(f"nothing is pushed, because of {name}: {problem}")
 
 
 def _read(folder: SiteFolder, path: Path) -> bytes:

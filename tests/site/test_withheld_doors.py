@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -51,6 +52,12 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
         return site
 
     return publish_all
+
+
+@pytest.fixture(autouse=True)
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare many runs to wait for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture
@@ -212,7 +219,7 @@ def test_contents_are_looked_at_by_publish_alone(published: Publish, copy: Path)
 # Push
 
 
-@pytest.mark.parametrize("key", [*OLD, *NEW])
+@pytest.mark.parametrize("key", [".git/config", "git~1/config", ".g\u200cit/config", "prod.env"])
 def test_f11_a_site_that_names_what_is_withheld_is_not_pushed(
     published: Publish, tmp_path: Path, key: str
 ) -> None:
@@ -291,12 +298,11 @@ def test_a_published_link_to_such_a_name_stays(published: Publish) -> None:
     assert [path for path, _ in report.skipped] == ["other"]
 
 
-@pytest.mark.parametrize("key", list(OLD))
 def test_f6_what_was_always_withheld_is_left_out_though_an_index_names_it(
-    published: Publish, key: str
+    published: Publish,
 ) -> None:
-    site = published(PLAIN | {key: OLD[key]})
-    assert publish(site).deleted == [key]
+    site = published(PLAIN | OLD)
+    assert publish(site).deleted == sorted(OLD)
 
 
 # Serve
@@ -308,16 +314,17 @@ def url(published: Publish) -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize("key", [*OLD, *NEW])
-def test_f11_what_is_withheld_is_not_served(url: str, key: str) -> None:
-    fully = "".join(f"%{byte:02x}" for byte in f"data/{key}".encode())
-    for path in (quote(f"data/{key}"), fully, fully.replace("%2f", "/"), quote(f"data/{key}?x=1")):
-        assert requests.get(url + path, timeout=10).status_code == 404, path
+def test_f11_what_is_withheld_is_not_served(url: str) -> None:
+    with requests.Session() as session:
+        for key in HIDDEN:
+            fully = "".join(f"%{byte:02x}" for byte in f"data/{key}".encode())
+            plain = quote(f"data/{key}")
+            for path in (plain, f"{plain}?x=1", fully, fully.replace("%2f", "/")):
+                assert session.get(url + path, timeout=10).status_code == 404, path
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+def test_f11_the_publishers_own_is_not_served_whatever_its_spelling(url: str) -> None:
+    paths = [
         ".staticstore/lock",
         "%2estaticstore/lock",
         ".STATICSTORE/lock",
@@ -327,15 +334,14 @@ def test_f11_what_is_withheld_is_not_served(url: str, key: str) -> None:
         "static~1/lock",
         "data/%2E%2E/.staticstore/lock",
         "data/..%2f.staticstore%2flock",
-    ],
-)
-def test_f11_the_publishers_own_is_not_served_whatever_its_spelling(url: str, path: str) -> None:
-    request = requests.Request("GET", url).prepare()
-    request.url = url + path
+    ]
     with requests.Session() as session:
-        assert session.send(request, timeout=10).status_code == 404
+        for path in paths:
+            request = requests.Request("GET", url).prepare()
+            request.url = url + path
+            assert session.send(request, timeout=10).status_code == 404, path
 
 
-@pytest.mark.parametrize("key", list(PLAIN))
-def test_what_is_data_is_served(url: str, key: str) -> None:
-    assert requests.get(url + quote(f"data/{key}"), timeout=10).content == PLAIN[key]
+def test_what_is_data_is_served(url: str) -> None:
+    for key, value in PLAIN.items():
+        assert requests.get(url + quote(f"data/{key}"), timeout=10).content == value
