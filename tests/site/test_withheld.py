@@ -292,7 +292,7 @@ def test_what_a_site_consists_of_is_not_hidden(path: str) -> None:
         b"a\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF==\n",
         b'a\n---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nComment: "x"\n' + BASE64,
         b"a\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n-----END OPENSSH PRIVATE KEY-----\n",
-        b"a\nPuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n",
+        b"\nPuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n",
         b'{"type": "service_account", "private_key": "x"}',
         b'[{"a": {"private_key" :\n "-----BEGIN"}}]',
         b'\xef\xbb\xbf{"private_key":"x"}',
