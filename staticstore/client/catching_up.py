@@ -28,7 +28,9 @@ _AT_ONCE = 256  # blocks that one of them gets
 _WORKERS = 2  # a digest lets other threads run
 
 
-def by_blocks(session: Session, index: Index, head: Head, deadline: float) -> Index | None:
+def by_blocks(
+    session: Session, index: Index, head: Head, deadline: float, max_bytes: int
+) -> Index | None:
     """Return the index that a head names, fetching only the blocks that an older one lacks.
 
     Each block is held against its digest, those that are here already too.
@@ -43,6 +45,8 @@ def by_blocks(session: Session, index: Index, head: Head, deadline: float) -> In
         What names the current one.
     deadline : float
         When all must be over, by `time.monotonic`.
+    max_bytes : int
+        The most that an index may have.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def by_blocks(session: Session, index: Index, head: Head, deadline: float) -> In
     changes: dict[str, bytes | None] = {}
     warnings = list(index.warnings)
     try:
-        blocks = _blocks_of(session, head, deadline)
+        blocks = _blocks_of(session, head, deadline, max_bytes)
         lacking = _lacking(lines, blocks) if blocks else []
         if not blocks or sum(block.size for block, _ in lacking) > head.index.size * _WORTHWHILE:
             return None
@@ -76,16 +80,18 @@ def by_blocks(session: Session, index: Index, head: Head, deadline: float) -> In
     return index.changed_by(changes, warnings)
 
 
-def _blocks_of(session: Session, head: Head, deadline: float) -> tuple[Stretch, ...]:
+def _blocks_of(
+    session: Session, head: Head, deadline: float, max_bytes: int
+) -> tuple[Stretch, ...]:
     """Fetch the list of the blocks of an index; empty if there is none that is worth its bytes."""
-    most = head.index.size * _WORTHWHILE
-    if head.index.size < _WORTHWHILE_ABOVE or head.blocks is None or head.blocks.size > most:
+    most = int(min(head.index.size, max_bytes) * _WORTHWHILE)
+    if head.index.size < _WORTHWHILE_ABOVE or head.blocks is None:
         return ()
-    found = exactly(session, head.blocks, deadline)
+    found = exactly(session, head.blocks, deadline, most)
     if found is None:
         return ()
     root = BlockRoot.parse(bytes(found.body))
-    found = exactly(session, root.lines, deadline) if root.lines.size <= most else None
+    found = exactly(session, root.lines, deadline, most)
     if found is None:
         return ()
     blocks = root.blocks_of(bytes(found.body), 2, head.index.size - 2)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError
+from ..index.blocks import MOST_STRETCH_BYTES
+from ..transport.fetched import SizeLimit
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
@@ -20,27 +22,56 @@ __all__ = ["ABSENT", "exactly", "fetched", "missing", "part"]
 ABSENT = frozenset({403, 404, 410})
 
 
-def fetched(session: Session, href: str, deadline: float, max_bytes: int) -> Fetched | None:
-    """Fetch a document as the host has it now; None if it is not there."""
+def fetched(session: Session, path: str, deadline: float, limit: SizeLimit) -> Fetched | None:
+    """Fetch a document as the host has it now; None if it is not there.
+
+    Raises
+    ------
+    IndexFormatError
+        It is larger than `limit`.
+    """
     return session.fetch(
-        quote(href, safe="/"),
+        quote(path, safe="/"),
         headers={"Accept-Encoding": "gzip, deflate"},
         deadline=deadline,
-        max_bytes=max_bytes,
+        limit=limit,
         absent=ABSENT,
     )
 
 
-def exactly(session: Session, document: Document, deadline: float) -> Fetched | None:
-    """Fetch a document that is the one that was named; None if it is not there.
+def exactly(
+    session: Session,
+    document: Document,
+    deadline: float,
+    max_bytes: int,
+    *,
+    path: str | None = None,
+) -> Fetched | None:
+    """Fetch a document that is the one that was named; None if it is not there, or too large.
+
+    Parameters
+    ----------
+    session : Session
+        The way to a root.
+    document : Document
+        What was named; its size is the host's word, and bounds nothing above `max_bytes`.
+    deadline : float
+        When all must be over, by `time.monotonic`.
+    max_bytes : int
+        The most that it may have where its role sets no lower bound.
+    path : str, optional
+        Where it stands, if that is not under its digest.
 
     Raises
     ------
     IntegrityError
         Another stands in its place.
     """
+    if document.size > min(max_bytes, document.role.most_bytes or max_bytes):
+        return None
     try:
-        found = fetched(session, document.href, deadline, document.size)
+        limit = SizeLimit(document.size, document.href)
+        found = fetched(session, path or document.href, deadline, limit)
     except IndexFormatError as error:
         raise _another(session, document, f"more than {document.size} bytes") from error
     if found is not None and found.sha256 != document.sha256:
@@ -56,6 +87,8 @@ def part(session: Session, document: Document, stretch: Stretch, deadline: float
     IntegrityError
         Another stands in its place.
     """
+    if stretch.size > MOST_STRETCH_BYTES:
+        return None
     found = session.fetch_part(
         quote(document.href, safe="/"),
         stretch.offset,

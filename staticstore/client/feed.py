@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
-from ..index.head import MOST_HEAD_BYTES, Head, parse_change_lines
+from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head, parse_change_lines
 from ..index.snapshot import Index
-from ..transport.fetched import Fetched
+from ..transport.fetched import Fetched, SizeLimit
 from ..transport.response import Response
 from ..transport.session import Session
 from ..transport.sources import Sources
@@ -38,7 +38,6 @@ _HEAD_EVERY = 10
 # it has come so many times in a row.
 _BELIEVED_AFTER = 3
 _EXCERPT = 80  # characters
-_HEAD_PATH = "index.head.json"
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Feed:
     def __init__(self, session: Session, index_path: str, *, max_bytes: int, seconds: float):
         self.session = session
         self._index_path = index_path
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._seconds = seconds
         self._count = itertools.count(1)
         self._older_in_a_row = 0
@@ -173,7 +172,7 @@ class Feed:
         return Partial(
             head,
             validators,
-            parts or Parts(sessions, head, self._seconds),
+            parts or Parts(sessions, head, self._seconds, self.max_bytes),
             0 if held is None else held.ignored,
         )
 
@@ -244,7 +243,8 @@ class Feed:
     ) -> Sighting | Literal["absent"] | None:
         """Return the head and its validators; None if it is not modified."""
         try:
-            answer = self._current(_HEAD_PATH, headers, deadline, MOST_HEAD_BYTES, ABSENT)
+            limit = SizeLimit(MOST_HEAD_BYTES, "the head")
+            answer = self._current(HEAD_PATH, headers, deadline, limit, ABSENT)
             if not isinstance(answer, Fetched):
                 return answer
             return Sighting(Head.parse(bytes(answer.body)), _validators(answer.response))
@@ -263,7 +263,7 @@ class Feed:
         if held is not None and (held.head is None or held.head.lineage == head.lineage):
             index = self._by_changes(held, head, deadline)
             if index is None:
-                index = by_blocks(self.session, held.index, head, deadline)
+                index = by_blocks(self.session, held.index, head, deadline, self.max_bytes)
         if index is None:
             whole = self._whole(head, deadline)
             index = self._parsed(whole, held, vouched_entries=head.entries)
@@ -273,11 +273,13 @@ class Feed:
     def _by_changes(self, held: Held, head: Head, deadline: float) -> Index | None:
         """Apply the change files that lead to the current index; None if there is no such way."""
         states: dict[str, bytes | None] = {}
+        left = self.max_bytes
         try:
             for document in head.way_from(held.sha256) or ():
-                found = exactly(self.session, document, deadline)
+                found = exactly(self.session, document, deadline, left)
                 if found is None:
                     return None
+                left -= len(found.body)
                 states.update(parse_change_lines(bytes(found.body)))
         except (IndexFormatError, IntegrityError) as error:
             _log.info("a change file cannot be used, the whole index is fetched: %s", error)
@@ -287,14 +289,10 @@ class Feed:
 
     def _whole(self, head: Head, deadline: float) -> Fetched:
         """Fetch the index under its digest, or where plain clients look for it."""
-        if head.index.size > self._max_bytes:
-            raise IndexFormatError(
-                f"the index is larger than max_index_bytes={self._max_bytes}",
-                url=self.session.root.url,
-            )
-        for href in (head.index.href, self._index_path):
-            document = dataclasses.replace(head.index, href=href)
-            found = exactly(self.session, document, deadline)
+        limit = SizeLimit(self.max_bytes, "the index", "max_index_bytes")
+        limit.check(head.index.size, self.session.root.url)
+        for path in (None, self._index_path):
+            found = exactly(self.session, head.index, deadline, self.max_bytes, path=path)
             if found is not None:
                 return found
         raise missing(self.session, head.index)
@@ -312,7 +310,8 @@ class Feed:
         validators: Mapping[str, str] = {}
         if conditional and held is not None and held.head is None:
             validators = held.validators
-        answer = self._current(self._index_path, validators, deadline, self._max_bytes)
+        limit = SizeLimit(self.max_bytes, "the index", "max_index_bytes")
+        answer = self._current(self._index_path, validators, deadline, limit)
         if not isinstance(answer, Fetched):
             self._older_in_a_row = 0
             return None
@@ -341,12 +340,12 @@ class Feed:
         path: str,
         headers: Mapping[str, str],
         deadline: float,
-        max_bytes: int,
+        limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
     ) -> Fetched | Literal["absent"] | None:
         """Fetch a document that changes; None if the validators are still those of it."""
         for fields in (headers, {"Cache-Control": "no-cache"}):
-            found = self._get(path, fields, deadline, max_bytes, absent)
+            found = self._get(path, fields, deadline, limit, absent)
             if found is None:
                 return "absent"
             response = found.response
@@ -366,14 +365,14 @@ class Feed:
         path: str,
         headers: Mapping[str, str],
         deadline: float,
-        max_bytes: int,
+        limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
     ) -> Fetched | None:
         return self.session.fetch(
             quote(path, safe="/"),
             headers={"Accept-Encoding": "gzip, deflate", **headers},
             deadline=deadline,
-            max_bytes=max_bytes,
+            limit=limit,
             absent=absent,
         )
 

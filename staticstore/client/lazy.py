@@ -44,12 +44,17 @@ class Parts:
         What names the index and its blocks.
     seconds : float
         How long one look-up may take in all.
+    max_bytes : int
+        The most that an index may have.
     """
 
-    def __init__(self, sessions: Sequence[Session], head: Head, seconds: float) -> None:
+    def __init__(
+        self, sessions: Sequence[Session], head: Head, seconds: float, max_bytes: int
+    ) -> None:
         self._sessions = tuple(sessions)
         self._head = head
         self._seconds = seconds
+        self._max_bytes = max_bytes
         self._root: BlockRoot | None = None
         self._lock = threading.Lock()
         self._texts: LRUCache[str, bytes] = LRUCache(_MOST_MEMORY, getsizeof=len)
@@ -97,7 +102,9 @@ class Parts:
         assert self._head.blocks is not None, "only a head with blocks leads here"
         blocks = self._head.blocks
         found = anywhere(
-            self._sessions, lambda session: exactly(session, blocks, deadline), deadline
+            self._sessions,
+            lambda session: exactly(session, blocks, deadline, self._max_bytes),
+            deadline,
         )
         if found is None:
             raise LookupError("the root of the blocks is not there")

@@ -82,6 +82,11 @@ class Roots:
         self._served: _Root | None = None
 
     @property
+    def max_bytes(self) -> int:
+        """The most that an index may have."""
+        return self._roots[0].feed.max_bytes
+
+    @property
     def session(self) -> Session:
         """The way to the first root."""
         return self._roots[0].feed.session

@@ -146,7 +146,7 @@ class StaticStore(Reading):
         cert: str | tuple[str, str] | None = None,
         timeout: float | tuple[float, float] = (5.0, 30.0),
         retries: int = 4,
-        max_index_bytes: int = 4 << 30,
+        max_index_bytes: int = 1 << 30,
         index_deadline: float = 300.0,
         min_rate: float = 1024,
     ) -> StaticStore:
@@ -374,7 +374,7 @@ class StaticStore(Reading):
 
         feed, held = self._live.connected().feed, self._live.held
         values = Values(held.index, feed.sources(held.sha256), self._data_path, self._kept)
-        return Origin(held.index, values, held.sha256, held.head, self._index_path)
+        return Origin(held.index, values, held.sha256, held.head, self._index_path, feed.max_bytes)
 
     def _follow(
         self, callback: Callable[[Changes], object], dispatch: Dispatch

@@ -11,23 +11,23 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
-from .head import Document, parse_count, parse_document, parse_sha256
+from .head import Document, Role, parse_count, parse_sha256
 from .piece import key_at, name_of
 
-__all__ = ["MOST_BLOCK_BYTES", "MOST_ROOT_BYTES", "BlockRoot", "Stretch", "block_files", "holding"]
+__all__ = ["MOST_STRETCH_BYTES", "BlockRoot", "Stretch", "block_files", "holding"]
 
 _FORMAT = "staticstore-blocks/1"
 _BLOCK_SIZE = 1 << 16  # bytes, about
 _PAGE_SIZE = 1 << 14  # bytes, about
-#: A block ends when it has so many bytes, at the latest.
-MOST_BLOCK_BYTES = 1 << 20
-#: No root is larger, in bytes: enough for an index of a terabyte.
-MOST_ROOT_BYTES = 16 << 20
+# A block ends when it has so many bytes, at the latest.
+_MOST_BLOCK_BYTES = 1 << 20
+#: No block or page is read that is larger, in bytes: a full one, and a line of a mebibyte.
+MOST_STRETCH_BYTES = 2 << 20
 _BEGINNING = 2  # bytes before the first line of an index
 
 
@@ -81,7 +81,7 @@ class BlockRoot:
         try:
             if said["format"] != _FORMAT:
                 raise ValueError("another format")
-            lines = parse_document(said)
+            lines = Document.parse(said, Role.BLOCK_LIST)
             pages = tuple(map(_stretch, said["pages"]))
             _check_order(pages, 0, lines.size)
             modulus = parse_count(said["modulus"])
@@ -93,7 +93,7 @@ class BlockRoot:
 
     def encode(self) -> bytes:
         """Write the root as JSON, with a newline at its end."""
-        said = {"format": _FORMAT, "modulus": self.modulus, **asdict(self.lines)}
+        said = {"format": _FORMAT, "modulus": self.modulus, **self.lines.as_json()}
         return codec.encode({**said, "pages": [list(page) for page in self.pages]}) + b"\n"
 
     def blocks_of(self, page: bytes, start: int, end: int) -> tuple[Stretch, ...]:
@@ -148,8 +148,7 @@ def block_files(body: bytes, before: BlockRoot | None) -> tuple[BlockRoot, bytes
     blocks = list(_blocks(body, modulus))
     lines = [codec.encode(list(block)) + b"\n" for block in blocks]
     text = b"".join(lines)
-    sha256 = hashlib.sha256(text).hexdigest()
-    document = Document(f"blocks/{sha256}.jsonl", len(text), sha256)
+    document = Document.of(Role.BLOCK_LIST, text)
     return BlockRoot(modulus, document, tuple(_pages(blocks, lines))), text
 
 
@@ -169,7 +168,7 @@ def _modulus(body: bytes, before: BlockRoot | None) -> int:
 def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
     start = at = _BEGINNING
     for line in body[_BEGINNING:-2].split(b"\n")[:-1]:
-        is_full = at + len(line) + 1 - start > MOST_BLOCK_BYTES
+        is_full = at + len(line) + 1 - start > _MOST_BLOCK_BYTES
         if at > start and (is_full or zlib.crc32(name_of(line)) % modulus == 0):
             yield _measured(body, start, at)
             start = at

@@ -13,7 +13,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import IndexFormatError
-from .fields import SHA256
+from .fields import PACK_HREF, SHA256
 
 if TYPE_CHECKING:
     import msgspec
@@ -54,10 +54,11 @@ class _Codec:
         count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
         # A digest becomes part of a path in the cache, so that it must be one.
         digest = Annotated[str, msgspec.Meta(pattern=rf"\A{SHA256}")]
+        pack = Annotated[str, msgspec.Meta(pattern=rf"\A{PACK_HREF}")]
         # Without a dictionary for each, and unseen by the garbage collector.
         place = msgspec.defstruct(
             "Place",
-            [("href", str), ("offset", count)],
+            [("href", pack), ("offset", count)],
             array_like=True,
             forbid_unknown_fields=True,
             gc=False,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "PACK_HREF",
     "PUBLISHER_FIELDS",
     "SHA256",
     "Content",
@@ -17,6 +18,7 @@ __all__ = [
     "Place",
     "is_packed",
     "parse_time",
+    "place_of",
     "time_text",
 ]
 
@@ -25,6 +27,8 @@ PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
 
 # Compiled when first needed, as everywhere that importing staticstore leads.
 SHA256 = r"[0-9a-f]{64}\Z"
+#: How the href of a pack is written, its digest as a group.
+PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
 # RFC 3339, section 5.6, in UTC.
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
 # RFC 9110, section 8.3.1: type "/" subtype, then parameters.
@@ -72,7 +76,7 @@ class Facts(NamedTuple):
 class Place(NamedTuple):
     """Where in a pack the bytes of a value also stand."""
 
-    #: Of the pack; not checked.
+    #: Of the pack: ``packs/<sha256>.zip``.
     href: str
     #: Bytes before them.
     offset: int
@@ -99,15 +103,14 @@ class Content(NamedTuple):
 
         Examples
         --------
-        >>> Content.of({"size": 3, "packed": ["packs/1.zip", 30]})
-        Content(size=3, sha256=None, place=Place(href='packs/1.zip', offset=30), modified=None)
+        >>> Content.of({"size": 3, "packed": ["../1.zip", 30]})
+        Content(size=3, sha256=None, place=None, modified=None)
         """
-        packed: Any = entry.get("packed")
         modified = entry.get("modified")
         return cls(
             size=_size(entry.get("size")),
             sha256=_sha256(entry.get("sha256")),
-            place=Place(*packed) if is_packed(packed) else None,
+            place=place_of(entry.get("packed")),
             modified=modified if isinstance(modified, str) else None,
         )
 
@@ -163,3 +166,18 @@ def is_packed(value: Any) -> bool:
         and type(value[1]) is int
         and value[1] >= 0
     )
+
+
+def place_of(packed: Any) -> Place | None:
+    """Return where in a pack a value stands; None if `packed` names no pack by its digest.
+
+    Examples
+    --------
+    >>> place_of(["packs/" + "ab" * 32 + ".zip", 30]).offset
+    30
+    >>> place_of([".git/config", 0]) is None
+    True
+    """
+    if not is_packed(packed) or not re.match(PACK_HREF, packed[0]):
+        return None
+    return Place(*packed)

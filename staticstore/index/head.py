@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from ..errors import IndexFormatError
@@ -14,9 +16,11 @@ from .fields import SHA256
 from .keys import key_problem
 
 __all__ = [
+    "HEAD_PATH",
     "MOST_HEAD_BYTES",
     "Document",
     "Head",
+    "Role",
     "Span",
     "bounded",
     "change_lines",
@@ -24,13 +28,14 @@ __all__ = [
     "kept_whole",
     "parse_change_lines",
     "parse_count",
-    "parse_document",
     "parse_sha256",
 ]
 
 _FORMAT = "staticstore-head/1"
 # How many digests of older indexes a head may list in all.
 _MOST_ORIGINS = 64
+#: Where the head stands, relative to the root.
+HEAD_PATH = "index.head.json"
 #: No head is larger, in bytes.
 MOST_HEAD_BYTES = 4096
 
@@ -39,16 +44,78 @@ _PREFIX = re.compile(r"[0-9a-f]{16}\Z")
 _LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
 
 
+class Role(Enum):
+    """What a document named by its digest is, and where such documents stand.
+
+    Attributes
+    ----------
+    folder, ending : str
+        What surrounds the digest in its href.
+    most_bytes : int or None
+        No such document is larger; None where the reader chooses the bound.
+    """
+
+    INDEX = ("index", ".json", None)
+    CHANGES = ("changes", ".jsonl", None)
+    # 16 MiB of pages are enough for an index of a terabyte.
+    BLOCK_ROOT = ("blocks", ".json", 16 << 20)
+    # A block takes 64 KiB of an index and about 150 bytes of the list.
+    BLOCK_LIST = ("blocks", ".jsonl", 64 << 20)
+    PACK = ("packs", ".zip", 16 << 20)
+
+    def __init__(self, folder: str, ending: str, most_bytes: int | None) -> None:
+        self.folder = folder
+        self.ending = ending
+        self.most_bytes = most_bytes
+
+
 @dataclass(frozen=True)
 class Document:
-    """A file that a head names: where it stands, and what it must be."""
+    """A document that is named by its digest: a head says which, and it never changes.
 
-    #: Relative to the root, not quoted.
-    href: str
-    #: Bytes.
+    Examples
+    --------
+    >>> Document.of(Role.CHANGES, b"").href
+    'changes/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.jsonl'
+    """
+
+    role: Role
+    #: Bytes, by the word of the host: no bound.
     size: int
     #: Lowercase hex.
     sha256: str
+
+    @classmethod
+    def of(cls, role: Role, body: bytes) -> Document:
+        """Return what names these bytes."""
+        return cls(role, len(body), hashlib.sha256(body).hexdigest())
+
+    @classmethod
+    def parse(cls, said: Any, role: Role) -> Document:
+        """Read what a JSON object says of a document.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            It says something else, or an href that is not made of the digest.
+        """
+        document = cls(role, parse_count(said["size"]), parse_sha256(said["sha256"]))
+        if said["href"] != document.href:
+            raise ValueError("an href is not made of its digest")
+        return document
+
+    @property
+    def href(self) -> str:
+        """Where it stands, relative to the root: made of the digest, never believed."""
+        return f"{self.role.folder}/{self.sha256}{self.role.ending}"
+
+    def describes(self, body: bytes | bytearray) -> bool:
+        """Return whether these bytes are the document."""
+        return hashlib.sha256(body).hexdigest() == self.sha256
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `parse` reads."""
+        return {"href": self.href, "size": self.size, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -68,7 +135,7 @@ class Head:
 
     Examples
     --------
-    >>> document = Document("index/" + "ab" * 32 + ".json", 12, "ab" * 32)
+    >>> document = Document(Role.INDEX, 12, "ab" * 32)
     >>> head = Head("cd" * 16, 1, "2026-11-20T12:00:00Z", document, 0)
     >>> Head.parse(head.encode()) == head
     True
@@ -105,9 +172,9 @@ class Head:
                 lineage=_text(said["lineage"], _LINEAGE),
                 generation=parse_count(said["generation"]),
                 published=str(said.get("published", "")),
-                index=parse_document(said["index"]),
+                index=Document.parse(said["index"], Role.INDEX),
                 entries=parse_count(said["index"]["entries"]),
-                blocks=_document_or_none(said.get("blocks")),
+                blocks=_blocks(said.get("blocks")),
                 spans=tuple(map(_span, said.get("changes", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -115,7 +182,7 @@ class Head:
 
     def encode(self) -> bytes:
         """Write the head as JSON, with a newline at its end."""
-        index = {**asdict(self.index), "entries": self.entries}
+        index = {**self.index.as_json(), "entries": self.entries}
         said = {
             "format": _FORMAT,
             "lineage": self.lineage,
@@ -123,12 +190,12 @@ class Head:
             "published": self.published,
             "index": index,
             "changes": [
-                {"from": span.origins, **asdict(span.document), "count": span.count}
+                {"from": span.origins, **span.document.as_json(), "count": span.count}
                 for span in self.spans
             ],
         }
         if self.blocks is not None:
-            said["blocks"] = asdict(self.blocks)
+            said["blocks"] = self.blocks.as_json()
         return codec.encode(said) + b"\n"
 
     def way_from(self, sha256: str) -> tuple[Document, ...] | None:
@@ -169,7 +236,7 @@ def kept_whole(spans: Sequence[Span], size: int) -> int:
     Examples
     --------
     >>> sizes = 900, 150, 60
-    >>> kept_whole([Span((), Document("changes/x", size, ""), 1) for size in sizes], 50)
+    >>> kept_whole([Span((), Document(Role.CHANGES, size, ""), 1) for size in sizes], 50)
     1
     """
     kept = len(spans)
@@ -255,21 +322,10 @@ def parse_sha256(value: object) -> str:
     return _text(value, _SHA256)
 
 
-def parse_document(said: Any) -> Document:
-    """Return what a JSON object says of a file; raise ValueError or the like if it says nothing."""
-    href = said["href"]
-    if problem := key_problem(href):
-        raise ValueError(f"an href is refused: {problem}")
-    return Document(href, parse_count(said["size"]), parse_sha256(said["sha256"]))
-
-
-def _document_or_none(said: Any) -> Document | None:
-    try:
-        return parse_document(said)
-    except (LookupError, TypeError, ValueError):
-        return None
+def _blocks(said: Any) -> Document | None:
+    return None if said is None else Document.parse(said, Role.BLOCK_ROOT)
 
 
 def _span(said: Any) -> Span:
     origins = tuple(_text(one, _PREFIX) for one in said["from"])
-    return Span(origins, parse_document(said), parse_count(said.get("count", 0)))
+    return Span(origins, Document.parse(said, Role.CHANGES), parse_count(said.get("count", 0)))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..client.origin import Origin
 from ..errors import IndexFormatError
-from ..index.blocks import BlockRoot
-from ..index.head import MOST_HEAD_BYTES, Document, Head
+from ..index.head import Document, Head
+from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import prepared_file, sync_folder
 from .folder import SiteFolder
@@ -20,8 +19,8 @@ from .history import (
     forget,
     later_than,
     next_step,
-    read_exactly,
     read_head,
+    reader_of,
     remove_forgotten,
     taking_effect,
     write_documents,
@@ -29,7 +28,7 @@ from .history import (
 
 __all__ = ["Said", "about_to_say", "of_a_part", "of_the_whole", "write_named"]
 
-_SECONDS = 300.0  # that one document may take
+_Entries = Callable[[], Iterable[tuple[str, Mapping[str, Any]]]]
 
 
 class Said(NamedTuple):
@@ -44,11 +43,14 @@ class Said(NamedTuple):
     packs: frozenset[str] = frozenset()
 
 
-def of_the_whole(folder: SiteFolder, origin: Origin, packs: frozenset[str]) -> Said:
+def of_the_whole(
+    folder: SiteFolder, origin: Origin, packs: frozenset[str], entries: _Entries
+) -> Said:
     """Return what the origin says, byte for byte; what is missing of it is fetched.
 
     What the head names beside the index is left out if it cannot be had: it
-    only makes the site faster.
+    only makes the site faster.  An index that cannot be had to the byte is
+    written as that of a part is, for no head of the origin describes it.
 
     Raises
     ------
@@ -56,19 +58,15 @@ def of_the_whole(folder: SiteFolder, origin: Origin, packs: frozenset[str]) -> S
         The store was disconnected.
     """
     body = _body_of(origin)
+    if body is None:
+        return of_a_part(folder, origin, dict(entries()))
     head = origin.head
     if head is None:
         return Said(body, None, None, packs)
-    files = {
-        document.href: text
-        for document in _documents_of(head)
-        if (text := _missing(folder, origin, document)) is not None
-    }
-    if head.blocks is not None:
-        files |= _lines_of_blocks(folder, origin, files.get(head.blocks.href), head.blocks)
-    if not files and read_head(folder) == head and (folder.root / head.index.href).is_file():
+    documents = _missing_documents(folder, origin, head)
+    if not documents and read_head(folder) == head and (folder.root / head.index.href).is_file():
         return Said(body, head, None, packs)
-    return Said(body, head, Step(head, files, _text_of(origin, head)), packs)
+    return Said(body, head, Step(head, documents, _text_of(origin, head)), packs)
 
 
 def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]) -> Said:
@@ -82,23 +80,17 @@ def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[
     return Said(body, head, step)
 
 
-def _body_of(origin: Origin) -> bytes:
-    """Return the bytes in which the index came; others that say the same, if they are gone."""
+def _body_of(origin: Origin) -> bytes | None:
+    """Return the bytes in which the index came; None if they cannot be had again."""
     body = b"".join(origin.snapshot.document())
     if hashlib.sha256(body).hexdigest() == origin.sha256:
         return body
-    hrefs = [origin.index_path] if origin.head is None else [origin.head.index.href, "index.json"]
-    size = 4 << 30 if origin.head is None else origin.head.index.size
-    for href in hrefs:
-        found = origin.fetch(href, time.monotonic() + _SECONDS, size)
-        if found is not None and hashlib.sha256(found).hexdigest() == origin.sha256:
-            return found
-    return body
+    return origin.read_index()
 
 
 def _text_of(origin: Origin, head: Head) -> bytes:
     """Return the head as it came, with all that is unknown in it, if the host still has it."""
-    text = origin.fetch("index.head.json", time.monotonic() + _SECONDS, MOST_HEAD_BYTES)
+    text = origin.read_head()
     try:
         if text is not None and Head.parse(text) == head:
             return text
@@ -107,28 +99,22 @@ def _text_of(origin: Origin, head: Head) -> bytes:
     return head.encode()
 
 
-def _documents_of(head: Head) -> list[Document]:
-    spans = [span.document for span in head.spans]
-    return spans if head.blocks is None else [*spans, head.blocks]
+def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[Document, bytes]:
+    """Return what a head names beside the index and does not stand there, as far as it is had."""
+    here = reader_of(folder)
+    missing: dict[Document, bytes] = {}
 
+    def read(document: Document) -> bytes | None:
+        if (body := missing.get(document) or here(document)) is None:
+            body = origin.read(document)
+            if body is not None:
+                missing[document] = body
+        return body
 
-def _missing(folder: SiteFolder, origin: Origin, document: Document) -> bytes | None:
-    """Fetch a document that does not stand there; None also if it cannot be had."""
-    if read_exactly(folder.root / document.href, document) is not None:
-        return None
-    return origin.fetch_named(document, time.monotonic() + _SECONDS)
-
-
-def _lines_of_blocks(
-    folder: SiteFolder, origin: Origin, fetched: bytes | None, document: Document
-) -> dict[str, bytes]:
-    text = fetched or read_exactly(folder.root / document.href, document)
-    try:
-        lines = None if text is None else BlockRoot.parse(text).lines
-    except IndexFormatError:
-        return {}
-    missing = None if lines is None else _missing(folder, origin, lines)
-    return {} if lines is None or missing is None else {lines.href: missing}
+    for document in named_documents(head, read):
+        if document != head.index:
+            read(document)
+    return missing
 
 
 def write_named(folder: SiteFolder, said: Said) -> None:

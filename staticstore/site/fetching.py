@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import queue
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -16,14 +15,14 @@ from ..client.many import read_each
 from ..client.origin import Origin
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
-from ..index.head import Document
+from ..index.head import Document, Role
 from ..transport.daemons import Daemons
 from ..transport.rate import RateLimit
 from ..transport.regular import open_regular
 from .arrivals import Arrivals
 from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
-from .history import read_exactly, write_once
+from .history import reader_of, write_document
 from .packs import MOST_PACK_BYTES, pack_digest
 
 __all__ = ["Fetching", "Told", "ValueProgress"]
@@ -34,7 +33,6 @@ ValueProgress = Callable[[str, int | None, int | None], object]
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
 _TOGETHER = 1 << 24  # bytes of small values
-_PACK_SECONDS = 300.0  # that one pack may take
 # When so many values in a row could not be had, the next ones cannot be had either.
 _GIVEN_UP_AFTER = 32
 _NOT_THERE = (404, 410)
@@ -168,7 +166,7 @@ class Fetching:
         left: list[str] = []
         wanted: defaultdict[str, list[str]] = defaultdict(list)
         for content in self._contents.values():
-            if content.place is not None and pack_digest(content.place.href) is not None:
+            if content.place is not None:
                 wanted[content.place.href]  # it is copied even if nothing in it is wanted now
         for key in keys:
             place = self._contents[key].place
@@ -192,7 +190,7 @@ class Fetching:
             if is_link(path) or not path.is_file():
                 missing.append(document)
             elif keys or self._verify:
-                if (pack := read_exactly(path, document)) is None:
+                if (pack := reader_of(folder)(document)) is None:
                     missing.append(document)
                 else:
                     yield href, pack
@@ -208,11 +206,11 @@ class Fetching:
                     ahead.append(pool.submit(partial(self._fetch_pack, following)))
                 if pack is not None:
                     with contextlib.suppress(OSError):  # its values say what is wrong
-                        write_once(folder.root / document.href, pack)
+                        write_document(folder, document, pack)
                 yield document.href, pack
 
     def _fetch_pack(self, pack: Document) -> bytes | None:
-        return self._origin.fetch_named(pack, time.monotonic() + _PACK_SECONDS)
+        return self._origin.read(pack)
 
     def _put_packed(self, key: str, pack: bytes) -> bool:
         content = self._contents[key]
@@ -292,7 +290,7 @@ def _pack_at(href: str) -> Document:
     """Return what names a pack, of whose size nothing is known but the bound."""
     sha256 = pack_digest(href)
     assert sha256 is not None, "only packs are wanted"
-    return Document(href, MOST_PACK_BYTES, sha256)
+    return Document(Role.PACK, MOST_PACK_BYTES, sha256)
 
 
 def _sha256_of(path: Path) -> str | None:

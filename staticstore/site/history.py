@@ -15,17 +15,18 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..errors import IndexFormatError
-from ..index.blocks import BlockRoot, block_files
+from ..errors import IndexFormatError, IntegrityError
+from ..index.blocks import block_files
 from ..index.fields import time_text
 from ..index.head import (
     Document,
     Head,
+    Role,
     Span,
     bounded,
     change_lines,
@@ -33,6 +34,7 @@ from ..index.head import (
     kept_whole,
     parse_change_lines,
 )
+from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
 from ..transport.integrity import (
     atomic_file,
@@ -50,12 +52,12 @@ __all__ = [
     "forget",
     "next_removal",
     "next_step",
-    "read_exactly",
     "read_head",
+    "reader_of",
     "remove_forgotten",
     "taking_effect",
+    "write_document",
     "write_documents",
-    "write_once",
 ]
 
 # Folders whose files carry their digest in their names, and are named by the head.
@@ -70,8 +72,8 @@ class Step:
     """What leads from one generation to the next: the new head, and new files that it names."""
 
     head: Head
-    #: Change file and blocks, as far as there are any, by where they stand.
-    files: Mapping[str, bytes]
+    #: Change file and blocks, as far as there are any.
+    documents: Mapping[Document, bytes]
     #: The head's own bytes, where another publisher wrote it.
     text: bytes | None = None
 
@@ -105,46 +107,36 @@ def next_step(
         if head.blocks is not None or not len(index):
             return head, None
         # One without blocks, or with a field that nobody can read: the same generation.
-        added, files = _new_blocks(folder, head, body)
+        added, documents = _new_blocks(folder, head, body)
         head = bounded(replace(head, blocks=added))
-        return head, Step(head, files)
-    blocks, files = _new_blocks(folder, head, body) if len(index) else (None, {})
+        return head, Step(head, documents)
+    blocks, documents = _new_blocks(folder, head, body) if len(index) else (None, {})
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
         published=time_text(datetime.now(UTC).replace(microsecond=0)),
-        index=Document(f"index/{sha256}.json", len(body), sha256),
+        index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
         blocks=blocks,
     )
     before = None if head is None else _index_of(folder, head)
     if head is None or before is None:
-        return new, Step(new, files)
+        return new, Step(new, documents)
     span, lines, kept = _new_span(folder, head, before, index)
     new = bounded(replace(new, spans=(*kept, span)))
-    changes = {span.document.href: lines} if span in new.spans else {}
-    return new, Step(new, {**changes, **files})
+    changes = {span.document: lines} if span in new.spans else {}
+    return new, Step(new, {**changes, **documents})
 
 
 def _new_blocks(
     folder: SiteFolder, head: Head | None, body: bytes
-) -> tuple[Document, dict[str, bytes]]:
-    """Return what names the root of the blocks, and root and list by where they stand."""
-    root, lines = block_files(body, None if head is None else _root_of(folder, head))
+) -> tuple[Document, dict[Document, bytes]]:
+    """Return what names the root of the blocks, and the list and the root themselves."""
+    before = None if head is None else read_root(head, reader_of(folder))
+    root, lines = block_files(body, before)
     text = root.encode()
-    document = _document("blocks", ".json", text)
-    return document, {root.lines.href: lines, document.href: text}
-
-
-def _root_of(folder: SiteFolder, head: Head) -> BlockRoot | None:
-    """Return the root of the blocks that a head names, if it is still there."""
-    body = (
-        None if head.blocks is None else read_exactly(folder.root / head.blocks.href, head.blocks)
-    )
-    try:
-        return None if body is None else BlockRoot.parse(body)
-    except IndexFormatError:
-        return None
+    document = Document.of(Role.BLOCK_ROOT, text)
+    return document, {root.lines: lines, document: text}
 
 
 def _new_span(
@@ -166,7 +158,7 @@ def _new_span(
     states |= changed
     origins.append(digest_prefix(head.index.sha256))
     lines = change_lines(sorted(states.items()))
-    document = _document("changes", ".jsonl", lines)
+    document = Document.of(Role.CHANGES, lines)
     return Span(tuple(origins), document, len(states)), lines, spans[:kept]
 
 
@@ -184,15 +176,10 @@ def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
-def _document(folder: str, ending: str, body: bytes) -> Document:
-    sha256 = hashlib.sha256(body).hexdigest()
-    return Document(f"{folder}/{sha256}{ending}", len(body), sha256)
-
-
 def _index_of(folder: SiteFolder, head: Head) -> Index | None:
     """Return the index that a head names, if it is still there: under its digest, or as itself."""
     for path in (folder.root / head.index.href, folder.index):
-        body = read_exactly(path, head.index)
+        body = _read_exactly(path, head.index)
         if body is not None:
             with contextlib.suppress(IndexFormatError):
                 return Index.parse(body)
@@ -200,7 +187,7 @@ def _index_of(folder: SiteFolder, head: Head) -> Index | None:
 
 
 def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None:
-    body = read_exactly(folder.root / span.document.href, span.document)
+    body = reader_of(folder)(span.document)
     if body is None:
         return None
     try:
@@ -209,13 +196,17 @@ def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None
         return None
 
 
-def read_exactly(path: Path, document: Document) -> bytes | None:
-    """Read a file; None unless it is the one that was named."""
+def reader_of(folder: SiteFolder) -> Callable[[Document], bytes | None]:
+    """Return what reads a document in a site's folder; None unless it is the one named."""
+    return lambda document: _read_exactly(folder.root / document.href, document)
+
+
+def _read_exactly(path: Path, document: Document) -> bytes | None:
     try:
         body = read_regular(path)
     except OSError:
         return None
-    return body if hashlib.sha256(body).hexdigest() == document.sha256 else None
+    return body if document.describes(body) else None
 
 
 def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
@@ -229,19 +220,28 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
     for name in _FOLDERS:
         (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
-    for href, text in step.files.items():
-        write_once(folder.root / href, text)
-    write_once(folder.root / step.head.index.href, body)
+    for document, text in step.documents.items():
+        write_document(folder, document, text)
+    write_document(folder, step.head.index, body)
 
 
-def write_once(path: Path, body: bytes) -> None:
-    """Write a file whose name carries its digest, unless it stands there and is right.
+def write_document(folder: SiteFolder, document: Document, body: bytes) -> None:
+    """Write a document under its digest, unless it stands there and is right.
+
+    The one door to such names: what the digest does not describe never gets one.
 
     Raises
     ------
+    IntegrityError
+        The digest is another.
     OSError
         It cannot be written.
     """
+    if not document.describes(body):
+        raise IntegrityError(
+            f"these bytes are not {document.href}", expected=document.sha256, actual="another"
+        )
+    path = folder.root / document.href
     if is_link(path.parent):
         raise OSError(errno.ELOOP, "a symbolic link stands where a folder shall be")
     with contextlib.suppress(OSError):
@@ -303,7 +303,7 @@ def _prepared_index(folder: SiteFolder, head: Head, body: bytes) -> Iterator[Non
     """
     modified = later_than(folder.index)
     same = folder.root / head.index.href
-    write_once(same, body)
+    write_document(folder, head.index, body)
     with contextlib.ExitStack() as name:
         try:
             name.enter_context(prepared_link(same, folder.index, modified=modified))
@@ -366,11 +366,7 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 def _named(folder: SiteFolder, head: Head) -> set[str]:
     """Return the hrefs of all files that a head names, itself or through its root of blocks."""
-    named = {head.index.href, *(span.document.href for span in head.spans)}
-    if head.blocks is not None:
-        named.add(head.blocks.href)
-    root = _root_of(folder, head)
-    return named if root is None else named | {root.lines.href}
+    return {document.href for document in named_documents(head, reader_of(folder))}
 
 
 def later_than(path: Path) -> float:

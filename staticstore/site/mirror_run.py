@@ -209,7 +209,8 @@ class MirrorRun:
 
     def _said(self) -> Said:
         if self.is_whole and not self.failed and not self.skipped:
-            return of_the_whole(self.folder, self.origin, packs_of(self.origin.snapshot))
+            packs = packs_of(self.origin.snapshot)
+            return of_the_whole(self.folder, self.origin, packs, self._entries)
         return of_a_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:

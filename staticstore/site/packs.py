@@ -21,12 +21,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..index.fields import Place
+from ..index.fields import PACK_HREF, Place, place_of
+from ..index.head import Document, Role
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
 from .file_digest import Digest
 from .folder import SiteFolder
-from .history import write_once
+from .history import write_document
 from .lock import unwritable
 
 __all__ = [
@@ -43,8 +44,6 @@ __all__ = [
 PACK_BELOW = 1 << 16
 #: No pack is larger, in bytes.
 MOST_PACK_BYTES = 1 << 24
-# How the place of a pack is written.
-_HREF = re.compile(r"packs/([0-9a-f]{64})\.zip\Z")
 
 _LARGE = MOST_PACK_BYTES // 2  # bytes alive from which a pack is not packed again with others
 _MOST_MEMBERS = 65_534  # more would need ZIP64, which not every tool opens
@@ -68,13 +67,14 @@ class Packing(NamedTuple):
 
 def pack_digest(href: str) -> str | None:
     """Return the sha256 that the place of a pack says; None if it is none of a pack."""
-    match = _HREF.match(href)
+    match = re.match(PACK_HREF, href)
     return None if match is None else match[1]
 
 
 def packs_of(index: Index) -> frozenset[str]:
     """Return the hrefs of the packs that an index names."""
-    return frozenset(entry["packed"][0] for _, entry in index.packed_entries())
+    places = (place_of(entry["packed"]) for _, entry in index.packed_entries())
+    return frozenset(place.href for place in places if place is not None)
 
 
 def standing_places(
@@ -102,8 +102,8 @@ def standing_places(
     places: dict[str, Place] = {}
     packs: dict[str, int] = {}
     for key, entry in index.packed_entries():
-        place, sha256 = Place(*entry["packed"]), entry.get("sha256")
-        if pack_digest(place.href) is None or not isinstance(sha256, str):  # it is not ours
+        place, sha256 = place_of(entry["packed"]), entry.get("sha256")
+        if place is None or not isinstance(sha256, str):  # it is not ours
             continue
         if place.href not in packs:
             packs[place.href] = _size_of(folder.root / place.href)
@@ -274,10 +274,10 @@ class _Pack:
         if not self._offsets:
             return {}
         body = self._file.getvalue()
-        href = f"packs/{hashlib.sha256(body).hexdigest()}.zip"
+        document = Document.of(Role.PACK, body)
         if packing.writes:
             try:
-                write_once(folder.root / href, body)
+                write_document(folder, document, body)
             except OSError as error:
                 raise unwritable(folder, error) from error
-        return {key: Place(href, offset) for key, offset in self._offsets.items()}
+        return {key: Place(document.href, offset) for key, offset in self._offsets.items()}

@@ -64,7 +64,7 @@ def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Uplo
     there, stored = pushed.named(), pushed.note.stored
     return [
         [one for one in stage if one.href not in there and stored.get(one.href) != one.sha256]
-        for stage in (site.packs(), site.changes(), site.parts(), [site.whole()])
+        for stage in site.stages()
     ]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StoreError, quoted
-from ..index.blocks import BlockRoot
 from ..index.fields import Content, Facts
-from ..index.head import Document, Head
+from ..index.head import Document, Head, Role
+from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
@@ -20,6 +20,7 @@ from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
 from .head_check import head_problems
+from .history import reader_of
 from .media_types import media_type_of
 from .notes import read_notes
 from .packs import pack_digest, packs_of
@@ -64,8 +65,10 @@ class PushableSite:
     head: Head
     #: Where each value is read.
     paths: dict[str, str]
-    #: The list of the blocks and its root; none for an empty index.
-    blocks: tuple[Document, ...]
+    #: The root of the blocks, to the byte; None for an empty index.
+    block_root: bytes | None
+    #: What the head names, in the order in which it is uploaded.
+    documents: tuple[Document, ...]
     #: Files that a host wants beside the site, by name: the page, and `.nojekyll`.
     beside: dict[str, bytes]
 
@@ -94,17 +97,15 @@ class PushableSite:
                 f"nothing is pushed, because the site has changed since it was published: "
                 f"{named}{more}. Publish it again"
             )
-        blocks: tuple[Document, ...] = ()
-        if head.blocks is not None:
-            root = BlockRoot.parse(_read(folder, folder.root / head.blocks.href))
-            blocks = (root.lines, head.blocks)
+        root = reader_of(folder)(head.blocks) if head.blocks is not None else None
+        documents = tuple(named_documents(head, lambda document: root))
         _check_links(folder)
         beside = {
             name: _read(folder, folder.root / name)
             for name in _BESIDE
             if (folder.root / name).is_file()
         }
-        return cls(folder, index, body, head_body, head, paths, blocks, beside)
+        return cls(folder, index, body, head_body, head, paths, root, documents, beside)
 
     def values(self, keys: Iterable[str]) -> Iterator[Upload]:
         """Yield the uploads of some values."""
@@ -119,8 +120,7 @@ class PushableSite:
         """Yield the uploads of the packs that the index names."""
         for href in sorted(packs_of(self.index)):
             sha256 = pack_digest(href)
-            if sha256 is None:  # it may lead anywhere, and has no digest
-                raise StoreError(f"{quoted(href)} is no pack, but the index says so")
+            assert sha256 is not None, "an index names no pack otherwise"
             path = self.folder.root / href
             try:
                 size = path.stat().st_size
@@ -130,19 +130,13 @@ class PushableSite:
 
     def digest_named(self) -> list[Upload]:
         """Return the uploads of all files that are named by their digest."""
-        return [*self.packs(), *self.changes(), *self.parts(), self.whole()]
+        return [*self.packs(), *map(self._named, self.documents)]
 
-    def changes(self) -> list[Upload]:
-        """Return the uploads of the change files that the head names."""
-        return [self._named(span.document) for span in self.head.spans]
-
-    def parts(self) -> list[Upload]:
-        """Return the uploads of the blocks, the root last."""
-        return [self._named(document) for document in self.blocks]
-
-    def whole(self) -> Upload:
-        """Return the upload of the index under its digest."""
-        return self._named(self.head.index)
+    def stages(self) -> list[list[Upload]]:
+        """Return the uploads of those files in stages, each to be done before the next."""
+        roles = (Role.CHANGES,), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
+        named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
+        return [list(self.packs()), *named]
 
     def _named(self, document: Document) -> Upload:
         served = Served(media_type_of(document.href) or _UNKNOWN, _IMMUTABLE)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from ..index import codec
-from ..index.blocks import BlockRoot
-from ..index.head import Head
+from ..index.head import Document, Head
 from ..index.keys import key_problem
+from ..index.named import named_documents
 from ..index.snapshot import Index
 from .packs import packs_of
 from .pushable import DATA, PushableSite
@@ -96,8 +96,8 @@ class PushedSite:
     body: bytes | None
     head: Head | None
     head_body: bytes | None
-    #: Where the blocks of its index stand.
-    blocks: tuple[str, ...]
+    #: Where the documents stand that the head names.
+    documents: frozenset[str]
     note: PushNote
     #: What of some files beside the site stands there, by name.
     beside: dict[str, bytes | None]
@@ -122,7 +122,7 @@ class PushedSite:
                 body,
                 head,
                 head_body,
-                _blocks_of(head, target, site),
+                _documents_of(head, target, site),
                 PushNote() if note is None else PushNote.parse(note),
                 {name: target.read(name) for name in site.beside},
             )
@@ -148,23 +148,25 @@ class PushedSite:
 
     def named(self) -> set[str]:
         """Return what stands there under a name that is its digest: what index and head name."""
-        hrefs = {*packs_of(self.index), *self.blocks}
-        if self.head is not None:
-            hrefs |= {self.head.index.href, *(span.document.href for span in self.head.spans)}
-        return set(filter(_DIGEST_NAMED.fullmatch, hrefs))
+        return {*packs_of(self.index), *self.documents}
 
     def no_more(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys beside `keys` whose values stand there."""
         return (self.note.left | frozenset(self.index)).difference(keys)
 
 
-def _blocks_of(head: Head | None, target: Target, site: PushableSite) -> tuple[str, ...]:
-    if head is None or head.blocks is None:
-        return ()
-    if head.blocks in site.blocks:
-        return tuple(document.href for document in site.blocks)
-    root = target.read(head.blocks.href)
-    try:
-        return () if root is None else (head.blocks.href, BlockRoot.parse(root).lines.href)
-    except IndexFormatError:  # it can be uploaded again, whatever it is
-        return ()
+def _documents_of(head: Head | None, target: Target, site: PushableSite) -> frozenset[str]:
+    """Return where the documents stand that the head at a target names, as far as they do."""
+    unusable: set[Document] = set()
+
+    def read(document: Document) -> bytes | None:
+        if document == site.head.blocks:
+            return site.block_root
+        body = target.read(document.href)
+        if body is not None and document.describes(body):
+            return body
+        unusable.add(document)  # it can be uploaded again, whatever it is
+        return None
+
+    named = [] if head is None else list(named_documents(head, read))
+    return frozenset(document.href for document in named if document not in unusable)

@@ -9,10 +9,13 @@ from ..errors import IndexFormatError, TransportError
 from .digest import Digest
 from .response import Response
 
-__all__ = ["Fetched", "read_bounded", "use_up"]
+__all__ = ["Fetched", "SizeLimit", "read_bounded", "use_up"]
 
 _PIECE = 1 << 20  # bytes
 _SHORT = 1 << 16  # bytes
+# A text is compressed to a fiftieth at best, and zeros by gzip to a thousandth.
+_MOST_RATIO = 500
+_SURELY_NO_BOMB = 64 << 20  # bytes, decoded
 
 
 class Fetched(NamedTuple):
@@ -26,11 +29,44 @@ class Fetched(NamedTuple):
     sha256: str
 
 
-def read_bounded(response: Response, max_bytes: int) -> Fetched:
-    """Read a body whole, without ever holding more than it may have."""
+class SizeLimit(NamedTuple):
+    """The most bytes that a document may have, decoded, and how an error names both."""
+
+    most_bytes: int
+    #: The document.
+    what: str
+    #: The argument that the user has set; None for a bound that is fixed.
+    argument: str | None = None
+
+    def check(self, count: int, url: str) -> None:
+        """Raise `IndexFormatError` if there are more bytes."""
+        if count > self.most_bytes:
+            bound = (
+                f"{self.argument}={self.most_bytes}"
+                if self.argument
+                else f"{self.most_bytes} bytes"
+            )
+            raise IndexFormatError(f"{self.what} is larger than {bound}", url=url)
+
+    def check_ratio(self, count: int, received: int, url: str) -> None:
+        """Raise `IndexFormatError` if so many bytes came from too few."""
+        if count > _SURELY_NO_BOMB and count > _MOST_RATIO * received:
+            raise IndexFormatError(
+                f"{self.what} is refused: it is compressed more than {_MOST_RATIO} to 1", url=url
+            )
+
+
+def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
+    """Read a body whole, without ever holding more than it may have.
+
+    Raises
+    ------
+    IndexFormatError
+        It is larger, or compressed more than any text is.
+    """
     is_coded = response.content_encoding is not None
     if not is_coded:
-        _check_size(response.content_length or 0, max_bytes, response.url)
+        limit.check(response.content_length or 0, response.url)
     # It grows in place, so that a large one is neither held twice nor filled with
     # zeros beforehand, for which all other threads would wait.
     body = bytearray()
@@ -39,7 +75,10 @@ def read_bounded(response: Response, max_bytes: int) -> Fetched:
             count = response.readinto(buffer, decode=is_coded)
             if not count:
                 break
-            _check_size(len(body) + count, max_bytes, response.url)
+            size = len(body) + count
+            limit.check(size, response.url)
+            if is_coded:
+                limit.check_ratio(size, response.received, response.url)
             body += buffer[:count]
             digest.update(buffer[:count])
         return Fetched(response, body, digest.hexdigest())
@@ -50,8 +89,3 @@ def use_up(response: Response) -> None:
     if (response.content_length or 0) <= _SHORT:
         with contextlib.suppress(TransportError):
             response.read(_SHORT)
-
-
-def _check_size(count: int, max_bytes: int, url: str) -> None:
-    if count > max_bytes:
-        raise IndexFormatError(f"the index is larger than max_index_bytes={max_bytes}", url=url)

@@ -106,6 +106,11 @@ class Response:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
     @property
+    def received(self) -> int:
+        """How many bytes of the body have come so far, as they are sent."""
+        return int(self._response.raw.tell())
+
+    @property
     def content_range(self) -> ContentRange | None:
         """What a 206 holds; None if the field is missing or makes no sense."""
         return parse_content_range(self.header("Content-Range"))

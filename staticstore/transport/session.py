@@ -27,7 +27,7 @@ from .arguments import (
 )
 from .auth import NO_AUTH, Credentials, authentication, sends_password
 from .failures import mapped, status_error
-from .fetched import Fetched, read_bounded, use_up
+from .fetched import Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
@@ -192,7 +192,7 @@ class Session:
         *,
         headers: Mapping[str, str],
         deadline: float,
-        max_bytes: int,
+        limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
     ) -> Fetched | None:
         """Get a document whole; one that breaks is tried again from the start.
@@ -204,7 +204,7 @@ class Session:
         ----------
         url_path, headers, deadline
             As in `request`.
-        max_bytes : int
+        limit : SizeLimit
             The most that the body may have, decoded.
         absent : frozenset of int, optional
             Statuses that say that there is no such document, and are no errors.
@@ -219,7 +219,7 @@ class Session:
         HTTPStatusError, TransportError, NotConnectedError
             As in `request`.
         IndexFormatError
-            The body is larger than `max_bytes`.
+            The body is larger than `limit`, or compressed more than any text is.
         """
 
         def attempt() -> Fetched | None:
@@ -228,7 +228,7 @@ class Session:
                 if response.status in absent:
                     use_up(response)
                     return None
-                return read_bounded(response, max_bytes)
+                return read_bounded(response, limit)
             finally:
                 response.close()
 
@@ -274,7 +274,8 @@ class Session:
                     return None
                 if response.content_encoding is not None:
                     return None
-                part = bytes(read_bounded(response, end - start).body)
+                limit = SizeLimit(end - start, "a part of a document")
+                part = bytes(read_bounded(response, limit).body)
                 return part if len(part) == end - start else None
 
         return self._retrying(attempt, deadline)

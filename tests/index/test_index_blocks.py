@@ -70,7 +70,7 @@ def test_a_block_ends_before_a_key_whose_checksum_says_so() -> None:
 
 
 def test_a_block_is_not_larger_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks_module, "MOST_BLOCK_BYTES", 500)
+    monkeypatch.setattr(blocks_module, "_MOST_BLOCK_BYTES", 500)
     assert max(block.size for block in cut(body_of(5000))) <= 500
 
 

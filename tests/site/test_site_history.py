@@ -16,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.index.blocks import BlockRoot
-from staticstore.index.head import Document, Head, Span, bounded, kept_whole, parse_change_lines
+from staticstore.index.head import (
+    Document,
+    Head,
+    Role,
+    Span,
+    bounded,
+    kept_whole,
+    parse_change_lines,
+)
 from staticstore.index.snapshot import Index
 from staticstore.site.publisher import publish
 
@@ -177,7 +185,7 @@ def spans_of(sizes: list[int], origins: int = 1) -> tuple[Span, ...]:
     return tuple(
         Span(
             tuple(f"{position:08}{n:08}" for n in range(origins)),
-            Document(f"changes/{'0' * 64}.jsonl", size, "0" * 64),
+            Document(Role.CHANGES, size, "0" * 64),
             1,
         )
         for position, size in enumerate(sizes)
@@ -185,7 +193,7 @@ def spans_of(sizes: list[int], origins: int = 1) -> tuple[Span, ...]:
 
 
 def head_with(spans: tuple[Span, ...], index_size: int = 10**9) -> Head:
-    document = Document("index/x.json", index_size, "0" * 64)
+    document = Document(Role.INDEX, index_size, "0" * 64)
     return Head("0" * 32, 1, "2026-11-20T12:00:00Z", document, 1, spans=spans)
 
 

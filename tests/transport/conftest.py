@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from staticstore.transport.fetched import SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer
@@ -50,7 +51,8 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
     """Get a document whole, with more time and space than it needs."""
     limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
     deadline = time.monotonic() + limits.pop("seconds")
-    fetched = session.fetch(url_path, deadline=deadline, **limits)
+    limit = SizeLimit(limits.pop("max_bytes"), "the index")
+    fetched = session.fetch(url_path, deadline=deadline, limit=limit, **limits)
     assert fetched is not None
     return bytes(fetched.body)
 

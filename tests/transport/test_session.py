@@ -24,6 +24,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
+from staticstore.transport.fetched import SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer, Request, Wire, serve_files
@@ -517,7 +518,7 @@ def test_a_document_is_fetched_whole_and_decoded(
         "index.json",
         headers={"Accept-Encoding": "gzip"},
         deadline=time.monotonic() + 10,
-        max_bytes=len(body),
+        limit=SizeLimit(len(body), "the index"),
     )
     assert answer is not None
     assert answer.body == body
@@ -541,7 +542,7 @@ def test_a_document_of_a_byte_more_is_refused_and_not_tried_again(
     body = bytes(1001)
     sent = gzip.compress(body) if coding == "gzip" else body
     answers.get(INDEX, body=sent, headers={"Content-Encoding": coding})
-    with pytest.raises(IndexFormatError, match="larger than max_index_bytes=1000") as caught:
+    with pytest.raises(IndexFormatError, match="the index is larger than 1000 bytes") as caught:
         fetch(session_at(ROOT, retries=4), max_bytes=1000)
     assert caught.value.url == INDEX
 

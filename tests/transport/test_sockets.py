@@ -166,7 +166,7 @@ def test_an_endless_document_is_refused_at_the_bound(start: Start, session_at: S
             wire.send(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
     session = session_at(start(answer).url, retries=4)
-    with pytest.raises(IndexFormatError, match="larger than max_index_bytes=1000000"):
+    with pytest.raises(IndexFormatError, match="the index is larger than 1000000 bytes"):
         fetch(session, max_bytes=1_000_000)
 
 
