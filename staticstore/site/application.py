@@ -9,7 +9,7 @@ import hmac
 import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
@@ -19,10 +19,9 @@ from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.keys import key_to_path
 from ..transport.conditions import Representation, answer, header_fields
 from ..transport.regular import NotRegularError, open_regular
-from .about import SOURCE_NAME
+from .exposure import is_hidden, link_problem
 from .folder import SiteFolder
 from .media_types import media_type_of
-from .withheld import withheld_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -114,10 +113,11 @@ class SiteApplication:
             relative = key_to_path(key)
         except InvalidKeyError:
             return None
-        if _is_hidden(relative):
+        if is_hidden(relative.as_posix()):
             return None
-        real = os.path.realpath(self._folder.root / relative)
-        if not self._is_inside(real):
+        root, data = os.fspath(self._folder.root), os.fspath(self._folder.data)
+        real = os.path.realpath(os.path.join(root, relative))
+        if link_problem(root, data, real) is not None:
             return None
         try:
             return open_regular(real)
@@ -127,16 +127,6 @@ class SiteApplication:
             if error.errno in _ABSENT:
                 return None
             raise
-
-    def _is_inside(self, real: str) -> bool:
-        """Tell whether a real path is inside the site, links followed, and not hidden there."""
-        root = os.path.realpath(self._folder.root)
-        if PurePath(real).is_relative_to(root):
-            return not _is_hidden(PurePath(real).relative_to(root))
-        data = os.path.realpath(self._folder.data)
-        if PurePath(real).is_relative_to(data):
-            return not _is_withheld(PurePath(real).relative_to(data))
-        return False
 
 
 class _Body:
@@ -169,20 +159,6 @@ def _key(path_info: str) -> str | None:
     if not path.startswith("/"):
         return None
     return path[1:] or "index.html"
-
-
-def _is_hidden(relative: PurePath) -> bool:
-    """Tell whether a path relative to the site's root is not served."""
-    parts = relative.parts
-    if tuple(map(str.lower, parts)) == (SOURCE_NAME,):
-        return True
-    if parts[:1] and parts[0].startswith(".") and parts != (".nojekyll",):
-        return True
-    return _is_withheld(relative)
-
-
-def _is_withheld(relative: PurePath) -> bool:
-    return any(withheld_name(name) is not None for name in relative.parts)
 
 
 def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:

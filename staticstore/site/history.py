@@ -8,6 +8,7 @@ older head still find it; and so are packs that the index no longer names.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -44,7 +45,7 @@ from ..transport.integrity import (
     sync_folder,
 )
 from ..transport.regular import read_regular
-from .folder import SiteFolder
+from .folder import SiteFolder, is_link
 
 __all__ = [
     "KEPT",
@@ -278,8 +279,10 @@ def write_document(folder: SiteFolder, document: Document, body: bytes) -> None:
             f"these bytes are not {document.href}", expected=document.sha256, actual="another"
         )
     path = folder.root / document.href
+    if is_link(path.parent):
+        raise OSError(errno.ELOOP, "a symbolic link stands where a folder shall be")
     with contextlib.suppress(OSError):
-        if read_regular(path) == body:
+        if not is_link(path) and read_regular(path) == body:
             # It may have been forgotten once, and be near its end.  Its time never goes
             # back, for it is that of index.json, too, and makes the validator of that.
             modified = max(time.time(), path.stat().st_mtime)
@@ -349,8 +352,10 @@ def _prepared_index(folder: SiteFolder, head: Head, body: bytes) -> Iterator[Non
 def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:
     """Let the day begin after which files are removed that nothing names any more."""
     for href in hrefs:
+        path = folder.root / href
         with contextlib.suppress(OSError):  # it is gone already
-            os.utime(folder.root / href)
+            if not is_link(path) and not is_link(path.parent):
+                os.utime(path)
 
 
 def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:

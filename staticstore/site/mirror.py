@@ -24,13 +24,13 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..client.origin import Origin
 from ..client.store import StaticStore
-from ..errors import StoreError, quoted
+from ..errors import StoreError
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
@@ -43,18 +43,6 @@ from .mirror_run import MirrorRun
 __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
-
-# Below a copy's root; none of them may lead elsewhere.
-_FOLDERS = (
-    "data",
-    "about",
-    "index",
-    "blocks",
-    "changes",
-    "packs",
-    ".staticstore",
-    ".staticstore/incoming",
-)
 
 
 @dataclass(frozen=True)
@@ -77,6 +65,10 @@ class MirrorReport:
         Which generation of the origin this was; None if it counts none.
     newer : bool
         Whether the origin has another index by now; the next run fetches that.
+    skipped : list of (str, str)
+        The keys that are not copied, and why, in key order: `publish` withholds
+        such names, or a link leads elsewhere.  Without them the copy is a site of
+        its own.
     """
 
     fetched: int
@@ -87,6 +79,7 @@ class MirrorReport:
     seconds: float
     generation: int | None
     newer: bool
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def mirror(
@@ -101,6 +94,7 @@ def mirror(
     progress: Progress | None = None,
     value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
+    allow_names: Iterable[str] = (),
     where: Mapping[str, Any] | None = None,
     **equals: Any,
 ) -> MirrorReport:
@@ -113,7 +107,9 @@ def mirror(
     A part has a head of its own.
 
     What cannot be had or written is reported, and the rest is done.  The index
-    of the copy then says of such a key what it said before, or nothing.
+    of the copy then says of such a key what it said before, or nothing.  So it
+    does of keys that `publish` would withhold, such as ``.git/config``: a host
+    may name its keys as it likes, and a copy may stand where such files act.
 
     Parameters
     ----------
@@ -142,6 +138,9 @@ def mirror(
         it has come or failed.
     globs : iterable of str, optional
         Copy only keys that match one of these shell patterns, as in `Index.glob`.
+    allow_names : iterable of str, optional
+        Names that are copied although they are withheld (``".htaccess"``, or
+        with ``*`` and ``?`` as in shell patterns), or whole keys.
     where, **equals
         As in `StaticStore.query`: copy only what matches.
 
@@ -152,8 +151,10 @@ def mirror(
     Raises
     ------
     StoreError
-        The folder cannot be written; another mirror or publish is running on it;
-        or too much would be deleted.  What it said before still stands.
+        The folder cannot be written, or a link stands where something is to be
+        written; another mirror or publish is running on it; or too much would be
+        deleted.  Or the site is a folder whose index is a link out of it.  What the
+        copy said before still stands.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
     TransportError
@@ -183,6 +184,7 @@ def mirror(
         checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
+    allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     origin = store._origin()
     keys = None
     if patterns or where or equals:
@@ -190,7 +192,15 @@ def mirror(
     folder = _opened(directory)
     try:
         with alone(folder), _limited(origin, limit_rate) as limit:
-            run = MirrorRun(folder, origin, keys, workers=workers, verify=verify, limit=limit)
+            run = MirrorRun(
+                folder,
+                origin,
+                keys,
+                allowed=allowed,
+                workers=workers,
+                verify=verify,
+                limit=limit,
+            )
             run.look(delete=delete, force=force)
             run.fetch(progress, value_progress)
             deleted = run.finish(delete=delete)
@@ -205,6 +215,7 @@ def mirror(
         fetched=len(run.fetched),
         kept=len(run.ground.kept),
         deleted=deleted,
+        skipped=sorted(run.skipped.items()),
         failed=sorted(run.failed.items()),
         bytes=run.bytes,
         seconds=time.monotonic() - began,
@@ -232,10 +243,7 @@ def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
     folder = SiteFolder(Path(directory))
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
-        for name in _FOLDERS:
-            if (place := folder.root / name).is_symlink():
-                shown = quoted(str(place))
-                raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
+        folder.check_links("data")
         folder.data.mkdir(exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error

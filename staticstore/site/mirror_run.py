@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from ..client.origin import Origin
-from ..errors import IndexFormatError
+from ..errors import IndexFormatError, StoreError, quoted
 from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
@@ -18,17 +19,20 @@ from ..transport.regular import read_regular
 from .about_copy import copy_about, remove_outdated
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
+from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
-from .folder import SiteFolder
+from .folder import SiteFolder, is_link
 from .hashing import Progress
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
 from .pruning import check_prudent, remove_files, unnamed_files
+from .withheld import may_be_withheld, withheld_key
 
 __all__ = ["MirrorRun"]
 
+_LOG = logging.getLogger("staticstore.site")
 # So long before now a file without a time of its own was changed, says its time.
 _PAST = 10.0  # seconds
 
@@ -44,6 +48,8 @@ class MirrorRun:
         The site.
     keys : list of str or None
         What to copy of it, in order; None for the whole.
+    allowed : list of str
+        Names that are not withheld.
     workers : int
         How many large values are fetched at once.
     verify : bool
@@ -59,6 +65,8 @@ class MirrorRun:
         The keys of what has come.
     failed : dict
         From the keys of what has not, to the reasons.
+    skipped : dict
+        From the keys of what is not copied because of its name or a link, to the reasons.
     bytes : int
         The sizes of what has come, summed.
     """
@@ -69,6 +77,7 @@ class MirrorRun:
         origin: Origin,
         keys: list[str] | None,
         *,
+        allowed: list[str],
         workers: int,
         verify: bool,
         limit: RateLimit | None,
@@ -80,6 +89,7 @@ class MirrorRun:
         self.contents: dict[str, Content] = origin.snapshot.contents_of(wanted)
         # An entry may prove to be none only when it is looked at.
         self.keys = [key for key in wanted if key in self.contents]
+        self.allowed = allowed
         self.workers = workers
         self.limit = limit
         self.verify = verify
@@ -89,6 +99,7 @@ class MirrorRun:
         self.believed = Notes({}) if verify else self.old_notes
         self.ground = Ground()
         self.failed: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
         self.fetched: list[str] = []
         self.bytes = 0
         # Of the files that belong to the site's own words; None while that is not known.
@@ -96,18 +107,64 @@ class MirrorRun:
 
     def look(self, *, delete: bool, force: bool) -> None:
         """Find out what stands there, what cannot, and whether what is to be deleted may be."""
+        self._check_origin()
+        standing = self._skip_withheld()
+        keys = [key for key in self.keys if key not in self.skipped or key in standing]
         if delete and not force:
-            unnamed, files = unnamed_files(self.folder.data, self.contents)
+            unnamed, files = unnamed_files(self.folder.data, set(keys))
             check_prudent(len(unnamed), files)
-        self.failed = unfit_keys(self.keys, spelling_of(self.folder.private))
-        fit = {key: self.contents[key] for key in self.keys if key not in self.failed}
+        self.failed = unfit_keys(keys, spelling_of(self.folder.private))
+        fit = {key: self.contents[key] for key in keys if key not in self.failed}
         self.ground = survey(self.folder, fit, self.believed)
-        self.failed |= self.ground.refused
+        self.failed = {
+            key: reason
+            for key, reason in (self.failed | self.ground.refused).items()
+            if key not in self.skipped
+        }
+        for key in standing & self.ground.kept.keys():
+            reason = self.skipped.pop(key)
+            _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
+
+    def _check_origin(self) -> None:
+        """Refuse a folder whose index is a link to what is none of it.
+
+        Raises
+        ------
+        StoreError
+            It is one.
+        """
+        for root in self.origin.values.folders:
+            for name in (self.origin.index_path, "index.head.json"):
+                path = os.path.join(root, name)
+                if is_link(path) and (problem := link_problem(root, root, path)) is not None:
+                    raise StoreError(f"nothing is copied, because of {quoted(path)}: {problem}")
+
+    def _skip_withheld(self) -> set[str]:
+        """Skip what is withheld by its name; return what of it the copy has all the same."""
+        if not may_be_withheld(self.keys):
+            return set()
+        standing = set()
+        for key in self.keys:
+            if (withheld := withheld_key(key, self.allowed)) is not None:
+                names = " ".join(map(quoted, withheld.names))
+                self.skipped[key] = f"{withheld.reason}; allow the name {names} to have it copied"
+                if withheld.is_new and key in self.old_index:
+                    standing.add(key)
+        return standing
+
+    def _skip_links(self, keys: list[str]) -> list[str]:
+        """Skip what a folder has only by a link to elsewhere; return the other keys."""
+        for root in self.origin.values.folders:
+            data = f"{root}/{self.origin.values.data_path}".rstrip("/")
+            self.skipped |= problems_of_links(root, data, keys)
+        return [key for key in keys if key not in self.skipped]
 
     def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
         """Fetch what is not there, and write what the site says then."""
         kept = self.ground.kept
-        wanted = [key for key in self.keys if key not in kept and key not in self.failed]
+        refused = self.failed.keys() | self.skipped.keys()
+        wanted = [key for key in self.keys if key not in kept and key not in refused]
+        wanted = self._skip_links(wanted)
         total = sum(self.contents[key].size or 0 for key in wanted)
         replacing = {key for key in self.ground.occupied if key in self.old_index}
         with Arrivals(self.folder, replacing) as arrivals:
@@ -121,7 +178,9 @@ class MirrorRun:
                 told=Told(total, progress, value_progress),
                 modified=self.began_ns / 1e9 - _PAST,
             )
-            left = fetching.fetch_packs(self.folder, wanted) if self.is_whole else wanted
+            # A pack may hold copies of what is skipped.
+            has_packs = self.is_whole and not self.skipped
+            left = fetching.fetch_packs(self.folder, wanted) if has_packs else wanted
             fetching.fetch(left)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
@@ -153,15 +212,15 @@ class MirrorRun:
         arrivals.sync_folders()
 
     def _said(self) -> Said:
-        if self.is_whole and not self.failed:
+        if self.is_whole and not self.failed and not self.skipped:
             packs = packs_of(self.origin.snapshot)
             return of_the_whole(self.folder, self.origin, packs, self._entries)
         return of_a_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what is there; of what failed, what was there before and still is."""
+        """Yield what is there; of what did not come, what was there before and still is."""
         for key in self.keys:
-            if key not in self.failed:
+            if key not in self.failed and key not in self.skipped:
                 yield key, self.origin.snapshot[key]
             elif key in self.old_index and key in self.ground.occupied:
                 yield key, self.old_index[key]

@@ -24,7 +24,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -59,11 +59,12 @@ from .page import page_to_write, write_page
 from .scan import LeftOut
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
+from .withheld import Withheld
 
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 # What makes of the same data the same index: to be raised when that changes.
-_VERSION = 1
+_VERSION = 2
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
 
@@ -200,7 +201,7 @@ def publish(
         if report is None:
             page = page_to_write(folder) if browse else None
             old = _OldIndex.read(folder)
-            data = Measured(folder, hashing, look)
+            data = Measured(folder, hashing, look, old.index)
             plan = _prepare(folder, data, fields, about, old, packing)
             report = plan.report
             if not dry_run:
@@ -304,6 +305,7 @@ def _prepare(
             *old.warnings,
             *about.warnings,
             *_secret_warnings(left_out),
+            *_spared_warnings(data.found.spared),
             *_metadata_warnings(fields, keys),
         ],
         entries=len(index),
@@ -331,6 +333,15 @@ def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
         f"{quoted(one.path)} is not published: {one.reason}. "
         "Move it out of data/, for a web server may well hand it out"
         for one in secrets
+    )
+
+
+def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
+    return _bounded(
+        f"{quoted(key)} stays published, but would be left out if it were new: {why.reason}. "
+        "Neither serve nor a new mirror hands it out: move it out of data/, and publish again, or "
+        "give it another name"
+        for key, why in sorted(spared.items())
     )
 
 

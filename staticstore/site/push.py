@@ -29,7 +29,7 @@ from typing import TypeVar
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
 from .hashing import Progress
-from .push_plan import Plan, check_apart, check_guard, check_newer, check_page
+from .push_plan import Plan, check_apart, check_guard, check_names, check_newer, check_page
 from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
 from .target import Served, Target
@@ -82,6 +82,7 @@ def push(
     delete: bool = False,
     force: bool = False,
     dry_run: bool = False,
+    allow_names: Iterable[str] = (),
     workers: int = 8,
     endpoint: str | None = None,
     region: str | None = None,
@@ -112,6 +113,8 @@ def push(
         generation or somebody else's page.
     dry_run : bool, optional
         Whether to write and remove nothing, and only report.
+    allow_names : iterable of str, optional
+        Names that are uploaded although they are withheld; see `mirror`.
     workers : int, optional
         How many files are uploaded at once.
     endpoint, region, anonymous
@@ -129,7 +132,10 @@ def push(
     StoreError
         The site is not published as it is; or `delete` would remove more than
         half, the target is newer or has a page that is no site's, and `force`
-        is not given.  Another push or publish is running on the target's folder.
+        is not given.  Its index names what is withheld, such as ``.git/config``,
+        in a folder that no `publish` of ours has written: an index cannot leave
+        out what its head and its blocks name.  Another push or publish is running
+        on the target's folder.
     TransportError
         The target could not be asked or written; what it had still stands.
         AuthorizationError, if it wants other credentials.
@@ -160,11 +166,13 @@ def push(
     began = time.monotonic()
     if workers < 1:
         raise ValueError(f"at least one worker uploads, not {workers!r}")
+    allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
     pushable = PushableSite.open(site)
     check_apart(pushable, host)
     with contextlib.nullcontext() if dry_run else host.alone():
         pushed = _aside(lambda: PushedSite.read(host, pushable))
+        check_names(pushable, pushed, allowed)
         plan = Plan.make(pushable, pushed, int(time.time()))
         if not force:
             check_newer(pushable, pushed)

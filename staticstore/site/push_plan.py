@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..errors import StoreError
+from ..errors import StoreError, quoted
 from .history import KEPT
 from .page import is_our_page
 from .pushable import DATA, PushableSite, Upload, packs_of, served_now
 from .pushed import PushedSite, PushNote
 from .target import FolderTarget, Served, Target
+from .withheld import may_be_withheld, withheld_key
 
-__all__ = ["Plan", "check_apart", "check_guard", "check_newer", "check_page"]
+__all__ = ["Plan", "check_apart", "check_guard", "check_names", "check_newer", "check_page"]
+
+_LOG = logging.getLogger("staticstore.site")
+_NAMED = 3  # keys that an error names
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,44 @@ def check_apart(site: PushableSite, target: Target) -> None:
         there, here = target.root.resolve(), site.folder.root.resolve()
         if there == here or here in there.parents:
             raise StoreError(f"{target.url} is the site itself, or a folder in it")
+
+
+def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]) -> None:
+    """Refuse to upload what is withheld by its name.
+
+    A key that the target has already stays, if earlier versions published such names.
+
+    Parameters
+    ----------
+    site : PushableSite
+        The site.
+    pushed : PushedSite
+        What stands at the target.
+    allowed : collection of str
+        Names that are not withheld.
+
+    Raises
+    ------
+    StoreError
+        The index names something that is withheld, and cannot be pushed without it.
+    """
+    if not may_be_withheld(site.index):
+        return
+    found = {key: why for key in site.index if (why := withheld_key(key, allowed)) is not None}
+    new = [key for key, why in found.items() if not (why.is_new and key in pushed.index)]
+    if new:
+        named = "; ".join(f"{quoted(key)}: {found[key].reason}" for key in new[:_NAMED])
+        more = f"; and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+        raise StoreError(
+            f"nothing is pushed, because the index names what is withheld: {named}{more}. Move it "
+            "out of data/ and publish again, or allow its name (--allow-name)"
+        )
+    for key, why in found.items():
+        _LOG.warning(
+            "%s stays at the target, but would be withheld if it were new: %s",
+            quoted(key),
+            why.reason,
+        )
 
 
 def check_newer(site: PushableSite, pushed: PushedSite) -> None:

@@ -17,6 +17,7 @@ from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
+from .exposure import link_problem
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
@@ -36,6 +37,7 @@ DATA = "data/"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
 _UNKNOWN = "application/octet-stream"  # RFC 2046, section 4.5.1
+_BESIDE = (".nojekyll", "index.html")
 _PIECE = 1 << 20  # bytes
 _NAMED = 3  # problems that an error names
 
@@ -102,9 +104,10 @@ class PushableSite:
             )
         root = reader_of(folder)(head.blocks) if head.blocks is not None else None
         documents = tuple(named_documents(head, lambda document: root))
+        _check_links(folder)
         beside = {
             name: _read(folder, folder.root / name)
-            for name in (folder.nojekyll.name, "index.html")
+            for name in _BESIDE
             if (folder.root / name).is_file()
         }
         return cls(folder, index, body, head_body, head, paths, root, documents, beside, about)
@@ -204,10 +207,11 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tupl
 
     The publisher's notes are believed here; what is uploaded is verified when it is read.
     """
-    found = scan(folder.data)
+    found = scan(folder.data, published=index, spares=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
-    hashed = hash_files([file for file in found.files if noted[file.key] is None])
+    unknown = [file for file in found.files if noted[file.key] is None]
+    hashed = hash_files(unknown, seeks_keys=False)
     contents = index.contents_of(list(index))
     stale = []
     for key, digest in noted.items():
@@ -226,6 +230,14 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tupl
 
 def _is_same(content: Content, digest: Digest) -> bool:
     return (content.size, content.sha256) == (digest.size, digest.sha256)
+
+
+def _check_links(folder: SiteFolder) -> None:
+    """Refuse to upload what only a link has."""
+    root, data = os.fspath(folder.root), os.fspath(folder.data)
+    for name in (*_BESIDE, folder.index.name, folder.head.name):
+        if problem := link_problem(root, data, os.path.join(root, name)):
+            raise StoreError(f"nothing is pushed, because of {name}: {problem}")
 
 
 def _read(folder: SiteFolder, path: Path) -> bytes:

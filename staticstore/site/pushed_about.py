@@ -80,9 +80,8 @@ def _digests(
     """Return the digests that pushes gave to files, by their names."""
     digests = defaultdict[str, set[str]](set)
     for sha256 in _candidates(named, forgotten):
-        document = Document(Role.ABOUT, MOST_ABOUT_BYTES, sha256)
-        body = target.read(document.href)
-        if body is None or not document.describes(body):
+        body = target.read(Document(Role.ABOUT, 0, sha256).href)
+        if body is None or _sha256(body) != sha256:
             continue
         digests[ABOUT_NAME].add(sha256)
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import time
+from collections.abc import Collection
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,10 @@ class Look:
             is_ours = last["format"] == _FORMAT and last["given"] == self._given
             is_in_time = time.time() < (last["until"] or float("inf"))
             is_standing = is_ours and is_in_time and last["site"] == _state_of_site(self._folder)
-            data, report = last["data"], last["report"]
+            data, report, spared = last["data"], last["report"], last["spared"]
         except (OSError, IndexFormatError, LookupError, TypeError):
             return None
-        return report if is_standing and data == _state_of_data(self._folder) else None
+        return report if is_standing and data == _state_of_data(self._folder, spared) else None
 
     def note(self, found: Scan, report: object, until: float | None) -> None:
         """Note what was reported, if that can be believed next time.
@@ -105,6 +106,7 @@ class Look:
             "format": _FORMAT,
             "given": self._given,
             "data": data,
+            "spared": sorted(found.spared),
             "site": _state_of_site(self._folder),
             "until": until,
             "report": report,
@@ -151,10 +153,10 @@ class _States:
         return digest.hexdigest()
 
 
-def _state_of_data(folder: SiteFolder) -> str | None:
+def _state_of_data(folder: SiteFolder, published: Collection[str]) -> str | None:
     """Scan, and keep nothing but a digest."""
     states = _States()
-    return states.of(scan(folder.data, states.see, keeps_files=False))
+    return states.of(scan(folder.data, states.see, keeps_files=False, published=published))
 
 
 def _state_of_site(folder: SiteFolder) -> list[list[object]]:

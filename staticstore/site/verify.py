@@ -76,8 +76,9 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     """
     folder = SiteFolder.open(site)
     index, body = _read_index(folder)
-    found = scan(folder.data)
-    outcomes = hash_files([file for file in found.files if file.key in index], progress=progress)
+    found = scan(folder.data, published=index, spares=lambda _: True)
+    named = [file for file in found.files if file.key in index]
+    outcomes = hash_files(named, progress=progress, seeks_keys=False)
     reasons = {one.path: one.reason for one in found.left_out}
     wrong = [("index.json", warning) for warning in index.warnings]
     wrong += head_problems(folder, index, body)

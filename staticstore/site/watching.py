@@ -21,7 +21,7 @@ from .folder import SiteFolder
 from .metadata import FILE_NAMES, Source
 from .packs import PACK_BELOW
 from .publisher import PublishReport, publish
-from .withheld import withheld_name
+from .withheld import withheld_key
 
 __all__ = ["RESCAN", "Rest", "publish_watching"]
 
@@ -224,7 +224,8 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
 
 def _is_data(path: str) -> bool:
     """Tell whether a change there can matter: not below what is never published."""
-    return not any(withheld_name(name) for name in path.split(os.sep))
+    withheld = withheld_key(path)
+    return withheld is None or withheld.is_new
 
 
 def _paths_beside(folder: SiteFolder, metadata: Source | None) -> list[Path]:

@@ -123,6 +123,15 @@ class Root:
         """Whether the root has a query, which every request carries."""
         return bool(self._query)
 
+    @property
+    def folder(self) -> str | None:
+        """The path of a local root; None of one on the network."""
+        if not self.is_local:
+            return None
+        from urllib.request import url2pathname  # 20 ms, and rarely needed
+
+        return url2pathname(urlsplit(self.url).path)
+
     def join(self, url_path: str) -> str:
         """Return the URL of a quoted path below the root; nothing is resolved."""
         return f"{self.url}{url_path}{'?' + self._query if self._query else ''}"
