@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -10,13 +11,20 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
+from ..errors import (
+    AuthorizationError,
+    IndexFormatError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+)
 from ..index.changes import Action, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .confirmation import Confirmation
 from .connection import Connection
 from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
+from .index_check import IndexCheck
 from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
@@ -61,6 +69,10 @@ class LiveIndex:
         self._subscriptions: dict[Subscription, None] = {}
         self._deliveries = Deliveries()
         self._confirmation = Confirmation()
+        self._check: IndexCheck | None = None
+        # Whether the held snapshot came by changes from a document that turned
+        # out to be another than it seemed.
+        self._is_in_doubt = False
 
     # -- connecting ------------------------------------------------------------
 
@@ -161,7 +173,8 @@ class LiveIndex:
                 live._keep(connection)
 
         held = self._held
-        if held is not None and held.entries <= _FEW:
+        # One that is not checked yet is a large one, and would have to be counted.
+        if held is not None and held.index.is_checked and held.entries <= _FEW:
             self._keep(connection)
         has_polled = self._confirmation.error is None
         connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
@@ -254,11 +267,19 @@ class LiveIndex:
                     return Changes((), self._whole)
                 self._complete(connection)
                 held = self._held
-                fetched = connection.feed.fetch(held, seconds=seconds)
+                known = held
+                if held is not None and (self._is_in_doubt or held.index.refusal is not None):
+                    known = None
+                fetched = connection.feed.fetch(known, seconds=seconds)
                 changes, number = self._swap(connection, held, fetched or held)
+                self._is_in_doubt = False
         except StoreError as error:
             self._announce_failure(connection, error)
             raise
+        except Exception as unforeseen:  # a defect of ours: said loudly, and the snapshot is kept
+            failure = StoreError(f"a poll failed: {type(unforeseen).__name__}: {unforeseen}")
+            self._announce_failure(connection, failure)
+            raise failure from unforeseen
         self._deliveries.run(number, given_up=connection.is_cut)
         return changes
 
@@ -301,7 +322,37 @@ class LiveIndex:
             if is_confirmed:
                 self._confirmation.succeed()
             connection.ready = True
+            self._check_behind(connection, new.index)
             return changes, number
+
+    def _check_behind(self, connection: Connection, index: Index) -> None:
+        """Check in a thread what of a snapshot was not checked before its swap."""
+        if index.is_checked or (self._check is not None and self._check.concerns(index)):
+            return
+        reference = weakref.ref(self)
+
+        def end(error: IndexFormatError | None) -> None:
+            live = reference()
+            if live is not None and error is not None:
+                live._announce_failure(connection, error)
+            elif live is not None and index.lines() is None:
+                live._doubt(connection, index)
+
+        self._check = IndexCheck(index, connection.cut, end)
+        with contextlib.suppress(RuntimeError):  # no more threads: what is read is checked anyway
+            self._check.start()
+
+    def _doubt(self, connection: Connection, index: Index) -> None:
+        """Fetch anew what changes made of a document that is not in canonical form.
+
+        The snapshot of the document itself says by now what any JSON parser says.
+        """
+        held = self._held
+        if held is None or not held.index.shares_with(index) or held.index.is_document:
+            return
+        self._is_in_doubt = True
+        with contextlib.suppress(StoreError):  # which was announced; the next poll tries again
+            self._update(connection)
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
         """Enqueue the announcement of a swap, to those who are subscribed at this moment."""
