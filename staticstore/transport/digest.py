@@ -26,10 +26,18 @@ class Digest:
     After a mebibyte a thread is started, which is given copies, or buffers that
     are filled in turn.  Close it, or use it in a ``with`` block, so that the
     thread ends whatever happens.
+
+    Parameters
+    ----------
+    counts_newlines : bool, optional
+        Whether to count the newlines as well, where the bytes are hashed: a
+        pass of its own over a large index would keep other threads waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_newlines: bool = False) -> None:
         self._hash = hashlib.sha256()
+        self._counts_newlines = counts_newlines
+        self._newlines = 0
         self._count = 0
         self._thread: threading.Thread | None = None
         # What is to be hashed, and what to do then, if anything.
