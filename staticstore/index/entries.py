@@ -15,8 +15,6 @@ from .fields import Content
 if TYPE_CHECKING:
     import msgspec
 
-    from .lines import Lines
-
 __all__ = ["Entries", "Stored", "keys_that_differ"]
 
 _AT_ONCE = 64  # entries decoded at once
@@ -61,11 +59,6 @@ class Stored(ABC):
             The document is no index.
         """
         return self
-
-    @property
-    def lines(self) -> Lines | None:
-        """The lines in canonical form, checked or not; None if the entries are in another form."""
-        return None
 
     @property
     def problems(self) -> tuple[str, ...]:

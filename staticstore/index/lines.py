@@ -67,11 +67,6 @@ class Lines(Stored):
         """Whether each line is known to be a good entry in canonical form."""
         return self._is_checked
 
-    @property
-    def lines(self) -> Lines:
-        """These lines; see `Stored`."""
-        return self
-
     def get(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None."""
         with self._lock:
@@ -182,9 +177,7 @@ class Lines(Stored):
 
     def differing_keys(self, other: Stored) -> Iterable[str]:
         """Return the keys whose lines may not be the same bytes; see `Stored`."""
-        if other.lines is None:
-            return keys_that_differ(self, other)
-        return self.prove(other.lines)
+        return self.prove(other) if isinstance(other, Lines) else keys_that_differ(self, other)
 
     def prove(self, new: Lines) -> set[str]:
         """Return the keys whose lines may not be the same bytes in newer lines.
@@ -213,6 +206,7 @@ class Lines(Stored):
         for number, piece in enumerate(self._pieces):
             if not piece.is_checked:
                 self._check_ends(number, piece.check())
+                piece.is_checked = True
                 yield
         self._become_checked()
 

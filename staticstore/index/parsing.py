@@ -98,5 +98,5 @@ def _checked(body: bytes | bytearray) -> Iterable[Piece]:
         keys = piece.check()
         if keys[0] <= before:
             raise IndexFormatError("the lines of the index are not in order")
-        piece.first, before = keys[0], keys[-1]
+        piece.first, before, piece.is_checked = keys[0], keys[-1], True
         yield piece

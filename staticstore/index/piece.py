@@ -106,7 +106,6 @@ class Piece:
         ):
             raise IndexFormatError("the lines of the index are not in canonical form")
         check_depth(members[1:-1], len(keys))
-        self.is_checked = True
         return keys
 
     def keys(self) -> tuple[str, ...]:

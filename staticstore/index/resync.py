@@ -45,17 +45,19 @@ def differing_keys(
     passed, is_behind = "", False
     while mine.left and theirs.left:
         size = min(step, mine.left, theirs.left)
-        if mine.equals(theirs, 0, size):
-            mine.skip(size)
-            theirs.skip(size)
-            step, is_behind = min(2 * step, _LARGEST), True
-            continue
-        size = _equal_bytes(mine, theirs, size)
+        is_equal = mine.equals(theirs, 0, size)
+        if not is_equal:
+            size = _equal_bytes(mine, theirs, size)
         size -= mine.to_beginning_of_line(size)
-        if size or is_behind:
+        if size:
             mine.skip(size)
             theirs.skip(size)
-            passed, is_behind = mine.key_before(), False
+            is_behind = True
+        if is_equal:  # on in larger steps, with a line that is longer than this one as well
+            step = min(2 * step, _LARGEST) if size else 2 * step
+            continue
+        if is_behind:
+            passed, is_behind = mine.key_before(passed), False
         my_key, their_key = mine.key_after(passed), theirs.key_after(passed)
         passed = min(my_key, their_key)
         if my_key != their_key or mine.line() != theirs.line():
@@ -125,24 +127,27 @@ class _Cursor:
         """Go on to the next line."""
         self.skip(self._text.index(b"\n", self._at) + 1 - self._at)
 
-    def key_before(self) -> str:
-        """Return the key of the line that was passed last; an empty text if there is none."""
+    def key_before(self, passed: str) -> str:
+        """Return the key of the line that was passed last, which comes after another."""
         text, end = self._passed
-        return self._key_at(text, text.rfind(b"\n", 0, end - 1) + 1) if end else ""
+        return self._in_order(text, text.rfind(b"\n", 0, end - 1) + 1, passed) if end else passed
 
     def key_after(self, passed: str) -> str:
         """Return the key of the line that begins here; it has to come after another.
 
         Decoded: a quote sorts after a space, and lines otherwise.
         """
-        key = self._key_at(self._text, self._at)
+        return self._in_order(self._text, self._at, passed)
+
+    def _in_order(self, text: bytes | bytearray, start: int, passed: str) -> str:
+        key = self._key_at(text, start)
         if key <= passed:
             raise IndexFormatError("the lines of the index are not in order")
         return key
 
     def keys_left(self) -> Iterator[str]:
         """Yield the keys of all lines from here on."""
-        passed = self.key_before()
+        passed = self.key_before("")
         while self.left:
             yield (passed := self.key_after(passed))
             self.skip_line()

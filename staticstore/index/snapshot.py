@@ -20,6 +20,7 @@ from .keys import are_keys
 from .overlay import Overlay
 from .parsing import parse, written_lines
 from .query import Conditions, selected, selection
+from .unchecked_lines import lines_of
 
 if TYPE_CHECKING:
     import msgspec
@@ -384,7 +385,7 @@ class Index(Mapping[str, dict[str, Any]]):
 
     def _differing_keys(self, other: Index, *, is_final: bool) -> Iterable[str]:
         old, new = self._shared, other._shared
-        lines, newer = old.lines, new.lines
+        lines, newer = lines_of(old), lines_of(new)
         if lines is not None and newer is not None and (old.is_checked or not is_final):
             try:
                 return lines.prove(newer)
@@ -499,7 +500,7 @@ class Index(Mapping[str, dict[str, Any]]):
 
         If they are not checked, reading them may raise `IndexFormatError`.
         """
-        lines, changes = self._shared.lines, self._overlay.changes
+        lines, changes = lines_of(self._shared), self._overlay.changes
         try:
             return lines.changed_by(changes) if changes and lines is not None else lines
         except IndexFormatError:  # they were not checked yet

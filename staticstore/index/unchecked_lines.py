@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .fields import Content
     from .piece import Piece
 
-__all__ = ["UncheckedLines"]
+__all__ = ["UncheckedLines", "lines_of"]
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class UncheckedLines(Stored):
 
     @property
     def lines(self) -> Lines | None:
-        """The lines, unless they are known not to be in canonical form; see `Stored`."""
+        """The lines, unless they are known not to be in canonical form."""
         lines = self._lines
         is_other = self._refusal is not None or isinstance(self._outcome, Entries)
         return None if is_other else lines
@@ -213,6 +213,13 @@ class UncheckedLines(Stored):
         if self._outcome is None and self._refusal is None:
             return iter([memoryview(body)])
         return self._parsed().document()
+
+
+def lines_of(stored: Stored) -> Lines | None:
+    """Return entries as lines in canonical form, checked or not; None if they are in another."""
+    if isinstance(stored, UncheckedLines):
+        return stored.lines
+    return stored if isinstance(stored, Lines) else None
 
 
 def _in_order(stored: Stored) -> Stored:
