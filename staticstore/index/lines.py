@@ -56,7 +56,8 @@ class Lines(Stored):
         self._firsts = [piece.first for piece in self._pieces]
         self._count = count
         self._is_checked = is_checked
-        # Whether the keys of all lines are known to rise, and each line to be one entry.
+        # Whether all that stands between the lines' ends is known to be entries, and their keys
+        # to rise: so all of them are those of the document.
         self._is_in_order = is_checked
         super().__init__()
         self._lock = threading.Lock()
@@ -91,6 +92,7 @@ class Lines(Stored):
             return None
         if not self._is_checked:
             keys = self._read(number, Piece.keys)
+            piece.check_lines()
             # A key that is there and not found is written in another way.
             if (key in keys) != (raw is not None) or (raw is not None and line_problem(key, raw)):
                 raise IndexFormatError("a line is not in canonical form")
@@ -143,11 +145,12 @@ class Lines(Stored):
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """Iterate over keys and the values of a field; see `Stored`."""
-        decode = codec.field_decoder(field)
+        decode, count = codec.field_decoder(field), 0
         for number, piece in enumerate(self._pieces):
             values = self._read(number, lambda piece: piece.values(decode))
+            count += len(values)
             yield from zip(piece.keys(), values, strict=True)
-        self._is_in_order = True
+        self._end_of_order(count)
 
     def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Lines:
         """Return lines of which some are others; pieces without any are shared.  See `Stored`."""
@@ -211,11 +214,15 @@ class Lines(Stored):
         self._become_checked()
 
     def check_order(self) -> None:
-        """Check that each line is one entry, and that all keys rise."""
+        """Check that there are as many entries as lines, and that all keys rise."""
         if not self._is_in_order:
-            for _ in self:
-                pass
-            self._is_in_order = True
+            numbers = range(len(self._pieces))
+            self._end_of_order(sum(len(self._read(number, Piece.keys)) for number in numbers))
+
+    def _end_of_order(self, count: int) -> None:
+        if count != len(self):
+            raise IndexFormatError("a line of the index is not one entry")
+        self._is_in_order = True
 
     def _become_checked(self) -> None:
         for piece in self._pieces:

@@ -37,7 +37,7 @@ class Piece:
         The key of the first line.
     """
 
-    __slots__ = ("_keys", "end", "first", "is_checked", "start", "text")
+    __slots__ = ("_is_of_lines", "_keys", "end", "first", "is_checked", "start", "text")
 
     def __init__(self, text: bytes | bytearray, start: int, end: int, first: str) -> None:
         self.text = text
@@ -46,6 +46,7 @@ class Piece:
         self.first = first
         #: Whether each line is known to be a good entry in canonical form.
         self.is_checked = False
+        self._is_of_lines = False
         self._keys: tuple[str, ...] = ()
 
     @classmethod
@@ -143,32 +144,37 @@ class Piece:
         return values
 
     def _noted(self, found: Iterable[str]) -> tuple[str, ...]:
-        """Keep the keys of the lines that were decoded as members of an object of objects."""
+        """Keep the keys of the members that were decoded, each of them an object."""
         if not self._keys:
             keys = list(found)
-            if not self.is_checked:
-                self._check_lines(keys)
+            if not self.is_checked and (
+                keys[:1] != [self.first]
+                or keys != sorted(keys)
+                or not are_keys(keys)
+                or not self.text.endswith(_ends(self.text, self.end), self.start, self.end)
+            ):
+                raise IndexFormatError("the lines of the index are not in order")
             # A tuple, for the garbage collector passes over one that holds texts alone.
             self._keys = tuple(keys)
         return self._keys
 
-    def _check_lines(self, keys: list[str]) -> None:
-        """Check that each line is one member, and that the keys rise; nothing else of them.
+    def check_lines(self) -> None:
+        """Check that each line is one member, so that `find` finds no other; raises as `keys`.
 
         With as many opening braces as members no member has another object in
         it, and no text has a brace.  A newline is in no text either, so that a
-        brace before it closes a member.
+        brace before one closes a member.
         """
-        count, place = len(keys), (self.start, self.end)
-        is_flat = (
-            self.text.count(b"\n", *place) == self.text.count(b"{", *place) == count
-            and self.text.count(b"},\n", *place) == count - (self.end == len(self.text) - 2)
-            and self.text.endswith(_ends(self.text, self.end), *place)
-        )
-        if not is_flat:
+        if self.is_checked or self._is_of_lines:
+            return
+        count, place = len(self.keys()), (self.start, self.end)
+        is_last = self.end == len(self.text) - 2
+        if (
+            self.text.count(b"{", *place) != count
+            or self.text.count(b"},\n", *place) != count - is_last
+        ):
             self.check()
-        if keys[:1] != [self.first] or keys != sorted(keys) or not are_keys(keys):
-            raise IndexFormatError("the lines of the index are not in order")
+        self._is_of_lines = True
 
     def changed_by(self, changes: Mapping[str, bytes | None]) -> Iterator[Piece]:
         """Write the lines anew with some entries in place of the old ones, None for none.

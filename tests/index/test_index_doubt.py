@@ -127,7 +127,7 @@ def _written(of_lines: list[Any], of_bytes: list[Any]) -> bytes:
 mutants = st.builds(_written, st.lists(_of_lines, max_size=2), st.lists(_of_bytes, max_size=2))
 EVIL = lines('"a":{\n"b":{"n":1}\n},"c":{},"d":{}', *GOOD)
 BLANK = lines(*GOOD).replace(b",\n", b",\n\n", 1)
-thoroughly = settings(max_examples=400, deadline=None, database=None)
+thoroughly = settings(max_examples=150, deadline=None, database=None)
 
 
 def answers(index: Index) -> dict[str, Any]:
@@ -182,7 +182,7 @@ READ: Mapping[str, Callable[[Index], Any]] = {
 
 
 @pytest.mark.parametrize("read", READ.values(), ids=READ)
-@settings(max_examples=120, deadline=None, database=None)
+@settings(max_examples=40, deadline=None, database=None)
 @given(body=mutants)
 @example(body=EVIL)
 @example(body=BLANK)
