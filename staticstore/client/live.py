@@ -336,22 +336,26 @@ class LiveIndex:
             if live is not None and error is not None:
                 live._announce_failure(connection, error)
             elif live is not None and index.lines() is None:
-                live._doubt(connection, index)
+                live._resolve(connection, index)
 
         self._check = IndexCheck(index, connection.cut, end)
         with contextlib.suppress(RuntimeError):  # no more threads: what is read is checked anyway
             self._check.start()
 
-    def _doubt(self, connection: Connection, index: Index) -> None:
-        """Fetch anew what changes made of a document that is not in canonical form.
+    def _resolve(self, connection: Connection, index: Index) -> None:
+        """Go on from a document that turned out not to be in canonical form.
 
-        The snapshot of the document itself says by now what any JSON parser says.
+        Its snapshot says by now what any JSON parser says.  What changes made of it
+        is fetched anew: they may have been found by comparing lines.
         """
-        held = self._held
-        if held is None or not held.index.shares_with(index) or held.index.is_document:
-            return
-        self._is_in_doubt = True
+        if index.warnings:
+            _log.warning("in the index, when all of it was checked: %s", index.warnings[0])
         with contextlib.suppress(StoreError):  # which was announced; the next poll tries again
+            with connection.polling():
+                held = self._held
+                if held is None or not held.index.shares_with(index) or held.index.is_document:
+                    return
+                self._is_in_doubt = True
             self._update(connection)
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
