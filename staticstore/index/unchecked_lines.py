@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import IndexFormatError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["UncheckedLines", "lines_of"]
 
 T = TypeVar("T")
+_AT_ONCE = 256  # entries decoded at once
 
 
 class UncheckedLines(Stored):
@@ -30,11 +33,11 @@ class UncheckedLines(Stored):
     as one does not, be it in `checking` or because it is read, the whole document is
     parsed as any JSON, once, and gives all answers from then on.
 
-    A look-up checks the 16 KiB in which its key stands.  All other reading
-    first checks that each line of the document is one entry, and that the keys
-    rise, so that it says what any JSON parser says.  So what a look-up
-    said can only be wrong if the document holds, far from that key, an object
-    that spans many lines, or a key twice; and until the check ends.
+    A look-up checks the 16 KiB in which its key stands.  A query and an iteration
+    first check that all 16 KiB are whole entries whose keys rise, so that they
+    say what any JSON parser says.  So only what a look-up said can turn out wrong, until
+    the check ends: if the document holds, far from that key, an object that
+    spans more than 16 KiB, or the same key again.
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ class UncheckedLines(Stored):
         return ask(self._parsed() if outcome is None else outcome)
 
     def _all(self, read: Callable[[Stored], Iterator[T]]) -> Iterator[T]:
-        """Read all entries, after a check that each line is one and that the keys rise."""
+        """Read all entries, after a check that there are no others, and that the keys rise."""
         stored = self._ask(_in_order)
         try:
             yield from read(stored)
@@ -173,7 +176,9 @@ class UncheckedLines(Stored):
 
     def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode the entries of some keys; see `Stored`."""
-        return self._all(lambda one: one.entries_of(keys))
+        rest = iter(keys)
+        while some := list(islice(rest, _AT_ONCE)):
+            yield from self._ask(partial(_entries_of, keys=some))
 
     def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
         """Tell what some entries say of the bytes of their values; see `Stored`."""
@@ -220,6 +225,10 @@ def lines_of(stored: Stored) -> Lines | None:
     if isinstance(stored, UncheckedLines):
         return stored.lines
     return stored if isinstance(stored, Lines) else None
+
+
+def _entries_of(stored: Stored, keys: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    return list(stored.entries_of(keys))
 
 
 def _in_order(stored: Stored) -> Stored:

@@ -16,11 +16,11 @@ from staticstore.index.changes import diff, follow
 from staticstore.index.general import parse_any
 
 
-@pytest.fixture(autouse=True)
-def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[40, 200])
+def _many_pieces(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let small documents have many pieces, and be checked late like large ones."""
-    monkeypatch.setattr(parsing, "PIECE_SIZE", 40)
-    monkeypatch.setattr(piece, "PIECE_SIZE", 40)
+    monkeypatch.setattr(parsing, "PIECE_SIZE", request.param)
+    monkeypatch.setattr(piece, "PIECE_SIZE", request.param)
     monkeypatch.setattr(parsing, "_SMALL", 0)
 
 
@@ -127,7 +127,7 @@ def _written(of_lines: list[Any], of_bytes: list[Any]) -> bytes:
 mutants = st.builds(_written, st.lists(_of_lines, max_size=2), st.lists(_of_bytes, max_size=2))
 EVIL = lines('"a":{\n"b":{"n":1}\n},"c":{},"d":{}', *GOOD)
 BLANK = lines(*GOOD).replace(b",\n", b",\n\n", 1)
-thoroughly = settings(max_examples=150, deadline=None, database=None)
+thoroughly = settings(max_examples=80, deadline=None, database=None)
 
 
 def answers(index: Index) -> dict[str, Any]:
@@ -182,7 +182,7 @@ READ: Mapping[str, Callable[[Index], Any]] = {
 
 
 @pytest.mark.parametrize("read", READ.values(), ids=READ)
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=25, deadline=None, database=None)
 @given(body=mutants)
 @example(body=EVIL)
 @example(body=BLANK)
@@ -259,7 +259,7 @@ def test_what_is_in_canonical_form_stays_what_it_is() -> None:
 def test_a_check_goes_piece_by_piece_and_is_not_begun_again() -> None:
     index = Index.parse(lines(*GOOD), vouched_entries=24)
     steps = index.checking()
-    assert sum(1 for _ in zip(range(4), steps, strict=False)) == 4
+    assert sum(1 for _ in zip(range(2), steps, strict=False)) == 2
     rest = sum(1 for _ in index.checking())
     assert 0 < rest < len(list(Index.parse(lines(*GOOD), vouched_entries=24).checking()))
 
