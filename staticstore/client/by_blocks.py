@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..errors import IndexFormatError, quoted
+from ..errors import IndexFormatError, quoted, unforeseen_as_refusal
 from ..index.blocks import Stretch
 from ..index.head import Head
 from ..index.lines import Lines, taken_apart
@@ -69,7 +69,8 @@ def by_blocks(documents: Documents, held: Held, head: Head) -> Difference | None
     if lines is None or not len(lines):
         return None
     blocks = _blocks_of(documents, head)
-    lacking = _lacking(lines, blocks) if blocks else []
+    with unforeseen_as_refusal("the index cannot be compared with its blocks"):
+        lacking = _lacking(lines, blocks) if blocks else []
     if not blocks or sum(block.size for block, _ in lacking) > head.index.size * _WORTHWHILE:
         return None
     difference = Difference({}, list(held.index.warnings))
@@ -77,7 +78,8 @@ def by_blocks(documents: Documents, held: Held, head: Head) -> Difference | None
         new = documents.read_stretch(head.index, block)
         if new is None:
             return None
-        found, problems = _changes_between(b"".join(old), new)
+        with unforeseen_as_refusal("a block of the index cannot be read"):
+            found, problems = _changes_between(b"".join(old), new)
         difference.states.update(found)
         difference.warnings.extend(problems)
     return difference

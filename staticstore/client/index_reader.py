@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from ..errors import IndexFormatError, IntegrityError
+from ..errors import IndexFormatError, IntegrityError, unforeseen_as_refusal
 from ..index import codec
 from ..index.head import Head, parse_change_lines
 from ..index.snapshot import Index
@@ -94,7 +94,8 @@ class IndexReader:
                 _LOG.info("the whole index may have to be fetched: %s", error)
                 continue
             if difference is not None and difference.states:
-                return self._applied(held, head, difference)
+                with unforeseen_as_refusal("what has changed cannot be applied"):
+                    return self._applied(held, head, difference)
         return None
 
     def _by_changes(self, documents: Documents, held: Held, head: Head) -> Difference | None:
@@ -106,7 +107,8 @@ class IndexReader:
             if found is None:
                 return None
             left -= len(found.body)
-            states = parse_change_lines(bytes(found.body))
+            with unforeseen_as_refusal("a change file cannot be read"):
+                states = parse_change_lines(bytes(found.body))
             difference.states.update(states)
             if len(states) != span.count:
                 self._warn(f"a change file has {len(states)} keys where the head says {span.count}")
@@ -124,7 +126,9 @@ class IndexReader:
         """Return whether an index is the one that a head names, as far as can be told cheaply."""
         before = None if held.head is None else held.head.sum
         if before is None or head.sum is None or self._wrong_sums >= _MOST_WRONG_SUMS:
-            return head.index.size > _HASHED_BELOW_BYTES or not _has_other_bytes(index, head)
+            if not index.is_canonical or head.index.size > _HASHED_BELOW_BYTES:
+                return index.is_canonical
+            return head.index.describes(index.canonical())
         total = changed_sum(
             int(before, 16),
             ((key, _canonical(held.index, key), raw) for key, raw in difference.states.items()),
@@ -145,11 +149,6 @@ def _canonical(index: Index, key: str) -> bytes | None:
     if raw is None:
         return None
     return bytes(raw) if index.is_canonical else codec.encode(codec.decode(raw))
-
-
-def _has_other_bytes(index: Index, head: Head) -> bool:
-    """Return whether an index, in canonical form, is another than the head names."""
-    return index.is_canonical and not head.index.describes(index.canonical())
 
 
 def parsed(
@@ -178,7 +177,13 @@ def parsed(
         It is none; the error says what the host sent in its place.
     """
     try:
-        index = Index.parse(fetched.body, vouched_entries=vouched_entries, before=before)
+        with unforeseen_as_refusal("the index cannot be read"):
+            index = Index.parse(
+                fetched.body,
+                vouched_entries=vouched_entries,
+                before=before,
+                newlines=fetched.newlines,
+            )
     except IndexFormatError as error:
         answer = fetched.response
         text = explained(error, fetched)

@@ -170,9 +170,11 @@ class LazyIndex:
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key; anything at all may be asked for."""
-        return isinstance(key, str) and self._raw(key) is not None
+        return self._raw(key) is not None
 
-    def _raw(self, key: str) -> Any:
+    def _raw(self, key: object) -> Any:
+        if not isinstance(key, str):
+            return None
         try:
             return self._partial.parts.find(key)
         except LookupError:
@@ -180,7 +182,8 @@ class LazyIndex:
 
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Tell what some entries say of the bytes of their values: `Index.contents_of`."""
-        raws = ((key, self._raw(key)) for key in dict.fromkeys(keys))
+        wanted = dict.fromkeys(key for key in keys if isinstance(key, str))
+        raws = ((key, self._raw(key)) for key in wanted)
         return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -10,13 +11,21 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
+from ..errors import (
+    AuthorizationError,
+    IndexFormatError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    unforeseen_as_refusal,
+)
 from ..index.changes import Action, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .confirmation import Confirmation
 from .connection import Connection
 from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
+from .index_check import IndexCheck
 from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
@@ -65,6 +74,10 @@ class LiveIndex:
         self._subscriptions: dict[Subscription, None] = {}
         self._deliveries = Deliveries()
         self._confirmation = Confirmation()
+        self._check: IndexCheck | None = None
+        # Whether the held snapshot came by changes from a document that turned
+        # out to be another than it seemed.
+        self._is_in_doubt = False
 
     # -- connecting ------------------------------------------------------------
 
@@ -179,7 +192,8 @@ class LiveIndex:
                 live._keep(connection)
 
         held = self._held
-        if held is not None and held.entries <= _FEW:
+        # One that is not checked yet is a large one, and would have to be counted.
+        if held is not None and held.index.is_checked and held.entries <= _FEW:
             self._keep(connection)
         has_polled = self._confirmation.error is None
         connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
@@ -282,8 +296,11 @@ class LiveIndex:
                     return Changes((), self._whole)
                 self._complete(connection)
                 held = self._held
-                fetched = connection.follower.fetch(held, seconds=seconds)
+                is_unusable = held is not None and held.index.refusal is not None
+                known = None if self._is_in_doubt or is_unusable else held
+                fetched = connection.follower.fetch(known, seconds=seconds)
                 changes, number = self._swap(connection, held, fetched or held)
+                self._is_in_doubt = False
         except Exception as error:  # a caller's own authentication may raise anything
             self._announce_failure(connection, _as_store_error(error))
             self._keep(connection)
@@ -320,7 +337,8 @@ class LiveIndex:
         """Put a snapshot in place of the held one, and enqueue its announcement."""
         assert new is not None, "a follower gives an index where none is held"
         old = held.index if held is not None and connection.ready else self._announced
-        changes = Changes((), new.index) if old is None else follow(old, new.index)
+        with unforeseen_as_refusal("the index cannot be compared with the one before it"):
+            changes = Changes((), new.index) if old is None else follow(old, new.index)
         new = dataclasses.replace(new, index=changes.index)
         with self._lock:
             if connection.is_cut():
@@ -330,7 +348,41 @@ class LiveIndex:
             if is_confirmed:
                 self._confirmation.succeed()
             connection.ready = True
+            self._check_behind(connection, new.index)
             return changes, number
+
+    def _check_behind(self, connection: Connection, index: Index) -> None:
+        """Check in a thread what of a snapshot was not checked before its swap."""
+        if index.is_checked or (self._check is not None and self._check.concerns(index)):
+            return
+        reference = weakref.ref(self)
+
+        def end(error: IndexFormatError | None) -> None:
+            live = reference()
+            if live is not None and error is not None:
+                live._announce_failure(connection, error)
+            elif live is not None and index.lines() is None:
+                live._resolve(connection, index)
+
+        self._check = IndexCheck(index, connection.cut, end)
+        with contextlib.suppress(RuntimeError):  # no more threads: what is read is checked anyway
+            self._check.start()
+
+    def _resolve(self, connection: Connection, index: Index) -> None:
+        """Go on from a document that turned out not to be in canonical form.
+
+        Its snapshot says by now what any JSON parser says.  What changes made of it
+        is fetched anew: they may have been found by comparing lines.
+        """
+        if index.warnings:
+            _log.warning("in the index, when all of it was checked: %s", index.warnings[0])
+        with contextlib.suppress(StoreError):  # which was announced; the next poll tries again
+            with connection.polling():
+                held = self._held
+                if held is None or not held.index.shares_with(index) or held.index.is_document:
+                    return
+                self._is_in_doubt = True
+            self._update(connection)
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
         """Enqueue the announcement of a swap, to those who are subscribed at this moment."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import IndexFormatError
-from ..index.about import ABOUT_NAME, MOST_ABOUT_BYTES, About
+from ..index.about import ABOUT_NAME, About
 from ..index.head import Document, Role
 from .target import Target
 
