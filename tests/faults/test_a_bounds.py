@@ -29,8 +29,9 @@ ALLOWED = 12 << 20
 class Site:
     """A published site, and a host whose head can call documents larger than they are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: Path) -> None:
         self.folder = folder
+        self._own = own  # a copy, made before anything is changed
         self.files: dict[str, bytes] = {}
         self.bombs: set[str] = set()
         self.good = serve_files(self.files)
@@ -38,6 +39,8 @@ class Site:
         self.upload()
 
     def publish(self, **values: str) -> None:
+        if self.folder != self._own:
+            self.folder = Path(shutil.copytree(self.folder, self._own))
         for name, value in values.items():
             (self.folder / "data" / name).write_text(value)
         publish(self.folder, pack=True)
@@ -82,7 +85,7 @@ def stack() -> Iterator[ExitStack]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published") / "site"
     (folder / "data").mkdir(parents=True)
-    for number in range(3000):
+    for number in range(1000):
         (folder / "data" / f"many{number:04}").write_text("x")
     publish(folder, pack=True)
     return folder
@@ -90,7 +93,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(published: Path, tmp_path: Path, stack: ExitStack) -> Site:
-    made = Site(shutil.copytree(published, tmp_path / "site"))
+    made = Site(published, tmp_path / "site")
     stack.enter_context(made.server)
     return made
 
@@ -216,7 +219,7 @@ def test_what_a_mirror_fetches_is_bounded(site: Site, connect: Connect, tmp_path
     assert site.head.blocks is not None
     site.bombs |= {site.head.blocks.href, *(name for name in site.files if name[:6] == "packs/")}
     assert peak_of(lambda: mirror(store, tmp_path / "copy")) < 3 * ALLOWED
-    assert len(list((tmp_path / "copy" / "data").iterdir())) == 3000
+    assert len(list((tmp_path / "copy" / "data").iterdir())) == 1000
 
 
 def test_what_is_compressed_more_than_any_text_is_refused(
