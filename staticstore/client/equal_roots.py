@@ -89,18 +89,21 @@ class EqualRootsFollower(SiteFollower):
 
     def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
         """Return the current index, as `SiteFollower.fetch` does."""
+        self._polls += 1
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         return self.session.repeated(partial(self._newest, held, deadline), deadline)
 
     def part(self, held: Partial | None) -> Partial | None:
         """Return by what parts of the current index can be read, as `SiteFollower.part` does."""
+        self._polls += 1
         deadline = time.monotonic() + self._seconds
         return self.session.repeated(partial(self._newest_part, held, deadline), deadline)
 
     # -- what the roots answer -----------------------------------------------------
 
     def _newest(self, held: Held | None, deadline: float) -> Held | None:
-        answers = self._look(deadline) if self._has_head else {}
+        asks_heads = self._asks_head(held, self.freshness)
+        answers = self._look(deadline) if asks_heads else {}
         heads = self._heads(held, answers)
         if heads:
             follow = partial(self._follow_one, held, deadline)

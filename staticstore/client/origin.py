@@ -11,6 +11,8 @@ from ..index.head import HEAD_PATH, MOST_HEAD_BYTES
 from ..transport.fetched import SizeLimit
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ..index.head import Document, Head
     from ..index.snapshot import Index
     from ..transport.session import Session
@@ -33,6 +35,10 @@ class Origin(NamedTuple):
     follower: Follower
     #: Where plain clients look for the index; relative to the root, not quoted.
     index_path: str
+    #: When a host without a head says that the index was changed.
+    modified: datetime | None = None
+    #: Whether the store took an older index, since the host insisted on it.
+    was_believed: bool = False
 
     @property
     def snapshot(self) -> Index:

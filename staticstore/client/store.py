@@ -436,7 +436,11 @@ class StaticStore(Reading):
 
         follower, held = self._live.connected().follower, self._live.held
         values = Values(held.index, follower.sources(held), self._data_path, self._kept)
-        return Origin(values, held, follower, self._index_path)
+        known = self._live.freshness
+        modified = known.modified if held.sha256 == known.sha256 else None
+        return Origin(
+            values, held, follower, self._index_path, modified, was_believed=known.believed > 0
+        )
 
     def _follow(
         self, callback: Callable[[Changes], object], dispatch: Dispatch

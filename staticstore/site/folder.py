@@ -77,6 +77,11 @@ class SiteFolder:
         return self.private / "notes.json"
 
     @property
+    def mirror_note(self) -> Path:
+        """What the origin of a copy said last."""
+        return self.private / "mirror.json"
+
+    @property
     def incoming(self) -> Path:
         """Values that a mirror fetches, until they are whole and have their turn."""
         return self.private / "incoming"

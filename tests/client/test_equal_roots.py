@@ -297,6 +297,15 @@ def test_without_heads_the_first_that_answers_serves(site: Site, origin: Host, c
         assert list(store) == ["other"]
 
 
+def test_a17_without_heads_they_are_looked_for_at_every_tenth_poll(site: Site) -> None:
+    for host in site.hosts:
+        del host.files["index.head.json"]
+    with site.open() as store:
+        for _ in range(30):
+            store.update_index()
+    assert [len(host.asked("index.head.json")) for host in site.hosts] == [1 + 3] * 2
+
+
 def test_without_heads_nothing_is_fetched_twice(site: Site, origin: Host) -> None:
     for host in site.hosts:
         del host.files["index.head.json"]
