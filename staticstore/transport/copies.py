@@ -44,10 +44,10 @@ class WholeValues:
         self._session: Session | None = None
         self._paths: LRUCache[str, Path] = _Files(_MOST_BYTES, getsizeof=_size)
 
-    def has(self, target: Target) -> bool:
-        """Return whether a value is here."""
+    def has(self, sha256: str | None) -> bool:
+        """Return whether a value of that digest is here."""
         with self._lock:
-            return target.sha256 in self._paths
+            return sha256 in self._paths
 
     def target_of(self, target: Target) -> Target | None:
         """Return the value as it stands here, read now if need be; None if it is too large.

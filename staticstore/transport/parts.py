@@ -71,7 +71,7 @@ class Target(NamedTuple):
     def read_already(self) -> Target | None:
         """Return the value as it was read whole before, while the root of its parts is failing."""
         wholes = None if self.sources is None else self.sources.wholes
-        if wholes is None or not self.session.is_failing or not wholes.has(self):
+        if wholes is None or not self.session.is_failing or not wholes.has(self.sha256):
             return None
         return self.read_whole()
 
@@ -83,7 +83,8 @@ class Target(NamedTuple):
         if self.sources is None or self.sources.wholes is None or not self.sources.unlike:
             return None
         with contextlib.suppress(*PASSED_OVER):
-            return self.sources.wholes.target_of(self)
+            found: Target | None = self.sources.wholes.target_of(self)
+            return found
         return None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from .auth import Credentials, authentication_elsewhere
@@ -13,10 +13,15 @@ from .root import Origins, Root
 from .session import Session
 from .sockets import Wire
 
-if TYPE_CHECKING:
-    from .copies import WholeValues
-
-__all__ = ["PASSED_OVER", "Sources", "anywhere", "from_any", "least_failing", "open_sessions"]
+__all__ = [
+    "PASSED_OVER",
+    "Sources",
+    "Wholes",
+    "anywhere",
+    "from_any",
+    "least_failing",
+    "open_sessions",
+]
 
 T = TypeVar("T")
 Way = TypeVar("Way")
@@ -65,6 +70,18 @@ def open_sessions(
     return sessions
 
 
+class Wholes(Protocol):
+    """What reads values whole, so that parts can be cut out of them; for any thread."""
+
+    def has(self, sha256: str | None) -> bool:
+        """Return whether a value of that digest was read before."""
+        ...
+
+    def target_of(self, target: Any) -> Any | None:
+        """Return where a value was put, read now if need be; None if it is too large."""
+        ...
+
+
 class Sources(NamedTuple):
     """The sessions of all roots, in the order of their preference."""
 
@@ -73,7 +90,7 @@ class Sources(NamedTuple):
     #: Others, behind it or ahead: a value from there is told by its digest alone.
     unlike: tuple[Session, ...] = ()
     #: What was read whole from these, so that parts can be cut out of it.
-    wholes: WholeValues | None = None
+    wholes: Wholes | None = None
 
     @property
     def is_one(self) -> bool:
