@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import IndexFormatError, IntegrityError
 from ..index.blocks import block_files
@@ -59,6 +60,8 @@ __all__ = [
     "write_documents",
 ]
 
+_Read = Callable[[Document], bytes | None]
+
 # Folders whose files carry their digest in their names, and are named by the head.
 _FOLDERS = ("index", "changes", "blocks")
 _NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
@@ -86,9 +89,17 @@ def read_head(folder: SiteFolder) -> Head | None:
 
 
 def next_step(
-    folder: SiteFolder, head: Head | None, index: Index, body: bytes
+    folder: SiteFolder,
+    head: Head | None,
+    index: Index,
+    body: bytes,
+    *,
+    elsewhere: Mapping[Document, bytes] = MappingProxyType({}),
 ) -> tuple[Head, Step | None]:
     """Return the head that names `index`, and what leads to it: None if the old head does.
+
+    Documents that the old head names and that are gone, or were altered, are
+    written again; a change file that is gone is no longer named.
 
     Parameters
     ----------
@@ -100,16 +111,22 @@ def next_step(
         What the site shall say.
     body : bytes
         The same in canonical form.
+    elsewhere : mapping, optional
+        Documents that `head` names and that the folder lacks, with their bytes.
     """
+    here = reader_of(folder)
+
+    def read(document: Document) -> bytes | None:
+        return elsewhere.get(document) or here(document)
+
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
-        if head.blocks is not None or not len(index):
-            return head, None
-        # One without blocks, or with a field that nobody can read: the same generation.
-        added, documents = _new_blocks(folder, head, body)
-        head = bounded(replace(head, blocks=added))
-        return head, Step(head, documents)
-    blocks, documents = _new_blocks(folder, head, body) if len(index) else (None, {})
+        mended, documents = _mended(head, index, body, read)
+        documents |= _brought(mended, elsewhere)
+        is_there = not elsewhere and _holds(folder, head.index, body)
+        stands = mended == head and not documents and is_there
+        return mended, None if stands else Step(mended, documents)
+    blocks, documents = _new_blocks(head, body, read) if len(index) else (None, {})
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
@@ -118,20 +135,48 @@ def next_step(
         entries=len(index),
         blocks=blocks,
     )
-    before = None if head is None else _index_of(folder, head)
+    before = None if head is None else _index_of(folder, head, read)
     if head is None or before is None:
         return new, Step(new, documents)
-    span, lines, kept = _new_span(folder, head, before, index)
+    span, lines, kept = _new_span(head, before, index, read)
     new = bounded(replace(new, spans=(*kept, span)))
     changes = {span.document: lines} if span in new.spans else {}
-    return new, Step(new, {**changes, **documents})
+    return new, Step(new, {**_brought(new, elsewhere), **changes, **documents})
+
+
+def _mended(
+    head: Head, index: Index, body: bytes, read: _Read
+) -> tuple[Head, dict[Document, bytes]]:
+    """Return the head of the same generation that names what there is, and its new documents."""
+    blocks, documents = head.blocks, dict[Document, bytes]()
+    root = read_root(head, read)
+    if len(index) and (root is None or read(root.lines) is None):
+        blocks, documents = _new_blocks(head, body, read)
+    spans = _unbroken(head.spans, read)
+    if (blocks, spans) == (head.blocks, head.spans):
+        return head, documents
+    return bounded(replace(head, blocks=blocks, spans=spans)), documents
+
+
+def _brought(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Document, bytes]:
+    """Return those documents from elsewhere that a head names."""
+    named = named_documents(head, elsewhere.get)
+    return {one: elsewhere[one] for one in named if one in elsewhere and one != head.index}
+
+
+def _holds(folder: SiteFolder, document: Document, body: bytes) -> bool:
+    """Return whether a document stands in the folder with these bytes."""
+    try:
+        return read_regular(folder.root / document.href) == body
+    except OSError:
+        return False
 
 
 def _new_blocks(
-    folder: SiteFolder, head: Head | None, body: bytes
+    head: Head | None, body: bytes, read: _Read
 ) -> tuple[Document, dict[Document, bytes]]:
     """Return what names the root of the blocks, and the list and the root themselves."""
-    before = None if head is None else read_root(head, reader_of(folder))
+    before = None if head is None else read_root(head, read)
     root, lines = block_files(body, before)
     text = root.encode()
     document = Document.of(Role.BLOCK_ROOT, text)
@@ -139,16 +184,16 @@ def _new_blocks(
 
 
 def _new_span(
-    folder: SiteFolder, head: Head, before: Index, index: Index
+    head: Head, before: Index, index: Index, read: _Read
 ) -> tuple[Span, bytes, tuple[Span, ...]]:
     """Return the newest span, its file, and the older ones that stay as they are."""
     changed = _states_between(before, index)
-    spans = _unbroken(folder, head.spans)
+    spans = _unbroken(head.spans, read)
     kept = kept_whole(spans, len(change_lines(changed.items())))
     states: dict[str, bytes | None] = {}
     origins: list[str] = []
     for span in spans[kept:]:
-        older = _states_of(folder, span)
+        older = _states_of(span, read)
         if older is None:  # neither it nor those before it lead anywhere
             kept, states, origins = 0, {}, []
         else:
@@ -161,10 +206,10 @@ def _new_span(
     return Span(tuple(origins), document, len(states)), lines, spans[:kept]
 
 
-def _unbroken(folder: SiteFolder, spans: tuple[Span, ...]) -> tuple[Span, ...]:
+def _unbroken(spans: tuple[Span, ...], read: _Read) -> tuple[Span, ...]:
     """Return the spans from which a way leads on: those after the last whose file is gone."""
     for position in reversed(range(len(spans))):
-        if not (folder.root / spans[position].document.href).is_file():
+        if read(spans[position].document) is None:
             return spans[position + 1 :]
     return spans
 
@@ -175,18 +220,17 @@ def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
-def _index_of(folder: SiteFolder, head: Head) -> Index | None:
+def _index_of(folder: SiteFolder, head: Head, read: _Read) -> Index | None:
     """Return the index that a head names, if it is still there: under its digest, or as itself."""
-    for path in (folder.root / head.index.href, folder.index):
-        body = _read_exactly(path, head.index)
-        if body is not None:
-            with contextlib.suppress(IndexFormatError):
-                return Index.parse(body)
-    return None
+    body = read(head.index) or _read_exactly(folder.index, head.index)
+    try:
+        return None if body is None else Index.parse(body)
+    except IndexFormatError:
+        return None
 
 
-def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None:
-    body = reader_of(folder)(span.document)
+def _states_of(span: Span, read: _Read) -> dict[str, bytes | None] | None:
+    body = read(span.document)
     if body is None:
         return None
     try:
@@ -195,7 +239,7 @@ def _states_of(folder: SiteFolder, span: Span) -> dict[str, bytes | None] | None
         return None
 
 
-def reader_of(folder: SiteFolder) -> Callable[[Document], bytes | None]:
+def reader_of(folder: SiteFolder) -> _Read:
     """Return what reads a document in a site's folder; None unless it is the one named."""
     return lambda document: _read_exactly(folder.root / document.href, document)
 
@@ -282,7 +326,9 @@ def taking_effect(
             old = read_head(folder)
             forgotten = set() if old is None else _named(folder, old) - _named(folder, head)
             text = step.text or head.encode()
-            names.enter_context(prepared_file(folder.head, text, modified=later_than(folder.head)))
+            if old is None or read_regular(folder.head) != text:
+                modified = later_than(folder.head)
+                names.enter_context(prepared_file(folder.head, text, modified=modified))
             # Of what is forgotten, the old index may be index.json, whose time shall not change.
             names.callback(forget, folder, forgotten)
         if body is not None:

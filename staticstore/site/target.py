@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..errors import StoreError, quoted
+from ..errors import IndexFormatError, StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file, remove_leftovers
-from ..transport.regular import read_regular
+from ..transport.regular import open_regular
 from .folder import SiteFolder, reason_of
 from .history import later_than
 from .lock import alone, unwritable
 
-__all__ = ["FolderTarget", "Served", "Target"]
+__all__ = ["MOST_BYTES", "FolderTarget", "Served", "Target", "too_large"]
+
+#: The most that is read of a file.
+MOST_BYTES = 4 << 30
 
 
 class Served(NamedTuple):
@@ -37,8 +41,8 @@ class Target(Protocol):
         """Keep other pushes away while the block lasts, where the host can do that."""
         ...
 
-    def read(self, href: str) -> bytes | None:
-        """Return the bytes of a file, or None if there is none."""
+    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
+        """Return the bytes of a file, or None if there is none; raise if they are more."""
         ...
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
@@ -48,6 +52,11 @@ class Target(Protocol):
     def remove(self, hrefs: Sequence[str]) -> None:
         """Remove files, which may be gone already."""
         ...
+
+
+def too_large(href: str, url: str) -> IndexFormatError:
+    """Return the error that says that a file at a target is larger than it may be."""
+    return IndexFormatError(f"{href} at {url} is too large")
 
 
 class FolderTarget:
@@ -70,16 +79,20 @@ class FolderTarget:
         """Hold the folder's lock while the block lasts, and so keep publishers away, too."""
         folder = SiteFolder(self.root)
         try:
-            self._make_folders(folder.private)
+            self._check_links(folder.private)
+            self._make_folders(self.root)
         except OSError as error:
             raise unwritable(folder, error) from error
         with alone(folder):
             yield
 
-    def read(self, href: str) -> bytes | None:
-        """Return the bytes of a file, or None if there is none."""
+    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
+        """Return the bytes of a file, or None if there is none; raise if they are more."""
         try:
-            return read_regular(self._path(href))
+            with open_regular(self._path(href)) as file:
+                if os.fstat(file.fileno()).st_size > most_bytes:
+                    raise too_large(href, self.url)
+                return file.readall()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
