@@ -55,6 +55,8 @@ class CloudTarget:
         Whether to send no credentials.
     """
 
+    has_folders = False
+
     def __init__(
         self,
         url: str,

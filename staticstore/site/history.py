@@ -50,6 +50,7 @@ __all__ = [
     "KEPT",
     "Step",
     "forget",
+    "holds",
     "next_removal",
     "next_step",
     "read_head",
@@ -123,7 +124,7 @@ def next_step(
     if head is not None and head.index.sha256 == sha256:
         mended, documents = _mended(head, index, body, read)
         documents |= _brought(mended, elsewhere)
-        is_there = not elsewhere and _holds(folder, head.index, body)
+        is_there = not elsewhere and holds(folder, head.index, body)
         stands = mended == head and not documents and is_there
         return mended, None if stands else Step(mended, documents)
     blocks, documents = _new_blocks(head, body, read) if len(index) else (None, {})
@@ -164,7 +165,7 @@ def _brought(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Document, 
     return {one: elsewhere[one] for one in named if one in elsewhere and one != head.index}
 
 
-def _holds(folder: SiteFolder, document: Document, body: bytes) -> bool:
+def holds(folder: SiteFolder, document: Document, body: bytes) -> bool:
     """Return whether a document stands in the folder with these bytes."""
     try:
         return read_regular(folder.root / document.href) == body

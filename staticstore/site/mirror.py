@@ -34,15 +34,19 @@ from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
-from .folder import SiteFolder
+from .file_digest import Digest
+from .folder import SiteFolder, path_text
+from .guards import Force, Guards
 from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_run import MirrorRun
+from .obstacles import foreign_files, is_ours
 
 __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
 
+_NAMED = 3  # files that an error names
 # Below a copy's root; none of them may lead elsewhere.
 _FOLDERS = ("data", "index", "blocks", "changes", "packs", ".staticstore", ".staticstore/incoming")
 
@@ -85,7 +89,7 @@ def mirror(
     *,
     workers: int = 8,
     delete: bool = False,
-    force: bool = False,
+    force: Force = False,
     verify: bool = False,
     limit_rate: float | None = None,
     progress: Progress | None = None,
@@ -115,8 +119,11 @@ def mirror(
         How many large values are fetched at once.
     delete : bool, optional
         Whether to remove the files in ``data/`` that the index does not name.
-    force : bool, optional
-        Whether to do that even if it is more than half of them.
+    force : bool or iterable of str, optional
+        What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
+        fewer than half of 20 or more; ``"part"``, to copy a part over a copy of
+        the whole; ``"folder"``, to replace files that no mirror or publish has
+        made.  True is all of it.
     verify : bool, optional
         Whether to hash everything that stands there, also what has not changed.
     limit_rate : float, optional
@@ -142,15 +149,17 @@ def mirror(
     Raises
     ------
     StoreError
-        The folder cannot be written; another mirror or publish is running on it;
-        or too much would be deleted.  What it said before still stands.
+        The folder cannot be written, or another mirror or publish is running on
+        it.  RefusedError, if it is what `force` is for.  What the folder said
+        before still stands.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
     TransportError
         The host cannot be reached any more: value after value failed for that.
         What has come is not fetched again by the next run.
     ValueError
-        `workers` is below 1, or `limit_rate` below 1024.
+        `workers` is below 1, or `limit_rate` below 1024, or `force` names
+        something else.
 
     Notes
     -----
@@ -171,6 +180,7 @@ def mirror(
         raise ValueError(f"workers is a number of 1 or more, not {workers!r}")
     if limit_rate is not None:
         checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
+    guards = Guards(force)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
     origin = store._origin()
@@ -179,11 +189,24 @@ def mirror(
         keys = _selected(origin.snapshot, patterns, where, equals)
     folder = _opened(directory)
     try:
+        known = {} if is_ours(folder) else _values_there(folder, origin, guards)
+        folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
-            run = MirrorRun(folder, origin, keys, workers=workers, verify=verify, limit=limit)
-            run.look(delete=delete, force=force)
+            run = MirrorRun(
+                folder,
+                origin,
+                keys,
+                known=known,
+                workers=workers,
+                verify=verify,
+                delete=delete,
+                guards=guards,
+                limit=limit,
+            )
+            run.check()
+            run.look()
             run.fetch(progress, value_progress)
-            deleted = run.finish(delete=delete)
+            run.finish()
     except StoreError:
         raise
     except OSError as error:
@@ -194,7 +217,7 @@ def mirror(
     return MirrorReport(
         fetched=len(run.fetched),
         kept=len(run.ground.kept),
-        deleted=deleted,
+        deleted=run.deleted,
         failed=sorted(run.failed.items()),
         bytes=run.bytes,
         seconds=time.monotonic() - began,
@@ -218,18 +241,35 @@ def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateL
 
 
 def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
-    """Make the folder of a mirror, unless it is there."""
+    """Return the folder of a mirror, in which no link leads elsewhere."""
     folder = SiteFolder(Path(directory))
-    try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        for name in _FOLDERS:
-            if (place := folder.root / name).is_symlink():
-                shown = quoted(str(place))
-                raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
-        folder.data.mkdir(exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    for name in _FOLDERS:
+        if (place := folder.root / name).is_symlink():
+            shown = quoted(str(place))
+            raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
     return folder
+
+
+def _values_there(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[str, Digest]:
+    """Return the values that are right in a folder that is not ours; refuse to replace others.
+
+    Raises
+    ------
+    RefusedError
+        There are others.
+    OSError
+        The folder cannot be read.
+    """
+    foreign, values = foreign_files(folder, origin)
+    if foreign:
+        named = ", ".join(quoted(path_text(path)) for path in foreign[:_NAMED])
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
+        guards.refuse(
+            "folder",
+            f"{quoted(str(folder.root))} is no mirror, and has files that one replaces or "
+            f"deletes: {named}{more}; mirror into an empty folder",
+        )
+    return values
 
 
 def _has_newer(store: StaticStore, origin: Origin) -> bool:

@@ -36,6 +36,8 @@ class Target(Protocol):
 
     #: For texts; without secrets.
     url: str
+    #: Whether no file can stand beside a folder of the same name.
+    has_folders: bool
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep other pushes away while the block lasts, where the host can do that."""
@@ -67,6 +69,8 @@ class FolderTarget:
     root : Path
         It is made by the first push.
     """
+
+    has_folders = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -110,7 +114,7 @@ class FolderTarget:
         except OSError as error:
             if isinstance(error, StoreError):  # of the pieces
                 raise
-            raise self._error("cannot be written", href, error) from error
+            raise self._unwritable(href, error) from error
 
     def remove(self, hrefs: Sequence[str]) -> None:
         """Remove files, and the folders that become empty."""
@@ -121,8 +125,8 @@ class FolderTarget:
                 path.unlink(missing_ok=True)
                 while (path := path.parent) != self.root and not any(path.iterdir()):
                     path.rmdir()
-            except FileNotFoundError:
-                continue
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                continue  # it is no file any more
             except OSError as error:
                 raise self._error("cannot be removed", href, error) from error
 
@@ -146,6 +150,18 @@ class FolderTarget:
             if folder.is_symlink():
                 raise StoreError(f"{quoted(str(folder))} is a link, and not written through")
             folder = folder.parent
+
+    def _unwritable(self, href: str, error: OSError) -> StoreError:
+        if isinstance(error, IsADirectoryError):
+            what = "a folder stands in its place"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            what = "a file stands where its folder would be"
+        else:
+            return self._error("cannot be written", href, error)
+        return StoreError(
+            f"{quoted(str(self.root / href))} cannot be written: {what}; "
+            "a push that deletes removes it, if it is a value of before"
+        )
 
     def _error(self, what: str, href: str, error: OSError) -> StoreError:
         return StoreError(f"{quoted(str(self.root / href))} {what}: {reason_of(error)}")

@@ -116,7 +116,7 @@ def change(site: Path, files: dict[str, bytes], *gone: str) -> None:
     fill(site / "data", files)
     for key in gone:
         (site / "data" / key).unlink()
-    publish(site, pack=True)
+    publish(site, pack=True, force={"shrink"})
 
 
 # To S3
@@ -723,24 +723,24 @@ def test_an_older_copy_is_not_pushed_over_a_newer_one(site: Path, host: Path) ->
     assert values_of(str(host)) == FILES
 
 
-def test_more_than_half_is_not_deleted_unless_it_is_forced(site: Path, host: Path) -> None:
-    push(site, host)
-    change(site, {}, "a.csv", "empty", "large.tif")
-    before = tree(host)
-    with pytest.raises(StoreError, match="3 of 4 values"):
-        push(site, host, delete=True)
-    assert tree(host) == before
-    assert len(push(site, host, delete=True, force=True).deleted) == 3
-    assert [path.name for path in (host / "data").rglob("*") if path.is_file()] == [
-        "c d%2f é#1.bin"
-    ]
-
-
-def test_an_empty_index_does_not_delete_in_two_steps_either(site: Path, host: Path) -> None:
+def test_f8_a_push_that_leaves_no_value_is_refused_and_writes_nothing(
+    site: Path, host: Path
+) -> None:
     push(site, host)
     change(site, {}, *FILES)
+    before = tree(host)
+    with pytest.raises(StoreError, match="would leave 0 of 4 entries.*--force=shrink"):
+        push(site, host)
+    assert tree(host) == before
+    assert len(push(site, host, delete=True, force={"shrink"}).deleted) == 4 + 1
+    assert not (host / "data").exists()
+
+
+def test_f8_an_empty_index_does_not_delete_in_two_steps_either(site: Path, host: Path) -> None:
     push(site, host)
-    with pytest.raises(StoreError, match="more than half"):
+    change(site, {}, *FILES)
+    push(site, host, force={"shrink"})
+    with pytest.raises(StoreError, match="would leave 0 of 4 entries"):
         push(site, host, delete=True)
 
 

@@ -110,6 +110,7 @@ def test_a_file_that_changes_is_published(site: Path, watch: Callable[..., Watch
 
 
 def test_a_file_that_is_removed_is_published(site: Path, watch: Callable[..., Watched]) -> None:
+    fill(site / "data", {"b.txt": b"b"})
     watched = watch(site)
     watched.next()
     (site / "data" / "a.txt").unlink()
