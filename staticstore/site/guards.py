@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from ..errors import StoreError
 
-__all__ = ["GUARDS", "Force", "Guard", "Guards", "RefusedError"]
+__all__ = ["GUARDS", "Force", "Guard", "Guards", "NothingMatchesError", "RefusedError"]
 
 Guard = Literal["shrink", "part", "folder", "lineage"]
 #: Whether to do what is refused otherwise: all of it, or what these guards refuse.
@@ -36,6 +36,10 @@ class RefusedError(StoreError):
     """
 
     guard: Guard | None = None
+
+
+class NothingMatchesError(RefusedError):
+    """A mirror of a part of which the site has nothing; nothing was changed."""
 
 
 class Guards:
@@ -70,7 +74,7 @@ class Guards:
             )
         self._forced = forced
 
-    def refuse(self, guard: Guard, problem: str) -> None:
+    def refuse(self, guard: Guard, problem: str, kind: type[RefusedError] = RefusedError) -> None:
         """Refuse something, unless that is forced.
 
         Raises
@@ -79,7 +83,7 @@ class Guards:
             It is not.
         """
         if guard not in self._forced:
-            refused = RefusedError(f"{problem}; nothing was changed (--force={guard} does it)")
+            refused = kind(f"{problem}; nothing was changed (--force={guard} does it)")
             refused.guard = guard
             raise refused
 
