@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
 
 _CLOUD = re.compile(r"(?:s3|gs|az)://")
+_RETRIES = 2  # of a request
 _SECONDS = 300.0  # that one document may take
 _MOST_INDEX_BYTES = 1 << 30
 _ABSENT = frozenset({404, 410})  # 403 may be a matter of credentials
@@ -126,7 +127,9 @@ class PublishedAt:
             root = Root(self.location)
         except ValueError as error:
             raise StoreError(str(error)) from None
-        session = Session(root, auth=self.auth, proxies=self.proxies, verify=self.verify)
+        session = Session(
+            root, auth=self.auth, proxies=self.proxies, verify=self.verify, retries=_RETRIES
+        )
 
         def read(href: str, most: int) -> bytes | None:
             found = session.fetch(
