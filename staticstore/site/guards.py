@@ -27,7 +27,7 @@ _MANY = 20  # entries from which on losing more than half of them is refused
 
 
 class RefusedError(StoreError):
-    """A guard has refused something; nothing was changed.
+    """A guard has refused something; what is there stays as it was.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class RefusedError(StoreError):
 
 
 class NothingMatchesError(RefusedError):
-    """A mirror of a part of which the site has nothing; nothing was changed."""
+    """A mirror of a part of which the site has nothing."""
 
 
 class Guards:
@@ -83,7 +83,9 @@ class Guards:
             It is not.
         """
         if guard not in self._forced:
-            refused = kind(f"{problem}; nothing was changed (--force={guard} does it)")
+            refused = kind(
+                f"{problem}; what is there stays as it was (--force={guard} does it all the same)"
+            )
             refused.guard = guard
             raise refused
 

@@ -51,6 +51,7 @@ __all__ = [
     "Step",
     "forget",
     "holds",
+    "index_of",
     "next_removal",
     "next_step",
     "read_head",
@@ -136,7 +137,7 @@ def next_step(
         entries=len(index),
         blocks=blocks,
     )
-    before = None if head is None else _index_of(folder, head, read)
+    before = None if head is None else index_of(folder, head, read)
     if head is None or before is None:
         return new, Step(new, documents)
     span, lines, kept = _new_span(head, before, index, read)
@@ -221,7 +222,7 @@ def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
-def _index_of(folder: SiteFolder, head: Head, read: _Read) -> Index | None:
+def index_of(folder: SiteFolder, head: Head, read: _Read) -> Index | None:
     """Return the index that a head names, if it is still there: under its digest, or as itself."""
     body = read(head.index) or _read_exactly(folder.index, head.index)
     try:

@@ -36,7 +36,7 @@ from ..transport.rate import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder, path_text
-from .guards import Force, Guards
+from .guards import Force, Guards, NothingMatchesError
 from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_run import MirrorRun
@@ -190,6 +190,12 @@ def mirror(
     folder = _opened(directory)
     try:
         known = {} if is_ours(folder) else _values_there(folder, origin, guards)
+        if keys == [] and len(origin.snapshot) and not folder.index.exists():
+            guards.refuse(
+                "shrink",
+                f"none of the {len(origin.snapshot)} keys of the site matches",
+                NothingMatchesError,
+            )
         folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
             run = MirrorRun(

@@ -20,7 +20,7 @@ from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder
-from .guards import Guards, NothingMatchesError
+from .guards import Guards
 from .hashing import Progress
 from .history import read_head
 from .landing import Ground, spelling_of, survey, unfit_keys
@@ -100,8 +100,10 @@ class MirrorRun:
         self.began_ns = time.time_ns()
         self.old_body, self.old_index = _old_index(folder)
         self.old_notes = read_notes(folder.notes)
-        known = Notes.of(known, self.began_ns).digests
-        self.believed = Notes({**({} if verify else self.old_notes.digests), **known})
+        self.believed = Notes({}) if verify else self.old_notes
+        if known:
+            found = Notes.of(known, self.began_ns).digests
+            self.believed = Notes({**self.believed.digests, **found})
         self.ground = Ground()
         self.failed: dict[str, str] = {}
         self.fetched: list[str] = []
@@ -126,12 +128,6 @@ class MirrorRun:
         if self.delete:
             before = max(before, sum(1 for _ in files_below(self.folder.data)))
         self.guards.check_shrink("the mirror", before, len(self.keys))
-        if not self.keys and not self.is_whole and len(self.origin.snapshot):
-            self.guards.refuse(
-                "shrink",
-                f"none of the {len(self.origin.snapshot)} keys of the site matches",
-                NothingMatchesError,
-            )
 
     def _is_copy_of_whole(self) -> bool:
         """Return whether the folder has an index of the whole site: a part has its own lineage."""

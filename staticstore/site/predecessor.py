@@ -21,7 +21,7 @@ from ..index.snapshot import Index
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 from .guards import Guards
-from .history import read_head
+from .history import index_of, read_head, reader_of
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
@@ -213,20 +213,20 @@ class Predecessor:
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
         """Return the site as it stands in its folder."""
         head = read_head(folder)
-        nothing = Index.from_entries({})
         body = None
         try:
             body = read_regular(folder.index)
             index = Index.parse(body)
+            warnings = [f"the old index.json: {warning}" for warning in index.warnings]
+            return cls(body, head, index, warnings)
         except FileNotFoundError:
-            return cls(None, head, nothing, [])
+            warnings = []
         except IndexFormatError as error:
-            return cls(body, head, nothing, [f"the old index.json is replaced: {error}"])
+            warnings = [f"the old index.json is replaced: {error}"]
         except OSError as error:
-            reason = f"the old index.json is replaced: it cannot be read: {reason_of(error)}"
-            return cls(None, head, nothing, [reason])
-        warnings = [f"the old index.json: {warning}" for warning in index.warnings]
-        return cls(body, head, index, warnings)
+            warnings = [f"the old index.json is replaced: it cannot be read: {reason_of(error)}"]
+        named = None if head is None else index_of(folder, head, reader_of(folder))
+        return cls(body, head, named or Index.from_entries({}), warnings)
 
     def or_published(self, site: PublishedSite | None, guards: Guards) -> Predecessor:
         """Return the published site, unless there is none, or the folder's own is a later one.

@@ -164,7 +164,8 @@ def test_f14_a_push_does_it_in_one_run(
     report = push(site, tmp_path / "host", delete=True)
     assert report.failed == []
     assert {f"data/{key}" for key in first} <= set(report.deleted)
-    assert verify_site(tmp_path / "host").wrong == verify_site(tmp_path / "host").extra == []
+    checked = verify_site(tmp_path / "host")
+    assert (checked.wrong, checked.extra) == ([], [])
 
 
 @pytest.mark.parametrize(("first", "then"), TURNS[:2])

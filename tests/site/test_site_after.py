@@ -74,7 +74,7 @@ def test_a_fresh_checkout_keeps_lineage_and_counts_on(
     origin: Path, checkout: Path, url: str, where: str
 ) -> None:
     fill(checkout / "data", {"new.txt": b"new"})
-    after = {"url": url, "path": origin, "file": origin.as_uri()}[where]
+    after = {"url": url, "path": str(origin), "file": origin.as_uri()}[where]
     report = publish(checkout, after=after)
     head, before = head_of(checkout), head_of(origin)
     assert (report.set, report.updated, report.deleted) == (["new.txt"], [], [])

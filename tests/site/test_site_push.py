@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, aws_settings
 from staticstore.site.folder import SiteFolder
 from staticstore.site.lock import alone
+from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE, PushNote
@@ -125,6 +127,17 @@ def change(site: Path, files: dict[str, bytes], *gone: str) -> None:
 def test_a_store_reads_back_what_was_pushed(site: Path, bucket: Bucket) -> None:
     bucket.push(site)
     assert values_of(bucket.url) == FILES
+
+
+def test_a_checkout_goes_on_from_a_bucket(site: Path, bucket: Bucket, tmp_path: Path) -> None:
+    bucket.push(site)
+    checkout = tmp_path / "checkout"
+    shutil.copytree(site / "data", checkout / "data")
+    fill(checkout / "data", {"new.txt": b"new"})
+    place = PublishedAt(bucket.target, endpoint=bucket.server.url, region="eu-central-1")
+    assert publish(checkout, pack=True, after=place).generation == 2
+    assert bucket.push(checkout).failed == []
+    assert values_of(bucket.url) == {**FILES, "new.txt": b"new"}
 
 
 def test_many_values_are_read_back_from_packs(site: Path, bucket: Bucket) -> None:

@@ -76,6 +76,19 @@ def test_f15_a_publish_that_changes_nothing_makes_up_for_it(
     assert head_of(site).lineage == before.lineage
 
 
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_f15_an_index_json_alone_is_written_again_as_it_was(
+    site: Path, damage: Callable[[Path], None]
+) -> None:
+    before, head = (site / "index.json").read_bytes(), head_of(site)
+    damage(site / "index.json")
+    for path in (site / "data").iterdir():
+        os.utime(path)  # as after a checkout
+    report = publish(site, pack=True)
+    assert (report.set, report.updated, report.deleted) == ([], [], [])
+    assert ((site / "index.json").read_bytes(), head_of(site)) == (before, head)
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_f15_so_does_one_with_a_young_file_whose_look_is_not_believed(
     site: Path, pattern: str
