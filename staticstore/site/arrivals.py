@@ -205,7 +205,8 @@ class Arrivals:
         waiting = self._waiting.keys() & self._covered.keys()
         self.removed = sorted({self._covered[key] for key in waiting})
         for number, obstacle in enumerate(self.removed):
-            os.rename(f"{self._data}/{obstacle}", f"{self._incoming}/{_OBSTACLE}{number}")
+            with contextlib.suppress(FileNotFoundError):  # it has gone meanwhile
+                os.rename(f"{self._data}/{obstacle}", f"{self._incoming}/{_OBSTACLE}{number}")
         for key in waiting:
             self._place(key)
         for key, path in self._waiting.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
@@ -53,13 +55,14 @@ class Ground:
     covered: dict[str, str] = field(default_factory=dict)
     obstacles: dict[str, int] = field(default_factory=dict)
 
-    def note_problem(self, key: str, problem: str, obstacle: str | None, files: int | None) -> None:
-        """Note what keeps a value from its place, and the obstacle if it may be removed."""
-        if obstacle is None or files is None:
-            self.refused[key] = problem
-        else:
-            self.covered[key] = obstacle
-            self.obstacles[obstacle] = files
+
+class _Obstacle(NamedTuple):
+    """A file or folder in the way of a value that may be removed."""
+
+    #: Where it is below ``data/``.
+    place: str
+    #: How many files it has.
+    files: int
 
 
 def spelling_of(folder: Path) -> Spelling:
@@ -160,8 +163,15 @@ def survey(
         if problem is None and above not in ways.missing:
             status, problem = _looked_at(path)
         if problem is not None:
-            obstacle, files = ways.obstacle(key) if clears else (None, None)
-            ground.note_problem(key, problem, obstacle, files)
+            obstacle = None
+            if clears:
+                with contextlib.suppress(OSError):  # what cannot be looked at stays
+                    obstacle = ways.obstacle(key)
+            if obstacle is None:
+                ground.refused[key] = problem
+            else:
+                ground.covered[key] = obstacle.place
+                ground.obstacles[obstacle.place] = obstacle.files
         elif status is not None:
             file = FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
             noted = notes.digest_of(file)
@@ -201,20 +211,24 @@ class _Ways:
         #: Folders that are not there, and so no value in them.
         self.missing: set[str] = set()
 
-    def obstacle(self, key: str) -> tuple[str | None, int | None]:
-        """Return the file or folder in the way of a value, and of how many files that consists.
+    def obstacle(self, key: str) -> _Obstacle | None:
+        """Return the file or folder in the way of a value; None if it holds anything else.
 
-        None as the number if that holds anything but files and folders.
+        Raises
+        ------
+        OSError
+            It cannot be looked at.
         """
         path = ""
         for segment in key.split("/"):
             path = f"{path}/{segment}" if path else segment
             mode = os.lstat(f"{self.data}/{path}").st_mode
             if stat.S_ISREG(mode):
-                return path, 1
+                return _Obstacle(path, 1)
             if not stat.S_ISDIR(mode):
-                return None, None
-        return path, only_files_below(Path(self.data, path))
+                return None
+        files = only_files_below(Path(self.data, path))
+        return None if files is None else _Obstacle(path, files)
 
     def problem(self, folder: str) -> str | None:
         """Say what keeps files from being written into a folder below ``data/``."""

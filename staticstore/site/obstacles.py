@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..client.origin import Origin
+from ..errors import IndexFormatError
 from ..index.fields import Content
-from ..transport.regular import open_regular
+from ..index.snapshot import Index
+from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
 from .folder import SiteFolder
 from .hashing import hash_files
@@ -35,7 +37,7 @@ def is_ours(folder: SiteFolder) -> bool:
 
 
 def foreign_files(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[str, Digest]]:
-    """Return the files that a mirror would replace or remove, and the values that are right.
+    """Return the files that a mirror would replace or remove, and the digests of the others.
 
     Only regular files count: nothing else is ever replaced.  No link is followed.
 
@@ -44,23 +46,37 @@ def foreign_files(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[s
     files : list of str
         Their paths below the root.
     values : dict of Digest
-        From the keys of files with the bytes of the origin's values to their digests.
+        From the keys of files with the bytes of the origin's values, as it is or
+        was when the folder became a copy of it, to their digests.
 
     Raises
     ------
     OSError
         A folder cannot be read.
     """
-    others, values = _foreign_values(folder, origin)
-    return [*_foreign_documents(folder, origin), *others], values
+    own = _own_index(folder, origin)
+    others, values = _foreign_values(folder, origin, own)
+    documents = _foreign_documents(folder, origin, is_copy=own is not None)
+    return [*documents, *others], values
 
 
-def _foreign_documents(folder: SiteFolder, origin: Origin) -> Iterator[str]:
-    if _is_file(folder.index) and _sha256(folder.index) != origin.sha256:
-        yield folder.index.name
-    if _is_file(folder.head):
-        head = read_head(folder)
-        if head is None or head != origin.head:
+def _own_index(folder: SiteFolder, origin: Origin) -> Index | None:
+    """Return the index of a copy that has lost our notes, in a checkout for instance."""
+    head = read_head(folder)
+    if head is None or origin.head is None or head.lineage != origin.head.lineage:
+        return None
+    try:
+        body = read_regular(folder.index)
+        return Index.parse(body) if head.index.describes(body) else None
+    except (OSError, IndexFormatError):
+        return None
+
+
+def _foreign_documents(folder: SiteFolder, origin: Origin, *, is_copy: bool) -> Iterator[str]:
+    if not is_copy:
+        if _is_file(folder.index) and _sha256(folder.index) != origin.sha256:
+            yield folder.index.name
+        if _is_file(folder.head) and (origin.head is None or read_head(folder) != origin.head):
             yield folder.head.name
     for name in _FOLDERS:
         place = folder.root / name
@@ -74,19 +90,29 @@ def _foreign_documents(folder: SiteFolder, origin: Origin) -> Iterator[str]:
                 yield f"{name}/{path.name}"
 
 
-def _foreign_values(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[str, Digest]]:
+def _foreign_values(
+    folder: SiteFolder, origin: Origin, own: Index | None
+) -> tuple[list[str], dict[str, Digest]]:
     if _is_file(folder.data):
         return [folder.data.name], {}
-    found = sorted(files_below(folder.data))
-    contents = origin.snapshot.contents_of([key for key in found if key in origin.snapshot])
-    files = [_found(folder, key) for key in contents]
-    doubtful = [file for file in files if _may_be_right(file, contents[file.key])]
-    hashed = hash_files(doubtful)
-    values: dict[str, Digest] = {}
-    for key, outcome in hashed.items():
-        if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
-            values[key] = outcome
-    return [f"{folder.data.name}/{key}" for key in found if key not in values], values
+    found = {key: _found(folder, key) for key in sorted(files_below(folder.data))}
+    said = [_contents(index, found) for index in (origin.snapshot, own) if index is not None]
+    doubtful = [
+        file
+        for key, file in found.items()
+        if any(key in contents and _may_be_right(file, contents[key]) for contents in said)
+    ]
+    digests = {
+        key: outcome
+        for key, outcome in hash_files(doubtful).items()
+        if isinstance(outcome, Digest)
+        and any(key in one and one[key].sha256 == outcome.sha256 for one in said)
+    }
+    return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests
+
+
+def _contents(index: Index, keys: Iterable[str]) -> dict[str, Content]:
+    return index.contents_of([key for key in keys if key in index])
 
 
 def _may_be_right(file: FoundFile, content: Content) -> bool:

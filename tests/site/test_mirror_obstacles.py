@@ -93,6 +93,22 @@ def test_f13_files_with_the_right_bytes_are_no_obstacle(site: Path, copy: Path) 
     assert (report.fetched, report.kept) == (0, 3)
 
 
+def test_f13_a_checkout_of_an_older_copy_is_a_copy(site: Path, copy: Path) -> None:
+    copied(site, copy)
+    shutil.rmtree(copy / ".staticstore")
+    republish(site, {**FILES, "a.csv": b"another"})
+    assert copied(site, copy).fetched == 1
+    assert verify_site(copy).wrong == []
+
+
+def test_f13_what_was_changed_in_such_a_checkout_is_an_obstacle(site: Path, copy: Path) -> None:
+    copied(site, copy)
+    shutil.rmtree(copy / ".staticstore")
+    fill(copy / "data", {"a.csv": b"changed by hand"})
+    with pytest.raises(RefusedError, match=r"'data/a\.csv'"):
+        copied(site, copy)
+
+
 def test_f13_what_a_mirror_does_not_write_is_no_obstacle(site: Path, copy: Path) -> None:
     fill(copy, {"README.md": b"mine", ".git/config": b"mine", "index/mine.html": b"mine"})
     before = tree(copy)
