@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from staticstore import MirrorReport, StaticStore, mirror, publish, push
+from staticstore import Index, MirrorReport, StaticStore, mirror, publish, push
 from staticstore.site.guards import RefusedError
 from staticstore.site.publisher import verify_site
 
@@ -265,20 +269,29 @@ def test_f14_a_push_cut_short_between_is_made_up_for_if_the_change_is_taken_back
     assert "x" in index_of(host)
 
 
-def test_f1_what_a_killed_mirror_moved_aside_is_removed_by_the_next(
-    site: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+def test_f1_a_mirror_cut_short_at_any_move_is_made_up_for_by_the_next(
+    site: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turned(site, ["x/in", "x/more"])
+    turned(site, ["x/in", "x/more", "y"])
     copied(site, copy)
-    turned(site, ["x"])
+    turned(site, ["x", "y/in"])
+    for count in itertools.count():
+        left = itertools.count(-count)
 
-    def killed(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
+        def move(original: Callable[..., None], *paths: object, left: Iterator[int] = left) -> None:
+            if not next(left):
+                raise KeyboardInterrupt
+            original(*paths)
 
-    with monkeypatch.context() as patched:
-        patched.setattr("staticstore.site.arrivals.os.replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            copied(site, copy, delete=True)
-    assert copied(site, copy, delete=True).failed == []
-    assert verify_site(copy).wrong == []
-    assert not (copy / ".staticstore" / "incoming").exists()
+        torn = Path(shutil.copytree(copy, tmp_path / str(count)))
+        with monkeypatch.context() as patched:
+            for name in ("replace", "rename"):
+                patched.setattr(os, name, partial(move, getattr(os, name)))
+            with contextlib.suppress(KeyboardInterrupt):
+                copied(site, torn, delete=True)
+                break
+        assert len(Index.parse((torn / "index.json").read_bytes())) in (5, 6)  # it is a site
+        assert copied(site, torn, delete=True).failed == []
+        assert verify_site(torn) == verify_site(site)
+        assert not (torn / ".staticstore" / "incoming").exists()
+    assert count > 10
