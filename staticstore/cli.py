@@ -20,6 +20,7 @@ from .commands.options import (
     USER_CACHE,
     Forcible,
     Shared,
+    allow_name_option,
     auth_option,
     cache_option,
     connecting_options,
@@ -272,6 +273,7 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 @click.option("--delete", is_flag=True, help="Remove what the site has no more.")
 @force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
+@allow_name_option
 @click.option(
     "--workers",
     metavar="NUMBER",
@@ -292,6 +294,7 @@ def push(
     delete: bool,
     force: Force,
     dry_run: bool,
+    allow_names: tuple[str, ...],
     workers: int,
     endpoint: str | None,
     region: str | None,
@@ -312,6 +315,7 @@ def push(
         delete=delete,
         force=force,
         dry_run=dry_run,
+        allow_names=allow_names,
         workers=workers,
         endpoint=endpoint,
         region=region,
@@ -462,6 +466,7 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
 @click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
 @force_option("shrink", "part", "folder")
 @click.option("--verify", is_flag=True, help="Hash all that stands there, also what is known.")
+@allow_name_option
 @click.option("--watch", "watches", is_flag=True, help="Go on, and copy what changes.")
 @interval_option("With --watch: how long to wait between two looks at the site.")
 @click.option(
@@ -488,6 +493,7 @@ def mirror(
     delete: bool,
     force: Force,
     verify: bool,
+    allow_names: tuple[str, ...],
     watches: bool,
     interval: float,
     workers: int,
@@ -509,6 +515,7 @@ def mirror(
         force=force,
         verify=verify,
         limit_rate=limit_rate,
+        allow_names=allow_names,
     )
     with shared.connected(url, poll_interval=interval if watches else 0.0) as store:
         if watches:

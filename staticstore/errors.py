@@ -19,6 +19,8 @@ A key that the index does not have is a plain `KeyError`.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -32,6 +34,7 @@ __all__ = [
     "StoreError",
     "TransportError",
     "TransportTimeout",
+    "unforeseen_as_refusal",
 ]
 
 
@@ -186,3 +189,18 @@ def without_secrets(url: str) -> str:
 def quoted(text: str) -> str:
     """Return `text` quoted, with control characters and terminal escapes as backslash escapes."""
     return repr(text) if text.isprintable() else ascii(text)
+
+
+@contextlib.contextmanager
+def unforeseen_as_refusal(what: str) -> Iterator[None]:
+    """Raise `IndexFormatError` for whatever goes wrong in the block with a host's document.
+
+    A defect of ours that a document brings to light must end as other bad
+    documents do: the old snapshot is kept, and people are told.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        raise IndexFormatError(f"{what}: {type(error).__name__}") from error

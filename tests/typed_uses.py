@@ -39,6 +39,7 @@ def connecting(root: Path) -> None:
     StaticStore("https://data.example.org/", poll_interval=0).connect(("ali", "open sesame"))
     StaticStore(root, cache=True, max_cache_bytes=1 << 30)
     StaticStore(root, cache=root / "cache", memory=1 << 20)
+    StaticStore("https://data.example.org/", origins=["https://cdn.example.org"])
     StaticStore(root).connect({"username": "ali", "password": "sesame"}, proxies={})
     StaticStore(root).connect(HTTPDigestAuth("ali", "sesame"), headers={"X-Api-Key": "1"})
     StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)

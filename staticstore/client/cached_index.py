@@ -8,22 +8,23 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from ..errors import NotConnectedError, StoreError
+from ..errors import IntegrityError, NotConnectedError, StoreError
 from ..index import codec
+from ..index.freshness import Freshness
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import read_regular
 from ..transport.root import Root
 from .cache_folder import DOCUMENT, NOTE, CacheFolder, last_used_now
-from .feed import Held
+from .held import Held
 
 __all__ = ["CachedIndex", "Note", "verified"]
 
-_FORMAT = "staticstore-cached-index/1"
+_FORMAT = "staticstore-cached-index/2"
 _LOCK = "lock"
 _PIECE = 1 << 20  # bytes
 _VALIDATORS = ("If-None-Match", "If-Modified-Since")
@@ -48,7 +49,10 @@ class Note:
     index_sha256: str
     validators: Mapping[str, str]
     head: Head | None
-    modified: datetime | None
+    #: The root that it came from, if that is not the first.
+    source: str | None
+    #: What the first root has said: see `Freshness.as_json`.
+    freshness: Mapping[str, Any]
     #: What was left out of the index.
     warnings: tuple[str, ...]
 
@@ -68,7 +72,7 @@ class Note:
         try:
             if said["format"] != _FORMAT:
                 raise ValueError("the note is of another version")
-            head, modified = said["head"], said["modified"]
+            head, source = said["head"], said["source"]
             return cls(
                 root=str(said["root"]),
                 fetched=float(said["fetched"]),
@@ -78,7 +82,8 @@ class Note:
                 index_sha256=parse_sha256(said["index_sha256"]),
                 validators={name: str(said["validators"][name]) for name in said["validators"]},
                 head=None if head is None else Head.parse(head.encode()),
-                modified=None if modified is None else datetime.fromisoformat(modified),
+                source=None if source is None else str(source),
+                freshness=Freshness.parse(said["freshness"]).as_json(),
                 warnings=tuple(map(str, said["warnings"])),
             )
         except (LookupError, TypeError, AttributeError) as error:
@@ -91,7 +96,7 @@ class Note:
             "format": _FORMAT,
             "validators": dict(self.validators),
             "head": None if self.head is None else self.head.encode().decode(),
-            "modified": None if self.modified is None else self.modified.isoformat(),
+            "freshness": dict(self.freshness),
         }
         line = codec.encode(said)
         return hashlib.sha256(line).hexdigest().encode() + b"\n" + line
@@ -118,8 +123,10 @@ class CachedIndex:
         self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
         self._kept: Note | None = None
 
-    def read(self) -> tuple[Held, float] | None:
-        """Return the index and when it was fetched, in seconds since 1970; None if there is none.
+    def read(self) -> tuple[Held, Freshness, float] | None:
+        """Return the index, what its host has said, and when it was fetched; None without one.
+
+        The time is in seconds since 1970.
 
         Notes
         -----
@@ -144,11 +151,21 @@ class CachedIndex:
             {name: note.validators[name] for name in _VALIDATORS if name in note.validators},
             note.index_sha256,
             note.head,
-            note.modified,
+            size=note.size,
+            source=note.source,
         )
-        return held, note.fetched
+        return held, Freshness.parse(note.freshness), note.fetched
 
-    def write(self, held: Held, is_cut: Callable[[], bool]) -> None:
+    def count(self, held: Held, freshness: Freshness) -> None:
+        """Keep what the host has said when it did not confirm the index that is kept."""
+        kept = self._kept
+        if kept is None or kept.index_sha256 != held.sha256:
+            return
+        if kept.freshness != freshness.as_json():
+            note = dataclasses.replace(kept, freshness=freshness.as_json())
+            self._alone(lambda: self._write_note(note))
+
+    def write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> bool:
         """Keep an index, unless it is the one that is kept already.
 
         Other threads and processes go on meanwhile; if one of them keeps an
@@ -158,47 +175,65 @@ class CachedIndex:
         ----------
         held : Held
             The index, and what is held with it.
+        freshness : Freshness
+            What the host has said.
         is_cut : callable
             Looked at now and then; once it gives True, nothing more is written.
+
+        Returns
+        -------
+        bool
+            False if it was made of changes, and is not what the head names.
         """
-        if self._is_kept(held):
+        if self._is_kept(held, freshness):
             self._touch()
-            return
+            return True
         if self._folder.rests:
-            return
+            return True
+        try:
+            self._alone(lambda: self._write(held, freshness, is_cut))
+        except IntegrityError:
+            return False
+        except StoreError:  # disconnected, or lines that are none
+            pass
+        return True
+
+    def _alone(self, write: Callable[[], None]) -> None:
+        """Write, unless another process does; what the disk says is no error."""
         import filelock  # seldom needed, and slow to import
 
         with self._folder.writing(), contextlib.suppress(filelock.Timeout, NotImplementedError):
             self._folder.make(self._place)
             with filelock.FileLock(self._place / _LOCK).acquire(timeout=0):
-                remove_leftovers(self._place)
-                with contextlib.suppress(StoreError):  # disconnected, or lines that are none
-                    self._kept = self._written(held, is_cut)
+                write()
 
     def _touch(self) -> None:
         with contextlib.suppress(OSError):
             last_used_now(self._place / NOTE, (self._place / NOTE).stat())
 
-    def _is_kept(self, held: Held) -> bool:
+    def _is_kept(self, held: Held, freshness: Freshness) -> bool:
         kept = self._kept
         return kept is not None and (
-            (kept.index_sha256, kept.validators, kept.head, kept.modified)
-            == (held.sha256, held.validators, held.head, held.modified)
+            (kept.index_sha256, kept.validators, kept.head, kept.source, kept.freshness)
+            == (held.sha256, held.validators, held.head, held.source, freshness.as_json())
         )
 
-    def _written(self, held: Held, is_cut: Callable[[], bool]) -> Note:
+    def _write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> None:
         """Write the document, unless it lies there, and then the note, which makes it count."""
-        note = self._note_of_document(held)
-        is_new = note is None
-        if note is None:
-            note = self._write_document(held, is_cut)
+        remove_leftovers(self._place)
+        note = self._note_of_document(held, freshness)
+        if note is not None:
+            self._write_note(note)
+            return
+        self._write_note(self._write_document(held, freshness, is_cut))
+        self._folder.evict(self._folder.max_bytes)
+
+    def _write_note(self, note: Note) -> None:
         with atomic_file(self._place / NOTE, sync=False) as file:
             file.write(note.encode())
-        if is_new:
-            self._folder.evict(self._folder.max_bytes)
-        return note
+        self._kept = note
 
-    def _note_of_document(self, held: Held) -> Note | None:
+    def _note_of_document(self, held: Held, freshness: Freshness) -> Note | None:
         """Return the new note, if the document that lies there is the right one."""
         try:
             note = Note.parse(read_regular(self._place / NOTE))
@@ -211,7 +246,8 @@ class CachedIndex:
             fetched=time.time(),
             validators=held.validators,
             head=held.head,
-            modified=held.modified,
+            source=held.source,
+            freshness=freshness.as_json(),
         )
 
     def _forget(self) -> None:
@@ -219,7 +255,7 @@ class CachedIndex:
         with contextlib.suppress(OSError):
             (self._place / NOTE).unlink(missing_ok=True)
 
-    def _write_document(self, held: Held, is_cut: Callable[[], bool]) -> Note:
+    def _write_document(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> Note:
         digest, size = hashlib.sha256(), 0
         entries, warnings = len(held.index), held.index.warnings
         with atomic_file(self._place / DOCUMENT, sync=False) as file:
@@ -228,6 +264,12 @@ class CachedIndex:
                     raise NotConnectedError("the store was disconnected")
                 digest.update(piece)
                 size += file.write(piece)
+            if held.is_derived and held.index.is_canonical and digest.hexdigest() != held.sha256:
+                raise IntegrityError(
+                    "changes have led to another index than the head names",
+                    expected=held.sha256,
+                    actual=digest.hexdigest(),
+                )
             self._forget()  # lest it tell of another document
         return Note(
             root=self._root.url,
@@ -238,7 +280,8 @@ class CachedIndex:
             index_sha256=held.sha256,
             validators=held.validators,
             head=held.head,
-            modified=held.modified,
+            source=held.source,
+            freshness=freshness.as_json(),
             warnings=warnings,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .poller import seconds_since_boot
 
 if TYPE_CHECKING:
-    from .feed import Held
+    from .held import Held
     from .lazy import Partial
 
 __all__ = ["Confirmation"]
@@ -38,27 +38,35 @@ class Confirmation:
         age = max(time.time() - when, 0.0)
         self._success = when, seconds_since_boot() - age
 
-    def info(self, held: Held | Partial | None, *, is_open: bool) -> dict[str, Any]:
-        """Return the fields of `StaticStore.info` that concern the index."""
+    def info(
+        self, held: Held | Partial | None, *, root_url: str, is_open: bool, is_doubtful: bool
+    ) -> dict[str, Any]:
+        """Return the fields of `StaticStore.info` that concern the index.
+
+        Parameters
+        ----------
+        held : Held, Partial or None
+            What is held.
+        root_url : str
+            The first root.
+        is_open : bool
+            Whether the store is connected.
+        is_doubtful : bool
+            Whether the host has said something older more than once in a row.
+        """
         from datetime import UTC, datetime
 
         success, error = self._success, self.error
+        is_own = held is None or held.source is None
         return {
+            "source": None if held is None else held.source or root_url,
             "generation": None if held is None or held.head is None else held.head.generation,
             "entries": None if held is None else held.entries,
             "last_success": None if success is None else datetime.fromtimestamp(success[0], UTC),
             "age": None if success is None else seconds_since_boot() - success[1],
             "last_error": error,
             "trust": None if held is None else "transport",
-            "stale": held is not None and (error is not None or not is_open),
-            "warnings": [] if held is None else [*held.problems, *_stale_answers(held)],
+            "stale": held is not None
+            and (error is not None or not is_open or is_doubtful or not is_own),
+            "warnings": [] if held is None else list(held.problems),
         }
-
-
-def _stale_answers(held: Held | Partial) -> list[str]:
-    if not held.ignored:
-        return []
-    return [
-        f"the host has answered with an older index {held.ignored} times, which was ignored: "
-        "a part of its network may lag behind"
-    ]

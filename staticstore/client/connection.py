@@ -6,32 +6,84 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import NotConnectedError
 from .deliveries import PATIENCE
 
 if TYPE_CHECKING:
+    from ..transport.session import Session
+    from ..transport.sources import Sources
     from .cached_index import CachedIndex
-    from .feed import Feed
+    from .documents import Documents
+    from .held import Held
+    from .lazy import Partial
     from .poller import Poller
-    from .roots import Roots
     from .subscription import Watch
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Follower"]
 
 _FAREWELL = 0.5  # seconds that the poller gets to end; after that it is on its own
 
 
+class Follower(Protocol):
+    """What follows the index of a site, for a store that holds what it gives.
+
+    One poll at a time calls `fetch`, `part`, `whole` or `whole_again`; all else is
+    for any thread.  Every call ends when the session's wire is cut.
+    """
+
+    #: The most that an index may have.
+    max_bytes: int
+
+    @property
+    def session(self) -> Session:
+        """The way to the first root."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the roots and what they gave, for people."""
+        ...
+
+    def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
+        """Return the current index; None if nothing newer than what is held is there."""
+        ...
+
+    def part(self, held: Partial | None) -> Partial | None:
+        """Return by what parts of the current index can be read; None if there are none."""
+        ...
+
+    def whole(self, partial: Partial) -> Held | None:
+        """Return the whole of an index of which parts were read; None if it is gone."""
+        ...
+
+    def whole_again(self, held: Held) -> Held:
+        """Return what the head of a snapshot names, in place of what was made of changes."""
+        ...
+
+    def sources(self, held: Held | Partial) -> Sources:
+        """Return where the values of a snapshot can be had."""
+        ...
+
+    def documents(self, held: Held | Partial, seconds: float | None = None) -> Documents:
+        """Return the documents that the head of a snapshot names."""
+        ...
+
+    def close(self) -> None:
+        """Cut every connection; never blocks."""
+        ...
+
+
 class Connection:
-    """The session, the feed and the poller of a connected store; used once.
+    """The session, the follower and the poller of a connected store; used once.
 
     Whatever still runs after `close` finds `is_cut`, and can neither swap a
     snapshot nor send a signal.
 
     Attributes
     ----------
-    feed : Feed or Roots
+    follower : Follower
         What fetches the index, and knows the ways to the site.
     cached : CachedIndex or None
         What keeps the index on disk.
@@ -41,10 +93,10 @@ class Connection:
         Whether the first index has come.
     """
 
-    def __init__(self, feed: Feed | Roots, cached: CachedIndex | None = None) -> None:
-        self.feed = feed
+    def __init__(self, follower: Follower, cached: CachedIndex | None = None) -> None:
+        self.follower = follower
         self.cached = cached
-        self.cut: threading.Event = feed.session.wire.cut
+        self.cut: threading.Event = follower.session.wire.cut
         self.ready = False
         self._poller: Poller | None = None
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
@@ -100,7 +152,7 @@ class Connection:
 
     def close(self) -> None:
         """End every request and wait; back at once, but for what cannot be cut short."""
-        self.feed.close()
+        self.follower.close()
         with self._lock:
             watches, poller = list(self._watches), self._poller
             if self._when_forgotten is not None:

@@ -1,14 +1,16 @@
-"""Documents of a site that a head names, each held against its digest."""
+"""Documents that a head names, each held against its digest, from whichever root has them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError
 from ..index.blocks import MOST_STRETCH_BYTES
-from ..transport.fetched import SizeLimit
+from ..transport.fetched import Absent, SizeLimit
+from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
@@ -16,94 +18,134 @@ if TYPE_CHECKING:
     from ..transport.fetched import Fetched
     from ..transport.session import Session
 
-__all__ = ["ABSENT", "exactly", "fetched", "missing", "part"]
+__all__ = ["ABSENT", "Documents", "explained"]
 
-#: What says that a document is not there; S3 answers 403 to whom may not list.
-ABSENT = frozenset({403, 404, 410})
+_EXCERPT_CHARACTERS = 80
+
+#: Statuses that say that a document is not there: S3 answers 403 to whom may not
+#: list, and a host that knows no such path answers in many words.
+ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
+
+
+class Documents:
+    """The documents of a site that are named by their digests; any thread may read them.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        The ways to all roots, in the order in which they are asked.
+    deadline : float
+        When all must be over, by `time.monotonic`.
+    max_bytes : int
+        The most that a document may have where its role sets no lower bound.
+    """
+
+    def __init__(self, sessions: Sequence[Session], deadline: float, max_bytes: int) -> None:
+        self._sessions = tuple(sessions)
+        self._deadline = deadline
+        self._max_bytes = max_bytes
+
+    def fetch(
+        self, document: Document, *, path: str | None = None, max_bytes: int | None = None
+    ) -> Fetched | None:
+        """Fetch a document; None if no root has it, or if it is too large.
+
+        Parameters
+        ----------
+        document : Document
+            What was named; its size is the host's word, and no bound.
+        path : str, optional
+            Where it stands, if that is not under its digest.
+        max_bytes : int, optional
+            The most that it may have, if that is less than usual.
+
+        Raises
+        ------
+        IntegrityError
+            Another stands in its place.
+        TransportError
+            It could not be had.
+        """
+        most = min(self._max_bytes, document.role.most_bytes or self._max_bytes)
+        if document.size > (most if max_bytes is None else min(most, max_bytes)):
+            return None
+        limit = SizeLimit(document.size, document.href)
+
+        def fetch_exactly(session: Session) -> Fetched | None:
+            try:
+                found = fetched(session, path or document.href, self._deadline, limit)
+            except IndexFormatError as error:
+                raise _another(session, document, f"more than {document.size} bytes") from error
+            if found is None or document.is_of(len(found.body), found.sha256):
+                return found
+            raise _another(session, document, found.sha256)
+
+        return anywhere(self._sessions, fetch_exactly, self._deadline)
+
+    def read(self, document: Document) -> bytes | None:
+        """Return the bytes of a document as `fetch` does."""
+        found = self.fetch(document)
+        return None if found is None else bytes(found.body)
+
+    def read_stretch(self, document: Document, stretch: Stretch) -> bytes | None:
+        """Return whole lines of a document; None if no root gives parts of it.
+
+        Raises
+        ------
+        IntegrityError
+            Others stand in their place.
+        TransportError
+            They could not be had.
+        """
+        if stretch.size > MOST_STRETCH_BYTES:
+            return None
+
+        def read_exactly(session: Session) -> bytes | None:
+            found = session.fetch_part(
+                quote(document.href, safe="/"),
+                stretch.offset,
+                stretch.end,
+                deadline=self._deadline,
+                absent=ABSENT,
+            )
+            if found is not None and hashlib.sha256(found).hexdigest() != stretch.sha256:
+                raise _another(session, document, hashlib.sha256(found).hexdigest())
+            return found
+
+        return anywhere(self._sessions, read_exactly, self._deadline)
+
+    def read_current(self, path: str, limit: SizeLimit) -> Fetched | None:
+        """Fetch a document that changes as the first root has it now; None if it has none.
+
+        Raises
+        ------
+        IndexFormatError
+            It is larger than `limit`.
+        TransportError
+            It could not be had.
+        """
+        return fetched(self._sessions[0], path, self._deadline, limit)
+
+    @property
+    def url(self) -> str:
+        """The root that is asked first, for errors."""
+        return self._sessions[0].root.url
+
+    def missing(self, document: Document) -> IntegrityError:
+        """Return the error that says that a document is nowhere."""
+        return _another(self._sessions[0], document, "nothing")
 
 
 def fetched(session: Session, path: str, deadline: float, limit: SizeLimit) -> Fetched | None:
-    """Fetch a document as the host has it now; None if it is not there.
-
-    Raises
-    ------
-    IndexFormatError
-        It is larger than `limit`.
-    """
-    return session.fetch(
+    """Fetch a document as a host has it now; None if it is not there."""
+    found = session.fetch(
         quote(path, safe="/"),
         headers={"Accept-Encoding": "gzip, deflate"},
         deadline=deadline,
         limit=limit,
         absent=ABSENT,
     )
-
-
-def exactly(
-    session: Session,
-    document: Document,
-    deadline: float,
-    max_bytes: int,
-    *,
-    path: str | None = None,
-) -> Fetched | None:
-    """Fetch a document that is the one that was named; None if it is not there, or too large.
-
-    Parameters
-    ----------
-    session : Session
-        The way to a root.
-    document : Document
-        What was named; its size is the host's word, and bounds nothing above `max_bytes`.
-    deadline : float
-        When all must be over, by `time.monotonic`.
-    max_bytes : int
-        The most that it may have where its role sets no lower bound.
-    path : str, optional
-        Where it stands, if that is not under its digest.
-
-    Raises
-    ------
-    IntegrityError
-        Another stands in its place.
-    """
-    if document.size > min(max_bytes, document.role.most_bytes or max_bytes):
-        return None
-    try:
-        limit = SizeLimit(document.size, document.href)
-        found = fetched(session, path or document.href, deadline, limit)
-    except IndexFormatError as error:
-        raise _another(session, document, f"more than {document.size} bytes") from error
-    if found is not None and found.sha256 != document.sha256:
-        raise _another(session, document, found.sha256)
-    return found
-
-
-def part(session: Session, document: Document, stretch: Stretch, deadline: float) -> bytes | None:
-    """Fetch a stretch of a document that is the one that was named; None if it cannot be had.
-
-    Raises
-    ------
-    IntegrityError
-        Another stands in its place.
-    """
-    if stretch.size > MOST_STRETCH_BYTES:
-        return None
-    found = session.fetch_part(
-        quote(document.href, safe="/"),
-        stretch.offset,
-        stretch.end,
-        deadline=deadline,
-        absent=ABSENT,
-    )
-    if found is not None and hashlib.sha256(found).hexdigest() != stretch.sha256:
-        raise _another(session, document, hashlib.sha256(found).hexdigest())
-    return found
-
-
-def missing(session: Session, document: Document) -> IntegrityError:
-    """Return the error that says that a document is nowhere."""
-    return _another(session, document, "nothing")
+    return None if isinstance(found, Absent) else found
 
 
 def _another(session: Session, document: Document, actual: str) -> IntegrityError:
@@ -113,3 +155,13 @@ def _another(session: Session, document: Document, actual: str) -> IntegrityErro
         actual=actual,
         url=session.root.url,
     )
+
+
+def explained(error: IndexFormatError, fetched: Fetched) -> str:
+    """Return the text of an error, and what the host has sent in the place of a document."""
+    excerpt = ascii(
+        fetched.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
+    )
+    content_type = fetched.response.header("Content-Type")
+    sent = "a document of no type" if content_type is None else ascii(content_type)
+    return f"{error}; the host sent {sent}, which begins {excerpt}"

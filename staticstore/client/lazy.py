@@ -15,10 +15,10 @@ from ..index import codec
 from ..index.blocks import BlockRoot, Stretch, holding
 from ..index.checks import line_problem
 from ..index.fields import Content
+from ..index.named import read_root
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
-from ..transport.sources import anywhere
-from .documents import exactly, part
+from .documents import Documents
 
 if TYPE_CHECKING:
     from ..index.head import Document, Head
@@ -99,32 +99,24 @@ class Parts:
         return holding(self._root.blocks_of(text, 2, self._head.index.size - 2), key)
 
     def _read_root(self, deadline: float) -> BlockRoot:
-        assert self._head.blocks is not None, "only a head with blocks leads here"
-        blocks = self._head.blocks
-        found = anywhere(
-            self._sessions,
-            lambda session: exactly(session, blocks, deadline, self._max_bytes),
-            deadline,
-        )
-        if found is None:
+        root = read_root(self._head, self._documents(deadline).read)
+        if root is None:
             raise LookupError("the root of the blocks is not there")
-        return BlockRoot.parse(bytes(found.body))
+        return root
 
     def _text(self, document: Document, stretch: Stretch, deadline: float) -> bytes:
         with self._lock:
             text = self._texts.get(stretch.sha256)
         if text is None:
-            text = anywhere(
-                self._sessions,
-                lambda session: part(session, document, stretch, deadline),
-                deadline,
-            )
+            text = self._documents(deadline).read_stretch(document, stretch)
             if text is None:
                 raise LookupError("the host gives no parts of documents")
-            if len(text) <= _MOST_MEMORY:
-                with self._lock:
-                    self._texts[stretch.sha256] = text
+            with self._lock:
+                self._texts[stretch.sha256] = text
         return text
+
+    def _documents(self, deadline: float) -> Documents:
+        return Documents(self._sessions, deadline, self._max_bytes)
 
 
 @dataclass(frozen=True)
@@ -135,8 +127,13 @@ class Partial:
     #: Header fields of a conditional request for the head.
     validators: Mapping[str, str]
     parts: Parts = field(compare=False)
-    #: How often something older than this was answered, and ignored.
-    ignored: int = 0
+    #: The root that it came from, if that is not the first, which decides.
+    source: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the index, lowercase hex."""
+        return self.head.index.sha256
 
     @property
     def entries(self) -> int:
@@ -173,9 +170,11 @@ class LazyIndex:
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key; anything at all may be asked for."""
-        return isinstance(key, str) and self._raw(key) is not None
+        return self._raw(key) is not None
 
-    def _raw(self, key: str) -> Any:
+    def _raw(self, key: object) -> Any:
+        if not isinstance(key, str):
+            return None
         try:
             return self._partial.parts.find(key)
         except LookupError:
@@ -183,7 +182,8 @@ class LazyIndex:
 
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Tell what some entries say of the bytes of their values: `Index.contents_of`."""
-        raws = ((key, self._raw(key)) for key in dict.fromkeys(keys))
+        wanted = dict.fromkeys(key for key in keys if isinstance(key, str))
+        raws = ((key, self._raw(key)) for key in wanted)
         return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:

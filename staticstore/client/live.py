@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -10,18 +11,26 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
+from ..errors import (
+    AuthorizationError,
+    IndexFormatError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    unforeseen_as_refusal,
+)
 from ..index.changes import Action, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
 from .confirmation import Confirmation
 from .connection import Connection
 from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
+from .index_check import IndexCheck
 from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
-    from .feed import Held
+    from .held import Held
     from .lazy import LazyIndex, Partial
 
 __all__ = ["LiveIndex"]
@@ -46,6 +55,10 @@ class LiveIndex:
     """
 
     def __init__(self, store: object) -> None:
+        from ..index.freshness import Freshness  # not needed by who only imports staticstore
+
+        #: What the site has said so far, over all connections.
+        self.freshness = Freshness()
         self._store = weakref.ref(store)
         self._lock = threading.Lock()
         self._connection: Connection | None = None
@@ -61,6 +74,10 @@ class LiveIndex:
         self._subscriptions: dict[Subscription, None] = {}
         self._deliveries = Deliveries()
         self._confirmation = Confirmation()
+        self._check: IndexCheck | None = None
+        # Whether the held snapshot came by changes from a document that turned
+        # out to be another than it seemed.
+        self._is_in_doubt = False
 
     # -- connecting ------------------------------------------------------------
 
@@ -86,6 +103,7 @@ class LiveIndex:
                 # What the cache had is not for who is refused.
                 self._held = self._announced = None
                 self._confirmation = Confirmation()
+                self.freshness.forget()
             raise
 
     def _start(self, connection: Connection, *, in_a_hurry: bool) -> None:
@@ -108,11 +126,12 @@ class LiveIndex:
         if self._held is None and connection.cached is not None:
             found = connection.cached.read()
         if found is not None:
-            held, fetched = found
+            held, freshness, fetched = found
             with self._lock:
                 if connection.is_cut():
                     raise NotConnectedError("the store was disconnected")
                 self._held, self._announced, self._is_lazy = held, held.index, False
+                self.freshness.restore(freshness)
                 self._confirmation.recall(fetched)
         return self._held is not None
 
@@ -122,10 +141,22 @@ class LiveIndex:
         self._announce_failure(connection, error)
 
     def _keep(self, connection: Connection) -> None:
-        """Keep the snapshot on disk, if there is a cache, and the host has confirmed it."""
-        held = self._held
-        if connection.cached is not None and held is not None and self._confirmation.error is None:
-            connection.cached.write(held, connection.is_cut)
+        """Keep the snapshot on disk, if there is a cache, and what the host says of it."""
+        held, cached = self._held, connection.cached
+        if cached is None or held is None:
+            return
+        if self._confirmation.error is not None:
+            cached.count(held, self.freshness)
+        elif not cached.write(held, self.freshness, connection.is_cut):
+            self._replace_derived(connection, held)
+
+    def _replace_derived(self, connection: Connection, held: Held) -> None:
+        """Fetch the index whole that changes have led past."""
+        _log.warning("changes have led to other bytes than the head names: the index is fetched")
+        with connection.polling():
+            whole = connection.follower.whole_again(held)
+            _, number = self._swap(connection, held, whole)
+        self._deliveries.run(number, given_up=connection.is_cut)
 
     def close(self) -> None:
         """End what `open` began; see `StaticStore.disconnect`."""
@@ -150,9 +181,9 @@ class LiveIndex:
                 return False
             try:
                 live._update(connection)
+                live._keep(connection)
             except StoreError as error:
                 return error
-            live._keep(connection)
             return None
 
         def begin() -> None:
@@ -161,7 +192,8 @@ class LiveIndex:
                 live._keep(connection)
 
         held = self._held
-        if held is not None and held.entries <= _FEW:
+        # One that is not checked yet is a large one, and would have to be counted.
+        if held is not None and held.index.is_checked and held.entries <= _FEW:
             self._keep(connection)
         has_polled = self._confirmation.error is None
         connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
@@ -196,6 +228,11 @@ class LiveIndex:
         return None if held is None else held.index
 
     @property
+    def current(self) -> Held | Partial | None:
+        """What is held of the site, whole or in parts."""
+        return self._held or self._partial
+
+    @property
     def held(self) -> Held:
         """The current snapshot and what vouches for it; a lazy store becomes whole."""
         while (held := self._held) is None:
@@ -203,15 +240,15 @@ class LiveIndex:
         return held
 
     @property
-    def readable(self) -> tuple[Index | LazyIndex, str]:
-        """The current snapshot, or what stands for it in a lazy store, and its digest."""
+    def readable(self) -> tuple[Index | LazyIndex, Held | Partial]:
+        """The current snapshot, or what stands for it in a lazy store, and where it is from."""
         held, partial = self._held, self._partial
         if held is None and partial is not None:
             from .lazy import LazyIndex
 
-            return LazyIndex(partial, self._whole), partial.head.index.sha256
+            return LazyIndex(partial, self._whole), partial
         held = self.held
-        return held.index, held.sha256
+        return held.index, held
 
     def _whole(self) -> Index:
         """Make a lazy store whole, as of the head that it holds."""
@@ -225,17 +262,22 @@ class LiveIndex:
         """Fetch the whole index of which parts were read; only for who polls."""
         if self._held is not None or self._partial is None:
             return 0
-        held = connection.feed.whole(self._partial) or connection.feed.fetch(None)
+        held = connection.follower.whole(self._partial) or connection.follower.fetch(None)
         _, number = self._swap(connection, None, held)
         return number
 
-    def info(self) -> dict[str, Any]:
+    def info(self, root_url: str) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
         with self._lock:
-            info = self._confirmation.info(self._held or self._partial, is_open=self.is_open)
+            info = self._confirmation.info(
+                self._held or self._partial,
+                root_url=root_url,
+                is_open=self.is_open,
+                is_doubtful=self.freshness.is_doubtful,
+            )
             connection = self._connection
         if connection is not None:
-            info["warnings"] += connection.feed.problems
+            info["warnings"] += connection.follower.problems
         return info
 
     # -- polling ---------------------------------------------------------------
@@ -254,10 +296,14 @@ class LiveIndex:
                     return Changes((), self._whole)
                 self._complete(connection)
                 held = self._held
-                fetched = connection.feed.fetch(held, seconds=seconds)
+                is_unusable = held is not None and held.index.refusal is not None
+                known = None if self._is_in_doubt or is_unusable else held
+                fetched = connection.follower.fetch(known, seconds=seconds)
                 changes, number = self._swap(connection, held, fetched or held)
-        except StoreError as error:
-            self._announce_failure(connection, error)
+                self._is_in_doubt = False
+        except Exception as error:  # a caller's own authentication may raise anything
+            self._announce_failure(connection, _as_store_error(error))
+            self._keep(connection)
             raise
         self._deliveries.run(number, given_up=connection.is_cut)
         return changes
@@ -269,7 +315,7 @@ class LiveIndex:
 
     def _poll_head(self, connection: Connection) -> bool:
         """Take over the current head; False if the site does not allow to read parts."""
-        partial = connection.feed.part(self._partial)
+        partial = connection.follower.part(self._partial)
         with self._lock:
             if connection.is_cut():
                 raise NotConnectedError("the store was disconnected")
@@ -289,9 +335,10 @@ class LiveIndex:
         is_confirmed: bool = True,
     ) -> tuple[Changes, int]:
         """Put a snapshot in place of the held one, and enqueue its announcement."""
-        assert new is not None, "a feed gives an index where none is held"
+        assert new is not None, "a follower gives an index where none is held"
         old = held.index if held is not None and connection.ready else self._announced
-        changes = Changes((), new.index) if old is None else follow(old, new.index)
+        with unforeseen_as_refusal("the index cannot be compared with the one before it"):
+            changes = Changes((), new.index) if old is None else follow(old, new.index)
         new = dataclasses.replace(new, index=changes.index)
         with self._lock:
             if connection.is_cut():
@@ -301,7 +348,41 @@ class LiveIndex:
             if is_confirmed:
                 self._confirmation.succeed()
             connection.ready = True
+            self._check_behind(connection, new.index)
             return changes, number
+
+    def _check_behind(self, connection: Connection, index: Index) -> None:
+        """Check in a thread what of a snapshot was not checked before its swap."""
+        if index.is_checked or (self._check is not None and self._check.concerns(index)):
+            return
+        reference = weakref.ref(self)
+
+        def end(error: IndexFormatError | None) -> None:
+            live = reference()
+            if live is not None and error is not None:
+                live._announce_failure(connection, error)
+            elif live is not None and index.lines() is None:
+                live._resolve(connection, index)
+
+        self._check = IndexCheck(index, connection.cut, end)
+        with contextlib.suppress(RuntimeError):  # no more threads: what is read is checked anyway
+            self._check.start()
+
+    def _resolve(self, connection: Connection, index: Index) -> None:
+        """Go on from a document that turned out not to be in canonical form.
+
+        Its snapshot says by now what any JSON parser says.  What changes made of it
+        is fetched anew: they may have been found by comparing lines.
+        """
+        if index.warnings:
+            _log.warning("in the index, when all of it was checked: %s", index.warnings[0])
+        with contextlib.suppress(StoreError):  # which was announced; the next poll tries again
+            with connection.polling():
+                held = self._held
+                if held is None or not held.index.shares_with(index) or held.index.is_document:
+                    return
+                self._is_in_doubt = True
+            self._update(connection)
 
     def _enqueue(self, connection: Connection, old: Index | None, changes: Changes) -> int:
         """Enqueue the announcement of a swap, to those who are subscribed at this moment."""
@@ -426,6 +507,15 @@ class LiveIndex:
         watch = Watch(timeout, self.subscribe)
         connection.add_watch(watch)
         return watch
+
+
+def _as_store_error(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    # Without its text, which may hold a secret.
+    failure = StoreError(f"a poll failed: {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 def _opened(reference: weakref.ref[LiveIndex]) -> Callable[[], bool]:

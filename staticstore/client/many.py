@@ -104,7 +104,7 @@ def _windows(values: Values, keys: Iterable[str], together: int) -> Iterator[_Wi
     while some := list(islice(numbered, _KEYS)):
         contents = values.index.contents_of(some)
         for key in some:
-            content = contents.get(key)
+            content = contents.get(key) if isinstance(key, str) else None
             size = -1 if content is None or content.size is None else content.size
             is_small = 0 <= size <= _LARGE
             if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > together):

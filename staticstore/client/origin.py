@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import NotConnectedError, StoreError
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES
 from ..transport.fetched import SizeLimit
-from .documents import exactly, fetched
 
 if TYPE_CHECKING:
     from ..index.head import Document, Head
     from ..index.snapshot import Index
-    from ..transport.fetched import Fetched
     from ..transport.session import Session
+    from .connection import Follower
+    from .documents import Documents
+    from .held import Held
     from .values import Values
 
 __all__ = ["Origin"]
 
-_SECONDS = 300.0  # that one document may take
+T = TypeVar("T")
 
 
 class Origin(NamedTuple):
     """A snapshot, whole, and what its host said along with it."""
 
-    snapshot: Index
-    #: The same, with the way to each value.
+    #: The way to each value of the snapshot.
     values: Values
-    #: Of the bytes in which the index came, lowercase hex.
-    sha256: str
-    #: None where the site has none.
-    head: Head | None
+    held: Held
+    follower: Follower
     #: Where plain clients look for the index; relative to the root, not quoted.
     index_path: str
-    #: The most that an index may have.
-    max_bytes: int
+
+    @property
+    def snapshot(self) -> Index:
+        """The snapshot itself."""
+        return self.held.index
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes in which the index came, lowercase hex."""
+        return self.held.sha256
+
+    @property
+    def head(self) -> Head | None:
+        """The head that named the index; None where the site has none."""
+        return self.held.head
 
     @property
     def session(self) -> Session:
@@ -52,9 +62,7 @@ class Origin(NamedTuple):
         NotConnectedError
             The store was disconnected.
         """
-        return self._read(
-            lambda deadline: exactly(self.session, document, deadline, self.max_bytes)
-        )
+        return _available(lambda: self._documents.read(document))
 
     def read_index(self) -> bytes | None:
         """Fetch the index in the bytes in which it came; None if they cannot be had.
@@ -66,12 +74,10 @@ class Origin(NamedTuple):
         """
         if self.head is not None and (body := self.read(self.head.index)) is not None:
             return body
-        path = self.index_path if self.head is None else "index.json"
-        limit = SizeLimit(self.max_bytes, "the index", "max_index_bytes")
-        body = self._read(lambda deadline: fetched(self.session, path, deadline, limit))
-        return (
-            body if body is not None and hashlib.sha256(body).hexdigest() == self.sha256 else None
-        )
+        limit = SizeLimit(self.follower.max_bytes, "the index", "max_index_bytes")
+        body = self._read_current(self.index_path, limit)
+        is_right = body is not None and hashlib.sha256(body).hexdigest() == self.sha256
+        return body if is_right else None
 
     def read_head(self) -> bytes | None:
         """Fetch the head as the host has it now; None if that cannot be had.
@@ -81,14 +87,36 @@ class Origin(NamedTuple):
         NotConnectedError
             The store was disconnected.
         """
-        limit = SizeLimit(MOST_HEAD_BYTES, "the head")
-        return self._read(lambda deadline: fetched(self.session, HEAD_PATH, deadline, limit))
+        return self._read_current(HEAD_PATH, SizeLimit(MOST_HEAD_BYTES, "the head"))
 
-    def _read(self, fetch: Callable[[float], Fetched | None]) -> bytes | None:
-        try:
-            found = fetch(time.monotonic() + _SECONDS)
-        except NotConnectedError:
-            raise
-        except StoreError:
-            return None
+    def read_file(self, path: str, size: int, sha256: str) -> bytes | None:
+        """Fetch a file that stands beside the data; None if it is not there as described.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        body = self._read_current(path, SizeLimit(size, path))
+        is_right = (
+            body is not None and len(body) == size and hashlib.sha256(body).hexdigest() == sha256
+        )
+        return body if is_right else None
+
+    def _read_current(self, path: str, limit: SizeLimit) -> bytes | None:
+        found = _available(lambda: self._documents.read_current(path, limit))
         return None if found is None else bytes(found.body)
+
+    @property
+    def _documents(self) -> Documents:
+        return self.follower.documents(self.held)
+
+
+def _available(read: Callable[[], T | None]) -> T | None:
+    """Return what is read, or None if it cannot be had; a disconnect is raised."""
+    try:
+        return read()
+    except NotConnectedError:
+        raise
+    except StoreError:
+        return None

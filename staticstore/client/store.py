@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ..index.changes import Action, Change, Changes
 from ..index.keys import check_key
 from ..index.snapshot import Index
-from ..transport.root import Location, Root, roots_of
+from ..transport.root import Location, Root, checked_origins, roots_of
 from .connection import Connection
 from .kept import KeptValues
 from .live import LiveIndex
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from ..transport.auth import Credentials
     from .cache import ValueCache
     from .cached_index import CachedIndex
-    from .feed import Feed
     from .origin import Origin
-    from .roots import Roots
 
 __all__ = ["StaticStore"]
 
@@ -46,12 +44,11 @@ class StaticStore(Reading):
     root_url : str or path, or several of them
         An http(s) URL, a ``file:`` URL or a local path.  User and password in
         it are used to authenticate, unless `connect` gets others.  Of several,
-        an origin and mirrors of it say, the first that answers serves; one that
-        fails is passed over, and tried again half a minute later.  Of the
-        indexes of the first root's lineage the one with the highest generation
-        counts.  A value comes from any root that gives the bytes of that index:
-        parts of it only from roots that have the very index, and from the
-        others the whole, told by its sha256.
+        the first is the site and decides; the others are copies of it, and give
+        whole values that have a sha256, and parts cut out of such.  While the
+        first fails, the snapshot that is held stays, and ``info()["stale"]`` is
+        true; only a store that holds none takes the index of a copy, with a
+        warning.  See `equal_roots` for roots that are trusted alike.
     data_path : str, optional
         What stands between the root and a key in the URL of a value.
     index_path : str, optional
@@ -65,6 +62,11 @@ class StaticStore(Reading):
         iterating, querying, `index`, subscribing, and the first poll after a
         handler was connected to a signal.  So does a site without a head and
         blocks, or a host without ranges.
+    equal_roots : bool, optional
+        Whether several roots are all in one hand, so that the newest of them
+        counts and parts of values come from any that has the very index.  By
+        default the first decides, and the others are not trusted with more than
+        what digests tell.
     cache : True or path, optional
         A folder in which the last index and values with a sha256 are kept, for
         this user alone; True for the user's own cache folder.  Any number of stores and
@@ -78,6 +80,12 @@ class StaticStore(Reading):
     memory : int, optional
         Bytes of values to hold in memory for being read again, by their sha256;
         beyond, what was not used for longest is dropped.  By default none.
+    origins : "own", "any" or sequence of str, optional
+        Other origins that the site may lead to.  Redirects from a site at a public address
+        to an inner one (loopback, private, link-local and the like) are refused,
+        as is such a site whose name is given an inner address later; those
+        that are named here, ``["https://data.intranet.example"]`` say, are allowed.
+        Of a host that is reached through a proxy only what is written is known.
 
     Raises
     ------
@@ -104,9 +112,11 @@ class StaticStore(Reading):
         index_path: str = "index.json",
         poll_interval: float = 300.0,
         lazy: bool = False,
+        equal_roots: bool = False,
         cache: bool | str | os.PathLike[str] | None = None,
         max_cache_bytes: int = 4 << 30,
         memory: int = 0,
+        origins: str | Iterable[str] = "own",
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
@@ -114,10 +124,12 @@ class StaticStore(Reading):
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
         self._roots = roots_of(root_url)
         self._root = self._roots[0]
+        self._origins = checked_origins(origins)
         self._data_path = data_path
         self._index_path = index_path
         self._poll_interval = poll_interval
         self._lazy = lazy
+        self._equal_roots = equal_roots
         self._max_cache_bytes = max_cache_bytes
         self._memory = memory
         if not isinstance(memory, int) or memory < 0:
@@ -216,7 +228,7 @@ class StaticStore(Reading):
         # staticstore shall not wait for it.
         from ..transport.arguments import checked_number
         from ..transport.sources import open_sessions
-        from .feed import Feed
+        from .follower import SiteFollower
 
         checked_number(max_index_bytes, "max_index_bytes", least=1)
         checked_number(index_deadline, "index_deadline", least=0)
@@ -231,16 +243,24 @@ class StaticStore(Reading):
             timeout=timeout,
             retries=retries,
             min_rate=min_rate,
+            origins=self._origins,
         )
         warned = _warn_of_exposed_passwords(
             [session.root for session in sessions if session.exposes_password]
         )
-        feeds = [
-            Feed(session, self._index_path, max_bytes=max_index_bytes, seconds=index_deadline)
-            for session in sessions
-        ]
-        feed = feeds[0] if len(feeds) == 1 else _feed_of_all(feeds, index_deadline)
-        connection = Connection(feed, self._cached_index())
+        follower_class: type[SiteFollower] = SiteFollower
+        if self._equal_roots and len(sessions) > 1:
+            from .equal_roots import EqualRootsFollower  # seldom needed
+
+            follower_class = EqualRootsFollower
+        follower = follower_class(
+            sessions,
+            self._index_path,
+            freshness=self._live.freshness,
+            max_bytes=max_index_bytes,
+            seconds=index_deadline,
+        )
+        connection = Connection(follower, self._cached_index())
         self._live.open(connection, self._poll_interval, is_lazy=self._lazy)
         self._warnings = warned
         return self
@@ -318,25 +338,65 @@ class StaticStore(Reading):
         Returns
         -------
         dict
-            ``root_url``; ``generation`` of the index, None on a site without a
-            head; ``entries``; ``last_success``, an aware datetime, and ``age``,
-            the seconds since; ``last_error``, the text of the failure of the
-            last poll, or None; ``trust``, what vouches for the index:
-            ``"transport"`` alone, or None without one; ``stale``, whether the
-            last attempt to confirm the index failed, or none can be made;
+            ``root_url``; ``source``, the root that the index came from;
+            ``generation`` of the index, None on a site without a head; ``entries``;
+            ``last_success``, an aware datetime, and ``age``, the seconds since;
+            ``last_error``, the text of the failure of the last poll, or None;
+            ``trust``, what vouches for the index: ``"transport"`` alone, or None
+            without one; ``stale``, whether the last attempt to confirm the index
+            failed, none can be made, the host has answered with something older
+            twice in a row, or the index is a copy's;
             ``warnings``, a list of texts on what was left out of the index, is
             unsafe, or keeps the cache from being used.
         """
-        info = {"root_url": self._root.url, **self._live.info()}
+        info = {"root_url": self._root.url, **self._live.info(self._root.url)}
         info["warnings"] = [*self._warnings, *info["warnings"]]
         disk = self._kept.disk
         if disk is not None and disk.folder.problem is not None:
             info["warnings"].append(disk.folder.problem)
         return info
 
+    def about(self) -> dict[str, Any] | None:
+        """Return the site's own words: its title, its license, what to read.
+
+        One request is made, if the head of the site names such words.
+
+        Returns
+        -------
+        dict or None
+            The caller's own: ``title``, ``description``, ``license``, ``homepage`` (an
+            http or https URL), ``contact``, ``version``, ``cite_as``, all texts; ``keywords``,
+            a list of texts; ``files``, from the names of files in the site's root to
+            their ``size`` and ``sha256``.  What the site does not say is not in it,
+            nor is what has another type.  None if the site says nothing of itself, or
+            if the document is not there as the head names it.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TransportError
+            It could not be had.
+
+        Examples
+        --------
+        >>> from staticstore import publish
+        >>> _ = publish(sample_site)
+        >>> with StaticStore(sample_site, poll_interval=0) as store:
+        ...     about = store.about()
+        >>> about["license"], list(about["files"])
+        ('CC0-1.0', ['README.md'])
+        """
+        from .about import read_about
+
+        follower, held = self._live.connected().follower, self._live.current
+        if held is None or held.head is None:
+            return None
+        return read_about(held.head, follower.documents(held))
+
     def __repr__(self) -> str:
         """Show where, and how many keys; no secret."""
-        entries = self._live.info()["entries"]
+        entries = self._live.info(self._root.url)["entries"]
         keys = "" if entries is None else f", {entries} keys"
         state = "connected" if self.is_connected() else "not connected"
         return f"<StaticStore: {self._root.url}{keys}, {state}>"
@@ -356,25 +416,27 @@ class StaticStore(Reading):
             index_path=self._index_path,
             poll_interval=self._poll_interval,
             lazy=self._lazy,
+            equal_roots=self._equal_roots,
             cache=self._cache_argument,
             max_cache_bytes=self._max_cache_bytes,
             memory=self._memory,
+            origins=self._origins,
         )
         return again, ()
 
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
-        feed = self._live.connected().feed
-        index, sha256 = self._live.readable
-        return Values(index, feed.sources(sha256), self._data_path, self._kept)
+        follower = self._live.connected().follower
+        index, held = self._live.readable
+        return Values(index, follower.sources(held), self._data_path, self._kept)
 
     def _origin(self) -> Origin:
         """Bind the current snapshot, whole, with all that a copy of the site needs."""
         from .origin import Origin
 
-        feed, held = self._live.connected().feed, self._live.held
-        values = Values(held.index, feed.sources(held.sha256), self._data_path, self._kept)
-        return Origin(held.index, values, held.sha256, held.head, self._index_path, feed.max_bytes)
+        follower, held = self._live.connected().follower, self._live.held
+        values = Values(held.index, follower.sources(held), self._data_path, self._kept)
+        return Origin(values, held, follower, self._index_path)
 
     def _follow(
         self, callback: Callable[[Changes], object], dispatch: Dispatch
@@ -496,12 +558,6 @@ class StaticStore(Reading):
             For one thread.  What comes before it is asked for waits in it.
         """
         return self._live.watch(timeout)
-
-
-def _feed_of_all(feeds: list[Feed], seconds: float) -> Roots:
-    from .roots import Roots  # seldom needed
-
-    return Roots(feeds, seconds=seconds)
 
 
 def _warn_of_exposed_passwords(roots: Iterable[Root]) -> tuple[str, ...]:

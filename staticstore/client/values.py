@@ -40,6 +40,12 @@ class Values(Mapping[str, URLValue]):
         """The way to the root that is asked first."""
         return self._sources.session
 
+    @property
+    def folders(self) -> list[str]:
+        """The roots that are folders of this machine, in order of preference."""
+        sessions = (*self._sources.alike, *self._sources.unlike)
+        return [folder for one in sessions if (folder := one.root.folder) is not None]
+
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
         from ..transport.parts import Target

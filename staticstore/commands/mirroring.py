@@ -20,7 +20,7 @@ from .exits import partly_failed
 
 __all__ = ["Wanted", "follow", "mirror"]
 
-_FAILED_SHOWN = 20  # unless all are asked for
+_REASONS_SHOWN = 20  # unless all are asked for
 
 
 class Wanted(NamedTuple):
@@ -34,6 +34,7 @@ class Wanted(NamedTuple):
     force: Force
     verify: bool
     limit_rate: float | None
+    allow_names: tuple[str, ...]
 
 
 def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
@@ -126,22 +127,35 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
             progress=None if bars is None else bars.whole,
             value_progress=None if bars is None else partial(_show, bars),
             globs=wanted.globs,
+            allow_names=wanted.allow_names,
             where=wanted.where,
         )
-    failed = [{"key": key, "reason": reason} for key, reason in report.failed]
-    output.record({**asdict(report), "failed": failed})
-    shown = len(failed) if output.verbose else _FAILED_SHOWN
-    for key, reason in report.failed[:shown]:
-        output.line(Cell("failed", "bold red"), key, reason)
-    if len(failed) > shown:
-        output.line(Cell("failed", "bold red"), f"and {len(failed) - shown} more")
+    failed, skipped = _as_records(report.failed), _as_records(report.skipped)
+    output.record({**asdict(report), "failed": failed, "skipped": skipped})
+    _show_reasons(output, Cell("skipped", "yellow"), report.skipped)
+    _show_reasons(output, Cell("failed", "bold red"), report.failed)
     output.line(
         f"{report.fetched} fetched, {report.kept} kept, {report.deleted} deleted, "
-        f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
+        + (f"{len(skipped)} skipped, " if skipped else "")
+        + f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
     )
+    if skipped:
+        output.note("without what was skipped the copy is a site of its own: see --allow-name")
     if report.newer:
         output.note("the site has changed meanwhile: the next run gets what is new")
     return report
+
+
+def _as_records(reasons: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"key": key, "reason": reason} for key, reason in reasons]
+
+
+def _show_reasons(output: Output, cell: Cell, reasons: list[tuple[str, str]]) -> None:
+    at_most = len(reasons) if output.verbose else _REASONS_SHOWN
+    for key, reason in reasons[:at_most]:
+        output.line(cell, key, reason)
+    if len(reasons) > at_most:
+        output.line(cell, f"and {len(reasons) - at_most} more")
 
 
 def _show(bars: Bars, key: str, done: int | None, total: int | None) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "USER_CACHE",
     "Forcible",
     "Shared",
+    "allow_name_option",
     "auth_option",
     "cache_option",
     "connecting_options",
@@ -305,6 +306,15 @@ auth_option = click.option(
     expose_value=False,
     callback=_keep_auth,
     help="Who you are; a password that is left out is asked for.",
+)
+
+
+allow_name_option = click.option(
+    "--allow-name",
+    "allow_names",
+    metavar="NAME",
+    multiple=True,
+    help="Take this name, which is withheld otherwise, such as .htaccess; may be repeated.",
 )
 
 

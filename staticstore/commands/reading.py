@@ -7,24 +7,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..client.store import StaticStore
+from ..errors import TransportError
 from ..index.changes import Change
 from ..index.fields import Facts, time_text
 from ..terminal import ACTION_STYLES, Cell, Column, Output, size_text
 
 __all__ = ["differing_fields", "info", "ls", "query", "watch"]
 
+_MOST_SHOWN = 200  # characters of a title
+
 
 def info(store: StaticStore, output: Output) -> None:
     """Tell what a store knows of its site."""
     known = store.info()
-    output.record(known)
+    about = _about(store, output)
+    output.record(known if about is None else {**known, "about": about})
     for name in ("root_url", "entries", "generation", "trust"):
         if known[name] is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
+    for name in ("title", "license"):
+        if about is not None and name in about:
+            output.line(Cell(name, "bold", 10), _shortened(about[name]))
     if known["stale"]:
         output.line(Cell("stale", "bold yellow", 10), known["last_error"])
     for warning in known["warnings"]:
         output.line(Cell("warning", "bold yellow", 10), warning)
+
+
+def _about(store: StaticStore, output: Output) -> dict[str, Any] | None:
+    try:
+        return store.about()
+    except TransportError as error:  # what the store knows is told all the same
+        output.warning(f"the site's own words could not be read: {error}")
+        return None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def ls(store: StaticStore, output: Output, *, pattern: str | None, long: bool) -> None:

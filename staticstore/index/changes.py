@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ..errors import quoted
+from ..errors import IndexFormatError, quoted
 from ..notebook import MOST_ROWS, table
 from .snapshot import Index, visible_metadata
 
@@ -173,6 +173,7 @@ def diff(old: Index, new: Index) -> Changes:
     """
     if old is new:
         return Changes((), new)
+    old = _readable(old)
     keys = sorted(old.differing_keys(new))
     return Changes((Change(key, old.raw(key), new.raw(key)) for key in keys), new)
 
@@ -207,6 +208,11 @@ def follow(old: Index, new: Index) -> Changes:
     Changes
         As `diff`, but their index may be another one than `new`, equal to it.
 
+    Raises
+    ------
+    IndexFormatError
+        What `new` came in is no index, although it was taken for one before it was checked.
+
     Examples
     --------
     >>> old = Index.from_entries({"a": {}, "b": {}})
@@ -214,14 +220,25 @@ def follow(old: Index, new: Index) -> Changes:
     >>> follow(old, new).index == new
     True
     """
-    keys = sorted(old.keys_of_other_bytes(new))
-    if not old.shares_with(new) and old.has_room_for(len(keys)):
+    if new.refusal is not None:
+        raise IndexFormatError(new.refusal)
+    old = _readable(old)
+    keys = sorted(old.keys_of_other_bytes(new, is_final=False))
+    if not old.shares_with(new) and not old.has_room_for(len(keys)):
+        if not (old.is_checked and new.is_checked):
+            old, new = old.checked(), new.checked()
+            keys = sorted(old.keys_of_other_bytes(new))
+        new.succeed(old, keys)
+    elif not old.shares_with(new):
         # Copies, for a raw entry is a view that keeps its whole document alive.
         new = old.changed_by({key: _copy(new.raw(key)) for key in keys}, new.warnings)
-    elif not old.shares_with(new):
-        new.succeed(old, keys)
     changes = (Change(key, old.raw(key), new.raw(key)) for key in keys if old.differs(new, key))
     return Changes(changes, old if not keys and old.warnings == new.warnings else new)
+
+
+def _readable(index: Index) -> Index:
+    """Return an index, or one without entries if nothing of it can be read any more."""
+    return index if index.refusal is None else Index.from_entries({})
 
 
 def _copy(raw: msgspec.Raw | bytes | None) -> bytes | None:

@@ -19,8 +19,10 @@ __all__ = ["DEEPEST", "are_beyond_doubt", "check_depth", "entry_problem", "line_
 #: Far more than any metadata has, and far less than Python's recursion limit, so
 #: that comparing or copying an entry can never overflow the stack.
 DEEPEST = 100
-_TEXT = rb'(?s)"(?:[^"\\]|\\.)*"'
-_BRACKET = rb"[\[\]{}]"
+# Brackets that follow each other, or a text, perhaps without its end.  The quantifiers are
+# possessive: the engine would keep a way back for each character of a long text otherwise.
+_BRACKETS_OR_TEXT = rb'(?s)[\[{]++|[\]}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_QUOTE = ord('"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 # Entries decoded at once.
 _AT_ONCE = 64
@@ -95,7 +97,10 @@ def check_depth(text: bytes, count: int) -> None:
         if not brackets:
             return
     depth = 0
-    for bracket in re.finditer(_BRACKET, re.sub(_TEXT, b"", text)):
-        depth += 1 if bracket[0] in b"[{" else -1
+    for found in re.finditer(_BRACKETS_OR_TEXT, text):
+        first, length = text[found.start()], found.end() - found.start()
+        if first == _QUOTE:
+            continue
+        depth += length if first in b"[{" else -length
         if depth > DEEPEST:
             raise IndexFormatError("nested too deeply")

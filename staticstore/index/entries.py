@@ -24,8 +24,53 @@ class Stored(ABC):
     """Entries in key order, which nobody changes; shared by snapshots and threads."""
 
     def __init__(self) -> None:
-        #: Of the fields that were queried.
-        self.groups = FieldGroups(self.values_of)
+        self._groups = FieldGroups(self.values_of)
+
+    @property
+    def groups(self) -> FieldGroups:
+        """The groups of the fields that were queried."""
+        return self._groups
+
+    # -- what was not checked when it was parsed ---------------------------------------
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether all entries are known to be what they should be."""
+        return True
+
+    def checking(self) -> Iterator[None]:
+        """Check what was not checked yet, 16 KiB a step.
+
+        What is read meanwhile is checked first.
+
+        Raises
+        ------
+        IndexFormatError
+            While iterating: the document is no index.
+        """
+        return iter(())
+
+    def checked(self) -> Stored:
+        """Return these entries with all that is left to check checked, now.
+
+        Raises
+        ------
+        IndexFormatError
+            The document is no index.
+        """
+        return self
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out when the document was parsed behind the swap."""
+        return ()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the document is no index, if that was found behind the swap."""
+        return None
+
+    # -- reading -----------------------------------------------------------------------
 
     @abstractmethod
     def get(self, key: str) -> msgspec.Raw | bytes | None:
@@ -43,10 +88,9 @@ class Stored(ABC):
     def __len__(self) -> int:
         """Count the keys."""
 
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What was found wrong in entries when they were first decoded, and left out."""
-        return ()
+    def has_at_least(self, count: int) -> bool:
+        """Tell whether there are so many keys, without counting them all if that takes long."""
+        return len(self) >= count
 
     @abstractmethod
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -157,6 +201,8 @@ class Entries(Stored):
 
     def differing_keys(self, other: Stored) -> Iterable[str]:
         """Return the keys whose raw entries may not be the same bytes; see `Stored`."""
+        if other is self:
+            return ()
         if not isinstance(other, Entries):
             return keys_that_differ(self, other)
         compared, other._compared = other._compared, None

@@ -41,6 +41,7 @@ MOST_HEAD_BYTES = 4096
 
 _SHA256 = re.compile(SHA256)
 _PREFIX = re.compile(r"[0-9a-f]{16}\Z")
+_SUM = re.compile(r"[0-9a-f]{32}\Z")
 _LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -62,6 +63,7 @@ class Role(Enum):
     # A block takes 64 KiB of an index and about 150 bytes of the list.
     BLOCK_LIST = ("blocks", ".jsonl", 64 << 20)
     PACK = ("packs", ".zip", 16 << 20)
+    ABOUT = ("about", ".json", 64 << 10)
 
     def __init__(self, folder: str, ending: str, most_bytes: int | None) -> None:
         self.folder = folder
@@ -111,7 +113,13 @@ class Document:
 
     def describes(self, body: bytes | bytearray) -> bool:
         """Return whether these bytes are the document."""
-        return hashlib.sha256(body).hexdigest() == self.sha256
+        return self.is_of(len(body), hashlib.sha256(body).hexdigest())
+
+    def is_of(self, size: int, sha256: str) -> bool:
+        """Return whether bytes of such a size and digest are the document."""
+        # Of a pack nobody says the size; here it is a bound.
+        has_size = size <= self.size if self.role is Role.PACK else size == self.size
+        return has_size and sha256 == self.sha256
 
     def as_json(self) -> dict[str, Any]:
         """Return what `parse` reads."""
@@ -152,8 +160,12 @@ class Head:
     entries: int
     #: The root of the blocks of the index; None where there is none.
     blocks: Document | None = None
+    #: Of the lines of the index (see `staticstore.index.sums`); None where nobody says.
+    sum: str | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
     spans: tuple[Span, ...] = ()
+    #: The site's own words; None if it has none.
+    about: Document | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Head:
@@ -174,8 +186,10 @@ class Head:
                 published=str(said.get("published", "")),
                 index=Document.parse(said["index"], Role.INDEX),
                 entries=parse_count(said["index"]["entries"]),
+                sum=_sum(said["index"].get("sum")),
                 blocks=_blocks(said.get("blocks")),
                 spans=tuple(map(_span, said.get("changes", []))),
+                about=_about(said.get("about")),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"no head of an index: {error}") from error
@@ -183,6 +197,8 @@ class Head:
     def encode(self) -> bytes:
         """Write the head as JSON, with a newline at its end."""
         index = {**self.index.as_json(), "entries": self.entries}
+        if self.sum is not None:
+            index["sum"] = self.sum
         said = {
             "format": _FORMAT,
             "lineage": self.lineage,
@@ -196,9 +212,11 @@ class Head:
         }
         if self.blocks is not None:
             said["blocks"] = self.blocks.as_json()
+        if self.about is not None:
+            said["about"] = {"size": self.about.size, "sha256": self.about.sha256}
         return codec.encode(said) + b"\n"
 
-    def way_from(self, sha256: str) -> tuple[Document, ...] | None:
+    def way_from(self, sha256: str) -> tuple[Span, ...] | None:
         """Return the change files that lead from an index to the current one, in order.
 
         None if there is no such way, or if it costs as much as the whole index.
@@ -210,8 +228,9 @@ class Head:
         """
         for position, span in enumerate(self.spans):
             if digest_prefix(sha256) in span.origins:
-                way = tuple(span.document for span in self.spans[position:])
-                return way if sum(one.size for one in way) < self.index.size else None
+                way = self.spans[position:]
+                cost = sum(span.document.size for span in way)
+                return way if cost < self.index.size else None
         return None
 
 
@@ -322,8 +341,22 @@ def parse_sha256(value: object) -> str:
     return _text(value, _SHA256)
 
 
+def _sum(said: Any) -> str | None:
+    return None if said is None else _text(said, _SUM)
+
+
 def _blocks(said: Any) -> Document | None:
     return None if said is None else Document.parse(said, Role.BLOCK_ROOT)
+
+
+def _about(said: Any) -> Document | None:
+    if said is None:
+        return None
+    document = Document(Role.ABOUT, parse_count(said["size"]), parse_sha256(said["sha256"]))
+    # It has no href on the wire, since that is made of the digest anyway.
+    if said.get("href", document.href) != document.href:
+        raise ValueError("an href is not made of its digest")
+    return document
 
 
 def _span(said: Any) -> Span:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
 
-from ..errors import IndexFormatError, quoted
+from ..errors import IndexFormatError
 from . import codec
 from .checks import line_problem
 from .entries import Stored, keys_that_differ
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import msgspec
 
 __all__ = ["Lines", "taken_apart"]
-
 T = TypeVar("T")
 # A text, and from where to where.
 _Run = tuple[bytes | bytearray, int, int]
@@ -42,28 +41,32 @@ class Lines(Stored):
     ----------
     pieces : iterable of Piece
         In key order.
-    count : int
-        How many lines they have.
+    count : int, optional
+        How many lines they have; counted when it is first needed if not given.
     is_checked : bool, optional
-        Whether each line is known to be a good entry.  Where it is not, a
-        line is checked when it is first decoded, and a bad one is left out.
+        Whether each line is known to be a good entry in canonical form.  If
+        not, what is read is checked first, and any call may raise
+        `IndexFormatError`: `UncheckedLines` goes another way then.
     """
 
-    def __init__(self, pieces: Iterable[Piece], count: int, *, is_checked: bool = True) -> None:
+    def __init__(
+        self, pieces: Iterable[Piece], count: int | None = None, *, is_checked: bool = True
+    ) -> None:
         self._pieces = list(pieces)
         self._firsts = [piece.first for piece in self._pieces]
         self._count = count
-        #: Whether each line is known to be a good entry.
-        self.is_checked = is_checked
-        self._problems: dict[str, None] = {}
+        self._is_checked = is_checked
+        # Whether all that stands between the lines' ends is known to be entries, and their keys
+        # to rise: so all of them are those of the document.
+        self._is_in_order = is_checked
         super().__init__()
         self._lock = threading.Lock()
         self._raws: LRUCache[str, bytes] = LRUCache(_MOST_RAWS)
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """What was found wrong in lines when they were first decoded, and left out."""
-        return tuple(self._problems)
+    def is_checked(self) -> bool:
+        """Whether each line is known to be a good entry in canonical form."""
+        return self._is_checked
 
     def get(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None."""
@@ -82,16 +85,18 @@ class Lines(Stored):
         if not self._pieces:
             return None
         number = self.piece_number(key)
-        if not self.is_checked:
-            self._of_piece(number, Piece.keys)
+        piece = self._pieces[number]
         try:
-            raw = self._pieces[number].find(key)
+            raw = piece.find(key)
         except UnicodeEncodeError:  # half of a surrogate pair, which no key can have
             return None
-        if raw is None or self.is_checked or line_problem(key, raw) is None:
-            return raw
-        self._mend(number, self._pieces[number])
-        return self._pieces[number].find(key)
+        if not self._is_checked:
+            keys = self._read(number, Piece.keys)
+            piece.check_lines()
+            # A key that is there and not found is written in another way.
+            if (key in keys) != (raw is not None) or (raw is not None and line_problem(key, raw)):
+                raise IndexFormatError("a line is not in canonical form")
+        return raw
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key."""
@@ -100,16 +105,22 @@ class Lines(Stored):
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
         for number in range(len(self._pieces)):
-            yield from self._of_piece(number, Piece.keys)
+            yield from self._read(number, Piece.keys)
 
     def __len__(self) -> int:
         """Count the keys."""
+        if self._count is None:
+            self._count = sum(piece.count() for piece in self._pieces)
         return self._count
+
+    def has_at_least(self, count: int) -> bool:
+        """Tell whether there are so many keys; each piece has one."""
+        return len(self._pieces) >= count or len(self) >= count
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Iterate over keys and decoded entries; see `Stored`."""
         for number in range(len(self._pieces)):
-            yield from self._of_piece(number, Piece.entries).items()
+            yield from self._read(number, Piece.entries).items()
 
     def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode the entries of some keys; see `Stored`."""
@@ -118,26 +129,28 @@ class Lines(Stored):
             if len(wanted) < _FEW:
                 yield from ((key, codec.decode(raw)) for key in wanted if (raw := self.get(key)))
             else:
-                entries = self._of_piece(number, Piece.entries)
+                entries = self._read(number, Piece.entries)
                 yield from ((key, entries[key]) for key in wanted if key in entries)
 
     def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
         """Tell what some entries say of the bytes of their values; see `Stored`."""
-        for number, some in groupby(keys, self.piece_number):
+        for number, some in groupby(keys if self._pieces else (), self.piece_number):
             wanted = list(some)
             if len(wanted) < _FEW:
                 raws = ((key, self.get(key)) for key in wanted)
                 yield from ((key, Content.of(codec.decode(raw))) for key, raw in raws if raw)
             else:
-                contents = self._of_piece(number, Piece.contents)
+                contents = self._read(number, Piece.contents)
                 yield from ((key, contents[key]) for key in wanted if key in contents)
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """Iterate over keys and the values of a field; see `Stored`."""
-        decode = codec.field_decoder(field)
-        for number in range(len(self._pieces)):
-            values = self._of_piece(number, lambda piece: piece.values(decode))
-            yield from zip(self._pieces[number].keys(), values, strict=True)
+        decode, count = codec.field_decoder(field), 0
+        for number, piece in enumerate(self._pieces):
+            values = self._read(number, lambda piece: piece.values(decode))
+            count += len(values)
+            yield from zip(piece.keys(), values, strict=True)
+        self._end_of_order(count)
 
     def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Lines:
         """Return lines of which some are others; pieces without any are shared.  See `Stored`."""
@@ -156,30 +169,78 @@ class Lines(Stored):
             if not self._pieces:
                 pieces += Piece.of_entries(after)
                 break
-            self._of_piece(number, Piece.keys)
+            self._read(number, Piece.keys)
             pieces += self._pieces[number].changed_by({key: after.get(key) for key in some})
             kept = number + 1
         pieces += self._pieces[kept:]
-        lines = Lines(pieces, len(self) + len(after) - len(before), is_checked=self.is_checked)
-        lines._problems = self._problems
+        count = len(self) + len(after) - len(before)
+        lines = Lines(pieces, count, is_checked=self._is_checked)
         lines.groups.follow(self.groups, before, after)
         return lines
 
     def differing_keys(self, other: Stored) -> Iterable[str]:
-        """Return the keys whose lines may not be the same bytes; see `Stored`.
+        """Return the keys whose lines may not be the same bytes; see `Stored`."""
+        return self.prove(other) if isinstance(other, Lines) else keys_that_differ(self, other)
+
+    def prove(self, new: Lines) -> set[str]:
+        """Return the keys whose lines may not be the same bytes in newer lines.
 
         Equal stretches are passed over in large steps; the time is that of
-        comparing memory, and some microseconds for each difference.
+        comparing memory, and some microseconds for each difference.  All lines
+        that differ are checked, so that the newer ones are checked if these are.
+
+        Raises
+        ------
+        IndexFormatError
+            One of the lines is not in canonical form, or not in order.
         """
-        if not isinstance(other, Lines):
-            return keys_that_differ(self, other)
-        try:
-            return set(differing_keys(self._pieces, other._pieces))
-        except IndexFormatError:
-            for lines in (self, other):
-                for _ in lines:  # what cannot be read is left out
-                    pass
-            return set(differing_keys(self._pieces, other._pieces))
+        are_checked = self._is_checked, new._is_checked
+        keys = set(differing_keys(self._pieces, new._pieces, are_checked=are_checked))
+        if self._is_checked and not new._is_checked:
+            new._become_checked()
+        return keys
+
+    # -- lines that were not checked ---------------------------------------------------
+
+    def checking(self) -> Iterator[None]:
+        """Check each piece, one a step; see `Stored`."""
+        if self._is_checked:
+            return
+        for number, piece in enumerate(self._pieces):
+            if not piece.is_checked:
+                self._check_ends(number, piece.check())
+                piece.is_checked = True
+                yield
+        self._become_checked()
+
+    def check_order(self) -> None:
+        """Check that there are as many entries as lines, and that all keys rise."""
+        if not self._is_in_order:
+            numbers = range(len(self._pieces))
+            self._end_of_order(sum(len(self._read(number, Piece.keys)) for number in numbers))
+
+    def _end_of_order(self, count: int) -> None:
+        if count != len(self):
+            raise IndexFormatError("a line of the index is not one entry")
+        self._is_in_order = True
+
+    def _become_checked(self) -> None:
+        for piece in self._pieces:
+            piece.is_checked = True
+        self._is_checked = self._is_in_order = True
+
+    def _read(self, number: int, what: Callable[[Piece], T]) -> T:
+        """Ask a piece, and check how its keys follow those of its neighbors."""
+        piece = self._pieces[number]
+        found = what(piece)
+        if not self._is_in_order:
+            self._check_ends(number, piece.keys())
+        return found
+
+    def _check_ends(self, number: int, keys: Sequence[str]) -> None:
+        following = self._firsts[number + 1 : number + 2]
+        if keys[0] != self._firsts[number] or (following and keys[-1] >= following[0]):
+            raise IndexFormatError("the lines of the index are not in order")
 
     def cut(self, starts: Sequence[str]) -> Iterator[list[bytes | memoryview]]:
         """Yield the text as in a document, cut before some keys; nothing of it is copied.
@@ -221,45 +282,6 @@ class Lines(Stored):
     def document(self) -> Iterator[bytes | memoryview]:
         """Give the lines where they lie, between braces; see `Stored`."""
         return iter([b"{\n", *next(self.cut([""])), b"}\n"])
-
-    # -- lines that were not checked ---------------------------------------------------
-
-    def _of_piece(self, number: int, what: Callable[[Piece], T]) -> T:
-        """Ask a piece, which is mended first if its lines are not what they should be."""
-        piece = self._pieces[number]
-        try:
-            found = what(piece)
-            if not self.is_checked:
-                self._check_end(number, piece.keys())
-            return found
-        except IndexFormatError:
-            self._mend(number, piece)
-            return what(self._pieces[number])
-
-    def _check_end(self, number: int, keys: tuple[str, ...]) -> None:
-        following = self._firsts[number + 1 : number + 2]
-        if keys and following and keys[-1] >= following[0]:
-            raise IndexFormatError("the lines of the index are not in order")
-
-    def _mend(self, number: int, piece: Piece) -> None:
-        """Put in place of a piece one without the lines that are bad, and report those."""
-        first, following = self._firsts[number], self._firsts[number + 1 : number + 2]
-        entries: dict[str, bytes] = {}
-        before = ""
-        problems: list[str] = []
-        for line in piece.lines():
-            key, raw, problem = taken_apart(line)
-            is_in_order = before < key and first <= key and (not following or key < following[0])
-            if problem is None and is_in_order:
-                entries[key] = raw
-                before = key
-            else:
-                problems.append(f"{quoted(key)} is left out: {problem or 'it is not in order'}")
-        with self._lock:
-            if self._pieces[number] is piece:  # or another thread has mended it
-                self._pieces[number] = Piece.of_all(entries, first)
-                self._count -= len(problems)
-                self._problems.update(dict.fromkeys(problems))
 
 
 def _joined(runs: list[_Run], run: _Run) -> list[_Run]:

@@ -14,8 +14,8 @@ __all__ = ["named_documents", "read_root"]
 def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Iterator[Document]:
     """Yield the documents that a head names, each after those that it leads to.
 
-    So a copy may be written in this order: change files, the list of the blocks
-    and its root, the index.  Packs are named by the index, not by the head.
+    So a copy may be written in this order: the site's own words, change files, the
+    list of the blocks and its root, the index.  Packs are named by the index, not by the head.
 
     Parameters
     ----------
@@ -38,6 +38,8 @@ def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Ite
     >>> [document.href[:9] for document in named_documents(head, lambda document: None)]
     ['index/441']
     """
+    if head.about is not None:
+        yield head.about
     for span in head.spans:
         yield span.document
     if head.blocks is not None:

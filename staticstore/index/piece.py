@@ -15,7 +15,7 @@ from .keys import are_keys
 if TYPE_CHECKING:
     from .codec import FieldDecoder
 
-__all__ = ["PIECE_SIZE", "Piece", "key_at", "name_of", "with_commas"]
+__all__ = ["PIECE_SIZE", "Piece", "checked_key", "key_at", "name_of", "with_commas"]
 
 #: Bytes of a piece, about: a search takes a few microseconds, and what is
 #: decoded at once keeps no other thread waiting.
@@ -37,25 +37,26 @@ class Piece:
         The key of the first line.
     """
 
-    __slots__ = ("_keys", "end", "first", "is_checked", "start", "text")
+    __slots__ = ("_is_of_lines", "_keys", "end", "first", "is_checked", "start", "text")
 
     def __init__(self, text: bytes | bytearray, start: int, end: int, first: str) -> None:
         self.text = text
         self.start = start
         self.end = end
         self.first = first
-        #: Whether each line is known to be a good entry.
+        #: Whether each line is known to be a good entry in canonical form.
         self.is_checked = False
+        self._is_of_lines = False
         self._keys: tuple[str, ...] = ()
 
     @classmethod
     def of_entries(cls, entries: Mapping[str, bytes]) -> Iterator[Piece]:
         """Write raw entries, in key order, into new pieces."""
         lines = [b"%b:%b,\n" % (codec.encode(key), raw) for key, raw in entries.items()]
-        return cls._of_lines(b"".join([b"\n", *lines]))
+        return cls._of_lines(b"".join([b"\n", *lines]), is_checked=True)
 
     @classmethod
-    def _of_lines(cls, text: bytes) -> Iterator[Piece]:
+    def _of_lines(cls, text: bytes, *, is_checked: bool) -> Iterator[Piece]:
         """Cut lines, with a newline before and a comma after each, into pieces."""
         start = 1
         while start < len(text):
@@ -63,18 +64,13 @@ class Piece:
             has_two = len(text) - start >= 2 * PIECE_SIZE
             end = text.index(b"\n", start + PIECE_SIZE) + 1 if has_two else len(text)
             piece = cls(text, start, end, key_at(text, start))
-            piece.is_checked = True
+            piece.is_checked = is_checked
             yield piece
             start = end
 
-    @classmethod
-    def of_all(cls, entries: Mapping[str, bytes], first: str) -> Piece:
-        """Write raw entries, in key order, into one piece, which may have none."""
-        lines = [b"%b:%b,\n" % (codec.encode(key), raw) for key, raw in entries.items()]
-        text = b"".join([b"\n", *lines])
-        piece = cls(text, 1, len(text), next(iter(entries), first))
-        piece.is_checked = True
-        return piece
+    def count(self) -> int:
+        """Count the lines."""
+        return self.text.count(b"\n", self.start, self.end)
 
     def find(self, key: str) -> bytes | None:
         """Return the raw entry of a key, if a line begins with it."""
@@ -87,14 +83,31 @@ class Piece:
         end = self.text.index(b"\n", position) - 1
         return bytes(self.text[position : end if self.text[end] == _COMMA else end + 1])
 
-    def lines(self) -> Iterator[bytes]:
-        """Iterate over the lines, without what separates them."""
-        for line in bytes(self.text[self.start : self.end - 1]).split(b"\n"):
-            yield line.removesuffix(b",")
-
     def members(self) -> bytes:
         """Return the lines as one JSON object."""
         return b"{%b}" % bytes(self.text[self.start : self.end - 1]).removesuffix(b",")
+
+    def check(self) -> list[str]:
+        """Check that all lines are good entries in canonical form, and return their keys.
+
+        Raises
+        ------
+        IndexFormatError
+            They are not.
+        """
+        members = self.members()
+        decoded = codec.decode_entries(members)
+        keys = list(decoded)
+        if (
+            not keys
+            or codec.member_lines(decoded) != members[1:-1]
+            or keys != sorted(keys)
+            or not are_keys(keys)
+            or not self.text.endswith(_ends(self.text, self.end), self.start, self.end)
+        ):
+            raise IndexFormatError("the lines of the index are not in canonical form")
+        check_depth(members[1:-1], len(keys))
+        return keys
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys in order.
@@ -102,7 +115,7 @@ class Piece:
         Raises
         ------
         IndexFormatError
-            The lines are not what they should be; `lines` tells which.
+            The lines are not what they should be.
         """
         return self._keys or self._noted(codec.keys_of_entries(self.members()))
 
@@ -113,7 +126,6 @@ class Piece:
         self._noted(decoded)
         if not self.is_checked:
             check_depth(members[1:-1], len(decoded))
-            self.is_checked = True
         return decoded
 
     def contents(self) -> dict[str, Content]:
@@ -132,19 +144,37 @@ class Piece:
         return values
 
     def _noted(self, found: Iterable[str]) -> tuple[str, ...]:
-        """Check and keep the keys of the lines that were decoded."""
+        """Keep the keys of the members that were decoded, each of them an object."""
         if not self._keys:
             keys = list(found)
-            if (
-                keys[:1] != [self.first][: self.end - self.start]
-                or len(keys) != self.text.count(b"\n", self.start, self.end)
+            if not self.is_checked and (
+                keys[:1] != [self.first]
                 or keys != sorted(keys)
                 or not are_keys(keys)
+                or not self.text.endswith(_ends(self.text, self.end), self.start, self.end)
             ):
                 raise IndexFormatError("the lines of the index are not in order")
             # A tuple, for the garbage collector passes over one that holds texts alone.
             self._keys = tuple(keys)
         return self._keys
+
+    def check_lines(self) -> None:
+        """Check that each line is one member, so that `find` finds no other; raises as `keys`.
+
+        With as many opening braces as members no member has another object in
+        it, and no text has a brace.  A newline is in no text either, so that a
+        brace before one closes a member.
+        """
+        if self.is_checked or self._is_of_lines:
+            return
+        count, place = len(self.keys()), (self.start, self.end)
+        is_last = self.end == len(self.text) - 2
+        if (
+            self.text.count(b"{", *place) != count
+            or self.text.count(b"},\n", *place) != count - is_last
+        ):
+            self.check()
+        self._is_of_lines = True
 
     def changed_by(self, changes: Mapping[str, bytes | None]) -> Iterator[Piece]:
         """Write the lines anew with some entries in place of the old ones, None for none.
@@ -163,7 +193,7 @@ class Piece:
                 parts.append(b"%b:%b,\n" % (codec.encode(key), raw))
             at = end
         parts += with_commas(self.text, at, self.end)
-        return self._of_lines(b"".join(parts))
+        return self._of_lines(b"".join(parts), is_checked=self.is_checked)
 
     def place_of(self, key: str) -> tuple[int, int]:
         """Return from where to where the line of a key stands; where it belongs, if there is none.
@@ -186,6 +216,18 @@ class Piece:
         return self.text.find(b"\n%b:{" % codec.encode(key), self.start - 1, self.end)
 
 
+def checked_key(text: bytes | bytearray, start: int) -> str:
+    """Return the key of a line after a check that it is a good entry in canonical form.
+
+    Raises
+    ------
+    IndexFormatError
+        It is not.
+    """
+    (key,) = Piece(text, start, text.index(b"\n", start) + 1, "").check()
+    return key
+
+
 def key_at(text: bytes | bytearray, start: int) -> str:
     """Return the key of a line, decoded; of the line no more is looked at.
 
@@ -205,6 +247,11 @@ def key_at(text: bytes | bytearray, start: int) -> str:
     if not keys or not line.startswith(codec.encode(keys[0]) + b":{"):
         raise IndexFormatError("a line is not in canonical form")
     return keys[0]
+
+
+def _ends(text: bytes | bytearray, end: int) -> bytes:
+    """Return what a line that ends there has to end with: the last of a document has no comma."""
+    return b"}\n" if end == len(text) - 2 else b"},\n"
 
 
 def name_of(line: bytes) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from . import codec
-from .piece import Piece
+from ..errors import IndexFormatError
+from .piece import Piece, checked_key, key_at
 
 __all__ = ["differing_keys"]
 
@@ -16,31 +16,55 @@ _LARGEST = 1 << 18
 _NARROW = 1 << 6
 
 
-def differing_keys(old: Sequence[Piece], new: Sequence[Piece]) -> Iterator[str]:
+def differing_keys(
+    old: Sequence[Piece], new: Sequence[Piece], *, are_checked: tuple[bool, bool] = (False, False)
+) -> Iterator[str]:
     """Yield the keys of lines that do not stand in both, some perhaps twice.
 
     Lines are compared as bytes, equal stretches in steps of up to a quarter
     of a mebibyte; at a difference the decoded keys say which side goes on.
 
+    On a side that is not checked yet each line that differs is checked, and that
+    its key comes after all that was passed.  So if the other side is in
+    canonical form, and this comes to its end, both are.
+
+    Parameters
+    ----------
+    old, new : sequence of Piece
+        All lines of each side.
+    are_checked : (bool, bool), optional
+        Whether each side is known to be in canonical form.
+
     Raises
     ------
     IndexFormatError
-        A line that differs is none of an index in canonical form.
+        A line that differs is not in canonical form, or not in order.
     """
-    mine, theirs = _Cursor(old), _Cursor(new)
+    mine, theirs = map(_Cursor, (old, new), are_checked)
     step = _LARGEST
+    passed, is_behind = "", False
     while mine.left and theirs.left:
         size = min(step, mine.left, theirs.left)
-        if mine.equals(theirs, 0, size):
+        is_equal = mine.equals(theirs, 0, size)
+        if not is_equal:
+            size = _equal_bytes(mine, theirs, size)
+        size -= mine.to_beginning_of_line(size)
+        if size:
             mine.skip(size)
             theirs.skip(size)
-            step = min(2 * step, _LARGEST)
+            is_behind = True
+        if is_equal:  # on in larger steps, with a line that is longer than this one as well
+            step = min(2 * step, _LARGEST) if size else 2 * step
             continue
-        size = _equal_bytes(mine, theirs, size)
-        size -= mine.to_beginning_of_line(size)
-        mine.skip(size)
-        theirs.skip(size)
-        yield from _at_difference(mine, theirs)
+        if is_behind:
+            passed, is_behind = mine.key_before(passed), False
+        my_key, their_key = mine.key_after(passed), theirs.key_after(passed)
+        passed = min(my_key, their_key)
+        if my_key != their_key or mine.line() != theirs.line():
+            yield passed
+        for side, key in ((mine, my_key), (theirs, their_key)):
+            if key == passed:
+                side.skip_line()
         step = _SMALLEST
     yield from mine.keys_left()
     yield from theirs.keys_left()
@@ -58,29 +82,15 @@ def _equal_bytes(mine: _Cursor, theirs: _Cursor, size: int) -> int:
     return equal
 
 
-def _at_difference(mine: _Cursor, theirs: _Cursor) -> Iterator[str]:
-    """Go over the next line of the side whose key comes first, or over both."""
-    my_line, their_line = mine.line(), theirs.line()
-    my_key, their_key = _key_of(my_line), _key_of(their_line)
-    if my_key <= their_key:
-        mine.skip_line()
-    if their_key <= my_key:
-        theirs.skip_line()
-    if my_key != their_key or my_line != their_line:
-        yield min(my_key, their_key)
-
-
-def _key_of(line: bytes) -> str:
-    """Return the key of a line, decoded: a quote sorts after a space, and lines otherwise."""
-    return next(iter(codec.split(b"{%b}" % line)))
-
-
 class _Cursor:
     """A place in some pieces."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, pieces: Sequence[Piece], is_checked: bool) -> None:
+        self._key_at = key_at if is_checked else checked_key
         self._stretches = _stretches(pieces)
         self.left = 0
+        # Where the line that was passed last ends.
+        self._passed: tuple[bytes | bytearray, int] = b"", 0
         self._next_stretch()
 
     def _next_stretch(self) -> None:
@@ -100,6 +110,7 @@ class _Cursor:
         """Go on by so many bytes, which are left."""
         self._at += count
         self.left -= count
+        self._passed = self._text, self._at
         if not self.left:
             self._next_stretch()
 
@@ -116,10 +127,29 @@ class _Cursor:
         """Go on to the next line."""
         self.skip(self._text.index(b"\n", self._at) + 1 - self._at)
 
+    def key_before(self, passed: str) -> str:
+        """Return the key of the line that was passed last, which comes after another."""
+        text, end = self._passed
+        return self._in_order(text, text.rfind(b"\n", 0, end - 1) + 1, passed) if end else passed
+
+    def key_after(self, passed: str) -> str:
+        """Return the key of the line that begins here; it has to come after another.
+
+        Decoded: a quote sorts after a space, and lines otherwise.
+        """
+        return self._in_order(self._text, self._at, passed)
+
+    def _in_order(self, text: bytes | bytearray, start: int, passed: str) -> str:
+        key = self._key_at(text, start)
+        if key <= passed:
+            raise IndexFormatError("the lines of the index are not in order")
+        return key
+
     def keys_left(self) -> Iterator[str]:
         """Yield the keys of all lines from here on."""
+        passed = self.key_before("")
         while self.left:
-            yield _key_of(self.line())
+            yield (passed := self.key_after(passed))
             self.skip_line()
 
 

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import fnmatch
+import operator
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from operator import itemgetter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError
 from . import codec
+from .checks import DEEPEST, check_depth
 from .entries import Stored
 from .fields import Content, is_packed
 from .groups import NOT_INDEXED, frozen, in_all, replaced
 from .keys import are_keys
-from .lines import Lines
 from .overlay import Overlay
-from .parsing import parse
+from .parsing import parse, written_lines
 from .query import Conditions, selected, selection
+from .unchecked_lines import lines_of
 
 if TYPE_CHECKING:
     import msgspec
 
+    from .lines import Lines
+
 __all__ = ["Index", "canonical_line", "visible_metadata"]
 
-_WARNINGS_KEPT = 100
 _FEW_PER_CHANGE = 50
 # Changes are laid over what they change as long as that is so many times larger.
 _FOLDED_ABOVE = 100
@@ -68,6 +71,7 @@ class Index(Mapping[str, dict[str, Any]]):
         body: bytes | bytearray,
         *,
         vouched_entries: int | None = None,
+        newlines: int | None = None,
         before: Index | None = None,
     ) -> Index:
         """Parse the bytes of an ``index.json``.
@@ -82,9 +86,12 @@ class Index(Mapping[str, dict[str, Any]]):
             JSON in UTF-8, with or without a byte order mark.  It is kept, and
             must never change again.
         vouched_entries : int, optional
-            How many entries it has, as the head says whose digest vouches for
-            the bytes.  In canonical form an entry may then be checked when it
-            is first decoded; a bad one is left out from that moment on.
+            Given if a digest vouches for the bytes.  What looks like canonical
+            form is then checked when it is read, and by `checking`.  The number
+            is somebody's claim and is not believed: entries are counted.
+        newlines : int, optional
+            How many bytes of `body` are newlines, if they were counted
+            already, as while it was hashed.
         before : Index, optional
             An older snapshot: entries that are the same bytes there are not
             checked again.
@@ -102,7 +109,9 @@ class Index(Mapping[str, dict[str, Any]]):
         canonical.
         """
         known = None if before is None else before._shared
-        shared, warnings = parse(body, vouched_entries, known)
+        shared, warnings = parse(
+            body, is_vouched=vouched_entries is not None, newlines=newlines, before=known
+        )
         return cls(shared, warnings=warnings)
 
     @classmethod
@@ -129,8 +138,10 @@ class Index(Mapping[str, dict[str, Any]]):
         for key, metadata in items:
             keys.append(key)
             lines.append(canonical_line(key, metadata))
-        body = b"{\n" + b",\n".join(lines) + b"\n}\n"
-        index = cls.parse(body, vouched_entries=len(lines) if are_keys(keys) else None)
+        are_objects = all(line.endswith(b"}") for line in lines)
+        if are_objects and are_keys(keys) and all(map(operator.lt, keys, islice(keys, 1, None))):
+            return cls(written_lines(lines))
+        index = cls.parse(b"{\n" + b",\n".join(lines) + b"\n}\n")
         if index.warnings:
             raise IndexFormatError(index.warnings[0])
         return index
@@ -138,10 +149,58 @@ class Index(Mapping[str, dict[str, Any]]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was wrong in the document and left out; the first hundred."""
-        found = self._shared.problems
-        if len(found) > _WARNINGS_KEPT:
-            found = (*found[:_WARNINGS_KEPT], f"{len(found) - _WARNINGS_KEPT} more are left out")
-        return tuple(dict.fromkeys([*self._warnings, *found]))
+        return tuple(dict.fromkeys([*self._warnings, *self._shared.problems]))
+
+    # -- what was not checked when it was parsed ---------------------------------------
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether all entries are known to be what they should be."""
+        return self._shared.is_checked
+
+    @property
+    def is_document(self) -> bool:
+        """Whether this is what one document says, and not what changes made of it."""
+        return not self._overlay.changes
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the document is no index, if that was found after it was parsed; else None.
+
+        All that reads entries raises `IndexFormatError` then.
+        """
+        return self._shared.refusal
+
+    def checking(self) -> Iterator[None]:
+        """Check what was not checked when the document was parsed, 16 KiB a step.
+
+        What is read meanwhile is checked first.  As soon as anything turns out
+        not to be in canonical form, the whole document is parsed as any JSON,
+        and this snapshot says what that says.
+
+        Raises
+        ------
+        IndexFormatError
+            While iterating: the document is no index.
+        """
+        return self._shared.checking()
+
+    def checked(self) -> Index:
+        """Return this snapshot with all that is left to check checked, now.
+
+        Raises
+        ------
+        IndexFormatError
+            The document is no index.
+        """
+        shared = self._shared.checked()
+        if shared is self._shared:
+            return self
+        return Index(shared, warnings=self.warnings).changed_by(
+            self._overlay.changes, self.warnings
+        )
+
+    # -- reading -----------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, a copy of the caller's own."""
@@ -163,7 +222,7 @@ class Index(Mapping[str, dict[str, Any]]):
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key; anything at all may be asked for."""
-        return isinstance(key, str) and self.raw(key) is not None
+        return self.raw(key) is not None
 
     def __eq__(self, other: object) -> bool:
         """Compare the visible metadata, as decoded JSON."""
@@ -273,10 +332,12 @@ class Index(Mapping[str, dict[str, Any]]):
             return values
         kept = (pair for pair in values if pair[0] not in self._overlay.changes)
         own = ((key, metadata.get(field)) for key, metadata in self._overlay.items())
-        return merge(kept, own, key=itemgetter(0))
+        return merge(kept, own, key=operator.itemgetter(0))
 
-    def raw(self, key: str) -> msgspec.Raw | bytes | None:
+    def raw(self, key: object) -> msgspec.Raw | bytes | None:
         """Return the JSON text of an entry as it came, or None; for what compares and copies."""
+        if not isinstance(key, str):
+            return None
         if key in self._overlay.changes:
             return self._overlay.changes[key]
         return self._shared.get(key)
@@ -287,9 +348,8 @@ class Index(Mapping[str, dict[str, Any]]):
         What the index lacks is missing, too.  Keys that are near to each other
         cost less than each for itself.
         """
-        if not len(self):
-            return {}
-        changes, wanted = self._overlay.changes, set(keys)
+        changes = self._overlay.changes
+        wanted = {key for key in keys if isinstance(key, str)}
         found = dict(self._shared.contents_of(sorted(wanted.difference(changes))))
         for key in wanted.intersection(changes):
             if (raw := changes[key]) is not None:
@@ -300,20 +360,38 @@ class Index(Mapping[str, dict[str, Any]]):
         """Tell whether both snapshots are changes laid over the same entries."""
         return self._shared is other._shared
 
-    def keys_of_other_bytes(self, other: Index) -> Iterator[str]:
+    def keys_of_other_bytes(self, other: Index, *, is_final: bool = True) -> Iterator[str]:
         """Yield the keys whose raw entries are not the same bytes in both, in no order.
 
         Of two snapshots that share most of their entries only the others are looked at.
+
+        Parameters
+        ----------
+        other : Index
+            A snapshot.
+        is_final : bool, optional
+            False if it may be found later, in `checking`, that one of the two
+            is another than its lines say.
         """
         keys = self._overlay.changes.keys() | other._overlay.changes.keys()
         if not self.shares_with(other):
-            keys |= set(self._shared.differing_keys(other._shared))
+            keys |= set(self._differing_keys(other, is_final=is_final))
         for key in keys:
             mine, theirs = self.raw(key), other.raw(key)
             if mine is theirs or mine == theirs:
                 continue
             if mine is None or theirs is None or bytes(mine) != bytes(theirs):
                 yield key
+
+    def _differing_keys(self, other: Index, *, is_final: bool) -> Iterable[str]:
+        old, new = self._shared, other._shared
+        lines, newer = lines_of(old), lines_of(new)
+        if lines is not None and newer is not None and (old.is_checked or not is_final):
+            try:
+                return lines.prove(newer)
+            except IndexFormatError:  # one of the two is in another form
+                pass
+        return old.checked().differing_keys(new.checked())
 
     def differs(self, other: Index, key: str) -> bool:
         """Tell whether the visible metadata of a key is not the same in both."""
@@ -331,7 +409,7 @@ class Index(Mapping[str, dict[str, Any]]):
 
     def has_room_for(self, count: int) -> bool:
         """Tell whether so many more changes can be laid over what this snapshot shares."""
-        return (len(self._overlay.changes) + count) * _FOLDED_ABOVE <= len(self._shared)
+        return self._shared.has_at_least((len(self._overlay.changes) + count) * _FOLDED_ABOVE)
 
     def changed_by(
         self, changes: Mapping[str, msgspec.Raw | bytes | None], warnings: Iterable[str] = ()
@@ -343,7 +421,7 @@ class Index(Mapping[str, dict[str, Any]]):
         stand are written anew, and the groups of queried fields go along.
         """
         changed = {**self._overlay.changes, **changes}
-        if self.has_room_for(len(changes)):
+        if not self.is_checked or self.has_room_for(len(changes)):
             surplus = self._overlay.surplus + sum(raw is not None for raw in changes.values())
             surplus -= sum(self.raw(key) is not None for key in changes)
             return Index(self._shared, Overlay(changed, surplus), warnings)
@@ -385,7 +463,7 @@ class Index(Mapping[str, dict[str, Any]]):
         if not self._overlay.changes:
             return entries
         kept = (pair for pair in entries if pair[0] not in self._overlay.changes)
-        return merge(kept, self._overlay.items(), key=itemgetter(0))
+        return merge(kept, self._overlay.items(), key=operator.itemgetter(0))
 
     def _laid_over(self, shared: Sequence[str], own: Sequence[str]) -> Iterator[str]:
         """Iterate over shared keys but for those that changed, and over changed ones, in order."""
@@ -417,10 +495,21 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         return self._folded().document()
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the entries are kept as the lines of a document in canonical form."""
+        return lines_of(self._shared) is not None
+
     def lines(self) -> Lines | None:
-        """Return the lines of the index in canonical form; None if it is kept in another."""
-        folded = self._folded()
-        return folded if isinstance(folded, Lines) else None
+        """Return the lines of the index in canonical form; None if it is kept in another.
+
+        If they are not checked, reading them may raise `IndexFormatError`.
+        """
+        lines, changes = lines_of(self._shared), self._overlay.changes
+        try:
+            return lines.changed_by(changes) if changes and lines is not None else lines
+        except IndexFormatError:  # they were not checked yet
+            return None
 
     def _folded(self) -> Stored:
         changes = self._overlay.changes
@@ -447,6 +536,8 @@ def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
         raise IndexFormatError(f"this entry is no JSON: {error}", key=key) from error
     if codec.decode(text) != metadata:  # it would come back as something else
         raise IndexFormatError("this metadata is no JSON: NaN, a tuple or a date, say", key=key)
+    if len(text) > 2 * DEEPEST:  # so many brackets it takes
+        check_depth(text, 1)
     return name + b":" + text
 
 

@@ -9,18 +9,19 @@ import hmac
 import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
 from ..errors import InvalidKeyError
+from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.keys import key_to_path
 from ..transport.conditions import Representation, answer, header_fields
 from ..transport.regular import NotRegularError, open_regular
+from .exposure import is_hidden, link_problem
 from .folder import SiteFolder
 from .media_types import media_type_of
-from .withheld import withheld_name
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -48,7 +49,7 @@ class SiteApplication:
     """Serves a site's files, with ranges and validators.
 
     Never what the publisher keeps for itself, what may be a secret by its
-    name, dot-files in the site's root but ``.nojekyll``, folders, or what lies
+    name, dot-files in the site's root but ``.nojekyll``, its ``about.toml``, folders, or what lies
     outside of the site (`data` may be a link to elsewhere).  May be called by
     any number of threads.
 
@@ -112,10 +113,11 @@ class SiteApplication:
             relative = key_to_path(key)
         except InvalidKeyError:
             return None
-        if _is_hidden(relative):
+        if is_hidden(relative.as_posix()):
             return None
-        real = os.path.realpath(self._folder.root / relative)
-        if not self._is_inside(real):
+        root, data = os.fspath(self._folder.root), os.fspath(self._folder.data)
+        real = os.path.realpath(os.path.join(root, relative))
+        if link_problem(root, data, real) is not None:
             return None
         try:
             return open_regular(real)
@@ -125,16 +127,6 @@ class SiteApplication:
             if error.errno in _ABSENT:
                 return None
             raise
-
-    def _is_inside(self, real: str) -> bool:
-        """Tell whether a real path is inside the site, links followed, and not hidden there."""
-        root = os.path.realpath(self._folder.root)
-        if PurePath(real).is_relative_to(root):
-            return not _is_hidden(PurePath(real).relative_to(root))
-        data = os.path.realpath(self._folder.data)
-        if PurePath(real).is_relative_to(data):
-            return not _is_withheld(PurePath(real).relative_to(data))
-        return False
 
 
 class _Body:
@@ -169,18 +161,6 @@ def _key(path_info: str) -> str | None:
     return path[1:] or "index.html"
 
 
-def _is_hidden(relative: PurePath) -> bool:
-    """Tell whether a path relative to the site's root is not served."""
-    parts = relative.parts
-    if parts[:1] and parts[0].startswith(".") and parts != (".nojekyll",):
-        return True
-    return _is_withheld(relative)
-
-
-def _is_withheld(relative: PurePath) -> bool:
-    return any(withheld_name(name) is not None for name in relative.parts)
-
-
 def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:
     current = Representation.of(os.fstat(file.fileno()))
     fields = {name: environ[field] for field, name in _CONDITIONS.items() if field in environ}
@@ -192,12 +172,16 @@ def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response
         response = Response(
             _Body(file, chosen.start, chosen.end),
             status=chosen.status,
-            content_type=media_type_of(key) or "application/octet-stream",
+            content_type=_media_type_of(key) or "application/octet-stream",
             direct_passthrough=True,
         )
         response.headers["Cache-Control"] = "no-cache"
     response.headers.update(header_fields(chosen, current))
     return response
+
+
+def _media_type_of(key: str) -> str | None:
+    return FILE_MEDIA_TYPE if key in FILE_NAMES else media_type_of(key)
 
 
 def _said(status: int, text: str) -> Response:

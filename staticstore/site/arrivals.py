@@ -21,7 +21,7 @@ from ..transport.integrity import (
     write_unsynced,
 )
 from ..transport.syncing import sync_files
-from .folder import SiteFolder, reason_of
+from .folder import SiteFolder, is_link, reason_of
 
 __all__ = ["Arrivals"]
 
@@ -106,6 +106,8 @@ class Arrivals:
         OSError
             It cannot be put in place.
         """
+        if is_link(path):
+            raise OSError(errno.ELOOP, "a symbolic link stands in place of what was fetched")
         os.utime(path, (modified, modified))
         is_waiting = key in self._replacing
         if not is_waiting:
@@ -125,6 +127,8 @@ class Arrivals:
             for segment in above.split("/") if above else ():
                 self._folders.add(parent)
                 parent = f"{parent}/{segment}"
+                if is_link(parent):
+                    raise OSError(errno.ELOOP, "a symbolic link stands where a folder shall be")
                 if not os.path.isdir(parent):
                     os.mkdir(parent)
             self._folders.add(parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..client.origin import Origin
@@ -13,6 +14,7 @@ from ..index.head import Document, Head
 from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import prepared_file, sync_folder
+from .about_copy import fetch_about
 from .folder import SiteFolder
 from .history import (
     Step,
@@ -77,7 +79,10 @@ def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[
     head = read_head(folder)
     if head is not None and origin.head is not None and head.lineage == origin.head.lineage:
         head = None  # only the origin counts the generations of that one
-    head, step = next_step(folder, head, index, body)
+    found = fetch_about(folder, origin)
+    head, step = next_step(folder, head, index, body, about=None if found is None else found[0])
+    if step is not None and found is not None:
+        step = replace(step, documents={**step.documents, found[0]: found[1]})
     return Said(body, head, step)
 
 

@@ -20,7 +20,7 @@ from ..transport.daemons import Daemons
 from ..transport.rate import RateLimit
 from ..transport.regular import open_regular
 from .arrivals import Arrivals
-from .folder import SiteFolder, reason_of
+from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
 from .history import reader_of, write_document
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
@@ -187,7 +187,7 @@ class Fetching:
         missing: list[Document] = []
         for href, keys in wanted.items():
             path, document = folder.root / href, _pack_at(href)
-            if path.is_symlink() or not pack_size(path):
+            if is_link(path) or not pack_size(path):
                 missing.append(document)
             elif keys or self._verify:
                 if (pack := reader_of(folder)(document)) is None:
@@ -294,6 +294,8 @@ def _pack_at(href: str) -> Document:
 
 
 def _sha256_of(path: Path) -> str | None:
+    if is_link(path):
+        return None
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,10 +29,12 @@ class Digest(NamedTuple):
 
 
 class SecretFoundError(Exception):
-    """The file is a private key."""
+    """The file holds a private key."""
 
 
-def digest_of(path: str, reached: Callable[[int], bool] | None = None) -> Digest | None:
+def digest_of(
+    path: str, reached: Callable[[int], bool] | None = None, *, seeks_keys: bool = True
+) -> Digest | None:
     """Hash a file once, and tell whether it stood still meanwhile.
 
     Parameters
@@ -41,6 +43,8 @@ def digest_of(path: str, reached: Callable[[int], bool] | None = None) -> Digest
         The file.
     reached : callable, optional
         Called with the bytes read so far, after each `PIECE`; False ends it.
+    seeks_keys : bool, optional
+        Whether a private key is refused.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def digest_of(path: str, reached: Callable[[int], bool] | None = None) -> Digest
     Raises
     ------
     SecretFoundError
-        It is a private key.
+        It holds a private key.
     OSError
         It cannot be read, or is no file.
     """
@@ -63,7 +67,7 @@ def digest_of(path: str, reached: Callable[[int], bool] | None = None) -> Digest
             piece = os.read(descriptor, min(PIECE, before.st_size - position))
             if not piece:
                 break
-            if not position and holds_private_key(piece[:FIRST_BYTES]):
+            if seeks_keys and not position and holds_private_key(piece[:FIRST_BYTES]):
                 raise SecretFoundError
             hasher.update(piece)
             position += len(piece)

@@ -8,7 +8,20 @@ from pathlib import Path
 
 from ..errors import StoreError, quoted
 
-__all__ = ["SiteFolder", "path_text", "reason_of"]
+__all__ = ["SiteFolder", "is_link", "path_text", "reason_of"]
+
+# What publishers, mirrors and pushes write into, beside the root and the data.
+_WRITTEN = (
+    "about",
+    "index",
+    "blocks",
+    "changes",
+    "packs",
+    ".staticstore",
+    ".staticstore/incoming",
+    ".staticstore/lock",
+)
+_is_junction = getattr(os.path, "isjunction", None)  # from Python 3.12 on
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,26 @@ class SiteFolder:
         """What one publisher at a time holds."""
         return self.private / "lock"
 
+    def check_links(self, *names: str) -> None:
+        """Refuse to write through a link: it may lead anywhere.
+
+        Parameters
+        ----------
+        *names : str
+            What stands below the root and is written into, beside the site's own folders.
+
+        Raises
+        ------
+        StoreError
+            One of them is a symbolic link.
+        """
+        for name in (*names, *_WRITTEN):
+            if is_link(self.root / name):
+                raise StoreError(
+                    f"{quoted(str(self.root / name))} is a symbolic link, and nothing is written "
+                    "through one: replace it by what it leads to, or remove it"
+                )
+
     @classmethod
     def open(cls, site: str | os.PathLike[str]) -> SiteFolder:
         """Return the folder of a site that has data.
@@ -94,6 +127,11 @@ class SiteFolder:
                 "create it, and put the files to publish into it"
             )
         return folder
+
+
+def is_link(path: str | os.PathLike[str]) -> bool:
+    """Return whether a symbolic link stands at a path, or a junction of Windows."""
+    return os.path.islink(path) or (_is_junction is not None and _is_junction(path))
 
 
 def reason_of(error: OSError) -> str:

@@ -28,7 +28,7 @@ _PATIENCE = 0.5  # seconds; Windows cannot interrupt a wait, only outwait it
 
 
 def hash_files(
-    files: Sequence[FoundFile], *, progress: Progress | None = None
+    files: Sequence[FoundFile], *, progress: Progress | None = None, seeks_keys: bool = True
 ) -> dict[str, Digest | LeftOut]:
     """Hash files, all of which are known; see `Hashing`.
 
@@ -37,7 +37,7 @@ def hash_files(
     dict
         From the key of each file to its digest, or to why it has none.
     """
-    with Hashing(progress) as hashing:
+    with Hashing(progress, seeks_keys=seeks_keys) as hashing:
         hashing.add(files)
         return {file.key: outcome for file, outcome in hashing.outcomes(files)}
 
@@ -55,6 +55,9 @@ class Hashing:
         Called in the thread that waits for outcomes.  The first number never
         falls, and equals the second at the end.  What it raises ends the
         hashing.
+    seeks_keys : bool, optional
+        Whether a file that holds a private key is left out, as where it is
+        published.
 
     Notes
     -----
@@ -62,8 +65,9 @@ class Hashing:
     a process for each core, as far as those can be started.
     """
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, *, seeks_keys: bool = True) -> None:
         self._progress = progress
+        self._seeks_keys = seeks_keys
         self._done = self._total = 0  # bytes
         self._small = _Todo()
         self._large = _Todo()
@@ -184,7 +188,7 @@ class Hashing:
         try:
             return self._hash_steady(file, told)
         except SecretFoundError:
-            return LeftOut(path_text(file.key), "it is a private key", "secret")
+            return LeftOut(path_text(file.key), "it holds a private key", "secret")
         except FileNotFoundError:
             return LeftOut(path_text(file.key), "it vanished before it was hashed", "failed")
         except OSError as error:
@@ -199,7 +203,8 @@ class Hashing:
             return not self._stop.is_set()
 
         for _ in range(_TRIES):
-            if (digest := digest_of(file.path, reached)) is not None:
+            digest = digest_of(file.path, reached, seeks_keys=self._seeks_keys)
+            if digest is not None:
                 return digest
         reason = f"it changed while it was hashed, {_TRIES} times"
         return LeftOut(path_text(file.key), reason, "failed")

@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Iterator
 
 from ..errors import IndexFormatError
+from ..index.about import About
 from ..index.blocks import BlockRoot
 from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
+from ..index.sums import sum_of_document, sum_text
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 
@@ -54,6 +56,8 @@ def head_problems(folder: SiteFolder, index: Index, body: bytes) -> _Problems:
         yield name, "it names another index than index.json: publish the site again"
     elif head.entries != len(index):
         yield name, f"it counts {head.entries} entries where the index has {len(index)}"
+    elif head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
+        yield name, "its sum is not that of the index: publish the site again"
     yield from _document_problems(folder, head)
 
 
@@ -70,8 +74,21 @@ def _document_problems(folder: SiteFolder, head: Head) -> _Problems:
                 parse_change_lines(changes)
         except IndexFormatError as error:
             yield span.document.href, str(error)
+    if head.about is not None:
+        yield from _about_problems(folder, head.about)
     if head.blocks is not None:
         yield from _block_problems(folder, head.blocks, indexed)
+
+
+def _about_problems(folder: SiteFolder, document: Document) -> _Problems:
+    said = _read(folder, document)
+    try:
+        if isinstance(said, str):
+            yield document.href, said
+        else:
+            About.parse(said)
+    except IndexFormatError as error:
+        yield document.href, str(error)
 
 
 def _block_problems(folder: SiteFolder, root: Document, indexed: bytes | str) -> _Problems:

@@ -8,6 +8,7 @@ older head still find it; and so are packs that the index no longer names.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -36,6 +37,7 @@ from ..index.head import (
 )
 from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
+from ..index.sums import changed_sum, sum_of_document, sum_text
 from ..transport.integrity import (
     atomic_file,
     prepared_file,
@@ -44,7 +46,7 @@ from ..transport.integrity import (
     sync_folder,
 )
 from ..transport.regular import read_regular
-from .folder import SiteFolder
+from .folder import SiteFolder, is_link
 
 __all__ = [
     "KEPT",
@@ -63,9 +65,11 @@ __all__ = [
 ]
 
 _Read = Callable[[Document], bytes | None]
+# Raw entries by key; None for one that is gone.
+_States = dict[str, bytes | None]
 
 # Folders whose files carry their digest in their names, and are named by the head.
-_FOLDERS = ("index", "changes", "blocks")
+_FOLDERS = ("index", "changes", "blocks", "about")
 _NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
 #: Seconds that a file stays after it was forgotten.
 KEPT = 24 * 3600.0
@@ -96,6 +100,7 @@ def next_step(
     index: Index,
     body: bytes,
     *,
+    about: Document | None = None,
     elsewhere: Mapping[Document, bytes] = MappingProxyType({}),
 ) -> tuple[Head, Step | None]:
     """Return the head that names `index`, and what leads to it: None if the old head does.
@@ -113,6 +118,8 @@ def next_step(
         What the site shall say.
     body : bytes
         The same in canonical form.
+    about : Document or None
+        The site's own words; the caller writes them.
     elsewhere : mapping, optional
         Documents that `head` names and that the folder lacks, with their bytes.
     """
@@ -123,41 +130,26 @@ def next_step(
 
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
-        mended, documents = _mended(head, index, body, read)
-        documents |= _brought(mended, elsewhere)
-        is_there = not elsewhere and holds(folder, head.index, body)
-        stands = mended == head and not documents and is_there
-        return mended, None if stands else Step(mended, documents)
+        return _step_beside(folder, head, index, body, about, read, elsewhere)
     blocks, documents = _new_blocks(head, body, read) if len(index) else (None, {})
+    before = None if head is None else index_of(folder, head, read)
+    changed = None if before is None else _states_between(before, index)
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
-        published=time_text(datetime.now(UTC).replace(microsecond=0)),
+        published=_now(),
         index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
+        sum=sum_text(_new_sum(head, before, changed, body)),
         blocks=blocks,
+        about=about,
     )
-    before = None if head is None else index_of(folder, head, read)
-    if head is None or before is None:
+    if head is None or changed is None:
         return new, Step(new, documents)
-    span, lines, kept = _new_span(head, before, index, read)
+    span, lines, kept = _new_span(head, changed, read)
     new = bounded(replace(new, spans=(*kept, span)))
     changes = {span.document: lines} if span in new.spans else {}
     return new, Step(new, {**_brought(new, elsewhere), **changes, **documents})
-
-
-def _mended(
-    head: Head, index: Index, body: bytes, read: _Read
-) -> tuple[Head, dict[Document, bytes]]:
-    """Return the head of the same generation that names what there is, and its new documents."""
-    blocks, documents = head.blocks, dict[Document, bytes]()
-    root = read_root(head, read)
-    if len(index) and (root is None or read(root.lines) is None):
-        blocks, documents = _new_blocks(head, body, read)
-    spans = _unbroken(head.spans, read)
-    if (blocks, spans) == (head.blocks, head.spans):
-        return head, documents
-    return bounded(replace(head, blocks=blocks, spans=spans)), documents
 
 
 def _brought(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Document, bytes]:
@@ -174,6 +166,46 @@ def holds(folder: SiteFolder, document: Document, body: bytes) -> bool:
         return False
 
 
+def _new_sum(head: Head | None, before: Index | None, changed: _States | None, body: bytes) -> int:
+    """Return the sum of the new index: carried along from the old head where that has one."""
+    if head is None or head.sum is None or before is None or changed is None:
+        return sum_of_document(body)
+    old = ((key, None if (raw := before.raw(key)) is None else bytes(raw)) for key in changed)
+    return changed_sum(int(head.sum, 16), ((key, raw, changed[key]) for key, raw in old))
+
+
+def _step_beside(
+    folder: SiteFolder,
+    head: Head,
+    index: Index,
+    body: bytes,
+    about: Document | None,
+    read: _Read,
+    elsewhere: Mapping[Document, bytes],
+) -> tuple[Head, Step | None]:
+    """Return what leads to a head of the same index; None if nothing is to be written."""
+    blocks, documents = head.blocks, dict[Document, bytes]()
+    root = read_root(head, read)
+    if len(index) and (root is None or read(root.lines) is None):
+        blocks, documents = _new_blocks(head, body, read)
+    # What names the same index better is of the same generation.  A sum that was carried along
+    # may have been false from the beginning.
+    total = sum_text(sum_of_document(body))
+    new = replace(head, blocks=blocks, sum=total, spans=_unbroken(head.spans, read))
+    if head.about != about:
+        # A generation of its own: of two heads of one generation readers take either.
+        new = replace(new, generation=head.generation + 1, published=_now(), about=about)
+    if new != head:
+        new = bounded(new)
+    documents |= _brought(new, elsewhere)
+    stands = new == head and not elsewhere and holds(folder, head.index, body)
+    return new, None if stands and not documents else Step(new, documents)
+
+
+def _now() -> str:
+    return time_text(datetime.now(UTC).replace(microsecond=0))
+
+
 def _new_blocks(
     head: Head | None, body: bytes, read: _Read
 ) -> tuple[Document, dict[Document, bytes]]:
@@ -185,14 +217,11 @@ def _new_blocks(
     return document, {root.lines: lines, document: text}
 
 
-def _new_span(
-    head: Head, before: Index, index: Index, read: _Read
-) -> tuple[Span, bytes, tuple[Span, ...]]:
+def _new_span(head: Head, changed: _States, read: _Read) -> tuple[Span, bytes, tuple[Span, ...]]:
     """Return the newest span, its file, and the older ones that stay as they are."""
-    changed = _states_between(before, index)
     spans = _unbroken(head.spans, read)
     kept = kept_whole(spans, len(change_lines(changed.items())))
-    states: dict[str, bytes | None] = {}
+    states: _States = {}
     origins: list[str] = []
     for span in spans[kept:]:
         older = _states_of(span, read)
@@ -216,7 +245,7 @@ def _unbroken(spans: tuple[Span, ...], read: _Read) -> tuple[Span, ...]:
     return spans
 
 
-def _states_between(before: Index, after: Index) -> dict[str, bytes | None]:
+def _states_between(before: Index, after: Index) -> _States:
     """Return the final state of each key whose entry has other bytes, however little they say."""
     keys = sorted(after.keys_of_other_bytes(before))
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
@@ -231,7 +260,7 @@ def index_of(folder: SiteFolder, head: Head, read: _Read) -> Index | None:
         return None
 
 
-def _states_of(span: Span, read: _Read) -> dict[str, bytes | None] | None:
+def _states_of(span: Span, read: _Read) -> _States | None:
     body = read(span.document)
     if body is None:
         return None
@@ -263,7 +292,6 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
         Something cannot be written.
     """
     for name in _FOLDERS:
-        (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
     for document, text in step.documents.items():
         write_document(folder, document, text)
@@ -287,8 +315,10 @@ def write_document(folder: SiteFolder, document: Document, body: bytes) -> None:
             f"these bytes are not {document.href}", expected=document.sha256, actual="another"
         )
     path = folder.root / document.href
+    if is_link(path.parent):
+        raise OSError(errno.ELOOP, "a symbolic link stands where a folder shall be")
     with contextlib.suppress(OSError):
-        if read_regular(path) == body:
+        if not is_link(path) and read_regular(path) == body:
             # It may have been forgotten once, and be near its end.  Its time never goes
             # back, for it is that of index.json, too, and makes the validator of that.
             modified = max(time.time(), path.stat().st_mtime)
@@ -360,8 +390,10 @@ def _prepared_index(folder: SiteFolder, head: Head, body: bytes) -> Iterator[Non
 def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:
     """Let the day begin after which files are removed that nothing names any more."""
     for href in hrefs:
+        path = folder.root / href
         with contextlib.suppress(OSError):  # it is gone already
-            os.utime(folder.root / href)
+            if not is_link(path) and not is_link(path.parent):
+                os.utime(path)
 
 
 def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:

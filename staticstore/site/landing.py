@@ -74,7 +74,8 @@ def spelling_of(folder: Path) -> Spelling:
         The folder cannot be written.
     """
     probe = folder / "probe-\u00e9"
-    probe.touch()
+    probe.unlink(missing_ok=True)  # of a killed run, or somebody's link
+    probe.touch(exist_ok=False)
     try:
         folds_case = os.path.lexists(folder / "PROBE-\u00c9")
         folds_form = os.path.lexists(folder / "probe-e\u0301")
@@ -181,7 +182,7 @@ def survey(
                 ground.kept[key] = noted
             else:
                 doubtful.append(file)
-    for key, outcome in hash_files(doubtful).items():
+    for key, outcome in hash_files(doubtful, seeks_keys=False).items():
         if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
             ground.kept[key] = outcome
         else:

@@ -21,10 +21,12 @@ def alone(folder: SiteFolder) -> Iterator[None]:
     Raises
     ------
     StoreError
-        Somebody else holds it, now; or the folder cannot be written.
+        Somebody else holds it, now; a link stands where the site's own folders are
+        written; or the folder cannot be written.
     """
     import filelock  # here, since that takes as long as all the rest of staticstore
 
+    folder.check_links()
     with contextlib.ExitStack() as held:
         is_new = not folder.private.exists()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .file_digest import Digest
 from .folder import SiteFolder
@@ -26,6 +26,8 @@ class Measured:
         What hashes what the notes do not know.
     look : Look
         What sees the files, too.
+    published : collection of str
+        The keys that are published already.
 
     Attributes
     ----------
@@ -48,13 +50,15 @@ class Measured:
         As `scan` does.
     """
 
-    def __init__(self, folder: SiteFolder, hashing: Hashing, look: Look) -> None:
+    def __init__(
+        self, folder: SiteFolder, hashing: Hashing, look: Look, published: Collection[str]
+    ) -> None:
         self._folder = folder
         self._hashing = hashing
         self.look = look
         # Where nothing is noted all files are new, and hashed while others are still found.
         self._is_first = not os.path.exists(folder.notes)
-        self.found = scan(folder.data, self._see)
+        self.found = scan(folder.data, self._see, published=published)
         self.notes = Notes({})
         self.digests: dict[str, Digest] = {}
         self.left_out: list[LeftOut] = []

@@ -8,13 +8,14 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index import codec
 from ..transport.regular import read_regular
 from .folder import reason_of
 
-__all__ = ["read_document"]
+__all__ = ["parse_toml", "read_document"]
 
 #: Keys or patterns with what stands beside them, not checked any further.
 Rules = Iterable[tuple[object, object]]
@@ -68,13 +69,24 @@ def _parse_json(text: str, name: str) -> Rules:
     return document.items()
 
 
-def _parse_toml(text: str, name: str) -> Rules:
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """Parse TOML; raise `StoreError` with the line if it is none.
+
+    Parameters
+    ----------
+    text : str
+        The document.
+    name : str
+        What errors call it.
+    """
     try:
-        return tomllib.loads(text).items()
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         line = int(place[1]) if place else text.rstrip().count("\n") + 1
         raise StoreError(f"{name}, line {line}: it is no TOML: {error}") from error
+    except ValueError as error:
+        raise StoreError(f"{name}: a number has too many digits") from error
     except RecursionError as error:
         raise StoreError(f"{name}: it is nested too deeply") from error
 
@@ -130,6 +142,6 @@ def _cell(text: str) -> object:
 
 _PARSERS: dict[str, Callable[[str, str], Rules]] = {
     ".json": _parse_json,
-    ".toml": _parse_toml,
+    ".toml": lambda text, name: parse_toml(text, name).items(),
     ".csv": _parse_csv,
 }

@@ -5,7 +5,8 @@ What it writes, in this order, each file whole or not at all::
     .staticstore/incoming/      what is being fetched, and values that replace others
     packs/<sha256>.zip          the origin's packs
     data/<key>                  values that the folder's index does not name yet
-    changes/, blocks/, index/   what the new head names
+    changes/, blocks/, about/, index/   what the new head names
+    about.json, README, LICENSE, CITATION.cff   the site's own words, never over a file of others
     data/<key>                  values that replace others, all in a moment
     index.json
     index.head.json             the origin's own, or that of a part
@@ -23,7 +24,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,6 @@ __all__ = ["MirrorReport", "mirror"]
 _LOG = logging.getLogger("staticstore.site")
 
 _NAMED = 3  # files that an error names
-# Below a copy's root; none of them may lead elsewhere.
-_FOLDERS = ("data", "index", "blocks", "changes", "packs", ".staticstore", ".staticstore/incoming")
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,10 @@ class MirrorReport:
         Which generation of the origin this was; None if it counts none.
     newer : bool
         Whether the origin has another index by now; the next run fetches that.
+    skipped : list of (str, str)
+        The keys that are not copied, and why, in key order: `publish` withholds
+        such names, or a link leads elsewhere.  Without them the copy is a site of
+        its own.
     """
 
     fetched: int
@@ -81,6 +84,7 @@ class MirrorReport:
     seconds: float
     generation: int | None
     newer: bool
+    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def mirror(
@@ -95,6 +99,7 @@ def mirror(
     progress: Progress | None = None,
     value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
+    allow_names: Iterable[str] = (),
     where: Mapping[str, Any] | None = None,
     **equals: Any,
 ) -> MirrorReport:
@@ -107,7 +112,9 @@ def mirror(
     A part has a head of its own.
 
     What cannot be had or written is reported, and the rest is done.  The index
-    of the copy then says of such a key what it said before, or nothing.
+    of the copy then says of such a key what it said before, or nothing.  So it
+    does of keys that `publish` would withhold, such as ``.git/config``: a host
+    may name its keys as it likes, and a copy may stand where such files act.
 
     Parameters
     ----------
@@ -139,6 +146,9 @@ def mirror(
         it has come or failed.
     globs : iterable of str, optional
         Copy only keys that match one of these shell patterns, as in `Index.glob`.
+    allow_names : iterable of str, optional
+        Names that are copied although they are withheld (``".htaccess"``, or
+        with ``*`` and ``?`` as in shell patterns), or whole keys.
     where, **equals
         As in `StaticStore.query`: copy only what matches.
 
@@ -149,9 +159,10 @@ def mirror(
     Raises
     ------
     StoreError
-        The folder cannot be written, or another mirror or publish is running on
-        it.  RefusedError, if it is what `force` is for.  What the folder said
-        before still stands.
+        The folder cannot be written, or a link stands where something is to be
+        written; another mirror or publish is running on it.  Or the site is a folder
+        whose index is a link out of it.  RefusedError, if it is what `force` is for.
+        What the copy said before still stands.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
     TransportError
@@ -183,6 +194,7 @@ def mirror(
     guards = Guards(force)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
+    allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     origin = store._origin()
     keys = None
     if patterns or where or equals:
@@ -203,13 +215,13 @@ def mirror(
                 origin,
                 keys,
                 known=known,
+                allowed=allowed,
                 workers=workers,
                 verify=verify,
                 delete=delete,
                 guards=guards,
                 limit=limit,
             )
-            run.check()
             run.look()
             run.fetch(progress, value_progress)
             run.finish()
@@ -224,6 +236,7 @@ def mirror(
         fetched=len(run.fetched),
         kept=len(run.ground.kept),
         deleted=run.deleted,
+        skipped=sorted(run.skipped.items()),
         failed=sorted(run.failed.items()),
         bytes=run.bytes,
         seconds=time.monotonic() - began,
@@ -237,7 +250,7 @@ def _selected(
 ) -> list[str]:
     """Return the keys of a part of the index, in order."""
     matching = {key for pattern in globs for key in index.glob(pattern)}
-    keys = index.query_keys(where={**(where or {}), **equals})
+    keys = index.query_keys(where=where, **equals)
     return [key for key in keys if not globs or key in matching]
 
 
@@ -249,10 +262,7 @@ def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateL
 def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
     """Return the folder of a mirror, in which no link leads elsewhere."""
     folder = SiteFolder(Path(directory))
-    for name in _FOLDERS:
-        if (place := folder.root / name).is_symlink():
-            shown = quoted(str(place))
-            raise StoreError(f"{shown} is a symbolic link, which a mirror does not follow")
+    folder.check_links("data")
     return folder
 
 

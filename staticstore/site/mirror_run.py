@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..client.origin import Origin
-from ..errors import IndexFormatError, quoted
+from ..errors import IndexFormatError, StoreError, quoted
 from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
+from .about_copy import copy_about, remove_outdated
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
+from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
-from .folder import SiteFolder
+from .folder import SiteFolder, is_link
 from .guards import Guards
 from .hashing import Progress
 from .history import read_head
@@ -27,9 +30,11 @@ from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
 from .pruning import files_below, remove_files, unnamed_files
+from .withheld import may_be_withheld, withheld_key
 
 __all__ = ["MirrorRun"]
 
+_LOG = logging.getLogger("staticstore.site")
 # So long before now a file without a time of its own was changed, says its time.
 _PAST = 10.0  # seconds
 
@@ -47,6 +52,8 @@ class MirrorRun:
         What to copy of it, in order; None for the whole.
     known : mapping
         Values that are known to be right, though the notes do not know them.
+    allowed : list of str
+        Names that are not withheld.
     workers : int
         How many large values are fetched at once.
     verify : bool
@@ -66,6 +73,8 @@ class MirrorRun:
         The keys of what has come.
     failed : dict
         From the keys of what has not, to the reasons.
+    skipped : dict
+        From the keys of what is not copied because of its name or a link, to the reasons.
     bytes : int
         The sizes of what has come, summed.
     deleted : int
@@ -79,6 +88,7 @@ class MirrorRun:
         keys: list[str] | None,
         *,
         known: Mapping[str, Digest],
+        allowed: list[str],
         workers: int,
         verify: bool,
         delete: bool,
@@ -92,6 +102,7 @@ class MirrorRun:
         self.contents: dict[str, Content] = origin.snapshot.contents_of(wanted)
         # An entry may prove to be none only when it is looked at.
         self.keys = [key for key in wanted if key in self.contents]
+        self.allowed = allowed
         self.workers = workers
         self.limit = limit
         self.verify = verify
@@ -99,6 +110,8 @@ class MirrorRun:
         self.guards = guards
         self.began_ns = time.time_ns()
         self.old_body, self.old_index = _old_index(folder)
+        # How many values there are, as the guards count.
+        self.before = len(self.old_index)
         self.old_notes = read_notes(folder.notes)
         self.believed = Notes({}) if verify else self.old_notes
         if known:
@@ -106,53 +119,130 @@ class MirrorRun:
             self.believed = Notes({**self.believed.digests, **found})
         self.ground = Ground()
         self.failed: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+        self.wanted: list[str] = []
         self.fetched: list[str] = []
         self.bytes = 0
         self.deleted = 0
+        # Of the files that belong to the site's own words; None while that is not known.
+        self.about_names: frozenset[str] | None = None
 
-    def check(self) -> None:
-        """Refuse what one rarely means; nothing is written.
+    def look(self) -> None:
+        """Find out what stands there, and what cannot; nothing is written yet.
 
         Raises
         ------
         RefusedError
-            It is not forced.
+            It would do what one rarely means, and that is not forced.
+        StoreError
+            The site is a folder whose index is a link to what is none of it.
         """
+        self._check_origin()
+        standing = self._skip_withheld()
+        keys = [key for key in self.keys if key not in self.skipped or key in standing]
+        self._check_part(len(keys))
+        if self.delete:
+            self.before = max(self.before, sum(1 for _ in files_below(self.folder.data)))
+        self.guards.check_shrink("the mirror", self.before, len(keys))  # before much is hashed
+        self.failed = unfit_keys(keys, spelling_of(self.folder.private))
+        fit = {key: self.contents[key] for key in keys if key not in self.failed}
+        self.ground = survey(self.folder, fit, self.believed, clears=self.delete)
+        self.failed = {
+            key: reason
+            for key, reason in (self.failed | self.ground.refused).items()
+            if key not in self.skipped
+        }
+        for key in standing & self.ground.kept.keys():
+            reason = self.skipped.pop(key)
+            _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
+        refused = self.failed.keys() | self.skipped.keys()
+        kept = self.ground.kept
+        self.wanted = self._skip_links(
+            [key for key in self.keys if key not in kept and key not in refused]
+        )
+        self._check_lost()
+
+    def _check_part(self, left: int) -> None:
         if not self.is_whole and len(self.old_index) and self._is_copy_of_whole():
             self.guards.refuse(
                 "part",
-                f"the folder has a copy of the whole site, of which {len(self.keys)} of "
+                f"the folder has a copy of the whole site, of which {left} of "
                 f"{len(self.old_index)} entries would be left: mirror a part into another folder",
             )
-        before = len(self.old_index)
-        if self.delete:
-            before = max(before, sum(1 for _ in files_below(self.folder.data)))
-        self.guards.check_shrink("the mirror", before, len(self.keys))
 
     def _is_copy_of_whole(self) -> bool:
-        """Return whether the folder has an index of the whole site: a part has its own lineage."""
+        """Return whether the folder has all of the site that a mirror copies.
+
+        Of its lineage are only copies of the whole.  Without what was skipped a copy
+        has a lineage of its own.
+        """
         head, said = read_head(self.folder), self.origin.head
         if head is None or said is None:
             has_its_lineage = head is said
         else:
             has_its_lineage = head.lineage == said.lineage
-        return has_its_lineage or all(key in self.old_index for key in self.origin.snapshot)
+        if has_its_lineage:
+            return True
+        missing = (key for key in self.origin.snapshot if key not in self.old_index)
+        return all(
+            withheld_key(key, self.allowed) is not None or self._link_problems([key])
+            for key in missing
+        )
 
-    def look(self) -> None:
-        """Find out what stands there, and what cannot."""
-        self.folder.data.mkdir(exist_ok=True)
-        if not self.folder.notes.exists():  # from now on the folder is known as ours
-            write_notes(self.folder.notes, self.old_notes)
-        self.failed = unfit_keys(self.keys, spelling_of(self.folder.private))
-        fit = {key: self.contents[key] for key in self.keys if key not in self.failed}
-        self.ground = survey(self.folder, fit, self.believed, clears=self.delete)
-        self.failed |= self.ground.refused
+    def _check_lost(self) -> None:
+        """Refuse an index of which little is left because values cannot be had or written."""
+        problems = self.skipped | self.failed
+        if lost := {key: why for key, why in problems.items() if not self._is_as_before(key)}:
+            key, reason = min(lost.items())
+            why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
+            left = len(self.keys) - len(lost)
+            self.guards.check_shrink("the mirror", self.before, left, why=why)
+
+    def _check_origin(self) -> None:
+        """Refuse a folder whose index is a link to what is none of it.
+
+        Raises
+        ------
+        StoreError
+            It is one.
+        """
+        for root in self.origin.values.folders:
+            for name in (self.origin.index_path, "index.head.json"):
+                path = os.path.join(root, name)
+                if is_link(path) and (problem := link_problem(root, root, path)) is not None:
+                    raise StoreError(f"nothing is copied, because of {quoted(path)}: {problem}")
+
+    def _skip_withheld(self) -> set[str]:
+        """Skip what is withheld by its name; return what of it the copy has all the same."""
+        if not may_be_withheld(self.keys):
+            return set()
+        standing = set()
+        for key in self.keys:
+            if (withheld := withheld_key(key, self.allowed)) is not None:
+                names = " ".join(map(quoted, withheld.names))
+                self.skipped[key] = f"{withheld.reason}; allow the name {names} to have it copied"
+                if withheld.is_new and key in self.old_index:
+                    standing.add(key)
+        return standing
+
+    def _skip_links(self, keys: list[str]) -> list[str]:
+        """Skip what a folder has only by a link to elsewhere; return the other keys."""
+        self.skipped |= self._link_problems(keys)
+        return [key for key in keys if key not in self.skipped]
+
+    def _link_problems(self, keys: list[str]) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        for root in self.origin.values.folders:
+            data = f"{root}/{self.origin.values.data_path}".rstrip("/")
+            problems |= problems_of_links(root, data, keys)
+        return problems
 
     def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
         """Fetch what is not there, and write what the site says then."""
-        kept = self.ground.kept
-        wanted = [key for key in self.keys if key not in kept and key not in self.failed]
-        total = sum(self.contents[key].size or 0 for key in wanted)
+        self.folder.data.mkdir(exist_ok=True)
+        if not self.folder.notes.exists():  # from now on the folder is known as ours
+            write_notes(self.folder.notes, self.old_notes)
+        total = sum(self.contents[key].size or 0 for key in self.wanted)
         replacing = {key for key in self.ground.occupied if key in self.old_index}
         with Arrivals(self.folder, replacing, self.ground.covered) as arrivals:
             fetching = Fetching(
@@ -165,26 +255,19 @@ class MirrorRun:
                 told=Told(total, progress, value_progress),
                 modified=self.began_ns / 1e9 - _PAST,
             )
-            left = fetching.fetch_packs(self.folder, wanted) if self.is_whole else wanted
-            fetching.fetch(left)
+            # A pack may hold copies of what is skipped.
+            has_packs = self.is_whole and not self.skipped
+            wanted = self.wanted
+            fetching.fetch(fetching.fetch_packs(self.folder, wanted) if has_packs else wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = arrivals.keys
-            self._check_failed()
+            self._check_lost()
             self._write(arrivals)
             self.deleted = sum(self.ground.obstacles[place] for place in arrivals.removed)
             arrivals.clear(
                 arrivals.path_for(key, self.contents[key].sha256) for key in fetching.failed
             )
-
-    def _check_failed(self) -> None:
-        """Refuse an index of which little is left because the values could not be had."""
-        lost = {key: why for key, why in self.failed.items() if not self._is_as_before(key)}
-        if lost:
-            key, reason = min(lost.items())
-            why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
-            left = len(self.keys) - len(lost)
-            self.guards.check_shrink("the mirror", len(self.old_index), left, why=why)
 
     def _is_as_before(self, key: str) -> bool:
         return key in self.old_index and key in self.ground.occupied
@@ -202,6 +285,7 @@ class MirrorRun:
             self.fetched = [key for key in self.fetched if key not in refused]
         said = self._said()
         write_named(self.folder, said)
+        self.about_names = copy_about(self.folder, self.origin)
         old_packs: frozenset[str] = frozenset()
         if said.body != self.old_body:
             old_packs = packs_of(self.old_index)
@@ -210,15 +294,15 @@ class MirrorRun:
         arrivals.sync_folders()
 
     def _said(self) -> Said:
-        if self.is_whole and not self.failed:
+        if self.is_whole and not self.failed and not self.skipped:
             packs = packs_of(self.origin.snapshot)
             return of_the_whole(self.folder, self.origin, packs, self._entries)
         return of_a_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what is there; of what failed, what was there before and still is."""
+        """Yield what is there; of what did not come, what was there before and still is."""
         for key in self.keys:
-            if key not in self.failed:
+            if key not in self.failed and key not in self.skipped:
                 yield key, self.origin.snapshot[key]
             elif self._is_as_before(key):
                 yield key, self.old_index[key]
@@ -228,6 +312,8 @@ class MirrorRun:
         if self.delete:
             named = {key: None for key, _ in self._entries()}
             self.deleted += remove_files(self.folder.data, unnamed_files(self.folder.data, named))
+            if self.about_names is not None:
+                remove_outdated(self.folder, self.about_names)
         digests, data = dict(self.ground.kept), os.fspath(self.folder.data)
         for key in self.fetched:
             sha256 = self.contents[key].sha256

@@ -14,7 +14,7 @@ from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
-from .folder import SiteFolder
+from .folder import SiteFolder, is_link
 from .hashing import hash_files
 from .history import read_head
 from .pruning import files_below
@@ -23,17 +23,17 @@ from .scan import FoundFile
 __all__ = ["foreign_files", "is_ours"]
 
 # What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes.json", "last.json", "push.json", "lock")
-_FOLDERS = ("index", "blocks", "changes", "packs")
+_NOTES = ("notes.json", "last.json", "push.json", "mirror.json", "lock")
+_FOLDERS = ("about", "index", "blocks", "changes", "packs")
 _DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 
 
 def is_ours(folder: SiteFolder) -> bool:
     """Return whether a publish, a mirror or a push has worked on a folder."""
-    if folder.private.is_symlink():
+    if is_link(folder.private):
         return False
     notes = (folder.private / name for name in _NOTES)
-    return any(note.is_file() and not note.is_symlink() for note in notes)
+    return any(note.is_file() and not is_link(note) for note in notes)
 
 
 def foreign_files(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[str, Digest]]:
@@ -82,7 +82,7 @@ def _foreign_documents(folder: SiteFolder, origin: Origin, *, is_copy: bool) -> 
         place = folder.root / name
         if _is_file(place):
             yield name
-        if place.is_symlink() or not place.is_dir():
+        if is_link(place) or not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
             named = _DIGEST_NAMED.fullmatch(path.name)
@@ -126,7 +126,7 @@ def _found(folder: SiteFolder, key: str) -> FoundFile:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    return path.is_file() and not is_link(path)
 
 
 def _sha256(path: Path) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
+from ..index.sums import sum_of_document, sum_text
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 from .guards import Guards
@@ -101,6 +102,8 @@ class PublishedAt:
                 raise IndexFormatError(f"{HEAD_PATH} is no head: {error}", url=url) from error
             index_body = _index_body(read, head, url)
             index = Index.parse(index_body)
+            if head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
+                head = replace(head, sum=None)  # a false one would be carried along for ever
             documents = _documents(read, head, len(index_body))
             if not _lead_to(index, head, documents):
                 documents = {}
@@ -119,7 +122,7 @@ class PublishedAt:
             )
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
-        from ..transport.fetched import SizeLimit
+        from ..transport.fetched import Absent, SizeLimit
         from ..transport.root import Root
         from ..transport.session import Session
 
@@ -139,7 +142,7 @@ class PublishedAt:
                 limit=SizeLimit(most, href),
                 absent=_ABSENT,
             )
-            return None if found is None else bytes(found.body)
+            return None if isinstance(found, Absent) else bytes(found.body)
 
         with contextlib.closing(session):
             yield root.url, read

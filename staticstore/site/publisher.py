@@ -6,6 +6,8 @@ What it writes, in this order, each file whole or not at all::
     .nojekyll                   if it is not there
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each stretch of the index begins, and its digest
+    about/<sha256>.json         the site's own words, if there is an about.toml
+    about.json                  the same, for people
     index/<sha256>.json         the index, for readers of the head
     index.json                  if its bytes change
     index.head.json             if it names another index
@@ -22,7 +24,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ from ..index.fields import Place
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
+from .about import SiteAbout, read_about, write_about
 from .describing import described
 from .file_digest import Digest
 from .folder import SiteFolder
@@ -56,11 +59,12 @@ from .predecessor import Predecessor, PublishedAt
 from .scan import LeftOut
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
+from .withheld import Withheld
 
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 # What makes of the same data the same index: to be raised when that changes.
-_VERSION = 1
+_VERSION = 2
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
 
@@ -125,6 +129,12 @@ def publish(
     cannot be published is left out of the index and reported; the data itself
     is never touched.
 
+    The site's own words are read from ``about.toml`` in its folder, if there is
+    one: ``title``, ``description``, ``license``, ``homepage``, ``contact``,
+    ``keywords``, ``version``, ``cite_as``.  With them go the digests of the files
+    ``README`` and ``LICENSE`` (as they are, or ``.md``, ``.rst``, ``.txt``) and
+    ``CITATION.cff``, each of 1 MiB at most; see `StaticStore.about`.
+
     Parameters
     ----------
     site : path
@@ -165,7 +175,7 @@ def publish(
     ------
     StoreError
         There is no such folder or no ``data`` in it; links lead out of it; the
-        metadata cannot be used; an ``index.html`` stands there that is none of
+        metadata or ``about.toml`` cannot be used; an ``index.html`` stands there that is none of
         ours; another publish is running on the folder; or something cannot be
         written.  The old index then stands as it was.  RefusedError, if it is
         what `force` is for.
@@ -198,17 +208,19 @@ def publish(
     packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
+    about = read_about(folder)
+    given = [_VERSION, fields.as_json(), pack and pack_below, browse, about.as_json()]
     published = None if after is None else _located(after).read()
     with contextlib.nullcontext() if dry_run else alone(folder), Hashing(progress) as hashing:
-        look = Look(folder, [_VERSION, fields.as_json(), pack and pack_below, browse])
+        look = Look(folder, given)
         report = _unchanged(look) if after is None else None
         if report is None:
             page = page_to_write(folder) if browse else None
             old = Predecessor.of_folder(folder)
             if after is not None:
                 old = old.or_published(published, guards)
-            data = Measured(folder, hashing, look)
-            plan = _prepare(folder, data, fields, old, packing, guards)
+            data = Measured(folder, hashing, look, old.index)
+            plan = _prepare(folder, data, fields, about, old, packing, guards)
             report = plan.report
             if not dry_run:
                 _write(folder, old, plan, page)
@@ -248,6 +260,7 @@ class _Plan(NamedTuple):
     #: The hrefs of the packs that the index names then, and of those that it names no more.
     packs: set[str]
     forgotten_packs: set[str]
+    about: SiteAbout
     report: PublishReport
 
 
@@ -255,6 +268,7 @@ def _prepare(
     folder: SiteFolder,
     data: Measured,
     fields: Metadata,
+    about: SiteAbout,
     old: Predecessor,
     packing: Packing | None,
     guards: Guards,
@@ -281,7 +295,9 @@ def _prepare(
     keys = list(data.digests)
     changed = _changed(old.index, index, keys)
     body = index.canonical()
-    head, step = next_step(folder, old.head, index, body, elsewhere=old.elsewhere)
+    head, step = next_step(
+        folder, old.head, index, body, about=about.document, elsewhere=old.elsewhere
+    )
     report = PublishReport(
         generation=head.generation,
         set=changed["set"],
@@ -290,14 +306,20 @@ def _prepare(
         hashed=data.hashed,
         skipped=[(one.path, one.reason) for one in left_out],
         failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
-        warnings=[*old.warnings, *_secret_warnings(left_out), *_metadata_warnings(fields, keys)],
+        warnings=[
+            *old.warnings,
+            *about.warnings,
+            *_secret_warnings(left_out),
+            *_spared_warnings(data.found.spared),
+            *_metadata_warnings(fields, keys),
+        ],
         entries=len(index),
         bytes=sum(digest.size for digest in data.digests.values()),
         packed=len(places),
     )
     notes = Notes.of(data.digests, data.found.began_ns)
     forgotten = old_packs.keys() - packs
-    return _Plan(body, head, step, data, notes, packs, forgotten, report)
+    return _Plan(body, head, step, data, notes, packs, forgotten, about, report)
 
 
 def _changed(old: Index, new: Index, keys: list[str]) -> dict[Action, list[str]]:
@@ -316,6 +338,15 @@ def _secret_warnings(left_out: list[LeftOut]) -> list[str]:
         f"{quoted(one.path)} is not published: {one.reason}. "
         "Move it out of data/, for a web server may well hand it out"
         for one in secrets
+    )
+
+
+def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
+    return _bounded(
+        f"{quoted(key)} stays published, but would be left out if it were new: {why.reason}. "
+        "Neither serve nor a new mirror hands it out: move it out of data/, and publish again, or "
+        "give it another name"
+        for key, why in sorted(spared.items())
     )
 
 
@@ -338,6 +369,7 @@ def _write(folder: SiteFolder, old: Predecessor, plan: _Plan, page: bytes | None
                 pass
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
+        write_about(folder, plan.about.about)
         body = None if plan.body == old.body else plan.body
         with taking_effect(folder, plan.head, body=body, step=plan.step):
             forget(folder, plan.forgotten_packs)

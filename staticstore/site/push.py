@@ -4,9 +4,10 @@ What it writes, in this order, each file whole or not at all::
 
     .staticstore/push.json      which values this push may leave others than an index says
     data/<key>                  the values that are new or others
-    packs/, changes/, blocks/   what the index and the head will name
+    packs/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
     .nojekyll, index.html       if they are there and others than at the target
+    about.json, README, LICENSE, CITATION.cff   as the site's own words name them
     index.json
     index.head.json
 
@@ -29,7 +30,7 @@ from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
 from .guards import Force, Guards
 from .hashing import Progress
-from .push_plan import Plan, check_apart, check_guards
+from .push_plan import Plan, check_apart, check_guards, check_names
 from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
 from .target import Served, Target
@@ -82,6 +83,7 @@ def push(
     delete: bool = False,
     force: Force = False,
     dry_run: bool = False,
+    allow_names: Iterable[str] = (),
     workers: int = 8,
     endpoint: str | None = None,
     region: str | None = None,
@@ -114,6 +116,8 @@ def push(
         True is all of it.
     dry_run : bool, optional
         Whether to write and remove nothing, and only report.
+    allow_names : iterable of str, optional
+        Names that are uploaded although they are withheld; see `mirror`.
     workers : int, optional
         How many files are uploaded at once.
     endpoint, region, anonymous
@@ -130,8 +134,10 @@ def push(
     ------
     StoreError
         The site is not published as it is, or another push or publish is running
-        on the target's folder.  RefusedError, if it is what `force` is for;
-        nothing was written.
+        on the target's folder.  Its index names what is withheld, such as
+        ``.git/config``, in a folder that no `publish` of ours has written: an index
+        cannot leave out what its head and its blocks name.  RefusedError, if it is
+        what `force` is for.  Nothing was written.
     TransportError
         The target could not be asked or written; what it had still stands.
         AuthorizationError, if it wants other credentials.
@@ -165,11 +171,13 @@ def push(
     if workers < 1:
         raise ValueError(f"at least one worker uploads, not {workers!r}")
     guards = Guards(force)
+    allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
     pushable = PushableSite.open(site)
     check_apart(pushable, host)
     with contextlib.nullcontext() if dry_run else host.alone():
         pushed = _aside(lambda: PushedSite.read(host, pushable))
+        check_names(pushable, pushed, allowed)
         plan = Plan.make(pushable, pushed, int(time.time()))
         check_guards(pushable, pushed, guards, target=host.url, delete=delete)
         report = PushReport(kept=plan.kept)

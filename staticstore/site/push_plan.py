@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..errors import StoreError
+from ..errors import StoreError, quoted
 from .guards import Guards
 from .history import KEPT
 from .page import is_our_page
 from .pushable import DATA, PushableSite, Upload, packs_of, served_now
 from .pushed import PushedSite, PushNote
 from .target import FolderTarget, Served, Target
+from .withheld import may_be_withheld, withheld_key
 
-__all__ = ["Plan", "check_apart", "check_guards"]
+__all__ = ["Plan", "check_apart", "check_guards", "check_names"]
+
+_LOG = logging.getLogger("staticstore.site")
+_NAMED = 3  # keys that an error names
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Plan:
         return cls(
             stages=stages,
             last=_last(site, pushed),
-            outdated=[*(DATA + key for key in sorted(left)), *sorted(due)],
+            outdated=[*(DATA + key for key in sorted(left)), *pushed.about.outdated, *sorted(due)],
             obstacles=[DATA + key for key in obstacles],
             before=pushed.note,
             during=during,
@@ -102,9 +107,12 @@ def _note_during(
 
 
 def _last(site: PushableSite, pushed: PushedSite) -> list[tuple[str, bytes, Served]]:
-    wanted = {**site.beside, "index.json": site.body, "index.head.json": site.head_body}
+    current = {"index.json": site.body, "index.head.json": site.head_body}
+    wanted = {**site.beside, **pushed.about.lacking, **current}
     there = {**pushed.beside, "index.json": pushed.body, "index.head.json": pushed.head_body}
-    return [(href, body, served_now(href)) for href, body in wanted.items() if body != there[href]]
+    return [
+        (href, body, served_now(href)) for href, body in wanted.items() if body != there.get(href)
+    ]
 
 
 def check_apart(site: PushableSite, target: Target) -> None:
@@ -113,6 +121,44 @@ def check_apart(site: PushableSite, target: Target) -> None:
         there, here = target.root.resolve(), site.folder.root.resolve()
         if there == here or here in there.parents:
             raise StoreError(f"{target.url} is the site itself, or a folder in it")
+
+
+def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]) -> None:
+    """Refuse to upload what is withheld by its name.
+
+    A key that the target has already stays, if earlier versions published such names.
+
+    Parameters
+    ----------
+    site : PushableSite
+        The site.
+    pushed : PushedSite
+        What stands at the target.
+    allowed : collection of str
+        Names that are not withheld.
+
+    Raises
+    ------
+    StoreError
+        The index names something that is withheld, and cannot be pushed without it.
+    """
+    if not may_be_withheld(site.index):
+        return
+    found = {key: why for key in site.index if (why := withheld_key(key, allowed)) is not None}
+    new = [key for key, why in found.items() if not (why.is_new and key in pushed.index)]
+    if new:
+        named = "; ".join(f"{quoted(key)}: {found[key].reason}" for key in new[:_NAMED])
+        more = f"; and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+        raise StoreError(
+            f"nothing is pushed, because the index names what is withheld: {named}{more}. Move it "
+            "out of data/ and publish again, or allow its name (--allow-name)"
+        )
+    for key, why in found.items():
+        _LOG.warning(
+            "%s stays at the target, but would be withheld if it were new: %s",
+            quoted(key),
+            why.reason,
+        )
 
 
 def check_guards(
@@ -144,7 +190,8 @@ def _check_lineage(site: PushableSite, pushed: PushedSite, guards: Guards, targe
             "goes on from it",
         )
     elif theirs.generation > ours.generation or (
-        theirs.generation == ours.generation and theirs.index != ours.index
+        theirs.generation == ours.generation
+        and (theirs.index, theirs.about) != (ours.index, ours.about)
     ):
         guards.refuse(
             "lineage",

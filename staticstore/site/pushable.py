@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StoreError, quoted
+from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.fields import Content, Facts
 from ..index.head import Document, Head, Role
 from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
+from .about import published_about, read_files
+from .exposure import link_problem
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
@@ -34,6 +37,7 @@ DATA = "data/"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
 _UNKNOWN = "application/octet-stream"  # RFC 2046, section 4.5.1
+_BESIDE = (".nojekyll", "index.html")
 _PIECE = 1 << 20  # bytes
 _NAMED = 3  # problems that an error names
 
@@ -69,6 +73,8 @@ class PushableSite:
     documents: tuple[Document, ...]
     #: Files that a host wants beside the site, by name: the page, and `.nojekyll`.
     beside: dict[str, bytes]
+    #: ``about.json``, and the files that it names, by name.
+    about: dict[str, bytes]
 
     @classmethod
     def open(cls, site: str | os.PathLike[str]) -> PushableSite:
@@ -87,7 +93,8 @@ class PushableSite:
         problems = [("index.json", warning) for warning in index.warnings]
         problems += head_problems(folder, index, body)
         paths, stale = _values(folder, index)
-        problems += stale
+        about, changed = _about(folder, head)
+        problems += stale + changed
         if problems:
             named = "; ".join(f"{quoted(path)}: {what}" for path, what in problems[:_NAMED])
             more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
@@ -97,12 +104,13 @@ class PushableSite:
             )
         root = reader_of(folder)(head.blocks) if head.blocks is not None else None
         documents = tuple(named_documents(head, lambda document: root))
+        _check_links(folder)
         beside = {
             name: _read(folder, folder.root / name)
-            for name in (folder.nojekyll.name, "index.html")
+            for name in _BESIDE
             if (folder.root / name).is_file()
         }
-        return cls(folder, index, body, head_body, head, paths, root, documents, beside)
+        return cls(folder, index, body, head_body, head, paths, root, documents, beside, about)
 
     def values(self, keys: Iterable[str]) -> Iterator[Upload]:
         """Yield the uploads of some values."""
@@ -131,7 +139,7 @@ class PushableSite:
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages, each to be done before the next."""
-        roles = (Role.CHANGES,), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
+        roles = (Role.ABOUT, Role.CHANGES), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
         return [list(self.packs()), *named]
 
@@ -143,7 +151,8 @@ class PushableSite:
 
 def served_now(href: str) -> Served:
     """Say how a file is served that can change: never from a cache that has not asked."""
-    return Served(media_type_of(href) or _UNKNOWN, _NO_CACHE)
+    media_type = FILE_MEDIA_TYPE if href in FILE_NAMES else media_type_of(href)
+    return Served(media_type or _UNKNOWN, _NO_CACHE)
 
 
 def verified_pieces(upload: Upload) -> Iterator[bytes]:
@@ -175,15 +184,34 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
     yield last
 
 
+def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    """Return the site's own words by the names of their files, and what has changed of these.
+
+    A file that is not there is passed over: a mirror cannot always have it.
+    """
+    about = published_about(folder, head)
+    body = None if head.about is None else reader_of(folder)(head.about)
+    if about is None or body is None:
+        return {}, []
+    found, changed = {ABOUT_NAME: body}, []
+    for name, content in read_files(folder, about).items():
+        if isinstance(content, bytes):
+            found[name] = content
+        elif os.path.lexists(folder.root / name):
+            changed.append((name, content))
+    return found, changed
+
+
 def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return where each value is read, and what is not as the index says.
 
     The publisher's notes are believed here; what is uploaded is verified when it is read.
     """
-    found = scan(folder.data)
+    found = scan(folder.data, published=index, spares=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
-    hashed = hash_files([file for file in found.files if noted[file.key] is None])
+    unknown = [file for file in found.files if noted[file.key] is None]
+    hashed = hash_files(unknown, seeks_keys=False)
     contents = index.contents_of(list(index))
     stale = []
     for key, digest in noted.items():
@@ -202,6 +230,14 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tupl
 
 def _is_same(content: Content, digest: Digest) -> bool:
     return (content.size, content.sha256) == (digest.size, digest.sha256)
+
+
+def _check_links(folder: SiteFolder) -> None:
+    """Refuse to upload what only a link has."""
+    root, data = os.fspath(folder.root), os.fspath(folder.data)
+    for name in (*_BESIDE, folder.index.name, folder.head.name):
+        if problem := link_problem(root, data, os.path.join(root, name)):
+            raise StoreError(f"nothing is pushed, because of {name}: {problem}")
 
 
 def _read(folder: SiteFolder, path: Path) -> bytes:

@@ -16,6 +16,7 @@ from ..index.named import named_documents
 from ..index.snapshot import Index
 from .packs import packs_of
 from .pushable import DATA, PushableSite
+from .pushed_about import PushedAbout
 from .target import Target
 
 __all__ = ["NOTE", "PushNote", "PushedSite"]
@@ -23,7 +24,7 @@ __all__ = ["NOTE", "PushNote", "PushedSite"]
 #: Where the note stands at a target.
 NOTE = ".staticstore/push.json"
 _FORMAT = "staticstore-push/1"
-_DIGEST_NAMED = re.compile(r"(packs|changes|blocks|index)/[0-9a-f]{64}\.(zip|jsonl|json)")
+_DIGEST_NAMED = re.compile(r"(packs|changes|blocks|index|about)/[0-9a-f]{64}\.(zip|jsonl|json)")
 
 
 class PushNote(NamedTuple):
@@ -101,6 +102,7 @@ class PushedSite:
     note: PushNote
     #: What of some files beside the site stands there, by name.
     beside: dict[str, bytes | None]
+    about: PushedAbout
 
     @classmethod
     def read(cls, target: Target, site: PushableSite) -> PushedSite:
@@ -117,14 +119,17 @@ class PushedSite:
         note = target.read(NOTE)
         try:
             head = None if head_body is None else Head.parse(head_body)
+            left = PushNote() if note is None else PushNote.parse(note)
+            documents = site.head.about, None if head is None else head.about
             return cls(
                 Index.from_entries({}) if body is None else Index.parse(body),
                 body,
                 head,
                 head_body,
                 _documents_of(head, target, site),
-                PushNote() if note is None else PushNote.parse(note),
+                left,
                 {name: target.read(name) for name in site.beside},
+                PushedAbout.compare(target, site.about, documents, left.forgotten),
             )
         except IndexFormatError as error:
             raise IndexFormatError(

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.keys import are_keys, key_problem
 from .folder import path_text, reason_of
-from .withheld import Withheld, may_be_withheld, withheld_name
+from .withheld import Withheld, may_be_withheld, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 
 _LINKS_NAMED = 20
+_PLAIN = re.compile(r"[\w/-]*", re.ASCII)
 _is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
 
 
@@ -62,11 +66,14 @@ class Scan:
         In key order.
     left_out : list of LeftOut
         In the order of their paths.
+    spared : dict of Withheld
+        From the keys of files that are withheld, but published already, to why.
     """
 
     began_ns: int
     files: list[FoundFile] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    spared: dict[str, Withheld] = field(default_factory=dict)
 
 
 class _Place(NamedTuple):
@@ -77,10 +84,17 @@ class _Place(NamedTuple):
     prefix: str
     #: Device and inode of it and of the folders above, to find links that go round in circles.
     above: frozenset[tuple[int, int]]
+    #: Whether its name is withheld, and only some files in it are published.
+    is_withheld: bool = False
 
 
 def scan(
-    data: str | os.PathLike[str], found: Found | None = None, *, keeps_files: bool = True
+    data: str | os.PathLike[str],
+    found: Found | None = None,
+    *,
+    keeps_files: bool = True,
+    published: Collection[str] = (),
+    spares: Callable[[Withheld], bool] = attrgetter("is_new"),
 ) -> Scan:
     """Look through a data folder, without opening a file.
 
@@ -96,6 +110,11 @@ def scan(
         scan goes on.
     keeps_files : bool, optional
         Whether the scan that is returned has the files, too.
+    published : collection of str, optional
+        The keys that are published already.
+    spares : callable, optional
+        Returns whether those of them that are withheld are not left out; by
+        default if earlier versions published such names.
 
     Returns
     -------
@@ -115,7 +134,7 @@ def scan(
     -----
     Costs a system call for each entry, and about 400 bytes of memory.
     """
-    walk = _Walk(os.fspath(data), found, keeps_files=keeps_files)
+    walk = _Walk(os.fspath(data), found, published, spares, keeps_files=keeps_files)
     try:
         walk.run()
     except OSError as error:
@@ -136,15 +155,26 @@ def scan(
 class _Walk:
     """One walk through a data folder, depth first and without recursion."""
 
-    def __init__(self, data: str, tell: Found | None, *, keeps_files: bool) -> None:
+    def __init__(
+        self,
+        data: str,
+        tell: Found | None,
+        published: Collection[str],
+        spares: Callable[[Withheld], bool],
+        *,
+        keeps_files: bool,
+    ) -> None:
         self.data = data
         self._tell = tell
+        self._published = published
+        self._spares = spares
         self._keeps_files = keeps_files
         self._files: list[FoundFile] = []  # of one folder
         self.real_root = os.path.realpath(data)
         self.found = Scan(time.time_ns())
         self.outward: list[str] = []
         self._todo: list[_Place] = []
+        self._spared_folders: set[str] = set()
 
     def run(self) -> None:
         """Walk; what goes wrong at the root itself is raised, all else is noted."""
@@ -168,9 +198,11 @@ class _Walk:
         names = [entry.name for entry in entries]
         keys = [place.prefix + name for name in names]
         # Of all at once it is sooner told than of each.
-        are_doubtful = may_be_withheld(names) or not are_keys(keys)
+        # What is withheld by more than its own name is below a folder with a dot in its name.
+        doubted = names if _PLAIN.fullmatch(place.prefix) else keys
+        are_doubtful = place.is_withheld or may_be_withheld(doubted) or not are_keys(keys)
         for key, name, entry in zip(keys, names, entries, strict=True):
-            if not (are_doubtful and self._is_refused(key, name)):
+            if not (are_doubtful and self._is_refused(key, entry)):
                 self._visit(entry, above + name, key, place, descriptor)
         self._todo[folders_before:] = reversed(self._todo[folders_before:])  # the last is the next
         if self._keeps_files:
@@ -178,15 +210,33 @@ class _Walk:
         if self._tell is not None:
             self._tell(self._files)
 
-    def _is_refused(self, key: str, name: str) -> bool:
+    def _is_refused(self, key: str, entry: os.DirEntry[str]) -> bool:
         """Tell whether a file or folder is not published, whatever is in it; note why."""
-        if withheld := withheld_name(name):
+        withheld = withheld_key(f"{key}/" if _is_folder(entry) else key)
+        if withheld is not None and not self._is_spared(key, withheld):
             self._leave_out(key, withheld)
         elif problem := key_problem(key):
             self._fail(key, f"its name can be no key: {problem}")
         else:
             return False
         return True
+
+    def _is_spared(self, key: str, withheld: Withheld) -> bool:
+        """Return whether something that is withheld is published, or holds what is; note it."""
+        if not self._spares(withheld):
+            return False
+        if key in self._published:
+            self.found.spared[key] = withheld
+            return True
+        at = bisect.bisect_left(self._published_in_order, f"{key}/")
+        if not any(one.startswith(f"{key}/") for one in self._published_in_order[at : at + 1]):
+            return False
+        self._spared_folders.add(key)
+        return True
+
+    @cached_property
+    def _published_in_order(self) -> list[str]:
+        return sorted(self._published)
 
     def _visit(
         self, entry: os.DirEntry[str], path: str, key: str, place: _Place, descriptor: int | None
@@ -216,7 +266,8 @@ class _Walk:
         if identity in place.above:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
-            self._todo.append(_Place(path, key + "/", place.above | {identity}))
+            is_withheld = place.is_withheld or key in self._spared_folders
+            self._todo.append(_Place(path, key + "/", place.above | {identity}, is_withheld))
 
     def _may_follow(self, path: str, key: str) -> bool:
         """Tell whether a link stays inside and leads to nothing that is withheld; note why not."""
@@ -225,11 +276,11 @@ class _Walk:
         if below is None:
             self.outward.append(f"{_shown(key)} -> {_shown(target)}")
             return False
-        for name in below:
-            if withheld := withheld_name(name):
-                self._leave_out(key, withheld, f"it leads to {_shown(name)}: ")
-                return False
-        return True
+        withheld = withheld_key(f"{below}/" if os.path.isdir(target) else below)
+        if withheld is None or (key in self._published and self._is_spared(key, withheld)):
+            return True
+        self._leave_out(key, withheld, f"it leads to {_shown(below)}: ")
+        return False
 
     def _leave_out(self, key: str, withheld: Withheld, how: str = "") -> None:
         reason = how + withheld.reason
@@ -257,6 +308,13 @@ def _is_link(entry: os.DirEntry[str]) -> bool:
     return entry.is_symlink() or (_is_junction is not None and _is_junction(entry))
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "the link leads round in a circle"
@@ -265,14 +323,14 @@ def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
     return f"it cannot be read: {reason_of(error)}"
 
 
-def _below(root: str, path: str) -> Iterator[str] | None:
-    """Return the names of `path` below `root`, both real; None if it is not below."""
+def _below(root: str, path: str) -> str | None:
+    """Return the place of `path` below `root`, both real, with slashes; None if it is not below."""
     try:
         if os.path.commonpath((root, path)) != root:
             return None
     except ValueError:  # two drives
         return None
-    return iter(os.path.relpath(path, root).split(os.sep))
+    return os.path.relpath(path, root).replace(os.sep, "/")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

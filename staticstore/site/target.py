@@ -14,7 +14,7 @@ from ..errors import IndexFormatError, StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
-from .folder import SiteFolder, reason_of
+from .folder import SiteFolder, is_link, reason_of
 from .history import later_than
 from .lock import alone, unwritable
 
@@ -147,7 +147,7 @@ class FolderTarget:
     def _check_links(self, folder: Path) -> None:
         """Refuse to go through a link below the root: it may lead anywhere."""
         while folder != self.root:
-            if folder.is_symlink():
+            if is_link(folder):
                 raise StoreError(f"{quoted(str(folder))} is a link, and not written through")
             folder = folder.parent
 

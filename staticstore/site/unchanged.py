@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import marshal
 import time
+from collections.abc import Collection
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,15 @@ __all__ = ["Look"]
 
 _FORMAT = "staticstore-last/1"
 # What a publish writes, beside the folders of what is named by its digest.
-_FILES = ("index.json", "index.head.json", "index.html", ".nojekyll", ".staticstore/notes.json")
-_FOLDERS = ("index", "changes", "blocks", "packs")
+_FILES = (
+    "about.json",
+    "index.json",
+    "index.head.json",
+    "index.html",
+    ".nojekyll",
+    ".staticstore/notes.json",
+)
+_FOLDERS = ("about", "index", "changes", "blocks", "packs")
 
 
 class Look:
@@ -69,10 +77,10 @@ class Look:
             is_known = last["given"] == self._given and last["data"] is not None
             is_in_time = time.time() < (last["until"] or float("inf"))
             is_standing = is_known and is_in_time and last["site"] == _state_of_site(self._folder)
-            data, report = last["data"], last["report"]
+            data, report, spared = last["data"], last["report"], last["spared"]
         except (OSError, LookupError, TypeError):
             return None
-        return report if is_standing and data == _state_of_data(self._folder) else None
+        return report if is_standing and data == _state_of_data(self._folder, spared) else None
 
     def has_kept(self, href: str) -> bool:
         """Return whether a file is in the state in which the last publish left it."""
@@ -105,6 +113,7 @@ class Look:
             "given": self._given,
             # None if they may change once more without showing it.
             "data": self._states.of(found),
+            "spared": sorted(found.spared),
             "site": _state_of_site(self._folder),
             "until": until,
             "report": report,
@@ -159,10 +168,10 @@ class _States:
         return digest.hexdigest()
 
 
-def _state_of_data(folder: SiteFolder) -> str | None:
+def _state_of_data(folder: SiteFolder, published: Collection[str]) -> str | None:
     """Scan, and keep nothing but a digest."""
     states = _States()
-    return states.of(scan(folder.data, states.see, keeps_files=False))
+    return states.of(scan(folder.data, states.see, keeps_files=False, published=published))
 
 
 def _state_of_site(folder: SiteFolder) -> list[list[object]]:

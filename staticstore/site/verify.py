@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import StoreError, quoted
 from ..index.fields import Facts
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
+from .about import published_about, read_files
 from .file_digest import Digest
 from .folder import SiteFolder, path_text, reason_of
 from .hashing import Progress, hash_files
 from .head_check import head_problems
+from .history import read_head
 from .pack_check import pack_problems
 from .scan import FoundFile, LeftOut, scan
 from .withheld import FIRST_BYTES, holds_private_key
@@ -30,8 +32,8 @@ class VerifyReport:
     wrong : list of (str, str)
         The keys whose values are missing, or others than the index says, each
         with what is wrong; in key order.  First, under ``"index.json"`` and the
-        paths of the head, of what that names, and of packs, what is wrong with
-        those.
+        paths of the head, of what that names, of files that the site's own words
+        name, and of packs, what is wrong with those.
     extra : list of str
         What lies in ``data/`` and could be published, but is not in the index;
         in key order.
@@ -74,11 +76,13 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     """
     folder = SiteFolder.open(site)
     index, body = _read_index(folder)
-    found = scan(folder.data)
-    outcomes = hash_files([file for file in found.files if file.key in index], progress=progress)
+    found = scan(folder.data, published=index, spares=lambda _: True)
+    named = [file for file in found.files if file.key in index]
+    outcomes = hash_files(named, progress=progress, seeks_keys=False)
     reasons = {one.path: one.reason for one in found.left_out}
     wrong = [("index.json", warning) for warning in index.warnings]
     wrong += head_problems(folder, index, body)
+    wrong += _about_problems(folder)
     wrong += pack_problems(folder, index)
     for key in index:
         outcome = outcomes.get(key)
@@ -87,6 +91,16 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
         if problem is not None:
             wrong.append((key, problem))
     return VerifyReport(wrong, _extra(found.files, index), len(index))
+
+
+def _about_problems(folder: SiteFolder) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the files that the site's own words name."""
+    head = read_head(folder)
+    about = None if head is None else published_about(folder, head)
+    if about is not None:
+        for name, found in read_files(folder, about).items():
+            if isinstance(found, str):
+                yield name, found
 
 
 def _read_index(folder: SiteFolder) -> tuple[Index, bytes]:

@@ -1,7 +1,7 @@
 """A site that is published anew whenever its files change and have come to rest.
 
 Changes below ``data/`` are told by the operating system, through watchfiles.
-Metadata files, and whether ``data`` is still the same folder, are looked at
+Metadata files, the site's own words, and whether ``data`` is still the same folder, are looked at
 some times a second: they may stand anywhere, and be replaced.  What the
 publisher writes lies beside both, so that it never sees its own doing.
 """
@@ -16,12 +16,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ..errors import StoreError, quoted
+from .about import SOURCE_NAMES
 from .folder import SiteFolder
 from .guards import Force, RefusedError
 from .metadata import FILE_NAMES, Source
 from .packs import PACK_BELOW
 from .publisher import PublishReport, publish
-from .withheld import withheld_name
+from .withheld import withheld_key
 
 __all__ = ["RESCAN", "Rest", "publish_watching"]
 
@@ -87,7 +88,7 @@ def publish_watching(
     rest = Rest(rescan)
     last: PublishReport | StoreError | None = None
     renewal = threading.Event()
-    watched = _metadata_paths(folder, metadata)
+    watched = _paths_beside(folder, metadata)
     with contextlib.closing(_looks(folder, watched, stop, renewal)) as looks:
         for changed in looks:
             if not rest.is_due(changed=changed, now=time.monotonic()):
@@ -167,9 +168,10 @@ def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreErr
         return outcome.guard != last.guard  # how many would be left may change all the time
     if isinstance(outcome, StoreError):
         return not isinstance(last, StoreError) or str(outcome) != str(last)
-    if outcome.set or outcome.updated or outcome.deleted:
+    if outcome.set or outcome.updated or outcome.deleted or isinstance(last, StoreError):
         return True
-    return isinstance(last, StoreError) or outcome.failed != last.failed
+    # The site's own words may have changed alone.
+    return (outcome.generation, outcome.failed) != (last.generation, last.failed)
 
 
 def _is_mended(
@@ -236,13 +238,15 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
 
 def _is_data(path: str) -> bool:
     """Tell whether a change there can matter: not below what is never published."""
-    return not any(withheld_name(name) for name in path.split(os.sep))
+    withheld = withheld_key(path)
+    return withheld is None or withheld.is_new
 
 
-def _metadata_paths(folder: SiteFolder, metadata: Source | None) -> list[Path]:
+def _paths_beside(folder: SiteFolder, metadata: Source | None) -> list[Path]:
+    about = [folder.root / name for name in SOURCE_NAMES]
     if metadata is None:
-        return [folder.root / name for name in FILE_NAMES]
-    return [Path(metadata)] if isinstance(metadata, str | os.PathLike) else []
+        return about + [folder.root / name for name in FILE_NAMES]
+    return about + ([Path(metadata)] if isinstance(metadata, str | os.PathLike) else [])
 
 
 def _states(paths: list[Path]) -> list[tuple[int, ...] | None]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import netrc
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from ..errors import StoreError
 from .root import Root
@@ -17,7 +18,16 @@ from .root import Root
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
-__all__ = ["Credentials", "authentication", "authentication_elsewhere", "sends_password"]
+__all__ = [
+    "NO_AUTH",
+    "Credentials",
+    "authentication",
+    "authentication_elsewhere",
+    "is_fixed",
+    "is_of_requests",
+    "renewed",
+    "sends_password",
+]
 
 #: What `connect` takes as ``auth``.
 Credentials = tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None
@@ -82,6 +92,34 @@ def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
 def sends_password(auth: AuthBase) -> bool:
     """Tell whether who reads the request can read the password."""
     return isinstance(auth, HTTPBasicAuth)
+
+
+def is_of_requests(call: object) -> bool:
+    """Return whether a method or hook is written in requests, and not by who uses this library.
+
+    A subclass may inherit some of its methods.
+    """
+    return getattr(call, "__module__", None) == AuthBase.__module__
+
+
+def is_fixed(auth: AuthBase) -> bool:
+    """Return whether every request gets the same fields, whatever was answered before."""
+    return auth is NO_AUTH or (
+        isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__)
+    )
+
+
+def renewed(auth: AuthBase) -> AuthBase:
+    """Return the same credentials without what a host has said to them.
+
+    Digest authentication keeps the last challenge, and would stumble over one
+    that makes no sense at each request from then on.
+    """
+    if not isinstance(auth, HTTPDigestAuth):
+        return auth
+    again = copy.copy(auth)
+    HTTPDigestAuth.__init__(again, auth.username, auth.password)
+    return again
 
 
 def _basic(user: object, password: object) -> HTTPBasicAuth:

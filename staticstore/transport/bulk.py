@@ -121,7 +121,7 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
     headers = dict(lane.headers)
     if wanted.start is not None:
         headers["Range"] = f"bytes={wanted.range}"
-    bounds = Bounds(lane.timeout[1], None, lane.min_rate)
+    bounds = Bounds(lane.timeout[1], None, lane.min_rate, lane.check_peer)
     try:
         with mapped(lane.wire, key=None, url=None), lane.wire.bounded(bounds):
             lane.wire.keep_query(lane.query)

@@ -15,9 +15,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pycurl
+
+# Missing below libcurl 7.80; the ImportError then leaves the work to threads.
+from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
+from .perimeter import InnerAddressError
 from .wanted import Got, Wanted, believed
 
 if TYPE_CHECKING:
@@ -87,6 +91,7 @@ class _Transfer:
         self._body = io.BytesIO()
         self._wanted = Wanted("", 0)
         self._is_running = False
+        self._check_peer = lane.check_peer
         self._set_up(lane)
 
     def _set_up(self, lane: Lane) -> None:
@@ -107,6 +112,8 @@ class _Transfer:
             (pycurl.WRITEFUNCTION, self._write),
         ]:
             self.handle.setopt(option, value)
+        if lane.check_peer is not None:
+            self.handle.setopt(PREREQFUNCTION, self._judge_peer)
         self._set_up_tls(lane)
 
     def _set_up_tls(self, lane: Lane) -> None:
@@ -140,6 +147,15 @@ class _Transfer:
         self._multi.add_handle(self.handle)
         self._is_running = True
         return True
+
+    def _judge_peer(self, address: str, here: str, port: int, port_here: int) -> int:
+        """Allow a request on the connection that it got, new or not, or end the transfer."""
+        try:
+            if self._check_peer is not None:
+                self._check_peer(address)
+        except InnerAddressError:
+            return PREREQFUNC_ABORT
+        return PREREQFUNC_OK
 
     def _write_head(self, field: bytes) -> int:
         """Keep a field of the head, or a trailer; refuse what has no end, as in `_write`."""

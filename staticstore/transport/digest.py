@@ -17,6 +17,7 @@ _IN_TURN = 1 << 20
 # The same few buffers are filled and hashed again and again: fresh memory costs more than a copy.
 _LOT = 1 << 19  # bytes
 _LOTS = 4
+_COUNTED_AT_ONCE = 1 << 16  # bytes
 
 
 class Digest:
@@ -25,10 +26,18 @@ class Digest:
     After a mebibyte a thread is started, which is given copies, or buffers that
     are filled in turn.  Close it, or use it in a ``with`` block, so that the
     thread ends whatever happens.
+
+    Parameters
+    ----------
+    counts_newlines : bool, optional
+        Whether to count the newlines as well, where the bytes are hashed: a
+        pass of its own over a large index would keep other threads waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_newlines: bool = False) -> None:
         self._hash = hashlib.sha256()
+        self._counts_newlines = counts_newlines
+        self._newlines = 0
         self._count = 0
         self._thread: threading.Thread | None = None
         # What is to be hashed, and what to do then, if anything.
@@ -59,7 +68,7 @@ class Digest:
     def update(self, piece: bytes | memoryview) -> None:
         """Take the next bytes, which may change as soon as this returns; but see `buffers`."""
         if self._thread is None:
-            self._hash.update(piece)
+            self._take(piece)
             self._count += len(piece)
             if self._count >= _IN_TURN:
                 self._thread = threading.Thread(
@@ -117,9 +126,22 @@ class Digest:
     def _run(self) -> None:
         while (lot := self._lots.get()) is not None:
             text, then = lot
-            self._hash.update(text)
+            self._take(text)
             if then is not None:
                 then()
+
+    def _take(self, piece: bytes | memoryview) -> None:
+        self._hash.update(piece)
+        if self._counts_newlines:
+            for start in range(0, len(piece), _COUNTED_AT_ONCE):
+                # A view cannot count; a short copy stays in the cache of the processor.
+                self._newlines += bytes(piece[start : start + _COUNTED_AT_ONCE]).count(b"\n")
+
+    @property
+    def newlines(self) -> int:
+        """How many newlines all bytes have; none may follow.  0 if they are not counted."""
+        self.close()
+        return self._newlines
 
     def hexdigest(self) -> str:
         """Return the digest of all bytes, lowercase hex; none may follow."""

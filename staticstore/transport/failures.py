@@ -29,12 +29,23 @@ from ..errors import (
     TransportError,
     TransportTimeout,
 )
+from .perimeter import InnerAddressError
 from .sockets import Wire
 
-__all__ = ["mapped", "may_heal", "parse_retry_after", "status_error", "was_dropped"]
+__all__ = [
+    "FOREIGN",
+    "OF_LIBRARIES",
+    "mapped",
+    "may_heal",
+    "parse_retry_after",
+    "status_error",
+    "was_dropped",
+]
 
-# The last two by http.client, from the size of a chunk.
-_FOREIGN = (RequestException, HTTPError, HTTPException, OSError, ValueError, OverflowError)
+#: What requests, urllib3 and http.client raise.
+OF_LIBRARIES = (RequestException, HTTPError, HTTPException)
+#: All that is turned into our errors; the last two by http.client, from the size of a chunk.
+FOREIGN = (*OF_LIBRARIES, OSError, ValueError, OverflowError)
 # Errors that quote what they could not read: a header field, or a proxy's URL.
 _QUOTES_ALL = (
     InvalidHeader,
@@ -53,7 +64,13 @@ _LONGEST_RETRY_AFTER = 120.0  # seconds
 
 
 @contextlib.contextmanager
-def mapped(wire: Wire, *, key: str | None, url: str | None) -> Iterator[None]:
+def mapped(
+    wire: Wire,
+    *,
+    key: str | None,
+    url: str | None,
+    foreign: tuple[type[Exception], ...] = FOREIGN,
+) -> Iterator[None]:
     """Turn what requests, urllib3, http.client and sockets raise in the block into a StoreError.
 
     Parameters
@@ -63,12 +80,16 @@ def mapped(wire: Wire, *, key: str | None, url: str | None) -> Iterator[None]:
         the store has been disconnected.
     key, url : str or None
         For the error.
+    foreign : tuple of exception types, optional
+        What is turned; all else comes out as it is.
     """
     try:
         yield
     except StoreError:
         raise
-    except _FOREIGN as error:
+    except InnerAddressError as error:
+        raise TransportError(str(error), key=key, url=url) from None
+    except foreign as error:
         ours = _our_error(error, wire, key=key, url=url)
         if any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):
             raise ours from None
@@ -134,7 +155,7 @@ def may_heal(error: BaseException) -> bool:
         return False
     # What we raise ourselves says that the host answers wrongly, and would again.
     causes = [cause for cause in _causes(error) if not isinstance(cause, StoreError)]
-    return any(isinstance(cause, _FOREIGN) for cause in causes) and not any(
+    return any(isinstance(cause, FOREIGN) for cause in causes) and not any(
         isinstance(cause, _NEVER_HEALS) for cause in causes
     )
 

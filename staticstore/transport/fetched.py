@@ -9,7 +9,7 @@ from ..errors import IndexFormatError, TransportError
 from .digest import Digest
 from .response import Response
 
-__all__ = ["Fetched", "SizeLimit", "read_bounded", "use_up"]
+__all__ = ["Absent", "Fetched", "SizeLimit", "read_bounded", "use_up"]
 
 _PIECE = 1 << 20  # bytes
 _SHORT = 1 << 16  # bytes
@@ -27,6 +27,17 @@ class Fetched(NamedTuple):
     body: bytearray
     #: Of the body, lowercase hex.
     sha256: str
+    #: How many there are in the body.
+    newlines: int
+
+
+class Absent(NamedTuple):
+    """What a host says of a document that it has not."""
+
+    status: int
+    url: str
+    #: What is wrong with what stands in its place; None if nothing does.
+    problem: str | None = None
 
 
 class SizeLimit(NamedTuple):
@@ -70,7 +81,7 @@ def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
     # It grows in place, so that a large one is neither held twice nor filled with
     # zeros beforehand, for which all other threads would wait.
     body = bytearray()
-    with Digest() as digest:
+    with Digest(counts_newlines=True) as digest:
         for buffer in digest.buffers(_PIECE):
             count = response.readinto(buffer, decode=is_coded)
             if not count:
@@ -81,7 +92,8 @@ def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
                 limit.check_ratio(size, response.received, response.url)
             body += buffer[:count]
             digest.update(buffer[:count])
-        return Fetched(response, body, digest.hexdigest())
+        sha256 = digest.hexdigest()
+        return Fetched(response, body, sha256, digest.newlines)
 
 
 def use_up(response: Response) -> None:

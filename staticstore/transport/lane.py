@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .root import Root
@@ -25,6 +25,8 @@ class Lane(NamedTuple):
     #: To connect, and of silence, in seconds.
     timeout: tuple[float, float]
     min_rate: float
+    #: As in `Bounds`; None through a proxy.
+    check_peer: Callable[[str], None] | None
     #: The connections that all others use, too.
     pool: Any
     #: What stands before the path below the root in the target of a request.

@@ -26,6 +26,10 @@ _DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
+_ETAG = re.compile(rf"(?:W/)?{_STRONG_ETAG.pattern}")
+_LONGEST_VALIDATOR = 1024  # characters
+# RFC 9110, section 5.6.7, without its obsolete forms.
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\Z", re.ASCII)
 
 
 def allowance(size: int) -> int:
@@ -136,6 +140,19 @@ class Response:
     def strong_etag(self) -> str | None:
         """The entity tag if it is a strong one, which binds bytes together."""
         return parse_strong_etag(self.header("ETag"))
+
+    @property
+    def validators(self) -> dict[str, str]:
+        """The header fields of a conditional request for what was answered, perhaps none.
+
+        Only what RFC 9110 allows is repeated to the host.  An entity tag goes
+        alone: a date beside it is ignored by good servers (section 13.1.3), and
+        others compare it by order, so that they never give an older file again.
+        """
+        etag, modified = self.header("ETag") or "", self.header("Last-Modified") or ""
+        if len(etag) <= _LONGEST_VALIDATOR and _ETAG.match(etag):
+            return {"If-None-Match": etag}
+        return {"If-Modified-Since": modified} if _DATE.match(modified) else {}
 
     @property
     def last_modified(self) -> datetime | None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ..errors import without_secrets
 
-__all__ = ["Location", "Origin", "Root", "origin_of", "roots_of"]
+__all__ = ["Location", "Origin", "Origins", "Root", "checked_origins", "origin_of", "roots_of"]
 
 #: What says where a root is.
 Location = str | os.PathLike[str]
+#: Other origins that a site may lead to: none but its own, any, or those named.
+Origins = Literal["own", "any"] | tuple[str, ...]
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORT = {"http": 80, "https": 443}
+_HOST = r"[^\s*%\\]+"  # no pattern, and nothing quoted
 
 
 class Origin(NamedTuple):
@@ -120,6 +123,15 @@ class Root:
         """Whether the root has a query, which every request carries."""
         return bool(self._query)
 
+    @property
+    def folder(self) -> str | None:
+        """The path of a local root; None of one on the network."""
+        if not self.is_local:
+            return None
+        from urllib.request import url2pathname  # 20 ms, and rarely needed
+
+        return url2pathname(urlsplit(self.url).path)
+
     def join(self, url_path: str) -> str:
         """Return the URL of a quoted path below the root; nothing is resolved."""
         return f"{self.url}{url_path}{'?' + self._query if self._query else ''}"
@@ -152,6 +164,52 @@ def roots_of(locations: Location | Iterable[Location]) -> tuple[Root, ...]:
         if root.url in (other.url for other in roots[:number]):
             raise ValueError(f"the root {without_secrets(root.url)} is given twice")
     return roots
+
+
+def checked_origins(origins: str | Iterable[str]) -> Origins:
+    """Return which origins a site may lead to; those that are named as ``scheme://host:port``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither "own" nor "any", and no sequence of origins.
+
+    Examples
+    --------
+    >>> checked_origins(["https://CDN.example.org/"])
+    ('https://cdn.example.org:443',)
+    """
+    if isinstance(origins, str):
+        if origins in ("own", "any"):
+            return cast(Literal["own", "any"], origins)
+        raise ValueError(
+            "origins is 'own', 'any' or a list such as ['https://cdn.example.org'], "
+            f"not the text {without_secrets(origins)!r}"
+        )
+    if not isinstance(origins, Iterable) or isinstance(origins, Mapping | bytes | bytearray):
+        raise TypeError(f"origins is 'own', 'any' or a list of texts, not {type(origins).__name__}")
+    return tuple(dict.fromkeys(map(_origin_text, origins)))
+
+
+def _origin_text(text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"an origin is a text, not {type(text).__name__}")
+    shown = f"{without_secrets(text)!r} in origins"
+    try:
+        parts = urlsplit(text)
+        origin, is_usable = origin_of(text), parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError(f"{shown} cannot be read: look at its host and port")
+    if origin.scheme not in _DEFAULT_PORT:
+        raise ValueError(f"{shown} does not begin with http:// or https://")
+    if not re.fullmatch(_HOST, origin.host):
+        raise ValueError(f"{shown} names no host")
+    if "@" in parts.netloc or parts.path not in ("", "/") or re.search(r"[?#\s]", text):
+        raise ValueError(f"{shown} is more than scheme, host and port")
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"{origin.scheme}://{host}:{origin.port}"
 
 
 def _folder_url(folder: str) -> str:

@@ -7,12 +7,11 @@ import functools
 import ipaddress
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import HTTPBasicAuth
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import NotConnectedError, StoreError, TransportError
@@ -25,15 +24,24 @@ from .arguments import (
     checked_timeout,
     checked_verify,
 )
-from .auth import NO_AUTH, Credentials, authentication, sends_password
-from .failures import mapped, status_error
-from .fetched import Fetched, SizeLimit, read_bounded, use_up
+from .auth import (
+    NO_AUTH,
+    Credentials,
+    authentication,
+    is_fixed,
+    is_of_requests,
+    renewed,
+    sends_password,
+)
+from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
+from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
+from .perimeter import Perimeter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
 from .retries import once, retrying
-from .root import Root
+from .root import Origins, Root, origin_of
 from .sockets import BoundedAdapter, Bounds, Wire
 
 __all__ = ["Session"]
@@ -64,6 +72,8 @@ class Session:
         How often a request is repeated after a failure that may heal.
     min_rate : float
         The least bytes a second of a body, averaged over the longest silence.
+    origins : "own", "any" or sequence of str, optional
+        As in `StaticStore`: those that are named may have inner addresses.
     wire : Wire, optional
         That of the sessions of other roots, so that all are cut together.
     is_alone : bool, optional
@@ -90,6 +100,7 @@ class Session:
         timeout: float | tuple[float, float] = (5.0, 30.0),
         retries: int = 4,
         min_rate: float = 1024,
+        origins: Origins = "own",
         wire: Wire | None = None,
         is_alone: bool = True,
     ) -> None:
@@ -103,6 +114,7 @@ class Session:
         self._cert = checked_cert(cert)
         self._connect_timeout, self._silence = checked_timeout(timeout)
         self._min_rate = checked_number(min_rate, "min_rate", least=0)
+        self._perimeter = Perimeter(origins)
         self._is_alone = is_alone
         self._failed_at: float | None = None
         self._requests = self._new_requests_session()
@@ -194,7 +206,7 @@ class Session:
         deadline: float,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
-    ) -> Fetched | None:
+    ) -> Fetched | Absent:
         """Get a document whole; one that breaks is tried again from the start.
 
         Content codings are undone.  The least rate does not hold here, since
@@ -211,8 +223,8 @@ class Session:
 
         Returns
         -------
-        Fetched or None
-            None if there is no such document.
+        Fetched or Absent
+            The latter if there is no such document.
 
         Raises
         ------
@@ -222,12 +234,12 @@ class Session:
             The body is larger than `limit`, or compressed more than any text is.
         """
 
-        def attempt() -> Fetched | None:
+        def attempt() -> Fetched | Absent:
             response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
                 if response.status in absent:
                     use_up(response)
-                    return None
+                    return Absent(response.status, response.url)
                 return read_bounded(response, limit)
             finally:
                 response.close()
@@ -288,11 +300,12 @@ class Session:
         """
         proxies = {} if self.root.is_local else self._proxies_for(self.root.url)
         proxy = select_proxy(self.root.url, proxies)
-        is_plain = isinstance(self._auth, HTTPBasicAuth) or self._auth is NO_AUTH
-        if self.root.is_local or not is_plain or urlsplit(proxy or "http:").scheme not in _HTTP:
+        is_http = urlsplit(proxy or "http:").scheme in _HTTP
+        if self.root.is_local or not is_fixed(self._auth) or not is_http:
             return None
         with mapped(self.wire, key=None, url=self.root.url):
-            prepared = self._prepared("GET", self.root.join(""), {})
+            prepared = self._prepared("GET", self.root.join(""), {}, trusted=True)
+            prepared.prepare_auth(self._auth, self.root.url)
             adapter = self._requests.get_adapter(self.root.url)
             assert isinstance(adapter, BoundedAdapter), "only folders have another one"
             target = adapter.request_url(prepared, proxies)
@@ -305,6 +318,7 @@ class Session:
                 cert=self._cert,
                 timeout=self._timeout(None),
                 min_rate=self._min_rate,
+                check_peer=self._peer_check(str(prepared.url), proxies, is_root=True),
                 pool=adapter.get_connection_with_tls_context(
                     prepared, self._verify, proxies=proxies, cert=self._cert
                 ),
@@ -361,54 +375,96 @@ class Session:
             raise NotConnectedError("the store is not connected", key=key, url=url)
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
-        bounds = Bounds(self._silence, deadline, min_rate)
-        with mapped(self.wire, key=key, url=url), self.wire.bounded(bounds):
-            prepared = self._prepared(method, url, headers)
-            answer = self._exchange(prepared, deadline, self._cert if trusted else None)
+        with mapped(self.wire, key=key, url=url):
+            prepared = self._prepared(method, url, headers, trusted=trusted)
+        if trusted:
+            with self._authenticating(type(self._auth).__call__, key=key, url=url):
+                prepared.prepare_auth(self._auth, url)
+        with mapped(self.wire, key=key, url=url):
+            proxies = self._proxies_for(str(prepared.url))
+            check_peer = self._peer_check(str(prepared.url), proxies, is_root=trusted)
+        with self.wire.bounded(Bounds(self._silence, deadline, min_rate, check_peer)):
+            options: dict[str, Any] = {
+                "stream": True,
+                "proxies": proxies,
+                "verify": self._verify,
+                "cert": self._cert if trusted else None,
+                "timeout": self._timeout(deadline),
+            }
+            answer = self._exchange(prepared, options, key=key, url=url)
         return Response(answer, self.wire, key=key, answer=self.wire.take_answer())
 
     def _prepared(
-        self, method: str, url: str, headers: Mapping[str, str]
+        self, method: str, url: str, headers: Mapping[str, str], *, trusted: bool
     ) -> requests.PreparedRequest:
-        """Prepare a request, with the secrets if it is for the root's own origin."""
-        trusted = self.root.shares_origin(url)
+        """Prepare a request but for its authentication, with the user's fields for the root."""
         own = self._headers if trusted else {}
         return self._requests.prepare_request(
             requests.Request(
                 method,
                 url,
                 headers={"Accept-Encoding": "identity", **own, **headers},
-                auth=self._auth if trusted else NO_AUTH,
+                auth=NO_AUTH,
             )
         )
+
+    def _peer_check(
+        self, url: str, proxies: Mapping[str, str], *, is_root: bool
+    ) -> Callable[[str], None] | None:
+        """Return what judges the address that a connection has.
+
+        Through a proxy that is the proxy's, so the host that is written is judged, now.
+        """
+        if self.root.is_local:
+            return None
+        if not proxies or select_proxy(url, proxies) is None:
+            return functools.partial(self._perimeter.check, url=url, is_root=is_root)
+        self._perimeter.check(origin_of(url).host, url, is_root)
+        return None
 
     def _exchange(
         self,
         prepared: requests.PreparedRequest,
-        deadline: float | None,
-        cert: str | tuple[str, str] | None,
+        options: dict[str, Any],
+        *,
+        key: str | None,
+        url: str,
     ) -> requests.Response:
         """Send a prepared request and let the authentication answer what comes back.
 
         Not by `requests.Session.send`: that reads the body of a redirect,
         however long it is, also where it is told not to follow.
         """
-        url = str(prepared.url)
-        options: dict[str, Any] = {
-            "stream": True,
-            "proxies": self._proxies_for(url),
-            "verify": self._verify,
-            "cert": cert,
-            "timeout": self._timeout(deadline),
-        }
-        answer = self._requests.get_adapter(url).send(prepared, **options)
+        with mapped(self.wire, key=key, url=url):
+            answer = self._requests.get_adapter(url).send(prepared, **options)
         try:
             for hook in prepared.hooks["response"]:
-                answer = hook(answer, **options) or answer
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # An authentication scheme that stumbles over a challenge that makes no sense.
-            raise status_error(answer.status_code, key=None, url=url) from error
+                with self._authenticating(hook, key=key, url=url, status=answer.status_code):
+                    answer = hook(answer, **options) or answer
+        except BaseException:
+            answer.close()
+            raise
         return answer
+
+    @contextlib.contextmanager
+    def _authenticating(
+        self, call: object, *, key: str | None, url: str, status: int = 401
+    ) -> Iterator[None]:
+        """Turn what a part of an authentication scheme raises into a StoreError.
+
+        What the caller's own class raises is the caller's, but for what the
+        libraries below raised in it.
+        """
+        is_own = not is_of_requests(call)
+        with mapped(self.wire, key=key, url=url, foreign=OF_LIBRARIES if is_own else FOREIGN):
+            try:
+                yield
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                if is_own:
+                    raise
+                # The schemes of requests stumble over a challenge that makes no sense.
+                self._auth = renewed(self._auth)
+                raise status_error(status, key=key, url=url) from error
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, cast
@@ -39,7 +39,7 @@ _ERROR_BODY = 1 << 16  # bytes of a 401 that an authentication scheme may want t
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long the answer to one request may take; all times in seconds.
+    """How long the answer to one request may take, and from where; all times in seconds.
 
     Parameters
     ----------
@@ -51,11 +51,15 @@ class Bounds:
     min_rate : float, optional
         The least bytes a second of a body, averaged over `silence`; time in
         which nobody reads does not count.
+    check_peer : callable, optional
+        Called with the address at the other end of the connection before
+        anything is sent on it; raises if it must not be used.
     """
 
     silence: float
     deadline: float | None = None
     min_rate: float = 0
+    check_peer: Callable[[str], None] | None = None
 
 
 class Wire:
@@ -294,9 +298,17 @@ class _BoundedConnection:
     wire: Wire
     sock: socket.socket | None
     _handle: socket.socket | None = None
+    _peer = ""  # its address
 
     def _new_conn(self) -> socket.socket:
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            # Not what a resolver says, which may say something else each time.
+            self._peer = sock.getpeername()[0]
+            self._check_peer()
+        except BaseException:
+            sock.close()
+            raise
         # TLS takes the socket over, and nobody has it during the handshake: a
         # second handle of the same connection can cut that, too.
         self._handle = sock.dup()
@@ -314,7 +326,15 @@ class _BoundedConnection:
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         """Begin to send a request, with the query that was kept back."""
+        if self.sock is not None:
+            # Used before, perhaps when more was allowed.
+            self._check_peer()
         super().putrequest(method, url + self.wire.take_query(), *args, **kwargs)  # type: ignore[misc]
+
+    def _check_peer(self) -> None:
+        check = self.wire.bounds.check_peer
+        if check is not None:
+            check(self._peer)
 
     def response_class(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from .auth import Credentials, authentication_elsewhere
-from .root import Root
+from .root import Origins, Root
 from .session import Session
 from .sockets import Wire
 
@@ -32,6 +32,7 @@ def open_sessions(
     timeout: float | tuple[float, float],
     retries: int,
     min_rate: float,
+    origins: Origins = "own",
 ) -> list[Session]:
     """Return a session for each root; what is secret is for the first one's origin only.
 
@@ -52,6 +53,7 @@ def open_sessions(
                 timeout=timeout,
                 retries=retries,
                 min_rate=min_rate,
+                origins=origins,
                 wire=wire,
                 is_alone=len(roots) == 1,
             )

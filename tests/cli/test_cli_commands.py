@@ -231,6 +231,43 @@ def test_info_tells_what_was_left_out(cli: Run, tmp_path: Path) -> None:
     assert cli("info", tmp_path).lines[-1].startswith("warning\t'../b' is left out")
 
 
+def test_info_tells_title_and_license_if_the_site_does(cli: Run, folder: Path) -> None:
+    (folder / "about.toml").write_text('title = "Ilvar"\nlicense = "CC0-1.0"\nversion = "1"\n')
+    publish(folder)
+    assert cli("info", folder).lines[-2:] == ["title\tIlvar", "license\tCC0-1.0"]
+    [info] = cli("info", folder, "--json").records
+    assert info["about"] == {"title": "Ilvar", "license": "CC0-1.0", "version": "1"}
+
+
+def test_f10_info_shows_the_sites_own_words_escaped_and_shortened(cli: Run, folder: Path) -> None:
+    (folder / "about.toml").write_text(
+        'title = "\\u001b[2J\\u202e[red]\\ntrust"\nlicense = """' + "x" * 60_000 + '"""\n'
+    )
+    publish(folder)
+    title, license = cli("info", folder).lines[-2:]
+    assert title == "title\t\\x1b[2J\\u202e[red]\\ntrust"
+    assert len(license) < 300
+
+
+def test_info_tells_the_rest_where_the_sites_own_words_cannot_be_had(
+    cli: Run, folder: Path
+) -> None:
+    (folder / "about.toml").write_text('title = "Ilvar"\n')
+    publish(folder)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*.json*")
+        if path.is_file()
+    }
+    [href] = [name for name in files if name.startswith("about/")]
+    answer = serve_files(files).but({href: lambda _, wire: wire.response(501)})
+    with RawServer(answer, heads=True) as server:
+        ended = cli("info", server.url)
+    assert ended.code == 0
+    assert "entries\t16" in ended.lines
+    assert b"own words" in ended.err
+
+
 # -- ls --------------------------------------------------------------------------------
 
 

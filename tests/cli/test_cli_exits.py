@@ -180,7 +180,7 @@ def test_4_for_wrong_ones(cli: Run, locked_url: str) -> None:
     error = error_of(ended.err)
     assert error["type"] == "AuthorizationError"
     assert error["status"] == 401
-    assert error["url"] == locked_url + "index.head.json"
+    assert error["url"] == locked_url + "index.json"
 
 
 def test_5_when_nobody_answers(cli: Run) -> None:

@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.shell import finish, start
 from tests.servers import Nginx
 from tests.site.sitefolder import fill, index_of, make_site
+from tests.sites import write_site
 
 NOTHING_DONE = MirrorReport(0, 0, 0, [], 0, 0.0, None, False)
 
@@ -45,6 +46,7 @@ def test_mirror_as_json_has_the_report(cli: Run, url: str, copy: Path) -> None:
         "failed": [{"key": "stations/stations.csv", "reason": reason}],
         "generation": 1,
         "newer": False,
+        "skipped": [],
     }
 
 
@@ -261,3 +263,37 @@ def test_watch_ends_where_it_could_never_copy(url: str, cli: Run, copy: Path) ->
     ended = cli("mirror", url, copy, "--watch")
     assert ended.code == 1
     assert "cannot be written" in ended.errors
+
+
+# Names that are withheld
+
+
+@pytest.fixture
+def careless(tmp_path: Path) -> Path:
+    """Make a site that names what publish withholds."""
+    write_site(tmp_path / "careless", {".htaccess": b"1", ".git/x": b"2", "a": b"3"})
+    return tmp_path / "careless"
+
+
+def test_f11_what_was_skipped_is_told_and_no_failure(cli: Run, careless: Path, copy: Path) -> None:
+    ended = cli("mirror", careless, copy)
+    assert ended.code == 0
+    assert ended.lines[0].startswith("skipped\t.git/x\tit may hold secrets")
+    assert "1 fetched, 0 kept, 0 deleted, 2 skipped, 0 failed" in ended.text
+    assert "--allow-name" in ended.errors
+    (record,) = cli("mirror", careless, copy, "--json").records
+    assert [one["key"] for one in record["skipped"]] == [".git/x", ".htaccess"]
+
+
+def test_f11_mirror_and_push_take_names_that_are_allowed(
+    cli: Run, careless: Path, copy: Path, tmp_path: Path
+) -> None:
+    allowed = ("--allow-name", ".htaccess", "--allow-name", ".git")
+    cli("mirror", careless, copy)  # a part, which has the head that a push wants
+    assert cli("mirror", careless, copy, "*", *allowed).code == 0
+    assert sorted(index_of(copy)) == [".git/x", ".htaccess", "a"]
+    refused = cli("push", copy, tmp_path / "host")
+    assert refused.code == 1
+    assert "the index names what is withheld: '.git/x'" in refused.errors
+    assert cli("push", copy, tmp_path / "host", *allowed).code == 0
+    assert (tmp_path / "host" / "data" / ".git" / "x").read_bytes() == b"2"

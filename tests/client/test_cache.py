@@ -28,6 +28,7 @@ from staticstore import (
 from staticstore.client.cache import ValueCache
 from staticstore.client.cache_folder import CacheFolder, user_folder
 from staticstore.client.cached_index import CachedIndex
+from staticstore.index.freshness import Freshness
 from tests.client.scene import TIMEOUT, MemorySite
 from tests.servers import Request, Wire, serve_files
 from tests.sites import entry
@@ -162,10 +163,11 @@ def test_the_thread_that_polls_keeps_what_it_finds(
 ) -> None:
     write, kept = CachedIndex.write, threading.Event()
 
-    def noted(self: CachedIndex, held: Any, is_cut: Callable[[], bool]) -> None:
-        write(self, held, is_cut)
+    def noted(self: CachedIndex, held: Any, freshness: Any, is_cut: Callable[[], bool]) -> bool:
+        is_right = write(self, held, freshness, is_cut)
         if "new" in held.index:
             kept.set()
+        return is_right
 
     monkeypatch.setattr(CachedIndex, "write", noted)
     store = open_(poll_interval=0.05)
@@ -406,7 +408,8 @@ def test_a_store_that_is_disconnected_writes_no_more(
     held = store._live._held
     assert held is not None
     new = dataclasses.replace(held, sha256="ab" * 32)
-    CachedIndex(CacheFolder(cache), store._root, "index.json", "data/").write(new, lambda: True)
+    cached = CachedIndex(CacheFolder(cache), store._root, "index.json", "data/")
+    cached.write(new, Freshness(), lambda: True)
     assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
 
 

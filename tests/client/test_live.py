@@ -408,8 +408,8 @@ def test_a_data_path_that_leads_out_is_a_value_error(path: str) -> None:
 # -- info ---------------------------------------------------------------------------------------
 
 FIELDS = [
-    *["root_url", "generation", "entries", "last_success", "age", "last_error", "trust", "stale"],
-    "warnings",
+    *["root_url", "source", "generation", "entries", "last_success", "age", "last_error"],
+    *["trust", "stale", "warnings"],
 ]
 
 
@@ -428,7 +428,7 @@ def test_info_of_a_connected_store(site: MemorySite, store: StaticStore) -> None
     info = store.info()
     now = datetime.now(UTC)
     assert list(info) == FIELDS
-    assert info["root_url"] == site.url
+    assert (info["root_url"], info["source"]) == (site.url, site.url)
     assert info["generation"] is None
     assert info["entries"] == 1
     assert info["last_success"].utcoffset() == now.utcoffset()
@@ -552,7 +552,7 @@ USES: dict[str, Callable[[StaticStore], object]] = {
 
 
 def _fail(store: StaticStore) -> None:
-    session = store._live.connected().feed.session
+    session = store._live.connected().follower.session
     session.close()
     with pytest.raises(NotConnectedError):
         store.update_index()
@@ -647,7 +647,7 @@ store = StaticStore(sys.argv[1], poll_interval=0).connect()
 value = store["a"]
 store.circle = [store]
 gc.disable()
-wire = store._live.connected().feed.session.wire
+wire = store._live.connected().follower.session.wire
 wire._sockets = CollectingSet(wire._sockets)
 del store
 thread = threading.Thread(target=lambda: print(type(value.read()).__name__), daemon=True)

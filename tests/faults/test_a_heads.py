@@ -9,19 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from staticstore import (
+    HTTPStatusError,
     IndexFormatError,
     IntegrityError,
     StaticStore,
     StoreError,
+    TransportError,
     poll_failed,
     publish,
 )
-from staticstore.index.head import Head
+from staticstore.index.head import Document, Head, Role
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 MANY = {f"{number:03}.txt": b"value %d" % number for number in range(200)}
@@ -231,7 +235,8 @@ def test_a13_a_head_that_is_right_the_second_time_is_followed(
     old_head = site.files["index.head.json"]
     site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
     new_head, right = site.files["index.head.json"], json.loads(site.files["index.head.json"])
-    wrong = {**right, "index": {**right["index"], "sha256": "0" * 64}}
+    nowhere = Document(Role.INDEX, right["index"]["size"], "0" * 64)
+    wrong = {**right, "index": {**right["index"], **nowhere.as_json()}}
     heads = iter([json.dumps(wrong).encode(), new_head])
     assert old_head != new_head
     site.answer("index.head.json", lambda request, wire: wire.response(200, next(heads)))
@@ -325,22 +330,38 @@ def edges(site: Site, stacked: ExitStack) -> tuple[StaticStore, Callable[[str], 
     return store, turn_to
 
 
-def test_a16_an_older_index_is_ignored_twice(
+def test_a16_an_older_index_is_ignored_four_times(
     edges: tuple[StaticStore, Callable[[str], None]],
 ) -> None:
     store, turn_to = edges
     turn_to("old")
-    assert said_by(store) + said_by(store) == []
+    assert [said_by(store) for _ in range(4)] == [[]] * 4
 
 
-def test_a16_the_third_time_in_a_row_it_is_believed(
+def test_a16_the_fifth_time_in_a_row_it_is_believed_with_a_warning(
     edges: tuple[StaticStore, Callable[[str], None]],
 ) -> None:
     store, turn_to = edges
     turn_to("old")
-    store.update_index()
-    store.update_index()
+    for _ in range(4):
+        store.update_index()
     assert said_by(store) == [("delete", "b")]
+    assert "went back to an older index" in store.info()["warnings"][-1]
+
+
+def test_a16_from_the_second_time_on_the_store_is_stale_and_asks_past_caches(
+    site: Site, edges: tuple[StaticStore, Callable[[str], None]]
+) -> None:
+    store, turn_to = edges
+    turn_to("old")
+    store.update_index()
+    assert not store.info()["stale"]
+    store.update_index()
+    assert store.info()["stale"]
+    store.update_index()
+    asked = site.server.requests[-1].headers
+    assert asked["Cache-Control"] == "no-cache"
+    assert "If-Modified-Since" not in asked
 
 
 def test_a16_old_and_new_in_turn_change_nothing(
@@ -383,11 +404,30 @@ def test_a17_without_the_index_under_its_digest_index_json_will_do(site: Site) -
         assert store.info()["generation"] == 1
 
 
-def test_a17_a_head_that_failed_is_no_absent_one(site: Site) -> None:
-    site.answer("index.head.json", with_status(500))
-    with pytest.raises(StoreError) as caught:
+@pytest.mark.parametrize("status", [500, 502, 503, 599])
+def test_a17_a_head_that_fails_and_was_never_there_is_absent(site: Site, status: int) -> None:
+    site.answer("index.head.json", with_status(status))
+    with StaticStore(site.server.url, poll_interval=0).connect(retries=0) as store:
+        assert store.info()["generation"] is None
+
+
+@pytest.mark.parametrize("status", [408, 425, 429])
+def test_a24_a_host_that_asks_for_patience_has_failed(site: Site, status: int) -> None:
+    site.answer("index.head.json", with_status(status))
+    with pytest.raises(HTTPStatusError) as caught:
         StaticStore(site.server.url, poll_interval=0).connect(retries=0)
-    assert caught.value.status == 500
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
+def test_a24_a_head_that_was_there_and_fails_is_a_failed_poll(
+    site: Site, store: StaticStore, status: int
+) -> None:
+    site.answer("index.head.json", with_status(status))
+    for _ in range(5):
+        with pytest.raises(HTTPStatusError):
+            store.update_index()
+    assert "index.json" not in site.asked()
 
 
 def test_a17_a_head_is_looked_for_again_at_every_tenth_poll(site: Site) -> None:
@@ -409,9 +449,32 @@ def test_a17_a_head_that_appears_is_followed_without_fetching_the_index(site: Si
         assert "new.txt" in store
 
 
-def test_a17_a_head_that_disappears_is_done_without(site: Site, store: StaticStore) -> None:
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 406, 409, 410, 451, 501])
+def test_a23_a_head_that_disappears_is_a_failed_poll_twice_and_then_done_without(
+    site: Site, store: StaticStore, status: int
+) -> None:
     site.publish(new=b"1")
+    now = format_datetime(datetime.now(UTC) + timedelta(seconds=9), usegmt=True)
+    site.server.answer = serve_files(site.files).but(
+        {
+            "index.head.json": with_status(status),
+            "index.json": lambda request, wire: wire.response(
+                200, site.files["index.json"], {"Last-Modified": now}
+            ),
+        }
+    )
+    for _ in range(2):
+        with pytest.raises(TransportError):
+            store.update_index()
+    assert said_by(store) == [("set", "new.txt")]
+
+
+def test_a23_a_head_that_is_back_is_followed(site: Site, store: StaticStore) -> None:
     site.answer("index.head.json", with_status(404))
+    with pytest.raises(TransportError):
+        store.update_index()
+    site.answer("nothing", with_status(404))
+    site.publish(new=b"1")
     assert said_by(store) == [("set", "new.txt")]
 
 

@@ -104,13 +104,13 @@ def test_d4_right_credentials_are_sent_with_each_request(
 
 
 @pytest.mark.parametrize("auth", [None, (USER, "wrong"), ("", "")], ids=["none", "wrong", "empty"])
-def test_d4_no_or_wrong_credentials_are_one_request_and_an_authorization_error(
+def test_d4_no_or_wrong_credentials_are_a_request_a_document_and_an_authorization_error(
     nginx: Nginx, connect: Connect, asked: Callable[[], list[LoggedRequest]], auth: Any
 ) -> None:
     with pytest.raises(AuthorizationError, match="401 Unauthorized") as caught:
         connect(nginx.url, auth)
-    assert (caught.value.status, caught.value.url) == (401, f"{nginx.url}index.head.json")
-    assert [request.status for request in asked()] == [401]
+    assert (caught.value.status, caught.value.url) == (401, f"{nginx.url}index.json")
+    assert [request.status for request in asked()] == [401, 401]
 
 
 @pytest.mark.parametrize("status", [401, 403, 407])

@@ -186,8 +186,8 @@ def test_e1_an_abandoned_poll_neither_swaps_nor_signals(site: MemorySite) -> Non
     # It has the whole new index in its hands, but the store was disconnected meanwhile.
     store = site.open()
     release, reached, heard = threading.Event(), threading.Event(), []
-    feed = store._live.connected().feed
-    fetch = feed.fetch
+    follower = store._live.connected().follower
+    fetch = follower.fetch
 
     def late_fetch(held: Any, *, seconds: float | None = None) -> Any:
         fetched = fetch(held, seconds=seconds)
@@ -195,7 +195,7 @@ def test_e1_an_abandoned_poll_neither_swaps_nor_signals(site: MemorySite) -> Non
         assert release.wait(TIMEOUT)
         return fetched
 
-    feed.fetch = late_fetch  # type: ignore[method-assign]
+    follower.fetch = late_fetch  # type: ignore[method-assign]
     site.write({"b": {}})
     with index_updated.connected_to(lambda sender, **_: heard.append(sender), sender=store):
         poll = Call(store.update_index)

@@ -61,7 +61,8 @@ class RawServer:
     def url(self) -> str:
         """The server's root URL, with a slash at its end."""
         scheme = "https" if self._ssl_context else "http"
-        return f"{scheme}://{self.host}:{self.port}/"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}/"
 
     @property
     def requests(self) -> list[Request]:
@@ -77,7 +78,10 @@ class RawServer:
     def start(self) -> Self:
         """Start listening; again, at the port it had."""
         if self._listener is None:
-            self._listener = socket.create_server((self.host, self.port), backlog=128)
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            self._listener = socket.create_server(
+                (self.host, self.port), family=family, backlog=128
+            )
             self.port = self._listener.getsockname()[1]
             thread = threading.Thread(target=self._accept, args=[self._listener], daemon=True)
             self._threads = [thread]

@@ -337,6 +337,11 @@ def test_a_part_is_what_the_conditions_and_patterns_say(connect: Connect, copy: 
     assert verify_site(copy).wrong == []
 
 
+def test_conditions_of_one_field_must_both_hold(connect: Connect, copy: Path) -> None:
+    mirror(connect(), copy, where={"size": lambda size: size > 4}, size=lambda size: size < 1000)
+    assert sorted(index_of(copy)) == ["maps/ilvar übersicht 100%.txt", "maps/small.bin"]
+
+
 def test_one_of_several_patterns_is_enough(connect: Connect, copy: Path) -> None:
     mirror(connect(), copy, globs=["*.csv", "empty"])
     assert sorted(index_of(copy)) == ["a.csv", "empty"]

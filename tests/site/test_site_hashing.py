@@ -174,12 +174,12 @@ def test_f4_a_file_that_never_stands_still_is_left_out(
 
     real = digest_of
 
-    def growing(path: str, *rest: Any) -> Digest | None:
+    def growing(path: str, *rest: Any, **options: Any) -> Digest | None:
         if path.endswith("a"):
             on_read(monkeypatch, grow)
         else:
             on_read(monkeypatch, lambda: None)
-        return real(path, *rest)
+        return real(path, *rest, **options)
 
     monkeypatch.setattr(hashing, "digest_of", growing)
     outcomes = hash_files(todo)
@@ -260,7 +260,7 @@ def test_f2_a_file_that_cannot_be_read_leaves_the_others(
 
 def test_f6_a_private_key_is_found_when_it_is_read(tmp_path: Path) -> None:
     todo = found(tmp_path, server=b"-----BEGIN EC PRIVATE KEY-----\nabc")
-    assert hash_files(todo) == {"server": LeftOut("server", "it is a private key", "secret")}
+    assert hash_files(todo) == {"server": LeftOut("server", "it holds a private key", "secret")}
 
 
 def test_a_defect_in_a_thread_is_not_kept_quiet(
@@ -297,7 +297,7 @@ def many(tmp_path: Path) -> tuple[list[FoundFile], dict[str, Digest | LeftOut]]:
     todo = found(tmp_path, **MANY)
     (tmp_path / "gone").unlink()
     expected: dict[str, Digest | LeftOut] = {
-        "server": LeftOut("server", "it is a private key", "secret"),
+        "server": LeftOut("server", "it holds a private key", "secret"),
         "gone": LeftOut("gone", "it vanished before it was hashed", "failed"),
     }
     for file in todo:

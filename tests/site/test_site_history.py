@@ -135,8 +135,8 @@ def test_every_older_index_has_a_way_to_the_current_one(site: Path) -> None:
         way = heads[-1].way_from(head.index.sha256)
         assert way is not None
         index = Index.parse(body)
-        for document in way:
-            index = index.changed_by(parse_change_lines((site / document.href).read_bytes()))
+        for span in way:
+            index = index.changed_by(parse_change_lines((site / span.document.href).read_bytes()))
         assert index.canonical() == bodies[-1]
 
 

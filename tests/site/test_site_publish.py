@@ -178,8 +178,8 @@ def test_a_modified_that_is_no_time_is_not_kept(site: Path) -> None:
 def test_a_file_of_a_year_that_no_calendar_has_gets_no_time(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_that_year(path: str, *rest: Any) -> Digest | None:
-        found = digest_of(path, *rest)
+    def of_that_year(path: str, *rest: Any, **options: Any) -> Digest | None:
+        found = digest_of(path, *rest, **options)
         return found and found._replace(mtime_ns=10**30)
 
     monkeypatch.setattr(hashing, "digest_of", of_that_year)

@@ -140,6 +140,28 @@ def test_a_checkout_goes_on_from_a_bucket(site: Path, bucket: Bucket, tmp_path: 
     assert values_of(bucket.url) == {**FILES, "new.txt": b"new"}
 
 
+def test_f11_the_sites_own_words_are_text_on_a_bucket(site: Path, bucket: Bucket) -> None:
+    (site / "about.toml").write_text('title = "Ilvar"\n')
+    (site / "README.md").write_text("<script>alert(1)</script>")
+    publish(site, pack=True)
+    bucket.push(site)
+    with StaticStore(bucket.url, poll_interval=0) as store:
+        about = store.about()
+    assert about is not None
+    assert about["title"] == "Ilvar"
+    (href,) = [name for name in bucket.written() if name.startswith("about/")]
+    served = {name: bucket.head(name) for name in ("README.md", "about.json", href)}
+    assert {name: fields["Content-Type"] for name, fields in served.items()} == {
+        "README.md": "text/plain; charset=utf-8",
+        "about.json": "application/json",
+        href: "application/json",
+    }
+    assert served["README.md"]["Cache-Control"] == served["about.json"]["Cache-Control"]
+    assert "immutable" in served[href]["Cache-Control"]
+    assert "immutable" not in served["README.md"]["Cache-Control"]
+    assert bucket.push(site).uploaded == []
+
+
 def test_many_values_are_read_back_from_packs(site: Path, bucket: Bucket) -> None:
     bucket.push(site)
     with StaticStore(bucket.url, poll_interval=0) as store:

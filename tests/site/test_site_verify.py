@@ -57,7 +57,7 @@ def test_why_a_file_cannot_be_verified_is_said(site: Path) -> None:
     (site / "data" / "b").rmdir()
     (site / "data" / "b").symlink_to("nowhere")
     assert verify_site(site).wrong == [
-        ("a", "it is a private key"),
+        ("a", "it has 27 bytes where the index says 1"),
         ("b/c", "the link leads nowhere"),
         ("d", "it is no file, but a FIFO, a device or a socket"),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from staticstore.transport.fetched import SizeLimit
+from staticstore.transport.fetched import Fetched, SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer
@@ -53,7 +53,7 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
     deadline = time.monotonic() + limits.pop("seconds")
     limit = SizeLimit(limits.pop("max_bytes"), "the index")
     fetched = session.fetch(url_path, deadline=deadline, limit=limit, **limits)
-    assert fetched is not None
+    assert isinstance(fetched, Fetched)
     return bytes(fetched.body)
 
 

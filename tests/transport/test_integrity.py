@@ -14,6 +14,7 @@ import pytest
 
 from staticstore import IntegrityError
 from staticstore.transport import integrity
+from staticstore.transport.digest import Digest
 from staticstore.transport.integrity import (
     TEMPORARY_PATTERN,
     Verifier,
@@ -312,3 +313,31 @@ def test_where_descriptors_have_no_times_names_have(
     monkeypatch.setattr(os, "supports_fd", set())
     write_unsynced(str(tmp_path / "a"), b"1", modified=99.0, temporary=str(tmp_path / "b"))
     assert (tmp_path / "a").stat().st_mtime == 99.0
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 16, (1 << 20) - 1, (1 << 20) + 1, 3 << 20])
+@pytest.mark.parametrize("is_lent", [False, True])
+def test_a_digest_counts_newlines_where_it_hashes(size: int, is_lent: bool) -> None:
+    body = (b"\n" + bytes(range(256)) * 300)[:70_001] * (size // 70_001 + 1)
+    body = body[:size]
+    with Digest(counts_newlines=True) as digest:
+        at = 0
+        if is_lent:
+            for buffer in digest.buffers(1 << 17):
+                piece = body[at : at + len(buffer)]
+                buffer[: len(piece)] = piece
+                digest.update(buffer[: len(piece)])
+                at += len(piece)
+                if not piece:
+                    break
+        else:
+            for at in range(0, size, 99_999):
+                digest.update(body[at : at + 99_999])
+        assert digest.newlines == body.count(b"\n")
+        assert digest.hexdigest() == hashlib.sha256(body).hexdigest()
+
+
+def test_a_digest_counts_nothing_unless_it_is_asked_to() -> None:
+    with Digest() as digest:
+        digest.update(b"\n\n")
+        assert digest.newlines == 0

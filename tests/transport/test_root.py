@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from staticstore.transport.root import Origin, Root, origin_of
+from staticstore import StaticStore
+from staticstore.transport.root import Origin, Root, checked_origins, origin_of
 
 # -- URLs ------------------------------------------------------------------------------
 
@@ -250,3 +253,92 @@ def test_what_has_no_origin_is_a_value_error(url: str) -> None:
 )
 def test_secrets_are_shared_with_the_same_scheme_host_and_port_only(url: str, shared: bool) -> None:
     assert Root("https://data.example/site").shares_origin(url) is shared
+
+
+# -- other origins ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://cdn.example.org", "https://cdn.example.org:443"),
+        ("https://cdn.example.org:443", "https://cdn.example.org:443"),
+        ("HTTPS://CDN.Example.org/", "https://cdn.example.org:443"),
+        ("https://cdn.example.org.", "https://cdn.example.org:443"),
+        ("http://cdn.example.org", "http://cdn.example.org:80"),
+        ("http://10.0.0.1:8080", "http://10.0.0.1:8080"),
+        ("http://[FD00::1]", "http://[fd00::1]:80"),
+        ("https://bücher.example", "https://bücher.example:443"),
+    ],
+)
+def test_a_named_origin_is_written_with_its_port(text: str, origin: str) -> None:
+    assert checked_origins([text]) == (origin,)
+
+
+@pytest.mark.parametrize("origins", ["own", "any"])
+def test_origins_may_be_said_in_a_word(origins: str) -> None:
+    assert checked_origins(origins) == origins
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set, iter])
+def test_origins_are_any_kind_of_sequence_each_once(kind: Callable[[list[str]], Any]) -> None:
+    origins = kind(["https://a.example", "https://a.example:443/"])
+    assert checked_origins(origins) == ("https://a.example:443",)
+
+
+def test_checked_origins_are_themselves() -> None:
+    once = checked_origins(["https://a.example", "http://[::1]:8000"])
+    assert checked_origins(once) == once
+
+
+@pytest.mark.parametrize("origins", [None, 5, True, b"own", {"https://a.example": 1}, [b"x"], [5]])
+def test_origins_that_are_no_texts_are_a_type_error(origins: Any) -> None:
+    with pytest.raises(TypeError, match="text"):
+        checked_origins(origins)
+
+
+@pytest.mark.parametrize(
+    ("origins", "problem"),
+    [
+        ("", "a list such as"),
+        ("OWN", "a list such as"),
+        ("https://cdn.example.org", "a list such as"),
+        ([""], "does not begin with http"),
+        (["own"], "does not begin with http"),
+        (["any"], "does not begin with http"),
+        (["cdn.example.org"], "does not begin with http"),
+        (["//cdn.example.org"], "does not begin with http"),
+        (["ftp://cdn.example.org"], "does not begin with http"),
+        (["file:///srv"], "does not begin with http"),
+        (["https://"], "names no host"),
+        (["https://:443"], "names no host"),
+        (["https://*.example.org"], "names no host"),
+        (["https://a%2eexample.org"], "names no host"),
+        (["https://cdn example.org"], "names no host"),
+        (["https://cdn.example.org:port"], "cannot be read"),
+        (["https://cdn.example.org:0"], "cannot be read"),
+        (["https://cdn.example.org:65536"], "cannot be read"),
+        (["https://[::1"], "cannot be read"),
+        (["https://cdn.example.org/data/"], "is more than"),
+        (["https://cdn.example.org/?"], "is more than"),
+        (["https://cdn.example.org#"], "is more than"),
+        (["https://cdn.example.org\n"], "is more than"),
+        (["https://ali@cdn.example.org"], "is more than"),
+    ],
+)
+def test_what_is_no_origin_is_a_value_error(origins: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        checked_origins(origins)
+
+
+def test_the_error_for_an_origin_shows_no_password() -> None:
+    for origins in ("https://ali:sesame@a.example", ["https://ali:sesame@a.example?sesame"]):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            checked_origins(origins)
+        assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("origins", [5, [b"x"], "cdn.example.org", ["https://*"]])
+def test_a_store_says_at_once_what_is_wrong_with_its_origins(origins: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="origin"):
+        StaticStore("https://data.example.org", origins=origins)

@@ -24,7 +24,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport.fetched import SizeLimit
+from staticstore.transport.fetched import Fetched, SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer, Request, Wire, serve_files
@@ -520,7 +520,7 @@ def test_a_document_is_fetched_whole_and_decoded(
         deadline=time.monotonic() + 10,
         limit=SizeLimit(len(body), "the index"),
     )
-    assert answer is not None
+    assert isinstance(answer, Fetched)
     assert answer.body == body
     assert (answer.response.status, answer.response.etag) == (200, '"x"')
 

@@ -1,4 +1,4 @@
-"""A site with several roots: the first that answers serves, and the newest index counts."""
+"""Several roots in one hand: the first that answers serves, and the newest index counts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Site:
         return [host.url for host in self.hosts]
 
     def store(self, **options: Any) -> StaticStore:
-        return StaticStore(self.roots, poll_interval=0, **options)
+        return StaticStore(self.roots, poll_interval=0, equal_roots=True, **options)
 
     def open(self, **options: Any) -> StaticStore:
         return self.store(**options).connect(retries=0)
@@ -524,7 +524,7 @@ def test_the_password_is_for_the_first_root_alone(site: Site, origin: Host, copy
 
 def test_another_root_has_its_own_password_in_its_url(site: Site, copy: Host) -> None:
     roots = [site.roots[0], copy.url.replace("http://", "http://ali:sesame@")]
-    with StaticStore(roots, poll_interval=0).connect(retries=0):
+    with StaticStore(roots, poll_interval=0, equal_roots=True).connect(retries=0):
         pass
     assert copy.server.requests[0].headers["Authorization"].startswith("Basic ")
 

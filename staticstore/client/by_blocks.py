@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..errors import IndexFormatError, IntegrityError, quoted
-from ..index.blocks import BlockRoot, Stretch
+from ..errors import IndexFormatError, quoted, unforeseen_as_refusal
+from ..index.blocks import Stretch
 from ..index.head import Head
 from ..index.lines import Lines, taken_apart
-from ..index.snapshot import Index
-from ..transport.session import Session
-from .documents import exactly, part
+from ..index.named import read_root
+from .documents import Documents
+from .held import Held
 
-__all__ = ["by_blocks"]
+__all__ = ["Difference", "by_blocks"]
 
 # Whole lines, where they lie.
 Text = Sequence[bytes | memoryview]
 _Pair = tuple[Stretch, Text]
+
+
+class Difference(NamedTuple):
+    """What makes of an older index the current one."""
+
+    #: The raw entry of each key that is new or another, None for one that is gone.
+    states: dict[str, bytes | None]
+    #: What is wrong with lines that are new.
+    warnings: list[str]
+
 
 # The way costs less than the whole index as long as all that is fetched is
 # less than this part of it.
@@ -28,73 +39,64 @@ _AT_ONCE = 256  # blocks that one of them gets
 _WORKERS = 2  # a digest lets other threads run
 
 
-def by_blocks(
-    session: Session, index: Index, head: Head, deadline: float, max_bytes: int
-) -> Index | None:
-    """Return the index that a head names, fetching only the blocks that an older one lacks.
+def by_blocks(documents: Documents, held: Held, head: Head) -> Difference | None:
+    """Return what makes of an older index the one that a head names, by the blocks that differ.
 
     Each block is held against its digest, those that are here already too.
 
     Parameters
     ----------
-    session : Session
-        The way to the site.
-    index : Index
+    documents : Documents
+        What the head names.
+    held : Held
         The older one.
     head : Head
         What names the current one.
-    deadline : float
-        When all must be over, by `time.monotonic`.
-    max_bytes : int
-        The most that an index may have.
 
     Returns
     -------
-    Index or None
+    Difference or None
         None where there is no such way, or it would cost as much as the whole.
 
     Raises
     ------
     TransportError
         Something could not be had.
+    IntegrityError, IndexFormatError
+        Something is not what it should be.
     """
-    lines = index.lines()
+    lines = held.index.lines()
     if lines is None or not len(lines):
         return None
-    changes: dict[str, bytes | None] = {}
-    warnings = list(index.warnings)
-    try:
-        blocks = _blocks_of(session, head, deadline, max_bytes)
+    blocks = _blocks_of(documents, head)
+    with unforeseen_as_refusal("the index cannot be compared with its blocks"):
         lacking = _lacking(lines, blocks) if blocks else []
-        if not blocks or sum(block.size for block, _ in lacking) > head.index.size * _WORTHWHILE:
-            return None
-        for block, old in lacking:
-            new = part(session, head.index, block, deadline)
-            if new is None:
-                return None
-            found, problems = _changes_between(b"".join(old), new)
-            changes |= found
-            warnings += problems
-    except (IndexFormatError, IntegrityError):
+    if not blocks or sum(block.size for block, _ in lacking) > head.index.size * _WORTHWHILE:
         return None
-    return index.changed_by(changes, warnings)
+    difference = Difference({}, list(held.index.warnings))
+    for block, old in lacking:
+        new = documents.read_stretch(head.index, block)
+        if new is None:
+            return None
+        with unforeseen_as_refusal("a block of the index cannot be read"):
+            found, problems = _changes_between(b"".join(old), new)
+        difference.states.update(found)
+        difference.warnings.extend(problems)
+    return difference
 
 
-def _blocks_of(
-    session: Session, head: Head, deadline: float, max_bytes: int
-) -> tuple[Stretch, ...]:
+def _blocks_of(documents: Documents, head: Head) -> tuple[Stretch, ...]:
     """Fetch the list of the blocks of an index; empty if there is none that is worth its bytes."""
-    most = int(min(head.index.size, max_bytes) * _WORTHWHILE)
-    if head.index.size < _WORTHWHILE_ABOVE or head.blocks is None:
+    most = int(head.index.size * _WORTHWHILE)
+    if head.index.size < _WORTHWHILE_ABOVE or head.blocks is None or head.blocks.size > most:
         return ()
-    found = exactly(session, head.blocks, deadline, most)
-    if found is None:
+    root = read_root(head, documents.read)
+    if root is None or root.lines.size > most:
         return ()
-    root = BlockRoot.parse(bytes(found.body))
-    found = exactly(session, root.lines, deadline, most)
-    if found is None:
+    text = documents.read(root.lines)
+    if text is None:
         return ()
-    blocks = root.blocks_of(bytes(found.body), 2, head.index.size - 2)
+    blocks = root.blocks_of(text, 2, head.index.size - 2)
     if not blocks or (blocks[0].offset, blocks[-1].end) != (2, head.index.size - 2):
         raise IndexFormatError("the blocks are not all of the index")
     return blocks

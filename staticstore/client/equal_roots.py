@@ -1,0 +1,246 @@
+"""The index of a site whose roots are all in one hand: the newest of them counts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..errors import NotConnectedError, StoreError, TransportError, TransportTimeout
+from ..index.freshness import Freshness
+from ..transport.daemons import Daemons
+from ..transport.fetched import Absent
+from ..transport.sources import Sources, from_any
+from .follower import SiteFollower, absence_error
+from .held import Held, Sighting
+from .lazy import Partial
+from .root_reader import RootReader
+
+if TYPE_CHECKING:
+    from ..transport.session import Session
+
+__all__ = ["EqualRootsFollower"]
+
+_LOG = logging.getLogger("staticstore")
+
+# How long the others are waited for once one root has answered.
+_PATIENCE_SECONDS = 1.0
+_LOOK_UP_SECONDS = 0.2  # how often a wait looks whether the store was disconnected
+
+_Answer = Sighting | Absent
+
+
+class EqualRootsFollower(SiteFollower):
+    """Fetches the index of a site from several roots that are equally trusted.
+
+    At each poll all roots are asked for their heads at once, but for those that
+    failed a moment ago.  The first that answers is enough, though the others get
+    a second more.  Of the heads of the first root's lineage that with the highest
+    generation wins.  Where the first root has no head, the index of the first
+    that answers without one is taken.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[Session],
+        index_path: str,
+        *,
+        freshness: Freshness,
+        max_bytes: int,
+        seconds: float,
+    ) -> None:
+        super().__init__(
+            sessions, index_path, freshness=freshness, max_bytes=max_bytes, seconds=seconds
+        )
+        self._threads = Daemons(len(sessions), "staticstore roots")
+        self._asked: dict[RootReader, Future[_Answer]] = {}
+        self._seen: dict[RootReader, Sighting] = {}
+        self._troubles: dict[RootReader, str] = {}
+        # Of the index that stands at each root, as far as is known.
+        self._sha256: dict[RootReader, str] = {}
+        # Where the index that is held came from, if it has no head.
+        self._served: RootReader | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the roots and what they gave, for people."""
+        troubles = dict(self._troubles)  # polls go on meanwhile
+        passed_over = (
+            f"{root.session.root.url} is passed over: {trouble}"
+            for root, trouble in troubles.items()
+        )
+        return (*passed_over, *super().problems)
+
+    def close(self) -> None:
+        """Cut the connections to all roots; never blocks."""
+        super().close()
+        self._threads.close()
+
+    def sources(self, held: Held | Partial) -> Sources:
+        """Return where the values of a snapshot can be had."""
+        sessions = [root.session for root in self._roots]
+        alike = [r.session for r in self._roots if self._sha256.get(r) == held.sha256]
+        alike = alike or [self.session]
+        return Sources(tuple(alike), tuple(one for one in sessions if one not in alike))
+
+    def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
+        """Return the current index, as `SiteFollower.fetch` does."""
+        deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
+        return self.session.repeated(partial(self._newest, held, deadline), deadline)
+
+    def part(self, held: Partial | None) -> Partial | None:
+        """Return by what parts of the current index can be read, as `SiteFollower.part` does."""
+        deadline = time.monotonic() + self._seconds
+        return self.session.repeated(partial(self._newest_part, held, deadline), deadline)
+
+    # -- what the roots answer -----------------------------------------------------
+
+    def _newest(self, held: Held | None, deadline: float) -> Held | None:
+        answers = self._look(deadline) if self._has_head else {}
+        heads = self._heads(held, answers)
+        if heads:
+            follow = partial(self._follow_one, held, deadline)
+            return from_any(heads, follow) if self._accepts(held, heads) else None
+        if any(isinstance(answer, Absent) for answer in answers.values()):
+            self._tolerate_absence(answers)
+        plain = [
+            root for root in self._roots if not answers or isinstance(answers.get(root), Absent)
+        ]
+        return from_any(plain, partial(self._plain_of, held, deadline))
+
+    def _newest_part(self, held: Partial | None, deadline: float) -> Partial | None:
+        if not self._has_head:
+            return None
+        answers = self._look(deadline)
+        heads = self._heads(held, answers)
+        if not heads:
+            self._tolerate_absence(answers)
+            return None
+        if not self._accepts(held, heads):
+            return held
+        root, sighting = heads[0]
+        return self._part_of(root, held, sighting, self.freshness)
+
+    def _accepts(
+        self, held: Held | Partial | None, heads: list[tuple[RootReader, Sighting]]
+    ) -> bool:
+        """Count the newest head; return whether it is followed, and drop others that are older."""
+        newest = heads[0][1].head
+        accepted = self.freshness.accepts_head(newest) or held is None
+        heads[1:] = [one for one in heads[1:] if not self.freshness.is_older_head(one[1].head)]
+        return accepted
+
+    def _tolerate_absence(self, answers: dict[RootReader, _Answer]) -> None:
+        if not self.freshness.tolerates_absence():
+            raise absence_error(next(one for one in answers.values() if isinstance(one, Absent)))
+
+    def _follow_one(
+        self, held: Held | None, deadline: float, one: tuple[RootReader, Sighting]
+    ) -> Held:
+        root, sighting = one
+        new = self._followed(root, held, sighting, self.freshness, deadline)
+        self._sha256[root], self._served = new.sha256, None
+        return new
+
+    def _plain_of(self, held: Held | None, deadline: float, root: RootReader) -> Held | None:
+        """Return the index of a root without a head; the one held if that is not newer."""
+        if self._served is not root:
+            root.forget()
+        new = self._plain(root, held, self.freshness, deadline) or held
+        if new is not None:
+            self._sha256[root], self._served = new.sha256, root
+        return new
+
+    def _heads(
+        self, held: Held | Partial | None, answers: dict[RootReader, _Answer]
+    ) -> list[tuple[RootReader, Sighting]]:
+        """Return the heads that are believed, the highest generation first; none without a head.
+
+        Raises
+        ------
+        TransportError
+            All that answer are of other lineages.
+        """
+        lineage = self._lineage(held, answers)
+        heads = [
+            (root, answer)
+            for root, answer in answers.items()
+            if isinstance(answer, Sighting) and answer.head.lineage == lineage
+        ]
+        if lineage is not None and not heads:
+            raise TransportError(
+                "no root that answers has a copy of this site", url=self.session.root.url
+            )
+        heads.sort(key=lambda one: -one[1].head.generation)
+        return heads
+
+    def _lineage(
+        self, held: Held | Partial | None, answers: dict[RootReader, _Answer]
+    ) -> str | None:
+        """Return the lineage that counts: of the first root, as it is or was, or of any."""
+        first = answers.get(self._roots[0])
+        if isinstance(first, Sighting):
+            return first.head.lineage
+        if isinstance(first, Absent):
+            return None
+        if held is not None and held.head is not None:
+            return held.head.lineage
+        heads = (answer.head for answer in answers.values() if isinstance(answer, Sighting))
+        return next((head.lineage for head in heads), None)
+
+    def _look(self, deadline: float) -> dict[RootReader, _Answer]:
+        """Ask the roots for their heads; return what has come, in the order of the roots.
+
+        Raises
+        ------
+        StoreError
+            No root has answered; what the first one raised.
+        """
+        due = [root for root in self._roots if not root.session.is_failing] or self._roots
+        asked: dict[RootReader, Future[_Answer]] = {}
+        for root in due:
+            running = self._asked.get(root)
+            if running is None or running.done():
+                running = self._threads.submit(partial(self._look_at, root, deadline))
+            asked[root] = self._asked[root] = running
+        self._wait_for_answers(set(asked.values()), deadline)
+        done = {root: future for root, future in asked.items() if future.done()}
+        answers = {root: one.result() for root, one in done.items() if one.exception() is None}
+        if not answers:
+            for future in done.values():
+                future.result()
+            raise TransportTimeout("no root answers in time", url=self.session.root.url)
+        return answers
+
+    def _look_at(self, root: RootReader, deadline: float) -> _Answer:
+        """Ask one root for its head, and note what comes of it."""
+        is_doubtful = self.freshness.is_doubtful
+        try:
+            found = root.head(deadline, is_known=True, is_doubtful=is_doubtful)
+            if isinstance(found, Absent) and found.status == 401:  # others may be open to us
+                raise absence_error(found)
+        except StoreError as error:
+            if root not in self._troubles and not isinstance(error, NotConnectedError):
+                _LOG.warning("%s is passed over: %s", root.session.root.url, error)
+            self._troubles[root] = str(error)
+            raise
+        self._troubles.pop(root, None)
+        if found is None:
+            return self._seen[root]
+        if isinstance(found, Sighting):
+            root.confirm(found.validators, of_head=True)
+            self._seen[root], self._sha256[root] = found, found.head.index.sha256
+        return found
+
+    def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
+        """Wait for the first answer, and a little for the others."""
+        cut = self.session.wire.cut
+        while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
+            done, waiting = wait(waiting, min(left, _LOOK_UP_SECONDS), FIRST_COMPLETED)
+            if any(one.exception() is None for one in done):
+                deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
+        if cut.is_set():
+            raise NotConnectedError("the store was disconnected")

@@ -1,0 +1,59 @@
+"""The thread that checks an index behind its swap."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ..errors import IndexFormatError
+from ..index.snapshot import Index
+
+__all__ = ["IndexCheck"]
+
+_log = logging.getLogger("staticstore")
+# Between two steps of a tenth of a millisecond, so that no other thread waits for this one;
+# a million entries take about fifteen seconds.
+_PAUSE_SECONDS = 0.001
+
+
+class IndexCheck(threading.Thread):
+    """Checks, a little at a time, what of an index was not checked when it was parsed.
+
+    Parameters
+    ----------
+    index : Index
+        The index.
+    cut : threading.Event
+        Ends the thread, at once.
+    end : callable
+        Called at the end, with what is wrong if the document is no index, else with None.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        cut: threading.Event,
+        end: Callable[[IndexFormatError | None], object],
+    ) -> None:
+        super().__init__(name="staticstore index check", daemon=True)
+        self._index = index
+        self._cut = cut
+        self._end = end
+
+    def concerns(self, index: Index) -> bool:
+        """Tell whether this goes on, and what it finds is true of an index."""
+        return self.is_alive() and self._index.shares_with(index)
+
+    def run(self) -> None:
+        """Check, step by step."""
+        try:
+            for _ in self._index.checking():
+                if self._cut.wait(_PAUSE_SECONDS):
+                    return
+        except IndexFormatError as error:
+            self._end(error)
+        except Exception:  # no memory, say; what is read is checked all the same
+            _log.exception("the check of an index ended in a way that it should not")
+        else:
+            self._end(None)

@@ -1,0 +1,152 @@
+"""The site's own words: what ``about.json`` says, and which files beside it it may name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..errors import IndexFormatError
+from . import codec
+from .head import Document, Role, parse_count, parse_sha256
+
+__all__ = [
+    "ABOUT_NAME",
+    "FILE_MEDIA_TYPE",
+    "FILE_NAMES",
+    "MOST_ABOUT_BYTES",
+    "MOST_FILE_BYTES",
+    "About",
+    "NamedFile",
+    "field_problem",
+]
+
+#: Where the current document stands for people, relative to the root.
+ABOUT_NAME = "about.json"
+#: The only files that it may name; each stands in the root.  No host adds to them.
+FILE_NAMES = (
+    *(
+        f"{name}{ending}"
+        for name in ("README", "LICENSE")
+        for ending in ("", ".md", ".rst", ".txt")
+    ),
+    "CITATION.cff",
+)
+#: How these are served, whatever is in them: no browser runs text.
+FILE_MEDIA_TYPE = "text/plain; charset=utf-8"
+#: No such file is larger, in bytes.
+MOST_FILE_BYTES = 1 << 20
+assert Role.ABOUT.most_bytes is not None
+#: No document, and no file that it is made of, is larger.
+MOST_ABOUT_BYTES: int = Role.ABOUT.most_bytes
+
+_TEXTS = ("cite_as", "contact", "description", "homepage", "license", "title", "version")
+_LIST = "keywords"
+_FIELDS = sorted((*_TEXTS, _LIST))
+# Controls, and what turns the writing direction, would show another URL than is followed.
+_NO_URL = r"\s\\\x00-\x20\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+# Without a user or a password, which would go to whoever follows the link.
+_HOMEPAGE = re.compile(rf"https?://[^/?#@{_NO_URL}]+(?:[/?#][^{_NO_URL}]*)?\Z", re.IGNORECASE)
+
+
+class NamedFile(NamedTuple):
+    """What the document says of a file in the site's root."""
+
+    #: Bytes.
+    size: int
+    #: Lowercase hex.
+    sha256: str
+
+    @classmethod
+    def of(cls, body: bytes) -> NamedFile:
+        """Return what describes these bytes."""
+        return cls(len(body), hashlib.sha256(body).hexdigest())
+
+
+@dataclass(frozen=True)
+class About:
+    r"""What a site says of itself.
+
+    Examples
+    --------
+    >>> About.parse(b'{"title": "Ilvar", "version": 2, "files": {"../x": {}}}').encode()
+    b'{"title":"Ilvar"}\n'
+    """
+
+    #: Texts, and a list of texts for ``keywords``; see `field_problem`.
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    #: By their names, each one of `FILE_NAMES`.
+    files: Mapping[str, NamedFile] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, body: bytes) -> About:
+        """Parse a document; fields and files that are unknown or ill-formed are left out.
+
+        Raises
+        ------
+        IndexFormatError
+            It is no JSON object, or larger than `MOST_ABOUT_BYTES`.
+        """
+        if len(body) > MOST_ABOUT_BYTES:
+            raise IndexFormatError(f"the site's own words have more than {MOST_ABOUT_BYTES} bytes")
+        said = codec.decode(body)
+        if not isinstance(said, dict):
+            raise IndexFormatError("the site's own words are no JSON object")
+        fields = {name: said[name] for name in _FIELDS if name in said}
+        return cls(
+            {name: value for name, value in fields.items() if field_problem(name, value) is None},
+            _files(said.get("files")),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `parse` reads, as objects of the caller's own."""
+        said: dict[str, Any] = {
+            name: list(value) if isinstance(value, list) else value
+            for name, value in self.fields.items()
+        }
+        if self.files:
+            said["files"] = {name: file._asdict() for name, file in self.files.items()}
+        return said
+
+    def encode(self) -> bytes:
+        """Write the document as canonical JSON, with a newline at its end."""
+        return codec.encode(self.as_json()) + b"\n"
+
+    @property
+    def document(self) -> Document:
+        """What a head says of it."""
+        return Document.of(Role.ABOUT, self.encode())
+
+
+def field_problem(name: str, value: object) -> str | None:
+    """Return what is wrong with a field of a site's own words; None if nothing is.
+
+    Examples
+    --------
+    >>> field_problem("version", 2)
+    'version must be text: put it in quotes'
+    """
+    if name not in _FIELDS:
+        return f"this field is unknown; the fields are {', '.join(_FIELDS)}"
+    if name == _LIST:
+        is_list = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return None if is_list else f'{name} must be a list of texts, such as ["snow", "glaciers"]'
+    if not isinstance(value, str):
+        return f"{name} must be text: put it in quotes"
+    if name == "homepage" and not _HOMEPAGE.match(value):
+        return "homepage must be a URL that begins with http:// or https://, without a user"
+    return None
+
+
+def _files(said: Any) -> dict[str, NamedFile]:
+    files = {}
+    for name in FILE_NAMES if isinstance(said, dict) else ():
+        try:
+            file = NamedFile(parse_count(said[name]["size"]), parse_sha256(said[name]["sha256"]))
+        except (LookupError, TypeError, ValueError):
+            continue
+        if file.size <= MOST_FILE_BYTES:
+            files[name] = file
+    return files

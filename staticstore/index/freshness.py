@@ -1,0 +1,229 @@
+"""Which answer of a host is older than what is known of its site, and for how long.
+
+A stale edge of a CDN, a cache, or a backup that was put back gives an index
+that the reader has left behind.  It is ignored, so that nobody is told of
+steps back; but not forever, for the host may mean it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from .fields import parse_time
+from .head import Head, parse_count, parse_sha256
+
+__all__ = ["Freshness"]
+
+# So many older answers in a row are no accident.
+_BELIEVED_AFTER = 5
+# From the second older answer in a row on, no cache is asked, and nothing conditional.
+_DOUBTED_FROM = 2
+# A head that was known may be absent for so many polls, each of which fails.
+_FAILING_ABSENCES = 2
+
+
+@dataclass
+class Freshness:
+    """What a root has said of its site, and how often in a row it has said something older.
+
+    The store, the note of its cache and the note of a mirror share this one
+    notion and this one count.  Only one poll at a time may use it.
+
+    Attributes
+    ----------
+    head : Head or None
+        The last head that was taken; stays known while the host has none.
+    left : str or None
+        The lineage that was left for that of `head`.
+    sha256 : str or None
+        The digest of the index that was taken last.
+    modified : datetime or None
+        Its Last-Modified, if it came without a head.
+    older : int
+        How many of the last answers in a row were older.
+    absent : int
+        For how many polls in a row a known head has been absent.
+    ignored : int
+        How many older answers were ignored in all.
+    believed : int
+        How often the older answers were taken in the end.
+
+    Examples
+    --------
+    >>> from staticstore.index.head import Document, Role
+    >>> head = Head("cd" * 16, 5, "", Document.of(Role.INDEX, b"{}"), 0)
+    >>> freshness = Freshness()
+    >>> freshness.accepts_head(head)
+    True
+    >>> freshness.know_head(head)
+    >>> older = Head("cd" * 16, 4, "", Document.of(Role.INDEX, b"{}"), 0)
+    >>> [freshness.accepts_head(older) for _ in range(5)]
+    [False, False, False, False, True]
+    """
+
+    head: Head | None = None
+    left: str | None = None
+    sha256: str | None = None
+    modified: datetime | None = None
+    older: int = 0
+    absent: int = 0
+    ignored: int = 0
+    believed: int = 0
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the host has said something older more than once in a row."""
+        return self.older >= _DOUBTED_FROM
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether a head that was known has been absent for so long that it is done without."""
+        return self.absent > _FAILING_ABSENCES
+
+    def accepts_head(self, head: Head) -> bool:
+        """Count a head that the host gives; return whether it is to be followed.
+
+        Call `know_head` once the index that it names is held.
+        """
+        self.absent = 0
+        return self._accepts(is_older=self.is_older_head(head))
+
+    def accepts_index(self, sha256: str, modified: datetime | None) -> bool:
+        """Count an index that the host gives without a head; return whether it is to be taken.
+
+        Call `know_index` once it is held.
+
+        Parameters
+        ----------
+        sha256 : str
+            Its digest, lowercase hex.
+        modified : datetime or None
+            Its Last-Modified, aware.
+        """
+        return self._accepts(is_older=self._is_older_index(sha256, modified))
+
+    def repeat(self, *, of_head: bool) -> None:
+        """Count an answer that says that nothing has changed: it repeats the one before it."""
+        if of_head:
+            self.absent = 0
+        if self.older:
+            self._accepts(is_older=True)
+
+    def tolerates_absence(self) -> bool:
+        """Count that there is no head; return whether ``index.json`` may stand in for it."""
+        if self.head is None:
+            return True
+        self.absent = min(self.absent + 1, _FAILING_ABSENCES + 1)
+        return self.is_headless
+
+    def know_head(self, head: Head) -> None:
+        """Note the head whose index is held from now on."""
+        if self.head is not None and self.head.lineage != head.lineage:
+            self.left = self.head.lineage
+        self.head, self.sha256, self.modified = head, head.index.sha256, None
+
+    def know_index(self, sha256: str, modified: datetime | None) -> None:
+        """Note the index without a head that is held from now on.
+
+        A head that was known stays known, unless the index is older and was
+        taken all the same.
+        """
+        if self._is_older_index(sha256, modified):
+            self.head = None
+        if self.head is None or sha256 != self.head.index.sha256:
+            self.sha256, self.modified = sha256, modified
+
+    def _accepts(self, *, is_older: bool) -> bool:
+        if not is_older:
+            self.older = 0
+            return True
+        self.older += 1
+        if self.older < _BELIEVED_AFTER:
+            self.ignored += 1
+            return False
+        self.older = 0
+        self.believed += 1
+        return True
+
+    def is_older_head(self, head: Head) -> bool:
+        """Return whether a head is older than the one that is known."""
+        known = self.head
+        if known is None:
+            return False
+        if head.lineage != known.lineage:
+            return head.lineage == self.left
+        if head.generation != known.generation:
+            return head.generation < known.generation
+        return head.index.sha256 != known.index.sha256
+
+    def _is_older_index(self, sha256: str, modified: datetime | None) -> bool:
+        known = self.head
+        if sha256 == self.sha256 or (known is not None and sha256 == known.index.sha256):
+            return False
+        if known is None:
+            return modified is not None and self.modified is not None and modified < self.modified
+        published = parse_time(known.published)
+        if modified is None or published is None or modified <= published:
+            return True  # nothing shows that it is newer
+        return self.modified is not None and modified < self.modified
+
+    def warnings(self) -> list[str]:
+        """Return what people should know of it."""
+        found = []
+        if self.ignored:
+            found.append(
+                f"the host has answered with an older index {self.ignored} times, which was "
+                "ignored: a part of its network may lag behind"
+            )
+        if self.believed:
+            found.append(
+                f"the host went back to an older index: after {_BELIEVED_AFTER} such answers in a "
+                "row it was taken"
+            )
+        return found
+
+    def restore(self, other: Freshness) -> None:
+        """Take over what another one knows."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(other, field.name))
+
+    def forget(self) -> None:
+        """Know nothing."""
+        self.restore(Freshness())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `parse` reads."""
+        return {
+            "head": None if self.head is None else self.head.encode().decode(),
+            "left": self.left,
+            "sha256": self.sha256,
+            "modified": None if self.modified is None else self.modified.isoformat(),
+            "older": self.older,
+            "absent": self.absent,
+        }
+
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> Freshness:
+        """Read what `as_json` has given.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError, AttributeError
+            It is something else.
+        """
+        head, left, sha256, modified = (
+            said[name] for name in ("head", "left", "sha256", "modified")
+        )
+        if left is not None and not isinstance(left, str):
+            raise TypeError("a lineage is no text")
+        return cls(
+            head=None if head is None else Head.parse(head.encode()),
+            left=left,
+            sha256=None if sha256 is None else parse_sha256(sha256),
+            modified=None if modified is None else datetime.fromisoformat(modified),
+            older=parse_count(said["older"]),
+            absent=parse_count(said["absent"]),
+        )
