@@ -84,7 +84,8 @@ class EqualRootsFollower(SiteFollower):
         sessions = [root.session for root in self._roots]
         alike = [r.session for r in self._roots if self._sha256.get(r) == held.sha256]
         alike = alike or [self.session]
-        return Sources(tuple(alike), tuple(one for one in sessions if one not in alike))
+        unlike = tuple(one for one in sessions if one not in alike)
+        return Sources(tuple(alike), unlike, self._wholes)
 
     def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
         """Return the current index, as `SiteFollower.fetch` does."""

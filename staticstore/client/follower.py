@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, StoreError, TransportError
 from ..index.freshness import Freshness
+from ..transport.copies import WholeValues
 from ..transport.failures import status_error
 from ..transport.fetched import Absent
 from ..transport.sources import Sources
@@ -93,6 +94,7 @@ class SiteFollower:
         self._reader = IndexReader(index_path, max_bytes)
         self._polls = 0
         self._passed_over: str | None = None
+        self._wholes = WholeValues(self.session.wire) if len(sessions) > 1 else None
 
     @property
     def session(self) -> Session:
@@ -109,12 +111,14 @@ class SiteFollower:
         """Cut the connections to all roots; never blocks."""
         for root in self._roots:
             root.session.close()
+        if self._wholes is not None:
+            self._wholes.close()
 
     def sources(self, held: Held | Partial) -> Sources:
         """Return where the values of a snapshot can be had."""
         own = self._root_of(held).session
         others = (root.session for root in self._roots if root.session is not own)
-        return Sources((own,), tuple(others))
+        return Sources((own,), tuple(others), self._wholes)
 
     def documents(self, held: Held | Partial, seconds: float | None = None) -> Documents:
         """Return the documents that the head of a snapshot names, to be read within a time."""
@@ -286,7 +290,8 @@ class SiteFollower:
         """Return whether the head is asked for: at the first time, too, as it may be new."""
         if not self._has_head:
             return False
-        is_expected = held is None or (freshness.head is not None and not freshness.is_headless)
+        was_there = freshness.head is not None and not freshness.is_headless
+        is_expected = held is None or held.head is not None or was_there
         return is_expected or self._polls == 1 or self._polls % _HEAD_EVERY == 0
 
     def _head(
@@ -342,14 +347,14 @@ class SiteFollower:
             freshness.repeat(of_head=False)
             return None
         modified, validators = found.response.last_modified, found.response.validators
-        if not freshness.accepts_index(found.sha256, modified) and held is not None:
-            return None
         if held is not None and held.sha256 == found.sha256:
             new = dataclasses.replace(held, validators=validators, head=None, source=None)
-        else:
+        else:  # what is no index is an error, and not an older one
             before = None if held is None else held.index
             index = parsed(found, root.session.root.url, before)
             new = Held(index, validators, found.sha256, size=len(found.body))
+        if not freshness.accepts_index(found.sha256, modified) and held is not None:
+            return None
         freshness.know_index(found.sha256, modified)
         root.confirm(validators, of_head=False)
         return new

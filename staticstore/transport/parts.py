@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -10,7 +11,7 @@ from ..errors import IntegrityError, TransportError
 from .integrity import Verifier
 from .response import Response
 from .session import Session
-from .sources import Sources, from_any, least_failing
+from .sources import PASSED_OVER, Sources, from_any, least_failing
 
 __all__ = ["Part", "Target", "ask", "first_right"]
 
@@ -67,6 +68,24 @@ class Target(NamedTuple):
             for session in least_failing(sessions)
         ]
 
+    def read_already(self) -> Target | None:
+        """Return the value as it was read whole before, while the root of its parts is failing."""
+        wholes = None if self.sources is None else self.sources.wholes
+        if wholes is None or not self.session.is_failing or not wholes.has(self):
+            return None
+        return self.read_whole()
+
+    def read_whole(self) -> Target | None:
+        """Read the value whole from any root, so that parts can be cut out of it.
+
+        None if no root gives it, or if it is too large for that.
+        """
+        if self.sources is None or self.sources.wholes is None or not self.sources.unlike:
+            return None
+        with contextlib.suppress(*PASSED_OVER):
+            return self.sources.wholes.target_of(self)
+        return None
+
     @property
     def is_elsewhere(self) -> bool:
         """Whether other roots have the same value, by its digest."""
@@ -105,11 +124,23 @@ def first_right(target: Target, read: Callable[[Target], T], *, whole: bool = Fa
     TransportError
         It could not be had.
     """
-    targets = target.everywhere(whole=whole)
-    if len(targets) == 1:
+    if target.sources is None:
         return _past_caches(target, read)
     read_one = functools.partial(_past_caches, read=read)
-    return target.session.repeated(lambda: from_any(targets, read_one))
+
+    def attempt() -> T:
+        here = None if whole else target.read_already()
+        if here is not None:
+            return read(here)
+        try:
+            return from_any(target.everywhere(whole=whole), read_one)
+        except PASSED_OVER:
+            here = None if whole else target.read_whole()
+            if here is None:
+                raise
+            return read(here)
+
+    return target.session.repeated(attempt)
 
 
 def _past_caches(target: Target, read: Callable[[Target], T]) -> T:

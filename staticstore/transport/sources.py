@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from .auth import Credentials, authentication_elsewhere
@@ -13,12 +13,16 @@ from .root import Origins, Root
 from .session import Session
 from .sockets import Wire
 
-__all__ = ["Sources", "anywhere", "from_any", "least_failing", "open_sessions"]
+if TYPE_CHECKING:
+    from .copies import WholeValues
+
+__all__ = ["PASSED_OVER", "Sources", "anywhere", "from_any", "least_failing", "open_sessions"]
 
 T = TypeVar("T")
 Way = TypeVar("Way")
 
-_PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
+#: What a root may answer with that another root makes up for.
+PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 
 
 def open_sessions(
@@ -68,6 +72,8 @@ class Sources(NamedTuple):
     alike: tuple[Session, ...]
     #: Others, behind it or ahead: a value from there is told by its digest alone.
     unlike: tuple[Session, ...] = ()
+    #: What was read whole from these, so that parts can be cut out of it.
+    wholes: WholeValues | None = None
 
     @property
     def is_one(self) -> bool:
@@ -121,7 +127,7 @@ def from_any(ways: Sequence[Way], read: Callable[[Way], T]) -> T:
 
     def read_elsewhere() -> T | None:
         for other in others:
-            with contextlib.suppress(*_PASSED_OVER):
+            with contextlib.suppress(*PASSED_OVER):
                 found = read(other)
                 if found is not None:
                     return found
@@ -129,7 +135,7 @@ def from_any(ways: Sequence[Way], read: Callable[[Way], T]) -> T:
 
     try:
         found = read(first)
-    except _PASSED_OVER:
+    except PASSED_OVER:
         elsewhere = read_elsewhere()
         if elsewhere is None:
             raise

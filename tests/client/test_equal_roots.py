@@ -386,7 +386,7 @@ def test_no_part_comes_from_a_root_that_lags_behind(site: Site, origin: Host, co
         origin.server.stop()
         with pytest.raises(TransportError):
             store["a.txt"].range(0, 5)
-    assert copy.asked("data/a.txt") == []
+    assert not [one for one in copy.asked("data/a.txt") if "Range" in one.headers]
 
 
 def test_a_part_comes_from_another_root_of_the_same_index(site: Site, origin: Host) -> None:
