@@ -292,6 +292,8 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
         Something cannot be written.
     """
     for name in _FOLDERS:
+        if name != Role.ABOUT.folder:  # which many sites have no use for
+            (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
     for document, text in step.documents.items():
         write_document(folder, document, text)

@@ -61,6 +61,7 @@ def republish(site: Path, files: Mapping[str, bytes]) -> None:
         "index.head.json",
         f"index/{'0' * 64}.json",
         f"packs/{'0' * 64}.zip",
+        f"about/{'0' * 64}.json",
         "changes",
     ],
 )
@@ -120,7 +121,7 @@ def test_f13_what_a_mirror_does_not_write_is_no_obstacle(site: Path, copy: Path)
     assert before.items() <= tree(copy).items()
 
 
-@pytest.mark.parametrize("note", ["notes.json", "last.json"])
+@pytest.mark.parametrize("note", ["notes.json", "last.json", "mirror.json"])
 def test_a_folder_that_was_published_or_mirrored_is_ours(site: Path, copy: Path, note: str) -> None:
     copied(site, copy)
     (copy / ".staticstore" / "notes.json").rename(copy / ".staticstore" / note)

@@ -111,6 +111,43 @@ def test_a_checkout_that_is_as_published_has_the_same_head_and_documents(
     assert verify_site(checkout).wrong == []
 
 
+@pytest.mark.parametrize("said", ["carried", "absent", "false"])
+@pytest.mark.parametrize("changes", [True, False])
+def test_the_sum_is_right_whatever_the_published_head_says(
+    origin: Path, checkout: Path, said: str, changes: bool
+) -> None:
+    index = json.loads((origin / "index.head.json").read_bytes())["index"]
+    total = index.pop("sum")
+    edit_head(
+        origin, index=index | {"carried": {"sum": total}, "false": {"sum": "0" * 32}}.get(said, {})
+    )
+    if changes:
+        fill(checkout / "data", {"new.txt": b"new"})
+    publish(checkout, after=origin)
+    assert head_of(checkout).sum is not None
+    assert verify_site(checkout).wrong == []
+
+
+def test_words_go_on_as_well(origin: Path, checkout: Path) -> None:
+    for site in (origin, checkout):
+        (site / "about.toml").write_text('title = "Ilvar"\n')
+    publish(origin)
+    assert publish(checkout, after=origin).generation == 4
+    assert head_of(checkout) == head_of(origin)
+    assert verify_site(checkout).wrong == []
+
+
+def test_other_words_alone_make_a_generation_with_the_change_files(
+    origin: Path, checkout: Path
+) -> None:
+    (checkout / "about.toml").write_text('title = "Ilvar"\n')
+    assert publish(checkout, after=origin).generation == 4
+    before, after = head_of(origin), head_of(checkout)
+    assert (after.lineage, after.index, after.spans) == (before.lineage, before.index, before.spans)
+    assert verify_site(checkout).wrong == []
+    assert push(checkout, origin).failed == []
+
+
 def test_a_push_to_where_it_went_on_from_is_no_other_lineage(
     origin: Path, checkout: Path, url: str
 ) -> None:

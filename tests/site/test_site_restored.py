@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,24 @@ def test_f15_what_can_be_made_again_leaves_the_head_as_it_was(site: Path, patter
         path.unlink()
     publish(site, pack=True)
     assert tree(site)["index.head.json"] == before
+
+
+@pytest.mark.parametrize("folder", ["index", "blocks", "changes"])
+def test_f15_it_is_written_again_along_with_other_words(site: Path, folder: str) -> None:
+    before = head_of(site)
+    shutil.rmtree(site / folder)
+    (site / "about.toml").write_text('title = "Ilvar"\n')
+    assert publish(site, pack=True).generation == before.generation + 1
+    assert (head_of(site).index, head_of(site).sum) == (before.index, before.sum)
+    assert verify_site(site).wrong == []
+
+
+def test_a_false_sum_is_put_right_by_the_next_publish(site: Path) -> None:
+    before = head_of(site)
+    (site / "index.head.json").write_bytes(replace(before, sum="0" * 32).encode())
+    assert [path for path, _ in verify_site(site).wrong] == ["index.head.json"]
+    publish(site, pack=True)
+    assert head_of(site) == before
 
 
 def test_f15_a_change_file_that_is_gone_is_no_longer_named(site: Path) -> None:
