@@ -161,8 +161,10 @@ def mirror(
     StoreError
         The folder cannot be written, or a link stands where something is to be
         written; another mirror or publish is running on it.  Or the site is a folder
-        whose index is a link out of it.  RefusedError, if it is what `force` is for.
-        What the copy said before still stands.
+        whose index is a link out of it.  What the copy said before still stands.
+    RefusedError
+        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        `staticstore.site.guards`.  NothingMatchesError, if the site has no such keys.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
     TransportError

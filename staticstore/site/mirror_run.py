@@ -238,7 +238,18 @@ class MirrorRun:
         return problems
 
     def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
-        """Fetch what is not there, and write what the site says then."""
+        """Fetch what is not there, and write what the site says then.
+
+        Raises
+        ------
+        RefusedError
+            So much could not be had that little would be left, and that is not forced.
+            The index stays; what has come waits for the next run.
+        StoreError
+            The host cannot be reached any more, or the store was disconnected.
+        OSError
+            The folder cannot be written.
+        """
         self.folder.data.mkdir(exist_ok=True)
         if not self.folder.notes.exists():  # from now on the folder is known as ours
             write_notes(self.folder.notes, self.old_notes)

@@ -177,8 +177,10 @@ def publish(
         There is no such folder or no ``data`` in it; links lead out of it; the
         metadata or ``about.toml`` cannot be used; an ``index.html`` stands there that is none of
         ours; another publish is running on the folder; or something cannot be
-        written.  The old index then stands as it was.  RefusedError, if it is
-        what `force` is for.
+        written.  The old index then stands as it was.
+    RefusedError
+        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        `staticstore.site.guards`.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
         What stands at `after` cannot be read; nothing was written.
     ValueError

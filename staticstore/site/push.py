@@ -136,8 +136,10 @@ def push(
         The site is not published as it is, or another push or publish is running
         on the target's folder.  Its index names what is withheld, such as
         ``.git/config``, in a folder that no `publish` of ours has written: an index
-        cannot leave out what its head and its blocks name.  RefusedError, if it is
-        what `force` is for.  Nothing was written.
+        cannot leave out what its head and its blocks name.  Nothing was written.
+    RefusedError
+        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        `staticstore.site.guards`.  Nothing was written.
     TransportError
         The target could not be asked or written; what it had still stands.
         AuthorizationError, if it wants other credentials.
