@@ -18,11 +18,13 @@ from .commands.messages import told
 from .commands.options import (
     SECONDS,
     USER_CACHE,
+    Forcible,
     Shared,
     allow_name_option,
     auth_option,
     cache_option,
     connecting_options,
+    force_option,
     interval_option,
     output_options,
     parse_conditions,
@@ -30,7 +32,9 @@ from .commands.options import (
     parse_file,
     parse_rate,
     parse_span,
+    reaching_options,
 )
+from .site.guards import Force
 from .site.packs import MOST_PACK_BYTES, PACK_BELOW
 from .terminal import Output
 
@@ -130,6 +134,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command(
+    cls=Forcible,
     epilog=_examples(
         "staticstore publish my-site",
         "staticstore publish my-site --dry-run",
@@ -137,8 +142,9 @@ def cli(context: click.Context) -> None:
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
         "staticstore publish my-site --watch",
+        "staticstore publish my-site --after https://data.example.org/site/",
         "staticstore publish my-site --check",
-    )
+    ),
 )
 @click.argument("site")
 @click.option("--metadata", metavar="FILE", help="What is said of the values: JSON, TOML or CSV.")
@@ -150,6 +156,12 @@ def cli(context: click.Context) -> None:
     help=f"Which values are small: those of fewer bytes, {PACK_BELOW} if nothing is said.",
 )
 @click.option("--browse", is_flag=True, help="Write index.html, a page to look at the site.")
+@click.option(
+    "--after",
+    metavar="URL|TARGET",
+    help="Go on from the site that is published there, as in a fresh checkout.",
+)
+@force_option("shrink", "lineage")
 @click.option("--check", is_flag=True, help="Write nothing; hold the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
 @click.option("--watch", is_flag=True, help="Go on, and publish again when files have changed.")
@@ -159,6 +171,7 @@ def cli(context: click.Context) -> None:
     type=SECONDS,
     help="With --watch: look at all files every so often, 600 if nothing is said.",
 )
+@reaching_options
 @output_options
 @click.pass_obj
 def publish(
@@ -168,6 +181,8 @@ def publish(
     pack: bool,
     pack_below: int | None,
     browse: bool,
+    after: str | None,
+    force: Force,
     check: bool,
     dry_run: bool,
     watch: bool,
@@ -182,8 +197,10 @@ def publish(
         raise click.UsageError("--check takes no --browse, --dry-run, --metadata or --pack")
     if pack_below is not None and not pack:
         raise click.UsageError("--pack-below needs --pack")
-    if watch and (check or dry_run):
-        raise click.UsageError("--watch takes neither --check nor --dry-run")
+    if check and (after is not None or force):
+        raise click.UsageError("--check takes neither --after nor --force")
+    if watch and (check or dry_run or after is not None):
+        raise click.UsageError("--watch takes no --after, --check or --dry-run")
     if rescan is not None and not watch:
         raise click.UsageError("--rescan needs --watch")
     from .commands import publishing
@@ -201,6 +218,7 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            force=force,
             rescan=RESCAN if rescan is None else rescan,
         )
         return
@@ -211,6 +229,8 @@ def publish(
         pack=pack,
         pack_below=pack_below,
         browse=browse,
+        after=None if after is None else shared.published_at(after),
+        force=force,
         dry_run=dry_run,
     )
 
@@ -241,16 +261,17 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 
 
 @cli.command(
+    cls=Forcible,
     epilog=_examples(
         "staticstore push my-site s3://bucket/prefix",
         "staticstore push my-site s3://bucket --endpoint https://minio.example.org --dry-run",
         "staticstore push my-site /mnt/web/site --delete",
-    )
+    ),
 )
 @click.argument("site")
 @click.argument("target")
 @click.option("--delete", is_flag=True, help="Remove what the site has no more.")
-@click.option("--force", is_flag=True, help="Delete more than half; push over a newer site.")
+@force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
 @allow_name_option
 @click.option(
@@ -271,7 +292,7 @@ def push(
     site: str,
     target: str,
     delete: bool,
-    force: bool,
+    force: Force,
     dry_run: bool,
     allow_names: tuple[str, ...],
     workers: int,
@@ -424,11 +445,12 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
 
 
 @cli.command(
+    cls=Forcible,
     epilog=_examples(
         "staticstore mirror https://data.example.org/site/ my-copy",
         "staticstore mirror https://data.example.org/site/ my-copy --delete --watch",
         "staticstore mirror https://data.example.org/site/ my-part 'terrain/*' --select bands=1",
-    )
+    ),
 )
 @connecting_options
 @click.argument("directory", metavar="DIR")
@@ -442,7 +464,7 @@ def watch(shared: Shared, url: str, interval: float, timeout: float | None) -> N
     help="Copy only what has this; may be given more than once.",
 )
 @click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
-@click.option("--force", is_flag=True, help="Remove them even if they are more than half.")
+@force_option("shrink", "part", "folder")
 @click.option("--verify", is_flag=True, help="Hash all that stands there, also what is known.")
 @allow_name_option
 @click.option("--watch", "watches", is_flag=True, help="Go on, and copy what changes.")
@@ -469,7 +491,7 @@ def mirror(
     globs: tuple[str, ...],
     where: dict[str, Any],
     delete: bool,
-    force: bool,
+    force: Force,
     verify: bool,
     allow_names: tuple[str, ...],
     watches: bool,
@@ -482,8 +504,6 @@ def mirror(
     What stands there and is right is not fetched again. A whole copy and the site may be used in
     each other's place; a part, by shell patterns or --select, is a site of its own.
     """
-    if force and not delete:
-        raise click.UsageError("--force needs --delete")
     from .commands import mirroring
 
     wanted = mirroring.Wanted(

@@ -109,12 +109,14 @@ def publishing(site: Path) -> None:
     assert_type(publish(site, metadata={"*.tif": {"type": "raster"}}), PublishReport)
     publish(str(site), metadata=site / "fields.toml", dry_run=True)
     publish(site, pack=True, pack_below=1 << 12, browse=True)
+    publish(site, after="https://data.example.org/site/", force={"shrink", "lineage"})
     with serve(site, port=0, auth=("ali", "sesame")) as server:
         assert_type(server.url, str)
 
 
 def mirroring(store: StaticStore, copy: Path) -> None:
     report = mirror(store, copy, workers=4, delete=True, globs=["*.tif"], type="raster")
+    mirror(store, copy, force=["part"])
     mirror(store, copy, limit_rate=2e6, value_progress=lambda key, done, total: None)
     assert_type(report, MirrorReport)
     assert_type(report.failed, list[tuple[str, str]])

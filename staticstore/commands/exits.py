@@ -5,7 +5,7 @@
     0    done
     1    an error of another kind
     2    usage: the command line itself is wrong
-    3    the index does not have the key
+    3    the index does not have the key, or nothing that matches
     4    not authorized
     5    network: the bytes could not be had
     6    integrity: they are not those that the index describes
@@ -31,6 +31,7 @@ from ..errors import (
     StoreError,
     TransportError,
 )
+from ..site.guards import NothingMatchesError
 
 __all__ = ["CommandError", "Ending", "ExitCode", "ending_of", "partly_failed"]
 
@@ -109,6 +110,7 @@ class Ending(NamedTuple):
 
 # The first that fits counts, so that what is special comes first.
 _CODES: tuple[tuple[type[StoreError], ExitCode], ...] = (
+    (NothingMatchesError, ExitCode.NO_SUCH_KEY),
     (AuthorizationError, ExitCode.NOT_AUTHORIZED),
     (TransportError, ExitCode.NETWORK),
     (IntegrityError, ExitCode.INTEGRITY),

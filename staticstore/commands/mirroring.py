@@ -12,6 +12,7 @@ from ..bars import Bars
 from ..client.store import StaticStore
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ..signals import index_updated, poll_failed
+from ..site.guards import Force, RefusedError
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
 from ..terminal import Cell, Output, count_text, shown, size_text
@@ -30,7 +31,7 @@ class Wanted(NamedTuple):
     where: Mapping[str, Any]
     workers: int
     delete: bool
-    force: bool
+    force: Force
     verify: bool
     limit_rate: float | None
     allow_names: tuple[str, ...]
@@ -50,7 +51,8 @@ def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: floa
     """Copy a site, and again whenever it changes, until somebody interrupts it.
 
     What goes wrong once a copy is there is waited for: hosts come back, and
-    indexes are mended.  So is, from the beginning, a host that cannot be reached.
+    indexes are mended.  So are, from the beginning, a host that cannot be reached
+    and what is refused.
     """
     changed = threading.Event()
     troubles = _Troubles(store, output)
@@ -74,12 +76,15 @@ def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: floa
                 changed.wait(interval)
                 continue
             has_copied = True
+            troubles.end()
             if not report.newer:
                 # What failed may heal without any change.
                 changed.wait(interval if report.failed else None)
 
 
 def _may_end(error: StoreError) -> bool:
+    if isinstance(error, RefusedError):
+        return True
     return isinstance(error, TransportError) and not isinstance(error, AuthorizationError)
 
 
@@ -91,13 +96,19 @@ class _Troubles:
         self._output = output
         self._told: tuple[object, str] | None = None
 
+    def end(self) -> None:
+        """Take note that all went well."""
+        self._told = None
+
     def poll_failed(self, sender: object, *, error: StoreError) -> None:
         """Hear of a poll that failed."""
         self.tell(error)
 
     def tell(self, error: StoreError) -> None:
         """Say it, if it is new."""
-        trouble = self._store.info()["last_success"], str(error)
+        trouble: tuple[object, str] = self._store.info()["last_success"], str(error)
+        if isinstance(error, RefusedError):  # which no poll mends, and whose counts may change
+            trouble = "refused", str(error.guard)
         if trouble != self._told:
             self._told = trouble
             self._output.warning(f"{error}; the copy stays as it is, and what is new comes later")

@@ -18,21 +18,25 @@ import click
 from ..client.store import StaticStore
 from ..errors import IndexFormatError
 from ..index import codec
+from ..site.guards import GUARDS, Force, Guards
 from ..terminal import Output
 from ..transport.rate import LEAST_RATE
 from .getting import Span
 
 if TYPE_CHECKING:
     from ..client.cache_folder import CacheFolder
+    from ..site.predecessor import PublishedAt
 
 __all__ = [
     "SECONDS",
     "USER_CACHE",
+    "Forcible",
     "Shared",
     "allow_name_option",
     "auth_option",
     "cache_option",
     "connecting_options",
+    "force_option",
     "interval_option",
     "output_options",
     "parse_conditions",
@@ -40,7 +44,18 @@ __all__ = [
     "parse_file",
     "parse_rate",
     "parse_span",
+    "reaching_options",
 ]
+
+
+class Forcible(click.Command):
+    """A command whose ``--force`` takes a name behind an equals sign, or none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; click alone would take what follows a bare ``--force`` for its value."""
+        end = args.index("--") if "--" in args else len(args)
+        options = [f"--force={_EVERYTHING}" if one == "--force" else one for one in args[:end]]
+        return super().parse_args(ctx, [*options, *args[end:]])
 
 
 class _Seconds(click.FloatRange):
@@ -66,6 +81,7 @@ USER_CACHE = "user"
 #: The type of an option that takes seconds.
 SECONDS = _Seconds()
 _INTERVAL = 30.0  # seconds
+_EVERYTHING = "all"
 
 _LOG = logging.getLogger("staticstore.cli")
 _RETRIES = 2  # of a request, for somebody is waiting
@@ -110,6 +126,17 @@ class Shared:
             yield store
         finally:
             store.disconnect()
+
+    def published_at(self, location: str) -> PublishedAt:
+        """Return where a site is published, and how it is reached."""
+        from ..site.predecessor import PublishedAt
+
+        return PublishedAt(
+            location,
+            auth=self.auth,
+            proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
+            verify=True if self.ca is None else self.ca,
+        )
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -188,6 +215,11 @@ def output_options(function: _Function) -> _Function:
 
 def connecting_options(function: _Function) -> _Function:
     """Give a command the argument ``url``, and the options of `Shared.connected`."""
+    return click.argument("url")(reaching_options(cache_option(default=None)(function)))
+
+
+def reaching_options(function: _Function) -> _Function:
+    """Give a command the options that say how a host is reached."""
     for option in (
         click.option(
             "--ca",
@@ -204,12 +236,40 @@ def connecting_options(function: _Function) -> _Function:
             callback=_keep_proxy,
             help="Go through this proxy, not through that of the environment.",
         ),
-        cache_option(default=None),
         auth_option,
-        click.argument("url"),
     ):
         function = option(function)
     return function
+
+
+def force_option(*guards: str) -> Callable[[_Function], _Function]:
+    """Return the option that has something done though it is rarely meant.
+
+    Parameters
+    ----------
+    *guards : str
+        The names of what the command refuses otherwise, as its help says.
+    """
+    return click.option(
+        "--force",
+        metavar="[=NAME]",
+        multiple=True,
+        callback=_parse_force,
+        help=f"Do what is rarely meant, all or what is named: {', '.join(guards)}.",
+    )
+
+
+def _parse_force(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> Force:
+    names = [name.strip() for value in values for name in value.split(",")]
+    if _EVERYTHING in names:
+        return True
+    try:
+        Guards(names)
+    except ValueError:
+        raise click.BadParameter(f"it is --force, or --force= and {', '.join(GUARDS)}") from None
+    return frozenset(names)
 
 
 def interval_option(help_text: str) -> Callable[[_Function], _Function]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import IntegrityError, StoreError
+from ..site.guards import Force
+from ..site.predecessor import PublishedAt
 from ..site.publisher import PublishReport, verify_site
 from ..site.publisher import publish as publish_site
 from ..site.server import serve as serve_site
@@ -25,6 +27,8 @@ def publish(
     pack: bool,
     pack_below: int,
     browse: bool,
+    after: PublishedAt | None,
+    force: Force,
     dry_run: bool,
 ) -> None:
     """Make a site of a folder, and tell what changed."""
@@ -35,6 +39,8 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            after=after,
+            force=force,
             dry_run=dry_run,
             progress=progress,
         )
@@ -59,6 +65,7 @@ def publish_watching(
     pack: bool,
     pack_below: int,
     browse: bool,
+    force: Force,
     rescan: float,
 ) -> None:
     """Publish again and again, and tell what changed in a line each, until somebody interrupts."""
@@ -68,6 +75,7 @@ def publish_watching(
         pack=pack,
         pack_below=pack_below,
         browse=browse,
+        force=force,
         rescan=rescan,
     )
     for number, outcome in enumerate(outcomes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ..site.guards import Force
 from ..site.push import push as push_site
 from ..terminal import Cell, Output, count_text, size_text
 from .exits import partly_failed
@@ -19,7 +20,7 @@ def push(
     output: Output,
     *,
     delete: bool,
-    force: bool,
+    force: Force,
     dry_run: bool,
     allow_names: tuple[str, ...],
     workers: int,

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from .folder import SiteFolder, is_link, reason_of
 __all__ = ["Arrivals"]
 
 _SYNCED_TOGETHER = 1024  # files
+_OBSTACLE = "obstacle-"  # what is moved aside is called so, and numbered
 _SYNCING = 8  # threads: file systems write down together what is asked for together
 
 
@@ -42,13 +43,19 @@ class Arrivals:
         The site, locked.
     replacing : set of str
         The keys of values that the index of the folder names.
+    covered : mapping, optional
+        From the keys of values in whose way a file or folder stands to where
+        that is below ``data/``; it is removed a moment before.
     """
 
-    def __init__(self, folder: SiteFolder, replacing: Set[str]) -> None:
+    def __init__(
+        self, folder: SiteFolder, replacing: Set[str], covered: Mapping[str, str] | None = None
+    ) -> None:
+        self._covered = covered or {}
         self._folder = folder
         self._data = os.fspath(folder.data)
         self._incoming = os.fspath(folder.incoming)
-        self._replacing = replacing
+        self._replacing = replacing | self._covered.keys()
         self._made: set[str] = set()
         self._unsynced: list[str] = []
         self._syncing: list[Future[None]] = []
@@ -57,11 +64,15 @@ class Arrivals:
         self._threads = Daemons(_SYNCING, "staticstore sync")
         #: The keys of what has arrived.
         self.keys: list[str] = []
+        #: What stood in the way and was removed.
+        self.removed: list[str] = []
 
     def __enter__(self) -> Self:
         """Begin."""
         self._folder.incoming.mkdir(exist_ok=True)
         remove_leftovers(self._folder.incoming)  # whose names are given anew
+        for path in self._folder.incoming.glob(f"{_OBSTACLE}*"):
+            _remove(path)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -170,6 +181,8 @@ class Arrivals:
         A folder may have come where a file was.
         """
         for number, key in enumerate(list(self._waiting)):
+            if key in self._covered:
+                continue
             try:
                 place = self._place(key)
                 if os.path.isdir(place):
@@ -186,11 +199,20 @@ class Arrivals:
     def replace(self) -> None:
         """Put in place what replaces other values, by nothing but one call for each.
 
+        What stands in the way of some is moved aside before, and removed by `clear`.
+
         Raises
         ------
         OSError
             One cannot be put there; others may have been.
         """
+        waiting = self._waiting.keys() & self._covered.keys()
+        self.removed = sorted({self._covered[key] for key in waiting})
+        for number, obstacle in enumerate(self.removed):
+            with contextlib.suppress(FileNotFoundError):  # it has gone meanwhile
+                os.rename(f"{self._data}/{obstacle}", f"{self._incoming}/{_OBSTACLE}{number}")
+        for key in waiting:
+            self._place(key)
         for key, path in self._waiting.items():
             os.replace(path, f"{self._data}/{key}")
 
@@ -208,4 +230,11 @@ class Arrivals:
             return
         for path in self._folder.incoming.iterdir():
             if path.name.partition(".")[0] not in names:
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from .folder import SiteFolder
 from .history import (
     Step,
     forget,
+    holds,
     later_than,
     next_step,
     read_head,
@@ -66,7 +67,7 @@ def of_the_whole(
     if head is None:
         return Said(body, None, None, packs)
     documents = _missing_documents(folder, origin, head)
-    if not documents and read_head(folder) == head and (folder.root / head.index.href).is_file():
+    if not documents and read_head(folder) == head and holds(folder, head.index, body):
         return Said(body, head, None, packs)
     return Said(body, head, Step(head, documents, _text_of(origin, head)), packs)
 

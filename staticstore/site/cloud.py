@@ -21,12 +21,11 @@ from ..errors import (
     TransportTimeout,
     without_secrets,
 )
-from .target import Served
+from .target import MOST_BYTES, Served, too_large
 
 __all__ = ["CloudTarget", "aws_settings"]
 
 _SCHEMES = ("s3", "gs", "az")
-_MOST_BYTES = 4 << 30  # that are read of a file
 _RETRIES = 4  # of a request
 _PART = 8 << 20  # bytes of a large file that are sent by one request
 _MOST_PARTS = 9_000  # S3 takes 10,000
@@ -55,6 +54,8 @@ class CloudTarget:
     anonymous : bool, optional
         Whether to send no credentials.
     """
+
+    has_folders = False
 
     def __init__(
         self,
@@ -106,12 +107,12 @@ class CloudTarget:
         """Keep nobody away: these hosts have no locks."""
         return nullcontext()
 
-    def read(self, href: str) -> bytes | None:
-        """Return the bytes of a file, or None if there is none."""
+    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
+        """Return the bytes of a file, or None if there is none; raise if they are more."""
         try:
             found = self._obstore.get(self._store, href)
-            if found.meta["size"] > _MOST_BYTES:
-                raise StoreError(f"{href} at the target is too large", url=self.url)
+            if found.meta["size"] > most_bytes:
+                raise too_large(href, self.url)
             return bytes(found.bytes())
         except StoreError:
             raise

@@ -23,7 +23,7 @@ from .arrivals import Arrivals
 from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
 from .history import reader_of, write_document
-from .packs import MOST_PACK_BYTES, pack_digest
+from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 
 __all__ = ["Fetching", "Told", "ValueProgress"]
 
@@ -187,7 +187,7 @@ class Fetching:
         missing: list[Document] = []
         for href, keys in wanted.items():
             path, document = folder.root / href, _pack_at(href)
-            if is_link(path) or not path.is_file():
+            if is_link(path) or not pack_size(path):
                 missing.append(document)
             elif keys or self._verify:
                 if (pack := reader_of(folder)(document)) is None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import IndexFormatError, IntegrityError
 from ..index.blocks import block_files
@@ -51,6 +52,8 @@ __all__ = [
     "KEPT",
     "Step",
     "forget",
+    "holds",
+    "index_of",
     "next_removal",
     "next_step",
     "read_head",
@@ -61,6 +64,7 @@ __all__ = [
     "write_documents",
 ]
 
+_Read = Callable[[Document], bytes | None]
 # Raw entries by key; None for one that is gone.
 _States = dict[str, bytes | None]
 
@@ -97,8 +101,12 @@ def next_step(
     body: bytes,
     *,
     about: Document | None = None,
+    elsewhere: Mapping[Document, bytes] = MappingProxyType({}),
 ) -> tuple[Head, Step | None]:
     """Return the head that names `index`, and what leads to it: None if the old head does.
+
+    Documents that the old head names and that are gone, or were altered, are
+    written again; a change file that is gone is no longer named.
 
     Parameters
     ----------
@@ -112,12 +120,19 @@ def next_step(
         The same in canonical form.
     about : Document or None
         The site's own words; the caller writes them.
+    elsewhere : mapping, optional
+        Documents that `head` names and that the folder lacks, with their bytes.
     """
+    here = reader_of(folder)
+
+    def read(document: Document) -> bytes | None:
+        return elsewhere.get(document) or here(document)
+
     sha256 = hashlib.sha256(body).hexdigest()
     if head is not None and head.index.sha256 == sha256:
-        return _step_beside(folder, head, index, body, about)
-    blocks, documents = _new_blocks(folder, head, body) if len(index) else (None, {})
-    before = None if head is None else _index_of(folder, head)
+        return _step_beside(folder, head, index, body, about, read, elsewhere)
+    blocks, documents = _new_blocks(head, body, read) if len(index) else (None, {})
+    before = None if head is None else index_of(folder, head, read)
     changed = None if before is None else _states_between(before, index)
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
@@ -131,10 +146,24 @@ def next_step(
     )
     if head is None or changed is None:
         return new, Step(new, documents)
-    span, lines, kept = _new_span(folder, head, changed)
+    span, lines, kept = _new_span(head, changed, read)
     new = bounded(replace(new, spans=(*kept, span)))
     changes = {span.document: lines} if span in new.spans else {}
-    return new, Step(new, {**changes, **documents})
+    return new, Step(new, {**_brought(new, elsewhere), **changes, **documents})
+
+
+def _brought(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Document, bytes]:
+    """Return those documents from elsewhere that a head names."""
+    named = named_documents(head, elsewhere.get)
+    return {one: elsewhere[one] for one in named if one in elsewhere and one != head.index}
+
+
+def holds(folder: SiteFolder, document: Document, body: bytes) -> bool:
+    """Return whether a document stands in the folder with these bytes."""
+    try:
+        return read_regular(folder.root / document.href) == body
+    except OSError:
+        return False
 
 
 def _new_sum(head: Head | None, before: Index | None, changed: _States | None, body: bytes) -> int:
@@ -146,21 +175,31 @@ def _new_sum(head: Head | None, before: Index | None, changed: _States | None, b
 
 
 def _step_beside(
-    folder: SiteFolder, head: Head, index: Index, body: bytes, about: Document | None
+    folder: SiteFolder,
+    head: Head,
+    index: Index,
+    body: bytes,
+    about: Document | None,
+    read: _Read,
+    elsewhere: Mapping[Document, bytes],
 ) -> tuple[Head, Step | None]:
-    """Return what leads to a head of the same index; None if nothing beside it is new."""
-    new, documents = head, dict[Document, bytes]()
-    if head.blocks is None and len(index):
-        # One without blocks, or with a field that nobody can read: the same generation.
-        blocks, documents = _new_blocks(folder, head, body)
-        new = replace(new, blocks=blocks)
+    """Return what leads to a head of the same index; None if nothing is to be written."""
+    blocks, documents = head.blocks, dict[Document, bytes]()
+    root = read_root(head, read)
+    if len(index) and (root is None or read(root.lines) is None):
+        blocks, documents = _new_blocks(head, body, read)
+    # What names the same index better is of the same generation.  A sum that was carried along
+    # may have been false from the beginning.
+    total = sum_text(sum_of_document(body))
+    new = replace(head, blocks=blocks, sum=total, spans=_unbroken(head.spans, read))
     if head.about != about:
         # A generation of its own: of two heads of one generation readers take either.
         new = replace(new, generation=head.generation + 1, published=_now(), about=about)
-    if new == head:
-        return head, None
-    new = bounded(new)
-    return new, Step(new, documents)
+    if new != head:
+        new = bounded(new)
+    documents |= _brought(new, elsewhere)
+    stands = new == head and not elsewhere and holds(folder, head.index, body)
+    return new, None if stands and not documents else Step(new, documents)
 
 
 def _now() -> str:
@@ -168,26 +207,24 @@ def _now() -> str:
 
 
 def _new_blocks(
-    folder: SiteFolder, head: Head | None, body: bytes
+    head: Head | None, body: bytes, read: _Read
 ) -> tuple[Document, dict[Document, bytes]]:
     """Return what names the root of the blocks, and the list and the root themselves."""
-    before = None if head is None else read_root(head, reader_of(folder))
+    before = None if head is None else read_root(head, read)
     root, lines = block_files(body, before)
     text = root.encode()
     document = Document.of(Role.BLOCK_ROOT, text)
     return document, {root.lines: lines, document: text}
 
 
-def _new_span(
-    folder: SiteFolder, head: Head, changed: _States
-) -> tuple[Span, bytes, tuple[Span, ...]]:
+def _new_span(head: Head, changed: _States, read: _Read) -> tuple[Span, bytes, tuple[Span, ...]]:
     """Return the newest span, its file, and the older ones that stay as they are."""
-    spans = _unbroken(folder, head.spans)
+    spans = _unbroken(head.spans, read)
     kept = kept_whole(spans, len(change_lines(changed.items())))
     states: _States = {}
     origins: list[str] = []
     for span in spans[kept:]:
-        older = _states_of(folder, span)
+        older = _states_of(span, read)
         if older is None:  # neither it nor those before it lead anywhere
             kept, states, origins = 0, {}, []
         else:
@@ -200,10 +237,10 @@ def _new_span(
     return Span(tuple(origins), document, len(states)), lines, spans[:kept]
 
 
-def _unbroken(folder: SiteFolder, spans: tuple[Span, ...]) -> tuple[Span, ...]:
+def _unbroken(spans: tuple[Span, ...], read: _Read) -> tuple[Span, ...]:
     """Return the spans from which a way leads on: those after the last whose file is gone."""
     for position in reversed(range(len(spans))):
-        if not (folder.root / spans[position].document.href).is_file():
+        if read(spans[position].document) is None:
             return spans[position + 1 :]
     return spans
 
@@ -214,18 +251,17 @@ def _states_between(before: Index, after: Index) -> _States:
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
-def _index_of(folder: SiteFolder, head: Head) -> Index | None:
+def index_of(folder: SiteFolder, head: Head, read: _Read) -> Index | None:
     """Return the index that a head names, if it is still there: under its digest, or as itself."""
-    for path in (folder.root / head.index.href, folder.index):
-        body = _read_exactly(path, head.index)
-        if body is not None:
-            with contextlib.suppress(IndexFormatError):
-                return Index.parse(body)
-    return None
+    body = read(head.index) or _read_exactly(folder.index, head.index)
+    try:
+        return None if body is None else Index.parse(body)
+    except IndexFormatError:
+        return None
 
 
-def _states_of(folder: SiteFolder, span: Span) -> _States | None:
-    body = reader_of(folder)(span.document)
+def _states_of(span: Span, read: _Read) -> _States | None:
+    body = read(span.document)
     if body is None:
         return None
     try:
@@ -234,7 +270,7 @@ def _states_of(folder: SiteFolder, span: Span) -> _States | None:
         return None
 
 
-def reader_of(folder: SiteFolder) -> Callable[[Document], bytes | None]:
+def reader_of(folder: SiteFolder) -> _Read:
     """Return what reads a document in a site's folder; None unless it is the one named."""
     return lambda document: _read_exactly(folder.root / document.href, document)
 
@@ -256,6 +292,8 @@ def write_documents(folder: SiteFolder, step: Step, body: bytes) -> None:
         Something cannot be written.
     """
     for name in _FOLDERS:
+        if name != Role.ABOUT.folder:  # which many sites have no use for
+            (folder.root / name).mkdir(exist_ok=True)
         remove_leftovers(folder.root / name)
     for document, text in step.documents.items():
         write_document(folder, document, text)
@@ -322,7 +360,9 @@ def taking_effect(
             old = read_head(folder)
             forgotten = set() if old is None else _named(folder, old) - _named(folder, head)
             text = step.text or head.encode()
-            names.enter_context(prepared_file(folder.head, text, modified=later_than(folder.head)))
+            if old is None or read_regular(folder.head) != text:
+                modified = later_than(folder.head)
+                names.enter_context(prepared_file(folder.head, text, modified=modified))
             # Of what is forgotten, the old index may be index.json, whose time shall not change.
             names.callback(forget, folder, forgotten)
         if body is not None:

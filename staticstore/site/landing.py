@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
@@ -16,6 +18,7 @@ from .file_digest import Digest
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
 from .notes import Notes
+from .pruning import only_files_below
 from .scan import FoundFile
 
 __all__ = ["Ground", "spelling_of", "survey", "unfit_keys"]
@@ -39,11 +42,27 @@ class Ground:
         Of the others, those in whose place a file stands.
     refused : dict
         From the keys that cannot be written to the reasons.
+    covered : dict
+        From the keys in whose way a file or folder stands that no value needs
+        to where that is below ``data/``.
+    obstacles : dict
+        From those places to how many files they have.
     """
 
     kept: dict[str, Digest] = field(default_factory=dict)
     occupied: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
+    covered: dict[str, str] = field(default_factory=dict)
+    obstacles: dict[str, int] = field(default_factory=dict)
+
+
+class _Obstacle(NamedTuple):
+    """A file or folder in the way of a value that may be removed."""
+
+    #: Where it is below ``data/``.
+    place: str
+    #: How many files it has.
+    files: int
 
 
 def spelling_of(folder: Path) -> Spelling:
@@ -113,7 +132,9 @@ def _folders_of(keys: Iterable[str], spelling: Spelling) -> set[str]:
     return folders
 
 
-def survey(folder: SiteFolder, contents: Mapping[str, Content], notes: Notes) -> Ground:
+def survey(
+    folder: SiteFolder, contents: Mapping[str, Content], notes: Notes, *, clears: bool = False
+) -> Ground:
     """Look at the place of each value; nothing is written, and no link is followed.
 
     A file of the right size is believed if the notes say that it was right,
@@ -128,6 +149,9 @@ def survey(folder: SiteFolder, contents: Mapping[str, Content], notes: Notes) ->
         What the index says of the values, by their keys.
     notes : Notes
         What files were when they were hashed, or written.
+    clears : bool, optional
+        Whether files that are no values may be removed: also where a file has
+        become a folder, or a folder a file.
     """
     ground = Ground()
     ways = _Ways(folder.data)
@@ -140,7 +164,15 @@ def survey(folder: SiteFolder, contents: Mapping[str, Content], notes: Notes) ->
         if problem is None and above not in ways.missing:
             status, problem = _looked_at(path)
         if problem is not None:
-            ground.refused[key] = problem
+            obstacle = None
+            if clears:
+                with contextlib.suppress(OSError):  # what cannot be looked at stays
+                    obstacle = ways.obstacle(key)
+            if obstacle is None:
+                ground.refused[key] = problem
+            else:
+                ground.covered[key] = obstacle.place
+                ground.obstacles[obstacle.place] = obstacle.files
         elif status is not None:
             file = FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
             noted = notes.digest_of(file)
@@ -179,6 +211,25 @@ class _Ways:
         self._problems: dict[str, str | None] = {"": None}
         #: Folders that are not there, and so no value in them.
         self.missing: set[str] = set()
+
+    def obstacle(self, key: str) -> _Obstacle | None:
+        """Return the file or folder in the way of a value; None if it holds anything else.
+
+        Raises
+        ------
+        OSError
+            It cannot be looked at.
+        """
+        path = ""
+        for segment in key.split("/"):
+            path = f"{path}/{segment}" if path else segment
+            mode = os.lstat(f"{self.data}/{path}").st_mode
+            if stat.S_ISREG(mode):
+                return _Obstacle(path, 1)
+            if not stat.S_ISDIR(mode):
+                return None
+        files = only_files_below(Path(self.data, path))
+        return None if files is None else _Obstacle(path, files)
 
     def problem(self, folder: str) -> str | None:
         """Say what keeps files from being written into a folder below ``data/``."""

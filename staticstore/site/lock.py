@@ -28,6 +28,7 @@ def alone(folder: SiteFolder) -> Iterator[None]:
 
     folder.check_links()
     with contextlib.ExitStack() as held:
+        is_new = not folder.private.exists()
         try:
             folder.private.mkdir(exist_ok=True)
             held.enter_context(filelock.FileLock(folder.lock).acquire(timeout=0))
@@ -37,7 +38,20 @@ def alone(folder: SiteFolder) -> Iterator[None]:
             ) from error
         except (OSError, NotImplementedError) as error:
             raise unwritable(folder, error) from error
-        yield
+        try:
+            yield
+        except StoreError:
+            if is_new:  # what was refused leaves nothing
+                _remove_lock(folder)
+            raise
+
+
+def _remove_lock(folder: SiteFolder) -> None:
+    """Remove the lock while it is held, and its folder if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in folder.private.iterdir()] == [folder.lock.name]:
+            folder.lock.unlink()
+            folder.private.rmdir()
 
 
 def unwritable(folder: SiteFolder, error: Exception) -> StoreError:

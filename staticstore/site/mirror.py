@@ -30,19 +30,24 @@ from typing import Any
 
 from ..client.origin import Origin
 from ..client.store import StaticStore
-from ..errors import StoreError
+from ..errors import StoreError, quoted
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
-from .folder import SiteFolder
+from .file_digest import Digest
+from .folder import SiteFolder, path_text
+from .guards import Force, Guards, NothingMatchesError
 from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_run import MirrorRun
+from .obstacles import foreign_files, is_ours
 
 __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
+
+_NAMED = 3  # files that an error names
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def mirror(
     *,
     workers: int = 8,
     delete: bool = False,
-    force: bool = False,
+    force: Force = False,
     verify: bool = False,
     limit_rate: float | None = None,
     progress: Progress | None = None,
@@ -121,8 +126,11 @@ def mirror(
         How many large values are fetched at once.
     delete : bool, optional
         Whether to remove the files in ``data/`` that the index does not name.
-    force : bool, optional
-        Whether to do that even if it is more than half of them.
+    force : bool or iterable of str, optional
+        What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
+        fewer than half of 20 or more; ``"part"``, to copy a part over a copy of
+        the whole; ``"folder"``, to replace files that no mirror or publish has
+        made.  True is all of it.
     verify : bool, optional
         Whether to hash everything that stands there, also what has not changed.
     limit_rate : float, optional
@@ -152,16 +160,19 @@ def mirror(
     ------
     StoreError
         The folder cannot be written, or a link stands where something is to be
-        written; another mirror or publish is running on it; or too much would be
-        deleted.  Or the site is a folder whose index is a link out of it.  What the
-        copy said before still stands.
+        written; another mirror or publish is running on it.  Or the site is a folder
+        whose index is a link out of it.  What the copy said before still stands.
+    RefusedError
+        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        `staticstore.site.guards`.  NothingMatchesError, if the site has no such keys.
     NotConnectedError
         The store is not connected, or was disconnected meanwhile.
     TransportError
         The host cannot be reached any more: value after value failed for that.
         What has come is not fetched again by the next run.
     ValueError
-        `workers` is below 1, or `limit_rate` below 1024.
+        `workers` is below 1, or `limit_rate` below 1024, or `force` names
+        something else.
 
     Notes
     -----
@@ -182,6 +193,7 @@ def mirror(
         raise ValueError(f"workers is a number of 1 or more, not {workers!r}")
     if limit_rate is not None:
         checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
+    guards = Guards(force)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
@@ -191,19 +203,30 @@ def mirror(
         keys = _selected(origin.snapshot, patterns, where, equals)
     folder = _opened(directory)
     try:
+        known = {} if is_ours(folder) else _values_there(folder, origin, guards)
+        if keys == [] and len(origin.snapshot) and not folder.index.exists():
+            guards.refuse(
+                "shrink",
+                f"none of the {len(origin.snapshot)} keys of the site matches",
+                NothingMatchesError,
+            )
+        folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
             run = MirrorRun(
                 folder,
                 origin,
                 keys,
+                known=known,
                 allowed=allowed,
                 workers=workers,
                 verify=verify,
+                delete=delete,
+                guards=guards,
                 limit=limit,
             )
-            run.look(delete=delete, force=force)
+            run.look()
             run.fetch(progress, value_progress)
-            deleted = run.finish(delete=delete)
+            run.finish()
     except StoreError:
         raise
     except OSError as error:
@@ -214,7 +237,7 @@ def mirror(
     return MirrorReport(
         fetched=len(run.fetched),
         kept=len(run.ground.kept),
-        deleted=deleted,
+        deleted=run.deleted,
         skipped=sorted(run.skipped.items()),
         failed=sorted(run.failed.items()),
         bytes=run.bytes,
@@ -239,15 +262,32 @@ def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateL
 
 
 def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
-    """Make the folder of a mirror, unless it is there."""
+    """Return the folder of a mirror, in which no link leads elsewhere."""
     folder = SiteFolder(Path(directory))
-    try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        folder.check_links("data")
-        folder.data.mkdir(exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    folder.check_links("data")
     return folder
+
+
+def _values_there(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[str, Digest]:
+    """Return the values that are right in a folder that is not ours; refuse to replace others.
+
+    Raises
+    ------
+    RefusedError
+        There are others.
+    OSError
+        The folder cannot be read.
+    """
+    foreign, values = foreign_files(folder, origin)
+    if foreign:
+        named = ", ".join(quoted(path_text(path)) for path in foreign[:_NAMED])
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
+        guards.refuse(
+            "folder",
+            f"{quoted(str(folder.root))} is no mirror, and has files that one replaces or "
+            f"deletes: {named}{more}; mirror into an empty folder",
+        )
+    return values
 
 
 def _has_newer(store: StaticStore, origin: Origin) -> bool:

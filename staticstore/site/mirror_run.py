@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..client.origin import Origin
@@ -23,11 +23,13 @@ from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder, is_link
+from .guards import Guards
 from .hashing import Progress
+from .history import read_head
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
-from .pruning import check_prudent, remove_files, unnamed_files
+from .pruning import files_below, remove_files, unnamed_files
 from .withheld import may_be_withheld, withheld_key
 
 __all__ = ["MirrorRun"]
@@ -48,12 +50,18 @@ class MirrorRun:
         The site.
     keys : list of str or None
         What to copy of it, in order; None for the whole.
+    known : mapping
+        Values that are known to be right, though the notes do not know them.
     allowed : list of str
         Names that are not withheld.
     workers : int
         How many large values are fetched at once.
     verify : bool
         Whether to hash what the notes speak well of.
+    delete : bool
+        Whether to remove files that the index does not name.
+    guards : Guards
+        What is refused.
     limit : RateLimit or None
         How fast the store may receive.
 
@@ -69,6 +77,8 @@ class MirrorRun:
         From the keys of what is not copied because of its name or a link, to the reasons.
     bytes : int
         The sizes of what has come, summed.
+    deleted : int
+        How many files were removed.
     """
 
     def __init__(
@@ -77,9 +87,12 @@ class MirrorRun:
         origin: Origin,
         keys: list[str] | None,
         *,
+        known: Mapping[str, Digest],
         allowed: list[str],
         workers: int,
         verify: bool,
+        delete: bool,
+        guards: Guards,
         limit: RateLimit | None,
     ) -> None:
         self.folder = folder
@@ -93,29 +106,47 @@ class MirrorRun:
         self.workers = workers
         self.limit = limit
         self.verify = verify
+        self.delete = delete
+        self.guards = guards
         self.began_ns = time.time_ns()
         self.old_body, self.old_index = _old_index(folder)
+        # How many values there are, as the guards count.
+        self.before = len(self.old_index)
         self.old_notes = read_notes(folder.notes)
         self.believed = Notes({}) if verify else self.old_notes
+        if known:
+            found = Notes.of(known, self.began_ns).digests
+            self.believed = Notes({**self.believed.digests, **found})
         self.ground = Ground()
         self.failed: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
+        self.wanted: list[str] = []
         self.fetched: list[str] = []
         self.bytes = 0
+        self.deleted = 0
         # Of the files that belong to the site's own words; None while that is not known.
         self.about_names: frozenset[str] | None = None
 
-    def look(self, *, delete: bool, force: bool) -> None:
-        """Find out what stands there, what cannot, and whether what is to be deleted may be."""
+    def look(self) -> None:
+        """Find out what stands there, and what cannot; nothing is written yet.
+
+        Raises
+        ------
+        RefusedError
+            It would do what one rarely means, and that is not forced.
+        StoreError
+            The site is a folder whose index is a link to what is none of it.
+        """
         self._check_origin()
         standing = self._skip_withheld()
         keys = [key for key in self.keys if key not in self.skipped or key in standing]
-        if delete and not force:
-            unnamed, files = unnamed_files(self.folder.data, set(keys))
-            check_prudent(len(unnamed), files)
+        self._check_part(len(keys))
+        if self.delete:
+            self.before = max(self.before, sum(1 for _ in files_below(self.folder.data)))
+        self.guards.check_shrink("the mirror", self.before, len(keys))  # before much is hashed
         self.failed = unfit_keys(keys, spelling_of(self.folder.private))
         fit = {key: self.contents[key] for key in keys if key not in self.failed}
-        self.ground = survey(self.folder, fit, self.believed)
+        self.ground = survey(self.folder, fit, self.believed, clears=self.delete)
         self.failed = {
             key: reason
             for key, reason in (self.failed | self.ground.refused).items()
@@ -124,6 +155,48 @@ class MirrorRun:
         for key in standing & self.ground.kept.keys():
             reason = self.skipped.pop(key)
             _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
+        refused = self.failed.keys() | self.skipped.keys()
+        kept = self.ground.kept
+        self.wanted = self._skip_links(
+            [key for key in self.keys if key not in kept and key not in refused]
+        )
+        self._check_lost()
+
+    def _check_part(self, left: int) -> None:
+        if not self.is_whole and len(self.old_index) and self._is_copy_of_whole():
+            self.guards.refuse(
+                "part",
+                f"the folder has a copy of the whole site, of which {left} of "
+                f"{len(self.old_index)} entries would be left: mirror a part into another folder",
+            )
+
+    def _is_copy_of_whole(self) -> bool:
+        """Return whether the folder has all of the site that a mirror copies.
+
+        Of its lineage are only copies of the whole.  Without what was skipped a copy
+        has a lineage of its own.
+        """
+        head, said = read_head(self.folder), self.origin.head
+        if head is None or said is None:
+            has_its_lineage = head is said
+        else:
+            has_its_lineage = head.lineage == said.lineage
+        if has_its_lineage:
+            return True
+        missing = (key for key in self.origin.snapshot if key not in self.old_index)
+        return all(
+            withheld_key(key, self.allowed) is not None or self._link_problems([key])
+            for key in missing
+        )
+
+    def _check_lost(self) -> None:
+        """Refuse an index of which little is left because values cannot be had or written."""
+        problems = self.skipped | self.failed
+        if lost := {key: why for key, why in problems.items() if not self._is_as_before(key)}:
+            key, reason = min(lost.items())
+            why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
+            left = len(self.keys) - len(lost)
+            self.guards.check_shrink("the mirror", self.before, left, why=why)
 
     def _check_origin(self) -> None:
         """Refuse a folder whose index is a link to what is none of it.
@@ -154,20 +227,35 @@ class MirrorRun:
 
     def _skip_links(self, keys: list[str]) -> list[str]:
         """Skip what a folder has only by a link to elsewhere; return the other keys."""
-        for root in self.origin.values.folders:
-            data = f"{root}/{self.origin.values.data_path}".rstrip("/")
-            self.skipped |= problems_of_links(root, data, keys)
+        self.skipped |= self._link_problems(keys)
         return [key for key in keys if key not in self.skipped]
 
+    def _link_problems(self, keys: list[str]) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        for root in self.origin.values.folders:
+            data = f"{root}/{self.origin.values.data_path}".rstrip("/")
+            problems |= problems_of_links(root, data, keys)
+        return problems
+
     def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
-        """Fetch what is not there, and write what the site says then."""
-        kept = self.ground.kept
-        refused = self.failed.keys() | self.skipped.keys()
-        wanted = [key for key in self.keys if key not in kept and key not in refused]
-        wanted = self._skip_links(wanted)
-        total = sum(self.contents[key].size or 0 for key in wanted)
+        """Fetch what is not there, and write what the site says then.
+
+        Raises
+        ------
+        RefusedError
+            So much could not be had that little would be left, and that is not forced.
+            The index stays; what has come waits for the next run.
+        StoreError
+            The host cannot be reached any more, or the store was disconnected.
+        OSError
+            The folder cannot be written.
+        """
+        self.folder.data.mkdir(exist_ok=True)
+        if not self.folder.notes.exists():  # from now on the folder is known as ours
+            write_notes(self.folder.notes, self.old_notes)
+        total = sum(self.contents[key].size or 0 for key in self.wanted)
         replacing = {key for key in self.ground.occupied if key in self.old_index}
-        with Arrivals(self.folder, replacing) as arrivals:
+        with Arrivals(self.folder, replacing, self.ground.covered) as arrivals:
             fetching = Fetching(
                 self.origin,
                 self.contents,
@@ -180,15 +268,20 @@ class MirrorRun:
             )
             # A pack may hold copies of what is skipped.
             has_packs = self.is_whole and not self.skipped
-            left = fetching.fetch_packs(self.folder, wanted) if has_packs else wanted
-            fetching.fetch(left)
+            wanted = self.wanted
+            fetching.fetch(fetching.fetch_packs(self.folder, wanted) if has_packs else wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = arrivals.keys
+            self._check_lost()
             self._write(arrivals)
+            self.deleted = sum(self.ground.obstacles[place] for place in arrivals.removed)
             arrivals.clear(
                 arrivals.path_for(key, self.contents[key].sha256) for key in fetching.failed
             )
+
+    def _is_as_before(self, key: str) -> bool:
+        return key in self.old_index and key in self.ground.occupied
 
     def _write(self, arrivals: Arrivals) -> None:
         for place in (self.folder.root, self.folder.private, self.folder.packs):
@@ -222,16 +315,14 @@ class MirrorRun:
         for key in self.keys:
             if key not in self.failed and key not in self.skipped:
                 yield key, self.origin.snapshot[key]
-            elif key in self.old_index and key in self.ground.occupied:
+            elif self._is_as_before(key):
                 yield key, self.old_index[key]
 
-    def finish(self, *, delete: bool) -> int:
-        """Delete what is not named, and note what is right; return how many files went."""
-        deleted = 0
-        if delete:
+    def finish(self) -> None:
+        """Delete what is not named, and note what is right."""
+        if self.delete:
             named = {key: None for key, _ in self._entries()}
-            unnamed, _ = unnamed_files(self.folder.data, named)
-            deleted = remove_files(self.folder.data, unnamed)
+            self.deleted += remove_files(self.folder.data, unnamed_files(self.folder.data, named))
             if self.about_names is not None:
                 remove_outdated(self.folder, self.about_names)
         digests, data = dict(self.ground.kept), os.fspath(self.folder.data)
@@ -244,7 +335,6 @@ class MirrorRun:
         notes = Notes.of(digests, self.began_ns)
         if notes != self.old_notes:
             write_notes(self.folder.notes, notes)
-        return deleted
 
 
 def _old_index(folder: SiteFolder) -> tuple[bytes | None, Index]:

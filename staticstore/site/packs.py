@@ -17,7 +17,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ __all__ = [
     "PACK_BELOW",
     "Packing",
     "pack_digest",
+    "pack_size",
     "pack_values",
     "packs_of",
     "standing_places",
@@ -78,7 +79,10 @@ def packs_of(index: Index) -> frozenset[str]:
 
 
 def standing_places(
-    folder: SiteFolder, index: Index, digests: Mapping[str, Digest]
+    folder: SiteFolder,
+    index: Index,
+    digests: Mapping[str, Digest],
+    has_kept: Callable[[str], bool],
 ) -> tuple[dict[str, Place], dict[str, int]]:
     """Return where values that have not changed stand, in packs that still do.
 
@@ -90,6 +94,8 @@ def standing_places(
         What it says so far.
     digests : mapping
         From keys to what the values are now.
+    has_kept : callable
+        Returns whether the pack at an href is as it was left; else it is hashed.
 
     Returns
     -------
@@ -97,7 +103,7 @@ def standing_places(
         By key.
     packs : dict of int
         The sizes of all packs that the index names, in bytes, by href; 0 for one
-        that is not there.
+        that is not there, or is damaged.
     """
     places: dict[str, Place] = {}
     packs: dict[str, int] = {}
@@ -106,7 +112,9 @@ def standing_places(
         if place is None or not isinstance(sha256, str):  # it is not ours
             continue
         if place.href not in packs:
-            packs[place.href] = _size_of(folder.root / place.href)
+            path = folder.root / place.href
+            is_whole = has_kept(place.href) or _has_its_digest(path, place.href)
+            packs[place.href] = pack_size(path) if is_whole else 0
         digest = digests.get(key)
         if (
             digest is not None
@@ -117,7 +125,15 @@ def standing_places(
     return places, packs
 
 
-def _size_of(path: Path) -> int:
+def _has_its_digest(path: Path, href: str) -> bool:
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == pack_digest(href)
+    except OSError:
+        return False
+
+
+def pack_size(path: Path) -> int:
     """Return how many bytes a pack has; 0 if none is there, or a part of one."""
     try:
         with open_regular(path) as file:

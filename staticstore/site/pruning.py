@@ -1,4 +1,4 @@
-"""Files that an index does not name: found, and removed, but never most of a folder."""
+"""Files that an index does not name: found, and removed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from ..errors import StoreError
-
-__all__ = ["check_prudent", "remove_files", "unnamed_files"]
+__all__ = ["files_below", "only_files_below", "remove_files", "unnamed_files"]
 
 
-def unnamed_files(data: Path, named: Container[str]) -> tuple[list[str], int]:
-    """Return the files below a folder that are no keys of an index, and how many there are in all.
+def unnamed_files(data: Path, named: Container[str]) -> list[str]:
+    """Return the files below a folder that are no keys of an index.
 
     Only regular files count; no link is followed.
 
@@ -22,35 +20,44 @@ def unnamed_files(data: Path, named: Container[str]) -> tuple[list[str], int]:
     OSError
         A folder cannot be read.
     """
-    keys = list(_files_below(os.fspath(data)))
-    return sorted(key for key in keys if key not in named), len(keys)
+    return sorted(key for key in files_below(data) if key not in named)
 
 
-def _files_below(data: str) -> Iterator[str]:
-    todo = [""]
-    while todo:
-        prefix = todo.pop()
-        with os.scandir(f"{data}/{prefix}") as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(f"{prefix}{entry.name}/")
-                elif entry.is_file(follow_symlinks=False):
-                    yield prefix + entry.name
-
-
-def check_prudent(unnamed: int, files: int) -> None:
-    """Refuse to remove more than half of the files: the index may well be a mistake.
+def files_below(folder: Path) -> Iterator[str]:
+    """Yield the regular files below a folder, by their paths in it; none if it is not there.
 
     Raises
     ------
-    StoreError
-        It would be more.
+    OSError
+        A folder cannot be read.
     """
-    if unnamed * 2 > files:
-        raise StoreError(
-            f"{unnamed} of the {files} files in data/ are not in the index, and deleting more than "
-            "half is refused, unless it is forced (--force); nothing was changed"
-        )
+    return (path for path, is_file in _found_below(folder) if is_file)
+
+
+def only_files_below(folder: Path) -> int | None:
+    """Return how many files are below a folder; None if anything but files and folders is.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+    """
+    are_files = [is_file for _, is_file in _found_below(folder)]
+    return len(are_files) if all(are_files) else None
+
+
+def _found_below(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Yield what is below a folder and no folder itself, and whether it is a regular file."""
+    top = os.fspath(folder)
+    todo = [""] if os.path.lexists(top) else []
+    while todo:
+        prefix = todo.pop()
+        with os.scandir(f"{top}/{prefix}") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(f"{prefix}{entry.name}/")
+                else:
+                    yield prefix + entry.name, entry.is_file(follow_symlinks=False)
 
 
 def remove_files(data: Path, keys: list[str]) -> int:

@@ -28,24 +28,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..errors import IndexFormatError, quoted
+from ..errors import quoted
 from ..index.changes import Action, diff
 from ..index.fields import Place
 from ..index.head import Head
 from ..index.snapshot import Index
 from ..transport.integrity import atomic_file, remove_leftovers
-from ..transport.regular import read_regular
 from .about import SiteAbout, read_about, write_about
 from .describing import described
 from .file_digest import Digest
-from .folder import SiteFolder, reason_of
+from .folder import SiteFolder
+from .guards import Force, Guards
 from .hashing import Hashing, Progress
 from .history import (
     Step,
     forget,
     next_removal,
     next_step,
-    read_head,
     remove_forgotten,
     taking_effect,
     write_documents,
@@ -56,6 +55,7 @@ from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, write_notes
 from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_places
 from .page import page_to_write, write_page
+from .predecessor import Predecessor, PublishedAt
 from .scan import LeftOut
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
@@ -117,6 +117,8 @@ def publish(
     pack: bool = False,
     pack_below: int = PACK_BELOW,
     browse: bool = False,
+    after: str | os.PathLike[str] | PublishedAt | None = None,
+    force: Force = False,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> PublishReport:
@@ -150,6 +152,15 @@ def publish(
     browse : bool, optional
         Whether to write ``index.html``, a page to look at the site with a
         browser.  A site that has one keeps it without.
+    after : str, path or PublishedAt, optional
+        Where the site is published: an http(s) URL, a folder, or a bucket as in
+        `push`.  The publish goes on from the head that stands there, as from
+        that of its own folder, so that a fresh checkout keeps the lineage.
+        `PublishedAt` takes credentials, too.
+    force : bool or iterable of str, optional
+        What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
+        fewer than half of 20 or more; ``"lineage"``, to go on from `after` in a
+        folder with a head of another lineage.  True is all of it.
     dry_run : bool, optional
         Whether to write nothing at all and only report.
     progress : callable, optional
@@ -167,8 +178,13 @@ def publish(
         metadata or ``about.toml`` cannot be used; an ``index.html`` stands there that is none of
         ours; another publish is running on the folder; or something cannot be
         written.  The old index then stands as it was.
+    RefusedError
+        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        `staticstore.site.guards`.  Nothing was written.
+    TransportError, IndexFormatError, IntegrityError
+        What stands at `after` cannot be read; nothing was written.
     ValueError
-        `pack_below` is no such number.
+        `pack_below` is no such number, or `force` names something else.
 
     Notes
     -----
@@ -190,25 +206,33 @@ def publish(
     """
     if type(pack_below) is not int or not 0 < pack_below <= MOST_PACK_BYTES:
         raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
+    guards = Guards(force)
     packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     about = read_about(folder)
     given = [_VERSION, fields.as_json(), pack and pack_below, browse, about.as_json()]
+    published = None if after is None else _located(after).read()
     with contextlib.nullcontext() if dry_run else alone(folder), Hashing(progress) as hashing:
         look = Look(folder, given)
-        report = _unchanged(look)
+        report = _unchanged(look) if after is None else None
         if report is None:
             page = page_to_write(folder) if browse else None
-            old = _OldIndex.read(folder)
+            old = Predecessor.of_folder(folder)
+            if after is not None:
+                old = old.or_published(published, guards)
             data = Measured(folder, hashing, look, old.index)
-            plan = _prepare(folder, data, fields, about, old, packing)
+            plan = _prepare(folder, data, fields, about, old, packing, guards)
             report = plan.report
             if not dry_run:
                 _write(folder, old, plan, page)
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
+
+
+def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
+    return after if isinstance(after, PublishedAt) else PublishedAt(after)
 
 
 def _unchanged(look: Look) -> PublishReport | None:
@@ -223,31 +247,6 @@ def _unchanged(look: Look) -> PublishReport | None:
 def _as_json(report: PublishReport) -> dict[str, Any]:
     """Return what a report is if nothing changes from then on."""
     return {**vars(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
-
-
-@dataclass(frozen=True)
-class _OldIndex:
-    """The index that stands there before the publish."""
-
-    body: bytes | None
-    index: Index
-    warnings: list[str]
-
-    @classmethod
-    def read(cls, folder: SiteFolder) -> _OldIndex:
-        body = None
-        nothing = Index.from_entries({})
-        try:
-            body = read_regular(folder.index)
-            index = Index.parse(body)
-        except FileNotFoundError:
-            return cls(None, nothing, [])
-        except IndexFormatError as error:
-            return cls(body, nothing, [f"the old index.json is replaced: {error}"])
-        except OSError as error:
-            reason = f"the old index.json is replaced: it cannot be read: {reason_of(error)}"
-            return cls(None, nothing, [reason])
-        return cls(body, index, [f"the old index.json: {warning}" for warning in index.warnings])
 
 
 class _Plan(NamedTuple):
@@ -272,27 +271,35 @@ def _prepare(
     data: Measured,
     fields: Metadata,
     about: SiteAbout,
-    old: _OldIndex,
+    old: Predecessor,
     packing: Packing | None,
+    guards: Guards,
 ) -> _Plan:
     """Find out what shall stand there, and write the packs that the index will name."""
+
+    def check_shrink() -> None:
+        guards.check_shrink("the publish", len(old.index), len(data.digests))
+
     digests: Iterable[tuple[str, Digest]] = data.take()
     places: dict[str, Place] = {}
     old_packs: dict[str, int] = {}
     if packing is not None or any(old.index.packed_entries()):
         digests = list(digests)  # on all of which it depends what stands where in a pack
-        places, old_packs = standing_places(folder, old.index, data.digests)
+        check_shrink()  # before a pack is written
+        places, old_packs = standing_places(folder, old.index, data.digests, data.look.has_kept)
     if packing is not None:
         places = pack_values(folder, data.digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
     before = old.index.contents_of(file.key for file in data.found.files)
     index = described(digests, fields, before, places)
+    check_shrink()
     left_out = sorted(data.left_out + data.found.left_out)
     keys = list(data.digests)
     changed = _changed(old.index, index, keys)
     body = index.canonical()
-    old_head = read_head(folder)
-    head, step = next_step(folder, old_head, index, body, about=about.document)
+    head, step = next_step(
+        folder, old.head, index, body, about=about.document, elsewhere=old.elsewhere
+    )
     report = PublishReport(
         generation=head.generation,
         set=changed["set"],
@@ -355,7 +362,7 @@ def _bounded(warnings: Iterator[str]) -> list[str]:
     return [*kept, f"and {more} more of this kind"] if more else kept
 
 
-def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) -> None:
+def _write(folder: SiteFolder, old: Predecessor, plan: _Plan, page: bytes | None) -> None:
     try:
         for place in (folder.root, folder.private, folder.packs):
             remove_leftovers(place)
@@ -371,7 +378,7 @@ def _write(folder: SiteFolder, old: _OldIndex, plan: _Plan, page: bytes | None) 
         if page is not None:
             write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)
-        if plan.notes != plan.data.notes:
+        if plan.notes != plan.data.notes or not folder.notes.exists():
             write_notes(folder.notes, plan.notes)
         _note(folder, plan)
     except OSError as error:

@@ -28,8 +28,9 @@ from typing import TypeVar
 
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
+from .guards import Force, Guards
 from .hashing import Progress
-from .push_plan import Plan, check_apart, check_guard, check_names, check_newer, check_page
+from .push_plan import Plan, check_apart, check_guards, check_names
 from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
 from .target import Served, Target
@@ -80,7 +81,7 @@ def push(
     target: str | os.PathLike[str],
     *,
     delete: bool = False,
-    force: bool = False,
+    force: Force = False,
     dry_run: bool = False,
     allow_names: Iterable[str] = (),
     workers: int = 8,
@@ -108,9 +109,11 @@ def push(
         Whether to remove what index and head at the target do not name any more,
         after the head is written: values now, and a day later the files that
         are named by their digest, for readers may follow an older head.
-    force : bool, optional
-        Whether to delete more than half of the values, and to push over a newer
-        generation or somebody else's page.
+    force : bool or iterable of str, optional
+        What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
+        fewer than half of 20 or more; ``"lineage"``, to push over another lineage
+        or a newer generation; ``"folder"``, to replace somebody else's page.
+        True is all of it.
     dry_run : bool, optional
         Whether to write and remove nothing, and only report.
     allow_names : iterable of str, optional
@@ -130,17 +133,20 @@ def push(
     Raises
     ------
     StoreError
-        The site is not published as it is; or `delete` would remove more than
-        half, the target is newer or has a page that is no site's, and `force`
-        is not given.  Its index names what is withheld, such as ``.git/config``,
-        in a folder that no `publish` of ours has written: an index cannot leave
-        out what its head and its blocks name.  Another push or publish is running
-        on the target's folder.
+        The site is not published as it is, or another push or publish is running
+        on the target's folder.  Its index names what is withheld, such as
+        ``.git/config``, in a folder that no `publish` of ours has written: an index
+        cannot leave out what its head and its blocks name.  Nothing was written.
+    RefusedError
+        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        `staticstore.site.guards`.  Nothing was written.
     TransportError
         The target could not be asked or written; what it had still stands.
         AuthorizationError, if it wants other credentials.
     IndexFormatError
         What stands there as an index is none.
+    ValueError
+        `workers` is below 1, or `force` names something else.
 
     Notes
     -----
@@ -166,6 +172,7 @@ def push(
     began = time.monotonic()
     if workers < 1:
         raise ValueError(f"at least one worker uploads, not {workers!r}")
+    guards = Guards(force)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
     pushable = PushableSite.open(site)
@@ -174,11 +181,7 @@ def push(
         pushed = _aside(lambda: PushedSite.read(host, pushable))
         check_names(pushable, pushed, allowed)
         plan = Plan.make(pushable, pushed, int(time.time()))
-        if not force:
-            check_newer(pushable, pushed)
-            check_page(pushable, pushed)
-            if delete:
-                check_guard(pushed, plan)
+        check_guards(pushable, pushed, guards, target=host.url, delete=delete)
         report = PushReport(kept=plan.kept)
         if dry_run:
             _foretell(plan, report, delete=delete)
@@ -227,6 +230,10 @@ class _Push:
         """Upload stage by stage; no index if a file of a stage before is not what it must be."""
         plan = self._plan
         self._write_note(plan.during)
+        outdated = plan.outdated
+        if delete and plan.obstacles and self._target.has_folders:
+            _aside(lambda: self._target.remove(plan.obstacles))
+            outdated = sorted(set(outdated).difference(plan.obstacles))
         for stage in plan.stages:
             self._upload(stage)
             if self._report.failed:
@@ -240,9 +247,9 @@ class _Push:
             self._report.left = len(plan.outdated)
             self._write_note(plan.after)
             return
-        if plan.outdated:
-            _aside(lambda: self._target.remove(plan.outdated))
-            self._report.deleted = plan.outdated
+        if outdated:
+            _aside(lambda: self._target.remove(outdated))
+        self._report.deleted = plan.outdated
         self._write_note(plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:

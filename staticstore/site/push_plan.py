@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import StoreError, quoted
+from .guards import Guards
 from .history import KEPT
 from .page import is_our_page
 from .pushable import DATA, PushableSite, Upload, packs_of, served_now
@@ -14,7 +15,7 @@ from .pushed import PushedSite, PushNote
 from .target import FolderTarget, Served, Target
 from .withheld import may_be_withheld, withheld_key
 
-__all__ = ["Plan", "check_apart", "check_guard", "check_names", "check_newer", "check_page"]
+__all__ = ["Plan", "check_apart", "check_guards", "check_names"]
 
 _LOG = logging.getLogger("staticstore.site")
 _NAMED = 3  # keys that an error names
@@ -30,6 +31,8 @@ class Plan:
     last: list[tuple[str, bytes, Served]]
     #: What nothing names any more, and may be deleted now.
     outdated: list[str]
+    #: What of that must go first, where a file cannot stand beside a folder of its name.
+    obstacles: list[str]
     #: The note before it is done, while, after, and after that is deleted, too.
     before: PushNote
     during: PushNote
@@ -42,21 +45,35 @@ class Plan:
         """Compare a site with what stands at its target, in the second `now` since 1970."""
         lacking = pushed.lacking(site)
         stages = [list(site.values(lacking)), *_lacking_documents(site, pushed)]
-        during = _note_during(site, pushed, lacking, stages, now)
+        left = pushed.no_more(site.index)
+        obstacles = _obstacles(left, lacking)
+        during = _note_during(site, pushed, [*lacking, *obstacles], stages, now)
         ours = {one.href for one in site.digest_named()}
         forgotten = {href: since for href, since in during.forgotten.items() if href not in ours}
         due = {href for href, since in forgotten.items() if since < now - KEPT}
-        left = pushed.no_more(site.index)
         return cls(
             stages=stages,
             last=_last(site, pushed),
             outdated=[*(DATA + key for key in sorted(left)), *pushed.about.outdated, *sorted(due)],
+            obstacles=[DATA + key for key in obstacles],
             before=pushed.note,
             during=during,
             after=PushNote(left=left, forgotten=forgotten),
             cleaned=PushNote(forgotten={href: forgotten[href] for href in forgotten.keys() - due}),
             kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(stages[1]),
         )
+
+
+def _obstacles(left: Iterable[str], lacking: Iterable[str]) -> list[str]:
+    """Return the keys that are folders of new ones, or whose folders are new keys."""
+    new = set(lacking)
+    folders = {folder for key in new for folder in _folders_of(key)}
+    return sorted(key for key in left if key in folders or not new.isdisjoint(_folders_of(key)))
+
+
+def _folders_of(key: str) -> Iterator[str]:
+    while key := key.rpartition("/")[0]:
+        yield key
 
 
 def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Upload]]:
@@ -71,7 +88,7 @@ def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Uplo
 def _note_during(
     site: PushableSite,
     pushed: PushedSite,
-    lacking: list[str],
+    touched: list[str],
     stages: list[list[Upload]],
     now: int,
 ) -> PushNote:
@@ -82,7 +99,7 @@ def _note_during(
     # What is uploaded counts as forgotten until a head names it.
     going = (pushed.named() - {one.href for one in site.digest_named()}) | documents
     return PushNote(
-        overwritten=note.overwritten | frozenset(key for key in lacking if key in pushed.index),
+        overwritten=note.overwritten | frozenset(key for key in touched if key in pushed.index),
         left=pushed.no_more(site.index) | frozenset(site.index).difference(pushed.index),
         forgotten={**note.forgotten, **dict.fromkeys(going, now)},
         stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
@@ -144,39 +161,54 @@ def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]
         )
 
 
-def check_newer(site: PushableSite, pushed: PushedSite) -> None:
-    """Refuse to push over what readers would go on to believe."""
+def check_guards(
+    site: PushableSite, pushed: PushedSite, guards: Guards, *, target: str, delete: bool
+) -> None:
+    """Refuse what one rarely means.
+
+    Raises
+    ------
+    RefusedError
+        It is not forced.
+    """
+    _check_lineage(site, pushed, guards, target)
+    _check_page(site, pushed, guards)
+    # What only has not been deleted yet counts as well, if it is to be deleted now.
+    there = frozenset(pushed.index) | (pushed.note.left if delete else frozenset())
+    guards.check_shrink("the push", len(there), len(site.index))
+
+
+def _check_lineage(site: PushableSite, pushed: PushedSite, guards: Guards, target: str) -> None:
+    """Refuse to push over another site, or over what readers would go on to believe."""
     ours, theirs = site.head, pushed.head
-    if theirs is None or theirs.lineage != ours.lineage or pushed.head_body == site.head_body:
+    if theirs is None or pushed.head_body == site.head_body:
         return
-    if theirs.generation > ours.generation or (
+    if theirs.lineage != ours.lineage:
+        guards.refuse(
+            "lineage",
+            f"another lineage stands at {target}: 'staticstore publish SITE --after {target}' "
+            "goes on from it",
+        )
+    elif theirs.generation > ours.generation or (
         theirs.generation == ours.generation
         and (theirs.index, theirs.about) != (ours.index, ours.about)
     ):
-        raise StoreError(
+        guards.refuse(
+            "lineage",
             f"the target has generation {theirs.generation} of this site, and the folder "
-            f"{ours.generation}: push from where it was published, or force it"
+            f"{ours.generation}: push from where it was published, or go on from the target "
+            f"with 'staticstore publish SITE --after {target}'",
         )
 
 
-def check_page(site: PushableSite, pushed: PushedSite) -> None:
+def _check_page(site: PushableSite, pushed: PushedSite, guards: Guards) -> None:
     """Refuse to replace the page of somebody who has no site there."""
     there = pushed.beside.get("index.html")
     if there is None or pushed.body is not None or there == site.beside["index.html"]:
         return
     if not is_our_page(there):
-        raise StoreError(
+        guards.refuse(
+            "folder",
             "an index.html stands at the target that belongs to no site: push into a folder or "
-            "prefix of its own, or force it"
-        )
-
-
-def check_guard(pushed: PushedSite, plan: Plan) -> None:
-    """Refuse to delete more than half of what is there."""
-    gone = len(plan.after.left)
-    all_there = len(pushed.note.left | frozenset(pushed.index))
-    if gone * 2 > all_there:
-        raise StoreError(
-            f"{gone} of {all_there} values at the target would be deleted, which is more than "
-            "half: look at what was published, or force it"
+            "prefix of its own",
         )

@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import IndexFormatError
-from ..index.about import ABOUT_NAME, About
+from ..index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About
 from ..index.head import Document, Role
 from .target import Target
 
 __all__ = ["PushedAbout"]
 
 _LOG = logging.getLogger("staticstore.site")
+_LARGE = "large"  # stands for the digest of what is larger than any file of ours
 
 
 class PushedAbout(NamedTuple):
@@ -62,15 +63,17 @@ class PushedAbout(NamedTuple):
         ours = _digests(target, there, forgotten)
         lacking = {}
         for name, body in wanted.items():
-            standing = target.read(name)
-            if standing is None or _sha256(standing) in ours[name]:
-                if standing != body:
-                    lacking[name] = body
-            elif standing != body:
+            standing = _digest_at(target, name)
+            if standing == _sha256(body):
+                continue
+            if standing is None or standing in ours[name]:
+                lacking[name] = body
+            else:
                 _LOG.warning(
                     "%s is not pushed: a file of that name stands there that no push wrote", name
                 )
-        outdated = [name for name in sorted(ours.keys() - wanted) if _stands(target, name, ours)]
+        gone = sorted(ours.keys() - wanted)
+        outdated = [name for name in gone if _digest_at(target, name) in ours[name]]
         return cls(lacking, tuple(outdated))
 
 
@@ -80,11 +83,12 @@ def _digests(
     """Return the digests that pushes gave to files, by their names."""
     digests = defaultdict[str, set[str]](set)
     for sha256 in _candidates(named, forgotten):
-        body = target.read(Document(Role.ABOUT, 0, sha256).href)
-        if body is None or _sha256(body) != sha256:
-            continue
-        digests[ABOUT_NAME].add(sha256)
         try:
+            href = Document(Role.ABOUT, 0, sha256).href
+            body = target.read(href, most_bytes=MOST_ABOUT_BYTES)
+            if body is None or _sha256(body) != sha256:
+                continue
+            digests[ABOUT_NAME].add(sha256)
             files = About.parse(body).files
         except IndexFormatError:
             continue
@@ -102,9 +106,13 @@ def _candidates(named: Document | None, forgotten: Mapping[str, int]) -> Iterato
             yield name.partition(".")[0]
 
 
-def _stands(target: Target, name: str, ours: Mapping[str, set[str]]) -> bool:
-    standing = target.read(name)
-    return standing is not None and _sha256(standing) in ours[name]
+def _digest_at(target: Target, name: str) -> str | None:
+    """Return the digest of what stands there; None if nothing does."""
+    try:
+        body = target.read(name, most_bytes=MOST_FILE_BYTES)
+    except IndexFormatError:
+        return _LARGE
+    return None if body is None else _sha256(body)
 
 
 def _sha256(body: bytes) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..errors import StoreError, quoted
+from ..errors import IndexFormatError, StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file, remove_leftovers
-from ..transport.regular import read_regular
+from ..transport.regular import open_regular
 from .folder import SiteFolder, is_link, reason_of
 from .history import later_than
 from .lock import alone, unwritable
 
-__all__ = ["FolderTarget", "Served", "Target"]
+__all__ = ["MOST_BYTES", "FolderTarget", "Served", "Target", "too_large"]
+
+#: The most that is read of a file.
+MOST_BYTES = 4 << 30
 
 
 class Served(NamedTuple):
@@ -32,13 +36,15 @@ class Target(Protocol):
 
     #: For texts; without secrets.
     url: str
+    #: Whether no file can stand beside a folder of the same name.
+    has_folders: bool
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep other pushes away while the block lasts, where the host can do that."""
         ...
 
-    def read(self, href: str) -> bytes | None:
-        """Return the bytes of a file, or None if there is none."""
+    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
+        """Return the bytes of a file, or None if there is none; raise if they are more."""
         ...
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
@@ -50,6 +56,11 @@ class Target(Protocol):
         ...
 
 
+def too_large(href: str, url: str) -> IndexFormatError:
+    """Return the error that says that a file at a target is larger than it may be."""
+    return IndexFormatError(f"{href} at {url} is too large")
+
+
 class FolderTarget:
     """A folder of this machine, or one that is mounted here.
 
@@ -58,6 +69,8 @@ class FolderTarget:
     root : Path
         It is made by the first push.
     """
+
+    has_folders = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,16 +83,20 @@ class FolderTarget:
         """Hold the folder's lock while the block lasts, and so keep publishers away, too."""
         folder = SiteFolder(self.root)
         try:
-            self._make_folders(folder.private)
+            self._check_links(folder.private)
+            self._make_folders(self.root)
         except OSError as error:
             raise unwritable(folder, error) from error
         with alone(folder):
             yield
 
-    def read(self, href: str) -> bytes | None:
-        """Return the bytes of a file, or None if there is none."""
+    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
+        """Return the bytes of a file, or None if there is none; raise if they are more."""
         try:
-            return read_regular(self._path(href))
+            with open_regular(self._path(href)) as file:
+                if os.fstat(file.fileno()).st_size > most_bytes:
+                    raise too_large(href, self.url)
+                return file.readall()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -97,7 +114,7 @@ class FolderTarget:
         except OSError as error:
             if isinstance(error, StoreError):  # of the pieces
                 raise
-            raise self._error("cannot be written", href, error) from error
+            raise self._unwritable(href, error) from error
 
     def remove(self, hrefs: Sequence[str]) -> None:
         """Remove files, and the folders that become empty."""
@@ -108,8 +125,8 @@ class FolderTarget:
                 path.unlink(missing_ok=True)
                 while (path := path.parent) != self.root and not any(path.iterdir()):
                     path.rmdir()
-            except FileNotFoundError:
-                continue
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                continue  # it is no file any more
             except OSError as error:
                 raise self._error("cannot be removed", href, error) from error
 
@@ -133,6 +150,18 @@ class FolderTarget:
             if is_link(folder):
                 raise StoreError(f"{quoted(str(folder))} is a link, and not written through")
             folder = folder.parent
+
+    def _unwritable(self, href: str, error: OSError) -> StoreError:
+        if isinstance(error, IsADirectoryError):
+            what = "a folder stands in its place"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            what = "a file stands where its folder would be"
+        else:
+            return self._error("cannot be written", href, error)
+        return StoreError(
+            f"{quoted(str(self.root / href))} cannot be written: {what}; "
+            "a push that deletes removes it, if it is a value of before"
+        )
 
     def _error(self, what: str, href: str, error: OSError) -> StoreError:
         return StoreError(f"{quoted(str(self.root / href))} {what}: {reason_of(error)}")

@@ -8,6 +8,7 @@ the new one.  Whoever deletes the note loses nothing but time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import marshal
 import time
@@ -57,6 +58,7 @@ class Look:
         self._folder = folder
         self._given = hashlib.sha256(codec.encode(given)).hexdigest()
         self._states = _States()
+        self._last = _read_note(folder)
 
     def see(self, files: list[FoundFile]) -> None:
         """Take note of the files of a folder: what a scan calls."""
@@ -70,18 +72,26 @@ class Look:
         StoreError
             As `scan` does.
         """
+        last = self._last
         try:
-            last = codec.decode(read_regular(_note(self._folder)))
-            is_ours = last["format"] == _FORMAT and last["given"] == self._given
+            is_known = last["given"] == self._given and last["data"] is not None
             is_in_time = time.time() < (last["until"] or float("inf"))
-            is_standing = is_ours and is_in_time and last["site"] == _state_of_site(self._folder)
+            is_standing = is_known and is_in_time and last["site"] == _state_of_site(self._folder)
             data, report, spared = last["data"], last["report"], last["spared"]
-        except (OSError, IndexFormatError, LookupError, TypeError):
+        except (OSError, LookupError, TypeError):
             return None
         return report if is_standing and data == _state_of_data(self._folder, spared) else None
 
+    def has_kept(self, href: str) -> bool:
+        """Return whether a file is in the state in which the last publish left it."""
+        folder, _, _ = href.rpartition("/")
+        with contextlib.suppress(OSError, LookupError, TypeError):
+            state = _state_of_file(self._folder.root / href)
+            return any(noted[0] == folder and state in noted for noted in self._last["site"])
+        return False
+
     def note(self, found: Scan, report: object, until: float | None) -> None:
-        """Note what was reported, if that can be believed next time.
+        """Note what was reported, and how the site was left.
 
         Parameters
         ----------
@@ -98,14 +108,11 @@ class Look:
         OSError
             It cannot be written.
         """
-        data = self._states.of(found)
-        if data is None:
-            self.forget()
-            return
         last = {
             "format": _FORMAT,
             "given": self._given,
-            "data": data,
+            # None if they may change once more without showing it.
+            "data": self._states.of(found),
             "spared": sorted(found.spared),
             "site": _state_of_site(self._folder),
             "until": until,
@@ -127,6 +134,14 @@ class Look:
 
 def _note(folder: SiteFolder) -> Path:
     return folder.private / "last.json"
+
+
+def _read_note(folder: SiteFolder) -> dict[str, Any]:
+    with contextlib.suppress(OSError, IndexFormatError):
+        last = codec.decode(read_regular(_note(folder)))
+        if isinstance(last, dict) and last.get("format") == _FORMAT:
+            return last
+    return {}
 
 
 class _States:

@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import StoreError, quoted
 from .about import SOURCE_NAMES
 from .folder import SiteFolder
+from .guards import Force, RefusedError
 from .metadata import FILE_NAMES, Source
 from .packs import PACK_BELOW
 from .publisher import PublishReport, publish
@@ -40,6 +41,7 @@ def publish_watching(
     pack: bool = False,
     pack_below: int = PACK_BELOW,
     browse: bool = False,
+    force: Force = False,
     rescan: float = RESCAN,
     stop: threading.Event | None = None,
 ) -> Iterator[PublishReport | StoreError]:
@@ -53,7 +55,7 @@ def publish_watching(
     ----------
     site : path
         The site's folder.
-    metadata, pack, pack_below, browse
+    metadata, pack, pack_below, browse, force
         As in `publish`.  A metadata file is watched, too; a mapping is read
         anew at each publish.
     rescan : float, optional
@@ -91,7 +93,7 @@ def publish_watching(
         for changed in looks:
             if not rest.is_due(changed=changed, now=time.monotonic()):
                 continue
-            outcome = _publish(folder, metadata, pack, pack_below, browse)
+            outcome = _publish(folder, metadata, pack, pack_below, browse, force)
             rest.published(failed=isinstance(outcome, StoreError), now=time.monotonic())
             if _is_mended(outcome, last):
                 renewal.set()
@@ -139,11 +141,21 @@ class Rest:
 
 
 def _publish(
-    folder: SiteFolder, metadata: Source | None, pack: bool, pack_below: int, browse: bool
+    folder: SiteFolder,
+    metadata: Source | None,
+    pack: bool,
+    pack_below: int,
+    browse: bool,
+    force: Force,
 ) -> PublishReport | StoreError:
     try:
         return publish(
-            folder.root, metadata=metadata, pack=pack, pack_below=pack_below, browse=browse
+            folder.root,
+            metadata=metadata,
+            pack=pack,
+            pack_below=pack_below,
+            browse=browse,
+            force=force,
         )
     except StoreError as error:
         return error
@@ -152,6 +164,8 @@ def _publish(
 def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreError | None) -> bool:
     if last is None:
         return True
+    if isinstance(outcome, RefusedError) and isinstance(last, RefusedError):
+        return outcome.guard != last.guard  # how many would be left may change all the time
     if isinstance(outcome, StoreError):
         return not isinstance(last, StoreError) or str(outcome) != str(last)
     if outcome.set or outcome.updated or outcome.deleted or isinstance(last, StoreError):

@@ -260,7 +260,7 @@ def test_info_tells_the_rest_where_the_sites_own_words_cannot_be_had(
         if path.is_file()
     }
     [href] = [name for name in files if name.startswith("about/")]
-    answer = serve_files(files).but({href: lambda _, wire: wire.response(501)})
+    answer = serve_files(files).but({href: lambda _, wire: wire.response(402)})
     with RawServer(answer, heads=True) as server:
         ended = cli("info", server.url)
     assert ended.code == 0

@@ -68,13 +68,14 @@ def test_select_may_be_given_more_than_once(cli: Run, url: str, copy: Path) -> N
     assert list(index_of(copy)) == ["imagery/true-color.tif"]
 
 
-def test_delete_of_more_than_half_wants_force(cli: Run, url: str, copy: Path) -> None:
+def test_f13_a_part_over_a_whole_copy_wants_force(cli: Run, url: str, copy: Path) -> None:
     cli("mirror", url, copy)
     ended = cli("mirror", url, copy, "--select", "bands=3", "--delete")
     assert ended.code == 1
-    assert "more than half is refused, unless it is forced (--force)" in ended.errors
+    assert "1 of 16 entries would be left" in ended.errors
+    assert "--force=part" in ended.errors
     assert len(index_of(copy)) == 16
-    ended = cli("mirror", url, copy, "--select", "bands=3", "--delete", "--force")
+    ended = cli("mirror", url, copy, "--select", "bands=3", "--delete", "--force=part")
     assert "15 deleted" in ended.text
 
 
@@ -103,9 +104,35 @@ def test_a_rate_that_is_none_is_a_mistake(cli: Run, url: str, copy: Path, text: 
     assert not copy.exists()
 
 
-def test_force_alone_is_a_mistake(cli: Run, url: str, copy: Path) -> None:
-    assert cli("mirror", url, copy, "--force").code == 2
+def test_a_bare_force_takes_no_argument_away(cli: Run, url: str, copy: Path) -> None:
+    assert cli("mirror", "--force", url, copy).code == 0
+    assert len(index_of(copy)) == 16
+
+
+@pytest.mark.parametrize("option", ["--force=everything", "--force=", "--force=part,shrunk"])
+def test_a_guard_that_there_is_not_is_a_mistake(
+    cli: Run, url: str, copy: Path, option: str
+) -> None:
+    ended = cli("mirror", option, url, copy)
+    assert ended.code == 2
+    assert "shrink, part, folder, lineage" in ended.errors
     assert not copy.exists()
+
+
+def test_f13_a_pattern_that_matches_nothing_makes_no_copy(cli: Run, url: str, copy: Path) -> None:
+    ended = cli("mirror", url, copy, "*.none")
+    assert ended.code == 3
+    assert "none of the 16 keys of the site matches" in ended.errors
+    assert not (copy / "index.json").exists()
+
+
+def test_f13_a_folder_that_is_no_mirror_is_refused(cli: Run, url: str, copy: Path) -> None:
+    fill(copy / "data", {"mine.csv": b"mine"})
+    ended = cli("mirror", url, copy)
+    assert ended.code == 1
+    assert "'data/mine.csv'" in ended.errors
+    assert "--force=folder" in ended.errors
+    assert cli("mirror", url, copy, "--force=folder").code == 0
 
 
 def test_a_copy_that_cannot_be_written_is_an_error(cli: Run, url: str, tmp_path: Path) -> None:
@@ -168,7 +195,7 @@ class Outage:
         else:
             for path in (self.site / "data").iterdir():
                 path.unlink()
-            publish(self.site)
+            publish(self.site, force=True)
 
     def end(self, kind: str) -> None:
         for path, body in self._saved.items():
@@ -186,7 +213,7 @@ class Outage:
         ("stopped", "refused"),
         ("503", "503"),
         ("bad index", "<html>"),
-        ("nothing left", "more than half is refused"),
+        ("nothing left", "would leave 0 of 2 entries"),
     ],
 )
 def test_watch_says_that_the_site_is_down_and_catches_up_when_it_is_back(
@@ -210,6 +237,25 @@ def test_watch_says_that_the_site_is_down_and_catches_up_when_it_is_back(
         assert (copy / "index.head.json").read_bytes() == (site / "index.head.json").read_bytes()
         process.terminate()
         finish(process)
+
+
+def test_f13_watch_says_once_what_is_refused_and_goes_on_when_it_is_mended(
+    tmp_path: Path, copy: Path
+) -> None:
+    site = make_site(tmp_path / "site", {"a.txt": b"1"})
+    publish(site)
+    fill(copy / "data", {"mine.txt": b"mine"})
+    with serve(site, port=0) as server:
+        process = start("mirror", server.url, str(copy), "--watch", "--interval", "0.05", "--json")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "mine.txt" in json.loads(process.stderr.readline())["warning"]["message"]
+        fill(site / "data", {"b.txt": b"2"})
+        publish(site)  # which is refused as well, and not said again
+        (copy / "data" / "mine.txt").unlink()
+        assert json.loads(process.stdout.readline())["fetched"] in (1, 2)
+        process.terminate()
+        assert finish(process).err.count(b"mine.txt") == 0
 
 
 def test_watch_ends_where_it_could_never_copy(url: str, cli: Run, copy: Path) -> None:

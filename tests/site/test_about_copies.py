@@ -352,6 +352,15 @@ def test_a_file_of_somebody_else_at_the_target_stays(
     assert (copy / "LICENSE").read_bytes() == b"CC0"
 
 
+def test_a8_a_file_at_the_target_that_is_too_large_to_be_ours_stays(site: Path, copy: Path) -> None:
+    copy.mkdir()
+    write(copy / "README.md", b"")
+    os.truncate(copy / "README.md", 5 << 30)  # which takes no room
+    push(site, copy, force=True)
+    assert (copy / "README.md").stat().st_size == 5 << 30
+    assert words_of(copy) == words_of(site)
+
+
 def test_a_push_that_broke_off_leaves_no_file_of_others(
     site: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,10 +13,11 @@ from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import StoreError
 from staticstore.site.arrivals import Arrivals
 from staticstore.site.folder import SiteFolder
+from staticstore.site.guards import RefusedError
 from staticstore.site.push import push
 from tests.sites import write_site
 
-from .sitefolder import THEN, fill, index_of, make_site
+from .sitefolder import THEN, fill, index_of, make_site, tree
 
 FILES = {"a.csv": b"x\n1\n", "b/c/d.bin": b"\0\1\2", "large.bin": b"large" * 250_000}
 PRECIOUS = b"precious"
@@ -270,6 +271,26 @@ def test_f11_a_mirror_does_not_copy_what_a_link_leads_to_out_of_a_site(
     assert list(index_of(tmp_path / "copy")) == ["a", "inner/b", "inside", "sub/b"]
     copied = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
     assert not any(PRECIOUS in path.read_bytes() for path in copied)
+
+
+def test_f8_what_only_a_link_has_does_not_count_as_left(tmp_path: Path, victim: Path) -> None:
+    site, copy = tmp_path / "many", tmp_path / "copy"
+    write_site(site, {f"{number:02}": b"1" for number in range(20)}, lambda key, value: {})
+    with StaticStore(site, poll_interval=0) as store:
+        mirror(store, copy)
+    for number in range(11):
+        (site / "data" / f"{number:02}").unlink()
+        (site / "data" / f"{number:02}").symlink_to(victim / "file")
+        (copy / "data" / f"{number:02}").unlink()
+    before = tree(copy)
+    with (
+        StaticStore(site, poll_interval=0) as store,
+        pytest.raises(
+            RefusedError, match=r"would leave 9 of 20 entries.*a symbolic link leads out"
+        ),
+    ):
+        mirror(store, copy)
+    assert tree(copy) == before
 
 
 def test_reading_what_a_link_leads_to_is_the_readers_own(shared: Path) -> None:

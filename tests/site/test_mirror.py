@@ -350,7 +350,7 @@ def test_one_of_several_patterns_is_enough(connect: Connect, copy: Path) -> None
 def test_a_part_has_a_lineage_of_its_own(connect: Connect, site: Path, copy: Path) -> None:
     mirror(connect(), copy)
     whole = Head.parse((copy / "index.head.json").read_bytes())
-    mirror(connect(), copy, type="map")
+    mirror(connect(), copy, type="map", force={"part"})
     part = Head.parse((copy / "index.head.json").read_bytes())
     assert part.lineage != whole.lineage
     republish(site, **{"maps/other": b"other"})

@@ -370,7 +370,7 @@ def test_a_pack_that_nothing_names_stays_for_a_day(six: Path) -> None:
     old = only_pack(six)
     grow_old(six)
     remove_values(six, 6)
-    publish(six, pack=True)
+    publish(six, pack=True, force={"shrink"})
     publish(six, pack=True)
     assert old.is_file()
     grow_old(six)
@@ -387,7 +387,7 @@ def test_a_pack_that_is_named_stays(six: Path) -> None:
 def test_a_publish_that_changes_something_removes_what_was_forgotten_long_ago(six: Path) -> None:
     old = only_pack(six)
     remove_values(six, 6)
-    publish(six)
+    publish(six, force={"shrink"})
     grow_old(six)
     fill(six / "data", {"new": b"1"})
     publish(six)
@@ -404,7 +404,7 @@ def test_what_else_lies_among_the_packs_stays(six: Path) -> None:
 def test_a_pack_that_is_written_again_is_young(six: Path) -> None:
     old = only_pack(six)
     remove_values(six, 6)
-    publish(six, pack=True)
+    publish(six, pack=True, force={"shrink"})
     grow_old(six)
     fill(six / "data", {f"{number}": bytes(100) for number in range(6)})
     publish(six, pack=True)

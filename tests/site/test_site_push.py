@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, aws_settings
 from staticstore.site.folder import SiteFolder
 from staticstore.site.lock import alone
+from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE, PushNote
@@ -116,7 +118,7 @@ def change(site: Path, files: dict[str, bytes], *gone: str) -> None:
     fill(site / "data", files)
     for key in gone:
         (site / "data" / key).unlink()
-    publish(site, pack=True)
+    publish(site, pack=True, force={"shrink"})
 
 
 # To S3
@@ -125,6 +127,17 @@ def change(site: Path, files: dict[str, bytes], *gone: str) -> None:
 def test_a_store_reads_back_what_was_pushed(site: Path, bucket: Bucket) -> None:
     bucket.push(site)
     assert values_of(bucket.url) == FILES
+
+
+def test_a_checkout_goes_on_from_a_bucket(site: Path, bucket: Bucket, tmp_path: Path) -> None:
+    bucket.push(site)
+    checkout = tmp_path / "checkout"
+    shutil.copytree(site / "data", checkout / "data")
+    fill(checkout / "data", {"new.txt": b"new"})
+    place = PublishedAt(bucket.target, endpoint=bucket.server.url, region="eu-central-1")
+    assert publish(checkout, pack=True, after=place).generation == 2
+    assert bucket.push(checkout).failed == []
+    assert values_of(bucket.url) == {**FILES, "new.txt": b"new"}
 
 
 def test_f11_the_sites_own_words_are_text_on_a_bucket(site: Path, bucket: Bucket) -> None:
@@ -745,24 +758,24 @@ def test_an_older_copy_is_not_pushed_over_a_newer_one(site: Path, host: Path) ->
     assert values_of(str(host)) == FILES
 
 
-def test_more_than_half_is_not_deleted_unless_it_is_forced(site: Path, host: Path) -> None:
-    push(site, host)
-    change(site, {}, "a.csv", "empty", "large.tif")
-    before = tree(host)
-    with pytest.raises(StoreError, match="3 of 4 values"):
-        push(site, host, delete=True)
-    assert tree(host) == before
-    assert len(push(site, host, delete=True, force=True).deleted) == 3
-    assert [path.name for path in (host / "data").rglob("*") if path.is_file()] == [
-        "c d%2f é#1.bin"
-    ]
-
-
-def test_an_empty_index_does_not_delete_in_two_steps_either(site: Path, host: Path) -> None:
+def test_f8_a_push_that_leaves_no_value_is_refused_and_writes_nothing(
+    site: Path, host: Path
+) -> None:
     push(site, host)
     change(site, {}, *FILES)
+    before = tree(host)
+    with pytest.raises(StoreError, match=r"leave 0 of 4 entries.*--force=shrink"):
+        push(site, host)
+    assert tree(host) == before
+    assert len(push(site, host, delete=True, force={"shrink"}).deleted) == 4
+    assert not (host / "data").exists()
+
+
+def test_f8_an_empty_index_does_not_delete_in_two_steps_either(site: Path, host: Path) -> None:
     push(site, host)
-    with pytest.raises(StoreError, match="more than half"):
+    change(site, {}, *FILES)
+    push(site, host, force={"shrink"})
+    with pytest.raises(StoreError, match="would leave 0 of 4 entries"):
         push(site, host, delete=True)
 
 

@@ -17,6 +17,7 @@ import pytest
 from staticstore import StaticStore, serve
 from staticstore.errors import StoreError
 from staticstore.site import watching
+from staticstore.site.guards import RefusedError
 from staticstore.site.publisher import PublishReport
 from staticstore.site.watching import Rest, publish_watching
 
@@ -110,10 +111,36 @@ def test_a_file_that_changes_is_published(site: Path, watch: Callable[..., Watch
 
 
 def test_a_file_that_is_removed_is_published(site: Path, watch: Callable[..., Watched]) -> None:
+    fill(site / "data", {"b.txt": b"b"})
     watched = watch(site)
     watched.next()
     (site / "data" / "a.txt").unlink()
     assert watched.next().deleted == ["a.txt"]
+
+
+def test_f13_what_is_refused_is_said_once_and_goes_on_when_it_is_mended(
+    site: Path, watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals: list[Outcome] = []
+    again = threading.Event()
+
+    def noted(*arguments: Any) -> Outcome:
+        outcome = original(*arguments)
+        if isinstance(outcome, RefusedError):
+            refusals.append(outcome)
+            if len(refusals) == 2:
+                again.set()
+        return outcome
+
+    original = watching._publish
+    monkeypatch.setattr(watching, "_publish", noted)
+    watched = watch(site, rescan=0.2)
+    watched.next()
+    (site / "data" / "a.txt").rename(site / "a.txt")
+    assert isinstance(watched.next(), RefusedError)
+    assert again.wait(PATIENCE)
+    (site / "a.txt").rename(site / "data" / "a.txt")
+    assert isinstance(watched.next(), PublishReport)
 
 
 def test_two_quick_changes_are_one_publish(

@@ -14,10 +14,11 @@ import requests
 from staticstore import StaticStore, mirror, publish, serve, verify_site
 from staticstore.errors import StoreError
 from staticstore.site import scan
+from staticstore.site.guards import RefusedError
 from staticstore.site.push import push
 from tests.servers import PythonServer
 
-from .sitefolder import fill, index_of, make_site
+from .sitefolder import fill, index_of, make_site, tree
 
 PLAIN = {"a.csv": b"x\n1\n", "dem~1.tif": b"II*", "z/.zarray": b"{}"}
 OLD = {
@@ -191,13 +192,31 @@ def test_a_name_that_is_new_on_the_list_is_not_written_over_in_a_copy(
     assert verify_site(copy).wrong == []
 
 
-def test_what_is_skipped_does_not_count_as_named_when_too_much_would_be_deleted(
+@pytest.mark.parametrize("plain", [0, 9])
+@pytest.mark.parametrize("delete", [False, True])
+def test_f8_what_is_skipped_does_not_count_as_left(
+    published: Publish, copy: Path, plain: int, delete: bool
+) -> None:
+    files = {f"{number}.txt": b"1" for number in range(plain)}
+    with opened(published(files | {f".git/{number}": b"1" for number in range(11)})) as store:
+        mirror(store, copy, allow_names=".git")
+        before = tree(copy)
+        with pytest.raises(RefusedError, match=f"would leave {plain} of {plain + 11} entries"):
+            mirror(store, copy, delete=delete)
+        assert tree(copy) == before
+        assert len(mirror(store, copy, delete=delete, force={"shrink"}).skipped) == 11
+    assert len(index_of(copy)) == plain
+
+
+def test_f13_a_part_over_a_copy_of_all_but_what_is_skipped_is_refused(
     published: Publish, copy: Path
 ) -> None:
     with opened(published(PLAIN | OLD)) as store:
-        mirror(store, copy, allow_names="*")
-        with pytest.raises(StoreError, match="more than half is refused"):
-            mirror(store, copy, delete=True)
+        mirror(store, copy)
+        before = tree(copy)
+        with pytest.raises(RefusedError, match="1 of 3 entries"):
+            mirror(store, copy, globs="*.csv")
+    assert tree(copy) == before
 
 
 def test_contents_are_looked_at_by_publish_alone(published: Publish, copy: Path) -> None:

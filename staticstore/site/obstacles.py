@@ -1,0 +1,134 @@
+"""Files of somebody else's where a mirror writes: found before anything is replaced."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..client.origin import Origin
+from ..errors import IndexFormatError
+from ..index.fields import Content
+from ..index.snapshot import Index
+from ..transport.regular import open_regular, read_regular
+from .file_digest import Digest
+from .folder import SiteFolder, is_link
+from .hashing import hash_files
+from .history import read_head
+from .pruning import files_below
+from .scan import FoundFile
+
+__all__ = ["foreign_files", "is_ours"]
+
+# What a publish, a mirror or a push leaves in `.staticstore`.
+_NOTES = ("notes.json", "last.json", "push.json", "mirror.json", "lock")
+_FOLDERS = ("about", "index", "blocks", "changes", "packs")
+_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
+
+
+def is_ours(folder: SiteFolder) -> bool:
+    """Return whether a publish, a mirror or a push has worked on a folder."""
+    if is_link(folder.private):
+        return False
+    notes = (folder.private / name for name in _NOTES)
+    return any(note.is_file() and not is_link(note) for note in notes)
+
+
+def foreign_files(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[str, Digest]]:
+    """Return the files that a mirror would replace or remove, and the digests of the others.
+
+    Only regular files count: nothing else is ever replaced.  No link is followed.
+
+    Returns
+    -------
+    files : list of str
+        Their paths below the root.
+    values : dict of Digest
+        From the keys of files with the bytes of the origin's values, as it is or
+        was when the folder became a copy of it, to their digests.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+    """
+    own = _own_index(folder, origin)
+    others, values = _foreign_values(folder, origin, own)
+    documents = _foreign_documents(folder, origin, is_copy=own is not None)
+    return [*documents, *others], values
+
+
+def _own_index(folder: SiteFolder, origin: Origin) -> Index | None:
+    """Return the index of a copy that has lost our notes, in a checkout for instance."""
+    head = read_head(folder)
+    if head is None or origin.head is None or head.lineage != origin.head.lineage:
+        return None
+    try:
+        body = read_regular(folder.index)
+        return Index.parse(body) if head.index.describes(body) else None
+    except (OSError, IndexFormatError):
+        return None
+
+
+def _foreign_documents(folder: SiteFolder, origin: Origin, *, is_copy: bool) -> Iterator[str]:
+    if not is_copy:
+        if _is_file(folder.index) and _sha256(folder.index) != origin.sha256:
+            yield folder.index.name
+        if _is_file(folder.head) and (origin.head is None or read_head(folder) != origin.head):
+            yield folder.head.name
+    for name in _FOLDERS:
+        place = folder.root / name
+        if _is_file(place):
+            yield name
+        if is_link(place) or not place.is_dir():
+            continue
+        for path in sorted(place.iterdir()):
+            named = _DIGEST_NAMED.fullmatch(path.name)
+            if named is not None and _is_file(path) and _sha256(path) != named[1]:
+                yield f"{name}/{path.name}"
+
+
+def _foreign_values(
+    folder: SiteFolder, origin: Origin, own: Index | None
+) -> tuple[list[str], dict[str, Digest]]:
+    if _is_file(folder.data):
+        return [folder.data.name], {}
+    found = {key: _found(folder, key) for key in sorted(files_below(folder.data))}
+    said = [_contents(index, found) for index in (origin.snapshot, own) if index is not None]
+    doubtful = [
+        file
+        for key, file in found.items()
+        if any(key in contents and _may_be_right(file, contents[key]) for contents in said)
+    ]
+    digests = {
+        key: outcome
+        for key, outcome in hash_files(doubtful).items()
+        if isinstance(outcome, Digest)
+        and any(key in one and one[key].sha256 == outcome.sha256 for one in said)
+    }
+    return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests
+
+
+def _contents(index: Index, keys: Iterable[str]) -> dict[str, Content]:
+    return index.contents_of([key for key in keys if key in index])
+
+
+def _may_be_right(file: FoundFile, content: Content) -> bool:
+    return content.sha256 is not None and content.size in (None, file.size)
+
+
+def _found(folder: SiteFolder, key: str) -> FoundFile:
+    path = os.path.join(folder.data, key)
+    status = os.lstat(path)
+    return FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not is_link(path)
+
+
+def _sha256(path: Path) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,260 @@
+"""F8, F13: what one rarely means is refused by one rule, says so, and writes nothing."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from staticstore import StaticStore, mirror, publish, push
+from staticstore.site.guards import GUARDS, Guards, NothingMatchesError, RefusedError
+from staticstore.site.publisher import verify_site
+
+from .sitefolder import fill, index_of, make_site, tree
+
+MANY = {f"{number:02}.txt": b"%d" % number for number in range(30)}
+Copied = Callable[..., object]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    site = make_site(tmp_path / "site", MANY)
+    publish(site)
+    return site
+
+
+@pytest.fixture
+def copied(site: Path, tmp_path: Path) -> Iterator[Copied]:
+    """What mirrors the site as it is now to `copy`."""
+    with ExitStack() as stack:
+
+        def run(**options: object) -> object:
+            store = stack.enter_context(StaticStore(site, poll_interval=0))
+            return mirror(store, tmp_path / "copy", **options)  # type: ignore[arg-type]
+
+        yield run
+
+
+def keep(site: Path, count: int) -> None:
+    """Remove all values but so many."""
+    for key in list(MANY)[count:]:
+        (site / "data" / key).unlink()
+
+
+# The rule
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_refused"),
+    [
+        (0, 0, False),
+        (1, 0, True),
+        (19, 1, False),
+        (20, 10, False),
+        (20, 9, True),
+        (21, 10, True),
+        (5, 8, False),
+    ],
+)
+def test_f8_none_left_or_fewer_than_half_of_many_is_refused(
+    before: int, after: int, is_refused: bool
+) -> None:
+    try:
+        Guards().check_shrink("it", before, after)
+    except RefusedError:
+        assert is_refused
+    else:
+        assert not is_refused
+
+
+def test_a_name_forces_its_guard_alone() -> None:
+    guards = Guards(["shrink"])
+    guards.check_shrink("it", 5, 0)
+    with pytest.raises(RefusedError, match="--force=part"):
+        guards.refuse("part", "it is a part")
+
+
+@pytest.mark.parametrize("force", [["shrunk"], {"part", "all"}, "delete", [1]])
+def test_an_unknown_name_is_an_error_that_lists_the_known(force: object) -> None:
+    with pytest.raises(ValueError, match=", ".join(GUARDS)):
+        Guards(force)  # type: ignore[arg-type]
+
+
+def test_a_refusal_can_be_pickled() -> None:
+    with pytest.raises(RefusedError) as caught:
+        Guards().refuse("folder", "it is not ours")
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.guard) == (str(caught.value), "folder")
+
+
+# Publish
+
+
+@pytest.mark.parametrize("left", [0, 14])
+@pytest.mark.parametrize("options", [{}, {"pack": True}, {"dry_run": True}])
+def test_f8_a_publish_that_loses_too_much_writes_nothing(
+    site: Path, left: int, options: dict[str, bool]
+) -> None:
+    keep(site, left)
+    before = tree(site)
+    with pytest.raises(RefusedError, match=f"would leave {left} of 30 entries"):
+        publish(site, **options)  # type: ignore[arg-type]
+    assert tree(site) == before
+
+
+def test_f13_an_empty_mount_point_is_refused(site: Path) -> None:
+    shutil.rmtree(site / "data")
+    (site / "data").mkdir()
+    with pytest.raises(RefusedError):
+        publish(site)
+    assert len(index_of(site)) == 30
+    assert publish(site, force={"shrink"}).entries == 0
+
+
+def test_f13_a_checkout_without_notes_is_refused_too_and_gets_no_lock(site: Path) -> None:
+    shutil.rmtree(site / ".staticstore")
+    keep(site, 0)
+    with pytest.raises(RefusedError):
+        publish(site)
+    assert not (site / ".staticstore").exists()
+
+
+def test_half_of_many_may_go(site: Path) -> None:
+    keep(site, 15)
+    assert len(publish(site).deleted) == 15
+
+
+# Mirror
+
+
+def test_f8_a_mirror_of_an_index_that_has_shrunk_writes_nothing(
+    site: Path, copied: Copied, tmp_path: Path
+) -> None:
+    copied()
+    keep(site, 14)
+    publish(site, force=True)
+    before = tree(tmp_path / "copy")
+    for delete in (False, True):
+        with pytest.raises(RefusedError, match="would leave 14 of 30 entries"):
+            copied(delete=delete)
+    assert tree(tmp_path / "copy") == before
+    copied(force={"shrink"})
+    assert len(index_of(tmp_path / "copy")) == 14
+
+
+def test_f8_files_that_no_index_names_count_if_they_are_to_be_deleted(
+    site: Path, copied: Copied, tmp_path: Path
+) -> None:
+    copied()
+    fill(tmp_path / "copy" / "data", {f"more/{number}": b"1" for number in range(40)})
+    with pytest.raises(RefusedError, match="would leave 30 of 70 entries"):
+        copied(delete=True)
+    copied()
+
+
+def test_f8_an_index_whose_values_are_gone_does_not_empty_a_copy(
+    site: Path, copied: Copied, tmp_path: Path
+) -> None:
+    """All keys are new ones, so that nothing of before would stay; and none can be had."""
+    copied()
+    (site / "data").rename(site / "before")
+    fill(site / "data", {f"new/{key}": value for key, value in MANY.items()})
+    publish(site)
+    shutil.rmtree(site / "data")
+    with pytest.raises(RefusedError, match=r"30 could not be copied, such as 'new/00\.txt'"):
+        copied(delete=True)
+    assert verify_site(tmp_path / "copy").checked == 30
+
+
+def test_f13_a_part_over_a_copy_of_the_whole_writes_nothing(copied: Copied, tmp_path: Path) -> None:
+    copied()
+    before = tree(tmp_path / "copy")
+    with pytest.raises(RefusedError, match="20 of 30 entries"):
+        copied(globs=["0*", "1*"])
+    assert tree(tmp_path / "copy") == before
+    copied(globs=["0*", "1*"], force={"part"})
+    assert len(index_of(tmp_path / "copy")) == 20
+
+
+def test_f13_a_part_over_a_headless_copy_of_the_whole_is_refused(
+    site: Path, copied: Copied
+) -> None:
+    (site / "index.head.json").unlink()
+    copied()
+    with pytest.raises(RefusedError, match="--force=part"):
+        copied(globs=["0*", "1*"])
+
+
+def test_another_part_over_a_part_is_no_accident(copied: Copied, tmp_path: Path) -> None:
+    copied(globs="0*")
+    copied(globs="1*")
+    assert len(index_of(tmp_path / "copy")) == 10
+
+
+def test_the_whole_over_a_part_is_no_accident(copied: Copied, tmp_path: Path) -> None:
+    copied(globs="0*")
+    copied()
+    assert len(index_of(tmp_path / "copy")) == 30
+
+
+@pytest.mark.parametrize("part", [{"globs": "none*"}, {"type": "none"}])
+def test_f13_a_pattern_that_matches_nothing_is_refused(
+    copied: Copied, tmp_path: Path, part: dict[str, str]
+) -> None:
+    with pytest.raises(NothingMatchesError, match="none of the 30 keys"):
+        copied(**part)
+    assert not (tmp_path / "copy").exists()
+    copied(globs="0*")
+    before = tree(tmp_path / "copy")
+    with pytest.raises(RefusedError, match="would leave 0 of 10"):
+        copied(**part)
+    assert tree(tmp_path / "copy") == before
+
+
+# Push
+
+
+def test_f8_a_push_that_loses_too_much_writes_nothing(site: Path, tmp_path: Path) -> None:
+    host = tmp_path / "host"
+    push(site, host)
+    keep(site, 14)
+    publish(site, force=True)
+    before = tree(host)
+    for dry_run, delete in ((False, False), (False, True), (True, False)):
+        with pytest.raises(RefusedError, match="would leave 14 of 30 entries"):
+            push(site, host, dry_run=dry_run, delete=delete)
+    assert tree(host) == before
+    push(site, host, force={"shrink"})
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_f13_a_push_over_another_lineage_names_what_goes_on_from_it(
+    site: Path, tmp_path: Path, dry_run: bool
+) -> None:
+    host = tmp_path / "host"
+    push(site, host)
+    (site / "index.head.json").unlink()
+    publish(site)
+    shutil.rmtree(host / ".staticstore")
+    before = tree(host)
+    with pytest.raises(RefusedError, match=r"publish SITE --after '.*host'"):
+        push(site, host, dry_run=dry_run)
+    assert tree(host) == before
+    assert not (host / ".staticstore").exists()
+    push(site, host, force={"lineage"})
+    assert (host / "index.head.json").read_bytes() == (site / "index.head.json").read_bytes()
+
+
+def test_a_first_publish_mirror_and_push_have_nothing_to_lose(
+    copied: Copied, tmp_path: Path
+) -> None:
+    empty = make_site(tmp_path / "empty", {})
+    assert publish(empty).entries == 0
+    with StaticStore(empty, poll_interval=0) as store:
+        mirror(store, tmp_path / "copy of nothing")
+    push(empty, tmp_path / "host")
+    assert index_of(tmp_path / "host") == {}
