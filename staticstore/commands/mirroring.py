@@ -78,8 +78,8 @@ def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: floa
             has_copied = True
             troubles.end()
             if not report.newer:
-                # What failed may heal without any change.
-                changed.wait(interval if report.failed else None)
+                # What failed may heal without any change, and so may what is older.
+                changed.wait(interval if report.failed or report.older else None)
 
 
 def _may_end(error: StoreError) -> bool:
@@ -141,6 +141,10 @@ def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
     )
     if skipped:
         output.note("without what was skipped the copy is a site of its own: see --allow-name")
+    if report.older:
+        output.note(
+            "the copy stays as it is: the site says something older than it has said before"
+        )
     if report.newer:
         output.note("the site has changed meanwhile: the next run gets what is new")
     return report

@@ -15,10 +15,10 @@ from typing import Any
 from .fields import parse_time
 from .head import Head, parse_count, parse_sha256
 
-__all__ = ["Freshness"]
+__all__ = ["BELIEVED_AFTER", "Freshness"]
 
-# So many older answers in a row are no accident.
-_BELIEVED_AFTER = 5
+#: So many older answers in a row are no accident.
+BELIEVED_AFTER = 5
 # From the second older answer in a row on, no cache is asked, and nothing conditional.
 _DOUBTED_FROM = 2
 # A head that was known may be absent for so many polls, each of which fails.
@@ -141,7 +141,7 @@ class Freshness:
             self.older = 0
             return True
         self.older += 1
-        if self.older < _BELIEVED_AFTER:
+        if self.older < BELIEVED_AFTER:
             self.ignored += 1
             return False
         self.older = 0
@@ -180,7 +180,7 @@ class Freshness:
             )
         if self.believed:
             found.append(
-                f"the host went back to an older index: after {_BELIEVED_AFTER} such answers in a "
+                f"the host went back to an older index: after {BELIEVED_AFTER} such answers in a "
                 "row it was taken"
             )
         return found

@@ -31,6 +31,7 @@ from typing import Any
 from ..client.origin import Origin
 from ..client.store import StaticStore
 from ..errors import StoreError, quoted
+from ..index.freshness import BELIEVED_AFTER
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
@@ -40,6 +41,7 @@ from .folder import SiteFolder, path_text
 from .guards import Force, Guards, NothingMatchesError
 from .hashing import Progress
 from .lock import alone, unwritable
+from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
 from .obstacles import foreign_files, is_ours
 
@@ -74,6 +76,9 @@ class MirrorReport:
         The keys that are not copied, and why, in key order: `publish` withholds
         such names, or a link leads elsewhere.  Without them the copy is a site of
         its own.
+    older : int
+        How many runs in a row the origin has answered with something older than
+        the copy has: nothing was done then.  The fifth such answer is followed.
     """
 
     fetched: int
@@ -85,6 +90,7 @@ class MirrorReport:
     generation: int | None
     newer: bool
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    older: int = 0
 
 
 def mirror(
@@ -109,7 +115,8 @@ def mirror(
     is taken up.  Values are held against size and digest, and are on the disk
     before the index that names them is written.  A copy of the whole site has the
     origin's index and head byte for byte, so that readers may use either.
-    A part has a head of its own.
+    A part has a head of its own.  What the origin says is held against what it said
+    in earlier runs: something older is left alone four times.
 
     What cannot be had or written is reported, and the rest is done.  The index
     of the copy then says of such a key what it said before, or nothing.  So it
@@ -212,6 +219,10 @@ def mirror(
             )
         folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
+            said = read_mirror_note(folder)
+            if not follows(said, origin):
+                write_mirror_note(folder, said)
+                return _ignored(origin, said.older, time.monotonic() - began)
             run = MirrorRun(
                 folder,
                 origin,
@@ -227,6 +238,8 @@ def mirror(
             run.look()
             run.fetch(progress, value_progress)
             run.finish()
+            note_origin(said, origin)
+            write_mirror_note(folder, said)
     except StoreError:
         raise
     except OSError as error:
@@ -245,6 +258,18 @@ def mirror(
         generation=None if origin.head is None else origin.head.generation,
         newer=newer,
     )
+
+
+def _ignored(origin: Origin, older: int, seconds: float) -> MirrorReport:
+    """Report a run that left the copy as it is."""
+    _LOG.warning(
+        "the site has answered with something older than the copy has, which is left as it is: "
+        "answer %d of %d that are needed to go back",
+        older,
+        BELIEVED_AFTER,
+    )
+    generation = None if origin.head is None else origin.head.generation
+    return MirrorReport(0, 0, 0, [], 0, seconds, generation, newer=False, older=older)
 
 
 def _selected(

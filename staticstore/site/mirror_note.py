@@ -7,27 +7,25 @@ deletes it lets the next run believe whatever the origin says.
 from __future__ import annotations
 
 from ..client.origin import Origin
-from ..errors import IndexFormatError
+from ..errors import IndexFormatError, TransportError
 from ..index import codec
 from ..index.freshness import Freshness
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 
-__all__ = ["accepts", "note_origin", "read_mirror_note", "write_mirror_note"]
+__all__ = ["follows", "note_origin", "read_mirror_note", "write_mirror_note"]
 
 _FORMAT = "staticstore-mirror/1"
 
 
-def read_mirror_note(folder: SiteFolder) -> Freshness | None:
-    """Return what the origin of a copy has said; None if no mirror has noted that."""
+def read_mirror_note(folder: SiteFolder) -> Freshness:
+    """Return what the origin of a copy has said; nothing where no mirror has noted that."""
     try:
         said = codec.decode(read_regular(folder.mirror_note))
-        if said["format"] != _FORMAT:
-            return None
-        return Freshness.parse(said["origin"])
+        return Freshness.parse(said["origin"]) if said["format"] == _FORMAT else Freshness()
     except (OSError, IndexFormatError, LookupError, TypeError, ValueError, AttributeError):
-        return None
+        return Freshness()
 
 
 def write_mirror_note(folder: SiteFolder, origin: Freshness) -> None:
@@ -38,16 +36,26 @@ def write_mirror_note(folder: SiteFolder, origin: Freshness) -> None:
     OSError
         It cannot be written.
     """
-    if read_mirror_note(folder) != origin:
+    if read_mirror_note(folder).as_json() != origin.as_json():
         with atomic_file(folder.mirror_note) as file:
             file.write(codec.encode({"format": _FORMAT, "origin": origin.as_json()}) + b"\n")
 
 
-def accepts(known: Freshness, origin: Origin) -> bool:
-    """Count what an origin says; return whether a copy is to follow it.
+def follows(known: Freshness, origin: Origin) -> bool:
+    """Count what an origin says; return whether its copy is to follow it.
 
-    What a store has taken in spite of its own count is followed at once.
+    What the store has taken in spite of its own count is followed at once.
+
+    Raises
+    ------
+    TransportError
+        It is a copy of the site that says so, in the place of the first root.
     """
+    if origin.held.source is not None and known.sha256 is not None:
+        raise TransportError(
+            "the first root of the site does not answer, and no other changes a copy that is there",
+            url=origin.held.source,
+        )
     if origin.head is not None:
         accepted = known.accepts_head(origin.head)
     else:
@@ -56,9 +64,11 @@ def accepts(known: Freshness, origin: Origin) -> bool:
 
 
 def note_origin(known: Freshness, origin: Origin) -> None:
-    """Note that a copy has what the origin says."""
+    """Note that a copy has what its origin says."""
+    known.older = 0
+    if origin.held.source is not None:
+        return  # it is not the site that said so
     if origin.head is not None:
         known.know_head(origin.head)
     else:
         known.know_index(origin.sha256, origin.modified)
-    known.older = 0

@@ -214,14 +214,18 @@ class Predecessor:
 
     @classmethod
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
-        """Return the site as it stands in its folder."""
+        """Return the site as it stands in its folder; in a mirror a lineage begins.
+
+        Only the origin counts the generations of the one that a mirror has.
+        """
         head = read_head(folder)
+        counted = None if os.path.lexists(folder.mirror_note) else head
         body = None
         try:
             body = read_regular(folder.index)
             index = Index.parse(body)
             warnings = [f"the old index.json: {warning}" for warning in index.warnings]
-            return cls(body, head, index, warnings)
+            return cls(body, counted, index, warnings)
         except FileNotFoundError:
             warnings = []
         except IndexFormatError as error:
@@ -229,7 +233,7 @@ class Predecessor:
         except OSError as error:
             warnings = [f"the old index.json is replaced: it cannot be read: {reason_of(error)}"]
         named = None if head is None else index_of(folder, head, reader_of(folder))
-        return cls(body, head, named or Index.from_entries({}), warnings)
+        return cls(body, counted, named or Index.from_entries({}), warnings)
 
     def or_published(self, site: PublishedSite | None, guards: Guards) -> Predecessor:
         """Return the published site, unless there is none, or the folder's own is a later one.

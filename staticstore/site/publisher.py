@@ -375,6 +375,7 @@ def _write(folder: SiteFolder, old: Predecessor, plan: _Plan, page: bytes | None
         body = None if plan.body == old.body else plan.body
         with taking_effect(folder, plan.head, body=body, step=plan.step):
             forget(folder, plan.forgotten_packs)
+        folder.mirror_note.unlink(missing_ok=True)
         if page is not None:
             write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)

@@ -1,0 +1,190 @@
+"""A22 and D11 for copies: what an origin said in earlier runs stands in the copy's own note."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staticstore import MirrorReport, StaticStore, TransportError, mirror, publish
+from staticstore.index.head import Head
+from tests.site.sitefolder import fill
+
+Run = Callable[..., MirrorReport]
+
+
+class States:
+    """A folder in which one of several states of a site is put, as a host would show it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.site = folder / "site"
+        self._states = folder / "states"
+        self._work = folder / "work"
+        (self._work / "data").mkdir(parents=True)
+
+    def publish(self, state: str, **values: str) -> None:
+        for key, value in values.items():
+            (self._work / "data" / key).write_text(value)
+        publish(self._work)
+        shutil.copytree(self._work, self._states / state)
+        self.show(state)
+
+    def show(self, state: str) -> None:
+        shutil.rmtree(self.site, ignore_errors=True)
+        shutil.copytree(self._states / state, self.site)
+
+    def anew(self) -> None:
+        """Have the next publish begin a lineage."""
+        (self._work / "index.head.json").unlink()
+
+
+@pytest.fixture
+def states(tmp_path: Path) -> States:
+    made = States(tmp_path)
+    made.publish("old", a="1")
+    made.publish("new", a="2", b="3")
+    return made
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def run(states: States, copy: Path) -> Run:
+    def run(**options: Any) -> MirrorReport:
+        with StaticStore(states.site, poll_interval=0) as store:
+            return mirror(store, copy, **options)
+
+    return run
+
+
+def value(copy: Path) -> str:
+    return (copy / "data" / "a").read_text()
+
+
+def head_of(site: Path) -> Head:
+    return Head.parse((site / "index.head.json").read_bytes())
+
+
+def test_a22_something_older_is_left_alone_four_times_and_followed_at_the_fifth(
+    states: States, copy: Path, run: Run
+) -> None:
+    run()
+    states.show("old")
+    assert [(run().older, value(copy)) for _ in range(5)] == [
+        *((number, "2") for number in range(1, 5)),
+        (0, "1"),
+    ]
+
+
+def test_a22_an_edge_that_lags_behind_now_and_then_is_not_followed(
+    states: States, copy: Path, run: Run
+) -> None:
+    run()
+    for state in ["old", "old", "new"] * 4:
+        states.show(state)
+        run()
+        assert value(copy) == "2"
+
+
+def test_a22_without_heads_nothing_shows_what_is_older(
+    states: States, copy: Path, run: Run
+) -> None:
+    (states.site / "index.head.json").unlink()
+    run()
+    states.show("old")
+    (states.site / "index.head.json").unlink()
+    index = states.site / "index.json"
+    body = index.read_bytes()
+    index.unlink()
+    index.write_bytes(body)
+    os.utime(index, (time.time() + 60, time.time() + 60))  # younger than what was there
+    assert run().older == 0
+    assert value(copy) == "1"
+
+
+def test_a22_a_lineage_that_was_left_is_older(states: States, copy: Path, run: Run) -> None:
+    run()
+    states.anew()
+    states.publish("anew", a="4")
+    assert (run().older, value(copy)) == (0, "4")
+    states.show("new")
+    assert (run().older, value(copy)) == (1, "4")
+
+
+def test_a22_what_is_ignored_changes_nothing_but_the_note(
+    states: States, copy: Path, run: Run
+) -> None:
+    run()
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    states.show("old")
+    run(delete=True)
+    after = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    changed = {path.name for path in before if before[path] != after.get(path)}
+    assert changed == {"mirror.json"}
+    assert after.keys() == before.keys()
+
+
+def test_a22_what_the_store_has_believed_is_followed_at_once(states: States, copy: Path) -> None:
+    with StaticStore(states.site, poll_interval=0) as store:
+        mirror(store, copy)
+        states.show("old")
+        for _ in range(5):
+            store.update_index()
+        assert mirror(store, copy).older == 0
+    assert value(copy) == "1"
+
+
+def test_a22_a_part_has_a_note_too(states: States, run: Run) -> None:
+    run(globs=["a"])
+    states.show("old")
+    assert run(globs=["a"]).older == 1
+
+
+@pytest.mark.parametrize("note", ["", "{}", "[]", '{"format": "staticstore-mirror/9"}', "\x00"])
+def test_a_note_that_is_none_is_not_believed(
+    states: States, copy: Path, run: Run, note: str
+) -> None:
+    run()
+    (copy / ".staticstore" / "mirror.json").write_text(note)
+    states.show("old")
+    assert (run().older, value(copy)) == (0, "1")
+
+
+def test_a_publish_in_a_copy_begins_a_lineage(states: States, copy: Path, run: Run) -> None:
+    run()
+    origin = head_of(copy)
+    fill(copy / "data", {"own": b"1"})
+    publish(copy)
+    own = head_of(copy)
+    assert own.lineage != origin.lineage
+    assert (own.generation, own.spans) == (1, ())
+
+
+def test_the_next_publish_there_goes_on_with_it(states: States, copy: Path, run: Run) -> None:
+    run()
+    publish(copy)
+    own = head_of(copy)
+    fill(copy / "data", {"own": b"1"})
+    publish(copy)
+    assert (head_of(copy).lineage, head_of(copy).generation) == (own.lineage, 2)
+
+
+def test_d11_no_index_of_another_root_changes_a_copy_that_is_there(
+    states: States, copy: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(states.site, tmp_path / "other")
+    roots = [states.site, tmp_path / "other"]
+    with StaticStore(roots, poll_interval=0) as store:
+        mirror(store, copy)
+    shutil.rmtree(states.site)
+    with StaticStore(roots, poll_interval=0) as store, pytest.raises(TransportError):
+        mirror(store, copy)
+    assert value(copy) == "2"
