@@ -154,7 +154,7 @@ class EqualRootsFollower(SiteFollower):
         if self._served is not root:
             root.forget()
         new = self._plain(root, held, self.freshness, deadline) or held
-        if new is not None:
+        if new is not None and not self.freshness.older:
             self._sha256[root], self._served = new.sha256, root
         return new
 

@@ -21,7 +21,7 @@ from staticstore import (
 from staticstore.errors import HTTPStatusError, NotConnectedError
 from staticstore.transport import session
 from tests.client.scene import Call
-from tests.servers import RawServer, Request, Wire, serve_files
+from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 
 VALUES = {"a.txt": b"value of a", "b.txt": b"value of b", "large.bin": bytes(range(256)) * 8000}
@@ -568,3 +568,22 @@ def test_roots_that_make_no_sense_are_refused(roots: list[str], said: str) -> No
 def test_a_root_that_is_no_text_is_refused() -> None:
     with pytest.raises(TypeError, match="text or a path"):
         StaticStore(5)  # type: ignore[arg-type]
+
+
+def test_without_heads_no_part_comes_from_a_root_with_an_older_index(
+    site: Site, origin: Host, copy: Host
+) -> None:
+    def give(host: Host, body: bytes, date: str) -> None:
+        del host.files["index.head.json"]
+        fields = {"Last-Modified": date}
+        plain: Answer = lambda request, wire: wire.response(200, body, fields)  # noqa: E731
+        host.server.answer = host.good.but({"index.json": plain})
+
+    give(origin, index_of(VALUES | {"new": b""}), "Fri, 20 Nov 2026 12:00:00 GMT")
+    give(copy, index_of(VALUES), "Thu, 19 Nov 2026 12:00:00 GMT")
+    with site.open() as store:
+        origin.server.stop()
+        store.update_index()
+        with store["a.txt"].range(0, 5) as part:
+            assert part.read() == b"value"
+    assert [one.headers.get("Range") for one in copy.asked("data/a.txt")] == [None]
