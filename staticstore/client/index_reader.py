@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 
 from ..errors import IndexFormatError, IntegrityError, unforeseen_as_refusal
 from ..index import codec
@@ -95,7 +96,7 @@ class IndexReader:
                 continue
             if difference is not None and difference.states:
                 with unforeseen_as_refusal("what has changed cannot be applied"):
-                    return self._applied(held, head, difference)
+                    return self._applied(held, head, difference, documents.url)
         return None
 
     def _by_changes(self, documents: Documents, held: Held, head: Head) -> Difference | None:
@@ -114,13 +115,15 @@ class IndexReader:
                 self._warn(f"a change file has {len(states)} keys where the head says {span.count}")
         return difference
 
-    def _applied(self, held: Held, head: Head, difference: Difference) -> Held | None:
+    def _applied(self, held: Held, head: Head, difference: Difference, url: str) -> Held | None:
         """Apply a difference; None if it leads elsewhere than to the index that the head names."""
+        size = held.size + _growth(held.index, difference.states)
+        self.limit.check(size, url)
         index = held.index.changed_by(difference.states, difference.warnings)
         if not self._is_named(held, head, difference, index):
             self._warn("what has changed leads to another index than the head names: ignored")
             return None
-        return Held(index, {}, head.index.sha256, head, size=head.index.size, is_derived=True)
+        return Held(index, {}, head.index.sha256, head, size=size, is_derived=True)
 
     def _is_named(self, held: Held, head: Head, difference: Difference, index: Index) -> bool:
         """Return whether an index is the one that a head names, as far as can be told cheaply."""
@@ -141,6 +144,17 @@ class IndexReader:
         if warning not in self.warnings:
             _LOG.warning("%s", warning)
         self.warnings = {**dict(list(self.warnings.items())[-_MOST_WARNINGS:]), warning: None}
+
+
+def _growth(index: Index, states: Mapping[str, bytes | None]) -> int:
+    """Return by how many bytes an index becomes longer; what a head says is no bound."""
+    growth = 0
+    for key, raw in states.items():
+        before = _canonical(index, key)
+        around = len(codec.encode(key)) + len(b":,\n")
+        growth += 0 if raw is None else around + len(raw)
+        growth -= 0 if before is None else around + len(before)
+    return growth
 
 
 def _canonical(index: Index, key: str) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from staticstore import StaticStore, StoreError, publish
+from staticstore import IndexFormatError, StaticStore, StoreError, publish
 from staticstore.index.head import Document, Head, Role
 from staticstore.index.snapshot import Index
 from staticstore.index.sums import changed_sum, sum_of_document, sum_text
@@ -235,3 +235,24 @@ def test_a8_change_files_are_bounded_by_the_index_that_is_held(
     with pytest.raises(StoreError):
         store.update_index()
     assert not [path for path in site.asked()[before:] if path.startswith("changes/")]
+
+
+def test_a8_changes_do_not_make_an_index_larger_than_it_may_be(
+    site: Site, stack: ExitStack
+) -> None:
+    store = StaticStore(site.server.url, poll_interval=0)
+    stack.callback(store.disconnect)
+    store.connect(retries=0, max_index_bytes=len(site.files["index.json"]) + 50)
+    site.publish(a="22", b="2")
+    site.bend(size=len(site.files["index.json"]) - 200)
+    with pytest.raises(IndexFormatError, match="the index is larger than max_index_bytes"):
+        store.update_index()
+    assert "b.txt" not in store
+
+
+def test_the_size_of_an_index_is_carried_along(site: Site, stack: ExitStack) -> None:
+    store = connected(site, stack)
+    for value in ("22", "333"):
+        site.publish(a=value, **{value: "x"})
+        store.update_index()
+        assert store._live.held.size == len(site.files["index.json"])
