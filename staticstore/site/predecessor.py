@@ -209,23 +209,22 @@ class Predecessor:
     head: Head | None
     index: Index
     warnings: list[str]
+    #: Whether the folder is a mirror's.
+    is_copy: bool = False
     #: What the head names and the folder lacks.
     elsewhere: Mapping[Document, bytes] = field(default_factory=dict)
 
     @classmethod
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
-        """Return the site as it stands in its folder; in a mirror a lineage begins.
-
-        Only the origin counts the generations of the one that a mirror has.
-        """
+        """Return the site as it stands in its folder."""
         head = read_head(folder)
-        counted = None if os.path.lexists(folder.mirror_note) else head
+        is_copy = os.path.lexists(folder.mirror_note)
         body = None
         try:
             body = read_regular(folder.index)
             index = Index.parse(body)
             warnings = [f"the old index.json: {warning}" for warning in index.warnings]
-            return cls(body, counted, index, warnings)
+            return cls(body, head, index, warnings, is_copy)
         except FileNotFoundError:
             warnings = []
         except IndexFormatError as error:
@@ -233,7 +232,18 @@ class Predecessor:
         except OSError as error:
             warnings = [f"the old index.json is replaced: it cannot be read: {reason_of(error)}"]
         named = None if head is None else index_of(folder, head, reader_of(folder))
-        return cls(body, counted, named or Index.from_entries({}), warnings)
+        return cls(body, head, named or Index.from_entries({}), warnings, is_copy)
+
+    def head_before(self, body: bytes, about: Document | None) -> Head | None:
+        """Return the head from which one of this index goes on; None if a lineage begins.
+
+        Only the origin of a copy counts the generations of its lineage.
+        """
+        head = self.head
+        if head is not None and self.is_copy:
+            is_the_same = head.index.describes(body) and head.about == about
+            return head if is_the_same else None
+        return head
 
     def or_published(self, site: PublishedSite | None, guards: Guards) -> Predecessor:
         """Return the published site, unless there is none, or the folder's own is a later one.
@@ -255,4 +265,6 @@ class Predecessor:
                 )
             elif self.head.generation > site.head.generation or self.head.index == site.head.index:
                 return self
-        return replace(self, head=site.head, index=site.index, elsewhere=site.documents)
+        return replace(
+            self, head=site.head, index=site.index, is_copy=False, elsewhere=site.documents
+        )

@@ -297,8 +297,9 @@ def _prepare(
     keys = list(data.digests)
     changed = _changed(old.index, index, keys)
     body = index.canonical()
+    before_head = old.head_before(body, about.document)
     head, step = next_step(
-        folder, old.head, index, body, about=about.document, elsewhere=old.elsewhere
+        folder, before_head, index, body, about=about.document, elsewhere=old.elsewhere
     )
     report = PublishReport(
         generation=head.generation,
@@ -375,7 +376,8 @@ def _write(folder: SiteFolder, old: Predecessor, plan: _Plan, page: bytes | None
         body = None if plan.body == old.body else plan.body
         with taking_effect(folder, plan.head, body=body, step=plan.step):
             forget(folder, plan.forgotten_packs)
-        folder.mirror_note.unlink(missing_ok=True)
+        if old.head is None or old.head.lineage != plan.head.lineage:  # it is a copy no more
+            folder.mirror_note.unlink(missing_ok=True)
         if page is not None:
             write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)

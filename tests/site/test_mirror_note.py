@@ -170,11 +170,22 @@ def test_a_publish_in_a_copy_begins_a_lineage(states: States, copy: Path, run: R
 
 def test_the_next_publish_there_goes_on_with_it(states: States, copy: Path, run: Run) -> None:
     run()
-    publish(copy)
-    own = head_of(copy)
     fill(copy / "data", {"own": b"1"})
     publish(copy)
+    own = head_of(copy)
+    fill(copy / "data", {"more": b"1"})
+    publish(copy)
     assert (head_of(copy).lineage, head_of(copy).generation) == (own.lineage, 2)
+
+
+def test_a_publish_in_a_copy_that_finds_nothing_changed_leaves_it_one(copy: Path, run: Run) -> None:
+    run()
+    before = (copy / "index.head.json").read_bytes()
+    publish(copy)
+    assert (copy / "index.head.json").read_bytes() == before
+    fill(copy / "data", {"own": b"1"})
+    publish(copy)
+    assert head_of(copy).lineage != Head.parse(before).lineage
 
 
 def test_d11_no_index_of_another_root_changes_a_copy_that_is_there(
