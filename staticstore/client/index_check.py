@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from ..errors import IndexFormatError
@@ -15,6 +16,9 @@ _log = logging.getLogger("staticstore")
 # Between two steps of a tenth of a millisecond, so that no other thread waits for this one;
 # a million entries take about fifteen seconds.
 _PAUSE_SECONDS = 0.001
+# Where a pause takes so long others are busy, and would wait for the interpreter once more.
+_BUSY_SECONDS = 0.003
+_LONG_PAUSE_SECONDS = 0.01
 
 
 class IndexCheck(threading.Thread):
@@ -48,9 +52,13 @@ class IndexCheck(threading.Thread):
     def run(self) -> None:
         """Check, step by step."""
         try:
+            pause = _PAUSE_SECONDS
             for _ in self._index.checking():
-                if self._cut.wait(_PAUSE_SECONDS):
+                began = time.monotonic()
+                if self._cut.wait(pause):
                     return
+                is_busy = time.monotonic() - began > pause + _BUSY_SECONDS
+                pause = _LONG_PAUSE_SECONDS if is_busy else _PAUSE_SECONDS
         except IndexFormatError as error:
             self._end(error)
         except Exception:  # no memory, say; what is read is checked all the same

@@ -421,11 +421,21 @@ class Index(Mapping[str, dict[str, Any]]):
         stand are written anew, and the groups of queried fields go along.
         """
         changed = {**self._overlay.changes, **changes}
-        if not self.is_checked or self.has_room_for(len(changes)):
-            surplus = self._overlay.surplus + sum(raw is not None for raw in changes.values())
-            surplus -= sum(self.raw(key) is not None for key in changes)
-            return Index(self._shared, Overlay(changed, surplus), warnings)
-        return Index(self._shared.changed_by(changed), warnings=warnings)
+        shared = None if self.has_room_for(len(changes)) else self._foldable()
+        if shared is not None:
+            return Index(shared.changed_by(changed), warnings=warnings)
+        surplus = self._overlay.surplus + sum(raw is not None for raw in changes.values())
+        surplus -= sum(self.raw(key) is not None for key in changes)
+        return Index(self._shared, Overlay(changed, surplus), warnings)
+
+    def _foldable(self) -> Stored | None:
+        """Return the shared entries, checked to their end; None if they turn out to be others.
+
+        Who holds what turns out not to be in canonical form fetches the document anew.
+        """
+        were_lines = lines_of(self._shared) is not None
+        shared = self._shared.checked()
+        return None if were_lines and lines_of(shared) is None else shared
 
     def succeed(self, other: Index, keys: Iterable[str]) -> None:
         """Take over what queries of another snapshot built, before anybody sees this one.

@@ -197,6 +197,9 @@ class UncheckedLines(Stored):
 
     def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys of the entries whose field has a value; see `Stored`."""
+        outcome = self._outcome
+        if outcome is not None:
+            return outcome.keys_with(field, value)
         # Groups are built from all lines, before any key is given out.
         return self._ask(lambda one: one.keys_with(field, value))
 
