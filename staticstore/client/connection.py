@@ -46,7 +46,9 @@ class Follower(Protocol):
         """What is wrong with the roots and what they gave, for people."""
         ...
 
-    def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
+    def fetch(
+        self, held: Held | Partial | None, *, seconds: float | None = None, anew: bool = False
+    ) -> Held | None:
         """Return the current index; None if nothing newer than what is held is there."""
         ...
 

@@ -14,17 +14,20 @@ from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
-    from ..index.head import Document
+    from ..index.head import Document, Role
     from ..transport.fetched import Fetched
     from ..transport.session import Session
 
-__all__ = ["ABSENT", "Documents", "explained"]
+__all__ = ["ABSENT", "FAILED", "Documents", "explained"]
 
 _EXCERPT_CHARACTERS = 80
 
 #: Statuses that say that a document is not there: S3 answers 403 to whom may not
 #: list, and a host that knows no such path answers in many words.
 ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
+#: What a host may answer, too, to paths of a kind that it has never served.
+FAILED = frozenset(range(500, 600))
+_GONE = frozenset({404, 410})
 
 
 class Documents:
@@ -38,12 +41,17 @@ class Documents:
         When all must be over, by `time.monotonic`.
     max_bytes : int
         The most that a document may have where its role sets no lower bound.
+    served : set of Role
+        What the host has given before, of which a failure is none of the site; added to.
     """
 
-    def __init__(self, sessions: Sequence[Session], deadline: float, max_bytes: int) -> None:
+    def __init__(
+        self, sessions: Sequence[Session], deadline: float, max_bytes: int, served: set[Role]
+    ) -> None:
         self._sessions = tuple(sessions)
         self._deadline = deadline
         self._max_bytes = max_bytes
+        self._served = served
 
     def fetch(
         self, document: Document, *, path: str | None = None, max_bytes: int | None = None
@@ -55,7 +63,8 @@ class Documents:
         document : Document
             What was named; its size is the host's word, and no bound.
         path : str, optional
-            Where it stands, if that is not under its digest.
+            Where it stands, if that is not under its digest: the last way, whose
+            refusal is an error.
         max_bytes : int, optional
             The most that it may have, if that is less than usual.
 
@@ -70,17 +79,25 @@ class Documents:
         if document.size > (most if max_bytes is None else min(most, max_bytes)):
             return None
         limit = SizeLimit(document.size, document.href)
+        absent = self._absent(document) if path is None else _GONE
 
         def fetch_exactly(session: Session) -> Fetched | None:
             try:
-                found = fetched(session, path or document.href, self._deadline, limit)
+                place = path or document.href
+                found = fetched(session, place, self._deadline, limit, absent)
             except IndexFormatError as error:
                 raise _another(session, document, f"more than {document.size} bytes") from error
             if found is None or document.is_of(len(found.body), found.sha256):
                 return found
             raise _another(session, document, found.sha256)
 
-        return anywhere(self._sessions, fetch_exactly, self._deadline)
+        found = anywhere(self._sessions, fetch_exactly, self._deadline)
+        if found is not None and path is None:
+            self._served.add(document.role)
+        return found
+
+    def _absent(self, document: Document) -> frozenset[int]:
+        return ABSENT if document.role in self._served else ABSENT | FAILED
 
     def read(self, document: Document) -> bytes | None:
         """Return the bytes of a document as `fetch` does."""
@@ -106,7 +123,7 @@ class Documents:
                 stretch.offset,
                 stretch.end,
                 deadline=self._deadline,
-                absent=ABSENT,
+                absent=self._absent(document),
             )
             if found is not None and hashlib.sha256(found).hexdigest() != stretch.sha256:
                 raise _another(session, document, hashlib.sha256(found).hexdigest())
@@ -124,7 +141,7 @@ class Documents:
         TransportError
             It could not be had.
         """
-        return fetched(self._sessions[0], path, self._deadline, limit)
+        return fetched(self._sessions[0], path, self._deadline, limit, ABSENT)
 
     @property
     def url(self) -> str:
@@ -136,14 +153,16 @@ class Documents:
         return _another(self._sessions[0], document, "nothing")
 
 
-def fetched(session: Session, path: str, deadline: float, limit: SizeLimit) -> Fetched | None:
+def fetched(
+    session: Session, path: str, deadline: float, limit: SizeLimit, absent: frozenset[int]
+) -> Fetched | None:
     """Fetch a document as a host has it now; None if it is not there."""
     found = session.fetch(
         quote(path, safe="/"),
         headers={"Accept-Encoding": "gzip, deflate"},
         deadline=deadline,
         limit=limit,
-        absent=ABSENT,
+        absent=absent,
     )
     return None if isinstance(found, Absent) else found
 

@@ -62,7 +62,7 @@ class EqualRootsFollower(SiteFollower):
         # Of the index that stands at each root, as far as is known.
         self._sha256: dict[RootReader, str] = {}
         # Where the index that is held came from, if it has no head.
-        self._served: RootReader | None = None
+        self._plain_root: RootReader | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -87,11 +87,14 @@ class EqualRootsFollower(SiteFollower):
         unlike = tuple(one for one in sessions if one not in alike)
         return Sources(tuple(alike), unlike, self._wholes)
 
-    def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
+    def fetch(
+        self, held: Held | Partial | None, *, seconds: float | None = None, anew: bool = False
+    ) -> Held | None:
         """Return the current index, as `SiteFollower.fetch` does."""
         self._polls += 1
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
-        return self.session.repeated(partial(self._newest, held, deadline), deadline)
+        base = None if anew or isinstance(held, Partial) else held
+        return self.session.repeated(partial(self._newest, held, base, deadline), deadline)
 
     def part(self, held: Partial | None) -> Partial | None:
         """Return by what parts of the current index can be read, as `SiteFollower.part` does."""
@@ -101,19 +104,22 @@ class EqualRootsFollower(SiteFollower):
 
     # -- what the roots answer -----------------------------------------------------
 
-    def _newest(self, held: Held | None, deadline: float) -> Held | None:
-        asks_heads = self._asks_head(held, self.freshness)
+    def _newest(
+        self, held: Held | Partial | None, base: Held | None, deadline: float
+    ) -> Held | None:
+        """Return the newest index that the roots have; `base` serves to find what has changed."""
+        asks_heads = self._asks_head(base, self.freshness)
         answers = self._look(deadline) if asks_heads else {}
         heads = self._heads(held, answers)
         if heads:
-            follow = partial(self._follow_one, held, deadline)
+            follow = partial(self._follow_one, base, deadline)
             return from_any(heads, follow) if self._accepts(held, heads) else None
         if any(isinstance(answer, Absent) for answer in answers.values()):
             self._tolerate_absence(answers)
         plain = [
             root for root in self._roots if not answers or isinstance(answers.get(root), Absent)
         ]
-        return from_any(plain, partial(self._plain_of, held, deadline))
+        return from_any(plain, partial(self._plain_of, held, base, deadline))
 
     def _newest_part(self, held: Partial | None, deadline: float) -> Partial | None:
         if not self._has_head:
@@ -146,16 +152,23 @@ class EqualRootsFollower(SiteFollower):
     ) -> Held:
         root, sighting = one
         new = self._followed(root, held, sighting, self.freshness, deadline)
-        self._sha256[root], self._served = new.sha256, None
+        self._sha256[root], self._plain_root = new.sha256, None
         return new
 
-    def _plain_of(self, held: Held | None, deadline: float, root: RootReader) -> Held | None:
+    def _plain_of(
+        self,
+        held: Held | Partial | None,
+        base: Held | None,
+        deadline: float,
+        root: RootReader,
+    ) -> Held | None:
         """Return the index of a root without a head; the one held if that is not newer."""
-        if self._served is not root:
+        if self._plain_root is not root or base is None:
             root.forget()
-        new = self._plain(root, held, self.freshness, deadline) or held
+        accepts_all = held is None
+        new = self._plain(root, base, self.freshness, deadline, accepts_all=accepts_all) or base
         if new is not None and not self.freshness.older:
-            self._sha256[root], self._served = new.sha256, root
+            self._sha256[root], self._plain_root = new.sha256, root
         return new
 
     def _heads(

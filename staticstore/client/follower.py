@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, StoreError, TransportError
 from ..index.freshness import Freshness
@@ -23,6 +23,7 @@ from .lazy import Partial, Parts
 from .root_reader import RootReader
 
 if TYPE_CHECKING:
+    from ..index.head import Head, Role
     from ..transport.session import Session
 
 __all__ = ["SiteFollower", "absence_error"]
@@ -30,6 +31,7 @@ __all__ = ["SiteFollower", "absence_error"]
 _LOG = logging.getLogger("staticstore")
 
 T = TypeVar("T", Held, Partial)
+T_co = TypeVar("T_co", Held, Partial, covariant=True)
 
 # How often a host without a head is asked whether it has one by now, in polls.
 _HEAD_EVERY = 10
@@ -39,18 +41,18 @@ _PATIENCE_SECONDS = 10.0
 _PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 
 
-class _Ask(Protocol[T]):
+class _Ask(Protocol[T_co]):
     """What asks one root for its current state."""
 
     def __call__(
         self,
         root: RootReader,
-        held: T | None,
+        held: Any,
         freshness: Freshness,
         patience: float,
         deadline: float,
         /,
-    ) -> T | None:
+    ) -> T_co | None:
         """Ask for the head until `patience`, and for all else until `deadline`."""
         ...
 
@@ -94,6 +96,7 @@ class SiteFollower:
         self._reader = IndexReader(index_path, max_bytes)
         self._polls = 0
         self._passed_over: str | None = None
+        self._served: set[Role] = set()
         self._wholes = WholeValues(self.session.wire) if len(sessions) > 1 else None
 
     @property
@@ -125,15 +128,19 @@ class SiteFollower:
         deadline = time.monotonic() + (self._seconds if seconds is None else seconds)
         return self._documents(self._root_of(held), deadline)
 
-    def fetch(self, held: Held | None, *, seconds: float | None = None) -> Held | None:
+    def fetch(
+        self, held: Held | Partial | None, *, seconds: float | None = None, anew: bool = False
+    ) -> Held | None:
         """Return the current index; None if nothing newer than what is held is there.
 
         Parameters
         ----------
-        held : Held or None
+        held : Held, Partial or None
             What is held.
         seconds : float, optional
             How long it may take in all, if that is less than usual.
+        anew : bool, optional
+            Whether the index is wanted whole even if it is the one that is held.
 
         Raises
         ------
@@ -145,7 +152,19 @@ class SiteFollower:
             What came is not what the head says, twice.
         """
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
-        return self._first(held, self._polled, deadline)
+        base = None if anew or isinstance(held, Partial) else held
+
+        def ask(
+            root: RootReader,
+            held: Held | Partial | None,
+            freshness: Freshness,
+            patience: float,
+            deadline: float,
+        ) -> Held | None:
+            accepts_all = held is None
+            return self._polled(root, base, freshness, patience, deadline, accepts_all=accepts_all)
+
+        return self._first(held, ask, deadline, anew=base is None)
 
     def part(self, held: Partial | None) -> Partial | None:
         """Return by what parts of the current index can be read; None if the site has no blocks.
@@ -155,7 +174,7 @@ class SiteFollower:
         TransportError
             The head could not be had.
         """
-        return self._first(held, self._sighted, time.monotonic() + self._seconds)
+        return self._first(held, self._sighted, time.monotonic() + self._seconds, anew=held is None)
 
     def whole(self, partial: Partial) -> Held | None:
         """Return the whole of an index of which parts were read; None if it is no longer there.
@@ -188,11 +207,13 @@ class SiteFollower:
 
     # -- which root ----------------------------------------------------------------
 
-    def _first(self, held: T | None, ask: _Ask[T], deadline: float) -> T | None:
+    def _first(
+        self, held: Held | Partial | None, ask: _Ask[T], deadline: float, *, anew: bool
+    ) -> T | None:
         """Ask the first root; a copy only where nothing is held and the first fails."""
         self._polls += 1
         first, *copies = self._roots
-        if held is None:
+        if held is None or anew:
             first.forget()
         elif held.source is None:
             first.recall(held.validators, of_head=held.head is not None)
@@ -230,7 +251,7 @@ class SiteFollower:
     def _documents(self, root: RootReader, deadline: float) -> Documents:
         """Return the documents of a root; any other has them, too, by their digests."""
         others = (one.session for one in self._roots if one is not root)
-        return Documents((root.session, *others), deadline, self.max_bytes)
+        return Documents((root.session, *others), deadline, self.max_bytes, self._served)
 
     # -- what a root says --------------------------------------------------------------
 
@@ -241,17 +262,23 @@ class SiteFollower:
         freshness: Freshness,
         patience: float,
         deadline: float,
+        *,
+        accepts_all: bool,
     ) -> Held | None:
-        """Return the index that a root has now; None if it has none that is newer."""
+        """Return the index that a root has now; None if it has none that is newer.
+
+        What is held serves to find out what has changed; where nothing is, older answers
+        are accepted, too.
+        """
         if self._asks_head(held, freshness):
             found = self._head(root, freshness, patience)
             if found is None:
                 return None
             if isinstance(found, Sighting):
-                if freshness.accepts_head(found.head) or held is None:
+                if freshness.accepts_head(found.head) or accepts_all:
                     return self._followed(root, held, found, freshness, deadline)
                 return None
-        return self._plain(root, held, freshness, deadline)
+        return self._plain(root, held, freshness, deadline, accepts_all=accepts_all)
 
     def _sighted(
         self,
@@ -266,11 +293,11 @@ class SiteFollower:
             return None
         found = self._head(root, freshness, patience)
         if found is None:
-            return held
+            return None if held is None else self._renewed(root, held)
         if isinstance(found, Absent):
             return None
         if not freshness.accepts_head(found.head) and held is not None:
-            return held
+            return self._renewed(root, held)
         return self._part_of(root, held, found, freshness)
 
     def _part_of(
@@ -282,9 +309,18 @@ class SiteFollower:
             return None
         self._take(root, sighting, freshness)
         if held is not None and head.index == held.head.index and held.source is None:
-            return dataclasses.replace(held, head=head, validators=validators)
+            return self._renewed(root, dataclasses.replace(held, head=head, validators=validators))
+        return Partial(head, validators, self._parts(root, head))
+
+    def _renewed(self, root: RootReader, held: Partial) -> Partial:
+        """Return what is held, read by this connection."""
+        if held.parts.is_read_by(root.session):
+            return held
+        return dataclasses.replace(held, parts=self._parts(root, held.head))
+
+    def _parts(self, root: RootReader, head: Head) -> Parts:
         sessions = (root.session, *(one.session for one in self._roots if one is not root))
-        return Partial(head, validators, Parts(sessions, head, self._seconds, self.max_bytes))
+        return Parts(sessions, head, self._seconds, self.max_bytes, self._served)
 
     def _asks_head(self, held: Held | None, freshness: Freshness) -> bool:
         """Return whether the head is asked for: at the first time, too, as it may be new."""
@@ -339,7 +375,13 @@ class SiteFollower:
         root.confirm(sighting.validators, of_head=True)
 
     def _plain(
-        self, root: RootReader, held: Held | None, freshness: Freshness, deadline: float
+        self,
+        root: RootReader,
+        held: Held | None,
+        freshness: Freshness,
+        deadline: float,
+        *,
+        accepts_all: bool,
     ) -> Held | None:
         """Return the index of a root without a head; None if it has none that is newer."""
         found = root.index(deadline, is_doubtful=freshness.is_doubtful)
@@ -353,7 +395,7 @@ class SiteFollower:
             before = None if held is None else held.index
             index = parsed(found, root.session.root.url, before)
             new = Held(index, validators, found.sha256, size=len(found.body))
-        if not freshness.accepts_index(found.sha256, modified) and held is not None:
+        if not freshness.accepts_index(found.sha256, modified) and not accepts_all:
             return None
         freshness.know_index(found.sha256, modified)
         root.confirm(validators, of_head=False)

@@ -78,13 +78,16 @@ class IndexReader:
         """
         head = sighting.head
         self.limit.check(head.index.size, documents.url)
-        for path in (None, self._index_path):
-            found = documents.fetch(head.index, path=path)
-            if found is not None:
-                before = None if held is None else held.index
-                index = parsed(found, documents.url, before, vouched_entries=head.entries)
-                return Held(index, sighting.validators, found.sha256, head, size=len(found.body))
-        raise documents.missing(head.index)
+        try:
+            found = documents.fetch(head.index)
+        except IntegrityError:  # a page, say
+            found = None
+        found = found or documents.fetch(head.index, path=self._index_path)
+        if found is None:
+            raise documents.missing(head.index)
+        before = None if held is None else held.index
+        index = parsed(found, documents.url, before, vouched_entries=head.entries)
+        return Held(index, sighting.validators, found.sha256, head, size=len(found.body))
 
     def _derived(self, held: Held, head: Head, documents: Documents) -> Held | None:
         """Return the index made of an older one; None if there is no good way to it."""

@@ -15,13 +15,14 @@ from ..index import codec
 from ..index.blocks import BlockRoot, Stretch, holding
 from ..index.checks import line_problem
 from ..index.fields import Content
+from ..index.lines import Lines
 from ..index.named import read_root
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
 from .documents import Documents
 
 if TYPE_CHECKING:
-    from ..index.head import Document, Head
+    from ..index.head import Document, Head, Role
     from ..transport.session import Session
 
 __all__ = ["LazyIndex", "Partial", "Parts"]
@@ -46,12 +47,20 @@ class Parts:
         How long one look-up may take in all.
     max_bytes : int
         The most that an index may have.
+    served : set of Role
+        As in `Documents`.
     """
 
     def __init__(
-        self, sessions: Sequence[Session], head: Head, seconds: float, max_bytes: int
+        self,
+        sessions: Sequence[Session],
+        head: Head,
+        seconds: float,
+        max_bytes: int,
+        served: set[Role],
     ) -> None:
         self._sessions = tuple(sessions)
+        self._served = served
         self._head = head
         self._seconds = seconds
         self._max_bytes = max_bytes
@@ -60,6 +69,10 @@ class Parts:
         self._texts: LRUCache[str, bytes] = LRUCache(_MOST_MEMORY, getsizeof=len)
         #: What was found wrong in entries that were looked up, and left out.
         self.problems: dict[str, None] = {}
+
+    def is_read_by(self, session: Session) -> bool:
+        """Return whether parts come by a session: those of another connection are cut."""
+        return session in self._sessions
 
     def find(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None; by root, one page and one block at most.
@@ -77,7 +90,11 @@ class Parts:
             if block is None:
                 return None
             text = b"\n" + self._text(self._head.index, block, deadline)
-            raw = Piece(text, 1, len(text), block.first).find(key)
+            if not text.endswith(b",\n"):  # the last line of an index has no comma
+                text = text.removesuffix(b"\n") + b",\n"
+            # What is not in canonical form is for who reads the whole.
+            lines = Lines([Piece(text, 1, len(text), block.first)], None, is_checked=False)
+            raw = lines.get(key)
         except (IndexFormatError, IntegrityError) as error:
             raise LookupError("the parts of the index cannot be read") from error
         except UnicodeEncodeError:  # half of a surrogate pair, which no key can have
@@ -116,7 +133,7 @@ class Parts:
         return text
 
     def _documents(self, deadline: float) -> Documents:
-        return Documents(self._sessions, deadline, self._max_bytes)
+        return Documents(self._sessions, deadline, self._max_bytes, self._served)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,6 @@ class LiveIndex:
             if self._connection is not None and not self._connection.is_cut():
                 raise StoreError("the store is connected already: disconnect it first")
             self._connection = connection
-            self._partial = None
             has_none = self._held is None
             self._is_lazy = is_lazy and has_none
         connection.belong_to(self._store())
@@ -262,7 +261,12 @@ class LiveIndex:
         """Fetch the whole index of which parts were read; only for who polls."""
         if self._held is not None or self._partial is None:
             return 0
-        held = connection.follower.whole(self._partial) or connection.follower.fetch(None)
+        follower, partial = connection.follower, self._partial
+        held = follower.whole(partial) or follower.fetch(partial)
+        if held is None:
+            raise TransportError(
+                "the host has only an older index than that which was read in parts"
+            )
         _, number = self._swap(connection, None, held)
         return number
 
@@ -297,8 +301,8 @@ class LiveIndex:
                 self._complete(connection)
                 held = self._held
                 is_unusable = held is not None and held.index.refusal is not None
-                known = None if self._is_in_doubt or is_unusable else held
-                fetched = connection.follower.fetch(known, seconds=seconds)
+                anew = self._is_in_doubt or is_unusable
+                fetched = connection.follower.fetch(held, seconds=seconds, anew=anew)
                 changes, number = self._swap(connection, held, fetched or held)
                 self._is_in_doubt = False
         except Exception as error:  # a caller's own authentication may raise anything

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, TransportError
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ..transport.fetched import Absent, Fetched, SizeLimit
-from .documents import ABSENT, explained
+from .documents import ABSENT, FAILED, explained
 from .held import Sighting
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ __all__ = ["RootReader"]
 _UNCONDITIONAL_EVERY = 24
 # What hosts, and what stands before them, answer to conditions that they do not understand.
 _CONDITION_REFUSED = frozenset({400, 412, 413, 431, 501})
-# A host that has never had a head may answer with any of these to a path that it does not know.
-_FAILED = frozenset(range(500, 600))
 _NO_CACHE = {"Cache-Control": "no-cache"}
 
 
@@ -95,7 +93,7 @@ class RootReader:
         TransportError
             It could not be had.
         """
-        absent = ABSENT if is_known else ABSENT | _FAILED
+        absent = ABSENT if is_known else ABSENT | FAILED
         limit = SizeLimit(MOST_HEAD_BYTES, "the head")
         try:
             found = self._current(HEAD_PATH, deadline, limit, absent, is_doubtful=is_doubtful)

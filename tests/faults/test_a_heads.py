@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import (
+    AuthorizationError,
     HTTPStatusError,
     IndexFormatError,
     IntegrityError,
@@ -65,14 +66,9 @@ class Site:
         """Return the paths of the requests so far."""
         return [request.path.lstrip("/") for request in self.server.requests]
 
-    def answer(self, path: str, instead: Answer) -> None:
-        """Answer one path in another way."""
-        good = serve_files(self.files)
-
-        def answer(request: Request, wire: Wire) -> None:
-            (instead if request.path == f"/{path}" else good)(request, wire)
-
-        self.server.answer = answer
+    def answer(self, path: str, instead: Answer, *more: str) -> None:
+        """Answer one path, or more of them, in another way."""
+        self.server.answer = serve_files(self.files).but(dict.fromkeys([path, *more], instead))
 
 
 @pytest.fixture
@@ -185,7 +181,7 @@ def test_a8_an_index_whose_head_says_that_it_is_too_large_is_not_fetched(site: S
 
 
 def test_a8_an_index_longer_than_its_head_says_is_refused(site: Site) -> None:
-    site.answer(site.head.index.href, with_body(b"{" + b" " * 10**6))
+    site.answer(site.head.index.href, with_body(b"{" + b" " * 10**6), "index.json")
     with pytest.raises(IntegrityError):
         StaticStore(site.server.url, poll_interval=0).connect(retries=0)
 
@@ -197,7 +193,7 @@ def test_a13_an_index_that_is_not_the_heads_is_an_integrity_error(
     site: Site, store: StaticStore
 ) -> None:
     head = site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
-    site.answer(head.index.href, with_body(b"{}"))
+    site.answer(head.index.href, with_body(b"{}"), "index.json")
     with pytest.raises(IntegrityError) as caught:
         store.update_index()
     assert caught.value.expected == head.index.sha256
@@ -205,18 +201,18 @@ def test_a13_an_index_that_is_not_the_heads_is_an_integrity_error(
 
 def test_a13_the_head_is_asked_for_once_more(site: Site, store: StaticStore) -> None:
     head = site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
-    site.answer(head.index.href, with_body(b"{}"))
+    site.answer(head.index.href, with_body(b"{}"), "index.json")
     before = len(site.asked())
     with pytest.raises(IntegrityError):
         store.update_index()
-    assert site.asked()[before:] == ["index.head.json", head.index.href] * 2
+    assert site.asked()[before:] == ["index.head.json", head.index.href, "index.json"] * 2
 
 
 def test_a13_the_old_snapshot_is_kept_and_the_failure_signaled(
     site: Site, store: StaticStore
 ) -> None:
     head = site.publish(**{key.removesuffix(".txt"): b"all are others" for key in MANY})
-    site.answer(head.index.href, with_body(b"{}"))
+    site.answer(head.index.href, with_body(b"{}"), "index.json")
     failures: list[StoreError] = []
 
     def failed(sender: object, error: StoreError) -> None:
@@ -249,9 +245,7 @@ def test_a13_a_head_that_is_right_the_second_time_is_followed(
 @pytest.mark.parametrize(
     "instead",
     [
-        with_status(404),
-        with_status(403),
-        with_status(410),
+        *(with_status(status) for status in (400, 401, 403, 404, 405, 406, 410, 451, 500, 503)),
         with_body(b""),
         with_body(b"<html>"),
         with_body(b'{"key":"new.txt","metadata":{}}\n'),
@@ -265,6 +259,28 @@ def test_a14_without_its_change_file_the_whole_index_is_fetched(
     site.answer(head.spans[0].document.href, instead)
     assert said_by(store) == [("set", "new.txt")]
     assert store.index.canonical() == site.files["index.json"]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a24_a_change_file_that_fails_where_there_were_some_is_a_failed_poll(
+    site: Site, store: StaticStore, status: int
+) -> None:
+    site.publish(new=b"1")
+    store.update_index()
+    head = site.publish(newer=b"2")
+    site.answer(head.spans[-1].document.href, with_status(status))
+    with pytest.raises(HTTPStatusError):
+        store.update_index()
+    site.answer("nothing", with_status(404))
+    assert said_by(store) == [("set", "newer.txt")]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a17_where_index_json_is_refused_too_that_is_the_error(site: Site, status: int) -> None:
+    site.answer(site.head.index.href, with_status(status), "index.json")
+    with pytest.raises(AuthorizationError) as caught:
+        StaticStore(site.server.url, poll_interval=0).connect(retries=0)
+    assert str(caught.value.url).endswith("/index.json")
 
 
 # -- A15 ----------------------------------------------------------------------------------
@@ -398,8 +414,20 @@ def test_a17_what_is_no_head_counts_as_absent(site: Site, instead: Answer) -> No
         assert store.info()["generation"] is None
 
 
-def test_a17_without_the_index_under_its_digest_index_json_will_do(site: Site) -> None:
-    site.answer(site.head.index.href, with_status(403))
+@pytest.mark.parametrize(
+    "instead",
+    [
+        *(with_status(status) for status in (400, 401, 403, 404, 405, 406, 410, 451, 500, 503)),
+        with_status(204),
+        with_body(b"<html>"),
+        with_body(b"{}"),
+        with_body(b"{" + b" " * 10**6),
+    ],
+)
+def test_a17_without_the_index_under_its_digest_index_json_will_do(
+    site: Site, instead: Answer
+) -> None:
+    site.answer(site.head.index.href, instead)
     with StaticStore(site.server.url, poll_interval=0).connect(retries=0) as store:
         assert store.info()["generation"] == 1
 
