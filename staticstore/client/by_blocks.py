@@ -11,6 +11,7 @@ from ..index.blocks import Stretch
 from ..index.head import Head
 from ..index.lines import Lines, taken_apart
 from ..index.named import read_root
+from ..index.piece import Piece, key_at
 from .documents import Documents
 from .held import Held
 
@@ -130,6 +131,7 @@ def _is_block(block: Stretch, text: Text) -> bool:
 
 def _changes_between(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], list[str]]:
     """Return what makes of some lines others, and what is wrong with those."""
+    _check_lines(new)
     before, after = _lines_of(old), _lines_of(new)
     changes: dict[str, bytes | None] = {taken_apart(line)[0]: None for line in before - after}
     problems: list[str] = []
@@ -140,6 +142,14 @@ def _changes_between(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], l
         else:
             problems.append(f"{quoted(key)} is left out: {problem}")
     return changes, problems
+
+
+def _check_lines(block: bytes) -> None:
+    """Refuse a block in which a line is not one entry, or a key stands twice: for the whole."""
+    text = b"\n%b,\n" % block.removesuffix(b"\n").removesuffix(b",")
+    piece = Piece(text, 1, len(text), key_at(text, 1))
+    piece.keys()
+    piece.check_lines()
 
 
 def _lines_of(text: bytes) -> set[bytes]:

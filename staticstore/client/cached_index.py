@@ -156,6 +156,13 @@ class CachedIndex:
         )
         return held, Freshness.parse(note.freshness), note.fetched
 
+    def freshness(self) -> Freshness:
+        """Return what the host has said, without reading the index; nothing without a note."""
+        try:
+            return Freshness.parse(Note.parse(read_regular(self._place / NOTE)).freshness)
+        except (OSError, ValueError):
+            return Freshness()
+
     def count(self, held: Held, freshness: Freshness) -> None:
         """Keep what the host has said when it did not confirm the index that is kept."""
         kept = self._kept

@@ -201,11 +201,13 @@ class EqualRootsFollower(SiteFollower):
         first = answers.get(self._roots[0])
         if isinstance(first, Sighting):
             return first.head.lineage
+        heads = [answer.head for answer in answers.values() if isinstance(answer, Sighting)]
+        known = self.freshness.head if held is None else held.head
         if isinstance(first, Absent):
-            return None
-        if held is not None and held.head is not None:
-            return held.head.lineage
-        heads = (answer.head for answer in answers.values() if isinstance(answer, Sighting))
+            is_there = known is not None and known.lineage in {head.lineage for head in heads}
+            return known.lineage if known is not None and is_there else None
+        if known is not None:
+            return known.lineage
         return next((head.lineage for head in heads), None)
 
     def _look(self, deadline: float) -> dict[RootReader, _Answer]:

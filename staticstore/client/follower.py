@@ -217,7 +217,7 @@ class SiteFollower:
             first.forget()
         elif held.source is None:
             first.recall(held.validators, of_head=held.head is not None)
-        if held is None and copies:
+        if held is None and copies and self.freshness.sha256 is None:
             return self.session.repeated(partial(self._first_or_copy, ask, deadline), deadline)
         found = ask(first, held, self.freshness, deadline, deadline)
         self._passed_over = None
@@ -296,8 +296,9 @@ class SiteFollower:
             return None if held is None else self._renewed(root, held)
         if isinstance(found, Absent):
             return None
-        if not freshness.accepts_head(found.head) and held is not None:
-            return self._renewed(root, held)
+        is_known = freshness.sha256 is not None
+        if not freshness.accepts_head(found.head) and (held is not None or is_known):
+            return None if held is None else self._renewed(root, held)
         return self._part_of(root, held, found, freshness)
 
     def _part_of(

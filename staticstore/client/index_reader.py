@@ -131,22 +131,29 @@ class IndexReader:
     def _is_named(self, held: Held, head: Head, difference: Difference, index: Index) -> bool:
         """Return whether an index is the one that a head names, as far as can be told cheaply."""
         before = None if held.head is None else held.head.sum
-        if before is None or head.sum is None or self._wrong_sums >= _MOST_WRONG_SUMS:
-            if not index.is_canonical or head.index.size > _HASHED_BELOW_BYTES:
-                return index.is_canonical
-            return head.index.describes(index.canonical())
+        if before is None or head.sum is None:
+            return _is_surely(head, index)
         total = changed_sum(
             int(before, 16),
             ((key, _canonical(held.index, key), raw) for key, raw in difference.states.items()),
         )
-        is_right = sum_text(total) == head.sum
-        self._wrong_sums = 0 if is_right else self._wrong_sums + 1
-        return is_right
+        if sum_text(total) == head.sum:
+            self._wrong_sums = 0
+            return True
+        self._wrong_sums += 1
+        return self._wrong_sums > _MOST_WRONG_SUMS and _is_surely(head, index)
 
     def _warn(self, warning: str) -> None:
         if warning not in self.warnings:
             _LOG.warning("%s", warning)
         self.warnings = {**dict(list(self.warnings.items())[-_MOST_WARNINGS:]), warning: None}
+
+
+def _is_surely(head: Head, index: Index) -> bool:
+    """Return whether an index may be the one of a head that says no sum which could be believed."""
+    if not index.is_canonical or head.index.size > _HASHED_BELOW_BYTES:
+        return index.is_canonical
+    return head.index.describes(index.canonical())
 
 
 def _growth(index: Index, states: Mapping[str, bytes | None]) -> int:

@@ -109,6 +109,8 @@ class LiveIndex:
         """Fetch the index, or begin with the cached one if the host cannot be reached."""
         if not self._is_lazy:
             self._restore(connection)
+        elif connection.cached is not None and self._partial is None:
+            self.freshness.restore(connection.cached.freshness())
         has_index = connection.cached is not None and self._held is not None
         try:
             self._update(connection, seconds=_PATIENCE if in_a_hurry and has_index else None)
@@ -265,7 +267,7 @@ class LiveIndex:
         held = follower.whole(partial) or follower.fetch(partial)
         if held is None:
             raise TransportError(
-                "the host has only an older index than that which was read in parts"
+                "the host has only an index that is older than the parts which were read"
             )
         _, number = self._swap(connection, None, held)
         return number
@@ -298,6 +300,8 @@ class LiveIndex:
             with connection.polling():
                 if self._stays_partial() and self._poll_head(connection):
                     return Changes((), self._whole)
+                if self._partial is None:  # a lazy store holds what its cache has
+                    self._restore(connection)
                 self._complete(connection)
                 held = self._held
                 is_unusable = held is not None and held.index.refusal is not None
@@ -307,7 +311,8 @@ class LiveIndex:
                 self._is_in_doubt = False
         except Exception as error:  # a caller's own authentication may raise anything
             self._announce_failure(connection, _as_store_error(error))
-            self._keep(connection)
+            if connection.cached is not None and self._held is not None:
+                connection.cached.count(self._held, self.freshness)
             raise
         self._deliveries.run(number, given_up=connection.is_cut)
         return changes

@@ -77,7 +77,7 @@ class BlockRoot:
         IndexFormatError
             It is no root, or its pages do not follow each other.
         """
-        said = codec.decode(body)
+        said = codec.decode_root(body)
         try:
             if said["format"] != _FORMAT:
                 raise ValueError("another format")
@@ -112,7 +112,7 @@ class BlockRoot:
             It is none, or its blocks do not follow each other.
         """
         try:
-            blocks = tuple(map(_stretch, codec.decode(b"[%b]" % b",".join(page.splitlines()))))
+            blocks = tuple(map(_stretch, codec.decode_stretches(page)))
             if blocks:
                 _check_order(blocks, blocks[0].offset, blocks[-1].end)
             if any(block.offset < start or block.end > end for block in blocks):

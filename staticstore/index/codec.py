@@ -26,6 +26,8 @@ __all__ = [
     "decode_contents",
     "decode_entries",
     "decode_objects",
+    "decode_root",
+    "decode_stretches",
     "encode",
     "field_decoder",
     "keys_of_entries",
@@ -76,6 +78,13 @@ class _Codec:
         )
         self.decode_contents = json.Decoder(dict[str, contents]).decode  # type: ignore[valid-type]
         self.decode_objects = json.Decoder(list[dict[str, Any]]).decode
+        stretch = tuple[str, int, int, str]
+        texts = [(name, str) for name in ("format", "href", "sha256")]
+        numbers = [(name, int) for name in ("modulus", "size")]
+        root = msgspec.defstruct("Root", [*texts, *numbers, ("pages", list[stretch])])
+        # What these do not ask for is passed over, and no object is made of it.
+        self.decode_root: Callable[[bytes], Any] = json.Decoder(root).decode
+        self.decode_stretches = json.Decoder(stretch).decode_lines
         self.decode = json.Decoder().decode
         encoder = json.Encoder(order="sorted")
         self.encode = encoder.encode
@@ -183,6 +192,31 @@ def decode_contents(members: bytes) -> dict[str, Content]:
         return codec.decode_contents(members)  # has the same attributes
     except (codec.error, UnicodeDecodeError, RecursionError) as error:
         raise IndexFormatError(f"no entries that can be read: {error}") from error
+
+
+def decode_root(body: bytes) -> dict[str, Any]:
+    """Decode the root of the blocks of an index; what else is in it costs no memory.
+
+    Raises
+    ------
+    IndexFormatError
+        It is no such document.
+    """
+    codec = _codec()
+    try:
+        root = codec.decode_root(body)
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no root of blocks: {error}") from error
+    return {name: getattr(root, name) for name in root.__struct_fields__}
+
+
+def decode_stretches(lines: bytes) -> list[tuple[str, int, int, str]]:
+    """Decode a page of the list of blocks, or all of it; raises as `decode_root`."""
+    codec = _codec()
+    try:
+        return codec.decode_stretches(lines)
+    except (codec.error, UnicodeDecodeError, RecursionError) as error:
+        raise IndexFormatError(f"no list of blocks: {error}") from error
 
 
 def decode_objects(text: bytes) -> list[dict[str, Any]]:

@@ -68,6 +68,11 @@ class Target(NamedTuple):
             for session in least_failing(sessions)
         ]
 
+    @property
+    def is_of_a_copy(self) -> bool:
+        """Whether it is read from a root of which a digest alone tells what is right."""
+        return self.sources is not None and self.session in self.sources.unlike
+
     def read_already(self) -> Target | None:
         """Return the value as it was read whole before, while the root of its parts is failing."""
         wholes = None if self.sources is None else self.sources.wholes
@@ -83,9 +88,20 @@ class Target(NamedTuple):
         if self.sources is None or self.sources.wholes is None or not self.sources.unlike:
             return None
         with contextlib.suppress(*PASSED_OVER):
-            found: Target | None = self.sources.wholes.target_of(self)
-            return found
+            here = self.verified()
+            return None if here is self else here
         return None
+
+    def verified(self) -> Target:
+        """Return the value as it was read whole and verified; itself if it is too large for that.
+
+        Raises
+        ------
+        TransportError, IntegrityError
+            No root gives it.
+        """
+        wholes = None if self.sources is None else self.sources.wholes
+        return self if wholes is None else wholes.target_of(self) or self
 
     @property
     def is_elsewhere(self) -> bool:

@@ -277,7 +277,12 @@ def open_whole(target: Target) -> ValueReader:
     TransportError, IntegrityError
         Now, or while the stream is read.
     """
-    return ValueReader(first_right(target, _whole_stream, whole=True), BUFFERED)
+    return ValueReader(first_right(target, _verified_stream, whole=True), BUFFERED)
+
+
+def _verified_stream(target: Target) -> ValueStream:
+    """Open a value; what a copy of the site gives is verified before its first byte is given."""
+    return _whole_stream(target.verified() if target.is_of_a_copy else target)
 
 
 def _whole_stream(target: Target) -> ValueStream:

@@ -587,3 +587,12 @@ def test_without_heads_no_part_comes_from_a_root_with_an_older_index(
         with store["a.txt"].range(0, 5) as part:
             assert part.read() == b"value"
     assert [one.headers.get("Range") for one in copy.asked("data/a.txt")] == [None]
+
+
+def test_the_newest_head_counts_also_while_the_first_root_has_none(
+    site: Site, origin: Host, copy: Host
+) -> None:
+    with site.open() as store:
+        site.publish(copy, **{"new.txt": b"1"})
+        del origin.files["index.head.json"]
+        assert [change.key for change in store.update_index()] == ["new.txt"]

@@ -432,3 +432,46 @@ def test_several_roots_without_heads_are_asked_for_one_at_every_tenth_poll(
         store.update_index()
     assert len(first.asked("index.head.json")) == 1 + 3
     assert len(site.hosts[1].asked("index.head.json")) == 0
+
+
+# Once something is held
+
+
+def test_d11_a_lazy_store_takes_no_copys_index_when_it_becomes_whole(
+    connect: Connect, first: Host, copy: Host, tmp_path: Path
+) -> None:
+    store = connect(lazy=True)
+    assert "a.txt" in store
+    hostile(copy, tmp_path / "hostile")
+    first.files.clear()
+    with pytest.raises(StoreError):
+        list(store)
+    assert store.info()["generation"] == 1
+
+
+def test_d11_nor_does_one_whose_cache_has_the_firsts(
+    connect: Connect, first: Host, copy: Host, tmp_path: Path
+) -> None:
+    connect(cache=tmp_path / "cache").disconnect()
+    hostile(copy, tmp_path / "hostile")
+    first.server.stop()
+    store = connect(lazy=True, cache=tmp_path / "cache")
+    assert store.info()["generation"] == 1
+    with pytest.raises(StoreError):
+        store.to_bytes("b.txt")
+
+
+@pytest.mark.parametrize("read", ["data", "iterdata", "get_data"])
+def test_d11_a_stream_gives_nothing_of_a_copys_value_before_it_is_verified(
+    connect: Connect, first: Host, copy: Host, read: str
+) -> None:
+    first.spoil("data/large.bin", None)
+    copy.spoil("data/large.bin", bytes(len(VALUES["large.bin"])))
+    store = connect()
+    reads: dict[str, Callable[[], bytes]] = {
+        "data": lambda: store["large.bin"].data.read(4),
+        "iterdata": lambda: next(store["large.bin"].iterdata(4)),
+        "get_data": lambda: store.get_data("large.bin").read(4),
+    }
+    with pytest.raises(StoreError):
+        reads[read]()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from staticstore import IndexFormatError, StaticStore, StoreError, mirror, publish
+from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Document, Head, Role
 from staticstore.transport import fetched
 from tests.servers import Answer, RawServer, Wire, serve_files
@@ -238,3 +239,18 @@ def test_what_was_too_large_is_named(site: Site, connect: Connect) -> None:
     site.files["index.head.json"] = b"{" + b" " * 5000 + b"}"
     with pytest.raises(StoreError, match="the head is larger than 4096 bytes"):
         store.update_index()
+
+
+@pytest.mark.parametrize("where", ["unknown", "pages"])
+def test_what_is_nested_in_a_root_of_blocks_costs_no_memory(where: str) -> None:
+    nested = b"[" + b"[]," * (1 << 20) + b"[]]"
+    fields = b'"format":"staticstore-blocks/1","modulus":1,"href":"","size":0,"sha256":"",'
+    other = b'"pages":[],' if where == "unknown" else b""
+    body = b'{%b%b"%b":%b}' % (fields, other, where.encode(), nested)
+    assert peak_of(lambda: BlockRoot.parse(body)) < 1 << 20
+
+
+def test_what_is_nested_in_a_list_of_blocks_costs_no_memory() -> None:
+    root = BlockRoot(1, Document.of(Role.BLOCK_LIST, b""), ())
+    page = b"[" + b"[]," * (1 << 20) + b"[]]\n"
+    assert peak_of(lambda: root.blocks_of(page, 0, 10)) < 1 << 20
