@@ -176,7 +176,9 @@ def mirror(
         The store is not connected, or was disconnected meanwhile.
     TransportError
         The host cannot be reached any more: value after value failed for that.
-        What has come is not fetched again by the next run.
+        What has come is not fetched again by the next run.  Or the site's head is
+        absent, which it was not at the last run: the third run in a row goes
+        without it.
     ValueError
         `workers` is below 1, or `limit_rate` below 1024, or `force` names
         something else.
@@ -220,8 +222,7 @@ def mirror(
         folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
             said = read_mirror_note(folder)
-            if not follows(said, origin):
-                write_mirror_note(folder, said)
+            if not follows(folder, said, origin):
                 return _ignored(origin, said.older, time.monotonic() - began)
             run = MirrorRun(
                 folder,

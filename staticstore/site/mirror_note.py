@@ -41,26 +41,40 @@ def write_mirror_note(folder: SiteFolder, origin: Freshness) -> None:
             file.write(codec.encode({"format": _FORMAT, "origin": origin.as_json()}) + b"\n")
 
 
-def follows(known: Freshness, origin: Origin) -> bool:
+def follows(folder: SiteFolder, known: Freshness, origin: Origin) -> bool:
     """Count what an origin says; return whether its copy is to follow it.
 
-    What the store has taken in spite of its own count is followed at once.
+    If it is not, the count is written into the note.  What the store has taken in
+    spite of its own count is followed at once.
 
     Raises
     ------
     TransportError
-        It is a copy of the site that says so, in the place of the first root.
+        It is a copy of the site that says so, in the place of the first root; or a
+        head that was known is absent for the first or second run in a row.
+    OSError
+        The note cannot be written.
     """
     if origin.held.source is not None and known.sha256 is not None:
         raise TransportError(
             "the first root of the site does not answer, and no other changes a copy that is there",
             url=origin.held.source,
         )
+    if origin.head is None and not known.tolerates_absence() and not origin.was_believed:
+        write_mirror_note(folder, known)
+        raise TransportError(
+            "the site had index.head.json when it was copied last, and has none now: the copy is "
+            f"left as it is (absent in {known.absent} runs in a row; from the third on, index.json "
+            "is followed)"
+        )
     if origin.head is not None:
         accepted = known.accepts_head(origin.head)
     else:
         accepted = known.accepts_index(origin.sha256, origin.modified)
-    return accepted or origin.was_believed
+    if accepted or origin.was_believed:
+        return True
+    write_mirror_note(folder, known)
+    return False
 
 
 def note_origin(known: Freshness, origin: Origin) -> None:

@@ -22,10 +22,10 @@ from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
-from .folder import SiteFolder, is_link
+from .folder import SiteFolder
 from .guards import Guards
 from .hashing import Progress
-from .history import read_head
+from .history import index_of, read_head, reader_of
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
@@ -208,9 +208,9 @@ class MirrorRun:
         """
         for root in self.origin.values.folders:
             for name in (self.origin.index_path, "index.head.json"):
-                path = os.path.join(root, name)
-                if is_link(path) and (problem := link_problem(root, root, path)) is not None:
-                    raise StoreError(f"nothing is copied, because of {quoted(path)}: {problem}")
+                if (problem := _problem_of_links_to(root, name)) is not None:
+                    shown = quoted(os.path.join(root, name))
+                    raise StoreError(f"nothing is copied, because of {shown}: {problem}")
 
     def _skip_withheld(self) -> set[str]:
         """Skip what is withheld by its name; return what of it the copy has all the same."""
@@ -234,6 +234,11 @@ class MirrorRun:
         problems: dict[str, str] = {}
         for root in self.origin.values.folders:
             data = f"{root}/{self.origin.values.data_path}".rstrip("/")
+            if (problem := _problem_of_links_to(root, self.origin.values.data_path)) is not None:
+                # A publisher may link data/ to another disk; a digest shows that it read the bytes.
+                contents = self.origin.snapshot.contents_of(keys)
+                known = {key for key, content in contents.items() if content.sha256 is not None}
+                problems |= {key: problem for key in keys if key not in known}
             problems |= problems_of_links(root, data, keys)
         return problems
 
@@ -337,10 +342,21 @@ class MirrorRun:
             write_notes(self.folder.notes, notes)
 
 
+def _problem_of_links_to(root: str, path: str) -> str | None:
+    """Say why a path below a site's root may not be read; None if no link leads out of it."""
+    path = path.rstrip("/")
+    full = os.path.join(root, path)
+    has_links = os.path.realpath(full) != os.path.join(os.path.realpath(root), path).rstrip("/")
+    return link_problem(root, root, full) if has_links else None
+
+
 def _old_index(folder: SiteFolder) -> tuple[bytes | None, Index]:
     """Return the index that the folder has, as far as it can be read."""
+    body = None
     try:
         body = read_regular(folder.index)
         return body, Index.parse(body)
     except (OSError, IndexFormatError):
-        return None, Index.from_entries({})
+        head = read_head(folder)
+        named = None if head is None else index_of(folder, head, reader_of(folder))
+        return body, named or Index.from_entries({})

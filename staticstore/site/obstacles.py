@@ -23,7 +23,7 @@ from .scan import FoundFile
 __all__ = ["foreign_files", "is_ours"]
 
 # What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes.json", "last.json", "push.json", "mirror.json", "lock")
+_NOTES = ("notes.json", "last.json", "push.json", "mirror.json")
 _FOLDERS = ("about", "index", "blocks", "changes", "packs")
 _DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 

@@ -85,6 +85,15 @@ def test_f13_it_is_still_refused_after_it_was_refused(site: Path, copy: Path) ->
             copied(site, copy)
 
 
+def test_f13_the_lock_of_a_publish_that_was_cut_short_makes_no_folder_ours(
+    site: Path, copy: Path
+) -> None:
+    fill(copy, {"data/a.csv": b"mine", ".staticstore/lock": b""})
+    with pytest.raises(RefusedError, match="is no mirror"):
+        copied(site, copy)
+    assert (copy / "data" / "a.csv").read_bytes() == b"mine"
+
+
 def test_f13_such_a_folder_can_be_forced(site: Path, copy: Path) -> None:
     fill(copy, {"data/a.csv": b"mine", "index.json": b"mine", "index.head.json": b"mine"})
     copied(site, copy, force={"folder"})

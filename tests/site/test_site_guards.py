@@ -78,7 +78,7 @@ def test_a_name_forces_its_guard_alone() -> None:
         guards.refuse("part", "it is a part")
 
 
-@pytest.mark.parametrize("force", [["shrunk"], {"part", "all"}, "delete", [1]])
+@pytest.mark.parametrize("force", [["shrunk"], {"part", "all"}, "delete", [1], None, 1, [["part"]]])
 def test_an_unknown_name_is_an_error_that_lists_the_known(force: object) -> None:
     with pytest.raises(ValueError, match=", ".join(GUARDS)):
         Guards(force)  # type: ignore[arg-type]
@@ -213,6 +213,20 @@ def test_f13_a_pattern_that_matches_nothing_is_refused(
     with pytest.raises(RefusedError, match="would leave 0 of 10"):
         copied(**part)
     assert tree(tmp_path / "copy") == before
+
+
+@pytest.mark.parametrize("body", [None, b"", b'{"00.txt":'])
+def test_f8_a_copy_whose_index_is_lost_still_has_the_entries_of_its_head(
+    site: Path, copied: Copied, tmp_path: Path, body: bytes | None
+) -> None:
+    copied()
+    keep(site, 1)
+    publish(site, force=True)
+    (tmp_path / "copy" / "index.json").unlink()
+    if body is not None:
+        (tmp_path / "copy" / "index.json").write_bytes(body)
+    with pytest.raises(RefusedError, match="would leave 1 of 30 entries"):
+        copied()
 
 
 # Push
