@@ -89,7 +89,7 @@ def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[
 
 def _lineages_of(folder: SiteFolder, origin: Origin) -> set[str | None]:
     """Return the lineages whose generations the origin counts."""
-    known = read_mirror_note(folder)
+    known = read_mirror_note(folder).origin
     heads = (origin.head, known.head)
     return {known.left, *(head.lineage for head in heads if head is not None)}
 

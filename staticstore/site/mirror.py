@@ -24,7 +24,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -221,13 +221,14 @@ def mirror(
             )
         folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
-            said = read_mirror_note(folder)
-            if not follows(folder, said, origin):
-                return _ignored(origin, said.older, time.monotonic() - began)
+            note = read_mirror_note(folder)
+            if not follows(folder, note, origin):
+                return _ignored(origin, note.origin.older, time.monotonic() - began)
             run = MirrorRun(
                 folder,
                 origin,
                 keys,
+                was_whole=note.whole,
                 known=known,
                 allowed=allowed,
                 workers=workers,
@@ -237,10 +238,12 @@ def mirror(
                 limit=limit,
             )
             run.look()
+            if note.whole not in (None, keys is None):  # not known until this run has ended
+                write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
-            note_origin(said, origin)
-            write_mirror_note(folder, said)
+            note_origin(note, origin, whole=keys is None)
+            write_mirror_note(folder, note)
     except StoreError:
         raise
     except OSError as error:

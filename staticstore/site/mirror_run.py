@@ -50,6 +50,8 @@ class MirrorRun:
         The site.
     keys : list of str or None
         What to copy of it, in order; None for the whole.
+    was_whole : bool or None
+        Whether the folder has a copy of the whole; None if that is not noted.
     known : mapping
         Values that are known to be right, though the notes do not know them.
     allowed : list of str
@@ -87,6 +89,7 @@ class MirrorRun:
         origin: Origin,
         keys: list[str] | None,
         *,
+        was_whole: bool | None,
         known: Mapping[str, Digest],
         allowed: list[str],
         workers: int,
@@ -98,6 +101,7 @@ class MirrorRun:
         self.folder = folder
         self.origin = origin
         self.is_whole = keys is None
+        self.was_whole = was_whole
         wanted = list(origin.snapshot) if keys is None else keys
         self.contents: dict[str, Content] = origin.snapshot.contents_of(wanted)
         # An entry may prove to be none only when it is looked at.
@@ -171,11 +175,11 @@ class MirrorRun:
             )
 
     def _is_copy_of_whole(self) -> bool:
-        """Return whether the folder has all of the site that a mirror copies.
-
-        Of its lineage are only copies of the whole.  Without what was skipped a copy
-        has a lineage of its own.
-        """
+        """Return whether the folder has all of the site that a mirror copies."""
+        if self.was_whole is not None:
+            return self.was_whole
+        # Without a note: of the origin's lineage are only copies of the whole, but
+        # without what was skipped a copy has a lineage of its own.
         head, said = read_head(self.folder), self.origin.head
         if head is None or said is None:
             has_its_lineage = head is said

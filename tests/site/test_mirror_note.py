@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -13,6 +14,8 @@ import pytest
 
 from staticstore import MirrorReport, StaticStore, TransportError, mirror, publish
 from staticstore.index.head import Head
+from staticstore.site.folder import SiteFolder
+from staticstore.site.mirror_note import MirrorNote, read_mirror_note
 from tests.site.sitefolder import fill
 
 Run = Callable[..., MirrorReport]
@@ -156,6 +159,14 @@ def test_a_note_that_is_none_is_not_believed(
     (copy / ".staticstore" / "mirror.json").write_text(note)
     states.show("old")
     assert (run().older, value(copy)) == (0, "1")
+
+
+@pytest.mark.parametrize("whole", [0, 1, "true", [], {}])
+def test_a_note_with_a_field_of_another_type_is_none(copy: Path, run: Run, whole: object) -> None:
+    run()
+    note = copy / ".staticstore" / "mirror.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "whole": whole}))
+    assert read_mirror_note(SiteFolder(copy)) == MirrorNote()
 
 
 def test_a_publish_in_a_copy_begins_a_lineage(states: States, copy: Path, run: Run) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from staticstore import StaticStore, mirror, publish, push
 from staticstore.site.guards import GUARDS, Guards, NothingMatchesError, RefusedError
+from staticstore.site.mirror_run import MirrorRun
 from staticstore.site.publisher import verify_site
+from tests.sites import write_site
 
 from .sitefolder import fill, index_of, make_site, tree
 
@@ -185,6 +187,73 @@ def test_f13_a_part_over_a_headless_copy_of_the_whole_is_refused(
 ) -> None:
     (site / "index.head.json").unlink()
     copied()
+    with pytest.raises(RefusedError, match="--force=part"):
+        copied(globs=["0*", "1*"])
+
+
+def _new_lineage(site: Path) -> None:
+    (site / "index.head.json").unlink()
+    fill(site / "data", {"new.txt": b"new"})
+    publish(site)
+
+
+def _value_is_back(site: Path) -> None:
+    fill(site / "data", {"05.txt": MANY["05.txt"]})
+
+
+def _without_head(site: Path) -> None:
+    fill(site / "data", {"new.txt": b"new"})
+    publish(site)
+    (site / "index.head.json").unlink()
+
+
+@pytest.mark.parametrize("change", [_new_lineage, _value_is_back, _without_head])
+def test_f13_a_copy_of_the_whole_is_known_as_one_whatever_the_site_becomes(
+    site: Path, copied: Copied, change: Callable[[Path], None]
+) -> None:
+    if change is _value_is_back:
+        (site / "data" / "05.txt").unlink()
+    if change is _without_head:
+        (site / "index.head.json").unlink()
+    copied()
+    change(site)
+    with pytest.raises(RefusedError, match="--force=part"):
+        copied(globs=["0*", "1*"])
+
+
+def test_f13_a_copy_of_the_whole_but_what_is_withheld_is_known_as_one(
+    site: Path, copied: Copied
+) -> None:
+    write_site(site, {**MANY, ".htaccess": b"1"})
+    (site / "index.head.json").unlink()
+    copied()
+    write_site(site, {**MANY, ".htaccess": b"1", "new.txt": b"new"})
+    with pytest.raises(RefusedError, match="--force=part"):
+        copied(globs=["0*", "1*"])
+
+
+def test_f13_a_copy_of_a_part_is_known_as_one_though_the_site_became_as_small(
+    site: Path, copied: Copied, tmp_path: Path
+) -> None:
+    (site / "index.head.json").unlink()
+    copied(globs=["0*", "1*"])
+    write_site(site, {key: MANY[key] for key in list(MANY)[:20]})
+    copied(globs=["0*"])
+    assert len(index_of(tmp_path / "copy")) == 10
+
+
+def test_f13_a_whole_copy_over_a_part_that_was_cut_short_is_known_as_whole(
+    site: Path, copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(globs="0*")
+
+    def cut_short(run: MirrorRun) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MirrorRun, "finish", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            copied()
     with pytest.raises(RefusedError, match="--force=part"):
         copied(globs=["0*", "1*"])
 
