@@ -210,10 +210,11 @@ def mirror(
     keys = None
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
+    is_whole = keys is None or len(keys) == len(origin.snapshot)
     folder = _opened(directory)
     try:
         known = {} if is_ours(folder) else _values_there(folder, origin, guards)
-        if keys == [] and len(origin.snapshot) and not folder.index.exists():
+        if keys == [] and len(origin.snapshot):
             guards.refuse(
                 "shrink",
                 f"none of the {len(origin.snapshot)} keys of the site matches",
@@ -238,11 +239,11 @@ def mirror(
                 limit=limit,
             )
             run.look()
-            if note.whole not in (None, keys is None):  # not known until this run has ended
+            if note.whole not in (None, is_whole):  # not known until this run has ended
                 write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
-            note_origin(note, origin, whole=keys is None)
+            note_origin(note, origin, whole=is_whole)
             write_mirror_note(folder, note)
     except StoreError:
         raise

@@ -167,7 +167,12 @@ class MirrorRun:
         self._check_lost()
 
     def _check_part(self, left: int) -> None:
-        if not self.is_whole and len(self.old_index) and self._is_copy_of_whole():
+        if self.is_whole:
+            return
+        wanted = set(self.keys)
+        if wanted.issuperset(self.old_index) or wanted.issuperset(self.origin.snapshot):
+            return  # it loses nothing, or no more than a copy of the whole does
+        if self._is_copy_of_whole():
             self.guards.refuse(
                 "part",
                 f"the folder has a copy of the whole site, of which {left} of "

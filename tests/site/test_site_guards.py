@@ -1,4 +1,4 @@
-"""F8, F13: what one rarely means is refused by one rule, says so, and writes nothing."""
+"""F8, F13, F16: what one rarely means is refused by one rule, says so, and writes nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, mirror, publish, push
+from staticstore.index.head import Head
 from staticstore.site.guards import GUARDS, Guards, NothingMatchesError, RefusedError
 from staticstore.site.mirror_run import MirrorRun
 from staticstore.site.publisher import verify_site
@@ -39,6 +40,10 @@ def copied(site: Path, tmp_path: Path) -> Iterator[Copied]:
             return mirror(store, tmp_path / "copy", **options)  # type: ignore[arg-type]
 
         yield run
+
+
+def head_of(site: Path) -> Head:
+    return Head.parse((site / "index.head.json").read_bytes())
 
 
 def keep(site: Path, count: int) -> None:
@@ -258,6 +263,13 @@ def test_f13_a_whole_copy_over_a_part_that_was_cut_short_is_known_as_whole(
         copied(globs=["0*", "1*"])
 
 
+def test_a_pattern_that_matches_all_keys_leaves_a_copy_of_the_whole(copied: Copied) -> None:
+    copied()
+    copied(globs="*")
+    with pytest.raises(RefusedError, match="--force=part"):
+        copied(globs="0*")
+
+
 def test_another_part_over_a_part_is_no_accident(copied: Copied, tmp_path: Path) -> None:
     copied(globs="0*")
     copied(globs="1*")
@@ -279,8 +291,22 @@ def test_f13_a_pattern_that_matches_nothing_is_refused(
     assert not (tmp_path / "copy").exists()
     copied(globs="0*")
     before = tree(tmp_path / "copy")
-    with pytest.raises(RefusedError, match="would leave 0 of 10"):
+    with pytest.raises(NothingMatchesError, match="none of the 30 keys"):
         copied(**part)
+    assert tree(tmp_path / "copy") == before
+
+
+@pytest.mark.parametrize("body", [b"{\n}\n", b"", b"{", b"[]"])
+def test_f13_so_it_is_over_a_copy_of_which_nothing_is_left(
+    copied: Copied, tmp_path: Path, body: bytes
+) -> None:
+    copied(globs="0*")
+    for path in ("index.json", "index.head.json"):
+        (tmp_path / "copy" / path).unlink()
+    (tmp_path / "copy" / "index.json").write_bytes(body)
+    before = tree(tmp_path / "copy")
+    with pytest.raises(NothingMatchesError, match="none of the 30 keys"):
+        copied(globs="none*")
     assert tree(tmp_path / "copy") == before
 
 
@@ -312,6 +338,31 @@ def test_f8_a_push_that_loses_too_much_writes_nothing(site: Path, tmp_path: Path
             push(site, host, dry_run=dry_run, delete=delete)
     assert tree(host) == before
     push(site, host, force={"shrink"})
+
+
+def test_f8_a_target_whose_index_is_lost_still_has_the_entries_of_its_head(
+    site: Path, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    push(site, host)
+    keep(site, 1)
+    publish(site, force=True)
+    (host / "index.json").unlink()
+    before = tree(host)
+    with pytest.raises(RefusedError, match="would leave 1 of 30 entries"):
+        push(site, host)
+    assert tree(host) == before
+
+
+def test_f16_an_index_at_a_target_that_is_not_of_its_digest_says_nothing(
+    site: Path, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    push(site, host)
+    (host / "index.json").unlink()
+    (host / head_of(host).index.href).write_bytes(b'{"false":{}}')
+    push(site, host, delete=True)
+    assert verify_site(host).wrong == []
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
