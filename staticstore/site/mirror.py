@@ -37,19 +37,17 @@ from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
 from .file_digest import Digest
-from .folder import SiteFolder, path_text
+from .folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError
 from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
-from .obstacles import foreign_files, is_ours
+from .obstacles import foreign_files, is_ours, listed
 
 __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
-
-_NAMED = 3  # files that an error names
 
 
 @dataclass(frozen=True)
@@ -310,12 +308,10 @@ def _values_there(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[st
     """
     foreign, values = foreign_files(folder, origin)
     if foreign:
-        named = ", ".join(quoted(path_text(path)) for path in foreign[:_NAMED])
-        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         guards.refuse(
             "folder",
             f"{quoted(str(folder.root))} is no mirror, and has files that one replaces or "
-            f"deletes: {named}{more}; mirror into an empty folder",
+            f"deletes: {listed(foreign)}; mirror into an empty folder",
         )
     return values
 

@@ -100,6 +100,8 @@ class PushedSite:
     #: Where the documents stand that the head names.
     documents: frozenset[str]
     note: PushNote
+    #: Whether a head or a push's note stands there.
+    is_known: bool
     #: What of some files beside the site stands there, by name.
     beside: dict[str, bytes | None]
     about: PushedAbout
@@ -132,6 +134,7 @@ class PushedSite:
                 head_body,
                 documents,
                 left,
+                head_body is not None or note is not None,
                 {name: target.read(name) for name in site.beside},
                 PushedAbout.compare(target, site.about, abouts, left.forgotten),
             )

@@ -365,6 +365,48 @@ def test_f16_an_index_at_a_target_that_is_not_of_its_digest_says_nothing(
     assert verify_site(host).wrong == []
 
 
+@pytest.mark.parametrize(
+    "mine",
+    [
+        {"data/00.txt": b"mine"},
+        {"data/mine/a.csv": b"mine"},
+        {"index.json": b'{"my":"web project"}'},
+        {"index.json": b'{"dependencies":{}}'},
+        {"index.json": b'{"a":{}}', "data/a": b"mine"},
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_f13_a_push_into_a_folder_of_others_writes_nothing(
+    site: Path, tmp_path: Path, mine: dict[str, bytes], dry_run: bool
+) -> None:
+    host = tmp_path / "host"
+    fill(host, mine)
+    before = tree(host)
+    with pytest.raises(RefusedError, match="--force=folder") as caught:
+        push(site, host, delete=True, dry_run=dry_run)
+    assert next(reversed(mine)) in str(caught.value)
+    assert tree(host) == before
+    push(site, host, force={"folder"}, dry_run=dry_run)
+
+
+def test_f13_a_push_into_a_folder_that_has_its_values_is_no_accident(
+    site: Path, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    shutil.copytree(site / "data", host / "data")
+    push(site, host)
+    assert verify_site(host).wrong == []
+
+
+def test_f13_a_push_over_a_plain_site_whose_digests_are_right_is_no_accident(
+    site: Path, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    write_site(host, MANY)
+    push(site, host)
+    assert verify_site(host).wrong == []
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_f13_a_push_over_another_lineage_names_what_goes_on_from_it(
     site: Path, tmp_path: Path, dry_run: bool
