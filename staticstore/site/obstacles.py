@@ -12,13 +12,15 @@ from pathlib import Path
 from ..client.origin import Origin
 from ..errors import IndexFormatError, quoted
 from ..index.fields import Content
+from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import TEMPORARY_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
 from .folder import SiteFolder, is_link, path_text
 from .hashing import hash_files
-from .history import read_head
+from .history import read_head, reader_of
+from .packs import packs_of
 from .pruning import files_below
 from .scan import FoundFile
 
@@ -88,15 +90,32 @@ def _foreign_documents(folder: SiteFolder, origin: Origin, *, is_copy: bool) -> 
         if _is_file(folder.head) and (origin.head is None or read_head(folder) != origin.head):
             yield folder.head.name
     for name in _FOLDERS:
-        place = folder.root / name
-        if _is_file(place):
+        if _is_file(folder.root / name):
             yield name
+    found = list(_digest_named(folder))
+    named = _named(folder, origin) if found and not is_copy else frozenset[str]()
+    for href, sha256 in found:
+        if _sha256(folder.root / href) != sha256 or not (is_copy or href in named):
+            yield href
+
+
+def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
+    """Yield the files that are named as those by their digest are, and the digests."""
+    for name in _FOLDERS:
+        place = folder.root / name
         if is_link(place) or not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
-            named = _DIGEST_NAMED.fullmatch(path.name)
-            if named is not None and _is_file(path) and _sha256(path) != named[1]:
-                yield f"{name}/{path.name}"
+            match = _DIGEST_NAMED.fullmatch(path.name)
+            if match is not None and _is_file(path):
+                yield f"{name}/{path.name}", match[1]
+
+
+def _named(folder: SiteFolder, origin: Origin) -> frozenset[str]:
+    """Return the hrefs of what index and head of the origin name by its digest."""
+    head = origin.head
+    documents = () if head is None else named_documents(head, reader_of(folder))
+    return packs_of(origin.snapshot).union(document.href for document in documents)
 
 
 def foreign_values(
