@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tomllib
@@ -34,6 +35,8 @@ __all__ = [
     "read_files",
     "write_about",
 ]
+
+_LOG = logging.getLogger("staticstore.site")
 
 #: What the publisher reads in the site's folder; never served.
 SOURCE_NAME = "about.toml"
@@ -128,8 +131,21 @@ def published_about(folder: SiteFolder, head: Head) -> About | None:
 
 
 def read_files(folder: SiteFolder, about: About) -> dict[str, bytes | str]:
-    """Read the files that a site's own words name: their bytes, or what is wrong with them."""
-    return {name: _right_file(folder.root / name, file) for name, file in about.files.items()}
+    """Read the files that a site's own words name: their bytes, or what is wrong with them.
+
+    A mirror leaves a file of somebody else's where it stands.  Beside a copy such
+    a file is left out here as well, and that is logged.
+    """
+    found = {name: _right_file(folder.root / name, file) for name, file in about.files.items()}
+    if os.path.lexists(folder.mirror_note):
+        own = OwnFiles(folder)
+        wrong = [name for name, content in found.items() if isinstance(content, str)]
+        for name in filter(own.has_other, wrong):
+            _LOG.warning(
+                "%s is passed over: it is not the site's, and no mirror wrote it", quoted(name)
+            )
+            del found[name]
+    return found
 
 
 def _right_file(path: Path, file: NamedFile) -> bytes | str:

@@ -28,6 +28,7 @@ from .history import (
     taking_effect,
     write_documents,
 )
+from .mirror_note import read_mirror_note
 
 __all__ = ["Said", "about_to_say", "of_a_part", "of_the_whole", "write_named"]
 
@@ -77,13 +78,20 @@ def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[
     index = Index.from_entries(entries)
     body = index.canonical()
     head = read_head(folder)
-    if head is not None and origin.head is not None and head.lineage == origin.head.lineage:
-        head = None  # only the origin counts the generations of that one
+    if head is not None and head.lineage in _lineages_of(folder, origin):
+        head = None
     found = fetch_about(folder, origin)
     head, step = next_step(folder, head, index, body, about=None if found is None else found[0])
     if step is not None and found is not None:
         step = replace(step, documents={**step.documents, found[0]: found[1]})
     return Said(body, head, step)
+
+
+def _lineages_of(folder: SiteFolder, origin: Origin) -> set[str | None]:
+    """Return the lineages whose generations the origin counts."""
+    known = read_mirror_note(folder).origin
+    heads = (origin.head, known.head)
+    return {known.left, *(head.lineage for head in heads if head is not None)}
 
 
 def _body_of(origin: Origin) -> bytes | None:

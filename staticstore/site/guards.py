@@ -67,7 +67,10 @@ class Guards:
         if isinstance(force, bool):
             forced = frozenset[str](GUARDS if force else ())
         else:
-            forced = frozenset([force] if isinstance(force, str) else force)
+            try:
+                forced = frozenset([force] if isinstance(force, str) else force)
+            except TypeError:  # not iterable, or its items are not hashable
+                forced = frozenset([repr(force)])
         if unknown := sorted(map(str, forced.difference(GUARDS))):
             raise ValueError(
                 f"force is True, False or some of {', '.join(GUARDS)}, not {', '.join(unknown)}"

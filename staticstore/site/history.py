@@ -34,6 +34,7 @@ from ..index.head import (
     digest_prefix,
     kept_whole,
     parse_change_lines,
+    parse_count,
 )
 from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
@@ -124,6 +125,8 @@ def next_step(
         Documents that `head` names and that the folder lacks, with their bytes.
     """
     here = reader_of(folder)
+    if head is not None and not _has_next_generation(head):
+        head = None  # a new lineage begins
 
     def read(document: Document) -> bytes | None:
         return elsewhere.get(document) or here(document)
@@ -150,6 +153,15 @@ def next_step(
     new = bounded(replace(new, spans=(*kept, span)))
     changes = {span.document: lines} if span in new.spans else {}
     return new, Step(new, {**_brought(new, elsewhere), **changes, **documents})
+
+
+def _has_next_generation(head: Head) -> bool:
+    """Return whether a reader takes the generation after that of a head."""
+    try:
+        parse_count(head.generation + 1)
+    except ValueError:
+        return False
+    return True
 
 
 def _brought(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Document, bytes]:

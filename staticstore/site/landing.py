@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import unicodedata
@@ -104,7 +105,7 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     {'a': "the file system takes it for 'A'", 'b': 'other keys need a folder of that name'}
     """
     keys = list(keys)
-    folders = _folders_of(keys, spelling)
+    folders = _keys_that_are_folders(map(spelling, keys))
     spelled: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for key in keys:
@@ -122,14 +123,18 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     return reasons
 
 
-def _folders_of(keys: Iterable[str], spelling: Spelling) -> set[str]:
-    folders: set[str] = set()
-    for key in keys:
-        above = spelling(key).rpartition("/")[0]
-        while above and above not in folders:
-            folders.add(above)
-            above = above.rpartition("/")[0]
-    return folders
+def _keys_that_are_folders(names: Iterable[str]) -> set[str]:
+    """Return the names that are folders of others.
+
+    Sorting avoids a set of all folders, which is quadratic in the length of a name.
+    """
+    # With slashes sorted before all other characters, a folder precedes what is below it.
+    ordered = sorted(name.replace("/", "\0") for name in names)
+    return {
+        one.replace("\0", "/")
+        for one, following in itertools.pairwise(ordered)
+        if following.startswith(one + "\0")
+    }
 
 
 def survey(
@@ -234,9 +239,22 @@ class _Ways:
     def problem(self, folder: str) -> str | None:
         """Say what keeps files from being written into a folder below ``data/``."""
         if folder not in self._problems:
-            above = self.problem(folder.rpartition("/")[0])
-            self._problems[folder] = above or self._problem_of(folder)
+            self._problems[folder] = self._first_problem(folder)
         return self._problems[folder]
+
+    def _first_problem(self, folder: str) -> str | None:
+        # In a loop from the top: a key may have more segments than Python recurses.
+        path = ""
+        for segment in folder.split("/"):
+            path = f"{path}/{segment}" if path else segment
+            if path not in self._problems:
+                self._problems[path] = self._problem_of(path)
+            if (problem := self._problems[path]) is not None:
+                return problem
+            if path in self.missing:
+                self.missing.add(folder)  # so is everything below a missing folder
+                break
+        return None
 
     def _problem_of(self, folder: str) -> str | None:
         try:

@@ -24,7 +24,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +37,17 @@ from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
 from .file_digest import Digest
-from .folder import SiteFolder, path_text
+from .folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError
 from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
-from .obstacles import foreign_files, is_ours
+from .obstacles import foreign_files, is_ours, listed
 
 __all__ = ["MirrorReport", "mirror"]
 
 _LOG = logging.getLogger("staticstore.site")
-
-_NAMED = 3  # files that an error names
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,9 @@ def mirror(
         The store is not connected, or was disconnected meanwhile.
     TransportError
         The host cannot be reached any more: value after value failed for that.
-        What has come is not fetched again by the next run.
+        What has come is not fetched again by the next run.  Or the site's head is
+        absent, which it was not at the last run: the third run in a row goes
+        without it.
     ValueError
         `workers` is below 1, or `limit_rate` below 1024, or `force` names
         something else.
@@ -208,10 +208,11 @@ def mirror(
     keys = None
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
+    is_whole = keys is None or len(keys) == len(origin.snapshot)
     folder = _opened(directory)
     try:
         known = {} if is_ours(folder) else _values_there(folder, origin, guards)
-        if keys == [] and len(origin.snapshot) and not folder.index.exists():
+        if keys == [] and len(origin.snapshot):
             guards.refuse(
                 "shrink",
                 f"none of the {len(origin.snapshot)} keys of the site matches",
@@ -219,14 +220,14 @@ def mirror(
             )
         folder.root.mkdir(parents=True, exist_ok=True)
         with alone(folder), _limited(origin, limit_rate) as limit:
-            said = read_mirror_note(folder)
-            if not follows(said, origin):
-                write_mirror_note(folder, said)
-                return _ignored(origin, said.older, time.monotonic() - began)
+            note = read_mirror_note(folder)
+            if not follows(folder, note, origin):
+                return _ignored(origin, note.origin.older, time.monotonic() - began)
             run = MirrorRun(
                 folder,
                 origin,
                 keys,
+                was_whole=note.whole,
                 known=known,
                 allowed=allowed,
                 workers=workers,
@@ -236,10 +237,12 @@ def mirror(
                 limit=limit,
             )
             run.look()
+            if note.whole not in (None, is_whole):  # not known until this run has ended
+                write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
-            note_origin(said, origin)
-            write_mirror_note(folder, said)
+            note_origin(note, origin, whole=is_whole)
+            write_mirror_note(folder, note)
     except StoreError:
         raise
     except OSError as error:
@@ -305,12 +308,10 @@ def _values_there(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[st
     """
     foreign, values = foreign_files(folder, origin)
     if foreign:
-        named = ", ".join(quoted(path_text(path)) for path in foreign[:_NAMED])
-        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         guards.refuse(
             "folder",
             f"{quoted(str(folder.root))} is no mirror, and has files that one replaces or "
-            f"deletes: {named}{more}; mirror into an empty folder",
+            f"deletes: {listed(foreign)}; mirror into an empty folder",
         )
     return values
 

@@ -22,10 +22,10 @@ from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
-from .folder import SiteFolder, is_link
+from .folder import SiteFolder
 from .guards import Guards
 from .hashing import Progress
-from .history import read_head
+from .history import index_of, read_head, reader_of
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
@@ -50,6 +50,8 @@ class MirrorRun:
         The site.
     keys : list of str or None
         What to copy of it, in order; None for the whole.
+    was_whole : bool or None
+        Whether the folder has a copy of the whole; None if that is not noted.
     known : mapping
         Values that are known to be right, though the notes do not know them.
     allowed : list of str
@@ -87,6 +89,7 @@ class MirrorRun:
         origin: Origin,
         keys: list[str] | None,
         *,
+        was_whole: bool | None,
         known: Mapping[str, Digest],
         allowed: list[str],
         workers: int,
@@ -98,6 +101,7 @@ class MirrorRun:
         self.folder = folder
         self.origin = origin
         self.is_whole = keys is None
+        self.was_whole = was_whole
         wanted = list(origin.snapshot) if keys is None else keys
         self.contents: dict[str, Content] = origin.snapshot.contents_of(wanted)
         # An entry may prove to be none only when it is looked at.
@@ -163,7 +167,12 @@ class MirrorRun:
         self._check_lost()
 
     def _check_part(self, left: int) -> None:
-        if not self.is_whole and len(self.old_index) and self._is_copy_of_whole():
+        if self.is_whole:
+            return
+        wanted = set(self.keys)
+        if wanted.issuperset(self.old_index) or wanted.issuperset(self.origin.snapshot):
+            return  # it loses nothing, or no more than a copy of the whole does
+        if self._is_copy_of_whole():
             self.guards.refuse(
                 "part",
                 f"the folder has a copy of the whole site, of which {left} of "
@@ -171,11 +180,11 @@ class MirrorRun:
             )
 
     def _is_copy_of_whole(self) -> bool:
-        """Return whether the folder has all of the site that a mirror copies.
-
-        Of its lineage are only copies of the whole.  Without what was skipped a copy
-        has a lineage of its own.
-        """
+        """Return whether the folder has all of the site that a mirror copies."""
+        if self.was_whole is not None:
+            return self.was_whole
+        # Without a note: of the origin's lineage are only copies of the whole, but
+        # without what was skipped a copy has a lineage of its own.
         head, said = read_head(self.folder), self.origin.head
         if head is None or said is None:
             has_its_lineage = head is said
@@ -208,9 +217,9 @@ class MirrorRun:
         """
         for root in self.origin.values.folders:
             for name in (self.origin.index_path, "index.head.json"):
-                path = os.path.join(root, name)
-                if is_link(path) and (problem := link_problem(root, root, path)) is not None:
-                    raise StoreError(f"nothing is copied, because of {quoted(path)}: {problem}")
+                if (problem := _problem_of_links_to(root, name)) is not None:
+                    shown = quoted(os.path.join(root, name))
+                    raise StoreError(f"nothing is copied, because of {shown}: {problem}")
 
     def _skip_withheld(self) -> set[str]:
         """Skip what is withheld by its name; return what of it the copy has all the same."""
@@ -234,6 +243,11 @@ class MirrorRun:
         problems: dict[str, str] = {}
         for root in self.origin.values.folders:
             data = f"{root}/{self.origin.values.data_path}".rstrip("/")
+            if (problem := _problem_of_links_to(root, self.origin.values.data_path)) is not None:
+                # A publisher may link data/ to another disk; a digest shows that it read the bytes.
+                contents = self.origin.snapshot.contents_of(keys)
+                known = {key for key, content in contents.items() if content.sha256 is not None}
+                problems |= {key: problem for key in keys if key not in known}
             problems |= problems_of_links(root, data, keys)
         return problems
 
@@ -337,10 +351,21 @@ class MirrorRun:
             write_notes(self.folder.notes, notes)
 
 
+def _problem_of_links_to(root: str, path: str) -> str | None:
+    """Say why a path below a site's root may not be read; None if no link leads out of it."""
+    path = path.rstrip("/")
+    full = os.path.join(root, path)
+    has_links = os.path.realpath(full) != os.path.join(os.path.realpath(root), path).rstrip("/")
+    return link_problem(root, root, full) if has_links else None
+
+
 def _old_index(folder: SiteFolder) -> tuple[bytes | None, Index]:
     """Return the index that the folder has, as far as it can be read."""
+    body = None
     try:
         body = read_regular(folder.index)
         return body, Index.parse(body)
     except (OSError, IndexFormatError):
-        return None, Index.from_entries({})
+        head = read_head(folder)
+        named = None if head is None else index_of(folder, head, reader_of(folder))
+        return body, named or Index.from_entries({})

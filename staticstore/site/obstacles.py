@@ -1,4 +1,4 @@
-"""Files of somebody else's where a mirror writes: found before anything is replaced."""
+"""Files of somebody else's where a mirror or push writes: found before anything is replaced."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..client.origin import Origin
-from ..errors import IndexFormatError
+from ..errors import IndexFormatError, quoted
 from ..index.fields import Content
+from ..index.named import named_documents
 from ..index.snapshot import Index
+from ..transport.integrity import TEMPORARY_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
-from .folder import SiteFolder, is_link
+from .folder import SiteFolder, is_link, path_text
 from .hashing import hash_files
-from .history import read_head
+from .history import read_head, reader_of
+from .packs import packs_of
 from .pruning import files_below
 from .scan import FoundFile
 
-__all__ = ["foreign_files", "is_ours"]
+__all__ = ["foreign_files", "foreign_values", "is_ours", "listed"]
 
 # What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes.json", "last.json", "push.json", "mirror.json", "lock")
+_NOTES = ("notes.json", "last.json", "push.json", "mirror.json")
+_NAMED = 3  # files that an error names
 _FOLDERS = ("about", "index", "blocks", "changes", "packs")
 _DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 
@@ -55,9 +60,15 @@ def foreign_files(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[s
         A folder cannot be read.
     """
     own = _own_index(folder, origin)
-    others, values = _foreign_values(folder, origin, own)
+    others, values = foreign_values(folder, [origin.snapshot, *([] if own is None else [own])])
     documents = _foreign_documents(folder, origin, is_copy=own is not None)
     return [*documents, *others], values
+
+
+def listed(paths: list[str]) -> str:
+    """Name the first of some paths, and say how many more there are."""
+    named = ", ".join(quoted(path_text(path)) for path in paths[:_NAMED])
+    return f"{named} and {len(paths) - _NAMED} more" if len(paths) > _NAMED else named
 
 
 def _own_index(folder: SiteFolder, origin: Origin) -> Index | None:
@@ -79,24 +90,49 @@ def _foreign_documents(folder: SiteFolder, origin: Origin, *, is_copy: bool) -> 
         if _is_file(folder.head) and (origin.head is None or read_head(folder) != origin.head):
             yield folder.head.name
     for name in _FOLDERS:
-        place = folder.root / name
-        if _is_file(place):
+        if _is_file(folder.root / name):
             yield name
+    found = list(_digest_named(folder))
+    named = _named(folder, origin) if found and not is_copy else frozenset[str]()
+    for href, sha256 in found:
+        if _sha256(folder.root / href) != sha256 or not (is_copy or href in named):
+            yield href
+
+
+def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
+    """Yield the files that are named as those by their digest are, and the digests."""
+    for name in _FOLDERS:
+        place = folder.root / name
         if is_link(place) or not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
-            named = _DIGEST_NAMED.fullmatch(path.name)
-            if named is not None and _is_file(path) and _sha256(path) != named[1]:
-                yield f"{name}/{path.name}"
+            match = _DIGEST_NAMED.fullmatch(path.name)
+            if match is not None and _is_file(path):
+                yield f"{name}/{path.name}", match[1]
 
 
-def _foreign_values(
-    folder: SiteFolder, origin: Origin, own: Index | None
+def _named(folder: SiteFolder, origin: Origin) -> frozenset[str]:
+    """Return the hrefs of what index and head of the origin name by its digest."""
+    head = origin.head
+    documents = () if head is None else named_documents(head, reader_of(folder))
+    return packs_of(origin.snapshot).union(document.href for document in documents)
+
+
+def foreign_values(
+    folder: SiteFolder, indexes: Iterable[Index]
 ) -> tuple[list[str], dict[str, Digest]]:
+    """Return the files in ``data/`` that none of some indexes describes, and the others' digests.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+    """
     if _is_file(folder.data):
         return [folder.data.name], {}
-    found = {key: _found(folder, key) for key in sorted(files_below(folder.data))}
-    said = [_contents(index, found) for index in (origin.snapshot, own) if index is not None]
+    keys = sorted(key for key in files_below(folder.data) if not _is_temporary(key))
+    found = {key: _found(folder, key) for key in keys}
+    said = [_contents(index, found) for index in indexes]
     doubtful = [
         file
         for key, file in found.items()
@@ -123,6 +159,11 @@ def _found(folder: SiteFolder, key: str) -> FoundFile:
     path = os.path.join(folder.data, key)
     status = os.lstat(path)
     return FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _is_temporary(path: str) -> bool:
+    """Return whether a killed run has left a file."""
+    return fnmatchcase(path.rpartition("/")[2], TEMPORARY_PATTERN)
 
 
 def _is_file(path: Path) -> bool:

@@ -92,6 +92,11 @@ class OwnFiles:
         self._write_note({key: self._written[key] for key in self._written if key != name})
         return True
 
+    def has_other(self, name: str) -> bool:
+        """Return whether what stands there was not written by this package."""
+        standing = self.sha256_of(name)
+        return standing is not None and not self._is_ours(name, standing, ())
+
     def sha256_of(self, name: str) -> str | None:
         """Return the digest of what stands there; None if nothing does."""
         path = self._root / name

@@ -112,7 +112,8 @@ def push(
     force : bool or iterable of str, optional
         What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
         fewer than half of 20 or more; ``"lineage"``, to push over another lineage
-        or a newer generation; ``"folder"``, to replace somebody else's page.
+        or a newer generation; ``"folder"``, to replace somebody else's page, index or
+        values where no push of ours has been.
         True is all of it.
     dry_run : bool, optional
         Whether to write and remove nothing, and only report.
@@ -181,7 +182,7 @@ def push(
         pushed = _aside(lambda: PushedSite.read(host, pushable))
         check_names(pushable, pushed, allowed)
         plan = Plan.make(pushable, pushed, int(time.time()))
-        check_guards(pushable, pushed, guards, target=host.url, delete=delete)
+        check_guards(pushable, pushed, guards, target=host, delete=delete)
         report = PushReport(kept=plan.kept)
         if dry_run:
             _foretell(plan, report, delete=delete)

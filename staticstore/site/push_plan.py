@@ -6,9 +6,11 @@ import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..errors import StoreError, quoted
+from ..errors import IndexFormatError, StoreError, quoted
+from .folder import SiteFolder, reason_of
 from .guards import Guards
 from .history import KEPT
+from .obstacles import foreign_values, is_ours, listed
 from .page import is_our_page
 from .pushable import DATA, PushableSite, Upload, packs_of, served_now
 from .pushed import PushedSite, PushNote
@@ -162,7 +164,7 @@ def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]
 
 
 def check_guards(
-    site: PushableSite, pushed: PushedSite, guards: Guards, *, target: str, delete: bool
+    site: PushableSite, pushed: PushedSite, guards: Guards, *, target: Target, delete: bool
 ) -> None:
     """Refuse what one rarely means.
 
@@ -170,8 +172,12 @@ def check_guards(
     ------
     RefusedError
         It is not forced.
+    StoreError
+        A target's folder cannot be read.
     """
-    _check_lineage(site, pushed, guards, target)
+    _check_lineage(site, pushed, guards, target.url)
+    if not pushed.is_known:
+        _check_files(site, pushed, guards, target)
     _check_page(site, pushed, guards)
     # What only has not been deleted yet counts as well, if it is to be deleted now.
     there = frozenset(pushed.index) | (pushed.note.left if delete else frozenset())
@@ -199,6 +205,33 @@ def _check_lineage(site: PushableSite, pushed: PushedSite, guards: Guards, targe
             f"{ours.generation}: push from where it was published, or go on from the target "
             f"with 'staticstore publish SITE --after {target}'",
         )
+
+
+def _check_files(site: PushableSite, pushed: PushedSite, guards: Guards, target: Target) -> None:
+    """Refuse to replace the files of somebody who has no site there."""
+    foreign = [] if _is_index_of_site(pushed, target) else ["index.json"]
+    if isinstance(target, FolderTarget) and not is_ours(folder := SiteFolder(target.root)):
+        try:
+            foreign += foreign_values(folder, [site.index, pushed.index])[0]
+        except OSError as error:
+            raise StoreError(f"{target.url} cannot be read: {reason_of(error)}") from error
+    if foreign:
+        guards.refuse(
+            "folder",
+            f"no push made what stands at {target.url}, and this one would replace or delete "
+            f"files there: {listed(foreign)}; push into a folder or prefix of its own",
+        )
+
+
+def _is_index_of_site(pushed: PushedSite, target: Target) -> bool:
+    """Return whether an index is that of a site: its first value, if it has one, is there."""
+    if pushed.index.warnings:
+        return False
+    first = next(iter(pushed.index), None)
+    try:
+        return first is None or target.read(DATA + first, most_bytes=0) is not None
+    except IndexFormatError:  # it has more bytes, so it is there
+        return True
 
 
 def _check_page(site: PushableSite, pushed: PushedSite, guards: Guards) -> None:

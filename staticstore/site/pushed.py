@@ -100,6 +100,8 @@ class PushedSite:
     #: Where the documents stand that the head names.
     documents: frozenset[str]
     note: PushNote
+    #: Whether a head or a push's note stands there.
+    is_known: bool
     #: What of some files beside the site stands there, by name.
     beside: dict[str, bytes | None]
     about: PushedAbout
@@ -120,16 +122,21 @@ class PushedSite:
         try:
             head = None if head_body is None else Head.parse(head_body)
             left = PushNote() if note is None else PushNote.parse(note)
-            documents = site.head.about, None if head is None else head.about
+            abouts = site.head.about, None if head is None else head.about
+            index = _index_of(body, head, target)
+            documents = _documents_of(head, target, site)
+            if index is None and head is not None:
+                documents -= {head.index.href}  # it is uploaded again
             return cls(
-                Index.from_entries({}) if body is None else Index.parse(body),
+                Index.from_entries({}) if index is None else index,
                 body,
                 head,
                 head_body,
-                _documents_of(head, target, site),
+                documents,
                 left,
+                head_body is not None or note is not None,
                 {name: target.read(name) for name in site.beside},
-                PushedAbout.compare(target, site.about, documents, left.forgotten),
+                PushedAbout.compare(target, site.about, abouts, left.forgotten),
             )
         except IndexFormatError as error:
             raise IndexFormatError(
@@ -158,6 +165,14 @@ class PushedSite:
     def no_more(self, keys: Iterable[str]) -> frozenset[str]:
         """Return the keys beside `keys` whose values stand there."""
         return (self.note.left | frozenset(self.index)).difference(keys)
+
+
+def _index_of(body: bytes | None, head: Head | None, target: Target) -> Index | None:
+    """Return the index at a target, which its head names if index.json is lost; None if none."""
+    if body is None and head is not None:
+        named = target.read(head.index.href)
+        body = named if named is not None and head.index.describes(named) else None
+    return None if body is None else Index.parse(body)
 
 
 def _documents_of(head: Head | None, target: Target, site: PushableSite) -> frozenset[str]:

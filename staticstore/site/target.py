@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -135,7 +136,9 @@ class FolderTarget:
 
     def _make_folders(self, folder: Path) -> None:
         self._check_links(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        missing = itertools.takewhile(lambda one: not one.is_dir(), (folder, *folder.parents))
+        for one in reversed(list(missing)):  # mkdir(parents=True) recurses once per folder
+            one.mkdir(exist_ok=True)
 
     def _clear(self, folder: Path) -> None:
         """Remove what a killed push left in a folder, before anything is written there."""

@@ -65,7 +65,7 @@ _OURS = f".staticstore {TEMPORARY_PATTERN}"
 
 _PART = "[^/\n]*"  # of a name
 # What NTFS passes over behind a name.
-_IGNORED = rf"[. ]*(?::{_PART})?"
+_IGNORED = r"[. ]*+(?::[^/\n:]*+){0,2}"
 # What OpenSSH calls its keys, and copies of them; the .pub half is public.
 _SSH_KEY = (
     r"id_(?:rsa|dsa|ecdsa|ed25519|xmss|(?:rsa|dsa|ecd|ed2)~[1-4])(?:_sk)?"

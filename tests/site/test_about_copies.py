@@ -72,6 +72,49 @@ def mirrored(site: Path, copy: Path, **options: Any) -> None:
 # A mirror
 
 
+def test_f11_ones_own_readme_beside_a_copy_is_passed_over_by_the_check(
+    site: Path, copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy.mkdir()
+    write(copy / "README.md", b"notes of one's own")
+    mirrored(site, copy)
+    caplog.clear()
+    assert verify_site(copy).wrong == []
+    assert "'README.md' is passed over" in caplog.text
+
+
+def test_f11_ones_own_readme_beside_a_copy_is_passed_over_by_a_push(
+    site: Path, copy: Path, tmp_path: Path
+) -> None:
+    copy.mkdir()
+    write(copy / "README.md", b"notes of one's own")
+    mirrored(site, copy)
+    push(copy, tmp_path / "host")
+    assert not (tmp_path / "host" / "README.md").exists()
+    assert (tmp_path / "host" / "LICENSE").read_bytes() == b"CC0"
+
+
+def test_a_readme_that_is_gone_from_a_copy_is_wrong(site: Path, copy: Path) -> None:
+    mirrored(site, copy)
+    (copy / "README.md").unlink()
+    assert verify_site(copy).wrong == [("README.md", "there is no such file")]
+
+
+def test_a_readme_of_before_that_a_mirror_wrote_is_wrong_in_its_copy(
+    site: Path, copy: Path
+) -> None:
+    mirrored(site, copy)
+    say(site, README_md=b"other")
+    mirrored(site, copy)
+    write(copy / "README.md", README)
+    assert verify_site(copy).wrong == [("README.md", "it is another than about.json says")]
+
+
+def test_a_changed_readme_of_a_site_that_is_no_copy_is_wrong(site: Path) -> None:
+    write(site / "README.md", b"changed")
+    assert verify_site(site).wrong == [("README.md", "it is another than about.json says")]
+
+
 def test_a_mirror_carries_all_of_it(site: Path, copy: Path) -> None:
     mirrored(site, copy)
     for name in (ABOUT_NAME, "README.md", "LICENSE", "index.head.json"):

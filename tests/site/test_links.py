@@ -331,3 +331,31 @@ def test_f11_a_mirror_does_not_copy_a_linked_index(
         pytest.raises(StoreError, match="a symbolic link leads out of the site"),
     ):
         mirror(store, tmp_path / "copy")
+
+
+@pytest.mark.parametrize(("link", "data_path"), [("data", "data/"), ("above", "above/folder/")])
+def test_f11_a_mirror_copies_nothing_without_a_digest_from_a_linked_data_folder(
+    tmp_path: Path, victim: Path, link: str, data_path: str
+) -> None:
+    site, copy = tmp_path / "shared", tmp_path / "copy"
+    site.mkdir()
+    (site / link).symlink_to(victim / "folder" if link == "data" else victim)
+    (site / "index.json").write_text('{"file":{}}')
+    with StaticStore(site, data_path=data_path, poll_interval=0) as store:
+        report = mirror(store, copy)
+    assert report.skipped == [("file", "a symbolic link leads out of the site")]
+    assert not (copy / "data" / "file").exists()
+
+
+def test_f11_a_mirror_does_not_copy_an_index_below_a_linked_folder(
+    tmp_path: Path, victim: Path
+) -> None:
+    site = tmp_path / "shared"
+    write_site(site, {"a": b"1"})
+    shutil.move(site / "index.json", victim / "settings.json")
+    (site / "sub").symlink_to(victim)
+    with (
+        StaticStore(site, index_path="sub/settings.json", poll_interval=0) as store,
+        pytest.raises(StoreError, match="a symbolic link leads out of the site"),
+    ):
+        mirror(store, tmp_path / "copy")

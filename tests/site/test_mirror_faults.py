@@ -1,10 +1,12 @@
-"""What goes wrong while a site is copied: FAULTS B6, F1 to F3, F7 to F9."""
+"""What goes wrong while a site is copied: FAULTS A8, B6, F1 to F3, F7 to F9."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -334,6 +336,29 @@ def test_b6_names_that_a_file_system_takes_for_one_fail_but_for_the_first() -> N
         "B": "other keys need a folder of that name",
         "a/x": "the file system takes it for 'A/x'",
     }
+
+
+def test_b6_a_key_of_many_segments_fails_and_the_others_are_copied(
+    tmp_path: Path, copy: Path
+) -> None:
+    origin, deep = tmp_path / "origin", "a/" * 1500 + "b"
+    write_site(origin, {"good": b"1"})
+    entries = index_of(origin)
+    (origin / "index.json").write_text(json.dumps({deep: entries["good"], **entries}))
+    with StaticStore(origin, poll_interval=0) as store:
+        assert [key for key, _ in mirror(store, copy).failed] == [deep]
+    assert list(index_of(copy)) == ["good"]
+
+
+def test_a8_a_long_key_costs_no_more_than_a_few_times_its_length() -> None:
+    keys = ["a/" * 10_000 + "b", "ok"]
+    tracemalloc.start()
+    try:
+        unfit_keys(keys, lambda key: key)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * len(keys[0])  # not 5,000 times
 
 
 def test_b6_what_a_file_system_takes_for_one_is_found_by_trying(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""A22 and D11 for copies: what an origin said in earlier runs stands in the copy's own note."""
+"""A18, A22, A23, D11 for copies: what an origin said in earlier runs stands in the note."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -13,6 +14,8 @@ import pytest
 
 from staticstore import MirrorReport, StaticStore, TransportError, mirror, publish
 from staticstore.index.head import Head
+from staticstore.site.folder import SiteFolder
+from staticstore.site.mirror_note import MirrorNote, read_mirror_note
 from tests.site.sitefolder import fill
 
 Run = Callable[..., MirrorReport]
@@ -158,6 +161,14 @@ def test_a_note_that_is_none_is_not_believed(
     assert (run().older, value(copy)) == (0, "1")
 
 
+@pytest.mark.parametrize("whole", [0, 1, "true", [], {}])
+def test_a_note_with_a_field_of_another_type_is_none(copy: Path, run: Run, whole: object) -> None:
+    run()
+    note = copy / ".staticstore" / "mirror.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "whole": whole}))
+    assert read_mirror_note(SiteFolder(copy)) == MirrorNote()
+
+
 def test_a_publish_in_a_copy_begins_a_lineage(states: States, copy: Path, run: Run) -> None:
     run()
     origin = head_of(copy)
@@ -199,3 +210,57 @@ def test_d11_no_index_of_another_root_changes_a_copy_that_is_there(
     with StaticStore(roots, poll_interval=0) as store, pytest.raises(TransportError):
         mirror(store, copy)
     assert value(copy) == "2"
+
+
+def is_left_alone(run: Run) -> bool:
+    """Run a mirror of a site whose head is gone."""
+    try:
+        run()
+    except TransportError as error:
+        return "the copy is left as it is" in str(error)
+    return False
+
+
+def test_a23_an_absent_head_fails_two_runs_and_is_done_without_in_the_third(
+    states: States, copy: Path, run: Run
+) -> None:
+    run()
+    (states.site / "index.head.json").unlink()
+    found = [(is_left_alone(run), (copy / "index.head.json").exists()) for _ in range(4)]
+    assert found == [(True, True), (True, True), (False, False), (False, False)]
+
+
+def test_a23_an_index_without_the_head_is_not_taken_at_once_though_it_is_newer(
+    states: States, copy: Path, run: Run
+) -> None:
+    run()
+    states.publish("newer", a="5")
+    (states.site / "index.head.json").unlink()
+    later = time.time() + 60
+    os.utime(states.site / "index.json", (later, later))
+    assert [(is_left_alone(run), value(copy)) for _ in range(3)] == [
+        (True, "2"),
+        (True, "2"),
+        (False, "5"),
+    ]
+
+
+def test_a23_a_head_that_is_there_again_begins_the_count_anew(states: States, run: Run) -> None:
+    run()
+    for state in ("old", "new") * 3:
+        states.show(state)
+        if state == "old":
+            (states.site / "index.head.json").unlink()
+        assert is_left_alone(run) == (state == "old")
+
+
+def test_a18_a_copy_that_lacks_a_value_does_not_go_on_with_the_lineage_it_copied(
+    states: States, copy: Path, run: Run
+) -> None:
+    run()
+    origin = head_of(copy)
+    states.anew()
+    states.publish("anew", a="4")
+    (states.site / "data" / "a").unlink()
+    assert run().failed
+    assert head_of(copy).lineage not in (origin.lineage, head_of(states.site).lineage)

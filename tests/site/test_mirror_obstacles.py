@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import shutil
@@ -83,6 +84,43 @@ def test_f13_it_is_still_refused_after_it_was_refused(site: Path, copy: Path) ->
     for _ in range(2):
         with pytest.raises(RefusedError):
             copied(site, copy)
+
+
+@pytest.mark.parametrize(
+    ("folder", "suffix"),
+    [
+        ("index", "json"),
+        ("blocks", "json"),
+        ("blocks", "jsonl"),
+        ("changes", "jsonl"),
+        ("packs", "zip"),
+        ("about", "json"),
+    ],
+)
+def test_f13_files_of_others_that_are_named_by_their_digest_are_not_removed(
+    site: Path, copy: Path, folder: str, suffix: str
+) -> None:
+    mine = f"{folder}/{hashlib.sha256(b'my only copy').hexdigest()}.{suffix}"
+    fill(copy, {mine: b"my only copy"})
+    with pytest.raises(RefusedError, match=mine):
+        copied(site, copy, delete=True)
+    assert (copy / mine).read_bytes() == b"my only copy"
+
+
+def test_f13_what_the_origin_names_by_its_digest_is_no_obstacle(site: Path, copy: Path) -> None:
+    for folder in ("index", "blocks", "packs"):
+        shutil.copytree(site / folder, copy / folder)
+    assert copied(site, copy).failed == []
+    assert verify_site(copy).wrong == []
+
+
+def test_f13_the_lock_of_a_publish_that_was_cut_short_makes_no_folder_ours(
+    site: Path, copy: Path
+) -> None:
+    fill(copy, {"data/a.csv": b"mine", ".staticstore/lock": b""})
+    with pytest.raises(RefusedError, match="is no mirror"):
+        copied(site, copy)
+    assert (copy / "data" / "a.csv").read_bytes() == b"mine"
 
 
 def test_f13_such_a_folder_can_be_forced(site: Path, copy: Path) -> None:

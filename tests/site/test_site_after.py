@@ -69,6 +69,19 @@ def edit_head(site: Path, **fields: Any) -> None:
 # What goes on
 
 
+@pytest.mark.parametrize("generation", [2**63 - 2, 2**63 - 1])
+def test_f1_after_the_last_generation_a_lineage_begins(
+    origin: Path, checkout: Path, generation: int
+) -> None:
+    edit_head(origin, generation=generation)
+    fill(checkout / "data", {"new.txt": b"new"})
+    publish(checkout, after=origin)
+    is_last = generation == 2**63 - 1
+    assert head_of(checkout).generation == (1 if is_last else generation + 1)
+    assert (head_of(checkout).lineage != head_of(origin).lineage) == is_last
+    assert verify_site(checkout).wrong == []
+
+
 @pytest.mark.parametrize("where", ["url", "path", "file"])
 def test_a_fresh_checkout_keeps_lineage_and_counts_on(
     origin: Path, checkout: Path, url: str, where: str

@@ -36,7 +36,7 @@ from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE, PushNote
-from staticstore.site.target import FolderTarget
+from staticstore.site.target import FolderTarget, Served
 from staticstore.transport.integrity import TEMPORARY_PATTERN
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
@@ -836,3 +836,11 @@ def test_an_interrupt_ends_the_threads(site: Path, host: Path) -> None:
             thread.join(10)
             assert not thread.is_alive()
     assert not (host / "index.json").exists()
+
+
+def test_b6_a_key_of_many_segments_is_pushed_to_a_folder_and_removed(tmp_path: Path) -> None:
+    target, href = FolderTarget(tmp_path), "data/" + "a/" * 1200 + "b"
+    target.write(href, 1, iter([b"1"]), Served("text/plain", "no-cache"))
+    assert target.read(href) == b"1"
+    target.remove([href])
+    assert list(tmp_path.iterdir()) == []

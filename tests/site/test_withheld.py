@@ -334,3 +334,14 @@ def test_f6_no_text_makes_the_search_long(piece: bytes) -> None:
     begin = b"a\n-----BEGIN PRIVATE KEY-----"
     text = (begin + piece * FIRST_BYTES)[: FIRST_BYTES - 1] + b"!"
     assert not holds_private_key(text)
+
+
+@pytest.mark.parametrize("name", ["x.p12:", ".tfstate:", "id_rsa.", ".git: ", ". :"])
+def test_a8_a_key_of_repeated_names_makes_no_search_long(name: str) -> None:
+    may_be_withheld([name * 20_000 + "/x"])
+    withheld_key(name * 20_000 + "/x")
+
+
+@pytest.mark.parametrize("behind", [":x", "::$DATA", ":x:$DATA", ". :x:$DATA"])
+def test_f11_a_stream_of_ntfs_is_the_file_itself(behind: str) -> None:
+    assert names_of(f"a/x.p12{behind}") == ("x.p12",)
