@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import NotConnectedError, StoreError
+from ..index.about import NamedFile
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES
 from ..transport.fetched import SizeLimit
 
@@ -95,7 +96,7 @@ class Origin(NamedTuple):
         """
         return self._read_current(HEAD_PATH, SizeLimit(MOST_HEAD_BYTES, "the head"))
 
-    def read_file(self, path: str, size: int, sha256: str) -> bytes | None:
+    def read_file(self, path: str, file: NamedFile) -> bytes | None:
         """Fetch a file that stands beside the data; None if it is not there as described.
 
         Raises
@@ -103,11 +104,8 @@ class Origin(NamedTuple):
         NotConnectedError
             The store was disconnected.
         """
-        body = self._read_current(path, SizeLimit(size, path))
-        is_right = (
-            body is not None and len(body) == size and hashlib.sha256(body).hexdigest() == sha256
-        )
-        return body if is_right else None
+        body = self._read_current(path, SizeLimit(file.size, path))
+        return body if body is not None and NamedFile.of(body) == file else None
 
     def _read_current(self, path: str, limit: SizeLimit) -> bytes | None:
         found = _available(lambda: self._documents.read_current(path, limit))

@@ -72,7 +72,7 @@ def copy_about(folder: SiteFolder, origin: Origin) -> frozenset[str] | None:
         if own.sha256_of(name) == file.sha256:
             continue
         if own.may_write(name, file.sha256):
-            content = origin.read_file(name, file.size, file.sha256)
+            content = origin.read_file(name, file)
             if content is None:
                 _LOG.warning("%s is not copied: it is not there as %s says", name, ABOUT_NAME)
                 continue

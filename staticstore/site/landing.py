@@ -105,17 +105,17 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     {'a': "the file system takes it for 'A'", 'b': 'other keys need a folder of that name'}
     """
     keys = list(keys)
-    folders = _keys_that_are_folders(map(spelling, keys))
+    names = [spelling(key) for key in keys]
+    folders = _keys_that_are_folders(names)
     spelled: dict[str, str] = {}
     reasons: dict[str, str] = {}
-    for key in keys:
+    for key, name in zip(keys, names, strict=True):
         if os.name == "nt" or len(key) > _SURELY_SHORT:
             try:
                 key_to_path(key)
             except InvalidKeyError as error:
                 reasons[key] = str(error)
                 continue
-        name = spelling(key)
         if name in folders:
             reasons[key] = "other keys need a folder of that name"
         elif (other := spelled.setdefault(name, key)) != key:

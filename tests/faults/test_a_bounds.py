@@ -6,7 +6,7 @@ import gzip
 import json
 import shutil
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,6 @@ class Site:
                     if one["sha256"] == document.sha256:
                         one["size"] = size
                 self.files["index.head.json"] = json.dumps(said).encode()
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture(scope="module")

@@ -94,12 +94,6 @@ class Site:
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
 def site(stack: ExitStack) -> Site:
     site = Site()
     stack.enter_context(site.server)

@@ -7,7 +7,7 @@ what the test puts in the place of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -72,22 +72,16 @@ class Site:
 
 
 @pytest.fixture
-def stacked() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def site(tmp_path: Path, stacked: ExitStack) -> Site:
+def site(tmp_path: Path, stack: ExitStack) -> Site:
     made = Site(tmp_path / "site")
-    stacked.enter_context(made.server)
+    stack.enter_context(made.server)
     return made
 
 
 @pytest.fixture
-def store(site: Site, stacked: ExitStack) -> StaticStore:
+def store(site: Site, stack: ExitStack) -> StaticStore:
     store = StaticStore(site.server.url, poll_interval=0)
-    stacked.callback(store.disconnect)
+    stack.callback(store.disconnect)
     return store.connect(retries=0, timeout=(5, 5))
 
 
@@ -323,7 +317,7 @@ def test_a15_the_next_generation_is_followed(site: Site, lagging: StaticStore) -
 
 
 @pytest.fixture
-def edges(site: Site, stacked: ExitStack) -> tuple[StaticStore, Callable[[str], None]]:
+def edges(site: Site, stack: ExitStack) -> tuple[StaticStore, Callable[[str], None]]:
     """A store on a host without a head, and what makes it answer with an old or a new index."""
     dates = {"old": "Fri, 20 Nov 2026 12:00:00 GMT", "new": "Fri, 20 Nov 2026 12:00:09 GMT"}
     bodies = {"old": b'{"a": {}}', "new": b'{"a": {}, "b": {}}'}
@@ -337,7 +331,7 @@ def edges(site: Site, stacked: ExitStack) -> tuple[StaticStore, Callable[[str], 
 
     site.server.answer = answer
     store = StaticStore(site.server.url, poll_interval=0)
-    stacked.callback(store.disconnect)
+    stack.callback(store.disconnect)
     store.connect(retries=0)
 
     def turn_to(edge: str) -> None:
