@@ -60,8 +60,11 @@ class Plan:
             obstacles=[DATA + key for key in obstacles],
             before=pushed.note,
             during=during,
-            after=PushNote(left=left, forgotten=forgotten),
-            cleaned=PushNote(forgotten={href: forgotten[href] for href in forgotten.keys() - due}),
+            after=PushNote(left=left, forgotten=forgotten, foreign=during.foreign),
+            cleaned=PushNote(
+                forgotten={href: forgotten[href] for href in forgotten.keys() - due},
+                foreign=during.foreign,
+            ),
             kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(stages[1]),
         )
 
@@ -105,6 +108,7 @@ def _note_during(
         left=pushed.no_more(site.index) | frozenset(site.index).difference(pushed.index),
         forgotten={**note.forgotten, **dict.fromkeys(going, now)},
         stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
+        foreign=pushed.about.foreign,
     )
 
 

@@ -38,6 +38,8 @@ class PushNote(NamedTuple):
     forgotten: Mapping[str, int] = MappingProxyType({})
     #: Files that are whole there though no index names them yet, and their sha256.
     stored: Mapping[str, str] = MappingProxyType({})
+    #: Names of the site's own words at which a file of somebody else stands.
+    foreign: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -56,6 +58,7 @@ class PushNote(NamedTuple):
             _keys(said.get("left")),
             _times(said.get("forgotten")),
             _digests(said.get("stored")),
+            _keys(said.get("foreign")),
         )
 
     def encode(self) -> bytes:
@@ -66,6 +69,7 @@ class PushNote(NamedTuple):
             "left": sorted(self.left),
             "forgotten": dict(sorted(self.forgotten.items())),
             "stored": dict(sorted(self.stored.items())),
+            "foreign": sorted(self.foreign),
         }
         return codec.encode(said) + b"\n"
 
@@ -136,7 +140,7 @@ class PushedSite:
                 left,
                 head_body is not None or note is not None,
                 {name: target.read(name) for name in site.beside},
-                PushedAbout.compare(target, site.about, abouts, left.forgotten),
+                PushedAbout.compare(target, site.about, abouts, left.forgotten, left.foreign),
             )
         except IndexFormatError as error:
             raise IndexFormatError(

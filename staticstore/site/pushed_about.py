@@ -27,6 +27,8 @@ class PushedAbout(NamedTuple):
     lacking: Mapping[str, bytes] = MappingProxyType({})
     #: Files of earlier pushes that no longer belong to the site.
     outdated: tuple[str, ...] = ()
+    #: The names at which a file of somebody else stands, whatever its bytes are.
+    foreign: frozenset[str] = frozenset()
 
     @classmethod
     def compare(
@@ -35,11 +37,13 @@ class PushedAbout(NamedTuple):
         wanted: Mapping[str, bytes],
         documents: tuple[Document | None, Document | None],
         forgotten: Mapping[str, int],
+        foreign: frozenset[str],
     ) -> PushedAbout:
         """Ask a target what stands there, unless its head names the same document.
 
         A file is ours if a document at the target says so that an earlier push
-        brought there; any other stays, and that is logged.
+        brought there, and the note does not say that it stood there before.  Any
+        other stays; where it is not as the site has it, that is logged.
 
         Parameters
         ----------
@@ -51,6 +55,8 @@ class PushedAbout(NamedTuple):
             What the head of the site names, and what that of the target does.
         forgotten : mapping
             The hrefs that the note at the target has, also of a push that broke off.
+        foreign : frozenset of str
+            The names that the note at the target says are somebody else's.
 
         Raises
         ------
@@ -59,22 +65,25 @@ class PushedAbout(NamedTuple):
         """
         here, there = documents
         if here == there:
-            return cls()
+            return cls(foreign=foreign)
         ours = _digests(target, there, forgotten)
-        lacking = {}
+        lacking, others = {}, set(foreign)
         for name, body in wanted.items():
             standing = _digest_at(target, name)
+            is_ours = standing in ours[name] and name not in foreign
             if standing == _sha256(body):
-                continue
-            if standing is None or standing in ours[name]:
+                # The document that is pushed will name these bytes, too, whoever wrote them.
+                others.update(() if is_ours else (name,))
+            elif standing is None or is_ours:
                 lacking[name] = body
+                others.discard(name)
             else:
                 _LOG.warning(
                     "%s is not pushed: a file of that name stands there that no push wrote", name
                 )
-        gone = sorted(ours.keys() - wanted)
+        gone = sorted(ours.keys() - wanted - others)
         outdated = [name for name in gone if _digest_at(target, name) in ours[name]]
-        return cls(lacking, tuple(outdated))
+        return cls(lacking, tuple(outdated), frozenset(others))
 
 
 def _digests(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -353,6 +354,17 @@ def test_what_stands_there_is_not_fetched_again(server: RawServer, copy: Path) -
 # A push
 
 
+def break_line(line: pytest.MonkeyPatch, at: str) -> None:
+    write_file = FolderTarget.write
+
+    def broken(self: FolderTarget, href: str, *rest: Any) -> None:
+        if href == at:
+            raise TransportError("the line broke")
+        write_file(self, href, *rest)
+
+    line.setattr(FolderTarget, "write", broken)
+
+
 def test_a_push_brings_all_of_it(site: Path, copy: Path) -> None:
     report = push(site, copy)
     assert (copy / "README.md").read_bytes() == README
@@ -395,6 +407,46 @@ def test_a_file_of_somebody_else_at_the_target_stays(
     assert (copy / "LICENSE").read_bytes() == b"CC0"
 
 
+@pytest.mark.parametrize("name", ["README.md", "LICENSE"])
+@pytest.mark.parametrize("broken_at", [None, "index.head.json"])
+def test_f11_a_file_of_somebody_else_stays_though_it_had_our_bytes(
+    site: Path,
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    broken_at: str | None,
+) -> None:
+    theirs = (site / name).read_bytes()
+    copy.mkdir()
+    write(copy / name, theirs)
+    with monkeypatch.context() as line:
+        if broken_at is not None:
+            break_line(line, broken_at)
+        with contextlib.suppress(TransportError):
+            push(site, copy, force=True)
+    write(site / name, b"another")
+    publish(site)
+    push(site, copy)
+    assert (copy / name).read_bytes() == theirs
+    (site / name).unlink()
+    publish(site)
+    push(site, copy, delete=True)
+    assert (copy / name).read_bytes() == theirs
+
+
+def test_f11_a_file_of_somebody_else_that_is_gone_gives_its_name_back(
+    site: Path, copy: Path
+) -> None:
+    copy.mkdir()
+    write(copy / "README.md", README)
+    push(site, copy, force=True)
+    (copy / "README.md").unlink()
+    for words in (b"second", b"third"):
+        say(site, README_md=words)
+        push(site, copy)
+        assert (copy / "README.md").read_bytes() == words
+
+
 def test_a8_a_file_at_the_target_that_is_too_large_to_be_ours_stays(site: Path, copy: Path) -> None:
     copy.mkdir()
     write(copy / "README.md", b"")
@@ -409,15 +461,8 @@ def test_a_push_that_broke_off_leaves_no_file_of_others(
 ) -> None:
     push(site, copy)
     say(site, README_md=b"second")
-    write_file = FolderTarget.write
-
-    def broken(self: FolderTarget, href: str, *rest: Any) -> None:
-        if href == "index.head.json":
-            raise TransportError("the line broke")
-        write_file(self, href, *rest)
-
     with monkeypatch.context() as line:
-        line.setattr(FolderTarget, "write", broken)
+        break_line(line, "index.head.json")
         with pytest.raises(TransportError):
             push(site, copy)
     assert (copy / "README.md").read_bytes() == b"second"
