@@ -13,6 +13,8 @@ from ..index.snapshot import Index
 __all__ = ["IndexCheck"]
 
 _log = logging.getLogger("staticstore")
+# The first moments after a swap are those of who waited for it.
+_FIRST_PAUSE_SECONDS = 1.0
 # Between two steps of a tenth of a millisecond, so that no other thread waits for this one;
 # a million entries take about fifteen seconds.
 _PAUSE_SECONDS = 0.001
@@ -51,6 +53,8 @@ class IndexCheck(threading.Thread):
 
     def run(self) -> None:
         """Check, step by step."""
+        if self._cut.wait(_FIRST_PAUSE_SECONDS):
+            return
         try:
             pause = _PAUSE_SECONDS
             for _ in self._index.checking():

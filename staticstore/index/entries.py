@@ -24,12 +24,8 @@ class Stored(ABC):
     """Entries in key order, which nobody changes; shared by snapshots and threads."""
 
     def __init__(self) -> None:
-        self._groups = FieldGroups(self.values_of)
-
-    @property
-    def groups(self) -> FieldGroups:
-        """The groups of the fields that were queried."""
-        return self._groups
+        #: The groups of the fields that were queried.
+        self.groups = FieldGroups(self.values_of)
 
     # -- what was not checked when it was parsed ---------------------------------------
 

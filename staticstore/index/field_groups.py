@@ -34,6 +34,8 @@ class FieldGroups:
     def __init__(self, values: Callable[[str], Iterable[tuple[str, Any]]]) -> None:
         self._values = values
         self._lock = threading.Lock()
+        # One pass at a time: two would take turns, and may be for the same field.
+        self._building = threading.RLock()
         # The last one asked for needs no change of the order in which they are dropped.
         self._last: tuple[str | None, Groups] = None, Groups(())
         # One that is larger than the bound alone is kept all the same.
@@ -50,13 +52,24 @@ class FieldGroups:
         return groups.keys(value)
 
     def _groups_of(self, field: str) -> Groups:
-        with self._lock:
-            groups = self._groups.get(field)
+        groups = self._known(field)
         if groups is None:
-            groups = Groups(self._values(field))
-            with self._lock:
-                self._groups[field] = groups
+            with self._building:
+                groups = self._known(field)
+                if groups is None:
+                    groups = Groups(self._values(field))
+                    with self._lock:
+                        self._groups[field] = groups
         return groups
+
+    def _known(self, field: str) -> Groups | None:
+        with self._lock:
+            return self._groups.get(field)
+
+    def wait(self) -> None:
+        """Wait for the pass that is going on, if there is one."""
+        with self._building:
+            pass
 
     def follow(
         self,

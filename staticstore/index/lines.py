@@ -90,11 +90,11 @@ class Lines(Stored):
             raw = piece.find(key)
         except UnicodeEncodeError:  # half of a surrogate pair, which no key can have
             return None
-        if not self._is_checked:
+        if not (self._is_checked or piece.is_checked):
             keys = self._read(number, Piece.keys)
             piece.check_lines()
             # A key that is there and not found is written in another way.
-            if (key in keys) != (raw is not None) or (raw is not None and line_problem(key, raw)):
+            if key in keys if raw is None else line_problem(key, raw):
                 raise IndexFormatError("a line is not in canonical form")
         return raw
 

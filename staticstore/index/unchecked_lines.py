@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import IndexFormatError
 from .entries import Entries, Stored
+from .field_groups import FieldGroups
 from .general import parse_any
 from .lines import Lines
 
 if TYPE_CHECKING:
     import msgspec
 
-    from .field_groups import FieldGroups
     from .fields import Content
     from .piece import Piece
 
@@ -51,9 +51,10 @@ class UncheckedLines(Stored):
 
     def __init__(self, body: bytes | bytearray, pieces: list[Piece], count: int | None) -> None:
         self._body: bytes | bytearray = body
-        self._lines = Lines(pieces, count, is_checked=False)
-        # What gives the answers, once that is decided.
-        self._outcome: Lines | Entries | None = None
+        #: What gives the answers; entries if the document was parsed as any JSON.
+        self._answers: Lines | Entries = Lines(pieces, count, is_checked=False)
+        # Those of the lines are built from all of them, before any key is given out.
+        self.groups = self._answers.groups
         self._problems: tuple[str, ...] = ()
         self._refusal: str | None = None
         self._lock = threading.Lock()
@@ -63,11 +64,7 @@ class UncheckedLines(Stored):
     @property
     def is_checked(self) -> bool:
         """Whether it is decided what the document is; also by newer lines: `Lines.prove`."""
-        if self._outcome is None:
-            with self._lock:
-                if self._outcome is None and self._lines.is_checked:
-                    self._outcome = self._lines
-        return self._outcome is not None
+        return self._answers.is_checked
 
     def checking(self) -> Iterator[None]:
         """Check the lines, 16 KiB a step; see `Stored`.
@@ -78,42 +75,40 @@ class UncheckedLines(Stored):
             The document is no index.
         """
         try:
-            for _ in self._lines.checking():
-                if self._outcome is not None:
+            for _ in self._answers.checking():
+                if self.is_checked:
                     return
                 yield
+                self.groups.wait()  # its pass would wait for the interpreter after each step
         except IndexFormatError:
             self._parsed()
 
     def checked(self) -> Stored:
         """Return what the document is, all of it checked; see `Stored`."""
-        if not self.is_checked:
-            for _ in self.checking():
-                pass
-        outcome = self._outcome if self.is_checked else None
-        return self._parsed() if outcome is None else outcome
+        for _ in self.checking():
+            pass
+        return self._parsed()
 
     def _parsed(self) -> Entries | Lines:
         """Parse the whole document as any JSON, unless it is decided what it is."""
         with self._lock:
-            if self._refusal is None and self._outcome is None:
+            if self._refusal is None and not self.is_checked:
                 try:
                     entries, self._problems = parse_any(self._body)
                 except IndexFormatError as error:
                     self._refusal = str(error)
+                    self.groups = FieldGroups(self.values_of)  # which raises
                 else:
-                    # In this order, for who reads takes the lines first: `_ask`.
-                    self._outcome, self._lines, self._body = entries, Lines((), 0), b""
-            if self._outcome is None:
-                raise IndexFormatError(self._refusal or "the document is no index")
-            return self._outcome
+                    self._answers, self.groups, self._body = entries, entries.groups, b""
+            if self._refusal is not None:
+                raise IndexFormatError(self._refusal)
+            return self._answers
 
     @property
     def lines(self) -> Lines | None:
         """The lines, unless they are known not to be in canonical form."""
-        lines = self._lines
-        is_other = self._refusal is not None or isinstance(self._outcome, Entries)
-        return None if is_other else lines
+        answers = self._answers
+        return answers if self._refusal is None and isinstance(answers, Lines) else None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -129,13 +124,12 @@ class UncheckedLines(Stored):
 
     def _ask(self, ask: Callable[[Stored], T]) -> T:
         """Ask the lines, as long as they are beyond doubt; else the document as any JSON."""
-        lines, outcome = self._lines, self._outcome
-        if outcome is None and self._refusal is None:
+        if self._refusal is None:
             try:
-                return ask(lines)
+                return ask(self._answers)
             except IndexFormatError:
                 pass
-        return ask(self._parsed() if outcome is None else outcome)
+        return ask(self._parsed())
 
     def _all(self, read: Callable[[Stored], Iterator[T]]) -> Iterator[T]:
         """Read all entries, after a check that there are no others, and that the keys rise."""
@@ -149,8 +143,12 @@ class UncheckedLines(Stored):
 
     def get(self, key: str) -> msgspec.Raw | bytes | None:
         """Return the raw entry of a key, or None."""
-        outcome = self._outcome
-        return outcome.get(key) if outcome is not None else self._ask(lambda one: one.get(key))
+        if self._refusal is None:  # as `_ask`, for what is asked most often
+            try:
+                return self._answers.get(key)
+            except IndexFormatError:
+                pass
+        return self._parsed().get(key)
 
     def __contains__(self, key: object) -> bool:
         """Tell whether there is such a key."""
@@ -162,13 +160,11 @@ class UncheckedLines(Stored):
 
     def __len__(self) -> int:
         """Count the keys: before the check, the lines."""
-        lines, outcome = self._lines, self._outcome
-        return len(lines if outcome is None else outcome)
+        return len(self._answers)
 
     def has_at_least(self, count: int) -> bool:
         """Tell whether there are so many keys; see `Stored`."""
-        lines, outcome = self._lines, self._outcome
-        return (lines if outcome is None else outcome).has_at_least(count)
+        return self._answers.has_at_least(count)
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Iterate over keys and decoded entries; see `Stored`."""
@@ -189,19 +185,12 @@ class UncheckedLines(Stored):
         """Iterate over keys and the values of a field; see `Stored`."""
         return self._all(lambda one: one.values_of(field))
 
-    @property
-    def groups(self) -> FieldGroups:
-        """The groups of what gives the answers."""
-        lines, outcome = self._lines, self._outcome
-        return (lines if outcome is None else outcome).groups
-
     def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys of the entries whose field has a value; see `Stored`."""
-        outcome = self._outcome
-        if outcome is not None:
-            return outcome.keys_with(field, value)
-        # Groups are built from all lines, before any key is given out.
-        return self._ask(lambda one: one.keys_with(field, value))
+        try:
+            return self.groups.keys(field, value)
+        except IndexFormatError:
+            return self._parsed().keys_with(field, value)
 
     def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Stored:
         """Return entries of which some are others; see `Stored`."""
@@ -218,7 +207,7 @@ class UncheckedLines(Stored):
     def document(self) -> Iterator[bytes | memoryview]:
         """Give the document as it came; see `Stored`."""
         body = self._body
-        if self._outcome is None and self._refusal is None:
+        if self.lines is not None:
             return iter([memoryview(body)])
         return self._parsed().document()
 

@@ -55,6 +55,7 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staticstore.index.parsing.PIECE_SIZE", 100)
     monkeypatch.setattr("staticstore.index.piece.PIECE_SIZE", 100)
     monkeypatch.setattr("staticstore.index.parsing._SMALL", 0)
+    monkeypatch.setattr("staticstore.client.index_check._FIRST_PAUSE_SECONDS", 0)
 
 
 class Site:
