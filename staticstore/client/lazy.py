@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
 
@@ -29,6 +30,9 @@ __all__ = ["LazyIndex", "Partial", "Parts"]
 
 _PROBLEMS_KEPT = 100
 _MOST_MEMORY = 16 << 20  # bytes, for parts that were read
+_PARSED = 4  # times as much memory as its text, at most: what was parsed
+
+T = TypeVar("T")
 
 
 class Parts:
@@ -66,7 +70,10 @@ class Parts:
         self._max_bytes = max_bytes
         self._root: BlockRoot | None = None
         self._lock = threading.Lock()
-        self._texts: LRUCache[str, bytes] = LRUCache(_MOST_MEMORY, getsizeof=len)
+        # What was parsed of a document, and about how many bytes of memory it takes.
+        self._parsed: LRUCache[tuple[Document, Stretch], tuple[int, Any]] = LRUCache(
+            _MOST_MEMORY, getsizeof=operator.itemgetter(0)
+        )
         #: What was found wrong in entries that were looked up, and left out.
         self.problems: dict[str, None] = {}
 
@@ -89,12 +96,7 @@ class Parts:
             block = self._block_of(key, deadline)
             if block is None:
                 return None
-            text = b"\n" + self._text(self._head.index, block, deadline)
-            if not text.endswith(b",\n"):  # the last line of an index has no comma
-                text = text.removesuffix(b"\n") + b",\n"
-            # What is not in canonical form is for who reads the whole.
-            lines = Lines([Piece(text, 1, len(text), block.first)], None, is_checked=False)
-            raw = lines.get(key)
+            raw = self._lines_of(block, deadline).get(key)
         except (IndexFormatError, IntegrityError) as error:
             raise LookupError("the parts of the index cannot be read") from error
         except UnicodeEncodeError:  # half of a surrogate pair, which no key can have
@@ -112,8 +114,20 @@ class Parts:
         page = holding(self._root.pages, key)
         if page is None:
             return None
-        text = self._text(self._root.lines, page, deadline)
-        return holding(self._root.blocks_of(text, 2, self._head.index.size - 2), key)
+        return holding(self._blocks_of(self._root, page, deadline), key)
+
+    def _blocks_of(self, root: BlockRoot, page: Stretch, deadline: float) -> Sequence[Stretch]:
+        end = self._head.index.size - 2
+        return self._read(root.lines, page, deadline, lambda text: root.blocks_of(text, 2, end))
+
+    def _lines_of(self, block: Stretch, deadline: float) -> Lines:
+        def parse(text: bytes) -> Lines:
+            # The last line of an index has no comma.
+            text = b"\n" + (text if text.endswith(b",\n") else text.removesuffix(b"\n") + b",\n")
+            # What is not in canonical form is for who reads the whole.
+            return Lines([Piece(text, 1, len(text), block.first)], None, is_checked=False)
+
+        return self._read(self._head.index, block, deadline, parse)
 
     def _read_root(self, deadline: float) -> BlockRoot:
         root = read_root(self._head, self._documents(deadline).read)
@@ -121,16 +135,25 @@ class Parts:
             raise LookupError("the root of the blocks is not there")
         return root
 
-    def _text(self, document: Document, stretch: Stretch, deadline: float) -> bytes:
+    def _read(
+        self,
+        document: Document,
+        stretch: Stretch,
+        deadline: float,
+        parse: Callable[[bytes], T],
+    ) -> T:
+        """Read and parse a stretch of a document, unless that was done before."""
         with self._lock:
-            text = self._texts.get(stretch.sha256)
-        if text is None:
+            known = self._parsed.get((document, stretch))
+        if known is None:
             text = self._documents(deadline).read_stretch(document, stretch)
             if text is None:
                 raise LookupError("the host gives no parts of documents")
+            known = _PARSED * len(text), parse(text)
             with self._lock:
-                self._texts[stretch.sha256] = text
-        return text
+                self._parsed[document, stretch] = known
+        parsed: T = known[1]
+        return parsed
 
     def _documents(self, deadline: float) -> Documents:
         return Documents(self._sessions, deadline, self._max_bytes, self._served)
