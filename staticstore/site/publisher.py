@@ -50,6 +50,7 @@ from .history import (
     write_documents,
 )
 from .lock import alone, unwritable
+from .meant_keys import MeantKeys
 from .measuring import Measured
 from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, write_notes
@@ -280,6 +281,9 @@ def _prepare(
     def check_shrink() -> None:
         guards.check_shrink("the publish", len(old.index), len(data.digests))
 
+    known = MeantKeys([file.key for file in data.found.files])
+    fields = fields.meant_for(known)
+    fields.check_size(known)
     digests: Iterable[tuple[str, Digest]] = data.take()
     places: dict[str, Place] = {}
     old_packs: dict[str, int] = {}
@@ -314,7 +318,7 @@ def _prepare(
             *about.warnings,
             *_secret_warnings(left_out),
             *_spared_warnings(data.found.spared),
-            *_metadata_warnings(fields, keys),
+            *_bounded(fields.warnings(known)),
         ],
         entries=len(index),
         bytes=sum(digest.size for digest in data.digests.values()),
@@ -351,10 +355,6 @@ def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
         "give it another name"
         for key, why in sorted(spared.items())
     )
-
-
-def _metadata_warnings(fields: Metadata, keys: list[str]) -> list[str]:
-    return _bounded(fields.warnings(keys))
 
 
 def _bounded(warnings: Iterator[str]) -> list[str]:
