@@ -3,7 +3,7 @@
 What it writes, in this order, each file whole or not at all::
 
     packs/<sha256>.zip          copies of small values, if they are asked for
-    .nojekyll                   if it is not there
+    .nojekyll, .gitattributes   if they are not there
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each stretch of the index begins, and its digest
     about/<sha256>.json         the site's own words, if there is an about.toml
@@ -33,11 +33,12 @@ from ..index.changes import Action, diff
 from ..index.fields import Place
 from ..index.head import Head
 from ..index.snapshot import Index
-from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.integrity import remove_leftovers
 from .about import SiteAbout, read_about, write_about
 from .describing import described
 from .file_digest import Digest
 from .folder import SiteFolder
+from .git_files import git_warnings, write_git_files
 from .guards import Force, Guards
 from .hashing import Hashing, Progress
 from .history import (
@@ -58,6 +59,7 @@ from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_p
 from .page import page_to_write, write_page
 from .predecessor import Predecessor, PublishedAt
 from .scan import LeftOut
+from .stand_ins import unfinished
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
 from .withheld import Withheld
@@ -65,7 +67,7 @@ from .withheld import Withheld
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 # What makes of the same data the same index: to be raised when that changes.
-_VERSION = 2
+_VERSION = 3
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
 
@@ -88,8 +90,8 @@ class PublishReport:
         Those of `skipped` that should have been published; secrets and litter
         are not among them.
     warnings : list of str
-        What is not wrong, but hardly meant: secrets among the data, metadata
-        for nothing.
+        What is not wrong, but hardly meant: secrets and unfinished files among
+        the data, metadata for nothing, rules of git that change line ends.
     entries : int
         How many keys the index has.
     bytes : int
@@ -318,7 +320,9 @@ def _prepare(
             *about.warnings,
             *_secret_warnings(left_out),
             *_spared_warnings(data.found.spared),
+            *_unfinished_warnings(keys),
             *_bounded(fields.warnings(known)),
+            *_bounded(iter(git_warnings(folder, keys))),
         ],
         entries=len(index),
         bytes=sum(digest.size for digest in data.digests.values()),
@@ -357,6 +361,14 @@ def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
     )
 
 
+def _unfinished_warnings(keys: Iterable[str]) -> list[str]:
+    return _bounded(
+        f"{quoted(key)} is published, but is hardly whole or meant, going by its name: move it out "
+        "of data/, unless it is a value like the others"
+        for key in unfinished(keys)
+    )
+
+
 def _bounded(warnings: Iterator[str]) -> list[str]:
     kept = [warning for _, warning in zip(range(_WARNINGS_KEPT), warnings, strict=False)]
     more = sum(1 for _ in warnings)
@@ -367,9 +379,7 @@ def _write(folder: SiteFolder, old: Predecessor, plan: _Plan, page: bytes | None
     try:
         for place in (folder.root, folder.private, folder.packs):
             remove_leftovers(place)
-        if not os.path.lexists(folder.nojekyll):
-            with atomic_file(folder.nojekyll):
-                pass
+        write_git_files(folder)
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
         write_about(folder, plan.about.about)
