@@ -73,7 +73,7 @@ def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
     keys : collection of str
         All keys.  A ``.gitattributes`` among them goes before that of the site.
     """
-    warnings = []
+    warnings: list[str] = []
     rules = _read_rules(folder.root / _NAME)
     if rules is not None:
         paths = (*_OWN, *(_DATA + key for key in keys))
@@ -145,6 +145,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 def _expression_of(special: str) -> str:
     if special[0] == "[":
-        return "[" + ("^" if special[1] in "!^" else "") + special.lstrip("[!^")
+        inside = special[1:].replace("[", r"\[")
+        return f"[^{inside[1:]}" if inside[0] in "!^" else f"[{inside}"
     of = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.*", "?": "[^/]"}
     return of.get(special, "[^/]*")

@@ -10,7 +10,7 @@ __all__ = ["pointer_problem", "unfinished"]
 # git-lfs, docs/spec.md: below 1,024 bytes, the version first; and its names in earlier versions.
 _LFS = re.compile(
     rb"(?:\xef\xbb\xbf)?version https?://(?:git-lfs\.github\.com/spec|hawser\.github\.com/spec"
-    rb"|git-media\.io)/v[0-9]"
+    rb"|git-media\.io)/v/?[0-9]"
 )
 _MOST_LFS_BYTES = 1024
 # git-annex, doc/internals/pointer_file: the path of the object, in one line, below 32 KiB.
