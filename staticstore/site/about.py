@@ -25,6 +25,7 @@ from .history import read_head, reader_of, write_document
 from .metadata_files import parse_toml
 from .own_files import OwnFiles, read_at_most
 from .source_text import decode_text
+from .stand_ins import pointer_problem
 from .withheld import FIRST_BYTES, holds_private_key
 
 __all__ = [
@@ -177,7 +178,7 @@ def _file_or_problem(path: Path) -> bytes | str:
         return f"it must be a file, not a link, of at most {MOST_FILE_BYTES} bytes"
     if holds_private_key(body[:FIRST_BYTES]):
         return "it holds a private key"
-    return body
+    return pointer_problem(body, len(body)) or body
 
 
 def _read_fields(path: Path) -> dict[str, Any] | None:

@@ -79,9 +79,9 @@ def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
         paths = (*_OWN, *(_DATA + key for key in keys))
         changed = [path for path in paths if not _keeps(rules, path, otherwise=False)]
         warnings += _warning(_NAME, changed)
-    for key in keys:
-        if key.endswith(_NAME) and key[-len(_NAME) - 1 : -len(_NAME)] in ("", "/"):
-            above = key.removesuffix(_NAME)
+    for key in [key for key in keys if key.endswith(_NAME)]:
+        above = key.removesuffix(_NAME)
+        if not above or above.endswith("/"):
             rules = _read_rules(folder.data / key) or []
             below = (one.removeprefix(above) for one in keys if one.startswith(above))
             changed = [path for path in below if not _keeps(rules, path, otherwise=True)]

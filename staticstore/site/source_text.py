@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import StoreError, quoted
 from ..transport.regular import open_regular
 from .folder import reason_of
+from .stand_ins import pointer_problem
 
 __all__ = ["decode_text", "first_failing_line", "line_at", "read_text"]
 
@@ -55,6 +56,8 @@ def decode_text(body: bytes, name: str) -> str:
     name : str
         What errors call it.
     """
+    if problem := pointer_problem(body, len(body)):
+        raise StoreError(f"{name}: {problem}")
     # ASCII text in UTF-16 without a mark is valid UTF-8, with a NUL beside each letter.
     if body.startswith(_UTF_16) or b"\0" in body[:2]:
         raise StoreError(f"{name}, line 1: it is UTF-16 and not UTF-8: save it as UTF-8")

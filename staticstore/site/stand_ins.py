@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 __all__ = ["pointer_problem", "unfinished"]
 
@@ -23,6 +23,8 @@ _UNFINISHED = (
     *(".aria2", ".!ut", ".bc!", ".tmp", ".temp", ".swp", "~", "#"),
 )
 _ENDINGS = (*_UNFINISHED, *map(str.upper, _UNFINISHED))
+_TAIL = 4  # characters
+_TAILS = tuple(ending[-_TAIL:] for ending in _ENDINGS)
 
 
 def pointer_problem(first_bytes: bytes, size: int) -> str | None:
@@ -54,7 +56,7 @@ def pointer_problem(first_bytes: bytes, size: int) -> str | None:
     return None
 
 
-def unfinished(keys: Iterable[str]) -> list[str]:
+def unfinished(keys: Collection[str]) -> list[str]:
     """Return the keys whose names programs give to files that are not whole, or not the last.
 
     They may be data all the same, other than the names that `withheld_key` knows.
@@ -64,5 +66,7 @@ def unfinished(keys: Iterable[str]) -> list[str]:
     >>> unfinished(["a.csv", "b/a.csv.part", "a.csv~", "#a.csv#", "c#"])
     ['b/a.csv.part', 'a.csv~', '#a.csv#']
     """
-    found = [key for key in keys if key.endswith(_ENDINGS)]
+    # Of a million keys few tails differ, and none need be compared with all endings.
+    tails = {tail for tail in {key[-_TAIL:] for key in keys} if tail.endswith(_TAILS)}
+    found = [key for key in keys if key.endswith(_ENDINGS)] if tails else []
     return [key for key in found if key[-1] != "#" or key.rpartition("/")[2][0] == "#"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore import StaticStore, mirror
+from staticstore import StaticStore, StoreError, mirror
 from staticstore.site.folder import SiteFolder
 from staticstore.site.git_files import git_warnings
 from staticstore.site.hash_process import HashProcess
@@ -69,6 +69,20 @@ def test_f20_what_a_pointer_stands_for_is_published_when_it_is_there(site: Path)
 def test_f20_a_text_about_pointers_is_published(site: Path, body: bytes) -> None:
     (site / "data" / "pointers.txt").write_bytes(body)
     assert publish(site).set == ["a.csv", "pointers.txt"]
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.toml", "about.toml"])
+def test_f20_a_pointer_beside_the_data_is_refused(site: Path, name: str) -> None:
+    (site / name).write_bytes(LFS)
+    with pytest.raises(StoreError, match=f"{name}: it is a Git LFS pointer"):
+        publish(site)
+
+
+def test_f20_a_pointer_is_no_readme(site: Path) -> None:
+    (site / "about.toml").write_bytes(b"title = 'x'\n")
+    (site / "README.md").write_bytes(LFS)
+    [warning] = publish(site).warnings
+    assert warning.startswith("README.md is left out of about.json: it is a Git LFS pointer")
 
 
 def test_f20_a_process_that_hashes_leaves_a_pointer_to_its_caller(site: Path) -> None:

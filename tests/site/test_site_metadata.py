@@ -124,6 +124,7 @@ def test_values_become_what_json_can_say(value: object, plain: object) -> None:
     ("value", "problem"),
     [
         (float("nan"), "is nan"),
+        ([-(16**6000)], "more than 4,000 digits"),
         ([float("-inf")], "is -inf"),
         (b"x", "is a bytes"),
         ({1, 2}, "is a set"),
