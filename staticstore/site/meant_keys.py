@@ -89,14 +89,17 @@ class MeantKeys:
         return "" if key is None else f"; did you mean {quoted(key)}?"
 
     def _is_something(self, text: str) -> bool:
-        if text in self._known:
-            return True
         if not WILDCARD.search(text):
-            return False
-        if text.endswith("*") and not WILDCARD.search(text[:-1]):
-            at = bisect.bisect_left(self._keys, text[:-1])
-            return any(key.startswith(text[:-1]) for key in self._keys[at : at + 1])
-        return any(map(re.compile(fnmatch.translate(text)).match, self._keys))
+            return text in self._known or bool(self.of_other_form(text))
+        start = text.removesuffix("*")
+        if not WILDCARD.search(start):
+            at = bisect.bisect_left(self._keys, start)
+            forms = () if text.isascii() else self._by_form
+            return any(key.startswith(start) for key in self._keys[at : at + 1]) or any(
+                form.startswith(composed(start)) for form in forms
+            )
+        forms_of_text = (re.compile(fnmatch.translate(form)) for form in (text, composed(text)))
+        return self.has_match(*forms_of_text)
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -120,7 +123,7 @@ def _candidates(text: str) -> Iterator[str]:
     path = text.strip().replace("\\", "/")
     path = path[_HERE.match(path).end() :]  # type: ignore[union-attr]  # it matches always
     below = _ABOVE_DATA.match(path + "/")
-    for name in (path, path[below.end() :] if below else path, unquote(path)):
+    for name in dict.fromkeys((path, path[below.end() :] if below else path, unquote(path))):
         yield name
-        folder = name.rstrip("/")
-        yield f"{folder}/*" if folder else "*"
+        if not WILDCARD.search(name):
+            yield f"{name.rstrip('/')}/*".lstrip("/")

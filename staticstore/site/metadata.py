@@ -82,20 +82,12 @@ class Metadata:
             Perhaps empty.  Its values are shared: to be read only.
         """
         fields: dict[str, Any] = {}
-        for pattern in self._matching(key):
-            fields.update(pattern.fields)
+        form = None if key.isascii() else composed(key)
+        for pattern in self._patterns:
+            if pattern.expression.match(key) or (form and pattern.of_composed.match(form)):
+                fields.update(pattern.fields)
         fields.update(self._exact.get(key, {}))
         return fields
-
-    def _matching(self, key: str) -> list[_Pattern]:
-        if key.isascii():
-            return [pattern for pattern in self._patterns if pattern.expression.match(key)]
-        form = composed(key)
-        return [
-            pattern
-            for pattern in self._patterns
-            if pattern.expression.match(key) or pattern.of_composed.match(form)
-        ]
 
     def meant_for(self, keys: MeantKeys) -> Metadata:
         """Return the same, with the keys as they are spelled in the data folder.
@@ -124,9 +116,13 @@ class Metadata:
         sizes = {pattern.text: len(codec.encode(pattern.fields)) for pattern in self._patterns}
         if sum(sizes.values()) <= _FEW_BYTES:
             return
+        of_patterns = Metadata(
+            ((one.text, {one.text: sizes[one.text]}) for one in self._patterns), ""
+        )
+        of_patterns._exact = {}
         copied = 0
         for key in keys:
-            given = sum(sizes[pattern.text] for pattern in self._matching(key))
+            given = sum(of_patterns.fields_of(key).values())
             copied += given if given > _FEW_BYTES else 0
             if copied > _MOST_COPIED_BYTES:
                 longest = max(sizes, key=sizes.__getitem__)

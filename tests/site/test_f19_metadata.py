@@ -328,11 +328,16 @@ def test_forms_that_cannot_be_told_apart_are_shown(texts: list[str], keys: list[
         ("./*.csv", "*.csv"),
         ("folder\\*", "folder/*"),
         ("folder/c%20d.csv", "folder/c d.csv"),
+        ("data/\u00dc/", "\u00dc/*"),
+        ("\u00dc/E.csv", "U\u0308/e.csv"),
+        ("data/?/e.csv", "?/e.csv"),
     ],
 )
 def test_what_was_meant_is_guessed(text: str, meant: str) -> None:
     metadata = read_metadata({text: {"t": 1}})
-    [warning] = metadata.warnings(MeantKeys(["a.csv", "folder/b.csv", "folder/c d.csv"]))
+    [warning] = metadata.warnings(
+        MeantKeys(sorted(["a.csv", "folder/b.csv", "folder/c d.csv", "U\u0308/e.csv"]))
+    )
     assert warning.endswith(f"did you mean {meant!r}?")
 
 
