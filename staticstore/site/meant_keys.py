@@ -53,10 +53,20 @@ class MeantKeys:
         """Iterate over the keys, in order."""
         return iter(self._keys)
 
-    def has_match(self, expression: re.Pattern[str], of_composed: re.Pattern[str]) -> bool:
-        """Return whether a key matches, or the composed form of one the second expression."""
-        forms = self._by_form
-        return any(map(expression.match, self._keys)) or any(map(of_composed.match, forms))
+    def has_match(
+        self, literal: str, expression: re.Pattern[str], of_composed: re.Pattern[str]
+    ) -> bool:
+        """Return whether a key matches, or the composed form of one the last expression.
+
+        Parameters
+        ----------
+        literal : str
+            What every key has in it that matches.
+        expression, of_composed : re.Pattern
+            Of a pattern, and of its composed form.
+        """
+        found = (expression.match(key) for key in self._keys if literal in key)
+        return any(found) or any(map(of_composed.match, self._by_form))
 
     def of_other_form(self, text: str) -> list[str]:
         """Return the keys that are the same text in another Unicode form.
@@ -84,7 +94,9 @@ class MeantKeys:
             )
         for candidate in _candidates(text):
             if candidate != text and self._is_something(candidate):
-                return f"; keys are relative to data/: did you mean {quoted(candidate)}?"
+                is_longer = text.startswith(candidate.removesuffix("/*"))
+                where = "" if is_longer else "keys are relative to data/: "
+                return f"; {where}did you mean {quoted(candidate)}?"
         key = self._by_folded.get(folded(text))
         return "" if key is None else f"; did you mean {quoted(key)}?"
 
@@ -99,7 +111,7 @@ class MeantKeys:
                 form.startswith(composed(start)) for form in forms
             )
         forms_of_text = (re.compile(fnmatch.translate(form)) for form in (text, composed(text)))
-        return self.has_match(*forms_of_text)
+        return self.has_match("", *forms_of_text)
 
     @cached_property
     def _known(self) -> frozenset[str]:

@@ -32,6 +32,8 @@ _MOST_COPIED_BYTES = 256 << 20
 
 class _Pattern(NamedTuple):
     text: str
+    #: What a key has in it that matches; found sooner than the expression.
+    literal: str
     expression: re.Pattern[str]
     #: Of its composed form, for that of a key.
     of_composed: re.Pattern[str]
@@ -59,9 +61,15 @@ class Metadata:
             # A key may hold what would be a wildcard, so each text is a key first.
             self._exact.setdefault(text, {}).update(fields)
             if WILDCARD.search(text):
-                expression = re.compile(fnmatch.translate(text))
-                of_composed = re.compile(fnmatch.translate(composed(text)))
-                self._patterns.append(_Pattern(text, expression, of_composed, fields))
+                self._patterns.append(
+                    _Pattern(
+                        text,
+                        max(re.split(r"[*?]+", text.partition("[")[0]), key=len),
+                        re.compile(fnmatch.translate(text)),
+                        re.compile(fnmatch.translate(composed(text))),
+                        fields,
+                    )
+                )
 
     def as_json(self) -> object:
         """Return all that it says, such as JSON can say it."""
@@ -84,7 +92,9 @@ class Metadata:
         fields: dict[str, Any] = {}
         form = None if key.isascii() else composed(key)
         for pattern in self._patterns:
-            if pattern.expression.match(key) or (form and pattern.of_composed.match(form)):
+            if (pattern.literal in key and pattern.expression.match(key)) or (
+                form and pattern.of_composed.match(form)
+            ):
                 fields.update(pattern.fields)
         fields.update(self._exact.get(key, {}))
         return fields
@@ -141,7 +151,7 @@ class Metadata:
                 continue
             if (pattern := patterns.get(text)) is None:
                 problem = "is no file in data/"
-            elif keys.has_match(pattern.expression, pattern.of_composed):
+            elif keys.has_match(pattern.literal, pattern.expression, pattern.of_composed):
                 continue
             else:
                 problem = "matches no file in data/"

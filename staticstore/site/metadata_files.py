@@ -18,10 +18,11 @@ __all__ = ["parse_toml", "read_document"]
 #: Keys or patterns with what stands beside them, not checked any further.
 Rules = Iterable[tuple[object, object]]
 
-# The time of `tomllib` rises with the square of the parts of a key; a hundred are too many anyway.
+# The time of `tomllib` rises with the square of the parts of a key, and fields of more than 98
+# levels are refused anyway.
 _LONG_KEY = re.compile(
     r"""(?:(?<![\w-])[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
-    r"""(?:[ \t]*+\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')){500}""",
+    r"""(?:[ \t]*+\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')){3000}""",
     re.ASCII,
 )
 
@@ -62,7 +63,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     """
     if long_key := _LONG_KEY.search(text):
         line = line_at(text, long_key.start())
-        raise StoreError(f"{name}, line {line}: a key has more than 500 parts: flatten it")
+        raise StoreError(f"{name}, line {line}: a key has more than 3,000 parts: flatten it")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
