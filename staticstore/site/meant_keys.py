@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import bisect
-import fnmatch
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
 from ..errors import quoted
+from .key_pattern import KeyPattern, composed, is_pattern
 from .withheld import folded
 
-__all__ = ["WILDCARD", "MeantKeys", "composed"]
+__all__ = ["MeantKeys"]
 
-#: What makes a text a pattern.
-WILDCARD = re.compile(r"[*?[]")
 # How the path of a value begins for those who do not count from its data folder.
 _ABOVE_DATA = re.compile(r"(?:.*?/)??data/")
 _HERE = re.compile(r"(?:\.?/)*")
-
-
-def composed(text: str) -> str:
-    r"""Return the composed form (NFC) of a text, in which keys are compared.
-
-    Examples
-    --------
-    >>> composed("U\u0308bersicht") == "\xdcbersicht"
-    True
-    """
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 class MeantKeys:
@@ -53,20 +39,9 @@ class MeantKeys:
         """Iterate over the keys, in order."""
         return iter(self._keys)
 
-    def has_match(
-        self, literal: str, expression: re.Pattern[str], of_composed: re.Pattern[str]
-    ) -> bool:
-        """Return whether a key matches, or the composed form of one the last expression.
-
-        Parameters
-        ----------
-        literal : str
-            What every key has in it that matches.
-        expression, of_composed : re.Pattern
-            Of a pattern, and of its composed form.
-        """
-        found = (expression.match(key) for key in self._keys if literal in key)
-        return any(found) or any(map(of_composed.match, self._by_form))
+    def has_match(self, pattern: KeyPattern) -> bool:
+        """Return whether a key matches."""
+        return any(map(pattern.matches, self._keys))
 
     def of_other_form(self, text: str) -> list[str]:
         """Return the keys that are the same text in another Unicode form.
@@ -101,17 +76,16 @@ class MeantKeys:
         return "" if key is None else f"; did you mean {quoted(key)}?"
 
     def _is_something(self, text: str) -> bool:
-        if not WILDCARD.search(text):
+        if not is_pattern(text):
             return text in self._known or bool(self.of_other_form(text))
         start = text.removesuffix("*")
-        if not WILDCARD.search(start):
+        if not is_pattern(start):
             at = bisect.bisect_left(self._keys, start)
             forms = () if text.isascii() else self._by_form
             return any(key.startswith(start) for key in self._keys[at : at + 1]) or any(
                 form.startswith(composed(start)) for form in forms
             )
-        forms_of_text = (re.compile(fnmatch.translate(form)) for form in (text, composed(text)))
-        return self.has_match("", *forms_of_text)
+        return self.has_match(KeyPattern(text))
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -137,5 +111,5 @@ def _candidates(text: str) -> Iterator[str]:
     below = _ABOVE_DATA.match(path + "/")
     for name in dict.fromkeys((path, path[below.end() :] if below else path, unquote(path))):
         yield name
-        if not WILDCARD.search(name):
+        if not is_pattern(name):
             yield f"{name.rstrip('/')}/*".lstrip("/")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-import fnmatch
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index import codec
 from ..index.fields import PUBLISHER_FIELDS
-from .meant_keys import WILDCARD, MeantKeys, composed
+from .key_pattern import KeyPattern, is_pattern
+from .meant_keys import MeantKeys
 from .metadata_files import read_document
 from .plain import NotPlainError, plain_value
 
@@ -30,13 +30,8 @@ _FEW_BYTES = 64 << 10
 _MOST_COPIED_BYTES = 256 << 20
 
 
-class _Pattern(NamedTuple):
-    text: str
-    #: What a key has in it that matches; found sooner than the expression.
-    literal: str
-    expression: re.Pattern[str]
-    #: Of its composed form, for that of a key.
-    of_composed: re.Pattern[str]
+class _Rule(NamedTuple):
+    pattern: KeyPattern
     fields: Mapping[str, Any]
 
 
@@ -56,24 +51,16 @@ class Metadata:
     def __init__(self, rules: Iterable[tuple[str, Mapping[str, Any]]], name: str) -> None:
         self.name = name
         self._exact: dict[str, dict[str, Any]] = {}
-        self._patterns: list[_Pattern] = []
+        self._patterns: list[_Rule] = []
         for text, fields in rules:
             # A key may hold what would be a wildcard, so each text is a key first.
             self._exact.setdefault(text, {}).update(fields)
-            if WILDCARD.search(text):
-                self._patterns.append(
-                    _Pattern(
-                        text,
-                        max(re.split(r"[*?]+", text.partition("[")[0]), key=len),
-                        re.compile(fnmatch.translate(text)),
-                        re.compile(fnmatch.translate(composed(text))),
-                        fields,
-                    )
-                )
+            if is_pattern(text):
+                self._patterns.append(_Rule(KeyPattern(text), fields))
 
     def as_json(self) -> object:
         """Return all that it says, such as JSON can say it."""
-        patterns = [[pattern.text, pattern.fields] for pattern in self._patterns]
+        patterns = [[pattern.text, fields] for pattern, fields in self._patterns]
         return [self.name, self._exact, patterns]
 
     def fields_of(self, key: str) -> dict[str, Any]:
@@ -90,12 +77,9 @@ class Metadata:
             Perhaps empty.  Its values are shared: to be read only.
         """
         fields: dict[str, Any] = {}
-        form = None if key.isascii() else composed(key)
-        for pattern in self._patterns:
-            if (pattern.literal in key and pattern.expression.match(key)) or (
-                form and pattern.of_composed.match(form)
-            ):
-                fields.update(pattern.fields)
+        for pattern, of_pattern in self._patterns:
+            if pattern.matches(key):
+                fields.update(of_pattern)
         fields.update(self._exact.get(key, {}))
         return fields
 
@@ -123,35 +107,31 @@ class Metadata:
         StoreError
             It names the pattern that gives most.
         """
-        sizes = {pattern.text: len(codec.encode(pattern.fields)) for pattern in self._patterns}
-        if sum(sizes.values()) <= _FEW_BYTES:
+        sizes = [(pattern, len(codec.encode(fields))) for pattern, fields in self._patterns]
+        if sum(size for _, size in sizes) <= _FEW_BYTES:
             return
-        of_patterns = Metadata(
-            ((one.text, {one.text: sizes[one.text]}) for one in self._patterns), ""
-        )
-        of_patterns._exact = {}
         copied = 0
         for key in keys:
-            given = sum(of_patterns.fields_of(key).values())
+            given = sum(size for pattern, size in sizes if pattern.matches(key))
             copied += given if given > _FEW_BYTES else 0
             if copied > _MOST_COPIED_BYTES:
-                longest = max(sizes, key=sizes.__getitem__)
+                longest, _ = max(sizes, key=itemgetter(1))
                 raise StoreError(
-                    f"{self.name}: patterns, such as {quoted(longest)}, would give the keys more "
-                    f"than {_MOST_COPIED_BYTES >> 20} MiB of fields: shorten them, or publish "
-                    "long texts as values"
+                    f"{self.name}: patterns, such as {quoted(longest.text)}, would give the keys "
+                    f"more than {_MOST_COPIED_BYTES >> 20} MiB of fields: shorten them, or "
+                    "publish long texts as values"
                 )
 
     def warnings(self, keys: MeantKeys) -> Iterator[str]:
         """Say which keys and patterns are for nothing, and what may have been meant."""
-        patterns = {pattern.text: pattern for pattern in self._patterns}
+        patterns = {pattern.text: pattern for pattern, _ in self._patterns}
         hints = 0
         for text, fields in self._exact.items():
             if text in keys:
                 continue
             if (pattern := patterns.get(text)) is None:
                 problem = "is no file in data/"
-            elif keys.has_match(pattern.literal, pattern.expression, pattern.of_composed):
+            elif keys.has_match(pattern):
                 continue
             else:
                 problem = "matches no file in data/"

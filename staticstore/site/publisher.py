@@ -138,6 +138,11 @@ def publish(
     ``README`` and ``LICENSE`` (as they are, or ``.md``, ``.rst``, ``.txt``) and
     ``CITATION.cff``, each of 1 MiB at most; see `StaticStore.about`.
 
+    Where there is none, a ``.nojekyll`` is written, for GitHub Pages, and a
+    ``.gitattributes``, so that git changes no line ends.  Pointers of Git LFS
+    are left out and reported, as is what operating systems and programs leave
+    in folders.
+
     Parameters
     ----------
     site : path
