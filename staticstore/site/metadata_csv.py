@@ -7,6 +7,7 @@ ours to change.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ _QUOTED = r'"((?:[^"]++|"")*+)"'
 _CELL = re.compile(rf'(?:{_QUOTED}|((?:[^",\r\n][^,\r\n]*+)?))(?:(,)|{_END})')
 _WHOLE_QUOTED = re.compile(_QUOTED)
 _BREAK = re.compile(r"\r\n|\r|\n")
+
+_LOG = logging.getLogger("staticstore.site")
+_SHOWN = 40  # characters of a cell
 
 _BOOLEANS = {"true": True, "True": True, "TRUE": True}
 _BOOLEANS |= {"false": False, "False": False, "FALSE": False}
@@ -61,10 +65,11 @@ def parse_csv(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     header = next(rows, _Row(1, [])).cells
     fields = _fields(header, name)
     rules = _rules(rows, header, name)
-    columns = [
-        _values([row.cells[number] if number < len(row.cells) else "" for row in rules])
-        for number in range(1, len(header))
-    ]
+    columns = []
+    for number, field in enumerate(fields, 1):
+        cells = [row.cells[number] if number < len(row.cells) else "" for row in rules]
+        columns.append(_values(cells))
+        _tell_of_texts(cells, columns[-1], rules, f"{name}: column {quoted(field)}")
     for number, row in enumerate(rules):
         given = ((field, column[number]) for field, column in zip(fields, columns, strict=True))
         yield row.cells[0], {field: value for field, value in given if value is not _Absent}
@@ -162,6 +167,20 @@ def _values(cells: list[str]) -> list[Any]:
         return [cell or _Absent for cell in cells]
     rest = iter(values)
     return [_Absent if cell in _MISSING else next(rest) for cell in cells]
+
+
+def _tell_of_texts(cells: list[str], values: list[Any], rules: list[_Row], where: str) -> None:
+    """Log why a column is of texts that begins like one of numbers: it may be a single cell."""
+    said = [number for number, cell in enumerate(cells) if cell not in _MISSING]
+    if said and isinstance(values[said[0]], str) and _numbers([cells[said[0]]]):
+        other = next(number for number in said if _numbers([cells[number]]) is None)
+        shown = quoted(cells[other][:_SHOWN])
+        _LOG.info(
+            "%s is of texts, for line %d has %s, which is no number or would become another text",
+            where,
+            rules[other].line,
+            shown,
+        )
 
 
 def _numbers(cells: list[str]) -> list[Any] | None:

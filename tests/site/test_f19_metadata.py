@@ -115,6 +115,13 @@ def test_what_only_looks_like_a_number_is_text_and_so_is_its_column(cell: str) -
     assert column(["1", cell, "2.5"]) == ["1", cell, "2.5"]
 
 
+def test_why_a_column_of_numbers_is_text_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "staticstore.site"):
+        list(parse_csv("key,lat,n,t\na,47.3,1,x\nb,,2,1\nc,47.40,,2\n", "m.csv"))
+    [message] = caplog.messages
+    assert message.startswith("m.csv: column 'lat' is of texts, for line 4 has '47.40'")
+
+
 # Rows
 
 
