@@ -93,8 +93,8 @@ def _warning(name: str, changed: list[str]) -> Iterator[str]:
     if changed:
         more = f" and of {len(changed) - 1} more files" if len(changed) > 1 else ""
         yield (
-            f"{quoted(name)} lets git change the line ends of {quoted(changed[0])}{more}, and "
-            "then no digest is right in a checkout: add the line '* -text' at its end"
+            f"{quoted(name)} lets git change the line ends of {quoted(changed[0])}{more}, which "
+            "makes digests wrong in a checkout: add the line '* -text' at its end"
         )
 
 

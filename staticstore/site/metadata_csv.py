@@ -140,10 +140,10 @@ def _rules(rows: Iterator[_Row], header: Sequence[str], name: str) -> list[_Row]
                 "quote a cell that holds a comma"
             )
         if row.cells == header:
-            raise StoreError(f"{where}: the header stands in line 1, too: remove it here")
+            raise StoreError(f"{where}: the header is also in line 1: remove it here")
         if (first := rules.setdefault(key, row)) is not row:
             raise StoreError(
-                f"{where}: the key {quoted(key)} stands in line {first.line}, too: keep one of them"
+                f"{where}: the key {quoted(key)} is also in line {first.line}: keep one of them"
             )
     return list(rules.values())
 
@@ -176,7 +176,7 @@ def _tell_of_texts(cells: list[str], values: list[Any], rules: list[_Row], where
         other = next(number for number in said if _numbers([cells[number]]) is None)
         shown = quoted(cells[other][:_SHOWN])
         _LOG.info(
-            "%s is of texts, for line %d has %s, which is no number or would become another text",
+            "%s is text because line %d has %s, which is no number that is written so",
             where,
             rules[other].line,
             shown,

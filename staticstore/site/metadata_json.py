@@ -102,8 +102,8 @@ def _first_repeat(text: str) -> str:
             if first != token.start():
                 what = "key" if len(places) == 1 else "field"
                 return (
-                    f"line {line_at(text, token.start())}: the {what} {quoted(name)} stands "
-                    f"in line {line_at(text, first)}, too: keep one of them"
+                    f"line {line_at(text, token.start())}: the {what} {quoted(name)} is "
+                    f"also in line {line_at(text, first)}: keep one of them"
                 )
         elif token[0] in "{[":
             places.append({})

@@ -368,8 +368,8 @@ def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
 
 def _unfinished_warnings(keys: list[str]) -> list[str]:
     return _bounded(
-        f"{quoted(key)} is published, but is hardly whole or meant, going by its name: move it out "
-        "of data/, unless it is a value like the others"
+        f"{quoted(key)} is published, but has the name of a temporary or unfinished file: move it "
+        "out of data/, unless it is data"
         for key in unfinished(keys)
     )
 

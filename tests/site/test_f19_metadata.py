@@ -119,7 +119,7 @@ def test_why_a_column_of_numbers_is_text_is_logged(caplog: pytest.LogCaptureFixt
     with caplog.at_level("INFO", "staticstore.site"):
         list(parse_csv("key,lat,n,t\na,47.3,1,x\nb,,2,1\nc,47.40,,2\n", "m.csv"))
     [message] = caplog.messages
-    assert message.startswith("m.csv: column 'lat' is of texts, for line 4 has '47.40'")
+    assert message.startswith("m.csv: column 'lat' is text because line 4 has '47.40'")
 
 
 # Rows
@@ -159,10 +159,10 @@ def test_a_row_may_be_shorter_than_the_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("key,a\nx,1\ny,2\nx,3\n", "line 4: the key 'x' stands in line 2, too"),
-        ('key,a\nx,"1\n2"\n*.csv,2\n*.csv,2\n', "line 5: the key '*.csv' stands in line 4, too"),
-        ("key,a\r\rx,1\rx,1\r", "line 4: the key 'x' stands in line 3, too"),
-        ("key,a\nx,1\nkey,a\ny,2\n", "line 3: the header stands in line 1, too"),
+        ("key,a\nx,1\ny,2\nx,3\n", "line 4: the key 'x' is also in line 2"),
+        ('key,a\nx,"1\n2"\n*.csv,2\n*.csv,2\n', "line 5: the key '*.csv' is also in line 4"),
+        ("key,a\r\rx,1\rx,1\r", "line 4: the key 'x' is also in line 3"),
+        ("key,a\nx,1\nkey,a\ny,2\n", "line 3: the header is also in line 1"),
         ("key;a\nx;1\n", "separated by commas, not by ';'"),
         ("key\ta\nx\t1\n", r"separated by commas, not by '\t'"),
         ("sep=;\nkey;a\n", "line 1: the first column"),
@@ -183,12 +183,12 @@ def test_an_error_in_a_csv_file_has_its_line(tmp_path: Path, text: str, where: s
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ('{"a": {},\n "b": {},\n "a": {}}', "line 3: the key 'a' stands in line 1, too"),
-        ('{"*": {}, "b": {}, "*": {"x": 1}}', "line 1: the key '*' stands in line 1, too"),
-        ('{"a": {"t": 1,\n"t": 2}}', "line 2: the field 't' stands in line 1, too"),
-        ('{"a": {"b": {"t": 1},\n"c": [{"t": 1,\n"t": 2}]}}', "line 3: the field 't' stands"),
-        ('{"a": {},\n"\\u0061": {}}', "line 2: the key 'a' stands in line 1, too"),
-        ('{"a\\"{": {"x": ["}", "t"]},\n"a\\"{": {}}', "line 2: the key 'a\"{' stands in line 1"),
+        ('{"a": {},\n "b": {},\n "a": {}}', "line 3: the key 'a' is also in line 1"),
+        ('{"*": {}, "b": {}, "*": {"x": 1}}', "line 1: the key '*' is also in line 1"),
+        ('{"a": {"t": 1,\n"t": 2}}', "line 2: the field 't' is also in line 1"),
+        ('{"a": {"b": {"t": 1},\n"c": [{"t": 1,\n"t": 2}]}}', "line 3: the field 't' is also"),
+        ('{"a": {},\n"\\u0061": {}}', "line 2: the key 'a' is also in line 1"),
+        ('{"a\\"{": {"x": ["}", "t"]},\n"a\\"{": {}}', "line 2: the key 'a\"{' is also in line 1"),
         ('{"a":\n{"x": ' + "9" * 5000 + "}}", "line 2: no JSON that can be read: a number has"),
         ('{"a":\n{"x": -Infinity}}', "line 2: no JSON that can be read: JSON has no -Infinity"),
         ('{"a":\n\n{"x": ' + "[" * 5000, "line 3: no JSON that can be read: it is nested"),

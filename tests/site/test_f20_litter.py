@@ -164,7 +164,7 @@ def test_f20_what_is_perhaps_unfinished_is_kept_and_warned_of(site: Path, name: 
     report = publish(site)
     assert sorted(report.set) == sorted(["a.csv", name])
     [warning] = report.warnings
-    assert warning.startswith(f"{name!r} is published, but is hardly whole")
+    assert warning.startswith(f"{name!r} is published, but has the name of a temporary")
 
 
 @pytest.mark.parametrize("name", ["part", "x.party", "x#", "#x", "x.part1.rar", "tmp/x"])
