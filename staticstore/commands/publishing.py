@@ -53,7 +53,7 @@ def publish(
     if report.failed:
         raise partly_failed(
             f"what could not be published: {len(report.failed)} files or folders",
-            hint="mend that, and publish again; all else is done",
+            hint="fix these, and publish again; everything else is published",
         )
 
 

@@ -24,6 +24,8 @@ from .folder import SiteFolder, reason_of
 from .history import read_head, reader_of, write_document
 from .metadata_files import parse_toml
 from .own_files import OwnFiles, read_at_most
+from .source_text import decode_text
+from .stand_ins import pointer_problem
 from .withheld import FIRST_BYTES, holds_private_key
 
 __all__ = [
@@ -176,7 +178,7 @@ def _file_or_problem(path: Path) -> bytes | str:
         return f"it must be a file, not a link, of at most {MOST_FILE_BYTES} bytes"
     if holds_private_key(body[:FIRST_BYTES]):
         return "it holds a private key"
-    return body
+    return pointer_problem(body, len(body)) or body
 
 
 def _read_fields(path: Path) -> dict[str, Any] | None:
@@ -191,11 +193,7 @@ def _read_fields(path: Path) -> dict[str, Any] | None:
         raise StoreError(
             f"{SOURCE_NAME} must be a file, not a link, of at most {MOST_ABOUT_BYTES} bytes"
         )
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        raise StoreError(f"{SOURCE_NAME}, line {line}: it is not UTF-8, so convert it") from error
+    text = decode_text(body, SOURCE_NAME)
     fields = parse_toml(text, SOURCE_NAME)
     for name, value in fields.items():
         problem = field_problem(name, value)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..transport.regular import open_descriptor
+from .stand_ins import pointer_problem
 from .withheld import FIRST_BYTES, holds_private_key
 
-__all__ = ["PIECE", "Digest", "SecretFoundError", "digest_of"]
+__all__ = ["PIECE", "Digest", "PointerFoundError", "SecretFoundError", "digest_of"]
 
 #: How much is read at once, in bytes.
 PIECE = 1 << 20
@@ -32,6 +33,10 @@ class SecretFoundError(Exception):
     """The file holds a private key."""
 
 
+class PointerFoundError(Exception):
+    """The file stands for another one, which is elsewhere; the text says for which."""
+
+
 def digest_of(
     path: str, reached: Callable[[int], bool] | None = None, *, seeks_keys: bool = True
 ) -> Digest | None:
@@ -44,7 +49,7 @@ def digest_of(
     reached : callable, optional
         Called with the bytes read so far, after each `PIECE`; False ends it.
     seeks_keys : bool, optional
-        Whether a private key is refused.
+        Whether a private key is refused, and a pointer of Git LFS.
 
     Returns
     -------
@@ -55,6 +60,8 @@ def digest_of(
     ------
     SecretFoundError
         It holds a private key.
+    PointerFoundError
+        It is a pointer.
     OSError
         It cannot be read, or is no file.
     """
@@ -67,8 +74,8 @@ def digest_of(
             piece = os.read(descriptor, min(PIECE, before.st_size - position))
             if not piece:
                 break
-            if seeks_keys and not position and holds_private_key(piece[:FIRST_BYTES]):
-                raise SecretFoundError
+            if seeks_keys and not position:
+                _check_beginning(piece[:FIRST_BYTES], before.st_size)
             hasher.update(piece)
             position += len(piece)
             if reached is not None and not reached(position):
@@ -79,6 +86,13 @@ def digest_of(
     if position != before.st_size or _state(before) != _state(os.stat(path)):
         return None
     return Digest(hasher.hexdigest(), before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+def _check_beginning(first_bytes: bytes, size: int) -> None:
+    if holds_private_key(first_bytes):
+        raise SecretFoundError
+    if problem := pointer_problem(first_bytes, size):
+        raise PointerFoundError(problem)
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int, int]:

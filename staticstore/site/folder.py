@@ -62,11 +62,6 @@ class SiteFolder:
         return self.root / "index.html"
 
     @property
-    def nojekyll(self) -> Path:
-        """What makes GitHub Pages serve files whose names start with a dot or underscore."""
-        return self.root / ".nojekyll"
-
-    @property
     def private(self) -> Path:
         """The publisher's own things, never served or copied."""
         return self.root / ".staticstore"

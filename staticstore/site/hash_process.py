@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from .file_digest import Digest, SecretFoundError, digest_of
+from .file_digest import Digest, PointerFoundError, SecretFoundError, digest_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -165,6 +165,6 @@ def answer(requests: IO[bytes], answers: IO[bytes]) -> None:
 def _row(path: str) -> tuple[str, int, int, int] | None:
     try:
         digest = digest_of(path)
-    except (SecretFoundError, OSError):
+    except (SecretFoundError, PointerFoundError, OSError):
         return None
     return digest and (*digest,)  # marshal knows tuples alone

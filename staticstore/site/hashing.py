@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from .file_digest import PIECE, Digest, SecretFoundError, digest_of
+from .file_digest import PIECE, Digest, PointerFoundError, SecretFoundError, digest_of
 from .folder import path_text, reason_of
 from .hash_process import HashProcess, at_once, process_count
 from .scan import FoundFile, LeftOut
@@ -56,8 +56,8 @@ class Hashing:
         falls, and equals the second at the end.  What it raises ends the
         hashing.
     seeks_keys : bool, optional
-        Whether a file that holds a private key is left out, as where it is
-        published.
+        Whether a file that holds a private key is left out, and a pointer of
+        Git LFS, as where it is published.
 
     Notes
     -----
@@ -189,6 +189,8 @@ class Hashing:
             return self._hash_steady(file, told)
         except SecretFoundError:
             return LeftOut(path_text(file.key), "it holds a private key", "secret")
+        except PointerFoundError as problem:
+            return LeftOut(path_text(file.key), str(problem), "failed")
         except FileNotFoundError:
             return LeftOut(path_text(file.key), "it vanished before it was hashed", "failed")
         except OSError as error:

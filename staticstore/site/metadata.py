@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import fnmatch
+import copy
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import StoreError, quoted
+from ..index import codec
 from ..index.fields import PUBLISHER_FIELDS
+from .key_pattern import KeyPattern, is_pattern
+from .meant_keys import MeantKeys
 from .metadata_files import read_document
 from .plain import NotPlainError, plain_value
 
@@ -21,12 +24,14 @@ Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
 
 #: Where metadata is looked for in a site's folder.
 FILE_NAMES = ("metadata.json", "metadata.toml", "metadata.csv")
-_WILDCARD = re.compile(r"[*?[]")
+_HINTS = 100  # that are looked for
+# What patterns may give to a key without its being counted, and to all the others together.
+_FEW_BYTES = 64 << 10
+_MOST_COPIED_BYTES = 256 << 20
 
 
-class _Pattern(NamedTuple):
-    text: str
-    expression: re.Pattern[str]
+class _Rule(NamedTuple):
+    pattern: KeyPattern
     fields: Mapping[str, Any]
 
 
@@ -46,17 +51,16 @@ class Metadata:
     def __init__(self, rules: Iterable[tuple[str, Mapping[str, Any]]], name: str) -> None:
         self.name = name
         self._exact: dict[str, dict[str, Any]] = {}
-        self._patterns: list[_Pattern] = []
+        self._patterns: list[_Rule] = []
         for text, fields in rules:
             # A key may hold what would be a wildcard, so each text is a key first.
             self._exact.setdefault(text, {}).update(fields)
-            if _WILDCARD.search(text):
-                expression = re.compile(fnmatch.translate(text))
-                self._patterns.append(_Pattern(text, expression, fields))
+            if is_pattern(text):
+                self._patterns.append(_Rule(KeyPattern(text), fields))
 
     def as_json(self) -> object:
         """Return all that it says, such as JSON can say it."""
-        patterns = [[pattern.text, pattern.fields] for pattern in self._patterns]
+        patterns = [[pattern.text, fields] for pattern, fields in self._patterns]
         return [self.name, self._exact, patterns]
 
     def fields_of(self, key: str) -> dict[str, Any]:
@@ -64,7 +68,8 @@ class Metadata:
 
         All patterns that match the whole key (`fnmatch.fnmatchcase`, so ``*``
         matches slashes) apply in the order they were given, the later over the
-        earlier, and what is given for the key itself over them all.
+        earlier, and what is given for the key itself over them all.  The
+        Unicode form of a pattern does not count.
 
         Returns
         -------
@@ -72,24 +77,67 @@ class Metadata:
             Perhaps empty.  Its values are shared: to be read only.
         """
         fields: dict[str, Any] = {}
-        for pattern in self._patterns:
-            if pattern.expression.match(key):
-                fields.update(pattern.fields)
+        for pattern, of_pattern in self._patterns:
+            if pattern.matches(key):
+                fields.update(of_pattern)
         fields.update(self._exact.get(key, {}))
         return fields
 
-    def warnings(self, keys: Sequence[str]) -> Iterator[str]:
-        """Say which keys and patterns are for nothing, given all keys that there are."""
-        known = set(keys)
-        patterns = {pattern.text: pattern for pattern in self._patterns}
+    def meant_for(self, keys: MeantKeys) -> Metadata:
+        """Return the same, with the keys as they are spelled in the data folder.
+
+        What is given for a key in another Unicode form (macOS decomposes the
+        names of files) is for that key where only it can be meant: no other
+        key is the same text, and nothing is given for its own spelling.
+        """
+        spelled = dict(self._exact)
+        for text in self._exact:
+            others = [] if text in keys else keys.of_other_form(text)
+            if len(others) == 1 and others[0] not in spelled:
+                spelled[others[0]] = spelled.pop(text)
+        meant = copy.copy(self)
+        meant._exact = spelled
+        return meant
+
+    def check_size(self, keys: Iterable[str]) -> None:
+        """Refuse patterns that copy long fields into so many entries that no memory holds them.
+
+        Raises
+        ------
+        StoreError
+            It names the pattern that gives most.
+        """
+        sizes = [(pattern, len(codec.encode(fields))) for pattern, fields in self._patterns]
+        if sum(size for _, size in sizes) <= _FEW_BYTES:
+            return
+        copied = 0
+        for key in keys:
+            given = sum(size for pattern, size in sizes if pattern.matches(key))
+            copied += given if given > _FEW_BYTES else 0
+            if copied > _MOST_COPIED_BYTES:
+                longest, _ = max(sizes, key=itemgetter(1))
+                raise StoreError(
+                    f"{self.name}: patterns, such as {quoted(longest.text)}, would give the keys "
+                    f"more than {_MOST_COPIED_BYTES >> 20} MiB of fields: shorten them, or "
+                    "publish long texts as values"
+                )
+
+    def warnings(self, keys: MeantKeys) -> Iterator[str]:
+        """Say which keys and patterns are for nothing, and what may have been meant."""
+        patterns = {pattern.text: pattern for pattern, _ in self._patterns}
+        hints = 0
         for text, fields in self._exact.items():
-            if text in known:
+            if text in keys:
                 continue
-            shown = f"{self.name}: {quoted(text)}"
             if (pattern := patterns.get(text)) is None:
-                yield f"{shown} is no file in data/{self._hint(fields)}"
-            elif not any(pattern.expression.match(key) for key in keys):
-                yield f"{shown} matches no file in data/"
+                problem = "is no file in data/"
+            elif keys.has_match(pattern):
+                continue
+            else:
+                problem = "matches no file in data/"
+            hint = self._hint(fields) or (keys.hint(text) if hints < _HINTS else "")
+            hints += 1
+            yield f"{self.name}: {quoted(text)} {problem}{hint}"
 
     def _hint(self, fields: Mapping[str, Any]) -> str:
         # [dem.tif] is a table "tif" in a table "dem".
@@ -126,9 +174,14 @@ def read_metadata(source: Source | None) -> Metadata:
     source : mapping or path, optional
         From keys or patterns to mappings of fields.  A path ends in ``.json``,
         ``.toml`` or ``.csv``.  A CSV file starts with a header; its first
-        column is named ``key``, the others are fields.  A cell is JSON if it
-        parses, else text; where it is empty the key does not get the field.
-        By default there are no fields.
+        column is named ``key``, the others are fields.  A column is of one
+        kind: booleans (``true``, ``True`` or ``TRUE``, and so on); numbers,
+        lists and objects as in JSON; or else texts as they stand there.  A
+        number is one only if the index has it as it stands there: 1.10, 1E5,
+        007 and integers from 2**53 on are texts.  Where a cell is empty the
+        key does not get the field; nor where it is ``NaN``, ``null``, ``None``,
+        ``NA`` and the like in a column that is not of texts.  By default there
+        are no fields.
 
     Returns
     -------
@@ -137,9 +190,10 @@ def read_metadata(source: Source | None) -> Metadata:
     Raises
     ------
     StoreError
-        The file cannot be read, or has an error in its syntax; a field is what
-        the publisher writes itself (`PUBLISHER_FIELDS`), or has a value that
-        JSON cannot say.  It names file, line or key, and field.
+        The file cannot be read, has an error in its syntax, or says a key
+        twice; a field is what the publisher writes itself (`PUBLISHER_FIELDS`),
+        or has a value that JSON cannot say.  It names file, line or key, and
+        field.
     TypeError
         `source` is neither mapping nor path.
 
@@ -167,6 +221,10 @@ def _checked(
         if not isinstance(key, str):
             raise StoreError(f"{name}: a key or pattern is a text, not {type(key).__name__}")
         where = f"{name}, {quoted(key)}"
+        try:
+            plain_value(key)
+        except NotPlainError as problem:
+            raise StoreError(f"{where} {problem}") from None
         if not isinstance(fields, Mapping):
             raise StoreError(
                 f"{where}: what stands here is a mapping from fields to values, "

@@ -13,7 +13,7 @@ from ..client.origin import Origin
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index.fields import Content
 from ..index.snapshot import Index
-from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.integrity import remove_leftovers
 from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .about_copy import copy_about, remove_outdated
@@ -23,6 +23,7 @@ from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder
+from .git_files import write_git_files
 from .guards import Guards
 from .hashing import Progress
 from .history import index_of, read_head, reader_of
@@ -300,9 +301,7 @@ class MirrorRun:
     def _write(self, arrivals: Arrivals) -> None:
         for place in (self.folder.root, self.folder.private, self.folder.packs):
             remove_leftovers(place)
-        if not os.path.lexists(self.folder.nojekyll):
-            with atomic_file(self.folder.nojekyll):
-                pass
+        write_git_files(self.folder)
         arrivals.sync()
         if refused := dict(arrivals.make_ready()):
             self.failed |= refused

@@ -11,6 +11,9 @@ __all__ = ["NotPlainError", "plain_value"]
 
 # An index may be nested a hundred deep, and the entry is its first level.
 _DEEPEST = 98
+# Python writes and reads no integers of more than 4,300 digits, unless it is told to.
+_MOST_DIGITS = 4000
+_MOST_BITS = (10**_MOST_DIGITS).bit_length()
 
 
 class NotPlainError(Exception):
@@ -34,7 +37,7 @@ def plain_value(value: object, *, depth: int = 0) -> Any:
     ------
     NotPlainError
         Something in it has another type, or is NaN, infinite, a text that is
-        no Unicode, or nested too deeply.
+        no Unicode, an integer of more than 4,000 digits, or nested too deeply.
 
     Examples
     --------
@@ -46,7 +49,7 @@ def plain_value(value: object, *, depth: int = 0) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int):
-        return int(value)
+        return _integer(value)
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, date | time):  # a datetime is a date
@@ -68,6 +71,12 @@ def _text(value: str) -> str:
             "holds half of a surrogate pair, which is no text: correct it"
         ) from None
     return str.__str__(value)  # of a subclass, an enumeration for instance, the text alone
+
+
+def _integer(value: int) -> int:
+    if value.bit_length() >= _MOST_BITS:
+        raise NotPlainError(f"is an integer of more than {_MOST_DIGITS:,} digits: write it as text")
+    return int(value)
 
 
 def _number(value: float) -> float:

@@ -3,7 +3,7 @@
 What it writes, in this order, each file whole or not at all::
 
     packs/<sha256>.zip          copies of small values, if they are asked for
-    .nojekyll                   if it is not there
+    .nojekyll, .gitattributes   if they are not there
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each stretch of the index begins, and its digest
     about/<sha256>.json         the site's own words, if there is an about.toml
@@ -33,11 +33,12 @@ from ..index.changes import Action, diff
 from ..index.fields import Place
 from ..index.head import Head
 from ..index.snapshot import Index
-from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.integrity import remove_leftovers
 from .about import SiteAbout, read_about, write_about
 from .describing import described
 from .file_digest import Digest
 from .folder import SiteFolder
+from .git_files import git_warnings, write_git_files
 from .guards import Force, Guards
 from .hashing import Hashing, Progress
 from .history import (
@@ -50,6 +51,7 @@ from .history import (
     write_documents,
 )
 from .lock import alone, unwritable
+from .meant_keys import MeantKeys
 from .measuring import Measured
 from .metadata import Metadata, Source, find_metadata, read_metadata
 from .notes import Notes, write_notes
@@ -57,6 +59,7 @@ from .packs import MOST_PACK_BYTES, PACK_BELOW, Packing, pack_values, standing_p
 from .page import page_to_write, write_page
 from .predecessor import Predecessor, PublishedAt
 from .scan import LeftOut
+from .stand_ins import unfinished
 from .unchanged import Look
 from .verify import VerifyReport, verify_site
 from .withheld import Withheld
@@ -64,7 +67,7 @@ from .withheld import Withheld
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
 
 # What makes of the same data the same index: to be raised when that changes.
-_VERSION = 2
+_VERSION = 3
 _LOG = logging.getLogger("staticstore.site")
 _WARNINGS_KEPT = 100
 
@@ -87,8 +90,8 @@ class PublishReport:
         Those of `skipped` that should have been published; secrets and litter
         are not among them.
     warnings : list of str
-        What is not wrong, but hardly meant: secrets among the data, metadata
-        for nothing.
+        What is not wrong, but hardly meant: secrets and unfinished files among
+        the data, metadata for nothing, rules of git that change line ends.
     entries : int
         How many keys the index has.
     bytes : int
@@ -134,6 +137,11 @@ def publish(
     ``keywords``, ``version``, ``cite_as``.  With them go the digests of the files
     ``README`` and ``LICENSE`` (as they are, or ``.md``, ``.rst``, ``.txt``) and
     ``CITATION.cff``, each of 1 MiB at most; see `StaticStore.about`.
+
+    Where there is none, a ``.nojekyll`` is written, for GitHub Pages, and a
+    ``.gitattributes``, so that git changes no line ends.  Pointers of Git LFS
+    are left out and reported, as is what operating systems and programs leave
+    in folders.
 
     Parameters
     ----------
@@ -280,6 +288,9 @@ def _prepare(
     def check_shrink() -> None:
         guards.check_shrink("the publish", len(old.index), len(data.digests))
 
+    known = MeantKeys([file.key for file in data.found.files])
+    fields = fields.meant_for(known)
+    fields.check_size(known)
     digests: Iterable[tuple[str, Digest]] = data.take()
     places: dict[str, Place] = {}
     old_packs: dict[str, int] = {}
@@ -314,7 +325,9 @@ def _prepare(
             *about.warnings,
             *_secret_warnings(left_out),
             *_spared_warnings(data.found.spared),
-            *_metadata_warnings(fields, keys),
+            *_unfinished_warnings(keys),
+            *_bounded(fields.warnings(known)),
+            *_bounded(iter(git_warnings(folder, keys))),
         ],
         entries=len(index),
         bytes=sum(digest.size for digest in data.digests.values()),
@@ -353,8 +366,12 @@ def _spared_warnings(spared: Mapping[str, Withheld]) -> list[str]:
     )
 
 
-def _metadata_warnings(fields: Metadata, keys: list[str]) -> list[str]:
-    return _bounded(fields.warnings(keys))
+def _unfinished_warnings(keys: list[str]) -> list[str]:
+    return _bounded(
+        f"{quoted(key)} is published, but has the name of a temporary or unfinished file: move it "
+        "out of data/, unless it is data"
+        for key in unfinished(keys)
+    )
 
 
 def _bounded(warnings: Iterator[str]) -> list[str]:
@@ -367,9 +384,7 @@ def _write(folder: SiteFolder, old: Predecessor, plan: _Plan, page: bytes | None
     try:
         for place in (folder.root, folder.private, folder.packs):
             remove_leftovers(place)
-        if not os.path.lexists(folder.nojekyll):
-            with atomic_file(folder.nojekyll):
-                pass
+        write_git_files(folder)
         if plan.step is not None:
             write_documents(folder, plan.step, plan.body)
         write_about(folder, plan.about.about)

@@ -33,7 +33,7 @@ from .hashing import Progress
 from .push_plan import Plan, check_apart, check_guards, check_names
 from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
-from .target import Served, Target
+from .target import FolderTarget, Served, Target
 from .targets import open_target
 
 __all__ = ["PushReport", "push"]
@@ -240,6 +240,8 @@ class _Push:
             if self._report.failed:
                 self._write_note(self._note_now())
                 return
+        if isinstance(self._target, FolderTarget):
+            self._target.write_git_files()
         for href, body, served in plan.last:
             self._write(href, body, served)
             self._report.uploaded.append(href)

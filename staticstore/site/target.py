@@ -16,6 +16,7 @@ from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
 from .folder import SiteFolder, is_link, reason_of
+from .git_files import write_git_files
 from .history import later_than
 from .lock import alone, unwritable
 
@@ -130,6 +131,14 @@ class FolderTarget:
                 continue  # it is no file any more
             except OSError as error:
                 raise self._error("cannot be removed", href, error) from error
+
+    def write_git_files(self) -> None:
+        """Keep git from changing what is pushed, where the folder is a checkout."""
+        folder = SiteFolder(self.root)
+        try:
+            write_git_files(folder)
+        except OSError as error:
+            raise unwritable(folder, error) from error
 
     def _path(self, href: str) -> Path:
         return self.root / key_to_path(href)

@@ -22,6 +22,7 @@ from ..index import codec
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
+from .git_files import GIT_FILES
 from .notes import SETTLED_NS
 from .scan import FoundFile, Scan, scan
 
@@ -34,7 +35,7 @@ _FILES = (
     "index.json",
     "index.head.json",
     "index.html",
-    ".nojekyll",
+    *GIT_FILES,
     ".staticstore/notes.json",
 )
 _FOLDERS = ("about", "index", "changes", "blocks", "packs")

@@ -17,8 +17,6 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NamedTuple
 
-from ..transport.integrity import TEMPORARY_PATTERN
-
 __all__ = [
     "FIRST_BYTES",
     "Withheld",
@@ -61,7 +59,16 @@ _NEWER_SECRET_FILES = """
     terraform.tfvars
 """
 _LITTER = ".ds_store thumbs.db desktop.ini"
-_OURS = f".staticstore {TEMPORARY_PATTERN}"
+# What came to the list later: of macOS, Windows, KDE, GNOME and NFS; of programs that edit
+# files (Office, LibreOffice, Vim, Emacs, Jupyter); of rsync and Syncthing.
+_NEWER_LITTER = """
+    ._* .appledouble .spotlight-v100 .trashes .fseventsd .temporaryitems .documentrevisions-v100
+    .apdisk __macosx ehthumbs.db ehthumbs_vista.db $recycle.bin
+    .directory .trash-* .goutputstream-* .fuse_hidden* .nfs0*
+    ~$* .~lock.*# .swp .*.swp .swo .*.swo .*.swn .*.swx .#* .ipynb_checkpoints
+    .rsync-partial .~tmp~ .stfolder .stversions .syncthing.*
+"""
+_OURS = ".staticstore .staticstore-*"
 
 _PART = "[^/\n]*"  # of a name
 # What NTFS passes over behind a name.
@@ -81,6 +88,7 @@ _INVISIBLE = re.compile(
 _REASONS = {
     "secret": "it may hold secrets, going by its name",
     "litter": "the operating system put it there",
+    "stray": "a program put it there for its own use, going by its name",
     "ours": "staticstore put it there",
 }
 
@@ -170,12 +178,13 @@ def withheld_key(key: str, allowed: Collection[str] = ()) -> Withheld | None:
     if not found:
         return None
     kinds = [str(match.lastgroup) for match in found]
-    kind: Literal["secret", "litter"] = "litter" if {"litter", "ours"} >= set(kinds) else "secret"
+    is_litter = {"litter", "stray", "ours"} >= set(kinds)
+    kind: Literal["secret", "litter"] = "litter" if is_litter else "secret"
     return Withheld(
         kind,
         _REASONS["secret" if kind == "secret" else kinds[0]],
         tuple(map(_name, found)),
-        {"newer", "file"} >= set(kinds),
+        {"newer", "file", "stray"} >= set(kinds),
     )
 
 
@@ -214,9 +223,10 @@ def _pattern(*, has_short_names: bool) -> re.Pattern[str]:
         _any_of(paths.split(), has_short_names)
         for paths in (_SECRETS, _NEWER_SECRETS, _NEWER_SECRET_FILES, _LITTER, _OURS)
     )
+    stray = _any_of(_NEWER_LITTER.split(), False)  # of which nobody need fear another spelling
     return re.compile(
         rf"/(?:(?:(?P<secret>{secrets}|{_SSH_KEY})|(?P<newer>{newer})"
-        rf"|(?P<litter>{litter})|(?P<ours>{ours})){_IGNORED}(?=/|$)"
+        rf"|(?P<litter>{litter})|(?P<stray>{stray})|(?P<ours>{ours})){_IGNORED}(?=/|$)"
         rf"|(?P<file>{files}){_IGNORED}$)",
         re.MULTILINE,
     )
@@ -225,7 +235,8 @@ def _pattern(*, has_short_names: bool) -> re.Pattern[str]:
 @functools.cache
 def _hints() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return what finds how withheld names begin and end, in names of ASCII, a line each."""
-    paths = " ".join((_SECRETS, _NEWER_SECRETS, _NEWER_SECRET_FILES, _LITTER, _OURS)).split()
+    lists = (_SECRETS, _NEWER_SECRETS, _NEWER_SECRET_FILES, _LITTER, _NEWER_LITTER, _OURS)
+    paths = " ".join(lists).split()
     names = {path.partition("/")[0].lower() for path in paths}
     beginnings = {name for name in names if name[0] not in ".*"}
     endings = {name[2:] for name in names if name[0] == "*"}

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.errors import StoreError
+from staticstore.site.meant_keys import MeantKeys
 from staticstore.site.metadata import find_metadata, read_metadata
 
 
@@ -45,7 +46,7 @@ def test_a_pattern_is_held_against_whole_keys_and_case_counts() -> None:
 def test_a_key_with_wildcards_in_it_can_be_named() -> None:
     metadata = read_metadata({"a[1].tif": {"t": 1}})
     assert metadata.fields_of("a[1].tif") == {"t": 1}
-    assert list(metadata.warnings(["a[1].tif"])) == []
+    assert list(metadata.warnings(MeantKeys(["a[1].tif"]))) == []
 
 
 def test_there_is_no_metadata_by_default() -> None:
@@ -54,7 +55,7 @@ def test_there_is_no_metadata_by_default() -> None:
 
 def test_what_is_for_nothing_is_warned_of() -> None:
     metadata = read_metadata({"a": {}, "b": {}, "c*": {}, "a*": {}})
-    assert list(metadata.warnings(["a"])) == [
+    assert list(metadata.warnings(MeantKeys(["a"]))) == [
         "metadata: 'b' is no file in data/",
         "metadata: 'c*' matches no file in data/",
     ]
@@ -123,6 +124,7 @@ def test_values_become_what_json_can_say(value: object, plain: object) -> None:
     ("value", "problem"),
     [
         (float("nan"), "is nan"),
+        ([-(16**6000)], "more than 4,000 digits"),
         ([float("-inf")], "is -inf"),
         (b"x", "is a bytes"),
         ({1, 2}, "is a set"),
@@ -177,6 +179,8 @@ def test_what_is_no_mapping_of_mappings_is_refused() -> None:
         read_metadata({"a": {1: 2}})  # type: ignore[dict-item]
     with pytest.raises(StoreError, match="surrogate"):
         read_metadata({"a": {"\ud800": 2}})
+    with pytest.raises(StoreError, match="surrogate"):
+        read_metadata({"\ud800": {}})
     with pytest.raises(TypeError, match="a mapping or a path, not int"):
         read_metadata(5)  # type: ignore[arg-type]
 
@@ -257,28 +261,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_metadata(tmp_path / "none.json")
 
 
-def test_a_csv_cell_is_json_if_it_parses_and_text_otherwise(tmp_path: Path) -> None:
-    cells = ["1", "1.5", "true", "null", "007", "NaN", "1e999", "[1]", "{x}", "a b", "TRUE"]
-    rows = "\n".join(f"k{n},{cell}" for n, cell in enumerate(cells))
-    metadata = read_metadata(file(tmp_path, "m.csv", f"key, v \n\n{rows}\nlast\n"))
-    found = [metadata.fields_of(f"k{n}")["v"] for n in range(len(cells))]
-    assert found == [1, 1.5, True, None, "007", "NaN", "1e999", [1], "{x}", "a b", "TRUE"]
-    assert metadata.fields_of("last") == {}
-
-
 def test_a_csv_cell_may_hold_commas_and_lines(tmp_path: Path) -> None:
     metadata = read_metadata(file(tmp_path, "m.csv", 'key,t\na,"x,\r\ny"\n'))
     assert metadata.fields_of("a") == {"t": "x,\r\ny"}
 
 
-def test_rows_for_one_key_add_up_in_their_order(tmp_path: Path) -> None:
-    metadata = read_metadata(file(tmp_path, "m.csv", "key,t,u\na,1,1\na,2,\n"))
-    assert metadata.fields_of("a") == {"t": 2, "u": 1}
-
-
 def test_a_toml_key_that_should_be_quoted_is_explained(tmp_path: Path) -> None:
     metadata = read_metadata(file(tmp_path, "m.toml", "[dem.tif]\ntitle = 'x'\n[other]\n"))
-    assert list(metadata.warnings(["dem.tif"])) == [
+    assert list(metadata.warnings(MeantKeys(["dem.tif"]))) == [
         "m.toml: 'dem' is no file in data/; "
         'a key with a dot in it has to be quoted, as in ["dem.tif"]',
         "m.toml: 'other' is no file in data/",

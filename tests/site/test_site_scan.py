@@ -414,6 +414,7 @@ def test_a_plain_name_is_not_withheld() -> None:
         *withheld._NEWER_SECRETS.split(),
         *withheld._NEWER_SECRET_FILES.split(),
         *withheld._LITTER.split(),
+        *withheld._NEWER_LITTER.split(),
         ".env",
         ".ENV.local",
         "ID_ed25519.old",
