@@ -21,7 +21,7 @@ from .commands.options import (
     Forcible,
     Shared,
     allow_name_option,
-    auth_option,
+    auth_options,
     cache_option,
     connecting_options,
     force_option,
@@ -250,13 +250,14 @@ def publish(
     show_default=True,
     help="The port; 0 takes one that is free.",
 )
-@auth_option
+@auth_options
 @output_options
 @click.pass_obj
 def serve(shared: Shared, site: str, host: str, port: int) -> None:
     """Serve a site from this machine, to look at it or in a trusted network."""
     from .commands import publishing
 
+    assert shared.auth != "netrc", "there is no such option"
     publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
 
 
@@ -326,6 +327,7 @@ def push(
 @cli.command(
     epilog=_examples(
         "staticstore info https://data.example.org/site/",
+        "staticstore info https://data.example.org/site/ --auth-file ~/site.auth",
         "staticstore info my-site --json",
     )
 )

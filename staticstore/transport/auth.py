@@ -67,7 +67,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
     if isinstance(auth, str):
         if auth != "netrc":
             raise ValueError('auth is (user, password), a mapping, an AuthBase or "netrc"')
-        return _basic(*_netrc_entry(root.origin.host))
+        return NO_AUTH if root.is_local else _basic(*_netrc_entry(root.origin.host))
     if isinstance(auth, Mapping):
         if missing := {"username", "password"} - auth.keys():
             raise ValueError(f"the mapping for auth lacks {' and '.join(sorted(missing))}")
