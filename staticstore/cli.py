@@ -266,6 +266,7 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
     epilog=_examples(
         "staticstore push my-site s3://bucket/prefix",
         "staticstore push my-site s3://bucket --endpoint https://minio.example.org --dry-run",
+        "staticstore push my-site s3://my-pages --active",
         "staticstore push my-site /mnt/web/site --delete",
     ),
 )
@@ -275,6 +276,12 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 @force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
 @allow_name_option
+@click.option(
+    "--active",
+    is_flag=True,
+    help="Let a bucket serve values as HTML, SVG, XML or scripts, which browsers run, and not "
+    "as plain text; for values that you trust. Concerns what is uploaded now.",
+)
 @click.option(
     "--workers",
     metavar="NUMBER",
@@ -296,6 +303,7 @@ def push(
     force: Force,
     dry_run: bool,
     allow_names: tuple[str, ...],
+    active: bool,
     workers: int,
     endpoint: str | None,
     region: str | None,
@@ -317,6 +325,7 @@ def push(
         force=force,
         dry_run=dry_run,
         allow_names=allow_names,
+        active=active,
         workers=workers,
         endpoint=endpoint,
         region=region,
