@@ -185,24 +185,25 @@ class ForeignError(Exception):
 
     Parameters
     ----------
-    error : BaseException
-        What was raised.  Nothing refers to it afterwards.
-
-    Attributes
-    ----------
-    kinds : tuple of type
+    message : str
+        What is known.
+    kinds : tuple of type, optional
         The types of the error and of its causes, the innermost last.
     """
 
-    kinds: tuple[type[BaseException], ...]
+    def __init__(self, message: str, kinds: tuple[type[BaseException], ...] = ()) -> None:
+        super().__init__(message)
+        self.kinds = kinds
 
-    def __init__(self, error: BaseException) -> None:
+    @classmethod
+    def of(cls, error: BaseException) -> ForeignError:
+        """Return what stands for an error, and does not refer to it."""
         causes = list(causes_of(error))
-        self.kinds = tuple(map(type, causes))
-        names = " from ".join(kind.__qualname__ for kind in self.kinds)
+        kinds = tuple(map(type, causes))
+        names = " from ".join(kind.__qualname__ for kind in kinds)
         said = [cause.strerror for cause in causes if isinstance(cause, OSError)]
         known = [text for text in said if isinstance(text, str)]
-        super().__init__(": ".join([names, *known[-1:]]))
+        return cls(": ".join([names, *known[-1:]]), kinds)
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
@@ -235,7 +236,7 @@ def raise_alone(error: Exception, foreign: BaseException | None = None) -> NoRet
         What was raised by others; a `ForeignError` stands for it as the cause.
     """
     try:
-        raise error from (None if foreign is None else ForeignError(foreign))
+        raise error from (None if foreign is None else ForeignError.of(foreign))
     finally:
         error.__context__ = None
         del error  # or its traceback would keep it alive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import pickle
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -131,6 +132,14 @@ def test_d13_no_error_of_a_value_carries_the_secret(read: str, answer: str) -> N
     with RawServer(for_values(ANSWERS[answer])) as server, connected(server) as store:
         with pytest.raises((TransportError, IntegrityError)) as caught:
             READS[read](store)
+        assert not leaks(caught.value)
+
+
+def test_d13_no_error_of_a_request_that_was_repeated_carries_the_secret() -> None:
+    with RawServer(for_values(closed)) as server, connected(server, retries=1) as store:
+        with pytest.raises(TransportError) as caught:
+            store["v0"].read()
+        assert sum("/data/" in request.target for request in server.requests) > 1
         assert not leaks(caught.value)
 
 
@@ -346,6 +355,12 @@ def test_an_error_that_is_raised_alone_refers_to_none_that_is_being_handled() ->
     assert ours.__context__ is None
     assert isinstance(ours.__cause__, ForeignError)
     assert str(ours.__cause__) == "KeyError"
+
+
+def test_what_stands_for_a_foreign_error_can_be_pickled_too() -> None:
+    cause = ForeignError.of(ConnectionResetError(104, "reset"))
+    copied = pickle.loads(pickle.dumps(cause))
+    assert (str(copied), copied.kinds) == (str(cause), cause.kinds)
 
 
 def test_d13_the_frames_of_libraries_are_no_part_of_it() -> None:
