@@ -152,6 +152,13 @@ def test_f11_the_name_that_it_was_given_is_its_own(site: Path) -> None:
         assert get(server, "index.json", Host="127.0.0.3").status_code == 421
 
 
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_f11_so_it_is_by_every_address_of_this_machine(site: Path, host: str) -> None:
+    with serve(site, host=host, port=0) as server:
+        assert get(server, "index.json").ok
+        assert get(server, "index.json", Host="evil.example").status_code == 421
+
+
 def test_f11_where_other_machines_connect_any_name_will_do(site: Path) -> None:
     with serve(site, host="0.0.0.0", port=0) as server:
         assert with_host(server, "data.example") == 200
