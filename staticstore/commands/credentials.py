@@ -52,17 +52,17 @@ def read_auth_file(path: str) -> tuple[str, str]:
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            body = file.read(_MOST_BYTES)
+            body = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise click.BadParameter(f"{quoted(path)} cannot be read: {error.strerror}") from None
     if os.name == "posix" and stat.S_ISREG(mode) and mode & _READABLE:
         _LOG.warning("other users may read the password in %s: chmod 600 it", quoted(path))
     try:
-        lines = body.decode("utf-8-sig").splitlines()
+        line, *others = body.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
-        lines = []
-    user, password = parse_credentials(lines[0] if lines else "")
-    if password is None or any(lines[1:]):
+        line, others = "", []
+    user, password = parse_credentials(line)
+    if password is None or any(others) or len(body) > _MOST_BYTES:
         raise click.BadParameter(
             f"{quoted(path)} must hold one line, USER:PASSWORD, in UTF-8 and no more"
         )

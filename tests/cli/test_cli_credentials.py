@@ -129,7 +129,15 @@ def test_two_of_them_are_a_mistake(cli: Run, server: RawServer, tmp_path: Path) 
 @pytest.mark.parametrize("form", [[], ["--json"], ["-vv"]], ids=str)
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\n", b"sesame", b"\nali:sesame", b"ali:sesame\nbob:sesame", b"ali:\xff\xfesesame"],
+    [
+        b"",
+        b"\n",
+        b"sesame",
+        b"\nali:sesame",
+        b"ali:sesame\nbob:sesame",
+        b"ali:\xff\xfesesame",
+        b"ali:sesame" * 10_000,
+    ],
 )
 def test_a_file_of_another_form_is_refused_and_not_repeated(
     cli: Run, server: RawServer, tmp_path: Path, body: bytes, form: list[str]
