@@ -21,7 +21,7 @@ from .commands.options import (
     Forcible,
     Shared,
     allow_name_option,
-    auth_option,
+    auth_options,
     cache_option,
     connecting_options,
     force_option,
@@ -250,13 +250,14 @@ def publish(
     show_default=True,
     help="The port; 0 takes one that is free.",
 )
-@auth_option
+@auth_options
 @output_options
 @click.pass_obj
 def serve(shared: Shared, site: str, host: str, port: int) -> None:
     """Serve a site from this machine, to look at it or in a trusted network."""
     from .commands import publishing
 
+    assert shared.auth != "netrc", "there is no such option"
     publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
 
 
@@ -265,6 +266,7 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
     epilog=_examples(
         "staticstore push my-site s3://bucket/prefix",
         "staticstore push my-site s3://bucket --endpoint https://minio.example.org --dry-run",
+        "staticstore push my-site s3://my-pages --active",
         "staticstore push my-site /mnt/web/site --delete",
     ),
 )
@@ -274,6 +276,12 @@ def serve(shared: Shared, site: str, host: str, port: int) -> None:
 @force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
 @allow_name_option
+@click.option(
+    "--active",
+    is_flag=True,
+    help="Let a bucket serve values as HTML, SVG, XML or scripts, which browsers run, and not "
+    "as plain text; for values that you trust. Concerns what is uploaded now.",
+)
 @click.option(
     "--workers",
     metavar="NUMBER",
@@ -295,6 +303,7 @@ def push(
     force: Force,
     dry_run: bool,
     allow_names: tuple[str, ...],
+    active: bool,
     workers: int,
     endpoint: str | None,
     region: str | None,
@@ -316,6 +325,7 @@ def push(
         force=force,
         dry_run=dry_run,
         allow_names=allow_names,
+        active=active,
         workers=workers,
         endpoint=endpoint,
         region=region,
@@ -326,6 +336,7 @@ def push(
 @cli.command(
     epilog=_examples(
         "staticstore info https://data.example.org/site/",
+        "staticstore info https://data.example.org/site/ --auth-file ~/site.auth",
         "staticstore info my-site --json",
     )
 )

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 __all__ = [
     "AuthorizationError",
+    "ForeignError",
     "HTTPStatusError",
     "IndexFormatError",
     "IntegrityError",
@@ -34,7 +35,11 @@ __all__ = [
     "StoreError",
     "TransportError",
     "TransportTimeout",
+    "causes_of",
+    "quoted",
+    "raise_alone",
     "unforeseen_as_refusal",
+    "without_secrets",
 ]
 
 
@@ -169,6 +174,72 @@ class HTTPStatusError(TransportError):
 
 class AuthorizationError(HTTPStatusError):
     """The server or the proxy wants other credentials: 401, 403 or 407."""
+
+
+class ForeignError(Exception):
+    """Stands as a cause for what a library raised: which types, and what the system said.
+
+    The errors of requests, urllib3 and their like refer to the request with all
+    its header fields, to pools with the credentials for a proxy, and to whole
+    URLs.  What reports errors follows causes and writes down all attributes.
+
+    Parameters
+    ----------
+    message : str
+        What is known.
+    kinds : tuple of type, optional
+        The types of the error and of its causes, the innermost last.
+    """
+
+    def __init__(self, message: str, kinds: tuple[type[BaseException], ...] = ()) -> None:
+        super().__init__(message)
+        self.kinds = kinds
+
+    @classmethod
+    def of(cls, error: BaseException) -> ForeignError:
+        """Return what stands for an error, and does not refer to it."""
+        causes = list(causes_of(error))
+        kinds = tuple(map(type, causes))
+        names = " from ".join(kind.__qualname__ for kind in kinds)
+        said = [cause.strerror for cause in causes if isinstance(cause, OSError)]
+        known = [text for text in said if isinstance(text, str)]
+        return cls(": ".join([names, *known[-1:]]), kinds)
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an error to its innermost cause: urllib3 and requests nest them in three ways."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        nested = (getattr(current, "reason", None), *current.args)
+        current = next((item for item in nested if isinstance(item, BaseException)), None) or (
+            # The context of what was not raised `from None` is what the caller
+            # is handling, perhaps an error of long ago.
+            current.__context__
+            if current.__suppress_context__ and current.__cause__ is None
+            else current.__cause__
+        )
+
+
+def raise_alone(error: Exception, foreign: BaseException | None = None) -> NoReturn:
+    """Raise an error of ours while another is being handled, with no reference to that one.
+
+    ``raise … from None`` hides it from tracebacks alone.
+
+    Parameters
+    ----------
+    error : Exception
+        What to raise.
+    foreign : BaseException, optional
+        What was raised by others; a `ForeignError` stands for it as the cause.
+    """
+    try:
+        raise error from (None if foreign is None else ForeignError.of(foreign))
+    finally:
+        error.__context__ = None
+        del error  # or its traceback would keep it alive
 
 
 def without_secrets(url: str) -> str:

@@ -43,9 +43,13 @@ __all__ = [
 #: How what happened to a key is colored.
 ACTION_STYLES = {"set": "green", "update": "yellow", "delete": "red"}
 
-# C0, DEL and C1 controls, line and paragraph separators, what turns the writing
-# direction (UAX #9), and surrogates.
-_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0, DEL and C1 controls, line and paragraph separators, whatever has a say in the
+# writing direction (UAX #9), what takes no room and so makes two names look the same
+# (but joiners and selectors, which scripts and emoji need), and surrogates.
+_UNSHOWABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
 # To the last "@" and beyond, for a password may hold anything; what is said of
 # a URL that could be used has none.
 _USERINFO = re.compile(r"://.*@\S*")
@@ -302,7 +306,7 @@ def _json_line(record: Mapping[str, object]) -> str:
     """Return a line of JSON that a terminal would show as it is, too."""
     text = json.dumps(record, ensure_ascii=False, default=_for_json)
     # Unshowable characters can only stand inside of texts, where \u is always right.
-    return _UNSHOWABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
 
 
 def _for_json(value: object) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ..errors import (
     AuthorizationError,
+    ForeignError,
     IndexFormatError,
     NotConnectedError,
     StoreError,
@@ -523,7 +524,7 @@ def _as_store_error(error: Exception) -> StoreError:
         return error
     # Without its text, which may hold a secret.
     failure = StoreError(f"a poll failed: {type(error).__name__}")
-    failure.__cause__ = error
+    failure.__cause__ = ForeignError.of(error).with_traceback(error.__traceback__)
     return failure
 
 

@@ -170,7 +170,10 @@ def _hint(error: StoreError) -> str | None:
         case AuthorizationError(status=407):
             return "put user and password into the proxy's URL: --proxy http://USER:PASSWORD@HOST"
         case AuthorizationError():
-            return "--auth USER asks for the password; STATICSTORE_AUTH may hold USER:PASSWORD"
+            return (
+                "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
+                "STATICSTORE_AUTH give it"
+            )
         case HTTPStatusError(status=404, key=None):
             return "the URL is that of a site's root, where 'staticstore publish' puts index.json"
         case IndexFormatError(url=str()):

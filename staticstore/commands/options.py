@@ -10,17 +10,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from ..client.store import StaticStore
 from ..errors import IndexFormatError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
-from ..terminal import Output
+from ..terminal import Output, shown
 from ..transport.rate import LEAST_RATE
+from .credentials import parse_credentials, read_auth_file
 from .getting import Span
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ __all__ = [
     "Forcible",
     "Shared",
     "allow_name_option",
-    "auth_option",
+    "auth_options",
     "cache_option",
     "connecting_options",
     "force_option",
@@ -96,7 +98,7 @@ class Shared:
     """What commands share: where their results go, and how they connect."""
 
     output: Output = field(default_factory=Output)
-    auth: tuple[str, str] | None = field(default=None, repr=False)
+    auth: tuple[str, str] | Literal["netrc"] | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
     cache: CacheFolder | None = None
@@ -170,15 +172,35 @@ def _keep_proxy(context: click.Context, parameter: click.Parameter, value: str |
     _keep(context, parameter, value)
 
 
-def _keep_auth(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
-    user, colon, password = value.partition(":")
-    if not colon:
+def _keep_auth(
+    read: Callable[[Any], tuple[str, str] | Literal["netrc"]],
+) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return the callback of an option that says who the user is, of which one is given."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if not value:
+            return
+        shared = context.ensure_object(Shared)
+        if shared.auth is None:
+            shared.auth = read(value)
+            return
+        assert parameter.name is not None
+        # Variables come after what was typed, which counts.
+        if context.get_parameter_source(parameter.name) is not ParameterSource.ENVIRONMENT:
+            raise click.UsageError("give only one of --auth, --auth-file and --netrc")
+
+    return keep
+
+
+def _typed_credentials(text: str) -> tuple[str, str]:
+    user, password = parse_credentials(text)
+    if password is None:
         if not sys.stdin.isatty():
-            raise click.BadParameter("give USER:PASSWORD, for there is no terminal to ask on")
-        password = click.prompt(f"Password for {user}", hide_input=True, err=True)
-    context.ensure_object(Shared).auth = user, password
+            raise click.BadParameter(
+                "give USER:PASSWORD, for there is no terminal to ask on, or use --auth-file"
+            )
+        password = click.prompt(f"Password for {shown(user)}", hide_input=True, err=True)
+    return user, password
 
 
 def output_options(function: _Function) -> _Function:
@@ -236,7 +258,39 @@ def reaching_options(function: _Function) -> _Function:
             callback=_keep_proxy,
             help="Go through this proxy, not through that of the environment.",
         ),
-        auth_option,
+        click.option(
+            "--netrc",
+            is_flag=True,
+            expose_value=False,
+            callback=_keep_auth(lambda _: "netrc"),
+            help="Take user and password for the host from your netrc file.",
+        ),
+        auth_options,
+    ):
+        function = option(function)
+    return function
+
+
+def auth_options(function: _Function) -> _Function:
+    """Give a command the options that say a user and a password."""
+    for option in (
+        click.option(
+            "--auth-file",
+            metavar="FILE",
+            expose_value=False,
+            callback=_keep_auth(read_auth_file),
+            help="Read USER:PASSWORD from this file, which only you can read.",
+        ),
+        click.option(
+            "--auth",
+            metavar="USER[:PASSWORD]",
+            envvar="STATICSTORE_AUTH",
+            show_envvar=True,
+            expose_value=False,
+            callback=_keep_auth(_typed_credentials),
+            help="Who you are. A password that is left out is asked for; one that is given here "
+            "is seen by all users of this machine.",
+        ),
     ):
         function = option(function)
     return function
@@ -296,17 +350,6 @@ def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
         callback=_keep_cache,
         help=f"Where indexes and values are kept; '{USER_CACHE}' is your own cache folder.",
     )
-
-
-auth_option = click.option(
-    "--auth",
-    metavar="USER[:PASSWORD]",
-    envvar="STATICSTORE_AUTH",
-    show_envvar=True,
-    expose_value=False,
-    callback=_keep_auth,
-    help="Who you are; a password that is left out is asked for.",
-)
 
 
 allow_name_option = click.option(

@@ -23,6 +23,7 @@ def push(
     force: Force,
     dry_run: bool,
     allow_names: tuple[str, ...],
+    active: bool,
     workers: int,
     endpoint: str | None,
     region: str | None,
@@ -37,6 +38,7 @@ def push(
             force=force,
             dry_run=dry_run,
             allow_names=allow_names,
+            active=active,
             workers=workers,
             endpoint=endpoint,
             region=region,
@@ -55,6 +57,11 @@ def push(
         f"{report.kept} kept, {len(report.deleted)} deleted, in {report.seconds:.1f} s"
         + (" (a dry run: nothing was written)" if dry_run else "")
     )
+    if report.inert:
+        output.note(
+            f"{count_text(len(report.inert), 'value')} of HTML, SVG, XML or script served as "
+            "text, so that no browser runs them: --active serves what the index says"
+        )
     if report.left:
         output.note(f"{count_text(report.left, 'old file')} left there: --delete removes them")
     if report.failed:

@@ -21,6 +21,16 @@ QtWidgets: Any = qt_module(QtCore, "QtWidgets")
 
 _LARGEST = 4 << 20  # bytes of a value
 _WIDEST = 400  # pixels of a picture
+_MOST_PIXELS = 1 << 25  # of one that is decoded, each of which takes 4 or 8 bytes
+# Others run too much code on what a host sends: an SVG loads files of this machine.
+_FORMATS = {
+    "image/bmp": b"bmp",
+    "image/gif": b"gif",
+    "image/jpeg": b"jpeg",
+    "image/png": b"png",
+    "image/tiff": b"tiff",
+    "image/webp": b"webp",
+}
 _LINES, _COLUMNS = 100, 500
 
 
@@ -29,8 +39,10 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
 
     A value is read whole and verified, in a thread, so that the window does
     not wait.  What a value contains is shown and never followed: markup in
-    it is text.  One that cannot be read, or fails its check, is said in words
-    in its place; so is one that is too large or of another kind.
+    it is text, and a picture is what its media type says (PNG, JPEG, GIF, BMP,
+    WebP or TIFF, of 33 megapixels at most) or is not shown.  One that cannot
+    be read, or fails its check, is said in words in its place; so is one that
+    is too large or of another kind.
 
     Parameters
     ----------
@@ -100,23 +112,60 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
 
 def _preview_of(value: URLValue, largest: int) -> Any:
     """Read a value; return a picture of it, or HTML.  This is done in a thread."""
-    kind = value.media_type or "what is of an unknown type"
-    if (value.size or 0) > largest:
-        return "This is too large for a preview."
+    said = value.media_type or "what is of an unknown type"
+    kind = said.partition(";")[0].strip().lower()
     is_text = kind.startswith("text/") or kind.endswith("json")
-    if not (is_text or kind.startswith("image/")):
-        return f"There is no preview of {escape(kind)}."
-    data = value.read()
+    if not (is_text or kind in _FORMATS):
+        return f"There is no preview of {escape(said)}."
+    data = _read(value, largest)
+    if data is None:
+        return "This is too large for a preview."
     if is_text:
         return _html(data.decode("utf-8", "replace"), is_table=kind == "text/csv")
-    image = QtGui.QImage.fromData(data)
+    return _picture(data, kind)
+
+
+def _read(value: URLValue, largest: int) -> bytes | None:
+    """Return the bytes of a value, verified; None if they are more."""
+    size = value.size
+    if size is not None:
+        return value.read() if size <= largest else None
+    data = bytearray()
+    for piece in value.iterdata():
+        data += piece
+        if len(data) > largest:
+            return None
+    return bytes(data)
+
+
+def _picture(data: bytes, kind: str) -> Any:
+    """Decode a picture of the format that is said, and of no other; or say why not, as HTML."""
+    buffer = QtCore.QBuffer()
+    buffer.setData(data)
+    # The reader must not outlive the buffer, which its end may still look at: it has no name here.
+    image = _image_of(QtGui.QImageReader(buffer, _FORMATS[kind]))
+    if image is None:
+        return "This picture has too many pixels for a preview."
     if image.isNull():
-        return f"This is no {escape(kind)} that Qt can show."
-    fit, smooth = (
-        QtCore.Qt.AspectRatioMode.KeepAspectRatio,
+        return f"This is no {kind} that Qt can show."
+    fit = image.size().scaled(_WIDEST, _WIDEST, QtCore.Qt.AspectRatioMode.KeepAspectRatio)
+    return image.scaled(
+        fit.expandedTo(QtCore.QSize(1, 1)),
+        QtCore.Qt.AspectRatioMode.IgnoreAspectRatio,
         QtCore.Qt.TransformationMode.SmoothTransformation,
     )
-    return image.scaled(_WIDEST, _WIDEST, fit, smooth)
+
+
+def _image_of(reader: Any) -> Any:
+    """Return what a reader decodes, a null image if it is of another format; None if too large."""
+    reader.setAutoDetectImageFormat(False)
+    reader.setDecideFormatFromContent(False)
+    if not reader.canRead():  # other beginnings are complained of on the standard error
+        return QtGui.QImage()
+    size = reader.size()  # which is read from its beginning alone
+    if size.width() * size.height() > _MOST_PIXELS:
+        return None
+    return reader.read() if size.isValid() else QtGui.QImage()
 
 
 def _html(text: str, *, is_table: bool) -> str:

@@ -7,7 +7,8 @@ import binascii
 import errno
 import hmac
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from ..transport.regular import NotRegularError, open_regular
 from .exposure import is_hidden, link_problem
 from .folder import SiteFolder
 from .media_types import media_type_of
+from .withheld import folded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["SiteApplication"]
 
 _PIECE = 1 << 18  # bytes
+_DATA = "data/"
+# A host and perhaps a port, without user and password (RFC 9110, section 7.2).
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")
 _REFUSALS = {412: "the condition does not hold", 416: "there are no such bytes"}
 # What decides about the answer, by its name in WSGI.
 _CONDITIONS = {
@@ -59,24 +64,46 @@ class SiteApplication:
         The site's folder.
     auth : (str, str), optional
         User and password that every request has to give.
+    names : collection of str, optional
+        The hosts that requests may name, in lowercase; None for any.  A page of
+        some other site can let its own name lead to this machine (DNS
+        rebinding), and would then be of one origin with what is served here.
     """
 
-    def __init__(self, root: Path, *, auth: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        auth: tuple[str, str] | None = None,
+        names: Collection[str] | None = None,
+    ) -> None:
         self._folder = SiteFolder(root)
         self._credentials = None if auth is None else ":".join(auth).encode()
+        self._names = names
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as WSGI has it."""
         return self.respond(environ)(environ, start_response)
 
     def respond(self, environ: WSGIEnvironment) -> Response:
-        """Return the response to a request.
+        """Return the response to a request, with what keeps a browser from running a value.
 
         Raises
         ------
         OSError
             A file is there but cannot be read, for another reason than permissions.
         """
+        key = _key(environ.get("PATH_INFO", ""))
+        response = self._answer(environ, key)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if key is not None and folded(key).startswith(_DATA):
+            response.headers["Content-Security-Policy"] = "sandbox"
+        return response
+
+    def _answer(self, environ: WSGIEnvironment, key: str | None) -> Response:
+        if not self._is_named(environ):
+            assert self._names is not None, "or every name is ours"
+            return _said(421, f"this server only answers to {', '.join(self._names)}")
         if not self._may_enter(environ):
             refusal = _said(401, "credentials are needed")
             refusal.headers["WWW-Authenticate"] = 'Basic realm="staticstore", charset="UTF-8"'
@@ -85,15 +112,23 @@ class SiteApplication:
             refusal = _said(405, "this is read-only")
             refusal.headers["Allow"] = "GET, HEAD"
             return refusal
-        if (key := _key(environ.get("PATH_INFO", ""))) is None:
-            return _said(404, "not found")
-        if (file := self._open(key)) is None:
+        if key is None or (file := self._open(key)) is None:
             return _said(404, "not found")
         try:
             return _file_response(environ, key, file)
         except BaseException:
             file.close()
             raise
+
+    def _is_named(self, environ: WSGIEnvironment) -> bool:
+        """Return whether a request is for this server, by the host that it names."""
+        if self._names is None:
+            return True
+        host: str | None = environ.get("HTTP_HOST")
+        if host is None:  # which no browser leaves out, and HTTP/1.1 demands
+            return environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        match = _HOST.fullmatch(host)
+        return match is not None and match[1].lower().rstrip(".") in self._names
 
     def _may_enter(self, environ: WSGIEnvironment) -> bool:
         if self._credentials is None:

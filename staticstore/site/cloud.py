@@ -19,6 +19,7 @@ from ..errors import (
     StoreError,
     TransportError,
     TransportTimeout,
+    raise_alone,
     without_secrets,
 )
 from .target import MOST_BYTES, Served, too_large
@@ -101,7 +102,7 @@ class CloudTarget:
                 retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=60)},
             )
         except Exception as error:
-            raise _unusable(error, url) from None
+            raise_alone(_unusable(error, url))
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep nobody away: these hosts have no locks."""
@@ -120,7 +121,7 @@ class CloudTarget:
             mapped = self._mapped(error, href, "read")
             if isinstance(error, FileNotFoundError) and "Bucket" not in str(mapped):
                 return None
-            raise mapped from None
+            raise_alone(mapped)
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
         """Write a file: by one request, or a large one by some at once."""
@@ -141,7 +142,7 @@ class CloudTarget:
         except StoreError:  # of the pieces
             raise
         except Exception as error:
-            raise self._mapped(error, href, "written") from None
+            raise_alone(self._mapped(error, href, "written"))
 
     def remove(self, hrefs: Sequence[str]) -> None:
         """Remove files, by few requests where the host can do that."""
@@ -152,7 +153,7 @@ class CloudTarget:
             for href in hrefs if len(hrefs) > 1 else ():
                 self.remove([href])
         except Exception as error:
-            raise self._mapped(error, hrefs[0], "removed") from None
+            raise_alone(self._mapped(error, hrefs[0], "removed"))
 
     def _mapped(self, error: Exception, href: str, what: str) -> StoreError:
         """Return an error of ours for one of obstore, of whose text little can be shown."""
@@ -183,7 +184,7 @@ def _checked_scheme(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise StoreError("the target is no URL", url=url) from None
+        raise_alone(StoreError("the target is no URL", url=url))
     if parts.scheme not in _SCHEMES:
         raise StoreError(
             "a target is a folder, or a URL that begins with s3://, gs:// or az://", url=url
@@ -249,5 +250,5 @@ def _section(path: str | Path, name: str) -> Mapping[str, str]:
         parser.read(path, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         # What is wrong in it may quote a secret.
-        raise StoreError(f"{path} cannot be understood") from None
+        raise_alone(StoreError(f"{path} cannot be understood"))
     return parser[name] if parser.has_section(name) else {}

@@ -7,6 +7,7 @@ import logging
 import re
 import socket
 import threading
+from http.client import responses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -144,6 +145,26 @@ class Connection(WSGIRequestHandler):
         if self.command == "HEAD" or code == "304":
             return 0
         return int(dict(headers)["Content-Length"])
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what cannot be read, in a line of text; `http.server` would send a page."""
+        self.log_error("code %d, message %s", code, message)
+        self.close_connection = True
+        reason = responses.get(code, "error")
+        body = f"{code}: {reason.lower()}\n".encode()
+        # A request that says no version would get no head (HTTP/0.9), and its body a guessed type.
+        self.request_version = self.protocol_version
+        self.send_response(code, reason)
+        for name, value in (
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Connection", "close"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _discard_body(self) -> None:
         """Read a request's body, so that the next request is not looked for in it."""

@@ -9,13 +9,18 @@ from pathlib import PurePath
 from ..errors import quoted
 from .about import SOURCE_NAME
 from .folder import is_link, path_text
-from .withheld import folded, withheld_key
+from .withheld import folded, is_spelled, withheld_key
 
 __all__ = ["is_hidden", "link_problem", "problems_of_links"]
 
+_READ_BY_PUBLISH = (SOURCE_NAME, "metadata.*")
+
 
 def is_hidden(path: str) -> bool:
-    """Return whether what stands at a path below a site's root, with slashes, is for nobody else.
+    """Return whether what stands at a path below a site's root, with slashes, is the publisher's.
+
+    That is what is withheld, what begins with a dot, and what `publish` reads:
+    ``about.toml`` and files of metadata, of whatever form and also as copies.
 
     Examples
     --------
@@ -24,8 +29,11 @@ def is_hidden(path: str) -> bool:
     """
     if path == ".nojekyll":
         return False
-    name = folded(path)
-    return name.startswith(".") or name == SOURCE_NAME or withheld_key(path) is not None
+    return (
+        folded(path).startswith(".")
+        or is_spelled(path, _READ_BY_PUBLISH)
+        or withheld_key(path) is not None
+    )
 
 
 def link_problem(root: str, data: str, path: str) -> str | None:

@@ -26,6 +26,16 @@ _MOST_AT_ONCE = 8  # more read no faster from one disk
 _LENGTH = 4  # bytes before each message that say how long it is
 # Whatever else a Python says when it starts begins otherwise.
 _GREETING = b"staticstore hashes\n"
+# What a Python needs to start, and to read file names as we do.  It gets no more of the
+# environment, where passwords and keys of clouds stand.
+_ENVIRONMENT = """
+    PATH HOME USERPROFILE TMPDIR TEMP TMP
+    LANG LANGUAGE LC_ALL LC_CTYPE PYTHONUTF8 PYTHONCOERCECLOCALE PYTHONHOME PYTHONEXECUTABLE
+    PYTHONPLATLIBDIR PYTHONNOUSERSITE PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX
+    __PYVENV_LAUNCHER__
+    LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH DYLD_FRAMEWORK_PATH LIBPATH
+    SYSTEMROOT SYSTEMDRIVE WINDIR
+"""
 # Where its modules are is the first that it is told.
 _PROGRAM = f"""
 import marshal, sys
@@ -80,6 +90,7 @@ class HashProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # it says nothing when a key interrupts it, too
+                env={name: os.environ[name] for name in _ENVIRONMENT.split() if name in os.environ},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["media_type_of"]
+import re
+
+__all__ = ["UNKNOWN", "inert_type", "media_type_of"]
+
+#: What is said of bytes of which nothing is known (RFC 2046, section 4.5.1).
+UNKNOWN = "application/octet-stream"
+_TEXT = "text/plain; charset=utf-8"
+# HTML, whatever is XML (in which scripts may stand by their namespace), and scripts, by all of
+# their names (WHATWG, MIME Sniffing, 4.6).
+_RUN = re.compile(
+    r"text/html|text/xsl|[^/]+/(?:[^/]*\+)?xml(?:-[^/]*)?|[^/]+/(?:x-)?(?:ecma|java|j|live)script[\d.]*"
+)
+# What has parts of other types, and what browsers take for no type, so that they guess one.
+_GUESSED = re.compile(r"(?:multipart|message|\*)/.*|(?:application|unknown)/unknown")
 
 # Not `mimetypes`: it reads what the operating system has installed, so that two
 # machines would publish two indexes of the same files.
@@ -86,3 +99,23 @@ def media_type_of(key: str) -> str | None:
     """
     name = key.rpartition("/")[2].lower()
     return _BY_NAME.get(name) or _BY_SUFFIX.get(name.rpartition(".")[2] if "." in name else "")
+
+
+def inert_type(media_type: str) -> str:
+    """Return a media type under which browsers show or save a value, and run nothing in it.
+
+    Parameters
+    ----------
+    media_type : str
+        What its index says, ``type/subtype`` and perhaps parameters.
+
+    Examples
+    --------
+    >>> inert_type("Image/SVG+XML; charset=utf-8"), inert_type("image/png")
+    ('text/plain; charset=utf-8', 'image/png')
+    """
+    essence = media_type.partition(";")[0].strip().lower()
+    # Behind a comma would stand another type, which counts before this one (WHATWG, Fetch, 2.2.2).
+    if "," in media_type or _GUESSED.fullmatch(essence):
+        return UNKNOWN
+    return _TEXT if _RUN.fullmatch(essence) else media_type

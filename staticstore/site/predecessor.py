@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError
+from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError, raise_alone
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
 from ..index.sums import sum_of_document, sum_text
@@ -129,7 +129,7 @@ class PublishedAt:
         try:
             root = Root(self.location)
         except ValueError as error:
-            raise StoreError(str(error)) from None
+            raise_alone(StoreError(str(error)))
         session = Session(
             root, auth=self.auth, proxies=self.proxies, verify=self.verify, retries=_RETRIES
         )

@@ -61,6 +61,9 @@ class PushReport:
     failed : list of (str, str)
         The files that are not what the index says, each with what is wrong.
         If there are any, neither index nor head was uploaded.
+    inert : list of str
+        Those of the uploaded values that are served as text or bytes, and not as the
+        HTML, SVG, XML or script that the index says they are; see `push`.
     bytes : int
         The sizes of what was uploaded, summed.
     seconds : float
@@ -72,6 +75,7 @@ class PushReport:
     deleted: list[str] = field(default_factory=list)
     left: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    inert: list[str] = field(default_factory=list)
     bytes: int = 0
     seconds: float = 0.0
 
@@ -84,6 +88,7 @@ def push(
     force: Force = False,
     dry_run: bool = False,
     allow_names: Iterable[str] = (),
+    active: bool = False,
     workers: int = 8,
     endpoint: str | None = None,
     region: str | None = None,
@@ -119,6 +124,12 @@ def push(
         Whether to write and remove nothing, and only report.
     allow_names : iterable of str, optional
         Names that are uploaded although they are withheld; see `mirror`.
+    active : bool, optional
+        Whether a bucket is to serve values as HTML, SVG, XML or scripts if the index
+        says so.  Whoever has written them could then run scripts in the name of the
+        bucket's host, as the site's own page does; without it they are served as plain
+        text.  Values that stand there keep the type that they were uploaded with, and
+        the host of a folder chooses types itself.
     workers : int, optional
         How many files are uploaded at once.
     endpoint, region, anonymous
@@ -181,13 +192,15 @@ def push(
     with contextlib.nullcontext() if dry_run else host.alone():
         pushed = _aside(lambda: PushedSite.read(host, pushable))
         check_names(pushable, pushed, allowed)
-        plan = Plan.make(pushable, pushed, int(time.time()))
+        plan = Plan.make(pushable, pushed, int(time.time()), active=active or host.has_folders)
         check_guards(pushable, pushed, guards, target=host, delete=delete)
         report = PushReport(kept=plan.kept)
         if dry_run:
             _foretell(plan, report, delete=delete)
         else:
             _Push(host, plan, report, workers, progress).run(delete=delete)
+        uploaded = frozenset(report.uploaded)
+        report.inert = [one.href for one in plan.stages[0] if one.is_inert and one.href in uploaded]
     report.seconds = time.monotonic() - began
     return report
 

@@ -43,10 +43,13 @@ class Plan:
     kept: int
 
     @classmethod
-    def make(cls, site: PushableSite, pushed: PushedSite, now: int) -> Plan:
-        """Compare a site with what stands at its target, in the second `now` since 1970."""
+    def make(cls, site: PushableSite, pushed: PushedSite, now: int, *, active: bool) -> Plan:
+        """Compare a site with what stands at its target, in the second `now` since 1970.
+
+        Unless `active`, values are to be served as what no browser runs.
+        """
         lacking = pushed.lacking(site)
-        stages = [list(site.values(lacking)), *_lacking_documents(site, pushed)]
+        stages = [list(site.values(lacking, active=active)), *_lacking_documents(site, pushed)]
         left = pushed.no_more(site.index)
         obstacles = _obstacles(left, lacking)
         during = _note_during(site, pushed, [*lacking, *obstacles], stages, now)

@@ -23,7 +23,7 @@ from .folder import SiteFolder, reason_of
 from .hashing import hash_files
 from .head_check import head_problems
 from .history import reader_of
-from .media_types import media_type_of
+from .media_types import UNKNOWN, inert_type, media_type_of
 from .notes import read_notes
 from .packs import pack_digest, packs_of
 from .scan import scan
@@ -36,7 +36,6 @@ DATA = "data/"
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
-_UNKNOWN = "application/octet-stream"  # RFC 2046, section 4.5.1
 _BESIDE = (".nojekyll", "index.html")
 _PIECE = 1 << 20  # bytes
 _NAMED = 3  # problems that an error names
@@ -53,6 +52,8 @@ class Upload(NamedTuple):
     #: Lowercase hex.
     sha256: str
     served: Served
+    #: Whether it is a value that is served under another media type than the index says.
+    is_inert: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,22 @@ class PushableSite:
         }
         return cls(folder, index, body, head_body, head, paths, root, documents, beside, about)
 
-    def values(self, keys: Iterable[str]) -> Iterator[Upload]:
-        """Yield the uploads of some values."""
+    def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
+        """Yield the uploads of some values; unless `active`, as what no browser runs."""
         for key in keys:
             facts = Facts.of(self.index[key])
             assert facts.size is not None, "it was compared"
             assert facts.sha256 is not None, "it was compared"
-            served = Served(facts.media_type or _UNKNOWN, _NO_CACHE)
-            yield Upload(DATA + key, self.paths[key], facts.size, facts.sha256, served)
+            said = facts.media_type or UNKNOWN
+            served = Served(said if active else inert_type(said), _NO_CACHE)
+            yield Upload(
+                DATA + key,
+                self.paths[key],
+                facts.size,
+                facts.sha256,
+                served,
+                is_inert=served.media_type != said,
+            )
 
     def packs(self) -> Iterator[Upload]:
         """Yield the uploads of the packs that the index names."""
@@ -144,7 +153,7 @@ class PushableSite:
         return [list(self.packs()), *named]
 
     def _named(self, document: Document) -> Upload:
-        served = Served(media_type_of(document.href) or _UNKNOWN, _IMMUTABLE)
+        served = Served(media_type_of(document.href) or UNKNOWN, _IMMUTABLE)
         path = self.folder.root / document.href
         return Upload(document.href, path, document.size, document.sha256, served)
 
@@ -152,7 +161,7 @@ class PushableSite:
 def served_now(href: str) -> Served:
     """Say how a file is served that can change: never from a cache that has not asked."""
     media_type = FILE_MEDIA_TYPE if href in FILE_NAMES else media_type_of(href)
-    return Served(media_type or _UNKNOWN, _NO_CACHE)
+    return Served(media_type or UNKNOWN, _NO_CACHE)
 
 
 def verified_pieces(upload: Upload) -> Iterator[bytes]:

@@ -104,6 +104,9 @@ def serve(
 
     It is for looking at a site, for tests and for a trusted network: there is
     no TLS and no bound on how many clients there may be.  Nothing is written.
+    At an address of this machine alone, requests have to name it as localhost,
+    by its address or as `host` does; any other name is refused with 421.
+    Browsers are told to take media types as they are, and to run nothing of a value.
 
     Parameters
     ----------
@@ -155,7 +158,8 @@ def serve(
     with _listen(host, port) as listening:
         if auth is not None and not _is_loopback(listening):
             _LOG.warning("the password travels in the clear: there is no TLS")
-        listener = Listener(host, listening, SiteApplication(root, auth=auth))
+        application = SiteApplication(root, auth=auth, names=_names(host, listening))
+        listener = Listener(host, listening, application)
     return SiteServer(listener)
 
 
@@ -178,6 +182,14 @@ def _listen(host: str, port: int) -> socket.socket:
         raise StoreError(f"cannot listen at {where}: {reason_of(error)}") from error
     except UnicodeError as error:  # a name that DNS cannot have
         raise StoreError(f"cannot listen at {where}: {error}") from error
+
+
+def _names(host: str, listening: socket.socket) -> list[str] | None:
+    """Return the hosts that requests may name; None for any, where other machines can connect."""
+    if not _is_loopback(listening):
+        return None
+    own = ("localhost", "127.0.0.1", "::1", host.lower().rstrip("."), listening.getsockname()[0])
+    return list(dict.fromkeys(f"[{name}]" if ":" in name else name for name in own))
 
 
 def _is_loopback(listening: socket.socket) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "Withheld",
     "folded",
     "holds_private_key",
+    "is_spelled",
     "may_be_withheld",
     "withheld_key",
 ]
@@ -204,6 +205,18 @@ def folded(text: str) -> str:
         for _ in range(2):  # what is folded may show another form
             text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).upper().casefold())
     return text.lower().replace("\\", "/")
+
+
+def is_spelled(path: str, names: tuple[str, ...]) -> bool:
+    """Return whether a path is one of some names, in any spelling; `*` stands for any part of one.
+
+    Examples
+    --------
+    >>> is_spelled("About.TOML.", ("about.toml",)), is_spelled("x/about.toml", ("about.toml",))
+    (True, False)
+    """
+    text = folded(path)
+    return re.fullmatch(rf"(?:{_any_of(names, '~' in text)}){_IGNORED}", text) is not None
 
 
 def _segmented(text: str) -> str:

@@ -78,6 +78,7 @@ def checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
         if name == "no_proxy" or not url:
             continue
         try:
+            url.encode()  # or no header field can hold its user and password
             parts = urlsplit(url if "://" in url else f"http://{url}")
             usable = parts.scheme in _PROXY_SCHEMES and parts.hostname and parts.port != 0
         except ValueError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
-from ..errors import StoreError
+from ..errors import StoreError, raise_alone
 from .root import Root
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
     if isinstance(auth, str):
         if auth != "netrc":
             raise ValueError('auth is (user, password), a mapping, an AuthBase or "netrc"')
-        return _basic(*_netrc_entry(root.origin.host))
+        return NO_AUTH if root.is_local else _basic(*_netrc_entry(root.origin.host))
     if isinstance(auth, Mapping):
         if missing := {"username", "password"} - auth.keys():
             raise ValueError(f"the mapping for auth lacks {' and '.join(sorted(missing))}")
@@ -128,7 +128,10 @@ def _basic(user: object, password: object) -> HTTPBasicAuth:
     if ":" in user:
         raise ValueError("a user name for basic authentication has no colon (RFC 7617, section 2)")
     # Bytes, since requests would write Latin-1; browsers and servers take UTF-8.
-    return HTTPBasicAuth(user.encode(), password.encode())
+    try:
+        return HTTPBasicAuth(user.encode(), password.encode())
+    except UnicodeEncodeError:  # which holds the text
+        raise_alone(ValueError("user and password are Unicode texts, without lone surrogates"))
 
 
 def _netrc_entry(host: str) -> tuple[str, str]:
@@ -140,7 +143,7 @@ def _netrc_entry(host: str) -> tuple[str, str]:
             continue
         except (netrc.NetrcParseError, OSError, UnicodeError) as error:
             # The parser's message may quote the token it stumbled on: a password.
-            raise StoreError(f"{name} cannot be read: {type(error).__name__}") from None
+            raise_alone(StoreError(f"{name} cannot be read: {type(error).__name__}"))
         if host != "default" and entry is not None:
             return entry[0], entry[2] or ""
     raise StoreError(f"no netrc file has an entry for the host {host!r}")

@@ -103,7 +103,8 @@ class _Transfer:
             (pycurl.PATH_AS_IS, 1),
             (pycurl.BUFFERSIZE, _BUFFER),
             (pycurl.HTTPHEADER, fields),
-            (pycurl.PROXY, lane.proxy or ""),  # nothing of the environment, here and below
+            # Bytes, for pycurl takes texts of ASCII alone.  Nothing of the environment.
+            (pycurl.PROXY, (lane.proxy or "").encode()),
             (pycurl.NOPROXY, ""),
             (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
             (pycurl.LOW_SPEED_LIMIT, max(math.ceil(lane.min_rate), 1)),

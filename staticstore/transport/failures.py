@@ -23,11 +23,14 @@ from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
 
 from ..errors import (
     AuthorizationError,
+    ForeignError,
     HTTPStatusError,
     NotConnectedError,
     StoreError,
     TransportError,
     TransportTimeout,
+    causes_of,
+    raise_alone,
 )
 from .perimeter import InnerAddressError
 from .sockets import Wire
@@ -46,8 +49,7 @@ __all__ = [
 OF_LIBRARIES = (RequestException, HTTPError, HTTPException)
 #: All that is turned into our errors; the last two by http.client, from the size of a chunk.
 FOREIGN = (*OF_LIBRARIES, OSError, ValueError, OverflowError)
-# Errors that quote what they could not read: a header field, or a proxy's URL.
-_QUOTES_ALL = (
+_NEVER_HEALS = (
     InvalidHeader,
     InvalidProxyURL,
     InvalidSchema,
@@ -55,8 +57,8 @@ _QUOTES_ALL = (
     LocationValueError,
     MissingSchema,
     UnicodeError,
+    ssl.SSLCertVerificationError,
 )
-_NEVER_HEALS = (ssl.SSLCertVerificationError, *_QUOTES_ALL)
 _OF_FILES = {403: "the file may not be read", 404: "there is no such file"}
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -88,18 +90,15 @@ def mapped(
     except StoreError:
         raise
     except InnerAddressError as error:
-        raise TransportError(str(error), key=key, url=url) from None
+        raise_alone(TransportError(str(error), key=key, url=url))
     except foreign as error:
-        ours = _our_error(error, wire, key=key, url=url)
-        if any(isinstance(cause, _QUOTES_ALL) for cause in _causes(error)):
-            raise ours from None
-        raise ours from error
+        raise_alone(_our_error(error, wire, key=key, url=url), error)
 
 
 def _our_error(error: Exception, wire: Wire, *, key: str | None, url: str | None) -> StoreError:
     if wire.cut.is_set():
         return NotConnectedError("the store was disconnected", key=key, url=url)
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return TransportError(
@@ -130,21 +129,10 @@ def _what_happened(causes: list[BaseException]) -> str:
     return f"the connection failed: {type(causes[-1]).__name__}"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to its innermost cause: urllib3 and requests nest them in three ways."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        nested = (getattr(current, "reason", None), *current.args)
-        current = next((item for item in nested if isinstance(item, BaseException)), None) or (
-            # The context of what was not raised `from None` is what the caller
-            # is handling, perhaps an error of long ago.
-            current.__context__
-            if current.__suppress_context__ and current.__cause__ is None
-            else current.__cause__
-        )
+def _kinds(error: BaseException) -> Iterator[type[BaseException]]:
+    """Return the types of an error and of its causes."""
+    for cause in causes_of(error):
+        yield from cause.kinds if isinstance(cause, ForeignError) else (type(cause),)
 
 
 def may_heal(error: BaseException) -> bool:
@@ -154,9 +142,9 @@ def may_heal(error: BaseException) -> bool:
     if not isinstance(error, TransportError):
         return False
     # What we raise ourselves says that the host answers wrongly, and would again.
-    causes = [cause for cause in _causes(error) if not isinstance(cause, StoreError)]
-    return any(isinstance(cause, FOREIGN) for cause in causes) and not any(
-        isinstance(cause, _NEVER_HEALS) for cause in causes
+    kinds = [kind for kind in _kinds(error) if not issubclass(kind, StoreError)]
+    return any(issubclass(kind, FOREIGN) for kind in kinds) and not any(
+        issubclass(kind, _NEVER_HEALS) for kind in kinds
     )
 
 
@@ -166,9 +154,7 @@ def was_dropped(error: BaseException) -> bool:
     That is what happens to a connection that was idle for longer than the
     host keeps it open (RFC 9112, section 9.3.1).
     """
-    return any(
-        isinstance(cause, ConnectionResetError | BrokenPipeError) for cause in _causes(error)
-    )
+    return any(issubclass(kind, ConnectionResetError | BrokenPipeError) for kind in _kinds(error))
 
 
 def status_error(

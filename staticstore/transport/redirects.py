@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from ..errors import TransportError
+from ..errors import TransportError, raise_alone
 from .root import origin_of
 
 __all__ = ["MOST_HOPS", "REDIRECTS", "next_hop"]
@@ -24,7 +24,7 @@ def next_hop(url: str, location: str, key: str | None) -> str:
         next_url = urlunsplit((*target[:1], target.netloc.rpartition("@")[2], *target[2:4], ""))
         origin = origin_of(next_url)
     except ValueError:
-        raise TransportError("the host redirects to what is no URL", key=key, url=url) from None
+        raise_alone(TransportError("the host redirects to what is no URL", key=key, url=url))
     if origin.scheme not in ("http", "https") or not origin.host:
         raise TransportError(
             f"refused: the host redirects to {origin.scheme or 'no'}:", key=key, url=url

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from ..errors import without_secrets
+from ..errors import raise_alone, without_secrets
 
 __all__ = ["Location", "Origin", "Origins", "Root", "checked_origins", "origin_of", "roots_of"]
 
@@ -93,7 +93,8 @@ class Root:
             parts = urlsplit(text)
             port = parts.port
         except ValueError:
-            raise ValueError("the root URL cannot be read: look at its host and port") from None
+            # The parser's error quotes what it took for a port: perhaps a password.
+            raise_alone(ValueError("the root URL cannot be read: look at its host and port"))
         scheme = parts.scheme.lower()
         if scheme == "file":
             if parts.hostname not in (None, "localhost"):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from ..errors import NotConnectedError, StoreError, TransportError
+from ..errors import NotConnectedError, StoreError, TransportError, raise_alone
 from .arguments import (
     checked_cert,
     checked_headers,
@@ -464,7 +464,7 @@ class Session:
                     raise
                 # The schemes of requests stumble over a challenge that makes no sense.
                 self._auth = renewed(self._auth)
-                raise status_error(status, key=key, url=url) from error
+                raise_alone(status_error(status, key=key, url=url), error)
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
@@ -473,7 +473,7 @@ class Session:
         try:
             return checked_proxies({} if proxy is None else {urlsplit(url).scheme: proxy})
         except ValueError as error:
-            raise StoreError(f"as the environment has it, {error}") from None
+            raise_alone(StoreError(f"as the environment has it, {error}"))
 
     def _timeout(self, deadline: float | None) -> tuple[float, float]:
         if deadline is None:

@@ -610,8 +610,20 @@ def test_push_tells_it_as_json(cli: Run, folder: Path, tmp_path: Path) -> None:
     [report] = cli("push", folder, tmp_path / "host", "--json").records
     assert report["uploaded"][-1] == "index.head.json"
     assert report.keys() == {
-        *("uploaded", "kept", "deleted", "left", "failed", "bytes", "seconds", "dry_run")
+        *("uploaded", "kept", "deleted", "left", "failed", "inert", "bytes", "seconds", "dry_run")
     }
+
+
+def test_f11_push_says_what_is_served_as_text(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "site" / "data").mkdir(parents=True)
+    (tmp_path / "site" / "data" / "a.html").write_text("<p>")
+    publish(tmp_path / "site")
+    empty = RawServer(lambda request, wire: wire.response(404, b"<Code>NoSuchKey</Code>"))
+    with empty as server:
+        options = ["s3://b/x", "--endpoint", server.url, "--anonymous", "--dry-run"]
+        ended = cli("push", tmp_path / "site", *options)
+        assert "1 value of HTML, SVG, XML or script served as text" in ended.errors
+        assert "--active" not in cli("push", tmp_path / "site", *options, "--active").errors
 
 
 def test_push_dry_run_shows_and_writes_nothing(cli: Run, folder: Path, tmp_path: Path) -> None:

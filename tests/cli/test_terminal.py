@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import unicodedata
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from io import StringIO
@@ -15,13 +17,28 @@ from staticstore.commands.reading import differing_fields
 from staticstore.index.changes import Change
 from staticstore.terminal import Column, Output, hide_secrets, shown, size_text
 
+ALL = "".join(map(chr, range(sys.maxunicode + 1)))
+# Unicode's Bidi_Control, and the separators of lines.
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
 
-@given(st.text())
-def test_what_is_shown_obeys_no_terminal(text: str) -> None:
-    assert not any(
-        ord(character) < 32 or 0x7F <= ord(character) < 0xA0 or character in "\u2028\u2029\u202e"
-        for character in shown(text)
-    )
+
+def test_f10_what_is_shown_obeys_no_terminal() -> None:
+    seen = set(shown(ALL))
+    assert seen.isdisjoint(TURNING)
+    assert not {character for character in seen if unicodedata.category(character) in ("Cc", "Cs")}
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\ufeff", "\u2060", "\xad", "\U000e0041"])
+def test_f10_what_takes_no_room_is_seen(character: str) -> None:
+    assert shown(f"a{character}b") == f"a{ascii(character)[1:-1]}b"
+
+
+def test_f10_a_record_has_no_raw_one_either() -> None:
+    with redirect_stdout(StringIO()) as written:
+        Output(as_json=True).record({"text": ALL})
+    line = written.getvalue()
+    assert json.loads(line) == {"text": json.loads(json.dumps(ALL))}
+    assert shown(line[:-1]) == line[:-1]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))

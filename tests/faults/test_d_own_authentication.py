@@ -21,6 +21,7 @@ from staticstore import (
     mirror,
     poll_failed,
 )
+from staticstore.errors import ForeignError
 from tests.engines import ENGINES, sending_by
 from tests.servers import RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -178,7 +179,8 @@ def test_d4_a_poll_that_fails_so_is_told_and_the_next_one_is_made(
         auth.error = ValueError("sesame")
         failures.get(timeout=5)
     assert isinstance(error, StoreError)
-    assert isinstance(error.__cause__, ValueError)
+    assert isinstance(error.__cause__, ForeignError)
+    assert error.__cause__.kinds == (ValueError,)
     assert "ValueError" in str(error)
     assert "sesame" not in str(error)
 

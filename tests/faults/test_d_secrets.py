@@ -1,4 +1,4 @@
-"""FAULTS D7: a secret that a store was given is sent where it belongs, and shown nowhere."""
+"""FAULTS D7, D13: a secret that a store was given is sent where it belongs, and shown nowhere."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from staticstore import (
 )
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
+from tests.reports import texts_behind
 from tests.servers import Answer, RawServer, Request, Squid, Wire, require, serve_files
 from tests.sites import index_of
 
@@ -93,13 +94,9 @@ def is_shown(text: object) -> bool:
 
 
 def shown_by(error: BaseException) -> str:
-    """Return all that can be seen of an error, and of what caused it."""
+    """Return all that can be seen of an error, and of whatever it refers to."""
     parts = ["".join(traceback.format_exception(error)), repr(error), str(pickle.dumps(error))]
-    cause: BaseException | None = error
-    while cause is not None:
-        parts += [str(cause), repr(cause), str(getattr(cause, "url", None))]
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return "\n".join(parts)
+    return "\n".join([*parts, *texts_behind(error)])
 
 
 # -- that it is sent -------------------------------------------------------------------

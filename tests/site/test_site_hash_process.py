@@ -52,6 +52,20 @@ def test_a_program_in_which_python_is_embedded_is_not_started_again(
     assert process_count(10**6) == expected
 
 
+def test_d13_a_process_gets_no_secret_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STATICSTORE_AUTH", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "A", "PYTHON_TOKEN"):
+        monkeypatch.setenv(name, "open-sesame")
+    program = a_python(tmp_path, f"env > '{tmp_path}/environment'")
+    monkeypatch.setattr(sys, "executable", program)
+    with HashProcess() as process:
+        assert process.digests_of(["x"]) == [None]
+    inherited = (tmp_path / "environment").read_text()
+    assert f"PATH={os.environ['PATH']}" in inherited
+    assert "sesame" not in inherited
+
+
 def test_a_frozen_program_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(sys, "frozen", True, raising=False)

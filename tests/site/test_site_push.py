@@ -32,6 +32,7 @@ from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, aws_settings
 from staticstore.site.folder import SiteFolder
 from staticstore.site.lock import alone
+from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
@@ -255,6 +256,93 @@ def test_what_is_said_of_the_media_type_in_the_index_counts(tmp_path: Path, buck
     bucket.push(site)
     said = index_of(site)["a.geojson"]["media_type"]
     assert bucket.head("data/a.geojson")["Content-Type"] == said
+
+
+ACTIVE = {"a.html": b"<p>", "a.svg": b"<svg/>", "a.xml": b"<a/>", "a.js": b"1", "a.kml": b"<k/>"}
+TEXT = "text/plain; charset=utf-8"
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    folder = make_site(tmp_path / "pages", {**ACTIVE, "a.png": b"1", "a.csv": b"1"})
+    publish(folder, browse=True)
+    return folder
+
+
+def test_f11_a_push_serves_what_browsers_run_as_text(pages: Path, bucket: Bucket) -> None:
+    report = bucket.push(pages)
+    assert {bucket.head(f"data/{key}")["Content-Type"] for key in ACTIVE} == {TEXT}
+    assert bucket.head("data/a.png")["Content-Type"] == "image/png"
+    assert bucket.head("data/a.csv")["Content-Type"] == "text/csv"
+    assert sorted(report.inert) == sorted(f"data/{key}" for key in ACTIVE)
+    assert values_of(bucket.url).keys() == index_of(pages).keys()
+
+
+def test_f11_but_as_what_it_is_if_that_is_asked_for(pages: Path, bucket: Bucket) -> None:
+    report = bucket.push(pages, active=True)
+    assert bucket.head("data/a.html")["Content-Type"] == "text/html"
+    assert bucket.head("data/a.svg")["Content-Type"] == "image/svg+xml"
+    assert report.inert == []
+
+
+def test_f11_the_page_of_the_site_is_no_value(pages: Path, bucket: Bucket) -> None:
+    bucket.push(pages)
+    assert bucket.head("index.html")["Content-Type"].startswith("text/html")
+
+
+def test_f11_a_value_that_stands_there_keeps_its_type(pages: Path, bucket: Bucket) -> None:
+    bucket.push(pages)
+    assert bucket.push(pages, active=True).uploaded == []
+    assert bucket.head("data/a.html")["Content-Type"] == TEXT
+
+
+def test_a_dry_run_tells_what_would_be_text(pages: Path, bucket: Bucket) -> None:
+    assert len(bucket.push(pages, dry_run=True).inert) == len(ACTIVE)
+
+
+def test_the_host_of_a_folder_chooses_types_itself(pages: Path, tmp_path: Path) -> None:
+    assert push(pages, tmp_path / "host").inert == []
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/html", "TEXT/HTML", "text/html; charset=utf-8", "text/html ;x", "text/html\t;x",
+        "application/xhtml+xml", "image/svg+xml", "Image/SVG+xml;x=y", "text/xml",
+        "application/xml", "application/gml+xml", "application/vnd.google-earth.kml+xml",
+        "application/rss+xml", "x/y+xml", "text/xsl", "application/xml-external-parsed-entity",
+        "text/javascript", "application/javascript", "application/x-javascript", "text/ecmascript",
+        "application/ecmascript", "text/javascript1.5", "text/jscript", "text/livescript",
+        "text/x-ecmascript",
+    ],
+)  # fmt: skip
+def test_f11_what_browsers_run_is_text(media_type: str) -> None:
+    assert inert_type(media_type) == TEXT
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/plain;x, text/html", "image/png; a=b,text/html", "*/*", "unknown/unknown",
+        "application/unknown", "multipart/x-mixed-replace; boundary=x", "multipart/related",
+        "message/rfc822",
+    ],
+)  # fmt: skip
+def test_f11_what_browsers_guess_at_is_bytes(media_type: str) -> None:
+    assert inert_type(media_type) == "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/plain", "text/csv; header=present", "application/json", "application/geo+json",
+        "image/png", "image/tiff; application=geotiff", "application/x-netcdf", "application/pdf",
+        "text/markdown", "application/vnd.ms-excel", "application/wasm", "text/css",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ],
+)  # fmt: skip
+def test_other_types_stay_as_they_are(media_type: str) -> None:
+    assert inert_type(media_type) == media_type
 
 
 def test_a_dry_run_tells_all_and_writes_nothing(site: Path, bucket: Bucket) -> None:

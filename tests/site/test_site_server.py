@@ -73,8 +73,146 @@ def raw(server: SiteServer, request: bytes) -> bytes:
 
 def status_of(server: SiteServer, target: bytes) -> int:
     """Return the status for a request target that no client would send."""
-    response = raw(server, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    response = raw(
+        server, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
     return int(response.split(b" ", 2)[1])
+
+
+# What a browser is told, and what it may reach
+
+
+def with_host(server: SiteServer, host: str, target: str = "/index.json") -> int:
+    """Return the status for a request that names a host."""
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    return int(raw(server, request.encode()).split(b" ", 2)[1])
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LocalHost", "localhost.", "127.0.0.1", "[::1]", "localhost:PORT",
+     "127.0.0.1:PORT", "localhost:1"],
+)  # fmt: skip
+def test_f11_a_server_of_this_machine_answers_to_its_own_names(
+    server: SiteServer, host: str
+) -> None:
+    assert with_host(server, host.replace("PORT", str(server.port))) == 200
+
+
+STRANGERS = [
+    "evil.example",
+    "evil.example:8000",
+    "localhost.evil.example",
+    "localhost, evil.example",
+    "localhost@evil.example",
+    "evil.localhost",
+    "127.0.0.1.nip.example",
+    "0.0.0.0",
+    "[::]",
+    "192.0.2.1",
+    "",
+    ":8000",
+    "localhost:x",
+    "[::1",
+]
+
+
+@pytest.mark.parametrize("host", STRANGERS)
+def test_f11_and_to_no_other_which_could_be_bound_to_it_anew(server: SiteServer, host: str) -> None:
+    assert with_host(server, host) == 421
+
+
+def test_f11_the_refusal_says_which_names_it_has(server: SiteServer) -> None:
+    response = get(server, "index.json", Host="evil.example")
+    assert response.text == "this server only answers to localhost, 127.0.0.1, [::1]\n"
+
+
+def test_f11_a_host_is_named_once_and_by_each_request(server: SiteServer) -> None:
+    first = b"GET /index.json HTTP/1.1\r\n"
+    for fields in (b"", b"Host: localhost\r\nHost: evil.example\r\n"):
+        response = raw(server, first + fields + b"Connection: close\r\n\r\n")
+        assert response.startswith(b"HTTP/1.1 421 ")
+
+
+def test_f11_a_target_that_names_a_host_counts_before_the_field(server: SiteServer) -> None:
+    assert with_host(server, "localhost", "http://evil.example/index.json") == 421
+    assert with_host(server, "evil.example", "http://localhost/index.json") == 200
+
+
+def test_f11_other_names_are_refused_before_a_password_is_asked_for(site: Path) -> None:
+    with serve(site, port=0, auth=("ali", "sesame")) as server:
+        assert with_host(server, "evil.example") == 421
+        assert with_host(server, "localhost") == 401
+
+
+def test_f11_the_name_that_it_was_given_is_its_own(site: Path) -> None:
+    with serve(site, host="127.0.0.2", port=0) as server:
+        assert get(server, "index.json").ok
+        assert get(server, "index.json", Host="localhost").ok
+        assert get(server, "index.json", Host="127.0.0.3").status_code == 421
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_f11_so_it_is_by_every_address_of_this_machine(site: Path, host: str) -> None:
+    with serve(site, host=host, port=0) as server:
+        assert get(server, "index.json").ok
+        assert get(server, "index.json", Host="evil.example").status_code == 421
+
+
+def test_f11_where_other_machines_connect_any_name_will_do(site: Path) -> None:
+    with serve(site, host="0.0.0.0", port=0) as server:
+        assert with_host(server, "data.example") == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["index.json", "", "data/a.bin", "none", "data/none", "data/../x", "packs/x"]
+)
+def test_f10_no_media_type_is_guessed(server: SiteServer, site: Path, path: str) -> None:
+    (site / "index.html").write_bytes(b"<p>")
+    assert get(server, path).headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /index.json HTTP/9.9\r\n\r\n",
+        b"GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"<script> HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+        b"POST /data/a.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /data/a.bin HTTP/1.1\r\nHost: localhost\r\nRange: bytes=99999-\r\n"
+        b"Connection: close\r\n\r\n",
+    ],
+)
+def test_f10_also_not_of_what_is_refused(server: SiteServer, request_bytes: bytes) -> None:
+    head, _, body = raw(server, request_bytes).partition(b"\r\n\r\n")
+    assert b"\r\nX-Content-Type-Options: nosniff" in head
+    assert b"\r\nContent-Type: text/plain" in head
+    assert b"<" not in body
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.svg", "b/c.xhtml", "d.bin", "none"])
+def test_f10_a_value_is_shown_in_a_sandbox(server: SiteServer, site: Path, name: str) -> None:
+    fill(site / "data", {"a.html": b"<p>", "a.svg": b"<svg/>", "b/c.xhtml": b"<p/>", "d.bin": b"1"})
+    for response in (get(server, f"data/{name}"), get(server, f"data/{name}", Range="bytes=0-0")):
+        assert response.headers["Content-Security-Policy"] == "sandbox"
+
+
+def test_f10_the_page_of_the_site_is_in_none(server: SiteServer, site: Path) -> None:
+    (site / "index.html").write_bytes(b"<p>")
+    for path in ("", "index.html", "index.json"):
+        assert "Content-Security-Policy" not in get(server, path).headers
+
+
+@pytest.mark.parametrize(
+    "name", ["metadata.json", "metadata.toml", "metadata.csv", "about.toml", "METADATA.JSON"]
+)
+def test_f11_what_a_publish_reads_is_not_served(server: SiteServer, site: Path, name: str) -> None:
+    fill(site, {name: b"for the publisher"})
+    fill(site / "data", {name: b"a value"})
+    assert get(server, name).status_code == 404
+    assert get(server, f"data/{name}").content == b"a value"
 
 
 # Whole files
@@ -133,7 +271,7 @@ def test_a_path_is_decoded_once(server: SiteServer, site: Path) -> None:
 
 
 def test_an_absolute_request_target_is_understood(server: SiteServer) -> None:
-    assert status_of(server, b"http://other.example/index.json") == 200
+    assert status_of(server, b"http://localhost/index.json") == 200
 
 
 def test_a_file_of_a_year_that_no_calendar_has_has_no_date() -> None:
@@ -462,7 +600,7 @@ def test_other_credentials_do_not_enter(site: Path, header: str) -> None:
     with serve(site, port=0, auth=("ali", "sésam")) as server:
         response = raw(
             server,
-            b"GET /index.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             b"Authorization: " + header.encode() + b"\r\n\r\n",
         )
         assert response.startswith(b"HTTP/1.1 401 ")
@@ -512,14 +650,14 @@ def test_keep_alive_survives_304_412_416_401_405_and_bodies(site: Path) -> None:
     with serve(site, port=0) as server:
         answers = raw(
             server,
-            b"GET /index.json HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\n\r\n"
-            b"HEAD /index.json HTTP/1.1\r\nHost: x\r\n\r\n"
-            b'GET /index.json HTTP/1.1\r\nHost: x\r\nIf-Match: "x"\r\n\r\n'
-            b"GET /index.json HTTP/1.1\r\nHost: x\r\nRange: bytes=9-\r\n\r\n"
-            b"POST /index.json HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
+            b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\n\r\n"
+            b"HEAD /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            b'GET /index.json HTTP/1.1\r\nHost: localhost\r\nIf-Match: "x"\r\n\r\n'
+            b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9-\r\n\r\n"
+            b"POST /index.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n"
             b"GET /none HTTP/1.1\r\n"
-            b"HEAD /none HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-            b"GET /index.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            b"HEAD /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+            b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         )
     codes = [line[9:12] for line in answers.split(b"\n") if line.startswith(b"HTTP/1.1 ")]
     assert codes == [b"304", b"200", b"412", b"416", b"405", b"404", b"200"]
@@ -538,7 +676,9 @@ def test_keep_alive_survives_304_412_416_401_405_and_bodies(site: Path) -> None:
     ],
 )
 def test_a_body_without_a_sane_end_ends_the_connection(server: SiteServer, header: bytes) -> None:
-    response = raw(server, b"GET /index.json HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+    response = raw(
+        server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n\r\n"
+    )
     assert response.startswith(b"HTTP/1.1 200 ")
     assert b"Connection: close" in response
 
@@ -586,15 +726,15 @@ def test_a_file_that_cannot_be_read_to_its_end_ends_the_connection(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(application._Body, "__iter__", failing)
-    response = raw(server, b"GET /data/a.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+    response = raw(server, b"GET /data/a.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert response.endswith(b"\r\n\r\nhalf")
 
 
 def test_a_silent_client_is_given_up(server: SiteServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections.Connection, "timeout", 0.05)
-    assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"{}")
+    assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n").endswith(b"{}")
     assert raw(server, b"GET /index.json HTTP/1.1\r\nHost:") == b""
-    body = b"GET /index.json HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    body = b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
     assert raw(server, body) == b""
 
 
@@ -605,7 +745,7 @@ def test_a_client_that_does_not_read_is_given_up(
     with (site / "data" / "large").open("wb") as file:
         file.truncate(50_000_000)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
-        connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(100)
         listener = server._listener
         with listener._changed:
@@ -619,7 +759,7 @@ def test_a_client_that_leaves_in_the_middle_disturbs_nobody(
         file.truncate(50_000_000)
     with serve(site, port=0) as server:
         with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
-            connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.recv(100)
         assert get(server, "index.json").content == b"{}"
     assert capfd.readouterr().err == ""
@@ -637,7 +777,7 @@ def test_a_connection_that_fails_is_logged_and_no_more(
     caplog.set_level(logging.DEBUG)
     with monkeypatch.context() as patched:
         patched.setattr(connections.Connection, "run_wsgi", failing)
-        assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+        assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
     assert get(server, "index.json").ok
     assert "a defect" in caplog.text
     assert capfd.readouterr().err == ""
@@ -666,7 +806,7 @@ def test_closing_is_quick_idempotent_and_ends_idle_connections(
     http.get(server.url + "index.json", timeout=10)
     idle = socket.create_connection(("127.0.0.1", server.port), 10)
     with idle:
-        idle.sendall(b"GET /index.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.sendall(b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert idle.recv(65536).startswith(b"HTTP/1.1 200")
         began = time.monotonic()
         server.close()
@@ -685,7 +825,7 @@ def test_closing_ends_a_transfer_that_nobody_reads(site: Path) -> None:
         file.truncate(50_000_000)
     server = serve(site, port=0)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
-        connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(100)
         began = time.monotonic()
         server.close()

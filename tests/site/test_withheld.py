@@ -261,13 +261,42 @@ def test_every_withheld_name_of_a_key_has_to_be_allowed(key: str, allowed: list[
         "static~1/notes.json",
         "data/.staticstore/x",
         ".x",
+        "about.toml",
+        "ABOUT.toml",
+        "about.toml.",
+        "about.toml::$DATA",
+        "about~1.tom",
+        "metadata.json",
+        "metadata.toml",
+        "metadata.csv",
+        "Metadata.CSV",
+        "metadata.csv. ",
+        "metadata.csv:x",
+        "meta\u200bdata.json",
+        "metadata.csv~",
+        "metadata.csv.bak",
+        "metada~1.jso",
     ],
 )
 def test_what_is_the_publishers_own_is_hidden(path: str) -> None:
     assert is_hidden(path)
 
 
-@pytest.mark.parametrize("path", [".nojekyll", "index.json", "data/.zattrs", "data/a"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".nojekyll",
+        "index.json",
+        "about.json",
+        "data/.zattrs",
+        "data/a",
+        "data/metadata.csv",
+        "data/about.toml",
+        "metadata",
+        "metadata/a.csv",
+        "my-metadata.csv",
+    ],
+)
 def test_what_a_site_consists_of_is_not_hidden(path: str) -> None:
     assert not is_hidden(path)
 

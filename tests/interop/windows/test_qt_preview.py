@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,22 +71,101 @@ def scene(qtbot: Any, site: MemorySite) -> Iterator[Scene]:
         own.store.disconnect()
 
 
-def png(width: int, height: int) -> bytes:
+def picture(width: int, height: int, form: str = "PNG") -> bytes:
     """Return a picture."""
     data = QtCore.QByteArray()
     buffer = QtCore.QBuffer(data)
     buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
     image = QtGui.QImage(width, height, QtGui.QImage.Format.Format_Mono)
     image.fill(1)
-    image.save(buffer, "PNG")
+    assert image.save(buffer, form)
     return bytes(data.data())
 
 
+GIF = bytes.fromhex(
+    "47494638396101000100800000ff000000000021f90400000000002c00000000010001000002024401003b"
+)
+
+
+def svg(reference: str) -> bytes:
+    """Return a picture that names another one."""
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    image = f'<image xlink:href="{reference}" width="20" height="20"/>'
+    return f'<svg {spaces} width="20" height="20">{image}</svg>'.encode()
+
+
 def test_a_picture_is_shown_as_large_as_the_pane_likes_it(scene: Scene) -> None:
-    scene.publish(map_png=png(800, 200))
+    scene.publish(map_png=picture(800, 200))
     scene.show("map.png")
     scene.until(lambda: scene.picture is not None)
     assert (scene.picture.width(), scene.picture.height()) == (400, 100)
+
+
+@pytest.mark.parametrize("form", ["bmp", "gif", "jpeg", "png", "tiff", "webp"])
+def test_a_picture_of_each_known_format_is_shown(scene: Scene, form: str) -> None:
+    data = GIF if form == "gif" else picture(40, 40, form)
+    scene.publish(**{f"map_{'tif' if form == 'tiff' else form}": data})
+    scene.show(f"map.{'tif' if form == 'tiff' else form}")
+    scene.until(lambda: scene.picture is not None)
+
+
+@pytest.mark.parametrize(
+    "name", ["map.png", "map.jpeg", "map.gif", "map.tif", "map.webp", "map.bmp"]
+)
+def test_f10_a_picture_is_of_the_format_that_its_media_type_says_or_is_not_shown(
+    scene: Scene, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "own.png").write_bytes(picture(20, 20))
+    other = picture(4, 4, "BMP" if name != "map.bmp" else "PNG")
+    for data in (svg(str(tmp_path / "own.png")), b"/* XPM */ static char *x[] = {", other):
+        scene.publish(**{name.replace(".", "_"): data})
+        scene.pane.show_value(None)
+        scene.show(name)
+        scene.until(lambda: "that Qt can show" in scene.text)
+    assert scene.picture is None
+
+
+@pytest.mark.parametrize("name", ["map.svg", "map.ico", "map.avif", "map.pdf", "map.jp2"])
+def test_f10_other_pictures_are_not_decoded(scene: Scene, name: str) -> None:
+    scene.publish(**{name.replace(".", "_"): svg("file:///etc/hosts")})
+    scene.show(name)
+    scene.until(lambda: "There is no preview of" in scene.text)
+
+
+def test_f10_a_picture_of_too_many_pixels_is_not_decoded(scene: Scene) -> None:
+    scene.pane = ValuePreview()
+    scene.qtbot.addWidget(scene.pane)
+    scene.publish(map_png=picture(8000, 8000))
+    scene.show("map.png")
+    scene.until(lambda: "too many pixels" in scene.text)
+
+
+def test_a_very_long_picture_is_shown(scene: Scene) -> None:
+    scene.publish(map_png=picture(3000, 1))
+    scene.show("map.png")
+    scene.until(lambda: scene.picture is not None)
+    assert (scene.picture.width(), scene.picture.height()) == (400, 1)
+
+
+def test_what_the_media_type_has_beside_its_name_does_not_matter(scene: Scene) -> None:
+    scene.publish(a_bin=CSV)
+    scene.memory.write({"a.bin": entry(CSV, media_type="Text/CSV; charset=utf-8")})
+    assert scene.store is not None
+    Call(scene.store.update_index).result()
+    scene.show("a.bin")
+    scene.until(lambda: "1574" in scene.text)
+    assert "<table" in scene.pane.toHtml()
+
+
+def test_a_value_whose_size_nobody_says_is_read_so_far_and_no_further(scene: Scene) -> None:
+    scene.publish(a_txt=b"short", b_txt=bytes(5000))
+    scene.memory.write({key: {"media_type": "text/plain"} for key in ("a.txt", "b.txt")})
+    assert scene.store is not None
+    Call(scene.store.update_index).result()
+    scene.show("a.txt")
+    scene.until(lambda: "short" in scene.text)
+    scene.show("b.txt")
+    scene.until(lambda: "too large" in scene.text)
 
 
 def test_csv_is_a_table_and_markup_in_it_is_text(scene: Scene) -> None:
