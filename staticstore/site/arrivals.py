@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from ..transport.daemons import Daemons
+from ..transport.file_system import set_time
 from ..transport.integrity import (
     TEMPORARY_PATTERN,
     remove_leftovers,
@@ -108,7 +109,7 @@ class Arrivals:
         """
         if is_link(path):
             raise OSError(errno.ELOOP, "a symbolic link stands in place of what was fetched")
-        os.utime(path, (modified, modified))
+        set_time(path, modified)
         is_waiting = key in self._replacing
         if not is_waiting:
             place = self._place(key)

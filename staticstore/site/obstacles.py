@@ -14,7 +14,7 @@ from ..errors import IndexFormatError, quoted
 from ..index.fields import Content
 from ..index.named import named_documents
 from ..index.snapshot import Index
-from ..transport.integrity import TEMPORARY_PATTERN
+from ..transport.integrity import PART_PATTERN, TEMPORARY_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
 from .folder import SiteFolder, is_link, path_text
@@ -163,7 +163,8 @@ def _found(folder: SiteFolder, key: str) -> FoundFile:
 
 def _is_temporary(path: str) -> bool:
     """Return whether a killed run has left a file."""
-    return fnmatchcase(path.rpartition("/")[2], TEMPORARY_PATTERN)
+    name = path.rpartition("/")[2]
+    return fnmatchcase(name, TEMPORARY_PATTERN) or fnmatchcase(name, f"{PART_PATTERN}*")
 
 
 def _is_file(path: Path) -> bool:

@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NamedTuple
 
-from ..transport.integrity import TEMPORARY_PATTERN
+from ..transport.integrity import PART_PATTERN, TEMPORARY_PATTERN
 
 __all__ = [
     "FIRST_BYTES",
@@ -61,7 +61,7 @@ _NEWER_SECRET_FILES = """
     terraform.tfvars
 """
 _LITTER = ".ds_store thumbs.db desktop.ini"
-_OURS = f".staticstore {TEMPORARY_PATTERN}"
+_OURS = f".staticstore {TEMPORARY_PATTERN} {PART_PATTERN}*"
 
 _PART = "[^/\n]*"  # of a name
 # What NTFS passes over behind a name.

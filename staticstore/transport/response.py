@@ -65,8 +65,9 @@ def parse_content_range(text: str | None) -> ContentRange | None:
 
 
 def parse_strong_etag(text: str | None) -> str | None:
-    """Return an entity tag if it is a strong one (RFC 9110, section 8.8.3)."""
-    return text if text is not None and _STRONG_ETAG.match(text) else None
+    """Return an entity tag if it is a strong one (RFC 9110, section 8.8.3), up to 1 KiB long."""
+    is_strong = text is not None and len(text) <= _LONGEST_VALIDATOR and _STRONG_ETAG.match(text)
+    return text if is_strong else None
 
 
 class Response:
