@@ -125,7 +125,12 @@ class Verifier:
 
 @contextlib.contextmanager
 def atomic_file(
-    path: Path, *, modified: float | None = None, sync: bool = True, temporary: Path | None = None
+    path: Path,
+    *,
+    modified: float | None = None,
+    sync: bool = True,
+    temporary: Path | None = None,
+    mode: int = 0o666,
 ) -> Iterator[BinaryIO]:
     """Write a file so that it stands under its name whole or not at all.
 
@@ -146,6 +151,8 @@ def atomic_file(
     temporary : Path, optional
         The temporary file, which must not be there yet; by default one in the
         same folder.
+    mode : int, optional
+        Its permissions, less the umask.
 
     Yields
     ------
@@ -164,7 +171,7 @@ def atomic_file(
     check_replaceable(path)
     if temporary is None:
         temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
-    descriptor = _created(temporary)
+    descriptor = _created(temporary, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -227,11 +234,11 @@ def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -
         raise
 
 
-def _created(temporary: str | Path) -> int:
+def _created(temporary: str | Path, mode: int = 0o666) -> int:
     """Open a new file."""
     # Not `tempfile`: its files can be read by nobody else, a web server for instance.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    return os.open(temporary, flags, 0o666)
+    return os.open(temporary, flags, mode)
 
 
 def new_file_mode(probe: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -16,6 +17,7 @@ __all__ = [
     "open_regular",
     "read_own",
     "read_regular",
+    "remove_foreign",
 ]
 
 # Opening a FIFO without O_NONBLOCK waits for its writer, for ever if need be.
@@ -130,7 +132,12 @@ def open_own(path: str | os.PathLike[str], *, writes: bool = False) -> tuple[int
         It cannot be opened.
     """
     flags = getattr(os, "O_NOFOLLOW", 0) | (os.O_RDWR if writes else 0)
-    opened = open_descriptor(path, _READ | flags)
+    try:
+        opened = open_descriptor(path, _READ | flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotOwnError(errno.ELOOP, "it is a symbolic link") from error
+        raise
     if (reason := foreign_part(opened[1])) is not None:
         os.close(opened[0])
         raise NotOwnError(errno.EPERM, f"it {reason}")
@@ -144,3 +151,16 @@ def read_own(path: str | os.PathLike[str], most_bytes: int) -> bytes:
         if status.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"it is larger than {most_bytes} bytes")
         return file.readall()
+
+
+def remove_foreign(path: str | os.PathLike[str]) -> None:
+    """Remove a file, if one is there, that is not the user's own.
+
+    Raises
+    ------
+    OSError
+        It cannot be looked at or removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if foreign_part(os.lstat(path)) is not None:
+            os.unlink(path)

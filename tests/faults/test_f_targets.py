@@ -104,9 +104,8 @@ def test_f12_a_fifo_gives_its_reader_the_bytes(store: StaticStore, tmp_path: Pat
 def test_f12_nothing_wrong_reaches_who_reads_a_fifo(tmp_path: Path) -> None:
     files = {"index.json": index_of({"a": SMALL}), "data/a": SMALL[::-1]}
     with RawServer(serve_files(files)) as server, StaticStore(server.url, poll_interval=0) as store:
-        with Reader(tmp_path / "fifo") as reader:
-            with pytest.raises(IntegrityError):
-                store.to_file("a", tmp_path / "fifo")
+        with Reader(tmp_path / "fifo") as reader, pytest.raises(IntegrityError):
+            store.to_file("a", tmp_path / "fifo")
         assert reader.read == b""
 
 
@@ -122,7 +121,7 @@ def disk(path: Path) -> None:
         pytest.skip("only root makes devices")
 
 
-REFUSED = {
+REFUSED: dict[str, Callable[[Path], None]] = {
     "nobody reads from this FIFO": os.mkfifo,
     "it is a socket": socket_at,
     "it is a disk": disk,
