@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..transport.regular import open_descriptor
 from .withheld import FIRST_BYTES, holds_private_key
 
-__all__ = ["PIECE", "Digest", "SecretFoundError", "digest_of"]
+__all__ = ["PIECE", "Digest", "ReplacedError", "SecretFoundError", "digest_of"]
 
 #: How much is read at once, in bytes.
 PIECE = 1 << 20
@@ -32,8 +32,16 @@ class SecretFoundError(Exception):
     """The file holds a private key."""
 
 
+class ReplacedError(Exception):
+    """What has the file's name now is another one, or a link to another one."""
+
+
 def digest_of(
-    path: str, reached: Callable[[int], bool] | None = None, *, seeks_keys: bool = True
+    path: str,
+    reached: Callable[[int], bool] | None = None,
+    *,
+    is_wanted: Callable[[os.stat_result], bool] | None = None,
+    seeks_keys: bool = True,
 ) -> Digest | None:
     """Hash a file once, and tell whether it stood still meanwhile.
 
@@ -43,6 +51,8 @@ def digest_of(
         The file.
     reached : callable, optional
         Called with the bytes read so far, after each `PIECE`; False ends it.
+    is_wanted : callable, optional
+        Called with the status of the opened file; False refuses it.
     seeks_keys : bool, optional
         Whether a private key is refused.
 
@@ -55,6 +65,8 @@ def digest_of(
     ------
     SecretFoundError
         It holds a private key.
+    ReplacedError
+        It is not the one that is wanted.
     OSError
         It cannot be read, or is no file.
     """
@@ -62,6 +74,8 @@ def digest_of(
     position = 0
     descriptor, before = open_descriptor(path)
     try:
+        if is_wanted is not None and not is_wanted(before):
+            raise ReplacedError
         # No further than its size: a file may grow faster than it can be read.
         while position < before.st_size:
             piece = os.read(descriptor, min(PIECE, before.st_size - position))

@@ -18,11 +18,11 @@ from ..transport.integrity import PART_PATTERN, TEMPORARY_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
 from .folder import SiteFolder, is_link, path_text
+from .found_file import FoundFile
 from .hashing import hash_files
 from .history import read_head, reader_of
 from .packs import packs_of
 from .pruning import files_below
-from .scan import FoundFile
 
 __all__ = ["foreign_files", "foreign_values", "is_ours", "listed"]
 
@@ -157,8 +157,7 @@ def _may_be_right(file: FoundFile, content: Content) -> bool:
 
 def _found(folder: SiteFolder, key: str) -> FoundFile:
     path = os.path.join(folder.data, key)
-    status = os.lstat(path)
-    return FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return FoundFile.of(key, path, os.lstat(path))
 
 
 def _is_temporary(path: str) -> bool:
