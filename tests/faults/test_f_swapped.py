@@ -13,10 +13,10 @@ import pytest
 
 from staticstore import StaticStore, mirror, publish
 from staticstore.site import hash_process, hashing
-from staticstore.site import push as push_module
-from staticstore.site.file_digest import Digest
+from staticstore.site.file_digest import Digest, digest_of
 from staticstore.site.publisher import verify_site
 from staticstore.site.push import push
+from staticstore.site.pushable import verified_pieces
 from staticstore.site.scan import scan
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are made by administrators there")
@@ -83,13 +83,13 @@ def once(action: Callable[[], None]) -> Callable[[], None]:
 
 def before_hashing(patch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
     """Do something between the scan and the first digest."""
-    act, real = once(action), hashing.digest_of
+    act, real = once(action), digest_of
 
     def late(path: str, *arguments: Any, **options: Any) -> Any:
         act()
         return real(path, *arguments, **options)
 
-    patch.setattr(hashing, "digest_of", late)
+    patch.setattr("staticstore.site.hashing.digest_of", late)
 
 
 def shows_secret(folder: Path) -> bool:
@@ -175,13 +175,13 @@ def test_f12_a_push_sends_nothing_of_a_link_that_came_after_the_publish(
     for key in KEYS:  # of these bytes, so that no digest tells
         (site / "data" / key).write_bytes(SECRET)
     publish(site)
-    act, real = once(lambda: swap(site / "data", outside)), push_module.verified_pieces
+    act, real = once(lambda: swap(site / "data", outside)), verified_pieces
 
     def late(upload: Any) -> Any:
         act()
         return real(upload)
 
-    monkeypatch.setattr(push_module, "verified_pieces", late)
+    monkeypatch.setattr("staticstore.site.push.verified_pieces", late)
     report = push(site, str(tmp_path / "bucket"))
     assert "a link has taken its place" in dict(report.failed)["data/sub/b.txt"]
     assert not (tmp_path / "bucket/data/sub/b.txt").exists()
