@@ -14,30 +14,26 @@ from typing import NamedTuple, Self
 from ..errors import IntegrityError, without_secrets
 from ..index.fields import SHA256
 from .destination import destination, is_replaced
-from .direct import DirectFile
 from .file_system import set_mode, sync_descriptor
 from .integrity import (
-    PART_PATTERN,
     Verifier,
     check_replaceable,
     new_file_mode,
     sync_folder,
 )
+from .part_file import OWN_MODE, PartFile, part_path
 from .parts import Target, ask, first_right
-from .regular import open_own, read_own
+from .regular import read_own
 from .response import parse_strong_etag
 from .stream import PIECE, Progress, ValueStream, copied, copy_whole
 
-__all__ = ["download"]
+__all__ = ["download", "part_of"]
 
 # A smaller value is sooner fetched anew than taken up.
 _WORTH_A_NOTE = 1 << 20  # bytes
 # A smaller one is written down sooner together with others.
 _WORTH_GOING_DIRECT = 1 << 24  # bytes
 _MOST_NOTE_BYTES = 1 << 13
-# Others have no business with what is not verified yet.
-_OWN_MODE = 0o600
-_WRITE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 def download(
@@ -94,15 +90,22 @@ def download(
 
 
 @contextlib.contextmanager
-def _claimed(path: Path) -> Iterator[_PartFile | None]:
+def _claimed(path: Path) -> Iterator[_Part | None]:
     """Give the part file of a path to this process alone; None if that cannot be."""
     check_replaceable(path)
-    part = _PartFile.claim(path)
+    claimed = PartFile.claim(part_of(path))
+    part = None if claimed is None else _Part(claimed)
     try:
         yield part
     finally:
         if part is not None:
             part.close()
+
+
+def part_of(path: Path) -> Path:
+    """Return where the beginning of the value stands that is downloaded to a path."""
+    # A hash is short enough where the name itself is the longest that a disk has.
+    return part_path(path.parent, hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32])
 
 
 class _PartNote(NamedTuple):
@@ -132,44 +135,20 @@ class _PartNote(NamedTuple):
     def write(self, path: Path) -> None:
         """Write the note; half of it is none, and costs a download anew."""
         path.unlink(missing_ok=True)
-        descriptor = os.open(path, _WRITE | os.O_EXCL, _OWN_MODE)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags, OWN_MODE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(json.dumps(self._asdict()).encode() + b"\n")
 
 
-class _PartFile:
-    """The beginning of a value in a file of the user's own, and a note of which value that is."""
+class _Part:
+    """The beginning of a value in a file, and a note of which value that is."""
 
-    def __init__(self, file: DirectFile, path: Path, note: Path) -> None:
-        self._file = file
-        self._path = path
-        self._note = note
+    def __init__(self, part: PartFile) -> None:
+        self._part = part
+        self._file = part.file
+        self._note = part.path.with_name(f"{part.path.name}.json")
         self._stays = False
-
-    @classmethod
-    def claim(cls, path: Path) -> _PartFile | None:
-        """Lock the part file; None if it is another's, or cannot be had."""
-        import filelock  # it takes as long as all the rest of staticstore
-
-        # A hash is short enough where the name itself is the longest that a disk has.
-        name = PART_PATTERN.replace("*", hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32])
-        part_path, note = path.with_name(name), path.with_name(f"{name}.json")
-        try:
-            file = _opened(part_path)
-        except (OSError, ValueError):
-            return None
-        try:
-            is_locked = filelock.lock_descriptor(file.fileno(), blocking=False)
-            # Whoever had it may have finished, and given it its name, meanwhile.
-            if is_locked and os.path.samestat(os.fstat(file.fileno()), part_path.lstat()):
-                return cls(file, part_path, note)
-        except OSError:  # it is gone, or the file system has no locks
-            is_litter = not os.fstat(file.fileno()).st_size
-            file.close()
-            if is_litter:
-                part_path.unlink(missing_ok=True)
-        file.close()
-        return None
 
     def go_direct(self) -> None:
         """Write past the page cache from now on."""
@@ -229,13 +208,13 @@ class _PartFile:
 
     def become(self, path: Path, *, sync: bool) -> None:
         """Take the name of the whole file, and the permissions of a new one."""
-        mode = new_file_mode(self._path.with_name(f"{self._path.name}.new"))
+        mode = new_file_mode(self._part.path.with_name(f"{self._part.path.name}.new"))
         set_mode(self._file.fileno(), mode, path)
         if sync:
             sync_descriptor(self._file.fileno(), path)
         if os.name == "nt":  # there, what is open can have no other name
             self._file.close()
-        os.replace(self._path, path)
+        os.replace(self._part.path, path)
         self._stays = True  # what has the name of the part from now on is another's
         self._note.unlink(missing_ok=True)
         if sync:
@@ -243,32 +222,8 @@ class _PartFile:
 
     def close(self) -> None:
         """Let others have it; what nothing binds to the rest is removed."""
-        if os.name == "nt":  # there, what is open cannot be removed
+        if self._stays:
             self._file.close()
-        if not self._stays:
+        else:
             self._note.unlink(missing_ok=True)
-            self._path.unlink(missing_ok=True)
-        self._file.close()
-
-
-def _opened(path: Path) -> DirectFile:
-    """Open a file of the user's own for reading and writing, made if it is not there.
-
-    Raises
-    ------
-    OSError
-        It is somebody else's, or cannot be opened.
-    """
-    try:
-        os.close(os.open(path, _WRITE | os.O_EXCL, _OWN_MODE))
-    except FileExistsError:
-        is_new = False
-    else:
-        is_new = True
-    try:
-        descriptor, _ = open_own(path, writes=True)
-    except OSError:
-        if is_new:  # on a file system that says so of every file
-            path.unlink(missing_ok=True)
-        raise
-    return DirectFile(descriptor, "r+b")
+            self._part.remove()
