@@ -18,6 +18,7 @@ from ..index import codec
 from ..index.freshness import Freshness
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
+from ..transport.beginnings import PartFolder
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
 from ..transport.response import checked_validators
@@ -125,6 +126,15 @@ class CachedIndex:
         site = "\n".join([root.join(""), index_path, data_path])
         self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
         self._kept: Note | None = None
+        #: Where the beginnings of documents stay that break off.
+        self.parts = PartFolder(self._opened)
+
+    def _opened(self, makes: bool) -> Path:
+        if makes:
+            self._folder.make(self._place)
+        else:
+            self._folder.check(self._place)
+        return self._place
 
     def read(self) -> tuple[Held, Freshness, float] | None:
         """Return the index, what its host has said, and when it was fetched; None without one.
@@ -238,6 +248,7 @@ class CachedIndex:
     def _write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> None:
         """Write the document, unless it lies there, and then the note, which makes it count."""
         remove_leftovers(self._place)
+        self.parts.clear()
         note = self._note_of_document(held, freshness)
         if note is not None:
             self._write_note(note)

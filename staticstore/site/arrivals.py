@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from ..transport.daemons import Daemons
+from ..transport.download import part_of
 from ..transport.file_system import set_time
 from ..transport.integrity import (
     TEMPORARY_PATTERN,
@@ -23,6 +24,7 @@ from ..transport.integrity import (
 )
 from ..transport.syncing import sync_files
 from .folder import SiteFolder, is_link, reason_of
+from .incoming import opened_incoming
 
 __all__ = ["Arrivals"]
 
@@ -70,7 +72,7 @@ class Arrivals:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._folder.incoming.mkdir(exist_ok=True)
+        opened_incoming(self._folder)
         remove_leftovers(self._folder.incoming)  # whose names are given anew
         for path in self._folder.incoming.glob(f"{_OBSTACLE}*"):
             _remove(path)
@@ -225,12 +227,15 @@ class Arrivals:
         kept : iterable of Path
             What `path_for` returned for values that have not arrived.
         """
-        names = {path.name for path in kept}
+        names = set[str]()
+        for path in kept:
+            part = part_of(path).name
+            names |= {path.name, part, f"{part}.json"}
         if not names:
             shutil.rmtree(self._folder.incoming, ignore_errors=True)
             return
         for path in self._folder.incoming.iterdir():
-            if path.name.partition(".")[0] not in names:
+            if path.name not in names:
                 _remove(path)
 
 

@@ -82,7 +82,7 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
         return file.readall()
 
 
-def foreign_part(status: os.stat_result) -> str | None:
+def foreign_part(status: os.stat_result, *, is_sheltered: bool = False) -> str | None:
     """Say why a file or folder is not the user's own; None if it is.
 
     Whoever made a file, may write it, or has another name for it can change it
@@ -93,6 +93,8 @@ def foreign_part(status: os.stat_result) -> str | None:
     ----------
     status : os.stat_result
         From `os.lstat` or `os.fstat`, so that a link is seen.
+    is_sheltered : bool, optional
+        Whether it is in a folder that only the user may enter.
     """
     if stat.S_ISLNK(status.st_mode):
         return "is a symbolic link"
@@ -102,7 +104,7 @@ def foreign_part(status: os.stat_result) -> str | None:
         return None
     if status.st_uid != os.geteuid():
         return f"belongs to another user (number {status.st_uid})"
-    if status.st_mode & _WRITABLE_BY_OTHERS:
+    if status.st_mode & _WRITABLE_BY_OTHERS and not is_sheltered:
         return "may be written by other users"
     return None
 
