@@ -33,6 +33,7 @@ ValueProgress = Callable[[str, int | None, int | None], object]
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
 _TOGETHER = 1 << 24  # bytes of small values
+_FIRST = 1 << 18  # bytes of them, the first time: a run may be cut short soon
 # When so many values in a row could not be had, the next ones cannot be had either.
 _GIVEN_UP_AFTER = 32
 _NOT_THERE = (404, 410)
@@ -148,7 +149,8 @@ class Fetching:
         for key in keys:
             size = self._contents[key].size
             (small if size is not None and size <= _SMALL else large).append(key)
-        for key, data in read_each(self._origin.values, small, together=self._together):
+        given = read_each(self._origin.values, small, together=self._together, first=_FIRST)
+        for key, data in given:
             if isinstance(data, StoreError):
                 self._fail(key, data)
             else:
