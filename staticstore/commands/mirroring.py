@@ -56,7 +56,7 @@ def parts_in(directory: str) -> PartFolder | None:
         names = []
     except OSError:
         return None
-    return parts_of(folder) if not names or folder.private.name in names else None
+    return parts_of(folder, keeps=True) if not names or folder.private.name in names else None
 
 
 def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:

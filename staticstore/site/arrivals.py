@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import Future
 from functools import partial
@@ -17,6 +18,7 @@ from ..transport.daemons import Daemons
 from ..transport.download import part_of
 from ..transport.file_system import set_time
 from ..transport.integrity import (
+    PART_PATTERN,
     TEMPORARY_PATTERN,
     remove_leftovers,
     sync_folder,
@@ -30,6 +32,7 @@ __all__ = ["Arrivals"]
 
 _SYNCED_TOGETHER = 1024  # files
 _OBSTACLE = "obstacle-"  # what is moved aside is called so, and numbered
+_RESUMED_SECONDS = 86_400.0  # what is named no more takes no room for longer
 _SYNCING = 8  # threads: file systems write down together what is asked for together
 
 
@@ -235,8 +238,13 @@ class Arrivals:
             shutil.rmtree(self._folder.incoming, ignore_errors=True)
             return
         for path in self._folder.incoming.iterdir():
-            if path.name not in names:
+            if path.name not in names and not _is_resumed(path):
                 _remove(path)
+
+
+def _is_resumed(path: Path) -> bool:
+    """Return whether the next run may need a file: a document, as long as it is a recent one."""
+    return path.match(PART_PATTERN) and time.time() - path.lstat().st_mtime < _RESUMED_SECONDS
 
 
 def _remove(path: Path) -> None:

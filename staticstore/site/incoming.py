@@ -40,9 +40,9 @@ def opened_incoming(folder: SiteFolder) -> Path:
     return place
 
 
-def parts_of(folder: SiteFolder) -> PartFolder:
-    """Return where the beginnings of a site's documents stay that break off."""
-    return PartFolder(partial(_opened_for_parts, folder))
+def parts_of(folder: SiteFolder, *, keeps: bool = False) -> PartFolder:
+    """Return where the beginnings of a site's documents stay that break off; see `PartFolder`."""
+    return PartFolder(partial(_opened_for_parts, folder), keeps=keeps)
 
 
 def _opened_for_parts(folder: SiteFolder, makes: bool) -> Path:

@@ -29,10 +29,14 @@ class PartFolder:
     opened : callable
         Called with whether the folder is made; returns it, or raises OSError if it
         is not there or not the user's own.
+    keeps : bool, optional
+        Whether documents stay there when all of them has come, for a run that is cut
+        short later on; whoever owns the folder removes them.
     """
 
-    def __init__(self, opened: Callable[[bool], Path]) -> None:
+    def __init__(self, opened: Callable[[bool], Path], *, keeps: bool = False) -> None:
         self._opened = opened
+        self.keeps = keeps
 
     def claim(self, sha256: str, *, makes: bool) -> PartFile | None:
         """Open and lock the file for a document; None if that cannot be."""
@@ -74,6 +78,7 @@ class Beginning:
         self._sha256 = sha256
         self._most_bytes = most_bytes
         self._folder = folder
+        self._keeps = folder is not None and folder.keeps
         self._part: PartFile | None = None
         self._is_slow_from = time.monotonic() + _SLOW_SECONDS
 
@@ -90,10 +95,12 @@ class Beginning:
 
     def __exit__(self, *error: object) -> None:
         """Keep what has come if the block ends with an error, else remove its file."""
-        if error[0] is not None and len(self.body) >= _LEAST_BYTES:
+        has_failed = error[0] is not None
+        if has_failed and len(self.body) >= _LEAST_BYTES:
             self._write()
-            if self._part is not None:
-                self._part.file.close()
+        stays = has_failed or self._keeps
+        if self._part is not None and stays and len(self.body) >= _LEAST_BYTES:
+            self._part.file.close()
         elif self._part is not None:
             with contextlib.suppress(OSError):
                 self._part.remove()
