@@ -312,6 +312,7 @@ def prepared_link(source: Path, path: Path, *, modified: float) -> Iterator[None
     OSError
         The file system has no hard links, for instance; what stood there still does.
     """
+    check_replaceable(path)
     temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
     os.link(source, temporary)
     try:

@@ -76,10 +76,16 @@ def open_descriptor(path: str | os.PathLike[str], flags: int = _READ) -> tuple[i
         raise
 
 
-def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """Read a file whole; raise as `open_regular` does."""
+def read_regular(path: str | os.PathLike[str], most_bytes: int | None = None) -> bytes:
+    """Read a file whole; raise as `open_regular` does, or if it is larger than `most_bytes`."""
     with open_regular(path) as file:
-        return file.readall()
+        return _bounded(file, most_bytes)
+
+
+def _bounded(file: FileIO, most_bytes: int | None) -> bytes:
+    if most_bytes is not None and os.fstat(file.fileno()).st_size > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes} bytes")
+    return file.readall()
 
 
 def foreign_part(status: os.stat_result, *, is_sheltered: bool = False) -> str | None:
@@ -148,11 +154,9 @@ def open_own(path: str | os.PathLike[str], *, writes: bool = False) -> tuple[int
 
 def read_own(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     """Read a file that is the user's own whole; raise as `open_own` does, or if it is larger."""
-    descriptor, status = open_own(path)
+    descriptor, _ = open_own(path)
     with FileIO(descriptor, "rb") as file:
-        if status.st_size > most_bytes:
-            raise OSError(errno.EFBIG, f"it is larger than {most_bytes} bytes")
-        return file.readall()
+        return _bounded(file, most_bytes)
 
 
 def remove_foreign(path: str | os.PathLike[str]) -> None:
