@@ -528,7 +528,11 @@ def mirror(
         limit_rate=limit_rate,
         allow_names=allow_names,
     )
-    with shared.connected(url, poll_interval=interval if watches else 0.0) as store:
+    with shared.connected(
+        url,
+        poll_interval=interval if watches else 0.0,
+        parts=mirroring.parts_in(directory),
+    ) as store:
         if watches:
             mirroring.follow(store, shared.output, wanted, interval=interval)
         else:

@@ -82,7 +82,9 @@ class ValueCache:
             write(data)
 
     def put_file(self, sha256: str | None, path: Path) -> None:
-        """Keep a copy of a file that holds a value, which is verified."""
+        """Keep a copy of a file that holds a value, which is verified; not of a device."""
+        if path.is_symlink():  # it may lead to a file in which more stands
+            return
         with (
             contextlib.suppress(OSError),
             open_regular(path) as file,
@@ -121,7 +123,7 @@ class ValueCache:
     def _opened(self, sha256: str, size: int | None) -> io.FileIO | None:
         """Open the file of a value, if it has the right size."""
         with self._reading(), contextlib.ExitStack() as stack:
-            file = stack.enter_context(open_regular(self.folder.place_of_value(sha256)))
+            file = stack.enter_context(self.folder.open(self.folder.place_of_value(sha256)))
             if size in (None, os.fstat(file.fileno()).st_size):
                 stack.pop_all()
                 return file
@@ -136,7 +138,7 @@ class ValueCache:
         except FileNotFoundError:
             pass
         except OSError as error:
-            self.folder.note(f"cannot be read: {error.strerror or type(error).__name__}")
+            self.folder.note_error(error, "cannot be read")
 
     def _discard(self, sha256: str) -> None:
         self.folder.note("held a value that was damaged, and is fetched again")
@@ -163,7 +165,7 @@ class _Writing:
         self._folder = folder
         self._path = path
         self._file: BinaryIO | None = None
-        self._atomic = atomic_file(path, sync=False)
+        self._atomic = atomic_file(path, sync=False, mode=0o600)
 
     def __enter__(self) -> Self:
         with self._folder.writing():

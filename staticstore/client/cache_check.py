@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from ..transport.regular import open_regular, read_regular
+from ..transport.regular import open_own
 from .cache_folder import INDEX_FILES, CacheFolder, Kept
-from .cached_index import Note, verified
+from .cached_index import Note, read_note, verified
 
 __all__ = ["CacheReport", "CachedSite", "sites_in", "verify_cache"]
 
@@ -26,7 +27,7 @@ def sites_in(folder: CacheFolder) -> Iterator[CachedSite]:
     """Find the indexes in a cache whose notes can be read; documents are not looked at."""
     for index in folder.indexes():
         try:
-            note = Note.parse(read_regular(index.paths[0]))
+            note = read_note(index.paths[0].parent)
         except (OSError, ValueError):
             continue
         yield CachedSite(note, index.size)
@@ -68,7 +69,8 @@ def verify_cache(folder: CacheFolder) -> CacheReport:
 
 def _problem_of_value(value: Kept) -> str | None:
     (path,) = value.paths
-    with open_regular(path) as file:
+    descriptor, _ = open_own(path)
+    with FileIO(descriptor, "rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     return None if actual == path.name else "the value has another sha256"
 

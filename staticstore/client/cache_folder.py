@@ -11,17 +11,22 @@
 All is verified when it is read, so that nothing here needs to be believed, and
 may be deleted at any time.  A cache that cannot be used is none: nothing that
 the disk says is ever raised.
+
+An index is verified by what lies beside it, so that whoever may write here could
+have any index believed: what is not the user's own, and theirs alone, is not used.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
 import stat
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +34,7 @@ from ..errors import quoted
 from ..index.fields import SHA256
 from ..transport.arguments import checked_number
 from ..transport.integrity import TEMPORARY_PATTERN
+from ..transport.regular import NotOwnError, foreign_part, open_own
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
@@ -113,13 +119,61 @@ class CacheFolder:
         return time.monotonic() < self._rests_until
 
     def make(self, folder: Path) -> None:
-        """Make a folder in this one, and this one, for the user alone."""
-        if folder.is_dir():
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for one in reversed([folder, *folder.parents]):
-            if one.is_relative_to(self.path):
+        """Make a folder in this one, and this one, for the user alone.
+
+        Raises
+        ------
+        NotOwnError
+            One of them is somebody else's.
+        OSError
+            It cannot be made.
+        """
+        if not folder.is_dir():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for one in self._way_to(folder):
                 one.mkdir(mode=0o700, exist_ok=True)
+        self.check(folder)
+
+    def check(self, folder: Path) -> None:
+        """Raise if a folder in this one, or this one, is not the user's own.
+
+        Raises
+        ------
+        NotOwnError
+            It is somebody else's, or others may write it, or it is a link.
+        OSError
+            It is not there.
+        """
+        for one in self._way_to(folder):
+            if (reason := foreign_part(one.lstat())) is not None:
+                raise NotOwnError(errno.EPERM, f"{quoted(str(one))} {reason}")
+
+    def _way_to(self, folder: Path) -> list[Path]:
+        return [one for one in reversed([folder, *folder.parents]) if self._has(one)]
+
+    def _has(self, folder: Path) -> bool:
+        return folder == self.path or self.path in folder.parents
+
+    def open(self, path: Path) -> FileIO:
+        """Open a file in this folder.
+
+        One that others may write is removed: this folder is the user's own, and so
+        an earlier version made it, or somebody before this folder was closed to them.
+
+        Raises
+        ------
+        NotOwnError
+            The file, or a folder on the way to it, is not the user's own.
+        OSError
+            It cannot be opened.
+        """
+        self.check(path.parent)
+        try:
+            descriptor, _ = open_own(path)
+        except NotOwnError:
+            path.unlink(missing_ok=True)
+            raise
+        return FileIO(descriptor, "rb")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -128,9 +182,15 @@ class CacheFolder:
             yield
         except OSError as error:
             self._rests_until = time.monotonic() + _REST
-            self.note(f"cannot be written: {error.strerror or type(error).__name__}")
+            self.note_error(error, "cannot be written")
         else:
             self.problem = None
+
+    def note_error(self, error: OSError, what: str) -> None:
+        """Take note of what the operating system refuses, or of what is not the user's own."""
+        if isinstance(error, NotOwnError):
+            what = "is not used (make one that belongs to you, and that only you may write)"
+        self.note(f"{what}: {error.strerror or type(error).__name__}")
 
     def note(self, problem: str) -> None:
         """Take note of what is wrong; the log tells of it once."""
@@ -153,9 +213,9 @@ class CacheFolder:
 
     def values(self) -> Iterator[Kept]:
         """Find the values, in no order; what killed processes left among them is removed."""
-        for shelf in _entries(self.path / "values"):
+        for shelf in self._entries(self.path / "values"):
             if _SHELF.fullmatch(shelf.name):
-                for entry in _entries(shelf.path):
+                for entry in self._entries(Path(shelf.path)):
                     known = _regular(entry)
                     if known is None:
                         continue
@@ -166,9 +226,9 @@ class CacheFolder:
 
     def indexes(self) -> Iterator[Kept]:
         """Find the indexes, each as its note and its document, in no order."""
-        for site in _entries(self.path / "indexes"):
+        for site in self._entries(self.path / "indexes"):
             if re.match(SHA256, site.name):
-                files = {entry.name: entry for entry in _entries(site.path)}
+                files = {entry.name: entry for entry in self._entries(Path(site.path))}
                 found = [
                     (files[name], _regular(files[name])) for name in INDEX_FILES if name in files
                 ]
@@ -201,6 +261,17 @@ class CacheFolder:
                 total -= one.disk_use
         return total
 
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        try:
+            self.check(folder)
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except NotOwnError as error:
+            self.note_error(error, "")
+        except OSError:
+            pass
+        return []
+
 
 class Kept(NamedTuple):
     """A value or an index in a cache."""
@@ -232,14 +303,6 @@ def last_used_now(path: Path, known: os.stat_result) -> None:
     if time.time() - known.st_mtime > _TOUCHED_EVERY:
         with contextlib.suppress(OSError):
             os.utime(path)
-
-
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:
-        return []
 
 
 def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,20 @@ from ..index import codec
 from ..index.freshness import Freshness
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
+from ..transport.beginnings import PartFolder
 from ..transport.integrity import atomic_file, remove_leftovers
-from ..transport.regular import read_regular
+from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
+from ..transport.response import checked_validators
 from ..transport.root import Root
 from .cache_folder import DOCUMENT, NOTE, CacheFolder, last_used_now
 from .held import Held
 
-__all__ = ["CachedIndex", "Note", "verified"]
+__all__ = ["CachedIndex", "Note", "read_note", "verified"]
 
 _FORMAT = "staticstore-cached-index/2"
 _LOCK = "lock"
 _PIECE = 1 << 20  # bytes
-_VALIDATORS = ("If-None-Match", "If-Modified-Since")
+_MOST_NOTE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,12 @@ class Note:
             head, source = said["head"], said["source"]
             return cls(
                 root=str(said["root"]),
-                fetched=float(said["fetched"]),
+                fetched=_finite(said["fetched"]),
                 size=parse_count(said["size"]),
                 sha256=parse_sha256(said["sha256"]),
                 entries=parse_count(said["entries"]),
                 index_sha256=parse_sha256(said["index_sha256"]),
-                validators={name: str(said["validators"][name]) for name in said["validators"]},
+                validators=checked_validators(said["validators"]),
                 head=None if head is None else Head.parse(head.encode()),
                 source=None if source is None else str(source),
                 freshness=Freshness.parse(said["freshness"]).as_json(),
@@ -122,6 +126,15 @@ class CachedIndex:
         site = "\n".join([root.join(""), index_path, data_path])
         self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
         self._kept: Note | None = None
+        #: Where the beginnings of documents stay that break off.
+        self.parts = PartFolder(self._opened)
+
+    def _opened(self, makes: bool) -> Path:
+        if makes:
+            self._folder.make(self._place)
+        else:
+            self._folder.check(self._place)
+        return self._place
 
     def read(self) -> tuple[Held, Freshness, float] | None:
         """Return the index, what its host has said, and when it was fetched; None without one.
@@ -133,12 +146,17 @@ class CachedIndex:
         A million entries (160 MB) take 0.2 s, most of it for their digest.
         """
         try:
+            self._folder.check(self._place)
             note, body = verified(self._place)
             index = Index.parse(body, vouched_entries=note.entries)
         except FileNotFoundError:
             return None
+        except NotOwnError as error:
+            self._folder.note_error(error, "cannot be read")
+            self._forget()
+            return None
         except OSError as error:
-            self._folder.note(f"cannot be read: {error.strerror or type(error).__name__}")
+            self._folder.note_error(error, "cannot be read")
             return None
         except ValueError as error:  # of which IndexFormatError is one
             self._folder.note(f"held an index that cannot be used: {error}")
@@ -148,7 +166,7 @@ class CachedIndex:
         self._touch()
         held = Held(
             index.changed_by({}, note.warnings),
-            {name: note.validators[name] for name in _VALIDATORS if name in note.validators},
+            note.validators,
             note.index_sha256,
             note.head,
             size=note.size,
@@ -159,7 +177,8 @@ class CachedIndex:
     def freshness(self) -> Freshness:
         """Return what the host has said, without reading the index; nothing without a note."""
         try:
-            return Freshness.parse(Note.parse(read_regular(self._place / NOTE)).freshness)
+            self._folder.check(self._place)
+            return Freshness.parse(read_note(self._place).freshness)
         except (OSError, ValueError):
             return Freshness()
 
@@ -211,7 +230,8 @@ class CachedIndex:
 
         with self._folder.writing(), contextlib.suppress(filelock.Timeout, NotImplementedError):
             self._folder.make(self._place)
-            with filelock.FileLock(self._place / _LOCK).acquire(timeout=0):
+            remove_foreign(self._place / _LOCK)  # which is emptied when it is locked
+            with filelock.FileLock(self._place / _LOCK, mode=0o600).acquire(timeout=0):
                 write()
 
     def _touch(self) -> None:
@@ -228,6 +248,7 @@ class CachedIndex:
     def _write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> None:
         """Write the document, unless it lies there, and then the note, which makes it count."""
         remove_leftovers(self._place)
+        self.parts.clear()
         note = self._note_of_document(held, freshness)
         if note is not None:
             self._write_note(note)
@@ -236,14 +257,14 @@ class CachedIndex:
         self._folder.evict(self._folder.max_bytes)
 
     def _write_note(self, note: Note) -> None:
-        with atomic_file(self._place / NOTE, sync=False) as file:
+        with atomic_file(self._place / NOTE, sync=False, mode=0o600) as file:
             file.write(note.encode())
         self._kept = note
 
     def _note_of_document(self, held: Held, freshness: Freshness) -> Note | None:
         """Return the new note, if the document that lies there is the right one."""
         try:
-            note = Note.parse(read_regular(self._place / NOTE))
+            note = read_note(self._place)
         except (OSError, ValueError):
             return None
         if note.index_sha256 != held.sha256:
@@ -260,12 +281,13 @@ class CachedIndex:
     def _forget(self) -> None:
         """Let the document that lies here count no longer."""
         with contextlib.suppress(OSError):
+            self._folder.check(self._place)
             (self._place / NOTE).unlink(missing_ok=True)
 
     def _write_document(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> Note:
         digest, size = hashlib.sha256(), 0
         entries, warnings = len(held.index), held.index.warnings
-        with atomic_file(self._place / DOCUMENT, sync=False) as file:
+        with atomic_file(self._place / DOCUMENT, sync=False, mode=0o600) as file:
             for piece in _pieces(held.index.document()):
                 if is_cut():
                     raise NotConnectedError("the store was disconnected")
@@ -293,6 +315,25 @@ class CachedIndex:
         )
 
 
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("a time is not finite")
+    return float(number)
+
+
+def read_note(place: Path) -> Note:
+    """Read the note of a site.
+
+    Raises
+    ------
+    ValueError
+        It is damaged.
+    OSError
+        It is not there, not the user's own, or cannot be read.
+    """
+    return Note.parse(read_own(place / NOTE, _MOST_NOTE_BYTES))
+
+
 def verified(place: Path) -> tuple[Note, bytes]:
     """Read the note of a site, and the document that is the one of which it tells.
 
@@ -303,10 +344,12 @@ def verified(place: Path) -> tuple[Note, bytes]:
     OSError
         One of them is not there, or cannot be read.
     """
-    note, path = Note.parse(read_regular(place / NOTE)), place / DOCUMENT
-    if path.stat().st_size != note.size:
-        raise ValueError("the document has another size")
-    body = read_regular(path)
+    note = read_note(place)
+    descriptor, status = open_own(place / DOCUMENT)
+    with FileIO(descriptor, "rb") as file:
+        if status.st_size != note.size:
+            raise ValueError("the document has another size")
+        body = file.readall()
     if hashlib.sha256(body).hexdigest() != note.sha256:
         raise ValueError("the document is damaged")
     return note, body

@@ -9,12 +9,14 @@ from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError
 from ..index.blocks import MOST_STRETCH_BYTES
+from ..transport.beginnings import Beginning
 from ..transport.fetched import Absent, SizeLimit
 from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
     from ..index.head import Document, Role
+    from ..transport.beginnings import PartFolder
     from ..transport.fetched import Fetched
     from ..transport.session import Session
 
@@ -43,18 +45,31 @@ class Documents:
         The most that a document may have where its role sets no lower bound.
     served : set of Role
         What the host has given before, of which a failure is none of the site; added to.
+    parts : PartFolder, optional
+        Where the beginnings of documents stay that break off.
     """
 
     def __init__(
-        self, sessions: Sequence[Session], deadline: float, max_bytes: int, served: set[Role]
+        self,
+        sessions: Sequence[Session],
+        deadline: float,
+        max_bytes: int,
+        served: set[Role],
+        parts: PartFolder | None = None,
     ) -> None:
         self._sessions = tuple(sessions)
         self._deadline = deadline
         self._max_bytes = max_bytes
         self._served = served
+        self._parts = parts
 
     def fetch(
-        self, document: Document, *, path: str | None = None, max_bytes: int | None = None
+        self,
+        document: Document,
+        *,
+        path: str | None = None,
+        max_bytes: int | None = None,
+        parts: PartFolder | None = None,
     ) -> Fetched | None:
         """Fetch a document; None if no root has it, or if it is too large.
 
@@ -67,6 +82,8 @@ class Documents:
             refusal is an error.
         max_bytes : int, optional
             The most that it may have, if that is less than usual.
+        parts : PartFolder, optional
+            Where its beginning stays if it breaks off, if that is elsewhere than usual.
 
         Raises
         ------
@@ -82,16 +99,22 @@ class Documents:
         absent = self._absent(document) if path is None else _GONE
 
         def fetch_exactly(session: Session) -> Fetched | None:
+            place, has_begun = path or document.href, bool(beginning.body)
             try:
-                place = path or document.href
-                found = fetched(session, place, self._deadline, limit, absent)
+                found = fetched(session, place, self._deadline, limit, absent, beginning)
+                if found is None or document.is_of(len(found.body), found.sha256):
+                    return found
+                problem = _another(session, document, found.sha256)
             except IndexFormatError as error:
-                raise _another(session, document, f"more than {document.size} bytes") from error
-            if found is None or document.is_of(len(found.body), found.sha256):
-                return found
-            raise _another(session, document, found.sha256)
+                problem = _another(session, document, f"more than {document.size} bytes")
+                problem.__cause__ = error
+            beginning.clear()
+            if has_begun:  # what came before may have been wrong
+                return fetch_exactly(session)
+            raise problem
 
-        found = anywhere(self._sessions, fetch_exactly, self._deadline)
+        with Beginning(document.sha256, document.size, parts or self._parts) as beginning:
+            found = anywhere(self._sessions, fetch_exactly, self._deadline)
         if found is not None and path is None:
             self._served.add(document.role)
         return found
@@ -99,9 +122,9 @@ class Documents:
     def _absent(self, document: Document) -> frozenset[int]:
         return ABSENT if document.role in self._served else ABSENT | FAILED
 
-    def read(self, document: Document) -> bytes | None:
+    def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
         """Return the bytes of a document as `fetch` does."""
-        found = self.fetch(document)
+        found = self.fetch(document, parts=parts)
         return None if found is None else bytes(found.body)
 
     def read_stretch(self, document: Document, stretch: Stretch) -> bytes | None:
@@ -154,7 +177,12 @@ class Documents:
 
 
 def fetched(
-    session: Session, path: str, deadline: float, limit: SizeLimit, absent: frozenset[int]
+    session: Session,
+    path: str,
+    deadline: float,
+    limit: SizeLimit,
+    absent: frozenset[int],
+    beginning: Beginning | None = None,
 ) -> Fetched | None:
     """Fetch a document as a host has it now; None if it is not there."""
     found = session.fetch(
@@ -163,6 +191,7 @@ def fetched(
         deadline=deadline,
         limit=limit,
         absent=absent,
+        beginning=beginning,
     )
     return None if isinstance(found, Absent) else found
 

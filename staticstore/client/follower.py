@@ -24,6 +24,7 @@ from .root_reader import RootReader
 
 if TYPE_CHECKING:
     from ..index.head import Head, Role
+    from ..transport.beginnings import PartFolder
     from ..transport.session import Session
 
 __all__ = ["SiteFollower", "absence_error"]
@@ -77,6 +78,8 @@ class SiteFollower:
         The most that an index may have.
     seconds : float
         How long one fetch may take in all.
+    parts : PartFolder, optional
+        Where the beginnings of documents stay that break off.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class SiteFollower:
         freshness: Freshness,
         max_bytes: int,
         seconds: float,
+        parts: PartFolder | None = None,
     ) -> None:
         self.max_bytes = max_bytes
+        self._part_folder = parts
         self.freshness = freshness
         self._seconds = seconds
         self._has_head = index_path == "index.json"
@@ -251,7 +256,8 @@ class SiteFollower:
     def _documents(self, root: RootReader, deadline: float) -> Documents:
         """Return the documents of a root; any other has them, too, by their digests."""
         others = (one.session for one in self._roots if one is not root)
-        return Documents((root.session, *others), deadline, self.max_bytes, self._served)
+        sessions = (root.session, *others)
+        return Documents(sessions, deadline, self.max_bytes, self._served, self._part_folder)
 
     # -- what a root says --------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
 
 
 def read_each(
-    values: Values, keys: Iterable[str], *, together: int = _BYTES
+    values: Values, keys: Iterable[str], *, together: int = _BYTES, first: int = _BYTES
 ) -> Iterator[tuple[str, bytes | StoreError]]:
     """Yield keys and whole values as `read_many`, or what went wrong in the place of a value.
 
@@ -68,8 +68,11 @@ def read_each(
     together : int, optional
         Bytes that are fetched before the first of them is given out, at most,
         if it is not larger.
+    first : int, optional
+        How many of them the first time: then twice as many each time, so that what a
+        slow host has given is soon given out.
     """
-    windows = _windows(values, keys, min(together, _BYTES))
+    windows = _windows(values, keys, min(together, _BYTES), first)
     window, following = next(windows, _Window([], [], [])), next(windows, None)
     if following is None:  # for a few a thread would cost more than it gains
         yield from _given(values, window, _fetched(values, window))
@@ -97,9 +100,9 @@ def _given(
         yield key, _attempt(values, key) if data is None else data
 
 
-def _windows(values: Values, keys: Iterable[str], together: int) -> Iterator[_Window]:
+def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
     """Yield as many values together as are fetched together."""
-    window, bytes_of_it = _Window([], [], []), 0
+    window, bytes_of_it, most = _Window([], [], []), 0, min(first, together)
     numbered = iter(keys)
     while some := list(islice(numbered, _KEYS)):
         contents = values.index.contents_of(some)
@@ -107,9 +110,9 @@ def _windows(values: Values, keys: Iterable[str], together: int) -> Iterator[_Wi
             content = contents.get(key) if isinstance(key, str) else None
             size = -1 if content is None or content.size is None else content.size
             is_small = 0 <= size <= _LARGE
-            if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > together):
+            if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > most):
                 yield window
-                window, bytes_of_it = _Window([], [], []), 0
+                window, bytes_of_it, most = _Window([], [], []), 0, min(2 * most, together)
             if is_small and content is not None:
                 window.small.append((len(window.keys), content))
                 bytes_of_it += size

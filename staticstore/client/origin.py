@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..index.head import Document, Head
     from ..index.snapshot import Index
+    from ..transport.beginnings import PartFolder
     from ..transport.session import Session
     from .connection import Follower
     from .documents import Documents
@@ -61,17 +62,24 @@ class Origin(NamedTuple):
         """The way to the site."""
         return self.values.session
 
-    def read(self, document: Document) -> bytes | None:
+    def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
         """Fetch a document that is the one that was named; None if that cannot be had.
+
+        Parameters
+        ----------
+        document : Document
+            Which one.
+        parts : PartFolder, optional
+            Where its beginning stays if it breaks off.
 
         Raises
         ------
         NotConnectedError
             The store was disconnected.
         """
-        return _available(lambda: self._documents.read(document))
+        return _available(lambda: self._documents.read(document, parts))
 
-    def read_index(self) -> bytes | None:
+    def read_index(self, parts: PartFolder | None = None) -> bytes | None:
         """Fetch the index in the bytes in which it came; None if they cannot be had.
 
         Raises
@@ -79,7 +87,7 @@ class Origin(NamedTuple):
         NotConnectedError
             The store was disconnected.
         """
-        if self.head is not None and (body := self.read(self.head.index)) is not None:
+        if self.head is not None and (body := self.read(self.head.index, parts)) is not None:
             return body
         limit = SizeLimit(self.follower.max_bytes, "the index", "max_index_bytes")
         body = self._read_current(self.index_path, limit)

@@ -21,6 +21,7 @@ from .values import Values
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
+    from ..transport.beginnings import PartFolder
     from .cache import ValueCache
     from .cached_index import CachedIndex
     from .origin import Origin
@@ -143,6 +144,8 @@ class StaticStore(Reading):
             disk = ValueCache(CacheFolder.of(cache, max_cache_bytes))
             self._cache_argument = True if cache is True else str(disk.folder.path)
         self._kept = KeptValues(memory, disk)
+        # Where the beginning of an index stays that breaks off, without a cache.
+        self._parts: PartFolder | None = None
         self._live = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
 
@@ -253,14 +256,16 @@ class StaticStore(Reading):
             from .equal_roots import EqualRootsFollower  # seldom needed
 
             follower_class = EqualRootsFollower
+        cached = self._cached_index()
         follower = follower_class(
             sessions,
             self._index_path,
             freshness=self._live.freshness,
             max_bytes=max_index_bytes,
             seconds=index_deadline,
+            parts=self._parts if cached is None else cached.parts,
         )
-        connection = Connection(follower, self._cached_index())
+        connection = Connection(follower, cached)
         self._live.open(connection, self._poll_interval, is_lazy=self._lazy)
         self._warnings = warned
         return self

@@ -322,16 +322,17 @@ class URLValue:
     ) -> None:
         """Copy the value into a file, verified, whole or not at all.
 
-        The bytes go to ``<path>.part``, which takes the name `path` when all of
-        them are there, right, and on the disk.  If that breaks off, by a kill
-        too, the next call for the same value goes on where it ended (of a value
-        below 1 MiB it begins anew), as long as the digest of the index or a
-        strong ETag of the host says that both are parts of one value.
+        The bytes go to a hidden file in the same folder, which takes the name
+        `path` when all of them are there, right, and on the disk.  If that breaks
+        off, by a kill too, the next call for the same value and path goes on where
+        it ended (of a value below 1 MiB it begins anew), as long as the digest of
+        the index or a strong ETag of the host says that both are parts of one value.
 
         Parameters
         ----------
         path : str or path
-            Where to; what stood there is replaced.
+            Where to; a file or a link to one is replaced.  Into a device or a FIFO,
+            such as ``/dev/stdout``, the bytes are written once they are verified.
         progress : callable, optional
             Called as ``progress(done, total)`` in bytes.  What it raises ends the
             copying, so that it can be cancelled, and reaches the caller.
@@ -344,7 +345,7 @@ class URLValue:
         TransportError, IntegrityError
             The bytes could not be had, or are others than the index says.
         OSError
-            The file cannot be written.
+            The file cannot be written; or it is a socket, a disk, or a FIFO that nobody reads.
         """
         self._to_file(path, progress, sync=sync, direct=False)
 
@@ -359,8 +360,8 @@ class URLValue:
         """Copy the value as `to_file` does; `direct` as in `download`."""
         from pathlib import Path
 
+        from ..transport.destination import destination
         from ..transport.download import download
-        from ..transport.integrity import atomic_file
         from ..transport.stream import PIECE
 
         kept = self._opened_kept()
@@ -368,7 +369,7 @@ class URLValue:
             download(self._target, Path(path), progress, sync=sync, direct=direct)
             self._kept.put_file(self.sha256, Path(path))
         else:
-            with kept, atomic_file(Path(path), sync=sync) as file:
+            with kept, destination(Path(path), sync=sync) as file:
                 file.writelines(_pieces_of(kept, PIECE, progress))
 
     def _opened_kept(self) -> BinaryIO | None:

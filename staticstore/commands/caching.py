@@ -14,8 +14,23 @@ from .exits import CommandError, ExitCode
 __all__ = ["info", "prune", "verify"]
 
 
+def _check(folder: CacheFolder) -> None:
+    """Refuse a folder that no store uses as its cache."""
+    try:
+        folder.check(folder.path)
+    except FileNotFoundError:  # nothing is kept yet
+        return
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CommandError(
+            f"the cache folder is not used: {reason}",
+            hint="name one that belongs to you, and that only you may write: --cache FOLDER",
+        ) from error
+
+
 def info(folder: CacheFolder, output: Output) -> None:
     """Tell what a cache holds."""
+    _check(folder)
     values, sites = list(folder.values()), list(sites_in(folder))
     bytes_of_values = sum(value.size for value in values)
     said = [
@@ -51,6 +66,7 @@ def info(folder: CacheFolder, output: Output) -> None:
 
 def prune(folder: CacheFolder, output: Output, *, max_bytes: int | None) -> None:
     """Remove what was not used for longest, beyond a bound; all if there is none."""
+    _check(folder)
     before = [*folder.values(), *folder.indexes()]
     if max_bytes is None:
         for kept in before:
@@ -72,6 +88,7 @@ def prune(folder: CacheFolder, output: Output, *, max_bytes: int | None) -> None
 
 def verify(folder: CacheFolder, output: Output) -> None:
     """Read all of a cache, and remove what is damaged."""
+    _check(folder)
     report = verify_cache(folder)
     removed = [{"path": str(path), "reason": reason} for path, reason in report.removed]
     output.record({"folder": str(folder.path), "checked": report.checked, "removed": removed})

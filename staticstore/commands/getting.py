@@ -15,7 +15,7 @@ from ..client.value import URLValue
 from ..errors import StoreError, quoted
 from ..index.fields import Facts
 from ..terminal import Output, size_text
-from ..transport.integrity import atomic_file
+from ..transport.destination import destination, is_replaced
 from .exits import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -94,21 +94,28 @@ def _to_stdout(value: URLValue, output: Output, span: Span | None, *, guarded: b
 
 
 def _to_file(value: URLValue, output: Output, span: Span | None, file: str) -> int:
-    """Write the file whole or not at all; return its size."""
-    path = Path(file)
+    """Write the file whole or not at all; return how many bytes."""
+    path, size = Path(file), 0
     try:
         with output.progress(value.key) as progress:
+
+            def note(done: int, total: int | None) -> None:
+                nonlocal size
+                size = done
+                if progress is not None:
+                    progress(done, total)
+
             if span is None:
-                value.to_file(path, progress)
+                value.to_file(path, note)
             else:
-                with atomic_file(path) as written:
-                    written.writelines(_pieces(value, span, progress))
-        return path.stat().st_size
+                with destination(path) as written:
+                    written.writelines(_pieces(value, span, note))
     except StoreError:
         raise
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise CommandError(f"{quoted(file)} cannot be written: {reason}") from error
+    return path.stat().st_size if is_replaced(path) else size
 
 
 def _pieces(value: URLValue, span: Span | None, progress: Progress | None) -> Iterator[bytes]:

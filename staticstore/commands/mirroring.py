@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..bars import Bars
 from ..client.store import StaticStore
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ..signals import index_updated, poll_failed
+from ..site.folder import SiteFolder
 from ..site.guards import Force, RefusedError
+from ..site.incoming import parts_of
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
 from ..terminal import Cell, Output, count_text, shown, size_text
 from .exits import partly_failed
 
-__all__ = ["Wanted", "follow", "mirror"]
+if TYPE_CHECKING:
+    from ..transport.beginnings import PartFolder
+
+__all__ = ["Wanted", "follow", "mirror", "parts_in"]
 
 _REASONS_SHOWN = 20  # unless all are asked for
 
@@ -35,6 +42,21 @@ class Wanted(NamedTuple):
     verify: bool
     limit_rate: float | None
     allow_names: tuple[str, ...]
+
+
+def parts_in(directory: str) -> PartFolder | None:
+    """Return where the beginning of an index stays that breaks off; None in a folder of others.
+
+    An index comes before anything is known of the folder that the copy is for.
+    """
+    folder = SiteFolder(Path(directory))
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        names = []
+    except OSError:
+        return None
+    return parts_of(folder, keeps=True) if not names or folder.private.name in names else None
 
 
 def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:

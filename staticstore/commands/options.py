@@ -28,6 +28,7 @@ from .getting import Span
 if TYPE_CHECKING:
     from ..client.cache_folder import CacheFolder
     from ..site.predecessor import PublishedAt
+    from ..transport.beginnings import PartFolder
 
 __all__ = [
     "SECONDS",
@@ -105,9 +106,17 @@ class Shared:
 
     @contextlib.contextmanager
     def connected(
-        self, url: str, *, poll_interval: float = 0.0, lazy: bool = False
+        self,
+        url: str,
+        *,
+        poll_interval: float = 0.0,
+        lazy: bool = False,
+        parts: PartFolder | None = None,
     ) -> Iterator[StaticStore]:
-        """Connect to a site while the block lasts."""
+        """Connect to a site while the block lasts.
+
+        `parts` is where the beginning of an index stays that breaks off, without a cache.
+        """
         try:
             store = StaticStore(
                 url,
@@ -117,6 +126,7 @@ class Shared:
             )
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
+        store._parts = parts
         store.connect(
             self.auth,
             proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from .fields import parse_time
-from .head import Head, parse_count, parse_sha256
+from .head import Head, parse_count, parse_lineage, parse_sha256
 
 __all__ = ["BELIEVED_AFTER", "Freshness"]
 
@@ -217,13 +217,18 @@ class Freshness:
         head, left, sha256, modified = (
             said[name] for name in ("head", "left", "sha256", "modified")
         )
-        if left is not None and not isinstance(left, str):
-            raise TypeError("a lineage is no text")
         return cls(
             head=None if head is None else Head.parse(head.encode()),
-            left=left,
+            left=None if left is None else parse_lineage(left),
             sha256=None if sha256 is None else parse_sha256(sha256),
-            modified=None if modified is None else datetime.fromisoformat(modified),
+            modified=None if modified is None else _aware(modified),
             older=parse_count(said["older"]),
             absent=parse_count(said["absent"]),
         )
+
+
+def _aware(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:  # it could not be compared with any other
+        raise ValueError("a time has no zone")
+    return moment

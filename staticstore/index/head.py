@@ -28,6 +28,7 @@ __all__ = [
     "kept_whole",
     "parse_change_lines",
     "parse_count",
+    "parse_lineage",
     "parse_sha256",
 ]
 
@@ -181,7 +182,7 @@ class Head:
             if said["format"] != _FORMAT:
                 raise ValueError("another format")
             return cls(
-                lineage=_text(said["lineage"], _LINEAGE),
+                lineage=parse_lineage(said["lineage"]),
                 generation=parse_count(said["generation"]),
                 published=str(said.get("published", "")),
                 index=Document.parse(said["index"], Role.INDEX),
@@ -334,6 +335,11 @@ def parse_count(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ValueError("a field is no number of something")
     return value
+
+
+def parse_lineage(value: object) -> str:
+    """Return the name of a lineage; raise ValueError if it is none."""
+    return _text(value, _LINEAGE)
 
 
 def parse_sha256(value: object) -> str:

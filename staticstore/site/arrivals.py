@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import Future
 from functools import partial
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Self
 
 from ..transport.daemons import Daemons
+from ..transport.download import part_of
+from ..transport.file_system import set_time
 from ..transport.integrity import (
+    PART_PATTERN,
     TEMPORARY_PATTERN,
     remove_leftovers,
     sync_folder,
@@ -22,11 +26,13 @@ from ..transport.integrity import (
 )
 from ..transport.syncing import sync_files
 from .folder import SiteFolder, is_link, reason_of
+from .incoming import opened_incoming
 
 __all__ = ["Arrivals"]
 
 _SYNCED_TOGETHER = 1024  # files
 _OBSTACLE = "obstacle-"  # what is moved aside is called so, and numbered
+_RESUMED_SECONDS = 86_400.0  # what is named no more takes no room for longer
 _SYNCING = 8  # threads: file systems write down together what is asked for together
 
 
@@ -69,7 +75,7 @@ class Arrivals:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._folder.incoming.mkdir(exist_ok=True)
+        opened_incoming(self._folder)
         remove_leftovers(self._folder.incoming)  # whose names are given anew
         for path in self._folder.incoming.glob(f"{_OBSTACLE}*"):
             _remove(path)
@@ -108,7 +114,7 @@ class Arrivals:
         """
         if is_link(path):
             raise OSError(errno.ELOOP, "a symbolic link stands in place of what was fetched")
-        os.utime(path, (modified, modified))
+        set_time(path, modified)
         is_waiting = key in self._replacing
         if not is_waiting:
             place = self._place(key)
@@ -224,13 +230,21 @@ class Arrivals:
         kept : iterable of Path
             What `path_for` returned for values that have not arrived.
         """
-        names = {path.name for path in kept}
+        names = set[str]()
+        for path in kept:
+            part = part_of(path).name
+            names |= {path.name, part, f"{part}.json"}
         if not names:
             shutil.rmtree(self._folder.incoming, ignore_errors=True)
             return
         for path in self._folder.incoming.iterdir():
-            if path.name.partition(".")[0] not in names:
+            if path.name not in names and not _is_resumed(path):
                 _remove(path)
+
+
+def _is_resumed(path: Path) -> bool:
+    """Return whether the next run may need a file: a document, as long as it is a recent one."""
+    return path.match(PART_PATTERN) and time.time() - path.lstat().st_mtime < _RESUMED_SECONDS
 
 
 def _remove(path: Path) -> None:

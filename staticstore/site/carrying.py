@@ -28,6 +28,7 @@ from .history import (
     taking_effect,
     write_documents,
 )
+from .incoming import parts_of
 from .mirror_note import read_mirror_note
 
 __all__ = ["Said", "about_to_say", "of_a_part", "of_the_whole", "write_named"]
@@ -61,7 +62,7 @@ def of_the_whole(
     NotConnectedError
         The store was disconnected.
     """
-    body = _body_of(origin)
+    body = _body_of(folder, origin)
     if body is None:
         return of_a_part(folder, origin, dict(entries()))
     head = origin.head
@@ -94,12 +95,12 @@ def _lineages_of(folder: SiteFolder, origin: Origin) -> set[str | None]:
     return {known.left, *(head.lineage for head in heads if head is not None)}
 
 
-def _body_of(origin: Origin) -> bytes | None:
+def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
     """Return the bytes in which the index came; None if they cannot be had again."""
     body = b"".join(origin.snapshot.document())
     if hashlib.sha256(body).hexdigest() == origin.sha256:
         return body
-    return origin.read_index()
+    return origin.read_index(parts_of(folder))
 
 
 def _text_of(origin: Origin, head: Head) -> bytes:
@@ -115,12 +116,12 @@ def _text_of(origin: Origin, head: Head) -> bytes:
 
 def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[Document, bytes]:
     """Return what a head names beside the index and does not stand there, as far as it is had."""
-    here = reader_of(folder)
+    here, parts = reader_of(folder), parts_of(folder)
     missing: dict[Document, bytes] = {}
 
     def read(document: Document) -> bytes | None:
         if (body := missing.get(document) or here(document)) is None:
-            body = origin.read(document)
+            body = origin.read(document, parts)
             if body is not None:
                 missing[document] = body
         return body

@@ -18,11 +18,11 @@ from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
 from ..transport.daemons import Daemons
 from ..transport.rate import RateLimit
-from ..transport.regular import open_regular
 from .arrivals import Arrivals
 from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
 from .history import reader_of, write_document
+from .incoming import parts_of, sha256_of
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 
 __all__ = ["Fetching", "Told", "ValueProgress"]
@@ -33,6 +33,7 @@ ValueProgress = Callable[[str, int | None, int | None], object]
 # A larger value is written while it comes, by a thread of its own.
 _SMALL = 1 << 20  # bytes
 _TOGETHER = 1 << 24  # bytes of small values
+_FIRST = 1 << 18  # bytes of them, the first time: a run may be cut short soon
 # When so many values in a row could not be had, the next ones cannot be had either.
 _GIVEN_UP_AFTER = 32
 _NOT_THERE = (404, 410)
@@ -148,7 +149,8 @@ class Fetching:
         for key in keys:
             size = self._contents[key].size
             (small if size is not None and size <= _SMALL else large).append(key)
-        for key, data in read_each(self._origin.values, small, together=self._together):
+        given = read_each(self._origin.values, small, together=self._together, first=_FIRST)
+        for key, data in given:
             if isinstance(data, StoreError):
                 self._fail(key, data)
             else:
@@ -184,7 +186,7 @@ class Fetching:
         self, folder: SiteFolder, wanted: Mapping[str, list[str]]
     ) -> Iterator[tuple[str, bytes | None]]:
         """Yield the packs, some fetched ahead; those that stand there only if they are needed."""
-        missing: list[Document] = []
+        missing, parts = list[Document](), parts_of(folder)
         for href, keys in wanted.items():
             path, document = folder.root / href, _pack_at(href)
             if is_link(path) or not pack_size(path):
@@ -196,21 +198,18 @@ class Fetching:
                     yield href, pack
         with Daemons(self._workers, "staticstore mirror") as pool:
             ahead = deque(
-                pool.submit(partial(self._fetch_pack, document))
+                pool.submit(partial(self._origin.read, document, parts))
                 for document in missing[: self._workers]
             )
             for number, document in enumerate(missing):
                 pack = ahead.popleft().result()
                 if number + self._workers < len(missing):
                     following = missing[number + self._workers]
-                    ahead.append(pool.submit(partial(self._fetch_pack, following)))
+                    ahead.append(pool.submit(partial(self._origin.read, following, parts)))
                 if pack is not None:
                     with contextlib.suppress(OSError):  # its values say what is wrong
                         write_document(folder, document, pack)
                 yield document.href, pack
-
-    def _fetch_pack(self, pack: Document) -> bytes | None:
-        return self._origin.read(pack)
 
     def _put_packed(self, key: str, pack: bytes) -> bool:
         content = self._contents[key]
@@ -248,7 +247,7 @@ class Fetching:
         try:
             value = self._origin.values[key]
             path = self._arrivals.path_for(key, value.sha256)
-            if value.sha256 is None or _sha256_of(path) != value.sha256:  # of a killed run
+            if value.sha256 is None or sha256_of(path) != value.sha256:  # of a killed run
                 with self._told.running(key) as note:
                     value._to_file(path, note, sync=False, direct=True)
             ended.put((key, path))
@@ -291,13 +290,3 @@ def _pack_at(href: str) -> Document:
     sha256 = pack_digest(href)
     assert sha256 is not None, "only packs are wanted"
     return Document(Role.PACK, MOST_PACK_BYTES, sha256)
-
-
-def _sha256_of(path: Path) -> str | None:
-    if is_link(path):
-        return None
-    try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None

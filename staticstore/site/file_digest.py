@@ -11,7 +11,14 @@ from ..transport.regular import open_descriptor
 from .stand_ins import pointer_problem
 from .withheld import FIRST_BYTES, holds_private_key
 
-__all__ = ["PIECE", "Digest", "PointerFoundError", "SecretFoundError", "digest_of"]
+__all__ = [
+    "PIECE",
+    "Digest",
+    "PointerFoundError",
+    "ReplacedError",
+    "SecretFoundError",
+    "digest_of",
+]
 
 #: How much is read at once, in bytes.
 PIECE = 1 << 20
@@ -37,8 +44,16 @@ class PointerFoundError(Exception):
     """The file stands for another one, which is elsewhere; the text says for which."""
 
 
+class ReplacedError(Exception):
+    """What has the file's name now is another one, or a link to another one."""
+
+
 def digest_of(
-    path: str, reached: Callable[[int], bool] | None = None, *, seeks_keys: bool = True
+    path: str,
+    reached: Callable[[int], bool] | None = None,
+    *,
+    is_wanted: Callable[[os.stat_result], bool] | None = None,
+    seeks_keys: bool = True,
 ) -> Digest | None:
     """Hash a file once, and tell whether it stood still meanwhile.
 
@@ -48,6 +63,8 @@ def digest_of(
         The file.
     reached : callable, optional
         Called with the bytes read so far, after each `PIECE`; False ends it.
+    is_wanted : callable, optional
+        Called with the status of the opened file; False refuses it.
     seeks_keys : bool, optional
         Whether a private key is refused, and a pointer of Git LFS.
 
@@ -62,6 +79,8 @@ def digest_of(
         It holds a private key.
     PointerFoundError
         It is a pointer.
+    ReplacedError
+        It is not the one that is wanted.
     OSError
         It cannot be read, or is no file.
     """
@@ -69,6 +88,8 @@ def digest_of(
     position = 0
     descriptor, before = open_descriptor(path)
     try:
+        if is_wanted is not None and not is_wanted(before):
+            raise ReplacedError
         # No further than its size: a file may grow faster than it can be read.
         while position < before.st_size:
             piece = os.read(descriptor, min(PIECE, before.st_size - position))

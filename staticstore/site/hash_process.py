@@ -1,7 +1,7 @@
 """Many small files are hashed by processes: each takes an interpreter, and a process has one.
 
 Both ends are here.  The other process is a Python that was started for it: it
-gets lists of paths, and answers each with a list of digests.  Where it has
+gets lists of files, and answers each with a list of digests.  Where it has
 none, and wherever it fails altogether, the files are left to who asked.
 """
 
@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from .file_digest import Digest, PointerFoundError, SecretFoundError, digest_of
+from .file_digest import Digest, PointerFoundError, ReplacedError, SecretFoundError, digest_of
+from .found_file import FoundFile
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,7 +76,7 @@ class HashProcess:
     Examples
     --------
     >>> with HashProcess() as process:
-    ...     process.digests_of(["there/is/no/such/file"])
+    ...     process.digests_of([FoundFile("file", "there/is/no/such/file", 3, 5, 7)])
     [None]
     """
 
@@ -110,23 +111,24 @@ class HashProcess:
         """End it; it has nothing to lose."""
         self._end()
 
-    def digests_of(self, paths: Sequence[str]) -> list[Digest | None]:
+    def digests_of(self, files: Sequence[FoundFile]) -> list[Digest | None]:
         """Hash files.
 
         Returns
         -------
         list of Digest or None
-            For each file; None if it did not stand still, cannot be read, or
-            is a private key.
+            For each file; None if it did not stand still, cannot be read, is not
+            the one that was found, or is a private key.
         """
         if self._process is not None:
             try:
-                _send(_requests(self._process), list(paths))
+                # marshal knows tuples alone
+                _send(_requests(self._process), [tuple(file) for file in files])
                 rows = _receive(_answers(self._process))
                 return [None if row is None else Digest(*row) for row in rows]
             except (OSError, EOFError):
                 self._end()
-        return [None] * len(paths)
+        return [None] * len(files)
 
     def kill(self) -> None:
         """Have it answer no more, whatever it does; any thread may ask for that."""
@@ -170,12 +172,12 @@ def answer(requests: IO[bytes], answers: IO[bytes]) -> None:
     answers.flush()
     with contextlib.suppress(EOFError):
         while True:
-            _send(answers, [_row(path) for path in _receive(requests)])
+            _send(answers, [_row(FoundFile(*found)) for found in _receive(requests)])
 
 
-def _row(path: str) -> tuple[str, int, int, int] | None:
+def _row(file: FoundFile) -> tuple[str, int, int, int] | None:
     try:
-        digest = digest_of(path)
-    except (SecretFoundError, PointerFoundError, OSError):
+        digest = digest_of(file.path, is_wanted=file.is_same)
+    except (SecretFoundError, PointerFoundError, ReplacedError, OSError):
         return None
-    return digest and (*digest,)  # marshal knows tuples alone
+    return digest and (*digest,)

@@ -11,10 +11,18 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from .file_digest import PIECE, Digest, PointerFoundError, SecretFoundError, digest_of
+from .file_digest import (
+    PIECE,
+    Digest,
+    PointerFoundError,
+    ReplacedError,
+    SecretFoundError,
+    digest_of,
+)
 from .folder import path_text, reason_of
+from .found_file import FoundFile
 from .hash_process import HashProcess, at_once, process_count
-from .scan import FoundFile, LeftOut
+from .scan import LeftOut
 
 __all__ = ["Hashing", "Progress", "hash_files"]
 
@@ -159,7 +167,7 @@ class Hashing:
             process.kill()
         with process:
             for batch in todo:
-                digests = process.digests_of([file.path for file in batch])
+                digests = process.digests_of(batch)
                 for file, digest in zip(batch, digests, strict=True):
                     if self._stop.is_set():
                         return
@@ -205,7 +213,16 @@ class Hashing:
             return not self._stop.is_set()
 
         for _ in range(_TRIES):
-            digest = digest_of(file.path, reached, seeks_keys=self._seeks_keys)
+            try:
+                digest = digest_of(
+                    file.path, reached, is_wanted=file.is_same, seeks_keys=self._seeks_keys
+                )
+            except ReplacedError:
+                again, digest = file.found_again(), None
+                if again is None:
+                    reason = "a link has taken its place since it was found"
+                    return LeftOut(path_text(file.key), reason, "failed")
+                file = again
             if digest is not None:
                 return digest
         reason = f"it changed while it was hashed, {_TRIES} times"

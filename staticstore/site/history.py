@@ -39,6 +39,7 @@ from ..index.head import (
 from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
 from ..index.sums import changed_sum, sum_of_document, sum_text
+from ..transport.file_system import set_time
 from ..transport.integrity import (
     atomic_file,
     prepared_file,
@@ -336,8 +337,8 @@ def write_document(folder: SiteFolder, document: Document, body: bytes) -> None:
             # It may have been forgotten once, and be near its end.  Its time never goes
             # back, for it is that of index.json, too, and makes the validator of that.
             modified = max(time.time(), path.stat().st_mtime)
-            os.utime(path, (modified, modified))
-            return
+            if set_time(path, modified):
+                return
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as file:
         file.write(body)
@@ -407,7 +408,15 @@ def forget(folder: SiteFolder, hrefs: Iterable[str]) -> None:
         path = folder.root / href
         with contextlib.suppress(OSError):  # it is gone already
             if not is_link(path) and not is_link(path.parent):
-                os.utime(path)
+                _set_time_to_now(path)
+
+
+def _set_time_to_now(path: Path) -> None:
+    try:
+        os.utime(path)
+    except PermissionError:  # then writing it again does
+        with atomic_file(path) as file:
+            file.write(read_regular(path))
 
 
 def remove_forgotten(folder: SiteFolder, head: Head, packs: Set[str]) -> None:

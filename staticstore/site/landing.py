@@ -17,10 +17,10 @@ from ..index.fields import Content
 from ..index.keys import key_to_path
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
+from .found_file import FoundFile
 from .hashing import hash_files
 from .notes import Notes
 from .pruning import only_files_below
-from .scan import FoundFile
 
 __all__ = ["Ground", "spelling_of", "survey", "unfit_keys"]
 
@@ -179,7 +179,7 @@ def survey(
                 ground.covered[key] = obstacle.place
                 ground.obstacles[obstacle.place] = obstacle.files
         elif status is not None:
-            file = FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
+            file = FoundFile.of(key, path, status)
             noted = notes.digest_of(file)
             if content.sha256 is None or content.size not in (None, file.size):
                 ground.occupied.add(key)

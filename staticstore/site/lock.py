@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Iterator
 
 from ..errors import StoreError, quoted
@@ -22,7 +23,7 @@ def alone(folder: SiteFolder) -> Iterator[None]:
     ------
     StoreError
         Somebody else holds it, now; a link stands where the site's own folders are
-        written; or the folder cannot be written.
+        written; the lock is another name of a file; or the folder cannot be written.
     """
     import filelock  # here, since that takes as long as all the rest of staticstore
 
@@ -31,6 +32,7 @@ def alone(folder: SiteFolder) -> Iterator[None]:
         is_new = not folder.private.exists()
         try:
             folder.private.mkdir(exist_ok=True)
+            _check_lock(folder)
             held.enter_context(filelock.FileLock(folder.lock).acquire(timeout=0))
         except filelock.Timeout as error:
             raise StoreError(
@@ -44,6 +46,16 @@ def alone(folder: SiteFolder) -> Iterator[None]:
             if is_new:  # what was refused leaves nothing
                 _remove_lock(folder)
             raise
+
+
+def _check_lock(folder: SiteFolder) -> None:
+    """Refuse a lock that is also another file, which locking would empty."""
+    with contextlib.suppress(FileNotFoundError):
+        status = folder.lock.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise StoreError(
+                f"{quoted(str(folder.lock))} is no lock, but a link or a device: remove it"
+            )
 
 
 def _remove_lock(folder: SiteFolder) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator
 
 from .file_digest import Digest
 from .folder import SiteFolder
+from .found_file import FoundFile
 from .hashing import Hashing
 from .notes import Notes, read_notes
-from .scan import FoundFile, LeftOut, scan
+from .scan import LeftOut, scan
 from .unchanged import Look
 
 __all__ = ["Measured"]

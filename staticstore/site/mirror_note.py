@@ -20,6 +20,7 @@ from .folder import SiteFolder
 __all__ = ["MirrorNote", "follows", "note_origin", "read_mirror_note", "write_mirror_note"]
 
 _FORMAT = "staticstore-mirror/1"
+_MOST_BYTES = 1 << 16
 
 
 @dataclass
@@ -62,7 +63,7 @@ class MirrorNote:
 def read_mirror_note(folder: SiteFolder) -> MirrorNote:
     """Return the note of a copy; one that knows nothing if there is none that can be read."""
     try:
-        return MirrorNote.parse(codec.decode(read_regular(folder.mirror_note)))
+        return MirrorNote.parse(codec.decode(read_regular(folder.mirror_note, _MOST_BYTES)))
     except (OSError, IndexFormatError, LookupError, TypeError, ValueError, AttributeError):
         return MirrorNote()
 

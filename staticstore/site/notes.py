@@ -16,7 +16,7 @@ from ..index.head import parse_sha256
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .file_digest import Digest
-from .scan import FoundFile
+from .found_file import FoundFile
 
 __all__ = ["SETTLED_NS", "Notes", "read_notes", "write_notes"]
 

@@ -14,15 +14,15 @@ from ..errors import IndexFormatError, quoted
 from ..index.fields import Content
 from ..index.named import named_documents
 from ..index.snapshot import Index
-from ..transport.integrity import TEMPORARY_PATTERN
+from ..transport.integrity import PART_PATTERN, TEMPORARY_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
 from .folder import SiteFolder, is_link, path_text
+from .found_file import FoundFile
 from .hashing import hash_files
 from .history import read_head, reader_of
 from .packs import packs_of
 from .pruning import files_below
-from .scan import FoundFile
 
 __all__ = ["foreign_files", "foreign_values", "is_ours", "listed"]
 
@@ -157,13 +157,13 @@ def _may_be_right(file: FoundFile, content: Content) -> bool:
 
 def _found(folder: SiteFolder, key: str) -> FoundFile:
     path = os.path.join(folder.data, key)
-    status = os.lstat(path)
-    return FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return FoundFile.of(key, path, os.lstat(path))
 
 
 def _is_temporary(path: str) -> bool:
     """Return whether a killed run has left a file."""
-    return fnmatchcase(path.rpartition("/")[2], TEMPORARY_PATTERN)
+    name = path.rpartition("/")[2]
+    return fnmatchcase(name, TEMPORARY_PATTERN) or fnmatchcase(name, f"{PART_PATTERN}*")
 
 
 def _is_file(path: Path) -> bool:

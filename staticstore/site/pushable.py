@@ -20,6 +20,7 @@ from .about import published_about, read_files
 from .exposure import link_problem
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
+from .found_file import FoundFile
 from .hashing import hash_files
 from .head_check import head_problems
 from .history import reader_of
@@ -54,6 +55,8 @@ class Upload(NamedTuple):
     served: Served
     #: Whether it is a value that is served under another media type than the index says.
     is_inert: bool = False
+    #: A value, as it was found; None for what the site itself wrote.
+    found: FoundFile | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ class PushableSite:
     body: bytes
     head_body: bytes
     head: Head
-    #: Where each value is read.
-    paths: dict[str, str]
+    #: The values, by key.
+    files: dict[str, FoundFile]
     #: The root of the blocks, to the byte; None for an empty index.
     block_root: bytes | None
     #: What the head names, in the order in which it is uploaded.
@@ -93,7 +96,7 @@ class PushableSite:
         index, head = Index.parse(body), Head.parse(head_body)
         problems = [("index.json", warning) for warning in index.warnings]
         problems += head_problems(folder, index, body)
-        paths, stale = _values(folder, index)
+        files, stale = _values(folder, index)
         about, changed = _about(folder, head)
         problems += stale + changed
         if problems:
@@ -111,7 +114,7 @@ class PushableSite:
             for name in _BESIDE
             if (folder.root / name).is_file()
         }
-        return cls(folder, index, body, head_body, head, paths, root, documents, beside, about)
+        return cls(folder, index, body, head_body, head, files, root, documents, beside, about)
 
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
         """Yield the uploads of some values; unless `active`, as what no browser runs."""
@@ -121,13 +124,15 @@ class PushableSite:
             assert facts.sha256 is not None, "it was compared"
             said = facts.media_type or UNKNOWN
             served = Served(said if active else inert_type(said), _NO_CACHE)
+            file = self.files[key]
             yield Upload(
                 DATA + key,
-                self.paths[key],
+                file.path,
                 facts.size,
                 facts.sha256,
                 served,
                 is_inert=served.media_type != said,
+                found=file,
             )
 
     def packs(self) -> Iterator[Upload]:
@@ -170,7 +175,7 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
     Raises
     ------
     StoreError
-        It cannot be read.
+        It cannot be read, or a link has taken its place.
     IntegrityError
         It has another size or digest.
     """
@@ -178,6 +183,7 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
     last = b""
     try:
         with open_regular(upload.path) as file:
+            _check_same(upload, os.fstat(file.fileno()))
             while piece := file.read(_PIECE):
                 verifier.feed(piece)
                 if last:
@@ -191,6 +197,15 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
     finally:
         verifier.close()
     yield last
+
+
+def _check_same(upload: Upload, status: os.stat_result) -> None:
+    """Raise before anything is read if a link has taken a file's place since it was found."""
+    found = upload.found
+    if found is not None and not found.is_same(status):
+        again = found.found_again()
+        if again is None or not again.is_same(status):
+            raise StoreError("a link has taken its place since it was found")
 
 
 def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
@@ -211,8 +226,8 @@ def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple
     return found, changed
 
 
-def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Return where each value is read, and what is not as the index says.
+def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
+    """Return the files of the values by key, and what is not as the index says.
 
     The publisher's notes are believed here; what is uploaded is verified when it is read.
     """
@@ -232,9 +247,9 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, str], list[tupl
                 stale.append((DATA + key, "it is another than the index says"))
         elif key in contents:
             stale.append((DATA + key, outcome.reason))
-    paths = {file.key: file.path for file in found.files}
-    stale += [(DATA + key, "there is no such file") for key in contents if key not in paths]
-    return paths, stale
+    files = {file.key: file for file in found.files}
+    stale += [(DATA + key, "there is no such file") for key in contents if key not in files]
+    return files, stale
 
 
 def _is_same(content: Content, digest: Digest) -> bool:

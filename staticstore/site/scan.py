@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from ..errors import StoreError, quoted
 from ..index.keys import are_keys, key_problem
 from .folder import path_text, reason_of
+from .found_file import FoundFile
 from .withheld import Withheld, may_be_withheld, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
@@ -25,19 +26,6 @@ __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 _LINKS_NAMED = 20
 _PLAIN = re.compile(r"[\w/-]*", re.ASCII)
 _is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
-
-
-class FoundFile(NamedTuple):
-    """A file to publish, as it was when it was found."""
-
-    key: str
-    #: Where it is opened; a link's own place, not its target's.
-    path: str
-    #: Bytes.
-    size: int
-    #: Modification time, nanoseconds since 1970.
-    mtime_ns: int
-    inode: int
 
 
 #: Called with files.
@@ -82,6 +70,8 @@ class _Place(NamedTuple):
     path: str
     #: Its path below the data folder, with a slash at its end; empty for that itself.
     prefix: str
+    #: Its device and inode.
+    identity: tuple[int, int]
     #: Device and inode of it and of the folders above, to find links that go round in circles.
     above: frozenset[tuple[int, int]]
     #: Whether its name is withheld, and only some files in it are published.
@@ -178,12 +168,16 @@ class _Walk:
 
     def run(self) -> None:
         """Walk; what goes wrong at the root itself is raised, all else is noted."""
-        self._todo.append(_Place(self.data, "", frozenset((_identity(os.stat(self.data)),))))
+        identity = _identity(os.stat(self.data))
+        self._todo.append(_Place(self.data, "", identity, frozenset((identity,))))
         while self._todo:
             place = self._todo.pop()
             try:
                 with _opened(place.path) as descriptor:
-                    self._visit_all(place, descriptor)
+                    if descriptor is None or _identity(os.fstat(descriptor)) == place.identity:
+                        self._visit_all(place, descriptor)
+                    else:
+                        self._fail(place.prefix.rstrip("/"), "it was replaced during the scan")
             except OSError as error:
                 if not place.prefix:
                     raise
@@ -253,9 +247,7 @@ class _Walk:
         if _is_link(entry) and not self._may_follow(path, key):
             return
         if stat.S_ISREG(status.st_mode):
-            self._files.append(
-                FoundFile(key, path, status.st_size, status.st_mtime_ns, status.st_ino)
-            )
+            self._files.append(FoundFile.of(key, path, status))
         elif stat.S_ISDIR(status.st_mode):
             self._enter(path, key, status, place)
         else:
@@ -267,7 +259,8 @@ class _Walk:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
             is_withheld = place.is_withheld or key in self._spared_folders
-            self._todo.append(_Place(path, key + "/", place.above | {identity}, is_withheld))
+            above = place.above | {identity}
+            self._todo.append(_Place(path, key + "/", identity, above, is_withheld))
 
     def _may_follow(self, path: str, key: str) -> bool:
         """Tell whether a link stays inside and leads to nothing that is withheld; note why not."""

@@ -22,9 +22,10 @@ from ..index import codec
 from ..transport.integrity import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
+from .found_file import FoundFile
 from .git_files import GIT_FILES
 from .notes import SETTLED_NS
-from .scan import FoundFile, Scan, scan
+from .scan import Scan, scan
 
 __all__ = ["Look"]
 

@@ -13,11 +13,12 @@ from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
 from .file_digest import Digest
 from .folder import SiteFolder, path_text, reason_of
+from .found_file import FoundFile
 from .hashing import Progress, hash_files
 from .head_check import head_problems
 from .history import read_head
 from .pack_check import pack_problems
-from .scan import FoundFile, LeftOut, scan
+from .scan import LeftOut, scan
 from .withheld import FIRST_BYTES, holds_private_key
 
 __all__ = ["VerifyReport", "verify_site"]

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-import stat
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self
 
 from ..errors import IntegrityError, without_secrets
-from .direct import DirectFile
-from .integrity import Verifier, atomic_file, sync_folder
+from ..index.fields import SHA256
+from .destination import destination, is_replaced
+from .file_system import set_mode, sync_descriptor
+from .integrity import (
+    Verifier,
+    check_replaceable,
+    new_file_mode,
+    sync_folder,
+)
+from .part_file import OWN_MODE, PartFile, part_path
 from .parts import Target, ask, first_right
+from .regular import read_own
+from .response import parse_strong_etag
 from .stream import PIECE, Progress, ValueStream, copied, copy_whole
 
-__all__ = ["download"]
+__all__ = ["download", "part_of"]
 
 # A smaller value is sooner fetched anew than taken up.
 _WORTH_A_NOTE = 1 << 20  # bytes
 # A smaller one is written down sooner together with others.
 _WORTH_GOING_DIRECT = 1 << 24  # bytes
+_MOST_NOTE_BYTES = 1 << 13
 
 
 def download(
@@ -34,25 +46,28 @@ def download(
 ) -> None:
     """Copy a value into a file, verified, whole or not at all.
 
-    The bytes of a larger value go into ``<path>.part``, and what it is a part
-    of into ``<path>.part.json``.  Both stay when the download breaks off,
-    by ``kill -9`` too, and the next one goes on from there, if the digest of
-    the index or a strong ETag binds what is there to the rest.  While another
-    process writes that file, this one writes to one of its own.
+    The bytes of a larger value go into a part file in the same folder, and what
+    it is a part of into a note beside that; both names are made of the file's.
+    Both stay when the download breaks off, by ``kill -9`` too, and the next one
+    resumes there, if the digest of the index or a strong ETag binds what is there
+    to the rest.  A part file or a note that others made, may write, or have
+    linked is left alone, as is one that another process is writing: then this
+    download writes to a file of its own and does not resume.
 
     Parameters
     ----------
     target : Target
         The value.
     path : Path
-        Where to; what stands there is replaced.
+        Where to: a file is replaced, a device or a FIFO written into, as
+        `destination` does.
     progress : callable, optional
         Called as ``progress(done, total)``, in bytes; what was there counts as done.
     sync : bool, optional
-        Whether the file shall be on the disk when this returns.
+        Whether a file is on the disk when this returns.
     direct : bool, optional
-        Whether what is large shall be written past the page cache, where the
-        system can: sooner on the disk, but no sooner read again than from there.
+        Whether a large value is written past the page cache, where the system
+        can: sooner on the disk, but no sooner read again than from there.
 
     Raises
     ------
@@ -62,9 +77,10 @@ def download(
         The file cannot be written.
     """
     is_small = target.size is not None and target.size < _WORTH_A_NOTE
-    with contextlib.nullcontext() if is_small else _claimed(path) as part:
+    is_whole = is_small or not is_replaced(path)
+    with contextlib.nullcontext() if is_whole else _claimed(path) as part:
         if part is None:
-            with atomic_file(path, sync=sync) as file:
+            with destination(path, sync=sync) as file:
                 copy_whole(target, file, progress)
         else:
             if direct and (target.size or 0) >= _WORTH_GOING_DIRECT:
@@ -74,9 +90,11 @@ def download(
 
 
 @contextlib.contextmanager
-def _claimed(path: Path) -> Iterator[_PartFile | None]:
+def _claimed(path: Path) -> Iterator[_Part | None]:
     """Give the part file of a path to this process alone; None if that cannot be."""
-    part = _PartFile.claim(path)
+    check_replaceable(path)
+    claimed = PartFile.claim(part_of(path))
+    part = None if claimed is None else _Part(claimed)
     try:
         yield part
     finally:
@@ -84,46 +102,53 @@ def _claimed(path: Path) -> Iterator[_PartFile | None]:
             part.close()
 
 
-class _PartFile:
-    """The beginning of a value in a file, and a note of which value that is.
+def part_of(path: Path) -> Path:
+    """Return where the beginning of the value stands that is downloaded to a path."""
+    # A hash is short enough where the name itself is the longest that a disk has.
+    return part_path(path.parent, hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32])
 
-    The note is written before any byte of the value, so that bytes without
-    one are somebody else's file.
-    """
 
-    def __init__(self, file: DirectFile, path: Path, note: Path) -> None:
-        self._file = file
-        self._path = path
-        self._note = note
-        self._stays = False
+class _PartNote(NamedTuple):
+    """What a part file is a part of."""
+
+    #: The URL of the value, without secrets.
+    url: str
+    sha256: str | None
+    #: A strong one.
+    etag: str | None
 
     @classmethod
-    def claim(cls, path: Path) -> _PartFile | None:
-        """Lock the part file; None if it is another's, or cannot be had."""
-        import filelock  # it takes as long as all the rest of staticstore
-
+    def read(cls, path: Path) -> Self | None:
+        """Read a note; None if there is none, or it is not ours, or not as we write it."""
         try:
-            part_path = path.with_name(path.name + ".part")
-            note = path.with_name(path.name + ".part.json")
-            with contextlib.suppress(FileNotFoundError):
-                note.lstat()  # a name may be too long for it, but not for the file
-            file = _opened(part_path)
-        except (OSError, ValueError):
+            said = json.loads(read_own(path, _MOST_NOTE_BYTES))
+            url, sha256, etag = (said[name] for name in cls._fields)
+        except (OSError, ValueError, RecursionError, LookupError, TypeError):
             return None
-        try:
-            is_locked = filelock.lock_descriptor(file.fileno(), blocking=False)
-            there = os.fstat(file.fileno())
-            # Whoever had it may have finished, and given it its name, meanwhile.
-            is_the_same = os.path.samestat(there, part_path.lstat())
-            if is_locked and is_the_same and (not there.st_size or note.is_file()):
-                return cls(file, part_path, note)
-        except OSError:  # it is gone, or the file system has no locks
-            is_litter = not os.fstat(file.fileno()).st_size
-            file.close()
-            if is_litter:
-                part_path.unlink(missing_ok=True)
-        file.close()
-        return None
+        is_note = (
+            isinstance(url, str)
+            and (sha256 is None or (isinstance(sha256, str) and re.match(SHA256, sha256)))
+            and (etag is None or (isinstance(etag, str) and parse_strong_etag(etag) == etag))
+        )
+        return cls(url, sha256, etag) if is_note else None
+
+    def write(self, path: Path) -> None:
+        """Write the note; half of it is none, and costs a download anew."""
+        path.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags, OWN_MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps(self._asdict()).encode() + b"\n")
+
+
+class _Part:
+    """The beginning of a value in a file, and a note of which value that is."""
+
+    def __init__(self, part: PartFile) -> None:
+        self._part = part
+        self._file = part.file
+        self._note = part.path.with_name(f"{part.path.name}.json")
+        self._stays = False
 
     def go_direct(self) -> None:
         """Write past the page cache from now on."""
@@ -140,13 +165,15 @@ class _PartFile:
 
     def _taken_up(self, target: Target, progress: Progress | None) -> bool:
         """Go on where the file ends; False if it belongs to another value, or proves wrong."""
-        noted = self._noted()
+        noted = _PartNote.read(self._note)
         start = self._file.seek(0, os.SEEK_END)
-        by_digest = target.sha256 is not None and noted.get("sha256") == target.sha256
+        if not start or noted is None:
+            return False
+        by_digest = target.sha256 is not None and noted.sha256 == target.sha256
         # Two values may have the same tag: hosts make it of size and time.
-        is_the_same = target.sha256 is None and noted.get("url") == without_secrets(target.url)
-        etag = noted.get("etag") if is_the_same else None
-        if not start or not (by_digest or etag):
+        is_the_same = target.sha256 is None and noted.url == without_secrets(target.url)
+        etag = noted.etag if is_the_same else None
+        if not (by_digest or etag):
             return False
         self._stays = True
         with contextlib.closing(target.verifier()) as verifier, contextlib.suppress(IntegrityError):
@@ -175,30 +202,19 @@ class _PartFile:
     def _anew(self, target: Target, progress: Progress | None) -> int:
         def note(stream: ValueStream) -> None:
             self._stays = stream.is_bound
-            self._write_note(target, stream.etag)
+            _PartNote(without_secrets(target.url), target.sha256, stream.etag).write(self._note)
 
         return copied(target, self._file, progress, note)
 
-    def _noted(self) -> dict[str, Any]:
-        try:
-            noted = json.loads(self._note.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return noted if isinstance(noted, dict) else {}
-
-    def _write_note(self, target: Target, etag: str | None) -> None:
-        noted = {"url": without_secrets(target.url), "sha256": target.sha256, "etag": etag}
-        with _opened(self._note) as file:  # half of it is none, and costs a download anew
-            file.truncate()
-            file.write(json.dumps(noted).encode() + b"\n")
-
     def become(self, path: Path, *, sync: bool) -> None:
-        """Take the name of the whole file."""
+        """Take the name of the whole file, and the permissions of a new one."""
+        mode = new_file_mode(self._part.path.with_name(f"{self._part.path.name}.new"))
+        set_mode(self._file.fileno(), mode, path)
         if sync:
-            os.fsync(self._file.fileno())
+            sync_descriptor(self._file.fileno(), path)
         if os.name == "nt":  # there, what is open can have no other name
             self._file.close()
-        os.replace(self._path, path)
+        os.replace(self._part.path, path)
         self._stays = True  # what has the name of the part from now on is another's
         self._note.unlink(missing_ok=True)
         if sync:
@@ -206,21 +222,8 @@ class _PartFile:
 
     def close(self) -> None:
         """Let others have it; what nothing binds to the rest is removed."""
-        if os.name == "nt":  # there, what is open cannot be removed
+        if self._stays:
             self._file.close()
-        if not self._stays:
+        else:
             self._note.unlink(missing_ok=True)
-            self._path.unlink(missing_ok=True)
-        self._file.close()
-
-
-def _opened(path: Path) -> DirectFile:
-    """Open a regular file for reading and writing, made if it is not there; no link is followed."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    # Without the second, a FIFO in its place would be waited for.
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError("no regular file")
-    return DirectFile(descriptor, "r+b")
+            self._part.remove()

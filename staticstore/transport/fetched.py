@@ -6,6 +6,7 @@ import contextlib
 from typing import NamedTuple
 
 from ..errors import IndexFormatError, TransportError
+from .beginnings import Beginning
 from .digest import Digest
 from .response import Response
 
@@ -67,8 +68,19 @@ class SizeLimit(NamedTuple):
             )
 
 
-def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
+def read_bounded(
+    response: Response, limit: SizeLimit, beginning: Beginning | None = None
+) -> Fetched:
     """Read a body whole, without ever holding more than it may have.
+
+    Parameters
+    ----------
+    response : Response
+        The answer.
+    limit : SizeLimit
+        The most that the body may have.
+    beginning : Beginning, optional
+        What came before, and takes what comes.
 
     Raises
     ------
@@ -76,12 +88,14 @@ def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
         It is larger, or compressed more than any text is.
     """
     is_coded = response.content_encoding is not None
-    if not is_coded:
-        limit.check(response.content_length or 0, response.url)
     # It grows in place, so that a large one is neither held twice nor filled with
     # zeros beforehand, for which all other threads would wait.
-    body = bytearray()
+    body = bytearray() if beginning is None else beginning.body
+    if not is_coded:
+        limit.check(len(body) + (response.content_length or 0), response.url)
     with Digest(counts_newlines=True) as digest:
+        for start in range(0, len(body), _PIECE):
+            digest.update(bytes(body[start : start + _PIECE]))
         for buffer in digest.buffers(_PIECE):
             count = response.readinto(buffer, decode=is_coded)
             if not count:
@@ -90,7 +104,10 @@ def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
             limit.check(size, response.url)
             if is_coded:
                 limit.check_ratio(size, response.received, response.url)
-            body += buffer[:count]
+            if beginning is None:
+                body += buffer[:count]
+            else:
+                beginning.grow(buffer[:count])
             digest.update(buffer[:count])
         sha256 = digest.hexdigest()
         return Fetched(response, body, sha256, digest.newlines)

@@ -7,17 +7,23 @@ import errno
 import itertools
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import IntegrityError
 from .digest import Digest
+from .file_system import set_time, sync_descriptor, sync_folder
+from .regular import NotRegularError
 
 __all__ = [
+    "PART_PATTERN",
     "TEMPORARY_PATTERN",
     "Verifier",
     "atomic_file",
+    "check_replaceable",
+    "new_file_mode",
     "prepared_file",
     "prepared_link",
     "remove_leftovers",
@@ -27,6 +33,8 @@ __all__ = [
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
+#: What the files are called that hold the beginning of a value, as a glob pattern.
+PART_PATTERN = ".staticstore-*.part"
 
 
 class Verifier:
@@ -117,13 +125,18 @@ class Verifier:
 
 @contextlib.contextmanager
 def atomic_file(
-    path: Path, *, modified: float | None = None, sync: bool = True, temporary: Path | None = None
+    path: Path,
+    *,
+    modified: float | None = None,
+    sync: bool = True,
+    temporary: Path | None = None,
+    mode: int = 0o666,
 ) -> Iterator[BinaryIO]:
     """Write a file so that it stands under its name whole or not at all.
 
     The bytes go into a temporary file in the same folder; when the block ends
     without an error they are synced and the file takes its name, in place of
-    whatever stood there (a symbolic link is replaced and not followed).  When
+    the file that stood there (a symbolic link is replaced and not followed).  When
     it ends with an error nothing remains.
 
     Parameters
@@ -138,6 +151,8 @@ def atomic_file(
     temporary : Path, optional
         The temporary file, which must not be there yet; by default one in the
         same folder.
+    mode : int, optional
+        Its permissions, less the umask.
 
     Yields
     ------
@@ -146,28 +161,51 @@ def atomic_file(
 
     Raises
     ------
+    NotRegularError
+        A device, a FIFO or a socket stands there, which is never replaced.
     OSError
         The folder is not there, the disk is full, and so on.
     """
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    check_replaceable(path)
     if temporary is None:
         temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
-    descriptor = _created(temporary)
+    descriptor = _created(temporary, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             if modified is not None:
-                os.utime(temporary, (modified, modified))
+                set_time(temporary, modified, descriptor=file.fileno())
             if sync:
-                os.fsync(file.fileno())
+                sync_descriptor(file.fileno(), temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise if a folder, a device, a FIFO or a socket stands in the place of a file.
+
+    Raises
+    ------
+    IsADirectoryError
+        It is a folder.
+    NotRegularError
+        It is a device, for instance: others use it, and it may be the whole machine's.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # nothing is there, or writing will say what is wrong
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise NotRegularError(errno.EINVAL, "a device, a FIFO or a socket stands there")
 
 
 def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -> None:
@@ -186,12 +224,9 @@ def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -
             left = memoryview(data)
             while left:
                 left = left[os.write(descriptor, left) :]
-            if os.utime in os.supports_fd:
-                os.utime(descriptor, (modified, modified))
+            set_time(temporary, modified, descriptor=descriptor)
         finally:
             os.close(descriptor)
-        if os.utime not in os.supports_fd:
-            os.utime(temporary, (modified, modified))
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -199,11 +234,35 @@ def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -
         raise
 
 
-def _created(temporary: str | Path) -> int:
+def _created(temporary: str | Path, mode: int = 0o666) -> int:
     """Open a new file."""
     # Not `tempfile`: its files can be read by nobody else, a web server for instance.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    return os.open(temporary, flags, 0o666)
+    return os.open(temporary, flags, mode)
+
+
+def new_file_mode(probe: Path) -> int:
+    """Return the permissions that a new file gets in a folder, by making one for a moment.
+
+    The process's umask can be asked only by changing it, for all threads.
+
+    Parameters
+    ----------
+    probe : Path
+        A name for that file; what has it is removed.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    probe.unlink(missing_ok=True)
+    descriptor = _created(probe)
+    try:
+        return os.fstat(descriptor).st_mode
+    finally:
+        os.close(descriptor)
+        probe.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -231,7 +290,7 @@ def prepared_file(path: Path, data: bytes, *, modified: float) -> Iterator[None]
     with atomic_file(path, modified=modified, sync=False) as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        sync_descriptor(file.fileno(), path)
         yield
 
 
@@ -253,10 +312,11 @@ def prepared_link(source: Path, path: Path, *, modified: float) -> Iterator[None
     OSError
         The file system has no hard links, for instance; what stood there still does.
     """
+    check_replaceable(path)
     temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
     os.link(source, temporary)
     try:
-        os.utime(temporary, (modified, modified))
+        set_time(temporary, modified)
         yield
         os.replace(temporary, path)
     finally:
@@ -267,14 +327,3 @@ def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that a killed process left in a folder."""
     for leftover in folder.glob(TEMPORARY_PATTERN):
         leftover.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the new name of a file survive a power cut, where the system can."""
-    if os.name == "nt":  # a folder cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

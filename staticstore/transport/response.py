@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +16,14 @@ from .sockets import BoundedResponse, Wire
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["ContentRange", "Response", "allowance", "parse_content_range", "parse_strong_etag"]
+__all__ = [
+    "ContentRange",
+    "Response",
+    "allowance",
+    "checked_validators",
+    "parse_content_range",
+    "parse_strong_etag",
+]
 
 # Bytes that may be received for each one that is read (chunks of one byte each
 # take six), and for all: a head of chunks, an end of trailers.
@@ -65,8 +72,23 @@ def parse_content_range(text: str | None) -> ContentRange | None:
 
 
 def parse_strong_etag(text: str | None) -> str | None:
-    """Return an entity tag if it is a strong one (RFC 9110, section 8.8.3)."""
-    return text if text is not None and _STRONG_ETAG.match(text) else None
+    """Return an entity tag if it is a strong one (RFC 9110, section 8.8.3), up to 1 KiB long."""
+    is_strong = text is not None and len(text) <= _LONGEST_VALIDATOR and _STRONG_ETAG.match(text)
+    return text if is_strong else None
+
+
+def checked_validators(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return of the fields of a conditional request the first that RFC 9110 allows, if any.
+
+    Raises
+    ------
+    TypeError, AttributeError
+        They are no texts by name, but what somebody wrote into a note.
+    """
+    etag, modified = fields.get("If-None-Match", ""), fields.get("If-Modified-Since", "")
+    if len(etag) <= _LONGEST_VALIDATOR and _ETAG.fullmatch(etag):
+        return {"If-None-Match": etag}
+    return {"If-Modified-Since": modified} if _DATE.fullmatch(modified) else {}
 
 
 class Response:
@@ -150,9 +172,7 @@ class Response:
         others compare it by order, so that they never give an older file again.
         """
         etag, modified = self.header("ETag") or "", self.header("Last-Modified") or ""
-        if len(etag) <= _LONGEST_VALIDATOR and _ETAG.match(etag):
-            return {"If-None-Match": etag}
-        return {"If-Modified-Since": modified} if _DATE.match(modified) else {}
+        return checked_validators({"If-None-Match": etag, "If-Modified-Since": modified})
 
     @property
     def last_modified(self) -> datetime | None:

@@ -33,6 +33,7 @@ from .auth import (
     renewed,
     sends_password,
 )
+from .beginnings import Beginning
 from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
@@ -52,6 +53,8 @@ _HTTP = ("http", "https")
 _REST = 30.0  # seconds for which others are asked in the place of a host that failed
 # Statuses below 500 that say nothing of what was asked for.
 _UNFIT = frozenset({401, 407, 429})
+# How hosts refuse a range; a request for the whole tells what they mean.
+_NO_RANGE = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 412, 416, 451, 501})
 
 
 class Session:
@@ -206,8 +209,9 @@ class Session:
         deadline: float,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
+        beginning: Beginning | None = None,
     ) -> Fetched | Absent:
-        """Get a document whole; one that breaks is tried again from the start.
+        """Get a document whole; one that breaks is tried again.
 
         Content codings are undone.  The least rate does not hold here, since
         the deadline does.
@@ -220,6 +224,9 @@ class Session:
             The most that the body may have, decoded.
         absent : frozenset of int, optional
             Statuses that say that there is no such document, and are no errors.
+        beginning : Beginning, optional
+            What has come of it before, from which it goes on; without one it begins
+            at the start each time.
 
         Returns
         -------
@@ -235,16 +242,47 @@ class Session:
         """
 
         def attempt() -> Fetched | Absent:
-            response = self._follow("GET", url_path, headers, deadline, None, absent)
+            response = self._rest(url_path, headers, deadline, beginning)
+            if response is None:
+                response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
                 if response.status in absent:
                     use_up(response)
                     return Absent(response.status, response.url)
-                return read_bounded(response, limit)
+                return read_bounded(response, limit, beginning)
             finally:
                 response.close()
 
         return self._retrying(attempt, deadline)
+
+    def _rest(
+        self,
+        url_path: str,
+        headers: Mapping[str, str],
+        deadline: float,
+        beginning: Beginning | None,
+    ) -> Response | None:
+        """Ask for what is missing of a document; None where it has to be asked for whole."""
+        if beginning is None or not beginning.body:
+            return None
+        start = len(beginning.body)
+        fields = {**headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+        response = self._follow("GET", url_path, fields, deadline, None, _NO_RANGE)
+        given = response.content_range
+        if (
+            response.status == 206
+            and response.content_encoding is None
+            and given is not None
+            and given.start == start
+            and given.total in (None, given.end)
+        ):
+            return response
+        beginning.clear()
+        if response.status == 200:
+            return response
+        use_up(response)
+        response.close()
+        return None
 
     def fetch_part(
         self, url_path: str, start: int, end: int, *, deadline: float, absent: frozenset[int]

@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
+from .file_system import sync_descriptor
+
 __all__ = ["sync_files"]
 
 # Of fewer it is sooner asked one by one than for all that others are writing, too.
@@ -57,7 +59,7 @@ def sync_files(paths: Sequence[str]) -> None:
             continue
         descriptor = os.open(path, flags)
         try:
-            os.fsync(descriptor)
+            sync_descriptor(descriptor, path)
         finally:
             os.close(descriptor)
 
@@ -88,7 +90,10 @@ def _sync_whole(folder: str) -> bool:
     status = (ctypes.c_long * 64)()
     if system.statfs(os.fsencode(folder), status) or status[0] & 0xFFFFFFFF not in _BELIEVED:
         return False
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # it may be written, but not read
+        return False
     try:
         return not system.syncfs(descriptor)
     finally:

@@ -195,3 +195,28 @@ def test_a_cache_command_alone_explains_itself(cli: Run) -> None:
     ended = cli("cache")
     assert ended.code == 2
     assert "verify" in ended.errors
+
+
+# -- of others -----------------------------------------------------------------------------
+
+
+def test_e9_nothing_is_removed_through_a_link(cli: Run, cache: Path) -> None:
+    before = [path.name for path in values(cache)]
+    (cache / "values").rename(cache / "elsewhere")
+    (cache / "values").symlink_to("elsewhere")
+    assert cli("cache", "prune", "--all", "--cache", cache).code == 0
+    assert sorted(path.name for path in cache.glob("elsewhere/*/*")) == sorted(before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no permissions")
+@pytest.mark.parametrize("command", [["info"], ["prune", "--all"], ["verify"]])
+def test_e9_a_folder_that_others_may_write_is_refused(
+    cli: Run, cache: Path, command: list[str]
+) -> None:
+    before = values(cache)
+    cache.chmod(0o777)
+    ended = cli("cache", *command, "--cache", cache)
+    assert ended.code == 1
+    assert "may be written by other users" in ended.errors
+    cache.chmod(0o700)
+    assert values(cache) == before

@@ -11,6 +11,7 @@ import pytest
 
 from staticstore import StaticStore, StoreError, mirror
 from staticstore.site.folder import SiteFolder
+from staticstore.site.found_file import FoundFile
 from staticstore.site.git_files import git_warnings
 from staticstore.site.hash_process import HashProcess
 from staticstore.site.publisher import publish
@@ -88,8 +89,10 @@ def test_f20_a_pointer_is_no_readme(site: Path) -> None:
 def test_f20_a_process_that_hashes_leaves_a_pointer_to_its_caller(site: Path) -> None:
     pointer = site / "data" / "dem.tif"
     pointer.write_bytes(LFS)
+    paths = [pointer, site / "data" / "a.csv"]
+    found = [FoundFile.of(path.name, str(path), path.stat()) for path in paths]
     with HashProcess() as process:
-        pointed, other = process.digests_of([str(pointer), str(site / "data" / "a.csv")])
+        pointed, other = process.digests_of(found)
     assert pointed is None
     assert other is not None
 

@@ -15,6 +15,7 @@ from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import NotConnectedError
 from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Head
+from staticstore.transport.download import part_of
 from tests.servers import Nginx
 from tests.sites import write_site
 
@@ -287,9 +288,10 @@ def test_a_large_value_is_taken_up_where_it_broke_off(
     (copy / ".staticstore" / "incoming").mkdir(parents=True)
     key = "maps/large.bin"
     (waiting,) = _incoming(store, copy, key)
-    waiting.with_name(waiting.name + ".part").write_bytes(FILES[key][:1_000_000])
+    part = part_of(waiting)
+    part.write_bytes(FILES[key][:1_000_000])
     note = {"sha256": store[key].sha256, "url": store[key].url, "etag": None}
-    waiting.with_name(waiting.name + ".part.json").write_text(json.dumps(note))
+    part.with_name(f"{part.name}.json").write_text(json.dumps(note))
     assert not mirror(store, copy).failed
     (sent,) = [one.sent for one in web.requests() if one.target == "/data/maps/large.bin"]
     assert sent < len(FILES[key]) - 900_000

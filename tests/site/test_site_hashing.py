@@ -348,10 +348,10 @@ def test_with_processes_that_die_the_outcomes_are_the_same(
     todo, expected = many(tmp_path)
     real = HashProcess.digests_of
 
-    def dying(self: HashProcess, paths: list[str]) -> list[Digest | None]:
+    def dying(self: HashProcess, files: list[FoundFile]) -> list[Digest | None]:
         if self._process is not None:
             self._process.kill()
-        return real(self, paths)
+        return real(self, files)
 
     monkeypatch.setattr(HashProcess, "digests_of", dying)
     assert hash_files(todo) == expected

@@ -14,6 +14,7 @@ import filelock
 import pytest
 
 from staticstore import IntegrityError, StaticStore, TransportError
+from staticstore.transport.integrity import PART_PATTERN
 from tests.killing import killed
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -65,13 +66,24 @@ def asked(server: RawServer) -> list[tuple[int, int | None] | None]:
     return [request.range for request in server.requests if request.path == "/data/a"]
 
 
+def part_of(path: Path) -> Path:
+    """Return the part file of a download that broke off."""
+    [part] = path.parent.glob(PART_PATTERN)
+    return part
+
+
+def note_of(path: Path) -> Path:
+    return part_of(path).with_name(f"{part_of(path).name}.json")
+
+
 def leftovers(path: Path) -> list[str]:
     return sorted(one.name for one in path.parent.iterdir() if one != path)
 
 
 def test_what_broke_off_is_taken_up_by_the_next_call(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
-    assert leftovers(tmp_path / "copy") == ["copy.part", "copy.part.json"]
+    part, note = part_of(tmp_path / "copy"), note_of(tmp_path / "copy")
+    assert leftovers(tmp_path / "copy") == [part.name, note.name]
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
     assert asked(server)[-1] == (2_000_000, None)
@@ -151,13 +163,13 @@ def test_a_note_holds_no_secret(start: Start, tmp_path: Path) -> None:
     server = start(good.but({"data/a": breaking(2_000_000, good)}))
     with pytest.raises(TransportError):
         to_file(f"{server.url}?sig=sesame", tmp_path / "copy")
-    assert "sesame" not in (tmp_path / "copy.part.json").read_text()
+    assert "sesame" not in note_of(tmp_path / "copy").read_text()
 
 
 @pytest.mark.parametrize("note", [b"", b"[]", b'{"sha256": 5, "etag": {}}', b"{" * 100_000])
 def test_a_note_that_is_none_is_begun_anew(start: Start, tmp_path: Path, note: bytes) -> None:
     server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
-    (tmp_path / "copy.part.json").write_bytes(note)
+    note_of(tmp_path / "copy").write_bytes(note)
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
 
@@ -173,7 +185,7 @@ def test_another_value_of_the_index_is_begun_anew(start: Start, tmp_path: Path) 
 
 def test_a_part_that_was_damaged_is_begun_anew(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
-    with (tmp_path / "copy.part").open("r+b") as part:
+    with part_of(tmp_path / "copy").open("r+b") as part:
         part.write(b"damaged")
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
@@ -183,14 +195,14 @@ def test_a_part_that_was_damaged_is_begun_anew(start: Start, tmp_path: Path) -> 
 @pytest.mark.parametrize("length", [0, 1, SIZE - 1])
 def test_a_part_of_any_length_is_taken_up(start: Start, tmp_path: Path, length: int) -> None:
     server = broken_off(start, tmp_path / "copy")
-    (tmp_path / "copy.part").write_bytes(VALUE[:length])
+    part_of(tmp_path / "copy").write_bytes(VALUE[:length])
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
 
 
 def test_c8_a_part_that_is_all_makes_no_request(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
-    (tmp_path / "copy.part").write_bytes(VALUE)
+    part_of(tmp_path / "copy").write_bytes(VALUE)
     before = len(asked(server))
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
@@ -203,7 +215,7 @@ def test_c8_a_416_ends_well_if_all_is_there_and_begins_anew_if_not(
 ) -> None:
     index = json.dumps({"a": {"sha256": SHA256}}).encode()
     server = broken_off(start, tmp_path / "copy", index=index)
-    (tmp_path / "copy.part").write_bytes(there)
+    part_of(tmp_path / "copy").write_bytes(there)
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
     assert asked(server)[1:] == (
@@ -218,31 +230,6 @@ def test_a_wrong_value_leaves_nothing(start: Start, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_that_name_without_a_note_is_somebody_elses(start: Start, tmp_path: Path) -> None:
-    server = start(serve_files(files()))
-    (tmp_path / "copy.part").write_bytes(b"mine")
-    to_file(server.url, tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == VALUE
-    assert (tmp_path / "copy.part").read_bytes() == b"mine"
-
-
-@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
-def test_what_is_no_file_in_the_place_of_the_part_is_left_alone(
-    start: Start, tmp_path: Path, kind: str
-) -> None:
-    server = start(serve_files(files()))
-    part = tmp_path / "copy.part"
-    if kind == "link":
-        part.symlink_to(tmp_path / "elsewhere")
-    elif kind == "fifo":
-        os.mkfifo(part)
-    else:
-        part.mkdir()
-    to_file(server.url, tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == VALUE
-    assert not (tmp_path / "elsewhere").exists()
-
-
 @pytest.mark.parametrize("length", [245, 246, 250, 251, 255])
 def test_a_name_may_be_as_long_as_the_disk_has_it(
     start: Start, tmp_path: Path, length: int
@@ -255,12 +242,12 @@ def test_a_name_may_be_as_long_as_the_disk_has_it(
 
 def test_a_part_that_another_process_writes_is_left_to_it(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
-    before = (tmp_path / "copy.part").read_bytes()
-    with (tmp_path / "copy.part").open("r+b") as held:
+    before = part_of(tmp_path / "copy").read_bytes()
+    with part_of(tmp_path / "copy").open("r+b") as held:
         assert filelock.lock_descriptor(held.fileno(), blocking=False)
         to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
-    assert (tmp_path / "copy.part").read_bytes() == before
+    assert part_of(tmp_path / "copy").read_bytes() == before
 
 
 @pytest.mark.parametrize("value", [VALUE, b"small"])
