@@ -354,14 +354,41 @@ class Session:
     ) -> Response:
         """Ask once, and follow redirects; secrets go to the root's own origin only."""
         url = self.root.join(url_path)
+        seen, wants_cookie = {url}, False
         for _ in range(MOST_HOPS + 1):
             response = self._send(method, url, headers, deadline, key)
             location = response.header("Location")
             if response.status not in REDIRECTS or location is None:
-                return response if response.status in answers else _believed(response, key)
+                return (
+                    response if response.status in answers else self._believed(response, url, key)
+                )
             response.close()
             url = next_hop(url, location, key)
+            wants_cookie = wants_cookie or response.header("Set-Cookie") is not None
+            if wants_cookie and url in seen:
+                raise TransportError(
+                    "the host redirects back to where it was asked and wants a cookie to be sent"
+                    " there, but no cookies are kept",
+                    key=key,
+                    url=url,
+                )
+            seen.add(url)
         raise TransportError(f"more than {MOST_HOPS} redirects", key=key, url=url)
+
+    def _believed(self, response: Response, url: str, key: str | None) -> Response:
+        """Return an answer that says yes, or a 416; raise for any other."""
+        if response.status < 400 or response.status == 416:
+            return response
+        response.close()
+        error = status_error(
+            response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
+        )
+        if response.status == 401 and not self.root.shares_origin(url):
+            error.args = (
+                "the host redirected to another origin, which answered 401 Unauthorized: user and"
+                " password are sent to the origin of the root only",
+            )
+        raise error
 
     def _send(
         self,
@@ -491,13 +518,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _believed(response: Response, key: str | None) -> Response:
-    """Return an answer that says yes, or a 416; raise for any other."""
-    if response.status < 400 or response.status == 416:
-        return response
-    response.close()
-    raise status_error(
-        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
-    )
