@@ -19,7 +19,7 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
-from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
+from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError
 
 from ..errors import (
     AuthorizationError,
@@ -129,6 +129,8 @@ def _what_happened(causes: list[BaseException]) -> str:
     for cause in reversed(causes):
         if isinstance(cause, HeaderError):
             return str(cause)
+        if isinstance(cause, DecodeError):
+            return f"the content coding cannot be undone: {cause.args[0]}"
         if isinstance(cause, IncompleteRead):
             return f"the connection broke after {cause.partial} bytes"
         if isinstance(cause, OSError) and cause.strerror:
