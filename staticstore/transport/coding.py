@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from urllib3.exceptions import DecodeError
 
-__all__ = ["GZIP_MAGIC", "UNDONE", "codings_of", "undone"]
+__all__ = ["GZIP_MAGIC", "UNDONE", "CodingError", "codings_of", "undone"]
 
 #: What can be undone.
 UNDONE = frozenset({"gzip", "x-gzip", "deflate"})
@@ -23,6 +23,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 _OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
 _MOST_CODINGS = 5
 _PIECE_BYTES = 1 << 20
+
+
+class CodingError(DecodeError):
+    """Bytes are not coded as their label says; it says why, for people."""
 
 
 def codings_of(field: str | None) -> tuple[str, ...]:
@@ -44,14 +48,14 @@ def undone(pieces: Iterable[bytes], codings: Sequence[str]) -> Iterator[bytes]:
 
     Raises
     ------
-    urllib3.exceptions.DecodeError
+    CodingError
         They are not coded so, or cut short.
     """
     if len(codings) > _MOST_CODINGS:
-        raise DecodeError(f"{len(codings)} content codings at once")
+        raise CodingError(f"{len(codings)} content codings at once")
     for coding in reversed(codings):
         if coding not in UNDONE:
-            raise DecodeError(f"{coding} was not asked for")
+            raise CodingError(f"{coding} was not asked for")
         pieces = _undone(pieces, coding)
     return iter(pieces)
 
@@ -77,9 +81,9 @@ def _undone(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
                 if decoder.eof:
                     left, decoder = decoder.unused_data, None
     except zlib.error as error:
-        raise DecodeError(f"{coding} that is none") from error
+        raise CodingError(f"it is no {coding}") from error
     if decoder is not None:
-        raise DecodeError(f"{coding} that is cut short")
+        raise CodingError(f"the {coding} is cut short")
 
 
 def _window_bits(coding: str, text: bytes) -> int:

@@ -19,7 +19,7 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
-from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError
+from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
 
 from ..errors import (
     AuthorizationError,
@@ -29,6 +29,7 @@ from ..errors import (
     TransportError,
     TransportTimeout,
 )
+from .coding import CodingError
 from .header import HeaderError
 from .perimeter import InnerAddressError
 from .sockets import Wire
@@ -129,7 +130,7 @@ def _what_happened(causes: list[BaseException]) -> str:
     for cause in reversed(causes):
         if isinstance(cause, HeaderError):
             return str(cause)
-        if isinstance(cause, DecodeError):
+        if isinstance(cause, CodingError):
             return f"the content coding cannot be undone: {cause.args[0]}"
         if isinstance(cause, IncompleteRead):
             return f"the connection broke after {cause.partial} bytes"

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 from ..errors import HTTPStatusError, IntegrityError, TransportError
 from .coding import UNDONE
-from .failures import wants_long_rest, was_dropped
+from .failures import may_heal, wants_long_rest, was_dropped
 from .integrity import Verifier
 from .readings import right_reading
 from .response import Response
@@ -297,7 +297,7 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
         try:
             response = _get(target, headers)
         except TransportError as error:
-            if not _may_be_of_range(error):
+            if not _may_be_of_range(target, error):
                 raise
             # What was repeated and failed is asked for once more, and no oftener.
             part = _whole(target, repeats=(error.status or 500) < 500)
@@ -309,11 +309,13 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
     return _whole(target)
 
 
-def _may_be_of_range(error: TransportError) -> bool:
+def _may_be_of_range(target: Target, error: TransportError) -> bool:
     """Return whether a plain request may succeed where one with a Range field failed."""
-    if error.status is None:
-        return was_dropped(error)
-    return error.status not in _NOT_OF_RANGES and not wants_long_rest(error)
+    if error.status is not None and not may_heal(error):
+        return error.status not in _NOT_OF_RANGES and not wants_long_rest(error)
+    # What may heal was repeated in the same form so far.
+    is_refusal = error.status not in _NOT_OF_RANGES if error.status else was_dropped(error)
+    return is_refusal and target.session.retries > 0
 
 
 def _whole(target: Target, *, repeats: bool = True) -> Part:

@@ -7,10 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-from urllib3.exceptions import DecodeError
-
 from ..errors import IntegrityError, StoreError, TransportError
-from .coding import GZIP_MAGIC, UNDONE, undone
+from .coding import GZIP_MAGIC, UNDONE, CodingError, undone
 from .integrity import Verifier
 from .response import Response
 
@@ -44,25 +42,32 @@ def right_reading(
     IntegrityError, TransportError
         No reading is right; what is wrong with the last one.
     """
-    sent = _spool()
-    _receive(response, sent, new_verifier())
     codings = response.codings
     failure: StoreError | None = None
-    for count in _layers(sent, codings, new_verifier()):
-        file = _spool() if count else sent
-        pieces = undone(_pieces_of(sent), codings[len(codings) - count :])
-        try:
-            with contextlib.closing(new_verifier()) as verifier:
-                size = _verify(pieces, verifier, file if count else None)
-            file.seek(0)
-            return file, size
-        except IntegrityError as error:
-            failure = error
-        except DecodeError as error:
-            message = f"the host used a content coding that cannot be undone: {error}"
-            failure = TransportError(message, key=key, url=response.url)
-    assert failure is not None, "there is a reading at least"
-    raise failure
+    found: BinaryIO | None = None
+    files = [sent := _spool()]
+    try:
+        _receive(response, sent, new_verifier())
+        for count in _layers(sent, codings, new_verifier()):
+            pieces = undone(_pieces_of(sent), codings[len(codings) - count :])
+            file = _spool() if count else sent
+            files.append(file)
+            try:
+                size = _verify(pieces, new_verifier(), file if count else None)
+                file.seek(0)
+                found = file
+                return file, size
+            except IntegrityError as error:
+                failure = error
+            except CodingError as error:
+                message = f"the host used a content coding that cannot be undone: {error}"
+                failure = TransportError(message, key=key, url=response.url)
+        assert failure is not None, "there is a reading at least"
+        raise failure
+    finally:
+        for file in files:
+            if file is not found:
+                file.close()
 
 
 def _layers(file: BinaryIO, codings: Sequence[str], verifier: Verifier) -> Iterable[int]:
@@ -88,7 +93,7 @@ def _is_coded(file: BinaryIO, codings: Sequence[str]) -> bool:
         try:
             for _ in undone(_pieces_of(file), codings[-1:]):
                 break
-        except DecodeError:
+        except CodingError:
             return False
         return True
     file.seek(0)
@@ -97,12 +102,13 @@ def _is_coded(file: BinaryIO, codings: Sequence[str]) -> bool:
 
 def _verify(pieces: Iterator[bytes], verifier: Verifier, file: BinaryIO | None) -> int:
     """Hold pieces against the index, and write them to a file if there is one."""
-    for piece in pieces:
-        verifier.feed(piece)
-        if file is not None:
-            file.write(piece)
-    verifier.finish()
-    return verifier.count
+    with contextlib.closing(verifier):
+        for piece in pieces:
+            verifier.feed(piece)
+            if file is not None:
+                file.write(piece)
+        verifier.finish()
+        return verifier.count
 
 
 def _pieces_of(file: BinaryIO) -> Iterator[bytes]:

@@ -98,8 +98,6 @@ class Response:
         self._wire = wire
         self._key = key
         self.codings = codings_of(response.headers.get("Content-Encoding"))
-        if self.codings:  # so that urllib3 does not take other labels for codings
-            response.raw.headers["Content-Encoding"] = ", ".join(self.codings)
         # What came by a socket, and not in chunks, is received into the reader's own buffer.
         self._answer = None if answer is None or answer.chunked else answer
 
@@ -209,10 +207,12 @@ class Response:
     def _receiving(self, size: int, decode: bool) -> Iterator[None]:
         if decode and not UNDONE.issuperset(self.codings):
             raise TransportError(
-                f"the host used a content coding that was not asked for: {self.codings!a}",
+                f"the host used a content coding that was not asked for: {self.codings[-1]}",
                 key=self._key,
                 url=self.url,
             )
+        if decode and self.codings:  # urllib3 would take other labels for codings, too
+            self._response.raw.headers["Content-Encoding"] = ", ".join(self.codings)
         if self._wire.cut.is_set():
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
         with (
