@@ -57,7 +57,7 @@ def undone(pieces: Iterable[bytes], codings: Sequence[str]) -> Iterator[bytes]:
         if coding not in UNDONE:
             raise CodingError(f"{coding} was not asked for")
         pieces = _undone(pieces, coding)
-    return iter(pieces)
+    yield from pieces
 
 
 def _undone(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
