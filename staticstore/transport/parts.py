@@ -271,8 +271,8 @@ class FilePart(Part):
         return len(piece)
 
     def skip_to(self, position: int) -> None:
-        """Go on at `position`."""
-        self.position = self._file.seek(max(position, self.position))
+        """Go on at `position`, also before what was read."""
+        self.position = self._file.seek(position)
 
     def close(self) -> None:
         """Close the answer and remove the file."""
