@@ -186,7 +186,7 @@ HEADS: dict[str, Answer] = {
     "nothing": lambda request, wire: wire.response(200, b"", length=False),
     **{
         f"{status}": lambda request, wire, status=status: wire.response(status)  # type: ignore[misc]
-        for status in (400, 401, 403, 404, 405, 410, 429, 500, 501, 503)
+        for status in (400, 403, 404, 405, 410, 429, 500, 501, 503)
     },
     "closes": lambda request, wire: wire.close(),
     "resets": lambda request, wire: wire.reset(),
