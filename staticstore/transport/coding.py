@@ -39,7 +39,9 @@ def codings_of(field: str | None) -> tuple[str, ...]:
     >>> codings_of("aws-chunked, GZIP"), codings_of("UTF-8"), codings_of(None)
     (('gzip',), (), ())
     """
-    names = (name.strip().lower() for name in (field or "").split(","))
+    if not field:
+        return ()
+    names = (name.strip().lower() for name in field.split(","))
     return tuple(name for name in names if name in UNDONE or name in _OTHERS)
 
 

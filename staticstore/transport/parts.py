@@ -309,7 +309,7 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
 
 def _may_be_of_range(target: Target, error: TransportError) -> bool:
     """Return whether a plain request may succeed where one with a Range field failed."""
-    if error.status in FIELD_REFUSED:
+    if error.status in FIELD_REFUSED or error.status in (404, 410):
         return True
     # What may heal was repeated in the same form so far.
     is_failure = (error.status or 0) >= 500 and may_heal(error)

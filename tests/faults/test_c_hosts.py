@@ -254,7 +254,7 @@ def test_c16_an_empty_value_is_empty(opened: Opened) -> None:
 
 # -- C17: a refused range -----------------------------------------------------------------
 
-REFUSALS = [400, 403, 405, 406, 412, 416, 417, 431, 501]
+REFUSALS = [400, 403, 404, 405, 406, 412, 416, 417, 431, 501]
 
 
 def without_ranges(good: Files, status: int, field: str = "Range") -> Answer:
