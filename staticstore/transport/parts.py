@@ -298,12 +298,12 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
             if not _may_be_of_range(target, error):
                 raise
             # What was repeated and failed is asked for once more, and no oftener.
-            part = _whole(target, repeats=(error.status or 500) < 500)
+            whole = _whole(target, repeats=(error.status or 500) < 500)
             target.session.note_refused_range()
+            return whole
+        part = _believed_part(target, response, start, end)
+        if part is not None:
             return part
-        part_or_none = _believed_part(target, response, start, end)
-        if part_or_none is not None:
-            return part_or_none
     return _whole(target)
 
 

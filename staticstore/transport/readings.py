@@ -25,8 +25,8 @@ def right_reading(
     """Receive a body with a content coding, and return the value in a file, and its size.
 
     It is read as sent, and with the codings undone, one after another: what
-    the index says of the value decides.  If that is nothing, all codings are
-    undone, unless the bytes are evidently not coded.
+    the index says of the value decides.  If that is nothing, as many codings are
+    undone as can be, unless the bytes are evidently not coded.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _layers(file: BinaryIO, codings: Sequence[str], verifier: Verifier) -> Itera
     """Return how many codings to undo, in the order in which that is tried."""
     if verifier.size is not None or verifier.sha256 is not None:
         return range(len(codings) + 1)
-    return [len(codings) if _is_coded(file, codings) else 0]
+    return range(len(codings), 0, -1) if _is_coded(file, codings) else [0]
 
 
 def _receive(response: Response, file: BinaryIO, verifier: Verifier) -> int:

@@ -472,6 +472,7 @@ FIELDS = {
     "all known": entry(A),
     "digest": {"sha256": SHA256},
     "size": {"size": SIZE},
+    "nothing": {},
 }
 
 
@@ -482,7 +483,7 @@ def test_c19_a_coded_value_is_decoded(
     opened: Opened, tmp_path: Path, label: str, body: bytes, fields: dict[str, Any], length: bool
 ) -> None:
     store, _ = opened(site(labeled(label, body, length=length), fields=fields))
-    for name in ("read", "stream", "to_file", "range of all"):
+    for name in ("read", "stream", "to_file", "range of all", "get_ranges of all by threads"):
         assert WHOLE[name](store, tmp_path) == A
     assert PARTS["last bytes"][0](store, tmp_path) == A[-4:]
 
