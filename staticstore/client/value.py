@@ -181,7 +181,9 @@ class URLValue:
         from ..transport.slices import open_range
 
         stream = open_range(self._target, _index(start), _index(end))
-        self._answer = getattr(stream, "response", self._answer)
+        answer = getattr(stream, "response", None)
+        if answer is not None and answer.status in (200, 206):
+            self._answer = answer
         return stream
 
     def read(self) -> bytes:

@@ -299,7 +299,8 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
                 raise
             # What was repeated and failed is asked for once more, and no oftener.
             whole = _whole(target, repeats=(error.status or 500) < 500)
-            target.session.note_refused_range()
+            if error.status in FIELD_REFUSED:  # what failed may have failed by chance
+                target.session.note_refused_range()
             return whole
         part = _believed_part(target, response, start, end)
         if part is not None:

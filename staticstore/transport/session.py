@@ -388,14 +388,13 @@ class Session:
             url = next_hop(url, location, key)
             wants_cookie = wants_cookie or response.header("Set-Cookie") is not None
             if wants_cookie and url in seen:
-                raise TransportError(
-                    "the host redirects back to where it was asked and wants a cookie to be sent"
-                    " there, but no cookies are kept",
-                    key=key,
-                    url=url,
-                )
+                break
             seen.add(url)
-        raise TransportError(f"more than {MOST_HOPS} redirects", key=key, url=url)
+        if wants_cookie:
+            message = "the host redirects in a circle and wants a cookie back, but none are kept"
+        else:
+            message = f"more than {MOST_HOPS} redirects"
+        raise TransportError(message, key=key, url=url)
 
     def _believed(self, response: Response, url: str, key: str | None) -> Response:
         """Return an answer that says yes, or a 416; raise for any other."""

@@ -267,7 +267,7 @@ class BoundedResponse(HTTPResponse):
         # HTTPResponse asks of a socket nothing but `makefile`, and gets it from here.
         super().__init__(cast(socket.socket, self), debuglevel, method=method)
         self._header = HeaderReader(self.fp, is_reused=is_reused)
-        self._asked_by = method
+        self._request_method = method
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Give what the answer is read from."""
@@ -282,7 +282,7 @@ class BoundedResponse(HTTPResponse):
         self.code = self.status = status.code
         self.reason = status.reason
         self.version = 10 if status.version in ("HTTP/1", "HTTP/1.0") else 11
-        self.headers = self.msg = self._header.fields(status.code, self._asked_by)
+        self.headers = self.msg = self._header.fields(status.code, self._request_method)
         self.chunked = "Transfer-Encoding" in self.headers
         self.chunk_left = None
         self.length = self._body_length(status.code)
@@ -303,7 +303,7 @@ class BoundedResponse(HTTPResponse):
 
     def _body_length(self, status: int) -> int | None:
         """Return the bytes of the body, if the head says so (RFC 9112, section 6.3)."""
-        if status in (204, 304) or status < 200 or self._asked_by == "HEAD":
+        if status in (204, 304) or status < 200 or self._request_method == "HEAD":
             return 0
         length = self.headers.get("Content-Length")
         return None if length is None else int(length)

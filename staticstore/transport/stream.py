@@ -284,9 +284,8 @@ class ValueReader(io.BufferedReader):
 def open_part(target: Target, start: int, end: int | None) -> ValueReader:
     """Open bytes `start` to `end` of a value as the host of the target has them.
 
-    Who reads all bytes of the value verifies them: the last are given once all
-    have proved right.  Where the host gives no parts, the bytes before `start`
-    count as read.
+    A reader of all bytes verifies them: the last are given once all have proved
+    right.  Where the host gives no parts, the bytes before `start` count as read.
 
     Raises
     ------

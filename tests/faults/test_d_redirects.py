@@ -297,6 +297,15 @@ def test_d12_a_host_that_wants_its_cookie_back_is_named(
     assert len(server.requests) == len(hops)
 
 
+def test_d12_so_it_is_where_each_redirect_has_another_query(start: Start, connect: Connect) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        fields = {"Location": f"/index.json?check={request.number}", "Set-Cookie": "seen=1"}
+        wire.response(302, headers=fields)
+
+    with pytest.raises(TransportError, match="wants a cookie"):
+        connect(start(answer).url)
+
+
 def test_d12_a_redirect_in_a_circle_without_a_cookie_does_not_speak_of_one(
     start: Start, connect: Connect
 ) -> None:
