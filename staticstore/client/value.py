@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import quoted
+from ..errors import TransportError, quoted
 from ..index.fields import Facts
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class URLValue:
         self._kept = kept
         self._data: BinaryIO | None = None
         self._answer: Response | None = None
+        self._size: int | None = None
+        self._has_asked_size = False
 
     @property
     def url(self) -> str:
@@ -73,16 +75,23 @@ class URLValue:
     def size(self) -> int | None:
         """Size in bytes: from the index, else from the host; None if that does not say.
 
-        Where the index does not say, one HEAD request is made, once.
+        Where the index does not say, one HEAD request is made, once.  If that
+        says nothing, or 0, which some hosts say of all, a byte is asked for.
         """
         if self._facts.size is not None:
             return self._facts.size
         answer = self._host_answer()
-        return answer.content_length if answer.content_encoding is None else None
+        if not (answer.whole_size or answer.codings or self._has_asked_size):
+            self._size = self._asked_size()
+            self._has_asked_size = True
+        return answer.whole_size or self._size
 
     @property
     def modified(self) -> datetime | None:
-        """When the content was published, in UTC: from the index, else from the host, or None."""
+        """When the content was published, in UTC: from the index, else from the host, or None.
+
+        The host is asked by a HEAD request, once, and if it refuses that by one for a byte.
+        """
         if self._facts.modified is not None:
             return self._facts.modified
         return self._host_answer().last_modified
@@ -132,9 +141,9 @@ class URLValue:
     def range(self, start: int | None = None, end: int | None = None) -> BinaryIO:
         r"""Open part of the value as a stream.
 
-        One request is made, now.  From a host that ignores ranges the value is
-        read from its beginning and the bytes before `start` thrown away: right,
-        but not cheap.
+        One request is made, now.  From a host that ignores or refuses ranges the
+        value is read from its beginning and the bytes before `start` thrown away:
+        right, but not cheap.
 
         Parameters
         ----------
@@ -158,7 +167,9 @@ class URLValue:
 
         Notes
         -----
-        Part of a value cannot be checked against its digest; `read` can.
+        Part of a value cannot be checked against its digest.  A range of all bytes
+        is checked, as `data` is, and so is what is cut out of the whole because the
+        host gives no parts, unless reading ends before a large value does.
         See RFC 9110, section 14.
 
         Examples
@@ -169,7 +180,11 @@ class URLValue:
         """
         from ..transport.slices import open_range
 
-        return open_range(self._target, _index(start), _index(end))
+        stream = open_range(self._target, _index(start), _index(end))
+        answer = getattr(stream, "response", None)
+        if answer is not None and answer.status in (200, 206):
+            self._answer = answer
+        return stream
 
     def read(self) -> bytes:
         """Read the whole value, verified.
@@ -279,6 +294,10 @@ class URLValue:
         max_size: int = 1 << 23,
     ) -> list[bytes]:
         r"""Read many parts of the value, in parallel.
+
+        If they leave no byte out, they are checked against the digest.  Where
+        answers have different entity tags, or the host gives no parts, the value is
+        read whole, checked, and cut.
 
         Parameters
         ----------
@@ -390,6 +409,15 @@ class URLValue:
 
             self._answer = head(self._target)
         return self._answer
+
+    def _asked_size(self) -> int | None:
+        """Return the size as an answer to a GET has it; None if that says nothing either."""
+        from ..transport.spool import size_on_host
+
+        try:
+            return size_on_host(self._target)
+        except TransportError:  # a HEAD was answered all the same
+            return None
 
     def __repr__(self) -> str:
         """Show the key."""

@@ -71,11 +71,13 @@ class Beginning:
     ----------
     body : bytearray
         The bytes, content codings undone.
+    sha256 : str
+        The digest that all of them have.
     """
 
     def __init__(self, sha256: str, most_bytes: int, folder: PartFolder | None) -> None:
         self.body = bytearray()
-        self._sha256 = sha256
+        self.sha256 = sha256
         self._most_bytes = most_bytes
         self._folder = folder
         self._keeps = folder is not None and folder.keeps
@@ -84,7 +86,7 @@ class Beginning:
 
     def __enter__(self) -> Self:
         """Take up what an earlier run has left."""
-        self._part = None if self._folder is None else self._folder.claim(self._sha256, makes=False)
+        self._part = None if self._folder is None else self._folder.claim(self.sha256, makes=False)
         if self._part is not None:
             with contextlib.suppress(OSError):
                 found = self._part.file.read(self._most_bytes) or b""
@@ -105,7 +107,7 @@ class Beginning:
             with contextlib.suppress(OSError):
                 self._part.remove()
 
-    def grow(self, piece: memoryview) -> None:
+    def grow(self, piece: memoryview | bytes) -> None:
         """Take the bytes that come next."""
         self.body += piece
         if self._part is not None:
@@ -121,12 +123,12 @@ class Beginning:
     def _write(self) -> None:
         """Write all that is not written yet."""
         if self._part is None and self._folder is not None:
-            self._part, self._folder = self._folder.claim(self._sha256, makes=True), None
+            self._part, self._folder = self._folder.claim(self.sha256, makes=True), None
             if self._part is not None:
                 self._cut(0)
                 self._append(self.body)
 
-    def _append(self, piece: memoryview | bytearray) -> None:
+    def _append(self, piece: memoryview | bytes | bytearray) -> None:
         try:
             assert self._part is not None, "there is a file to write to"
             self._part.file.write(piece)

@@ -33,6 +33,9 @@ _CONNECTIONS = 24
 _BUFFER = 1 << 18  # bytes that libcurl hands over at once, at most
 _PATIENCE = 0.1  # seconds after which somebody looks whether the store was disconnected
 _HEAD = 1 << 20  # bytes of header and trailer fields, at most
+_INTERIM = b"HTTP/1.1 10"
+_CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
+_LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
 _FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
 
 _Numbered = Iterator[tuple[int, Wanted]]
@@ -92,6 +95,7 @@ class _Transfer:
         self._wanted = Wanted("", 0)
         self._is_running = False
         self._check_peer = lane.check_peer
+        self._has_proxy = lane.proxy is not None
         self._set_up(lane)
 
     def _set_up(self, lane: Lane) -> None:
@@ -159,8 +163,28 @@ class _Transfer:
         return PREREQFUNC_OK
 
     def _write_head(self, field: bytes) -> int:
-        """Keep a field of the head, or a trailer; refuse what has no end, as in `_write`."""
-        return self._head.write(field) if self._head.tell() < _HEAD else 0
+        """Keep a field of a head, or a trailer; refuse what has no end, as in `_write`."""
+        if self._head.tell() > _HEAD or (field == b"\r\n" and not self._has_end()):
+            return 0
+        return self._head.write(field)
+
+    def _has_end(self) -> bool:
+        """Return whether the head says where the body ends: if not, libcurl may wait for long."""
+        heads = self._head.getvalue()
+        if b"\nContent-Length: " in heads and b"ransfer-" not in heads:
+            return True  # benchmark: read_many
+        head = self._last_head(heads)
+        if (coding := _CODING.search(head)) is not None:
+            return coding[1].lower() == b"chunked"
+        # Interim answers have no body, nor has that of a proxy to a CONNECT.
+        is_bare = self._has_proxy or head.startswith(_INTERIM)
+        return is_bare or _LENGTH_OR_CLOSE.search(head) is not None
+
+    @staticmethod
+    def _last_head(heads: bytes) -> bytes:
+        """Return the last of some heads: what comes before are interim answers."""
+        end = heads.rfind(b"\r\n\r\nHTTP/")
+        return heads if end < 0 else heads[end + 4 :]
 
     def _write(self, piece: bytes) -> int:
         """Keep a piece of the body; refuse more than is wanted, which ends the transfer."""
@@ -170,10 +194,10 @@ class _Transfer:
 
     def result(self) -> Got | None:
         """Return the answer, if it is what was wanted."""
-        head = self._head.getvalue()
+        heads = self._head.getvalue()
         fields: dict[str, str] = {}
-        if self._wanted.start is not None or b"encoding" in head.lower():
-            for name, value in _FIELDS.findall(head):
+        if self._wanted.start is not None or b"encoding" in heads.lower():
+            for name, value in _FIELDS.findall(self._last_head(heads)):
                 fields[name.decode().lower()] = value.decode("latin-1").strip()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         return believed(self._wanted, status, fields, self._body.getvalue())

@@ -34,7 +34,7 @@ from .auth import (
     sends_password,
 )
 from .beginnings import Beginning
-from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
+from .failures import FIELD_REFUSED, FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
@@ -50,11 +50,10 @@ __all__ = ["Session"]
 T = TypeVar("T")
 
 _HTTP = ("http", "https")
+_NO_RANGES = 300.0  # seconds for which a host that refused one is not asked for parts
 _REST = 30.0  # seconds for which others are asked in the place of a host that failed
 # Statuses below 500 that say nothing of what was asked for.
 _UNFIT = frozenset({401, 407, 429})
-# How hosts refuse a range; a request for the whole tells what they mean.
-_NO_RANGE = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 412, 416, 451, 501})
 
 
 class Session:
@@ -120,6 +119,7 @@ class Session:
         self._perimeter = Perimeter(origins)
         self._is_alone = is_alone
         self._failed_at: float | None = None
+        self._refused_range_at: float | None = None
         self._requests = self._new_requests_session()
 
     def _new_requests_session(self) -> requests.Session:
@@ -152,6 +152,16 @@ class Session:
         failed_at = self._failed_at
         return failed_at is not None and time.monotonic() - failed_at < _REST
 
+    @property
+    def takes_ranges(self) -> bool:
+        """Whether parts may be asked for: not for a while after one was refused."""
+        refused_at = self._refused_range_at
+        return refused_at is None or time.monotonic() - refused_at >= _NO_RANGES
+
+    def note_refused_range(self) -> None:
+        """Note that the host gave a value whole after it had refused a part of it."""
+        self._refused_range_at = time.monotonic()
+
     def close(self) -> None:
         """Cut every connection and wake every wait; idempotent, never blocks."""
         self.wire.close()
@@ -165,6 +175,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
         key: str | None = None,
+        repeats: bool = True,
     ) -> Response:
         """Send a request and return the answer, its body not yet read.
 
@@ -183,6 +194,8 @@ class Session:
             When all must be over, by `time.monotonic`.
         key : str, optional
             For errors.
+        repeats : bool, optional
+            Whether to try again at all.
 
         Returns
         -------
@@ -199,7 +212,7 @@ class Session:
             The session was closed.
         """
         attempt = functools.partial(self._follow, method, url_path, headers or {}, deadline, key)
-        return self._retrying(attempt, deadline)
+        return self._retrying(attempt, deadline, repeats=repeats)
 
     def fetch(
         self,
@@ -242,7 +255,7 @@ class Session:
         """
 
         def attempt() -> Fetched | Absent:
-            response = self._rest(url_path, headers, deadline, beginning)
+            response = self._rest(url_path, headers, deadline, absent, beginning)
             if response is None:
                 response = self._follow("GET", url_path, headers, deadline, None, absent)
             try:
@@ -260,6 +273,7 @@ class Session:
         url_path: str,
         headers: Mapping[str, str],
         deadline: float,
+        absent: frozenset[int],
         beginning: Beginning | None,
     ) -> Response | None:
         """Ask for what is missing of a document; None where it has to be asked for whole."""
@@ -267,11 +281,11 @@ class Session:
             return None
         start = len(beginning.body)
         fields = {**headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
-        response = self._follow("GET", url_path, fields, deadline, None, _NO_RANGE)
+        response = self._follow("GET", url_path, fields, deadline, None, absent | FIELD_REFUSED)
         given = response.content_range
         if (
             response.status == 206
-            and response.content_encoding is None
+            and not response.codings
             and given is not None
             and given.start == start
             and given.total in (None, given.end)
@@ -300,7 +314,7 @@ class Session:
         -------
         bytes or None
             The part; None if there is no such document, or if the host gives
-            no parts of it.
+            no parts of it, in whatever words it refuses them.
 
         Raises
         ------
@@ -308,11 +322,12 @@ class Session:
             As in `request`.
         """
         headers = {"Range": f"bytes={start}-{end - 1}"}
+        none = absent | FIELD_REFUSED
 
         def attempt() -> bytes | None:
-            response = self._follow("GET", url_path, headers, deadline, None, absent)
+            response = self._follow("GET", url_path, headers, deadline, None, none)
             with contextlib.closing(response):
-                if response.status in absent:
+                if response.status in none:
                     use_up(response)
                     return None
                 given = response.content_range
@@ -322,7 +337,7 @@ class Session:
                     or (given.start, given.end) != (start, end)
                 ):
                     return None
-                if response.content_encoding is not None:
+                if response.codings:
                     return None
                 limit = SizeLimit(end - start, "a part of a document")
                 part = bytes(read_bounded(response, limit).body)
@@ -368,9 +383,12 @@ class Session:
         """Make an attempt, and others after failures that may heal, each after a longer wait."""
         return retrying(attempt, retries=self.retries, deadline=deadline, sleep=self._sleep)
 
-    def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
+    def _retrying(
+        self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
+    ) -> T:
+        is_repeated = repeats and self._is_alone
         try:
-            result = self.repeated(attempt, deadline) if self._is_alone else once(attempt)
+            result = self.repeated(attempt, deadline) if is_repeated else once(attempt)
         except TransportError as error:
             if error.status is None or error.status in _UNFIT or error.status >= 500:
                 self._failed_at = time.monotonic()
@@ -392,14 +410,40 @@ class Session:
     ) -> Response:
         """Ask once, and follow redirects; secrets go to the root's own origin only."""
         url = self.root.join(url_path)
+        seen, wants_cookie = {url}, False
         for _ in range(MOST_HOPS + 1):
             response = self._send(method, url, headers, deadline, key)
             location = response.header("Location")
             if response.status not in REDIRECTS or location is None:
-                return response if response.status in answers else _believed(response, key)
+                return (
+                    response if response.status in answers else self._believed(response, url, key)
+                )
             response.close()
             url = next_hop(url, location, key)
-        raise TransportError(f"more than {MOST_HOPS} redirects", key=key, url=url)
+            wants_cookie = wants_cookie or response.header("Set-Cookie") is not None
+            if wants_cookie and url in seen:
+                break
+            seen.add(url)
+        if wants_cookie:
+            message = "the host redirects in a circle and wants a cookie back, but none are kept"
+        else:
+            message = f"more than {MOST_HOPS} redirects"
+        raise TransportError(message, key=key, url=url)
+
+    def _believed(self, response: Response, url: str, key: str | None) -> Response:
+        """Return an answer that says yes, or a 416; raise for any other."""
+        if response.status < 400 or response.status == 416:
+            return response
+        response.close()
+        error = status_error(
+            response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
+        )
+        if response.status == 401 and not self.root.shares_origin(url):
+            error.args = (
+                "the host redirected to another origin, which answered 401 Unauthorized: user and"
+                " password are sent to the origin of the root only",
+            )
+        raise error
 
     def _send(
         self,
@@ -529,13 +573,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _believed(response: Response, key: str | None) -> Response:
-    """Return an answer that says yes, or a 416; raise for any other."""
-    if response.status < 400 or response.status == 416:
-        return response
-    response.close()
-    raise status_error(
-        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from typing import Any, BinaryIO
 
-from .parts import Target, first_right
+from ..errors import TransportError
+from .parts import Target, ask, first_right
 from .response import Response
 from .stream import copy_whole
 
@@ -15,10 +16,21 @@ _IN_MEMORY = 1 << 23  # bytes
 
 
 def head(target: Target) -> Response:
-    """Return the header fields of a value, of which no byte is asked for."""
+    """Return the header fields of a value; a host that refuses a HEAD is asked for a byte."""
 
     def asked(target: Target) -> Response:
-        return target.session.request("HEAD", target.url_path, key=target.key)
+        fields = dict(target.fields)
+        try:
+            return target.session.request(
+                "HEAD", target.url_path, headers=fields, key=target.key, repeats=False
+            )
+        except TransportError as error:
+            if error.status in (401, 407):  # which a GET is answered with, too
+                raise
+            part = ask(target, 0, 1)
+        if part.response.status == 416:  # of which the fields are those of a refusal
+            part = ask(target, 0, None)
+        return part.response
 
     response = first_right(target, asked)
     response.close()
@@ -26,9 +38,13 @@ def head(target: Target) -> Response:
 
 
 def size_on_host(target: Target) -> int | None:
-    """Ask the host for the size of a value; None if it does not say."""
-    response = head(target)
-    return response.content_length if response.content_encoding is None else None
+    """Ask the host for the size of a value; None if it does not say.
+
+    By a request for its first byte: what a HEAD says of it is wrong on some hosts.
+    """
+    part = first_right(target, lambda target: ask(target, 0, 1))
+    part.close()
+    return part.total
 
 
 def spooled(target: Target) -> tuple[BinaryIO, int]:

@@ -293,6 +293,11 @@ def test_e5_readers_that_were_asked_for_patience_do_not_come_back_at_the_same_mo
     assert len(waits) == 50
 
 
+def test_c22_a_host_that_wants_to_rest_for_a_year_is_asked_after_an_hour() -> None:
+    times = times_of_polls(10, [busy(3e7)] * 2)
+    assert all(HOUR <= pause <= 1.25 * HOUR for pause in pauses(times)[1:])
+
+
 def test_e5_a_host_that_asks_for_less_patience_gets_the_usual() -> None:
     times = times_of_polls(300, [busy(1)])
     assert is_about(pauses(times)[1], 600)
