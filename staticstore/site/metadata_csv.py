@@ -1,4 +1,4 @@
-"""Metadata in CSV (RFC 4180): rows and their lines, and columns of one kind each.
+"""Metadata in CSV (RFC 4180): rows and their lines, and what cells are beside text.
 
 The `csv` module limits the length of a cell, to 131,072 characters unless the
 program says otherwise, for all threads of the process alike: that limit is not
@@ -153,45 +153,39 @@ class _Absent:
 
 
 def _values(cells: list[str]) -> list[Any]:
-    """Return what the cells of a column are: all booleans, all numbers and JSON, or all texts.
-
-    One kind for a column, so that a version 1.9 above a version 1.10 is a text as that is.
-    """
+    """Return what the cells of a column are; what says that a value is missing may be a text."""
     said = [cell for cell in cells if cell not in _MISSING]
-    values: list[Any] | None
     if all(cell in _BOOLEANS for cell in said):
-        values = [_BOOLEANS[cell] for cell in said]
-    else:
-        values = _numbers(said)
-    if values is None:
-        return [cell or _Absent for cell in cells]
-    rest = iter(values)
-    return [_Absent if cell in _MISSING else next(rest) for cell in cells]
+        return [_BOOLEANS.get(cell, _Absent) for cell in cells]
+    values = {cell: _number_or_json(cell) for cell in said}
+    has_texts = None in values.values()
+
+    def value_of(cell: str) -> Any:
+        if not cell or (cell in _MISSING and not has_texts):
+            return _Absent
+        value = values.get(cell)
+        return cell if value is None else value
+
+    return [value_of(cell) for cell in cells]
 
 
 def _tell_of_texts(cells: list[str], values: list[Any], rules: list[_Row], where: str) -> None:
-    """Log why a column is of texts that begins like one of numbers: it may be a single cell."""
+    """Log of a column that begins with a number where it first has a text: it may look like one."""
     said = [number for number, cell in enumerate(cells) if cell not in _MISSING]
-    if said and isinstance(values[said[0]], str) and _numbers([cells[said[0]]]):
-        other = next(number for number in said if _numbers([cells[number]]) is None)
-        shown = quoted(cells[other][:_SHOWN])
-        _LOG.info(
-            "%s is text because line %d has %s, which is no number that is written so",
-            where,
-            rules[other].line,
-            shown,
-        )
+    if said and type(values[said[0]]) in (int, float):
+        text = next((number for number in said if isinstance(values[number], str)), None)
+        if text is not None:
+            _LOG.info(
+                "%s: the cell %s in line %d is text, for no number is written back so",
+                where,
+                quoted(cells[text][:_SHOWN]),
+                rules[text].line,
+            )
 
 
-def _numbers(cells: list[str]) -> list[Any] | None:
-    """Return the numbers, lists and objects that cells are; None if one is something else."""
-    values = []
-    for cell in cells:
-        value = _number(cell) if cell[0] not in "[{" else _list_or_object(cell)
-        if value is None:
-            return None
-        values.append(value)
-    return values
+def _number_or_json(cell: str) -> Any:
+    """Return the number, list or object that a cell is; None if it is a text."""
+    return _list_or_object(cell) if cell[0] in "[{" else _number(cell)
 
 
 def _number(cell: str) -> float | None:

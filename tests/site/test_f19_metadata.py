@@ -37,7 +37,7 @@ def column(cells: list[str]) -> list[Any]:
     return [fields.get("v", ABSENT) for _, fields in parse_csv(text, "m.csv")]
 
 
-# Columns of one kind
+# Cells
 
 
 @pytest.mark.parametrize(
@@ -47,23 +47,23 @@ def column(cells: list[str]) -> list[Any]:
         (["True", "", "FALSE"], [True, ABSENT, False]),
         (["TRUE", "False", "NaN"], [True, False, ABSENT]),
         (["True", "maybe"], ["True", "maybe"]),
-        (["true", "1"], ["true", "1"]),
+        (["true", "1"], ["true", 1]),
         (["yes", "no"], ["yes", "no"]),
         (["tRUE"], ["tRUE"]),
         (["1", "", "2.5"], [1, ABSENT, 2.5]),
         (["1", "NaN", "nan", "null", "None", "NA"], [1, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT]),
         (["NaN", "None"], [ABSENT, ABSENT]),
         (["NA", "DE", "", "null"], ["NA", "DE", ABSENT, "null"]),
-        (["1", "NaN", "n.d."], ["1", "NaN", "n.d."]),
+        (["1", "NaN", "n.d."], [1, "NaN", "n.d."]),
         (["[1, 2.50]", "", "3"], [[1, 2.5], ABSENT, 3]),
         (['{"a": [true]}', "null"], [{"a": [True]}, ABSENT]),
         (['{"a": 1, "a": 2}'], ['{"a": 1, "a": 2}']),
-        (["[1]", "[draft]"], ["[1]", "[draft]"]),
+        (["[1]", "[draft]"], [[1], "[draft]"]),
         (["[NaN]"], ["[NaN]"]),
         (['"a"'], ['"a"']),
     ],
 )
-def test_a_column_is_of_one_kind(cells: list[str], values: list[Any]) -> None:
+def test_a_cell_is_what_its_column_allows(cells: list[str], values: list[Any]) -> None:
     found = column(cells)
     assert found == values
     assert [type(value) for value in found] == [type(value) for value in values]
@@ -110,16 +110,16 @@ def test_a_number_that_is_written_back_the_same_is_one(cell: str) -> None:
         "-inf",
     ],
 )
-def test_what_only_looks_like_a_number_is_text_and_so_is_its_column(cell: str) -> None:
+def test_what_only_looks_like_a_number_is_text(cell: str) -> None:
     assert column([cell]) == [cell]
-    assert column(["1", cell, "2.5"]) == ["1", cell, "2.5"]
+    assert column(["1", cell, "2.5"]) == [1, cell, 2.5]
 
 
-def test_why_a_column_of_numbers_is_text_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_in_a_column_of_numbers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "staticstore.site"):
         list(parse_csv("key,lat,n,t\na,47.3,1,x\nb,,2,1\nc,47.40,,2\n", "m.csv"))
     [message] = caplog.messages
-    assert message.startswith("m.csv: column 'lat' is text because line 4 has '47.40'")
+    assert message.startswith("m.csv: column 'lat': the cell '47.40' in line 4 is text")
 
 
 # Rows
