@@ -127,7 +127,7 @@ class HeaderReader:
                 if len(line) == _MOST_LINE_BYTES:
                     raise HeaderError("the host sends a header field of more than 64 KiB")
                 raise ConnectionResetError(errno.ECONNRESET, "closed within the header fields")
-            line = line.removesuffix(b"\n").removesuffix(b"\r")
+            line = line.removesuffix(b"\n").rstrip(b"\r")
             if not line:
                 return lines
             if line[:1] in b" \t" and lines:

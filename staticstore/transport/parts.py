@@ -369,8 +369,9 @@ def _whole_part(target: Target, response: Response) -> Part:
     length = response.content_length
     is_other = target.size is not None and length not in (None, target.size)
     if response.codings:
-        # Of another length it can only be the value in that coding.
-        if is_other and len(response.codings) == 1 and response.codings[0] in UNDONE:
+        # Of another length it can only be in that coding: what is large is decoded as it comes.
+        is_large = (target.size or 0) > _VERIFIED_FIRST_BYTES
+        if is_other and is_large and len(response.codings) == 1 and response.codings[0] in UNDONE:
             return Part(response, 0, target.size, decode=True)
         return _settled_part(target, response)
     if is_other:

@@ -532,6 +532,16 @@ def as_long_as_its_gzip() -> tuple[bytes, bytes]:
     raise AssertionError("there is none")
 
 
+@pytest.mark.parametrize("length", [True, False], ids=["length", "no length"])
+def test_c19_a_large_value_is_decoded(opened: Opened, tmp_path: Path, length: bool) -> None:
+    large = A * 200
+    answer = labeled("gzip", gzip.compress(large), length=length)
+    store, _ = opened(serve_files(files_of({"a": large})).but({"data/a": answer}))
+    whole = ["read", "stream", "iterdata", "to_file", "range of all"]
+    assert wrong(store, tmp_path, {name: (WHOLE[name], large) for name in whole}) == []
+    assert PARTS["last bytes"][0](store, tmp_path) == large[-4:]
+
+
 def test_c19_a_value_whose_gzip_is_as_long_as_itself_is_decoded(
     opened: Opened, tmp_path: Path
 ) -> None:
@@ -541,10 +551,11 @@ def test_c19_a_value_whose_gzip_is_as_long_as_itself_is_decoded(
 
 
 @pytest.mark.parametrize("length", [True, False], ids=["length", "no length"])
+@pytest.mark.parametrize("value", [A[::-1], A[:100]], ids=["as long", "shorter"])
 def test_c15_an_old_value_with_a_wrong_label_is_asked_past(
-    opened: Opened, good: Files, tmp_path: Path, length: bool
+    opened: Opened, good: Files, tmp_path: Path, value: bytes, length: bool
 ) -> None:
-    old = labeled("gzip", A[::-1], length=length)
+    old = labeled("gzip", value, length=length)
 
     def answer(request: Request, wire: Wire) -> None:
         insists = request.headers.get("Cache-Control") == "no-cache"

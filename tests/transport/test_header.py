@@ -34,7 +34,7 @@ def fields_of(*lines: bytes, method: str = "GET") -> list[tuple[str, str]]:
         (b"HTTP/1.1 101 Switching Protocols", ("HTTP/1.1", 101, "Switching Protocols")),
     ],
 )
-@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\r\n"])
 def test_a_status_line_is_read(line: bytes, status: tuple[str, int, str], end: bytes) -> None:
     assert read(line + end + end)[0] == status
 
