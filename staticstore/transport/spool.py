@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from typing import Any, BinaryIO
 
-from .parts import Target, first_right
+from .parts import Target, ask, first_right
 from .response import Response
 from .stream import copy_whole
 
-__all__ = ["head", "size_on_host", "spooled"]
+__all__ = ["IN_MEMORY", "head", "size_on_host", "spooled"]
 
-_IN_MEMORY = 1 << 23  # bytes
+#: Bytes of a value that is read whole and held in memory; a larger one is held on the disk.
+IN_MEMORY = 1 << 23
 
 
 def head(target: Target) -> Response:
@@ -26,9 +27,19 @@ def head(target: Target) -> Response:
 
 
 def size_on_host(target: Target) -> int | None:
-    """Ask the host for the size of a value; None if it does not say."""
-    response = head(target)
-    return response.content_length if response.content_encoding is None else None
+    """Ask the host for the size of a value, by its first byte; None if it does not say.
+
+    Not by HEAD, which some hosts refuse, or answer with a length that is not that of the value.
+    """
+
+    def asked(target: Target) -> int | None:
+        part = ask(target, 0, 1)
+        if part.is_partial:
+            part.skip_to(1)  # so that the connection serves the next request, too
+        part.close()
+        return part.total
+
+    return first_right(target, asked)
 
 
 def spooled(target: Target) -> tuple[BinaryIO, int]:
@@ -36,7 +47,7 @@ def spooled(target: Target) -> tuple[BinaryIO, int]:
 
     Up to 8 MiB stay in memory.
     """
-    spool: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 -- the caller's
+    spool: Any = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 -- the caller's
     try:
         return spool, copy_whole(target, spool)
     except BaseException:
