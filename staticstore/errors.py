@@ -147,7 +147,7 @@ class HTTPStatusError(TransportError):
     message : str
         What the server said.
     retry_after : float, optional
-        Seconds after which it wants to be asked again, 120 at most.
+        Seconds after which it wants to be asked again; up to 120 are waited for.
     key, url, status
         As in `StoreError`.
     """

@@ -84,7 +84,9 @@ class Documents:
         def fetch_exactly(session: Session) -> Fetched | None:
             try:
                 place = path or document.href
-                found = fetched(session, place, self._deadline, limit, absent)
+                found = fetched(
+                    session, place, self._deadline, limit, absent, sha256=document.sha256
+                )
             except IndexFormatError as error:
                 raise _another(session, document, f"more than {document.size} bytes") from error
             if found is None or document.is_of(len(found.body), found.sha256):
@@ -154,7 +156,13 @@ class Documents:
 
 
 def fetched(
-    session: Session, path: str, deadline: float, limit: SizeLimit, absent: frozenset[int]
+    session: Session,
+    path: str,
+    deadline: float,
+    limit: SizeLimit,
+    absent: frozenset[int],
+    *,
+    sha256: str | None = None,
 ) -> Fetched | None:
     """Fetch a document as a host has it now; None if it is not there."""
     found = session.fetch(
@@ -163,6 +171,7 @@ def fetched(
         deadline=deadline,
         limit=limit,
         absent=absent,
+        sha256=sha256,
     )
     return None if isinstance(found, Absent) else found
 

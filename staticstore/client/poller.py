@@ -102,7 +102,8 @@ class Poller(threading.Thread):
             pause = min(pause * 2**doublings, max(pause, _LONGEST_BACKOFF))
         pause *= random.uniform(1 - _JITTER, 1 + _JITTER)
         if isinstance(error, HTTPStatusError) and error.retry_after is not None:
-            return max(pause, error.retry_after * random.uniform(1, 1 + _JITTER))
+            patience = min(error.retry_after, _LONGEST_BACKOFF)
+            return max(pause, patience * random.uniform(1, 1 + _JITTER))
         return pause
 
     def _wait(self, seconds: float) -> bool:

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import quoted
+from ..errors import TransportError, quoted
 from ..index.fields import Facts
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class URLValue:
         self._kept = kept
         self._data: BinaryIO | None = None
         self._answer: Response | None = None
+        self._size: int | None = None
+        self._has_asked_size = False
 
     @property
     def url(self) -> str:
@@ -74,12 +76,16 @@ class URLValue:
     def size(self) -> int | None:
         """Size in bytes: from the index, else from the host; None if that does not say.
 
-        Where the index does not say, one HEAD request is made, once.
+        Where the index does not say, one HEAD request is made, once.  If that
+        says nothing, or 0, which some hosts say of all, a byte is asked for.
         """
         if self._facts.size is not None:
             return self._facts.size
         answer = self._host_answer()
-        return answer.content_length if answer.content_encoding is None else None
+        if not (answer.whole_size or answer.codings or self._has_asked_size):
+            self._size = self._asked_size()
+            self._has_asked_size = True
+        return answer.whole_size or self._size
 
     @property
     def modified(self) -> datetime | None:
@@ -170,7 +176,9 @@ class URLValue:
         """
         from ..transport.slices import open_range
 
-        return open_range(self._target, _index(start), _index(end))
+        stream = open_range(self._target, _index(start), _index(end))
+        self._answer = getattr(stream, "response", self._answer)
+        return stream
 
     def read(self) -> bytes:
         """Read the whole value, verified.
@@ -393,6 +401,15 @@ class URLValue:
 
             self._answer = head(self._target)
         return self._answer
+
+    def _asked_size(self) -> int | None:
+        """Return the size as an answer to a GET has it; None if that says nothing either."""
+        from ..transport.spool import size_on_host
+
+        try:
+            return size_on_host(self._target)
+        except TransportError:  # a HEAD was answered all the same
+            return None
 
     def __repr__(self) -> str:
         """Show the key."""

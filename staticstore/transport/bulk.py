@@ -67,7 +67,8 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
         The store was disconnected.
     """
     lane = session.lane()
-    if lane is None or not wanted:
+    is_refused = not session.takes_ranges and any(one.start is not None for one in wanted)
+    if lane is None or is_refused or not wanted:
         return [None] * len(wanted)
     # A few are sooner there on a connection that is open already; and what is to be slow
     # goes where each byte is counted as it is received.

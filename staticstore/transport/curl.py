@@ -88,6 +88,7 @@ class _Transfer:
         self._multi = multi
         self._url = lane.root.join
         self._head = io.BytesIO()
+        self._head_bytes = 0  # of all heads, interim ones too
         self._body = io.BytesIO()
         self._wanted = Wanted("", 0)
         self._is_running = False
@@ -139,6 +140,7 @@ class _Transfer:
         for buffer in (self._head, self._body):
             buffer.seek(0)
             buffer.truncate()
+        self._head_bytes = 0
         self.handle.setopt(pycurl.URL, self._url(self._wanted.url_path))
         if self._wanted.start is not None:
             self.handle.setopt(pycurl.RANGE, self._wanted.range)
@@ -158,8 +160,14 @@ class _Transfer:
         return PREREQFUNC_OK
 
     def _write_head(self, field: bytes) -> int:
-        """Keep a field of the head, or a trailer; refuse what has no end, as in `_write`."""
-        return self._head.write(field) if self._head.tell() < _HEAD else 0
+        """Keep a field of the last head, or a trailer; refuse what has no end, as in `_write`."""
+        self._head_bytes += len(field)
+        if self._head_bytes > _HEAD:
+            return 0
+        if field.startswith(b"HTTP/"):  # what came before was an interim answer, or a proxy's
+            self._head.seek(0)
+            self._head.truncate()
+        return self._head.write(field)
 
     def _write(self, piece: bytes) -> int:
         """Keep a piece of the body; refuse more than is wanted, which ends the transfer."""

@@ -29,6 +29,8 @@ from ..errors import (
     TransportError,
     TransportTimeout,
 )
+from .coding import CodingError
+from .header import HeaderError
 from .perimeter import InnerAddressError
 from .sockets import Wire
 
@@ -39,6 +41,7 @@ __all__ = [
     "may_heal",
     "parse_retry_after",
     "status_error",
+    "wants_long_rest",
     "was_dropped",
 ]
 
@@ -56,11 +59,11 @@ _QUOTES_ALL = (
     MissingSchema,
     UnicodeError,
 )
-_NEVER_HEALS = (ssl.SSLCertVerificationError, *_QUOTES_ALL)
+_NEVER_HEALS = (ssl.SSLCertVerificationError, HeaderError, *_QUOTES_ALL)
 _OF_FILES = {403: "the file may not be read", 404: "there is no such file"}
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
-_LONGEST_RETRY_AFTER = 120.0  # seconds
+_LONGEST_RETRY_AFTER = 120.0  # seconds; a host that wants to rest longer is not waited for
 
 
 @contextlib.contextmanager
@@ -122,7 +125,13 @@ def _what_happened(causes: list[BaseException]) -> str:
     """Say it in words of the innermost cause; outer ones quote URLs and their secrets."""
     if any(isinstance(cause, InvalidProxyURL | LocationValueError) for cause in causes):
         return "the URL of the proxy cannot be used"
+    if any(isinstance(cause, InvalidSchema) and "SOCKS" in str(cause) for cause in causes):
+        return "a SOCKS proxy needs the package PySocks, which is not installed"
     for cause in reversed(causes):
+        if isinstance(cause, HeaderError):
+            return str(cause)
+        if isinstance(cause, CodingError):
+            return f"the content coding cannot be undone: {cause.args[0]}"
         if isinstance(cause, IncompleteRead):
             return f"the connection broke after {cause.partial} bytes"
         if isinstance(cause, OSError) and cause.strerror:
@@ -150,7 +159,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def may_heal(error: BaseException) -> bool:
     """Tell whether the same request may succeed a little later."""
     if isinstance(error, HTTPStatusError):
-        return error.status in _RETRIED_STATUS
+        return error.status in _RETRIED_STATUS and not wants_long_rest(error)
     if not isinstance(error, TransportError):
         return False
     # What we raise ourselves says that the host answers wrongly, and would again.
@@ -158,6 +167,11 @@ def may_heal(error: BaseException) -> bool:
     return any(isinstance(cause, FOREIGN) for cause in causes) and not any(
         isinstance(cause, _NEVER_HEALS) for cause in causes
     )
+
+
+def wants_long_rest(error: BaseException) -> bool:
+    """Return whether the host wants to be left alone for longer than anyone waits."""
+    return (getattr(error, "retry_after", None) or 0.0) > _LONGEST_RETRY_AFTER
 
 
 def was_dropped(error: BaseException) -> bool:
@@ -185,30 +199,37 @@ def status_error(
     message = of_file or f"the host answered {said}"
     if status in (404, 410) and key is not None:
         message += ": the index names this key, so it is older than what the host has now"
-    return HTTPStatusError(
-        message,
-        key=key,
-        url=url,
-        status=status,
-        retry_after=parse_retry_after(retry_after),
+    error = HTTPStatusError(
+        message, key=key, url=url, status=status, retry_after=parse_retry_after(retry_after)
     )
+    if wants_long_rest(error):
+        error.args = (f"{message}: it wants no request for {_duration(error.retry_after or 0)}",)
+    return error
+
+
+def _duration(seconds: float) -> str:
+    """Return how long that is, for people."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}s"
+    return f"{seconds:.0f} seconds"
 
 
 def parse_retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After field, 120 at most; None for nonsense.
+    """Return the seconds of a Retry-After field; None for nonsense.
 
     It holds seconds or a date (RFC 9110, section 10.2.3).
 
     Examples
     --------
     >>> parse_retry_after("5"), parse_retry_after("10000000"), parse_retry_after("soon")
-    (5.0, 120.0, None)
+    (5.0, 10000000.0, None)
     """
     if text is None:
         return None
     text = text.strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _LONGEST_RETRY_AFTER)
+        return float(text[:12])
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -216,4 +237,4 @@ def parse_retry_after(text: str | None) -> float | None:
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
     seconds = (date - datetime.now(UTC)).total_seconds()
-    return min(seconds, _LONGEST_RETRY_AFTER) if seconds > 0 else None
+    return seconds if seconds > 0 else None

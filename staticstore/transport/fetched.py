@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import IndexFormatError, TransportError
+from .coding import GZIP_MAGIC, undone
 from .digest import Digest
 from .response import Response
 
@@ -13,8 +16,10 @@ __all__ = ["Absent", "Fetched", "SizeLimit", "read_bounded", "use_up"]
 
 _PIECE = 1 << 20  # bytes
 _SHORT = 1 << 16  # bytes
+_SLACK = 1 << 10  # bytes by which a coding makes longer what is short
 # A text is compressed to a fiftieth at best, and zeros by gzip to a thousandth.
 _MOST_RATIO = 500
+_GZIP = (("gzip",), ("x-gzip",))
 _SURELY_NO_BOMB = 64 << 20  # bytes, decoded
 
 
@@ -67,33 +72,114 @@ class SizeLimit(NamedTuple):
             )
 
 
-def read_bounded(response: Response, limit: SizeLimit) -> Fetched:
+def read_bounded(response: Response, limit: SizeLimit, sha256: str | None = None) -> Fetched:
     """Read a body whole, without ever holding more than it may have.
+
+    Parameters
+    ----------
+    response : Response
+        The answer.
+    limit : SizeLimit
+        The most that it may have.
+    sha256 : str, optional
+        The digest that the document has, if that is known.
 
     Raises
     ------
     IndexFormatError
         It is larger, or compressed more than any text is.
+    TransportError
+        The connection broke, or the coding is one that was not asked for or is damaged.
     """
-    is_coded = response.content_encoding is not None
-    if not is_coded:
-        limit.check(response.content_length or 0, response.url)
+    if response.codings:
+        return _read_coded(response, limit, sha256)
+    limit.check(response.content_length or 0, response.url)
     # It grows in place, so that a large one is neither held twice nor filled with
     # zeros beforehand, for which all other threads would wait.
     body = bytearray()
     with Digest(counts_newlines=True) as digest:
         for buffer in digest.buffers(_PIECE):
-            count = response.readinto(buffer, decode=is_coded)
+            count = response.readinto(buffer)
             if not count:
                 break
-            size = len(body) + count
-            limit.check(size, response.url)
-            if is_coded:
-                limit.check_ratio(size, response.received, response.url)
+            limit.check(len(body) + count, response.url)
             body += buffer[:count]
             digest.update(buffer[:count])
-        sha256 = digest.hexdigest()
-        return Fetched(response, body, sha256, digest.newlines)
+        return Fetched(response, body, digest.hexdigest(), digest.newlines)
+
+
+def _read_coded(response: Response, limit: SizeLimit, sha256: str | None) -> Fetched:
+    """Read a body with a label that may be wrong: what is evidently gzip is decoded as it comes."""
+    received = _Received(response)
+    first = next(received, b"")
+    pieces = itertools.chain([first], received)
+    codings = response.codings
+    if codings in _GZIP:
+        codings = codings if first.startswith(GZIP_MAGIC) else ()
+        return _decoded(response, pieces, codings, received, limit)
+    # Any other label is rare, so that what was sent may be held beside what it says.
+    slack = limit._replace(most_bytes=limit.most_bytes + limit.most_bytes // 8 + _SLACK)
+    sent = _decoded(response, pieces, (), received, slack)
+    problem = ""
+    for count in range(len(codings), 0, -1):
+        try:
+            found = _decoded(response, [bytes(sent.body)], codings[-count:], received, limit)
+        except TransportError as error:
+            problem = str(error.args[0])
+            continue
+        if sha256 in (None, found.sha256):
+            return found
+    if problem and sha256 != sent.sha256 and (sha256 is not None or not _is_text(sent.body)):
+        raise TransportError(problem, url=response.url)
+    limit.check(len(sent.body), response.url)
+    return sent
+
+
+class _Received(Iterator[bytes]):
+    """The pieces of a body as they are sent, and how many bytes they have."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._buffer = memoryview(bytearray(_PIECE))
+        self.count = 0
+
+    def __next__(self) -> bytes:
+        count = filled = self._response.readinto(self._buffer)
+        while count and filled < len(GZIP_MAGIC):  # so that the first piece tells
+            count = self._response.readinto(self._buffer[filled:])
+            filled += count
+        if not filled:
+            raise StopIteration
+        self.count += filled
+        return bytes(self._buffer[:filled])
+
+
+def _decoded(
+    response: Response,
+    pieces: Iterable[bytes],
+    codings: Sequence[str],
+    received: _Received,
+    limit: SizeLimit,
+) -> Fetched:
+    """Undo codings within bounds."""
+    body = bytearray()
+    with Digest(counts_newlines=True) as digest, response.mapped():
+        for piece in undone(pieces, codings):
+            size = len(body) + len(piece)
+            limit.check(size, response.url)
+            limit.check_ratio(size, received.count, response.url)
+            body += piece
+            digest.update(piece)
+        return Fetched(response, body, digest.hexdigest(), digest.newlines)
+
+
+def _is_text(body: bytearray) -> bool:
+    """Return whether bytes are UTF-8, which those of a coding hardly ever are."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def use_up(response: Response) -> None:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
-from ..errors import IntegrityError, TransportError
+from ..errors import HTTPStatusError, IntegrityError, TransportError
+from .coding import UNDONE
+from .failures import may_heal, wants_long_rest, was_dropped
 from .integrity import Verifier
+from .readings import right_reading
 from .response import Response
 from .session import Session
 from .sources import PASSED_OVER, Sources, from_any, least_failing
 
-__all__ = ["Part", "Target", "ask", "first_right"]
+__all__ = ["FilePart", "Part", "Target", "ask", "first_right"]
 
 T = TypeVar("T")
 
 _SKIPPED = 1 << 20  # bytes thrown away at once
 _NO_CACHE = (("Cache-Control", "no-cache"),)
+# What a cache may remember of a value that was not there yet.
+_REMEMBERED = frozenset({403, 404, 410})
+# Refusals that say nothing of the Range field, and would meet a plain request, too.
+_NOT_OF_RANGES = frozenset({401, 404, 407, 408, 410, 425, 429})
+# A value up to this size is read whole and verified before a part of it is given, if the
+# host gives no parts: it comes sooner than the next request.
+_VERIFIED_FIRST_BYTES = 1 << 20
 
 
 class Target(NamedTuple):
@@ -43,6 +53,11 @@ class Target(NamedTuple):
     def verifier(self) -> Verifier:
         """Return what holds a whole read against the index."""
         return Verifier(self.size, self.sha256, key=self.key, url=self.url)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the index says nothing that the bytes could be held against."""
+        return self.size is None and self.sha256 is None
 
     def changed(
         self, message: str, *, expected: object = None, actual: object = None
@@ -114,6 +129,8 @@ class Target(NamedTuple):
         The query changes nothing on a static host, but no cache has an answer
         for it yet.  It is not added to one of the root, which may be signed.
         """
+        if self.session.root.is_local:
+            return
         yield self._replace(fields=_NO_CACHE)
         if self.sha256 is not None and not self.session.root.has_query:
             url_path = f"{self.url_path}?sha256={self.sha256}"
@@ -123,7 +140,7 @@ class Target(NamedTuple):
 def first_right(target: Target, read: Callable[[Target], T], *, whole: bool = False) -> T:
     """Read a value from the first root that gives the one of the index.
 
-    Each root is asked past all caches, too, if it gives another one.
+    Each root is asked past all caches, too, if it gives another one or has none.
 
     Parameters
     ----------
@@ -161,15 +178,15 @@ def first_right(target: Target, read: Callable[[Target], T], *, whole: bool = Fa
 
 
 def _past_caches(target: Target, read: Callable[[Target], T]) -> T:
-    """Read a value; where it is not the one of the index, again, past all caches."""
+    """Read a value; where it is not the one of the index, or absent, again, past all caches."""
     try:
         return read(target)
-    except IntegrityError as error:
+    except (IntegrityError, HTTPStatusError) as error:
+        if isinstance(error, HTTPStatusError) and error.status not in _REMEMBERED:
+            raise
         for fresher in target.fresher():
-            try:
+            with contextlib.suppress(IntegrityError, TransportError):
                 return read(fresher)
-            except IntegrityError:
-                continue
         raise error
 
 
@@ -180,7 +197,11 @@ class Part:
     ----------
     total : int or None
         Size of the whole value, as this answer has it.
+    is_verified : bool
+        Whether it is the whole value, which was held against the index already.
     """
+
+    is_verified = False
 
     def __init__(
         self,
@@ -202,6 +223,19 @@ class Part:
         """Whether the host has given no more than was asked for."""
         return self.response.status != 200
 
+    def must_be_verified(self, target: Target) -> bool:
+        """Whether it has to be read whole, and verified, before a part of it is given.
+
+        A page from a portal, or another version, has the status 200, too.  If its
+        length is the right one, a reader of the whole verifies it; a large value is
+        not read whole for the sake of a few bytes.
+        """
+        if self.is_partial or self.is_verified or target.says_nothing:
+            return False
+        if self._decode or self.response.content_length is None:
+            return True
+        return target.sha256 is not None and (self.total or 0) <= _VERIFIED_FIRST_BYTES
+
     def readinto(self, buffer: memoryview) -> int:
         """Read what comes next into a buffer; return how many bytes, 0 at the end of the answer."""
         if self._is_empty:
@@ -222,22 +256,70 @@ class Part:
         self.response.close()
 
 
+class FilePart(Part):
+    """The whole value in a file, held against what the index says of it."""
+
+    is_verified = True
+
+    def __init__(self, response: Response, file: BinaryIO, size: int) -> None:
+        super().__init__(response, 0, size)
+        self._file = file
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read what comes next into a buffer; return how many bytes, 0 at the end."""
+        piece = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self.position += len(piece)
+        return len(piece)
+
+    def skip_to(self, position: int) -> None:
+        """Go on at `position`."""
+        self.position = self._file.seek(max(position, self.position))
+
+    def close(self) -> None:
+        """Close the answer and remove the file."""
+        super().close()
+        self._file.close()
+
+
 def ask(target: Target, start: int, end: int | None, if_range: str | None = None) -> Part:
     """Ask for the bytes from `start` on; what comes may begin before it.
 
     A partial answer that is not exactly what was asked for is not believed,
     nor is one with a content coding, whose offsets would be those of the coded
-    bytes: the whole is asked for instead.
+    bytes: the whole is asked for instead, as it is if a part is refused.
     """
-    if start > 0 or end is not None:
+    if (start > 0 or end is not None) and target.session.takes_ranges:
         last = "" if end is None else str(end - 1)
         headers = {"Range": f"bytes={start}-{last}"}
         if if_range is not None:
             headers["If-Range"] = if_range
-        part = _believed_part(target, _get(target, headers), start, end)
-        if part is not None:
+        try:
+            response = _get(target, headers)
+        except TransportError as error:
+            if not _may_be_of_range(target, error):
+                raise
+            # What was repeated and failed is asked for once more, and no oftener.
+            part = _whole(target, repeats=(error.status or 500) < 500)
+            target.session.note_refused_range()
             return part
-    response = _get(target, {})
+        part_or_none = _believed_part(target, response, start, end)
+        if part_or_none is not None:
+            return part_or_none
+    return _whole(target)
+
+
+def _may_be_of_range(target: Target, error: TransportError) -> bool:
+    """Return whether a plain request may succeed where one with a Range field failed."""
+    if error.status is not None and not may_heal(error):
+        return error.status not in _NOT_OF_RANGES and not wants_long_rest(error)
+    # What may heal was repeated in the same form so far.
+    is_refusal = error.status not in _NOT_OF_RANGES if error.status else was_dropped(error)
+    return is_refusal and target.session.retries > 0
+
+
+def _whole(target: Target, *, repeats: bool = True) -> Part:
+    response = _get(target, {}, repeats=repeats)
     if response.status != 200:
         response.close()
         raise TransportError(
@@ -249,9 +331,11 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
     return _whole_part(target, response)
 
 
-def _get(target: Target, headers: dict[str, str]) -> Response:
+def _get(target: Target, headers: dict[str, str], *, repeats: bool = True) -> Response:
     headers.update(target.fields)
-    return target.session.request("GET", target.url_path, headers=headers, key=target.key)
+    return target.session.request(
+        "GET", target.url_path, headers=headers, key=target.key, repeats=repeats
+    )
 
 
 def _believed_part(target: Target, response: Response, start: int, end: int | None) -> Part | None:
@@ -262,7 +346,7 @@ def _believed_part(target: Target, response: Response, start: int, end: int | No
     if (
         response.status == 206
         and said is not None
-        and response.content_encoding is None
+        and not response.codings
         and said.start == start
         and target.size in (None, said.total)
         and _is_wanted_end(said.end, said.total, end)
@@ -282,16 +366,15 @@ def _is_wanted_end(got: int, total: int | None, wanted: int | None) -> bool:
 
 
 def _whole_part(target: Target, response: Response) -> Part:
-    """Take an answer that holds the whole value, coded or not.
-
-    Some hosts label a file that *is* compressed as if they had compressed it.
-    Where its length on the wire is the one that the index gives, its bytes are
-    taken as they are.
-    """
+    """Take an answer that holds the whole value, coded or not."""
     length = response.content_length
-    if response.content_encoding is not None and (length is None or length != target.size):
-        return Part(response, 0, target.size, decode=True)
-    if target.size is not None and length not in (None, target.size):
+    is_other = target.size is not None and length not in (None, target.size)
+    if response.codings:
+        # Of another length it can only be the value in that coding.
+        if is_other and UNDONE.issuperset(response.codings):
+            return Part(response, 0, target.size, decode=True)
+        return _settled_part(target, response)
+    if is_other:
         response.close()
         raise target.changed(
             "the host has a value of another size than the index says",
@@ -299,3 +382,17 @@ def _whole_part(target: Target, response: Response) -> Part:
             actual=length,
         )
     return Part(response, 0, target.size if length is None else length)
+
+
+def _settled_part(target: Target, response: Response) -> Part:
+    """Read an answer whose label may be wrong; one that breaks is read anew."""
+    given = [response]
+
+    def attempt() -> Part:
+        answer = given.pop() if given else _get(target, {})
+        try:
+            return FilePart(answer, *right_reading(answer, target.verifier, target.key))
+        finally:
+            answer.close()
+
+    return target.session.repeated(attempt)

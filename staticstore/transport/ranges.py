@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ..errors import IntegrityError
 from .bulk import fetch_all
-from .parts import Target, ask, first_right
+from .parts import Part, Target, ask, first_right
 from .spool import size_on_host, spooled
-from .stream import ValueStream
+from .stream import ValueStream, whole_or_raise
 from .wanted import Wanted
 
 __all__ = ["DEFAULT_GAP", "MOST_AT_ONCE", "Span", "coalesced", "read_ranges"]
@@ -100,10 +102,12 @@ def _from_the_whole(target: Target, ranges: Sequence[tuple[int | None, int | Non
 def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] | None:
     """Fetch stretches of one version of a value; None if the host gives no parts.
 
+    If they are all bytes of the value, they are held against its digest.
+
     Raises
     ------
     IntegrityError
-        The host had several versions.
+        The host had several versions, or another value than the index says.
     """
     wanted = [Wanted(target.url_path, end - start, start, size) for start, end in stretches]
     # What a cache has been told to ask for anew is asked for one by one, and what is long.
@@ -120,16 +124,52 @@ def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] 
         if not part.is_partial and stretch.end - stretch.start < size:
             part.close()
             return None
-        with ValueStream(target, part, *stretch, None) as stream:
+        with _stream(target, part, stretch) as stream:
             texts.append(stream.readall())
             etags.add(stream.etag)
     if len(etags) > 1:
-        raise target.changed(
+        replaced = target.changed(
             "the host has replaced the value while it was read",
             expected="one entity tag",
             actual=sorted(map(str, etags)),
         )
+        return _cut_from_whole(target, stretches, replaced)
+    _verify_all(target, stretches, texts)
     return texts
+
+
+def _stream(target: Target, part: Part, stretch: Span) -> ValueStream:
+    if part.is_partial:
+        return ValueStream(target, part, *stretch, None)
+    return ValueStream(target, part, 0, None, target.verifier())
+
+
+def _cut_from_whole(
+    target: Target, stretches: Sequence[Span], replaced: IntegrityError
+) -> list[bytes]:
+    part = whole_or_raise(target, replaced)
+    texts = []
+    with contextlib.closing(part):
+        for start, end in stretches:
+            part.skip_to(start)
+            buffer = memoryview(bytearray(end - start))
+            part.readinto(buffer)
+            texts.append(bytes(buffer))
+    return texts
+
+
+def _verify_all(target: Target, stretches: Sequence[Span], texts: Sequence[bytes]) -> None:
+    """Hold stretches against the digest, if they leave no byte of the value out."""
+    if target.sha256 is None:
+        return
+    with contextlib.closing(target.verifier()) as verifier:
+        for (start, end), text in zip(stretches, texts, strict=True):
+            if start > verifier.count:
+                return
+            if end > verifier.count:
+                verifier.feed(memoryview(text)[verifier.count - start :])
+        if verifier.count == target.size:
+            verifier.finish()
 
 
 def _cut_out(

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import NotConnectedError, TransportError
+from .coding import UNDONE, codings_of
 from .failures import mapped
 from .sockets import BoundedResponse, Wire
 
@@ -22,7 +23,6 @@ __all__ = ["ContentRange", "Response", "allowance", "parse_content_range", "pars
 # take six), and for all: a head of chunks, an end of trailers.
 _OVERHEAD = 8
 _ALLOWED = 1 << 20
-_DECODED = frozenset({"gzip", "x-gzip", "deflate"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
@@ -80,6 +80,8 @@ class Response:
         The HTTP status code.
     url : str
         Where it came from in the end.
+    codings : tuple of str
+        The content codings of the body, in lower case; none for other labels.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Response:
         self._response = response
         self._wire = wire
         self._key = key
+        self.codings = codings_of(response.headers.get("Content-Encoding"))
         # What came by a socket, and not in chunks, is received into the reader's own buffer.
         self._answer = None if answer is None or answer.chunked else answer
 
@@ -110,11 +113,6 @@ class Response:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
     @property
-    def received(self) -> int:
-        """How many bytes of the body have come so far, as they are sent."""
-        return int(self._response.raw.tell())
-
-    @property
     def content_range(self) -> ContentRange | None:
         """What a 206 holds; None if the field is missing or makes no sense."""
         return parse_content_range(self.header("Content-Range"))
@@ -126,10 +124,13 @@ class Response:
         return None if match is None else int(match[1])
 
     @property
-    def content_encoding(self) -> str | None:
-        """The coding of the body, lowercase; None for identity."""
-        coding = (self.header("Content-Encoding") or "identity").lower()
-        return None if coding == "identity" else coding
+    def whole_size(self) -> int | None:
+        """Bytes of the whole value, if the answer says a number."""
+        if self.status == 206:
+            return None if self.content_range is None else self.content_range.total
+        if self.status == 416:
+            return self.unsatisfied_total
+        return None if self.codings else self.content_length
 
     @property
     def etag(self) -> str | None:
@@ -204,12 +205,14 @@ class Response:
 
     @contextlib.contextmanager
     def _receiving(self, size: int, decode: bool) -> Iterator[None]:
-        if decode and self.content_encoding not in (None, *_DECODED):
+        if decode and not UNDONE.issuperset(self.codings):
             raise TransportError(
-                f"the host used a content coding that was not asked for: {self.content_encoding!a}",
+                f"the host used a content coding that was not asked for: {self.codings[-1]}",
                 key=self._key,
                 url=self.url,
             )
+        if decode and self.codings:  # urllib3 would take other labels for codings, too
+            self._response.raw.headers["Content-Encoding"] = ", ".join(self.codings)
         if self._wire.cut.is_set():
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
         with (
@@ -217,6 +220,10 @@ class Response:
             self._wire.allowing(allowance(size)),
         ):
             yield
+
+    def mapped(self) -> contextlib.AbstractContextManager[None]:
+        """Turn what a library raises over the body in the block into our errors."""
+        return mapped(self._wire, key=self._key, url=self.url)
 
     def close(self) -> None:
         """Give the connection back, or close it if the body has not been read to its end."""

@@ -49,6 +49,7 @@ __all__ = ["Session"]
 T = TypeVar("T")
 
 _HTTP = ("http", "https")
+_NO_RANGES = 300.0  # seconds for which a host that refused one is not asked for parts
 _REST = 30.0  # seconds for which others are asked in the place of a host that failed
 # Statuses below 500 that say nothing of what was asked for.
 _UNFIT = frozenset({401, 407, 429})
@@ -117,6 +118,7 @@ class Session:
         self._perimeter = Perimeter(origins)
         self._is_alone = is_alone
         self._failed_at: float | None = None
+        self._refused_range_at: float | None = None
         self._requests = self._new_requests_session()
 
     def _new_requests_session(self) -> requests.Session:
@@ -149,6 +151,16 @@ class Session:
         failed_at = self._failed_at
         return failed_at is not None and time.monotonic() - failed_at < _REST
 
+    @property
+    def takes_ranges(self) -> bool:
+        """Whether parts may be asked for: not for a while after one was refused."""
+        refused_at = self._refused_range_at
+        return refused_at is None or time.monotonic() - refused_at >= _NO_RANGES
+
+    def note_refused_range(self) -> None:
+        """Note that the host gave a value whole after it had refused a part of it."""
+        self._refused_range_at = time.monotonic()
+
     def close(self) -> None:
         """Cut every connection and wake every wait; idempotent, never blocks."""
         self.wire.close()
@@ -162,6 +174,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
         key: str | None = None,
+        repeats: bool = True,
     ) -> Response:
         """Send a request and return the answer, its body not yet read.
 
@@ -180,6 +193,8 @@ class Session:
             When all must be over, by `time.monotonic`.
         key : str, optional
             For errors.
+        repeats : bool, optional
+            Whether to try again at all.
 
         Returns
         -------
@@ -196,7 +211,7 @@ class Session:
             The session was closed.
         """
         attempt = functools.partial(self._follow, method, url_path, headers or {}, deadline, key)
-        return self._retrying(attempt, deadline)
+        return self._retrying(attempt, deadline, repeats=repeats)
 
     def fetch(
         self,
@@ -206,6 +221,7 @@ class Session:
         deadline: float,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
+        sha256: str | None = None,
     ) -> Fetched | Absent:
         """Get a document whole; one that breaks is tried again from the start.
 
@@ -220,6 +236,8 @@ class Session:
             The most that the body may have, decoded.
         absent : frozenset of int, optional
             Statuses that say that there is no such document, and are no errors.
+        sha256 : str, optional
+            Its digest, if that is known: it decides what a wrong Content-Encoding means.
 
         Returns
         -------
@@ -240,7 +258,7 @@ class Session:
                 if response.status in absent:
                     use_up(response)
                     return Absent(response.status, response.url)
-                return read_bounded(response, limit)
+                return read_bounded(response, limit, sha256)
             finally:
                 response.close()
 
@@ -284,7 +302,7 @@ class Session:
                     or (given.start, given.end) != (start, end)
                 ):
                     return None
-                if response.content_encoding is not None:
+                if response.codings:
                     return None
                 limit = SizeLimit(end - start, "a part of a document")
                 part = bytes(read_bounded(response, limit).body)
@@ -330,9 +348,12 @@ class Session:
         """Make an attempt, and others after failures that may heal, each after a longer wait."""
         return retrying(attempt, retries=self.retries, deadline=deadline, sleep=self._sleep)
 
-    def _retrying(self, attempt: Callable[[], T], deadline: float | None) -> T:
+    def _retrying(
+        self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
+    ) -> T:
+        is_repeated = repeats and self._is_alone
         try:
-            result = self.repeated(attempt, deadline) if self._is_alone else once(attempt)
+            result = self.repeated(attempt, deadline) if is_repeated else once(attempt)
         except TransportError as error:
             if error.status is None or error.status in _UNFIT or error.status >= 500:
                 self._failed_at = time.monotonic()
@@ -354,14 +375,41 @@ class Session:
     ) -> Response:
         """Ask once, and follow redirects; secrets go to the root's own origin only."""
         url = self.root.join(url_path)
+        seen, wants_cookie = {url}, False
         for _ in range(MOST_HOPS + 1):
             response = self._send(method, url, headers, deadline, key)
             location = response.header("Location")
             if response.status not in REDIRECTS or location is None:
-                return response if response.status in answers else _believed(response, key)
+                return (
+                    response if response.status in answers else self._believed(response, url, key)
+                )
             response.close()
             url = next_hop(url, location, key)
+            wants_cookie = wants_cookie or response.header("Set-Cookie") is not None
+            if wants_cookie and url in seen:
+                raise TransportError(
+                    "the host redirects back to where it was asked and wants a cookie to be sent"
+                    " there, but no cookies are kept",
+                    key=key,
+                    url=url,
+                )
+            seen.add(url)
         raise TransportError(f"more than {MOST_HOPS} redirects", key=key, url=url)
+
+    def _believed(self, response: Response, url: str, key: str | None) -> Response:
+        """Return an answer that says yes, or a 416; raise for any other."""
+        if response.status < 400 or response.status == 416:
+            return response
+        response.close()
+        error = status_error(
+            response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
+        )
+        if response.status == 401 and not self.root.shares_origin(url):
+            error.args = (
+                "the host redirected to another origin, which answered 401 Unauthorized: user and"
+                " password are sent to the origin of the root only",
+            )
+        raise error
 
     def _send(
         self,
@@ -491,13 +539,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _believed(response: Response, key: str | None) -> Response:
-    """Return an answer that says yes, or a 416; raise for any other."""
-    if response.status < 400 or response.status == 416:
-        return response
-    response.close()
-    raise status_error(
-        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
-    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any, BinaryIO
 
-from .parts import Target, ask, first_right
+from .parts import Target, first_right
 from .spool import size_on_host, spooled
-from .stream import BUFFERED, ValueReader, ValueStream
+from .stream import open_part
 
 __all__ = ["open_range"]
 
@@ -25,16 +25,14 @@ def open_range(target: Target, start: int | None, end: int | None) -> BinaryIO:
         size = size_on_host(target)
         if size is None:
             return _spooled_range(target, start, end)
+        target = target._replace(size=size)  # of which the answer then has to be, too
     if size is not None:
         start, end, _ = slice(start, end).indices(size)
     first, last = start or 0, end
     if last is not None and first >= last:
         return io.BytesIO()
 
-    def opened(target: Target) -> ValueStream:
-        return ValueStream(target, ask(target, first, last), first, last, None)
-
-    return ValueReader(first_right(target, opened), BUFFERED)
+    return first_right(target, lambda target: open_part(target, first, last))
 
 
 def _spooled_range(target: Target, start: int | None, end: int | None) -> BinaryIO:

@@ -26,6 +26,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
 from urllib3.exceptions import IncompleteRead
 
+from .header import HeaderReader, Status
 from .rate import RateLimit
 
 if TYPE_CHECKING:
@@ -253,12 +254,20 @@ class BoundedResponse(HTTPResponse):
     """An `http.client` response that reads within bounds."""
 
     def __init__(
-        self, sock: socket.socket, wire: Wire, debuglevel: int, method: str | None
+        self,
+        sock: socket.socket,
+        wire: Wire,
+        debuglevel: int,
+        method: str | None,
+        *,
+        is_reused: bool = False,
     ) -> None:
         self._sock = sock
         self._wire = wire
         # HTTPResponse asks of a socket nothing but `makefile`, and gets it from here.
         super().__init__(cast(socket.socket, self), debuglevel, method=method)
+        self._header = HeaderReader(self.fp, is_reused=is_reused)
+        self._asked_by = method
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Give what the answer is read from."""
@@ -269,10 +278,35 @@ class BoundedResponse(HTTPResponse):
 
     def begin(self) -> None:
         """Receive the head; from then on the body has its own bounds."""
-        super().begin()
+        status = self._read_status()
+        self.code = self.status = status.code
+        self.reason = status.reason
+        self.version = 10 if status.version in ("HTTP/1", "HTTP/1.0") else 11
+        self.headers = self.msg = self._header.fields(status.code, self._asked_by)
+        self.chunked = "Transfer-Encoding" in self.headers
+        self.chunk_left = None
+        self.length = self._body_length(status.code)
+        # A body of no known length ends with the connection.
+        self.will_close = self._closes() or (self.length is None and not self.chunked)
         self._reads.head_is_read()
         self._promised = self.length or 0
         self._wire.note_answer(self)
+
+    def _read_status(self) -> Status:
+        """Read a status line; called by http.client for the answer of a proxy to CONNECT."""
+        return self._header.status()
+
+    def _closes(self) -> bool:
+        """Return whether the connection ends after the body (RFC 9112, section 9.3)."""
+        said = ", ".join(self.headers.get_all("Connection", [])).lower()
+        return "close" in said or (self.version == 10 and "keep-alive" not in said)
+
+    def _body_length(self, status: int) -> int | None:
+        """Return the bytes of the body, if the head says so (RFC 9112, section 6.3)."""
+        if status in (204, 304) or status < 200 or self._asked_by == "HEAD":
+            return 0
+        length = self.headers.get("Content-Length")
+        return None if length is None else int(length)
 
     def receive_into(self, buffer: memoryview) -> int:
         """Receive bytes of a body that is not chunked, as they come; 0 at its end.
@@ -299,6 +333,7 @@ class _BoundedConnection:
     sock: socket.socket | None
     _handle: socket.socket | None = None
     _peer = ""  # its address
+    _requests = 0  # sent on it
 
     def _new_conn(self) -> socket.socket:
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
@@ -316,6 +351,7 @@ class _BoundedConnection:
         return sock
 
     def connect(self) -> None:
+        self._requests = 0
         try:
             super().connect()  # type: ignore[misc]
         finally:
@@ -329,6 +365,7 @@ class _BoundedConnection:
         if self.sock is not None:
             # Used before, perhaps when more was allowed.
             self._check_peer()
+        self._requests += 1
         super().putrequest(method, url + self.wire.take_query(), *args, **kwargs)  # type: ignore[misc]
 
     def _check_peer(self) -> None:
@@ -340,7 +377,7 @@ class _BoundedConnection:
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
     ) -> HTTPResponse:
         """Stand in for the class of that name; http.client calls it to read an answer."""
-        return BoundedResponse(sock, self.wire, debuglevel, method)
+        return BoundedResponse(sock, self.wire, debuglevel, method, is_reused=self._requests > 1)
 
 
 class BoundedAdapter(HTTPAdapter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import Any, BinaryIO
 
+from ..errors import TransportError
 from .parts import Target, ask, first_right
 from .response import Response
 from .stream import copy_whole
@@ -16,10 +17,19 @@ IN_MEMORY = 1 << 23
 
 
 def head(target: Target) -> Response:
-    """Return the header fields of a value, of which no byte is asked for."""
+    """Return the header fields of a value; a host that refuses a HEAD is asked for a byte."""
 
     def asked(target: Target) -> Response:
-        return target.session.request("HEAD", target.url_path, key=target.key)
+        fields = dict(target.fields)
+        try:
+            return target.session.request(
+                "HEAD", target.url_path, headers=fields, key=target.key, repeats=False
+            )
+        except TransportError:
+            part = ask(target, 0, 1)
+        if part.response.status == 416:  # of which the fields are those of a refusal
+            part = ask(target, 0, None)
+        return part.response
 
     response = first_right(target, asked)
     response.close()
@@ -27,9 +37,9 @@ def head(target: Target) -> Response:
 
 
 def size_on_host(target: Target) -> int | None:
-    """Ask the host for the size of a value, by its first byte; None if it does not say.
+    """Ask the host for the size of a value; None if it does not say.
 
-    Not by HEAD, which some hosts refuse, or answer with a length that is not that of the value.
+    By a request for its first byte: what a HEAD says of it is wrong on some hosts.
     """
 
     def asked(target: Target) -> int | None:

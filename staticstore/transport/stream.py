@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from ..errors import HTTPStatusError, StoreError, TransportError
+from ..errors import HTTPStatusError, IntegrityError, StoreError, TransportError
 from .integrity import Verifier
-from .parts import Part, Target, ask, first_right
+from .parts import FilePart, Part, Target, ask, first_right
 from .response import Response
 
 __all__ = [
@@ -23,7 +24,10 @@ __all__ = [
     "copied",
     "copy_whole",
     "exact_pieces",
+    "open_part",
     "open_whole",
+    "verified_part",
+    "whole_or_raise",
 ]
 
 #: Called with bytes done and bytes in all, the latter None if unknown.
@@ -33,6 +37,7 @@ Progress = Callable[[int, int | None], object]
 PIECE = 1 << 20
 #: Bytes that a reader in small steps has ahead.
 BUFFERED = 1 << 16
+_IN_MEMORY = 1 << 23  # bytes of a value that is read whole for a part of it
 # A piece that has not come whole by then is given as far as it has.
 _PIECE_SECONDS = 0.5
 _PROGRESS_MADE = 1 << 20  # bytes after which a connection that breaks counts as the first again
@@ -95,6 +100,12 @@ class ValueStream(io.RawIOBase):
     def readable(self) -> bool:
         """Return True."""
         return True
+
+    def skip(self, count: int) -> None:
+        """Read the next bytes and throw them away."""
+        buffer = memoryview(bytearray(min(count, PIECE)))
+        while count and (skipped := self.readinto(buffer[:count])):
+            count -= skipped
 
     def readall(self) -> bytes:
         """Read all that is left."""
@@ -226,11 +237,12 @@ class ValueStream(io.RawIOBase):
         part = ask(target, self._position, self._end, if_range=if_range)
         if is_same_host and not self._digest_binds and part.response.strong_etag != self.etag:
             part.close()
-            raise self._target.changed(
+            replaced = self._target.changed(
                 "the host has replaced the value while it was read",
                 expected=self.etag,
                 actual=part.response.etag,
             )
+            part = whole_or_raise(target, replaced)
         return target, part
 
     def _finish(self) -> None:
@@ -267,6 +279,74 @@ class ValueReader(io.BufferedReader):
     def response(self) -> Response:
         """Status and header fields of the first answer."""
         return self.raw.response
+
+
+def open_part(target: Target, start: int, end: int | None) -> ValueReader:
+    """Open bytes `start` to `end` of a value as the host of the target has them.
+
+    Who reads all bytes of the value verifies them: the last are given once all
+    have proved right.  Where the host gives no parts, the bytes before `start`
+    count as read.
+
+    Raises
+    ------
+    TransportError, IntegrityError
+        Now, or while the stream is read.
+    """
+    part = ask(target, start, end)
+    if part.must_be_verified(target):
+        part = verified_part(target, part)
+    is_to_the_end = end is None or (part.total is not None and end >= part.total)
+    if part.position or part.is_verified or target.says_nothing or not is_to_the_end:
+        return ValueReader(ValueStream(target, part, start, end, None), BUFFERED)
+    stream = ValueStream(target, part, 0, None, target.verifier())
+    try:
+        stream.skip(start)
+    except BaseException:
+        stream.close()
+        raise
+    return ValueReader(stream, BUFFERED)
+
+
+def verified_part(target: Target, part: Part) -> FilePart:
+    """Read an answer that holds the whole value to its end, verified, into a file.
+
+    Raises
+    ------
+    TransportError, IntegrityError
+        The bytes could not be had, or are others than the index says.
+    """
+    file: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 -- the part's
+    try:
+        with ValueStream(target, part, 0, None, target.verifier()) as stream:
+            for piece in stream.pieces(None):
+                file.write(piece)
+        size = file.tell()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return FilePart(part.response, file, size)
+
+
+def whole_or_raise(target: Target, replaced: IntegrityError) -> FilePart:
+    """Read the value whole, where parts of it had different entity tags.
+
+    Hosts behind one name often disagree on the tags of the same bytes; the
+    digest of the index tells.
+
+    Raises
+    ------
+    IntegrityError
+        `replaced`, if there is no digest, or the whole is not to be had either.
+    """
+    if target.sha256 is None:
+        raise replaced
+    try:
+        part = ask(target, 0, None)
+        return part if isinstance(part, FilePart) else verified_part(target, part)
+    except (TransportError, IntegrityError) as error:
+        raise replaced from error
 
 
 def open_whole(target: Target) -> ValueReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .coding import codings_of
 from .response import parse_content_range, parse_strong_etag
 
 __all__ = ["Got", "Wanted", "believed"]
@@ -51,7 +52,7 @@ def believed(wanted: Wanted, status: int, headers: Mapping[str, str], body: byte
     body : bytes
         As it was sent.
     """
-    if len(body) != wanted.size or headers.get("content-encoding", "identity") != "identity":
+    if len(body) != wanted.size or codings_of(headers.get("content-encoding")):
         return None
     if wanted.start is None:
         return Got(body, None) if status == 200 else None

@@ -531,7 +531,7 @@ def test_a_connection_that_breaks_before_the_range_begins_is_a_transport_error(
         wire.reset()
 
     store, _ = opened(site(answer))
-    with store.get_data_range("a.txt", 500, 600) as stream, pytest.raises(TransportError):
+    with pytest.raises(TransportError), store.get_data_range("a.txt", 500, 600) as stream:
         stream.read()
 
 

@@ -358,9 +358,9 @@ def test_errors_cross_process_boundaries(error: StoreError) -> None:
         ("5", 5.0),
         (" 5 ", 5.0),
         ("120", 120.0),
-        ("121", 120.0),
-        ("10000000", 120.0),
-        ("9" * 5000, 120.0),
+        ("121", 121.0),
+        ("10000000", 10000000.0),
+        ("9" * 5000, 999999999999.0),
         (None, None),
         ("", None),
         ("soon", None),
@@ -372,10 +372,6 @@ def test_errors_cross_process_boundaries(error: StoreError) -> None:
         ("\u0665", None),  # another script's digit
         ("²", None),
         ("Thu, 01 Jan 1970 00:00:00 GMT", None),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 120.0),
-        ("Fri, 31 Dec 9999 23:59:59 +0000", 120.0),
-        ("Fri, 31 Dec 9999 23:59:59", 120.0),
-        ("Friday, 31-Dec-60 23:59:59 GMT", 120.0),
         ("Mon, 32 Jan 2024 00:00:00 GMT", None),
         ("Mon, 01 Jan 2024 00:00:00 +9999", None),
         ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
@@ -383,7 +379,7 @@ def test_errors_cross_process_boundaries(error: StoreError) -> None:
         ("Mon, 99999999999999999999 Jan 2024 00:00:00 GMT", None),
     ],
 )
-def test_retry_after_is_honored_up_to_two_minutes_and_nonsense_ignored(
+def test_retry_after_is_in_seconds_and_nonsense_ignored(
     text: str | None, seconds: float | None
 ) -> None:
     assert parse_retry_after(text) == seconds
@@ -396,6 +392,21 @@ def test_retry_after_may_be_a_date(form: Callable[[datetime], str]) -> None:
     assert 30 < seconds <= 60
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Fri, 31 Dec 9999 23:59:59 +0000",
+        "Fri, 31 Dec 9999 23:59:59",
+        "Friday, 31-Dec-60 23:59:59 GMT",
+    ],
+)
+def test_retry_after_may_be_a_date_of_another_century(text: str) -> None:
+    seconds = parse_retry_after(text)
+    assert seconds is not None
+    assert seconds > 1e8
+
+
 _dateish = st.from_regex(
     re.compile(r"(Mon, )?[0-9]{1,30} Jan [0-9]{1,30} [0-9:]{1,30} [+-]?[0-9A-Z]{1,30}", re.ASCII),
     fullmatch=True,
@@ -406,7 +417,7 @@ _dateish = st.from_regex(
 @given(st.text() | _dateish)
 def test_no_retry_after_breaks_anything(text: str) -> None:
     seconds = parse_retry_after(text)
-    assert seconds is None or 0 <= seconds <= 120
+    assert seconds is None or 0 <= seconds < 1e12
 
 
 def test_the_status_error_carries_it() -> None:
@@ -414,5 +425,5 @@ def test_the_status_error_carries_it() -> None:
         return status_error(status, key=None, url=None, retry_after=text).retry_after
 
     assert retry_after(503, "7") == 7.0
-    assert retry_after(429, "10000000") == 120.0
+    assert retry_after(429, "10000000") == 10000000.0
     assert retry_after(503, "soon") is None
