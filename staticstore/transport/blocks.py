@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -40,6 +41,10 @@ class BlockCache:
         """Return a piece that has the byte at a position; None if there is none."""
         piece = self._pieces.get(position // BLOCK)
         return piece if piece is not None and piece.start <= position < piece.end else None
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Iterate over the pieces, in any order."""
+        return iter(list(self._pieces.values()))
 
     def keep(self, piece: Piece) -> None:
         """Take bytes in, block by block."""

@@ -279,6 +279,13 @@ class PartReader:
             self._take_whole()
         except (IntegrityError, TransportError) as error:
             raise replaced from error
+        if not all(map(self._is_of_whole, (self._last, *self._blocks))):
+            self._failure = replaced  # bytes of the other version were given
+            raise replaced
+
+    def _is_of_whole(self, piece: Piece) -> bool:
+        self._spool.seek(piece.start)
+        return bool(self._spool.read(len(piece.data)) == piece.data)
 
 
 class _InOrder:
