@@ -14,6 +14,7 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
 from ..transport.bulk import fetch_all
+from ..transport.failures import wants_long_rest
 from ..transport.ranges import Span, coalesced
 from ..transport.wanted import Wanted
 from .large_values import LargeValues, read_or_error
@@ -212,7 +213,8 @@ def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int
 def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Found]:
     """Read values with all that a single read does: redirects, retries, errors.
 
-    Once no host is to be had, in spite of all retries, the others fail at once.
+    Once no host is to be had, in spite of all retries, or wants no requests
+    for long, the others fail at once.
     """
     from ..transport.daemons import Daemons
 
@@ -220,9 +222,10 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
 
     def read(key: str) -> bytes | StoreError:
         if outage:
-            return type(outage[0])(outage[0].args[0], key=key, url=values[key].url)
+            first = outage[0]
+            return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
         found = read_or_error(values, key)
-        if isinstance(found, TransportError) and found.status is None and values.session.is_failing:
+        if isinstance(found, TransportError) and _is_outage(values, found):
             outage.append(found)
         return found
 
@@ -230,3 +233,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     with Daemons(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
+
+
+def _is_outage(values: Values, error: TransportError) -> bool:
+    return values.session.is_failing and (error.status is None or wants_long_rest(error))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ..errors import IndexFormatError, TransportError
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
+from ..transport.failures import FIELD_REFUSED
 from ..transport.fetched import Absent, Fetched, SizeLimit
 from .documents import ABSENT, FAILED, explained
 from .held import Sighting
@@ -21,8 +22,6 @@ __all__ = ["RootReader"]
 # Caddy) miss a change within the same second, so that now and then a document
 # is asked for as if none were held, counted in requests.
 _UNCONDITIONAL_EVERY = 24
-# What hosts, and what stands before them, answer to conditions that they do not understand.
-_CONDITION_REFUSED = frozenset({400, 412, 413, 431, 501})
 _NO_CACHE = {"Cache-Control": "no-cache"}
 
 
@@ -138,7 +137,7 @@ class RootReader:
         conditions = self._validators.get(path, {}) if is_conditional else {}
         first = conditions or (_NO_CACHE if is_doubtful else {})
         for fields in (first, _NO_CACHE):
-            refused = _CONDITION_REFUSED if fields is conditions else frozenset()
+            refused = FIELD_REFUSED if fields is conditions else frozenset()
             found = self._get(path, fields, deadline, limit, absent | refused)
             if isinstance(found, Absent):
                 if found.status not in refused:

@@ -89,7 +89,10 @@ class URLValue:
 
     @property
     def modified(self) -> datetime | None:
-        """When the content was published, in UTC: from the index, else from the host, or None."""
+        """When the content was published, in UTC: from the index, else from the host, or None.
+
+        The host is asked by a HEAD request, once, and if it refuses that by one for a byte.
+        """
         if self._facts.modified is not None:
             return self._facts.modified
         return self._host_answer().last_modified
@@ -139,9 +142,9 @@ class URLValue:
     def range(self, start: int | None = None, end: int | None = None) -> BinaryIO:
         r"""Open part of the value as a stream.
 
-        One request is made, now.  From a host that ignores ranges the value is
-        read from its beginning and the bytes before `start` thrown away: right,
-        but not cheap.
+        One request is made, now.  From a host that ignores or refuses ranges the
+        value is read from its beginning and the bytes before `start` thrown away:
+        right, but not cheap.
 
         Parameters
         ----------
@@ -165,7 +168,9 @@ class URLValue:
 
         Notes
         -----
-        Part of a value cannot be checked against its digest; `read` can.
+        Part of a value cannot be checked against its digest.  A range of all bytes
+        is checked, as `data` is, and so is what is cut out of the whole because the
+        host gives no parts, unless reading ends before a large value does.
         See RFC 9110, section 14.
 
         Examples
@@ -291,6 +296,10 @@ class URLValue:
         max_size: int = 1 << 23,
     ) -> list[bytes]:
         r"""Read many parts of the value, in parallel.
+
+        If they leave no byte out, they are checked against the digest.  Where
+        answers have different entity tags, or the host gives no parts, the value is
+        read whole, checked, and cut.
 
         Parameters
         ----------

@@ -57,7 +57,7 @@ def undone(pieces: Iterable[bytes], codings: Sequence[str]) -> Iterator[bytes]:
         if coding not in UNDONE:
             raise CodingError(f"{coding} was not asked for")
         pieces = _undone(pieces, coding)
-    return iter(pieces)
+    yield from pieces
 
 
 def _undone(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
@@ -90,5 +90,5 @@ def _window_bits(coding: str, text: bytes) -> int:
     """Return what zlib calls the format; deflate has two in practice (RFC 1950 and 1951)."""
     if coding != "deflate":
         return 16 + zlib.MAX_WBITS
-    is_zlib = text[0] & 15 == 8 and len(text) > 1 and (text[0] << 8 | text[1]) % 31 == 0
+    is_zlib = text[0] & 15 == 8 and (len(text) == 1 or (text[0] << 8 | text[1]) % 31 == 0)
     return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS

@@ -33,6 +33,10 @@ _CONNECTIONS = 24
 _BUFFER = 1 << 18  # bytes that libcurl hands over at once, at most
 _PATIENCE = 0.1  # seconds after which somebody looks whether the store was disconnected
 _HEAD = 1 << 20  # bytes of header and trailer fields, at most
+_HEADS = 100  # of interim answers and the last one, at most
+_INTERIM = b"HTTP/1.1 10"
+_CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
+_LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
 _FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
 
 _Numbered = Iterator[tuple[int, Wanted]]
@@ -88,11 +92,12 @@ class _Transfer:
         self._multi = multi
         self._url = lane.root.join
         self._head = io.BytesIO()
-        self._head_bytes = 0  # of all heads, interim ones too
+        self._heads = 0  # of this answer, interim ones too
         self._body = io.BytesIO()
         self._wanted = Wanted("", 0)
         self._is_running = False
         self._check_peer = lane.check_peer
+        self._has_proxy = lane.proxy is not None
         self._set_up(lane)
 
     def _set_up(self, lane: Lane) -> None:
@@ -140,7 +145,7 @@ class _Transfer:
         for buffer in (self._head, self._body):
             buffer.seek(0)
             buffer.truncate()
-        self._head_bytes = 0
+        self._heads = 0
         self.handle.setopt(pycurl.URL, self._url(self._wanted.url_path))
         if self._wanted.start is not None:
             self.handle.setopt(pycurl.RANGE, self._wanted.range)
@@ -161,13 +166,24 @@ class _Transfer:
 
     def _write_head(self, field: bytes) -> int:
         """Keep a field of the last head, or a trailer; refuse what has no end, as in `_write`."""
-        self._head_bytes += len(field)
-        if self._head_bytes > _HEAD:
-            return 0
-        if field.startswith(b"HTTP/"):  # what came before was an interim answer, or a proxy's
+        if field[:5] == b"HTTP/":  # what came before was an interim answer
+            self._heads += 1
             self._head.seek(0)
             self._head.truncate()
-        return self._head.write(field)
+        elif field == b"\r\n" and not self._has_end():
+            return 0
+        is_bounded = self._head.tell() < _HEAD and self._heads < _HEADS
+        return self._head.write(field) if is_bounded else 0
+
+    def _has_end(self) -> bool:
+        """Return whether the head says where the body ends: if not, libcurl may wait for long."""
+        head = self._head.getvalue()
+        coding = _CODING.search(head) if b"ransfer-" in head else None
+        if coding is not None:
+            return coding[1].lower() == b"chunked"
+        # A CONNECT has no body, and interim answers have none.
+        is_usual = b"\nContent-Length: " in head or self._has_proxy or head[:11] == _INTERIM
+        return is_usual or _LENGTH_OR_CLOSE.search(head) is not None
 
     def _write(self, piece: bytes) -> int:
         """Keep a piece of the body; refuse more than is wanted, which ends the transfer."""

@@ -35,6 +35,7 @@ from .perimeter import InnerAddressError
 from .sockets import Wire
 
 __all__ = [
+    "FIELD_REFUSED",
     "FOREIGN",
     "OF_LIBRARIES",
     "mapped",
@@ -62,6 +63,9 @@ _QUOTES_ALL = (
 _NEVER_HEALS = (ssl.SSLCertVerificationError, HeaderError, *_QUOTES_ALL)
 _OF_FILES = {403: "the file may not be read", 404: "there is no such file"}
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+#: Refusals that may be of a header field (Range, a condition) and not of the document:
+#: firewalls answer in many words, and a plain request tells.
+FIELD_REFUSED = frozenset(range(400, 500)) - {401, 404, 407, 408, 410, 425, 429} | {501, 505}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 _LONGEST_RETRY_AFTER = 120.0  # seconds; a host that wants to rest longer is not waited for
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ _SHORT = 1 << 16  # bytes
 _SLACK = 1 << 10  # bytes by which a coding makes longer what is short
 # A text is compressed to a fiftieth at best, and zeros by gzip to a thousandth.
 _MOST_RATIO = 500
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _GZIP = (("gzip",), ("x-gzip",))
 _SURELY_NO_BOMB = 64 << 20  # bytes, decoded
 
@@ -174,12 +176,12 @@ def _decoded(
 
 
 def _is_text(body: bytearray) -> bool:
-    """Return whether bytes are UTF-8, which those of a coding hardly ever are."""
+    """Return whether bytes are text in UTF-8, which those of a coding hardly ever are."""
     try:
         body.decode()
     except UnicodeDecodeError:
         return False
-    return True
+    return _CONTROL.search(body) is None
 
 
 def use_up(response: Response) -> None:

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 from ..errors import HTTPStatusError, IntegrityError, TransportError
 from .coding import UNDONE
-from .failures import may_heal, wants_long_rest, was_dropped
+from .failures import FIELD_REFUSED, may_heal, was_dropped
 from .integrity import Verifier
 from .readings import right_reading
 from .response import Response
@@ -24,8 +24,6 @@ _SKIPPED = 1 << 20  # bytes thrown away at once
 _NO_CACHE = (("Cache-Control", "no-cache"),)
 # What a cache may remember of a value that was not there yet.
 _REMEMBERED = frozenset({403, 404, 410})
-# Refusals that say nothing of the Range field, and would meet a plain request, too.
-_NOT_OF_RANGES = frozenset({401, 404, 407, 408, 410, 425, 429})
 # A value up to this size is read whole and verified before a part of it is given, if the
 # host gives no parts: it comes sooner than the next request.
 _VERIFIED_FIRST_BYTES = 1 << 20
@@ -273,8 +271,8 @@ class FilePart(Part):
         return len(piece)
 
     def skip_to(self, position: int) -> None:
-        """Go on at `position`."""
-        self.position = self._file.seek(max(position, self.position))
+        """Go on at `position`, also before what was read."""
+        self.position = self._file.seek(position)
 
     def close(self) -> None:
         """Close the answer and remove the file."""
@@ -311,11 +309,11 @@ def ask(target: Target, start: int, end: int | None, if_range: str | None = None
 
 def _may_be_of_range(target: Target, error: TransportError) -> bool:
     """Return whether a plain request may succeed where one with a Range field failed."""
-    if error.status is not None and not may_heal(error):
-        return error.status not in _NOT_OF_RANGES and not wants_long_rest(error)
+    if error.status in FIELD_REFUSED:
+        return True
     # What may heal was repeated in the same form so far.
-    is_refusal = error.status not in _NOT_OF_RANGES if error.status else was_dropped(error)
-    return is_refusal and target.session.retries > 0
+    is_failure = (error.status or 0) >= 500 and may_heal(error)
+    return target.session.retries > 0 and (is_failure or was_dropped(error))
 
 
 def _whole(target: Target, *, repeats: bool = True) -> Part:
@@ -371,7 +369,7 @@ def _whole_part(target: Target, response: Response) -> Part:
     is_other = target.size is not None and length not in (None, target.size)
     if response.codings:
         # Of another length it can only be the value in that coding.
-        if is_other and UNDONE.issuperset(response.codings):
+        if is_other and len(response.codings) == 1 and response.codings[0] in UNDONE:
             return Part(response, 0, target.size, decode=True)
         return _settled_part(target, response)
     if is_other:

@@ -7,9 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..errors import IntegrityError
 from .bulk import fetch_all
-from .parts import Part, Target, ask, first_right
+from .parts import FilePart, Part, Target, ask, first_right
 from .spool import size_on_host, spooled
 from .stream import ValueStream, whole_or_raise
 from .wanted import Wanted
@@ -121,6 +120,8 @@ def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] 
             etags.add(one.etag)
             continue
         part = ask(target, *stretch)
+        if isinstance(part, FilePart):
+            return _cut_from(part, stretches)
         if not part.is_partial and stretch.end - stretch.start < size:
             part.close()
             return None
@@ -133,7 +134,7 @@ def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] 
             expected="one entity tag",
             actual=sorted(map(str, etags)),
         )
-        return _cut_from_whole(target, stretches, replaced)
+        return _cut_from(whole_or_raise(target, replaced), stretches)
     _verify_all(target, stretches, texts)
     return texts
 
@@ -144,10 +145,7 @@ def _stream(target: Target, part: Part, stretch: Span) -> ValueStream:
     return ValueStream(target, part, 0, None, target.verifier())
 
 
-def _cut_from_whole(
-    target: Target, stretches: Sequence[Span], replaced: IntegrityError
-) -> list[bytes]:
-    part = whole_or_raise(target, replaced)
+def _cut_from(part: FilePart, stretches: Sequence[Span]) -> list[bytes]:
     texts = []
     with contextlib.closing(part):
         for start, end in stretches:

@@ -33,7 +33,7 @@ from .auth import (
     renewed,
     sends_password,
 )
-from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
+from .failures import FIELD_REFUSED, FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
 from .local import FileAdapter
@@ -280,7 +280,7 @@ class Session:
         -------
         bytes or None
             The part; None if there is no such document, or if the host gives
-            no parts of it.
+            no parts of it, in whatever words it refuses them.
 
         Raises
         ------
@@ -288,11 +288,12 @@ class Session:
             As in `request`.
         """
         headers = {"Range": f"bytes={start}-{end - 1}"}
+        none = absent | FIELD_REFUSED
 
         def attempt() -> bytes | None:
-            response = self._follow("GET", url_path, headers, deadline, None, absent)
+            response = self._follow("GET", url_path, headers, deadline, None, none)
             with contextlib.closing(response):
-                if response.status in absent:
+                if response.status in none:
                     use_up(response)
                     return None
                 given = response.content_range

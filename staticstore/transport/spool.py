@@ -25,7 +25,9 @@ def head(target: Target) -> Response:
             return target.session.request(
                 "HEAD", target.url_path, headers=fields, key=target.key, repeats=False
             )
-        except TransportError:
+        except TransportError as error:
+            if error.status in (401, 407):  # which a GET is answered with, too
+                raise
             part = ask(target, 0, 1)
         if part.response.status == 416:  # of which the fields are those of a refusal
             part = ask(target, 0, None)

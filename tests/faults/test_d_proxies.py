@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from requests.auth import HTTPBasicAuth
+from requests.exceptions import InvalidSchema
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
 from tests.servers import (
@@ -317,6 +318,32 @@ def test_d8_a_proxy_that_is_gone_is_a_transport_error(connect: Connect, start: S
     with pytest.raises(TransportError, match="Connection refused"):
         connect(server.url, proxies={"http": gone.url}, retries=0)
     assert not server.requests
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
+def test_d12_socks_without_pysocks_says_what_is_missing(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    def missing(*args: object, **kwargs: object) -> None:
+        raise InvalidSchema("Missing dependencies for SOCKS support.")
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", missing)
+    with pytest.raises(TransportError, match="PySocks"):
+        connect("http://data.example/", proxies={"http": f"{scheme}://127.0.0.1:9"}, retries=3)
+
+
+@pytest.mark.parametrize("status", [102, 103])
+def test_c18_interim_answers_of_a_proxy_are_passed_over(
+    connect: Connect, start: Start, status: int
+) -> None:
+    proxy = start(
+        lambda request, wire: wire.send(
+            b"HTTP/1.1 %d Interim\r\n\r\nHTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n" % status
+        )
+    )
+    with pytest.raises(AuthorizationError, match="the proxy refused with 407"):
+        connect("https://data.example/", proxies={"https": proxy.url}, retries=0)
+    assert [request.method for request in proxy.requests] == ["CONNECT"]
 
 
 def test_d8_a_files_site_needs_no_proxy(

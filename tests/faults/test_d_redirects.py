@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from requests.auth import HTTPDigestAuth
 
-from staticstore import HTTPStatusError, StaticStore, TransportError
+from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
 from tests.servers import (
     Answer,
     Certificates,
@@ -257,6 +257,52 @@ def test_d1_a_challenge_of_another_origin_is_not_answered(start: Start, connect:
         connect(first.url, auth=HTTPDigestAuth(*AUTH))
     assert caught.value.status == 401
     assert len(other.requests) == 1
+
+
+@pytest.mark.parametrize("read", ["index", "value"])
+def test_d12_a_401_after_a_redirect_to_another_origin_says_that_no_password_was_sent(
+    start: Start, connect: Connect, read: str
+) -> None:
+    other = start(lambda request, wire: wire.response(401))
+    first = start(
+        index_at(f"{other.url}index.json")
+        if read == "index"
+        else SITE.but({"data/a": to(f"{other.url}data/a")})
+    )
+    with pytest.raises(AuthorizationError, match="sent to the origin of the root only") as caught:
+        connect(first.url, auth=AUTH)["a"].read()
+    assert caught.value.status == 401
+    assert "Authorization" not in other.requests[0].headers
+
+
+def test_d12_a_401_of_the_site_itself_does_not_say_so(start: Start, connect: Connect) -> None:
+    server = start(lambda request, wire: wire.response(401))
+    with pytest.raises(AuthorizationError, match="right user and password"):
+        connect(server.url, auth=AUTH)
+
+
+@pytest.mark.parametrize("through", [[], ["/consent"], ["/a", "/b"]])
+def test_d12_a_host_that_wants_its_cookie_back_is_named(
+    start: Start, connect: Connect, through: list[str]
+) -> None:
+    hops = ["/index.json", *through]
+
+    def answer(request: Request, wire: Wire) -> None:
+        following = hops[(hops.index(request.target) + 1) % len(hops)]
+        wire.response(302, headers={"Location": following, "Set-Cookie": "seen=1; Path=/"})
+
+    server = start(answer)
+    with pytest.raises(TransportError, match="wants a cookie"):
+        connect(server.url, retries=3)
+    assert len(server.requests) == len(hops)
+
+
+def test_d12_a_redirect_in_a_circle_without_a_cookie_does_not_speak_of_one(
+    start: Start, connect: Connect
+) -> None:
+    server = start(index_at("/index.json"))
+    with pytest.raises(TransportError, match="more than 5 redirects"):
+        connect(server.url)
 
 
 def test_d1_a_client_certificate_is_for_the_first_origin_only(
