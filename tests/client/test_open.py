@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
 import random
 import shutil
+import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +19,7 @@ import pytest
 from staticstore import IntegrityError, StaticStore
 from staticstore.transport.seekable import OpenedValue
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
-from tests.sites import index_of
+from tests.sites import index_of, write_site
 
 Start = Callable[..., RawServer]
 Read = Callable[[OpenedValue], bytes]
@@ -179,6 +183,22 @@ def test_c20_a_page_in_the_place_of_a_part_is_never_given(
             file.read(4)
 
 
+def _hashing() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "staticstore digest"]
+
+
+def test_a_file_that_is_given_up_leaves_no_thread_that_hashes(connect: Connect) -> None:
+    store, _ = connect(serve_files(files(LARGE)))
+    file = store["a"].open()
+    file.read(2 << 20)
+    file.seek(5 << 20)
+    file.read(10)
+    assert _hashing()
+    del file
+    gc.collect()
+    assert not _hashing()
+
+
 # -- C21: edges with different tags --------------------------------------------------------
 
 
@@ -268,6 +288,33 @@ def test_c16_an_empty_value_of_unknown_size_is_empty(connect: Connect) -> None:
     store, _ = connect(serve_files({"index.json": b'{"a": {}}', "data/a": b""}))
     with store["a"].open() as file:
         assert (file.size, file.seek(0, os.SEEK_END), file.read(4)) == (0, 0, b"")
+
+
+# -- memory --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [0, 5])
+def test_a_long_read_is_not_held_twice(tmp_path: Path, position: int) -> None:
+    write_site(tmp_path, {"a": LARGE * 4})
+    with StaticStore(tmp_path, poll_interval=0) as store, store["a"].open() as file:
+        file.seek(position)
+        tracemalloc.start()
+        try:
+            assert len(file.read()) == 4 * len(LARGE) - position
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 1.4 * 4 * len(LARGE)
+
+
+@pytest.mark.parametrize("position", [0, 5])
+def test_a_size_that_no_memory_has_is_an_integrity_error(connect: Connect, position: int) -> None:
+    index = index_of({"a": VALUE}).replace(str(len(VALUE)).encode(), b"%d" % (1 << 62))
+    store, _ = connect(serve_files({"index.json": index, "data/a": VALUE}))
+    with store["a"].open() as file:
+        file.seek(position)
+        with pytest.raises(IntegrityError):
+            file.read(1 << 61)
 
 
 # -- the class -----------------------------------------------------------------------------
