@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from staticstore import IntegrityError, StaticStore
+from staticstore.transport import part_reader
 from staticstore.transport.seekable import OpenedValue
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of, write_site
@@ -26,7 +27,6 @@ Read = Callable[[OpenedValue], bytes]
 
 SMALL = random.Random(2).randbytes(5_000)
 VALUE = random.Random(1).randbytes(1_000_003)
-# Larger than what is taken whole into memory.
 LARGE = VALUE * 9
 
 
@@ -114,7 +114,7 @@ WAYS: dict[str, Read] = {
     "read1": _by_read1,
     "readinto": _by_readinto(1 << 14),
     "readinto in long steps": _by_readinto(1 << 20),
-    "readinto at once": _by_readinto(len(LARGE)),
+    "readinto at once": _by_readinto(len(VALUE)),
     "lines": lambda file: b"".join(file),
     "readlines": lambda file: b"".join(file.readlines()),
     "copyfileobj": _by_copyfileobj,
@@ -125,7 +125,14 @@ WAYS: dict[str, Read] = {
 }
 
 
-@pytest.mark.parametrize("value", [SMALL, VALUE, LARGE], ids=["small", "middle", "large"])
+@pytest.fixture(params=["small", "middle", "large"])
+def value(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Give a value of one block, of many, and one that is not taken whole into memory."""
+    if request.param == "large":
+        monkeypatch.setattr(part_reader, "IN_MEMORY", 1 << 16)
+    return SMALL if request.param == "small" else VALUE
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_c20_who_reads_all_bytes_verifies_them(connect: Connect, value: bytes, way: str) -> None:
     other = value[:-100] + bytes(1) + value[-99:]
@@ -134,7 +141,6 @@ def test_c20_who_reads_all_bytes_verifies_them(connect: Connect, value: bytes, w
         WAYS[way](file)
 
 
-@pytest.mark.parametrize("value", [SMALL, VALUE, LARGE], ids=["small", "middle", "large"])
 @pytest.mark.parametrize("way", WAYS)
 def test_c20_every_way_of_reading_gives_the_value(connect: Connect, value: bytes, way: str) -> None:
     store, _ = connect(serve_files(files(value)))
