@@ -76,8 +76,13 @@ class PartReader:
         assert self._size is not None, "a whole value has a size"
         return self._size
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether the whole value is kept here, or will be once it was read."""
+        return self._spool is not None or (self._size is not None and self._size <= _KEPT)
+
     def read_whole(self) -> bytes:
-        """Read the whole value by one request, verified before it is returned."""
+        """Read the whole value by one request, verified before it is returned, and not kept."""
         self._check()
         file = io.BytesIO()
         self._size = copy_whole(self._target, file)
@@ -267,26 +272,37 @@ class PartReader:
         return ValueStream(self._target, part, start, end, None)
 
     def _take_whole(self) -> None:
-        """Read the value whole, verified, to cut the parts out of it from now on."""
+        """Read the value whole, verified, to cut the parts out of it from now on.
+
+        Raises
+        ------
+        IntegrityError
+            Also if parts of another version were given before.
+        """
         self._spool, self._size = spooled(self._target)
+        if not all(map(self._is_of_whole, (self._last, *self._blocks))):
+            self._failure = self._target.changed(
+                "the host has replaced the value while it was read"
+            )
+            raise self._failure
 
     def _take_replaced(self, seen: tuple[str | None, ...]) -> None:
         """Take the value whole, where its digest tells whether it was replaced.
 
         Two servers behind one name may have different tags for the same bytes.
         """
-        replaced = self._target.changed(
-            "the host has replaced the value while it was read", expected=self._seen, actual=seen
-        )
+        replaced = self._replaced(seen)
         if self._target.sha256 is None:
             raise replaced
         try:
             self._take_whole()
         except (IntegrityError, TransportError) as error:
             raise replaced from error
-        if not all(map(self._is_of_whole, (self._last, *self._blocks))):
-            self._failure = replaced  # bytes of the other version were given
-            raise replaced
+
+    def _replaced(self, seen: tuple[str | None, ...] | None = None) -> IntegrityError:
+        return self._target.changed(
+            "the host has replaced the value while it was read", expected=self._seen, actual=seen
+        )
 
     def _is_of_whole(self, piece: Piece) -> bool:
         self._spool.seek(piece.start)
