@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import IntegrityError, TransportError
 from .blocks import BLOCK, BlockCache, Piece
+from .integrity import OrderedVerifier
 from .parts import Part, Target, ask, first_right
 from .response import Response
 from .spool import IN_MEMORY, size_on_host, spooled
@@ -62,7 +63,7 @@ class PartReader:
         self._stream_at = 0
         # The whole value, where the host gives no parts.
         self._spool: Any = None
-        self._order = _InOrder(self._target)
+        self._order = OrderedVerifier(self._target.verifier())
 
     @property
     def size(self) -> int:
@@ -206,7 +207,7 @@ class PartReader:
         start, end, ahead = self._window(position, wanted)
         if start == 0:
             self._order.close()
-            self._order = _InOrder(self._target)
+            self._order = OrderedVerifier(self._target.verifier())
         if start == 0 and end == self.size <= IN_MEMORY:
             self._take_whole()
             return
@@ -307,30 +308,6 @@ class PartReader:
     def _is_of_whole(self, piece: Piece) -> bool:
         self._spool.seek(piece.start)
         return bool(self._spool.read(len(piece.data)) == piece.data)
-
-
-class _InOrder:
-    """Holds the bytes of a value against its digest, as far as they come in order."""
-
-    def __init__(self, target: Target) -> None:
-        self.position = 0
-        self._verifier = None if target.sha256 is None else target.verifier()
-
-    def take(self, start: int, data: bytes | memoryview) -> bool:
-        """Hash what there is from `position` on, and move it; return whether there was any."""
-        if self._verifier is None or not start <= self.position < start + len(data):
-            return False
-        self._verifier.feed(memoryview(data)[self.position - start :])
-        self.position = start + len(data)
-        return True
-
-    def finish(self) -> None:
-        if self._verifier is not None:
-            self._verifier.finish()
-
-    def close(self) -> None:
-        if self._verifier is not None:
-            self._verifier.close()
 
 
 def _whole_blocks(end: int) -> int:
