@@ -3,6 +3,7 @@
 values      a large value, one to take ranges of, and many of 1 KiB: as `publish` writes them
 bare        the large value, of which the index gives the size alone: nothing can be verified
 packed      the small values, published with packs
+columns     a table in Parquet, if pyarrow is here
 """
 
 from __future__ import annotations
@@ -13,19 +14,26 @@ import random
 import shutil
 import sys
 import urllib.request
+from array import array
 from pathlib import Path
 
 from staticstore import publish
 
-__all__ = ["LARGE", "RANGED", "SMALL_SIZE", "make_value_sites", "size_of"]
+__all__ = ["COLUMN", "LARGE", "RANGED", "SMALL_SIZE", "TABLE", "make_value_sites", "size_of"]
 
 LARGE, RANGED = "large.bin", "ranged.bin"
 SMALL_SIZE = 1 << 10
+TABLE, COLUMN = "table.parquet", "c2"
 _PIECE = 1 << 20
 
 
 def make_value_sites(
-    folder: Path, *, large: int, ranged: int = 256 << 20, small: int = 2_000
+    folder: Path,
+    *,
+    large: int,
+    ranged: int = 256 << 20,
+    small: int = 2_000,
+    rows: int = 1_512_500,
 ) -> None:
     """Make a folder for each state.
 
@@ -37,6 +45,8 @@ def make_value_sites(
         Bytes of the large value, and of the one to take ranges of.
     small : int
         How many values of 1 KiB.
+    rows : int
+        Rows of the table, whose columns have 8 bytes in each.
     """
     chance = random.Random(1)
     data = folder / "values" / "data"
@@ -50,6 +60,10 @@ def make_value_sites(
     (bare / "data").mkdir(parents=True)
     os.link(data / LARGE, bare / "data" / LARGE)
     (bare / "index.json").write_text(json.dumps({LARGE: {"size": large}}), "ascii")
+
+    (folder / "columns" / "data").mkdir(parents=True)
+    _write_table(folder / "columns" / "data" / TABLE, rows)
+    publish(folder / "columns")
 
     packed = folder / "packed"
     shutil.copytree(data / "small", packed / "data" / "small", copy_function=os.link)
@@ -68,6 +82,20 @@ def _write(path: Path, size: int, chance: random.Random) -> None:
     with path.open("wb") as file:
         for start in range(0, size, _PIECE):
             file.write(chance.randbytes(min(_PIECE, size - start)))
+
+
+def _write_table(path: Path, rows: int) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return
+    chance = array("d", random.Random(1).randbytes(8 * rows))
+    column = pyarrow.array(memoryview(chance))
+    table = pyarrow.table({f"c{number}": column for number in range(4)})
+    parquet.write_table(
+        table, path, row_group_size=200_000, compression="none", use_dictionary=False
+    )
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ CONTENDERS = {
     ),
     "many-far": ("ours, packed", "ours", "requests, 16 threads"),
     "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
+    "column": ("ours",),
     "mirror": ("ours, packed", "ours, with `fast`", "ours"),
     "mirror-large": ("ours",),
     "mirror-again": ("ours",),
@@ -65,7 +66,7 @@ CONTENDERS = {
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("states")
     make_states(folder, entries(COUNT))
-    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20)
+    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, rows=1000)
     make_copy_sites(folder, large=3 << 20, small=20, many=30)
     return folder
 

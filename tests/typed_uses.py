@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import tkinter
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, assert_type
@@ -32,6 +34,7 @@ from staticstore import (
     serve,
 )
 from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch, tk_dispatch
+from staticstore.transport.seekable import OpenedValue
 
 
 def connecting(root: Path) -> None:
@@ -66,7 +69,11 @@ def reading(store: StaticStore) -> None:
     assert_type(store.multiget_data(["key"]), Iterator[BinaryIO])
     assert_type(store.get_ranges("key", [(0, 5), (None, -3)], max_gap=0), list[bytes])
     with store["key"].open(cache_size=1 << 20) as file:
-        assert_type(file, io.BufferedReader)
+        assert_type(file, OpenedValue)
+        json.load(file)
+        zipfile.ZipFile(file).close()
+        io.TextIOWrapper(file).close()
+        assert_type(file.size, int)
     with store["key"] as data:
         assert_type(data, BinaryIO)
     for piece in store["key"].iterdata(1 << 16):

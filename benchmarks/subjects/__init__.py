@@ -23,6 +23,7 @@ MODULES = (
     "values",
     "many",
     "ranges",
+    "columns",
     "mirrors",
     "publishes",
 )

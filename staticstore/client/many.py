@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from ..transport.bulk import fetch_all
 from ..transport.failures import wants_long_rest
 from ..transport.ranges import Span, coalesced
 from ..transport.wanted import Wanted
+from .large_values import LargeValues, read_or_error
 
 if TYPE_CHECKING:
     from .values import Values
@@ -25,8 +27,8 @@ __all__ = ["read_each", "read_many"]
 # Two windows are in memory: one that is being given out, and the next.
 _KEYS = 2048
 _BYTES = 1 << 24
-# A larger value, or one whose size nobody knows, is read when its turn comes.
-_LARGE = 1 << 23  # bytes
+# A larger value goes by itself; one whose size nobody knows is read when its turn comes.
+_LARGE = 1 << 20  # bytes
 # So small that what lies between all values of a window is no more than those may be.
 _PACK_GAP = 1 << 13  # bytes
 _PACK_STRETCH = 1 << 22  # bytes
@@ -43,8 +45,10 @@ class _Window(NamedTuple):
     keys: list[str]
     #: None for a key that the index lacks.
     contents: list[Content | None]
-    #: Numbers and contents of those that are not read when their turns come.
+    #: Numbers and contents of those that are small.
     small: _Some
+    #: Those of the ones that `LargeValues` reads.
+    large: _Some
 
 
 def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -73,37 +77,47 @@ def read_each(
         How many of them the first time: then twice as many each time, so that what a
         slow host has given is soon given out.
     """
-    windows = _windows(values, keys, min(together, _BYTES), first)
-    window, following = next(windows, _Window([], [], [])), next(windows, None)
-    if following is None:  # for a few a thread would cost more than it gains
-        yield from _given(values, window, _fetched(values, window))
-        return
-    from ..transport.daemons import Daemons
+    with contextlib.closing(LargeValues(values)) as large:
+        windows = _planned(large, _windows(values, keys, min(together, _BYTES), first))
+        window, following = next(windows, _Window([], [], [], [])), next(windows, None)
+        if following is None:  # for a few a thread would cost more than it gains
+            yield from _given(values, window, _fetched(values, window), large)
+            return
+        from ..transport.daemons import Daemons
 
-    ahead = Daemons(1, "staticstore read_many")
-    fetched = ahead.submit(partial(_fetched, values, window))
-    try:
-        while following is not None:
-            upcoming = ahead.submit(partial(_fetched, values, following))
-            yield from _given(values, window, fetched.result())
-            window, fetched, following = following, upcoming, next(windows, None)
-        yield from _given(values, window, fetched.result())
-    finally:
-        ahead.close()
+        ahead = Daemons(1, "staticstore read_many")
+        fetched = ahead.submit(partial(_fetched, values, window))
+        try:
+            while following is not None:
+                upcoming = ahead.submit(partial(_fetched, values, following))
+                yield from _given(values, window, fetched.result(), large)
+                window, fetched, following = following, upcoming, next(windows, None)
+            yield from _given(values, window, fetched.result(), large)
+        finally:
+            ahead.close()
+
+
+def _planned(large: LargeValues, windows: Iterator[_Window]) -> Iterator[_Window]:
+    for window in windows:
+        for number, content in window.large:
+            large.plan(window.keys[number], content)
+        yield window
 
 
 def _given(
-    values: Values, window: _Window, fetched: list[_Found]
+    values: Values, window: _Window, fetched: list[_Found], large: LargeValues
 ) -> Iterator[tuple[str, bytes | StoreError]]:
-    for key, content, data in zip(window.keys, window.contents, fetched, strict=True):
+    are_large = {number for number, _ in window.large}
+    for number, (key, content) in enumerate(zip(window.keys, window.contents, strict=True)):
         if content is None:
             raise KeyError(key)
-        yield key, _attempt(values, key) if data is None else data
+        data = large.take() if number in are_large else fetched[number]
+        yield key, read_or_error(values, key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
     """Yield as many values together as are fetched together."""
-    window, bytes_of_it, most = _Window([], [], []), 0, min(first, together)
+    window, bytes_of_it, most = _Window([], [], [], []), 0, min(first, together)
     numbered = iter(keys)
     while some := list(islice(numbered, _KEYS)):
         contents = values.index.contents_of(some)
@@ -113,10 +127,12 @@ def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> 
             is_small = 0 <= size <= _LARGE
             if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > most):
                 yield window
-                window, bytes_of_it, most = _Window([], [], []), 0, min(2 * most, together)
+                window, bytes_of_it, most = _Window([], [], [], []), 0, min(2 * most, together)
             if is_small and content is not None:
                 window.small.append((len(window.keys), content))
                 bytes_of_it += size
+            elif size > _LARGE and content is not None:
+                window.large.append((len(window.keys), content))
             window.keys.append(key)
             window.contents.append(content)
     if window.keys:
@@ -211,7 +227,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
         if outage:
             first = outage[0]
             return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
-        found = _attempt(values, key)
+        found = read_or_error(values, key)
         if isinstance(found, TransportError) and _is_outage(values, found):
             outage.append(found)
         return found
@@ -224,10 +240,3 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
 
 def _is_outage(values: Values, error: TransportError) -> bool:
     return values.session.is_failing and (error.status is None or wants_long_rest(error))
-
-
-def _attempt(values: Values, key: str) -> bytes | StoreError:
-    try:
-        return values[key].read()
-    except StoreError as error:
-        return error

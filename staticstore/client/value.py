@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..transport.parts import Target
     from ..transport.response import Response
+    from ..transport.seekable import OpenedValue
     from ..transport.stream import Progress, ValueReader
     from .kept import KeptValues
 
@@ -250,12 +251,13 @@ class URLValue:
                 keep(piece)
                 yield piece
 
-    def open(self, *, cache_size: int = 8 << 20) -> io.BufferedReader:
+    def open(self, *, cache_size: int = 8 << 20) -> OpenedValue:
         r"""Open the value as a file that can be sought, for zipfile, h5py, PIL, pyarrow and so on.
 
-        Nothing is requested now.  A read somewhere fetches 32 KiB around it;
-        reading on from there fetches twice as much each time, up to 64 MiB, and
-        so costs little more than a plain stream.  From a host that ignores
+        Nothing is requested now.  A read of 32 KiB or more is one request for
+        just its bytes; a shorter one fetches 32 KiB around it.  Reading on from
+        the end of what was fetched fetches twice as much each time, up to 64 MiB,
+        and so costs little more than a plain stream.  From a host that ignores
         ranges the value is fetched whole, once, into a temporary file.
 
         Parameters
@@ -265,15 +267,17 @@ class URLValue:
 
         Returns
         -------
-        io.BufferedReader
-            For one thread at a time.  It raises `TransportError` for bytes that
-            could not be had, and `IntegrityError` once the host has replaced
-            the value.  Close it, or use it in a ``with`` block.
+        OpenedValue
+            An `io.BufferedIOBase` with the attribute `size`, for one thread at a
+            time.  It raises `TransportError` for bytes that could not be had, and
+            `IntegrityError` once the host has replaced the value.  It can be
+            pickled, position and all.  Close it, or use it in a ``with`` block.
 
         Notes
         -----
-        Parts of a value cannot be checked against its digest; `read` and
-        `to_file` can.
+        Who reads all bytes in order, in however many reads, has them verified:
+        if the digest is wrong, the read that reaches the end raises
+        `IntegrityError`.  Single parts cannot be checked against it.
 
         Examples
         --------
@@ -282,9 +286,9 @@ class URLValue:
         ...     len(file.read())
         4
         """
-        from ..transport.seekable import open_seekable
+        from ..transport.seekable import OpenedValue
 
-        return open_seekable(self._target, operator.index(cache_size))
+        return OpenedValue(self, self._target, operator.index(cache_size))
 
     def get_ranges(
         self,

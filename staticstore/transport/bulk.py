@@ -35,6 +35,8 @@ __all__ = ["Engine", "engine", "fetch_all"]
 # A host that is far away is what they wait for; each answer from there brings one more.
 _MOST_THREADS = 24
 _FAR = 2e-3  # seconds that an answer takes, from there
+# A body of so many bytes takes that long anyway, and the host may limit each connection.
+_LONG = 1 << 17  # bytes
 _FEW = 4
 
 
@@ -99,15 +101,21 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     numbered = iter(list(enumerate(wanted)))  # the iterator of a list can be shared
     workers: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
 
+    def add_worker() -> None:
+        if next(others, None):
+            workers.put(pool.submit(work))
+
     def work() -> None:
         for number, one in numbered:
             began = time.monotonic()
+            if one.size >= _LONG:
+                add_worker()
             try:
                 got[number] = _fetched(lane, one)
             except TransportTimeout:
                 list(numbered)  # not once more for each of those that are left
-            if time.monotonic() - began > _FAR and next(others, None):
-                workers.put(pool.submit(work))
+            if time.monotonic() - began > _FAR:
+                add_worker()
 
     most = min(_MOST_THREADS, len(wanted), *(limit.requests for limit in lane.wire.limits))
     others = iter(range(1, most))
@@ -138,6 +146,8 @@ def _fetched(lane: Lane, wanted: Wanted) -> Got | None:
             )
             # One that was read to its end has given its connection back.
             with contextlib.closing(response), lane.wire.allowing(allowance(wanted.size)):
+                if wanted.start is not None and response.status == 200:
+                    return None  # the whole, of which the beginning is no use
                 body = response.read(wanted.size + 1, decode_content=False)
     except (NotConnectedError, TransportTimeout):
         raise

@@ -4,63 +4,65 @@ from __future__ import annotations
 
 import io
 import os
-import threading
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from cachetools import LRUCache
+from ..errors import quoted
+from .blocks import BLOCK, Piece
+from .part_reader import PartReader
+from .parts import Target
+from .stream import PIECE
 
-from .parts import Part, Target, ask, first_right
-from .response import Response
-from .spool import size_on_host, spooled
-from .stream import PIECE, ValueStream
+__all__ = ["OpenedValue"]
 
-__all__ = ["SeekableValue", "open_seekable"]
+_NOTHING = Piece(0, b"")
 
-_BLOCK = 1 << 15  # bytes; what a read somewhere costs, at least
-# Reading on from where the last part ended doubles what is asked for, from a
-# block up to this; so no more is fetched in vain than was read.
-_MOST_AHEAD = 1 << 26  # bytes
-# Parts up to this are read at once and kept; larger ones are streamed past the cache.
-_KEPT = 1 << 18  # bytes
+if TYPE_CHECKING:
 
+    class _BinaryFile(io.BufferedIOBase, BinaryIO):
+        """What functions that take a binary file are annotated with."""
 
-def open_seekable(target: Target, cache_size: int) -> io.BufferedReader:
-    """Open a value as a buffered file; nothing is requested before it is needed.
-
-    Parameters
-    ----------
-    target : Target
-        The value.
-    cache_size : int
-        Bytes of the value that are kept in memory, for being read again.
-    """
-    return io.BufferedReader(SeekableValue(target, cache_size), _BLOCK)
+else:  # BinaryIO has a `name` of None, which tifffile takes for one
+    _BinaryFile = io.BufferedIOBase
 
 
-class SeekableValue(io.RawIOBase):
+class _Openable(Protocol):
+    """What an `OpenedValue` is opened again from."""
+
+    def open(self, *, cache_size: int) -> OpenedValue:
+        """Open it."""
+
+
+class OpenedValue(_BinaryFile):
     """The bytes of a value at any place; see `URLValue.open`.
 
+    A pickle of it holds the value and the position, and can be read wherever the
+    value can.
+
     Parameters
     ----------
-    target, cache_size
-        As in `open_seekable`.
+    value : URLValue
+        What it is opened from.
+    target : Target
+        Where that is.
+    cache_size : int
+        Bytes that are kept in memory, for being read again.
     """
 
-    def __init__(self, target: Target, cache_size: int) -> None:
-        self._target = target
-        self._size = target.size
+    def __init__(self, value: _Openable, target: Target, cache_size: int) -> None:
+        self._value = value
+        self._key = target.key
+        self._cache_size = cache_size
+        self._reader = PartReader(target, cache_size)
         self._position = 0
-        self._lock = threading.Lock()
-        self._blocks: LRUCache[int, bytes] = LRUCache(max(cache_size // _BLOCK, 1))
-        # A part that is being read, and the place in the value that it has come to.
-        self._stream: ValueStream | None = None
-        self._stream_at = 0
-        # Where the last part ended, and how long it was.
-        self._end_of_last = 0
-        self._last_window = _BLOCK
-        self._seen: tuple[str | None, ...] | None = None
-        # The whole value, where the host gives no parts.
-        self._spool: BinaryIO | None = None
+        # What short reads are served from.
+        self._near = _NOTHING
+
+    @property
+    def size(self) -> int:
+        """Size in bytes: from the index, else from the host, which is asked once."""
+        self._check_open()
+        return self._reader.size
 
     def readable(self) -> bool:
         """Return True."""
@@ -86,7 +88,7 @@ class SeekableValue(io.RawIOBase):
         elif whence == os.SEEK_CUR:
             position = self._position + offset
         elif whence == os.SEEK_END:
-            position = self._known_size() + offset
+            position = self._reader.size + offset
         else:
             raise ValueError(f"whence is 0, 1 or 2, not {whence}")
         if position < 0:
@@ -94,152 +96,163 @@ class SeekableValue(io.RawIOBase):
         self._position = position
         return position
 
-    def readinto(self, buffer: Any) -> int:
-        """Read what is at hand, or what comes next, into a buffer."""
+    def read(self, size: int | None = -1) -> bytes:
+        """Read so many bytes, or all that is left; fewer only at the end of the value."""
         self._check_open()
-        view = memoryview(buffer).cast("B")
-        view = view[: max(self._known_size() - self._position, 0)]
-        count = self._read(view) if view else 0
+        if size is None or size < 0:
+            return self._read_rest()
+        start = self._position - self._near.start
+        if 0 <= start <= len(self._near.data) - size:
+            self._position += size
+            return self._near.data[start : start + size]
+        return self._read(min(size, self._left()))
+
+    def read1(self, size: int | None = -1) -> bytes:
+        """Read what is at hand, or the first that a request brings, up to so many bytes."""
+        if size is None or size < 0:
+            piece = self.peek()
+            self._position += len(piece)
+            return piece
+        self._check_open()
+        buffer = bytearray(min(size, self._left(), PIECE) if size else 0)
+        return bytes(buffer[: self.readinto1(buffer)])
+
+    def peek(self, size: int = 0) -> bytes:
+        """Return the next bytes, as many as are at hand, and keep the position."""
+        self._check_open()
+        if not self._has_near(self._position) and self._left():
+            self._near = self._reader.piece(self._position, 1)
+        start = self._position - self._near.start
+        return self._near.data[start : start + BLOCK] if start >= 0 else b""
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as far as there are bytes."""
+        view = self._room(buffer)
+        count = self._fill(view, self._position, len(view))
         self._position += count
         return count
 
-    def readall(self) -> bytes:
-        """Read all that is left."""
-        self._check_open()
-        found = bytearray()  # which grows with what comes, whatever size the index gives
-        buffer = memoryview(bytearray(PIECE))
-        while count := self.readinto(buffer):
-            found += buffer[:count]
-        return bytes(found)
+    def readinto1(self, buffer: Any) -> int:
+        """Read what is at hand, or the first that a request brings, into a buffer."""
+        view = self._room(buffer)
+        count = self._fill_once(view, self._position, len(view)) if view else 0
+        self._position += count
+        return count
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines from the position on."""
+        # A call of `readline` for each takes three times as long.
+        while piece := self.peek():
+            position = self._position
+            for line in io.BytesIO(piece[: piece.rfind(b"\n") + 1]):
+                if self._position != position:
+                    break  # the caller has moved it
+                position = self._position = position + len(line)
+                yield line
+            else:
+                if line := self._long_line(-1):
+                    yield line
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read a line, its newline included, or so many bytes of it."""
+        start = self._position - self._near.start
+        end = self._near.data.find(b"\n", start) + 1 if start >= 0 else 0
+        if end and (size is None or size < 0):
+            self._position += end - start
+            return self._near.data[start:end]
+        return self._long_line(size)
 
     def close(self) -> None:
         """Give up what was fetched and not read."""
-        self._end_stream()
-        if self._spool is not None:
-            self._spool.close()
+        if not self.closed:
+            self._near = _NOTHING
+            self._reader.close()
         super().close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the value and the position."""
+        self._check_open()
+        return _reopened, (self._value, self._cache_size, self._position)
+
+    def __repr__(self) -> str:
+        """Show the key."""
+        return f"<OpenedValue: {quoted(self._key)}>"
 
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("I/O operation on a closed file")
 
-    def _known_size(self) -> int:
-        if self._size is None:
-            self._size = size_on_host(self._target)
-            self._target = self._target._replace(size=self._size)
-        if self._size is None:
-            self._spool, self._size = spooled(self._target)
-        return self._size
+    def _left(self) -> int:
+        return max(self._reader.size - self._position, 0)
 
-    def _read(self, view: memoryview) -> int:
-        """Read at the position, into a buffer that has room and ends where the value does."""
-        if self._spool is None:
-            count = self._kept(view) or self._streamed(view) or self._fetched(view)
-            if count:
-                return count
-        assert self._spool is not None, "a part of a value has a byte at least"
-        self._spool.seek(self._position)
-        piece = self._spool.read(min(len(view), PIECE))
-        view[: len(piece)] = piece
-        return len(piece)
+    def _read_rest(self) -> bytes:
+        if self._position or self._near.data or self._reader.keeps_whole:
+            return self._read(self._left())
+        data = self._reader.read_whole()
+        self._position = len(data)
+        return data
 
-    def _kept(self, view: memoryview) -> int:
-        """Read what the cache has at the position, as far as its block goes."""
-        number, start = divmod(self._position, _BLOCK)
-        with self._lock:
-            block = self._blocks.get(number, b"")
-        piece = block[start : start + len(view)]
-        view[: len(piece)] = piece
-        return len(piece)
+    def _read(self, size: int) -> bytes:
+        """Read bytes that are there, whatever the index says: memory grows with what comes."""
+        found = io.BytesIO()
+        buffer = memoryview(bytearray(min(size, PIECE)))
+        left = size
+        while left:
+            count = self._fill(buffer[:left], self._position + size - left, left)
+            if not count:
+                break
+            found.write(buffer[:count])
+            left -= count
+        self._position += size - left
+        return found.getvalue()
 
-    def _streamed(self, view: memoryview) -> int:
-        """Read the next bytes of the part that is being read, if they are those."""
-        if self._stream is None or self._stream_at != self._position:
-            return 0
-        try:
-            count = self._stream.readinto(view)
-        except BaseException:  # an interrupt, too, after which nobody knows where it is
-            self._end_stream()
-            raise
-        self._stream_at += count
-        if not count or self._stream_at >= self._end_of_last:
-            self._end_stream()
-        return count
+    def _room(self, buffer: Any) -> memoryview:
+        """Return as much of a buffer as there are bytes for it."""
+        self._check_open()
+        view = memoryview(buffer).cast("B")
+        return view[: self._left()] if view else view
 
-    def _fetched(self, view: memoryview) -> int:
-        """Read a part of the value from the position on; nothing if the host gives no parts."""
-        self._end_stream()
-        size = len(view)
-        window = 2 * self._last_window if self._position == self._end_of_last else _BLOCK
-        if size > _BLOCK:  # more than what is asked for only to fill a buffer
-            window = min(max(window, size + self._position % _BLOCK), _MOST_AHEAD)
-        start = self._position
-        if window <= _KEPT:  # whole blocks, so that they can be kept
-            start -= start % _BLOCK
-            window = -(-window // _BLOCK) * _BLOCK
-        end = min(start + window, self._known_size())
-        stream = self._opened(start, end)
-        if stream is None:
-            return 0
-        self._last_window, self._end_of_last = window, end
-        if window > _KEPT:
-            self._stream, self._stream_at = stream, start
-            return self._streamed(view)
-        offset = self._position - start
-        piece = self._kept_now(stream, start)[offset : offset + size]
-        view[: len(piece)] = piece
-        return len(piece)
+    def _fill(self, view: memoryview, position: int, wanted: int) -> int:
+        """Fill a buffer with the bytes at a position, of which more may be wanted."""
+        filled = 0
+        while filled < len(view):
+            count = self._fill_once(view[filled:], position + filled, wanted - filled)
+            if not count:
+                break
+            filled += count
+        return filled
 
-    def _kept_now(self, stream: ValueStream, start: int) -> bytes:
-        """Read a part to its end, put its blocks into the cache, and return it."""
-        with stream:
-            text = stream.readall()
-        with self._lock:
-            for at in range(0, len(text), _BLOCK):
-                self._blocks[(start + at) // _BLOCK] = text[at : at + _BLOCK]
-        return text
+    def _fill_once(self, view: memoryview, position: int, wanted: int) -> int:
+        if not self._has_near(position):
+            # What is read past it comes to the verifier, and so does it, when it is read again.
+            self._near = _NOTHING
+            if wanted >= BLOCK:
+                return self._reader.readinto(position, view, wanted)
+            self._near = self._reader.piece(position, wanted)
+        start = position - self._near.start
+        data = self._near.data[start : start + len(view)]
+        view[: len(data)] = data
+        return len(data)
 
-    def _opened(self, start: int, end: int) -> ValueStream | None:
-        """Open a part; or take the value whole, where a host gives no parts, and return None.
+    def _has_near(self, position: int) -> bool:
+        return self._near.start <= position < self._near.end
 
-        Raises
-        ------
-        IntegrityError
-            The host has another value than at the last part.
-        """
-
-        def asked(target: Target) -> tuple[Target, Part]:
-            return target, ask(target, start, end)
-
-        # What was right once is asked for in the same way from then on.
-        if self._seen is None or self._target.is_elsewhere:
-            before = self._target
-            self._target, part = first_right(before, asked)
-            if self._target.session is not before.session:
-                self._seen = None  # the tags of another host are others
-        else:
-            _, part = asked(self._target)
-        if not part.is_partial and end - start < self._known_size():
-            part.close()
-            self._spool, self._size = spooled(self._target)
-            return None
-        seen = _identity(part.response)
-        if self._seen not in (None, seen):
-            part.close()
-            raise self._target.changed(
-                "the host has replaced the value while it was read",
-                expected=self._seen,
-                actual=seen,
-            )
-        self._seen = seen
-        return ValueStream(self._target, part, start, end, None)
-
-    def _end_stream(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+    def _long_line(self, size: int | None) -> bytes:
+        """Read a line that is not at hand whole, or part of one."""
+        left = -1 if size is None else size
+        found: list[bytes] = []
+        while left and (piece := self.peek()):
+            piece = piece[: piece.find(b"\n") + 1 or None]
+            piece = piece if left < 0 else piece[:left]
+            found.append(piece)
+            self._position += len(piece)
+            left -= len(piece) if left > 0 else 0
+            if piece.endswith(b"\n"):
+                break
+        return b"".join(found)
 
 
-def _identity(response: Response) -> tuple[str | None, ...]:
-    """Return what two answers have in common if they are of one version of a value."""
-    return response.etag, response.header("Last-Modified")
+def _reopened(value: _Openable, cache_size: int, position: int) -> OpenedValue:
+    file = value.open(cache_size=cache_size)
+    file.seek(position)
+    return file

@@ -10,9 +10,10 @@ from .parts import Target, ask, first_right
 from .response import Response
 from .stream import copy_whole
 
-__all__ = ["head", "size_on_host", "spooled"]
+__all__ = ["IN_MEMORY", "head", "size_on_host", "spooled"]
 
-_IN_MEMORY = 1 << 23  # bytes
+#: Bytes of a value that is read whole and held in memory; a larger one is held on the disk.
+IN_MEMORY = 1 << 23
 
 
 def head(target: Target) -> Response:
@@ -42,9 +43,15 @@ def size_on_host(target: Target) -> int | None:
 
     By a request for its first byte: what a HEAD says of it is wrong on some hosts.
     """
-    part = first_right(target, lambda target: ask(target, 0, 1))
-    part.close()
-    return part.total
+
+    def asked(target: Target) -> int | None:
+        part = ask(target, 0, 1)
+        if part.is_partial:
+            part.skip_to(1)  # so that the connection serves the next request, too
+        part.close()
+        return part.total
+
+    return first_right(target, asked)
 
 
 def spooled(target: Target) -> tuple[BinaryIO, int]:
@@ -52,7 +59,7 @@ def spooled(target: Target) -> tuple[BinaryIO, int]:
 
     Up to 8 MiB stay in memory.
     """
-    spool: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 -- the caller's
+    spool: Any = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 -- the caller's
     try:
         return spool, copy_whole(target, spool)
     except BaseException:

@@ -472,6 +472,15 @@ def test_an_open_file_is_of_one_version(site: Site, origin: Host) -> None:
         file.read(10)
         origin.spoil("data/large.bin", VALUES["large.bin"][::-1])
         file.seek(1_000_000)
+        assert file.read(10) == VALUES["large.bin"][1_000_000:1_000_010]
+
+
+def test_an_open_file_of_which_no_root_has_the_version_is_an_error(site: Site) -> None:
+    with site.open() as store, store["large.bin"].open() as file:
+        file.read(10)
+        for host in site.hosts:
+            host.spoil("data/large.bin", VALUES["large.bin"][::-1])
+        file.seek(1_000_000)
         with pytest.raises(IntegrityError):
             file.read(10)
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
-from staticstore.client import many
+from staticstore.client import large_values, many
 from staticstore.index import codec, lines, parsing
 from staticstore.index.snapshot import Index
+from staticstore.transport import bulk
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -115,17 +116,133 @@ def test_a_digest_that_is_a_path_touches_no_file(
     assert mine.read_bytes() == b"my\n"
 
 
-def test_a_large_value_is_read_when_its_turn_comes(
+# -- C23: large values, by as many connections as help ---------------------------------------
+
+
+@pytest.fixture
+def of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let values above 100 bytes be large, and parts of them have 1,000."""
+    monkeypatch.setattr(many, "_LARGE", 100)
+    monkeypatch.setattr(large_values, "_PART_BYTES", 1000)
+    monkeypatch.setattr(large_values, "_AHEAD_BYTES", 24_000)
+
+
+def once_together(count: int, answer: Answer) -> Answer:
+    """Answer requests for data once so many of them are waiting."""
+    lock, together = threading.Lock(), threading.Event()
+    waiting = []
+
+    def waits(request: Request, wire: Wire) -> None:
+        if request.path.startswith("/data/"):
+            with lock:
+                waiting.append(request)
+                if len(waiting) == count:
+                    together.set()
+            wire.wait(together)
+        answer(request, wire)
+
+    return waits
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1000] * 24, [150] * 24, [24_000], [3000] * 8], ids=lambda s: f"{len(s)}x{s[0]}"
+)
+def test_c23_large_values_are_read_by_24_connections(
+    start: Start, of_parts: None, sizes: list[int]
+) -> None:
+    values = {f"{number:02}": bytes([number]) * size for number, size in enumerate(sizes)}
+    server = start(once_together(24, site_of(values)))
+    with connected(server) as store:
+        assert list(store.read_many(values)) == [*values.items()]
+
+
+def test_c23_small_values_with_long_bodies_do_not_wait_for_the_first(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_LARGE", 10)
-    values = {"a": b"1", "b": b"large" * 100, "c": b"3"}
+    monkeypatch.setattr(bulk, "_LONG", 10)
+    values = {f"{number:02}": bytes([number]) * 50 for number in range(24)}
+    with connected(start(once_together(24, site_of(values)))) as store:
+        assert list(store.read_many(values)) == [*values.items()]
+
+
+def test_c23_no_more_than_the_bound_is_read_ahead(start: Start, of_parts: None) -> None:
+    values = {f"{number:02}": bytes([number]) * 5000 for number in range(20)}
     server = start(site_of(values))
     with connected(server) as store:
-        found = store.read_many("abc")
+        found = store.read_many(values)
+        next(found)
+        found.close()  # type: ignore[attr-defined]
+        assert len(requested(server)) <= 5 + 24
+
+
+def test_c23_a_value_larger_than_the_bound_comes_in_parts(start: Start, of_parts: None) -> None:
+    values = {"a": b"1", "b": bytes(range(250)) * 400, "c": b"3"}
+    server = start(site_of(values))
+    with connected(server) as store:
+        assert list(store.read_many("abc")) == [*values.items()]
+    parts = [one.range for one in server.requests if one.path == "/data/b"]
+    assert sorted(filter(None, parts)) == [(at, at + 1000) for at in range(0, 100_000, 1000)]
+
+
+def test_c23_one_larger_than_the_bound_without_a_digest_waits_for_its_turn(
+    start: Start, of_parts: None
+) -> None:
+    value = bytes(25_000)
+    files = {"index.json": b'{"a": {"size": 1}, "b": {"size": 25000}}', "data/b": value}
+    server = start(serve_files({**files, "data/a": b"1"}))
+    with connected(server) as store:
+        found = store.read_many("ab")
         assert next(found) == ("a", b"1")
         assert "b" not in requested(server)
-        assert list(found) == [("b", values["b"]), ("c", b"3")]
+        assert list(found) == [("b", value)]
+
+
+def test_c23_a_host_without_ranges_is_asked_for_whole_values(start: Start, of_parts: None) -> None:
+    values = {f"{number:02}": bytes([number]) * 5000 for number in range(20)}
+    files = {"index.json": index_of(values), **{f"data/{k}": v for k, v in values.items()}}
+    server = start(serve_files(files, ranges=False))
+    with connected(server) as store:
+        assert list(store.read_many(values)) == [*values.items()]
+    whole = [one for one in server.requests[1:] if one.range is None]
+    assert len(whole) == len(values)
+    assert len(server.requests) <= 1 + len(values) + 2 * 24
+
+
+def test_c23_parts_of_another_version_are_an_integrity_error(start: Start, of_parts: None) -> None:
+    files = {"index.json": index_of({"a": bytes(5000)}), "data/a": bytes(4999) + b"x"}
+    with connected(start(serve_files(files))) as store, pytest.raises(IntegrityError):
+        list(store.read_many("a"))
+
+
+def test_c23_a_size_that_no_memory_has_is_an_integrity_error(start: Start, of_parts: None) -> None:
+    index = index_of({"a": b"one"}).replace(b'"size": 3', b'"size": %d' % (1 << 62))
+    server = start(serve_files({"index.json": index, "data/a": b"one"}))
+    with connected(server) as store, pytest.raises(IntegrityError):
+        list(store.read_many("a"))
+
+
+def test_c23_a_part_that_breaks_off_is_read_all_the_same(start: Start, of_parts: None) -> None:
+    values = {"a": bytes(range(200)) * 50}
+    good = site_of(values)
+
+    def breaks(request: Request, wire: Wire) -> None:
+        if request.range == (5000, 6000):
+            wire.reset()
+        else:
+            good(request, wire)
+
+    with connected(start(good.but({"data/a": breaks}))) as store:
+        assert dict(store.read_many("a")) == values
+
+
+def test_c23_what_was_read_in_parts_is_held_in_memory(start: Start, of_parts: None) -> None:
+    values = {"a": bytes(range(200)) * 50}
+    server = start(site_of(values))
+    with connected(server, memory=100_000) as store:
+        assert dict(store.read_many("a")) == values
+        before = len(server.requests)
+        assert dict(store.read_many("a")) == values
+        assert len(server.requests) == before
 
 
 def test_keys_are_taken_no_more_than_two_windows_ahead(

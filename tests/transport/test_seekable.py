@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
 from staticstore.transport.parts import Part
+from staticstore.transport.seekable import OpenedValue
 from tests.servers import Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 
@@ -38,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticStore]:
 
 
 @contextmanager
-def opened(server: RawServer) -> Iterator[io.BufferedReader]:
+def opened(server: RawServer) -> Iterator[OpenedValue]:
     with (
         StaticStore(server.url, poll_interval=0).connect(retries=0) as store,
         store["a"].open() as file,
