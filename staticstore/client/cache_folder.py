@@ -135,7 +135,9 @@ class CacheFolder:
         if not folder.is_dir():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for one in self._way_to(folder):
-                one.mkdir(mode=0o700, exist_ok=True)
+                if not one.is_symlink():
+                    one.mkdir(mode=0o700, exist_ok=True)
+                _check(one)
         self.check(folder)
 
     def check(self, folder: Path) -> None:
@@ -149,8 +151,7 @@ class CacheFolder:
             It is not there.
         """
         for one in self._way_to(folder):
-            if (reason := foreign_part(one.lstat())) is not None:
-                raise NotOwnError(errno.EPERM, f"{quoted(str(one))} {reason}")
+            _check(one)
 
     def _way_to(self, folder: Path) -> list[Path]:
         """Return this folder, and those that lead from it to another one."""
@@ -309,6 +310,11 @@ def last_used_now(path: Path, known: os.stat_result) -> None:
     if time.time() - known.st_mtime > _TOUCHED_EVERY:
         with contextlib.suppress(OSError):
             os.utime(path)
+
+
+def _check(folder: Path) -> None:
+    if (reason := foreign_part(folder.lstat())) is not None:
+        raise NotOwnError(errno.EPERM, f"{quoted(str(folder))} {reason}")
 
 
 def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
