@@ -58,6 +58,7 @@ _SHELF = re.compile(r"[0-9a-f]{2}")
 _BLOCK = 4096  # bytes; a smaller file takes as much of a disk
 _TOUCHED_EVERY = 3600.0  # seconds; how exactly it is known when something was last used
 _LEFT_OVER_AFTER = 86_400.0  # seconds; nobody writes any more to a temporary file so old
+_CHECKED_EVERY = 1.0  # seconds
 _REST = 60.0  # seconds; after a failure nothing is written for so long
 
 
@@ -92,6 +93,9 @@ class CacheFolder:
         self.max_bytes = max_bytes
         self.problem: str | None = None
         self._told: set[str] = set()
+        # When a shelf was found to be the user's own, by `time.monotonic`: values are
+        # verified by their names, so that it need not be looked at for each.
+        self._checked: dict[Path, float] = {}
         self._rests_until = 0.0
 
     @classmethod
@@ -131,7 +135,9 @@ class CacheFolder:
         if not folder.is_dir():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for one in self._way_to(folder):
-                one.mkdir(mode=0o700, exist_ok=True)
+                if not one.is_symlink():
+                    one.mkdir(mode=0o700, exist_ok=True)
+                _check(one)
         self.check(folder)
 
     def check(self, folder: Path) -> None:
@@ -145,14 +151,12 @@ class CacheFolder:
             It is not there.
         """
         for one in self._way_to(folder):
-            if (reason := foreign_part(one.lstat())) is not None:
-                raise NotOwnError(errno.EPERM, f"{quoted(str(one))} {reason}")
+            _check(one)
 
     def _way_to(self, folder: Path) -> list[Path]:
-        return [one for one in reversed([folder, *folder.parents]) if self._has(one)]
-
-    def _has(self, folder: Path) -> bool:
-        return folder == self.path or self.path in folder.parents
+        """Return this folder, and those that lead from it to another one."""
+        above = [one for one in (folder, *folder.parents) if one.is_relative_to(self.path)]
+        return above[::-1]
 
     def open(self, path: Path) -> FileIO:
         """Open a file in this folder.
@@ -167,7 +171,10 @@ class CacheFolder:
         OSError
             It cannot be opened.
         """
-        self.check(path.parent)
+        now, shelf = time.monotonic(), path.parent
+        if now - self._checked.get(shelf, -_CHECKED_EVERY) >= _CHECKED_EVERY:
+            self.check(shelf)
+            self._checked[shelf] = now
         try:
             descriptor, _ = open_own(path)
         except NotOwnError:
@@ -303,6 +310,11 @@ def last_used_now(path: Path, known: os.stat_result) -> None:
     if time.time() - known.st_mtime > _TOUCHED_EVERY:
         with contextlib.suppress(OSError):
             os.utime(path)
+
+
+def _check(folder: Path) -> None:
+    if (reason := foreign_part(folder.lstat())) is not None:
+        raise NotOwnError(errno.EPERM, f"{quoted(str(folder))} {reason}")
 
 
 def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -74,7 +74,9 @@ class StaticStore(Reading):
         processes may share it, and what is in it may be deleted at any time.
         With it `connect` does without the host, if that cannot be reached.  What is
         read from it is verified; where it cannot be used, the store does without it,
-        and says so in ``info()["warnings"]``.  By default nothing is kept.
+        and says so in ``info()["warnings"]``.  A folder that is a link, that belongs
+        to another user, or that others may write is not used.  By default nothing is
+        kept.
     max_cache_bytes : int, optional
         How much of the disk all of that may take; beyond, what was not used for
         longest is dropped.  A value of more than a quarter of it is not kept.

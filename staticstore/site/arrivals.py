@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from ..transport.beginnings import DOCUMENT_PARTS
 from ..transport.daemons import Daemons
 from ..transport.download import part_of
 from ..transport.file_system import set_time
 from ..transport.integrity import (
-    PART_PATTERN,
     TEMPORARY_PATTERN,
     remove_leftovers,
     sync_folder,
@@ -244,7 +244,7 @@ class Arrivals:
 
 def _is_resumed(path: Path) -> bool:
     """Return whether the next run may need a file: a document, as long as it is a recent one."""
-    return path.match(PART_PATTERN) and time.time() - path.lstat().st_mtime < _RESUMED_SECONDS
+    return path.match(DOCUMENT_PARTS) and time.time() - path.lstat().st_mtime < _RESUMED_SECONDS
 
 
 def _remove(path: Path) -> None:

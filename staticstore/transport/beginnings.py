@@ -6,6 +6,7 @@ A document is named by its digest, which binds all of its parts, whoever sends t
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,17 @@ from typing import Self
 from .integrity import PART_PATTERN
 from .part_file import PartFile, part_path
 
-__all__ = ["Beginning", "PartFolder"]
+__all__ = ["DOCUMENT_PARTS", "Beginning", "PartFolder"]
 
 # A document that is here sooner is fetched anew sooner than it is written.
 _SLOW_SECONDS = 0.5
 _LEAST_BYTES = 1 << 15
+# A host may name another document each time, and never give it whole.
+_MOST_PARTS = 16
+_PIECE = 1 << 20  # bytes
+_NAME = "document-"
+#: How the files are called, as a glob pattern.
+DOCUMENT_PARTS = PART_PATTERN.replace("*", f"{_NAME}*")
 
 
 class PartFolder:
@@ -41,14 +48,20 @@ class PartFolder:
     def claim(self, sha256: str, *, makes: bool) -> PartFile | None:
         """Open and lock the file for a document; None if that cannot be."""
         try:
-            return PartFile.claim(part_path(self._opened(makes), sha256), makes=makes)
+            folder = self._opened(makes)
+            if makes:
+                self.clear(spared=_MOST_PARTS - 1)
+            return PartFile.claim(part_path(folder, f"{_NAME}{sha256}"), makes=makes)
         except OSError:
             return None
 
-    def clear(self) -> None:
-        """Remove what is there, such as the beginnings of documents that are no longer named."""
+    def clear(self, *, spared: int = 0) -> None:
+        """Remove the beginnings that are there, but for some of the newest."""
         with contextlib.suppress(OSError):
-            for path in self._opened(False).glob(PART_PATTERN):
+            found = sorted(
+                (path.lstat().st_mtime, path) for path in self._opened(False).glob(DOCUMENT_PARTS)
+            )
+            for _, path in found[: max(len(found) - spared, 0)]:
                 path.unlink(missing_ok=True)
 
 
@@ -89,9 +102,13 @@ class Beginning:
         self._part = None if self._folder is None else self._folder.claim(self.sha256, makes=False)
         if self._part is not None:
             with contextlib.suppress(OSError):
-                found = self._part.file.read(self._most_bytes) or b""
+                size = os.fstat(self._part.file.fileno()).st_size
+                while len(self.body) < min(size, self._most_bytes):
+                    if not (piece := self._part.file.read(_PIECE)):
+                        break
+                    self.body += piece
                 # A range that begins behind the last byte is refused.
-                self.body += found[:-1]
+                del self.body[max(min(size, self._most_bytes) - 1, 0) :]
                 self._cut()
         return self
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .integrity import atomic_file
+from .integrity import atomic_file, check_replaceable
 from .regular import NotRegularError
 
 __all__ = ["destination", "is_replaced"]
@@ -53,6 +53,7 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         a FIFO that nobody reads.
     """
     if is_replaced(path):
+        check_replaceable(path)
         with atomic_file(path, sync=sync) as file:
             yield file
         return

@@ -174,7 +174,7 @@ def atomic_file(
 
     The bytes go into a temporary file in the same folder; when the block ends
     without an error they are synced and the file takes its name, in place of
-    the file that stood there (a symbolic link is replaced and not followed).  When
+    whatever stood there (a symbolic link is replaced and not followed).  When
     it ends with an error nothing remains.
 
     Parameters
@@ -199,14 +199,11 @@ def atomic_file(
 
     Raises
     ------
-    NotRegularError
-        A device, a FIFO or a socket stands there, which is never replaced.
     OSError
         The folder is not there, the disk is full, and so on.
     """
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    check_replaceable(path)
     if temporary is None:
         temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
     descriptor = _created(temporary, mode)
@@ -350,7 +347,6 @@ def prepared_link(source: Path, path: Path, *, modified: float) -> Iterator[None
     OSError
         The file system has no hard links, for instance; what stood there still does.
     """
-    check_replaceable(path)
     temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
     os.link(source, temporary)
     try:

@@ -162,16 +162,6 @@ def test_a8_a_mirrors_note_larger_than_a_note_is_none(site: Path, tmp_path: Path
     assert read_mirror_note(folder) == MirrorNote()
 
 
-@pytest.mark.parametrize("name", ["index.json", "index.head.json"])
-def test_f12_a_fifo_in_the_place_of_what_is_published_stays(site: Path, name: str) -> None:
-    (site / name).unlink()
-    os.mkfifo(site / name)
-    (site / "data/new").write_bytes(b"new")
-    with pytest.raises(StoreError, match="FIFO"):
-        publish(site)
-    assert stat.S_ISFIFO((site / name).lstat().st_mode)
-
-
 @pytest.fixture(params=[(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
 def permissions(request: pytest.FixtureRequest) -> Iterator[int]:
     """Set a umask, and return what files then have."""

@@ -20,6 +20,7 @@ from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.site.folder import SiteFolder
 from staticstore.site.incoming import parts_of
 from staticstore.site.publisher import verify_site
+from staticstore.transport.beginnings import Beginning, PartFolder
 from staticstore.transport.direct import DirectFile
 from staticstore.transport.integrity import PART_PATTERN
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
@@ -247,6 +248,20 @@ def test_c17_a_refused_range_of_a_document_is_one_request_for_the_whole(
 def test_c5_a_whole_document_in_answer_to_a_range_is_taken(document: Document) -> None:
     document.host.good = serve_files(files_of(document.cache.parent / "site"), ranges=False)
     assert len(document.read()) == 1
+
+
+def test_f17_a_host_that_names_another_document_each_time_does_not_fill_the_disk(
+    tmp_path: Path,
+) -> None:
+    folder = PartFolder(lambda makes: tmp_path)
+    for number in range(40):
+        with pytest.raises(StoreError), Beginning(f"{number:064x}", 1 << 20, folder) as beginning:
+            beginning.grow(memoryview(bytes(50_000)))
+            raise StoreError("it broke off")
+        [size] = {path.stat().st_size for path in tmp_path.iterdir()}
+        assert size == 50_000
+    assert len(list(tmp_path.iterdir())) == 16
+    assert (tmp_path / f".staticstore-document-{39:064x}.part").exists()
 
 
 def test_f17_a_full_disk_does_not_keep_a_document_from_being_read(
