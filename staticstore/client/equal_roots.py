@@ -7,10 +7,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NotConnectedError, StoreError, TransportError, TransportTimeout
-from ..index.freshness import Freshness
 from ..transport.daemons import Daemons
 from ..transport.fetched import Absent
 from ..transport.sources import Sources, from_any
@@ -43,18 +42,8 @@ class EqualRootsFollower(SiteFollower):
     that answers without one is taken.
     """
 
-    def __init__(
-        self,
-        sessions: Sequence[Session],
-        index_path: str,
-        *,
-        freshness: Freshness,
-        max_bytes: int,
-        seconds: float,
-    ) -> None:
-        super().__init__(
-            sessions, index_path, freshness=freshness, max_bytes=max_bytes, seconds=seconds
-        )
+    def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
+        super().__init__(sessions, index_path, **options)
         self._threads = Daemons(len(sessions), "staticstore roots")
         self._asked: dict[RootReader, Future[_Answer]] = {}
         self._seen: dict[RootReader, Sighting] = {}
