@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
+from ..processes import PerProcess
 from .auth import Credentials, authentication_elsewhere
 from .root import Origins, Root
 from .session import Session
@@ -47,7 +48,7 @@ def open_sessions(
 
     The parameters, and what is raised, are as in `Session`.
     """
-    wire = Wire()
+    wires = PerProcess(Wire, after_fork=Wire.after_fork)
     sessions = []
     for root in roots:
         is_own = root is roots[0] or (not root.is_local and root.shares_origin(roots[0].url))
@@ -63,7 +64,7 @@ def open_sessions(
                 retries=retries,
                 min_rate=min_rate,
                 origins=origins,
-                wire=wire,
+                wires=wires,
                 is_alone=len(roots) == 1,
             )
         )
