@@ -7,9 +7,12 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from cachetools import LRUCache
+
+from ..processes import PerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,19 +39,18 @@ class KeptValues:
 
     def __init__(self, memory: int, disk: ValueCache | None = None) -> None:
         self.disk = disk
-        self._lock = threading.Lock()
-        self._in_memory: LRUCache[str, bytes] = LRUCache(memory, getsizeof=len)
+        self._most_bytes = memory
+        self._memories = PerProcess(partial(_Memory, memory), after_fork=_Memory.or_new)
 
     def __bool__(self) -> bool:
         """Tell whether anything can be kept."""
-        return self.disk is not None or self._in_memory.maxsize > 0
+        return self.disk is not None or self._most_bytes > 0
 
     def read(self, sha256: str | None, size: int | None) -> bytes | None:
         """Return a value that is here."""
         if sha256 is None:
             return None
-        with self._lock:
-            data = self._in_memory.get(sha256)
+        data = self._memories.get().find(sha256)
         if data is None and self.disk is not None:
             data = self.disk.read(sha256, size)
             if data is not None:
@@ -57,8 +59,7 @@ class KeptValues:
 
     def open(self, sha256: str | None, size: int | None) -> BinaryIO | None:
         """Open a value that is here; all of it has been verified."""
-        with self._lock:
-            data = None if sha256 is None else self._in_memory.get(sha256)
+        data = None if sha256 is None else self._memories.get().find(sha256)
         if data is not None:
             return io.BytesIO(data)
         return None if self.disk is None else self.disk.open(sha256, size)
@@ -82,9 +83,30 @@ class KeptValues:
         return _nowhere() if self.disk is None else self.disk.writing(sha256, size)
 
     def _hold(self, sha256: str, data: bytes) -> None:
-        if len(data) <= self._in_memory.maxsize:
-            with self._lock:
-                self._in_memory[sha256] = data
+        if len(data) <= self._most_bytes:
+            self._memories.get().hold(sha256, data)
+
+
+class _Memory:
+    """Values in memory, under a lock."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._lock = threading.Lock()
+        self._values: LRUCache[str, bytes] = LRUCache(most_bytes, getsizeof=len)
+
+    def or_new(self) -> _Memory:
+        """Return this, or an empty one in a child forked while a thread was changing it."""
+        return _Memory(int(self._values.maxsize)) if self._lock.locked() else self
+
+    def find(self, sha256: str) -> bytes | None:
+        """Return a value that is here."""
+        with self._lock:
+            return self._values.get(sha256)
+
+    def hold(self, sha256: str, data: bytes) -> None:
+        """Add a value."""
+        with self._lock:
+            self._values[sha256] = data
 
 
 @contextlib.contextmanager

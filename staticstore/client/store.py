@@ -143,8 +143,13 @@ class StaticStore(Reading):
             disk = ValueCache(CacheFolder.of(cache, max_cache_bytes))
             self._cache_argument = True if cache is True else str(disk.folder.path)
         self._kept = KeptValues(memory, disk)
-        self._live = LiveIndex(self)
+        self._live_index = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
+
+    @property
+    def _live(self) -> LiveIndex:
+        """The index, by a connection of this process."""
+        return self._live_index.here()
 
     # -- connecting ------------------------------------------------------------
 
@@ -253,15 +258,16 @@ class StaticStore(Reading):
             from .equal_roots import EqualRootsFollower  # seldom needed
 
             follower_class = EqualRootsFollower
-        follower = follower_class(
+        follow = functools.partial(
+            follower_class,
             sessions,
             self._index_path,
             freshness=self._live.freshness,
             max_bytes=max_index_bytes,
             seconds=index_deadline,
         )
-        connection = Connection(follower, self._cached_index())
-        self._live.open(connection, self._poll_interval, is_lazy=self._lazy)
+        connection = Connection(follow, self._cached_index(), self._poll_interval)
+        self._live.open(connection, is_lazy=self._lazy)
         self._warnings = warned
         return self
 
@@ -279,7 +285,7 @@ class StaticStore(Reading):
         poll whose announcement has begun is announced to its end; later ones
         are told of after the next `connect`.
         """
-        self._live.close()
+        self._live_index.here(polls=False).close()
 
     def is_connected(self) -> bool:
         """Tell whether the store can be used."""

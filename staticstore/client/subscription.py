@@ -71,6 +71,13 @@ class Subscription:
         self._closed = True
         self._on_close(self)
 
+    def after_fork(self, known: Index | None) -> None:
+        """Go on in a forked child from a snapshot; end, if the parent's loop makes the calls."""
+        if self._dispatch is not None or known is None:
+            self.close()
+        else:
+            self.known = known
+
     def __enter__(self) -> Subscription:
         """Return the subscription."""
         return self

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import operator
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,7 +14,6 @@ from ..errors import quoted
 from ..index.fields import Facts
 
 if TYPE_CHECKING:
-    import os
     from datetime import datetime
 
     from ..transport.parts import Target
@@ -53,6 +53,7 @@ class URLValue:
         self._facts = facts
         self._kept = kept
         self._data: BinaryIO | None = None
+        self._data_pid = 0  # the process that opened it
         self._answer: Response | None = None
 
     @property
@@ -108,6 +109,8 @@ class URLValue:
     def data(self) -> BinaryIO:
         """The value as a stream, opened at first use, and anew once it was closed.
 
+        A forked child opens one of its own.
+
         Size and digest, where the index has them, are checked before the last
         piece is given.
 
@@ -116,8 +119,9 @@ class URLValue:
         TransportError, IntegrityError
             The bytes could not be had, or are others than the index says.
         """
-        if self._data is None or self._data.closed:
+        if self._data is None or self._data.closed or self._data_pid != os.getpid():
             self._data = self._opened_kept() or self._open()
+            self._data_pid = os.getpid()
         return self._data
 
     def __enter__(self) -> BinaryIO:
