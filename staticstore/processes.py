@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["PerProcess"]
+__all__ = ["PerProcess", "is_held"]
 
 T = TypeVar("T")
 
@@ -60,3 +61,14 @@ class PerProcess(Generic[T]):
         for other in [other for other in list(self._made) if other != pid]:
             self._made.pop(other, None)
         return own
+
+
+def is_held(lock: threading.Lock) -> bool:
+    """Return whether a lock that was copied by a fork is held, and so guards half a change.
+
+    Not `Lock.locked`, which says so only once the thread that was given the lock runs.
+    """
+    is_free = lock.acquire(blocking=False)
+    if is_free:
+        lock.release()
+    return not is_free

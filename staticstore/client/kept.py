@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,14 +13,18 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from cachetools import LRUCache
 
-from ..processes import PerProcess
+from ..errors import StoreError
+from ..processes import PerProcess, is_held
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from .cache import ValueCache
 
 __all__ = ["KeptValues"]
+
+_log = logging.getLogger("staticstore")
 
 
 class KeptValues:
@@ -39,8 +44,38 @@ class KeptValues:
 
     def __init__(self, memory: int, disk: ValueCache | None = None) -> None:
         self.disk = disk
+        self._problem: str | None = None
         self._most_bytes = memory
         self._memories = PerProcess(partial(_Memory, memory), after_fork=_Memory.or_new)
+
+    @classmethod
+    def of(
+        cls, memory: int, cache: bool | str | os.PathLike[str] | None, max_cache_bytes: int
+    ) -> KeptValues:
+        """Return what the arguments of a store mean; without a disk if the user has no folder.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is not what it should be.
+        """
+        if cache is None or cache is False:
+            return cls(memory)
+        from .cache import ValueCache
+        from .cache_folder import CacheFolder
+
+        try:
+            return cls(memory, ValueCache(CacheFolder.of(cache, max_cache_bytes)))
+        except StoreError as error:
+            kept = cls(memory)
+            kept._problem = f"nothing is cached: {error}"
+            _log.warning("%s", kept._problem)
+            return kept
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be kept on disk at the moment; None if all is well."""
+        return self._problem if self.disk is None else self.disk.folder.problem
 
     def __bool__(self) -> bool:
         """Tell whether anything can be kept."""
@@ -96,7 +131,7 @@ class _Memory:
 
     def or_new(self) -> _Memory:
         """Return this, or an empty one in a child forked while a thread was changing it."""
-        return _Memory(int(self._values.maxsize)) if self._lock.locked() else self
+        return _Memory(int(self._values.maxsize)) if is_held(self._lock) else self
 
     def find(self, sha256: str) -> bytes | None:
         """Return a value that is here."""

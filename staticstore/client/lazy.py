@@ -20,7 +20,7 @@ from ..index.lines import Lines
 from ..index.named import read_root
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
-from ..processes import PerProcess
+from ..processes import PerProcess, is_held
 from .documents import Documents
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Known:
 
     def or_new(self) -> _Known:
         """Return this, or an empty one in a child forked while a thread was changing it."""
-        return _Known() if self.lock.locked() else self
+        return _Known() if is_held(self.lock) else self
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import operator
 import os
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ..transport.response import Response
     from ..transport.stream import Progress, ValueReader
     from .kept import KeptValues
+    from .reach import Reach
+    from .settings import Settings
 
 __all__ = ["URLValue"]
 
@@ -34,6 +37,10 @@ class URLValue:
 
     As a context manager it gives `data` and closes it.
 
+    It can be pickled, and is read where it is unpickled: by the function that was given
+    as ``auth`` to `connect`, if any, for a pickle carries no secret.  All values of a
+    site that are unpickled in one process share its connections.
+
     Attributes
     ----------
     key : str
@@ -46,15 +53,59 @@ class URLValue:
         metadata: dict[str, Any],
         facts: Facts,
         kept: KeptValues,
+        settings: Settings,
+        *,
+        reach: Reach | None = None,
+        alike: tuple[str, ...] = (),
     ) -> None:
         self.key = target.key
-        self._target = target
+        self._given = target
+        # What leads to a value from a pickle, and the roots that have the index it is from.
+        self._reach = reach
+        self._alike = alike
         self._metadata = metadata
         self._facts = facts
         self._kept = kept
+        self._settings = settings
         self._data: BinaryIO | None = None
         self._data_pid = 0  # the process that opened it
         self._answer: Response | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the snapshot says of the value, and how its site is reached."""
+        given: Any = self._given  # may be without a session
+        alike = self._alike
+        if self._reach is None:
+            sources = given.sources
+            sessions = (given.session,) if sources is None else sources.alike
+            alike = tuple(session.root.url for session in sessions)
+        bare = given._replace(session=None, sources=None)
+        return _unpickled, (bare, self._metadata, self._facts, self._settings, alike)
+
+    def __copy__(self) -> URLValue:
+        """Return another value with a `data` of its own, by the same connection."""
+        return URLValue(
+            self._given,
+            self.metadata,
+            self._facts,
+            self._kept,
+            self._settings,
+            reach=self._reach,
+            alike=self._alike,
+        )
+
+    @functools.cached_property
+    def _target(self) -> Target:
+        if self._reach is None:
+            return self._given
+        sources = self._reach.sources(self._alike)
+        return self._given._replace(
+            session=sources.session, sources=None if sources.is_one else sources
+        )
+
+    def __deepcopy__(self, memo: object) -> URLValue:
+        """Copy: what a value is made of never changes."""
+        return copy.copy(self)
 
     @property
     def url(self) -> str:
@@ -403,6 +454,19 @@ class URLValue:
         from .shown import value_html
 
         return value_html(repr(self)[1:-1], self.url, self._metadata)
+
+
+def _unpickled(
+    bare: Target,
+    metadata: dict[str, Any],
+    facts: Facts,
+    settings: Settings,
+    alike: tuple[str, ...],
+) -> URLValue:
+    from .reach import Reach  # seldom needed
+
+    reach = Reach.of(settings)
+    return URLValue(bare, metadata, facts, reach.kept, settings, reach=reach, alike=alike)
 
 
 def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from ..processes import PerProcess
+from ..processes import PerProcess, is_held
 from . import codec
 from .groups import Groups
 
@@ -110,7 +110,7 @@ class _Built:
 
     def or_new(self) -> _Built:
         """Return this, or an empty one in a child forked while a thread was changing it."""
-        return _Built() if self.lock.locked() else self
+        return _Built() if is_held(self.lock) else self
 
 
 def _of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from ..errors import NotConnectedError, StoreError, TransportError
+from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ..processes import PerProcess
 from .arguments import (
     checked_cert,
@@ -80,6 +80,8 @@ class Session:
     is_alone : bool, optional
         Whether there is no other root to ask.  If there is, a request that
         failed is not repeated here: `repeated` does it, once all have failed.
+    hint : str, optional
+        What to add to the message of an `AuthorizationError`.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class Session:
         origins: Origins = "own",
         wires: PerProcess[Wire] | None = None,
         is_alone: bool = True,
+        hint: str | None = None,
     ) -> None:
         self.root = root
         self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
@@ -117,6 +120,7 @@ class Session:
         self._min_rate = checked_number(min_rate, "min_rate", least=0)
         self._perimeter = Perimeter(origins)
         self._is_alone = is_alone
+        self._hint = hint
         self._failed_at: float | None = None
         self._requests_sessions = PerProcess(
             self._new_requests_session, after_fork=self._requests_session_after_fork
@@ -353,6 +357,8 @@ class Session:
         except TransportError as error:
             if error.status is None or error.status in _UNFIT or error.status >= 500:
                 self._failed_at = time.monotonic()
+            if self._hint is not None and isinstance(error, AuthorizationError):
+                error.args = (f"{error.args[0]}; {self._hint}",)
             raise
         self._failed_at = None
         return result

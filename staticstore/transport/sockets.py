@@ -22,17 +22,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import IncompleteRead
 
+from .fork_gate import fork_gate
 from .rate import RateLimit
-
-if TYPE_CHECKING:
-    from urllib3.connection import HTTPConnection
 
 __all__ = ["BoundedAdapter", "BoundedResponse", "Bounds", "Wire"]
 
@@ -326,6 +325,7 @@ class _BoundedConnection:
     wire: Wire
     sock: socket.socket | None
     _handle: socket.socket | None = None
+    _handshake: contextlib.ExitStack
     _peer = ""  # its address
 
     def _new_conn(self) -> socket.socket:
@@ -341,11 +341,14 @@ class _BoundedConnection:
         # second handle of the same connection can cut that, too.
         self._handle = sock.dup()
         self.wire.add(self._handle)
+        if isinstance(self, HTTPSConnection):
+            self._handshake.enter_context(fork_gate().passing())
         return sock
 
     def connect(self) -> None:
         try:
-            super().connect()  # type: ignore[misc]
+            with contextlib.ExitStack() as self._handshake:
+                super().connect()  # type: ignore[misc]
         finally:
             if self._handle is not None:
                 self._handle.close()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..processes import PerProcess
-from .auth import Credentials, authentication_elsewhere
+from .auth import Credentials, authentication_elsewhere, called
 from .root import Origins, Root
 from .session import Session
 from .sockets import Wire
@@ -43,11 +43,13 @@ def open_sessions(
     retries: int,
     min_rate: float,
     origins: Origins = "own",
+    hint: str | None = None,
 ) -> list[Session]:
     """Return a session for each root; what is secret is for the first one's origin only.
 
     The parameters, and what is raised, are as in `Session`.
     """
+    auth = called(auth)
     wires = PerProcess(Wire, after_fork=Wire.after_fork)
     sessions = []
     for root in roots:
@@ -66,6 +68,7 @@ def open_sessions(
                 origins=origins,
                 wires=wires,
                 is_alone=len(roots) == 1,
+                hint=hint,
             )
         )
     return sessions
