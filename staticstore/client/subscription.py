@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from ..index.changes import Action, Change, Changes
 from ..index.query import Conditions
@@ -77,6 +77,10 @@ class Subscription:
             self.close()
         else:
             self.known = known
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: whoever is told is in this process."""
+        raise TypeError("a subscription cannot be pickled or copied: subscribe in each process")
 
     def __enter__(self) -> Subscription:
         """Return the subscription."""
@@ -192,6 +196,10 @@ class Watch(Iterator[Change]):
         # The callback is the queue's, so that a watch which nobody holds any
         # more can be collected, and its subscription with it.
         self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: what it waits for comes to this process."""
+        raise TypeError("a watch cannot be pickled or copied: watch in each process")
 
     def end(self) -> None:
         """Let the iteration end after what has come already."""
