@@ -64,8 +64,8 @@ class LargeValues:
     """
 
     def __init__(self, values: Values) -> None:
-        session = values.session
-        most = min([_CONNECTIONS, *(limit.requests for limit in session.wire.limits)])
+        limits = values.session.wire.limits
+        most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
         self._values = values
         self._pool = Daemons(most, "staticstore read_many")
         self._planned: deque[_Planned] = deque()
@@ -73,7 +73,7 @@ class LargeValues:
         self._waiting: deque[_Planned] = deque()
         self._next: _Read | None = None
         self._bytes_begun = 0
-        self._gives_parts = session.lane() is not None
+        self._gives_parts = True
 
     def plan(self, key: str, content: Content) -> None:
         """Note a value of known size that will be taken after those that were planned."""
@@ -94,7 +94,10 @@ class LargeValues:
         self._pool.close()
 
     def _can_split(self, content: Content) -> bool:
-        if not self._gives_parts or content.sha256 is None or (content.size or 0) <= _PART_BYTES:
+        if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
+            return False
+        self._gives_parts = self._gives_parts and self._values.session.lane() is not None
+        if not self._gives_parts:
             return False
         kept = self._values.kept.open(content.sha256, content.size)
         if kept is not None:

@@ -124,7 +124,8 @@ class PartReader:
 
     def _check(self) -> None:
         if self._process != os.getpid():
-            # The parent reads on from that connection, and at its place of that file.
+            # The parent reads on from that connection, and at its place of that file: not even
+            # the end of an object touches them here.
             self._inherited = self._stream, self._spool
             self._start_in_process()
         if self._failure is not None:

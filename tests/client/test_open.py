@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
 import random
 import shutil
+import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from staticstore import IntegrityError, StaticStore
+from staticstore.transport import part_reader
 from staticstore.transport.seekable import OpenedValue
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
-from tests.sites import index_of
+from tests.sites import index_of, write_site
 
 Start = Callable[..., RawServer]
 Read = Callable[[OpenedValue], bytes]
 
 SMALL = random.Random(2).randbytes(5_000)
 VALUE = random.Random(1).randbytes(1_000_003)
-# Larger than what is taken whole into memory.
 LARGE = VALUE * 9
 
 
@@ -110,7 +114,7 @@ WAYS: dict[str, Read] = {
     "read1": _by_read1,
     "readinto": _by_readinto(1 << 14),
     "readinto in long steps": _by_readinto(1 << 20),
-    "readinto at once": _by_readinto(len(LARGE)),
+    "readinto at once": _by_readinto(len(VALUE)),
     "lines": lambda file: b"".join(file),
     "readlines": lambda file: b"".join(file.readlines()),
     "copyfileobj": _by_copyfileobj,
@@ -121,7 +125,14 @@ WAYS: dict[str, Read] = {
 }
 
 
-@pytest.mark.parametrize("value", [SMALL, VALUE, LARGE], ids=["small", "middle", "large"])
+@pytest.fixture(params=["small", "middle", "large"])
+def value(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Give a value of one block, of many, and one that is not taken whole into memory."""
+    if request.param == "large":
+        monkeypatch.setattr(part_reader, "IN_MEMORY", 1 << 16)
+    return SMALL if request.param == "small" else VALUE
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_c20_who_reads_all_bytes_verifies_them(connect: Connect, value: bytes, way: str) -> None:
     other = value[:-100] + bytes(1) + value[-99:]
@@ -130,7 +141,6 @@ def test_c20_who_reads_all_bytes_verifies_them(connect: Connect, value: bytes, w
         WAYS[way](file)
 
 
-@pytest.mark.parametrize("value", [SMALL, VALUE, LARGE], ids=["small", "middle", "large"])
 @pytest.mark.parametrize("way", WAYS)
 def test_c20_every_way_of_reading_gives_the_value(connect: Connect, value: bytes, way: str) -> None:
     store, _ = connect(serve_files(files(value)))
@@ -177,6 +187,22 @@ def test_c20_a_page_in_the_place_of_a_part_is_never_given(
         file.seek(10)
         with pytest.raises(IntegrityError):
             file.read(4)
+
+
+def _hashing() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "staticstore digest"]
+
+
+def test_a_file_that_is_given_up_leaves_no_thread_that_hashes(connect: Connect) -> None:
+    store, _ = connect(serve_files(files(LARGE)))
+    file = store["a"].open()
+    file.read(2 << 20)
+    file.seek(5 << 20)
+    file.read(10)
+    assert _hashing()
+    del file
+    gc.collect()
+    assert not _hashing()
 
 
 # -- C21: edges with different tags --------------------------------------------------------
@@ -268,6 +294,33 @@ def test_c16_an_empty_value_of_unknown_size_is_empty(connect: Connect) -> None:
     store, _ = connect(serve_files({"index.json": b'{"a": {}}', "data/a": b""}))
     with store["a"].open() as file:
         assert (file.size, file.seek(0, os.SEEK_END), file.read(4)) == (0, 0, b"")
+
+
+# -- memory --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [0, 5])
+def test_a_long_read_is_not_held_twice(tmp_path: Path, position: int) -> None:
+    write_site(tmp_path, {"a": LARGE * 4})
+    with StaticStore(tmp_path, poll_interval=0) as store, store["a"].open() as file:
+        file.seek(position)
+        tracemalloc.start()
+        try:
+            assert len(file.read()) == 4 * len(LARGE) - position
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 1.4 * 4 * len(LARGE)
+
+
+@pytest.mark.parametrize("position", [0, 5])
+def test_a_size_that_no_memory_has_is_an_integrity_error(connect: Connect, position: int) -> None:
+    index = index_of({"a": VALUE}).replace(str(len(VALUE)).encode(), b"%d" % (1 << 62))
+    store, _ = connect(serve_files({"index.json": index, "data/a": VALUE}))
+    with store["a"].open() as file:
+        file.seek(position)
+        with pytest.raises(IntegrityError):
+            file.read(1 << 61)
 
 
 # -- the class -----------------------------------------------------------------------------

@@ -82,8 +82,8 @@ def _reading_into(*reads: tuple[int, int]) -> Read:
 
 
 @pytest.mark.parametrize("reading", [_reading, _reading_into])
-@pytest.mark.parametrize("count", [BLOCK, BLOCK + 1, 100_000, 262_144, 262_145, 1_000_000])
-@pytest.mark.parametrize("position", [0, 1, 5 * BLOCK, 700_001])
+@pytest.mark.parametrize("count", [BLOCK, 100_000, 262_145, 1_000_000])
+@pytest.mark.parametrize("position", [0, 5 * BLOCK, 700_001])
 def test_a_long_read_is_one_request_of_just_its_bytes(
     start: Start, reading: Callable[..., Read], count: int, position: int
 ) -> None:
