@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import io
 import operator
 import os
@@ -94,7 +93,7 @@ class URLValue:
             alike=self._alike,
         )
 
-    @functools.cached_property
+    @property
     def _target(self) -> Target:
         if self._reach is None:
             return self._given

@@ -50,6 +50,7 @@ class SeekableValue(io.RawIOBase):
         self._target = target
         self._size = target.size
         self._position = 0
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._blocks: LRUCache[int, bytes] = LRUCache(max(cache_size // _BLOCK, 1))
         # A part that is being read, and the place in the value that it has come to.
@@ -122,6 +123,14 @@ class SeekableValue(io.RawIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("I/O operation on a closed file")
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+
+    def _leave_to_parent(self) -> None:
+        """Go on in a forked child without the answer and the spool of its parent."""
+        self._pid = os.getpid()
+        self._lock, self._stream, self._spool = threading.Lock(), None, None
+        self._blocks = LRUCache(self._blocks.maxsize)
 
     def _known_size(self) -> int:
         if self._size is None:
