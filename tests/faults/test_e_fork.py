@@ -147,38 +147,71 @@ class Holding:
         self._call.result()
 
 
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
+    """A site with a head, and an index that has many blocks."""
+    monkeypatch.setattr("staticstore.index.blocks._BLOCK_SIZE", 2000)
+    monkeypatch.setattr("staticstore.index.blocks._PAGE_SIZE", 1000)
+    folder = tmp_path / "published"
+    write_site(folder, {**VALUES, "large": LARGE})
+    publish(folder)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    with RawServer(serve_files(files), heads=True) as server:
+        yield server
+
+
+def use(store: StaticStore) -> bool:
+    """Do all that takes a lock; return whether the store is connected in the end."""
+    assert store["k5"].read() == VALUES["k5"]  # a lazy store reads parts of its index for it
+    assert store["k6"].range(0, 4).read() == b"0006"
+    assert read_all(store)["k7"] == VALUES["k7"]
+    assert list(store.query_keys(size=4000)) == sorted(VALUES)
+    assert len(list(store.query_keys(sha256=store["k8"].sha256))) == 1
+    assert store["large"].data.read() == LARGE
+    for stream in store.multiget_data(["k1", "k2"]):
+        stream.close()
+    store.subscribe(lambda change: None).close()
+    store.update_index()
+    assert store.index.checked() is not None
+    assert store.info()["last_error"] is None
+    store.disconnect()
+    return store.is_connected()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("options", [{}, {"lazy": True}, {"memory": 1 << 20}, {"cache": True}])
 def test_e4_no_lock_that_was_held_at_the_fork_holds_up_a_child(
-    site: MemorySite,
+    published: RawServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
     engine: str,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    put(site, {**VALUES, "large": LARGE})
-
-    def use() -> bool:
-        assert read_all(store)["k7"] == VALUES["k7"]
-        assert list(store.query_keys(size=4000)) == sorted(VALUES)
-        assert store["large"].data.read() == LARGE
-        for stream in store.multiget_data(["k1", "k2"]):
-            stream.close()
-        store.subscribe(lambda change: None).close()
-        store.update_index()
-        assert store.info()["last_error"] is None
-        store.disconnect()
-        return store.is_connected()
-
-    with sending_by(engine), StaticStore(site.url, poll_interval=0, **options).connect() as store:
-        _ = read_all(store), list(store.query_keys(size=4000)), store.info()
-        heard = store.subscribe(lambda change: None)
-        locks = locks_of(store, store._live.connected(), heard, store["k1"])
+    with sending_by(engine), StaticStore(published.url, poll_interval=0, **options) as store:
+        value = store["k1"]
+        _ = value.read(), value.range(1, 2).read()
+        live = store._live
+        locks = locks_of(store, live.current, live.connected(), value)
         assert len(locks) > 10
         with Holding(locks):
-            assert in_child(use) is False
-        assert read_all(store)["k7"] == VALUES["k7"]
+            assert in_child(lambda: use(store)) is False
+        assert store["k7"].read() == VALUES["k7"]
+        assert use(store) is False
+
+
+def test_e4_no_lock_of_an_index_in_another_form_holds_up_a_child(site: MemorySite) -> None:
+    with site.open() as store:
+        store.subscribe(lambda change: None)
+        put(site, {**VALUES, "k1": b"new"})
+        store.update_index()
+        with Holding(locks_of(store, store._live.connected())):
+            found = in_child(lambda: list(store.query_keys(size=3)))
+    assert found == ["k1"]
 
 
 def test_e4_no_lock_of_several_roots_holds_up_a_child(tmp_path: Path) -> None:
