@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import io
 import operator
 import os
@@ -97,7 +96,7 @@ class URLValue:
             alike=self._alike,
         )
 
-    @functools.cached_property
+    @property
     def _target(self) -> Target:
         if self._reach is None:
             return self._given
