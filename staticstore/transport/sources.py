@@ -34,9 +34,9 @@ PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 def open_sessions(
     roots: Sequence[Root],
     *,
-    auth: Credentials,
+    auth: Credentials = None,
     proxies: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
+    headers: Mapping[str, str] | None = None,
     verify: bool | str | os.PathLike[str],
     cert: str | tuple[str, str] | None,
     timeout: float | tuple[float, float],
