@@ -40,7 +40,7 @@ class PartReader:
     def __init__(self, target: Target, cache_size: int) -> None:
         self._target = target
         self._size = target.size
-        self._blocks = BlockCache(cache_size)
+        self._cache_size = cache_size
         # The last part, even if the cache is too small for it.
         self._last = Piece(0, b"")
         # Where it ended, or the one that is being read does, and how much to read ahead.
@@ -51,8 +51,12 @@ class PartReader:
         self._start_in_process()
 
     def _start_in_process(self) -> None:
-        """Set what belongs to one process: a connection, an open file, a thread that hashes."""
+        """Set what belongs to one process: a connection, an open file, a thread that hashes.
+
+        And the cache, which another thread may have been changing at the time of a fork.
+        """
         self._process = os.getpid()
+        self._blocks = BlockCache(self._cache_size)
         # A part that is being read, and the place in the value that it has come to.
         self._stream: ValueStream | None = None
         self._stream_at = 0
