@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,6 +28,8 @@ _CONNECTIONS = 24
 _PART_BYTES = 1 << 22
 # What is read ahead: a part for each connection.
 _AHEAD_BYTES = _CONNECTIONS * _PART_BYTES
+# A connection that the host has closed while it was idle fails so soon, and is replaced.
+_PROMPT_SECONDS = 1.0
 
 _Found = bytes | StoreError | None
 
@@ -117,8 +120,9 @@ class LargeValues:
 
     def _part(self, wanted: Wanted) -> bytes | None:
         """Read a part; None if it cannot be had, after which no more are asked for."""
-        for _ in range(2):  # the host may have closed an idle connection
-            if not self._gives_parts:
+        began = time.monotonic()
+        for _ in range(2):
+            if not self._gives_parts or time.monotonic() - began > _PROMPT_SECONDS:
                 break
             [got] = fetch_all(self._values.session, [wanted])
             if got is not None:

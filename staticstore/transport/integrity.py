@@ -16,6 +16,7 @@ from .digest import Digest
 
 __all__ = [
     "TEMPORARY_PATTERN",
+    "OrderedVerifier",
     "Verifier",
     "atomic_file",
     "prepared_file",
@@ -113,6 +114,43 @@ class Verifier:
             key=self._key,
             url=self._url,
         )
+
+
+class OrderedVerifier:
+    """Verifies bytes that are read at any place, as far as they come in order.
+
+    Parameters
+    ----------
+    verifier : Verifier
+        What they are held against, if it has a digest.
+
+    Attributes
+    ----------
+    position : int
+        The bytes before it have been hashed.
+    """
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.position = 0
+        self._verifier = None if verifier.sha256 is None else verifier
+
+    def take(self, start: int, data: bytes | memoryview) -> bool:
+        """Hash what there is from `position` on, and move it; return whether there was any."""
+        if self._verifier is None or not start <= self.position < start + len(data):
+            return False
+        self._verifier.feed(memoryview(data)[self.position - start :])
+        self.position = start + len(data)
+        return True
+
+    def finish(self) -> None:
+        """Check the digest; see `Verifier.finish`."""
+        if self._verifier is not None:
+            self._verifier.finish()
+
+    def close(self) -> None:
+        """End what goes on beside; idempotent."""
+        if self._verifier is not None:
+            self._verifier.close()
 
 
 @contextlib.contextmanager

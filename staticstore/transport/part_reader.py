@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import IntegrityError, TransportError
 from .blocks import BLOCK, BlockCache, Piece
+from .integrity import OrderedVerifier
 from .parts import Part, Target, ask, first_right
 from .response import Response
 from .spool import IN_MEMORY, size_on_host, spooled
@@ -62,7 +63,7 @@ class PartReader:
         self._stream_at = 0
         # The whole value, where the host gives no parts.
         self._spool: Any = None
-        self._order = _InOrder(self._target)
+        self._order = OrderedVerifier(self._target.verifier())
 
     @property
     def size(self) -> int:
@@ -76,8 +77,13 @@ class PartReader:
         assert self._size is not None, "a whole value has a size"
         return self._size
 
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether the whole value is kept here, or will be once it was read."""
+        return self._spool is not None or (self._size is not None and self._size <= _KEPT)
+
     def read_whole(self) -> bytes:
-        """Read the whole value by one request, verified before it is returned."""
+        """Read the whole value by one request, verified before it is returned, and not kept."""
         self._check()
         file = io.BytesIO()
         self._size = copy_whole(self._target, file)
@@ -201,7 +207,7 @@ class PartReader:
         start, end, ahead = self._window(position, wanted)
         if start == 0:
             self._order.close()
-            self._order = _InOrder(self._target)
+            self._order = OrderedVerifier(self._target.verifier())
         if start == 0 and end == self.size <= IN_MEMORY:
             self._take_whole()
             return
@@ -267,54 +273,41 @@ class PartReader:
         return ValueStream(self._target, part, start, end, None)
 
     def _take_whole(self) -> None:
-        """Read the value whole, verified, to cut the parts out of it from now on."""
+        """Read the value whole, verified, to cut the parts out of it from now on.
+
+        Raises
+        ------
+        IntegrityError
+            Also if parts of another version were given before.
+        """
         self._spool, self._size = spooled(self._target)
+        if not all(map(self._is_of_whole, (self._last, *self._blocks))):
+            self._failure = self._target.changed(
+                "the host has replaced the value while it was read"
+            )
+            raise self._failure
 
     def _take_replaced(self, seen: tuple[str | None, ...]) -> None:
         """Take the value whole, where its digest tells whether it was replaced.
 
         Two servers behind one name may have different tags for the same bytes.
         """
-        replaced = self._target.changed(
-            "the host has replaced the value while it was read", expected=self._seen, actual=seen
-        )
+        replaced = self._replaced(seen)
         if self._target.sha256 is None:
             raise replaced
         try:
             self._take_whole()
         except (IntegrityError, TransportError) as error:
             raise replaced from error
-        if not all(map(self._is_of_whole, (self._last, *self._blocks))):
-            self._failure = replaced  # bytes of the other version were given
-            raise replaced
+
+    def _replaced(self, seen: tuple[str | None, ...] | None = None) -> IntegrityError:
+        return self._target.changed(
+            "the host has replaced the value while it was read", expected=self._seen, actual=seen
+        )
 
     def _is_of_whole(self, piece: Piece) -> bool:
         self._spool.seek(piece.start)
         return bool(self._spool.read(len(piece.data)) == piece.data)
-
-
-class _InOrder:
-    """Holds the bytes of a value against its digest, as far as they come in order."""
-
-    def __init__(self, target: Target) -> None:
-        self.position = 0
-        self._verifier = None if target.sha256 is None else target.verifier()
-
-    def take(self, start: int, data: bytes | memoryview) -> bool:
-        """Hash what there is from `position` on, and move it; return whether there was any."""
-        if self._verifier is None or not start <= self.position < start + len(data):
-            return False
-        self._verifier.feed(memoryview(data)[self.position - start :])
-        self.position = start + len(data)
-        return True
-
-    def finish(self) -> None:
-        if self._verifier is not None:
-            self._verifier.finish()
-
-    def close(self) -> None:
-        if self._verifier is not None:
-            self._verifier.close()
 
 
 def _whole_blocks(end: int) -> int:

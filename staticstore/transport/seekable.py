@@ -186,7 +186,7 @@ class OpenedValue(_BinaryFile):
         return max(self._reader.size - self._position, 0)
 
     def _read_rest(self) -> bytes:
-        if self._position or self._near.data:
+        if self._position or self._near.data or self._reader.keeps_whole:
             return self._read(self._left())
         data = self._reader.read_whole()
         self._position = len(data)

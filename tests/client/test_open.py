@@ -205,6 +205,31 @@ def test_a_file_that_is_given_up_leaves_no_thread_that_hashes(connect: Connect) 
     assert not _hashing()
 
 
+def test_c20_a_host_that_gives_no_more_parts_but_another_version(connect: Connect) -> None:
+    index = {"index.json": index_of({"a": VALUE})}
+    parts = serve_files({**index, "data/a": VALUE[::-1]})
+    whole = serve_files({**index, "data/a": VALUE}, ranges=False)
+    store, server = connect(parts)
+    with store["a"].open() as file:
+        file.read(10)
+        server.answer = whole
+        file.seek(700_000)
+        with pytest.raises(IntegrityError, match="replaced"):
+            file.read(10)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_small_value_that_was_read_whole_is_not_fetched_again(
+    connect: Connect, ranges: bool
+) -> None:
+    store, server = connect(serve_files(files(SMALL), ranges=ranges))
+    with store["a"].open() as file:
+        for _ in range(3):
+            assert file.read() == SMALL
+            file.seek(0)
+    assert len(requested(server)) == 1
+
+
 # -- C21: edges with different tags --------------------------------------------------------
 
 
