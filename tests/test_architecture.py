@@ -18,7 +18,7 @@ PACKAGE = Path(staticstore.__file__).parent
 
 # From the ground floor up; a room may import from lower floors and its own.
 FLOORS = [
-    {"errors", "signals", "notebook"},
+    {"errors", "signals", "notebook", "processes"},
     {"index"},
     {"transport"},
     {"client"},

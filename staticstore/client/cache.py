@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
+from ..errors import NotConnectedError
+from ..processes import PerProcess
 from ..transport.integrity import atomic_file
 from ..transport.regular import open_regular
 from .cache_folder import CacheFolder, disk_use, last_used_now
@@ -43,7 +45,7 @@ class ValueCache:
         # What may be written before the folder is looked through again.  Threads may
         # get it wrong together, which costs a look more or less.
         self._room = 0
-        self._evicting = threading.Lock()  # never waited for
+        self._evicting = PerProcess(threading.Lock)  # never waited for
 
     def read(self, sha256: str | None, size: int | None) -> bytes | None:
         """Return a value; None if it is not here, or not as it should be."""
@@ -72,7 +74,7 @@ class ValueCache:
                 last_used_now(self.folder.place_of_value(sha256), os.fstat(file.fileno()))
                 file.seek(0)
                 stack.pop_all()
-                return io.BufferedReader(file, _PIECE)
+                return io.BufferedReader(_OwnFile(file), _PIECE)
         self._discard(sha256)
         return None
 
@@ -147,7 +149,8 @@ class ValueCache:
 
     def _make_room(self, size: int) -> None:
         self._room -= size
-        if self._room >= 0 or not self._evicting.acquire(blocking=False):
+        evicting = self._evicting.get()
+        if self._room >= 0 or not evicting.acquire(blocking=False):
             return
         try:
             most = self.folder.max_bytes
@@ -155,7 +158,7 @@ class ValueCache:
             left = self.folder.evict(most - spare - size, spare=spare)
             self._room = most - left - size
         finally:
-            self._evicting.release()
+            evicting.release()
 
 
 class _Writing:
@@ -193,6 +196,38 @@ class _Writing:
         if self._file is not None:
             with self._folder.writing():
                 self._atomic.__exit__(kind, error, trace)
+
+
+class _OwnFile(io.RawIOBase):
+    """A file for the process that opened it: a forked child would move the parent's position."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._pid = os.getpid()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._check_process()
+        return self._file.readinto(buffer)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._check_process()
+        return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            raise NotConnectedError(
+                "this stream was opened before the process was forked: open another one here"
+            )
 
 
 def _ignore(piece: bytes) -> None:

@@ -30,7 +30,7 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import quoted
+from ..errors import StoreError, quoted
 from ..index.fields import SHA256
 from ..transport.arguments import checked_number
 from ..transport.integrity import TEMPORARY_PATTERN
@@ -63,10 +63,19 @@ _REST = 60.0  # seconds; after a failure nothing is written for so long
 
 
 def user_folder() -> Path:
-    """Return the folder in which this user's caches are, by the rules of the system."""
+    """Return the folder in which this user's caches are, by the rules of the system.
+
+    Raises
+    ------
+    StoreError
+        The user has no home folder.
+    """
     import platformdirs  # seldom needed
 
-    return platformdirs.user_cache_path("staticstore", appauthor=False)
+    try:
+        return platformdirs.user_cache_path("staticstore", appauthor=False)
+    except RuntimeError:
+        raise StoreError("the user has no home folder: name a folder for the cache") from None
 
 
 class CacheFolder:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import NotConnectedError
@@ -81,25 +82,41 @@ class Connection:
     """The session, the follower and the poller of a connected store; used once.
 
     Whatever still runs after `close` finds `is_cut`, and can neither swap a
-    snapshot nor send a signal.
+    snapshot nor send a signal.  In a forked child it is cut, and closing it there
+    does nothing; `after_fork` gives the child's own.
+
+    Parameters
+    ----------
+    follow : callable
+        Makes the follower.
+    cached : CachedIndex, optional
+        What keeps the index on disk; also an attribute.
+    poll_interval : float, optional
+        Seconds between polls, 0 for no polling; also an attribute.
 
     Attributes
     ----------
     follower : Follower
         What fetches the index, and knows the ways to the site.
-    cached : CachedIndex or None
-        What keeps the index on disk.
     cut : threading.Event
         Set when the connection is closed.
     ready : bool
         Whether the first index has come.
     """
 
-    def __init__(self, follower: Follower, cached: CachedIndex | None = None) -> None:
-        self.follower = follower
+    def __init__(
+        self,
+        follow: Callable[[], Follower],
+        cached: CachedIndex | None = None,
+        poll_interval: float = 0,
+    ) -> None:
+        self.follower = follow()
         self.cached = cached
-        self.cut: threading.Event = follower.session.wire.cut
+        self.poll_interval = poll_interval
+        self.cut: threading.Event = self.follower.session.wire.cut
         self.ready = False
+        self._follow = follow
+        self._pid = os.getpid()
         self._poller: Poller | None = None
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._lock = threading.RLock()  # a finalizer may close it in any thread
@@ -108,9 +125,17 @@ class Connection:
         # one.  Who reads never waits for it.
         self._polling = threading.Lock()
 
+    def after_fork(self) -> Connection:
+        """Return a connection of a child's own, closed if this one was; it does not poll yet."""
+        own = Connection(self._follow, self.cached, self.poll_interval)
+        own.ready = self.ready
+        for watch in list(self._watches):
+            own.add_watch(watch)
+        return own
+
     def is_cut(self) -> bool:
-        """Tell whether the connection has been closed."""
-        return self.cut.is_set()
+        """Tell whether the connection has been closed, or belongs to another process."""
+        return self.cut.is_set() or self._pid != os.getpid()
 
     @property
     def is_usable(self) -> bool:
@@ -154,6 +179,8 @@ class Connection:
 
     def close(self) -> None:
         """End every request and wait; back at once, but for what cannot be cut short."""
+        if self._pid != os.getpid():
+            return
         self.follower.close()
         with self._lock:
             watches, poller = list(self._watches), self._poller

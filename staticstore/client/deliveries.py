@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +40,12 @@ class Deliveries:
 
     No thread of its own: the poller delivers what it polled, and a thread that
     calls `update_index` what it found; while one of them delivers, the others
-    wait for it.  A delivery may enqueue others; they follow it.
+    wait for it.  A delivery may enqueue others; they follow it.  What is enqueued
+    in one process is not delivered in a child forked from it.
     """
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self._waiting: deque[Callable[[], None]] = deque()
         self._change = threading.Condition()
         self._deliverer: int | None = None
@@ -79,8 +82,11 @@ class Deliveries:
             try:
                 while delivery := self._next():
                     delivery()
+                    if self._pid != os.getpid():  # forked by a handler
+                        return False
             except BaseException:  # KeyboardInterrupt: what is left is somebody else's turn
-                self._end_turn()
+                if self._pid == os.getpid():
+                    self._end_turn()
                 raise
         return self._delivered >= number
 

@@ -102,7 +102,7 @@ class SiteFollower:
         self._polls = 0
         self._passed_over: str | None = None
         self._served: set[Role] = set()
-        self._wholes = WholeValues(self.session.wire) if len(sessions) > 1 else None
+        self._wholes = WholeValues(self.session.wires) if len(sessions) > 1 else None
 
     @property
     def session(self) -> Session:

@@ -20,6 +20,7 @@ from ..index.lines import Lines
 from ..index.named import read_root
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
+from ..processes import PerProcess, is_held
 from .documents import Documents
 
 if TYPE_CHECKING:
@@ -69,11 +70,7 @@ class Parts:
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._root: BlockRoot | None = None
-        self._lock = threading.Lock()
-        # What was parsed of a document, and about how many bytes of memory it takes.
-        self._parsed: LRUCache[tuple[Document, Stretch], tuple[int, Any]] = LRUCache(
-            _MOST_MEMORY, getsizeof=operator.itemgetter(0)
-        )
+        self._known = PerProcess(_Known, after_fork=_Known.or_new)
         #: What was found wrong in entries that were looked up, and left out.
         self.problems: dict[str, None] = {}
 
@@ -143,20 +140,36 @@ class Parts:
         parse: Callable[[bytes], T],
     ) -> T:
         """Read and parse a stretch of a document, unless that was done before."""
-        with self._lock:
-            known = self._parsed.get((document, stretch))
+        kept = self._known.get()
+        with kept.lock:
+            known = kept.parsed.get((document, stretch))
         if known is None:
             text = self._documents(deadline).read_stretch(document, stretch)
             if text is None:
                 raise LookupError("the host gives no parts of documents")
             known = _PARSED * len(text), parse(text)
-            with self._lock:
-                self._parsed[document, stretch] = known
+            with kept.lock:
+                kept.parsed[document, stretch] = known
         parsed: T = known[1]
         return parsed
 
     def _documents(self, deadline: float) -> Documents:
         return Documents(self._sessions, deadline, self._max_bytes, self._served)
+
+
+class _Known:
+    """What was parsed, under a lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        # What was parsed of a document, and about how many bytes of memory it takes.
+        self.parsed: LRUCache[tuple[Document, Stretch], tuple[int, Any]] = LRUCache(
+            _MOST_MEMORY, getsizeof=operator.itemgetter(0)
+        )
+
+    def or_new(self) -> _Known:
+        """Return this, or an empty one in a child forked while a thread was changing it."""
+        return _Known() if is_held(self.lock) else self
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from ..errors import (
 from ..index.changes import Action, Changes, diff, follow
 from ..index.query import Conditions
 from ..index.snapshot import Index
+from ..processes import PerProcess
 from .confirmation import Confirmation
 from .connection import Connection
 from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
@@ -48,6 +50,7 @@ class LiveIndex:
     """The current snapshot of a store, and who is told when it changes.
 
     The lock guards the fields and is never held during I/O or a call to a handler.
+    In a forked child `here` comes before any other method.
 
     Parameters
     ----------
@@ -61,6 +64,8 @@ class LiveIndex:
         #: What the site has said so far, over all connections.
         self.freshness = Freshness()
         self._store = weakref.ref(store)
+        self._pid = os.getpid()
+        self._inheriting = PerProcess(threading.Lock)
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._held: Held | None = None
@@ -80,9 +85,49 @@ class LiveIndex:
         # out to be another than it seemed.
         self._is_in_doubt = False
 
+    # -- processes -------------------------------------------------------------
+
+    def here(self, *, polls: bool = True) -> LiveIndex:
+        """Return this, made usable in a child forked since.
+
+        The child goes on from the snapshot that it inherits, by a connection of its
+        own, and polls if its parent did.  What the parent had yet to announce is not
+        announced there.
+
+        Parameters
+        ----------
+        polls : bool, optional
+            Whether to begin to poll.
+        """
+        if self._pid != os.getpid():
+            with self._inheriting.get():
+                if self._pid != os.getpid():
+                    self._inherit(polls)
+        return self
+
+    def _inherit(self, polls: bool) -> None:
+        # Another thread of the parent may have held any of the locks at the fork.
+        self._lock, self._deliveries, self._check = threading.Lock(), Deliveries(), None
+        held, before = self._held, self._connection
+        self._announced = None if held is None else held.index
+        for subscription in list(self._subscriptions):
+            subscription.after_fork(self._announced)
+        # One that was being made is not: the thread that made it is the parent's.
+        own = before.after_fork() if before is not None and before.ready else None
+        self._connection = own
+        self._pid = os.getpid()
+        if own is None:
+            return
+        own.belong_to(self._store())
+        if polls and not own.is_cut():
+            if held is not None:
+                self._check_behind(own, held.index)
+            if own.poll_interval > 0:
+                self._start_polling(own)
+
     # -- connecting ------------------------------------------------------------
 
-    def open(self, connection: Connection, poll_interval: float, *, is_lazy: bool = False) -> None:
+    def open(self, connection: Connection, *, is_lazy: bool = False) -> None:
         """Fetch the index and start to poll; see `StaticStore.connect`."""
         with self._lock:
             if self._connection is not None and not self._connection.is_cut():
@@ -92,9 +137,9 @@ class LiveIndex:
             self._is_lazy = is_lazy and has_none
         connection.belong_to(self._store())
         try:
-            self._start(connection, in_a_hurry=poll_interval > 0)
-            if poll_interval > 0:
-                self._start_polling(connection, poll_interval)
+            self._start(connection, in_a_hurry=connection.poll_interval > 0)
+            if connection.poll_interval > 0:
+                self._start_polling(connection)
             else:
                 self._keep(connection)
         except BaseException:
@@ -173,7 +218,7 @@ class LiveIndex:
             if self._connection is connection:
                 self._connection = None
 
-    def _start_polling(self, connection: Connection, interval: float) -> None:
+    def _start_polling(self, connection: Connection) -> None:
         # The thread must not keep the store alive, or it would never end.
         reference = weakref.ref(self)
 
@@ -198,6 +243,7 @@ class LiveIndex:
         if held is not None and held.index.is_checked and held.entries <= _FEW:
             self._keep(connection)
         has_polled = self._confirmation.error is None
+        interval = connection.poll_interval
         connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
 
     @property
@@ -254,7 +300,7 @@ class LiveIndex:
 
     def _whole(self) -> Index:
         """Make a lazy store whole, as of the head that it holds."""
-        connection = self.connected()
+        connection = self.here().connected()
         with connection.polling():
             number = self._complete(connection)
         self._deliveries.run(number, given_up=connection.is_cut)

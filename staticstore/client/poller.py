@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -65,6 +66,7 @@ class Poller(threading.Thread):
         self._poll = poll
         self._interval = interval
         self._cut = cut
+        self._pid = os.getpid()
         self._begin = begin
         self._has_polled = has_polled
         self._clock = clock
@@ -77,7 +79,7 @@ class Poller(threading.Thread):
             self._outcome_of(self._begin)
         while self._wait(self.pause(error)):
             outcome = self._outcome_of(self._poll)
-            if outcome is False:
+            if outcome is False or self._pid != os.getpid():  # a handler may fork
                 return
             error = outcome if isinstance(outcome, StoreError) else None
             self._failures = self._failures + 1 if error is not None else 0

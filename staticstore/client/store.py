@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,19 +13,22 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ..index.changes import Action, Change, Changes
 from ..index.keys import check_key
 from ..index.snapshot import Index
+from ..processes import PerProcess
 from ..transport.root import Location, Root, checked_origins, roots_of
 from .connection import Connection
 from .kept import KeptValues
 from .live import LiveIndex
 from .reading import Reading
+from .settings import Settings
 from .subscription import Dispatch, Subscription
 from .values import Values
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
     from ..transport.beginnings import PartFolder
-    from .cache import ValueCache
+    from ..transport.sources import Sources
     from .cached_index import CachedIndex
+    from .lazy import LazyIndex
     from .origin import Origin
 
 __all__ = ["StaticStore"]
@@ -133,23 +138,33 @@ class StaticStore(Reading):
         self._poll_interval = poll_interval
         self._lazy = lazy
         self._equal_roots = equal_roots
-        self._max_cache_bytes = max_cache_bytes
-        self._memory = memory
         if not isinstance(memory, int) or memory < 0:
             raise ValueError(f"memory is a number of bytes, 0 or more, not {memory!r}")
-        disk: ValueCache | None = None
-        self._cache_argument: bool | str | None = None
-        if cache is not None and cache is not False:
-            from .cache import ValueCache
-            from .cache_folder import CacheFolder
-
-            disk = ValueCache(CacheFolder.of(cache, max_cache_bytes))
-            self._cache_argument = True if cache is True else str(disk.folder.path)
-        self._kept = KeptValues(memory, disk)
+        self._kept = KeptValues.of(memory, cache, max_cache_bytes)
+        self._settings = Settings.of(
+            self._roots,
+            data_path=data_path,
+            index_path=index_path,
+            poll_interval=poll_interval,
+            lazy=lazy,
+            equal_roots=equal_roots,
+            cache=cache if isinstance(cache, bool | None) else os.path.abspath(cache),
+            max_cache_bytes=max_cache_bytes,
+            memory=memory,
+            origins=self._origins,
+        )
+        # Whether the first use connects.
+        self._is_unpickled = False
+        self._connecting = PerProcess(threading.RLock)
         # Where the beginning of an index stays that breaks off, without a cache.
         self._parts: PartFolder | None = None
-        self._live = LiveIndex(self)
+        self._live_index = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
+
+    @property
+    def _live(self) -> LiveIndex:
+        """The index, by a connection of this process."""
+        return self._live_index.here()
 
     # -- connecting ------------------------------------------------------------
 
@@ -229,26 +244,38 @@ class StaticStore(Reading):
         NotConnectedError
             Another thread has called `disconnect` meanwhile.
         """
+        arguments = {
+            "auth": auth,
+            "proxies": proxies,
+            "headers": headers,
+            "verify": verify,
+            "cert": cert,
+            "timeout": timeout,
+            "retries": retries,
+            "max_index_bytes": max_index_bytes,
+            "index_deadline": index_deadline,
+            "min_rate": min_rate,
+        }
+        self._connect(arguments, self._poll_interval)
+        return self
+
+    def _connect(self, arguments: dict[str, Any], poll_interval: float) -> None:
         # requests takes longer to import than all the rest; who only imports
         # staticstore shall not wait for it.
         from ..transport.arguments import checked_number
         from ..transport.sources import open_sessions
         from .follower import SiteFollower
 
-        checked_number(max_index_bytes, "max_index_bytes", least=1)
-        checked_number(index_deadline, "index_deadline", least=0)
-
+        of_session = dict(arguments)
+        max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
+        checked_number(max_bytes, "max_index_bytes", least=1)
+        checked_number(seconds, "index_deadline", least=0)
+        settings = self._settings.connected(arguments)
         sessions = open_sessions(
             self._roots,
-            auth=auth,
-            proxies=proxies,
-            headers=headers,
-            verify=verify,
-            cert=cert,
-            timeout=timeout,
-            retries=retries,
-            min_rate=min_rate,
+            **of_session,
             origins=self._origins,
+            hint=settings.hint if self._is_unpickled else None,
         )
         warned = _warn_of_exposed_passwords(
             [session.root for session in sessions if session.exposes_password]
@@ -259,18 +286,20 @@ class StaticStore(Reading):
 
             follower_class = EqualRootsFollower
         cached = self._cached_index()
-        follower = follower_class(
+        follow = functools.partial(
+            follower_class,
             sessions,
             self._index_path,
             freshness=self._live.freshness,
-            max_bytes=max_index_bytes,
-            seconds=index_deadline,
+            max_bytes=max_bytes,
+            seconds=seconds,
             parts=self._parts if cached is None else cached.parts,
         )
-        connection = Connection(follower, cached)
-        self._live.open(connection, self._poll_interval, is_lazy=self._lazy)
-        self._warnings = warned
-        return self
+        connection = Connection(follow, cached, poll_interval)
+        # Before the index comes: a handler may pickle the store, or a value.
+        self._settings = settings
+        self._live.open(connection, is_lazy=self._lazy)
+        self._warnings, self._is_unpickled = warned, False
 
     def _cached_index(self) -> CachedIndex | None:
         if self._kept.disk is None:
@@ -286,7 +315,8 @@ class StaticStore(Reading):
         poll whose announcement has begun is announced to its end; later ones
         are told of after the next `connect`.
         """
-        self._live.close()
+        self._is_unpickled = False
+        self._live_index.here(polls=False).close()
 
     def is_connected(self) -> bool:
         """Tell whether the store can be used."""
@@ -294,6 +324,8 @@ class StaticStore(Reading):
 
     def __enter__(self) -> StaticStore:
         """Connect, if need be."""
+        if self._is_unpickled:
+            self._opened()
         return self if self.is_connected() else self.connect()
 
     def __exit__(self, *error: object) -> None:
@@ -320,7 +352,7 @@ class StaticStore(Reading):
         IndexFormatError
             What came is no index; the old snapshot is kept.
         """
-        return self._live.update()
+        return self._opened().update()
 
     # -- what the store knows ----------------------------------------------------
 
@@ -337,7 +369,7 @@ class StaticStore(Reading):
         TransportError, IndexFormatError
             A lazy store could not fetch it.
         """
-        return self._live.index
+        return self._opened().index
 
     def info(self) -> dict[str, Any]:
         """Return what the store knows of its site and of itself, without I/O.
@@ -358,9 +390,8 @@ class StaticStore(Reading):
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
         info["warnings"] = [*self._warnings, *info["warnings"]]
-        disk = self._kept.disk
-        if disk is not None and disk.folder.problem is not None:
-            info["warnings"].append(disk.folder.problem)
+        if self._kept.problem is not None:
+            info["warnings"].append(self._kept.problem)
         return info
 
     def about(self) -> dict[str, Any] | None:
@@ -396,7 +427,8 @@ class StaticStore(Reading):
         """
         from .about import read_about
 
-        follower, held = self._live.connected().follower, self._live.current
+        live = self._opened()
+        follower, held = live.connected().follower, live.current
         if held is None or held.head is None:
             return None
         return read_about(held.head, follower.documents(held))
@@ -415,35 +447,35 @@ class StaticStore(Reading):
         return store_html(repr(self)[1:-1], self.info(), self._live.snapshot)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle where the store is; what comes out is not connected, and knows no secret."""
-        again = functools.partial(
-            type(self),
-            self._root.url if len(self._roots) == 1 else [root.url for root in self._roots],
-            data_path=self._data_path,
-            index_path=self._index_path,
-            poll_interval=self._poll_interval,
-            lazy=self._lazy,
-            equal_roots=self._equal_roots,
-            cache=self._cache_argument,
-            max_cache_bytes=self._max_cache_bytes,
-            memory=self._memory,
-            origins=self._origins,
-        )
-        return again, ()
+        """Pickle where the site is and how it is reached; no snapshot, and no secret."""
+        return _unpickled, (type(self), self._settings)
+
+    def _opened(self) -> LiveIndex:
+        """Return the index; a store that comes from a pickle is connected now, without polls."""
+        if self._is_unpickled:
+            with self._connecting.get():
+                if self._is_unpickled and not self.is_connected():  # in a handler
+                    self._connect({**_DEFAULTS, **self._settings.arguments()}, 0)
+        return self._live
 
     def _values(self) -> Values:
         """Bind the current snapshot, so that one call reads one snapshot."""
-        follower = self._live.connected().follower
-        index, held = self._live.readable
-        return Values(index, follower.sources(held), self._data_path, self._kept)
+        live = self._opened()
+        follower = live.connected().follower
+        index, held = live.readable
+        return self._values_of(index, follower.sources(held))
+
+    def _values_of(self, index: Index | LazyIndex, sources: Sources) -> Values:
+        return Values(index, sources, self._data_path, self._kept, self._settings)
 
     def _origin(self) -> Origin:
         """Bind the current snapshot, whole, with all that a copy of the site needs."""
         from .origin import Origin
 
-        follower, held = self._live.connected().follower, self._live.held
-        values = Values(held.index, follower.sources(held), self._data_path, self._kept)
-        known = self._live.freshness
+        live = self._opened()
+        follower, held = live.connected().follower, live.held
+        values = self._values_of(held.index, follower.sources(held))
+        known = live.freshness
         modified = known.modified if held.sha256 == known.sha256 else None
         return Origin(
             values, held, follower, self._index_path, modified, was_believed=known.believed > 0
@@ -453,7 +485,7 @@ class StaticStore(Reading):
         self, callback: Callable[[Changes], object], dispatch: Dispatch
     ) -> tuple[Subscription, Index]:
         """Subscribe to batches; give the snapshot, too, that the first of them leads on from."""
-        return self._live.follow(callback, dispatch)
+        return self._opened().follow(callback, dispatch)
 
     # -- changes -------------------------------------------------------------------
 
@@ -544,7 +576,7 @@ class StaticStore(Reading):
         >>> found[-1]
         <Changes: 16 set, 0 update, 0 delete>
         """
-        return self._live.subscribe(
+        return self._opened().subscribe(
             callback,
             actions=actions,
             dispatch=dispatch,
@@ -568,11 +600,26 @@ class StaticStore(Reading):
         iterator of Change
             For one thread.  What comes before it is asked for waits in it.
         """
-        return self._live.watch(timeout)
+        return self._opened().watch(timeout)
+
+
+# What `connect` takes if it is given nothing.
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(StaticStore.connect).parameters.items()
+    if name != "self"
+}
+
+
+def _unpickled(kind: type[StaticStore], settings: Settings) -> StaticStore:
+    store = kind(settings.roots, **dict(settings.options))
+    store._settings = settings
+    store._is_unpickled = True
+    return store
 
 
 def _warn_of_exposed_passwords(roots: Iterable[Root]) -> tuple[str, ...]:
     texts = tuple(f"the password for {root.url} is sent in the clear: use https" for root in roots)
     for text in texts:
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(text, stacklevel=4)
     return texts

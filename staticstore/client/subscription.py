@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from ..index.changes import Action, Change, Changes
 from ..index.query import Conditions
@@ -70,6 +70,17 @@ class Subscription:
         """End the subscription; no call begins after this.  Idempotent."""
         self._closed = True
         self._on_close(self)
+
+    def after_fork(self, known: Index | None) -> None:
+        """Go on in a forked child from a snapshot; end, if the parent's loop makes the calls."""
+        if self._dispatch is not None or known is None:
+            self.close()
+        else:
+            self.known = known
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: whoever is told is in this process."""
+        raise TypeError("a subscription cannot be pickled or copied: subscribe in each process")
 
     def __enter__(self) -> Subscription:
         """Return the subscription."""
@@ -185,6 +196,10 @@ class Watch(Iterator[Change]):
         # The callback is the queue's, so that a watch which nobody holds any
         # more can be collected, and its subscription with it.
         self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: what it waits for comes to this process."""
+        raise TypeError("a watch cannot be pickled or copied: watch in each process")
 
     def end(self) -> None:
         """Let the iteration end after what has come already."""

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import operator
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,7 +14,6 @@ from ..errors import TransportError, quoted
 from ..index.fields import Facts
 
 if TYPE_CHECKING:
-    import os
     from datetime import datetime
 
     from ..transport.parts import Target
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..transport.seekable import OpenedValue
     from ..transport.stream import Progress, ValueReader
     from .kept import KeptValues
+    from .reach import Reach
+    from .settings import Settings
 
 __all__ = ["URLValue"]
 
@@ -35,6 +37,10 @@ class URLValue:
 
     As a context manager it gives `data` and closes it.
 
+    It can be pickled, and is read where it is unpickled: by the function that was given
+    as ``auth`` to `connect`, if any, for a pickle carries no secret.  All values of a
+    site that are unpickled in one process share its connections.
+
     Attributes
     ----------
     key : str
@@ -47,16 +53,61 @@ class URLValue:
         metadata: dict[str, Any],
         facts: Facts,
         kept: KeptValues,
+        settings: Settings,
+        *,
+        reach: Reach | None = None,
+        alike: tuple[str, ...] = (),
     ) -> None:
         self.key = target.key
-        self._target = target
+        self._given = target
+        # What leads to a value from a pickle, and the roots that have the index it is from.
+        self._reach = reach
+        self._alike = alike
         self._metadata = metadata
         self._facts = facts
         self._kept = kept
+        self._settings = settings
         self._data: BinaryIO | None = None
+        self._data_pid = 0  # the process that opened it
         self._answer: Response | None = None
         self._size: int | None = None
         self._has_asked_size = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the snapshot says of the value, and how its site is reached."""
+        given: Any = self._given  # may be without a session
+        alike = self._alike
+        if self._reach is None:
+            sources = given.sources
+            sessions = (given.session,) if sources is None else sources.alike
+            alike = tuple(session.root.url for session in sessions)
+        bare = given._replace(session=None, sources=None)
+        return _unpickled, (bare, self._metadata, self._facts, self._settings, alike)
+
+    def __copy__(self) -> URLValue:
+        """Return another value with a `data` of its own, by the same connection."""
+        return URLValue(
+            self._given,
+            self.metadata,
+            self._facts,
+            self._kept,
+            self._settings,
+            reach=self._reach,
+            alike=self._alike,
+        )
+
+    @property
+    def _target(self) -> Target:
+        if self._reach is None:
+            return self._given
+        sources = self._reach.sources(self._alike)
+        return self._given._replace(
+            session=sources.session, sources=None if sources.is_one else sources
+        )
+
+    def __deepcopy__(self, memo: object) -> URLValue:
+        """Copy: what a value is made of never changes."""
+        return copy.copy(self)
 
     @property
     def url(self) -> str:
@@ -118,6 +169,8 @@ class URLValue:
     def data(self) -> BinaryIO:
         """The value as a stream, opened at first use, and anew once it was closed.
 
+        A forked child opens one of its own.
+
         Size and digest, where the index has them, are checked before the last
         piece is given.
 
@@ -126,8 +179,9 @@ class URLValue:
         TransportError, IntegrityError
             The bytes could not be had, or are others than the index says.
         """
-        if self._data is None or self._data.closed:
+        if self._data is None or self._data.closed or self._data_pid != os.getpid():
             self._data = self._opened_kept() or self._open()
+            self._data_pid = os.getpid()
         return self._data
 
     def __enter__(self) -> BinaryIO:
@@ -432,6 +486,19 @@ class URLValue:
         from .shown import value_html
 
         return value_html(repr(self)[1:-1], self.url, self._metadata)
+
+
+def _unpickled(
+    bare: Target,
+    metadata: dict[str, Any],
+    facts: Facts,
+    settings: Settings,
+    alike: tuple[str, ...],
+) -> URLValue:
+    from .reach import Reach  # seldom needed
+
+    reach = Reach.of(settings)
+    return URLValue(bare, metadata, facts, reach.kept, settings, reach=reach, alike=alike)
 
 
 def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:

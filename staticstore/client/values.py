@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..transport.session import Session
     from ..transport.sources import Sources
     from .lazy import LazyIndex
+    from .settings import Settings
 
 __all__ = ["Values"]
 
@@ -29,11 +30,13 @@ class Values(Mapping[str, URLValue]):
         sources: Sources,
         data_path: str,
         kept: KeptValues,
+        settings: Settings,
     ) -> None:
         self.index = index
         self._sources = sources
         self.data_path = data_path
         self.kept = kept
+        self._settings = settings
 
     @property
     def session(self) -> Session:
@@ -62,7 +65,7 @@ class Values(Mapping[str, URLValue]):
             facts.sha256,
             sources=None if sources.is_one else sources,
         )
-        return URLValue(target, metadata, facts, self.kept)
+        return URLValue(target, metadata, facts, self.kept, self._settings)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""

@@ -81,6 +81,11 @@ class Change:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the key and the entries."""
+        entries = (None if raw is None else bytes(raw) for raw in (self._before, self._after))
+        return Change, (self._key, *entries)
+
     def __repr__(self) -> str:
         """Show action and key."""
         return f"<Change: {self.action} {quoted(self.key)}>"
@@ -142,6 +147,10 @@ class Changes(Sequence[Change]):
     def delete(self) -> tuple[Change, ...]:
         """The keys that are gone."""
         return self._of("delete")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the changes, with the snapshot that they lead to."""
+        return Changes, (self._changes, self.index)
 
     def _of(self, action: Action) -> tuple[Change, ...]:
         return tuple(change for change in self._changes if change.action == action)

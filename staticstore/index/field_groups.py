@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
+from ..processes import PerProcess, is_held
 from . import codec
 from .groups import Groups
 
@@ -33,15 +34,11 @@ class FieldGroups:
 
     def __init__(self, values: Callable[[str], Iterable[tuple[str, Any]]]) -> None:
         self._values = values
-        self._lock = threading.Lock()
         # One pass at a time: two would take turns, and may be for the same field.
-        self._building = threading.RLock()
+        self._building = PerProcess(threading.RLock)
         # The last one asked for needs no change of the order in which they are dropped.
         self._last: tuple[str | None, Groups] = None, Groups(())
-        # One that is larger than the bound alone is kept all the same.
-        self._groups: LRUCache[str, Groups] = LRUCache(
-            _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
-        )
+        self._built = PerProcess(_Built, after_fork=_Built.or_new)
 
     def keys(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys whose field has a value, in order."""
@@ -54,21 +51,26 @@ class FieldGroups:
     def _groups_of(self, field: str) -> Groups:
         groups = self._known(field)
         if groups is None:
-            with self._building:
+            with self._building.get():
                 groups = self._known(field)
                 if groups is None:
                     groups = Groups(self._values(field))
-                    with self._lock:
-                        self._groups[field] = groups
+                    self._keep(field, groups)
         return groups
 
     def _known(self, field: str) -> Groups | None:
-        with self._lock:
-            return self._groups.get(field)
+        built = self._built.get()
+        with built.lock:
+            return built.groups.get(field)
+
+    def _keep(self, field: str, groups: Groups) -> None:
+        built = self._built.get()
+        with built.lock:
+            built.groups[field] = groups
 
     def wait(self) -> None:
         """Wait for the pass that is going on, if there is one."""
-        with self._building:
+        with self._building.get():
             pass
 
     def follow(
@@ -86,14 +88,29 @@ class FieldGroups:
         before, after : mapping
             The raw entries that differ, in key order, there and here.
         """
-        with other._lock:
-            known = dict(other._groups)
+        built = other._built.get()
+        with built.lock:
+            known = dict(built.groups)
         then = {key: codec.decode(raw) for key, raw in before.items()}
         now = {key: codec.decode(raw) for key, raw in after.items()}
         for field, groups in known.items():
             changed = groups.changed_by(_of(then, field), _of(now, field))
-            with self._lock:
-                self._groups[field] = changed
+            self._keep(field, changed)
+
+
+class _Built:
+    """The groups that were built, under a lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        # One that is larger than the bound alone is kept all the same.
+        self.groups: LRUCache[str, Groups] = LRUCache(
+            _MOST_MEMORY, getsizeof=lambda groups: min(groups.size, _MOST_MEMORY)
+        )
+
+    def or_new(self) -> _Built:
+        """Return this, or an empty one in a child forked while a thread was changing it."""
+        return _Built() if is_held(self.lock) else self
 
 
 def _of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class Lines(Stored):
         # to rise: so all of them are those of the document.
         self._is_in_order = is_checked
         super().__init__()
+        # Never waited for: in a forked child it may be held for good, and so guard what was half
+        # changed at the fork.  Without it a look-up does without what is kept.
         self._lock = threading.Lock()
         self._raws: LRUCache[str, bytes] = LRUCache(_MOST_RAWS)
 
@@ -70,11 +72,17 @@ class Lines(Stored):
 
     def get(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None."""
-        with self._lock:
-            raw = self._raws.get(key)
-        if raw is None and (raw := self._find(key)) is not None:
-            with self._lock:
+        raw = None
+        if self._lock.acquire(False):
+            try:
+                raw = self._raws.get(key)
+            finally:
+                self._lock.release()
+        if raw is None and (raw := self._find(key)) is not None and self._lock.acquire(False):
+            try:
                 self._raws[key] = raw
+            finally:
+                self._lock.release()
         return raw
 
     def piece_number(self, key: str) -> int:

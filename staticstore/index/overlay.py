@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import codec
@@ -29,17 +28,25 @@ class Overlay:
     def __init__(self, changes: Mapping[str, msgspec.Raw | bytes | None], surplus: int) -> None:
         self.changes = changes
         self.surplus = surplus
+        # Not `functools.cached_property`, which has a lock up to Python 3.11: a forked child
+        # would find it held.
+        self._in_order: list[str] | None = None
+        self._keys: frozenset[str] | None = None
         self._groups = FieldGroups(lambda field: ((k, one.get(field)) for k, one in self.items()))
 
-    @cached_property
+    @property
     def in_order(self) -> list[str]:
         """The keys that changed, in order."""
-        return sorted(self.changes)
+        if self._in_order is None:
+            self._in_order = sorted(self.changes)
+        return self._in_order
 
-    @cached_property
+    @property
     def keys(self) -> frozenset[str]:
         """The keys that changed."""
-        return frozenset(self.changes)
+        if self._keys is None:
+            self._keys = frozenset(self.changes)
+        return self._keys
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys that have an entry, in order."""

@@ -146,6 +146,10 @@ class Index(Mapping[str, dict[str, Any]]):
             raise IndexFormatError(index.warnings[0])
         return index
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the document; it is parsed and checked where it is unpickled."""
+        return _unpickled, (b"".join(self.document()), self.warnings)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was wrong in the document and left out; the first hundred."""
@@ -524,6 +528,10 @@ class Index(Mapping[str, dict[str, Any]]):
     def _folded(self) -> Stored:
         changes = self._overlay.changes
         return self._shared.changed_by(changes) if changes else self._shared
+
+
+def _unpickled(document: bytes, warnings: tuple[str, ...]) -> Index:
+    return Index(Index.parse(document)._shared, warnings=warnings)
 
 
 def _indexed(conditions: Conditions) -> list[tuple[str, Hashable]]:

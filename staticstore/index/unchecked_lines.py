@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import IndexFormatError
+from ..processes import PerProcess
 from .entries import Entries, Stored
 from .field_groups import FieldGroups
 from .general import parse_any
@@ -57,7 +58,7 @@ class UncheckedLines(Stored):
         self.groups = self._answers.groups
         self._problems: tuple[str, ...] = ()
         self._refusal: str | None = None
-        self._lock = threading.Lock()
+        self._parsing = PerProcess(threading.Lock)
 
     # -- the check ---------------------------------------------------------------------
 
@@ -91,7 +92,7 @@ class UncheckedLines(Stored):
 
     def _parsed(self) -> Entries | Lines:
         """Parse the whole document as any JSON, unless it is decided what it is."""
-        with self._lock:
+        with self._parsing.get():
             if self._refusal is None and not self.is_checked:
                 try:
                     entries, self._problems = parse_any(self._body)

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,7 @@ __all__ = [
     "Credentials",
     "authentication",
     "authentication_elsewhere",
+    "called",
     "is_fixed",
     "is_of_requests",
     "renewed",
@@ -30,7 +31,16 @@ __all__ = [
 ]
 
 #: What `connect` takes as ``auth``.
-Credentials = tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None
+Credentials = (
+    tuple[str, str]
+    | Mapping[str, str]
+    | AuthBase
+    | Literal["netrc"]
+    | Callable[[], tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None]
+    | None
+)
+
+_FORMS = '(user, password), a mapping, an AuthBase, "netrc" or a function that returns one of these'
 
 
 class _NoAuth(AuthBase):
@@ -44,6 +54,11 @@ class _NoAuth(AuthBase):
 NO_AUTH = _NoAuth()
 
 
+def called(auth: Credentials) -> Credentials:
+    """Return what a function given as ``auth`` returns; anything else as it is."""
+    return auth if isinstance(auth, AuthBase) or not callable(auth) else auth()
+
+
 def authentication(auth: Credentials, root: Root) -> AuthBase:
     """Return what authenticates requests to the root's origin.
 
@@ -52,6 +67,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
     auth : (str, str), mapping, AuthBase, "netrc" or None
         User and password; a mapping with ``username`` and ``password``;
         anything of requests; the user's netrc file; or what the root URL had.
+        Not a function: see `called`.
 
     Raises
     ------
@@ -66,7 +82,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
         return auth
     if isinstance(auth, str):
         if auth != "netrc":
-            raise ValueError('auth is (user, password), a mapping, an AuthBase or "netrc"')
+            raise ValueError(f"auth is {_FORMS}")
         return NO_AUTH if root.is_local else _basic(*_netrc_entry(root.origin.host))
     if isinstance(auth, Mapping):
         if missing := {"username", "password"} - auth.keys():
@@ -74,7 +90,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
         return _basic(auth["username"], auth["password"])
     if isinstance(auth, tuple | list) and len(auth) == 2:
         return _basic(*auth)
-    raise TypeError('auth is (user, password), a mapping, an AuthBase or "netrc"')
+    raise TypeError(f"auth is {_FORMS}")
 
 
 def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
@@ -152,4 +168,9 @@ def _netrc_entry(host: str) -> tuple[str, str]:
 def _netrc_files() -> list[str]:
     if named := os.environ.get("NETRC"):
         return [os.path.expanduser(named)]
-    return [str(Path.home() / name) for name in (".netrc", "_netrc")]
+    try:
+        return [str(Path.home() / name) for name in (".netrc", "_netrc")]
+    except RuntimeError:
+        raise StoreError(
+            "the user has no home folder with a netrc file: name the file in NETRC"
+        ) from None

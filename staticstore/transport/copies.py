@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
+from ..processes import PerProcess
 from .integrity import atomic_file
 from .root import Root
 from .session import Session
@@ -33,21 +37,20 @@ class WholeValues:
 
     Parameters
     ----------
-    wire : Wire
-        That of the sessions of all roots, so that reading ends with them.
+    wires : PerProcess of Wire
+        Those of the sessions of all roots, so that reading ends with them.
     """
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._lock = threading.Lock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._session: Session | None = None
-        self._paths: LRUCache[str, Path] = _Files(_MOST_BYTES, getsizeof=_size)
+    def __init__(self, wires: PerProcess[Wire]) -> None:
+        self._wires = wires
+        # A forked child has its own: the parent may remove its folder at any time.
+        self._folders = PerProcess(_Folder)
 
     def has(self, sha256: str | None) -> bool:
         """Return whether a value of that digest is here."""
-        with self._lock:
-            return sha256 in self._paths
+        folder = self._folders.get()
+        with folder.lock:
+            return sha256 in folder.paths
 
     def target_of(self, target: Target) -> Target | None:
         """Return the value as it stands here, read now if need be; None if it is too large.
@@ -59,31 +62,54 @@ class WholeValues:
         """
         if target.sha256 is None or target.size is None or target.size > _MOST_BYTES:
             return None
-        session = self._opened()
+        folder = self._folders.get()
+        session = folder.session(self._wires)
         path = Path(str(session.root.folder), target.sha256)
-        with self._lock:
-            is_here = self._paths.get(target.sha256) is not None
+        with folder.lock:
+            is_here = folder.paths.get(target.sha256) is not None
         if not is_here:
             with atomic_file(path, sync=False) as file:
                 copy_whole(target, file)
-            with self._lock:
-                self._paths[target.sha256] = path
+            with folder.lock:
+                folder.paths[target.sha256] = path
         return target._replace(session=session, url_path=target.sha256, fields=())
-
-    def _opened(self) -> Session:
-        with self._lock:
-            if self._session is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="staticstore-")
-                self._session = Session(Root(self._folder.name), wire=self._wire)
-            return self._session
 
     def close(self) -> None:
         """Remove all of them; who reads one goes on."""
-        with self._lock:
-            folder, self._folder, self._session = self._folder, None, None
-            self._paths.clear()
-        if folder is not None:
-            folder.cleanup()
+        self._folders.get().close()
+
+
+class _Folder:
+    """The folder of one process, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.paths: LRUCache[str, Path] = _Files(_MOST_BYTES, getsizeof=_size)
+        self._session: Session | None = None
+        self._remove: weakref.finalize[..., object] | None = None
+
+    def session(self, wires: PerProcess[Wire]) -> Session:
+        """Return what reads from the folder."""
+        with self.lock:
+            if self._session is None:
+                # Not `TemporaryDirectory`, which a forked child would remove at its end.
+                folder = tempfile.mkdtemp(prefix="staticstore-")
+                self._remove = weakref.finalize(self, _remove_own, folder, os.getpid())
+                self._session = Session(Root(folder), wires=wires)
+            return self._session
+
+    def close(self) -> None:
+        """Remove the folder; the next use makes another."""
+        with self.lock:
+            remove, self._remove, self._session = self._remove, None, None
+            self.paths.clear()
+        if remove is not None:
+            remove()
+
+
+def _remove_own(folder: str, pid: int) -> None:
+    if pid == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Files(LRUCache[str, Path]):

@@ -7,6 +7,7 @@ for others do that.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
@@ -21,6 +22,7 @@ from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
+from .fork_gate import fork_gate
 from .perimeter import InnerAddressError
 from .wanted import Got, Wanted, believed
 
@@ -45,6 +47,8 @@ def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
     """Send many requests; see `bulk.fetch_all`."""
     got: list[Got | None] = [None] * len(wanted)
     numbered: _Numbered = enumerate(wanted)
+    speaks_tls = "https:" in (lane.root.url[:6], (lane.proxy or "")[:6])
+    setting_up = fork_gate().passing if speaks_tls else contextlib.nullcontext
     multi = pycurl.CurlMulti()
     transfers = {
         transfer.handle: transfer
@@ -55,7 +59,8 @@ def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
         while running:
             if lane.wire.cut.is_set():
                 raise NotConnectedError("the store was disconnected")
-            multi.perform()
+            with setting_up():
+                multi.perform()
             ended = list(_ended(multi))
             for handle, error in ended:
                 transfer = transfers[handle]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import mmap
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Self
+
+from ..errors import NotConnectedError
 
 __all__ = ["Digest"]
 
@@ -35,6 +38,7 @@ class Digest:
     """
 
     def __init__(self, *, counts_newlines: bool = False) -> None:
+        self._pid = os.getpid()
         self._hash = hashlib.sha256()
         self._counts_newlines = counts_newlines
         self._newlines = 0
@@ -90,6 +94,7 @@ class Digest:
         returned = threading.Semaphore(_LOTS)
         ring: list[memoryview] = []
         for turn in itertools.count():
+            self._check_process()
             returned.acquire()
             if turn < _LOTS:
                 ring.append(_memory(size))
@@ -100,6 +105,7 @@ class Digest:
                 self._lots.put((memoryview(b""), returned.release))
 
     def _copy(self, piece: memoryview) -> None:
+        self._check_process()
         while piece:
             if not self._buffer:
                 self._buffer = self._next_free()
@@ -109,6 +115,12 @@ class Digest:
             piece = piece[count:]
             if self._filled == len(self._buffer):
                 self._hand_over()
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            raise NotConnectedError(
+                "this read began before the process was forked: read the value anew here"
+            )
 
     def _next_free(self) -> memoryview:
         if self._made < _LOTS:

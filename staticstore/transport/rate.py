@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..processes import PerProcess
+
 __all__ = ["LEAST_RATE", "RateLimit"]
 
 #: A slower reader is given up by many a host.
@@ -61,14 +63,14 @@ class RateLimit:
         self.requests = max(int(rate / _RATE_OF_ONE), 1)
         self._wait = wait
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = PerProcess(threading.Lock)
         self._free_at = clock()
 
     def spend(self, count: int) -> float:
         """Wait as long as so many bytes take; return the seconds."""
         if not count:
             return 0.0
-        with self._lock:
+        with self._lock.get():
             now = self._clock()
             self._free_at = max(self._free_at, now) + count / self.rate
             seconds = self._free_at - now

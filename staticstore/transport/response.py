@@ -233,6 +233,12 @@ class Response:
             )
         if decode and self.codings:  # urllib3 would take other labels for codings, too
             self._response.raw.headers["Content-Encoding"] = ", ".join(self.codings)
+        if self._wire.is_inherited:
+            raise NotConnectedError(
+                "this stream was opened before the process was forked: open another one here",
+                key=self._key,
+                url=self.url,
+            )
         if self._wire.cut.is_set():
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
         with (

@@ -14,7 +14,14 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from ..errors import NotConnectedError, StoreError, TransportError, raise_alone
+from ..errors import (
+    AuthorizationError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    raise_alone,
+)
+from ..processes import PerProcess
 from .arguments import (
     checked_cert,
     checked_headers,
@@ -76,11 +83,13 @@ class Session:
         The least bytes a second of a body, averaged over the longest silence.
     origins : "own", "any" or sequence of str, optional
         As in `StaticStore`: those that are named may have inner addresses.
-    wire : Wire, optional
-        That of the sessions of other roots, so that all are cut together.
+    wires : PerProcess of Wire, optional
+        Those of the sessions of other roots, so that all are cut together.
     is_alone : bool, optional
         Whether there is no other root to ask.  If there is, a request that
         failed is not repeated here: `repeated` does it, once all have failed.
+    hint : str, optional
+        What to add to the message of an `AuthorizationError`.
 
     Raises
     ------
@@ -103,11 +112,12 @@ class Session:
         retries: int = 4,
         min_rate: float = 1024,
         origins: Origins = "own",
-        wire: Wire | None = None,
+        wires: PerProcess[Wire] | None = None,
         is_alone: bool = True,
+        hint: str | None = None,
     ) -> None:
         self.root = root
-        self.wire = wire or Wire()
+        self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
         self.retries = checked_retries(retries)
         self._auth = authentication(auth, root)
         self._proxies = None if proxies is None else checked_proxies(proxies)
@@ -118,9 +128,26 @@ class Session:
         self._min_rate = checked_number(min_rate, "min_rate", least=0)
         self._perimeter = Perimeter(origins)
         self._is_alone = is_alone
+        self._hint = hint
         self._failed_at: float | None = None
         self._refused_range_at: float | None = None
-        self._requests = self._new_requests_session()
+        self._requests_sessions = PerProcess(
+            self._new_requests_session, after_fork=self._requests_session_after_fork
+        )
+
+    @property
+    def wire(self) -> Wire:
+        """The sockets of this process."""
+        return self.wires.get()
+
+    @property
+    def _requests(self) -> requests.Session:
+        return self._requests_sessions.get()
+
+    def _requests_session_after_fork(self, parents: requests.Session) -> requests.Session:
+        # The count of requests under a nonce of the host's goes on in the parent.
+        self._auth = renewed(self._auth)
+        return self._new_requests_session()
 
     def _new_requests_session(self) -> requests.Session:
         session = requests.Session()
@@ -392,6 +419,8 @@ class Session:
         except TransportError as error:
             if error.status is None or error.status in _UNFIT or error.status >= 500:
                 self._failed_at = time.monotonic()
+            if self._hint is not None and isinstance(error, AuthorizationError):
+                error.args = (f"{error.args[0]}; {self._hint}",)
             raise
         self._failed_at = None
         return result

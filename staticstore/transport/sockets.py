@@ -12,25 +12,27 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import os
+import queue
 import socket
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.utils import get_auth_from_url
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import IncompleteRead
 
+from .fork_gate import fork_gate
 from .header import HeaderReader, Status
 from .rate import RateLimit
-
-if TYPE_CHECKING:
-    from urllib3.connection import HTTPConnection
 
 __all__ = ["BoundedAdapter", "BoundedResponse", "Bounds", "Wire"]
 
@@ -66,6 +68,14 @@ class Bounds:
 class Wire:
     """The open sockets of a session, and the switch that cuts them all.
 
+    It belongs to the process that made it: in a forked child nothing is read from its
+    sockets, for the parent would miss those bytes, and none is shut down.
+
+    Parameters
+    ----------
+    is_cut : bool, optional
+        Whether it is closed from the start.
+
     Attributes
     ----------
     cut : threading.Event
@@ -74,14 +84,26 @@ class Wire:
         What holds for all that is received, at present.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_cut: bool = False) -> None:
+        self._pid = os.getpid()
         self.cut = threading.Event()
+        if is_cut:
+            self.cut.set()
         self.limits: tuple[RateLimit, ...] = ()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         # Reentrant, since a finalizer may close the wire in whichever thread
         # the garbage collector interrupts, here too.
         self._lock = threading.RLock()
         self._current = threading.local()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it belongs to a process from which this one was forked."""
+        return self._pid != os.getpid()
+
+    def after_fork(self) -> Wire:
+        """Return one for a child, which is closed if this one was."""
+        return Wire(is_cut=self.cut.is_set())
 
     def add(self, sock: socket.socket) -> None:
         """Watch over one more socket."""
@@ -92,6 +114,8 @@ class Wire:
 
     def close(self) -> None:
         """End every read and write that goes on, and every one to come; idempotent."""
+        if self.is_inherited:
+            return
         self.cut.set()
         with self._lock:
             sockets = list(self._sockets)
@@ -207,7 +231,8 @@ class _BoundedReads(io.RawIOBase):
         self._check_cut()
         self._sock.settimeout(self._patience(began))
         count = self._raw.readinto(buffer)
-        self._check_cut()
+        if self._wire.cut.is_set():
+            raise ConnectionAbortedError("disconnected")
         self._wire.spend(count or 0)
         self._check_rate(count or 0, time.monotonic() - began)
         for limit in limits:
@@ -224,6 +249,8 @@ class _BoundedReads(io.RawIOBase):
         super().close()
 
     def _check_cut(self) -> None:
+        if self._wire.is_inherited:
+            raise ConnectionAbortedError("the connection belongs to another process")
         if self._wire.cut.is_set():
             raise ConnectionAbortedError("disconnected")
 
@@ -332,6 +359,7 @@ class _BoundedConnection:
     wire: Wire
     sock: socket.socket | None
     _handle: socket.socket | None = None
+    _handshake: contextlib.ExitStack
     _peer = ""  # its address
     _requests = 0  # sent on it
 
@@ -348,12 +376,15 @@ class _BoundedConnection:
         # second handle of the same connection can cut that, too.
         self._handle = sock.dup()
         self.wire.add(self._handle)
+        if isinstance(self, HTTPSConnection):
+            self._handshake.enter_context(fork_gate().passing())
         return sock
 
     def connect(self) -> None:
         self._requests = 0
         try:
-            super().connect()  # type: ignore[misc]
+            with contextlib.ExitStack() as self._handshake:
+                super().connect()  # type: ignore[misc]
         finally:
             if self._handle is not None:
                 self._handle.close()
@@ -464,4 +495,31 @@ def _bounded_pool(pool: type[Any], wire: Wire) -> type[Any]:
     """Return the pool class with connections that are bounded, of whatever kind they were."""
     plain: type[HTTPConnection] = pool.ConnectionCls
     bounded = type(f"Bounded{plain.__name__}", (_BoundedConnection, plain), {"wire": wire})
-    return type(f"Bounded{pool.__name__}", (pool,), {"ConnectionCls": bounded})
+    classes = {"ConnectionCls": bounded, "QueueCls": _IdleConnections}
+    return type(f"Bounded{pool.__name__}", (pool,), classes)
+
+
+class _IdleConnections:
+    """The part of `queue.LifoQueue` that a pool of urllib3 uses, without its lock.
+
+    The finalizer of a pool empties it, in a forked child too, where that lock would
+    never be released if another thread held it at the fork.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self._items: deque[Any] = deque()
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
+        if len(self._items) >= self._maxsize:
+            raise queue.Full
+        self._items.append(item)
+
+    def qsize(self) -> int:
+        return len(self._items)

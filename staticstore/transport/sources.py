@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
-from .auth import Credentials, authentication_elsewhere
+from ..processes import PerProcess
+from .auth import Credentials, authentication_elsewhere, called
 from .root import Origins, Root
 from .session import Session
 from .sockets import Wire
@@ -33,21 +34,23 @@ PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 def open_sessions(
     roots: Sequence[Root],
     *,
-    auth: Credentials,
+    auth: Credentials = None,
     proxies: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
+    headers: Mapping[str, str] | None = None,
     verify: bool | str | os.PathLike[str],
     cert: str | tuple[str, str] | None,
     timeout: float | tuple[float, float],
     retries: int,
     min_rate: float,
     origins: Origins = "own",
+    hint: str | None = None,
 ) -> list[Session]:
     """Return a session for each root; what is secret is for the first one's origin only.
 
     The parameters, and what is raised, are as in `Session`.
     """
-    wire = Wire()
+    auth = called(auth)
+    wires = PerProcess(Wire, after_fork=Wire.after_fork)
     sessions = []
     for root in roots:
         is_own = root is roots[0] or (not root.is_local and root.shares_origin(roots[0].url))
@@ -63,8 +66,9 @@ def open_sessions(
                 retries=retries,
                 min_rate=min_rate,
                 origins=origins,
-                wire=wire,
+                wires=wires,
                 is_alone=len(roots) == 1,
+                hint=hint,
             )
         )
     return sessions

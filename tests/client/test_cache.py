@@ -524,7 +524,7 @@ def test_a_pickled_store_knows_its_cache(site: MemorySite, cache: Path) -> None:
     store = StaticStore(site.url, poll_interval=0, cache=cache, max_cache_bytes=1 << 20)
     with pickle.loads(pickle.dumps(store)) as again:
         again["a"].read()
-        assert again._max_cache_bytes == 1 << 20
+        assert dict(again._settings.options)["max_cache_bytes"] == 1 << 20
     assert digest(VALUE) in kept_files(cache)
 
 
@@ -544,7 +544,7 @@ def test_true_is_the_user_s_own_folder(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     store = StaticStore(site.url, poll_interval=0, cache=True)
     with pickle.loads(pickle.dumps(store)) as again:
-        assert again._cache_argument is True
+        assert dict(again._settings.options)["cache"] is True
     assert user_folder() == tmp_path / "staticstore"
     assert list((tmp_path / "staticstore/indexes").iterdir())
 

@@ -12,7 +12,7 @@ import pytest
 from requests.auth import HTTPBasicAuth
 
 from staticstore import NotConnectedError, StaticStore, StoreError
-from tests.client.scene import MemorySite
+from tests.client.scene import Call, MemorySite, pollers
 from tests.sites import write_site
 
 SECRET = "sesame"
@@ -59,11 +59,65 @@ def test_e4_what_comes_out_is_disconnected(
 ) -> None:
     with site.open() as store:
         again = way(store)
-        assert not again.is_connected()
-        for call in (lambda: again["a"], lambda: again.index, lambda: len(again)):
-            with pytest.raises(NotConnectedError):
-                call()
-        assert store.is_connected()
+        _ = repr(again), again.info()
+        assert (store.is_connected(), again.is_connected()) == (True, False)
+
+
+USES: dict[str, Callable[[StaticStore], object]] = {
+    "get": lambda store: store["a"],
+    "index": lambda store: store.index,
+    "len": len,
+    "iter": list,
+    "query": lambda store: list(store.query()),
+    "read_many": lambda store: list(store.read_many([])),
+    "about": lambda store: store.about(),
+    "update_index": lambda store: store.update_index(),
+    "subscribe": lambda store: store.subscribe(print),
+    "watch": lambda store: store.watch(0),
+    "with": lambda store: store.__enter__(),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=list(USES))
+def test_e4_what_comes_out_connects_at_its_first_use(
+    site: MemorySite, use: Callable[[StaticStore], object]
+) -> None:
+    again = pickle.loads(pickle.dumps(StaticStore(site.url)))
+    use(again)
+    assert again.is_connected()
+    again.disconnect()
+
+
+def test_e4_what_comes_out_does_not_poll_by_itself(site: MemorySite) -> None:
+    before = pollers()
+    with pickle.loads(pickle.dumps(StaticStore(site.url))) as again:
+        assert list(again) == ["a"]
+        assert pollers() == before
+
+
+def test_e4_many_threads_connect_what_comes_out_once(site: MemorySite) -> None:
+    again = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
+    calls = [Call(lambda: list(again)) for _ in range(8)]
+    assert [call.result() for call in calls] == [["a"]] * 8
+    assert len(site.requests()) == 1
+    again.disconnect()
+
+
+def test_e4_what_comes_out_tries_again_to_connect(site: MemorySite) -> None:
+    site.spoil(lambda request, wire: wire.response(404))
+    again = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
+    with pytest.raises(StoreError, match="404"):
+        list(again)
+    site.mend()
+    assert list(again) == ["a"]
+    again.disconnect()
+
+
+def test_e4_what_was_disconnected_stays_so(site: MemorySite) -> None:
+    again = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
+    again.disconnect()
+    with pytest.raises(NotConnectedError):
+        list(again)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
