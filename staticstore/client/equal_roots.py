@@ -20,6 +20,7 @@ from .lazy import Partial
 from .root_reader import RootReader
 
 if TYPE_CHECKING:
+    from ..transport.beginnings import PartFolder
     from ..transport.session import Session
 
 __all__ = ["EqualRootsFollower"]
@@ -51,9 +52,15 @@ class EqualRootsFollower(SiteFollower):
         freshness: Freshness,
         max_bytes: int,
         seconds: float,
+        parts: PartFolder | None = None,
     ) -> None:
         super().__init__(
-            sessions, index_path, freshness=freshness, max_bytes=max_bytes, seconds=seconds
+            sessions,
+            index_path,
+            freshness=freshness,
+            max_bytes=max_bytes,
+            seconds=seconds,
+            parts=parts,
         )
         self._threads = Daemons(len(sessions), "staticstore roots")
         self._asked: dict[RootReader, Future[_Answer]] = {}
