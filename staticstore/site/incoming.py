@@ -6,6 +6,7 @@ closed to others.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -36,7 +37,7 @@ def opened_incoming(folder: SiteFolder) -> Path:
         shutil.rmtree(place)
     place.mkdir(mode=0o700, exist_ok=True)
     if (reason := foreign_part(place.lstat())) is not None:
-        raise NotOwnError(f"it {reason}")
+        raise NotOwnError(errno.EPERM, f"{place.name} {reason}")
     return place
 
 
@@ -51,10 +52,10 @@ def _opened_for_parts(folder: SiteFolder, makes: bool) -> Path:
             folder.private.mkdir(parents=True, exist_ok=True)
             return opened_incoming(folder)
         except StoreError as error:
-            raise NotOwnError(str(error)) from error
+            raise NotOwnError(errno.ELOOP, str(error)) from error
     place = folder.incoming
     if is_link(folder.private) or (foreign_part(place.lstat()) is not None):
-        raise NotOwnError("it is somebody else's")
+        raise NotOwnError(errno.EPERM, f"{place.name} is somebody else's")
     return place
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .integrity import atomic_file, check_replaceable
+from .integrity import atomic_file
 from .regular import NotRegularError
 
 __all__ = ["destination", "is_replaced"]
@@ -53,7 +53,6 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         a FIFO that nobody reads.
     """
     if is_replaced(path):
-        check_replaceable(path)
         with atomic_file(path, sync=sync) as file:
             yield file
         return
@@ -68,14 +67,22 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
 
 
 def is_replaced(path: Path) -> bool:
-    """Return whether a file takes the name; False if bytes are written into what has it."""
-    if os.name == "nt" or _own_descriptor(path) is not None:
-        return os.name == "nt"
+    """Return whether a file takes the name; False if bytes are written into what has it.
+
+    Raises
+    ------
+    IsADirectoryError
+        A folder has it.
+    """
+    if os.name != "nt" and _own_descriptor(path) is not None:
+        return False
     try:
         mode = path.stat().st_mode
     except OSError:  # nothing is there, or a link that leads nowhere
         return True
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    if stat.S_ISDIR(mode) and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    return os.name == "nt" or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _opened(path: Path) -> int:

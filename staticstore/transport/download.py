@@ -17,7 +17,6 @@ from .destination import destination, is_replaced
 from .file_system import set_mode, sync_descriptor
 from .integrity import (
     Verifier,
-    check_replaceable,
     new_file_mode,
     sync_folder,
 )
@@ -92,7 +91,6 @@ def download(
 @contextlib.contextmanager
 def _claimed(path: Path) -> Iterator[_Part | None]:
     """Give the part file of a path to this process alone; None if that cannot be."""
-    check_replaceable(path)
     claimed = PartFile.claim(part_of(path))
     part = None if claimed is None else _Part(claimed)
     try:

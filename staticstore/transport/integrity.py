@@ -7,7 +7,6 @@ import errno
 import itertools
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +14,6 @@ from typing import BinaryIO
 from ..errors import IntegrityError
 from .digest import Digest
 from .file_system import set_time, sync_descriptor, sync_folder
-from .regular import NotRegularError
 
 __all__ = [
     "PART_PATTERN",
@@ -23,7 +21,6 @@ __all__ = [
     "OrderedVerifier",
     "Verifier",
     "atomic_file",
-    "check_replaceable",
     "new_file_mode",
     "prepared_file",
     "prepared_link",
@@ -221,26 +218,6 @@ def atomic_file(
         raise
     if sync:
         sync_folder(path.parent)
-
-
-def check_replaceable(path: Path) -> None:
-    """Raise if a folder, a device, a FIFO or a socket stands in the place of a file.
-
-    Raises
-    ------
-    IsADirectoryError
-        It is a folder.
-    NotRegularError
-        It is a device, for instance: others use it, and it may be the whole machine's.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except OSError:  # nothing is there, or writing will say what is wrong
-        return
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        raise NotRegularError(errno.EINVAL, "a device, a FIFO or a socket stands there")
 
 
 def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -> None:
