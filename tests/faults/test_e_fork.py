@@ -29,6 +29,7 @@ from staticstore import (
     publish,
 )
 from staticstore.client.equal_roots import EqualRootsFollower
+from staticstore.processes import PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.engines import ENGINES, sending_by
 from tests.forks import fork, in_child, result_of
@@ -114,6 +115,8 @@ def locks_of(*roots: object) -> list[threading.Lock]:
         seen.add(id(one))
         if isinstance(one, _LOCKS):
             found[id(one)] = one
+        elif isinstance(one, PerProcess):  # perhaps not made yet
+            waiting.append(one.get())
         elif isinstance(one, type) and one.__module__.partition(".")[0] in _PACKAGES:
             waiting += vars(one).values()
         elif isinstance(one, types.FunctionType):
