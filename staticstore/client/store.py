@@ -44,6 +44,16 @@ class StaticStore(Reading):
     After `disconnect` only `index`, `info` and the repr still answer; all else
     raises `NotConnectedError`.
 
+    A forked child goes on from the snapshot that it inherits, by connections of its
+    own, and polls from its first use of the store on if its parent did; streams that
+    were open at the fork raise `NotConnectedError` there.  Handlers and subscriptions
+    are told there of what the child's own polls find, but for those with a `dispatch`.
+
+    A store can be pickled: with its roots, its options and those of `connect`, but
+    without passwords, header fields, proxies and the snapshot.  What is unpickled
+    connects at its first use, without polling.  A function given to `connect` as
+    ``auth`` is pickled by its name and called there, if it can be imported there.
+
     Parameters
     ----------
     root_url : str or path, or several of them
@@ -192,10 +202,11 @@ class StaticStore(Reading):
 
         Parameters
         ----------
-        auth : (str, str), mapping, AuthBase or "netrc", optional
+        auth : (str, str), mapping, AuthBase, "netrc" or callable, optional
             User and password; a mapping with ``username`` and ``password``; any
-            `requests.auth.AuthBase`; or the user's netrc file, of which only an
-            entry for exactly this host is taken.  Sent to the root's own origin
+            `requests.auth.AuthBase`; the user's netrc file, of which only an
+            entry for exactly this host is taken; or a function without arguments
+            that returns one of these, called now.  Sent to the root's own origin
             and never to where it redirects.  Of several roots it is for the
             first, and those of the same origin; others have their own in their
             URLs, or in the netrc file.
@@ -289,10 +300,8 @@ class StaticStore(Reading):
             seconds=seconds,
         )
         connection = Connection(follow, self._cached_index(), poll_interval)
-        # Before the index comes: a handler may pickle the store, or a value.
-        self._settings = settings
         self._live.open(connection, is_lazy=self._lazy)
-        self._warnings, self._is_unpickled = warned, False
+        self._settings, self._warnings, self._is_unpickled = settings, warned, False
 
     def _cached_index(self) -> CachedIndex | None:
         if self._kept.disk is None:
