@@ -16,6 +16,7 @@ from ..index.snapshot import Index
 from ..processes import PerProcess
 from ..transport.root import Location, Root, checked_origins, roots_of
 from .connection import Connection
+from .fork_imports import import_before_forks
 from .kept import KeptValues
 from .live import LiveIndex
 from .reading import Reading
@@ -299,6 +300,7 @@ class StaticStore(Reading):
             max_bytes=max_bytes,
             seconds=seconds,
         )
+        import_before_forks()
         connection = Connection(follow, self._cached_index(), poll_interval)
         self._live.open(connection, is_lazy=self._lazy)
         self._settings, self._warnings, self._is_unpickled = settings, warned, False
@@ -454,6 +456,9 @@ class StaticStore(Reading):
 
     def _opened(self) -> LiveIndex:
         """Return the index; a store that comes from a pickle is connected now, without polls."""
+        live = self._live_index
+        if not self._is_unpickled and live.is_here:
+            return live
         if self._is_unpickled:
             with self._connecting.get():
                 if self._is_unpickled and not self.is_connected():  # in a handler

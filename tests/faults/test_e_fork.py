@@ -610,3 +610,41 @@ def test_e4_the_parents_polls_go_on_without_a_failure(site: MemorySite) -> None:
         while len(site.requests()) < before + 2:
             store["k2"].read()
     assert failures == []
+
+
+# -- imports -------------------------------------------------------------------------------
+
+_FORK_WHILE_A_MODULE_IS_IMPORTED = """
+import importlib.abc, os, signal, sys, threading
+from staticstore import StaticStore
+
+store = StaticStore(sys.argv[1], poll_interval=0).connect()
+begun, forking = threading.Event(), threading.Event()
+
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "staticstore.transport.slices":
+            begun.set()
+            assert forking.wait(20)
+
+
+sys.meta_path.insert(0, Slow())
+reader = threading.Thread(target=lambda: store["k1"].range(0, 9).read())
+reader.start()
+assert begun.wait(20)
+# Runs first, as the last that was registered.
+os.register_at_fork(before=forking.set)
+pid = os.fork()
+if not pid:
+    signal.alarm(20)
+    os._exit(len(store["k1"].range(0, 9).read()) != 9)
+reader.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_e4_a_fork_waits_for_a_module_that_a_thread_imports(site: MemorySite) -> None:
+    arguments = [sys.executable, "-W", "ignore", "-c", _FORK_WHILE_A_MODULE_IS_IMPORTED, site.url]
+    run = subprocess.run(arguments, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
