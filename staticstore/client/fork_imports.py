@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 
 __all__ = ["import_before_forks"]
 
 _PACKAGES = ("staticstore.index", "staticstore.transport", "staticstore.client")
-#: What these import when they first need it.
-_OTHERS = ("tenacity", "filelock", "platformdirs", "urllib.request")
+# What these import when they first need it.  They, or what they import, have something done
+# at each fork, and must not begin with the second half of it: only waited for.
+_WAITED_FOR = ("tenacity", "filelock", "platformdirs", "urllib.request")
 
 
 @functools.cache
@@ -30,7 +32,7 @@ def _import_all() -> None:
     import importlib
     import pkgutil
 
-    names = list(_OTHERS)
+    names = [name for name in _WAITED_FOR if name in sys.modules]
     for package in _PACKAGES:
         path = importlib.import_module(package).__path__
         names += [f"{package}.{module.name}" for module in pkgutil.iter_modules(path)]

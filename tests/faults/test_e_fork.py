@@ -644,6 +644,26 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
+_IMPORT_ALL = """
+import os, sys
+from staticstore import StaticStore
+from staticstore.client.fork_imports import _import_all
+
+StaticStore(sys.argv[1], poll_interval=0).connect()
+registered = []
+os.register_at_fork = lambda **hooks: registered.append(hooks)
+_import_all()
+assert "staticstore.client.many" in sys.modules
+print(registered)
+"""
+
+
+def test_e4_what_is_imported_at_a_fork_has_no_part_in_forks(site: MemorySite) -> None:
+    arguments = [sys.executable, "-c", _IMPORT_ALL, site.url]
+    run = subprocess.run(arguments, capture_output=True, text=True)
+    assert run.stdout == "[]\n", run.stderr
+
+
 def test_e4_a_fork_waits_for_a_module_that_a_thread_imports(site: MemorySite) -> None:
     arguments = [sys.executable, "-W", "ignore", "-c", _FORK_WHILE_A_MODULE_IS_IMPORTED, site.url]
     run = subprocess.run(arguments, capture_output=True, text=True)
