@@ -40,6 +40,7 @@ from staticstore.transport.seekable import OpenedValue
 def connecting(root: Path) -> None:
     assert_type(StaticStore(root).connect(), StaticStore)
     StaticStore("https://data.example.org/", poll_interval=0).connect(("ali", "open sesame"))
+    StaticStore("https://data.example.org/").connect(lambda: ("ali", "open sesame"))
     StaticStore(root, cache=True, max_cache_bytes=1 << 30)
     StaticStore(root, cache=root / "cache", memory=1 << 20)
     StaticStore("https://data.example.org/", origins=["https://cdn.example.org"])

@@ -140,7 +140,7 @@ class Connection:
     @property
     def is_usable(self) -> bool:
         """Whether the first index has come and the connection has not been closed."""
-        return self.ready and not self.is_cut()
+        return self.ready and not self.cut.is_set()
 
     def belong_to(self, owner: object) -> None:
         """Close when nobody holds `owner` any more."""

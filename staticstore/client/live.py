@@ -87,6 +87,11 @@ class LiveIndex:
 
     # -- processes -------------------------------------------------------------
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it belongs to this process, so that `here` has nothing to do."""
+        return self._pid == os.getpid()
+
     def here(self, *, polls: bool = True) -> LiveIndex:
         """Return this, made usable in a child forked since.
 
@@ -99,9 +104,9 @@ class LiveIndex:
         polls : bool, optional
             Whether to begin to poll.
         """
-        if self._pid != os.getpid():
+        if not self.is_here:
             with self._inheriting.get():
-                if self._pid != os.getpid():
+                if not self.is_here:
                     self._inherit(polls)
         return self
 

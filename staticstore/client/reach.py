@@ -7,6 +7,7 @@ import weakref
 
 from ..processes import PerProcess
 from ..transport.sources import Sources
+from .fork_imports import import_before_forks
 from .kept import KeptValues
 from .settings import Settings
 
@@ -61,6 +62,7 @@ class Reach:
     def _opened(self) -> Sources:
         from ..transport.copies import WholeValues  # seldom needed
 
+        import_before_forks()
         first, *others = self.settings.open_sessions()
         wholes = WholeValues(first.wires) if others else None
         return Sources((first,), tuple(others), wholes)

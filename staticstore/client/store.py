@@ -16,6 +16,7 @@ from ..index.snapshot import Index
 from ..processes import PerProcess
 from ..transport.root import Location, Root, checked_origins, roots_of
 from .connection import Connection
+from .fork_imports import import_before_forks
 from .kept import KeptValues
 from .live import LiveIndex
 from .reading import Reading
@@ -44,6 +45,16 @@ class StaticStore(Reading):
 
     After `disconnect` only `index`, `info` and the repr still answer; all else
     raises `NotConnectedError`.
+
+    A forked child goes on from the snapshot that it inherits, by connections of its
+    own, and polls from its first use of the store on if its parent did; streams that
+    were open at the fork raise `NotConnectedError` there.  Handlers and subscriptions
+    are told there of what the child's own polls find, but for those with a `dispatch`.
+
+    A store can be pickled: with its roots, its options and those of `connect`, but
+    without passwords, header fields, proxies and the snapshot.  What is unpickled
+    connects at its first use, without polling.  A function given to `connect` as
+    ``auth`` is pickled by its name and called there, if it can be imported there.
 
     Parameters
     ----------
@@ -197,10 +208,11 @@ class StaticStore(Reading):
 
         Parameters
         ----------
-        auth : (str, str), mapping, AuthBase or "netrc", optional
+        auth : (str, str), mapping, AuthBase, "netrc" or callable, optional
             User and password; a mapping with ``username`` and ``password``; any
-            `requests.auth.AuthBase`; or the user's netrc file, of which only an
-            entry for exactly this host is taken.  Sent to the root's own origin
+            `requests.auth.AuthBase`; the user's netrc file, of which only an
+            entry for exactly this host is taken; or a function without arguments
+            that returns one of these, called now.  Sent to the root's own origin
             and never to where it redirects.  Of several roots it is for the
             first, and those of the same origin; others have their own in their
             URLs, or in the netrc file.
@@ -295,6 +307,7 @@ class StaticStore(Reading):
             seconds=seconds,
             parts=self._parts if cached is None else cached.parts,
         )
+        import_before_forks()
         connection = Connection(follow, cached, poll_interval)
         # Before the index comes: a handler may pickle the store, or a value.
         self._settings = settings
@@ -452,6 +465,9 @@ class StaticStore(Reading):
 
     def _opened(self) -> LiveIndex:
         """Return the index; a store that comes from a pickle is connected now, without polls."""
+        live = self._live_index
+        if not self._is_unpickled and live.is_here:
+            return live
         if self._is_unpickled:
             with self._connecting.get():
                 if self._is_unpickled and not self.is_connected():  # in a handler

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from ..client.store import StaticStore
-from ..errors import IndexFormatError
+from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
 from ..terminal import Output, shown
@@ -164,6 +164,11 @@ def _keep_cache(context: click.Context, parameter: click.Parameter, value: str |
             folder = CacheFolder.of(True if value == USER_CACHE else value)
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
+        except StoreError as error:  # no home folder
+            if parameter.default is not None:  # the command is about the cache
+                raise
+            click.echo(f"nothing is cached: {error}", err=True)
+            return
         context.ensure_object(Shared).cache = folder
 
 

@@ -72,18 +72,15 @@ class Lines(Stored):
 
     def get(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None."""
-        raw = None
-        if self._lock.acquire(False):
-            try:
-                raw = self._raws.get(key)
-            finally:
-                self._lock.release()
-        if raw is None and (raw := self._find(key)) is not None and self._lock.acquire(False):
-            try:
+        if not self._lock.acquire(False):
+            return self._find(key)
+        try:
+            raw = self._raws.get(key)
+            if raw is None and (raw := self._find(key)) is not None:
                 self._raws[key] = raw
-            finally:
-                self._lock.release()
-        return raw
+            return raw
+        finally:
+            self._lock.release()
 
     def piece_number(self, key: str) -> int:
         """Return the number of the piece in which a key stands, if it stands in any."""

@@ -482,19 +482,20 @@ class Session:
         deadline: float | None,
         key: str | None,
     ) -> Response:
-        if self.wire.cut.is_set():
+        wire = self.wire
+        if wire.cut.is_set():
             raise NotConnectedError("the store is not connected", key=key, url=url)
         trusted = self.root.shares_origin(url)
         min_rate = self._min_rate if deadline is None else 0
-        with mapped(self.wire, key=key, url=url):
+        with mapped(wire, key=key, url=url):
             prepared = self._prepared(method, url, headers, trusted=trusted)
         if trusted:
             with self._authenticating(type(self._auth).__call__, key=key, url=url):
                 prepared.prepare_auth(self._auth, url)
-        with mapped(self.wire, key=key, url=url):
+        with mapped(wire, key=key, url=url):
             proxies = self._proxies_for(str(prepared.url))
             check_peer = self._peer_check(str(prepared.url), proxies, is_root=trusted)
-        with self.wire.bounded(Bounds(self._silence, deadline, min_rate, check_peer)):
+        with wire.bounded(Bounds(self._silence, deadline, min_rate, check_peer)):
             options: dict[str, Any] = {
                 "stream": True,
                 "proxies": proxies,
@@ -503,7 +504,7 @@ class Session:
                 "timeout": self._timeout(deadline),
             }
             answer = self._exchange(prepared, options, key=key, url=url)
-        return Response(answer, self.wire, key=key, answer=self.wire.take_answer())
+        return Response(answer, wire, key=key, answer=wire.take_answer())
 
     def _prepared(
         self, method: str, url: str, headers: Mapping[str, str], *, trusted: bool

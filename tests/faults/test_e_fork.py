@@ -29,6 +29,7 @@ from staticstore import (
     publish,
 )
 from staticstore.client.equal_roots import EqualRootsFollower
+from staticstore.processes import PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.engines import ENGINES, sending_by
 from tests.forks import fork, in_child, result_of
@@ -114,6 +115,8 @@ def locks_of(*roots: object) -> list[threading.Lock]:
         seen.add(id(one))
         if isinstance(one, _LOCKS):
             found[id(one)] = one
+        elif isinstance(one, PerProcess):  # perhaps not made yet
+            waiting.append(one.get())
         elif isinstance(one, type) and one.__module__.partition(".")[0] in _PACKAGES:
             waiting += vars(one).values()
         elif isinstance(one, types.FunctionType):
@@ -607,3 +610,61 @@ def test_e4_the_parents_polls_go_on_without_a_failure(site: MemorySite) -> None:
         while len(site.requests()) < before + 2:
             store["k2"].read()
     assert failures == []
+
+
+# -- imports -------------------------------------------------------------------------------
+
+_FORK_WHILE_A_MODULE_IS_IMPORTED = """
+import importlib.abc, os, signal, sys, threading
+from staticstore import StaticStore
+
+store = StaticStore(sys.argv[1], poll_interval=0).connect()
+begun, forking = threading.Event(), threading.Event()
+
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "staticstore.transport.slices":
+            begun.set()
+            assert forking.wait(20)
+
+
+sys.meta_path.insert(0, Slow())
+reader = threading.Thread(target=lambda: store["k1"].range(0, 9).read())
+reader.start()
+assert begun.wait(20)
+# Runs first, as the last that was registered.
+os.register_at_fork(before=forking.set)
+pid = os.fork()
+if not pid:
+    signal.alarm(20)
+    os._exit(len(store["k1"].range(0, 9).read()) != 9)
+reader.join()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+_IMPORT_ALL = """
+import os, sys
+from staticstore import StaticStore
+from staticstore.client.fork_imports import _import_all
+
+StaticStore(sys.argv[1], poll_interval=0).connect()
+registered = []
+os.register_at_fork = lambda **hooks: registered.append(hooks)
+_import_all()
+assert "staticstore.client.many" in sys.modules
+print(registered)
+"""
+
+
+def test_e4_what_is_imported_at_a_fork_has_no_part_in_forks(site: MemorySite) -> None:
+    arguments = [sys.executable, "-c", _IMPORT_ALL, site.url]
+    run = subprocess.run(arguments, capture_output=True, text=True)
+    assert run.stdout == "[]\n", run.stderr
+
+
+def test_e4_a_fork_waits_for_a_module_that_a_thread_imports(site: MemorySite) -> None:
+    arguments = [sys.executable, "-W", "ignore", "-c", _FORK_WHILE_A_MODULE_IS_IMPORTED, site.url]
+    run = subprocess.run(arguments, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

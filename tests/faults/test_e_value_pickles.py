@@ -1,0 +1,447 @@
+"""E4: values, indexes and errors pickle without a secret, and work where they are unpickled."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import functools
+import multiprocessing
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from requests.auth import HTTPBasicAuth
+
+import staticstore
+from staticstore import (
+    AuthorizationError,
+    Change,
+    Index,
+    IntegrityError,
+    StaticStore,
+    StoreError,
+    URLValue,
+    publish,
+)
+from staticstore.client.reach import Reach
+from staticstore.errors import (
+    HTTPStatusError,
+    IndexFormatError,
+    InvalidKeyError,
+    NotConnectedError,
+    TransportError,
+    TransportTimeout,
+)
+from tests.client.scene import MemorySite
+from tests.servers import Answer, RawServer, Request, Wire, serve_files, write_certificates
+from tests.sites import index_of
+
+SECRET = "open-sesame"
+VALUES = {"a.txt": b"0123456789" * 100, "b.txt": b"second", "c d/ü.txt": b"third"}
+FILES = {"index.json": index_of(VALUES, title="x"), **{f"data/{k}": v for k, v in VALUES.items()}}
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+def password() -> tuple[str, str]:
+    """What a program gives as ``auth``: it is called where the pickle is."""
+    return "ali", SECRET
+
+
+class Vault:
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def password(self) -> tuple[str, str]:
+        return "ali", self._secret
+
+    def __call__(self) -> tuple[str, str]:
+        return self.password()
+
+    @staticmethod
+    def known() -> tuple[str, str]:
+        return "ali", SECRET
+
+
+@pytest.fixture
+def site() -> Iterator[MemorySite]:
+    with MemorySite() as memory_site:
+        memory_site.files |= FILES
+        yield memory_site
+
+
+@pytest.fixture
+def closed() -> Iterator[RawServer]:
+    """A host that wants a password."""
+    with RawServer(wanting_password(serve_files(FILES))) as server:
+        yield server
+
+
+def wanting_password(answer: Answer) -> Answer:
+    expected = "Basic " + base64.b64encode(f"ali:{SECRET}".encode()).decode()
+
+    def answer_who_knows_it(request: Request, wire: Wire) -> None:
+        if request.headers.get("Authorization") != expected:
+            wire.response(401, headers={"WWW-Authenticate": "Basic"})
+        else:
+            answer(request, wire)
+
+    return answer_who_knows_it
+
+
+def round_trip(one: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> Any:
+    return pickle.loads(pickle.dumps(one, protocol))
+
+
+# -- values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_e4_a_value_is_read_where_it_is_unpickled(site: MemorySite, protocol: int) -> None:
+    with site.open() as store:
+        pickled = pickle.dumps(store["c d/ü.txt"], protocol)
+    value = pickle.loads(pickled)
+    assert isinstance(value, URLValue)
+    assert (value.key, value.size, value.metadata["title"]) == ("c d/ü.txt", 5, "x")
+    assert value.url == f"{site.url}data/c%20d/%C3%BC.txt"
+    assert value.read() == b"third"
+
+
+READS: dict[str, Callable[[URLValue], bytes]] = {
+    "read": lambda value: value.read(),
+    "data": lambda value: value.data.read(),
+    "range": lambda value: value.range(0, 1000).read(),
+    "iterdata": lambda value: b"".join(value.iterdata(7)),
+    "open": lambda value: value.open().read(),
+    "get_ranges": lambda value: b"".join(value.get_ranges([(0, 500), (500, None)])),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=list(READS))
+def test_e4_a_value_is_read_in_every_way(
+    site: MemorySite, read: Callable[[URLValue], bytes]
+) -> None:
+    with site.open() as store:
+        value = round_trip(store["a.txt"])
+    assert read(value) == VALUES["a.txt"]
+
+
+def test_e4_values_from_pickles_share_a_connection(site: MemorySite) -> None:
+    with site.open() as store:
+        pickled = [pickle.dumps(value) for value in store.values()]
+    values = [pickle.loads(one) for one in pickled]
+    before = site.server.connections
+    assert [value.read() for value in values] == [VALUES[value.key] for value in values]
+    assert site.server.connections == before + 1
+
+
+def test_e4_values_from_pickles_are_told_apart_by_how_they_are_reached(site: MemorySite) -> None:
+    with site.open() as store, site.open(timeout=(1, 1)) as other:
+        values = [round_trip(one["a.txt"]) for one in (store, store, other)]
+    first, second, third = (value._reach for value in values)
+    assert first is second is not third
+
+
+def test_e4_the_connection_of_values_ends_with_the_last(site: MemorySite) -> None:
+    with site.open() as store:
+        value = round_trip(store["a.txt"])
+    settings = value._settings
+    reach = id(value._reach)
+    assert id(Reach.of(settings)) == reach
+    value.read()
+    del value
+    assert Reach.of(settings)._sources is None
+
+
+def test_e4_unpickling_a_value_asks_nothing(site: MemorySite) -> None:
+    with site.open() as store:
+        pickled = pickle.dumps(store["a.txt"])
+    before = len(site.server.requests)
+    value = pickle.loads(pickled)
+    _ = repr(value), value.metadata, value.size, value.sha256, value._repr_html_()
+    assert len(site.server.requests) == before
+
+
+def test_e4_a_value_is_of_its_snapshot(site: MemorySite) -> None:
+    with site.open() as store:
+        value = round_trip(store["a.txt"])
+    site.files["data/a.txt"] = b"other"
+    site.write(index_of({"a.txt": b"other"}))
+    with pytest.raises(IntegrityError):
+        value.read()
+
+
+def test_e4_a_value_is_pickled_again(site: MemorySite) -> None:
+    with site.open() as store:
+        value = round_trip(round_trip(store["a.txt"]))
+    assert value.read() == VALUES["a.txt"]
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
+def test_e4_a_copy_of_a_value_is_read_by_the_same_connection(
+    closed: RawServer, way: Callable[[URLValue], URLValue]
+) -> None:
+    with StaticStore(closed.url, poll_interval=0).connect(password()) as store:
+        value = way(store["a.txt"])
+        assert value.read() == VALUES["a.txt"]
+        assert way(value).data.read() == VALUES["a.txt"]
+    with pytest.raises(NotConnectedError):
+        value.read()
+    assert closed.connections == 1
+
+
+def test_e4_a_value_of_a_folder_is_read_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site/data").mkdir(parents=True)
+    (tmp_path / "site/data/a").write_bytes(b"value")
+    publish(tmp_path / "site")
+    monkeypatch.chdir(tmp_path)
+    with StaticStore("site", poll_interval=0) as store:
+        pickled = pickle.dumps(store["a"])
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickled).read() == b"value"
+
+
+def test_e4_a_value_of_several_roots_is_read_from_a_copy(site: MemorySite) -> None:
+    with MemorySite() as other:
+        other.files |= FILES
+        with StaticStore([site.url, other.url], poll_interval=0).connect(retries=0) as store:
+            value = round_trip(store["a.txt"])
+        site.spoil(lambda request, wire: wire.response(404), "data/a.txt")
+        assert value.range(2, 5).read() == b"234"
+        assert value.read() == VALUES["a.txt"]
+
+
+def test_e4_a_value_is_read_from_the_cache_that_its_store_has(
+    site: MemorySite, tmp_path: Path
+) -> None:
+    with StaticStore(site.url, poll_interval=0, cache=tmp_path) as store:
+        store["a.txt"].read()
+        value = round_trip(store["a.txt"])
+    site.server.stop()
+    assert value.read() == VALUES["a.txt"]
+
+
+# -- options and secrets -------------------------------------------------------------------
+
+SECRETS: dict[str, dict[str, Any]] = {
+    "auth": {"auth": ("ali", SECRET)},
+    "mapping": {"auth": {"username": "ali", "password": SECRET}},
+    "AuthBase": {"auth": HTTPBasicAuth("ali", SECRET)},
+    "lambda": {"auth": lambda: ("ali", SECRET)},
+    "method": {"auth": Vault(SECRET).password},
+    "callable": {"auth": Vault(SECRET)},
+    "partial": {"auth": functools.partial(tuple, ("ali", SECRET))},
+    "headers": {"headers": {"X-Api-Key": SECRET}},
+    "proxies": {"proxies": {"ftp": f"http://ali:{SECRET}@127.0.0.1:1"}},
+}
+
+
+@pytest.mark.parametrize("connect", SECRETS.values(), ids=list(SECRETS))
+def test_e4_neither_a_store_nor_a_value_pickles_a_secret(
+    site: MemorySite, connect: dict[str, Any]
+) -> None:
+    root = site.url.replace("http://", f"http://ali:{SECRET}@")
+    with StaticStore(root, poll_interval=0).connect(**connect) as store:
+        value = store["a.txt"]
+        value.data.read(3)
+        forms = [SECRET.encode(), base64.b64encode(f"ali:{SECRET}".encode())]
+        forms += [base64.b64encode(SECRET.encode()).rstrip(b"="), b"sesame"]
+        for one in (store, value, store.index):
+            for protocol in PROTOCOLS:
+                pickled = pickle.dumps(one, protocol)
+                assert not any(form in pickled for form in forms)
+
+
+@pytest.mark.parametrize("auth", [password, Vault.known], ids=["function", "static method"])
+def test_e4_a_function_given_as_auth_is_called_where_the_pickle_is(
+    closed: RawServer, auth: Callable[[], tuple[str, str]]
+) -> None:
+    with StaticStore(closed.url, poll_interval=0).connect(auth) as store:
+        value, again = round_trip((store["a.txt"], store))
+    assert value.read() == VALUES["a.txt"]
+    assert again["a.txt"].read() == VALUES["a.txt"]
+    again.disconnect()
+
+
+@pytest.mark.parametrize("connect", SECRETS.values(), ids=list(SECRETS))
+def test_e4_what_is_refused_says_that_pickles_carry_no_secret(
+    closed: RawServer, connect: dict[str, Any]
+) -> None:
+    options = {"auth": password(), **connect}
+    with StaticStore(closed.url, poll_interval=0).connect(**options, retries=0) as store:
+        value, again = round_trip((store["a.txt"], store))
+    for use in (value.read, lambda: again["a.txt"], lambda: again.connect(retries=0)):
+        with pytest.raises(AuthorizationError, match=r"401.*; a pickle .* carries no password"):
+            use()
+    with again.connect(password()):
+        assert again["a.txt"].read() == VALUES["a.txt"]
+
+
+def test_e4_a_refusal_of_a_store_that_is_from_no_pickle_does_not_speak_of_them(
+    closed: RawServer,
+) -> None:
+    with pytest.raises(AuthorizationError) as caught:
+        StaticStore(closed.url, poll_interval=0).connect(retries=0)
+    assert "pickle" not in str(caught.value)
+
+
+def test_e4_the_options_of_connect_come_along(site: MemorySite) -> None:
+    options: dict[str, Any] = {
+        "timeout": (3, 4),
+        "retries": 7,
+        "max_index_bytes": 12345,
+        "index_deadline": 9.5,
+        "min_rate": 10,
+        "proxies": {},
+        "verify": False,
+    }
+    with site.open(**options) as store:
+        again = round_trip(store)
+        value = round_trip(store["a.txt"])
+    assert again._settings.arguments() == {"cert": None, **options}
+    assert value._target.session.retries == 7
+    with again:
+        assert again._live.connected().follower.max_bytes == 12345
+
+
+def test_e4_the_query_of_a_root_comes_along(site: MemorySite) -> None:
+    with StaticStore(f"{site.url}?sig=a%2Bb", poll_interval=0) as store:
+        value, again = round_trip((store["a.txt"], store))
+    value.read()
+    assert site.server.requests[-1].target == "/data/a.txt?sig=a%2Bb"
+    with again:
+        assert site.server.requests[-1].target == "/index.json?sig=a%2Bb"
+
+
+def test_e4_the_paths_of_certificates_come_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = write_certificates(tmp_path)
+    context = certificates.context(certificates.server, ask_client=True)
+    monkeypatch.chdir(tmp_path)
+    verify, cert = certificates.authority.name, tuple(path.name for path in certificates.client)
+    with RawServer(serve_files(FILES), ssl_context=context) as server:
+        store = StaticStore(server.url, poll_interval=0)
+        with store.connect(verify=verify, cert=cert):  # type: ignore[arg-type]
+            pickled = pickle.dumps((store["a.txt"], store))
+        monkeypatch.chdir("/")
+        value, again = pickle.loads(pickled)
+        assert value.read() == VALUES["a.txt"]
+        with again:
+            assert again["b.txt"].read() == b"second"
+
+
+def test_e4_an_auth_function_of_connect_is_called_once(closed: RawServer) -> None:
+    calls: list[int] = []
+
+    def counted() -> tuple[str, str]:
+        calls.append(1)
+        return password()
+
+    with StaticStore(closed.url, poll_interval=0).connect(counted) as store:
+        store["a.txt"].read()
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("wrong", [lambda: 5, lambda: password], ids=["number", "function"])
+def test_e4_an_auth_function_returns_what_auth_may_be(site: MemorySite, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="auth is"):
+        StaticStore(site.url).connect(wrong)
+
+
+# -- processes -----------------------------------------------------------------------------
+
+
+def read_there(one: StaticStore | URLValue) -> tuple[bytes, int]:
+    """Read in another process; return which."""
+    data = one["a.txt"].read() if isinstance(one, StaticStore) else one.read()
+    return data, os.getpid()
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_e4_stores_and_values_are_used_by_processes(site: MemorySite, method: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks of a process with threads
+        context = multiprocessing.get_context(method)
+        with site.open() as store, ProcessPoolExecutor(2, context) as pool:
+            used = [store, store["a.txt"], *[store["a.txt"]] * 6]
+            found = list(pool.map(read_there, used))
+    assert {data for data, _ in found} == {VALUES["a.txt"]}
+    assert os.getpid() not in {pid for _, pid in found}
+
+
+# -- what else is pickled ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_e4_an_index_is_pickled_whole(site: MemorySite, protocol: int) -> None:
+    site.write(
+        b'{"a": {"packed": ["packs/' + b"ab" * 32 + b'.zip", 3]}, "../x": {}, "b": {"v": 1}}'
+    )
+    with site.open() as store:
+        index = store.index
+        again = round_trip(index, protocol)
+        assert again == index
+        assert again.warnings == index.warnings
+        assert again.raw("a") == index.raw("a")
+        site.write(b'{"b": {"v": 2}}')
+        changes = store.update_index()
+    assert round_trip(store.index, protocol) == {"b": {"v": 2}}
+    assert list(round_trip(changes, protocol)) == list(changes)
+    assert round_trip(changes, protocol).index == store.index
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_e4_a_change_is_pickled(protocol: int) -> None:
+    change = Change("a", b'{"v":1}', None)
+    again = round_trip(change, protocol)
+    assert (again, again.action, again.previous) == (change, "delete", {"v": 1})
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
+def test_e4_an_index_is_copied(way: Callable[[Index], Index]) -> None:
+    index = Index.from_entries({"a": {"v": 1}})
+    assert way(index) == index
+
+
+ERRORS: list[StoreError] = [
+    StoreError("m", key="k", url="http://h/p", status=3),
+    NotConnectedError("m", key="k"),
+    InvalidKeyError("m", key="k"),
+    IndexFormatError("m", url="http://h/p"),
+    IntegrityError("m", expected=1, actual="ab", key="k"),
+    TransportError("m", url="http://h/p"),
+    TransportTimeout("m", key="k", url="http://h/p"),
+    HTTPStatusError("m", retry_after=2.5, status=503),
+    AuthorizationError("m", status=401, url="http://h/p"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_e4_an_error_is_pickled_with_all_that_it_says(error: StoreError, protocol: int) -> None:
+    again = round_trip(error, protocol)
+    assert type(again) is type(error)
+    assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+
+
+def test_e4_every_error_is_among_these() -> None:
+    every = {one for one in vars(staticstore).values() if isinstance(one, type)}
+    assert {one for one in every if issubclass(one, StoreError)} <= set(map(type, ERRORS))
+
+
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_e4_what_belongs_to_a_process_is_refused_in_words(
+    site: MemorySite, way: Callable[[Any], object]
+) -> None:
+    with site.open() as store:
+        with pytest.raises(TypeError, match="subscribe in each process"):
+            way(store.subscribe(lambda change: None))
+        with pytest.raises(TypeError, match="watch in each process"):
+            way(store.watch())
