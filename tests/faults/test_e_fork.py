@@ -30,6 +30,7 @@ from staticstore import (
 )
 from staticstore.client.equal_roots import EqualRootsFollower
 from staticstore.processes import PerProcess
+from staticstore.transport.fork_gate import ForkGate
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.engines import ENGINES, sending_by
 from tests.forks import fork, in_child, result_of
@@ -94,7 +95,8 @@ def test_e4_forked_readers_read_right_while_their_parent_reads(
 # -- locks ---------------------------------------------------------------------------------
 
 _LOCKS: Any = (type(threading.Lock()), type(threading.RLock()))
-_ENDS = (types.ModuleType, type, types.FunctionType, types.FrameType, threading.Thread)
+# The gate's own lock is taken by who forks, and so held by nobody else then.
+_ENDS = (types.ModuleType, type, types.FunctionType, types.FrameType, threading.Thread, ForkGate)
 
 
 _PACKAGES = ("staticstore", "requests", "urllib3", "http", "cachetools", "blinker", "msgspec")
