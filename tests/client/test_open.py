@@ -189,20 +189,21 @@ def test_c20_a_page_in_the_place_of_a_part_is_never_given(
             file.read(4)
 
 
-def _hashing() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "staticstore digest"]
+def _hashing() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "staticstore digest"}
 
 
 def test_a_file_that_is_given_up_leaves_no_thread_that_hashes(connect: Connect) -> None:
     store, _ = connect(serve_files(files(LARGE)))
+    before = _hashing()
     file = store["a"].open()
     file.read(2 << 20)
     file.seek(5 << 20)
     file.read(10)
-    assert _hashing()
+    [hashing] = _hashing() - before
     del file
     gc.collect()
-    assert not _hashing()
+    assert not hashing.is_alive()
 
 
 def test_c20_a_host_that_gives_no_more_parts_but_another_version(connect: Connect) -> None:

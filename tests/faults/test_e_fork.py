@@ -80,7 +80,7 @@ def test_e4_forked_readers_read_right_while_their_parent_reads(
             [str(tmp_path), *filter(None, [environment.get("PYTHONPATH")])]
         )
     with Nginx(tmp_path / "site", tls=tls) as server:
-        rounds = os.environ.get("STATICSTORE_FORK_ROUNDS", "1")
+        rounds = os.environ.get("STATICSTORE_FORK_ROUNDS", "5")
         data = str(tmp_path / "site/data")
         arguments = [server.url, data, "24", rounds, str(certificates.authority)]
         run = subprocess.run(
