@@ -20,8 +20,8 @@ def import_before_forks() -> None:
     """Have all that reading needs imported before the first fork of this process.
 
     Modules are imported when they are first needed, and each has a lock meanwhile.  A
-    child that is forked then would wait for it for ever.  Where none is forked nothing
-    is imported.
+    child that is forked then would wait for it forever.  A process that
+    never forks imports nothing more.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_import_all)

@@ -85,7 +85,7 @@ class Settings:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the queries encoded: a pickle in a log or a queue's window shows none.
 
-        That protects from nobody who reads the pickle.
+        That is no protection from whoever can read the pickle.
         """
         roots = tuple(base64.b64encode(root.encode()) for root in self.roots)
         return _settings, (roots, self.options, self.connection)

@@ -79,7 +79,7 @@ class Subscription:
             self.known = known
 
     def __reduce__(self) -> NoReturn:
-        """Refuse: whoever is told is in this process."""
+        """Refuse: who is called is in this process."""
         raise TypeError("a subscription cannot be pickled or copied: subscribe in each process")
 
     def __enter__(self) -> Subscription:

@@ -422,7 +422,7 @@ class URLValue:
         TransportError, IntegrityError
             The bytes could not be had, or are others than the index says.
         OSError
-            The file cannot be written; or it is a socket, a disk, or a FIFO that nobody reads.
+            The file cannot be written; or it is a socket, a disk, or a FIFO without a reader.
         """
         self._to_file(path, progress, sync=sync, direct=False)
 

@@ -236,7 +236,7 @@ def _pattern(*, has_short_names: bool) -> re.Pattern[str]:
         _any_of(paths.split(), has_short_names)
         for paths in (_SECRETS, _NEWER_SECRETS, _NEWER_SECRET_FILES, _LITTER, _OURS)
     )
-    stray = _any_of(_NEWER_LITTER.split(), False)  # of which nobody need fear another spelling
+    stray = _any_of(_NEWER_LITTER.split(), False)  # whose other spellings do no harm
     return re.compile(
         rf"/(?:(?:(?P<secret>{secrets}|{_SSH_KEY})|(?P<newer>{newer})"
         rf"|(?P<litter>{litter})|(?P<stray>{stray})|(?P<ours>{ours})){_IGNORED}(?=/|$)"

@@ -50,7 +50,7 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     ------
     OSError
         It cannot be written: it is a block device or a socket, for instance, or
-        a FIFO that nobody reads.
+        a FIFO without a reader.
     """
     if is_replaced(path):
         with atomic_file(path, sync=sync) as file:
@@ -94,12 +94,12 @@ def _opened(path: Path) -> int:
     if stat.S_ISBLK(mode):
         raise NotRegularError(errno.EINVAL, "it is a disk (a block device)")
     try:
-        # Without the second, a FIFO without a reader would be waited for, for ever.
+        # Without the second, a FIFO without a reader would be waited for forever.
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-        what = "nobody reads from this FIFO" if stat.S_ISFIFO(mode) else "it is a socket"
+        what = "no process reads from this FIFO" if stat.S_ISFIFO(mode) else "it is a socket"
         raise NotRegularError(error.errno, what) from error
     os.set_blocking(descriptor, True)
     return descriptor

@@ -18,7 +18,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def part_path(folder: Path, name: str) -> Path:
-    """Return where the beginning of what has a name stands: where nobody has a file of theirs."""
+    """Return where the beginning of what gets a name is kept, under a name that no user chooses."""
     return folder / PART_PATTERN.replace("*", name)
 
 

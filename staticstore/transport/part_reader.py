@@ -172,7 +172,7 @@ class PartReader:
         assert self._stream is not None, "a part is being read"
         try:
             count = self._stream.readinto(buffer)
-        except BaseException:  # an interrupt, too, after which nobody knows where it is
+        except BaseException:  # an interrupt, too, after which its position is unknown
             self._end_stream()
             raise
         self._stream_at += count

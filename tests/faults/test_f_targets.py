@@ -122,7 +122,7 @@ def disk(path: Path) -> None:
 
 
 REFUSED: dict[str, Callable[[Path], None]] = {
-    "nobody reads from this FIFO": os.mkfifo,
+    "no process reads from this FIFO": os.mkfifo,
     "it is a socket": socket_at,
     "it is a disk": disk,
     "Is a directory": Path.mkdir,
@@ -181,7 +181,7 @@ def test_f12_the_command_says_why_a_fifo_is_refused(
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
     ended = get(server.url, "small", "-o", str(tmp_path / "fifo"), *arguments)
-    assert "nobody reads from this FIFO" in ended.stderr
+    assert "no process reads from this FIFO" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 1
     assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
@@ -204,7 +204,7 @@ def test_f12_a_value_from_the_cache_goes_into_a_device(server: RawServer, tmp_pa
     with StaticStore(server.url, poll_interval=0, cache=tmp_path / "cache") as store:
         store.to_file("large", tmp_path / "first")
         os.mkfifo(tmp_path / "fifo")
-        with pytest.raises(OSError, match="nobody reads"):
+        with pytest.raises(OSError, match="no process reads"):
             store.to_file("large", tmp_path / "fifo")
     assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
 
