@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, StoreError, TransportError
 from ..index.freshness import Freshness
-from ..transport.copies import WholeValues
 from ..transport.failures import status_error
 from ..transport.fetched import Absent
 from ..transport.sources import Sources
@@ -25,6 +24,7 @@ from .root_reader import RootReader
 if TYPE_CHECKING:
     from ..index.head import Head, Role
     from ..transport.beginnings import PartFolder
+    from ..transport.copies import WholeValues
     from ..transport.session import Session
 
 __all__ = ["SiteFollower", "absence_error"]
@@ -102,7 +102,11 @@ class SiteFollower:
         self._polls = 0
         self._passed_over: str | None = None
         self._served: set[Role] = set()
-        self._wholes = WholeValues(self.session.wires) if len(sessions) > 1 else None
+        self._wholes: WholeValues | None = None
+        if len(sessions) > 1:
+            from ..transport.copies import WholeValues  # seldom needed
+
+            self._wholes = WholeValues(self.session.wires)
 
     @property
     def session(self) -> Session:

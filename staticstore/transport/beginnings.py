@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from .integrity import PART_PATTERN
-from .part_file import PartFile, part_path
+from .part_file import PART_PATTERN, PartFile, part_path
 
 __all__ = ["DOCUMENT_PARTS", "Beginning", "PartFolder"]
 

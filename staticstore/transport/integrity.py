@@ -16,7 +16,6 @@ from .digest import Digest
 from .file_system import set_time, sync_descriptor, sync_folder
 
 __all__ = [
-    "PART_PATTERN",
     "TEMPORARY_PATTERN",
     "OrderedVerifier",
     "Verifier",
@@ -31,8 +30,6 @@ __all__ = [
 
 #: What the temporary files of `atomic_file` are called, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
-#: What the files are called that hold the beginning of a value, as a glob pattern.
-PART_PATTERN = ".staticstore-*.part"
 
 
 class Verifier:

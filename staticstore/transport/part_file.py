@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Self
 
 from .direct import DirectFile
-from .integrity import PART_PATTERN
 from .regular import open_own
 
-__all__ = ["OWN_MODE", "PartFile", "part_path"]
+__all__ = ["OWN_MODE", "PART_PATTERN", "PartFile", "part_path"]
 
+#: How the files are called, as a glob pattern.
+PART_PATTERN = ".staticstore-*.part"
 #: Permissions of what is not verified yet: others have no business with it.
 OWN_MODE = 0o600
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -22,7 +22,7 @@ from staticstore.site.incoming import parts_of
 from staticstore.site.publisher import verify_site
 from staticstore.transport.beginnings import Beginning, PartFolder
 from staticstore.transport.direct import DirectFile
-from staticstore.transport.integrity import PART_PATTERN
+from staticstore.transport.part_file import PART_PATTERN
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 Start = Callable[..., RawServer]

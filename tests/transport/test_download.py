@@ -14,7 +14,7 @@ import filelock
 import pytest
 
 from staticstore import IntegrityError, StaticStore, TransportError
-from staticstore.transport.integrity import PART_PATTERN
+from staticstore.transport.part_file import PART_PATTERN
 from tests.killing import killed
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
