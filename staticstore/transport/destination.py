@@ -71,14 +71,16 @@ def is_replaced(path: Path) -> bool:
 
     Raises
     ------
-    IsADirectoryError
-        A folder has it.
+    OSError
+        A folder has it, or it is too long for the disk.
     """
     if os.name != "nt" and _own_descriptor(path) is not None:
         return False
     try:
         mode = path.stat().st_mode
-    except OSError:  # nothing is there, or a link that leads nowhere
+    except OSError as error:  # nothing is there, or a link that leads nowhere
+        if error.errno == errno.ENAMETOOLONG:  # told before all of a value has come for it
+            raise
         return True
     if stat.S_ISDIR(mode) and not path.is_symlink():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))

@@ -153,6 +153,17 @@ def get(
     )
 
 
+@pytest.mark.parametrize("key", VALUES)
+def test_f12_a_name_that_is_too_long_is_refused_before_anything_is_asked(
+    store: StaticStore, server: RawServer, tmp_path: Path, key: str
+) -> None:
+    asked = len(server.requests)
+    with pytest.raises(OSError, match="too long"):
+        store.to_file(key, tmp_path / ("x" * 300))
+    assert len(server.requests) == asked
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
 def test_f12_the_standard_output_takes_the_bytes_by_its_names(
     server: RawServer, tmp_path: Path, name: str
