@@ -72,7 +72,7 @@ def is_replaced(path: Path) -> bool:
     Raises
     ------
     OSError
-        A folder has it, or it is too long for the disk.
+        A folder has it, or a link to one, or it is too long for the disk.
     """
     if os.name != "nt" and _own_descriptor(path) is not None:
         return False
@@ -82,16 +82,19 @@ def is_replaced(path: Path) -> bool:
         if error.errno == errno.ENAMETOOLONG:  # told before all of a value has come for it
             raise
         return True
-    if stat.S_ISDIR(mode) and not path.is_symlink():
+    if stat.S_ISDIR(mode):  # by a link, too: by /dev/fd, others find what they have open
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    return os.name == "nt" or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    return os.name == "nt" or stat.S_ISREG(mode)
 
 
 def _opened(path: Path) -> int:
     """Open what is written into; return the descriptor, to be closed."""
     own = _own_descriptor(path)
     if own is not None:
-        return os.dup(own)
+        try:
+            return os.dup(own)
+        except OverflowError:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
     mode = path.stat().st_mode
     if stat.S_ISBLK(mode):
         raise NotRegularError(errno.EINVAL, "it is a disk (a block device)")

@@ -121,21 +121,31 @@ def disk(path: Path) -> None:
         pytest.skip("only root makes devices")
 
 
-REFUSED: dict[str, Callable[[Path], None]] = {
-    "nobody reads from this FIFO": os.mkfifo,
-    "it is a socket": socket_at,
-    "it is a disk": disk,
-    "Is a directory": Path.mkdir,
-}
+def link_to_folder(path: Path) -> None:
+    path.symlink_to(path.parent)
+
+
+REFUSED: list[tuple[str, Callable[[Path], None]]] = [
+    ("nobody reads from this FIFO", os.mkfifo),
+    ("it is a socket", socket_at),
+    ("it is a disk", disk),
+    ("Is a directory", Path.mkdir),
+    ("Is a directory", link_to_folder),
+]
 
 
 @pytest.mark.parametrize("key", VALUES)
-@pytest.mark.parametrize("reason", REFUSED)
+@pytest.mark.parametrize(("reason", "make"), REFUSED)
 def test_f12_what_cannot_be_written_into_is_refused_before_anything_is_asked(
-    server: RawServer, store: StaticStore, tmp_path: Path, reason: str, key: str
+    server: RawServer,
+    store: StaticStore,
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    reason: str,
+    key: str,
 ) -> None:
     target = tmp_path / "target"
-    REFUSED[reason](target)
+    make(target)
     before = target.lstat()
     with pytest.raises(OSError, match=reason):
         store.to_file(key, target)
@@ -184,6 +194,12 @@ def test_f12_a_file_behind_the_standard_output_is_continued(
     assert ended.returncode == 0
     assert (tmp_path / "out").read_bytes() == b"before\n" + SMALL
     assert Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.parametrize("number", [2**31, 10**20])
+def test_f12_a_descriptor_that_cannot_be_is_refused(store: StaticStore, number: int) -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        store.to_file("small", f"/dev/fd/{number}")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--range", "0:5")])
