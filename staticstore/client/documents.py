@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..errors import IndexFormatError, IntegrityError
+from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.blocks import MOST_STRETCH_BYTES
 from ..transport.beginnings import Beginning
+from ..transport.failures import cannot_be_decoded
 from ..transport.fetched import Absent, SizeLimit
 from ..transport.sources import anywhere
 
@@ -107,6 +108,11 @@ class Documents:
                 problem = _another(session, document, found.sha256)
             except IndexFormatError as error:
                 problem = _another(session, document, f"more than {document.size} bytes")
+                problem.__cause__ = error
+            except TransportError as error:
+                if not cannot_be_decoded(error):
+                    raise
+                problem = _another(session, document, "what cannot be decoded")
                 problem.__cause__ = error
             beginning.clear()
             if has_begun:  # what came before may have been wrong

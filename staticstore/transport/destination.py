@@ -71,25 +71,30 @@ def is_replaced(path: Path) -> bool:
 
     Raises
     ------
-    IsADirectoryError
-        A folder has it.
+    OSError
+        A folder has it, or a link to one, or it is too long for the disk.
     """
     if os.name != "nt" and _own_descriptor(path) is not None:
         return False
     try:
         mode = path.stat().st_mode
-    except OSError:  # nothing is there, or a link that leads nowhere
+    except OSError as error:  # nothing is there, or a link that leads nowhere
+        if error.errno == errno.ENAMETOOLONG:  # told before all of a value has come for it
+            raise
         return True
-    if stat.S_ISDIR(mode) and not path.is_symlink():
+    if stat.S_ISDIR(mode):  # by a link, too: by /dev/fd, others find what they have open
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    return os.name == "nt" or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    return os.name == "nt" or stat.S_ISREG(mode)
 
 
 def _opened(path: Path) -> int:
     """Open what is written into; return the descriptor, to be closed."""
     own = _own_descriptor(path)
     if own is not None:
-        return os.dup(own)
+        try:
+            return os.dup(own)
+        except OverflowError:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
     mode = path.stat().st_mode
     if stat.S_ISBLK(mode):
         raise NotRegularError(errno.EINVAL, "it is a disk (a block device)")

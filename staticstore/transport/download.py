@@ -19,6 +19,7 @@ from .integrity import (
     Verifier,
     new_file_mode,
     sync_folder,
+    temporary_in,
 )
 from .part_file import OWN_MODE, PartFile, part_path
 from .parts import Target, ask, first_right
@@ -130,13 +131,19 @@ class _PartNote(NamedTuple):
         )
         return cls(url, sha256, etag) if is_note else None
 
-    def write(self, path: Path) -> None:
-        """Write the note; half of it is none, and costs a download anew."""
-        path.unlink(missing_ok=True)
+    def write(self, path: Path) -> bool:
+        """Write the note; False if somebody else has its name, for instance.
+
+        Half of it is none, and costs a download anew.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(path, flags, OWN_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(self._asdict()).encode() + b"\n")
+        try:
+            path.unlink(missing_ok=True)
+            with os.fdopen(os.open(path, flags, OWN_MODE), "wb") as file:
+                file.write(json.dumps(self._asdict()).encode() + b"\n")
+        except OSError:
+            return False
+        return True
 
 
 class _Part:
@@ -199,14 +206,18 @@ class _Part:
 
     def _anew(self, target: Target, progress: Progress | None) -> int:
         def note(stream: ValueStream) -> None:
-            self._stays = stream.is_bound
-            _PartNote(without_secrets(target.url), target.sha256, stream.etag).write(self._note)
+            noted = _PartNote(without_secrets(target.url), target.sha256, stream.etag)
+            self._stays = noted.write(self._note) and stream.is_bound
 
         return copied(target, self._file, progress, note)
 
     def become(self, path: Path, *, sync: bool) -> None:
         """Take the name of the whole file, and the permissions of a new one."""
-        mode = new_file_mode(self._part.path.with_name(f"{self._part.path.name}.new"))
+        probe = self._part.path.with_name(f"{self._part.path.name}.new")  # what a killed run leaves
+        try:
+            mode = new_file_mode(probe)
+        except OSError:  # another user has that name, in a folder of all
+            mode = new_file_mode(temporary_in(path.parent))
         set_mode(self._file.fileno(), mode, path)
         if sync:
             sync_descriptor(self._file.fileno(), path)
@@ -214,7 +225,7 @@ class _Part:
             self._file.close()
         os.replace(self._part.path, path)
         self._stays = True  # what has the name of the part from now on is another's
-        self._note.unlink(missing_ok=True)
+        self._forget()
         if sync:
             sync_folder(path.parent)
 
@@ -223,5 +234,9 @@ class _Part:
         if self._stays:
             self._file.close()
         else:
-            self._note.unlink(missing_ok=True)
+            self._forget()
             self._part.remove()
+
+    def _forget(self) -> None:
+        with contextlib.suppress(OSError):  # another user's, in a folder of all
+            self._note.unlink(missing_ok=True)

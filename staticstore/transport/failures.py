@@ -41,6 +41,7 @@ __all__ = [
     "FIELD_REFUSED",
     "FOREIGN",
     "OF_LIBRARIES",
+    "cannot_be_decoded",
     "mapped",
     "may_heal",
     "parse_retry_after",
@@ -160,6 +161,11 @@ def may_heal(error: BaseException) -> bool:
     return any(issubclass(kind, FOREIGN) for kind in kinds) and not any(
         issubclass(kind, _NEVER_HEALS) for kind in kinds
     )
+
+
+def cannot_be_decoded(error: BaseException) -> bool:
+    """Return whether a body came whose content coding cannot be undone."""
+    return any(issubclass(kind, CodingError) for kind in _kinds(error))
 
 
 def wants_long_rest(error: BaseException) -> bool:

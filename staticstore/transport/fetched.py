@@ -131,17 +131,18 @@ def _read_coded(response: Response, limit: SizeLimit, beginning: Beginning | Non
     # Any other label is rare, so that what was sent may be held beside what it says.
     slack = limit._replace(most_bytes=limit.most_bytes + limit.most_bytes // 8 + _SLACK)
     sent = _decoded(response, pieces, (), received, slack)
-    problem = ""
+    failure: TransportError | None = None
     for count in range(len(codings), 0, -1):
         try:
             found = _decoded(response, [bytes(sent.body)], codings[-count:], received, limit)
         except TransportError as error:
-            problem = str(error.args[0])
+            failure = error
             continue
         if sha256 in (None, found.sha256):
             return found
-    if problem and sha256 != sent.sha256 and (sha256 is not None or not _is_text(sent.body)):
-        raise TransportError(problem, url=response.url)
+    is_right = sha256 == sent.sha256 or (sha256 is None and _is_text(sent.body))
+    if failure is not None and not is_right:
+        raise failure
     limit.check(len(sent.body), response.url)
     return sent
 

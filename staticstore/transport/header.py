@@ -60,6 +60,7 @@ class HeaderReader:
         self._file = file
         self._is_reused = is_reused
         self._left = _MOST_HEAD_BYTES
+        self._line_end = b""
 
     def status(self) -> Status:
         """Read the status line of the final answer; interim answers are passed over.
@@ -84,6 +85,7 @@ class HeaderReader:
             raise RemoteDisconnected("the host closed the connection without an answer")
         self._spend(line)
         text = line.decode("latin-1").rstrip("\r\n")
+        self._line_end = line[len(text) :]  # CR CR LF of a script that writes a text on Windows
         match = _STATUS_LINE.match(text)
         if match is None or not match[1].startswith("1") or match[2] < "100":
             if self._is_reused:
@@ -127,13 +129,15 @@ class HeaderReader:
                 if len(line) == _MOST_LINE_BYTES:
                     raise HeaderError("the host sends a header field of more than 64 KiB")
                 raise ConnectionResetError(errno.ECONNRESET, "closed within the header fields")
-            line = line.removesuffix(b"\n").rstrip(b"\r")
-            if not line:
+            text = line.rstrip(b"\r\n")
+            if not text:
+                if line not in (b"\n", b"\r\n", self._line_end):
+                    raise HeaderError("the host sends a header field of carriage returns alone")
                 return lines
-            if line[:1] in b" \t" and lines:
-                lines[-1] += b" " + line.strip(b" \t")
+            if text[:1] in b" \t" and lines:
+                lines[-1] += b" " + text.strip(b" \t")
             else:
-                lines.append(line)
+                lines.append(text)
             if len(lines) > _MOST_FIELDS:
                 raise HeaderError(f"the host sends more than {_MOST_FIELDS} header fields")
 

@@ -25,6 +25,7 @@ __all__ = [
     "prepared_link",
     "remove_leftovers",
     "sync_folder",
+    "temporary_in",
     "write_unsynced",
 ]
 
@@ -199,7 +200,7 @@ def atomic_file(
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if temporary is None:
-        temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
+        temporary = temporary_in(path.parent)
     descriptor = _created(temporary, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -241,6 +242,11 @@ def write_unsynced(path: str, data: bytes, *, modified: float, temporary: str) -
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def temporary_in(folder: Path) -> Path:
+    """Return a name in a folder that nobody can have taken: see `remove_leftovers`."""
+    return folder / TEMPORARY_PATTERN.replace("*", secrets.token_hex(8))
 
 
 def _created(temporary: str | Path, mode: int = 0o666) -> int:
@@ -321,7 +327,7 @@ def prepared_link(source: Path, path: Path, *, modified: float) -> Iterator[None
     OSError
         The file system has no hard links, for instance; what stood there still does.
     """
-    temporary = path.with_name(TEMPORARY_PATTERN.replace("*", secrets.token_hex(8)))
+    temporary = temporary_in(path.parent)
     os.link(source, temporary)
     try:
         set_time(temporary, modified)

@@ -159,6 +159,15 @@ def test_a_file_that_cannot_be_read_is_named(
     assert "\x1b" not in ended.errors
 
 
+def test_an_empty_name_of_a_file_is_a_mistake_and_not_no_password(
+    cli: Run, server: RawServer
+) -> None:
+    ended = cli("ls", server.url, "--auth-file", "")
+    assert ended.code == 2
+    assert "'' cannot be read" in ended.errors
+    assert not server.requests
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])
 def test_a_file_that_others_may_read_is_warned_of(

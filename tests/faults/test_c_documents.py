@@ -136,3 +136,36 @@ def test_c18_a_site_whose_host_sends_interim_answers_is_read(
 
     files, server = served(answering)
     check(files, site[1], server)
+
+
+@pytest.mark.parametrize("folder", ["changes/", "index/", "blocks/"])
+@pytest.mark.parametrize(
+    ("label", "coded"),
+    [
+        ("gzip", lambda body: gzip.compress(body)[:-9]),
+        ("br", lambda body: b"\x8b\x00" + body[::-1]),
+    ],
+)
+def test_c19_a_document_that_cannot_be_decoded_counts_as_another(
+    site: tuple[dict[str, bytes], dict[str, bytes]],
+    served: Served,
+    folder: str,
+    label: str,
+    coded: Callable[[bytes], bytes],
+) -> None:
+    def answering(files: dict[str, bytes]) -> Answer:
+        plain = serve_files(files)
+
+        def answer(request: Request, wire: Wire) -> None:
+            path = request.path.lstrip("/")
+            if path.startswith(folder) and path in files:
+                wire.response(200, coded(files[path]), {"Content-Encoding": label})
+            else:
+                plain(request, wire)
+
+        return answer
+
+    files, server = served(answering)
+    with StaticStore(server.url, poll_interval=0).connect(retries=0, timeout=(5, 5)) as store:
+        files.update(site[1])
+        assert [change.key for change in store.update_index()] == ["v/0001.txt"]

@@ -542,11 +542,15 @@ def test_c19_a_large_value_is_decoded(opened: Opened, tmp_path: Path, length: bo
     assert PARTS["last bytes"][0](store, tmp_path) == large[-4:]
 
 
+@pytest.mark.parametrize("says", ["digest", "size", "nothing"])
 def test_c19_a_value_whose_gzip_is_as_long_as_itself_is_decoded(
-    opened: Opened, tmp_path: Path
+    opened: Opened, tmp_path: Path, says: str
 ) -> None:
     value, coded = as_long_as_its_gzip()
-    store, _ = opened(serve_files(files_of({"a": value})).but({"data/a": labeled("gzip", coded)}))
+    answer = labeled("gzip", coded)
+    good = serve_files(files_of({"a": value})).but({"data/a": answer})
+    fields = {"size": {"size": len(value)}, "nothing": {}}
+    store, _ = opened(good if says == "digest" else site(answer, fields=fields[says]))
     assert wrong(store, tmp_path, {name: (read, value) for name, read in WHOLE.items()}) == []
 
 

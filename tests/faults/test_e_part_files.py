@@ -140,7 +140,7 @@ def test_e9_a_part_file_that_is_not_ours_alone_is_not_used(
 
 
 @posix
-@pytest.mark.parametrize("swap", [one for one in SWAPS if one is not by_folder])
+@pytest.mark.parametrize("swap", SWAPS)
 def test_e9_a_note_that_is_not_ours_alone_is_not_used(
     download: Download, victim: Path, swap: Swap
 ) -> None:
@@ -148,6 +148,17 @@ def test_e9_a_note_that_is_not_ours_alone_is_not_used(
     download.again()
     assert not download.has_resumed
     assert victim.read_bytes() == b"precious"
+
+
+@posix
+def test_e9_a_folder_in_the_place_of_what_a_download_probes_is_left_alone(
+    download: Download,
+) -> None:
+    probe = download.part.with_name(f"{download.part.name}.new")
+    probe.mkdir()
+    download.again()
+    assert download.has_resumed
+    assert sorted(download.copy.parent.iterdir()) == [probe, download.copy]
 
 
 @posix

@@ -121,21 +121,31 @@ def disk(path: Path) -> None:
         pytest.skip("only root makes devices")
 
 
-REFUSED: dict[str, Callable[[Path], None]] = {
-    "no process reads from this FIFO": os.mkfifo,
-    "it is a socket": socket_at,
-    "it is a disk": disk,
-    "Is a directory": Path.mkdir,
-}
+def link_to_folder(path: Path) -> None:
+    path.symlink_to(path.parent)
+
+
+REFUSED: list[tuple[str, Callable[[Path], None]]] = [
+    ("no process reads from this FIFO", os.mkfifo),
+    ("it is a socket", socket_at),
+    ("it is a disk", disk),
+    ("Is a directory", Path.mkdir),
+    ("Is a directory", link_to_folder),
+]
 
 
 @pytest.mark.parametrize("key", VALUES)
-@pytest.mark.parametrize("reason", REFUSED)
+@pytest.mark.parametrize(("reason", "make"), REFUSED)
 def test_f12_what_cannot_be_written_into_is_refused_before_anything_is_asked(
-    server: RawServer, store: StaticStore, tmp_path: Path, reason: str, key: str
+    server: RawServer,
+    store: StaticStore,
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    reason: str,
+    key: str,
 ) -> None:
     target = tmp_path / "target"
-    REFUSED[reason](target)
+    make(target)
     before = target.lstat()
     with pytest.raises(OSError, match=reason):
         store.to_file(key, target)
@@ -151,6 +161,17 @@ def get(
     return subprocess.run(
         command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
     )
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_f12_a_name_that_is_too_long_is_refused_before_anything_is_asked(
+    store: StaticStore, server: RawServer, tmp_path: Path, key: str
+) -> None:
+    asked = len(server.requests)
+    with pytest.raises(OSError, match="too long"):
+        store.to_file(key, tmp_path / ("x" * 300))
+    assert len(server.requests) == asked
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
@@ -173,6 +194,12 @@ def test_f12_a_file_behind_the_standard_output_is_continued(
     assert ended.returncode == 0
     assert (tmp_path / "out").read_bytes() == b"before\n" + SMALL
     assert Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.parametrize("number", [2**31, 10**20])
+def test_f12_a_descriptor_that_cannot_be_is_refused(store: StaticStore, number: int) -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        store.to_file("small", f"/dev/fd/{number}")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--range", "0:5")])

@@ -121,6 +121,12 @@ def test_c16_where_there_is_no_body_they_are_left_out(lines: list[bytes]) -> Non
     assert fields_of(*lines, method="HEAD") == []
 
 
+@pytest.mark.parametrize("line", [b"\r", b"\r\r"])
+def test_c18_a_line_that_may_be_the_end_of_the_head_or_not_is_an_error(line: bytes) -> None:
+    with pytest.raises(HeaderError, match="carriage returns alone"):
+        fields_of(b"A: b", line, b"Content-Length: 5")
+
+
 @pytest.mark.parametrize(
     "line", [b"Content-Length 5", b"transfer-encoding chunked", b"Content-Length"]
 )
