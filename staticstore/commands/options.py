@@ -193,7 +193,7 @@ def _keep_auth(
     """Return the callback of an option that says who the user is, of which one is given."""
 
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if not value:
+        if value is None or value is False:  # an empty text is that of a variable that is not set
             return
         shared = context.ensure_object(Shared)
         if shared.auth is None:
