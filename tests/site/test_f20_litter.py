@@ -272,13 +272,19 @@ RULES = [
     "* -text\n[!a-c]*.csv text\n",
     "*.csv -text -diff\n*.txt eol=lf\n*.json -text\n",
     "* -text\nb/*.csv text\ndata/b/*.csv text=auto\n",
+    "data/** -text\n*.json -text\n",
+    "* -text\nblocks/* text\n",
+    "* -text\n*.md text\n",
 ]
 
 
 @pytest.mark.parametrize("rules", RULES)
 def test_f20_attributes_are_read_as_git_reads_them(site: Path, rules: str) -> None:
     keys = ["a.csv", "b/b.csv", "b/x/c-d.txt", "i.txt", "b"]
-    paths = ["index.json", "index.head.json", *(f"data/{key}" for key in keys)]
+    (site / "README.md").write_bytes(b"# Words\n")
+    named = ["index/*.json", "changes/*.jsonl", "blocks/*.json", "blocks/*.jsonl", "about/*.json"]
+    values = [f"data/{key}" for key in keys]
+    paths = ["index.json", "index.head.json", *values, "README.md", *named]
     (site / ".gitattributes").write_bytes(rules.encode())
     git("init", "-q", folder=site)
     said = git("check-attr", "text", "--", *paths, folder=site).splitlines()
