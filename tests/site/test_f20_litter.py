@@ -106,7 +106,15 @@ def test_f20_a_pointer_is_told_by_its_beginning() -> None:
 
 LITTER = [
     *("._x", "._dem.tif", "a/._b/c", "__MACOSX/x", ".Trashes/x", ".Trash-1000/files/x", ".nfs0012"),
-    *("~$report.xlsx", ".~lock.report.ods#", ".x.swp", ".x.SWO", ".#x", "a/.swp"),
+    *(
+        "~$report.xlsx",
+        ".~lock.report.ods#",
+        ".x.swp",
+        ".x.SWO",
+        ".x.csv.kate-swp",
+        ".#x",
+        "a/.swp",
+    ),
     *("$RECYCLE.BIN/x", "ehthumbs.db", ".fuse_hidden0001", ".ipynb_checkpoints/x-checkpoint.ipynb"),
     *(".staticstore-0123abcd.part", "a/.staticstore-x.tmp", ".rsync-partial/x", ".syncthing.x.tmp"),
 ]
