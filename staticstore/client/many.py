@@ -27,6 +27,7 @@ __all__ = ["read_each", "read_many"]
 # Two windows are in memory: one that is being given out, and the next.
 _KEYS = 2048
 _BYTES = 1 << 24
+_REQUEST = 1 << 12  # bytes of a value that a request takes the time of
 # A larger value goes by itself; one whose size nobody knows is read when its turn comes.
 _LARGE = 1 << 20  # bytes
 # So small that what lies between all values of a window is no more than those may be.
@@ -130,7 +131,7 @@ def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> 
                 window, bytes_of_it, most = _Window([], [], [], []), 0, min(2 * most, together)
             if is_small and content is not None:
                 window.small.append((len(window.keys), content))
-                bytes_of_it += size
+                bytes_of_it += size + _REQUEST
             elif size > _LARGE and content is not None:
                 window.large.append((len(window.keys), content))
             window.keys.append(key)

@@ -13,7 +13,7 @@ from .withheld import folded, is_spelled, withheld_key
 
 __all__ = ["is_hidden", "link_problem", "problems_of_links"]
 
-_READ_BY_PUBLISH = (SOURCE_NAME, "metadata.*")
+_READ_BY_PUBLISH = (f"{SOURCE_NAME}*", "metadata.*")
 
 
 def is_hidden(path: str) -> bool:

@@ -22,15 +22,29 @@ class FoundFile(NamedTuple):
     inode: int
     #: Of its file system; None if that is not known.
     device: int | None = None
+    #: Whether a link led to it already, from inside of the data folder.
+    is_linked: bool = False
 
     @classmethod
-    def of(cls, key: str, path: str, status: os.stat_result) -> FoundFile:
+    def of(
+        cls, key: str, path: str, status: os.stat_result, *, is_linked: bool = False
+    ) -> FoundFile:
         """Describe a file by its status."""
-        return cls(key, path, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        return cls(key, path, size, mtime_ns, status.st_ino, status.st_dev, is_linked)
 
     def is_same(self, status: os.stat_result) -> bool:
-        """Return whether an opened file is the one that was found."""
-        return status.st_ino == self.inode and self.device in (None, status.st_dev)
+        """Return whether an opened file is the one that was found, and as it was.
+
+        The inode of a file that is removed may be that of the next one that is
+        made, so it says little alone.  Where a link leads to the file, it has to do.
+        """
+        is_as_it_was = (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+        return (
+            status.st_ino == self.inode
+            and self.device in (None, status.st_dev)
+            and (is_as_it_was or self.is_linked)
+        )
 
     def found_again(self) -> FoundFile | None:
         """Return the file that has the name now; None if there is none, or a link leads to it.
@@ -38,7 +52,8 @@ class FoundFile(NamedTuple):
         An editor replaces a file by a new one, and some file systems number their
         files anew; but a link may lead to what was never meant to be published.
         """
-        data = self.path.removesuffix(self.key.replace("/", os.sep))
+        # With a slash at its end, a link would be followed.
+        data = self.path.removesuffix(self.key.replace("/", os.sep)).rstrip(os.sep) or os.sep
         try:
             status = _status_without_links(data, self.key)
         except OSError:
@@ -54,11 +69,11 @@ def _status_without_links(data: str, key: str) -> os.stat_result:
         if os.path.realpath(place) != place:
             raise NotADirectoryError
         return os.lstat(place)
-    flags = os.O_RDONLY | os.O_DIRECTORY
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     folder = os.open(data, flags)
     try:
         for segment in above:
-            below = os.open(segment, flags | os.O_NOFOLLOW, dir_fd=folder)
+            below = os.open(segment, flags, dir_fd=folder)
             os.close(folder)
             folder = below
         return os.stat(name, dir_fd=folder, follow_symlinks=False)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import quoted
-from ..index.about import MOST_FILE_BYTES
+from ..index.about import FILE_NAMES, MOST_FILE_BYTES
+from ..index.head import Role
 from ..transport.integrity import atomic_file
 from .folder import SiteFolder
 from .own_files import read_at_most
@@ -32,8 +33,9 @@ _ATTRIBUTES = b"""\
 GIT_FILES = {".nojekyll": b"", _NAME: _ATTRIBUTES}
 
 _DATA = "data/"
-# What stands in the root and is held against a digest.
+# What is held against a digest beside the values; packs are no text, of which git takes notice.
 _OWN = ("index.json", "index.head.json")
+_NAMED = tuple(f"{role.folder}/*{role.ending}" for role in Role if role is not Role.PACK)
 # Of attributes, less their values: those under which git leaves bytes alone, and the others.
 _KEEPS = frozenset(("-text", "-crlf", "binary"))
 _CHANGES = frozenset(("text", "!text", "eol", "crlf"))
@@ -76,7 +78,8 @@ def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
     warnings: list[str] = []
     rules = _read_rules(folder.root / _NAME)
     if rules is not None:
-        paths = (*_OWN, *(_DATA + key for key in keys))
+        words = (name for name in FILE_NAMES if (folder.root / name).is_file())
+        paths = (*_OWN, *(_DATA + key for key in keys), *words, *_NAMED)
         changed = [path for path in paths if not _keeps(rules, path, otherwise=False)]
         warnings += _warning(_NAME, changed)
     for key in [key for key in keys if key.endswith(_NAME)]:

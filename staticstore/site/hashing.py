@@ -7,6 +7,7 @@ or, when they are thousands, processes.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -213,18 +214,18 @@ class Hashing:
             return not self._stop.is_set()
 
         for _ in range(_TRIES):
-            try:
+            with contextlib.suppress(ReplacedError):
                 digest = digest_of(
                     file.path, reached, is_wanted=file.is_same, seeks_keys=self._seeks_keys
                 )
-            except ReplacedError:
-                again, digest = file.found_again(), None
-                if again is None:
-                    reason = "a link has taken its place since it was found"
-                    return LeftOut(path_text(file.key), reason, "failed")
+                if digest is not None:
+                    return digest
+            again = file.found_again()
+            if again is not None:
                 file = again
-            if digest is not None:
-                return digest
+            elif not file.is_linked:
+                reason = "a link has taken its place since it was found"
+                return LeftOut(path_text(file.key), reason, "failed")
         reason = f"it changed while it was hashed, {_TRIES} times"
         return LeftOut(path_text(file.key), reason, "failed")
 

@@ -76,6 +76,8 @@ class _Place(NamedTuple):
     above: frozenset[tuple[int, int]]
     #: Whether its name is withheld, and only some files in it are published.
     is_withheld: bool = False
+    #: Whether a link led to it.
+    is_linked: bool = False
 
 
 def scan(
@@ -168,8 +170,9 @@ class _Walk:
 
     def run(self) -> None:
         """Walk; what goes wrong at the root itself is raised, all else is noted."""
-        identity = _identity(os.stat(self.data))
-        self._todo.append(_Place(self.data, "", identity, frozenset((identity,))))
+        identity = _identity(os.stat(self.real_root))
+        # By its real path: a link that takes its place later leads to other files.
+        self._todo.append(_Place(self.real_root, "", identity, frozenset((identity,))))
         while self._todo:
             place = self._todo.pop()
             try:
@@ -235,32 +238,40 @@ class _Walk:
     def _visit(
         self, entry: os.DirEntry[str], path: str, key: str, place: _Place, descriptor: int | None
     ) -> None:
+        is_link = _is_link(entry)
         try:
-            # By the open folder it is half as dear as by the whole path.
-            status = os.stat(path if descriptor is None else entry.name, dir_fd=descriptor)
+            # By the open folder it is half as dear as by the whole path.  What was no link a
+            # moment ago is not followed now.
+            at = path if descriptor is None else entry.name
+            status = os.stat(at, dir_fd=descriptor, follow_symlinks=is_link)
         except OSError as error:
             # What a link leads to may be closed to us, but that it leads out can be told.
             dangling = error.errno in (errno.ENOENT, errno.ELOOP)
-            if not _is_link(entry) or dangling or self._may_follow(path, key):
+            if not is_link or dangling or self._may_follow(path, key):
                 self._fail(key, _why_not(entry, error))
             return
-        if _is_link(entry) and not self._may_follow(path, key):
+        if is_link and not self._may_follow(path, key):
             return
+        is_linked = is_link or place.is_linked
         if stat.S_ISREG(status.st_mode):
-            self._files.append(FoundFile.of(key, path, status))
+            self._files.append(FoundFile.of(key, path, status, is_linked=is_linked))
         elif stat.S_ISDIR(status.st_mode):
-            self._enter(path, key, status, place)
+            self._enter(path, key, status, place, is_linked=is_linked)
+        elif stat.S_ISLNK(status.st_mode):
+            self._fail(key, "it was replaced during the scan")
         else:
             self._fail(key, "it is no file, but a FIFO, a device or a socket")
 
-    def _enter(self, path: str, key: str, status: os.stat_result, place: _Place) -> None:
+    def _enter(
+        self, path: str, key: str, status: os.stat_result, place: _Place, *, is_linked: bool
+    ) -> None:
         identity = _identity(status)
         if identity in place.above:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
             is_withheld = place.is_withheld or key in self._spared_folders
             above = place.above | {identity}
-            self._todo.append(_Place(path, key + "/", identity, above, is_withheld))
+            self._todo.append(_Place(path, key + "/", identity, above, is_withheld, is_linked))
 
     def _may_follow(self, path: str, key: str) -> bool:
         """Tell whether a link stays inside and leads to nothing that is withheld; note why not."""

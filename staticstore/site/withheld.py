@@ -61,12 +61,12 @@ _NEWER_SECRET_FILES = """
 """
 _LITTER = ".ds_store thumbs.db desktop.ini"
 # What came to the list later: of macOS, Windows, KDE, GNOME and NFS; of programs that edit
-# files (Office, LibreOffice, Vim, Emacs, Jupyter); of rsync and Syncthing.
+# files (Office, LibreOffice, Vim, Kate, Emacs, Jupyter); of rsync and Syncthing.
 _NEWER_LITTER = """
     ._* .appledouble .spotlight-v100 .trashes .fseventsd .temporaryitems .documentrevisions-v100
     .apdisk __macosx ehthumbs.db ehthumbs_vista.db $recycle.bin
     .directory .trash-* .goutputstream-* .fuse_hidden* .nfs0*
-    ~$* .~lock.*# .swp .*.swp .swo .*.swo .*.swn .*.swx .#* .ipynb_checkpoints
+    ~$* .~lock.*# .swp .*.swp .swo .*.swo .*.swn .*.swx .*.kate-swp .#* .ipynb_checkpoints
     .rsync-partial .~tmp~ .stfolder .stversions .syncthing.*
 """
 _OURS = ".staticstore .staticstore-*"

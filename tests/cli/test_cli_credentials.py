@@ -149,6 +149,16 @@ def test_a_file_of_another_form_is_refused_and_not_repeated(
     assert "Traceback" not in ended.errors
 
 
+@pytest.mark.parametrize("option", ["--auth-file", "--auth"])
+def test_an_empty_text_is_no_consent_to_go_without_credentials(
+    cli: Run, server: RawServer, option: str
+) -> None:
+    ended = cli("ls", server.url, option, "")
+    assert ended.code == 2
+    assert option in ended.errors
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("name", ["none", ".", "a\x1b[31m"])
 def test_a_file_that_cannot_be_read_is_named(
     cli: Run, server: RawServer, tmp_path: Path, name: str

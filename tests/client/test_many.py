@@ -438,3 +438,14 @@ def test_a_host_that_is_gone_is_not_asked_for_each_value(start: Start, misbehave
             list(store.read_many(values))
     asked_by_each = len(values) if misbehave == "reset" else many._WORKERS + 24
     assert len(server.requests) < asked_by_each + 3 * many._WORKERS
+
+
+def test_f17_the_first_of_many_tiny_values_is_given_out_before_many_are_fetched(
+    start: Start,
+) -> None:
+    server = start(site_of({f"{number:04}": b"tiny" for number in range(1500)}))
+    with connected(server) as store:
+        values = store._origin().values
+        given = many.read_each(values, list(store), first=1 << 18)
+        assert next(given) == ("0000", b"tiny")
+        assert len(requested(server)) < 256  # 64, and the next 128 meanwhile

@@ -65,7 +65,28 @@ def folder_for_link(data: Path, outside: Path) -> None:
     (data / "sub").symlink_to(outside)
 
 
-SWAPS: list[Swap] = [file_for_link, file_for_link_to_link, folder_for_link]
+def data_for_link(data: Path, outside: Path) -> None:
+    (outside / "sub").mkdir()
+    (outside / "sub/b.txt").write_bytes(SECRET)
+    data.rename(data.parent / "gone")
+    data.symlink_to(outside)
+
+
+def file_for_link_to_its_inode(data: Path, outside: Path) -> None:
+    for key in KEYS:
+        there = outside / f"new {Path(key).name}"
+        (data / key).rename(there)
+        there.write_bytes(SECRET)
+        (data / key).symlink_to(there)
+
+
+SWAPS: list[Swap] = [
+    file_for_link,
+    file_for_link_to_link,
+    file_for_link_to_its_inode,
+    folder_for_link,
+    data_for_link,
+]
 
 
 def once(action: Callable[[], None]) -> Callable[[], None]:
@@ -201,3 +222,40 @@ def test_f12_a_mirror_keeps_no_link_that_came_after_its_look(
     assert report.kept < len(KEYS)
     assert report.failed or not (tmp_path / "copy/data/sub/b.txt").is_symlink()
     assert (outside / "b.txt").read_bytes() == SECRET
+
+
+def test_f12_a_link_that_comes_during_the_scan_is_not_followed(
+    site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = site / "data/a.txt"
+    real = os.stat
+
+    def swap() -> None:
+        file.unlink()
+        file.symlink_to(outside / "a.txt")
+
+    act = once(swap)
+
+    def late(path: Any, **options: Any) -> os.stat_result:
+        if path == "a.txt":  # by the open folder, which was read already
+            act()
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", late)
+    monkeypatch.setattr(os, "supports_dir_fd", {*os.supports_dir_fd, late})
+    report = publish(site)
+    assert "it was replaced during the scan" in dict(report.skipped)["a.txt"]
+    assert "a.txt" not in json.loads((site / "index.json").read_bytes())
+
+
+def test_f12_what_a_link_led_to_before_may_change_meanwhile(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "data/c.txt").symlink_to("a.txt")
+
+    def write() -> None:
+        (site / "data/a.txt").write_bytes(b"more than before")
+
+    before_hashing(monkeypatch, write)
+    assert publish(site).skipped == []
+    assert json.loads((site / "index.json").read_bytes())["c.txt"]["size"] == 16

@@ -106,7 +106,15 @@ def test_f20_a_pointer_is_told_by_its_beginning() -> None:
 
 LITTER = [
     *("._x", "._dem.tif", "a/._b/c", "__MACOSX/x", ".Trashes/x", ".Trash-1000/files/x", ".nfs0012"),
-    *("~$report.xlsx", ".~lock.report.ods#", ".x.swp", ".x.SWO", ".#x", "a/.swp"),
+    *(
+        "~$report.xlsx",
+        ".~lock.report.ods#",
+        ".x.swp",
+        ".x.SWO",
+        ".x.csv.kate-swp",
+        ".#x",
+        "a/.swp",
+    ),
     *("$RECYCLE.BIN/x", "ehthumbs.db", ".fuse_hidden0001", ".ipynb_checkpoints/x-checkpoint.ipynb"),
     *(".staticstore-0123abcd.part", "a/.staticstore-x.tmp", ".rsync-partial/x", ".syncthing.x.tmp"),
 ]
@@ -272,13 +280,19 @@ RULES = [
     "* -text\n[!a-c]*.csv text\n",
     "*.csv -text -diff\n*.txt eol=lf\n*.json -text\n",
     "* -text\nb/*.csv text\ndata/b/*.csv text=auto\n",
+    "data/** -text\n*.json -text\n",
+    "* -text\nblocks/* text\n",
+    "* -text\n*.md text\n",
 ]
 
 
 @pytest.mark.parametrize("rules", RULES)
 def test_f20_attributes_are_read_as_git_reads_them(site: Path, rules: str) -> None:
     keys = ["a.csv", "b/b.csv", "b/x/c-d.txt", "i.txt", "b"]
-    paths = ["index.json", "index.head.json", *(f"data/{key}" for key in keys)]
+    (site / "README.md").write_bytes(b"# Words\n")
+    named = ["index/*.json", "changes/*.jsonl", "blocks/*.json", "blocks/*.jsonl", "about/*.json"]
+    values = [f"data/{key}" for key in keys]
+    paths = ["index.json", "index.head.json", *values, "README.md", *named]
     (site / ".gitattributes").write_bytes(rules.encode())
     git("init", "-q", folder=site)
     said = git("check-attr", "text", "--", *paths, folder=site).splitlines()

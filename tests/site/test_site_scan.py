@@ -75,7 +75,7 @@ def test_a_file_is_found_with_its_state(data: Path) -> None:
     fill(data, {"a": b"abc"})
     (found,) = scan(data).files
     status = (data / "a").stat()
-    assert found[2:] == (3, status.st_mtime_ns, status.st_ino, status.st_dev)
+    assert found[2:] == (3, status.st_mtime_ns, status.st_ino, status.st_dev, False)
 
 
 def test_the_data_folder_may_be_a_link(tmp_path: Path) -> None:

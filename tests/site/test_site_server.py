@@ -206,7 +206,11 @@ def test_f10_the_page_of_the_site_is_in_none(server: SiteServer, site: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["metadata.json", "metadata.toml", "metadata.csv", "about.toml", "METADATA.JSON"]
+    "name",
+    [
+        *("metadata.json", "metadata.toml", "metadata.csv", "about.toml", "METADATA.JSON"),
+        *("metadata.csv~", "metadata.json.bak", "about.toml~", "about.toml.bak"),
+    ],
 )
 def test_f11_what_a_publish_reads_is_not_served(server: SiteServer, site: Path, name: str) -> None:
     fill(site, {name: b"for the publisher"})
