@@ -67,7 +67,7 @@ class Notes(NamedTuple):
 
 
 def read_notes(path: Path) -> Notes:
-    """Read the notes; what is damaged, or somebody else's, is not believed, and no error."""
+    """Read the notes; what is damaged, or of another form, is not believed, and no error."""
     try:
         document = codec.decode(read_regular(path))
     except (OSError, IndexFormatError):
