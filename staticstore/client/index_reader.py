@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..errors import IndexFormatError, IntegrityError, unforeseen_as_refusal
 from ..index import codec
@@ -12,9 +13,11 @@ from ..index.head import Head, parse_change_lines
 from ..index.snapshot import Index
 from ..index.sums import changed_sum, sum_text
 from ..transport.fetched import Fetched, SizeLimit
-from .by_blocks import Difference, by_blocks
 from .documents import Documents, explained
 from .held import Held, Sighting
+
+if TYPE_CHECKING:
+    from .by_blocks import Difference
 
 __all__ = ["IndexReader", "parsed"]
 
@@ -91,6 +94,8 @@ class IndexReader:
 
     def _derived(self, held: Held, head: Head, documents: Documents) -> Held | None:
         """Return the index made of an older one; None if there is no good way to it."""
+        from .by_blocks import by_blocks  # not needed to connect
+
         for way in (self._by_changes, by_blocks):
             try:
                 difference = way(documents, held, head)
@@ -104,6 +109,8 @@ class IndexReader:
 
     def _by_changes(self, documents: Documents, held: Held, head: Head) -> Difference | None:
         """Return what the change files say that lead to the current index; None without a way."""
+        from .by_blocks import Difference
+
         left = min(self.limit.most_bytes, held.size)
         difference = Difference({}, list(held.index.warnings))
         for span in head.way_from(held.sha256) or ():

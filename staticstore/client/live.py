@@ -28,12 +28,12 @@ from ..processes import PerProcess
 from .confirmation import Confirmation
 from .connection import Connection
 from .deliveries import CHANGE_SIGNALS, Deliveries, announce_changes, announce_failure
-from .index_check import IndexCheck
 from .poller import Poller
 from .subscription import Dispatch, Subscription, Watch
 
 if TYPE_CHECKING:
     from .held import Held
+    from .index_check import IndexCheck
     from .lazy import LazyIndex, Partial
 
 __all__ = ["LiveIndex"]
@@ -416,6 +416,8 @@ class LiveIndex:
         """Check in a thread what of a snapshot was not checked before its swap."""
         if index.is_checked or (self._check is not None and self._check.concerns(index)):
             return
+        from .index_check import IndexCheck  # not needed for small indexes
+
         reference = weakref.ref(self)
 
         def end(error: IndexFormatError | None) -> None:
