@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from ..transport.beginnings import DOCUMENT_PARTS
 from ..transport.daemons import Daemons
 from ..transport.download import part_of
 from ..transport.file_system import set_time
@@ -24,6 +23,7 @@ from ..transport.integrity import (
     sync_folder,
     write_unsynced,
 )
+from ..transport.part_file import DOCUMENT_PATTERN
 from ..transport.syncing import sync_files
 from .folder import SiteFolder, is_link, reason_of
 from .incoming import opened_incoming
@@ -244,7 +244,7 @@ class Arrivals:
 
 def _is_resumed(path: Path) -> bool:
     """Return whether the next run may need a file: a document, as long as it is a recent one."""
-    return path.match(DOCUMENT_PARTS) and time.time() - path.lstat().st_mtime < _RESUMED_SECONDS
+    return path.match(DOCUMENT_PATTERN) and time.time() - path.lstat().st_mtime < _RESUMED_SECONDS
 
 
 def _remove(path: Path) -> None:

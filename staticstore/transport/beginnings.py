@@ -10,11 +10,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from .part_file import PART_PATTERN, PartFile, part_path
+if TYPE_CHECKING:
+    from .part_file import PartFile
 
-__all__ = ["DOCUMENT_PARTS", "Beginning", "PartFolder"]
+__all__ = ["Beginning", "PartFolder"]
 
 # A document that is here sooner is fetched anew sooner than it is written.
 _SLOW_SECONDS = 0.5
@@ -22,9 +23,6 @@ _LEAST_BYTES = 1 << 15
 # A host may name another document each time, and never give it whole.
 _MOST_PARTS = 16
 _PIECE = 1 << 20  # bytes
-_NAME = "document-"
-#: How the files are called, as a glob pattern.
-DOCUMENT_PARTS = PART_PATTERN.replace("*", f"{_NAME}*")
 
 
 class PartFolder:
@@ -46,19 +44,23 @@ class PartFolder:
 
     def claim(self, sha256: str, *, makes: bool) -> PartFile | None:
         """Open and lock the file for a document; None if that cannot be."""
+        from .part_file import PartFile, document_part_path  # seldom needed
+
         try:
             folder = self._opened(makes)
             if makes:
                 self.clear(spared=_MOST_PARTS - 1)
-            return PartFile.claim(part_path(folder, f"{_NAME}{sha256}"), makes=makes)
+            return PartFile.claim(document_part_path(folder, sha256), makes=makes)
         except OSError:
             return None
 
     def clear(self, *, spared: int = 0) -> None:
         """Remove the beginnings that are there, but for some of the newest."""
+        from .part_file import DOCUMENT_PATTERN
+
         with contextlib.suppress(OSError):
             found = sorted(
-                (path.lstat().st_mtime, path) for path in self._opened(False).glob(DOCUMENT_PARTS)
+                (path.lstat().st_mtime, path) for path in self._opened(False).glob(DOCUMENT_PATTERN)
             )
             for _, path in found[: max(len(found) - spared, 0)]:
                 path.unlink(missing_ok=True)

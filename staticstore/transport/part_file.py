@@ -9,10 +9,19 @@ from typing import Self
 from .direct import DirectFile
 from .regular import open_own
 
-__all__ = ["OWN_MODE", "PART_PATTERN", "PartFile", "part_path"]
+__all__ = [
+    "DOCUMENT_PATTERN",
+    "OWN_MODE",
+    "PART_PATTERN",
+    "PartFile",
+    "document_part_path",
+    "part_path",
+]
 
 #: How the files are called, as a glob pattern.
 PART_PATTERN = ".staticstore-*.part"
+#: How those of documents are called, as a glob pattern.
+DOCUMENT_PATTERN = ".staticstore-document-*.part"
 #: Permissions of what is not verified yet: others have no business with it.
 OWN_MODE = 0o600
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -21,6 +30,11 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 def part_path(folder: Path, name: str) -> Path:
     """Return where the beginning of what gets a name is kept, under a name that no user chooses."""
     return folder / PART_PATTERN.replace("*", name)
+
+
+def document_part_path(folder: Path, sha256: str) -> Path:
+    """Return where the beginning of a document is kept, by its digest."""
+    return folder / DOCUMENT_PATTERN.replace("*", sha256)
 
 
 class PartFile:

@@ -44,7 +44,6 @@ from .beginnings import Beginning
 from .failures import FIELD_REFUSED, FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
 from .lane import Lane
-from .local import FileAdapter
 from .perimeter import Perimeter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
@@ -158,6 +157,8 @@ class Session:
         session.adapters.clear()
         if self.root.is_local:
             # Only then, so that no redirect of a host can ever reach a file.
+            from .local import FileAdapter
+
             session.mount("file://", FileAdapter())
         else:
             adapter = BoundedAdapter(self.wire)
