@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .integrity import atomic_file
+from .readings import IN_MEMORY
 from .regular import NotRegularError
 
 __all__ = ["destination", "is_replaced"]
 
-_IN_MEMORY = 1 << 23  # bytes
 _PIECE = 1 << 20  # bytes
 _MOST_LINKS = 40  # as Linux has it
 _DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
@@ -58,7 +58,7 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         return
     with (
         os.fdopen(_opened(path), "wb") as device,
-        tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool,
+        tempfile.SpooledTemporaryFile(IN_MEMORY) as spool,
     ):
         written: Any = spool
         yield written

@@ -10,8 +10,9 @@ from ..errors import IntegrityError, TransportError
 from .blocks import BLOCK, BlockCache, Piece
 from .integrity import OrderedVerifier
 from .parts import Part, Target, ask, first_right
+from .readings import IN_MEMORY
 from .response import Response
-from .spool import IN_MEMORY, size_on_host, spooled
+from .spool import size_on_host, spooled
 from .stream import ValueStream, copy_whole
 
 __all__ = ["PartReader"]

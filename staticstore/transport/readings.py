@@ -13,9 +13,10 @@ from .coding import GZIP_MAGIC, UNDONE, CodingError, undone
 from .integrity import Verifier
 from .response import Response
 
-__all__ = ["right_reading"]
+__all__ = ["IN_MEMORY", "right_reading"]
 
-_IN_MEMORY = 1 << 23  # bytes
+#: Bytes of a value that is read whole and held in memory; a larger one is held on the disk.
+IN_MEMORY = 1 << 23
 _PIECE_BYTES = 1 << 20
 _SLACK_BYTES = 1 << 20  # by which a coding makes longer what cannot be compressed
 
@@ -82,14 +83,13 @@ def _layers(file: BinaryIO, codings: Sequence[str], verifier: Verifier) -> Itera
     return range(len(codings), 0, -1) if _is_coded(file, codings) else [0]
 
 
-def _receive(response: Response, file: BinaryIO, verifier: Verifier) -> int:
+def _receive(response: Response, file: BinaryIO, verifier: Verifier) -> None:
     most = None if verifier.size is None else verifier.size + verifier.size // 8 + _SLACK_BYTES
     buffer = memoryview(bytearray(_PIECE_BYTES))
     while count := response.readinto(buffer):
         file.write(buffer[:count])
         if most is not None and file.tell() > most:
             raise verifier.size_error(f"more than {verifier.size}")
-    return file.tell()
 
 
 def _is_coded(file: BinaryIO, codings: Sequence[str]) -> bool:
@@ -123,4 +123,4 @@ def _pieces_of(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _spool() -> Any:
-    return tempfile.SpooledTemporaryFile(_IN_MEMORY)
+    return tempfile.SpooledTemporaryFile(IN_MEMORY)

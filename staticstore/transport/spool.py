@@ -7,13 +7,11 @@ from typing import Any, BinaryIO
 
 from ..errors import TransportError
 from .parts import Target, ask, first_right
+from .readings import IN_MEMORY
 from .response import Response
 from .stream import copy_whole
 
-__all__ = ["IN_MEMORY", "head", "size_on_host", "spooled"]
-
-#: Bytes of a value that is read whole and held in memory; a larger one is held on the disk.
-IN_MEMORY = 1 << 23
+__all__ = ["head", "size_on_host", "spooled"]
 
 
 def head(target: Target) -> Response:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from ..errors import HTTPStatusError, IntegrityError, StoreError, TransportError
 from .integrity import Verifier
 from .parts import FilePart, Part, Target, ask, first_right
+from .readings import IN_MEMORY
 from .response import Response
 
 __all__ = [
@@ -37,7 +38,6 @@ Progress = Callable[[int, int | None], object]
 PIECE = 1 << 20
 #: Bytes that a reader in small steps has ahead.
 BUFFERED = 1 << 16
-_IN_MEMORY = 1 << 23  # bytes of a value that is read whole for a part of it
 # A piece that has not come whole by then is given as far as it has.
 _PIECE_SECONDS = 0.5
 _PROGRESS_MADE = 1 << 20  # bytes after which a connection that breaks counts as the first again
@@ -315,7 +315,7 @@ def verified_part(target: Target, part: Part) -> FilePart:
     TransportError, IntegrityError
         The bytes could not be had, or are others than the index says.
     """
-    file: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 -- the part's
+    file: Any = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 -- the part's
     try:
         with ValueStream(target, part, 0, None, target.verifier()) as stream:
             for piece in stream.pieces(None):
