@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..transport.root import Root, roots_of
 
@@ -27,8 +25,7 @@ _OF_INDEX = ("max_index_bytes", "index_deadline")
 _Pairs = tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The arguments of a store and of its last `connect`, without secrets.
 
     Two are equal if one connection serves for both.
@@ -60,7 +57,7 @@ class Settings:
             public[name] = _absolute(public[name])
         if isinstance(public["timeout"], list):
             public["timeout"] = tuple(public["timeout"])
-        return dataclasses.replace(self, connection=tuple(public.items()))
+        return self._replace(connection=tuple(public.items()))
 
     @property
     def hint(self) -> str | None:

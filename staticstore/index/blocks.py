@@ -11,7 +11,6 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
@@ -49,8 +48,7 @@ class Stretch(NamedTuple):
         return self.offset + self.size
 
 
-@dataclass(frozen=True)
-class BlockRoot:
+class BlockRoot(NamedTuple):
     r"""What ``blocks/<sha256>.json`` says: where the list of blocks stands, and each page of it.
 
     Examples

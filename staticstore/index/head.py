@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
@@ -72,8 +72,7 @@ class Role(Enum):
         self.most_bytes = most_bytes
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A document that is named by its digest: a head says which, and it never changes.
 
     Examples

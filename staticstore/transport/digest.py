@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import mmap
 import os
@@ -146,8 +147,9 @@ class Digest:
         self._hash.update(piece)
         if self._counts_newlines:
             for start in range(0, len(piece), _COUNTED_AT_ONCE):
-                # A view cannot count; a short copy stays in the cache of the processor.
-                self._newlines += bytes(piece[start : start + _COUNTED_AT_ONCE]).count(b"\n")
+                # CPython searches for the ends of lines faster than it counts a byte.
+                lines = io.BytesIO(piece[start : start + _COUNTED_AT_ONCE]).readlines()
+                self._newlines += len(lines) - (not lines[-1].endswith(b"\n"))
 
     @property
     def newlines(self) -> int:

@@ -20,9 +20,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -40,8 +39,7 @@ _BUFFER = 1 << 16  # bytes asked of the kernel at once, where a reader wants few
 _ERROR_BODY = 1 << 16  # bytes of a 401 that an authentication scheme may want to read
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How long the answer to one request may take, and from where; all times in seconds.
 
     Parameters
