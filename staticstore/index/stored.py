@@ -358,7 +358,7 @@ class Overlay(Stored):
 
     def _own(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode those of some entries that are changed."""
-        raws = ((key, self._changes.get(key)) for key in keys)
+        raws = ((key, self._changes[key]) for key in filter(self._changes.__contains__, keys))
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
 
     def _own_values(self, field: str) -> Iterator[tuple[str, Any]]:
