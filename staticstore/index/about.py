@@ -48,7 +48,7 @@ _FIELDS = sorted((*_TEXTS, _LIST))
 # With controls, or characters that change the writing direction, people would see another
 # URL than the one that is followed.
 _NO_URL = r"\s\\\x00-\x20\x7f-\x9f\u202a-\u202e\u2066-\u2069"
-# No user or password, which everybody who follows the link would get.
+# No user or password: all who follow the link would send it.
 _HOMEPAGE = re.compile(rf"https?://[^/?#@{_NO_URL}]+(?:[/?#][^{_NO_URL}]*)?\Z", re.IGNORECASE)
 
 
@@ -92,24 +92,24 @@ class About:
         """
         if len(body) > MOST_ABOUT_BYTES:
             raise IndexFormatError(f"{ABOUT_NAME} has more than {MOST_ABOUT_BYTES} bytes")
-        said = codec.decode(body)
-        if not isinstance(said, dict):
+        parsed = codec.decode(body)
+        if not isinstance(parsed, dict):
             raise IndexFormatError(f"{ABOUT_NAME} is not a JSON object")
-        fields = {name: said[name] for name in _FIELDS if name in said}
+        fields = {name: parsed[name] for name in _FIELDS if name in parsed}
         return cls(
             {name: value for name, value in fields.items() if field_problem(name, value) is None},
-            _files(said.get("files")),
+            _files(parsed.get("files")),
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return what `parse` reads; the result is the caller's own."""
-        said: dict[str, Any] = {
+        document: dict[str, Any] = {
             name: list(value) if isinstance(value, list) else value
             for name, value in self.fields.items()
         }
         if self.files:
-            said["files"] = {name: file._asdict() for name, file in self.files.items()}
-        return said
+            document["files"] = {name: file._asdict() for name, file in self.files.items()}
+        return document
 
     def encode(self) -> bytes:
         """Write the document as canonical JSON, with a newline at its end."""
@@ -141,11 +141,12 @@ def field_problem(name: str, value: object) -> str | None:
     return None
 
 
-def _files(said: Any) -> dict[str, NamedFile]:
+def _files(parsed: Any) -> dict[str, NamedFile]:
     files = {}
-    for name in FILE_NAMES if isinstance(said, dict) else ():
+    for name in FILE_NAMES if isinstance(parsed, dict) else ():
         try:
-            file = NamedFile(parse_count(said[name]["size"]), parse_sha256(said[name]["sha256"]))
+            named = parsed[name]
+            file = NamedFile(parse_count(named["size"]), parse_sha256(named["sha256"]))
         except (LookupError, TypeError, ValueError):
             continue
         if file.size <= MOST_FILE_BYTES:

@@ -54,9 +54,9 @@ class Stretch(NamedTuple):
     sha256: str
 
     @classmethod
-    def parse(cls, said: tuple[str, int, int, str]) -> Stretch:
+    def parse(cls, fields: tuple[str, int, int, str]) -> Stretch:
         """Check the fields of a decoded stretch; raise ValueError if one is wrong."""
-        first, offset, size, sha256 = said
+        first, offset, size, sha256 = fields
         return cls(first, parse_count(offset), parse_count(size), parse_sha256(sha256))
 
     @property
@@ -92,14 +92,14 @@ class BlockRoot(NamedTuple):
         IndexFormatError
             It is not a root, or its pages are not next to each other.
         """
-        said = codec.decode_root(body)
+        parsed = codec.decode_root(body)
         try:
-            if said["format"] != _FORMAT:
+            if parsed["format"] != _FORMAT:
                 raise ValueError("another format")
-            lines = Document.parse(said, Role.BLOCK_LIST)
-            pages = tuple(map(Stretch.parse, said["pages"]))
+            lines = Document.parse(parsed, Role.BLOCK_LIST)
+            pages = tuple(map(Stretch.parse, parsed["pages"]))
             _check_order(pages, 0, lines.size)
-            modulus = parse_count(said["modulus"])
+            modulus = parse_count(parsed["modulus"])
             if not modulus:
                 raise ValueError("the modulus is 0")
             return cls(modulus, lines, pages)
@@ -108,8 +108,8 @@ class BlockRoot(NamedTuple):
 
     def encode(self) -> bytes:
         """Write the root as JSON, with a newline at its end."""
-        said = {"format": _FORMAT, "modulus": self.modulus, **self.lines.as_json()}
-        return codec.encode({**said, "pages": [list(page) for page in self.pages]}) + b"\n"
+        root = {"format": _FORMAT, "modulus": self.modulus, **self.lines.as_json()}
+        return codec.encode({**root, "pages": [list(page) for page in self.pages]}) + b"\n"
 
     def blocks_of(self, page: bytes, start: int, end: int) -> tuple[Stretch, ...]:
         """Parse a page of the list of blocks, or the whole list.
@@ -126,9 +126,9 @@ class BlockRoot(NamedTuple):
         IndexFormatError
             It is not such a page, or its blocks are not next to each other.
         """
-        said = codec.decode_stretches(page)
+        parsed = codec.decode_stretches(page)
         try:
-            blocks = tuple(map(Stretch.parse, said))
+            blocks = tuple(map(Stretch.parse, parsed))
             if blocks:
                 _check_order(blocks, blocks[0].offset, blocks[-1].end)
             if any(block.offset < start or block.end > end for block in blocks):

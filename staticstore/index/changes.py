@@ -56,7 +56,7 @@ class Change:
 
     @property
     def action(self) -> Action:
-        """``"set"`` if the key is new, ``"delete"`` if it is gone, else ``"update"``."""
+        """``"set"`` if the key is new, ``"delete"`` if it was deleted, else ``"update"``."""
         if self._before is None:
             return "set"
         return "delete" if self._after is None else "update"
@@ -157,7 +157,7 @@ class Changes(Sequence[Change]):
 
     @property
     def delete(self) -> tuple[Change, ...]:
-        """The keys that are gone."""
+        """The keys that were deleted."""
         return self._of("delete")
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
 """Detect answers of a host that are older than what is known of its site.
 
 A stale edge of a CDN, a cache, or a restored backup gives an older index than
-the reader has.  It is ignored, so that no change is announced that goes back;
-but not forever, since the host may mean it.
+the reader has.  It is ignored, so that no step back is announced; but not
+forever, since the host may mean it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FAILING_POLLS = 2
 
 @dataclass
 class Freshness:
-    """What a root has said of its site, and how many older answers it has given in a row.
+    """What a root has parsed of its site, and how many older answers it has given in a row.
 
     A store, the note of its cache and the note of a mirror share this count.
     Only one poll at a time may use it.
@@ -205,7 +205,7 @@ class Freshness:
         }
 
     @classmethod
-    def parse(cls, said: Mapping[str, Any]) -> Freshness:
+    def parse(cls, parsed: Mapping[str, Any]) -> Freshness:
         """Read what `as_json` returns.
 
         Raises
@@ -214,15 +214,15 @@ class Freshness:
             It is something else.
         """
         head, left, sha256, modified = (
-            said[name] for name in ("head", "left", "sha256", "modified")
+            parsed[name] for name in ("head", "left", "sha256", "modified")
         )
         return cls(
             head=None if head is None else Head.parse(head.encode()),
             left=None if left is None else parse_lineage(left),
             sha256=None if sha256 is None else parse_sha256(sha256),
             modified=None if modified is None else _aware(modified),
-            older=parse_count(said["older"]),
-            absent=parse_count(said["absent"]),
+            older=parse_count(parsed["older"]),
+            absent=parse_count(parsed["absent"]),
         )
 
 

@@ -89,7 +89,7 @@ class Document(NamedTuple):
         return cls(role, len(body), hashlib.sha256(body).hexdigest())
 
     @classmethod
-    def parse(cls, said: Any, role: Role) -> Document:
+    def parse(cls, parsed: Any, role: Role) -> Document:
         """Read a document from the JSON object that names it.
 
         Raises
@@ -97,8 +97,8 @@ class Document(NamedTuple):
         LookupError, TypeError, ValueError
             It names none, or its href is not made of its digest.
         """
-        document = cls(role, parse_count(said["size"]), parse_sha256(said["sha256"]))
-        if said["href"] != document.href:
+        document = cls(role, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
+        if parsed["href"] != document.href:
             raise ValueError("an href is not made of its digest")
         return document
 
@@ -133,10 +133,11 @@ class ChangeFile:
     count: int
 
     @classmethod
-    def parse(cls, said: Any) -> ChangeFile:
+    def parse(cls, parsed: Any) -> ChangeFile:
         """Read one from its JSON object; raises as `Document.parse`."""
-        origins = tuple(_text(one, _PREFIX) for one in said["from"])
-        return cls(origins, Document.parse(said, Role.CHANGES), parse_count(said.get("count", 0)))
+        origins = tuple(_text(one, _PREFIX) for one in parsed["from"])
+        document = Document.parse(parsed, Role.CHANGES)
+        return cls(origins, document, parse_count(parsed.get("count", 0)))
 
 
 @dataclass(frozen=True)
@@ -178,21 +179,21 @@ class Head:
         IndexFormatError
             It is not a head that this version can read.
         """
-        said = codec.decode(body)
+        parsed = codec.decode(body)
         try:
-            if said["format"] != _FORMAT:
+            if parsed["format"] != _FORMAT:
                 raise ValueError("another format")
-            index, blocks = said["index"], said.get("blocks")
+            index, blocks = parsed["index"], parsed.get("blocks")
             return cls(
-                lineage=parse_lineage(said["lineage"]),
-                generation=parse_count(said["generation"]),
-                published=str(said.get("published", "")),
+                lineage=parse_lineage(parsed["lineage"]),
+                generation=parse_count(parsed["generation"]),
+                published=str(parsed.get("published", "")),
                 index=Document.parse(index, Role.INDEX),
                 entries=parse_count(index["entries"]),
                 sum=None if index.get("sum") is None else _text(index["sum"], _SUM),
                 blocks=None if blocks is None else Document.parse(blocks, Role.BLOCK_ROOT),
-                change_files=tuple(map(ChangeFile.parse, said.get("changes", []))),
-                about=_about(said.get("about")),
+                change_files=tuple(map(ChangeFile.parse, parsed.get("changes", []))),
+                about=_about(parsed.get("about")),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"not a head of an index: {error}") from error
@@ -202,7 +203,7 @@ class Head:
         index = {**self.index.as_json(), "entries": self.entries}
         if self.sum is not None:
             index["sum"] = self.sum
-        said = {
+        fields = {
             "format": _FORMAT,
             "lineage": self.lineage,
             "generation": self.generation,
@@ -214,10 +215,10 @@ class Head:
             ],
         }
         if self.blocks is not None:
-            said["blocks"] = self.blocks.as_json()
+            fields["blocks"] = self.blocks.as_json()
         if self.about is not None:
-            said["about"] = {"size": self.about.size, "sha256": self.about.sha256}
-        return codec.encode(said) + b"\n"
+            fields["about"] = {"size": self.about.size, "sha256": self.about.sha256}
+        return codec.encode(fields) + b"\n"
 
     def way_from(self, sha256: str) -> tuple[ChangeFile, ...] | None:
         """Return the change files that lead from an index to the current one, in order.
@@ -314,10 +315,10 @@ def parse_sha256(value: object) -> str:
     return _text(value, _SHA256)
 
 
-def _about(said: Any) -> Document | None:
-    if said is None:
+def _about(parsed: Any) -> Document | None:
+    if parsed is None:
         return None
-    document = Document(Role.ABOUT, parse_count(said["size"]), parse_sha256(said["sha256"]))
-    if said.get("href", document.href) != document.href:  # heads of ours do not write it
+    document = Document(Role.ABOUT, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
+    if parsed.get("href", document.href) != document.href:  # heads of ours do not write it
         raise ValueError("an href is not made of its digest")
     return document

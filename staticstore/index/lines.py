@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,8 +60,8 @@ class Lines(Stored):
         self._is_checked = is_checked
         # Whether the lines are known to be as many entries, their keys in order.
         self._is_in_order = is_checked
-        # Never waited for, since a forked child may find it held for good: whoever does not
-        # get it does without `_raws`, which may be half changed.
+        # Never waited for, since a forked child may find it held forever.  Without it, a look-up
+        # does not use `_raws`, which may be half changed.
         self._lock = threading.Lock()
         self._raws: LRUCache[str, bytes] = LRUCache(_MOST_RAWS)
 
@@ -125,24 +125,25 @@ class Lines(Stored):
 
     def entries_of(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Stored`."""
-        for number, some in groupby(keys, self._piece_number):
-            wanted = list(some)
-            if len(wanted) < _FEW_ENTRIES:
-                yield from ((key, codec.decode(raw)) for key in wanted if (raw := self.get(key)))
-            else:
-                entries = self._read(number, Piece.entries)
-                yield from ((key, entries[key]) for key in wanted if key in entries)
+        return self._some(keys, Piece.entries, codec.decode)
 
     def contents_of(self, keys: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """See `Stored`."""
+        return self._some(keys, Piece.contents, lambda raw: Content.of(codec.decode(raw)))
+
+    def _some(
+        self,
+        keys: Sequence[str],
+        read: Callable[[Piece], Mapping[str, T]],
+        decode: Callable[[bytes], T],
+    ) -> Iterator[tuple[str, T]]:
         for number, some in groupby(keys if self._pieces else (), self._piece_number):
             wanted = list(some)
             if len(wanted) < _FEW_ENTRIES:
-                raws = ((key, self.get(key)) for key in wanted)
-                yield from ((key, Content.of(codec.decode(raw))) for key, raw in raws if raw)
+                yield from ((key, decode(raw)) for key in wanted if (raw := self.get(key)))
             else:
-                contents = self._read(number, Piece.contents)
-                yield from ((key, contents[key]) for key in wanted if key in contents)
+                found = self._read(number, read)
+                yield from ((key, found[key]) for key in wanted if key in found)
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """See `Stored`."""

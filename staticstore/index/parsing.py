@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["UncheckedLines", "parse", "written"]
 
 T = TypeVar("T")
-# Up to this size, nobody notices the time that it takes to check everything.
+# Up to this size, checking everything takes no noticeable time.
 _SMALL_BYTES = 1 << 20
 # Decoded at once.
 _BATCH_ENTRIES = 256
@@ -91,12 +91,12 @@ def _parse_lines(
     if len(body) > _SMALL_BYTES:
         count = None if newlines is None else newlines - 2
         if is_vouched:
-            return UncheckedLines(body, list(_located_pieces(body)), count)
+            return UncheckedLines(body, list(_pieces(body, checks=False)), count)
         if isinstance(before, Lines):
-            lines = Lines(_located_pieces(body), count, is_checked=False)
+            lines = Lines(_pieces(body, checks=False), count, is_checked=False)
             before.keys_that_may_differ(lines)  # checks all lines that are new
             return lines
-    return Lines(_checked_pieces(body))
+    return Lines(_pieces(body, checks=True))
 
 
 def _cuts(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
@@ -108,25 +108,15 @@ def _cuts(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _located_pieces(body: bytes | bytearray) -> Iterator[Piece]:
-    """Yield pieces after reading nothing but the first key of each."""
-    before = ""
-    for start, end in _cuts(body):
-        first = key_at(body, start)
-        if first <= before:
-            raise IndexFormatError("the lines of the index are not in order")
-        yield Piece(body, start, end, first)
-        before = first
-
-
-def _checked_pieces(body: bytes | bytearray) -> Iterable[Piece]:
+def _pieces(body: bytes | bytearray, *, checks: bool) -> Iterator[Piece]:
+    """Yield the pieces; unless `checks`, after reading nothing but the first key of each."""
     before = ""
     for start, end in _cuts(body):
         piece = Piece(body, start, end, "")
-        keys = piece.check()
+        keys = piece.check() if checks else [key_at(body, start)]
         if keys[0] <= before:
             raise IndexFormatError("the lines of the index are not in order")
-        piece.first, before, piece.is_checked = keys[0], keys[-1], True
+        piece.first, before, piece.is_checked = keys[0], keys[-1], checks
         yield piece
 
 
@@ -167,7 +157,7 @@ class UncheckedLines(Stored):
 
     @property
     def is_checked(self) -> bool:
-        """Whether it is known what the document is; newer lines that are checked tell it, too."""
+        """Whether it is known what the document is; also after a comparison with checked lines."""
         return self._answers.is_checked
 
     def checking(self) -> Iterator[None]:

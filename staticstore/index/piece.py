@@ -190,7 +190,7 @@ class Piece:
         return self._of_lines(b"".join(parts), is_checked=self.is_checked)
 
     def place_of(self, key: str) -> tuple[int, int]:
-        """Return where the line of a key begins and ends; twice where it belongs if there is none.
+        """Return the start and the end of the line of a key; if there is none, twice its place.
 
         Raises
         ------

@@ -39,6 +39,11 @@ class Stored(ABC):
     later, and an `Overlay` is changes of one of these.
     """
 
+    #: The changes laid over `base`.
+    changes: Mapping[str, Raw | None] = {}
+    #: How many more entries there are than in `base`.
+    surplus = 0
+
     def __init__(self) -> None:
         #: The indexes of the fields that were queried.
         self.field_indexes = FieldIndexes(self.values_of)
@@ -138,16 +143,6 @@ class Stored(ABC):
         """What these entries are changes of; themselves unless they are an `Overlay`."""
         return self
 
-    @property
-    def changes(self) -> RawChanges:
-        """The changes laid over `base`."""
-        return {}
-
-    @property
-    def surplus(self) -> int:
-        """How many more entries there are than in `base`."""
-        return 0
-
     def has_room_for(self, count: int) -> bool:
         """Return whether so many more changes can be laid over `base`."""
         return self.base.has_at_least((len(self.changes) + count) * _ENTRIES_PER_CHANGE)
@@ -170,8 +165,8 @@ class Stored(ABC):
         return Overlay(self.base, changed, surplus)
 
     def _foldable(self) -> Stored | None:
-        # Lines that turn out not to be canonical are fetched anew by whoever holds them:
-        # the changes may have been found by comparing lines.
+        # Lines that turn out not to be canonical stay as they are, until the store has fetched
+        # the index anew: the changes may have been found by comparing lines.
         were_lines = self.base.lines() is not None
         checked = self.base.checked()
         return None if were_lines and checked.lines() is None else checked
@@ -244,8 +239,8 @@ class Overlay(Stored):
 
     def __init__(self, base: Stored, changes: RawChanges, surplus: int) -> None:
         self._base = base
-        self._changes = changes
-        self._surplus = surplus
+        self.changes = changes
+        self.surplus = surplus
         # Not `functools.cached_property`, which has a lock up to Python 3.11: a forked child
         # could find it held.
         self._in_order: list[str] | None = None
@@ -256,16 +251,6 @@ class Overlay(Stored):
     def base(self) -> Stored:
         """See `Stored`."""
         return self._base
-
-    @property
-    def changes(self) -> RawChanges:
-        """See `Stored`."""
-        return self._changes
-
-    @property
-    def surplus(self) -> int:
-        """See `Stored`."""
-        return self._surplus
 
     @property
     def is_checked(self) -> bool:
@@ -279,7 +264,7 @@ class Overlay(Stored):
     def checked(self) -> Stored:
         """Return the same changes of the checked base; see `Stored`."""
         base = self._base.checked()
-        return self if base is self._base else base.changed_by(self._changes)
+        return self if base is self._base else base.changed_by(self.changes)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -293,16 +278,16 @@ class Overlay(Stored):
 
     def get(self, key: str) -> Raw | None:
         """See `Stored`."""
-        return self._changes[key] if key in self._changes else self._base.get(key)
+        return self.changes[key] if key in self.changes else self._base.get(key)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
-        own = (key for key in self._changed_keys() if self._changes[key] is not None)
-        return merge((key for key in self._base if key not in self._changes), own)
+        own = (key for key in self._changed_keys() if self.changes[key] is not None)
+        return merge((key for key in self._base if key not in self.changes), own)
 
     def __len__(self) -> int:
         """Count the keys."""
-        return len(self._base) + self._surplus
+        return len(self._base) + self.surplus
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Stored`."""
@@ -333,13 +318,13 @@ class Overlay(Stored):
 
     def folded(self, changes: RawChanges) -> Stored:
         """See `Stored`."""
-        return self._base.folded({**self._changes, **changes})
+        return self._base.folded({**self.changes, **changes})
 
     def lines(self) -> Stored | None:
         """See `Stored`; all changes are folded in."""
         lines = self._base.lines()
         try:
-            return None if lines is None else lines.folded(self._changes)
+            return None if lines is None else lines.folded(self.changes)
         except IndexFormatError:  # they were not checked yet
             return None
 
@@ -353,12 +338,12 @@ class Overlay(Stored):
 
     def _changed_keys(self) -> list[str]:
         if self._in_order is None:
-            self._in_order = sorted(self._changes)
+            self._in_order = sorted(self.changes)
         return self._in_order
 
     def _own(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Decode those of some entries that are changed."""
-        raws = ((key, self._changes[key]) for key in filter(self._changes.__contains__, keys))
+        raws = ((key, self.changes[key]) for key in filter(self.changes.__contains__, keys))
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
 
     def _own_values(self, field: str) -> Iterator[tuple[str, Any]]:
@@ -367,11 +352,11 @@ class Overlay(Stored):
     def _merged(
         self, theirs: Iterator[tuple[str, Any]], own: Iterator[tuple[str, Any]]
     ) -> Iterator[tuple[str, Any]]:
-        kept = (pair for pair in theirs if pair[0] not in self._changes)
+        kept = (pair for pair in theirs if pair[0] not in self.changes)
         return merge(kept, own, key=_KEY)
 
     def _merged_keys(self, theirs: Sequence[str], own: Sequence[str]) -> Sequence[str]:
         gone: Iterable[str] = self._changed_keys()
-        if len(theirs) < _KEYS_PER_CHANGE * len(self._changes):
-            gone = self._changes.keys() & theirs
+        if len(theirs) < _KEYS_PER_CHANGE * len(self.changes):
+            gone = self.changes.keys() & theirs
         return replaced(theirs, gone, own) if gone or own else theirs
