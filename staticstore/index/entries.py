@@ -91,8 +91,6 @@ class Entries(Stored):
 
     def keys_that_may_differ(self, other: Stored) -> Iterable[str]:
         """See `Stored`."""
-        if other is self:
-            return ()
         if not isinstance(other, Entries):
             return super().keys_that_may_differ(other)
         compared, other._compared = other._compared, None
