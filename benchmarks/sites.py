@@ -40,8 +40,8 @@ def make_states(folder: Path, index: Entries) -> None:
     shutil.copytree(folder / "first", folder / "ten", copy_function=os.link)
     ten = _publish(folder / "ten", after, first)
     for name, head in (
-        ("blocks", replace(ten, spans=())),
-        ("whole", replace(ten, spans=(), blocks=None)),
+        ("blocks", replace(ten, change_files=())),
+        ("whole", replace(ten, change_files=(), blocks=None)),
     ):
         shutil.copytree(folder / "ten", folder / name, copy_function=os.link)
         _put(folder / name / "index.head.json", head.encode())

@@ -115,8 +115,8 @@ def test_the_index_is_pure(name: str) -> None:
         allowed = {
             "index.keys": "os",
             "index.lines": "threading",
-            "index.field_groups": "threading",
-            "index.unchecked_lines": "threading",
+            "index.field_index": "threading",
+            "index.parsing": "threading",
         }
         assert name not in imported or allowed.get(module) == name, module
 

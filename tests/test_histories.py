@@ -71,10 +71,10 @@ class Reader:
 @pytest.fixture(autouse=True)
 def _as_in_large_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small indexes have many pieces and blocks, and be followed like large ones."""
-    monkeypatch.setattr("staticstore.index.parsing._SMALL", 0)
-    monkeypatch.setattr("staticstore.index.parsing.PIECE_SIZE", 300)
-    monkeypatch.setattr("staticstore.index.piece.PIECE_SIZE", 300)
-    monkeypatch.setattr("staticstore.index.blocks._BLOCK_SIZE", 400)
+    monkeypatch.setattr("staticstore.index.parsing._SMALL_BYTES", 0)
+    monkeypatch.setattr("staticstore.index.parsing.PIECE_BYTES", 300)
+    monkeypatch.setattr("staticstore.index.piece.PIECE_BYTES", 300)
+    monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 400)
     monkeypatch.setattr("staticstore.client.by_blocks._WORTHWHILE_ABOVE", 0)
     monkeypatch.setattr("staticstore.client.by_blocks._WORTHWHILE", 1)
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import IndexFormatError, quoted, unforeseen_as_refusal
-from ..index.blocks import Stretch
+from ..index.blocks import Stretch, read_root
 from ..index.head import Head
-from ..index.lines import Lines, taken_apart
-from ..index.named import read_root
+from ..index.lines import Lines, split_line
 from ..index.piece import Piece, key_at
 from .documents import Documents
 from .held import Held
@@ -133,10 +132,10 @@ def _changes_between(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], l
     """Return what makes of some lines others, and what is wrong with those."""
     _check_lines(new)
     before, after = _lines_of(old), _lines_of(new)
-    changes: dict[str, bytes | None] = {taken_apart(line)[0]: None for line in before - after}
+    changes: dict[str, bytes | None] = {split_line(line)[0]: None for line in before - after}
     problems: list[str] = []
     for line in after - before:
-        key, raw, problem = taken_apart(line)
+        key, raw, problem = split_line(line)
         if problem is None:
             changes[key] = raw
         else:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import IndexFormatError, IntegrityError, unforeseen_as_refusal
 from ..index import codec
-from ..index.head import Head, parse_change_lines
+from ..index.changes import changed_sum, parse_change_lines, sum_text
+from ..index.head import Head
 from ..index.snapshot import Index
-from ..index.sums import changed_sum, sum_text
 from ..transport.fetched import Fetched, SizeLimit
 from .documents import Documents, explained
 from .held import Held, Sighting

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import without_secrets
-from ..index.fields import PUBLISHER_FIELDS, Facts
+from ..index.fields import PUBLISHER_FIELDS, Content, parse_media_type, parse_time
 from ..notebook import MOST_ROWS, age_text, size_text, table
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
 
 
 def _row(index: Index, key: str) -> tuple[object, ...]:
-    facts = Facts.of(index[key])
-    return key, _size(facts.size), facts.media_type
+    metadata = index[key]
+    return key, _size(Content.of(metadata).size), parse_media_type(metadata.get("media_type"))
 
 
 def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]:
@@ -52,13 +52,13 @@ def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]
 
 def value_html(title: str, url: str, metadata: Mapping[str, Any]) -> str:
     """Return what the index says of a value."""
-    facts = Facts.of(metadata)
+    content = Content.of(metadata)
     known = [
         ("url", without_secrets(url)),
-        ("size", _size(facts.size)),
-        ("media type", facts.media_type),
-        ("modified", facts.modified),
-        ("sha256", facts.sha256),
+        ("size", _size(content.size)),
+        ("media type", parse_media_type(metadata.get("media_type"))),
+        ("modified", parse_time(content.modified)),
+        ("sha256", content.sha256),
     ]
     others = [(name, said) for name, said in metadata.items() if name not in PUBLISHER_FIELDS]
     return table(title, [row for row in known if row[1] is not None] + others)

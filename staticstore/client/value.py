@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import TransportError, quoted
-from ..index.fields import Facts
+from ..index.fields import Content, parse_media_type, parse_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,7 +51,7 @@ class URLValue:
         self,
         target: Target,
         metadata: dict[str, Any],
-        facts: Facts,
+        content: Content,
         kept: KeptValues,
         settings: Settings,
         *,
@@ -64,7 +64,7 @@ class URLValue:
         self._reach = reach
         self._alike = alike
         self._metadata = metadata
-        self._facts = facts
+        self._content = content
         self._kept = kept
         self._settings = settings
         self._data: BinaryIO | None = None
@@ -82,14 +82,14 @@ class URLValue:
             sessions = (given.session,) if sources is None else sources.alike
             alike = tuple(session.root.url for session in sessions)
         bare = given._replace(session=None, sources=None)
-        return _unpickled, (bare, self._metadata, self._facts, self._settings, alike)
+        return _unpickled, (bare, self._metadata, self._content, self._settings, alike)
 
     def __copy__(self) -> URLValue:
         """Return another value with a `data` of its own, by the same connection."""
         return URLValue(
             self._given,
             self.metadata,
-            self._facts,
+            self._content,
             self._kept,
             self._settings,
             reach=self._reach,
@@ -130,8 +130,8 @@ class URLValue:
         Where the index does not say, one HEAD request is made, once.  If that
         says nothing, or 0, which some hosts say of all, a byte is asked for.
         """
-        if self._facts.size is not None:
-            return self._facts.size
+        if self._content.size is not None:
+            return self._content.size
         answer = self._host_answer()
         if not (answer.whole_size or answer.codings or self._has_asked_size):
             self._size = self._asked_size()
@@ -144,16 +144,14 @@ class URLValue:
 
         The host is asked by a HEAD request, once, and if it refuses that by one for a byte.
         """
-        if self._facts.modified is not None:
-            return self._facts.modified
-        return self._host_answer().last_modified
+        modified = parse_time(self._content.modified)
+        return self._host_answer().last_modified if modified is None else modified
 
     @property
     def media_type(self) -> str | None:
         """The MIME type: from the index, else from the host, or None."""
-        if self._facts.media_type is not None:
-            return self._facts.media_type
-        return self._host_answer().header("Content-Type")
+        said = parse_media_type(self._metadata.get("media_type"))
+        return self._host_answer().header("Content-Type") if said is None else said
 
     @property
     def etag(self) -> str | None:
@@ -163,7 +161,7 @@ class URLValue:
     @property
     def sha256(self) -> str | None:
         """The digest that the index gives, lowercase hex, or None."""
-        return self._facts.sha256
+        return self._content.sha256
 
     @property
     def data(self) -> BinaryIO:
@@ -256,7 +254,7 @@ class URLValue:
         """
         from ..transport.stream import copy_whole
 
-        data = self._kept.read(self.sha256, self._facts.size)
+        data = self._kept.read(self.sha256, self._content.size)
         if data is not None:
             return data
         file = io.BytesIO()
@@ -300,7 +298,7 @@ class URLValue:
                 yield from _pieces_of(stack.enter_context(kept), size, progress)
                 return
             stream = stack.enter_context(self._open())
-            keep = stack.enter_context(self._kept.writing(self.sha256, self._facts.size))
+            keep = stack.enter_context(self._kept.writing(self.sha256, self._content.size))
             for piece in exact_pieces(stream.raw, size, progress):
                 keep(piece)
                 yield piece
@@ -451,7 +449,7 @@ class URLValue:
 
     def _opened_kept(self) -> BinaryIO | None:
         """Open the value where it was kept, verified already; None if it was not."""
-        return self._kept.open(self.sha256, self._facts.size)
+        return self._kept.open(self.sha256, self._content.size)
 
     def _open(self) -> ValueReader:
         from ..transport.stream import open_whole
@@ -491,14 +489,14 @@ class URLValue:
 def _unpickled(
     bare: Target,
     metadata: dict[str, Any],
-    facts: Facts,
+    content: Content,
     settings: Settings,
     alike: tuple[str, ...],
 ) -> URLValue:
     from .reach import Reach  # seldom needed
 
     reach = Reach.of(settings)
-    return URLValue(bare, metadata, facts, reach.kept, settings, reach=reach, alike=alike)
+    return URLValue(bare, metadata, content, reach.kept, settings, reach=reach, alike=alike)
 
 
 def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:

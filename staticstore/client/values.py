@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..index.keys import key_to_url_path
 from ..index.query import selected, selection
 from .kept import KeptValues
@@ -54,18 +54,18 @@ class Values(Mapping[str, URLValue]):
         from ..transport.parts import Target
 
         metadata = self.index[key]
-        facts = Facts.of(metadata)
+        content = Content.of(metadata)
         url_path = key_to_url_path(self.data_path, key)
         sources = self._sources
         target = Target(
             sources.session,
             url_path,
             key,
-            facts.size,
-            facts.sha256,
+            content.size,
+            content.sha256,
             sources=None if sources.is_one else sources,
         )
-        return URLValue(target, metadata, facts, self.kept, self._settings)
+        return URLValue(target, metadata, content, self.kept, self._settings)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""

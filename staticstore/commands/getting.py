@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..client.store import StaticStore
 from ..client.value import URLValue
 from ..errors import StoreError, quoted
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..terminal import Output, size_text
 from ..transport.destination import destination, is_replaced
 from .exits import CommandError, ExitCode
@@ -122,7 +122,7 @@ def _pieces(value: URLValue, span: Span | None, progress: Progress | None) -> It
     if span is None:
         yield from value.iterdata(_PIECE, progress)
         return
-    size = Facts.of(value.metadata).size
+    size = Content.of(value.metadata).size
     total = None if size is None else len(range(size)[slice(*span)])
     done = 0
     with value.range(*span) as stream:

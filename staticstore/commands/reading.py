@@ -9,7 +9,7 @@ from typing import Any
 from ..client.store import StaticStore
 from ..errors import TransportError
 from ..index.changes import Change
-from ..index.fields import Facts, time_text
+from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..terminal import ACTION_STYLES, Cell, Column, Output, size_text
 
 __all__ = ["differing_fields", "info", "ls", "query", "watch"]
@@ -65,12 +65,12 @@ def ls(store: StaticStore, output: Output, *, pattern: str | None, long: bool) -
 
 
 def _long_row(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    facts = Facts.of(metadata)
+    content = Content.of(metadata)
     return {
         "key": key,
-        "size": facts.size,
-        "modified": facts.modified,
-        "type": metadata.get("type", facts.media_type),
+        "size": content.size,
+        "modified": parse_time(content.modified),
+        "type": metadata.get("type", parse_media_type(metadata.get("media_type"))),
     }
 
 

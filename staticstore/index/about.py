@@ -1,4 +1,4 @@
-"""The site's own words: what ``about.json`` says, and which files beside it it may name."""
+"""What a site says of itself in ``about.json``, and the files that this may name."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
     "field_problem",
 ]
 
-#: Where the current document stands for people, relative to the root.
+#: Where people find the current document, relative to the root.
 ABOUT_NAME = "about.json"
-#: The only files that it may name; each stands in the root.  No host adds to them.
+#: The only files that it may name, all of them in the root, whatever a host says.
 FILE_NAMES = (
     *(
         f"{name}{ending}"
@@ -34,25 +34,26 @@ FILE_NAMES = (
     ),
     "CITATION.cff",
 )
-#: How these are served, whatever is in them: no browser runs text.
+#: The media type of these files, whatever is in them: browsers do not run text.
 FILE_MEDIA_TYPE = "text/plain; charset=utf-8"
-#: No such file is larger, in bytes.
+#: No such file is larger.
 MOST_FILE_BYTES = 1 << 20
 assert Role.ABOUT.most_bytes is not None
-#: No document, and no file that it is made of, is larger.
+#: No document is larger, and no file that it is written from.
 MOST_ABOUT_BYTES: int = Role.ABOUT.most_bytes
 
 _TEXTS = ("cite_as", "contact", "description", "homepage", "license", "title", "version")
 _LIST = "keywords"
 _FIELDS = sorted((*_TEXTS, _LIST))
-# Controls, and what turns the writing direction, would show another URL than is followed.
+# With controls, or characters that change the writing direction, people would see another
+# URL than the one that is followed.
 _NO_URL = r"\s\\\x00-\x20\x7f-\x9f\u202a-\u202e\u2066-\u2069"
-# Without a user or a password, which would go to whoever follows the link.
+# No user or password: all who follow the link would send it.
 _HOMEPAGE = re.compile(rf"https?://[^/?#@{_NO_URL}]+(?:[/?#][^{_NO_URL}]*)?\Z", re.IGNORECASE)
 
 
 class NamedFile(NamedTuple):
-    """What the document says of a file in the site's root."""
+    """A file in the site's root, as the document names it."""
 
     #: Bytes.
     size: int
@@ -61,7 +62,7 @@ class NamedFile(NamedTuple):
 
     @classmethod
     def of(cls, body: bytes) -> NamedFile:
-        """Return what describes these bytes."""
+        """Return the size and the digest of these bytes."""
         return cls(len(body), hashlib.sha256(body).hexdigest())
 
 
@@ -75,40 +76,40 @@ class About:
     b'{"title":"Ilvar"}\n'
     """
 
-    #: Texts, and a list of texts for ``keywords``; see `field_problem`.
+    #: Texts, and for ``keywords`` a list of texts; see `field_problem`.
     fields: Mapping[str, str | list[str]] = field(default_factory=dict)
-    #: By their names, each one of `FILE_NAMES`.
+    #: By name, each one of `FILE_NAMES`.
     files: Mapping[str, NamedFile] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, body: bytes) -> About:
-        """Parse a document; fields and files that are unknown or ill-formed are left out.
+        """Parse a document; unknown and invalid fields and files are left out.
 
         Raises
         ------
         IndexFormatError
-            It is no JSON object, or larger than `MOST_ABOUT_BYTES`.
+            It is not a JSON object, or larger than `MOST_ABOUT_BYTES`.
         """
         if len(body) > MOST_ABOUT_BYTES:
-            raise IndexFormatError(f"the site's own words have more than {MOST_ABOUT_BYTES} bytes")
-        said = codec.decode(body)
-        if not isinstance(said, dict):
-            raise IndexFormatError("the site's own words are no JSON object")
-        fields = {name: said[name] for name in _FIELDS if name in said}
+            raise IndexFormatError(f"{ABOUT_NAME} has more than {MOST_ABOUT_BYTES} bytes")
+        parsed = codec.decode(body)
+        if not isinstance(parsed, dict):
+            raise IndexFormatError(f"{ABOUT_NAME} is not a JSON object")
+        fields = {name: parsed[name] for name in _FIELDS if name in parsed}
         return cls(
             {name: value for name, value in fields.items() if field_problem(name, value) is None},
-            _files(said.get("files")),
+            _files(parsed.get("files")),
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `parse` reads, as objects of the caller's own."""
-        said: dict[str, Any] = {
+        """Return what `parse` reads; the result is the caller's own."""
+        document: dict[str, Any] = {
             name: list(value) if isinstance(value, list) else value
             for name, value in self.fields.items()
         }
         if self.files:
-            said["files"] = {name: file._asdict() for name, file in self.files.items()}
-        return said
+            document["files"] = {name: file._asdict() for name, file in self.files.items()}
+        return document
 
     def encode(self) -> bytes:
         """Write the document as canonical JSON, with a newline at its end."""
@@ -116,12 +117,12 @@ class About:
 
     @property
     def document(self) -> Document:
-        """What a head says of it."""
+        """The document as a head names it."""
         return Document.of(Role.ABOUT, self.encode())
 
 
 def field_problem(name: str, value: object) -> str | None:
-    """Return what is wrong with a field of a site's own words; None if nothing is.
+    """Return what is wrong with a field of the document; None if it is valid.
 
     Examples
     --------
@@ -129,7 +130,7 @@ def field_problem(name: str, value: object) -> str | None:
     'version must be text: put it in quotes'
     """
     if name not in _FIELDS:
-        return f"this field is unknown; the fields are {', '.join(_FIELDS)}"
+        return f"this field is unknown: the fields are {', '.join(_FIELDS)}"
     if name == _LIST:
         is_list = isinstance(value, list) and all(isinstance(one, str) for one in value)
         return None if is_list else f'{name} must be a list of texts, such as ["snow", "glaciers"]'
@@ -140,11 +141,12 @@ def field_problem(name: str, value: object) -> str | None:
     return None
 
 
-def _files(said: Any) -> dict[str, NamedFile]:
+def _files(parsed: Any) -> dict[str, NamedFile]:
     files = {}
-    for name in FILE_NAMES if isinstance(said, dict) else ():
+    for name in FILE_NAMES if isinstance(parsed, dict) else ():
         try:
-            file = NamedFile(parse_count(said[name]["size"]), parse_sha256(said[name]["sha256"]))
+            named = parsed[name]
+            file = NamedFile(parse_count(named["size"]), parse_sha256(named["sha256"]))
         except (LookupError, TypeError, ValueError):
             continue
         if file.size <= MOST_FILE_BYTES:

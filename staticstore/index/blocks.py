@@ -1,7 +1,8 @@
-"""The blocks of an index: where each stretch of it begins, and its digest.
+"""The blocks of an index, and all other documents that a head names.
 
-So a part of an index can be read, and a new index be compared with an old
-one, without fetching the whole.
+Where each block begins, and its digest, are listed.  So a part of an index can
+be read and verified, or a new index be compared with an old one, without
+fetching all of it.
 """
 
 from __future__ import annotations
@@ -10,28 +11,38 @@ import hashlib
 import math
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
-from .head import Document, Role, parse_count, parse_sha256
+from .head import Document, Head, Role, parse_count, parse_sha256
 from .piece import key_at, name_of
 
-__all__ = ["MOST_STRETCH_BYTES", "BlockRoot", "Stretch", "block_files", "holding"]
+__all__ = [
+    "MOST_STRETCH_BYTES",
+    "BlockRoot",
+    "Stretch",
+    "block_files",
+    "holding",
+    "named_documents",
+    "read_root",
+]
 
 _FORMAT = "staticstore-blocks/1"
-_BLOCK_SIZE = 1 << 16  # bytes, about
-_PAGE_SIZE = 1 << 14  # bytes, about
+# About.
+_BLOCK_BYTES = 1 << 16
+_PAGE_BYTES = 1 << 14
 # A block ends when it has so many bytes, at the latest.
 _MOST_BLOCK_BYTES = 1 << 20
-#: No block or page is read that is larger, in bytes: a full one, and a line of a mebibyte.
+#: No larger block or page is read: a full one, and a line of 1 MiB.
 MOST_STRETCH_BYTES = 2 << 20
-_BEGINNING = 2  # bytes before the first line of an index
+# Before the first line of an index: a brace and a newline.
+_OPENING_BYTES = 2
 
 
 class Stretch(NamedTuple):
-    """Whole lines that follow each other, of an index or of the list of its blocks."""
+    """A block of an index, or a page of the list of blocks: whole lines in a row."""
 
     #: The key of the first line.
     first: str
@@ -42,6 +53,12 @@ class Stretch(NamedTuple):
     #: Lowercase hex.
     sha256: str
 
+    @classmethod
+    def parse(cls, fields: tuple[str, int, int, str]) -> Stretch:
+        """Check the fields of a decoded stretch; raise ValueError if one is wrong."""
+        first, offset, size, sha256 = fields
+        return cls(first, parse_count(offset), parse_count(size), parse_sha256(sha256))
+
     @property
     def end(self) -> int:
         """Where it ends, in bytes."""
@@ -49,7 +66,7 @@ class Stretch(NamedTuple):
 
 
 class BlockRoot(NamedTuple):
-    r"""What ``blocks/<sha256>.json`` says: where the list of blocks stands, and each page of it.
+    r"""The contents of ``blocks/<sha256>.json``: where the list of blocks is, and its pages.
 
     Examples
     --------
@@ -68,60 +85,109 @@ class BlockRoot(NamedTuple):
 
     @classmethod
     def parse(cls, body: bytes) -> BlockRoot:
-        """Parse the bytes of a root; fields that are not known are ignored.
+        """Parse the bytes of a root; unknown fields are ignored.
 
         Raises
         ------
         IndexFormatError
-            It is no root, or its pages do not follow each other.
+            It is not a root, or its pages are not next to each other.
         """
-        said = codec.decode_root(body)
+        parsed = codec.decode_root(body)
         try:
-            if said["format"] != _FORMAT:
+            if parsed["format"] != _FORMAT:
                 raise ValueError("another format")
-            lines = Document.parse(said, Role.BLOCK_LIST)
-            pages = tuple(map(_stretch, said["pages"]))
+            lines = Document.parse(parsed, Role.BLOCK_LIST)
+            pages = tuple(map(Stretch.parse, parsed["pages"]))
             _check_order(pages, 0, lines.size)
-            modulus = parse_count(said["modulus"])
+            modulus = parse_count(parsed["modulus"])
             if not modulus:
-                raise ValueError("a modulus by which nothing can be divided")
+                raise ValueError("the modulus is 0")
             return cls(modulus, lines, pages)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise IndexFormatError(f"no root of blocks: {error}") from error
+        except ValueError as error:
+            raise IndexFormatError(f"not a root of blocks: {error}") from error
 
     def encode(self) -> bytes:
         """Write the root as JSON, with a newline at its end."""
-        said = {"format": _FORMAT, "modulus": self.modulus, **self.lines.as_json()}
-        return codec.encode({**said, "pages": [list(page) for page in self.pages]}) + b"\n"
+        root = {"format": _FORMAT, "modulus": self.modulus, **self.lines.as_json()}
+        return codec.encode({**root, "pages": [list(page) for page in self.pages]}) + b"\n"
 
     def blocks_of(self, page: bytes, start: int, end: int) -> tuple[Stretch, ...]:
-        """Parse a page of the list of blocks, or all of it.
+        """Parse a page of the list of blocks, or the whole list.
 
         Parameters
         ----------
         page : bytes
             The lines.
         start, end : int
-            Between which offsets of the index its blocks are.
+            The offsets of the index between which its blocks are.
 
         Raises
         ------
         IndexFormatError
-            It is none, or its blocks do not follow each other.
+            It is not such a page, or its blocks are not next to each other.
         """
+        parsed = codec.decode_stretches(page)
         try:
-            blocks = tuple(map(_stretch, codec.decode_stretches(page)))
+            blocks = tuple(map(Stretch.parse, parsed))
             if blocks:
                 _check_order(blocks, blocks[0].offset, blocks[-1].end)
             if any(block.offset < start or block.end > end for block in blocks):
                 raise ValueError("a block is not in the index")
             return blocks
-        except (LookupError, TypeError, ValueError) as error:
-            raise IndexFormatError(f"no list of blocks: {error}") from error
+        except ValueError as error:
+            raise IndexFormatError(f"not a list of blocks: {error}") from error
+
+
+def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Iterator[Document]:
+    """Yield the documents that a head names, each after those that it leads to.
+
+    A copy may be written in this order: the documents about the site, change
+    files, the list of blocks, its root, the index.  Packs are named by the
+    index, not by the head.
+
+    Parameters
+    ----------
+    head : Head
+        The head.
+    read : callable
+        Takes a document; returns its bytes, verified, or None if they are not
+        available.  Called for the root of the blocks only; without a valid
+        root, the list of blocks is left out.
+
+    Yields
+    ------
+    Document
+        Its role says what it is, and how large it may be.
+
+    Examples
+    --------
+    >>> head = Head("cd" * 16, 1, "", Document.of(Role.INDEX, b"{}"), 0)
+    >>> [document.href[:9] for document in named_documents(head, lambda document: None)]
+    ['index/441']
+    """
+    if head.about is not None:
+        yield head.about
+    for file in head.change_files:
+        yield file.document
+    if head.blocks is not None:
+        root = read_root(head, read)
+        if root is not None:
+            yield root.lines
+        yield head.blocks
+    yield head.index
+
+
+def read_root(head: Head, read: Callable[[Document], bytes | None]) -> BlockRoot | None:
+    """Return the root of the blocks that a head names; None if it is missing or invalid."""
+    body = None if head.blocks is None else read(head.blocks)
+    try:
+        return None if body is None else BlockRoot.parse(body)
+    except IndexFormatError:
+        return None
 
 
 def holding(stretches: Sequence[Stretch], key: str) -> Stretch | None:
-    """Return the stretch in which a key stands, if it stands anywhere; None if in none."""
+    """Return the only block or page that can hold a key, or None."""
     number = bisect_right(stretches, key, key=lambda stretch: stretch.first) - 1
     return stretches[number] if number >= 0 else None
 
@@ -132,10 +198,10 @@ def block_files(body: bytes, before: BlockRoot | None) -> tuple[BlockRoot, bytes
     Parameters
     ----------
     body : bytes
-        The index, with one entry at least.
+        The index, with at least one entry.
     before : BlockRoot or None
-        The root of the index before, whose modulus stays as long as it is not
-        far from the best: another one cuts all blocks anew.
+        The root of the previous index.  Its modulus stays unless it is far from
+        the best one, since another modulus changes all blocks.
 
     Returns
     -------
@@ -151,32 +217,24 @@ def block_files(body: bytes, before: BlockRoot | None) -> tuple[BlockRoot, bytes
 
 
 def _modulus(body: bytes, before: BlockRoot | None) -> int:
-    """Return the power of two that makes blocks of half the size that is wanted to all of it.
-
-    The block in which a key stands is twice as large as the mean: the larger
-    one is, the more keys it has.
-    """
-    in_a_block = max(_BLOCK_SIZE * body.count(b"\n") / len(body), 1)
-    best = 1 << math.floor(math.log2(in_a_block))
+    # The power of two that makes blocks of half to all of the size wanted: the block of a
+    # random key is twice as large as the mean, since larger blocks have more keys.
+    keys_per_block = max(_BLOCK_BYTES * body.count(b"\n") / len(body), 1)
+    best = 1 << math.floor(math.log2(keys_per_block))
     if before is not None and best // 2 <= before.modulus <= 2 * best:
         return before.modulus
     return best
 
 
 def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
-    start = at = _BEGINNING
-    for line in body[_BEGINNING:-2].split(b"\n")[:-1]:
+    start = at = _OPENING_BYTES
+    for line in body[_OPENING_BYTES:-2].split(b"\n")[:-1]:
         is_full = at + len(line) + 1 - start > _MOST_BLOCK_BYTES
         if at > start and (is_full or zlib.crc32(name_of(line)) % modulus == 0):
-            yield _measured(body, start, at)
+            yield _stretch(key_at(body, start), start, memoryview(body)[start:at])
             start = at
         at += len(line) + 1
-    yield _measured(body, start, at)
-
-
-def _measured(body: bytes, start: int, end: int) -> Stretch:
-    digest = hashlib.sha256(memoryview(body)[start:end]).hexdigest()
-    return Stretch(key_at(body, start), start, end - start, digest)
+    yield _stretch(key_at(body, start), start, memoryview(body)[start:at])
 
 
 def _pages(blocks: Iterable[Stretch], lines: Iterable[bytes]) -> Iterator[Stretch]:
@@ -184,27 +242,24 @@ def _pages(blocks: Iterable[Stretch], lines: Iterable[bytes]) -> Iterator[Stretc
     for block, line in zip(blocks, lines, strict=True):
         first = first if text else block.first
         text += line
-        if len(text) >= _PAGE_SIZE:
-            yield Stretch(first, start, len(text), hashlib.sha256(text).hexdigest())
+        if len(text) >= _PAGE_BYTES:
+            yield _stretch(first, start, text)
             start += len(text)
             text = b""
     if text:
-        yield Stretch(first, start, len(text), hashlib.sha256(text).hexdigest())
+        yield _stretch(first, start, text)
 
 
-def _stretch(said: Any) -> Stretch:
-    first, offset, size, sha256 = said
-    if not isinstance(first, str):
-        raise TypeError("a key is no text")
-    return Stretch(first, parse_count(offset), parse_count(size), parse_sha256(sha256))
+def _stretch(first: str, offset: int, text: bytes | memoryview) -> Stretch:
+    return Stretch(first, offset, len(text), hashlib.sha256(text).hexdigest())
 
 
 def _check_order(stretches: Sequence[Stretch], start: int, end: int) -> None:
-    """Refuse stretches that do not follow each other from one offset to another."""
+    """Refuse stretches that are not next to each other, from one offset to another."""
     at, before = start, ""
     for stretch in stretches:
         if stretch.offset != at or not stretch.size or stretch.first <= before:
-            raise ValueError("they do not follow each other")
+            raise ValueError("they are not next to each other")
         at, before = stretch.end, stretch.first
     if at != end:
         raise ValueError("they do not cover the whole")

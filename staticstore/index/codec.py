@@ -1,16 +1,17 @@
 """JSON in and out: strict, fast, and in the one canonical form.
 
 msgspec takes a tenth of the time of `json` and a quarter of its memory, since
-it can leave the entries of an index raw.  It is imported at the first call
-here, so that a program which only imports staticstore does not pay for it.
+it can leave the entries of an index raw.  It is imported at the first call,
+so that a program that only imports staticstore does not pay for it.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 from ..errors import IndexFormatError
 from .fields import PACK_HREF, SHA256
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from .fields import Content
 
 __all__ = [
+    "MOST_LEVELS",
     "FieldDecoder",
+    "check_depth",
     "decode",
     "decode_contents",
     "decode_entries",
@@ -35,11 +38,31 @@ __all__ = [
     "split",
     "split_change",
 ]
+T = TypeVar("T")
 
-#: Decodes one field of each member of a JSON object: the names, and its values.
+#: Decodes one field of each member of a JSON object: returns the names and the values.
 FieldDecoder = Callable[[bytes], tuple[Iterable[str], list[Any]]]
 
+#: An entry may be nested this deep.  Metadata never is, and Python's recursion limit is
+#: far away, so that comparing or copying an entry cannot overflow the stack.
+MOST_LEVELS = 100
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# Brackets in a row, or a text, perhaps without its end.  The quantifiers are possessive:
+# otherwise the engine would remember a way back for each character of a long text.
+_BRACKETS_OR_TEXT = rb'(?s)[\[{]++|[\]}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_QUOTE = ord('"')
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_Stretch = tuple[str, int, int, str]
+
+
+class _Root(TypedDict):
+    format: str
+    modulus: int
+    href: str
+    size: int
+    sha256: str
+    pages: list[_Stretch]
 
 
 class _Codec:
@@ -54,10 +77,10 @@ class _Codec:
         self.split_change: Callable[[bytes], Any] = json.Decoder(change).decode
         self.decode_entries = json.Decoder(dict[str, dict[str, Any]]).decode
         count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-        # A digest becomes part of a path in the cache, so that it must be one.
+        # A digest becomes part of a path in the cache: accept nothing else.
         digest = Annotated[str, msgspec.Meta(pattern=rf"\A{SHA256}")]
         pack = Annotated[str, msgspec.Meta(pattern=rf"\A{PACK_HREF}")]
-        # Without a dictionary for each, and unseen by the garbage collector.
+        # Structs need no dictionary each, and the garbage collector passes over them.
         place = msgspec.defstruct(
             "Place",
             [("href", pack), ("offset", count)],
@@ -78,21 +101,17 @@ class _Codec:
         )
         self.decode_contents = json.Decoder(dict[str, contents]).decode  # type: ignore[valid-type]
         self.decode_objects = json.Decoder(list[dict[str, Any]]).decode
-        stretch = tuple[str, int, int, str]
-        texts = [(name, str) for name in ("format", "href", "sha256")]
-        numbers = [(name, int) for name in ("modulus", "size")]
-        root = msgspec.defstruct("Root", [*texts, *numbers, ("pages", list[stretch])])
-        # What these do not ask for is passed over, and no object is made of it.
-        self.decode_root: Callable[[bytes], Any] = json.Decoder(root).decode
-        self.decode_stretches = json.Decoder(stretch).decode_lines
+        # These decoders skip what is not asked for without making objects of it.
+        self.decode_root = json.Decoder(_Root).decode
+        self.decode_stretches = json.Decoder(_Stretch).decode_lines
         self.decode = json.Decoder().decode
         encoder = json.Encoder(order="sorted")
         self.encode = encoder.encode
         self.encode_lines = encoder.encode_lines
-        self.error = msgspec.MsgspecError
+        self.errors = (msgspec.MsgspecError, UnicodeDecodeError)
 
     def field_decoder(self, field: str) -> Callable[[bytes], dict[str, Any]]:
-        """Return what decodes one field of each member of an object."""
+        """Return a decoder of one field of each member of an object."""
         import msgspec
 
         names = {"value": field}
@@ -105,61 +124,61 @@ def _codec() -> _Codec:
     return _Codec()
 
 
+def _decoded(decode: Callable[[Any], T], text: bytes | bytearray, what: str) -> T:
+    """Decode; raise `IndexFormatError` with `what` in its message."""
+    try:
+        return decode(text)
+    except RecursionError as error:
+        raise IndexFormatError(f"{what}: nested too deeply") from error
+    except _codec().errors as error:
+        raise IndexFormatError(f"{what}: {error}") from error
+
+
 def split(body: bytes | bytearray) -> dict[str, msgspec.Raw]:
-    """Take one JSON object apart into its keys and their values, these left raw.
+    """Split one JSON object into its keys and their raw values.
 
     The values are views into `body`, which lives as long as one of them does.
-    What is inside a value is checked for its syntax alone; `decode` finds
-    numbers out of range and texts that are not UTF-8.
+    Only their syntax is checked; `decode` finds numbers out of range and
+    texts that are not UTF-8.
 
     Raises
     ------
     IndexFormatError
-        It is no JSON object in UTF-8.
+        It is not a JSON object in UTF-8.
     """
-    codec = _codec()
-    try:
-        if body.startswith(_BYTE_ORDER_MARK):
-            body = body.removeprefix(_BYTE_ORDER_MARK)
-        return codec.split(body)
-    except RecursionError as error:
-        raise IndexFormatError("the index is nested too deeply") from error
-    except (codec.error, UnicodeDecodeError) as error:
-        raise IndexFormatError(f"the index is no JSON object in UTF-8: {error}") from error
+    if body.startswith(_BYTE_ORDER_MARK):
+        body = body.removeprefix(_BYTE_ORDER_MARK)
+    return _decoded(_codec().split, body, "the index is not a JSON object in UTF-8")
 
 
 def split_change(line: bytes) -> tuple[str, msgspec.Raw]:
-    """Take one line of a change file apart into its key and its metadata, this left raw.
+    """Split one line of a change file into its key and its raw metadata.
 
     Raises
     ------
     IndexFormatError
-        It is no such line.
+        It is not such a line.
     """
-    codec = _codec()
-    try:
-        change = codec.split_change(line)
-    except (codec.error, UnicodeDecodeError, RecursionError) as error:
-        raise IndexFormatError(f"no line of a change file: {error}") from error
+    change = _decoded(_codec().split_change, line, "not a line of a change file")
     return change.key, change.metadata
 
 
 def decode(raw: msgspec.Raw | bytes) -> Any:
-    """Decode a JSON value; what is returned is the caller's own.
+    """Decode a JSON value; the result is the caller's own.
 
     Raises
     ------
     IndexFormatError
-        The value holds NaN, a number that overflows, a text that is not
+        The value holds NaN, a number that overflows or a text that is not
         UTF-8, or is nested too deeply.
     """
     codec = _codec()
-    try:
+    try:  # not through `_decoded`: a call less for each entry that is read
         return codec.decode(raw)
     except RecursionError as error:
         raise IndexFormatError("nested too deeply") from error
-    except (codec.error, UnicodeDecodeError) as error:
-        raise IndexFormatError(f"no JSON that can be read: {error}") from error
+    except codec.errors as error:
+        raise IndexFormatError(f"invalid JSON: {error}") from error
 
 
 def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
@@ -168,70 +187,56 @@ def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
     Raises
     ------
     IndexFormatError
-        As `decode`, or a member is no object.
+        As `decode`, or a member is not an object.
     """
-    codec = _codec()
-    try:
-        return codec.decode_entries(members)
-    except (codec.error, UnicodeDecodeError, RecursionError) as error:
-        raise IndexFormatError(f"no entries that can be read: {error}") from error
+    return _decoded(_codec().decode_entries, members, "the entries cannot be read")
 
 
 def decode_contents(members: bytes) -> dict[str, Content]:
-    """Decode, of a JSON object of entries, what they say of the bytes of their values.
+    """Decode what the entries in a JSON object say of the bytes of their values.
 
-    What is passed over is not checked.
-
-    Raises
-    ------
-    IndexFormatError
-        As `decode_entries`, or a field is plain metadata somewhere.
-    """
-    codec = _codec()
-    try:
-        return codec.decode_contents(members)  # has the same attributes
-    except (codec.error, UnicodeDecodeError, RecursionError) as error:
-        raise IndexFormatError(f"no entries that can be read: {error}") from error
-
-
-def decode_root(body: bytes) -> dict[str, Any]:
-    """Decode the root of the blocks of an index; what else is in it costs no memory.
+    Other fields are skipped and not checked.
 
     Raises
     ------
     IndexFormatError
-        It is no such document.
+        As `decode_entries`, or a field of an entry is plain metadata.
     """
-    codec = _codec()
-    try:
-        root = codec.decode_root(body)
-    except (codec.error, UnicodeDecodeError, RecursionError) as error:
-        raise IndexFormatError(f"no root of blocks: {error}") from error
-    return {name: getattr(root, name) for name in root.__struct_fields__}
+    # The structs have the attributes of `Content`.
+    return _decoded(_codec().decode_contents, members, "the entries cannot be read")
+
+
+def decode_root(body: bytes) -> Mapping[str, Any]:
+    """Decode the root of the blocks of an index; unknown fields cost no memory.
+
+    Raises
+    ------
+    IndexFormatError
+        It is not such a document.
+    """
+    return _decoded(_codec().decode_root, body, "not a root of blocks")
 
 
 def decode_stretches(lines: bytes) -> list[tuple[str, int, int, str]]:
-    """Decode a page of the list of blocks, or all of it; raises as `decode_root`."""
-    codec = _codec()
-    try:
-        return codec.decode_stretches(lines)
-    except (codec.error, UnicodeDecodeError, RecursionError) as error:
-        raise IndexFormatError(f"no list of blocks: {error}") from error
+    """Decode a page of the list of blocks, or the whole list.
+
+    Raises
+    ------
+    IndexFormatError
+        They are not such lines.
+    """
+    return _decoded(_codec().decode_stretches, lines, "not a list of blocks")
 
 
 def decode_objects(text: bytes) -> list[dict[str, Any]]:
     """Decode a JSON array of JSON objects; raises as `decode_entries`."""
-    codec = _codec()
-    try:
-        return codec.decode_objects(text)
-    except (codec.error, UnicodeDecodeError, RecursionError) as error:
-        raise IndexFormatError(f"no entries that can be read: {error}") from error
+    return _decoded(_codec().decode_objects, text, "the entries cannot be read")
 
 
 def keys_of_entries(members: bytes) -> list[str]:
     """Decode the names of the members of a JSON object of JSON objects.
 
-    What is in the members is checked for its syntax alone.
+    Only the syntax of the members is checked.
 
     Raises
     ------
@@ -240,25 +245,24 @@ def keys_of_entries(members: bytes) -> list[str]:
     """
     found = split(members)
     if not all(map(bytes.startswith, map(bytes, found.values()), repeat(b"{"))):
-        raise IndexFormatError("a member is no object")
+        raise IndexFormatError("a member is not an object")
     return list(found)
 
 
 def field_decoder(field: str) -> FieldDecoder:
-    """Return what decodes one field of all entries in a JSON object, and nothing else of them.
+    """Return a decoder of one field of all entries in a JSON object.
 
-    A field that an entry does not have is None.  What is passed over is not
-    checked.  The decoder raises `IndexFormatError` as `decode_entries` does.
+    Its result is None for an entry without the field.  Other fields are
+    skipped and not checked.  The decoder raises as `decode_entries`.
 
     Examples
     --------
     >>> field_decoder("n")(b'{"a":{"n":1,"m":2},"b":{}}')
     (dict_keys(['a', 'b']), [1, None])
     """
-    codec = _codec()
     try:
-        decode_field = codec.field_decoder(field)
-    except ValueError:  # a name that would have to be escaped in JSON
+        decode_field = _codec().field_decoder(field)
+    except ValueError:  # a name that has to be escaped in JSON
 
         def slow_decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:
             entries = decode_entries(members)
@@ -267,24 +271,53 @@ def field_decoder(field: str) -> FieldDecoder:
         return slow_decoder
 
     def decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:
-        try:
-            found = decode_field(members)
-        except (codec.error, UnicodeDecodeError, RecursionError) as error:
-            raise IndexFormatError(f"no entries that can be read: {error}") from error
+        found = _decoded(decode_field, members, "the entries cannot be read")
         return found.keys(), [entry.value for entry in found.values()]
 
     return decoder
 
 
+def check_depth(text: bytes, count: int) -> None:
+    """Refuse JSON that is nested too deeply, without recursion.
+
+    Parameters
+    ----------
+    text : bytes
+        JSON values separated by commas, perhaps with names.
+    count : int
+        The least number of them that have brackets.
+
+    Raises
+    ------
+    IndexFormatError
+        One of them is nested more than `MOST_LEVELS` deep.
+    """
+    if text.count(b"[") + text.count(b"{") - count < MOST_LEVELS:
+        return
+    brackets = text.translate(None, _NO_BRACKETS)
+    for _ in range(MOST_LEVELS // 2):  # each time one level less, or two
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if not brackets:
+            return
+    depth = 0  # there may be brackets in texts: look at all
+    for found in re.finditer(_BRACKETS_OR_TEXT, text):
+        first, length = text[found.start()], found.end() - found.start()
+        if first == _QUOTE:
+            continue
+        depth += length if first in b"[{" else -length
+        if depth > MOST_LEVELS:
+            raise IndexFormatError("nested too deeply")
+
+
 def member_lines(entries: Mapping[str, object]) -> bytes:
-    r"""Write each member of an object in canonical form, a comma and a newline between them.
+    r"""Write each member of an object in canonical form, separated by a comma and a newline.
 
     Examples
     --------
     >>> member_lines({"a": {"y": 1, "x": 2}, "b": {}})
     b'"a":{"x":2,"y":1},\n"b":{}'
     """
-    # An encoded value holds no newline, so that what separates two lines stands nowhere else.
+    # An encoded value holds no newline, so that a separator cannot be part of one.
     one_each = _codec().encode_lines([{key: entry} for key, entry in entries.items()])
     return one_each.replace(b"}\n{", b",\n")[1:-2]
 

@@ -1,142 +1,40 @@
-"""What snapshots share: entries in the form that they came in."""
+"""Entries of any JSON: what is valid, and the valid ones kept in a dictionary."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, islice
 from operator import ne
 from typing import TYPE_CHECKING, Any
 
+from ..errors import IndexFormatError, quoted
 from . import codec
-from .field_groups import FieldGroups
-from .fields import Content
+from .fields import Content, is_packed
+from .keys import are_keys, key_problem
+from .stored import Stored
 
 if TYPE_CHECKING:
     import msgspec
 
-__all__ = ["Entries", "Stored", "keys_that_differ"]
+    from .stored import Raw, RawChanges
 
-_AT_ONCE = 64  # entries decoded at once
+__all__ = [
+    "Entries",
+    "canonical_line",
+    "entry_problem",
+    "hide_packed",
+    "line_problem",
+    "parse_any",
+    "visible_metadata",
+]
 
-
-class Stored(ABC):
-    """Entries in key order, which nobody changes; shared by snapshots and threads."""
-
-    def __init__(self) -> None:
-        #: The groups of the fields that were queried.
-        self.groups = FieldGroups(self.values_of)
-
-    # -- what was not checked when it was parsed ---------------------------------------
-
-    @property
-    def is_checked(self) -> bool:
-        """Whether all entries are known to be what they should be."""
-        return True
-
-    def checking(self) -> Iterator[None]:
-        """Check what was not checked yet, 16 KiB a step.
-
-        What is read meanwhile is checked first.
-
-        Raises
-        ------
-        IndexFormatError
-            While iterating: the document is no index.
-        """
-        return iter(())
-
-    def checked(self) -> Stored:
-        """Return these entries with all that is left to check checked, now.
-
-        Raises
-        ------
-        IndexFormatError
-            The document is no index.
-        """
-        return self
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What was left out when the document was parsed behind the swap."""
-        return ()
-
-    @property
-    def refusal(self) -> str | None:
-        """Why the document is no index, if that was found behind the swap."""
-        return None
-
-    # -- reading -----------------------------------------------------------------------
-
-    @abstractmethod
-    def get(self, key: str) -> msgspec.Raw | bytes | None:
-        """Return the raw entry of a key, or None."""
-
-    @abstractmethod
-    def __contains__(self, key: object) -> bool:
-        """Tell whether there is such a key."""
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the keys, in order."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Count the keys."""
-
-    def has_at_least(self, count: int) -> bool:
-        """Tell whether there are so many keys, without counting them all if that takes long."""
-        return len(self) >= count
-
-    @abstractmethod
-    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Iterate over keys and decoded entries, in key order."""
-
-    @abstractmethod
-    def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Decode the entries of some keys, which are in order; others than its own are left out."""
-
-    @abstractmethod
-    def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
-        """Tell what some entries, whose keys are in order, say of the bytes of their values."""
-
-    @abstractmethod
-    def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
-        """Iterate over keys and the values of a field, None where it is missing, in key order."""
-
-    def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
-        """Return the keys of the entries whose field has a value, in order.
-
-        The first call for a field takes a pass over all entries; others cost a look-up.
-        """
-        return self.groups.keys(field, value)
-
-    @abstractmethod
-    def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Stored:
-        """Return entries of which some are others, None for none; and their groups with them."""
-
-    def follow(self, other: Stored, keys: Iterable[str]) -> None:
-        """Take over the groups of other entries, which differ from these in some keys."""
-        in_order = sorted(keys)
-        before = {key: raw for key in in_order if (raw := other.get(key)) is not None}
-        after = {key: raw for key in in_order if (raw := self.get(key)) is not None}
-        self.groups.follow(other.groups, before, after)
-
-    @abstractmethod
-    def differing_keys(self, other: Stored) -> Iterable[str]:
-        """Return the keys whose raw entries may not be the same bytes, in no order."""
-
-    @abstractmethod
-    def canonical(self) -> bytes:
-        """Write the entries as a document in canonical form."""
-
-    @abstractmethod
-    def document(self) -> Iterator[bytes | memoryview]:
-        """Write the entries as a document in whatever form costs least, in pieces."""
+_MOST_WARNINGS = 100
+# Decoded at once.
+_BATCH_ENTRIES = 64
 
 
 class Entries(Stored):
-    """Raw entries in a dictionary: what any JSON is parsed into.
+    """Raw entries in a dictionary.
 
     Parameters
     ----------
@@ -144,23 +42,19 @@ class Entries(Stored):
         Checked raw entries, in any order.
     """
 
-    def __init__(self, entries: Mapping[str, msgspec.Raw | bytes]) -> None:
+    def __init__(self, entries: Mapping[str, Raw]) -> None:
+        super().__init__()
         self._entries = entries
         self._in_order: list[str] | None = None
-        super().__init__()
         self._compared: tuple[Entries, list[str]] | None = None
 
-    def get(self, key: str) -> msgspec.Raw | bytes | None:
-        """Return the raw entry of a key, or None."""
+    def get(self, key: str) -> Raw | None:
+        """See `Stored`."""
         return self._entries.get(key)
-
-    def __contains__(self, key: object) -> bool:
-        """Tell whether there is such a key."""
-        return key in self._entries
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
-        if self._in_order is None:  # not before it is needed, since it takes a while
+        if self._in_order is None:  # sorting takes a while: not before it is needed
             self._in_order = sorted(self._entries)
         return iter(self._in_order)
 
@@ -169,38 +63,36 @@ class Entries(Stored):
         return len(self._entries)
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
-        """Iterate over keys and the values of a field; see `Stored`."""
+        """See `Stored`."""
         decode, keys = codec.field_decoder(field), iter(self)
-        while some := list(islice(keys, _AT_ONCE)):
+        while some := list(islice(keys, _BATCH_ENTRIES)):
             texts = (b'"%d":%b' % (i, bytes(self._entries[key])) for i, key in enumerate(some))
             yield from zip(some, decode(b"{%b}" % b",".join(texts))[1], strict=True)
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Iterate over keys and decoded entries; see `Stored`."""
+        """See `Stored`."""
         return ((key, codec.decode(self._entries[key])) for key in self)
 
-    def entries_of(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Decode the entries of some keys; see `Stored`."""
+    def entries_of(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See `Stored`."""
         raws = ((key, self._entries.get(key)) for key in keys)
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
 
-    def contents_of(self, keys: Iterable[str]) -> Iterator[tuple[str, Content]]:
-        """Tell what some entries say of the bytes of their values; see `Stored`."""
+    def contents_of(self, keys: Sequence[str]) -> Iterator[tuple[str, Content]]:
+        """See `Stored`."""
         return ((key, Content.of(entry)) for key, entry in self.entries_of(keys))
 
-    def changed_by(self, changes: Mapping[str, msgspec.Raw | bytes | None]) -> Entries:
-        """Return entries of which some are others; see `Stored`."""
+    def folded(self, changes: RawChanges) -> Entries:
+        """See `Stored`."""
         entries = {**self._entries, **changes}
         changed = Entries({key: raw for key, raw in entries.items() if raw is not None})
         changed.follow(self, changes)
         return changed
 
-    def differing_keys(self, other: Stored) -> Iterable[str]:
-        """Return the keys whose raw entries may not be the same bytes; see `Stored`."""
-        if other is self:
-            return ()
+    def keys_that_may_differ(self, other: Stored) -> Iterable[str]:
+        """See `Stored`."""
         if not isinstance(other, Entries):
-            return keys_that_differ(self, other)
+            return super().keys_that_may_differ(other)
         compared, other._compared = other._compared, None
         if compared is not None and compared[0] is self:
             return compared[1]
@@ -209,27 +101,140 @@ class Entries(Stored):
         return chain(new, (key for key in self._entries if key not in other._entries))
 
     def compare_with(self, before: Entries) -> list[str]:
-        """Return the keys in which older entries differ, and keep them for who asks those next."""
-        keys = list(before.differing_keys(self))
+        """Return the keys in which older entries differ, and keep them for the next comparison."""
+        keys = list(before.keys_that_may_differ(self))
         self._compared = before, keys
         return keys
 
     def canonical(self) -> bytes:
-        """Write the entries as a document; see `Stored`."""
+        """See `Stored`."""
         lines = [codec.member_lines({key: entry}) for key, entry in self.items()]
         return b"".join([b"{\n", b",\n".join(lines), b"\n}\n" if lines else b"}\n"])
 
     def document(self) -> Iterator[bytes | memoryview]:
-        """Write the entries as they came, in no order; see `Stored`."""
+        """Write the entries as they came, in any order; see `Stored`."""
         before, members = b"{", iter(self._entries.items())
-        while some := list(islice(members, _AT_ONCE)):
+        while some := list(islice(members, _BATCH_ENTRIES)):
             texts = (b"%b:%b" % (codec.encode(key), bytes(raw)) for key, raw in some)
             yield before + b",\n".join(texts)
             before = b",\n"
         yield b"}" if self._entries else b"{}"
 
 
-def keys_that_differ(old: Stored, new: Stored) -> Iterator[str]:
-    """Yield the keys whose raw entries may not be the same bytes, whatever form they are in."""
-    yield from (key for key in new if old.get(key) != new.get(key))
-    yield from (key for key in old if key not in new)
+def parse_any(
+    body: bytes | bytearray, before: Stored | None = None
+) -> tuple[Entries, tuple[str, ...]]:
+    """Parse an index in any form, and check each entry.
+
+    Parameters
+    ----------
+    body : bytes or bytearray
+        The document; it must never change again.
+    before : Stored, optional
+        Older, checked entries: those with the same bytes are not checked again.
+
+    Returns
+    -------
+    (Entries, tuple of str)
+        The valid entries, and a warning for each one that was left out.
+
+    Raises
+    ------
+    IndexFormatError
+        It is not an index.
+    """
+    found = codec.split(body)
+    entries = Entries(found)
+    unknown: Mapping[str, msgspec.Raw] = found
+    if isinstance(before, Entries):
+        unknown = {key: found[key] for key in entries.compare_with(before) if key in found}
+    if _are_valid(unknown):
+        return entries, ()
+    kept: dict[str, Raw] = {}
+    warnings: list[str] = []
+    for key, raw in found.items():
+        if problem := entry_problem(key, raw):
+            warnings.append(f"{quoted(key)} is left out: {problem}")
+        else:
+            kept[key] = raw
+    if len(warnings) > _MOST_WARNINGS:
+        more = len(warnings) - _MOST_WARNINGS
+        warnings[_MOST_WARNINGS:] = [f"{more} more entries are left out"]
+    return Entries(kept), tuple(warnings)
+
+
+def _are_valid(entries: Mapping[str, msgspec.Raw]) -> bool:
+    # As thorough as `entry_problem`, but fast (benchmark: parsing).  Each entry is decoded,
+    # since msgspec checks only the syntax of what it leaves raw.
+    keys, values = iter(entries), iter(entries.values())
+    while some_keys := list(islice(keys, _BATCH_ENTRIES)):
+        joined = b",".join(islice(values, _BATCH_ENTRIES))
+        if not are_keys(some_keys):
+            return False
+        try:
+            codec.check_depth(joined, len(some_keys))
+            codec.decode_objects(b"[%b]" % joined)
+        except IndexFormatError:
+            return False
+    return True
+
+
+def entry_problem(key: str, raw: Raw) -> str | None:
+    """Return why an entry is left out of the index; None if it is valid.
+
+    Raises
+    ------
+    IndexFormatError
+        A number overflows, a text is not UTF-8, or it is nested too deeply:
+        the whole index is refused.
+    """
+    try:
+        codec.check_depth(bytes(raw), 1)
+        metadata = codec.decode(raw)
+    except IndexFormatError as error:
+        raise IndexFormatError(f"the entry cannot be read: {error}", key=key) from error
+    if problem := key_problem(key):
+        return problem
+    return None if isinstance(metadata, dict) else "its metadata is not a JSON object"
+
+
+def line_problem(key: str, raw: Raw) -> str | None:
+    """Return why an entry is left out of an index that is already in use; None if it is valid."""
+    try:
+        return entry_problem(key, raw)
+    except IndexFormatError as error:
+        return str(error)
+
+
+def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
+    """Write one entry in canonical form, without a comma and a newline.
+
+    Raises
+    ------
+    IndexFormatError
+        JSON cannot express the metadata.
+    """
+    try:
+        name, text = codec.encode(key), codec.encode(metadata)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise IndexFormatError(f"JSON cannot express this entry: {error}", key=key) from error
+    if codec.decode(text) != metadata:  # it would come back as something else
+        raise IndexFormatError(
+            "JSON cannot express this metadata: it holds NaN, a tuple or a date, say", key=key
+        )
+    if len(text) > 2 * codec.MOST_LEVELS:  # so many brackets it takes
+        codec.check_depth(text, 1)
+    return name + b":" + text
+
+
+def visible_metadata(raw: Raw) -> dict[str, Any]:
+    """Decode an entry; what only the reader uses is left out (`hide_packed`)."""
+    metadata: dict[str, Any] = codec.decode(raw)
+    hide_packed(metadata)
+    return metadata
+
+
+def hide_packed(metadata: dict[str, Any]) -> None:
+    """Delete the field of an entry that only the reader uses (``packed``)."""
+    if is_packed(metadata.get("packed")):
+        del metadata["packed"]

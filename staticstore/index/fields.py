@@ -14,20 +14,20 @@ __all__ = [
     "PUBLISHER_FIELDS",
     "SHA256",
     "Content",
-    "Facts",
     "Place",
     "is_packed",
+    "parse_media_type",
     "parse_time",
     "place_of",
     "time_text",
 ]
 
-#: What the publisher writes itself and nobody gives by hand.
+#: The fields that the publisher writes itself; they may not be given by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
 
-# Compiled when first needed, as everywhere that importing staticstore leads.
+# Compiled at their first use, so that `import staticstore` does not pay (benchmark: imports).
 SHA256 = r"[0-9a-f]{64}\Z"
-#: How the href of a pack is written, its digest as a group.
+#: The href of a pack; its digest is a group.
 PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
 # RFC 3339, section 5.6, in UTC.
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
@@ -36,56 +36,20 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[\x20-\x7e]*)?\Z"
 
 
-class Facts(NamedTuple):
-    """What an entry says of its value, as far as it can be believed.
-
-    A field of another type, a negative size for instance, is plain metadata
-    and stands here as None.
-    """
-
-    #: Bytes, or None.
-    size: int | None
-    #: 64 lowercase hex digits, or None.
-    sha256: str | None
-    #: When the content was first published, in UTC, or None.
-    modified: datetime | None
-    #: MIME type, or None.
-    media_type: str | None
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Facts:
-        """Read the facts from an entry.
-
-        Examples
-        --------
-        >>> Facts.of({"size": 12, "sha256": "no digest"})
-        Facts(size=12, sha256=None, modified=None, media_type=None)
-        """
-        modified = metadata.get("modified")
-        media_type = metadata.get("media_type")
-        return cls(
-            size=_size(metadata.get("size")),
-            sha256=_sha256(metadata.get("sha256")),
-            modified=parse_time(modified) if isinstance(modified, str) else None,
-            media_type=media_type
-            if isinstance(media_type, str) and re.match(_MEDIA_TYPE, media_type)
-            else None,
-        )
-
-
 class Place(NamedTuple):
-    """Where in a pack the bytes of a value also stand."""
+    """Where in a pack the bytes of a value also are."""
 
-    #: Of the pack: ``packs/<sha256>.zip``.
+    #: The pack: ``packs/<sha256>.zip``.
     href: str
-    #: Bytes before them.
+    #: Bytes before the value.
     offset: int
 
 
 class Content(NamedTuple):
-    """What an entry says of the bytes of its value, for who reads many.
+    """What an entry says of the bytes of its value.
 
-    As in `Facts`, a field that cannot be believed stands here as None.
+    A field of another type, such as a negative size, is plain metadata and
+    None here.
     """
 
     #: Bytes, or None.
@@ -94,37 +58,42 @@ class Content(NamedTuple):
     sha256: str | None
     #: None for a value that is not packed.
     place: Place | None
-    #: A text that may be an RFC 3339 time (see `parse_time`), or None.
+    #: The text of the field, or None; `parse_time` checks it.
     modified: str | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Content:
-        """Read it from an entry as it is stored.
+        """Read the fields of an entry.
 
         Examples
         --------
-        >>> Content.of({"size": 3, "packed": ["../1.zip", 30]})
+        >>> Content.of({"size": 3, "sha256": "no digest", "packed": ["../1.zip", 30]})
         Content(size=3, sha256=None, place=None, modified=None)
         """
-        modified = entry.get("modified")
+        size, sha256, modified = entry.get("size"), entry.get("sha256"), entry.get("modified")
         return cls(
-            size=_size(entry.get("size")),
-            sha256=_sha256(entry.get("sha256")),
+            size=size if type(size) is int and 0 <= size < 1 << 63 else None,
+            sha256=sha256 if isinstance(sha256, str) and re.match(SHA256, sha256) else None,
             place=place_of(entry.get("packed")),
             modified=modified if isinstance(modified, str) else None,
         )
 
 
-def _size(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < 1 << 63 else None
+def parse_media_type(value: object) -> str | None:
+    """Return the value of a field if it is a well-formed MIME type, else None.
+
+    Examples
+    --------
+    >>> parse_media_type("text/csv; charset=utf-8")
+    'text/csv; charset=utf-8'
+    >>> parse_media_type("csv") is None
+    True
+    """
+    return value if isinstance(value, str) and re.match(_MEDIA_TYPE, value) else None
 
 
-def _sha256(value: object) -> str | None:
-    return value if isinstance(value, str) and re.match(SHA256, value) else None
-
-
-def parse_time(text: str) -> datetime | None:
-    """Parse an RFC 3339 time in UTC; None if it is no such time.
+def parse_time(text: str | None) -> datetime | None:
+    """Parse an RFC 3339 time in UTC; return None for anything else.
 
     Examples
     --------
@@ -133,7 +102,7 @@ def parse_time(text: str) -> datetime | None:
     """
     from datetime import datetime, timedelta
 
-    if not re.match(_TIME, text):
+    if text is None or not re.match(_TIME, text):
         return None
     try:
         time = datetime.fromisoformat(text)
@@ -143,7 +112,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def time_text(time: datetime) -> str:
-    """Write an aware time as RFC 3339 in UTC, without a fraction where there is none.
+    """Write an aware time as RFC 3339 in UTC, without a fraction if it has none.
 
     Examples
     --------
@@ -158,7 +127,7 @@ def time_text(time: datetime) -> str:
 
 
 def is_packed(value: Any) -> bool:
-    """Tell whether `value` is ``[href, offset]``, the place of a value in a pack."""
+    """Return whether `value` is ``[href, offset]``, the place of a value in a pack."""
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -169,7 +138,7 @@ def is_packed(value: Any) -> bool:
 
 
 def place_of(packed: Any) -> Place | None:
-    """Return where in a pack a value stands; None if `packed` names no pack by its digest.
+    """Return the place in a pack; None if `packed` does not name a pack by its digest.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Which answer of a host is older than what is known of its site, and for how long.
+"""Detect answers of a host that are older than what is known of its site.
 
-A stale edge of a CDN, a cache, or a backup that was put back gives an index
-that the reader has left behind.  It is ignored, so that nobody is told of
-steps back; but not forever, for the host may mean it.
+A stale edge of a CDN, a cache, or a restored backup gives an older index than
+the reader has.  It is ignored, so that no step back is announced; but not
+forever, since the host may mean it.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from typing import Any
 from .fields import parse_time
 from .head import Head, parse_count, parse_lineage, parse_sha256
 
-__all__ = ["BELIEVED_AFTER", "Freshness"]
+__all__ = ["BELIEVED_ANSWERS", "Freshness"]
 
-#: So many older answers in a row are no accident.
-BELIEVED_AFTER = 5
-# From the second older answer in a row on, no cache is asked, and nothing conditional.
-_DOUBTED_FROM = 2
-# A head that was known may be absent for so many polls, each of which fails.
-_FAILING_ABSENCES = 2
+#: So many older answers in a row are believed.
+BELIEVED_ANSWERS = 5
+# From so many older answers in a row on, requests bypass caches and have no conditions.
+_DOUBTFUL_ANSWERS = 2
+# So many polls fail because a known head is absent; then ``index.json`` is read.
+_FAILING_POLLS = 2
 
 
 @dataclass
 class Freshness:
-    """What a root has said of its site, and how often in a row it has said something older.
+    """What a root has parsed of its site, and how many older answers it has given in a row.
 
-    The store, the note of its cache and the note of a mirror share this one
-    notion and this one count.  Only one poll at a time may use it.
+    A store, the note of its cache and the note of a mirror share this count.
+    Only one poll at a time may use it.
 
     Attributes
     ----------
     head : Head or None
-        The last head that was taken; stays known while the host has none.
+        The last head that was accepted; stays known while the host has none.
     left : str or None
-        The lineage that was left for that of `head`.
+        The previous lineage, if that of `head` is another one.
     sha256 : str or None
-        The digest of the index that was taken last.
+        The digest of the last index that was accepted.
     modified : datetime or None
         Its Last-Modified, if it came without a head.
     older : int
-        How many of the last answers in a row were older.
+        The number of older answers in a row, up to the last answer.
     absent : int
-        For how many polls in a row a known head has been absent.
+        The number of polls in a row in which a known head was absent.
     ignored : int
-        How many older answers were ignored in all.
+        The number of older answers that were ignored.
     believed : int
-        How often the older answers were taken in the end.
+        How often older answers were accepted in the end.
 
     Examples
     --------
@@ -75,26 +75,26 @@ class Freshness:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the host has said something older more than once in a row."""
-        return self.older >= _DOUBTED_FROM
+        """Whether the host has given several older answers in a row."""
+        return self.older >= _DOUBTFUL_ANSWERS
 
     @property
     def is_headless(self) -> bool:
-        """Whether a head that was known has been absent for so long that it is done without."""
-        return self.absent > _FAILING_ABSENCES
+        """Whether a known head has been absent for so long that ``index.json`` is read."""
+        return self.absent > _FAILING_POLLS
 
     def accepts_head(self, head: Head) -> bool:
-        """Count a head that the host gives; return whether it is to be followed.
+        """Count a head from the host; return whether to follow it.
 
-        Call `know_head` once the index that it names is held.
+        Call `know_head` once there is the index that it names.
         """
         self.absent = 0
         return self._accepts(is_older=self.is_older_head(head))
 
     def accepts_index(self, sha256: str, modified: datetime | None) -> bool:
-        """Count an index that the host gives without a head; return whether it is to be taken.
+        """Count an index from a host without a head; return whether to take it.
 
-        Call `know_index` once it is held.
+        Call `know_index` once it is parsed.
 
         Parameters
         ----------
@@ -106,30 +106,29 @@ class Freshness:
         return self._accepts(is_older=self._is_older_index(sha256, modified))
 
     def repeat(self, *, of_head: bool) -> None:
-        """Count an answer that says that nothing has changed: it repeats the one before it."""
+        """Count the answer that nothing has changed, which repeats the one before it."""
         if of_head:
             self.absent = 0
         if self.older:
             self._accepts(is_older=True)
 
     def tolerates_absence(self) -> bool:
-        """Count that there is no head; return whether ``index.json`` may stand in for it."""
+        """Count an absent head; return whether to read ``index.json`` instead."""
         if self.head is None:
             return True
-        self.absent = min(self.absent + 1, _FAILING_ABSENCES + 1)
+        self.absent = min(self.absent + 1, _FAILING_POLLS + 1)
         return self.is_headless
 
     def know_head(self, head: Head) -> None:
-        """Note the head whose index is held from now on."""
+        """Remember the head whose index is current from now on."""
         if self.head is not None and self.head.lineage != head.lineage:
             self.left = self.head.lineage
         self.head, self.sha256, self.modified = head, head.index.sha256, None
 
     def know_index(self, sha256: str, modified: datetime | None) -> None:
-        """Note the index without a head that is held from now on.
+        """Remember the index without a head that is current from now on.
 
-        A head that was known stays known, unless the index is older and was
-        taken all the same.
+        A known head stays known, unless the index is older and was accepted.
         """
         if self._is_older_index(sha256, modified):
             self.head = None
@@ -141,7 +140,7 @@ class Freshness:
             self.older = 0
             return True
         self.older += 1
-        if self.older < BELIEVED_AFTER:
+        if self.older < BELIEVED_ANSWERS:
             self.ignored += 1
             return False
         self.older = 0
@@ -149,7 +148,7 @@ class Freshness:
         return True
 
     def is_older_head(self, head: Head) -> bool:
-        """Return whether a head is older than the one that is known."""
+        """Return whether a head is older than the known one."""
         known = self.head
         if known is None:
             return False
@@ -167,11 +166,11 @@ class Freshness:
             return modified is not None and self.modified is not None and modified < self.modified
         published = parse_time(known.published)
         if modified is None or published is None or modified <= published:
-            return True  # nothing shows that it is newer
+            return True  # it is not known to be newer
         return self.modified is not None and modified < self.modified
 
     def warnings(self) -> list[str]:
-        """Return what people should know of it."""
+        """Return warnings about older answers, for people."""
         found = []
         if self.ignored:
             found.append(
@@ -180,18 +179,18 @@ class Freshness:
             )
         if self.believed:
             found.append(
-                f"the host went back to an older index: after {BELIEVED_AFTER} such answers in a "
-                "row it was taken"
+                "the host went back to an older index, which was accepted after "
+                f"{BELIEVED_ANSWERS} such answers in a row"
             )
         return found
 
     def restore(self, other: Freshness) -> None:
-        """Take over what another one knows."""
+        """Take over what another one knows, and its counts."""
         for field in fields(self):
             setattr(self, field.name, getattr(other, field.name))
 
     def forget(self) -> None:
-        """Know nothing."""
+        """Forget everything."""
         self.restore(Freshness())
 
     def as_json(self) -> dict[str, Any]:
@@ -206,8 +205,8 @@ class Freshness:
         }
 
     @classmethod
-    def parse(cls, said: Mapping[str, Any]) -> Freshness:
-        """Read what `as_json` has given.
+    def parse(cls, parsed: Mapping[str, Any]) -> Freshness:
+        """Read what `as_json` returns.
 
         Raises
         ------
@@ -215,20 +214,20 @@ class Freshness:
             It is something else.
         """
         head, left, sha256, modified = (
-            said[name] for name in ("head", "left", "sha256", "modified")
+            parsed[name] for name in ("head", "left", "sha256", "modified")
         )
         return cls(
             head=None if head is None else Head.parse(head.encode()),
             left=None if left is None else parse_lineage(left),
             sha256=None if sha256 is None else parse_sha256(sha256),
             modified=None if modified is None else _aware(modified),
-            older=parse_count(said["older"]),
-            absent=parse_count(said["absent"]),
+            older=parse_count(parsed["older"]),
+            absent=parse_count(parsed["absent"]),
         )
 
 
 def _aware(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:  # it could not be compared with any other
+    if moment.tzinfo is None:  # it cannot be compared with an aware one
         raise ValueError("a time has no zone")
     return moment

@@ -11,34 +11,30 @@ from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
-from .checks import entry_problem
 from .fields import SHA256
-from .keys import key_problem
 
 __all__ = [
     "HEAD_PATH",
     "MOST_HEAD_BYTES",
+    "ChangeFile",
     "Document",
     "Head",
     "Role",
-    "Span",
     "bounded",
-    "change_lines",
     "digest_prefix",
     "kept_whole",
-    "parse_change_lines",
     "parse_count",
     "parse_lineage",
     "parse_sha256",
 ]
 
 _FORMAT = "staticstore-head/1"
-# How many digests of older indexes a head may list in all.
-_MOST_ORIGINS = 64
-#: Where the head stands, relative to the root.
+#: Where the head is, relative to the root.
 HEAD_PATH = "index.head.json"
-#: No head is larger, in bytes.
+#: No head is larger.
 MOST_HEAD_BYTES = 4096
+# A head lists so many digests of older indexes at most.
+_MOST_ORIGINS = 64
 
 _SHA256 = re.compile(SHA256)
 _PREFIX = re.compile(r"[0-9a-f]{16}\Z")
@@ -47,14 +43,14 @@ _LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class Role(Enum):
-    """What a document named by its digest is, and where such documents stand.
+    """The kinds of documents that are named by their digest.
 
     Attributes
     ----------
     folder, ending : str
-        What surrounds the digest in its href.
+        What is before and after the digest in the href.
     most_bytes : int or None
-        No such document is larger; None where the reader chooses the bound.
+        No such document is larger; None where the reader sets the bound.
     """
 
     INDEX = ("index", ".json", None)
@@ -73,7 +69,7 @@ class Role(Enum):
 
 
 class Document(NamedTuple):
-    """A document that is named by its digest: a head says which, and it never changes.
+    """A document that is named by its digest, and so never changes.
 
     Examples
     --------
@@ -82,33 +78,33 @@ class Document(NamedTuple):
     """
 
     role: Role
-    #: Bytes, by the word of the host: no bound.
+    #: Bytes; a claim of the host, not a bound.
     size: int
     #: Lowercase hex.
     sha256: str
 
     @classmethod
     def of(cls, role: Role, body: bytes) -> Document:
-        """Return what names these bytes."""
+        """Return the document with these bytes."""
         return cls(role, len(body), hashlib.sha256(body).hexdigest())
 
     @classmethod
-    def parse(cls, said: Any, role: Role) -> Document:
-        """Read what a JSON object says of a document.
+    def parse(cls, parsed: Any, role: Role) -> Document:
+        """Read a document from the JSON object that names it.
 
         Raises
         ------
         LookupError, TypeError, ValueError
-            It says something else, or an href that is not made of the digest.
+            It names none, or its href is not made of its digest.
         """
-        document = cls(role, parse_count(said["size"]), parse_sha256(said["sha256"]))
-        if said["href"] != document.href:
+        document = cls(role, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
+        if parsed["href"] != document.href:
             raise ValueError("an href is not made of its digest")
         return document
 
     @property
     def href(self) -> str:
-        """Where it stands, relative to the root: made of the digest, never believed."""
+        """Where it is, relative to the root; made of the digest, so that no host chooses it."""
         return f"{self.role.folder}/{self.sha256}{self.role.ending}"
 
     def describes(self, body: bytes | bytearray) -> bool:
@@ -117,7 +113,7 @@ class Document(NamedTuple):
 
     def is_of(self, size: int, sha256: str) -> bool:
         """Return whether bytes of such a size and digest are the document."""
-        # Of a pack nobody says the size; here it is a bound.
+        # No one gives the size of a pack; `size` is a bound there.
         has_size = size <= self.size if self.role is Role.PACK else size == self.size
         return has_size and sha256 == self.sha256
 
@@ -127,19 +123,26 @@ class Document(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Span:
+class ChangeFile:
     """A change file, and the indexes from which it leads on."""
 
     #: The first 16 hex digits of their sha256, oldest first.
     origins: tuple[str, ...]
     document: Document
-    #: How many keys it tells of.
+    #: The number of keys in it.
     count: int
+
+    @classmethod
+    def parse(cls, parsed: Any) -> ChangeFile:
+        """Read one from its JSON object; raises as `Document.parse`."""
+        origins = tuple(_text(one, _PREFIX) for one in parsed["from"])
+        document = Document.parse(parsed, Role.CHANGES)
+        return cls(origins, document, parse_count(parsed.get("count", 0)))
 
 
 @dataclass(frozen=True)
 class Head:
-    """What ``index.head.json`` says.
+    """The contents of ``index.head.json``.
 
     Examples
     --------
@@ -149,178 +152,144 @@ class Head:
     True
     """
 
-    #: 32 hex digits: who counts the generations.
+    #: 32 hex digits; generations of the same lineage can be compared.
     lineage: str
     #: One more with each publish that changes something.
     generation: int
     #: RFC 3339, UTC.
     published: str
     index: Document
-    #: How many entries the index has.
+    #: The number of entries in the index.
     entries: int
-    #: The root of the blocks of the index; None where there is none.
+    #: The root of the blocks of the index, or None.
     blocks: Document | None = None
-    #: Of the lines of the index (see `staticstore.index.sums`); None where nobody says.
+    #: The sum of the lines of the index (`changes.sum_of_document`), or None.
     sum: str | None = None
     #: Oldest first; each leads to where the next begins, the last to `index`.
-    spans: tuple[Span, ...] = ()
-    #: The site's own words; None if it has none.
+    change_files: tuple[ChangeFile, ...] = ()
+    #: What the site says of itself, or None.
     about: Document | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Head:
-        """Parse the bytes of an ``index.head.json``; fields that are not known are ignored.
+        """Parse the bytes of an ``index.head.json``; unknown fields are ignored.
 
         Raises
         ------
         IndexFormatError
-            It is no head that this version can read.
+            It is not a head that this version can read.
         """
-        said = codec.decode(body)
+        parsed = codec.decode(body)
         try:
-            if said["format"] != _FORMAT:
+            if parsed["format"] != _FORMAT:
                 raise ValueError("another format")
+            index, blocks = parsed["index"], parsed.get("blocks")
             return cls(
-                lineage=parse_lineage(said["lineage"]),
-                generation=parse_count(said["generation"]),
-                published=str(said.get("published", "")),
-                index=Document.parse(said["index"], Role.INDEX),
-                entries=parse_count(said["index"]["entries"]),
-                sum=_sum(said["index"].get("sum")),
-                blocks=_blocks(said.get("blocks")),
-                spans=tuple(map(_span, said.get("changes", []))),
-                about=_about(said.get("about")),
+                lineage=parse_lineage(parsed["lineage"]),
+                generation=parse_count(parsed["generation"]),
+                published=str(parsed.get("published", "")),
+                index=Document.parse(index, Role.INDEX),
+                entries=parse_count(index["entries"]),
+                sum=None if index.get("sum") is None else _text(index["sum"], _SUM),
+                blocks=None if blocks is None else Document.parse(blocks, Role.BLOCK_ROOT),
+                change_files=tuple(map(ChangeFile.parse, parsed.get("changes", []))),
+                about=_about(parsed.get("about")),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise IndexFormatError(f"no head of an index: {error}") from error
+            raise IndexFormatError(f"not a head of an index: {error}") from error
 
     def encode(self) -> bytes:
         """Write the head as JSON, with a newline at its end."""
         index = {**self.index.as_json(), "entries": self.entries}
         if self.sum is not None:
             index["sum"] = self.sum
-        said = {
+        fields = {
             "format": _FORMAT,
             "lineage": self.lineage,
             "generation": self.generation,
             "published": self.published,
             "index": index,
             "changes": [
-                {"from": span.origins, **span.document.as_json(), "count": span.count}
-                for span in self.spans
+                {"from": one.origins, **one.document.as_json(), "count": one.count}
+                for one in self.change_files
             ],
         }
         if self.blocks is not None:
-            said["blocks"] = self.blocks.as_json()
+            fields["blocks"] = self.blocks.as_json()
         if self.about is not None:
-            said["about"] = {"size": self.about.size, "sha256": self.about.sha256}
-        return codec.encode(said) + b"\n"
+            fields["about"] = {"size": self.about.size, "sha256": self.about.sha256}
+        return codec.encode(fields) + b"\n"
 
-    def way_from(self, sha256: str) -> tuple[Span, ...] | None:
+    def way_from(self, sha256: str) -> tuple[ChangeFile, ...] | None:
         """Return the change files that lead from an index to the current one, in order.
 
-        None if there is no such way, or if it costs as much as the whole index.
+        None if there are none, or if they cost as much as the whole index.
 
         Parameters
         ----------
         sha256 : str
             The digest of the index that the reader has, lowercase hex.
         """
-        for position, span in enumerate(self.spans):
-            if digest_prefix(sha256) in span.origins:
-                way = self.spans[position:]
-                cost = sum(span.document.size for span in way)
-                return way if cost < self.index.size else None
+        for position, file in enumerate(self.change_files):
+            if digest_prefix(sha256) in file.origins:
+                way = self.change_files[position:]
+                return way if _size_of(way) < self.index.size else None
         return None
 
 
 def digest_prefix(sha256: str) -> str:
-    """Return what stands for a digest in the ``from`` of a change file."""
+    """Return the part of a digest that the ``from`` of a change file lists."""
     return sha256[:16]
 
 
-def kept_whole(spans: Sequence[Span], size: int) -> int:
-    """Return how many of the older spans stay as they are when a new one comes.
+def kept_whole(files: Sequence[ChangeFile], size: int) -> int:
+    """Return how many of the older change files stay as they are when a new one comes.
 
-    Those after them are to be merged with it, so that each span stays about
-    twice as large as the next newer one, and few files serve many readers.
+    Those after them are merged with it, so that each file stays about twice
+    as large as the next newer one, and few files serve many readers.
 
     Parameters
     ----------
-    spans : sequence of Span
+    files : sequence of ChangeFile
         Oldest first.
     size : int
-        Bytes that the new one would have alone.
+        Size of the new file by itself, in bytes.
 
     Examples
     --------
     >>> sizes = 900, 150, 60
-    >>> kept_whole([Span((), Document(Role.CHANGES, size, ""), 1) for size in sizes], 50)
+    >>> kept_whole([ChangeFile((), Document(Role.CHANGES, size, ""), 1) for size in sizes], 50)
     1
     """
-    kept = len(spans)
-    while kept and spans[kept - 1].document.size < 2 * size:
+    kept = len(files)
+    while kept and files[kept - 1].document.size < 2 * size:
         kept -= 1
-        size += spans[kept].document.size
+        size += files[kept].document.size
     return kept
 
 
 def bounded(head: Head) -> Head:
-    """Return the head without its oldest origins and spans, as far as its bounds ask for it.
+    """Return the head without its oldest origins and change files, as far as needed.
 
     All change files together stay below a quarter of the index, all origins
     at 64, and the head itself below 4 KiB.
     """
-    spans = list(head.spans)
-    while sum(span.document.size for span in spans) * 4 > head.index.size:
-        del spans[0]
-    while spans and (
-        sum(len(span.origins) for span in spans) > _MOST_ORIGINS
-        or len(replace(head, spans=tuple(spans)).encode()) >= MOST_HEAD_BYTES
+    files = list(head.change_files)
+    while _size_of(files) * 4 > head.index.size:
+        del files[0]
+    while files and (
+        sum(len(file.origins) for file in files) > _MOST_ORIGINS
+        or len(replace(head, change_files=tuple(files)).encode()) >= MOST_HEAD_BYTES
     ):
-        # A file leads on from fewer indexes than it could, or from none.
-        spans[0] = replace(spans[0], origins=spans[0].origins[1:])
-        if not spans[0].origins:
-            del spans[0]
-    return replace(head, spans=tuple(spans))
+        # A file leads on from fewer indexes than it could, or is dropped.
+        files[0] = replace(files[0], origins=files[0].origins[1:])
+        if not files[0].origins:
+            del files[0]
+    return replace(head, change_files=tuple(files))
 
 
-def change_lines(changes: Iterable[tuple[str, bytes | None]]) -> bytes:
-    r"""Write final states as JSON Lines, raw entries byte for byte.
-
-    Examples
-    --------
-    >>> change_lines([("a", b'{"v":1}'), ("b", None)])
-    b'{"key":"a","metadata":{"v":1}}\n{"key":"b","metadata":null}\n'
-    """
-    return b"".join(
-        b'{"key":%b,"metadata":%b}\n' % (codec.encode(key), b"null" if raw is None else raw)
-        for key, raw in changes
-    )
-
-
-def parse_change_lines(body: bytes) -> dict[str, bytes | None]:
-    r"""Parse a change file: raw entries by key, None for those that are gone.
-
-    Raises
-    ------
-    IndexFormatError
-        It is none, or holds an entry that no index may hold.
-
-    Examples
-    --------
-    >>> parse_change_lines(b'{"key":"a","metadata":{"v":1}}\n{"key":"b","metadata":null}\n')
-    {'a': b'{"v":1}', 'b': None}
-    """
-    found: dict[str, bytes | None] = {}
-    for line in body.splitlines():
-        key, raw = codec.split_change(line)
-        text = bytes(raw)
-        problem = key_problem(key) if text == b"null" else entry_problem(key, raw)
-        if problem is not None:
-            raise IndexFormatError(f"a change that cannot be applied: {problem}", key=key)
-        found[key] = None if text == b"null" else text
-    return found
+def _size_of(files: Iterable[ChangeFile]) -> int:
+    return sum(file.document.size for file in files)
 
 
 def _text(value: object, pattern: re.Pattern[str]) -> str:
@@ -330,40 +299,26 @@ def _text(value: object, pattern: re.Pattern[str]) -> str:
 
 
 def parse_count(value: object) -> int:
-    """Return a number of something; raise ValueError if it is none."""
+    """Return a count; raise ValueError if it is not one."""
     if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError("a field is no number of something")
+        raise ValueError("a field is not a count")
     return value
 
 
 def parse_lineage(value: object) -> str:
-    """Return the name of a lineage; raise ValueError if it is none."""
+    """Return the name of a lineage; raise ValueError if it is not one."""
     return _text(value, _LINEAGE)
 
 
 def parse_sha256(value: object) -> str:
-    """Return a digest in lowercase hex; raise ValueError if it is none."""
+    """Return a digest in lowercase hex; raise ValueError if it is not one."""
     return _text(value, _SHA256)
 
 
-def _sum(said: Any) -> str | None:
-    return None if said is None else _text(said, _SUM)
-
-
-def _blocks(said: Any) -> Document | None:
-    return None if said is None else Document.parse(said, Role.BLOCK_ROOT)
-
-
-def _about(said: Any) -> Document | None:
-    if said is None:
+def _about(parsed: Any) -> Document | None:
+    if parsed is None:
         return None
-    document = Document(Role.ABOUT, parse_count(said["size"]), parse_sha256(said["sha256"]))
-    # It has no href on the wire, since that is made of the digest anyway.
-    if said.get("href", document.href) != document.href:
+    document = Document(Role.ABOUT, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
+    if parsed.get("href", document.href) != document.href:  # heads of ours do not write it
         raise ValueError("an href is not made of its digest")
     return document
-
-
-def _span(said: Any) -> Span:
-    origins = tuple(_text(one, _PREFIX) for one in said["from"])
-    return Span(origins, Document.parse(said, Role.CHANGES), parse_count(said.get("count", 0)))

@@ -1,4 +1,4 @@
-"""Keys: which texts are keys, and where a key leads, in a URL or in a folder."""
+"""Which texts are keys, and where the value of a key is, in a URL or in a folder."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ __all__ = [
     "key_to_url_path",
 ]
 
-# C0, DEL and C1 controls; what embeds, overrides or isolates writing direction
-# (UAX #9), so that a key never reads as another one; and surrogates.
+# C0, DEL and C1 controls; characters that embed, override or isolate writing direction
+# (UAX #9), with which a key could read as another one; and surrogates.
 _UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-# An empty, "." or ".." segment: HTTP clients fold those before they send a
-# request, quoted or not (RFC 3986, section 5.2.4), so they would name another value.
+# An empty, "." or ".." segment: HTTP clients remove those before they send a request, quoted
+# or not (RFC 3986, section 5.2.4), so that the key would name another value.
 _BAD_SEGMENT = r"(?:\A|/)\.{0,2}(?:/|\Z)"
 
-# What is printable in ASCII, but for the backslash, which no key may begin with.
+# Printable ASCII without the backslash, with which no key may begin.
 _HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
 
 _WINDOWS_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)"
 _WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
-_LONGEST_SEGMENT = 255  # bytes, on nearly every file system
+_MOST_SEGMENT_BYTES = 255  # on nearly every file system
 
 
 def key_problem(key: object) -> str | None:
-    """Say what keeps `key` from being a key; None if nothing does.
+    """Return why `key` is not a key; None if it is one.
 
-    The cost is one regular expression or two over the text.
+    The cost is that of one or two regular expressions over the text.
     """
     if not isinstance(key, str):
-        return f"a key is a text, not {type(key).__name__}"
+        return f"a key is text, not {type(key).__name__}"
     if unprintable := re.search(_UNPRINTABLE, key):
         return f"it holds the character U+{ord(unprintable[0]):04X}"
     if key.startswith("\\"):
@@ -57,25 +57,21 @@ def key_problem(key: object) -> str | None:
 
 
 def are_keys(keys: Sequence[str]) -> bool:
-    """Tell whether none of many texts has a `key_problem`.
-
-    The texts are looked at as one, for what every problem shows between or
-    within them, and one by one only if there is something.
-    """
+    """Return whether all of many texts are keys."""
+    # Look at all texts as one, and at each only if something looks like a problem
+    # (benchmark: parsing).
     joined = f"/{'/'.join(keys)}/"
-    if joined.isascii():  # what is harmless is taken away: six times faster than to search
+    if joined.isascii():  # removing what is harmless is six times faster than a search
         is_printable = not joined.encode().translate(None, _HARMLESS)
     else:
         is_printable = "\\" not in joined and not re.search(_UNPRINTABLE, joined)
-    # Most segments that begin with a dot are harmless, but few keys have any.
-    is_beyond_doubt = is_printable and "//" not in joined and "/." not in joined
-    return is_beyond_doubt or not any(map(key_problem, keys))
+    # A segment may begin with a dot, but few do.
+    is_harmless = is_printable and "//" not in joined and "/." not in joined
+    return is_harmless or not any(map(key_problem, keys))
 
 
 def check_key(key: object) -> str:
-    r"""Return `key` if it can name a value.
-
-    Whether a site has such a key is another question, and not asked here.
+    r"""Return `key` if it can name a value, whether or not a site has such a key.
 
     Parameters
     ----------
@@ -91,8 +87,8 @@ def check_key(key: object) -> str:
     ------
     InvalidKeyError
         The text is empty, absolute or rooted with a backslash, has a segment
-        that is empty, ``.`` or ``..``, or holds a control character, a
-        character that turns the writing direction, or a lone surrogate.
+        that is empty, ``.`` or ``..``, or contains a control character, a
+        character that changes the writing direction, or a lone surrogate.
 
     Examples
     --------
@@ -100,10 +96,10 @@ def check_key(key: object) -> str:
     'terrain/100% dem.tif'
     >>> check_key("../secret")
     Traceback (most recent call last):
-    staticstore.errors.InvalidKeyError: no key: one of its segments between slashes is ...
+    staticstore.errors.InvalidKeyError: not a key: one of its segments between slashes is ...
     """
     if problem := key_problem(key):
-        raise InvalidKeyError(f"no key: {problem}", key=key if isinstance(key, str) else None)
+        raise InvalidKeyError(f"not a key: {problem}", key=key if isinstance(key, str) else None)
     assert isinstance(key, str)
     return key
 
@@ -111,15 +107,15 @@ def check_key(key: object) -> str:
 def key_to_url_path(data_path: str, key: str) -> str:
     """Return the path of a value in a URL, relative to the root.
 
-    The key is quoted whole and never joined as a URL (RFC 3986): a key such as
-    ``//other.example/x`` or ``%2e%2e/x`` is text and stays it.
+    The whole key is quoted and never joined as a URL (RFC 3986): a key such as
+    ``//other.example/x`` or ``%2e%2e/x`` is only text.
 
     Parameters
     ----------
     data_path : str
-        What stands between root and key, such as ``"data/"``.
+        The path from the root to the values, such as ``"data/"``.
     key : str
-        A key that `check_key` has let through.
+        A key that `check_key` accepts.
 
     Examples
     --------
@@ -130,22 +126,22 @@ def key_to_url_path(data_path: str, key: str) -> str:
 
 
 def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
-    """Return the relative path of a file that holds the value of `key`.
+    """Return the relative path of the file for the value of `key`.
 
-    Whether two keys lead to one file, on a file system that folds case or
-    Unicode forms, cannot be seen from one key.
+    Two keys may have the same file on a file system that ignores case or
+    Unicode forms; one key does not show that.
 
     Parameters
     ----------
     key : str
         A key.
     windows : bool, optional
-        Whether to hold to the rules of Windows as well; by default, on Windows.
+        Whether to apply the rules of Windows as well; by default, on Windows.
 
     Raises
     ------
     InvalidKeyError
-        It is no key, or a file system could not hold such a name.
+        It is not a key, or no file can have such a name.
 
     Examples
     --------
@@ -156,13 +152,12 @@ def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
 
     segments = check_key(key).split("/")
     for segment in segments:
-        if len(segment.encode()) > _LONGEST_SEGMENT:
+        if len(segment.encode()) > _MOST_SEGMENT_BYTES:
             raise InvalidKeyError(
-                f"a segment is longer than {_LONGEST_SEGMENT} bytes: no file can have that name",
-                key=key,
+                f"a segment is longer than {_MOST_SEGMENT_BYTES} bytes: shorten it", key=key
             )
         if windows and (
             re.match(_WINDOWS_DEVICE, segment) or re.search(_WINDOWS_FORBIDDEN, segment)
         ):
-            raise InvalidKeyError(f"Windows can have no file named {segment!r}", key=key)
+            raise InvalidKeyError(f"Windows allows no file named {segment!r}: rename it", key=key)
     return PurePath(*segments)

@@ -1,4 +1,4 @@
-"""A piece of an index in canonical form: whole lines, searched without being parsed."""
+"""A piece of an index in canonical form: whole lines, searched without parsing them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError
 from . import codec
-from .checks import check_depth
 from .fields import Content
 from .keys import are_keys
 
 if TYPE_CHECKING:
     from .codec import FieldDecoder
 
-__all__ = ["PIECE_SIZE", "Piece", "checked_key", "key_at", "name_of", "with_commas"]
+__all__ = ["PIECE_BYTES", "Piece", "checked_key", "key_at", "name_of", "with_commas"]
 
-#: Bytes of a piece, about: a search takes a few microseconds, and what is
-#: decoded at once keeps no other thread waiting.
-PIECE_SIZE = 1 << 14
+#: The size of a piece, about.  A search takes a few microseconds, and decoding a whole
+#: piece keeps no other thread waiting (benchmark: waits).
+PIECE_BYTES = 1 << 14
+_COMMA = ord(",")
 
 
 class Piece:
-    """Some lines of an index in canonical form; never changed.
+    """Some lines of an index in canonical form, never changed.
 
     The bytes stay in the document that they came in, which pieces share.
 
     Parameters
     ----------
     text : bytes or bytearray
-        What holds the lines; nobody changes it.  There is a newline before each of them.
+        What holds the lines; never changed.  There is a newline before each line.
     start, end : int
         Where the first line begins and the last one ends, in bytes.
     first : str
         The key of the first line.
     """
 
-    __slots__ = ("_is_of_lines", "_keys", "end", "first", "is_checked", "start", "text")
+    __slots__ = ("_has_only_lines", "_keys", "end", "first", "is_checked", "start", "text")
 
     def __init__(self, text: bytes | bytearray, start: int, end: int, first: str) -> None:
         self.text = text
         self.start = start
         self.end = end
         self.first = first
-        #: Whether each line is known to be a good entry in canonical form.
+        #: Whether each line is known to be a valid entry in canonical form.
         self.is_checked = False
-        self._is_of_lines = False
+        self._has_only_lines = False
         self._keys: tuple[str, ...] = ()
 
     @classmethod
@@ -60,9 +60,9 @@ class Piece:
         """Cut lines, with a newline before and a comma after each, into pieces."""
         start = 1
         while start < len(text):
-            # No piece is much smaller than the others, lest there be ever more of them.
-            has_two = len(text) - start >= 2 * PIECE_SIZE
-            end = text.index(b"\n", start + PIECE_SIZE) + 1 if has_two else len(text)
+            # Leave no small piece at the end: after many changes there would be many.
+            has_two = len(text) - start >= 2 * PIECE_BYTES
+            end = text.index(b"\n", start + PIECE_BYTES) + 1 if has_two else len(text)
             piece = cls(text, start, end, key_at(text, start))
             piece.is_checked = is_checked
             yield piece
@@ -73,22 +73,21 @@ class Piece:
         return self.text.count(b"\n", self.start, self.end)
 
     def find(self, key: str) -> bytes | None:
-        """Return the raw entry of a key, if a line begins with it."""
+        """Return the raw entry of a key; None if no line begins with it."""
         needle = b"\n" + codec.encode(key) + b":{"
         found = self.text.find(needle, self.start - 1, self.end)
-        return None if found < 0 else self.entry_at(found + len(needle) - 1)
-
-    def entry_at(self, position: int) -> bytes:
-        """Return what stands from a position to the end of its line, without the comma."""
-        end = self.text.index(b"\n", position) - 1
-        return bytes(self.text[position : end if self.text[end] == _COMMA else end + 1])
+        if found < 0:
+            return None
+        start = found + len(needle) - 1
+        end = self.text.index(b"\n", start) - 1
+        return bytes(self.text[start : end if self.text[end] == _COMMA else end + 1])
 
     def members(self) -> bytes:
         """Return the lines as one JSON object."""
         return b"{%b}" % bytes(self.text[self.start : self.end - 1]).removesuffix(b",")
 
     def check(self) -> list[str]:
-        """Check that all lines are good entries in canonical form, and return their keys.
+        """Check that all lines are valid entries in canonical form; return their keys.
 
         Raises
         ------
@@ -98,16 +97,18 @@ class Piece:
         members = self.members()
         decoded = codec.decode_entries(members)
         keys = list(decoded)
-        if (
-            not keys
-            or codec.member_lines(decoded) != members[1:-1]
-            or keys != sorted(keys)
-            or not are_keys(keys)
-            or not self.text.endswith(_ends(self.text, self.end), self.start, self.end)
-        ):
+        if not keys or codec.member_lines(decoded) != members[1:-1] or not self._are_ordered(keys):
             raise IndexFormatError("the lines of the index are not in canonical form")
-        check_depth(members[1:-1], len(keys))
+        codec.check_depth(members[1:-1], len(keys))
         return keys
+
+    def _are_ordered(self, keys: list[str]) -> bool:
+        """Return whether these are valid keys in order, and the text ends as a line does."""
+        return (
+            keys == sorted(keys)
+            and are_keys(keys)
+            and self.text.endswith(_end_of_line(self.text, self.end), self.start, self.end)
+        )
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys in order.
@@ -117,56 +118,48 @@ class Piece:
         IndexFormatError
             The lines are not what they should be.
         """
-        return self._keys or self._noted(codec.keys_of_entries(self.members()))
+        return self._keys or self._keep(codec.keys_of_entries(self.members()))
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Decode all entries; raises as `keys`."""
         members = self.members()
         decoded = codec.decode_entries(members)
-        self._noted(decoded)
+        self._keep(decoded)
         if not self.is_checked:
-            check_depth(members[1:-1], len(decoded))
+            codec.check_depth(members[1:-1], len(decoded))
         return decoded
 
     def contents(self) -> dict[str, Content]:
         """Decode what all entries say of the bytes of their values; raises as `keys`."""
         try:
             contents = codec.decode_contents(self.members())
-        except IndexFormatError:  # a field that is plain metadata somewhere
+        except IndexFormatError:  # a field of an entry is plain metadata
             return {key: Content.of(entry) for key, entry in self.entries().items()}
-        self._noted(contents)
+        self._keep(contents)
         return contents
 
-    def values(self, field: FieldDecoder) -> list[Any]:
+    def values(self, decode: FieldDecoder) -> list[Any]:
         """Decode one field of all entries, None where it is missing; raises as `keys`."""
-        keys, values = field(self.members())
-        self._noted(keys)
+        keys, values = decode(self.members())
+        self._keep(keys)
         return values
 
-    def _noted(self, found: Iterable[str]) -> tuple[str, ...]:
-        """Keep the keys of the members that were decoded, each of them an object."""
+    def _keep(self, found: Iterable[str]) -> tuple[str, ...]:
+        """Keep the keys of the decoded members, after a check that they are in order."""
         if not self._keys:
             keys = list(found)
-            if not self.is_checked and (
-                keys[:1] != [self.first]
-                or keys != sorted(keys)
-                or not are_keys(keys)
-                or not self.text.endswith(_ends(self.text, self.end), self.start, self.end)
-            ):
+            if not self.is_checked and (keys[:1] != [self.first] or not self._are_ordered(keys)):
                 raise IndexFormatError("the lines of the index are not in order")
-            # A tuple, for the garbage collector passes over one that holds texts alone.
+            # A tuple: the garbage collector passes over one that holds only texts.
             self._keys = tuple(keys)
         return self._keys
 
     def check_lines(self) -> None:
-        """Check that each line is one member, so that `find` finds no other; raises as `keys`.
-
-        With as many opening braces as members no member has another object in
-        it, and no text has a brace.  A newline is in no text either, so that a
-        brace before one closes a member.
-        """
-        if self.is_checked or self._is_of_lines:
+        """Check that each line is one member, so that `find` is right; raises as `keys`."""
+        if self.is_checked or self._has_only_lines:
             return
+        # With as many opening braces as members, no member holds another object and no text
+        # a brace.  Nor does a text hold a newline, so that a brace before one ends a member.
         count, place = len(self.keys()), (self.start, self.end)
         is_last = self.end == len(self.text) - 2
         if (
@@ -174,15 +167,16 @@ class Piece:
             or self.text.count(b"},\n", *place) != count - is_last
         ):
             self.check()
-        self._is_of_lines = True
+        self._has_only_lines = True
 
     def changed_by(self, changes: Mapping[str, bytes | None]) -> Iterator[Piece]:
-        """Write the lines anew with some entries in place of the old ones, None for none.
+        """Write the lines anew, with some changes.
 
         Parameters
         ----------
         changes : mapping
-            Raw entries in canonical form by key, in key order.
+            From keys, in order, to raw entries in canonical form; None for a
+            key that is deleted.
         """
         parts: list[bytes | memoryview] = [b"\n"]
         at = self.start
@@ -196,7 +190,7 @@ class Piece:
         return self._of_lines(b"".join(parts), is_checked=self.is_checked)
 
     def place_of(self, key: str) -> tuple[int, int]:
-        """Return from where to where the line of a key stands; where it belongs, if there is none.
+        """Return the start and the end of the line of a key; if there is none, twice its place.
 
         Raises
         ------
@@ -217,7 +211,7 @@ class Piece:
 
 
 def checked_key(text: bytes | bytearray, start: int) -> str:
-    """Return the key of a line after a check that it is a good entry in canonical form.
+    """Return the key of a line, after a check that it is a valid entry in canonical form.
 
     Raises
     ------
@@ -229,12 +223,12 @@ def checked_key(text: bytes | bytearray, start: int) -> str:
 
 
 def key_at(text: bytes | bytearray, start: int) -> str:
-    """Return the key of a line, decoded; of the line no more is looked at.
+    """Return the key of a line, decoded, without looking at the rest of the line.
 
     Raises
     ------
     IndexFormatError
-        It begins in another way than in canonical form.
+        The line does not begin as in canonical form.
     """
     name = text[start : text.find(b'":{', start) + 1]
     if b"\\" not in name and name.startswith(b'"'):
@@ -249,19 +243,14 @@ def key_at(text: bytes | bytearray, start: int) -> str:
     return keys[0]
 
 
-def _ends(text: bytes | bytearray, end: int) -> bytes:
-    """Return what a line that ends there has to end with: the last of a document has no comma."""
-    return b"}\n" if end == len(text) - 2 else b"},\n"
-
-
 def name_of(line: bytes) -> bytes:
-    """Return the key of a line in UTF-8; fail as `key_at` does."""
+    """Return the key of a line in UTF-8; raises as `key_at`."""
     name = line[1 : line.find(b'":{')]
     return key_at(line + b"\n", 0).encode() if b"\\" in name else name
 
 
 def with_commas(text: bytes | bytearray, start: int, end: int) -> Iterator[bytes | memoryview]:
-    """Yield whole lines, a comma after each, though the last of an index has none."""
+    """Yield whole lines with a comma after each; the last line of an index has none."""
     if start < end:
         is_complete = text.endswith(b",\n", start, end)
         yield memoryview(text)[start : end if is_complete else end - 1]
@@ -269,4 +258,5 @@ def with_commas(text: bytes | bytearray, start: int, end: int) -> Iterator[bytes
             yield b",\n"
 
 
-_COMMA = ord(",")
+def _end_of_line(text: bytes | bytearray, end: int) -> bytes:
+    return b"}\n" if end == len(text) - 2 else b"},\n"

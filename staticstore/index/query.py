@@ -1,4 +1,4 @@
-"""What a query asks of an entry."""
+"""The conditions of a query, and the fields that it selects."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ __all__ = ["Conditions", "selected", "selection"]
 
 
 class Conditions:
-    """The fields that an entry must have, and what they must equal.
+    """The values that the fields of an entry must have.
 
     Equality is Python's ``==`` on decoded JSON, and a missing field equals
     None, as in `dict.get`.  A callable is a predicate: it is called only for
-    entries that have the field, and what it raises goes to the caller.
+    entries that have the field, and its exceptions reach the caller.
 
     Parameters
     ----------
     where : mapping, optional
-        From field names, identifiers or not, to what is wanted of them.
+        From field names, identifiers or not, to values or predicates.
     equals : mapping
-        The same; where a field stands in both, both must hold.
+        The same; if a field is in both, both must hold.
 
     Attributes
     ----------
     equal : list of (str, object)
-        The fields that must equal something, and what.
+        The fields that must equal a value, and the values.
 
     Raises
     ------
     TypeError
-        `where` is no mapping, or a field name in it is no text.
+        `where` is not a mapping, or a field name in it is not text.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Conditions:
         self._predicates: list[tuple[str, Callable[[Any], object]]] = []
         for field, wanted in [*(where or {}).items(), *equals.items()]:
             if not isinstance(field, str):
-                raise TypeError(f"a field name is a text, not {type(field).__name__}")
+                raise TypeError(f"a field name is text, not {type(field).__name__}")
             if callable(wanted):
                 self._predicates.append((field, wanted))
             else:
@@ -60,7 +60,7 @@ class Conditions:
         return len(self.equal) + len(self._predicates)
 
     def match(self, metadata: Mapping[str, Any]) -> bool:
-        """Tell whether an entry fulfills every condition; predicates are asked last."""
+        """Return whether an entry fulfills all conditions; predicates are called last."""
         for field, wanted in self.equal:
             if metadata.get(field) != wanted:
                 return False
@@ -71,12 +71,12 @@ class Conditions:
 
 
 def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Check the names of the fields wanted.
+    """Check and return the names of the fields to select; None selects all.
 
     Raises
     ------
     TypeError
-        It is one text (which would be taken for its letters), or names something else than texts.
+        It is a single text, which would be taken for its letters, or a name is not text.
     """
     if select is None:
         return None
@@ -85,12 +85,12 @@ def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
     fields = tuple(select)
     for field in fields:
         if not isinstance(field, str):
-            raise TypeError(f"a field name is a text, not {type(field).__name__}")
+            raise TypeError(f"a field name is text, not {type(field).__name__}")
     return fields
 
 
 def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return the wanted fields of an entry, those that it has; all of them for None."""
+    """Return the selected fields that an entry has; all of its fields if `fields` is None."""
     if fields is None:
         return metadata
     return {field: metadata[field] for field in fields if field in metadata}

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from ..client.origin import Origin
 from ..errors import IndexFormatError
+from ..index.blocks import named_documents
 from ..index.head import Document, Head
-from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import prepared_file, sync_folder
 from .about_copy import fetch_about

@@ -65,7 +65,7 @@ def _modified(digest: Digest, before: Content | None) -> str | None:
     """
     if before is not None and before.sha256 == digest.sha256:
         said = before.modified
-        if said is not None and parse_time(said) is not None:
+        if parse_time(said) is not None:
             return said
     return _text_of(digest.mtime_ns // 1_000_000_000)
 

@@ -268,8 +268,7 @@ class Fetching:
 
     def _modified_of(self, key: str) -> float:
         """Return the time that a file gets: one that is past, so that every change shows."""
-        text = self._contents[key].modified
-        modified = None if text is None else parse_time(text)
+        modified = parse_time(self._contents[key].modified)
         return self._modified if modified is None else min(modified.timestamp(), self._modified)
 
     def _fail(self, key: str, error: StoreError | OSError) -> None:

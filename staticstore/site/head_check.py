@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from ..errors import IndexFormatError
 from ..index.about import About
 from ..index.blocks import BlockRoot
-from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
+from ..index.changes import parse_change_lines, sum_of_document, sum_text
+from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..index.sums import sum_of_document, sum_text
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 
@@ -65,7 +65,7 @@ def _document_problems(folder: SiteFolder, head: Head) -> _Problems:
     indexed = _read(folder, head.index)
     if isinstance(indexed, str):
         yield head.index.href, indexed
-    for span in head.spans:
+    for span in head.change_files:
         changes = _read(folder, span.document)
         try:
             if isinstance(changes, str):

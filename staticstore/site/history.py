@@ -22,23 +22,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import IndexFormatError, IntegrityError
-from ..index.blocks import block_files
+from ..index.blocks import block_files, named_documents, read_root
+from ..index.changes import change_lines, changed_sum, parse_change_lines, sum_of_document, sum_text
 from ..index.fields import time_text
 from ..index.head import (
+    ChangeFile,
     Document,
     Head,
     Role,
-    Span,
     bounded,
-    change_lines,
     digest_prefix,
     kept_whole,
-    parse_change_lines,
     parse_count,
 )
-from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
-from ..index.sums import changed_sum, sum_of_document, sum_text
 from ..transport.file_system import set_time
 from ..transport.integrity import (
     atomic_file,
@@ -151,8 +148,8 @@ def next_step(
     if head is None or changed is None:
         return new, Step(new, documents)
     span, lines, kept = _new_span(head, changed, read)
-    new = bounded(replace(new, spans=(*kept, span)))
-    changes = {span.document: lines} if span in new.spans else {}
+    new = bounded(replace(new, change_files=(*kept, span)))
+    changes = {span.document: lines} if span in new.change_files else {}
     return new, Step(new, {**_brought(new, elsewhere), **changes, **documents})
 
 
@@ -204,7 +201,7 @@ def _step_beside(
     # What names the same index better is of the same generation.  A sum that was carried along
     # may have been false from the beginning.
     total = sum_text(sum_of_document(body))
-    new = replace(head, blocks=blocks, sum=total, spans=_unbroken(head.spans, read))
+    new = replace(head, blocks=blocks, sum=total, change_files=_unbroken(head.change_files, read))
     if head.about != about:
         # A generation of its own: of two heads of one generation readers take either.
         new = replace(new, generation=head.generation + 1, published=_now(), about=about)
@@ -230,9 +227,11 @@ def _new_blocks(
     return document, {root.lines: lines, document: text}
 
 
-def _new_span(head: Head, changed: _States, read: _Read) -> tuple[Span, bytes, tuple[Span, ...]]:
+def _new_span(
+    head: Head, changed: _States, read: _Read
+) -> tuple[ChangeFile, bytes, tuple[ChangeFile, ...]]:
     """Return the newest span, its file, and the older ones that stay as they are."""
-    spans = _unbroken(head.spans, read)
+    spans = _unbroken(head.change_files, read)
     kept = kept_whole(spans, len(change_lines(changed.items())))
     states: _States = {}
     origins: list[str] = []
@@ -247,10 +246,10 @@ def _new_span(head: Head, changed: _States, read: _Read) -> tuple[Span, bytes, t
     origins.append(digest_prefix(head.index.sha256))
     lines = change_lines(sorted(states.items()))
     document = Document.of(Role.CHANGES, lines)
-    return Span(tuple(origins), document, len(states)), lines, spans[:kept]
+    return ChangeFile(tuple(origins), document, len(states)), lines, spans[:kept]
 
 
-def _unbroken(spans: tuple[Span, ...], read: _Read) -> tuple[Span, ...]:
+def _unbroken(spans: tuple[ChangeFile, ...], read: _Read) -> tuple[ChangeFile, ...]:
     """Return the spans from which a way leads on: those after the last whose file is gone."""
     for position in reversed(range(len(spans))):
         if read(spans[position].document) is None:
@@ -273,7 +272,7 @@ def index_of(folder: SiteFolder, head: Head, read: _Read) -> Index | None:
         return None
 
 
-def _states_of(span: Span, read: _Read) -> _States | None:
+def _states_of(span: ChangeFile, read: _Read) -> _States | None:
     body = read(span.document)
     if body is None:
         return None

@@ -31,7 +31,7 @@ from typing import Any
 from ..client.origin import Origin
 from ..client.store import StaticStore
 from ..errors import StoreError, quoted
-from ..index.freshness import BELIEVED_AFTER
+from ..index.freshness import BELIEVED_ANSWERS
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.rate import LEAST_RATE, RateLimit
@@ -269,7 +269,7 @@ def _ignored(origin: Origin, older: int, seconds: float) -> MirrorReport:
         "the site has answered with something older than the copy has, which is left as it is: "
         "answer %d of %d that are needed to go back",
         older,
-        BELIEVED_AFTER,
+        BELIEVED_ANSWERS,
     )
     generation = None if origin.head is None else origin.head.generation
     return MirrorReport(0, 0, 0, [], 0, seconds, generation, newer=False, older=older)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..client.origin import Origin
 from ..errors import IndexFormatError, quoted
+from ..index.blocks import named_documents
 from ..index.fields import Content
-from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import TEMPORARY_PATTERN
 from ..transport.part_file import PART_PATTERN

@@ -8,7 +8,7 @@ from io import FileIO
 from typing import NamedTuple
 
 from ..errors import quoted
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
 from .folder import SiteFolder, reason_of
@@ -54,8 +54,8 @@ def pack_problems(folder: SiteFolder, index: Index) -> Iterator[tuple[str, str]]
     copies: dict[str, list[_Copy]] = {}
     for key, entry in index.packed_entries():
         href, offset = entry["packed"]
-        facts = Facts.of(entry)
-        copies.setdefault(href, []).append(_Copy(key, offset, facts.size, facts.sha256))
+        content = Content.of(entry)
+        copies.setdefault(href, []).append(_Copy(key, offset, content.size, content.sha256))
     for href in sorted(copies):
         for problem in _problems_of(folder, href, copies[href]):
             yield href, problem

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError, raise_alone
-from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head, parse_change_lines
+from ..index.changes import parse_change_lines, sum_of_document, sum_text
+from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..index.sums import sum_of_document, sum_text
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 from .guards import Guards
@@ -187,7 +187,7 @@ def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> b
     """Return whether the change files lead to the index, as far as they say."""
     states: dict[str, bytes | None] = {}
     try:
-        for span in head.spans:
+        for span in head.change_files:
             if span.document in documents:
                 states |= parse_change_lines(documents[span.document])
     except IndexFormatError:
@@ -196,7 +196,7 @@ def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> b
 
 
 def _newest(head: Head) -> Iterator[Document]:
-    return (span.document for span in reversed(head.spans))
+    return (span.document for span in reversed(head.change_files))
 
 
 @dataclass(frozen=True)

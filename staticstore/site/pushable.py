@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
-from ..index.fields import Content, Facts
+from ..index.blocks import named_documents
+from ..index.fields import Content, parse_media_type
 from ..index.head import Document, Head, Role
-from ..index.named import named_documents
 from ..index.snapshot import Index
 from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
@@ -119,17 +119,18 @@ class PushableSite:
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
         """Yield the uploads of some values; unless `active`, as what no browser runs."""
         for key in keys:
-            facts = Facts.of(self.index[key])
-            assert facts.size is not None, "it was compared"
-            assert facts.sha256 is not None, "it was compared"
-            said = facts.media_type or UNKNOWN
+            metadata = self.index[key]
+            content = Content.of(metadata)
+            assert content.size is not None, "it was compared"
+            assert content.sha256 is not None, "it was compared"
+            said = parse_media_type(metadata.get("media_type")) or UNKNOWN
             served = Served(said if active else inert_type(said), _NO_CACHE)
             file = self.files[key]
             yield Upload(
                 DATA + key,
                 file.path,
-                facts.size,
-                facts.sha256,
+                content.size,
+                content.sha256,
                 served,
                 is_inert=served.media_type != said,
                 found=file,

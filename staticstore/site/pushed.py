@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from ..index import codec
+from ..index.blocks import named_documents
 from ..index.head import Document, Head
 from ..index.keys import key_problem
-from ..index.named import named_documents
 from ..index.snapshot import Index
 from .packs import packs_of
 from .pushable import DATA, PushableSite

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import StoreError, quoted
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
@@ -87,8 +87,8 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     wrong += pack_problems(folder, index)
     for key in index:
         outcome = outcomes.get(key)
-        facts = Facts.of(index[key])
-        problem = _absence(key, reasons) if outcome is None else _problem(facts, outcome)
+        content = Content.of(index[key])
+        problem = _absence(key, reasons) if outcome is None else _problem(content, outcome)
         if problem is not None:
             wrong.append((key, problem))
     return VerifyReport(wrong, _extra(found.files, index), len(index))
@@ -125,12 +125,12 @@ def _absence(key: str, reasons: Mapping[str, str]) -> str:
     return "there is no such file in data/"
 
 
-def _problem(facts: Facts, outcome: Digest | LeftOut) -> str | None:
+def _problem(content: Content, outcome: Digest | LeftOut) -> str | None:
     if isinstance(outcome, LeftOut):
         return outcome.reason
-    if facts.size is not None and outcome.size != facts.size:
-        return f"it has {outcome.size} bytes where the index says {facts.size}"
-    if facts.sha256 is not None and outcome.sha256 != facts.sha256:
+    if content.size is not None and outcome.size != content.size:
+        return f"it has {outcome.size} bytes where the index says {content.size}"
+    if content.sha256 is not None and outcome.sha256 != content.sha256:
         return "its sha256 is another than the index says"
     return None
 

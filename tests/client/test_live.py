@@ -399,9 +399,9 @@ def test_an_interval_below_zero_is_a_value_error(interval: float) -> None:
 
 @pytest.mark.parametrize("path", ["../", "/", "a//", "a/../"])
 def test_a_data_path_that_leads_out_is_a_value_error(path: str) -> None:
-    with pytest.raises(ValueError, match="no key"):
+    with pytest.raises(ValueError, match="not a key"):
         StaticStore("https://data.example.org/", data_path=path)
-    with pytest.raises(ValueError, match="no key"):
+    with pytest.raises(ValueError, match="not a key"):
         StaticStore("https://data.example.org/", index_path=f"{path}index.json")
 
 

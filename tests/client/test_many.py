@@ -105,8 +105,8 @@ def test_a_digest_that_is_none_is_plain_metadata(start: Start) -> None:
 def test_a_digest_that_is_a_path_touches_no_file(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(parsing, "_SMALL", 0)
-    monkeypatch.setattr(lines, "_FEW", 0)
+    monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(lines, "_FEW_ENTRIES", 0)
     mine = tmp_path / "mine"
     mine.write_bytes(b"my\n")
     index = Index.parse(codec.encode({"a": {"sha256": str(mine), "size": size}}), vouched_entries=1)

@@ -142,7 +142,7 @@ def test_an_index_larger_than_its_head_says_is_bounded(site: Site, connect: Conn
 def test_change_files_are_bounded(site: Site, connect: Connect) -> None:
     store = connect()
     site.publish(new="1")
-    site.bomb(site.head.spans[-1].document)
+    site.bomb(site.head.change_files[-1].document)
     assert peak_of(store.update_index) < ALLOWED
     assert "new" in store
 
@@ -151,7 +151,7 @@ def test_change_files_are_bounded_together(site: Site, connect: Connect) -> None
     store = connect()
     size = len(site.files["index.json"])
     site.publish(new="1")
-    for span in site.head.spans:
+    for span in site.head.change_files:
         site.bomb(span.document, size=size - 1)
     assert peak_of(store.update_index) < ALLOWED
     assert "new" in store

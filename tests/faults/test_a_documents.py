@@ -23,7 +23,7 @@ from staticstore import (
     poll_failed,
 )
 from staticstore.client.index_check import IndexCheck
-from staticstore.index.checks import DEEPEST, check_depth
+from staticstore.index.codec import MOST_LEVELS, check_depth
 from tests.servers import RawServer, serve_files
 
 TIMEOUT = 10.0
@@ -52,9 +52,9 @@ OVERFLOW = lines(*GOOD, '"l":{"n":1e999}')
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small documents have many pieces, and be checked behind the swap like large ones."""
-    monkeypatch.setattr("staticstore.index.parsing.PIECE_SIZE", 100)
-    monkeypatch.setattr("staticstore.index.piece.PIECE_SIZE", 100)
-    monkeypatch.setattr("staticstore.index.parsing._SMALL", 0)
+    monkeypatch.setattr("staticstore.index.parsing.PIECE_BYTES", 100)
+    monkeypatch.setattr("staticstore.index.piece.PIECE_BYTES", 100)
+    monkeypatch.setattr("staticstore.index.parsing._SMALL_BYTES", 0)
     monkeypatch.setattr("staticstore.client.index_check._FIRST_PAUSE_SECONDS", 0)
 
 
@@ -362,9 +362,9 @@ DEEP_OR_NOT: dict[str, tuple[Callable[[], bytes], bool]] = {
     "in a text without an end": (lambda: b'{"b":"' + b'\\"[' * N, False),
     "side by side": (lambda: b"[" + b"[[[]]]" * N + b"]", False),
     "closed": (lambda: b"]" * N, False),
-    "just as deep as may be": (lambda: b"[" * DEEPEST + b'"["' * N + b"]" * DEEPEST, False),
-    "too deep": (lambda: b"[" * (DEEPEST + 1) + b'"["' * N + b"]" * (DEEPEST + 1), True),
-    "too deep behind a text": (lambda: b'"' + b"\\\\]" * N + b'"' + b"{[" * DEEPEST, True),
+    "just as deep as may be": (lambda: b"[" * MOST_LEVELS + b'"["' * N + b"]" * MOST_LEVELS, False),
+    "too deep": (lambda: b"[" * (MOST_LEVELS + 1) + b'"["' * N + b"]" * (MOST_LEVELS + 1), True),
+    "too deep behind a text": (lambda: b'"' + b"\\\\]" * N + b'"' + b"{[" * MOST_LEVELS, True),
     "open": (lambda: b"[" * N, True),
 }
 

@@ -127,7 +127,7 @@ def test_a_poll_that_finds_nothing_gets_no_body(site: Site, store: StaticStore) 
 def test_a_change_costs_the_head_and_the_change_file(site: Site, store: StaticStore) -> None:
     head, before = site.publish(new=b"1"), len(site.asked())
     assert said_by(store) == [("set", "new.txt")]
-    assert site.asked()[before:] == ["index.head.json", head.spans[0].document.href]
+    assert site.asked()[before:] == ["index.head.json", head.change_files[0].document.href]
 
 
 def test_missed_generations_are_made_up_for_by_change_files(site: Site, store: StaticStore) -> None:
@@ -250,7 +250,7 @@ def test_a14_without_its_change_file_the_whole_index_is_fetched(
     site: Site, store: StaticStore, instead: Answer
 ) -> None:
     head = site.publish(new=b"1")
-    site.answer(head.spans[0].document.href, instead)
+    site.answer(head.change_files[0].document.href, instead)
     assert said_by(store) == [("set", "new.txt")]
     assert store.index.canonical() == site.files["index.json"]
 
@@ -262,7 +262,7 @@ def test_a24_a_change_file_that_fails_where_there_were_some_is_a_failed_poll(
     site.publish(new=b"1")
     store.update_index()
     head = site.publish(newer=b"2")
-    site.answer(head.spans[-1].document.href, with_status(status))
+    site.answer(head.change_files[-1].document.href, with_status(status))
     with pytest.raises(HTTPStatusError):
         store.update_index()
     site.answer("nothing", with_status(404))

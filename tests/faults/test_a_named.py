@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from staticstore import IndexFormatError, IntegrityError, StaticStore, mirror, publish
+from staticstore.index.blocks import named_documents
 from staticstore.index.fields import place_of
 from staticstore.index.head import Document, Head, Role
-from staticstore.index.named import named_documents
 from staticstore.site.folder import SiteFolder
 from staticstore.site.history import write_document
 from staticstore.site.verify import verify_site

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 
 from staticstore import IndexFormatError, StaticStore, StoreError, publish
+from staticstore.index.changes import changed_sum, sum_of_document, sum_text
 from staticstore.index.head import Document, Head, Role
 from staticstore.index.snapshot import Index
-from staticstore.index.sums import changed_sum, sum_of_document, sum_text
 from staticstore.site.verify import verify_site
 from tests.index.strategies import entries
 from tests.servers import RawServer, serve_files
@@ -105,7 +105,7 @@ def test_a21_a_change_file_that_leads_there_costs_no_more_than_itself(
         store.update_index()
         assert site.asked()[before:] == [
             "index.head.json",
-            site.head.spans[-1].document.href,
+            site.head.change_files[-1].document.href,
         ]
         assert store.index.canonical() == site.files["index.json"]
 

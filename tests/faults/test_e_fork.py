@@ -155,8 +155,8 @@ class Holding:
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
     """A site with a head, and an index that has many blocks."""
-    monkeypatch.setattr("staticstore.index.blocks._BLOCK_SIZE", 2000)
-    monkeypatch.setattr("staticstore.index.blocks._PAGE_SIZE", 1000)
+    monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 2000)
+    monkeypatch.setattr("staticstore.index.blocks._PAGE_BYTES", 1000)
     folder = tmp_path / "published"
     write_site(folder, {**VALUES, "large": LARGE})
     publish(folder)

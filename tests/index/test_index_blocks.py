@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from staticstore import Index, IndexFormatError
 from staticstore.index import blocks as blocks_module
 from staticstore.index.blocks import BlockRoot, Stretch, block_files, holding
+from staticstore.index.entries import canonical_line
 from staticstore.index.piece import name_of
-from staticstore.index.snapshot import canonical_line
 
 _keys = st.text('ab"\\ !é\U0001f600', min_size=1, max_size=4).filter(
     lambda key: not key.startswith("\\")
@@ -36,7 +36,7 @@ def cut(body: bytes, before: BlockRoot | None = None) -> tuple[Stretch, ...]:
 def test_blocks_are_whole_lines_that_cover_the_index(state: dict[str, object], size: int) -> None:
     body = Index.from_entries(state).canonical()  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "_BLOCK_SIZE", size)
+        patch.setattr(blocks_module, "_BLOCK_BYTES", size)
         found = cut(body)
     assert found[0].offset == 2
     assert found[-1].end == len(body) - 2
@@ -51,7 +51,7 @@ def test_blocks_are_whole_lines_that_cover_the_index(state: dict[str, object], s
 def test_a_key_stands_in_the_block_that_is_found_for_it(state: dict[str, object], key: str) -> None:
     body = Index.from_entries({**state, key: {}}).canonical()  # type: ignore[dict-item]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "_BLOCK_SIZE", 40)
+        patch.setattr(blocks_module, "_BLOCK_BYTES", 40)
         block = holding(cut(body), key)
     assert block is not None
     assert key in Index.parse(b"{%b}" % body[block.offset : block.end].rstrip(b",\n"))
@@ -97,7 +97,7 @@ def test_the_modulus_does_not_stay_where_it_is_far_from_the_best() -> None:
 
 
 def test_pages_cover_the_list_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks_module, "_BLOCK_SIZE", 50)
+    monkeypatch.setattr(blocks_module, "_BLOCK_BYTES", 50)
     body = body_of(5000)
     root, lines = block_files(body, None)
     assert len(root.pages) > 5

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore import Index, IndexFormatError
-from staticstore.index.snapshot import canonical_line
+from staticstore.index.entries import canonical_line
 from tests.index.strategies import entries, keys, quick, texts
 
 
@@ -156,7 +156,7 @@ def test_an_index_is_not_built_with_a_refused_key(key: str) -> None:
 
 
 def test_an_index_is_not_built_with_an_entry_that_is_no_mapping() -> None:
-    with pytest.raises(IndexFormatError, match="no JSON object"):
+    with pytest.raises(IndexFormatError, match="not a JSON object"):
         Index.from_entries({"a": ["list"]})  # type: ignore[dict-item]
 
 

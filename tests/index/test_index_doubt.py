@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from staticstore import Index, IndexFormatError
 from staticstore.index import parsing, piece
 from staticstore.index.changes import diff, follow
-from staticstore.index.general import parse_any
+from staticstore.index.entries import parse_any
 
 
 @pytest.fixture(autouse=True, params=[40, 200])
 def _many_pieces(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let small documents have many pieces, and be checked late like large ones."""
-    monkeypatch.setattr(parsing, "PIECE_SIZE", request.param)
-    monkeypatch.setattr(piece, "PIECE_SIZE", request.param)
-    monkeypatch.setattr(parsing, "_SMALL", 0)
+    monkeypatch.setattr(parsing, "PIECE_BYTES", request.param)
+    monkeypatch.setattr(piece, "PIECE_BYTES", request.param)
+    monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
 
 
 def general(body: bytes) -> Index | None:
@@ -298,7 +298,7 @@ def test_what_is_no_key_is_in_no_form_of_an_index(state: str, key: Any) -> None:
     elif state in ("changed", "folded"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "staticstore.index.snapshot._FOLDED_ABOVE", 0 if state == "changed" else 9
+                "staticstore.index.stored._ENTRIES_PER_CHANGE", 0 if state == "changed" else 9
             )
             index = index.changed_by({"k01": b"{}", "k02": None})
     assert key not in index

@@ -28,10 +28,10 @@ _states = st.dictionaries(
 @pytest.fixture(autouse=True)
 def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small documents have many pieces, and be trusted like large ones."""
-    monkeypatch.setattr(parsing, "PIECE_SIZE", 30)
-    monkeypatch.setattr(piece, "PIECE_SIZE", 30)
-    monkeypatch.setattr(parsing, "_SMALL", 0)
-    monkeypatch.setattr("staticstore.index.groups._AT_ONCE", 2)
+    monkeypatch.setattr(parsing, "PIECE_BYTES", 30)
+    monkeypatch.setattr(piece, "PIECE_BYTES", 30)
+    monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
+    monkeypatch.setattr("staticstore.index.field_index._RUN_KEYS", 2)
 
 
 def general(state: dict[str, Any]) -> Index:
@@ -75,7 +75,7 @@ def test_changes_lead_to_the_lines_of_the_new_document(
     old: dict[str, Any], new: dict[str, Any], folded_above: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("staticstore.index.snapshot._FOLDED_ABOVE", folded_above)
+        patch.setattr("staticstore.index.stored._ENTRIES_PER_CHANGE", folded_above)
         before, after = vouched(old), vouched(new)
         states = {change.key: change.after for change in diff(before, after)}
         changed = before.changed_by(states)
@@ -133,7 +133,7 @@ def test_what_only_looks_canonical_is_parsed_as_any_other(body: bytes) -> None:
             Index.parse(body)
         return
     index = Index.parse(body)
-    assert isinstance(index._shared, Entries)
+    assert isinstance(index.stored, Entries)
     assert dict(index.items()) == decoded
 
 
@@ -163,7 +163,7 @@ def test_an_index_without_entries_takes_some() -> None:
 def test_contents_are_those_of_the_entry_alone(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("staticstore.index.lines._FEW", 0)
+    monkeypatch.setattr("staticstore.index.lines._FEW_ENTRIES", 0)
     (found,) = vouched({"a": fields}).contents_of(["a"]).values()
     place = found.place and (found.place.href, found.place.offset)
     assert (found.size, found.sha256, place, found.modified) == Content.of(fields)

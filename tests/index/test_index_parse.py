@@ -56,7 +56,7 @@ NO_INDEX = {
 
 @pytest.mark.parametrize("body", NO_INDEX.values(), ids=list(NO_INDEX))
 def test_a1_what_is_no_json_object_is_no_index(body: bytes) -> None:
-    with pytest.raises(IndexFormatError, match="no JSON object"):
+    with pytest.raises(IndexFormatError, match="not a JSON object"):
         Index.parse(body)
 
 
@@ -74,7 +74,7 @@ def test_a2_an_entry_that_is_no_object_is_left_out_and_the_rest_lives(kind: str)
     assert "bad" not in index
     (warning,) = index.warnings
     assert "'bad'" in warning
-    assert "no JSON object" in warning
+    assert "not a JSON object" in warning
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "nan", "1e999", "-1e999"])

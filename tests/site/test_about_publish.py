@@ -77,7 +77,11 @@ def test_other_words_alone_make_a_generation_of_the_same_index(site: Path) -> No
     report = publish(site)
     after = head_of(site)
     assert (report.generation, report.updated) == (before.generation + 1, [])
-    assert (after.index, after.blocks, after.spans) == (before.index, before.blocks, before.spans)
+    assert (after.index, after.blocks, after.change_files) == (
+        before.index,
+        before.blocks,
+        before.change_files,
+    )
     assert said(site)["version"] == "2"
 
 

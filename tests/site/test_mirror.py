@@ -67,7 +67,7 @@ def contents(root: Path) -> dict[str, bytes]:
         assert head.blocks is not None
         lines = BlockRoot.parse((root / head.blocks.href).read_bytes()).lines
         named = {head.index.href, head.blocks.href, lines.href}
-        named |= {span.document.href for span in head.spans}
+        named |= {span.document.href for span in head.change_files}
         old = {f"{path.parent.name}/{path.name}" for path in root.glob("[ibc]*/*.json*")} - named
     return {
         name: body

@@ -176,7 +176,7 @@ def test_a_publish_in_a_copy_begins_a_lineage(states: States, copy: Path, run: R
     publish(copy)
     own = head_of(copy)
     assert own.lineage != origin.lineage
-    assert (own.generation, own.spans) == (1, ())
+    assert (own.generation, own.change_files) == (1, ())
 
 
 def test_the_next_publish_there_goes_on_with_it(states: States, copy: Path, run: Run) -> None:

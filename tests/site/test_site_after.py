@@ -110,8 +110,8 @@ def test_older_readers_still_find_their_change_file(origin: Path, checkout: Path
     before = head_of(origin)
     fill(checkout / "data", {"new.txt": b"new"})
     publish(checkout, after=origin)
-    origins = {one for span in head_of(checkout).spans for one in span.origins}
-    assert {one for span in before.spans for one in span.origins} < origins
+    origins = {one for span in head_of(checkout).change_files for one in span.origins}
+    assert {one for span in before.change_files for one in span.origins} < origins
 
 
 def test_a_checkout_that_is_as_published_has_the_same_head_and_documents(
@@ -156,7 +156,11 @@ def test_other_words_alone_make_a_generation_with_the_change_files(
     (checkout / "about.toml").write_text('title = "Ilvar"\n')
     assert publish(checkout, after=origin).generation == 4
     before, after = head_of(origin), head_of(checkout)
-    assert (after.lineage, after.index, after.spans) == (before.lineage, before.index, before.spans)
+    assert (after.lineage, after.index, after.change_files) == (
+        before.lineage,
+        before.index,
+        before.change_files,
+    )
     assert verify_site(checkout).wrong == []
     assert push(checkout, origin).failed == []
 
@@ -312,4 +316,4 @@ def test_a_change_file_that_leads_elsewhere_is_not_carried_on(origin: Path, chec
     edit_head(origin, changes=[{**head["changes"][0], **said}])
     fill(checkout / "data", {"new.txt": b"new"})
     publish(checkout, after=origin)
-    assert sum(len(span.origins) for span in head_of(checkout).spans) == 1
+    assert sum(len(span.origins) for span in head_of(checkout).change_files) == 1

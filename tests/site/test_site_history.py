@@ -16,15 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.index.blocks import BlockRoot
-from staticstore.index.head import (
-    Document,
-    Head,
-    Role,
-    Span,
-    bounded,
-    kept_whole,
-    parse_change_lines,
-)
+from staticstore.index.changes import parse_change_lines
+from staticstore.index.head import ChangeFile, Document, Head, Role, bounded, kept_whole
 from staticstore.index.snapshot import Index
 from staticstore.site.publisher import publish
 
@@ -91,12 +84,12 @@ def test_a_head_that_cannot_be_read_begins_a_new_lineage(site: Path, damaged: by
 
 def test_the_change_file_leads_on_from_the_index_before(site: Path) -> None:
     before = head_of(site)
-    (span,) = change(site, "00.txt", b"another value").spans
+    (span,) = change(site, "00.txt", b"another value").change_files
     assert span.origins == (before.index.sha256[:16],)
 
 
 def test_the_change_file_holds_the_line_of_the_index(site: Path) -> None:
-    (span,) = change(site, "00.txt", b"another value").spans
+    (span,) = change(site, "00.txt", b"another value").change_files
     body = (site / span.document.href).read_bytes()
     raw = parse_change_lines(body)["00.txt"] or b""
     assert b'"00.txt":' + raw in (site / "index.json").read_bytes()
@@ -105,19 +98,19 @@ def test_the_change_file_holds_the_line_of_the_index(site: Path) -> None:
 def test_a_key_that_is_gone_stands_there_as_null(site: Path) -> None:
     (site / "data" / "00.txt").unlink()
     publish(site)
-    (span,) = head_of(site).spans
+    (span,) = head_of(site).change_files
     assert (site / span.document.href).read_bytes() == b'{"key":"00.txt","metadata":null}\n'
 
 
 def test_a_change_file_is_what_its_digest_says(site: Path) -> None:
-    (span,) = change(site, "00.txt", b"another value").spans
+    (span,) = change(site, "00.txt", b"another value").change_files
     assert sha256_of(site / span.document.href) == span.document.sha256
 
 
 def test_no_way_leads_on_from_an_index_that_is_gone(site: Path) -> None:
     (site / head_of(site).index.href).unlink()
     (site / "index.json").unlink()
-    assert change(site, "00.txt", b"another value").spans == ()
+    assert change(site, "00.txt", b"another value").change_files == ()
 
 
 def test_a_publish_that_was_killed_before_the_head_is_made_up_for(site: Path) -> None:
@@ -181,9 +174,9 @@ def test_a_head_of_the_same_second_has_another_time(site: Path) -> None:
 # The bounds
 
 
-def spans_of(sizes: list[int], origins: int = 1) -> tuple[Span, ...]:
+def spans_of(sizes: list[int], origins: int = 1) -> tuple[ChangeFile, ...]:
     return tuple(
-        Span(
+        ChangeFile(
             tuple(f"{position:08}{n:08}" for n in range(origins)),
             Document(Role.CHANGES, size, "0" * 64),
             1,
@@ -192,15 +185,15 @@ def spans_of(sizes: list[int], origins: int = 1) -> tuple[Span, ...]:
     )
 
 
-def head_with(spans: tuple[Span, ...], index_size: int = 10**9) -> Head:
+def head_with(spans: tuple[ChangeFile, ...], index_size: int = 10**9) -> Head:
     document = Document(Role.INDEX, index_size, "0" * 64)
-    return Head("0" * 32, 1, "2026-11-20T12:00:00Z", document, 1, spans=spans)
+    return Head("0" * 32, 1, "2026-11-20T12:00:00Z", document, 1, change_files=spans)
 
 
 @given(st.lists(st.integers(50, 5000), max_size=60))
 @settings(deadline=None)
 def test_each_span_is_twice_as_large_as_the_next_newer_one(sizes: list[int]) -> None:
-    spans: list[Span] = []
+    spans: list[ChangeFile] = []
     for size in sizes:
         kept = kept_whole(spans, size)
         merged = sum(span.document.size for span in spans[kept:])
@@ -211,14 +204,14 @@ def test_each_span_is_twice_as_large_as_the_next_newer_one(sizes: list[int]) -> 
 
 def test_change_files_stay_below_a_quarter_of_the_index() -> None:
     head = bounded(head_with(spans_of([200, 50, 20]), index_size=400))
-    assert [span.document.size for span in head.spans] == [50, 20]
+    assert [span.document.size for span in head.change_files] == [50, 20]
 
 
 @given(st.integers(1, 100), st.integers(1, 20))
 @settings(deadline=None)
 def test_a_head_lists_64_indexes_and_no_more(origins: int, count: int) -> None:
     head = bounded(head_with(spans_of([10] * count, origins)))
-    assert sum(len(span.origins) for span in head.spans) <= 64
+    assert sum(len(span.origins) for span in head.change_files) <= 64
 
 
 @given(st.integers(1, 100), st.integers(1, 40))

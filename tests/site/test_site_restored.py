@@ -28,7 +28,7 @@ def site(tmp_path: Path) -> Path:
     for value in (b"another value", b"and one more"):
         fill(site / "data", {"00.txt": value})
         publish(site, pack=True)
-    assert head_of(site).spans
+    assert head_of(site).change_files
     return site
 
 
@@ -143,7 +143,7 @@ def test_f15_a_change_file_that_is_gone_is_no_longer_named(site: Path) -> None:
     shutil.rmtree(site / "changes")
     publish(site, pack=True)
     head = head_of(site)
-    assert (head.spans, head.generation, head.index) == ((), before.generation, before.index)
+    assert (head.change_files, head.generation, head.index) == ((), before.generation, before.index)
 
 
 def test_f15_packs_are_dropped_by_a_publish_that_does_not_pack(site: Path) -> None:

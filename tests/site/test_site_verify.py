@@ -123,7 +123,7 @@ def named(site: Path, which: str) -> str:
     assert head.blocks is not None
     return {
         "index": head.index.href,
-        "changes": head.spans[0].document.href,
+        "changes": head.change_files[0].document.href,
         "root": head.blocks.href,
         "lines": BlockRoot.parse((site / head.blocks.href).read_bytes()).lines.href,
     }[which]
