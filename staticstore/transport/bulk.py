@@ -20,8 +20,8 @@ from urllib3 import Timeout
 from ..errors import NotConnectedError, StoreError, TransportTimeout
 from .failures import mapped
 from .response import allowance
-from .sockets import Bounds
 from .wanted import Got, Wanted, believed
+from .wire import Bounds
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -21,7 +21,7 @@ from .stream import copy_whole
 
 if TYPE_CHECKING:
     from .parts import Target
-    from .sockets import Wire
+    from .wire import Wire
 
 __all__ = ["WholeValues"]
 

@@ -33,9 +33,9 @@ from ..errors import (
     raise_alone,
 )
 from .coding import CodingError
-from .header import HeaderError
+from .http1 import HeaderError
 from .perimeter import InnerAddressError
-from .sockets import Wire
+from .wire import Wire
 
 __all__ = [
     "FIELD_REFUSED",

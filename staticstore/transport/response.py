@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import NotConnectedError, TransportError
 from .coding import UNDONE, codings_of
 from .failures import mapped
-from .sockets import BoundedResponse, Wire
+from .wire import BoundedResponse, Wire
 
 if TYPE_CHECKING:
     import requests

@@ -49,7 +49,7 @@ from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
 from .retries import once, retrying
 from .root import Origins, Root, origin_of
-from .sockets import BoundedAdapter, Bounds, Wire
+from .wire import BoundedAdapter, Bounds, Wire
 
 __all__ = ["Session"]
 

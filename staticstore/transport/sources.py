@@ -12,7 +12,7 @@ from ..processes import PerProcess
 from .auth import Credentials, authentication_elsewhere, called
 from .root import Origins, Root
 from .session import Session
-from .sockets import Wire
+from .wire import Wire
 
 __all__ = [
     "PASSED_OVER",

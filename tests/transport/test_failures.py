@@ -38,7 +38,7 @@ from staticstore.transport.failures import (
     status_error,
     was_dropped,
 )
-from staticstore.transport.sockets import Wire
+from staticstore.transport.wire import Wire
 
 URL = "https://ali:sesame@data.example/index.json?sig=sesame"
 

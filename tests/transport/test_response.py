@@ -18,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 
 from staticstore import NotConnectedError, TransportError
 from staticstore.transport.response import ContentRange, Response
-from staticstore.transport.sockets import Wire
+from staticstore.transport.wire import Wire
 from tests.servers import Request
 from tests.servers import Wire as ServerWire
 from tests.transport.conftest import SessionAt, Start

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.transport.header import HeaderError, HeaderReader, Status
+from staticstore.transport.http1 import HeaderError, HeaderReader, Status
 
 
 def read(

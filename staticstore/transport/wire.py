@@ -30,7 +30,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import IncompleteRead
 
 from .fork_gate import fork_gate
-from .header import HeaderReader, Status
+from .http1 import HeaderReader, Status
 from .rate import RateLimit
 
 __all__ = ["BoundedAdapter", "BoundedResponse", "Bounds", "Wire"]
