@@ -12,7 +12,7 @@ from ..index import codec
 from ..index.head import Head, parse_change_lines
 from ..index.snapshot import Index
 from ..index.sums import changed_sum, sum_text
-from ..transport.fetched import Fetched, SizeLimit
+from ..transport.response import Fetched, SizeLimit
 from .documents import Documents, explained
 from .held import Held, Sighting
 

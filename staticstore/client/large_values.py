@@ -14,7 +14,7 @@ from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
 from ..transport.bulk import fetch_all
-from ..transport.daemons import Daemons
+from ..transport.daemons import Workers
 from ..transport.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class LargeValues:
         limits = values.session.wire.limits
         most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
         self._values = values
-        self._pool = Daemons(most, "staticstore read_many")
+        self._pool = Workers(most, "staticstore read_many")
         self._planned: deque[_Planned] = deque()
         # Those of which not all reads have begun.
         self._waiting: deque[_Planned] = deque()

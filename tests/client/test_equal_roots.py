@@ -107,7 +107,7 @@ def copy(site: Site) -> Host:
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a root that failed be asked again at once."""
-    monkeypatch.setattr(session, "_REST", 0.0)
+    monkeypatch.setattr(session, "_REST_SECONDS", 0.0)
 
 
 # The index

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from staticstore.transport.fetched import Fetched, SizeLimit
+from staticstore.transport.arguments import SessionOptions
+from staticstore.transport.response import Fetched, SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer
@@ -27,7 +28,8 @@ def session_at(stack: ExitStack) -> SessionAt:
     """Open a session that is patient with our machine, and tries everything once."""
 
     def session_at(root: str, **options: Any) -> Session:
-        session = Session(Root(root), **{"timeout": (5, 5), "retries": 0, "proxies": {}, **options})
+        patient = SessionOptions(timeout=(5, 5), retries=0, proxies={})
+        session = Session(Root(root), patient._replace(**options))
         stack.callback(session.close)
         return session
 

@@ -15,9 +15,15 @@ import requests
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
 from staticstore.transport import local
-from staticstore.transport.conditions import Answer, Representation, answer, header_fields
+from staticstore.transport.conditions import (
+    Answer,
+    ContentRange,
+    Representation,
+    answer,
+    header_fields,
+)
 from staticstore.transport.local import FileAdapter
-from staticstore.transport.response import ContentRange, Response
+from staticstore.transport.response import Response
 from tests.sites import write_site
 from tests.transport.conftest import Call, SessionAt, noted_waits
 

@@ -10,8 +10,8 @@ import pytest
 
 from staticstore.errors import NotConnectedError
 from staticstore.transport import bulk
-from staticstore.transport.rate import RateLimit
 from staticstore.transport.wanted import Wanted
+from staticstore.transport.wire import RateLimit
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Request, Wire
 from tests.transport.conftest import Call, SessionAt, Start, fetch, noted_waits

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from staticstore import NotConnectedError, TransportError
-from staticstore.transport.response import ContentRange, Response
+from staticstore.transport.conditions import ContentRange
+from staticstore.transport.response import Response
 from staticstore.transport.wire import Wire
 from tests.servers import Request
 from tests.servers import Wire as ServerWire

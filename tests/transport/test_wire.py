@@ -21,7 +21,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport import wire
+from staticstore.transport import adapter as adapters
 from tests.servers import (
     Answer,
     Certificates,
@@ -646,20 +646,20 @@ def test_a_refusal_without_digest_is_told_whatever_its_size(
 
 def test_every_scheme_gets_bounded_connections(start: Start, session_at: SessionAt) -> None:
     session = session_at("http://data.example/")
-    adapter = session._requests.get_adapter("http://data.example/")
-    assert isinstance(adapter, wire.BoundedAdapter)
+    adapter = session._sender.requests_session.get_adapter("http://data.example/")
+    assert isinstance(adapter, adapters.BoundedAdapter)
     for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://127.0.0.1:1")):
         for url in ("http://data.example/", "https://data.example/"):
             pool = manager.connection_from_url(url)
-            assert issubclass(pool.ConnectionCls, wire._BoundedConnection)
+            assert issubclass(pool.ConnectionCls, adapters._BoundedConnection)
 
 
 def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
     session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_at("http://data.example/")
-    adapter = session._requests.get_adapter("http://data.example/")
-    assert isinstance(adapter, wire.BoundedAdapter)
+    adapter = session._sender.requests_session.get_adapter("http://data.example/")
+    assert isinstance(adapter, adapters.BoundedAdapter)
     bind, begun, go = adapter._bind, threading.Event(), threading.Event()
 
     def slow_bind(manager: Any) -> None:
@@ -678,7 +678,7 @@ def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
     second.join(0.1)
     go.set()
     for call in (first, second):
-        assert issubclass(call.result(), wire._BoundedConnection)  # type: ignore[arg-type]
+        assert issubclass(call.result(), adapters._BoundedConnection)  # type: ignore[arg-type]
 
 
 def test_trailers_without_end_are_a_transport_error(start: Start, session_at: SessionAt) -> None:
