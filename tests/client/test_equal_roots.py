@@ -564,7 +564,7 @@ def test_a_pickle_knows_all_roots(site: Site, origin: Host) -> None:
 @pytest.mark.parametrize(
     ("roots", "said"),
     [
-        ([], "one at least"),
+        ([], "at least one"),
         (["http://example.org/a", "http://example.org/a/"], "given twice"),
         (["http://example.org/", "ftp://example.org/"], "not ftp:"),
     ],
@@ -575,7 +575,7 @@ def test_roots_that_make_no_sense_are_refused(roots: list[str], said: str) -> No
 
 
 def test_a_root_that_is_no_text_is_refused() -> None:
-    with pytest.raises(TypeError, match="text or a path"):
+    with pytest.raises(TypeError, match="str or a path"):
         StaticStore(5)  # type: ignore[arg-type]
 
 
