@@ -177,7 +177,7 @@ class AuthorizationError(HTTPStatusError):
 
 
 class ForeignError(Exception):
-    """The cause of our errors, in the place of an error that a library raised.
+    """A substitute for an error of a library, as the cause of ours.
 
     The errors of requests, urllib3 and others refer to the request with all its
     header fields, to pools with the credentials for a proxy, and to whole URLs.
@@ -235,7 +235,7 @@ def raise_alone(error: Exception, foreign: BaseException | None = None) -> NoRet
     Parameters
     ----------
     error : Exception
-        What to raise.
+        Our error.
     foreign : BaseException, optional
         The error of a library; a `ForeignError` replaces it as the cause.
     """
@@ -261,16 +261,17 @@ def without_secrets(url: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return `text` quoted, control characters and terminal escapes as backslash escapes."""
+    """Return `text` quoted, control characters and terminal escapes escaped."""
     return repr(text) if text.isprintable() else ascii(text)
 
 
 @contextlib.contextmanager
 def unforeseen_as_refusal(what: str) -> Iterator[None]:
-    """Raise `IndexFormatError` for any error in the block, which reads a host's document.
+    """Raise `IndexFormatError` for any error in the block.
 
-    A defect of ours that a document triggers must end like a bad document: the
-    old snapshot is kept, and the failure is reported.
+    The block reads a document of a host.  A defect of ours that the document
+    triggers must end as a bad document does: the old snapshot is kept, and the
+    failure is reported.
     """
     try:
         yield

@@ -73,9 +73,10 @@ class PerProcess(Generic[T]):
 
 
 def is_held(lock: threading.Lock) -> bool:
-    """Return whether a lock copied by a fork is held, so that what it guards may be half changed.
+    """Return whether a lock copied by a fork is held.
 
-    Not `Lock.locked`, which is True only once the thread that acquired the lock runs.
+    What it guards may then be half changed.  Not `Lock.locked`, which is True
+    only once the thread that acquired the lock runs.
     """
     is_free = lock.acquire(blocking=False)
     if is_free:

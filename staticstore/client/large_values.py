@@ -99,7 +99,7 @@ class LargeValues:
     def _can_split(self, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
             return False
-        self._gives_parts = self._gives_parts and self._values.session.lane() is not None
+        self._gives_parts = self._gives_parts and self._values.session.template() is not None
         if not self._gives_parts:
             return False
         kept = self._values.kept.open(content.sha256, content.size)

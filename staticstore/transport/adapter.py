@@ -82,7 +82,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def _bounded_pool(pool: type[Any], wire: Wire) -> type[Any]:
-    # Subclassing what is there keeps pools for SOCKS proxies what they are.
+    # A subclass of each pool class, since pools for SOCKS proxies have their own.
     plain: type[HTTPConnection] = pool.ConnectionCls
     bounded = type(f"Bounded{plain.__name__}", (_BoundedConnection, plain), {"wire": wire})
     classes = {"ConnectionCls": bounded, "QueueCls": _IdleConnections}
@@ -132,7 +132,8 @@ class _BoundedConnection:
             # Opened for an earlier request, which perhaps was allowed more addresses.
             self._check_peer()
         self._requests_sent += 1
-        super().putrequest(method, url + self.wire.take_query(), *args, **kwargs)  # type: ignore[misc]
+        target = url + self.wire.take_query()
+        super().putrequest(method, target, *args, **kwargs)  # type: ignore[misc]
 
     def _check_peer(self) -> None:
         check = self.wire.bounds.check_peer

@@ -1,4 +1,4 @@
-"""The arguments of `connect` that concern each request, checked before any is sent."""
+"""The arguments of `connect` that concern requests, checked beforehand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials: the forms that `connect` accepts, and the authentication of requests."""
+"""Credentials in all forms that `connect` accepts, as schemes of requests."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def sends_password(auth: AuthBase) -> bool:
 
 
 def is_of_requests(call: object) -> bool:
-    """Return whether a method or hook is defined in requests, not in a caller's subclass."""
+    """Return whether requests itself defines a method or hook, not a subclass."""
     return getattr(call, "__module__", None) == AuthBase.__module__
 
 
 def is_fixed(auth: AuthBase) -> bool:
-    """Return whether every request gets the same fields, whatever earlier answers were."""
+    """Return whether every request gets the same fields, regardless of answers."""
     return auth is NO_AUTH or (
         isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__)
     )

@@ -68,7 +68,7 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
     NotConnectedError
         The store was disconnected.
     """
-    lane = session.lane()
+    lane = session.template()
     is_refused = not session.takes_ranges and any(one.start is not None for one in wanted)
     if lane is None or is_refused or not wanted:
         return [None] * len(wanted)

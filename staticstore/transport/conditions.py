@@ -1,7 +1,7 @@
-"""Ranges, validators and conditions in header fields (RFC 9110, sections 8, 13 and 14).
+"""Ranges, validators and conditions in header fields of HTTP.
 
-For the reader, which checks what hosts send, and for what answers requests:
-the adapter for ``file:`` roots and the server.
+RFC 9110, sections 8, 13 and 14, for the reader, which checks what hosts send,
+and for both servers: the adapter for ``file:`` roots, and ``serve``.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def parse_content_range(text: str | None) -> ContentRange | None:
 
 
 def parse_strong_etag(text: str | None) -> str | None:
-    """Return an entity tag if it is strong (RFC 9110, section 8.8.3) and up to 1 KiB long."""
+    """Return an entity tag if it is strong and up to 1 KiB long (RFC 9110, 8.8.3)."""
     if text is None or len(text) > _LONGEST_VALIDATOR_CHARACTERS:
         return None
     return text if _STRONG_ETAG.match(text) else None
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """Return a date of HTTP (RFC 9110, section 5.6.7), aware, in UTC; None for nonsense."""
+    """Return a date of HTTP as aware UTC (RFC 9110, 5.6.7); None for nonsense."""
     try:
         date = parsedate_to_datetime(text or "")
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

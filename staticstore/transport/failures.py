@@ -93,7 +93,7 @@ OF_LIBRARIES = (RequestException, HTTPError, HTTPException)
 #: All that is mapped; http.client raises the last two for the size of a chunk.
 FOREIGN = (*OF_LIBRARIES, OSError, ValueError, OverflowError)
 #: Refusals that may concern a header field (Range, a condition) and not the document:
-#: firewalls use many statuses, and only a request without the field gives certainty.
+#: firewalls use many statuses, and only a request without the field shows which.
 FIELD_REFUSED = frozenset(range(400, 500)) - {401, 404, 407, 408, 410, 425, 429} | {501, 505}
 _NEVER_HEALS = (
     InvalidHeader,
@@ -122,7 +122,7 @@ def mapped(
     url: str | None,
     foreign: tuple[type[Exception], ...] = FOREIGN,
 ) -> Iterator[None]:
-    """Map errors of requests, urllib3, http.client and sockets in the block to a StoreError.
+    """Map errors of libraries and sockets in the block to a `StoreError`.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def retrying(
 
 
 def once(attempt: Callable[[], T]) -> T:
-    """Make an attempt; repeat it at once if the host had closed an idle connection."""
+    """Make an attempt; repeat it at once if an idle connection was closed."""
     try:
         return attempt()
     except TransportError as error:

@@ -1,4 +1,4 @@
-"""The answer of a host, and its body read whole within bounds; raises our errors only."""
+"""The answer of a host, and its body, also read whole within bounds."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def allowance(size: int) -> int:
 class Response:
     """The status, header fields and body of an answer.
 
+    Reading raises errors of ours only, also in the middle of the body.
     For one reader; `close` may be called by any thread, and twice.
 
     Attributes

@@ -1,4 +1,4 @@
-"""One request at a time: credentials, proxies, bounds and redirects."""
+"""Single requests, with credentials, proxies, bounds and redirects."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Request(NamedTuple):
 
 
 class Sender:
-    """A sender of single requests below one root; nothing is retried.
+    """A sender of single requests to one root, without retries.
 
     Secrets go to the root's own origin only.  No cookies are kept.  Any thread
     may use it.
@@ -65,7 +65,7 @@ class Sender:
     root : Root
         Where the site is.
     options : SessionOptions
-        Checked here.
+        How requests are made; checked here.
     wires : PerProcess of Wire
         The sockets.
     """
@@ -104,7 +104,7 @@ class Sender:
         session.adapters.clear()
         if self._root.is_local:
             # Mounted only here, so that no redirect of a host can reach a file.
-            from .local import FileAdapter
+            from .local import FileAdapter  # slow to import
 
             session.mount("file://", FileAdapter())
         else:
@@ -169,7 +169,7 @@ class Sender:
         if wire.cut.is_set():
             raise NotConnectedError("the store is not connected", key=key, url=url)
         trusted = self._root.shares_origin(url)
-        # A deadline makes the least rate superfluous.
+        # A deadline replaces the least rate.
         min_rate = self._min_rate if request.deadline is None else 0
         with mapped(wire, key=key, url=url):
             prepared = self._prepared(request.method, url, request.headers, trusted=trusted)
@@ -268,11 +268,11 @@ class Sender:
         left = max(deadline - time.monotonic(), _LEAST_TIMEOUT_SECONDS)
         return min(self._connect_timeout, left), min(self._silence, left)
 
-    def lane(self) -> Lane | None:
-        """Return what all requests have in common; None if each has something of its own.
+    def template(self) -> Lane | None:
+        """Return what all requests to the root have in common.
 
-        They have not if the root is a folder, behind a SOCKS proxy, or with an
-        authentication that depends on each request and answer.
+        None if the root is a folder or behind a SOCKS proxy, or if the
+        authentication depends on each request and answer.
         """
         proxies = {} if self._root.is_local else self._proxies_for(self._root.url)
         proxy = select_proxy(self._root.url, proxies)

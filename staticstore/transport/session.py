@@ -1,4 +1,4 @@
-"""The session of a root: requests that are retried, and what is known of the host."""
+"""The session of a root: its requests with retries, and the state of its host."""
 
 from __future__ import annotations
 
@@ -266,9 +266,12 @@ class Session:
 
         return self._retrying(attempt, deadline)
 
-    def lane(self) -> Lane | None:
-        """Return what all requests have in common; None if each has something of its own."""
-        return self._sender.lane()
+    def template(self) -> Lane | None:
+        """Return what all requests have in common; None if they differ.
+
+        See `Sender.template`.
+        """
+        return self._sender.template()
 
     def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
         """Make an attempt, and retry it after failures that may heal."""

@@ -52,14 +52,17 @@ def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Sessio
 
 
 class Wholes(Protocol):
-    """Values read whole to serve parts of them, as in `copies.WholeValues`; thread-safe."""
+    """Values read whole to serve parts of them: `copies.WholeValues`.
+
+    Any thread may use it.
+    """
 
     def has(self, sha256: str | None) -> bool:
         """Return whether the value with that digest was read before."""
         ...
 
     def target_of(self, target: Any) -> Any | None:
-        """Return the value's copy as a target, reading it if needed; None if it is too large."""
+        """Return the value's copy as a target; None if it is too large."""
         ...
 
 

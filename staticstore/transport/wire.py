@@ -70,9 +70,10 @@ class Receivable(Protocol):
 
 
 class RateLimit:
-    """A limit on how fast bytes arrive, shared by all requests and threads of a session.
+    """A limit on how fast bytes arrive, for all requests of a session together.
 
     Unused rate is not saved: after an idle period it is no faster than before.
+    Any thread may use it.
 
     Parameters
     ----------
@@ -236,17 +237,20 @@ class Wire:
         self._current.answer = answer
 
     def take_answer(self) -> Receivable | None:
-        """Return the answer noted last, once; None if it did not come by a socket."""
+        """Return the answer noted last, once; None if it was not read from a socket."""
         answer: Receivable | None = getattr(self._current, "answer", None)
         self._current.answer = None
         return answer
 
     def keep_query(self, query: str) -> None:
-        """Keep the query of this thread's request from urllib3, which logs and quotes URLs."""
+        """Keep the query of this thread's request for `take_query`.
+
+        urllib3 logs URLs and quotes them in errors, so it must not see a query.
+        """
         self._current.query = query
 
     def take_query(self) -> str:
-        """Return the query kept by `keep_query`, once, with its question mark, or an empty text."""
+        """Return the query that was kept, once, with its question mark; or an empty str."""
         query: str = getattr(self._current, "query", "")
         self._current.query = ""
         return query
