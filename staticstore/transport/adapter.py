@@ -22,16 +22,17 @@ from .wire import Wire
 
 __all__ = ["BoundedAdapter"]
 
+_MOST_IDLE_CONNECTIONS = 32  # to one host
 _ERROR_BODY_BYTES = 1 << 16  # of a refusal that an authentication scheme may read
 
 
 class BoundedAdapter(HTTPAdapter):
     """The adapter of requests for http and https, on sockets of a `Wire`."""
 
-    def __init__(self, wire: Wire, *, connections: int = 32) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._lock = threading.Lock()
-        super().__init__(pool_maxsize=connections)
+        super().__init__(pool_maxsize=_MOST_IDLE_CONNECTIONS)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Create the pools of direct connections, which are bounded ones."""

@@ -17,7 +17,7 @@ from urllib3.response import HTTPResponse
 from .conditions import Representation, answer, header_fields
 from .regular import NotRegularError, open_regular
 
-__all__ = ["BoundedFile", "FileAdapter"]
+__all__ = ["FileAdapter"]
 
 _ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -52,36 +52,28 @@ class FileAdapter(BaseAdapter):
             file.close()
             return _response(request, chosen.status, fields)
         file.seek(chosen.start)
-        body = BoundedFile(file, chosen.end - chosen.start)
+        body = _BoundedFile(file, chosen.end - chosen.start)
         return _response(request, chosen.status, fields, body)
 
     def close(self) -> None:
         """Do nothing: no file is kept open."""
 
 
-class BoundedFile(io.RawIOBase):
-    """The next `size` bytes of an open file; closes the file with itself."""
-
+class _BoundedFile(io.RawIOBase):
     def __init__(self, file: io.FileIO, size: int) -> None:
         self._file = file
         self._left = size
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; return how many bytes."""
         count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
         self._left -= count
         return count
 
     def read1(self, size: int) -> bytes:
-        """Read like a buffered file; urllib3 calls it."""
+        # urllib3 calls it, as of a buffered file.
         return self.read(size) or b""
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
         super().close()
 
