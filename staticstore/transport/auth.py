@@ -168,5 +168,5 @@ def _netrc_files() -> list[str]:
         return [str(Path.home() / name) for name in (".netrc", "_netrc")]
     except RuntimeError:
         raise StoreError(
-            "there is no home folder to look for a netrc file in: set NETRC to the file's path"
+            "there is no home folder with a netrc file: set NETRC to the path of one"
         ) from None

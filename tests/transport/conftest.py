@@ -1,4 +1,4 @@
-"""Sessions on servers that misbehave, waits that are only noted, threads whose end is awaited."""
+"""Sessions on misbehaving servers, recorded waits, and calls in threads of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROMPTLY = 1.0
 
 @pytest.fixture
 def session_at(stack: ExitStack) -> SessionAt:
-    """Open a session that is patient with our machine, and tries everything once."""
+    """Open a session that is patient with a slow machine, and retries nothing."""
 
     def session_at(root: str, **options: Any) -> Session:
         patient = SessionOptions(timeout=(5, 5), retries=0, proxies={})
@@ -37,7 +37,7 @@ def session_at(stack: ExitStack) -> SessionAt:
 
 
 def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the session wait no longer, and note how long it would have."""
+    """Record the waits of a session instead of waiting."""
     waits: list[float] = []
 
     def wait(timeout: float | None = None) -> bool:
@@ -50,7 +50,7 @@ def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float
 
 
 def fetch(session: Session, url_path: str = "index.json", **options: Any) -> bytes:
-    """Get a document whole, with more time and space than it needs."""
+    """Get a whole document, with more time and space than it needs."""
     limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
     deadline = time.monotonic() + limits.pop("seconds")
     limit = SizeLimit(limits.pop("max_bytes"), "the index")
@@ -60,7 +60,7 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
 
 
 class Call(threading.Thread):
-    """A call in a thread of its own, whose end can be awaited."""
+    """A call in a thread of its own, which can be joined."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)

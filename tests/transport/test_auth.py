@@ -1,4 +1,4 @@
-"""In what forms credentials come, and what is made of them."""
+"""All forms of credentials, and the authentication made of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Root("https://data.example/")
 
 
 def sent(auth: AuthBase) -> str | None:
-    """Return the Authorization that goes out."""
+    """Return the Authorization field that is sent."""
     request = Request("GET", "https://data.example/").prepare()
     return auth(request).headers.get("Authorization")
 

@@ -1,4 +1,4 @@
-"""Content codings undone, in bounded pieces: FAULTS A8, C19."""
+"""Decoding content codings in bounded pieces: FAULTS A8, C19."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that keep nobody waiting."""
+"""Worker threads, which do not keep the interpreter from ending."""
 
 from __future__ import annotations
 

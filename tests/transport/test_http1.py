@@ -1,4 +1,4 @@
-"""Heads of answers, read from bytes: FAULTS C18."""
+"""Reading the heads of answers from bytes: FAULTS C18."""
 
 from __future__ import annotations
 

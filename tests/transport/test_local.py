@@ -35,7 +35,7 @@ Ask = Callable[..., Response]
 
 @pytest.fixture
 def ask(session_at: SessionAt, tmp_path: Path) -> Ask:
-    """Ask for a file of 100 bytes."""
+    """Request a file of 100 bytes."""
     (tmp_path / "a").write_bytes(VALUE)
     os.utime(tmp_path / "a", (TIME, TIME))
     session = session_at(str(tmp_path))

@@ -1,4 +1,4 @@
-"""FAULTS D10: which addresses are inner, and what a public root may lead to."""
+"""FAULTS D10: inner addresses, and where a public root may lead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast bytes may come: what whoever receives them is asked to wait."""
+"""Limits on the rate of bytes: how long a receiver has to wait."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = bytes(range(256)) * 100
 
 
 class Clock:
-    """Time that passes by waiting only."""
+    """A clock that only waiting moves."""
 
     def __init__(self) -> None:
         self.now = 100.0

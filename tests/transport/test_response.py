@@ -1,4 +1,4 @@
-"""What is believed of an answer's header fields, and how its body is read."""
+"""Header fields of an answer that are accepted, and reading its body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a site is: every form in which a root can be given."""
+"""All forms in which a root can be given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one answer is taken: what is sent, what is believed, what is tried again, and when."""
+"""One request: what is sent, which answers are accepted, what is retried, and when."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INDEX = f"{ROOT}index.json"
 
 @pytest.fixture
 def answers() -> Any:
-    """Give one prepared answer after the other, and insist that all are asked for."""
+    """Return the prepared answers in order, and require that all are requested."""
     with responses.RequestsMock(registry=OrderedRegistry) as mock:
         yield mock
 

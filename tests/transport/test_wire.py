@@ -1,4 +1,4 @@
-"""What bytes do on the way: how slow they may be, and how an answer is cut off."""
+"""Bounds on the bytes of an answer, and cutting it off from another thread."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def drip(data: bytes, *, after: bytes = b"", pause: float = 0.02) -> Answer:
-    """Send one part at once, and the other byte by byte."""
+    """Send one part at once, the other byte by byte."""
 
     def answer(request: Request, wire: Wire) -> None:
         wire.send(after)
@@ -292,7 +292,7 @@ def test_interim_answers_are_passed_over(start: Start, session_at: SessionAt) ->
 
 
 class Stalled:
-    """A read that stalls, and the event that says that it does."""
+    """A read that stalls, and the event set when it does."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -313,10 +313,10 @@ class Stalled:
         return answer
 
     def is_cut_by_closing(self, session: Any, read: Callable[[], object]) -> StoreError:
-        """Close the session once the read stalls, and return what the read raises."""
+        """Close the session once the read stalls, and return the error of the read."""
         call = Call(read)
         assert self.begun.wait(5)
-        call.join(0.03)  # what has been sent to it, it shall have read
+        call.join(0.03)  # time to read what was sent
         farewell = Call(session.close)
         with pytest.raises(NotConnectedError) as caught:
             call.result()
@@ -397,7 +397,7 @@ Quiet = Callable[..., int]
 
 @pytest.fixture
 def quiet(stalled: Stalled) -> Iterator[Quiet]:
-    """Give a port where somebody listens, answers what he was told to, and says no more."""
+    """Yield the port of a server that sends a given answer, and nothing after it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def listen(answers: tuple[bytes, ...]) -> None:
