@@ -1,20 +1,20 @@
-"""Everything that can go wrong, as one tree.
+"""The tree of errors that staticstore raises.
 
 ::
 
     StoreError                               .key .url .status, None where unknown
     ├── NotConnectedError (RuntimeError)     used before connect or after disconnect
     ├── InvalidKeyError (ValueError)         the key can never name a value
-    ├── IndexFormatError (ValueError)        the index is no document we can read
-    ├── IntegrityError                       the bytes are not those the index describes
-    └── TransportError (OSError)             the bytes could not be had
+    ├── IndexFormatError (ValueError)        the index cannot be read
+    ├── IntegrityError                       the bytes differ from what the index says
+    └── TransportError (OSError)             the bytes could not be read
         ├── TransportTimeout (TimeoutError)  the server was silent too long
-        └── HTTPStatusError                  the server answered, and said no
+        └── HTTPStatusError                  the server refused
             └── AuthorizationError           401, 403 or 407
 
-Two families ask for two decisions: an `IntegrityError` says that the site
-lied, a `TransportError` that the way to it failed and may be tried again.
-A key that the index does not have is a plain `KeyError`.
+The two families ask for two decisions: an `IntegrityError` means that the site
+is wrong, a `TransportError` that reading it failed and may be retried.  A key
+that is not in the index is a plain `KeyError`.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ __all__ = [
 
 
 class StoreError(Exception):
-    """Base of every error that staticstore raises for what happens outside of it.
+    """The base of all errors that staticstore raises for what happens outside it.
 
-    Errors can be pickled, so that they cross process boundaries.
+    Errors can be pickled, so they cross process boundaries.
 
     Parameters
     ----------
     message : str
-        What was wrong, and what to do about it.
+        What happened, and what to do.
     key : str, optional
         The key concerned.
     url : str, optional
-        The URL concerned.  User, password and query are removed from it here,
-        so that no secret can get into a text.
+        The URL concerned.  User, password and query are removed from it, so
+        that no secret gets into a text.
     status : int, optional
         The HTTP status code received.
     """
@@ -79,7 +79,7 @@ class StoreError(Exception):
         self.status = status
 
     def __str__(self) -> str:
-        """Give the message, then key and URL as far as they are known."""
+        """Return the message, then key and URL as far as they are known."""
         details = []
         if self.key is not None:
             details.append(f"key {quoted(self.key)}")
@@ -89,12 +89,12 @@ class StoreError(Exception):
         return f"{message} ({', '.join(details)})" if details else message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by message and attributes: keyword arguments are all optional."""
+        """Pickle message and attributes; keyword arguments are all optional."""
         return type(self), self.args, self.__dict__
 
 
 class NotConnectedError(StoreError, RuntimeError):
-    """The store is used before `connect` or after `disconnect`."""
+    """The store was used before `connect` or after `disconnect`."""
 
 
 class InvalidKeyError(StoreError, ValueError):
@@ -102,18 +102,18 @@ class InvalidKeyError(StoreError, ValueError):
 
 
 class IndexFormatError(StoreError, ValueError):
-    """The index is no document that can be read; the one held before is kept."""
+    """The index cannot be read; the snapshot before it is kept."""
 
 
 class IntegrityError(StoreError):
-    """The bytes are not those that the index describes.
+    """The bytes differ from what the index says.
 
     Parameters
     ----------
     message : str
         What differs.
     expected, actual : object, optional
-        What the index says and what came: sizes in bytes, or lowercase hex digests.
+        What the index says and what arrived: sizes in bytes, or lowercase hex digests.
     key, url, status
         As in `StoreError`.
     """
@@ -137,22 +137,22 @@ class IntegrityError(StoreError):
 
 
 class TransportError(StoreError, OSError):
-    """The bytes could not be had; trying again later may help."""
+    """The bytes could not be read; a later attempt may succeed."""
 
 
 class TransportTimeout(TransportError, TimeoutError):
-    """The server was silent, or too slow, for too long."""
+    """The server was silent or too slow for too long."""
 
 
 class HTTPStatusError(TransportError):
-    """The server answered, and said no; ``status`` says how.
+    """The server refused; ``status`` has the HTTP status code.
 
     Parameters
     ----------
     message : str
-        What the server said.
+        What the server answered.
     retry_after : float, optional
-        Seconds after which it wants to be asked again; up to 120 are waited for.
+        The wait that it asks for, in seconds; up to 120 are honored.
     key, url, status
         As in `StoreError`.
     """
@@ -173,20 +173,20 @@ class HTTPStatusError(TransportError):
 
 
 class AuthorizationError(HTTPStatusError):
-    """The server or the proxy wants other credentials: 401, 403 or 407."""
+    """The server or proxy wants other credentials: 401, 403 or 407."""
 
 
 class ForeignError(Exception):
-    """Stands as a cause for what a library raised: which types, and what the system said.
+    """A substitute for an error of a library, as the cause of ours.
 
-    The errors of requests, urllib3 and their like refer to the request with all
-    its header fields, to pools with the credentials for a proxy, and to whole
-    URLs.  What reports errors follows causes and writes down all attributes.
+    The errors of requests, urllib3 and others refer to the request with all its
+    header fields, to pools with the credentials for a proxy, and to whole URLs.
+    Error reporters follow causes and record all attributes, secrets included.
 
     Parameters
     ----------
     message : str
-        What is known.
+        The types, and the message of the operating system.
     kinds : tuple of type, optional
         The types of the error and of its causes, the innermost last.
     """
@@ -197,7 +197,7 @@ class ForeignError(Exception):
 
     @classmethod
     def of(cls, error: BaseException) -> ForeignError:
-        """Return what stands for an error, and does not refer to it."""
+        """Return a substitute for an error that does not refer to it."""
         causes = list(causes_of(error))
         kinds = tuple(map(type, causes))
         names = " from ".join(kind.__qualname__ for kind in kinds)
@@ -207,7 +207,11 @@ class ForeignError(Exception):
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to its innermost cause: urllib3 and requests nest them in three ways."""
+    """Yield an error and its causes, the innermost last.
+
+    urllib3 and requests nest errors in three ways: as `reason`, as an argument,
+    and as cause or context.
+    """
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -215,8 +219,8 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
         yield current
         nested = (getattr(current, "reason", None), *current.args)
         current = next((item for item in nested if isinstance(item, BaseException)), None) or (
-            # The context of what was not raised `from None` is what the caller
-            # is handling, perhaps an error of long ago.
+            # Only `from None` makes the context a cause: otherwise it is whatever
+            # error the caller was handling, perhaps an unrelated one.
             current.__context__
             if current.__suppress_context__ and current.__cause__ is None
             else current.__cause__
@@ -224,33 +228,32 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def raise_alone(error: Exception, foreign: BaseException | None = None) -> NoReturn:
-    """Raise an error of ours while another is being handled, with no reference to that one.
+    """Raise our error without a reference to the one being handled.
 
-    ``raise … from None`` hides it from tracebacks alone.
+    ``raise … from None`` hides that one only from tracebacks.
 
     Parameters
     ----------
     error : Exception
-        What to raise.
+        Our error.
     foreign : BaseException, optional
-        What was raised by others; a `ForeignError` stands for it as the cause.
+        The error of a library; a `ForeignError` replaces it as the cause.
     """
     try:
         raise error from (None if foreign is None else ForeignError.of(foreign))
     finally:
         error.__context__ = None
-        del error  # or its traceback would keep it alive
+        del error  # its traceback refers to this frame: a reference cycle
 
 
 def without_secrets(url: str) -> str:
     """Return the URL without user, password, query and fragment.
 
-    A query can carry a signature that is as good as a password, so ``?…``
-    stands for it.
+    A query can contain a signature as good as a password, so it becomes ``?…``.
     """
     try:
         parts = urlsplit(url)
-    except ValueError:  # such as an unclosed bracket in the Location that a host sent
+    except ValueError:  # for example an unclosed bracket in a host's Location
         return "…"
     host = parts.netloc.rpartition("@")[2]
     shown = urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
@@ -258,16 +261,17 @@ def without_secrets(url: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return `text` quoted, with control characters and terminal escapes as backslash escapes."""
+    """Return `text` quoted, control characters and terminal escapes escaped."""
     return repr(text) if text.isprintable() else ascii(text)
 
 
 @contextlib.contextmanager
 def unforeseen_as_refusal(what: str) -> Iterator[None]:
-    """Raise `IndexFormatError` for whatever goes wrong in the block with a host's document.
+    """Raise `IndexFormatError` for any error in the block.
 
-    A defect of ours that a document brings to light must end as other bad
-    documents do: the old snapshot is kept, and people are told.
+    The block reads a document of a host.  A defect of ours that the document
+    triggers must end as a bad document does: the old snapshot is kept, and the
+    failure is reported.
     """
     try:
         yield

@@ -1,15 +1,24 @@
-"""State of which each process has its own, since a fork copies it in whatever state it is."""
+"""State of one process, and what a fork must not break.
+
+A fork copies memory in whatever state it is: locks that other threads hold,
+open connections, half of a TLS handshake.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["PerProcess", "is_held"]
+__all__ = ["ForkGate", "PerProcess", "fork_gate", "is_held"]
 
 T = TypeVar("T")
+
+# A handshake may wait longer for its host; it holds no lock then.
+_PATIENCE_SECONDS = 0.5
 
 
 class PerProcess(Generic[T]):
@@ -24,7 +33,7 @@ class PerProcess(Generic[T]):
     make : callable
         Makes the object.
     after_fork : callable, optional
-        Makes the object of a child out of that of its parent; by default `make` does.
+        Makes the object of a child from that of its parent; by default `make` does.
 
     Examples
     --------
@@ -42,7 +51,7 @@ class PerProcess(Generic[T]):
     ) -> None:
         self._make = make
         self._after_fork = after_fork
-        # By the process id.  A dictionary and no lock, which could be held at the fork.
+        # By process id.  A dictionary without a lock, which could be held at the fork.
         self._made: dict[int, T] = {}
 
     def get(self) -> T:
@@ -56,7 +65,7 @@ class PerProcess(Generic[T]):
     def _new(self, pid: int) -> T:
         before = list(self._made.values())
         new = self._after_fork(before[0]) if before and self._after_fork else self._make()
-        # Of two threads that come here at once the first wins.
+        # Of two threads that get here at once the first wins.
         own = self._made.setdefault(pid, new)
         for other in [other for other in list(self._made) if other != pid]:
             self._made.pop(other, None)
@@ -64,11 +73,76 @@ class PerProcess(Generic[T]):
 
 
 def is_held(lock: threading.Lock) -> bool:
-    """Return whether a lock that was copied by a fork is held, and so guards half a change.
+    """Return whether a lock copied by a fork is held.
 
-    Not `Lock.locked`, which says so only once the thread that was given the lock runs.
+    What it guards may then be half changed.  Not `Lock.locked`, which is True
+    only once the thread that acquired the lock runs.
     """
     is_free = lock.acquire(blocking=False)
     if is_free:
         lock.release()
     return not is_free
+
+
+class ForkGate:
+    """A gate that keeps forks and the setup of TLS connections apart.
+
+    OpenSSL takes locks while it makes contexts and shakes hands, and meanwhile
+    releases the interpreter.  A child forked then inherits them held for good,
+    and hangs in its own first handshake, where no timeout applies.  For locks
+    of Python see `PerProcess`.  Any thread may use it.
+
+    Parameters
+    ----------
+    patience : float, optional
+        The longest time that a fork waits, in seconds.
+    """
+
+    def __init__(self, patience: float = _PATIENCE_SECONDS) -> None:
+        self._patience = patience
+        self._reset()
+
+    def _reset(self) -> None:
+        self._change = threading.Condition()
+        self._inside = 0
+        self._forks = 0
+
+    def watch(self) -> None:
+        """Hold up forks of this process from now on, for good."""
+        os.register_at_fork(
+            before=self.close, after_in_parent=self.open, after_in_child=self._reset
+        )
+
+    @contextlib.contextmanager
+    def passing(self) -> Iterator[None]:
+        """Hold up forks during the block, for a while; first wait for a fork under way."""
+        with self._change:
+            self._change.wait_for(lambda: not self._forks, self._patience)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._inside -= 1
+                self._change.notify_all()
+
+    def close(self) -> None:
+        """Let no thread enter, and wait for those inside."""
+        with self._change:
+            self._forks += 1
+            self._change.wait_for(lambda: not self._inside, self._patience)
+
+    def open(self) -> None:
+        """Let threads enter again."""
+        with self._change:
+            self._forks -= 1
+            self._change.notify_all()
+
+
+@functools.cache
+def fork_gate() -> ForkGate:
+    """Return the gate of this process; from the first call on it holds up forks."""
+    gate = ForkGate()
+    if hasattr(os, "register_at_fork"):
+        gate.watch()
+    return gate

@@ -1,4 +1,4 @@
-"""What each process has of its own; a fork is a process id that changes."""
+"""State of one process, and forks that wait; most forks here are a changed process id."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from staticstore.processes import PerProcess, is_held
-from tests.client.scene import Call
+from staticstore.processes import ForkGate, PerProcess, fork_gate, is_held
+from tests.client.scene import TIMEOUT, Call
 
 Fork = Callable[[], None]
 
@@ -81,3 +81,70 @@ def test_a_lock_that_a_thread_holds_is_held() -> None:
     with lock:
         assert is_held(lock)
     assert not is_held(lock)
+
+
+# -- forks that wait for the TLS library --------------------------------------------------
+
+
+@pytest.fixture
+def gate() -> ForkGate:
+    return ForkGate(patience=TIMEOUT)
+
+
+class Visit:
+    """A thread inside a gate, until it is told to leave."""
+
+    def __init__(self, gate: ForkGate) -> None:
+        self.entered, self.leave = threading.Event(), threading.Event()
+        self.call = Call(lambda: self._visit(gate))
+
+    def _visit(self, gate: ForkGate) -> None:
+        with gate.passing():
+            self.entered.set()
+            assert self.leave.wait(TIMEOUT)
+
+
+def test_a_fork_waits_for_who_is_inside(gate: ForkGate) -> None:
+    visit = Visit(gate)
+    assert visit.entered.wait(TIMEOUT)
+    closing = Call(gate.close)
+    assert not closing.is_back(0.05)
+    visit.leave.set()
+    closing.result()
+    gate.open()
+
+
+def test_nobody_enters_before_the_fork_is_done(gate: ForkGate) -> None:
+    gate.close()
+    visit = Visit(gate)
+    assert not visit.entered.wait(0.05)
+    gate.open()
+    assert visit.entered.wait(TIMEOUT)
+    visit.leave.set()
+    visit.call.result()
+
+
+def test_many_are_inside_at_once(gate: ForkGate) -> None:
+    visits = [Visit(gate) for _ in range(3)]
+    assert all(visit.entered.wait(TIMEOUT) for visit in visits)
+    for visit in visits:
+        visit.leave.set()
+        visit.call.result()
+
+
+def test_a_fork_does_not_wait_for_ever() -> None:
+    gate = ForkGate(patience=0.01)
+    with gate.passing():
+        gate.close()
+        gate.open()
+
+
+def test_a_gate_that_a_child_inherits_closed_is_open(gate: ForkGate) -> None:
+    gate.close()
+    gate._reset()  # what the child does after the fork
+    with gate.passing():
+        pass
+
+
+def test_a_process_has_one_gate() -> None:
+    assert fork_gate() is fork_gate()

@@ -19,9 +19,9 @@ from ..index.freshness import Freshness
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
 from ..transport.beginnings import PartFolder
+from ..transport.conditions import checked_validators
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
-from ..transport.response import checked_validators
 from ..transport.root import Root
 from .cache_folder import DOCUMENT, NOTE, CacheFolder, last_used_now
 from .held import Held

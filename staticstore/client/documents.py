@@ -11,14 +11,14 @@ from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.blocks import MOST_STRETCH_BYTES
 from ..transport.beginnings import Beginning
 from ..transport.failures import cannot_be_decoded
-from ..transport.fetched import Absent, SizeLimit
+from ..transport.response import Absent, SizeLimit
 from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
     from ..index.head import Document, Role
     from ..transport.beginnings import PartFolder
-    from ..transport.fetched import Fetched
+    from ..transport.response import Fetched
     from ..transport.session import Session
 
 __all__ = ["ABSENT", "FAILED", "Documents", "explained"]

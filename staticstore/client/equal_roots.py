@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotConnectedError, StoreError, TransportError, TransportTimeout
-from ..transport.daemons import Daemons
-from ..transport.fetched import Absent
+from ..transport.daemons import Workers
+from ..transport.response import Absent
 from ..transport.sources import Sources, from_any
 from .follower import SiteFollower, absence_error
 from .held import Held, Sighting
@@ -44,7 +44,7 @@ class EqualRootsFollower(SiteFollower):
 
     def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
         super().__init__(sessions, index_path, **options)
-        self._threads = Daemons(len(sessions), "staticstore roots")
+        self._threads = Workers(len(sessions), "staticstore roots")
         self._asked: dict[RootReader, Future[_Answer]] = {}
         self._seen: dict[RootReader, Sighting] = {}
         self._troubles: dict[RootReader, str] = {}

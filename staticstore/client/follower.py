@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ..errors import IndexFormatError, IntegrityError, StoreError, TransportError
 from ..index.freshness import Freshness
 from ..transport.failures import status_error
-from ..transport.fetched import Absent
+from ..transport.response import Absent
 from ..transport.sources import Sources
 from .documents import Documents
 from .held import Held, Sighting

@@ -12,7 +12,7 @@ __all__ = ["import_before_forks"]
 _PACKAGES = ("staticstore.index", "staticstore.transport", "staticstore.client")
 # What these import when they first need it.  They, or what they import, have something done
 # at each fork, and must not begin with the second half of it: only waited for.
-_WAITED_FOR = ("tenacity", "filelock", "platformdirs", "urllib.request")
+_WAITED_FOR = ("filelock", "platformdirs", "urllib.request")
 
 
 @functools.cache

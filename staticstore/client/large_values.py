@@ -14,7 +14,7 @@ from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
 from ..transport.bulk import fetch_all
-from ..transport.daemons import Daemons
+from ..transport.daemons import Workers
 from ..transport.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class LargeValues:
         limits = values.session.wire.limits
         most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
         self._values = values
-        self._pool = Daemons(most, "staticstore read_many")
+        self._pool = Workers(most, "staticstore read_many")
         self._planned: deque[_Planned] = deque()
         # Those of which not all reads have begun.
         self._waiting: deque[_Planned] = deque()
@@ -99,7 +99,7 @@ class LargeValues:
     def _can_split(self, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
             return False
-        self._gives_parts = self._gives_parts and self._values.session.lane() is not None
+        self._gives_parts = self._gives_parts and self._values.session.template() is not None
         if not self._gives_parts:
             return False
         kept = self._values.kept.open(content.sha256, content.size)

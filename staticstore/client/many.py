@@ -84,9 +84,9 @@ def read_each(
         if following is None:  # for a few a thread would cost more than it gains
             yield from _given(values, window, _fetched(values, window), large)
             return
-        from ..transport.daemons import Daemons
+        from ..transport.daemons import Workers
 
-        ahead = Daemons(1, "staticstore read_many")
+        ahead = Workers(1, "staticstore read_many")
         fetched = ahead.submit(partial(_fetched, values, window))
         try:
             while following is not None:
@@ -220,7 +220,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     Once no host is to be had, in spite of all retries, or wants no requests
     for long, the others fail at once.
     """
-    from ..transport.daemons import Daemons
+    from ..transport.daemons import Workers
 
     outage: list[TransportError] = []
 
@@ -234,7 +234,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
         return found
 
     workers = min([_WORKERS, *(limit.requests for limit in values.session.wire.limits)])
-    with Daemons(workers, "staticstore read_many") as pool:
+    with Workers(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
 

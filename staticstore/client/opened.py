@@ -19,10 +19,10 @@ _AHEAD = 8  # streams that are open, or are being opened, before they are asked 
 
 def opened_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
     """Yield the stream of each key; see `StaticStore.multiget_data`."""
-    from ..transport.daemons import Daemons
+    from ..transport.daemons import Workers
 
     waiting: deque[Future[BinaryIO]] = deque()
-    pool = Daemons(_AHEAD, "staticstore multiget_data")
+    pool = Workers(_AHEAD, "staticstore multiget_data")
 
     def opened(key: str) -> BinaryIO:
         return values[key].data

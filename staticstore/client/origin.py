@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from ..errors import NotConnectedError, StoreError
 from ..index.about import NamedFile
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES
-from ..transport.fetched import SizeLimit
+from ..transport.response import SizeLimit
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, TransportError
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ..transport.failures import FIELD_REFUSED
-from ..transport.fetched import Absent, Fetched, SizeLimit
+from ..transport.response import Absent, Fetched, SizeLimit
 from .documents import ABSENT, FAILED, explained
 from .held import Sighting
 

@@ -274,7 +274,7 @@ class StaticStore(Reading):
     def _connect(self, arguments: dict[str, Any], poll_interval: float) -> None:
         # requests takes longer to import than all the rest; who only imports
         # staticstore shall not wait for it.
-        from ..transport.arguments import checked_number
+        from ..transport.arguments import SessionOptions, checked_number
         from ..transport.sources import open_sessions
         from .follower import SiteFollower
 
@@ -283,12 +283,9 @@ class StaticStore(Reading):
         checked_number(max_bytes, "max_index_bytes", least=1)
         checked_number(seconds, "index_deadline", least=0)
         settings = self._settings.connected(arguments)
-        sessions = open_sessions(
-            self._roots,
-            **of_session,
-            origins=self._origins,
-            hint=settings.hint if self._is_unpickled else None,
-        )
+        hint = settings.hint if self._is_unpickled else None
+        options = SessionOptions(**of_session, origins=self._origins, hint=hint)
+        sessions = open_sessions(self._roots, options)
         warned = _warn_of_exposed_passwords(
             [session.root for session in sessions if session.exposes_password]
         )

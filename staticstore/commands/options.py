@@ -21,7 +21,7 @@ from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
 from ..terminal import Output, shown
-from ..transport.rate import LEAST_RATE
+from ..transport.wire import LEAST_RATE
 from .credentials import parse_credentials, read_auth_file
 from .getting import Span
 

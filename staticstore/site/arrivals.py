@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from ..transport.daemons import Daemons
+from ..transport.daemons import Workers
 from ..transport.download import part_of
 from ..transport.file_system import set_time
 from ..transport.integrity import (
@@ -67,7 +67,7 @@ class Arrivals:
         self._syncing: list[Future[None]] = []
         self._folders: set[str] = {self._data}
         self._waiting: dict[str, str] = {}
-        self._threads = Daemons(_SYNCING, "staticstore sync")
+        self._threads = Workers(_SYNCING, "staticstore sync")
         #: The keys of what has arrived.
         self.keys: list[str] = []
         #: What stood in the way and was removed.

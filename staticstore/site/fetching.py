@@ -16,8 +16,8 @@ from ..client.origin import Origin
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
-from ..transport.daemons import Daemons
-from ..transport.rate import RateLimit
+from ..transport.daemons import Workers
+from ..transport.wire import RateLimit
 from .arrivals import Arrivals
 from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
@@ -196,7 +196,7 @@ class Fetching:
                     missing.append(document)
                 else:
                     yield href, pack
-        with Daemons(self._workers, "staticstore mirror") as pool:
+        with Workers(self._workers, "staticstore mirror") as pool:
             ahead = deque(
                 pool.submit(partial(self._origin.read, document, parts))
                 for document in missing[: self._workers]
@@ -226,7 +226,7 @@ class Fetching:
     def _fetch_large(self, keys: list[str]) -> None:
         """Fetch values in threads; they are put in place by this one."""
         ended: queue.SimpleQueue[tuple[str, Path | BaseException]] = queue.SimpleQueue()
-        with Daemons(self._workers, "staticstore mirror") as pool:
+        with Workers(self._workers, "staticstore mirror") as pool:
             for key in keys:
                 pool.submit(partial(self._fetch_one, key, ended))
             for _ in keys:

@@ -34,7 +34,7 @@ from ..errors import StoreError, quoted
 from ..index.freshness import BELIEVED_ANSWERS
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
-from ..transport.rate import LEAST_RATE, RateLimit
+from ..transport.wire import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder

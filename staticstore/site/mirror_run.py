@@ -14,8 +14,8 @@ from ..errors import IndexFormatError, StoreError, quoted
 from ..index.fields import Content
 from ..index.snapshot import Index
 from ..transport.integrity import remove_leftovers
-from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
+from ..transport.wire import RateLimit
 from .about_copy import copy_about, remove_outdated
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named

@@ -122,7 +122,8 @@ class PublishedAt:
             )
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
-        from ..transport.fetched import Absent, SizeLimit
+        from ..transport.arguments import SessionOptions
+        from ..transport.response import Absent, SizeLimit
         from ..transport.root import Root
         from ..transport.session import Session
 
@@ -130,9 +131,8 @@ class PublishedAt:
             root = Root(self.location)
         except ValueError as error:
             raise_alone(StoreError(str(error)))
-        session = Session(
-            root, auth=self.auth, proxies=self.proxies, verify=self.verify, retries=_RETRIES
-        )
+        options = SessionOptions(self.auth, self.proxies, verify=self.verify, retries=_RETRIES)
+        session = Session(root, options)
 
         def read(href: str, most: int) -> bytes | None:
             found = session.fetch(

@@ -27,7 +27,7 @@ from functools import partial
 from typing import TypeVar
 
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
-from ..transport.daemons import Daemons
+from ..transport.daemons import Workers
 from .guards import Force, Guards
 from .hashing import Progress
 from .push_plan import Plan, check_apart, check_guards, check_names
@@ -270,7 +270,7 @@ class _Push:
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
-            with Daemons(min(self._workers, len(stage)) or 1, _THREADS) as threads:
+            with Workers(min(self._workers, len(stage)) or 1, _THREADS) as threads:
                 running = [threads.submit(partial(self._upload_one, one)) for one in stage]
                 for upload, future in zip(stage, running, strict=True):
                     reason = future.result()
@@ -332,7 +332,7 @@ class _Push:
 
 def _aside(call: Callable[[], T]) -> T:
     """Make a call in another thread: what obstore does in the main one cannot be interrupted."""
-    threads = Daemons(1, _THREADS)
+    threads = Workers(1, _THREADS)
     try:
         return threads.submit(call).result()
     finally:

@@ -1,4 +1,4 @@
-"""Credentials: in what forms they come, and what requests shall send."""
+"""Credentials in all forms that `connect` accepts, as schemes of requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
     "sends_password",
 ]
 
-#: What `connect` takes as ``auth``.
+#: The argument ``auth`` of `connect`.
 Credentials = (
     tuple[str, str]
     | Mapping[str, str]
@@ -44,37 +44,36 @@ _FORMS = '(user, password), a mapping, an AuthBase, "netrc" or a function that r
 
 
 class _NoAuth(AuthBase):
-    """Sends nothing; given where nothing is wanted, lest requests look for something."""
-
+    # Without any authentication requests would look into the user's netrc file.
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         return request
 
 
-#: Authentication for a host that shall learn no secret.
+#: Authentication that sends nothing, for a host that must not see a secret.
 NO_AUTH = _NoAuth()
 
 
 def called(auth: Credentials) -> Credentials:
-    """Return what a function given as ``auth`` returns; anything else as it is."""
+    """Return the result of a function given as ``auth``; anything else unchanged."""
     return auth if isinstance(auth, AuthBase) or not callable(auth) else auth()
 
 
 def authentication(auth: Credentials, root: Root) -> AuthBase:
-    """Return what authenticates requests to the root's origin.
+    """Return the authentication of requests to the root's origin.
 
     Parameters
     ----------
     auth : (str, str), mapping, AuthBase, "netrc" or None
-        User and password; a mapping with ``username`` and ``password``;
-        anything of requests; the user's netrc file; or what the root URL had.
-        Not a function: see `called`.
+        User and password; a mapping with ``username`` and ``password``; an
+        authentication of requests; the user's netrc file; or the user and
+        password of the root URL.  Not a function: see `called`.
 
     Raises
     ------
     TypeError, ValueError
-        It is none of these, or lacks something.
+        It has another form, or lacks something.
     StoreError
-        ``"netrc"`` was asked for, and has no entry for the host.
+        The netrc file has no entry for the host.
     """
     if auth is None:
         return NO_AUTH if root.userinfo is None else _basic(*root.userinfo)
@@ -82,7 +81,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
         return auth
     if isinstance(auth, str):
         if auth != "netrc":
-            raise ValueError(f"auth is {_FORMS}")
+            raise ValueError(f"auth must be {_FORMS}")
         return NO_AUTH if root.is_local else _basic(*_netrc_entry(root.origin.host))
     if isinstance(auth, Mapping):
         if missing := {"username", "password"} - auth.keys():
@@ -90,14 +89,14 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
         return _basic(auth["username"], auth["password"])
     if isinstance(auth, tuple | list) and len(auth) == 2:
         return _basic(*auth)
-    raise TypeError(f"auth is {_FORMS}")
+    raise TypeError(f"auth must be {_FORMS}")
 
 
 def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
-    """Return what authenticates requests to another root than the one that `auth` is for.
+    """Return the authentication for another root than the one that `auth` is for.
 
-    That is what its own URL has, or the user's netrc file, if that was asked
-    for: what is for one host is told to no other.
+    It is made of the user and password of its own URL, or of its own entry in the
+    netrc file if `auth` is ``"netrc"``: no host gets the secret of another.
     """
     if auth == "netrc":
         with contextlib.suppress(StoreError):
@@ -106,30 +105,27 @@ def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
 
 
 def sends_password(auth: AuthBase) -> bool:
-    """Tell whether who reads the request can read the password."""
+    """Return whether the password can be read in the request."""
     return isinstance(auth, HTTPBasicAuth)
 
 
 def is_of_requests(call: object) -> bool:
-    """Return whether a method or hook is written in requests, and not by who uses this library.
-
-    A subclass may inherit some of its methods.
-    """
+    """Return whether requests itself defines a method or hook, not a subclass."""
     return getattr(call, "__module__", None) == AuthBase.__module__
 
 
 def is_fixed(auth: AuthBase) -> bool:
-    """Return whether every request gets the same fields, whatever was answered before."""
+    """Return whether every request gets the same fields, regardless of answers."""
     return auth is NO_AUTH or (
         isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__)
     )
 
 
 def renewed(auth: AuthBase) -> AuthBase:
-    """Return the same credentials without what a host has said to them.
+    """Return the same credentials, without the challenge of a host.
 
-    Digest authentication keeps the last challenge, and would stumble over one
-    that makes no sense at each request from then on.
+    Digest authentication keeps the last challenge; a malformed one would fail
+    every request from then on.
     """
     if not isinstance(auth, HTTPDigestAuth):
         return auth
@@ -140,25 +136,25 @@ def renewed(auth: AuthBase) -> AuthBase:
 
 def _basic(user: object, password: object) -> HTTPBasicAuth:
     if not isinstance(user, str) or not isinstance(password, str):
-        raise TypeError("user and password are texts")
+        raise TypeError("user and password must be str")
     if ":" in user:
-        raise ValueError("a user name for basic authentication has no colon (RFC 7617, section 2)")
-    # Bytes, since requests would write Latin-1; browsers and servers take UTF-8.
+        raise ValueError("a user name must not contain a colon (RFC 7617, section 2)")
+    # Bytes, since requests encodes str as Latin-1; browsers and servers use UTF-8.
     try:
         return HTTPBasicAuth(user.encode(), password.encode())
-    except UnicodeEncodeError:  # which holds the text
-        raise_alone(ValueError("user and password are Unicode texts, without lone surrogates"))
+    except UnicodeEncodeError:  # which contains the secret
+        raise_alone(ValueError("user and password must be valid Unicode, without lone surrogates"))
 
 
 def _netrc_entry(host: str) -> tuple[str, str]:
-    """Return user and password for exactly this host; a ``default`` entry is for nobody."""
+    # For exactly this host: a `default` entry would give a password to any host.
     for name in _netrc_files():
         try:
             entry = netrc.netrc(name).hosts.get(host)
         except FileNotFoundError:
             continue
         except (netrc.NetrcParseError, OSError, UnicodeError) as error:
-            # The parser's message may quote the token it stumbled on: a password.
+            # The parser's message may quote the token it failed at: a password.
             raise_alone(StoreError(f"{name} cannot be read: {type(error).__name__}"))
         if host != "default" and entry is not None:
             return entry[0], entry[2] or ""
@@ -172,5 +168,5 @@ def _netrc_files() -> list[str]:
         return [str(Path.home() / name) for name in (".netrc", "_netrc")]
     except RuntimeError:
         raise StoreError(
-            "the user has no home folder with a netrc file: name the file in NETRC"
+            "there is no home folder with a netrc file: set NETRC to the path of one"
         ) from None

@@ -20,8 +20,8 @@ from urllib3 import Timeout
 from ..errors import NotConnectedError, StoreError, TransportTimeout
 from .failures import mapped
 from .response import allowance
-from .sockets import Bounds
 from .wanted import Got, Wanted, believed
+from .wire import Bounds
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -68,7 +68,7 @@ def fetch_all(session: Session, wanted: Sequence[Wanted]) -> list[Got | None]:
     NotConnectedError
         The store was disconnected.
     """
-    lane = session.lane()
+    lane = session.template()
     is_refused = not session.takes_ranges and any(one.start is not None for one in wanted)
     if lane is None or is_refused or not wanted:
         return [None] * len(wanted)
@@ -95,7 +95,7 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
         with contextlib.suppress(TransportTimeout):
             return [_fetched(lane, wanted[0])]
         return [None]
-    from .daemons import Daemons
+    from .daemons import Workers
 
     got: list[Got | None] = [None] * len(wanted)
     numbered = iter(list(enumerate(wanted)))  # the iterator of a list can be shared
@@ -119,7 +119,7 @@ def by_threads(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
 
     most = min(_MOST_THREADS, len(wanted), *(limit.requests for limit in lane.wire.limits))
     others = iter(range(1, most))
-    with Daemons(most, "staticstore fetch") as pool:
+    with Workers(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))
         while not workers.empty():
             workers.get().result()

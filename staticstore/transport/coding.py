@@ -1,9 +1,9 @@
-"""Content codings (RFC 9110, section 8.4): what a label means, and undoing it.
+"""Content codings (RFC 9110, section 8.4): reading their labels and decoding.
 
-Hosts label what they have not compressed, and leave unlabeled what they have:
-`aws-chunked`, which S3 keeps of an upload, `UTF-8` and `none` of people who
-took the field for another.  So a label is a hint, and what the index or the
-head says of the bytes decides between the readings.
+Labels are unreliable.  Some hosts label what they have not compressed or leave
+compressed bytes unlabeled; S3 keeps `aws-chunked` from an upload, and people
+write `UTF-8` or `none` into the field.  A label is only a hint; what the index
+or the head says of the bytes decides between the readings.
 """
 
 from __future__ import annotations
@@ -11,28 +11,24 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from urllib3.exceptions import DecodeError
+from .failures import CodingError
 
-__all__ = ["GZIP_MAGIC", "UNDONE", "CodingError", "codings_of", "undone"]
+__all__ = ["DECODABLE", "GZIP_MAGIC", "codings_of", "decoded"]
 
-#: What can be undone.
-UNDONE = frozenset({"gzip", "x-gzip", "deflate"})
-#: What a body in gzip begins with.
+#: The codings that can be decoded.
+DECODABLE = frozenset({"gzip", "x-gzip", "deflate"})
+#: The first bytes of a body in gzip.
 GZIP_MAGIC = b"\x1f\x8b"
-# What is a content coding by IANA's list, but cannot be undone here.
+# The other content codings of IANA's list.
 _OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
 _MOST_CODINGS = 5
 _PIECE_BYTES = 1 << 20
 
 
-class CodingError(DecodeError):
-    """Bytes are not coded as their label says; it says why, for people."""
-
-
 def codings_of(field: str | None) -> tuple[str, ...]:
-    """Return the content codings that a field names, in the order in which they were applied.
+    """Return the content codings that a field names, in the order they were applied.
 
-    Labels that are no content coding are left out, `identity` too.
+    `identity` and labels that are not content codings are left out.
 
     Examples
     --------
@@ -42,27 +38,27 @@ def codings_of(field: str | None) -> tuple[str, ...]:
     if not field:
         return ()
     names = (name.strip().lower() for name in field.split(","))
-    return tuple(name for name in names if name in UNDONE or name in _OTHERS)
+    return tuple(name for name in names if name in DECODABLE or name in _OTHERS)
 
 
-def undone(pieces: Iterable[bytes], codings: Sequence[str]) -> Iterator[bytes]:
-    """Yield bytes with codings undone, the last one first, in bounded pieces.
+def decoded(pieces: Iterable[bytes], codings: Sequence[str]) -> Iterator[bytes]:
+    """Yield the bytes decoded, the last coding first, in pieces of up to 1 MiB.
 
     Raises
     ------
     CodingError
-        They are not coded so, or cut short.
+        They are coded otherwise, or cut short.
     """
     if len(codings) > _MOST_CODINGS:
         raise CodingError(f"{len(codings)} content codings at once")
     for coding in reversed(codings):
-        if coding not in UNDONE:
+        if coding not in DECODABLE:
             raise CodingError(f"{coding} was not asked for")
-        pieces = _undone(pieces, coding)
+        pieces = _decoded(pieces, coding)
     yield from pieces
 
 
-def _undone(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
+def _decoded(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
     decoder, members = None, 0
     try:
         for piece in pieces:
@@ -83,13 +79,13 @@ def _undone(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
                 if decoder.eof:
                     left, decoder = decoder.unused_data, None
     except zlib.error as error:
-        raise CodingError(f"it is no {coding}") from error
+        raise CodingError(f"the bytes are not {coding}") from error
     if decoder is not None:
         raise CodingError(f"the {coding} is cut short")
 
 
 def _window_bits(coding: str, text: bytes) -> int:
-    """Return what zlib calls the format; deflate has two in practice (RFC 1950 and 1951)."""
+    # Hosts send two formats by the name of deflate (RFC 1950 and 1951).
     if coding != "deflate":
         return 16 + zlib.MAX_WBITS
     is_zlib = text[0] & 15 == 8 and (len(text) == 1 or (text[0] << 8 | text[1]) % 31 == 0)

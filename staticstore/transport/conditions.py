@@ -1,7 +1,7 @@
-"""What a request's conditions ask for: all, a part, nothing new, or a refusal.
+"""Ranges, validators and conditions in header fields of HTTP.
 
-RFC 9110, sections 13 and 14, for the two places that answer requests: the
-adapter for ``file:`` roots, and the server.
+RFC 9110, sections 8, 13 and 14, for the reader, which checks what hosts send,
+and for both servers: the adapter for ``file:`` roots, and ``serve``.
 """
 
 from __future__ import annotations
@@ -16,37 +16,109 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Answer", "Representation", "answer", "header_fields"]
+__all__ = [
+    "Answer",
+    "ContentRange",
+    "Representation",
+    "answer",
+    "checked_validators",
+    "header_fields",
+    "parse_content_range",
+    "parse_date",
+    "parse_strong_etag",
+]
 
-# More than one range is a whole set; like any other unit, it may be ignored.
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
+_ETAG = re.compile(rf"(?:W/)?{_STRONG_ETAG.pattern}")
+_LONGEST_VALIDATOR_CHARACTERS = 1024
+# RFC 9110, section 5.6.7, without its obsolete forms.
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\Z", re.ASCII)
+# Several ranges, or another unit, may be ignored: the answer is the whole.
 _RANGE = re.compile(r"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*\Z", re.IGNORECASE | re.ASCII)
-
 _TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
 
 
+class ContentRange(NamedTuple):
+    """The part that a 206 says it holds (RFC 9110, section 14.4): half-open, in bytes."""
+
+    start: int
+    end: int
+    #: Size of the whole value; None if the host did not say.
+    total: int | None
+
+
+def parse_content_range(text: str | None) -> ContentRange | None:
+    """Parse the field Content-Range of a 206; None if it is missing or makes no sense.
+
+    Examples
+    --------
+    >>> parse_content_range("bytes 0-8/12")
+    ContentRange(start=0, end=9, total=12)
+    """
+    match = _CONTENT_RANGE.match(text or "")
+    if match is None:
+        return None
+    start, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    if last < start or (total is not None and last >= total):
+        return None
+    return ContentRange(start, last + 1, total)
+
+
+def parse_strong_etag(text: str | None) -> str | None:
+    """Return an entity tag if it is strong and up to 1 KiB long (RFC 9110, 8.8.3)."""
+    if text is None or len(text) > _LONGEST_VALIDATOR_CHARACTERS:
+        return None
+    return text if _STRONG_ETAG.match(text) else None
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """Return a date of HTTP as aware UTC (RFC 9110, 5.6.7); None for nonsense."""
+    try:
+        date = parsedate_to_datetime(text or "")
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def checked_validators(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the first field of a conditional request that RFC 9110 allows, if any.
+
+    Raises
+    ------
+    TypeError, AttributeError
+        The fields are not a mapping of str; they are read from files.
+    """
+    etag, modified = fields.get("If-None-Match", ""), fields.get("If-Modified-Since", "")
+    if len(etag) <= _LONGEST_VALIDATOR_CHARACTERS and _ETAG.fullmatch(etag):
+        return {"If-None-Match": etag}
+    return {"If-Modified-Since": modified} if _DATE.fullmatch(modified) else {}
+
+
 class Representation(NamedTuple):
-    """What a URL stands for at the moment."""
+    """The present state of what a URL names."""
 
     #: Bytes.
     size: int
     #: Strong, and without its quotes.
     etag: str
-    #: In UTC and whole seconds; None where the time is none that HTTP can say.
+    #: In UTC and whole seconds; None if HTTP cannot express the time.
     modified: datetime | None
 
     @classmethod
     def of(cls, status: os.stat_result) -> Representation:
-        """Describe a file: its tag is made of size, time in nanoseconds, and inode."""
+        """Describe a file; its tag is made of size, time in nanoseconds, and inode."""
         etag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
         try:
             modified = datetime.fromtimestamp(status.st_mtime_ns // 1_000_000_000, UTC)
-        except (OverflowError, ValueError, OSError):  # a year that no calendar has
+        except (OverflowError, ValueError, OSError):  # a year beyond the calendar
             modified = None
         return cls(status.st_size, etag, modified)
 
 
 class Answer(NamedTuple):
-    """What to send."""
+    """The status and the bytes to send."""
 
     #: 200, 206, 304, 412 or 416.
     status: int
@@ -56,16 +128,16 @@ class Answer(NamedTuple):
 
 
 def answer(method: str, fields: Mapping[str, str], current: Representation) -> Answer:
-    """Decide what a GET or HEAD is answered with.
+    """Choose the answer to a GET or HEAD by its conditions and range.
 
     Parameters
     ----------
     method : {"GET", "HEAD"}
-        What is asked.
+        Of the request.
     fields : mapping
         The header fields of the request, by their usual names.
     current : Representation
-        What there is.
+        The present state.
 
     Examples
     --------
@@ -73,50 +145,47 @@ def answer(method: str, fields: Mapping[str, str], current: Representation) -> A
     >>> answer("GET", {"Range": "bytes=-4"}, current)
     Answer(status=206, start=6, end=10)
     """
-    if _has_failed(fields, current):
+    if _precondition_fails(fields, current):
         return Answer(412, 0, 0)
-    if _is_known(fields, current):
+    if _client_has_it(fields, current):
         return Answer(304, 0, 0)
     whole = Answer(200, 0, current.size)
-    # Ranges are defined for GET alone, and no part of nothing can be told from it.
+    # Ranges are defined for GET only, and an empty value has no part.
     if method != "GET" or not current.size:
         return whole
-    if "Range" not in fields or not _is_unchanged(fields, current):
+    if "Range" not in fields or not _range_applies(fields, current):
         return whole
     return _part(fields["Range"], current.size) or whole
 
 
-def _has_failed(fields: Mapping[str, str], current: Representation) -> bool:
-    """Tell whether If-Match, or without it If-Unmodified-Since, does not hold."""
+def _precondition_fails(fields: Mapping[str, str], current: Representation) -> bool:
     if "If-Match" in fields:
         wanted = _tags(fields["If-Match"])
         return not {"*", f'"{current.etag}"'} & wanted
-    limit = _date(fields.get("If-Unmodified-Since"))
+    limit = parse_date(fields.get("If-Unmodified-Since"))
     return limit is not None and current.modified is not None and current.modified > limit
 
 
-def _is_known(fields: Mapping[str, str], current: Representation) -> bool:
-    """Tell whether the client has it, by If-None-Match, or without it by If-Modified-Since."""
+def _client_has_it(fields: Mapping[str, str], current: Representation) -> bool:
     if "If-None-Match" in fields:
         held = _tags(fields["If-None-Match"])
         return bool({"*", f'"{current.etag}"', f'W/"{current.etag}"'} & held)
-    since = _date(fields.get("If-Modified-Since"))
+    since = parse_date(fields.get("If-Modified-Since"))
     return since is not None and current.modified is not None and current.modified <= since
 
 
-def _is_unchanged(fields: Mapping[str, str], current: Representation) -> bool:
-    """Tell whether If-Range, if there is one, names exactly what there is."""
+def _range_applies(fields: Mapping[str, str], current: Representation) -> bool:
     validator = fields.get("If-Range")
     if validator is None:
         return True
-    if (date := _date(validator)) is not None:
-        # A date binds only once its second is over (RFC 9110, section 8.8.2.2).
+    if (date := parse_date(validator)) is not None:
+        # A date is a strong validator only once its second is over (RFC 9110, 8.8.2.2).
         return date == current.modified and time.time() - date.timestamp() >= 1.0
     return validator.strip() == f'"{current.etag}"'
 
 
 def _part(wanted: str, size: int) -> Answer | None:
-    """Find the part that one range names; None if it has to be ignored."""
+    # None means that the range has to be ignored.
     if (match := _RANGE.match(wanted)) is None or match[0].rstrip().endswith("=-"):
         return None
     first, last = match[1], match[2]
@@ -131,7 +200,7 @@ def _part(wanted: str, size: int) -> Answer | None:
 
 
 def header_fields(chosen: Answer, current: Representation) -> dict[str, str]:
-    """Return the header fields that go with an answer, apart from what concerns its content."""
+    """Return the header fields of an answer, except those that describe its content."""
     fields = {"ETag": f'"{current.etag}"', "Accept-Ranges": "bytes"}
     if current.modified is not None:
         fields["Last-Modified"] = format_datetime(current.modified, usegmt=True)
@@ -145,14 +214,4 @@ def header_fields(chosen: Answer, current: Representation) -> dict[str, str]:
 
 
 def _tags(field: str) -> set[str]:
-    """Return the entity tags of a list, and ``*``, as they are written."""
     return set(_TAG.findall(field))
-
-
-def _date(field: str | None) -> datetime | None:
-    """Return a date of HTTP (RFC 9110, section 5.6.7), aware; None for nonsense."""
-    try:
-        date = parsedate_to_datetime(field or "")
-    except (ValueError, OverflowError):
-        return None
-    return date.replace(tzinfo=UTC) if date.tzinfo is None else date

@@ -1,4 +1,4 @@
-"""Whole values from copies of a site, so that parts can be cut out of them."""
+"""Whole values read from copies of a site, verified, to serve parts of them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from .stream import copy_whole
 
 if TYPE_CHECKING:
     from .parts import Target
-    from .sockets import Wire
+    from .wire import Wire
 
 __all__ = ["WholeValues"]
 
-# A larger value is not read whole for the sake of a part; all of them take no more of the disk.
+# Of all values together; a larger value is not read whole to serve a part.
 _MOST_BYTES = 64 << 20
 
 
 class WholeValues:
-    """Values that were read whole, and verified, from roots whose parts nothing vouches for.
+    """Values read whole, and verified, from roots whose parts cannot be verified.
 
-    They stand in a folder of this process until `close`; beyond 64 MiB those that were not
-    used for longest are removed.  Any thread may use it.
+    They are files in a folder of this process until `close`.  Beyond 64 MiB the least
+    recently used are removed.  Any thread may use it.
 
     Parameters
     ----------
@@ -47,13 +47,15 @@ class WholeValues:
         self._folders = PerProcess(_Folder)
 
     def has(self, sha256: str | None) -> bool:
-        """Return whether a value of that digest is here."""
+        """Return whether the value with that digest is here."""
         folder = self._folders.get()
         with folder.lock:
             return sha256 in folder.paths
 
     def target_of(self, target: Target) -> Target | None:
-        """Return the value as it stands here, read now if need be; None if it is too large.
+        """Return the value's copy as a target; None if it is too large.
+
+        The value is read now, unless it is here already.
 
         Raises
         ------
@@ -75,13 +77,11 @@ class WholeValues:
         return target._replace(session=session, url_path=target.sha256, fields=())
 
     def close(self) -> None:
-        """Remove all of them; who reads one goes on."""
+        """Remove all values; streams that are open stay readable."""
         self._folders.get().close()
 
 
 class _Folder:
-    """The folder of one process, made when it is first needed."""
-
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.paths: LRUCache[str, Path] = _Files(_MOST_BYTES, getsizeof=_size)
@@ -89,17 +89,16 @@ class _Folder:
         self._remove: weakref.finalize[..., object] | None = None
 
     def session(self, wires: PerProcess[Wire]) -> Session:
-        """Return what reads from the folder."""
         with self.lock:
             if self._session is None:
-                # Not `TemporaryDirectory`, which a forked child would remove at its end.
+                # Not `TemporaryDirectory`: a forked child would remove it at its end.
                 folder = tempfile.mkdtemp(prefix="staticstore-")
                 self._remove = weakref.finalize(self, _remove_own, folder, os.getpid())
                 self._session = Session(Root(folder), wires=wires)
             return self._session
 
     def close(self) -> None:
-        """Remove the folder; the next use makes another."""
+        # The next use makes another folder.
         with self.lock:
             remove, self._remove, self._session = self._remove, None, None
             self.paths.clear()
@@ -113,8 +112,6 @@ def _remove_own(folder: str, pid: int) -> None:
 
 
 class _Files(LRUCache[str, Path]):
-    """Files, each removed when it is dropped."""
-
     def popitem(self) -> tuple[str, Path]:
         name, path = super().popitem()
         with contextlib.suppress(OSError):
@@ -125,5 +122,5 @@ class _Files(LRUCache[str, Path]):
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # somebody clears the folder of temporary files
+    except OSError:  # removed by a cleanup of temporary files
         return 0

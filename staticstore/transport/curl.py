@@ -22,8 +22,8 @@ from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
-from .fork_gate import fork_gate
-from .perimeter import InnerAddressError
+from ..processes import fork_gate
+from .failures import InnerAddressError
 from .wanted import Got, Wanted, believed
 
 if TYPE_CHECKING:

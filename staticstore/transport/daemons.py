@@ -1,4 +1,4 @@
-"""Threads for requests, none of which keeps the interpreter from ending."""
+"""Worker threads that do not keep the interpreter from ending."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any, Self, TypeVar
 
 from ..processes import PerProcess
 
-__all__ = ["Daemons"]
+__all__ = ["Workers"]
 
 T = TypeVar("T")
 
 
-class Daemons:
-    """Makes calls in threads, as many at once as is said.
+class Workers:
+    """A pool of daemon threads that make calls.
 
-    Not `concurrent.futures.ThreadPoolExecutor`, whose threads the interpreter
-    waits for at its end, and so for a host that says nothing.  As a context
-    manager it waits for what was submitted, unless the block ends with an error.
+    Not `concurrent.futures.ThreadPoolExecutor`: at its end the interpreter
+    waits for those threads, and so for a silent host.  As a context manager it
+    waits for the submitted calls, unless the block raises.  Any thread may
+    submit, in forked children too.
 
     Parameters
     ----------
@@ -38,10 +39,10 @@ class Daemons:
         self._crews = PerProcess(_Crew)
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Let a call be made, in the order of submission; any thread may submit.
+        """Queue a call, and return its future.
 
-        A child that is forked meanwhile has no thread that makes the call: it is
-        made there by whoever asks for its result.
+        A child that is forked meanwhile has no thread for the call: the thread
+        there that asks for the result makes it.
         """
         future = _Call(call)
         crew = self._crews.get()
@@ -54,48 +55,44 @@ class Daemons:
         return future
 
     def close(self) -> None:
-        """Make no more calls; those that are being made go on."""
+        """Cancel the calls not yet begun; those under way go on."""
         crew = self._crews.get()
         with contextlib.suppress(queue.Empty):
             while waiting := crew.calls.get_nowait():
                 waiting.cancel()
-        for _ in crew.threads:
-            crew.calls.put(None)
+        crew.end()
 
     def __enter__(self) -> Self:
-        """Begin."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Wait for all calls that were submitted; not after an error."""
+        """Wait for all submitted calls; after an error cancel them."""
         if kind is not None:
             self.close()
             return
         crew = self._crews.get()
-        for _ in crew.threads:
-            crew.calls.put(None)
+        crew.end()
         for thread in crew.threads:
             thread.join()
 
 
 class _Crew:
-    """The threads of one process, and the calls that wait for them."""
-
     def __init__(self) -> None:
         self.calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
 
     def work(self) -> None:
-        """Make calls until there are no more to come."""
         while (call := self.calls.get()) is not None:
             call.run()
-            del call  # a thread that waits must not keep a result alive
+            del call  # a waiting thread must not keep a result alive
+
+    def end(self) -> None:
+        for _ in self.threads:
+            self.calls.put(None)
 
 
 class _Call(Future[T]):
-    """A call, and what comes of it."""
-
     def __init__(self, call: Callable[[], T]) -> None:
         super().__init__()
         self._call = call
@@ -103,11 +100,10 @@ class _Call(Future[T]):
 
     @property
     def _is_inherited(self) -> bool:
-        """Whether this is a forked child, where a lock of the future may be held for good."""
+        # In a forked child a lock of the future may be held for good.
         return self._pid != os.getpid()
 
     def run(self) -> None:
-        """Make the call, unless it was canceled."""
         if not self.set_running_or_notify_cancel():
             return
         try:
@@ -116,10 +112,9 @@ class _Call(Future[T]):
             self.set_exception(error)
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the result; in a forked child make the call."""
         return self._call() if self._is_inherited else super().result(timeout)
 
     def add_done_callback(self, callback: Callable[[Future[T]], object]) -> None:
-        """Call back at the end, which never comes in a forked child."""
+        # In a forked child the call never ends.
         if not self._is_inherited:
             super().add_done_callback(callback)

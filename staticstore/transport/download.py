@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from ..errors import IntegrityError, without_secrets
 from ..index.fields import SHA256
+from .conditions import parse_strong_etag
 from .destination import destination, is_replaced
 from .file_system import set_mode, sync_descriptor
 from .integrity import (
@@ -24,7 +25,6 @@ from .integrity import (
 from .part_file import OWN_MODE, PartFile, part_path
 from .parts import Target, ask, first_right
 from .regular import read_own
-from .response import parse_strong_etag
 from .stream import PIECE, Progress, ValueStream, copied, copy_whole
 
 __all__ = ["download", "part_of"]

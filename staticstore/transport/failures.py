@@ -1,15 +1,23 @@
-"""Foreign errors, turned into ours where they arise."""
+"""Failures of requests: mapped to our errors where they arise, and retried.
+
+Foreign errors are mapped by `mapped`, refusals of a host by `status_error`.
+Everything is retried by one loop, `retrying`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import ssl
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.client import responses as _REASONS
+from typing import Protocol, TypeVar
 
 from requests import RequestException
 from requests.exceptions import (
@@ -19,7 +27,7 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
-from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
+from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError
 
 from ..errors import (
     AuthorizationError,
@@ -32,28 +40,61 @@ from ..errors import (
     causes_of,
     raise_alone,
 )
-from .coding import CodingError
-from .header import HeaderError
-from .perimeter import InnerAddressError
-from .sockets import Wire
 
 __all__ = [
     "FIELD_REFUSED",
     "FOREIGN",
     "OF_LIBRARIES",
+    "CodingError",
+    "Cuttable",
+    "HeaderError",
+    "InnerAddressError",
     "cannot_be_decoded",
     "mapped",
     "may_heal",
+    "once",
     "parse_retry_after",
+    "retrying",
     "status_error",
     "wants_long_rest",
     "was_dropped",
 ]
 
+T = TypeVar("T")
+
+
+class HeaderError(HTTPException):
+    """The head of an answer cannot be read; the message says why."""
+
+
+class CodingError(DecodeError):
+    """Bytes are not coded as their label says; the message says how."""
+
+
+class InnerAddressError(Exception):
+    """A connection must not be used.
+
+    It is not an `OSError` or anything else that urllib3 and requests know, so
+    that they let it pass unchanged.
+    """
+
+
+class Cuttable(Protocol):
+    """What a disconnect cuts: `wire.Wire`."""
+
+    @property
+    def cut(self) -> threading.Event:
+        """Set once the store was disconnected."""
+        ...
+
+
 #: What requests, urllib3 and http.client raise.
 OF_LIBRARIES = (RequestException, HTTPError, HTTPException)
-#: All that is turned into our errors; the last two by http.client, from the size of a chunk.
+#: All that is mapped; http.client raises the last two for the size of a chunk.
 FOREIGN = (*OF_LIBRARIES, OSError, ValueError, OverflowError)
+#: Refusals that may concern a header field (Range, a condition) and not the document:
+#: firewalls use many statuses, and only a request without the field shows which.
+FIELD_REFUSED = frozenset(range(400, 500)) - {401, 404, 407, 408, 410, 425, 429} | {501, 505}
 _NEVER_HEALS = (
     InvalidHeader,
     InvalidProxyURL,
@@ -65,34 +106,33 @@ _NEVER_HEALS = (
     HeaderError,
     ssl.SSLCertVerificationError,
 )
+_RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _OF_FILES = {403: "the file may not be read", 404: "there is no such file"}
-_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
-#: Refusals that may be of a header field (Range, a condition) and not of the document:
-#: firewalls answer in many words, and a plain request tells.
-FIELD_REFUSED = frozenset(range(400, 500)) - {401, 404, 407, 408, 410, 425, 429} | {501, 505}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
-_LONGEST_RETRY_AFTER = 120.0  # seconds; a host that wants to rest longer is not waited for
+_LONGEST_RETRY_AFTER_SECONDS = 120.0
+_FIRST_BACKOFF_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 30.0
 
 
 @contextlib.contextmanager
 def mapped(
-    wire: Wire,
+    wire: Cuttable,
     *,
     key: str | None,
     url: str | None,
     foreign: tuple[type[Exception], ...] = FOREIGN,
 ) -> Iterator[None]:
-    """Turn what requests, urllib3, http.client and sockets raise in the block into a StoreError.
+    """Map errors of libraries and sockets in the block to a `StoreError`.
 
     Parameters
     ----------
     wire : Wire
-        The sockets concerned: once they are cut, whatever is raised means that
-        the store has been disconnected.
+        The sockets concerned: once they are cut, every error means that the
+        store was disconnected.
     key, url : str or None
         For the error.
     foreign : tuple of exception types, optional
-        What is turned; all else comes out as it is.
+        What is mapped; other errors pass unchanged.
     """
     try:
         yield
@@ -104,7 +144,7 @@ def mapped(
         raise_alone(_our_error(error, wire, key=key, url=url), error)
 
 
-def _our_error(error: Exception, wire: Wire, *, key: str | None, url: str | None) -> StoreError:
+def _our_error(error: Exception, wire: Cuttable, *, key: str | None, url: str | None) -> StoreError:
     if wire.cut.is_set():
         return NotConnectedError("the store was disconnected", key=key, url=url)
     causes = list(causes_of(error))
@@ -127,16 +167,16 @@ def _our_error(error: Exception, wire: Wire, *, key: str | None, url: str | None
 
 
 def _what_happened(causes: list[BaseException]) -> str:
-    """Say it in words of the innermost cause; outer ones quote URLs and their secrets."""
     if any(isinstance(cause, InvalidProxyURL | LocationValueError) for cause in causes):
         return "the URL of the proxy cannot be used"
     if any(isinstance(cause, InvalidSchema) and "SOCKS" in str(cause) for cause in causes):
         return "a SOCKS proxy needs the package PySocks, which is not installed"
+    # The innermost cause first: outer ones quote URLs and their secrets.
     for cause in reversed(causes):
         if isinstance(cause, HeaderError):
             return str(cause)
         if isinstance(cause, CodingError):
-            return f"the content coding cannot be undone: {cause.args[0]}"
+            return f"the body cannot be decoded: {cause.args[0]}"
         if isinstance(cause, IncompleteRead):
             return f"the connection broke after {cause.partial} bytes"
         if isinstance(cause, OSError) and cause.strerror:
@@ -144,48 +184,10 @@ def _what_happened(causes: list[BaseException]) -> str:
     return f"the connection failed: {type(causes[-1]).__name__}"
 
 
-def _kinds(error: BaseException) -> Iterator[type[BaseException]]:
-    """Return the types of an error and of its causes."""
-    for cause in causes_of(error):
-        yield from cause.kinds if isinstance(cause, ForeignError) else (type(cause),)
-
-
-def may_heal(error: BaseException) -> bool:
-    """Tell whether the same request may succeed a little later."""
-    if isinstance(error, HTTPStatusError):
-        return error.status in _RETRIED_STATUS and not wants_long_rest(error)
-    if not isinstance(error, TransportError):
-        return False
-    # What we raise ourselves says that the host answers wrongly, and would again.
-    kinds = [kind for kind in _kinds(error) if not issubclass(kind, StoreError)]
-    return any(issubclass(kind, FOREIGN) for kind in kinds) and not any(
-        issubclass(kind, _NEVER_HEALS) for kind in kinds
-    )
-
-
-def cannot_be_decoded(error: BaseException) -> bool:
-    """Return whether a body came whose content coding cannot be undone."""
-    return any(issubclass(kind, CodingError) for kind in _kinds(error))
-
-
-def wants_long_rest(error: BaseException) -> bool:
-    """Return whether the host wants to be left alone for longer than anyone waits."""
-    return (getattr(error, "retry_after", None) or 0.0) > _LONGEST_RETRY_AFTER
-
-
-def was_dropped(error: BaseException) -> bool:
-    """Tell whether the host closed the connection instead of answering.
-
-    That is what happens to a connection that was idle for longer than the
-    host keeps it open (RFC 9112, section 9.3.1).
-    """
-    return any(issubclass(kind, ConnectionResetError | BrokenPipeError) for kind in _kinds(error))
-
-
 def status_error(
     status: int, *, key: str | None, url: str | None, retry_after: str | None = None
 ) -> HTTPStatusError:
-    """Return the error for an HTTP status that says no."""
+    """Return the error for an HTTP status that refuses a request."""
     said = f"{status} {_REASONS.get(status, '')}".rstrip()
     of_file = _OF_FILES.get(status) if url is not None and url.startswith("file:") else None
     if status in (401, 403, 407):
@@ -205,7 +207,6 @@ def status_error(
 
 
 def _duration(seconds: float) -> str:
-    """Return how long that is, for people."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}s"
@@ -215,7 +216,7 @@ def _duration(seconds: float) -> str:
 def parse_retry_after(text: str | None) -> float | None:
     """Return the seconds of a Retry-After field; None for nonsense.
 
-    It holds seconds or a date (RFC 9110, section 10.2.3).
+    The field holds seconds or a date (RFC 9110, section 10.2.3).
 
     Examples
     --------
@@ -235,3 +236,98 @@ def parse_retry_after(text: str | None) -> float | None:
         date = date.replace(tzinfo=UTC)
     seconds = (date - datetime.now(UTC)).total_seconds()
     return seconds if seconds > 0 else None
+
+
+def retrying(
+    attempt: Callable[[], T],
+    *,
+    retries: int,
+    deadline: float | None,
+    wait: Callable[[float], object],
+) -> T:
+    """Make an attempt, and repeat it after failures that may heal.
+
+    The waits grow exponentially, with jitter, and by the Retry-After of the
+    host.  An idle connection that the host has closed is replaced at once.
+
+    Parameters
+    ----------
+    attempt : callable
+        What to do.
+    retries : int
+        How often to repeat it, at most.
+    deadline : float or None
+        When all must be over, by `time.monotonic`.
+    wait : callable
+        Waits the given number of seconds, or less.
+
+    Raises
+    ------
+    StoreError
+        From the last attempt.
+    """
+    for number in range(retries):
+        try:
+            return attempt()
+        except TransportError as error:
+            if not may_heal(error):
+                raise
+            seconds = _backoff(number, error)
+            if deadline is not None and time.monotonic() + seconds >= deadline:
+                raise
+        wait(seconds)
+    return attempt()
+
+
+def once(attempt: Callable[[], T]) -> T:
+    """Make an attempt; repeat it at once if an idle connection was closed."""
+    try:
+        return attempt()
+    except TransportError as error:
+        if not was_dropped(error):
+            raise
+    return attempt()
+
+
+def _backoff(number: int, error: TransportError) -> float:
+    if number == 0 and was_dropped(error):
+        return 0.0
+    longest = min(_FIRST_BACKOFF_SECONDS * 2 ** min(number, 30), _LONGEST_BACKOFF_SECONDS)
+    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
+
+
+def may_heal(error: BaseException) -> bool:
+    """Return whether the same request may succeed a little later."""
+    if isinstance(error, HTTPStatusError):
+        return error.status in _RETRIED_STATUSES and not wants_long_rest(error)
+    if not isinstance(error, TransportError):
+        return False
+    # An error without a foreign cause says that the host answers wrongly, and would again.
+    kinds = [kind for kind in _kinds(error) if not issubclass(kind, StoreError)]
+    return any(issubclass(kind, FOREIGN) for kind in kinds) and not any(
+        issubclass(kind, _NEVER_HEALS) for kind in kinds
+    )
+
+
+def wants_long_rest(error: BaseException) -> bool:
+    """Return whether the host asks for a longer wait than any caller is made to wait."""
+    return (getattr(error, "retry_after", None) or 0.0) > _LONGEST_RETRY_AFTER_SECONDS
+
+
+def was_dropped(error: BaseException) -> bool:
+    """Return whether the host closed the connection instead of answering.
+
+    That happens to a connection that was idle for longer than the host keeps
+    it open (RFC 9112, section 9.3.1).
+    """
+    return any(issubclass(kind, ConnectionResetError | BrokenPipeError) for kind in _kinds(error))
+
+
+def cannot_be_decoded(error: BaseException) -> bool:
+    """Return whether a body arrived that could not be decoded."""
+    return any(issubclass(kind, CodingError) for kind in _kinds(error))
+
+
+def _kinds(error: BaseException) -> Iterator[type[BaseException]]:
+    for cause in causes_of(error):
+        yield from cause.kinds if isinstance(cause, ForeignError) else (type(cause),)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .root import Root
-from .sockets import Wire
+from .wire import Wire
 
 __all__ = ["Lane"]
 

@@ -1,4 +1,4 @@
-"""A local folder, spoken to as if a good web server stood before it."""
+"""The adapter for local folders, which answers like a good web server."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .regular import NotRegularError, open_regular
 
 __all__ = ["FileAdapter"]
 
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class FileAdapter(BaseAdapter):
-    """Answers GET and HEAD for ``file:`` URLs (RFC 9110, sections 13 and 14).
+    """The adapter of requests for GET and HEAD of ``file:`` URLs.
 
-    It gives a strong ETag made of size, time and inode, Last-Modified, 304,
-    one range as 206 or 416, and honors If-Range; several ranges at once are
-    answered with the whole, as a server may.
+    Its answers have a strong ETag made of size, time and inode, and
+    Last-Modified.  It supports 304, If-Range, and one range as 206 or 416;
+    several ranges are answered with the whole (RFC 9110, sections 13 and 14).
     """
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Answer a request; what else requests gives concerns networks."""
+        """Answer a request; the other arguments concern networks."""
         method = str(request.method)
         if method not in ("GET", "HEAD"):
             return _response(request, 405, {"Allow": "GET, HEAD"})
@@ -42,7 +42,7 @@ class FileAdapter(BaseAdapter):
         except PermissionError:
             return _response(request, 403, {})
         except OSError as error:
-            if error.errno not in _ABSENT:
+            if error.errno not in _ABSENT_ERRNOS:
                 raise
             return _response(request, 404, {})
         current = Representation.of(os.fstat(file.fileno()))
@@ -52,21 +52,17 @@ class FileAdapter(BaseAdapter):
             file.close()
             return _response(request, chosen.status, fields)
         file.seek(chosen.start)
-        return _response(request, chosen.status, fields, _Part(file, chosen.end - chosen.start))
+        body = _BoundedFile(file, chosen.end - chosen.start)
+        return _response(request, chosen.status, fields, body)
 
     def close(self) -> None:
         """Do nothing: no file is kept open."""
 
 
-class _Part(io.RawIOBase):
-    """The next bytes of an open file, and no more of them."""
-
+class _BoundedFile(io.RawIOBase):
     def __init__(self, file: io.FileIO, size: int) -> None:
         self._file = file
         self._left = size
-
-    def readable(self) -> bool:
-        return True
 
     def readinto(self, buffer: Any) -> int:
         count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
@@ -74,7 +70,7 @@ class _Part(io.RawIOBase):
         return count
 
     def read1(self, size: int) -> bytes:
-        """Read, as a buffered file does; urllib3 asks for it."""
+        # urllib3 calls it, as of a buffered file.
         return self.read(size) or b""
 
     def close(self) -> None:

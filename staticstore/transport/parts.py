@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from ..errors import HTTPStatusError, IntegrityError, TransportError
-from .coding import UNDONE
+from .coding import DECODABLE
 from .failures import FIELD_REFUSED, may_heal, was_dropped
 from .integrity import Verifier
 from .readings import right_reading
@@ -371,7 +371,8 @@ def _whole_part(target: Target, response: Response) -> Part:
     if response.codings:
         # Of another length it can only be in that coding: what is large is decoded as it comes.
         is_large = (target.size or 0) > _VERIFIED_FIRST_BYTES
-        if is_other and is_large and len(response.codings) == 1 and response.codings[0] in UNDONE:
+        is_decodable = len(response.codings) == 1 and response.codings[0] in DECODABLE
+        if is_other and is_large and is_decodable:
             return Part(response, 0, target.size, decode=True)
         return _settled_part(target, response)
     if is_other:

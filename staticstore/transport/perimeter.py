@@ -1,8 +1,8 @@
-"""Which addresses a site may lead to: no inner one, if its root is a public one.
+"""The addresses that a site may lead to: no inner ones, if its root is public.
 
-A host on the internet must not be able to point a reader at machines that
-only the reader can reach: a router, a cloud's metadata service, a program
-that listens on loopback.
+A host on the internet must not be able to send a reader to machines that only
+the reader can reach: a router, a cloud's metadata service, a program that
+listens on loopback.
 """
 
 from __future__ import annotations
@@ -16,59 +16,52 @@ from urllib.parse import unquote
 
 import requests
 
+from .failures import InnerAddressError
 from .root import Origin, Origins, origin_of
 
-__all__ = ["InnerAddressError", "Perimeter", "address_in", "is_inner"]
+__all__ = ["Perimeter", "address_in", "is_inner"]
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 
 
-class InnerAddressError(Exception):
-    """A connection that must not be used.
-
-    No `OSError` and nothing else that urllib3 and requests know: it passes
-    them as it is, and `failures.mapped` turns it into a `TransportError`.
-    """
-
-
 class Perimeter:
-    """Where the connections of one session may lead.
+    """The check of the addresses that one session connects to.
 
-    A root is public if its first connection went to a public address, or if a
-    later one does; it never becomes inner again.  So a host whose name is
-    given another address meanwhile (DNS rebinding) is refused, while a root
-    that was inner from the beginning may lead anywhere.
+    A root is public as soon as a connection to it had a public address, and
+    never becomes inner again.  So a host whose name later gets another address
+    (DNS rebinding) is refused, while a root that was inner from the start may
+    lead anywhere.  Any thread may use it.
 
     Parameters
     ----------
     origins : "own", "any" or sequence of str
-        As in `StaticStore`; those that are named may be inner.
+        As in `StaticStore`; those that are named may have inner addresses.
     """
 
     def __init__(self, origins: Origins) -> None:
         self._named = frozenset[Origin]() if isinstance(origins, str) else _as_sent(origins)
-        # Each is only ever set, so that threads cannot undo what others have seen.
+        # Each is only ever set, so that no thread can undo what another has seen.
         self._was_inner = self._was_public = False
 
     def check(self, address: str, url: str, is_root: bool) -> None:
-        """Refuse a connection that leads inward from a public root.
+        """Refuse a connection from a public root to an inner address.
 
         Parameters
         ----------
         address : str
-            The address that the connection has; through a proxy, the host
-            that is asked for.
+            The peer address of the connection; through a proxy, the host in
+            the URL.
         url : str
-            What is asked for.
+            The requested URL.
         is_root : bool
-            Whether that is of the root's own origin.
+            Whether the URL has the root's own origin.
 
         Raises
         ------
         InnerAddressError
-            It does.
+            The address is inner and not allowed.
         """
         inner = is_inner(address)
         if is_root and inner:
@@ -80,16 +73,15 @@ class Perimeter:
         origin = origin_of(url)
         if origin in self._named:
             return
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
         what = "has become" if is_root else "leads to"
         raise InnerAddressError(
-            f"refused: this public site {what} the inner address {address}; if that is meant, "
-            f"name '{origin.scheme}://{host}:{origin.port}' in the store's origins"
+            f"refused: this public site {what} the inner address {address}; if that is right, "
+            f"add '{origin}' to the store's origins"
         )
 
 
 def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
-    """Return origins with their hosts spelled as requests sends them: IDNA, not Unicode."""
+    # requests sends hosts in IDNA, not in Unicode.
     sent = set()
     for origin in origins:
         with contextlib.suppress(requests.exceptions.InvalidURL):  # no request can go there
@@ -97,9 +89,9 @@ def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
     return frozenset(sent)
 
 
-@functools.lru_cache(maxsize=256)  # asked for each request, of the same few addresses
+@functools.lru_cache(maxsize=256)  # called for each request, with the same few addresses
 def is_inner(address: str) -> bool:
-    """Return whether an address is not reachable from the whole internet.
+    """Return whether an address is not public.
 
     Parameters
     ----------
@@ -119,7 +111,7 @@ def is_inner(address: str) -> bool:
 
 
 def address_in(host: str) -> str | None:
-    """Return the address that a host is written as, in any notation; None for a name.
+    """Return the address that a host stands for, in any notation; None for a name.
 
     Examples
     --------
@@ -139,7 +131,7 @@ def address_in(host: str) -> str | None:
 def _embedded(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """Yield the addresses that a connection to this one may lead to in the end."""
+    # A connection to this address may end at any of those that it embeds.
     if address.version == 4:
         yield address
     elif address.ipv4_mapped is not None:
@@ -155,10 +147,7 @@ def _embedded(
 
 
 def _translated(packed: bytes) -> Iterator[ipaddress.IPv4Address]:
-    """Yield what a NAT64 with a prefix of 48 or of 96 bits makes of an address (RFC 6052, 2.2).
-
-    Nobody but the network knows which it is.  A reading of 0.0.0.0/8 is none,
-    unless both are.
-    """
+    # The NAT64 may have a prefix of 48 or of 96 bits (RFC 6052, section 2.2); only the
+    # network knows.  A reading in 0.0.0.0/8 is impossible, unless both are there.
     readings = [ipaddress.IPv4Address(p) for p in (packed[6:8] + packed[9:11], packed[12:])]
     yield from [one for one in readings if one not in _THIS_NETWORK] or readings

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from ..errors import IntegrityError, StoreError, TransportError
-from .coding import GZIP_MAGIC, UNDONE, CodingError, undone
+from .coding import DECODABLE, GZIP_MAGIC, decoded
+from .failures import CodingError
 from .integrity import Verifier
 from .response import Response
 
@@ -51,7 +52,7 @@ def right_reading(
     try:
         _receive(response, sent, new_verifier())
         for count in _layers(sent, codings, new_verifier()):
-            pieces = undone(_pieces_of(sent), codings[len(codings) - count :])
+            pieces = decoded(_pieces_of(sent), codings[len(codings) - count :])
             file = _spool() if count else sent
             files.append(file)
             try:
@@ -63,7 +64,7 @@ def right_reading(
                 failure = error
             except CodingError as error:
                 # A label over plain bytes says nothing of why those are not the right ones.
-                if failure is None or not UNDONE.issuperset(codings):
+                if failure is None or not DECODABLE.issuperset(codings):
                     message = f"the host used a content coding that cannot be undone: {error}"
                     failure = TransportError(message, key=key, url=response.url)
         assert failure is not None, "there is a reading at least"
@@ -96,13 +97,13 @@ def _is_coded(file: BinaryIO, codings: Sequence[str]) -> bool:
     """Return whether bytes may be coded as the label says."""
     if codings[-1] == "deflate":
         try:
-            for _ in undone(_pieces_of(file), codings[-1:]):
+            for _ in decoded(_pieces_of(file), codings[-1:]):
                 break
         except CodingError:
             return False
         return True
     file.seek(0)
-    return codings[-1] not in UNDONE or file.read(2) == GZIP_MAGIC
+    return codings[-1] not in DECODABLE or file.read(2) == GZIP_MAGIC
 
 
 def _verify(pieces: Iterator[bytes], verifier: Verifier, file: BinaryIO | None) -> int:

@@ -1,18 +1,18 @@
-"""Where the values of one snapshot can be had, if a site has several roots."""
+"""The sources of values and documents, if a site has several roots."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..processes import PerProcess
-from .auth import Credentials, authentication_elsewhere, called
-from .root import Origins, Root
+from .arguments import SessionOptions
+from .auth import authentication_elsewhere, called
+from .root import Root
 from .session import Session
-from .sockets import Wire
+from .wire import Wire
 
 __all__ = [
     "PASSED_OVER",
@@ -27,73 +27,53 @@ __all__ = [
 T = TypeVar("T")
 Way = TypeVar("Way")
 
-#: What a root may answer with that another root makes up for.
+#: The failures of one root that another root makes up for.
 PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 
 
-def open_sessions(
-    roots: Sequence[Root],
-    *,
-    auth: Credentials = None,
-    proxies: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    verify: bool | str | os.PathLike[str] = True,
-    cert: str | tuple[str, str] | None = None,
-    timeout: float | tuple[float, float] = (5.0, 30.0),
-    retries: int = 4,
-    min_rate: float = 1024,
-    origins: Origins = "own",
-    hint: str | None = None,
-) -> list[Session]:
-    """Return a session for each root; what is secret is for the first one's origin only.
+def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Session]:
+    """Open a session for each root; secrets go to the first one's origin only.
 
-    The parameters, and what is raised, are as in `Session`.
+    Raises
+    ------
+    TypeError, ValueError, StoreError
+        As `Session`.
     """
-    auth = called(auth)
+    own = options._replace(auth=called(options.auth))
     wires = PerProcess(Wire, after_fork=Wire.after_fork)
     sessions = []
     for root in roots:
-        is_own = root is roots[0] or (not root.is_local and root.shares_origin(roots[0].url))
-        sessions.append(
-            Session(
-                root,
-                auth=auth if is_own else authentication_elsewhere(auth, root),
-                proxies=proxies,
-                headers=headers if is_own else None,
-                verify=verify,
-                cert=cert if is_own else None,
-                timeout=timeout,
-                retries=retries,
-                min_rate=min_rate,
-                origins=origins,
-                wires=wires,
-                is_alone=len(roots) == 1,
-                hint=hint,
-            )
-        )
+        of_root = own
+        if root is not roots[0] and (root.is_local or not root.shares_origin(roots[0].url)):
+            auth = authentication_elsewhere(own.auth, root)
+            of_root = own._replace(auth=auth, headers=None, cert=None)
+        sessions.append(Session(root, of_root, wires=wires, is_alone=len(roots) == 1))
     return sessions
 
 
 class Wholes(Protocol):
-    """What reads values whole, so that parts can be cut out of them; for any thread."""
+    """Values read whole to serve parts of them: `copies.WholeValues`.
+
+    Any thread may use it.
+    """
 
     def has(self, sha256: str | None) -> bool:
-        """Return whether a value of that digest was read before."""
+        """Return whether the value with that digest was read before."""
         ...
 
     def target_of(self, target: Any) -> Any | None:
-        """Return where a value was put, read now if need be; None if it is too large."""
+        """Return the value's copy as a target; None if it is too large."""
         ...
 
 
 class Sources(NamedTuple):
     """The sessions of all roots, in the order of their preference."""
 
-    #: Roots of the very snapshot: any part of a value can be had from them.
+    #: Roots with the same snapshot: parts of values can be read from them.
     alike: tuple[Session, ...]
-    #: Others, behind it or ahead: a value from there is told by its digest alone.
+    #: Others, behind it or ahead: only whole values, verified by their digests.
     unlike: tuple[Session, ...] = ()
-    #: What was read whole from these, so that parts can be cut out of it.
+    #: Values that were read whole from these.
     wholes: Wholes | None = None
 
     @property
@@ -103,24 +83,24 @@ class Sources(NamedTuple):
 
     @property
     def session(self) -> Session:
-        """The way to the first root that is not failing."""
+        """The session of the first root that is not failing."""
         return self.alike[0] if len(self.alike) == 1 else least_failing(self.alike)[0]
 
 
 def least_failing(sessions: Sequence[Session]) -> list[Session]:
-    """Return the sessions in order, but those last that are failing."""
+    """Order sessions: healthy first, each group in order of preference."""
     return sorted(sessions, key=lambda session: session.is_failing)
 
 
 def anywhere(
     sessions: Sequence[Session], read: Callable[[Session], T], deadline: float | None = None
 ) -> T:
-    """Read from the first root that gives what is wanted, and again if all fail for now.
+    """Read from the first root that succeeds, and retry if all fail for now.
 
     Parameters
     ----------
     sessions : sequence of Session
-        The ways to all roots, one at least.
+        Those of all roots, at least one.
     read : callable
         Reads from one of them.
     deadline : float, optional
@@ -129,7 +109,7 @@ def anywhere(
     Raises
     ------
     IntegrityError, TransportError
-        What the first root raised, if none gives it.
+        The first root's error, if all fail.
     """
     if len(sessions) == 1:
         return read(sessions[0])
@@ -137,12 +117,12 @@ def anywhere(
 
 
 def from_any(ways: Sequence[Way], read: Callable[[Way], T]) -> T:
-    """Read from the first root that gives what is wanted, and not an error or None.
+    """Read from the first root that gives neither an error nor None.
 
     Raises
     ------
     IntegrityError, IndexFormatError, TransportError
-        None does; what the first raised.
+        The first root's error, if all fail.
     """
     first, *others = ways
 

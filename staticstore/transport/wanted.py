@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .coding import codings_of
-from .response import parse_content_range, parse_strong_etag
+from .conditions import parse_content_range, parse_strong_etag
 
 __all__ = ["Got", "Wanted", "believed"]
 

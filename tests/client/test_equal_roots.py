@@ -107,7 +107,7 @@ def copy(site: Site) -> Host:
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a root that failed be asked again at once."""
-    monkeypatch.setattr(session, "_REST", 0.0)
+    monkeypatch.setattr(session, "_REST_SECONDS", 0.0)
 
 
 # The index
@@ -564,7 +564,7 @@ def test_a_pickle_knows_all_roots(site: Site, origin: Host) -> None:
 @pytest.mark.parametrize(
     ("roots", "said"),
     [
-        ([], "one at least"),
+        ([], "at least one"),
         (["http://example.org/a", "http://example.org/a/"], "given twice"),
         (["http://example.org/", "ftp://example.org/"], "not ftp:"),
     ],
@@ -575,7 +575,7 @@ def test_roots_that_make_no_sense_are_refused(roots: list[str], said: str) -> No
 
 
 def test_a_root_that_is_no_text_is_refused() -> None:
-    with pytest.raises(TypeError, match="text or a path"):
+    with pytest.raises(TypeError, match="str or a path"):
         StaticStore(5)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ from staticstore import HTTPStatusError, Index, IndexFormatError, StaticStore, T
 from staticstore.client.follower import SiteFollower as Follower
 from staticstore.client.held import Held
 from staticstore.index.freshness import Freshness
+from staticstore.transport.arguments import SessionOptions
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.client.scene import MemorySite
@@ -23,7 +24,7 @@ CONDITIONS = {"If-None-Match", "If-Modified-Since"}
 @pytest.fixture
 def session(site: MemorySite) -> Iterator[Session]:
     site.write({"a": {"v": 1}})
-    opened = Session(Root(site.url), retries=0)
+    opened = Session(Root(site.url), SessionOptions(retries=0))
     yield opened
     opened.close()
 

@@ -72,7 +72,7 @@ def test_closing_what_the_parent_has_does_nothing(site: MemorySite, fork: Fork) 
         parents = store._live.connected()
         fork()
         parents.close()
-        parents.follower.session._requests.close()
+        parents.follower.session._sender.close()
         assert not parents.cut.is_set()
         assert parents.is_cut()
 

@@ -307,7 +307,7 @@ def test_a_value_without_a_digest_comes_from_the_first_alone(
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a root that failed be asked again at once."""
-    monkeypatch.setattr(session, "_REST", 0.0)
+    monkeypatch.setattr(session, "_REST_SECONDS", 0.0)
 
 
 READS: dict[str, Callable[[StaticStore], bytes]] = {

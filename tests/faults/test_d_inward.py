@@ -262,7 +262,7 @@ def test_d10_a_refused_redirect_is_not_tried_again(namespace: Namespace) -> None
 
 def test_d10_the_error_names_what_to_do(namespace: Namespace) -> None:
     seen = namespace.run(redirected, PUBLIC, PRIVATE)
-    assert f"name 'http://{PRIVATE}:" in str(seen.error)
+    assert f"add 'http://{PRIVATE}:" in str(seen.error)
 
 
 def test_d10_tls_does_not_even_begin(namespace: Namespace, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from staticstore import (
     StoreError,
     TransportError,
 )
+from staticstore.transport.arguments import SessionOptions
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.reports import texts_behind
@@ -418,10 +419,10 @@ def test_d7_credentials_that_are_none_are_refused_without_being_shown(auth: Any)
 
 
 def test_d7_a_session_shows_nothing(tmp_path: Path) -> None:
-    session = Session(
-        Root(f"https://ali:{SECRET}@host/?sig={SECRET}"), headers={"X-Api-Key": SECRET}
-    )
-    assert not is_shown([repr(session), str(session), repr(session.root), str(session.root)])
+    options = SessionOptions(auth=("ali", SECRET), headers={"X-Api-Key": SECRET})
+    session = Session(Root(f"https://ali:{SECRET}@host/?sig={SECRET}"), options)
+    assert not is_shown([repr(one) for one in (session, session.root, options)])
+    assert not is_shown([str(one) for one in (session, session.root, options)])
 
 
 # -- a password in the clear -----------------------------------------------------------
@@ -506,7 +507,7 @@ AUTHS: dict[str, Any] = {
     ],
 )
 def test_d7_a_password_to_another_machine_is_exposed(root: str, auth: str) -> None:
-    assert Session(Root(root), auth=AUTHS[auth]).exposes_password
+    assert Session(Root(root), SessionOptions(AUTHS[auth])).exposes_password
 
 
 @pytest.mark.parametrize(
@@ -522,11 +523,12 @@ def test_d7_a_password_to_another_machine_is_exposed(root: str, auth: str) -> No
     ],
 )
 def test_d7_a_password_that_is_encrypted_or_stays_here_is_not_exposed(root: str) -> None:
-    assert not Session(Root(root), auth=("ali", SECRET)).exposes_password
+    assert not Session(Root(root), SessionOptions(("ali", SECRET))).exposes_password
 
 
 def test_d7_no_password_is_not_exposed() -> None:
     root = Root("http://data.example/")
     assert not Session(root).exposes_password
-    assert not Session(root, auth=HTTPDigestAuth("ali", SECRET)).exposes_password
+    digest = SessionOptions(HTTPDigestAuth("ali", SECRET))
+    assert not Session(root, digest).exposes_password
     assert Session(Root(f"http://ali:{SECRET}@data.example/")).exposes_password

@@ -198,7 +198,7 @@ def test_d9_a_folder_without_authorities_trusts_nobody(
 def test_d9_a_missing_authority_is_said_before_anything_is_sent(
     connect: Connect, safe: RawServer, tmp_path: Path
 ) -> None:
-    with pytest.raises(StoreError, match="verify names a file that is not there"):
+    with pytest.raises(StoreError, match="verify names a file that does not exist"):
         connect(safe.url, verify=tmp_path / "none.pem")
     assert not safe.connections
 
@@ -207,7 +207,7 @@ def test_d9_so_is_one_that_the_environment_names(
     connect: Connect, safe: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
-    with pytest.raises(StoreError, match=r"REQUESTS_CA_BUNDLE.*not there.*none\.pem"):
+    with pytest.raises(StoreError, match=r"REQUESTS_CA_BUNDLE.*not exist.*none\.pem"):
         connect(safe.url, retries=0)
     assert not safe.connections
 
@@ -272,6 +272,6 @@ def test_d9_a_missing_client_certificate_is_said_before_anything_is_sent(
 ) -> None:
     pair = [str(path) for path in certificates.client]
     pair[missing] = str(tmp_path / "none.pem")
-    with pytest.raises(StoreError, match="cert names a file that is not there"):
+    with pytest.raises(StoreError, match="cert names a file that does not exist"):
         connect(strict.url, verify=certificates.authority, cert=tuple(pair))
     assert not strict.connections

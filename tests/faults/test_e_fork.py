@@ -29,8 +29,7 @@ from staticstore import (
     publish,
 )
 from staticstore.client.equal_roots import EqualRootsFollower
-from staticstore.processes import PerProcess
-from staticstore.transport.fork_gate import ForkGate
+from staticstore.processes import ForkGate, PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.engines import ENGINES, sending_by
 from tests.forks import fork, in_child, result_of

@@ -150,7 +150,7 @@ def test_a_limited_mirror_takes_as_long_as_its_rate_says_and_fails_for_nothing(
 
 @pytest.mark.parametrize("rate", [0, 1023, -1, float("nan"), float("inf"), "2M", True])
 def test_a_rate_that_is_none_is_refused(connect: Connect, copy: Path, rate: Any) -> None:
-    with pytest.raises(ValueError, match="limit_rate is a number, 1024 or more"):
+    with pytest.raises(ValueError, match="limit_rate must be a number, 1024 or more"):
         mirror(connect(), copy, limit_rate=rate)
 
 

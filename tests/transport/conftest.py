@@ -1,4 +1,4 @@
-"""Sessions on servers that misbehave, waits that are only noted, threads whose end is awaited."""
+"""Sessions on misbehaving servers, recorded waits, and calls in threads of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from staticstore.transport.fetched import Fetched, SizeLimit
+from staticstore.transport.arguments import SessionOptions
+from staticstore.transport.response import Fetched, SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer
@@ -24,10 +25,11 @@ PROMPTLY = 1.0
 
 @pytest.fixture
 def session_at(stack: ExitStack) -> SessionAt:
-    """Open a session that is patient with our machine, and tries everything once."""
+    """Open a session that is patient with a slow machine, and retries nothing."""
 
     def session_at(root: str, **options: Any) -> Session:
-        session = Session(Root(root), **{"timeout": (5, 5), "retries": 0, "proxies": {}, **options})
+        patient = SessionOptions(timeout=(5, 5), retries=0, proxies={})
+        session = Session(Root(root), patient._replace(**options))
         stack.callback(session.close)
         return session
 
@@ -35,7 +37,7 @@ def session_at(stack: ExitStack) -> SessionAt:
 
 
 def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the session wait no longer, and note how long it would have."""
+    """Record the waits of a session instead of waiting."""
     waits: list[float] = []
 
     def wait(timeout: float | None = None) -> bool:
@@ -48,7 +50,7 @@ def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float
 
 
 def fetch(session: Session, url_path: str = "index.json", **options: Any) -> bytes:
-    """Get a document whole, with more time and space than it needs."""
+    """Get a whole document, with more time and space than it needs."""
     limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
     deadline = time.monotonic() + limits.pop("seconds")
     limit = SizeLimit(limits.pop("max_bytes"), "the index")
@@ -58,7 +60,7 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
 
 
 class Call(threading.Thread):
-    """A call in a thread of its own, whose end can be awaited."""
+    """A call in a thread of its own, which can be joined."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)

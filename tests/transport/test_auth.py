@@ -1,4 +1,4 @@
-"""In what forms credentials come, and what is made of them."""
+"""All forms of credentials, and the authentication made of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Root("https://data.example/")
 
 
 def sent(auth: AuthBase) -> str | None:
-    """Return the Authorization that goes out."""
+    """Return the Authorization field that is sent."""
     request = Request("GET", "https://data.example/").prepare()
     return auth(request).headers.get("Authorization")
 
@@ -109,7 +109,7 @@ def test_anything_else_is_a_type_error(auth: Any) -> None:
 
 
 def test_a_user_name_with_a_colon_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="no colon"):
+    with pytest.raises(ValueError, match="must not contain a colon"):
         authentication(("ali:baba", "sesame"), ROOT)
 
 

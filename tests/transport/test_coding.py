@@ -1,4 +1,4 @@
-"""Content codings undone, in bounded pieces: FAULTS A8, C19."""
+"""Decoding content codings in bounded pieces: FAULTS A8, C19."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from staticstore.transport.coding import CodingError, undone
+from staticstore.transport.coding import decoded
+from staticstore.transport.failures import CodingError
 
 TEXT = bytes(range(256)) * 50
 
@@ -34,11 +35,11 @@ CODED = {
 @pytest.mark.parametrize("size", [2, 7, 1 << 20])
 @pytest.mark.parametrize(("codings", "body"), CODED.values(), ids=CODED)
 def test_codings_are_undone(codings: list[str], body: bytes, size: int) -> None:
-    assert b"".join(undone(pieces(body, size), codings)) == TEXT
+    assert b"".join(decoded(pieces(body, size), codings)) == TEXT
 
 
 def test_raw_deflate_is_undone() -> None:
-    assert b"".join(undone(pieces(raw_deflate(TEXT), 100), ["deflate"])) == TEXT
+    assert b"".join(decoded(pieces(raw_deflate(TEXT), 100), ["deflate"])) == TEXT
 
 
 @pytest.mark.parametrize("codings", [["gzip"], ["gzip", "gzip"]])
@@ -46,7 +47,7 @@ def test_a8_a_bomb_comes_in_small_pieces(codings: list[str]) -> None:
     body = gzip.compress(bytes(20 << 20))
     for _ in codings[1:]:
         body = gzip.compress(body)
-    sizes = [len(piece) for piece in undone([body], codings)]
+    sizes = [len(piece) for piece in decoded([body], codings)]
     assert sum(sizes) == 20 << 20
     assert max(sizes) <= 1 << 20
 
@@ -55,19 +56,19 @@ def test_a8_a_bomb_comes_in_small_pieces(codings: list[str]) -> None:
 def test_c2_what_is_cut_short_is_an_error(codings: list[str], body: bytes) -> None:
     body = body.rstrip(b"\0")[:-9]
     with pytest.raises(CodingError, match="cut short"):
-        list(undone(pieces(body, 100), codings))
+        list(decoded(pieces(body, 100), codings))
 
 
 @pytest.mark.parametrize(
     ("codings", "problem"),
-    [(["gzip"], "no gzip"), (["deflate"], "no deflate"), (["br"], "br was not asked for"),
+    [(["gzip"], "not gzip"), (["deflate"], "not deflate"), (["br"], "br was not asked for"),
      (["gzip"] * 6, "6 content codings")],
 )  # fmt: skip
 def test_c19_what_is_not_coded_so_is_an_error(codings: list[str], problem: str) -> None:
     with pytest.raises(CodingError, match=problem):
-        list(undone([b"\xff" * 100], codings))
+        list(decoded([b"\xff" * 100], codings))
 
 
 @pytest.mark.parametrize("codings", [[], ["gzip"], ["deflate"], ["gzip", "gzip"]])
 def test_nothing_is_nothing(codings: list[str]) -> None:
-    assert list(undone([], codings)) == []
+    assert list(decoded([], codings)) == []

@@ -1,4 +1,4 @@
-"""Threads that keep nobody waiting."""
+"""Worker threads, which do not keep the interpreter from ending."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import threading
 
 import pytest
 
-from staticstore.transport.daemons import Daemons
+from staticstore.transport.daemons import Workers
 
 
 def test_calls_are_made_and_their_results_given() -> None:
-    with Daemons(3, "test") as pool:
+    with Workers(3, "test") as pool:
         found = [pool.submit(lambda number=number: number * 2) for number in range(20)]  # type: ignore[misc]
     assert [one.result() for one in found] == list(range(0, 40, 2))
 
 
 def test_no_more_threads_are_started_than_is_said() -> None:
     seen = set()
-    with Daemons(3, "test") as pool:
+    with Workers(3, "test") as pool:
         for _ in range(50):
             pool.submit(lambda: seen.add(threading.current_thread()))
     assert len(seen) <= 3
 
 
 def test_an_error_is_raised_where_the_result_is_asked_for() -> None:
-    with Daemons(1, "test") as pool:
+    with Workers(1, "test") as pool:
         found = pool.submit(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         found.result()
@@ -37,7 +37,7 @@ def test_what_waits_is_cancelled_when_it_is_closed() -> None:
         goes_on.set()
         return may_end.wait(10)
 
-    pool = Daemons(1, "test")
+    pool = Workers(1, "test")
     first, second = pool.submit(call), pool.submit(call)
     assert goes_on.wait(10)
     pool.close()
@@ -48,7 +48,7 @@ def test_what_waits_is_cancelled_when_it_is_closed() -> None:
 
 def test_a_block_that_fails_waits_for_nothing() -> None:
     may_end = threading.Event()
-    with pytest.raises(KeyError), Daemons(1, "test") as pool:
+    with pytest.raises(KeyError), Workers(1, "test") as pool:
         pool.submit(lambda: may_end.wait(10))
         raise KeyError
     may_end.set()

@@ -1,4 +1,4 @@
-"""Foreign errors become ours, in words that hold no secret."""
+"""Foreign errors are mapped to ours, in words without secrets."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from staticstore.transport.failures import (
     status_error,
     was_dropped,
 )
-from staticstore.transport.sockets import Wire
+from staticstore.transport.wire import Wire
 
 URL = "https://ali:sesame@data.example/index.json?sig=sesame"
 
 
 def map_error(error: BaseException, *, cut: bool = False) -> StoreError:
-    """Return what becomes of an error."""
+    """Return what an error is mapped to."""
     wire = Wire()
     if cut:
         wire.close()
@@ -54,7 +54,7 @@ def map_error(error: BaseException, *, cut: bool = False) -> StoreError:
 
 
 def bad_certificate() -> ssl.SSLCertVerificationError:
-    """Return what a TLS handshake raises."""
+    """Return the error of a TLS handshake."""
     error = ssl.SSLCertVerificationError(1, "verify failed")
     error.verify_message = "certificate has expired"
     return error
@@ -225,7 +225,7 @@ def test_what_the_caller_is_handling_heals_nothing(handled: Exception) -> None:
         raise handled
     except OSError:
         try:
-            raise TransportError("the host redirects to what is no URL")
+            raise TransportError("the host redirects to an invalid URL")
         except TransportError as error:
             refused = error
     assert not may_heal(refused)
@@ -277,7 +277,7 @@ def test_a_failure_on_the_way_may_heal(error: Exception) -> None:
         IndexFormatError("x"),
         NotConnectedError("x"),
         StoreError("x"),
-        TransportError("the host redirects to what is no URL"),
+        TransportError("the host redirects to an invalid URL"),
         KeyError("x"),
         error_from(nested(ssl.SSLCertVerificationError(1, "no"))),
         error_from(requests_errors.InvalidURL()),

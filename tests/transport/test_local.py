@@ -15,9 +15,15 @@ import requests
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
 from staticstore.transport import local
-from staticstore.transport.conditions import Answer, Representation, answer, header_fields
+from staticstore.transport.conditions import (
+    Answer,
+    ContentRange,
+    Representation,
+    answer,
+    header_fields,
+)
 from staticstore.transport.local import FileAdapter
-from staticstore.transport.response import ContentRange, Response
+from staticstore.transport.response import Response
 from tests.sites import write_site
 from tests.transport.conftest import Call, SessionAt, noted_waits
 
@@ -29,7 +35,7 @@ Ask = Callable[..., Response]
 
 @pytest.fixture
 def ask(session_at: SessionAt, tmp_path: Path) -> Ask:
-    """Ask for a file of 100 bytes."""
+    """Request a file of 100 bytes."""
     (tmp_path / "a").write_bytes(VALUE)
     os.utime(tmp_path / "a", (TIME, TIME))
     session = session_at(str(tmp_path))

@@ -1,4 +1,4 @@
-"""FAULTS D10: which addresses are inner, and what a public root may lead to."""
+"""FAULTS D10: inner addresses, and where a public root may lead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.transport.perimeter import InnerAddressError, Perimeter, address_in, is_inner
+from staticstore.transport.failures import InnerAddressError
+from staticstore.transport.perimeter import Perimeter, address_in, is_inner
 
 SITE = "https://data.example.org/index.json"
 ELSEWHERE = "http://intranet.example/index.json"

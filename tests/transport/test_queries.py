@@ -1,4 +1,4 @@
-"""What urllib3 logs of our requests has no queries; what it logs of others is theirs."""
+"""urllib3 logs our requests without their queries, and those of others unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URLLIB3 = logging.getLogger("urllib3.connectionpool")
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was logged of requests."""
+    """Return what urllib3 logged of requests."""
     return [record.getMessage() for record in caplog.records if "GET" in record.getMessage()]
 
 

@@ -1,4 +1,4 @@
-"""How fast bytes may come: what whoever receives them is asked to wait."""
+"""Limits on the rate of bytes: how long a receiver has to wait."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from staticstore.errors import NotConnectedError
 from staticstore.transport import bulk
-from staticstore.transport.rate import RateLimit
 from staticstore.transport.wanted import Wanted
+from staticstore.transport.wire import RateLimit
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Request, Wire
 from tests.transport.conftest import Call, SessionAt, Start, fetch, noted_waits
@@ -20,7 +20,7 @@ BODY = bytes(range(256)) * 100
 
 
 class Clock:
-    """Time that passes by waiting only."""
+    """A clock that only waiting moves."""
 
     def __init__(self) -> None:
         self.now = 100.0

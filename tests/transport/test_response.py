@@ -1,4 +1,4 @@
-"""What is believed of an answer's header fields, and how its body is read."""
+"""Header fields of an answer that are accepted, and reading its body."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from staticstore import NotConnectedError, TransportError
-from staticstore.transport.response import ContentRange, Response
-from staticstore.transport.sockets import Wire
+from staticstore.transport.conditions import ContentRange
+from staticstore.transport.response import Response
+from staticstore.transport.wire import Wire
 from tests.servers import Request
 from tests.servers import Wire as ServerWire
 from tests.transport.conftest import SessionAt, Start

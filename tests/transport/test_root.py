@@ -1,4 +1,4 @@
-"""Where a site is: every form in which a root can be given."""
+"""All forms in which a root can be given."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_checked_origins_are_themselves() -> None:
 
 @pytest.mark.parametrize("origins", [None, 5, True, b"own", {"https://a.example": 1}, [b"x"], [5]])
 def test_origins_that_are_no_texts_are_a_type_error(origins: Any) -> None:
-    with pytest.raises(TypeError, match="text"):
+    with pytest.raises(TypeError, match="str"):
         checked_origins(origins)
 
 

@@ -1,4 +1,4 @@
-"""How one answer is taken: what is sent, what is believed, what is tried again, and when."""
+"""One request: what is sent, which answers are accepted, what is retried, and when."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport.fetched import Fetched, SizeLimit
+from staticstore.transport.response import Fetched, SizeLimit
 from staticstore.transport.root import Root
 from staticstore.transport.session import Session
 from tests.servers import RawServer, Request, Wire, serve_files
@@ -36,7 +36,7 @@ INDEX = f"{ROOT}index.json"
 
 @pytest.fixture
 def answers() -> Any:
-    """Give one prepared answer after the other, and insist that all are asked for."""
+    """Return the prepared answers in order, and require that all are requested."""
     with responses.RequestsMock(registry=OrderedRegistry) as mock:
         yield mock
 
@@ -150,7 +150,7 @@ def test_retries_are_a_number(session_at: SessionAt, retries: Any) -> None:
     [0, -1, None, "5", (), (1,), (1, 2, 3), (1, 0), (None, 5), (5, None), float("nan"), 1e9],
 )
 def test_every_wait_has_an_end(session_at: SessionAt, timeout: Any) -> None:
-    with pytest.raises(ValueError, match="every wait has an end"):
+    with pytest.raises(ValueError, match="each in seconds above 0"):
         session_at(ROOT, timeout=timeout)
 
 
@@ -193,7 +193,7 @@ def test_a_file_that_is_not_there_is_named(
     session_at: SessionAt, tmp_path: Path, argument: str
 ) -> None:
     with pytest.raises(
-        StoreError, match=rf"{argument} names a file that is not there: .*none\.pem"
+        StoreError, match=rf"{argument} names a file that does not exist: .*none\.pem"
     ):
         session_at(ROOT, **{argument: str(tmp_path / "none.pem")})
 
@@ -221,7 +221,8 @@ def test_files_are_read_for_roots_in_folders_and_for_no_others(
     session_at: SessionAt, tmp_path: Path
 ) -> None:
     def schemes(root: str) -> set[str]:
-        return {prefix.rstrip(":/") for prefix in session_at(root)._requests.adapters}
+        adapters = session_at(root)._sender.requests_session.adapters
+        return {prefix.rstrip(":/") for prefix in adapters}
 
     assert schemes(ROOT) == {"https", "http"}
     assert schemes(str(tmp_path)) == {"file"}

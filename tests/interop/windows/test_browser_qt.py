@@ -280,7 +280,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
         ("http://127.0.0.1:9/", "Connection refused"),
         ("/there/is/nothing", "no such file"),
         ("gopher://host/", "not gopher:"),
-        ("", "not an empty text"),
+        ("", "must not be empty"),
     ],
 )
 def test_g11_an_address_without_a_site_is_said_in_words_and_another_can_be_typed(

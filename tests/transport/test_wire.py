@@ -1,4 +1,4 @@
-"""What bytes do on the way: how slow they may be, and how an answer is cut off."""
+"""Bounds on the bytes of an answer, and cutting it off from another thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport import sockets
+from staticstore.transport import adapter as adapters
 from tests.servers import (
     Answer,
     Certificates,
@@ -42,7 +42,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def drip(data: bytes, *, after: bytes = b"", pause: float = 0.02) -> Answer:
-    """Send one part at once, and the other byte by byte."""
+    """Send one part at once, the other byte by byte."""
 
     def answer(request: Request, wire: Wire) -> None:
         wire.send(after)
@@ -292,7 +292,7 @@ def test_interim_answers_are_passed_over(start: Start, session_at: SessionAt) ->
 
 
 class Stalled:
-    """A read that stalls, and the event that says that it does."""
+    """A read that stalls, and the event set when it does."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -313,10 +313,10 @@ class Stalled:
         return answer
 
     def is_cut_by_closing(self, session: Any, read: Callable[[], object]) -> StoreError:
-        """Close the session once the read stalls, and return what the read raises."""
+        """Close the session once the read stalls, and return the error of the read."""
         call = Call(read)
         assert self.begun.wait(5)
-        call.join(0.03)  # what has been sent to it, it shall have read
+        call.join(0.03)  # time to read what was sent
         farewell = Call(session.close)
         with pytest.raises(NotConnectedError) as caught:
             call.result()
@@ -397,7 +397,7 @@ Quiet = Callable[..., int]
 
 @pytest.fixture
 def quiet(stalled: Stalled) -> Iterator[Quiet]:
-    """Give a port where somebody listens, answers what he was told to, and says no more."""
+    """Yield the port of a server that sends a given answer, and nothing after it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def listen(answers: tuple[bytes, ...]) -> None:
@@ -646,20 +646,20 @@ def test_a_refusal_without_digest_is_told_whatever_its_size(
 
 def test_every_scheme_gets_bounded_connections(start: Start, session_at: SessionAt) -> None:
     session = session_at("http://data.example/")
-    adapter = session._requests.get_adapter("http://data.example/")
-    assert isinstance(adapter, sockets.BoundedAdapter)
+    adapter = session._sender.requests_session.get_adapter("http://data.example/")
+    assert isinstance(adapter, adapters.BoundedAdapter)
     for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://127.0.0.1:1")):
         for url in ("http://data.example/", "https://data.example/"):
             pool = manager.connection_from_url(url)
-            assert issubclass(pool.ConnectionCls, sockets._BoundedConnection)
+            assert issubclass(pool.ConnectionCls, adapters._BoundedConnection)
 
 
 def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
     session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_at("http://data.example/")
-    adapter = session._requests.get_adapter("http://data.example/")
-    assert isinstance(adapter, sockets.BoundedAdapter)
+    adapter = session._sender.requests_session.get_adapter("http://data.example/")
+    assert isinstance(adapter, adapters.BoundedAdapter)
     bind, begun, go = adapter._bind, threading.Event(), threading.Event()
 
     def slow_bind(manager: Any) -> None:
@@ -678,7 +678,7 @@ def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
     second.join(0.1)
     go.set()
     for call in (first, second):
-        assert issubclass(call.result(), sockets._BoundedConnection)  # type: ignore[arg-type]
+        assert issubclass(call.result(), adapters._BoundedConnection)  # type: ignore[arg-type]
 
 
 def test_trailers_without_end_are_a_transport_error(start: Start, session_at: SessionAt) -> None:

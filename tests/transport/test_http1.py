@@ -1,4 +1,4 @@
-"""Heads of answers, read from bytes: FAULTS C18."""
+"""Reading the heads of answers from bytes: FAULTS C18."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.transport.header import HeaderError, HeaderReader, Status
+from staticstore.transport.failures import HeaderError
+from staticstore.transport.http1 import HeaderReader, Status
 
 
 def read(
@@ -45,7 +46,7 @@ def test_a_status_line_is_read(line: bytes, status: tuple[str, int, str], end: b
      b"HTTP/1.1 2000 OK", b"ICY 200 OK", b"<html>", b"http/1.1 200 OK"],
 )  # fmt: skip
 def test_c18_a_status_line_that_is_none_is_an_error_that_shows_it(line: bytes) -> None:
-    with pytest.raises(HeaderError, match="does not begin as one of HTTP/1"):
+    with pytest.raises(HeaderError, match="is not HTTP/1"):
         read(line + b"\r\n\r\n")
 
 
