@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
-from ..transport.bulk import fetch_all
 from ..transport.daemons import Daemons
-from ..transport.wanted import Wanted
+from ..transport.request import SizedRequest
+from ..transport.threads import fetch_all
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -99,7 +99,7 @@ class LargeValues:
     def _can_split(self, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
             return False
-        self._gives_parts = self._gives_parts and self._values.session.lane() is not None
+        self._gives_parts = self._gives_parts and self._values.session.template() is not None
         if not self._gives_parts:
             return False
         kept = self._values.kept.open(content.sha256, content.size)
@@ -114,11 +114,11 @@ class LargeValues:
             url_path = key_to_url_path(self._values.data_path, value.key)
             for start in range(0, size, _PART_BYTES):
                 count = min(_PART_BYTES, size - start)
-                yield _Read(count, partial(self._part, Wanted(url_path, count, start, size)))
+                yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
         elif size <= _AHEAD_BYTES:
             yield _Read(size, partial(read_or_error, self._values, value.key))
 
-    def _part(self, wanted: Wanted) -> bytes | None:
+    def _part(self, wanted: SizedRequest) -> bytes | None:
         """Read a part; None if it cannot be had, after which no more are asked for."""
         began = time.monotonic()
         for _ in range(2):

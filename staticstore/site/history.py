@@ -39,14 +39,8 @@ from ..index.head import (
 from ..index.named import named_documents, read_root
 from ..index.snapshot import Index
 from ..index.sums import changed_sum, sum_of_document, sum_text
-from ..transport.file_system import set_time
-from ..transport.integrity import (
-    atomic_file,
-    prepared_file,
-    prepared_link,
-    remove_leftovers,
-    sync_folder,
-)
+from ..transport.atomic import atomic_file, prepared_file, prepared_link, remove_leftovers
+from ..transport.file_system import set_time, sync_folder
 from ..transport.regular import read_regular
 from .folder import SiteFolder, is_link
 

@@ -13,7 +13,7 @@ from ..client.origin import Origin
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index.fields import Content
 from ..index.snapshot import Index
-from ..transport.integrity import remove_leftovers
+from ..transport.atomic import remove_leftovers
 from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .about_copy import copy_about, remove_outdated

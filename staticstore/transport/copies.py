@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache
 
 from ..processes import PerProcess
-from .integrity import atomic_file
+from .atomic import atomic_file
 from .root import Root
 from .session import Session
 from .stream import copy_whole
 
 if TYPE_CHECKING:
-    from .parts import Target
+    from .remote_value import RemoteValue
     from .sockets import Wire
 
 __all__ = ["WholeValues"]
@@ -52,7 +52,7 @@ class WholeValues:
         with folder.lock:
             return sha256 in folder.paths
 
-    def target_of(self, target: Target) -> Target | None:
+    def target_of(self, target: RemoteValue) -> RemoteValue | None:
         """Return the value as it stands here, read now if need be; None if it is too large.
 
         Raises

@@ -6,13 +6,15 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import IndexFormatError, TransportError
-from .beginnings import Beginning
 from .coding import GZIP_MAGIC, undone
-from .digest import Digest
 from .response import Response
+from .verifier import Hasher
+
+if TYPE_CHECKING:
+    from .partial_document import PartialDocument
 
 __all__ = ["Absent", "Fetched", "SizeLimit", "read_bounded", "use_up"]
 
@@ -76,7 +78,7 @@ class SizeLimit(NamedTuple):
 
 
 def read_bounded(
-    response: Response, limit: SizeLimit, beginning: Beginning | None = None
+    response: Response, limit: SizeLimit, beginning: PartialDocument | None = None
 ) -> Fetched:
     """Read a body whole, without ever holding more than it may have.
 
@@ -86,7 +88,7 @@ def read_bounded(
         The answer.
     limit : SizeLimit
         The most that it may have.
-    beginning : Beginning, optional
+    beginning : PartialDocument, optional
         What came before, and takes what comes; it also has the digest, if that is known.
 
     Raises
@@ -102,7 +104,7 @@ def read_bounded(
     # zeros beforehand, for which all other threads would wait.
     body = bytearray() if beginning is None else beginning.body
     limit.check(len(body) + (response.content_length or 0), response.url)
-    with Digest(counts_newlines=True) as digest:
+    with Hasher(counts_newlines=True) as digest:
         for start in range(0, len(body), _PIECE):
             digest.update(bytes(body[start : start + _PIECE]))
         for buffer in digest.buffers(_PIECE):
@@ -118,7 +120,7 @@ def read_bounded(
         return Fetched(response, body, digest.hexdigest(), digest.newlines)
 
 
-def _read_coded(response: Response, limit: SizeLimit, beginning: Beginning | None) -> Fetched:
+def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument | None) -> Fetched:
     """Read a body with a label that may be wrong: what is evidently gzip is decoded as it comes."""
     sha256 = None if beginning is None else beginning.sha256
     received = _Received(response)
@@ -172,11 +174,11 @@ def _decoded(
     codings: Sequence[str],
     received: _Received,
     limit: SizeLimit,
-    beginning: Beginning | None = None,
+    beginning: PartialDocument | None = None,
 ) -> Fetched:
     """Undo codings within bounds."""
     body = bytearray() if beginning is None else beginning.body
-    with Digest(counts_newlines=True) as digest, response.mapped():
+    with Hasher(counts_newlines=True) as digest, response.mapped():
         for piece in undone(pieces, codings):
             size = len(body) + len(piece)
             limit.check(size, response.url)

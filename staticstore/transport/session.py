@@ -8,7 +8,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -40,16 +40,18 @@ from .auth import (
     renewed,
     sends_password,
 )
-from .beginnings import Beginning
 from .failures import FIELD_REFUSED, FOREIGN, OF_LIBRARIES, mapped, status_error
 from .fetched import Absent, Fetched, SizeLimit, read_bounded, use_up
-from .lane import Lane
 from .perimeter import Perimeter
 from .redirects import MOST_HOPS, REDIRECTS, next_hop
 from .response import Response
 from .retries import once, retrying
 from .root import Origins, Root, origin_of
 from .sockets import BoundedAdapter, Bounds, Wire
+
+if TYPE_CHECKING:
+    from .partial_document import PartialDocument
+    from .request import RequestTemplate
 
 __all__ = ["Session"]
 
@@ -250,7 +252,7 @@ class Session:
         deadline: float,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
-        beginning: Beginning | None = None,
+        beginning: PartialDocument | None = None,
     ) -> Fetched | Absent:
         """Get a document whole; one that breaks is tried again.
 
@@ -265,7 +267,7 @@ class Session:
             The most that the body may have, decoded.
         absent : frozenset of int, optional
             Statuses that say that there is no such document, and are no errors.
-        beginning : Beginning, optional
+        beginning : PartialDocument, optional
             What has come of it before, from which it goes on; without one it begins
             at the start each time.
 
@@ -302,7 +304,7 @@ class Session:
         headers: Mapping[str, str],
         deadline: float,
         absent: frozenset[int],
-        beginning: Beginning | None,
+        beginning: PartialDocument | None,
     ) -> Response | None:
         """Ask for what is missing of a document; None where it has to be asked for whole."""
         if beginning is None or not beginning.body:
@@ -373,12 +375,14 @@ class Session:
 
         return self._retrying(attempt, deadline)
 
-    def lane(self) -> Lane | None:
+    def template(self) -> RequestTemplate | None:
         """Return what many requests have in common; None where each has something of its own.
 
         That is so where the root is a folder, behind a SOCKS proxy, and with
         an authentication that looks at each request and answer.
         """
+        from .request import RequestTemplate  # seldom needed
+
         proxies = {} if self.root.is_local else self._proxies_for(self.root.url)
         proxy = select_proxy(self.root.url, proxies)
         is_http = urlsplit(proxy or "http:").scheme in _HTTP
@@ -390,7 +394,7 @@ class Session:
             adapter = self._requests.get_adapter(self.root.url)
             assert isinstance(adapter, BoundedAdapter), "only folders have another one"
             target = adapter.request_url(prepared, proxies)
-            return Lane(
+            return RequestTemplate(
                 root=self.root,
                 wire=self.wire,
                 headers={name: _text(value) for name, value in prepared.headers.items()},

@@ -1,6 +1,6 @@
-"""What has come of documents that broke off: resumed by the next attempt, or the next run.
+"""The first part of a document whose transfer broke, from which the next attempt resumes.
 
-A document is named by its digest, which binds all of its parts, whoever sends them.
+A document is identified by its digest, so parts from different hosts and runs fit together.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from .part_file import PartFile
 
-__all__ = ["Beginning", "PartFolder"]
+__all__ = ["PartFolder", "PartialDocument"]
 
-# A document that is here sooner is fetched anew sooner than it is written.
+# Bytes are written to disk only if they take longer and are more than this: fetching them
+# again is faster.
 _SLOW_SECONDS = 0.5
 _LEAST_BYTES = 1 << 15
-# A host may name another document each time, and never give it whole.
+# A host may name a new document each time, and never send one whole.
 _MOST_PARTS = 16
-_PIECE = 1 << 20  # bytes
+_READ_BYTES = 1 << 20
 
 
 class PartFolder:
-    """A folder for the beginnings of documents.
+    """A folder for partial documents.
 
     Parameters
     ----------
     opened : callable
-        Called with whether the folder is made; returns it, or raises OSError if it
-        is not there or not the user's own.
+        Called with whether to create the folder; returns it, or raises OSError if
+        it does not exist or is not the user's own.
     keeps : bool, optional
-        Whether documents stay there when all of them has come, for a run that is cut
-        short later on; whoever owns the folder removes them.
+        Whether complete documents stay there, too, for a run that is interrupted
+        later; the owner of the folder removes them.
     """
 
     def __init__(self, opened: Callable[[bool], Path], *, keeps: bool = False) -> None:
@@ -43,7 +44,7 @@ class PartFolder:
         self.keeps = keeps
 
     def claim(self, sha256: str, *, makes: bool) -> PartFile | None:
-        """Open and lock the file for a document; None if that cannot be."""
+        """Open and lock the file of a document; None if that fails."""
         from .part_file import PartFile, document_part_path  # seldom needed
 
         try:
@@ -55,7 +56,7 @@ class PartFolder:
             return None
 
     def clear(self, *, spared: int = 0) -> None:
-        """Remove the beginnings that are there, but for some of the newest."""
+        """Remove all partial documents but the newest `spared`."""
         from .part_file import DOCUMENT_PATTERN
 
         with contextlib.suppress(OSError):
@@ -66,27 +67,27 @@ class PartFolder:
                 path.unlink(missing_ok=True)
 
 
-class Beginning:
-    """The bytes of a document that have come so far, and their file once they come slowly.
+class PartialDocument:
+    """The bytes of a document that were received so far, in memory and, if slow, in a file.
 
-    A context manager: a beginning whose block ends with an error stays, and is taken
-    up by the next one for the same document.  For one thread.
+    A context manager: if the block ends with an error the file stays, and the next
+    object for the same document resumes from it.  For one thread.
 
     Parameters
     ----------
     sha256 : str
-        The document's digest.
+        Digest of the whole document.
     most_bytes : int
-        The most that it may have.
+        Most bytes that it may have.
     folder : PartFolder or None
-        Where it stays; None keeps it for further attempts in the same block alone.
+        Where its file is; None to resume within the same block only.
 
     Attributes
     ----------
     body : bytearray
         The bytes, content codings undone.
     sha256 : str
-        The digest that all of them have.
+        Digest of the whole document.
     """
 
     def __init__(self, sha256: str, most_bytes: int, folder: PartFolder | None) -> None:
@@ -96,73 +97,72 @@ class Beginning:
         self._folder = folder
         self._keeps = folder is not None and folder.keeps
         self._part: PartFile | None = None
-        self._is_slow_from = time.monotonic() + _SLOW_SECONDS
+        self._slow_from = time.monotonic() + _SLOW_SECONDS
 
     def __enter__(self) -> Self:
-        """Take up what an earlier run has left."""
+        """Read what an earlier run has left."""
         self._part = None if self._folder is None else self._folder.claim(self.sha256, makes=False)
         if self._part is not None:
             with contextlib.suppress(OSError):
-                size = os.fstat(self._part.file.fileno()).st_size
-                while len(self.body) < min(size, self._most_bytes):
-                    if not (piece := self._part.file.read(_PIECE)):
+                size = min(os.fstat(self._part.file.fileno()).st_size, self._most_bytes)
+                while len(self.body) < size:
+                    if not (piece := self._part.file.read(_READ_BYTES)):
                         break
                     self.body += piece
-                # A range that begins behind the last byte is refused.
-                del self.body[max(min(size, self._most_bytes) - 1, 0) :]
-                self._cut()
+                # A range that begins behind the last byte is refused: ask for one byte at least.
+                del self.body[max(size - 1, 0) :]
+                self._truncate(len(self.body))
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Keep what has come if the block ends with an error, else remove its file."""
+        """Keep the file if the block ends with an error, else remove it."""
         has_failed = error[0] is not None
-        if has_failed and len(self.body) >= _LEAST_BYTES:
+        is_worth_keeping = len(self.body) >= _LEAST_BYTES
+        if has_failed and is_worth_keeping:
             self._write()
-        stays = has_failed or self._keeps
-        if self._part is not None and stays and len(self.body) >= _LEAST_BYTES:
+        if self._part is None:
+            return
+        if is_worth_keeping and (has_failed or self._keeps):
             self._part.file.close()
-        elif self._part is not None:
+        else:
             with contextlib.suppress(OSError):
                 self._part.remove()
 
     def grow(self, piece: memoryview | bytes) -> None:
-        """Take the bytes that come next."""
+        """Add the next bytes."""
         self.body += piece
         if self._part is not None:
             self._append(piece)
-        elif time.monotonic() >= self._is_slow_from and len(self.body) >= _LEAST_BYTES:
+        elif time.monotonic() >= self._slow_from and len(self.body) >= _LEAST_BYTES:
             self._write()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Discard all bytes, because they were wrong."""
         self.body.clear()
-        self._cut()
+        self._truncate(0)
 
     def _write(self) -> None:
-        """Write all that is not written yet."""
         if self._part is None and self._folder is not None:
             self._part, self._folder = self._folder.claim(self.sha256, makes=True), None
-            if self._part is not None:
-                self._cut(0)
-                self._append(self.body)
+            self._truncate(0)
+            self._append(self.body)
 
     def _append(self, piece: memoryview | bytes | bytearray) -> None:
-        try:
-            assert self._part is not None, "there is a file to write to"
-            self._part.file.write(piece)
-        except OSError:  # the disk is full: what comes can still be read
-            self._drop()
-
-    def _cut(self, size: int | None = None) -> None:
-        """Let the file have what has come, or so many bytes of it, and no more."""
         if self._part is not None:
             try:
-                self._part.file.truncate(len(self.body) if size is None else size)
-                self._part.file.seek(0, 2)
-            except OSError:
-                self._drop()
+                self._part.file.write(piece)
+            except OSError:  # the disk is full: go on in memory
+                self._drop_file()
 
-    def _drop(self) -> None:
+    def _truncate(self, size: int) -> None:
+        if self._part is not None:
+            try:
+                self._part.file.truncate(size)
+                self._part.file.seek(0, os.SEEK_END)
+            except OSError:
+                self._drop_file()
+
+    def _drop_file(self) -> None:
         part, self._part, self._folder = self._part, None, None
         if part is not None:
             with contextlib.suppress(OSError):
