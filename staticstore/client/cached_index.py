@@ -19,7 +19,7 @@ from ..index.freshness import Freshness
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
 from ..transport.atomic import atomic_file, remove_leftovers
-from ..transport.partial_document import PartFolder
+from ..transport.part_file import PartFolder
 from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
 from ..transport.response import checked_validators
 from ..transport.root import Root

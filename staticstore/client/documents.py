@@ -11,14 +11,14 @@ from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.blocks import MOST_STRETCH_BYTES
 from ..transport.failures import cannot_be_decoded
 from ..transport.fetched import Absent, SizeLimit
-from ..transport.partial_document import PartialDocument
+from ..transport.part_file import PartialDocument
 from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
     from ..index.head import Document, Role
     from ..transport.fetched import Fetched
-    from ..transport.partial_document import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.session import Session
 
 __all__ = ["ABSENT", "FAILED", "Documents", "explained"]

@@ -24,7 +24,7 @@ from .root_reader import RootReader
 if TYPE_CHECKING:
     from ..index.head import Head, Role
     from ..transport.copies import WholeValues
-    from ..transport.partial_document import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.session import Session
 
 __all__ = ["SiteFollower", "absence_error"]

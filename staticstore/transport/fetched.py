@@ -14,7 +14,7 @@ from .response import Response
 from .verifier import Hasher
 
 if TYPE_CHECKING:
-    from .partial_document import PartialDocument
+    from .part_file import PartialDocument
 
 __all__ = ["Absent", "Fetched", "SizeLimit", "read_bounded", "use_up"]
 

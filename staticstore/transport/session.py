@@ -50,7 +50,7 @@ from .root import Origins, Root, origin_of
 from .sockets import BoundedAdapter, Bounds, Wire
 
 if TYPE_CHECKING:
-    from .partial_document import PartialDocument
+    from .part_file import PartialDocument
     from .request import RequestTemplate
 
 __all__ = ["Session"]

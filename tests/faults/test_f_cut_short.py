@@ -20,8 +20,7 @@ from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.site.folder import SiteFolder
 from staticstore.site.incoming import parts_of
 from staticstore.site.publisher import verify_site
-from staticstore.transport.part_file import PART_PATTERN, DirectFile
-from staticstore.transport.partial_document import PartFolder, PartialDocument
+from staticstore.transport.part_file import PART_PATTERN, DirectFile, PartFolder, PartialDocument
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 Start = Callable[..., RawServer]
@@ -278,17 +277,17 @@ def test_f17_a_full_disk_does_not_keep_a_document_from_being_read(
 
 KILLED = """
 import os, signal, sys
-from staticstore.transport import partial_document
+from staticstore.transport import part_file
 from tests.faults.test_f_cut_short import mirrored, Path
-partial_document._SLOW_SECONDS = 0
-grow, grown = partial_document.PartialDocument.grow, 0
+part_file._SLOW_SECONDS = 0
+grow, grown = part_file.PartialDocument.grow, 0
 def killed(self, piece):
     global grown
     grow(self, piece)
     grown += len(piece)
     if grown > 150_000:
         os.kill(os.getpid(), signal.SIGKILL)
-partial_document.PartialDocument.grow = killed
+part_file.PartialDocument.grow = killed
 mirrored(sys.argv[1], Path(sys.argv[2]), indexed=True)
 """
 
