@@ -12,7 +12,6 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import pycurl
 
@@ -23,10 +22,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ..errors import NotConnectedError
 from .fork_gate import fork_gate
 from .perimeter import InnerAddressError
-from .request import SizedAnswer, SizedRequest, accepted
-
-if TYPE_CHECKING:
-    from .request import RequestTemplate
+from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 
 __all__ = ["by_curl"]
 

@@ -8,9 +8,16 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from .answers import ValueAnswer, VerifiedAnswer, ask, ask_size
+from .answers import VerifiedAnswer, ask, ask_size
 from .remote_value import RemoteValue, first_right
-from .stream import ValueReader, ValueStream, spooled, verified_answer, whole_or_raise
+from .stream import (
+    ValueReader,
+    ValueStream,
+    spooled,
+    stream_whole,
+    verified_answer,
+    whole_or_raise,
+)
 
 __all__ = ["ByteRange", "coalesced", "open_range", "read_ranges"]
 
@@ -62,7 +69,7 @@ def _open_part(value: RemoteValue, start: int, end: int | None) -> ValueReader:
     is_to_the_end = end is None or (answer.total is not None and end >= answer.total)
     if answer.position or answer.is_verified or value.is_undescribed or not is_to_the_end:
         return ValueReader(ValueStream(value, answer, start, end, None))
-    stream = ValueStream(value, answer, 0, None, value.verifier())
+    stream = stream_whole(value, answer)
     try:
         stream.skip(start)
     except BaseException:
@@ -165,7 +172,7 @@ def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> lis
 
     If they cover the value, they are verified.
     """
-    from .request import SizedRequest  # seldom needed
+    from .request import SizedRequest  # `open_range` does not need them
     from .threads import fetch_all
 
     requests = [SizedRequest(value.url_path, end - start, start, size) for start, end in ranges]
@@ -185,7 +192,9 @@ def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> lis
         if not answer.is_partial and one.end - one.start < size:
             answer.close()
             return None
-        with _stream(value, answer, one) as stream:
+        is_part = answer.is_partial
+        stream = ValueStream(value, answer, *one, None) if is_part else stream_whole(value, answer)
+        with stream:
             bodies.append(stream.readall())
             etags.add(stream.etag)
     if len(etags) > 1:
@@ -193,12 +202,6 @@ def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> lis
         return _read_from(whole_or_raise(value, replaced).file, ranges)
     _verify(value, ranges, bodies)
     return bodies
-
-
-def _stream(value: RemoteValue, answer: ValueAnswer, one: ByteRange) -> ValueStream:
-    if answer.is_partial:
-        return ValueStream(value, answer, *one, None)
-    return ValueStream(value, answer, 0, None, value.verifier())
 
 
 def _verify(value: RemoteValue, ranges: Sequence[ByteRange], bodies: Sequence[bytes]) -> None:

@@ -51,11 +51,7 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
         It cannot be opened.
     """
     descriptor, _ = open_descriptor(path)
-    try:
-        return FileIO(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return FileIO(descriptor, "rb")
 
 
 def open_descriptor(

@@ -25,6 +25,7 @@ __all__ = [
     "copy_whole",
     "open_whole",
     "spooled",
+    "stream_whole",
     "verified_answer",
     "whole_or_raise",
 ]
@@ -284,6 +285,11 @@ class ValueReader(io.BufferedReader):
         return self.raw.response
 
 
+def stream_whole(value: RemoteValue, answer: ValueAnswer | None = None) -> ValueStream:
+    """Return a verified stream of a whole value, from an answer or from a new request."""
+    return ValueStream(value, answer or ask(value, 0, None), 0, None, value.verifier())
+
+
 def open_whole(value: RemoteValue) -> ValueReader:
     """Open a value as a stream that checks size and digest before its last bytes.
 
@@ -295,13 +301,9 @@ def open_whole(value: RemoteValue) -> ValueReader:
 
     def opened(value: RemoteValue) -> ValueStream:
         # From a root of another snapshot, not even the first byte is passed on unverified.
-        return _stream_whole(value.verified() if value.is_of_a_copy else value)
+        return stream_whole(value.verified() if value.is_of_a_copy else value)
 
     return ValueReader(first_right(value, opened, whole=True))
-
-
-def _stream_whole(value: RemoteValue, answer: ValueAnswer | None = None) -> ValueStream:
-    return ValueStream(value, answer or ask(value, 0, None), 0, None, value.verifier())
 
 
 def verified_answer(value: RemoteValue, answer: ValueAnswer) -> VerifiedAnswer:
@@ -314,7 +316,7 @@ def verified_answer(value: RemoteValue, answer: ValueAnswer) -> VerifiedAnswer:
     """
     file = spooled_file()
     try:
-        with _stream_whole(value, answer) as stream:
+        with stream_whole(value, answer) as stream:
             for piece in stream.pieces(None):
                 file.write(piece)
         size = file.tell()
@@ -373,7 +375,7 @@ def copy_from(
         tries -= 1
         file.seek(0)
         file.truncate()
-        with _stream_whole(value) as stream:
+        with stream_whole(value) as stream:
             if note is not None:
                 note(stream)
             try:

@@ -18,14 +18,13 @@ from urllib3 import Timeout
 
 from ..errors import NotConnectedError, StoreError, TransportTimeout
 from .failures import mapped
-from .request import SizedAnswer, SizedRequest, accepted
+from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 from .response import allowance
 from .sockets import Bounds
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .request import RequestTemplate
     from .session import Session
 
 __all__ = ["Engine", "by_threads", "engine", "fetch_all"]
