@@ -11,7 +11,8 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pycurl
 
@@ -86,6 +87,15 @@ def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
         yield from ((handle, error) for handle, error, _ in bad)
 
 
+def _judge_peer(check: Callable[[str], None], address: str, *others: str | int) -> int:
+    # Called for each request, also on a connection that was open already.
+    try:
+        check(address)
+    except InnerAddressError:
+        return PREREQFUNC_ABORT
+    return PREREQFUNC_OK
+
+
 class _Transfer:
     """Sends one request after the other, on one handle with its options and buffers."""
 
@@ -98,7 +108,6 @@ class _Transfer:
         self._body = io.BytesIO()
         self._request = SizedRequest("", 0)
         self._is_running = False
-        self._check_peer = template.check_peer
         self._has_proxy = template.proxy is not None
         self._set_up(template)
 
@@ -122,7 +131,7 @@ class _Transfer:
         ]:
             self.handle.setopt(option, value)
         if template.check_peer is not None:
-            self.handle.setopt(PREREQFUNCTION, self._judge_peer)
+            self.handle.setopt(PREREQFUNCTION, partial(_judge_peer, template.check_peer))
         self._set_up_tls(template)
 
     def _set_up_tls(self, template: RequestTemplate) -> None:
@@ -157,15 +166,6 @@ class _Transfer:
         self._multi.add_handle(self.handle)
         self._is_running = True
         return True
-
-    def _judge_peer(self, address: str, here: str, port: int, port_here: int) -> int:
-        # Called for each request, also on a connection that was open already.
-        try:
-            if self._check_peer is not None:
-                self._check_peer(address)
-        except InnerAddressError:
-            return PREREQFUNC_ABORT
-        return PREREQFUNC_OK
 
     def _write_head(self, field: bytes) -> int:
         # Returning 0 ends the transfer: here for a head or a body without an end.

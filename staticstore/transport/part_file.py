@@ -249,9 +249,7 @@ class PartialDocument:
         if self._part is not None:
             with contextlib.suppress(OSError):
                 size = min(os.fstat(self._part.file.fileno()).st_size, self._most_bytes)
-                while len(self.body) < size:
-                    if not (piece := self._part.file.read(_READ_BYTES)):
-                        break
+                while len(self.body) < size and (piece := self._part.file.read(_READ_BYTES)):
                     self.body += piece
                 # A range that begins behind the last byte is refused: ask for one byte at least.
                 del self.body[max(size - 1, 0) :]

@@ -62,25 +62,6 @@ class RemoteValue(NamedTuple):
         message = "the host has replaced the value while it was read"
         return self.changed(message, expected=expected, actual=actual)
 
-    def everywhere(self, *, whole: bool) -> list[RemoteValue]:
-        """Return the value at each root, those that are failing last.
-
-        Parameters
-        ----------
-        whole : bool
-            Whether it is read whole, so that its digest can be checked: then roots
-            of another snapshot count, too.
-        """
-        if self.sources is None:
-            return [self]
-        is_verified = whole and self.sha256 is not None
-        others = self.sources.alike + (self.sources.unlike if is_verified else ())
-        sessions = tuple(dict.fromkeys((self.session, *others)))
-        return [
-            self if session is self.session else self._replace(session=session, fields=())
-            for session in least_failing(sessions)
-        ]
-
     @property
     def is_of_a_copy(self) -> bool:
         """Whether it is at a root of another snapshot, where only its digest identifies it."""
@@ -98,7 +79,7 @@ class RemoteValue(NamedTuple):
 
         None if no root has it, or if it is too large.
         """
-        if self.sources is None or self.sources.wholes is None or not self.sources.unlike:
+        if self.sources is None or not self.sources.unlike:
             return None
         with contextlib.suppress(*PASSED_OVER):
             here = self.verified()
@@ -147,14 +128,16 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
     read : callable
         Reads it at one root; returns None to have the next root asked.
     whole : bool, optional
-        As in `RemoteValue.everywhere`.
+        Whether it is read whole, so that its digest can be checked: then roots of
+        another snapshot are asked, too.
 
     Raises
     ------
     TransportError, IntegrityError
         No root has it; what the first attempt raised.
     """
-    if value.sources is None:
+    sources = value.sources
+    if sources is None:
         return _past_caches(value, read)
     read_one = functools.partial(_past_caches, read=read)
 
@@ -163,7 +146,7 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
         if here is not None:
             return read(here)
         try:
-            return from_any(value.everywhere(whole=whole), read_one)
+            return from_any(_at_each_root(value, sources, whole=whole), read_one)
         except PASSED_OVER:
             here = None if whole else value.read_whole()
             if here is None:
@@ -171,6 +154,17 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
             return read(here)
 
     return value.session.repeated(attempt)
+
+
+def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[RemoteValue]:
+    """Return the value at each root to ask, those that are failing last."""
+    is_verified = whole and value.sha256 is not None
+    others = sources.alike + (sources.unlike if is_verified else ())
+    sessions = tuple(dict.fromkeys((value.session, *others)))
+    return [
+        value if session is value.session else value._replace(session=session, fields=())
+        for session in least_failing(sessions)
+    ]
 
 
 def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:

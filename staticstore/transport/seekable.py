@@ -197,10 +197,7 @@ class OpenedValue(_BinaryFile):
         found = io.BytesIO()
         buffer = memoryview(bytearray(min(size, _MOST_AT_ONCE_BYTES)))
         left = size
-        while left:
-            count = self._fill(buffer[:left], self._position + size - left, left)
-            if not count:
-                break
+        while left and (count := self._fill(buffer[:left], self._position + size - left, left)):
             found.write(buffer[:count])
             left -= count
         self._position += size - left
@@ -213,10 +210,9 @@ class OpenedValue(_BinaryFile):
 
     def _fill(self, view: memoryview, position: int, wanted: int) -> int:
         filled = 0
-        while filled < len(view):
-            count = self._fill_once(view[filled:], position + filled, wanted - filled)
-            if not count:
-                break
+        while filled < len(view) and (
+            count := self._fill_once(view[filled:], position + filled, wanted - filled)
+        ):
             filled += count
         return filled
 
