@@ -1,4 +1,4 @@
-"""Ask a host for a value or a part of it, and accept only an answer that fits the request."""
+"""Ask a host for a value or a part of it; accept only an answer that fits."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def ask(
 
 
 def ask_head(value: RemoteValue) -> Response:
-    """Request the header fields of a value, by HEAD or, if that is refused, for a byte.
+    """Request the header fields of a value: by HEAD or, if refused, with one byte.
 
     Returns
     -------
@@ -210,7 +210,6 @@ def ask_size(value: RemoteValue) -> int | None:
 
 
 def _may_be_due_to_range(value: RemoteValue, error: TransportError) -> bool:
-    """Return whether a request without a Range field may succeed."""
     if error.status in FIELD_REFUSED or error.status in (404, 410):
         return True
     # A failure that may heal was retried with the field only.
@@ -309,7 +308,6 @@ def _decoded_answer(value: RemoteValue, response: Response) -> VerifiedAnswer:
 
 
 def _decoded(value: RemoteValue, response: Response) -> tuple[BinaryIO, int]:
-    """Return the value in a file, and its size."""
     codings = response.codings
     failure: StoreError | None = None
     found: BinaryIO | None = None
@@ -371,7 +369,6 @@ def _is_coded(file: BinaryIO, codings: Sequence[str]) -> bool:
 
 
 def _verify(pieces: Iterator[bytes], verifier: Verifier, file: BinaryIO | None) -> int:
-    """Verify pieces, write them to a file if there is one, and return their size."""
     with contextlib.closing(verifier):
         for piece in pieces:
             verifier.feed(piece)

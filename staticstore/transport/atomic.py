@@ -271,7 +271,7 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
 
 
 def is_replaced(path: Path) -> bool:
-    """Return whether a file replaces what is at a path; if not, bytes are written into it.
+    """Return whether a file replaces what is at a path, or is written into that.
 
     Raises
     ------

@@ -79,7 +79,6 @@ def by_curl(
 
 
 def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
-    """Yield the handles that are done, and libcurl's error numbers."""
     left = 1
     while left:
         left, good, bad = multi.info_read()

@@ -1,4 +1,4 @@
-"""Download a value into a file; a later download, also in another process, resumes."""
+"""Download a value into a file; if that breaks off, a later download resumes."""
 
 from __future__ import annotations
 

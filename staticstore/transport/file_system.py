@@ -88,7 +88,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_files(paths: Sequence[str]) -> None:
-    """Sync many files, so that their bytes survive a power cut; see `sync_folder` for names.
+    """Sync many files, so that their bytes (not their names) survive a power cut.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def sync_files(paths: Sequence[str]) -> None:
 
 
 def _sync_file_systems(folders: Iterable[str]) -> set[str]:
-    """Sync the file systems of folders; return the folders for which that surely happened."""
+    """Sync the file systems of folders; return the folders that are surely synced."""
     done: dict[int, bool] = {}
     synced = set()
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Files that hold the first part of a value or document, so that a download can resume."""
+"""Files with the first part of a value or document, so that a download can resume."""
 
 from __future__ import annotations
 
@@ -210,12 +210,11 @@ class PartFolder:
 
 
 class PartialDocument:
-    """The bytes of a document that were received so far, in memory and, if slow, in a file.
+    """The bytes of a document so far: in memory and, if they are slow, in a file.
 
-    The digest identifies the document, so parts from different hosts and runs fit together.
-
-    A context manager: if the block ends with an error the file stays, and the next
-    object for the same document resumes from it.  For one thread.
+    The digest identifies the document, so parts from different hosts and runs fit
+    together.  A context manager: if the block ends with an error the file stays,
+    and the next object for the same document resumes from it.  For one thread.
 
     Parameters
     ----------
@@ -251,7 +250,7 @@ class PartialDocument:
                 size = min(os.fstat(self._part.file.fileno()).st_size, self._most_bytes)
                 while len(self.body) < size and (piece := self._part.file.read(_READ_BYTES)):
                     self.body += piece
-                # A range that begins behind the last byte is refused: ask for one byte at least.
+                # A range that begins behind the last byte is refused: request at least one.
                 del self.body[max(size - 1, 0) :]
                 self._truncate(len(self.body))
         return self

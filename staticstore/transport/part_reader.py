@@ -1,4 +1,4 @@
-"""Read a value at any offset, with few requests: read ahead, cached, verified if in order."""
+"""Read a value at any offset, with few requests; verify it if read in order."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fragment(NamedTuple):
 
 
 class _BlockCache:
-    """Fragments of a value, at most one per block of 32 KiB; the least recently used go."""
+    """Fragments of a value, at most one per 32 KiB; the least recently used go."""
 
     def __init__(self, size: int) -> None:
         self._fragments: LRUCache[int, Fragment] = LRUCache(max(size // BLOCK_BYTES, 1))
@@ -313,7 +313,7 @@ class PartReader:
         return ValueStream(self._value, answer, start, end, None)
 
     def _read_whole(self) -> None:
-        """Read the whole value, verified, into a file from which parts are read from now on.
+        """Read the whole value, verified, into a file, and parts from there from now on.
 
         Raises
         ------

@@ -62,7 +62,7 @@ def open_range(value: RemoteValue, start: int | None, end: int | None) -> Binary
 
 
 def _open_part(value: RemoteValue, start: int, end: int | None) -> ValueReader:
-    """Open bytes of a value; a reader of all of them verifies them, if the host sends all."""
+    """Open bytes of a value; if the host sends all to the end, they are verified."""
     answer = ask(value, start, end)
     if answer.must_be_verified(value):
         answer = verified_answer(value, answer)
@@ -205,7 +205,7 @@ def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> lis
 
 
 def _verify(value: RemoteValue, ranges: Sequence[ByteRange], bodies: Sequence[bytes]) -> None:
-    """Check the digest, if the ranges cover the value."""
+    # Only if the ranges cover the value: the sha256 of parts is unknown.
     if value.sha256 is None:
         return
     with contextlib.closing(value.verifier()) as verifier:

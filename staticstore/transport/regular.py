@@ -1,4 +1,4 @@
-"""Open files without ever waiting for them, and only those that are the user's own."""
+"""Open files without ever waiting for them, or only if they are the user's own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class NotOwnError(OSError):
-    """A file or folder is not the user's own: others made it, may write it, or share it."""
+    """A file or folder is not the user's own: others made, may write, or share it."""
 
 
 class NotRegularError(OSError):

@@ -64,7 +64,7 @@ class RemoteValue(NamedTuple):
 
     @property
     def is_of_a_copy(self) -> bool:
-        """Whether it is at a root of another snapshot, where only its digest identifies it."""
+        """Whether the root has another snapshot, so that only the digest identifies it."""
         return self.sources is not None and self.session in self.sources.unlike
 
     def read_already(self) -> RemoteValue | None:
@@ -87,7 +87,7 @@ class RemoteValue(NamedTuple):
         return None
 
     def verified(self) -> RemoteValue:
-        """Return a verified local copy, read now if need be; the value itself if too large.
+        """Return a verified local copy, read now if need be; itself if it is too large.
 
         Raises
         ------
@@ -157,7 +157,6 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
 
 
 def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[RemoteValue]:
-    """Return the value at each root to ask, those that are failing last."""
     is_verified = whole and value.sha256 is not None
     others = sources.alike + (sources.unlike if is_verified else ())
     sessions = tuple(dict.fromkeys((value.session, *others)))

@@ -243,7 +243,7 @@ class Verifier:
             )
 
     def buffers(self, size: int) -> Iterator[memoryview]:
-        """Yield buffers to fill in turn, which are hashed without a copy: `Hasher.buffers`."""
+        """Yield buffers to fill in turn, hashed without a copy: see `Hasher.buffers`."""
         if self._hasher is None:
             return itertools.repeat(memoryview(bytearray(size)))
         return self._hasher.buffers(size)
