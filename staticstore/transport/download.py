@@ -27,6 +27,7 @@ __all__ = ["download", "part_of"]
 # A smaller value is fetched again faster than it is resumed.
 _RESUMABLE_BYTES = 1 << 20
 # A smaller value is written faster by the system, together with others.
+# benchmark: mirror-large
 _DIRECT_BYTES = 1 << 24
 _MOST_NOTE_BYTES = 1 << 13
 

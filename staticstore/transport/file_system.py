@@ -30,6 +30,7 @@ _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 _REFUSALS = _UNSUPPORTED | {errno.EACCES, errno.EPERM, errno.EBADF}
 
 # `syncfs` waits for the files of other processes, too: for fewer files, `fsync` is faster.
+# benchmark: mirror
 _SYNCFS_FILES = 64
 # Earlier kernels do not report its failures: syncfs(2), under "Errors".
 _SYNCFS_KERNEL = (5, 8)

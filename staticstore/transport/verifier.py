@@ -16,7 +16,7 @@ from ..errors import IntegrityError, NotConnectedError
 
 __all__ = ["Hasher", "OrderedVerifier", "Verifier"]
 
-# Fewer bytes are hashed before a thread would have started.
+# Fewer bytes are hashed faster than a thread is started.
 _THREAD_BYTES = 1 << 20
 # A few buffers are reused: fresh memory costs more than a copy.  benchmark: verified
 _BUFFER_BYTES = 1 << 19
