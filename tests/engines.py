@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from staticstore.transport import bulk
+from staticstore.transport import threads
 
 __all__ = ["ENGINES", "sending_by"]
 
@@ -21,6 +21,6 @@ def sending_by(engine: str) -> Iterator[None]:
     if engine == "curl":
         from staticstore.transport.curl import by_curl as chosen
     else:
-        chosen = bulk.by_threads
-    with patch.object(bulk, "_FEW", 0), patch.object(bulk, "engine", lambda: chosen):
+        chosen = threads.by_threads
+    with patch.object(threads, "_FEW_REQUESTS", 0), patch.object(threads, "engine", lambda: chosen):
         yield

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self
 
 from ..errors import NotConnectedError
 from ..processes import PerProcess
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import open_regular
 from .cache_folder import CacheFolder, disk_use, last_used_now
 

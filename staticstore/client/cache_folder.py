@@ -33,7 +33,7 @@ from typing import NamedTuple
 from ..errors import StoreError, quoted
 from ..index.fields import SHA256
 from ..transport.arguments import checked_number
-from ..transport.integrity import TEMPORARY_PATTERN
+from ..transport.atomic import TEMPORARY_PATTERN
 from ..transport.regular import NotOwnError, foreign_part, open_own
 
 __all__ = [

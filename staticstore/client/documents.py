@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.blocks import MOST_STRETCH_BYTES
-from ..transport.beginnings import Beginning
 from ..transport.failures import cannot_be_decoded
 from ..transport.response import Absent, SizeLimit
 from ..transport.sources import anywhere
@@ -119,7 +118,7 @@ class Documents:
                 return fetch_exactly(session)
             raise problem
 
-        with Beginning(document.sha256, document.size, parts or self._parts) as beginning:
+        with PartialDocument(document.sha256, document.size, parts or self._parts) as beginning:
             found = anywhere(self._sessions, fetch_exactly, self._deadline)
         if found is not None and path is None:
             self._served.add(document.role)
@@ -188,7 +187,7 @@ def fetched(
     deadline: float,
     limit: SizeLimit,
     absent: frozenset[int],
-    beginning: Beginning | None = None,
+    beginning: PartialDocument | None = None,
 ) -> Fetched | None:
     """Fetch a document as a host has it now; None if it is not there."""
     found = session.fetch(

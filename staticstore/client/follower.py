@@ -23,8 +23,8 @@ from .root_reader import RootReader
 
 if TYPE_CHECKING:
     from ..index.head import Head, Role
-    from ..transport.beginnings import PartFolder
     from ..transport.copies import WholeValues
+    from ..transport.part_file import PartFolder
     from ..transport.session import Session
 
 __all__ = ["SiteFollower", "absence_error"]

@@ -114,11 +114,11 @@ class LargeValues:
             url_path = key_to_url_path(self._values.data_path, value.key)
             for start in range(0, size, _PART_BYTES):
                 count = min(_PART_BYTES, size - start)
-                yield _Read(count, partial(self._part, Wanted(url_path, count, start, size)))
+                yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
         elif size <= _AHEAD_BYTES:
             yield _Read(size, partial(read_or_error, self._values, value.key))
 
-    def _part(self, wanted: Wanted) -> bytes | None:
+    def _part(self, wanted: SizedRequest) -> bytes | None:
         """Read a part; None if it cannot be had, after which no more are asked for."""
         began = time.monotonic()
         for _ in range(2):

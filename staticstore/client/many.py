@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import StoreError, TransportError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
-from ..transport.bulk import fetch_all
 from ..transport.failures import wants_long_rest
-from ..transport.ranges import Span, coalesced
-from ..transport.wanted import Wanted
+from ..transport.ranges import ByteRange, coalesced
+from ..transport.request import SizedRequest
+from ..transport.threads import fetch_all
 from .large_values import LargeValues, read_or_error
 
 if TYPE_CHECKING:
@@ -171,11 +171,11 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         for href, places in by_href.items()
         if key_problem(href) is None
         for stretch in coalesced(
-            (Span(start, end) for start, end, _ in places), _PACK_GAP, _PACK_STRETCH
+            (ByteRange(start, end) for start, end, _ in places), _PACK_GAP, _PACK_STRETCH
         )
     ]
     wanted = [
-        Wanted(key_to_url_path("", href), stretch.end - stretch.start, stretch.start)
+        SizedRequest(key_to_url_path("", href), stretch.end - stretch.start, stretch.start)
         for href, stretch in stretches
     ]
     found: dict[int, bytes] = {}
@@ -192,7 +192,7 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
 def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
     """Read values with one request each; what goes wrong is left out."""
     wanted = [
-        Wanted(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
+        SizedRequest(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
         for number, content in missing
     ]
     got = zip(missing, fetch_all(values.session, wanted), strict=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..index.head import Document, Head
     from ..index.snapshot import Index
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.session import Session
     from .connection import Follower
     from .documents import Documents

@@ -13,7 +13,7 @@ from .values import Values
 if TYPE_CHECKING:
     import os
 
-    from ..transport.stream import Progress
+    from ..transport.stream import ByteProgress
 
 __all__ = ["Reading"]
 
@@ -236,7 +236,7 @@ class Reading(Mapping[str, URLValue]):
         self,
         key: str,
         path: str | os.PathLike[str],
-        progress: Progress | None = None,
+        progress: ByteProgress | None = None,
         *,
         sync: bool = True,
     ) -> None:

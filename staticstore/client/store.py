@@ -26,7 +26,7 @@ from .values import Values
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.sources import Sources
     from .cached_index import CachedIndex
     from .lazy import LazyIndex

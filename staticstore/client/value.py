@@ -16,10 +16,10 @@ from ..index.fields import Content, parse_media_type, parse_time
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..transport.parts import Target
+    from ..transport.remote_value import RemoteValue
     from ..transport.response import Response
     from ..transport.seekable import OpenedValue
-    from ..transport.stream import Progress, ValueReader
+    from ..transport.stream import ByteProgress, ValueReader
     from .kept import KeptValues
     from .reach import Reach
     from .settings import Settings
@@ -49,7 +49,7 @@ class URLValue:
 
     def __init__(
         self,
-        target: Target,
+        target: RemoteValue,
         metadata: dict[str, Any],
         content: Content,
         kept: KeptValues,
@@ -97,7 +97,7 @@ class URLValue:
         )
 
     @property
-    def _target(self) -> Target:
+    def _target(self) -> RemoteValue:
         if self._reach is None:
             return self._given
         sources = self._reach.sources(self._alike)
@@ -231,7 +231,7 @@ class URLValue:
         ...     head.read()
         b'II*\x00'
         """
-        from ..transport.slices import open_range
+        from ..transport.ranges import open_range
 
         stream = open_range(self._target, _index(start), _index(end))
         answer = getattr(stream, "response", None)
@@ -264,7 +264,7 @@ class URLValue:
         return data
 
     def iterdata(
-        self, buffer_size: int = 1 << 20, progress: Progress | None = None
+        self, buffer_size: int = 1 << 20, progress: ByteProgress | None = None
     ) -> Iterator[bytes]:
         """Iterate over the whole value in pieces.
 
@@ -289,13 +289,12 @@ class URLValue:
             raise ValueError(f"buffer_size is a number of bytes, 1 or more, not {buffer_size}")
         return self._pieces(buffer_size, progress)
 
-    def _pieces(self, size: int, progress: Progress | None) -> Iterator[bytes]:
-        from ..transport.stream import exact_pieces
-
+    def _pieces(self, size: int, progress: ByteProgress | None) -> Iterator[bytes]:
         with contextlib.ExitStack() as stack:
             kept = self._opened_kept()
             if kept is not None:
-                yield from _pieces_of(stack.enter_context(kept), size, progress)
+                stack.enter_context(kept)
+                yield from _pieces_of(kept, size, _size_of(kept), progress)
                 return
             stream = stack.enter_context(self._open())
             keep = stack.enter_context(self._kept.writing(self.sha256, self._content.size))
@@ -391,7 +390,7 @@ class URLValue:
     def to_file(
         self,
         path: str | os.PathLike[str],
-        progress: Progress | None = None,
+        progress: ByteProgress | None = None,
         *,
         sync: bool = True,
     ) -> None:
@@ -427,7 +426,7 @@ class URLValue:
     def _to_file(
         self,
         path: str | os.PathLike[str],
-        progress: Progress | None,
+        progress: ByteProgress | None,
         *,
         sync: bool,
         direct: bool,
@@ -435,9 +434,9 @@ class URLValue:
         """Copy the value as `to_file` does; `direct` as in `download`."""
         from pathlib import Path
 
-        from ..transport.destination import destination
+        from ..transport.atomic import destination
         from ..transport.download import download
-        from ..transport.stream import PIECE
+        from ..transport.stream import PIECE_BYTES
 
         kept = self._opened_kept()
         if kept is None:
@@ -445,7 +444,7 @@ class URLValue:
             self._kept.put_file(self.sha256, Path(path))
         else:
             with kept, destination(Path(path), sync=sync) as file:
-                file.writelines(_pieces_of(kept, PIECE, progress))
+                file.writelines(_pieces_of(kept, PIECE_BYTES, _size_of(kept), progress))
 
     def _opened_kept(self) -> BinaryIO | None:
         """Open the value where it was kept, verified already; None if it was not."""
@@ -461,17 +460,17 @@ class URLValue:
     def _host_answer(self) -> Response:
         """Return the header fields of an answer of the host, from a HEAD if there was none."""
         if self._answer is None:
-            from ..transport.spool import head
+            from ..transport.answers import ask_head
 
-            self._answer = head(self._target)
+            self._answer = ask_head(self._target)
         return self._answer
 
     def _asked_size(self) -> int | None:
         """Return the size as an answer to a GET has it; None if that says nothing either."""
-        from ..transport.spool import size_on_host
+        from ..transport.answers import ask_size
 
         try:
-            return size_on_host(self._target)
+            return ask_size(self._target)
         except TransportError:  # a HEAD was answered all the same
             return None
 
@@ -487,7 +486,7 @@ class URLValue:
 
 
 def _unpickled(
-    bare: Target,
+    bare: RemoteValue,
     metadata: dict[str, Any],
     content: Content,
     settings: Settings,
@@ -499,15 +498,22 @@ def _unpickled(
     return URLValue(bare, metadata, content, reach.kept, settings, reach=reach, alike=alike)
 
 
-def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:
-    """Read a file to its end, and tell how far it has come."""
-    total, done = file.seek(0, io.SEEK_END), 0
-    file.seek(0)
+def _pieces_of(
+    file: BinaryIO, size: int, total: int | None, progress: ByteProgress | None
+) -> Iterator[bytes]:
+    """Read a file to its end, and report the progress."""
+    done = 0
     while piece := file.read(size):
         done += len(piece)
         if progress is not None:
             progress(done, total)
         yield piece
+
+
+def _size_of(file: BinaryIO) -> int:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def _index(bound: int | None) -> int | None:

@@ -51,13 +51,13 @@ class Values(Mapping[str, URLValue]):
 
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
-        from ..transport.parts import Target
+        from ..transport.remote_value import RemoteValue
 
         metadata = self.index[key]
         content = Content.of(metadata)
         url_path = key_to_url_path(self.data_path, key)
         sources = self._sources
-        target = Target(
+        target = RemoteValue(
             sources.session,
             url_path,
             key,

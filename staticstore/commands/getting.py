@@ -15,11 +15,11 @@ from ..client.value import URLValue
 from ..errors import StoreError, quoted
 from ..index.fields import Content
 from ..terminal import Output, size_text
-from ..transport.destination import destination, is_replaced
+from ..transport.atomic import destination, is_replaced
 from .exits import CommandError, ExitCode
 
 if TYPE_CHECKING:
-    from ..transport.stream import Progress
+    from ..transport.stream import ByteProgress
 
 __all__ = ["Span", "get"]
 
@@ -118,7 +118,7 @@ def _to_file(value: URLValue, output: Output, span: Span | None, file: str) -> i
     return path.stat().st_size if is_replaced(path) else size
 
 
-def _pieces(value: URLValue, span: Span | None, progress: Progress | None) -> Iterator[bytes]:
+def _pieces(value: URLValue, span: Span | None, progress: ByteProgress | None) -> Iterator[bytes]:
     if span is None:
         yield from value.iterdata(_PIECE, progress)
         return

@@ -23,7 +23,7 @@ from ..terminal import Cell, Output, count_text, shown, size_text
 from .exits import partly_failed
 
 if TYPE_CHECKING:
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
 
 __all__ = ["Wanted", "follow", "mirror", "parts_in"]
 

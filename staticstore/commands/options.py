@@ -28,7 +28,7 @@ from .getting import Span
 if TYPE_CHECKING:
     from ..client.cache_folder import CacheFolder
     from ..site.predecessor import PublishedAt
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
 
 __all__ = [
     "SECONDS",

@@ -16,15 +16,8 @@ from typing import Self
 
 from ..transport.daemons import Workers
 from ..transport.download import part_of
-from ..transport.file_system import set_time
-from ..transport.integrity import (
-    TEMPORARY_PATTERN,
-    remove_leftovers,
-    sync_folder,
-    write_unsynced,
-)
+from ..transport.file_system import set_time, sync_files, sync_folder
 from ..transport.part_file import DOCUMENT_PATTERN
-from ..transport.syncing import sync_files
 from .folder import SiteFolder, is_link, reason_of
 from .incoming import opened_incoming
 

@@ -13,7 +13,8 @@ from ..errors import IndexFormatError
 from ..index.blocks import named_documents
 from ..index.head import Document, Head
 from ..index.snapshot import Index
-from ..transport.integrity import prepared_file, sync_folder
+from ..transport.atomic import prepared_file
+from ..transport.file_system import sync_folder
 from .about_copy import fetch_about
 from .folder import SiteFolder
 from .history import (

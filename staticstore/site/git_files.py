@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..errors import quoted
 from ..index.about import FILE_NAMES, MOST_FILE_BYTES
 from ..index.head import Role
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from .folder import SiteFolder
 from .own_files import read_at_most
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import StoreError
-from ..transport.beginnings import PartFolder
+from ..transport.part_file import PartFolder
 from ..transport.regular import NotOwnError, foreign_part, open_regular
 from .folder import SiteFolder, is_link
 

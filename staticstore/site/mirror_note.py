@@ -13,7 +13,7 @@ from ..client.origin import Origin
 from ..errors import IndexFormatError, TransportError
 from ..index import codec
 from ..index.freshness import Freshness
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import IndexFormatError
 from ..index import codec
 from ..index.head import parse_sha256
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import read_regular
 from .file_digest import Digest
 from .found_file import FoundFile

@@ -14,7 +14,7 @@ from ..errors import IndexFormatError, quoted
 from ..index.blocks import named_documents
 from ..index.fields import Content
 from ..index.snapshot import Index
-from ..transport.integrity import TEMPORARY_PATTERN
+from ..transport.atomic import TEMPORARY_PATTERN
 from ..transport.part_file import PART_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest

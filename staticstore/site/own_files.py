@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import IndexFormatError
 from ..index import codec
 from ..index.about import MOST_FILE_BYTES
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import open_regular, read_regular
 from .folder import SiteFolder
 from .history import later_than

@@ -13,7 +13,7 @@ import importlib.resources
 import re
 
 from ..errors import StoreError, quoted
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import NotRegularError, read_regular
 from .folder import SiteFolder, reason_of
 

@@ -33,7 +33,7 @@ from ..index.changes import Action, diff
 from ..index.fields import Place
 from ..index.head import Head
 from ..index.snapshot import Index
-from ..transport.integrity import remove_leftovers
+from ..transport.atomic import remove_leftovers
 from .about import SiteAbout, read_about, write_about
 from .describing import described
 from .file_digest import Digest

@@ -14,8 +14,8 @@ from ..index.blocks import named_documents
 from ..index.fields import Content, parse_media_type
 from ..index.head import Document, Head, Role
 from ..index.snapshot import Index
-from ..transport.integrity import Verifier
 from ..transport.regular import open_regular, read_regular
+from ..transport.verifier import Verifier
 from .about import published_about, read_files
 from .exposure import link_problem
 from .file_digest import Digest

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index.keys import key_to_path
-from ..transport.integrity import atomic_file, remove_leftovers
+from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
 from .folder import SiteFolder, is_link, reason_of
 from .git_files import write_git_files

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import IndexFormatError
 from ..index import codec
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import read_regular
 from .folder import SiteFolder
 from .found_file import FoundFile

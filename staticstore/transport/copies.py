@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache
 
 from ..processes import PerProcess
-from .integrity import atomic_file
+from .atomic import atomic_file
 from .root import Root
 from .session import Session
 from .stream import copy_whole

@@ -1,8 +1,7 @@
-"""Many answers at once by libcurl's multi interface: what the extra ``fast`` brings.
+"""Send many requests at once by libcurl's multi interface (the extra ``fast``).
 
-libcurl sends and receives on many connections in one thread, all of it in C;
-Python sees each answer once.  It follows no redirect and tries nothing again,
-for others do that.
+libcurl sends and receives on many connections in one thread, in C; Python sees
+each answer once.  It neither follows redirects nor retries: see `fetch_all`.
 """
 
 from __future__ import annotations
@@ -12,74 +11,74 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pycurl
 
-# Missing below libcurl 7.80; the ImportError then leaves the work to threads.
+# Missing below libcurl 7.80: the ImportError makes threads do the work.
 from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
-from ..processes import fork_gate
-from .failures import InnerAddressError
-from .wanted import Got, Wanted, believed
-
-if TYPE_CHECKING:
-    from .lane import Lane
+from .fork_gate import fork_gate
+from .perimeter import InnerAddressError
+from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 
 __all__ = ["by_curl"]
 
 _CONNECTIONS = 24
-_BUFFER = 1 << 18  # bytes that libcurl hands over at once, at most
-_PATIENCE = 0.1  # seconds after which somebody looks whether the store was disconnected
-_HEAD = 1 << 20  # bytes of header and trailer fields, at most
+_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most
+_SELECT_SECONDS = 0.1  # until the next look whether the store was disconnected
+_MOST_FIELD_BYTES = 1 << 20  # of header and trailer
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
 _FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
 
-_Numbered = Iterator[tuple[int, Wanted]]
+_Numbered = Iterator[tuple[int, SizedRequest]]
 
 
-def by_curl(lane: Lane, wanted: Sequence[Wanted]) -> list[Got | None]:
-    """Send many requests; see `bulk.fetch_all`."""
-    got: list[Got | None] = [None] * len(wanted)
-    numbered: _Numbered = enumerate(wanted)
-    speaks_tls = "https:" in (lane.root.url[:6], (lane.proxy or "")[:6])
+def by_curl(
+    template: RequestTemplate, requests: Sequence[SizedRequest]
+) -> list[SizedAnswer | None]:
+    """Send many requests; see `fetch_all`."""
+    found: list[SizedAnswer | None] = [None] * len(requests)
+    numbered: _Numbered = enumerate(requests)
+    speaks_tls = "https:" in (template.root.url[:6], (template.proxy or "")[:6])
     setting_up = fork_gate().passing if speaks_tls else contextlib.nullcontext
     multi = pycurl.CurlMulti()
     transfers = {
         transfer.handle: transfer
-        for transfer in (_Transfer(lane, multi) for _ in range(min(_CONNECTIONS, len(wanted))))
+        for transfer in (
+            _Transfer(template, multi) for _ in range(min(_CONNECTIONS, len(requests)))
+        )
     }
     try:
-        running = sum(transfer.begins(numbered) for transfer in transfers.values())
+        running = sum(transfer.start(numbered) for transfer in transfers.values())
         while running:
-            if lane.wire.cut.is_set():
+            if template.wire.cut.is_set():
                 raise NotConnectedError("the store was disconnected")
             with setting_up():
                 multi.perform()
             ended = list(_ended(multi))
             for handle, error in ended:
                 transfer = transfers[handle]
-                got[transfer.number] = transfer.result() if error == pycurl.E_OK else None
+                found[transfer.number] = transfer.result() if error == pycurl.E_OK else None
                 transfer.end()
                 if error == pycurl.E_OPERATION_TIMEDOUT:
-                    numbered = iter(())  # not once more for each of those that are left
-                running -= not transfer.begins(numbered)
-            if not ended:  # otherwise what has just begun is sent first
-                multi.select(_PATIENCE)
+                    numbered = iter(())  # do not wait again for each of the rest
+                running -= not transfer.start(numbered)
+            if not ended:  # otherwise, first send what has just started
+                multi.select(_SELECT_SECONDS)
     finally:
         for transfer in transfers.values():
             transfer.end()
         multi.close()
-    return got
+    return found
 
 
 def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
-    """Yield the handles that are done, and libcurl's numbers for what went wrong with them."""
     left = 1
     while left:
         left, good, bad = multi.info_read()
@@ -87,128 +86,128 @@ def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
         yield from ((handle, error) for handle, error, _ in bad)
 
 
-class _Transfer:
-    """One request after the other, on one handle, which keeps its options and its buffers."""
+def _judge_peer(check: Callable[[str], None], address: str, *others: str | int) -> int:
+    # Called for each request, also on a connection that was open already.
+    try:
+        check(address)
+    except InnerAddressError:
+        return PREREQFUNC_ABORT
+    return PREREQFUNC_OK
 
-    def __init__(self, lane: Lane, multi: pycurl.CurlMulti) -> None:
+
+class _Transfer:
+    """Sends one request after the other, on one handle with its options and buffers."""
+
+    def __init__(self, template: RequestTemplate, multi: pycurl.CurlMulti) -> None:
         self.number = 0
         self.handle = pycurl.Curl()
         self._multi = multi
-        self._url = lane.root.join
+        self._url = template.root.join
         self._head = io.BytesIO()
         self._body = io.BytesIO()
-        self._wanted = Wanted("", 0)
+        self._request = SizedRequest("", 0)
         self._is_running = False
-        self._check_peer = lane.check_peer
-        self._has_proxy = lane.proxy is not None
-        self._set_up(lane)
+        self._has_proxy = template.proxy is not None
+        self._set_up(template)
 
-    def _set_up(self, lane: Lane) -> None:
-        connecting, silence = lane.timeout
-        fields = [f"{name}: {value}".encode("latin-1") for name, value in lane.headers.items()]
+    def _set_up(self, template: RequestTemplate) -> None:
+        connecting, silence = template.timeout
+        fields = [f"{name}: {value}".encode("latin-1") for name, value in template.headers.items()]
         for option, value in [
             (pycurl.NOSIGNAL, 1),  # for threads
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.PATH_AS_IS, 1),
-            (pycurl.BUFFERSIZE, _BUFFER),
+            (pycurl.BUFFERSIZE, _BUFFER_BYTES),
             (pycurl.HTTPHEADER, fields),
-            # Bytes, for pycurl takes texts of ASCII alone.  Nothing of the environment.
-            (pycurl.PROXY, (lane.proxy or "").encode()),
+            # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
+            (pycurl.PROXY, (template.proxy or "").encode()),
             (pycurl.NOPROXY, ""),
             (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
-            (pycurl.LOW_SPEED_LIMIT, max(math.ceil(lane.min_rate), 1)),
+            (pycurl.LOW_SPEED_LIMIT, max(math.ceil(template.min_rate), 1)),
             (pycurl.LOW_SPEED_TIME, max(math.ceil(silence), 1)),
             (pycurl.HEADERFUNCTION, self._write_head),
             (pycurl.WRITEFUNCTION, self._write),
         ]:
             self.handle.setopt(option, value)
-        if lane.check_peer is not None:
-            self.handle.setopt(PREREQFUNCTION, self._judge_peer)
-        self._set_up_tls(lane)
+        if template.check_peer is not None:
+            self.handle.setopt(PREREQFUNCTION, partial(_judge_peer, template.check_peer))
+        self._set_up_tls(template)
 
-    def _set_up_tls(self, lane: Lane) -> None:
-        if lane.verify is False:
+    def _set_up_tls(self, template: RequestTemplate) -> None:
+        if template.verify is False:
             self.handle.setopt(pycurl.SSL_VERIFYPEER, 0)
             self.handle.setopt(pycurl.SSL_VERIFYHOST, 0)
         else:
-            trusted = DEFAULT_CA_BUNDLE_PATH if lane.verify is True else lane.verify
+            trusted = DEFAULT_CA_BUNDLE_PATH if template.verify is True else template.verify
             is_folder = os.path.isdir(trusted)
             self.handle.setopt(pycurl.CAPATH if is_folder else pycurl.CAINFO, trusted)
-        if lane.cert is not None:
-            certificate, key = (lane.cert, lane.cert) if isinstance(lane.cert, str) else lane.cert
+        cert = template.cert
+        if cert is not None:
+            certificate, key = (cert, cert) if isinstance(cert, str) else cert
             self.handle.setopt(pycurl.SSLCERT, certificate)
             self.handle.setopt(pycurl.SSLKEY, key)
 
-    def begins(self, numbered: _Numbered) -> bool:
-        """Begin the next request; False if there is none."""
+    def start(self, numbered: _Numbered) -> bool:
+        """Start the next request; False if there is none."""
         following = next(numbered, None)
         if following is None:
             return False
-        was_part = self._wanted.start is not None
-        self.number, self._wanted = following
+        was_part = self._request.start is not None
+        self.number, self._request = following
         for buffer in (self._head, self._body):
             buffer.seek(0)
             buffer.truncate()
-        self.handle.setopt(pycurl.URL, self._url(self._wanted.url_path))
-        if self._wanted.start is not None:
-            self.handle.setopt(pycurl.RANGE, self._wanted.range)
+        self.handle.setopt(pycurl.URL, self._url(self._request.url_path))
+        if self._request.start is not None:
+            self.handle.setopt(pycurl.RANGE, self._request.range)
         elif was_part:
             self.handle.unsetopt(pycurl.RANGE)
         self._multi.add_handle(self.handle)
         self._is_running = True
         return True
 
-    def _judge_peer(self, address: str, here: str, port: int, port_here: int) -> int:
-        """Allow a request on the connection that it got, new or not, or end the transfer."""
-        try:
-            if self._check_peer is not None:
-                self._check_peer(address)
-        except InnerAddressError:
-            return PREREQFUNC_ABORT
-        return PREREQFUNC_OK
-
     def _write_head(self, field: bytes) -> int:
-        """Keep a field of a head, or a trailer; refuse what has no end, as in `_write`."""
-        if self._head.tell() > _HEAD or (field == b"\r\n" and not self._has_end()):
+        # Returning 0 ends the transfer: here for a head or a body without an end.
+        if self._head.tell() > _MOST_FIELD_BYTES or (field == b"\r\n" and not self._has_end()):
             return 0
         return self._head.write(field)
 
     def _has_end(self) -> bool:
-        """Return whether the head says where the body ends: if not, libcurl may wait for long."""
+        # If the head does not say where the body ends, libcurl may wait until a timeout.
         heads = self._head.getvalue()
         if b"\nContent-Length: " in heads and b"ransfer-" not in heads:
-            return True  # benchmark: read_many
+            return True  # benchmark: many
         head = self._last_head(heads)
         if (coding := _CODING.search(head)) is not None:
             return coding[1].lower() == b"chunked"
-        # Interim answers have no body, nor has that of a proxy to a CONNECT.
+        # Interim answers have no body, nor has the answer of a proxy to CONNECT.
         is_bare = self._has_proxy or head.startswith(_INTERIM)
         return is_bare or _LENGTH_OR_CLOSE.search(head) is not None
 
     @staticmethod
     def _last_head(heads: bytes) -> bytes:
-        """Return the last of some heads: what comes before are interim answers."""
+        # Those before it are of interim answers.
         end = heads.rfind(b"\r\n\r\nHTTP/")
         return heads if end < 0 else heads[end + 4 :]
 
     def _write(self, piece: bytes) -> int:
-        """Keep a piece of the body; refuse more than is wanted, which ends the transfer."""
-        if self._body.tell() + len(piece) > self._wanted.size:
+        # Returning 0 ends the transfer: here for more bytes than were requested.
+        if self._body.tell() + len(piece) > self._request.size:
             return 0
         return self._body.write(piece)
 
-    def result(self) -> Got | None:
-        """Return the answer, if it is what was wanted."""
+    def result(self) -> SizedAnswer | None:
+        """Return the answer, if it is what was requested."""
         heads = self._head.getvalue()
         fields: dict[str, str] = {}
-        if self._wanted.start is not None or b"encoding" in heads.lower():
+        if self._request.start is not None or b"encoding" in heads.lower():
             for name, value in _FIELDS.findall(self._last_head(heads)):
                 fields[name.decode().lower()] = value.decode("latin-1").strip()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        return believed(self._wanted, status, fields, self._body.getvalue())
+        return accepted(self._request, status, fields, self._body.getvalue())
 
     def end(self) -> None:
-        """Take the request, done or not, out of those that go on."""
+        """End the request, whether it is done or not."""
         if self._is_running:
             self._multi.remove_handle(self.handle)
             self._is_running = False

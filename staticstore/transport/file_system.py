@@ -1,8 +1,8 @@
-"""What a file system may lack, and is done without: said once, and no error.
+"""Sync files, and set times and permissions, as far as the file system can.
 
 A share (CIFS, NFS), a process (FUSE) or a stick (exFAT) may refuse to sync a
-folder, or to set a time or permissions, for what it writes all the same.  A disk
-that fails or is full is an error everywhere.
+folder, or to set a time or permissions, and still store the bytes.  That is a
+warning, once per file system.  A disk that fails or is full is always an error.
 """
 
 from __future__ import annotations
@@ -12,23 +12,45 @@ import errno
 import functools
 import logging
 import os
+import re
 import stat
-from collections.abc import Container, Iterator
+import sys
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import quoted
 
-__all__ = ["set_mode", "set_time", "sync_descriptor", "sync_folder"]
+__all__ = ["set_mode", "set_time", "sync_descriptor", "sync_files", "sync_folder"]
 
 _LOG = logging.getLogger("staticstore")
 
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-# A folder may be writable, but not readable; a time and permissions are their owner's.
+# A folder may be writable, but not readable; only the owner of a file may set its time and
+# permissions.
 _REFUSALS = _UNSUPPORTED | {errno.EACCES, errno.EPERM, errno.EBADF}
+
+# `syncfs` waits for the files of other processes, too: for fewer files, `fsync` is faster.
+# benchmark: mirror
+_SYNCFS_FILES = 64
+# Earlier kernels do not report its failures: syncfs(2), under "Errors".
+_SYNCFS_KERNEL = (5, 8)
+# File systems whose `syncfs` writes the bytes of all files, by their numbers in statfs(2).
+# Not those of a network or of a process, which `syncfs` may not even reach.
+_SYNCFS_TYPES = frozenset(
+    [
+        0xEF53,  # ext2, ext3, ext4
+        0x58465342,  # XFS
+        0x9123683E,  # Btrfs
+        0xF2F52010,  # F2FS
+        0x2FC12FC1,  # ZFS
+        0x794C7630,  # overlayfs, over one of them
+        0x01021994,  # tmpfs
+    ]
+)
 
 
 def sync_descriptor(descriptor: int, path: str | Path) -> None:
-    """Have an open file on the disk, where the file system can.
+    """Sync an open file, if the file system can.
 
     Parameters
     ----------
@@ -42,21 +64,23 @@ def sync_descriptor(descriptor: int, path: str | Path) -> None:
     OSError
         The disk failed, or is full.
     """
-    with _done_without(path, "syncs no files: a power cut may leave them empty", _UNSUPPORTED):
+    with _tolerated(path, "cannot sync files: a power cut may leave them empty", _UNSUPPORTED):
         os.fsync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the new name of a file survive a power cut, where the system can.
+    """Sync a folder, if the system can, so that new names in it survive a power cut.
 
     Raises
     ------
     OSError
-        The disk failed, or the folder is gone.
+        The disk failed, or the folder does not exist.
     """
-    if os.name == "nt":  # a folder cannot be opened there
+    if os.name == "nt":  # where a folder cannot be opened
         return
-    with _done_without(folder, "syncs no folders: a power cut may take new names back", _REFUSALS):
+    with _tolerated(
+        folder, "cannot sync folders: a power cut may undo the latest renames", _REFUSALS
+    ):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -64,8 +88,80 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sync_files(paths: Sequence[str]) -> None:
+    """Sync many files, so that their bytes (not their names) survive a power cut.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files that were written and closed.
+
+    Raises
+    ------
+    OSError
+        The disk failed, or a file does not exist.
+
+    Notes
+    -----
+    On a local file system of Linux, many files are synced by one call of
+    ``syncfs``, in a sixth of the time; it waits for the files of other processes,
+    too.  Several threads may call this at once.
+    """
+    folders = [os.path.dirname(path) for path in paths]
+    synced = _sync_file_systems(set(folders)) if len(paths) >= _SYNCFS_FILES else set()
+    flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows syncs for writers only
+    for path, folder in zip(paths, folders, strict=True):
+        if folder in synced:
+            continue
+        descriptor = os.open(path, flags)
+        try:
+            sync_descriptor(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_file_systems(folders: Iterable[str]) -> set[str]:
+    """Sync the file systems of folders; return the folders that are surely synced."""
+    done: dict[int, bool] = {}
+    synced = set()
+    for folder in folders:
+        device = os.stat(folder).st_dev
+        if device not in done:
+            done[device] = _syncfs(folder)
+        if done[device]:
+            synced.add(folder)
+    return synced
+
+
+def _syncfs(folder: str) -> bool:
+    if sys.platform != "linux" or _kernel() < _SYNCFS_KERNEL:
+        return False
+    try:
+        import ctypes
+    except ImportError:  # some Pythons are built without
+        return False
+    system = ctypes.CDLL(None)
+    # A structure that is shorter than this, and whose first word is the type.
+    status = (ctypes.c_long * 64)()
+    if system.statfs(os.fsencode(folder), status) or status[0] & 0xFFFFFFFF not in _SYNCFS_TYPES:
+        return False
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # the folder may be writable, but not readable
+        return False
+    try:
+        return not system.syncfs(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _kernel() -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 def set_time(path: str | Path, modified: float, *, descriptor: int | None = None) -> bool:
-    """Set the modification time of a file, where the file system can; return whether it did.
+    """Set the modification time of a file, if the file system can.
 
     Parameters
     ----------
@@ -74,44 +170,49 @@ def set_time(path: str | Path, modified: float, *, descriptor: int | None = None
     modified : float
         Seconds since 1970.
     descriptor : int, optional
-        Of the file, if it is open: quicker, on a system that can use it.
+        Of the file, if it is open: faster, if the system can use it.
+
+    Returns
+    -------
+    bool
+        Whether the time was set.
     """
     by_descriptor = descriptor is not None and os.utime in os.supports_fd
-    try:  # benchmark: mirror-small, which has no time for a context manager
+    try:  # benchmark: mirror, for which a context manager is too slow
         os.utime(descriptor if by_descriptor else path, (modified, modified))  # type: ignore[arg-type]
     except OSError as error:
-        _pass_over(error, path, "sets no times: files have that of their writing", _REFUSALS)
+        _tolerate(
+            error, path, "cannot set times: files have the time when they were written", _REFUSALS
+        )
         return False
     return True
 
 
 def set_mode(descriptor: int, mode: int, path: str | Path) -> None:
-    """Set the permissions of an open file, where the system and the file system can."""
+    """Set the permissions of an open file, if the system and the file system can."""
     if os.chmod in os.supports_fd:
-        with _done_without(path, "sets no permissions: files have those of all", _REFUSALS):
+        with _tolerated(
+            path, "cannot set permissions: files have those of all others there", _REFUSALS
+        ):
             os.chmod(descriptor, stat.S_IMODE(mode))
 
 
 @contextlib.contextmanager
-def _done_without(path: str | Path, what: str, refusals: Container[int | None]) -> Iterator[None]:
-    """Let a refusal of the file system be a warning; see `_pass_over`."""
+def _tolerated(path: str | Path, what: str, refusals: Container[int | None]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _pass_over(error, path, what, refusals)
+        _tolerate(error, path, what, refusals)
 
 
-def _pass_over(
-    error: OSError, path: str | Path, what: str, refusals: Container[int | None]
-) -> None:
-    """Warn of a refusal, once in a process and file system; raise what is none."""
+def _tolerate(error: OSError, path: str | Path, what: str, refusals: Container[int | None]) -> None:
+    """Warn of a refusal, once per process and file system; raise any other error."""
     if error.errno not in refusals:
         raise error
     _warn(_mount_point(path), what, error.strerror or type(error).__name__)
 
 
 def _mount_point(path: str | Path) -> str:
-    """Return where the file system of a file begins."""
     place = os.path.dirname(os.path.abspath(path))
     while not os.path.ismount(place) and place != os.path.dirname(place):
         place = os.path.dirname(place)

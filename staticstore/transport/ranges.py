@@ -1,46 +1,110 @@
-"""Many parts of one value: near ones fetched together, all of them in parallel."""
+"""Read parts of one value: one as a stream, or many at once."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from .bulk import fetch_all
-from .parts import FilePart, Part, Target, ask, first_right
-from .spool import size_on_host, spooled
-from .stream import ValueStream, whole_or_raise
-from .wanted import Wanted
+from .answers import VerifiedAnswer, ask, ask_size
+from .remote_value import RemoteValue, first_right
+from .stream import (
+    ValueReader,
+    ValueStream,
+    spooled,
+    stream_whole,
+    verified_answer,
+    whole_or_raise,
+)
 
-__all__ = ["DEFAULT_GAP", "MOST_AT_ONCE", "Span", "coalesced", "read_ranges"]
+__all__ = ["ByteRange", "coalesced", "open_range", "read_ranges"]
 
-#: Bytes between two parts up to which they are fetched together, gap and all.  Beyond it, on a
-#: random access pattern, more than a tenth of the bytes would come for nothing.
-DEFAULT_GAP = 1 << 12
-#: Bytes that one request for several parts brings, at most.
-MOST_AT_ONCE = 1 << 23
+# Longer ranges are requested one by one, as a stream.
+_MOST_AT_ONCE_BYTES = 1 << 23
 
 
-class Span(NamedTuple):
-    """Some bytes of something: half-open, not empty."""
+class ByteRange(NamedTuple):
+    """Some bytes of a value or file: half-open, not empty."""
 
     start: int
     end: int
 
 
-def coalesced(spans: Iterable[Span], gap: int, most: int) -> Iterator[Span]:
-    """Yield stretches that cover all spans, in order.
+def open_range(value: RemoteValue, start: int | None, end: int | None) -> BinaryIO:
+    """Open bytes ``value[start:end]`` of a value as a stream.
 
-    Spans with up to `gap` bytes between them share a stretch, as long as that
-    has no more than `most` bytes.  A longer span is a stretch of its own.
+    Parameters
+    ----------
+    value : RemoteValue
+        The value.
+    start, end : int or None
+        As in a slice.
+
+    Raises
+    ------
+    TransportError, IntegrityError
+        Now, or while the stream is read.
+    """
+    size = value.size
+    if size is None and ((start or 0) < 0 or (end or 0) < 0):
+        size = ask_size(value)
+        if size is None:
+            return _open_spooled(value, start, end)
+        value = value._replace(size=size)  # which the answer must then have, too
+    if size is not None:
+        start, end, _ = slice(start, end).indices(size)
+    first, last = start or 0, end
+    if last is not None and first >= last:
+        return io.BytesIO()
+    return first_right(value, lambda value: _open_part(value, first, last))
+
+
+def _open_part(value: RemoteValue, start: int, end: int | None) -> ValueReader:
+    """Open bytes of a value; if the host sends all to the end, they are verified."""
+    answer = ask(value, start, end)
+    if answer.must_be_verified(value):
+        answer = verified_answer(value, answer)
+    is_to_the_end = end is None or (answer.total is not None and end >= answer.total)
+    if answer.position or answer.is_verified or value.is_undescribed or not is_to_the_end:
+        return ValueReader(ValueStream(value, answer, start, end, None))
+    stream = stream_whole(value, answer)
+    try:
+        stream.skip(start)
+    except BaseException:
+        stream.close()
+        raise
+    return ValueReader(stream)
+
+
+def _open_spooled(value: RemoteValue, start: int | None, end: int | None) -> BinaryIO:
+    # Only the whole value shows where the end is from which to count.
+    file, size = spooled(value)
+    start, end, _ = slice(start, end).indices(size)
+    file.truncate(max(start, end))
+    file.seek(start)
+    return file
+
+
+def coalesced(ranges: Iterable[ByteRange], gap: int, most: int) -> Iterator[ByteRange]:
+    """Yield fewer and longer ranges that cover all given ones, in order.
+
+    Parameters
+    ----------
+    ranges : iterable of ByteRange
+        In any order.
+    gap : int
+        Bytes between two ranges up to which they are joined.
+    most : int
+        Bytes up to which ranges are joined; a longer one stays as it is.
 
     Examples
     --------
-    >>> list(coalesced([Span(0, 5), Span(8, 9), Span(20, 21)], gap=3, most=100))
-    [Span(start=0, end=9), Span(start=20, end=21)]
+    >>> list(coalesced([ByteRange(0, 5), ByteRange(8, 9), ByteRange(20, 21)], gap=3, most=100))
+    [ByteRange(start=0, end=9), ByteRange(start=20, end=21)]
     """
-    in_order = iter(sorted(spans))
+    in_order = iter(sorted(ranges))
     first = next(in_order, None)
     if first is None:
         return
@@ -49,19 +113,19 @@ def coalesced(spans: Iterable[Span], gap: int, most: int) -> Iterator[Span]:
         if next_start <= end + gap and (next_end <= end or next_end - start <= most):
             end = max(end, next_end)
         else:
-            yield Span(start, end)
+            yield ByteRange(start, end)
             start, end = next_start, next_end
-    yield Span(start, end)
+    yield ByteRange(start, end)
 
 
 def read_ranges(
-    target: Target, ranges: Sequence[tuple[int | None, int | None]], gap: int, most: int
+    value: RemoteValue, ranges: Sequence[tuple[int | None, int | None]], gap: int, most: int
 ) -> list[bytes]:
-    """Return the bytes ``value[start:end]`` of each range, in the order given.
+    """Read the bytes ``value[start:end]`` of each range, in the order given.
 
     Parameters
     ----------
-    target : Target
+    value : RemoteValue
         The value.
     ranges : sequence of (int or None, int or None)
         As in slices.
@@ -71,113 +135,97 @@ def read_ranges(
     Raises
     ------
     TransportError
-        The bytes could not be had.
+        The bytes cannot be read.
     IntegrityError
-        The host has another value than the index says, or replaced it meanwhile.
+        The host has another value than the index says, or has replaced it meanwhile.
     """
-    size = target.size if target.size is not None else size_on_host(target)
+    size = value.size if value.size is not None else ask_size(value)
     if size is None:
-        return _from_the_whole(target, ranges)
-    target = target._replace(size=size)  # which all parts then have to be of
-    wanted = [Span(*slice(*one).indices(size)[:2]) for one in ranges]
-    stretches = list(coalesced((span for span in wanted if span.start < span.end), gap, most))
-    texts = first_right(target, lambda target: _texts(target, stretches, size))
-    if texts is None:
-        return _from_the_whole(target, ranges)
-    return list(_cut_out(wanted, stretches, texts))
+        return _read_spooled(value, ranges)
+    value = value._replace(size=size)  # which all answers must then have, too
+    asked = [ByteRange(*slice(*one).indices(size)[:2]) for one in ranges]
+    requests = list(coalesced((one for one in asked if one.start < one.end), gap, most))
+    bodies = first_right(value, lambda value: _read_all(value, requests, size))
+    if bodies is None:
+        return _read_spooled(value, ranges)
+    return list(_cut(asked, requests, bodies))
 
 
-def _from_the_whole(target: Target, ranges: Sequence[tuple[int | None, int | None]]) -> list[bytes]:
-    spool, size = spooled(target)
-    with spool:
-        found = []
-        for one in ranges:
-            start, end, _ = slice(*one).indices(size)
-            spool.seek(start)
-            found.append(spool.read(max(end - start, 0)))
-        return found
+def _read_spooled(
+    value: RemoteValue, ranges: Sequence[tuple[int | None, int | None]]
+) -> list[bytes]:
+    file, size = spooled(value)
+    return _read_from(file, [slice(*one).indices(size)[:2] for one in ranges])
 
 
-def _texts(target: Target, stretches: Sequence[Span], size: int) -> list[bytes] | None:
-    """Fetch stretches of one version of a value; None if the host gives no parts.
+def _read_from(file: BinaryIO, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
+    with file:
+        bodies = []
+        for start, end in ranges:
+            file.seek(start)
+            bodies.append(file.read(max(end - start, 0)))
+        return bodies
 
-    If they are all bytes of the value, they are held against its digest.
 
-    Raises
-    ------
-    IntegrityError
-        The host had several versions, or another value than the index says.
+def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> list[bytes] | None:
+    """Read ranges of one version of a value; None if the host ignores ranges.
+
+    If they cover the value, they are verified.
     """
-    wanted = [Wanted(target.url_path, end - start, start, size) for start, end in stretches]
-    # What a cache has been told to ask for anew is asked for one by one, and what is long.
-    is_careful = target.fields or any(one.size > MOST_AT_ONCE for one in wanted)
-    got = [None] * len(wanted) if is_careful else fetch_all(target.session, wanted)
-    texts: list[bytes] = []
+    from .request import SizedRequest  # `open_range` does not need them
+    from .threads import fetch_all
+
+    requests = [SizedRequest(value.url_path, end - start, start, size) for start, end in ranges]
+    # A request past a cache has header fields of its own.
+    one_by_one = value.fields or any(one.size > _MOST_AT_ONCE_BYTES for one in requests)
+    fetched = [None] * len(ranges) if one_by_one else fetch_all(value.session, requests)
+    bodies: list[bytes] = []
     etags: set[str | None] = set()
-    for stretch, one in zip(stretches, got, strict=True):
-        if one is not None:
-            texts.append(one.body)
-            etags.add(one.etag)
+    for one, found in zip(ranges, fetched, strict=True):
+        if found is not None:
+            bodies.append(found.body)
+            etags.add(found.etag)
             continue
-        part = ask(target, *stretch)
-        if isinstance(part, FilePart):
-            return _cut_from(part, stretches)
-        if not part.is_partial and stretch.end - stretch.start < size:
-            part.close()
+        answer = ask(value, *one)
+        if isinstance(answer, VerifiedAnswer):
+            return _read_from(answer.file, ranges)
+        if not answer.is_partial and one.end - one.start < size:
+            answer.close()
             return None
-        with _stream(target, part, stretch) as stream:
-            texts.append(stream.readall())
+        is_part = answer.is_partial
+        stream = ValueStream(value, answer, *one, None) if is_part else stream_whole(value, answer)
+        with stream:
+            bodies.append(stream.readall())
             etags.add(stream.etag)
     if len(etags) > 1:
-        replaced = target.changed(
-            "the host has replaced the value while it was read",
-            expected="one entity tag",
-            actual=sorted(map(str, etags)),
-        )
-        return _cut_from(whole_or_raise(target, replaced), stretches)
-    _verify_all(target, stretches, texts)
-    return texts
+        replaced = value.replaced(expected="one entity tag", actual=sorted(map(str, etags)))
+        return _read_from(whole_or_raise(value, replaced).file, ranges)
+    _verify(value, ranges, bodies)
+    return bodies
 
 
-def _stream(target: Target, part: Part, stretch: Span) -> ValueStream:
-    if part.is_partial:
-        return ValueStream(target, part, *stretch, None)
-    return ValueStream(target, part, 0, None, target.verifier())
-
-
-def _cut_from(part: FilePart, stretches: Sequence[Span]) -> list[bytes]:
-    texts = []
-    with contextlib.closing(part):
-        for start, end in stretches:
-            part.skip_to(start)
-            buffer = memoryview(bytearray(end - start))
-            part.readinto(buffer)
-            texts.append(bytes(buffer))
-    return texts
-
-
-def _verify_all(target: Target, stretches: Sequence[Span], texts: Sequence[bytes]) -> None:
-    """Hold stretches against the digest, if they leave no byte of the value out."""
-    if target.sha256 is None:
+def _verify(value: RemoteValue, ranges: Sequence[ByteRange], bodies: Sequence[bytes]) -> None:
+    # Only if the ranges cover the value: the sha256 of parts is unknown.
+    if value.sha256 is None:
         return
-    with contextlib.closing(target.verifier()) as verifier:
-        for (start, end), text in zip(stretches, texts, strict=True):
+    with contextlib.closing(value.verifier()) as verifier:
+        for (start, end), body in zip(ranges, bodies, strict=True):
             if start > verifier.count:
                 return
             if end > verifier.count:
-                verifier.feed(memoryview(text)[verifier.count - start :])
-        if verifier.count == target.size:
+                verifier.feed(memoryview(body)[verifier.count - start :])
+        if verifier.count == value.size:
             verifier.finish()
 
 
-def _cut_out(
-    wanted: Iterable[Span], stretches: Sequence[Span], texts: Sequence[bytes]
+def _cut(
+    asked: Iterable[ByteRange], requests: Sequence[ByteRange], bodies: Sequence[bytes]
 ) -> Iterator[bytes]:
-    starts = [stretch.start for stretch in stretches]
-    for start, end in wanted:
+    starts = [one.start for one in requests]
+    for start, end in asked:
         if start >= end:
             yield b""
             continue
         number = bisect_right(starts, start) - 1
         at = start - starts[number]
-        yield texts[number][at : at + end - start]
+        yield bodies[number][at : at + end - start]

@@ -1,4 +1,4 @@
-"""Files that can be read without ever waiting for them, and files that are the user's own."""
+"""Open files without ever waiting for them, or only if they are the user's own."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = [
     "remove_foreign",
 ]
 
-# Opening a FIFO without O_NONBLOCK waits for its writer, for ever if need be.
-_READ = (
+# Without O_NONBLOCK, opening a FIFO waits for its writer, perhaps forever.
+_READ_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -33,11 +33,11 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class NotOwnError(OSError):
-    """The file or folder is not the user's own: others made it, may write it, or share it."""
+    """A file or folder is not the user's own: others made, may write, or share it."""
 
 
 class NotRegularError(OSError):
-    """What stands there is no file: a folder, a FIFO, a device or a socket."""
+    """A path is not a regular file, but a folder, a FIFO, a device or a socket."""
 
 
 def open_regular(path: str | os.PathLike[str]) -> FileIO:
@@ -51,25 +51,29 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
         It cannot be opened.
     """
     descriptor, _ = open_descriptor(path)
-    try:
-        return FileIO(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return FileIO(descriptor, "rb")
 
 
-def open_descriptor(path: str | os.PathLike[str], flags: int = _READ) -> tuple[int, os.stat_result]:
-    """Open a file as `open_regular` does; return its descriptor, to be closed, and its state."""
+def open_descriptor(
+    path: str | os.PathLike[str], flags: int = _READ_FLAGS
+) -> tuple[int, os.stat_result]:
+    """Open a file as `open_regular` does, as a descriptor.
+
+    Returns
+    -------
+    int, os.stat_result
+        The descriptor, which the caller closes, and the status of the file.
+    """
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket, or a device that nobody drives
-            raise NotRegularError(error.errno, "no regular file") from error
+        if error.errno == errno.ENXIO:  # a socket, or a device without a driver
+            raise NotRegularError(error.errno, "not a regular file") from error
         raise
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise NotRegularError(errno.EINVAL, "no regular file")
+            raise NotRegularError(errno.EINVAL, "not a regular file")
         return descriptor, status
     except BaseException:
         os.close(descriptor)
@@ -77,23 +81,31 @@ def open_descriptor(path: str | os.PathLike[str], flags: int = _READ) -> tuple[i
 
 
 def read_regular(path: str | os.PathLike[str], most_bytes: int | None = None) -> bytes:
-    """Read a file whole; raise as `open_regular` does, or if it is larger than `most_bytes`."""
+    """Read a whole file.
+
+    Raises
+    ------
+    NotRegularError
+        As of `open_regular`.
+    OSError
+        It cannot be opened or read, or is larger than `most_bytes`.
+    """
     with open_regular(path) as file:
-        return _bounded(file, most_bytes)
+        return _read_bounded(file, most_bytes)
 
 
-def _bounded(file: FileIO, most_bytes: int | None) -> bytes:
+def _read_bounded(file: FileIO, most_bytes: int | None) -> bytes:
     if most_bytes is not None and os.fstat(file.fileno()).st_size > most_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {most_bytes} bytes")
     return file.readall()
 
 
 def foreign_part(status: os.stat_result, *, is_sheltered: bool = False) -> str | None:
-    """Say why a file or folder is not the user's own; None if it is.
+    """Return why a file or folder is not the user's own; None if it is.
 
-    Whoever made a file, may write it, or has another name for it can change it
-    after it was verified.  Windows knows no owners by number: there only the
-    names are counted.
+    Someone who made a file, may write it, or has another name for it can change
+    it after it was verified.  Windows does not number the owners of files: there,
+    only the names are counted.
 
     Parameters
     ----------
@@ -116,24 +128,24 @@ def foreign_part(status: os.stat_result, *, is_sheltered: bool = False) -> str |
 
 
 def open_own(path: str | os.PathLike[str], *, writes: bool = False) -> tuple[int, os.stat_result]:
-    """Open a regular file that is the user's own; no link is followed.
+    """Open a regular file of the user's own, without following a link.
 
     Parameters
     ----------
     path : path
         The file.
     writes : bool, optional
-        Whether it is opened for writing, too.
+        Whether to open it for writing, too.
 
     Returns
     -------
     int, os.stat_result
-        Its descriptor, to be closed, and its state.
+        The descriptor, which the caller closes, and the status of the file.
 
     Raises
     ------
     NotOwnError
-        It is somebody else's, or others may write it, or it has two names.
+        It belongs to another user, others may write it, or it has two names.
     NotRegularError
         It is a folder, a FIFO, a device or a socket.
     OSError
@@ -141,7 +153,7 @@ def open_own(path: str | os.PathLike[str], *, writes: bool = False) -> tuple[int
     """
     flags = getattr(os, "O_NOFOLLOW", 0) | (os.O_RDWR if writes else 0)
     try:
-        opened = open_descriptor(path, _READ | flags)
+        opened = open_descriptor(path, _READ_FLAGS | flags)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NotOwnError(errno.ELOOP, "it is a symbolic link") from error
@@ -153,19 +165,27 @@ def open_own(path: str | os.PathLike[str], *, writes: bool = False) -> tuple[int
 
 
 def read_own(path: str | os.PathLike[str], most_bytes: int) -> bytes:
-    """Read a file that is the user's own whole; raise as `open_own` does, or if it is larger."""
+    """Read a whole file of the user's own.
+
+    Raises
+    ------
+    NotOwnError, NotRegularError
+        As of `open_own`.
+    OSError
+        It cannot be opened or read, or is larger than `most_bytes`.
+    """
     descriptor, _ = open_own(path)
     with FileIO(descriptor, "rb") as file:
-        return _bounded(file, most_bytes)
+        return _read_bounded(file, most_bytes)
 
 
 def remove_foreign(path: str | os.PathLike[str]) -> None:
-    """Remove a file, if one is there, that is not the user's own.
+    """Remove a file if it exists and is not the user's own.
 
     Raises
     ------
     OSError
-        It cannot be looked at or removed.
+        Its status cannot be read, or it cannot be removed.
     """
     with contextlib.suppress(FileNotFoundError):
         if foreign_part(os.lstat(path)) is not None:

@@ -1,4 +1,4 @@
-"""A value as a file that can be sought: parts of it are fetched when they are read."""
+"""Open a value as a seekable file, whose parts are fetched when they are read."""
 
 from __future__ import annotations
 
@@ -8,59 +8,58 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from ..errors import quoted
-from .blocks import BLOCK, Piece
-from .part_reader import PartReader
-from .parts import Target
-from .stream import PIECE
+from .part_reader import BLOCK_BYTES, Fragment, PartReader
+from .remote_value import RemoteValue
 
 __all__ = ["OpenedValue"]
 
-_NOTHING = Piece(0, b"")
+_EMPTY = Fragment(0, b"")
+_MOST_AT_ONCE_BYTES = 1 << 20
 
 if TYPE_CHECKING:
 
     class _BinaryFile(io.BufferedIOBase, BinaryIO):
-        """What functions that take a binary file are annotated with."""
+        """A type that fits functions annotated to take a binary file."""
 
-else:  # BinaryIO has a `name` of None, which tifffile takes for one
+else:  # BinaryIO has a `name` of None, which confuses tifffile
     _BinaryFile = io.BufferedIOBase
 
 
 class _Openable(Protocol):
-    """What an `OpenedValue` is opened again from."""
+    """A value that can be opened again, by a pickle of an `OpenedValue`."""
 
     def open(self, *, cache_size: int) -> OpenedValue:
-        """Open it."""
+        """Open the value."""
 
 
 class OpenedValue(_BinaryFile):
-    """The bytes of a value at any place; see `URLValue.open`.
+    """A value as a seekable binary file; see `URLValue.open`.
 
-    A pickle of it holds the value and the position, and can be read wherever the
-    value can.
+    A pickle of it contains the value and the position, and can be read wherever the
+    value can.  For one thread at a time.
 
     Parameters
     ----------
     value : URLValue
-        What it is opened from.
-    target : Target
-        Where that is.
+        The value, for pickles.
+    remote : RemoteValue
+        The same value on its hosts.
     cache_size : int
-        Bytes that are kept in memory, for being read again.
+        Bytes that are kept in memory to be read again.
     """
 
-    def __init__(self, value: _Openable, target: Target, cache_size: int) -> None:
+    def __init__(self, value: _Openable, remote: RemoteValue, cache_size: int) -> None:
         self._value = value
-        self._key = target.key
+        self._key = remote.key
         self._cache_size = cache_size
-        self._reader = PartReader(target, cache_size)
+        self._reader = PartReader(remote, cache_size)
         self._position = 0
-        # What short reads are served from.
-        self._near = _NOTHING
+        # Bytes near the position, for short reads.
+        self._near = _EMPTY
 
     @property
     def size(self) -> int:
-        """Size in bytes: from the index, else from the host, which is asked once."""
+        """Size in bytes: from the index, else from the host, by one request."""
         self._check_open()
         return self._reader.size
 
@@ -78,9 +77,10 @@ class OpenedValue(_BinaryFile):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to another position, also beyond the end; nothing is requested for it.
+        """Move to another position, perhaps beyond the end.
 
-        But for the size, once, to count from the end, where the index does not say it.
+        Nothing is requested, except the size, once, to count from an end that the
+        index does not give.
         """
         self._check_open()
         if whence == os.SEEK_SET:
@@ -90,14 +90,14 @@ class OpenedValue(_BinaryFile):
         elif whence == os.SEEK_END:
             position = self._reader.size + offset
         else:
-            raise ValueError(f"whence is 0, 1 or 2, not {whence}")
+            raise ValueError(f"whence must be 0, 1 or 2, not {whence}")
         if position < 0:
-            raise ValueError(f"there is no position {position} in a file")
+            raise ValueError(f"cannot seek to {position}, before the start of the file")
         self._position = position
         return position
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read so many bytes, or all that is left; fewer only at the end of the value."""
+        """Read `size` bytes, or all that is left; fewer only at the end of the value."""
         self._check_open()
         if size is None or size < 0:
             return self._read_rest()
@@ -108,45 +108,45 @@ class OpenedValue(_BinaryFile):
         return self._read(min(size, self._left()))
 
     def read1(self, size: int | None = -1) -> bytes:
-        """Read what is at hand, or the first that a request brings, up to so many bytes."""
+        """Read up to `size` bytes, with one request at most."""
         if size is None or size < 0:
             piece = self.peek()
             self._position += len(piece)
             return piece
         self._check_open()
-        buffer = bytearray(min(size, self._left(), PIECE) if size else 0)
+        buffer = bytearray(min(size, self._left(), _MOST_AT_ONCE_BYTES) if size else 0)
         return bytes(buffer[: self.readinto1(buffer)])
 
     def peek(self, size: int = 0) -> bytes:
-        """Return the next bytes, as many as are at hand, and keep the position."""
+        """Return the next bytes that are in memory, one at least, and keep the position."""
         self._check_open()
         if not self._has_near(self._position) and self._left():
-            self._near = self._reader.piece(self._position, 1)
+            self._near = self._reader.fragment(self._position, 1)
         start = self._position - self._near.start
-        return self._near.data[start : start + BLOCK] if start >= 0 else b""
+        return self._near.data[start : start + BLOCK_BYTES] if start >= 0 else b""
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, as far as there are bytes."""
-        view = self._room(buffer)
+        """Fill a buffer; less only at the end of the value."""
+        view = self._view(buffer)
         count = self._fill(view, self._position, len(view))
         self._position += count
         return count
 
     def readinto1(self, buffer: Any) -> int:
-        """Read what is at hand, or the first that a request brings, into a buffer."""
-        view = self._room(buffer)
+        """Read into a buffer, with one request at most."""
+        view = self._view(buffer)
         count = self._fill_once(view, self._position, len(view)) if view else 0
         self._position += count
         return count
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines from the position on."""
-        # A call of `readline` for each takes three times as long.
+        # Calling `readline` for each takes three times as long.
         while piece := self.peek():
             position = self._position
             for line in io.BytesIO(piece[: piece.rfind(b"\n") + 1]):
                 if self._position != position:
-                    break  # the caller has moved it
+                    break  # the caller has sought
                 position = self._position = position + len(line)
                 yield line
             else:
@@ -154,7 +154,7 @@ class OpenedValue(_BinaryFile):
                     yield line
 
     def readline(self, size: int | None = -1) -> bytes:
-        """Read a line, its newline included, or so many bytes of it."""
+        """Read a line with its newline, or `size` bytes of it."""
         start = self._position - self._near.start
         end = self._near.data.find(b"\n", start) + 1 if start >= 0 else 0
         if end and (size is None or size < 0):
@@ -163,9 +163,9 @@ class OpenedValue(_BinaryFile):
         return self._long_line(size)
 
     def close(self) -> None:
-        """Give up what was fetched and not read."""
+        """Discard what was fetched and not read."""
         if not self.closed:
-            self._near = _NOTHING
+            self._near = _EMPTY
             self._reader.close()
         super().close()
 
@@ -193,42 +193,36 @@ class OpenedValue(_BinaryFile):
         return data
 
     def _read(self, size: int) -> bytes:
-        """Read bytes that are there, whatever the index says: memory grows with what comes."""
+        # The size in the index may be wrong: memory grows only with the bytes that arrive.
         found = io.BytesIO()
-        buffer = memoryview(bytearray(min(size, PIECE)))
+        buffer = memoryview(bytearray(min(size, _MOST_AT_ONCE_BYTES)))
         left = size
-        while left:
-            count = self._fill(buffer[:left], self._position + size - left, left)
-            if not count:
-                break
+        while left and (count := self._fill(buffer[:left], self._position + size - left, left)):
             found.write(buffer[:count])
             left -= count
         self._position += size - left
         return found.getvalue()
 
-    def _room(self, buffer: Any) -> memoryview:
-        """Return as much of a buffer as there are bytes for it."""
+    def _view(self, buffer: Any) -> memoryview:
         self._check_open()
         view = memoryview(buffer).cast("B")
         return view[: self._left()] if view else view
 
     def _fill(self, view: memoryview, position: int, wanted: int) -> int:
-        """Fill a buffer with the bytes at a position, of which more may be wanted."""
         filled = 0
-        while filled < len(view):
-            count = self._fill_once(view[filled:], position + filled, wanted - filled)
-            if not count:
-                break
+        while filled < len(view) and (
+            count := self._fill_once(view[filled:], position + filled, wanted - filled)
+        ):
             filled += count
         return filled
 
     def _fill_once(self, view: memoryview, position: int, wanted: int) -> int:
         if not self._has_near(position):
-            # What is read past it comes to the verifier, and so does it, when it is read again.
-            self._near = _NOTHING
-            if wanted >= BLOCK:
+            # Emptied in any case: its bytes, when read again, must pass the verifier, too.
+            self._near = _EMPTY
+            if wanted >= BLOCK_BYTES:
                 return self._reader.readinto(position, view, wanted)
-            self._near = self._reader.piece(position, wanted)
+            self._near = self._reader.fragment(position, wanted)
         start = position - self._near.start
         data = self._near.data[start : start + len(view)]
         view[: len(data)] = data
@@ -238,7 +232,6 @@ class OpenedValue(_BinaryFile):
         return self._near.start <= position < self._near.end
 
     def _long_line(self, size: int | None) -> bytes:
-        """Read a line that is not at hand whole, or part of one."""
         left = -1 if size is None else size
         found: list[bytes] = []
         while left and (piece := self.peek()):

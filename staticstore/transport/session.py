@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .beginnings import Beginning
     from .lane import Lane
 
+if TYPE_CHECKING:
+    from .part_file import PartialDocument
+    from .request import RequestTemplate
+
 __all__ = ["Session"]
 
 T = TypeVar("T")
@@ -167,7 +171,7 @@ class Session:
         deadline: float,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
-        beginning: Beginning | None = None,
+        beginning: PartialDocument | None = None,
     ) -> Fetched | Absent:
         """Get a whole document, decoded; retry if it breaks off.
 

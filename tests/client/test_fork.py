@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from staticstore import NotConnectedError, StaticStore
-from staticstore.transport.digest import Digest
+from staticstore.transport.verifier import Hasher
 from tests.client.scene import TIMEOUT, MemorySite
 from tests.sites import index_of
 
@@ -103,7 +103,7 @@ def test_an_opened_file_goes_on(site: MemorySite, fork: Fork) -> None:
 
 
 def test_a_digest_of_the_parent_is_refused(fork: Fork) -> None:
-    with Digest() as digest:
+    with Hasher() as digest:
         digest.update(LARGE)
         buffers = digest.buffers(1 << 20)
         next(buffers)

@@ -13,7 +13,7 @@ from staticstore import IntegrityError, NotConnectedError, StaticStore, Transpor
 from staticstore.client import large_values, many
 from staticstore.index import codec, lines, parsing
 from staticstore.index.snapshot import Index
-from staticstore.transport import bulk
+from staticstore.transport import threads
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -159,7 +159,7 @@ def test_c23_large_values_are_read_by_24_connections(
 def test_c23_small_values_with_long_bodies_do_not_wait_for_the_first(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "_LONG", 10)
+    monkeypatch.setattr(threads, "_LONG_BYTES", 10)
     values = {f"{number:02}": bytes([number]) * 50 for number in range(24)}
     with connected(start(once_together(24, site_of(values)))) as store:
         assert list(store.read_many(values)) == [*values.items()]

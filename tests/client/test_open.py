@@ -129,7 +129,7 @@ WAYS: dict[str, Read] = {
 def value(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Give a value of one block, of many, and one that is not taken whole into memory."""
     if request.param == "large":
-        monkeypatch.setattr(part_reader, "IN_MEMORY", 1 << 16)
+        monkeypatch.setattr(part_reader, "IN_MEMORY_BYTES", 1 << 16)
     return SMALL if request.param == "small" else VALUE
 
 

@@ -632,7 +632,7 @@ begun, forking = threading.Event(), threading.Event()
 
 class Slow(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "staticstore.transport.slices":
+        if name == "staticstore.transport.ranges":
             begun.set()
             assert forking.wait(20)
 

@@ -20,9 +20,7 @@ from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.site.folder import SiteFolder
 from staticstore.site.incoming import parts_of
 from staticstore.site.publisher import verify_site
-from staticstore.transport.beginnings import Beginning, PartFolder
-from staticstore.transport.direct import DirectFile
-from staticstore.transport.part_file import PART_PATTERN
+from staticstore.transport.part_file import PART_PATTERN, DirectFile, PartFolder, PartialDocument
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 Start = Callable[..., RawServer]
@@ -255,7 +253,10 @@ def test_f17_a_host_that_names_another_document_each_time_does_not_fill_the_disk
 ) -> None:
     folder = PartFolder(lambda makes: tmp_path)
     for number in range(40):
-        with pytest.raises(StoreError), Beginning(f"{number:064x}", 1 << 20, folder) as beginning:
+        with (
+            pytest.raises(StoreError),
+            PartialDocument(f"{number:064x}", 1 << 20, folder) as beginning,
+        ):
             beginning.grow(memoryview(bytes(50_000)))
             raise StoreError("it broke off")
         [size] = {path.stat().st_size for path in tmp_path.iterdir()}
@@ -276,17 +277,17 @@ def test_f17_a_full_disk_does_not_keep_a_document_from_being_read(
 
 KILLED = """
 import os, signal, sys
-from staticstore.transport import beginnings
+from staticstore.transport import part_file
 from tests.faults.test_f_cut_short import mirrored, Path
-beginnings._SLOW_SECONDS = 0
-grow, grown = beginnings.Beginning.grow, 0
+part_file._SLOW_SECONDS = 0
+grow, grown = part_file.PartialDocument.grow, 0
 def killed(self, piece):
     global grown
     grow(self, piece)
     grown += len(piece)
     if grown > 150_000:
         os.kill(os.getpid(), signal.SIGKILL)
-beginnings.Beginning.grow = killed
+part_file.PartialDocument.grow = killed
 mirrored(sys.argv[1], Path(sys.argv[2]), indexed=True)
 """
 

@@ -20,7 +20,7 @@ from staticstore.site.folder import SiteFolder
 from staticstore.site.own_files import OwnFiles
 from staticstore.site.server import SiteServer, serve
 from staticstore.site.target import FolderTarget
-from staticstore.transport.integrity import atomic_file
+from staticstore.transport.atomic import atomic_file
 from tests.servers import RawServer, serve_files
 
 from .sitefolder import THEN, make_site, tree

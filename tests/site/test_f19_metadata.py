@@ -252,7 +252,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.json")
     (tmp_path / "m.toml").symlink_to("/dev/zero")
     for name in ("m.json", "m.toml"):
-        with pytest.raises(StoreError, match="no regular file"):
+        with pytest.raises(StoreError, match="not a regular file"):
             read_metadata(tmp_path / name)
 
 

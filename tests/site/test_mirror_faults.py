@@ -18,7 +18,7 @@ from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
 from staticstore.site.landing import spelling_of, unfit_keys
 from staticstore.site.lock import alone
-from staticstore.transport.integrity import write_unsynced
+from staticstore.transport.atomic import write_unsynced
 from tests.killing import killed
 from tests.servers import Nginx
 from tests.sites import write_site

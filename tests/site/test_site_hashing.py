@@ -237,7 +237,7 @@ def test_f4_a_file_that_becomes_a_fifo_does_not_block(tmp_path: Path) -> None:
     todo = found(tmp_path, a=b"1")
     (tmp_path / "a").unlink()
     os.mkfifo(tmp_path / "a")
-    assert hash_files(todo)["a"][1] == "it cannot be read: no regular file"
+    assert hash_files(todo)["a"][1] == "it cannot be read: not a regular file"
 
 
 def test_f2_a_file_that_cannot_be_read_leaves_the_others(

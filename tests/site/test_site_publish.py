@@ -28,7 +28,7 @@ from staticstore.site.file_digest import Digest, digest_of
 from staticstore.site.hashing import Hashing
 from staticstore.site.publisher import publish, verify_site
 from staticstore.site.scan import FoundFile
-from staticstore.transport import integrity
+from staticstore.transport.atomic import TEMPORARY_PATTERN
 from tests.killing import killed
 
 from .sitefolder import THEN, fill, index_of, make_site, tree
@@ -333,7 +333,7 @@ def test_an_entry_of_the_old_index_that_is_none_is_warned_of(site: Path) -> None
 def test_f4_an_old_index_that_is_a_fifo_does_not_block(site: Path) -> None:
     os.mkfifo(site / "index.json")
     assert publish(site).warnings == [
-        "the old index.json is replaced: it cannot be read: no regular file"
+        "the old index.json is replaced: it cannot be read: not a regular file"
     ]
     assert len(index_of(site)) == 2
 
@@ -646,4 +646,4 @@ def test_f6_a_published_file_that_becomes_a_key_is_withdrawn(site: Path) -> None
 def no_leftovers(tmp_path: Path) -> Iterator[None]:
     """Whatever a test does to a publish, no temporary file remains."""
     yield
-    assert not list((tmp_path / "site").glob(integrity.TEMPORARY_PATTERN))
+    assert not list((tmp_path / "site").glob(TEMPORARY_PATTERN))

@@ -38,7 +38,7 @@ from staticstore.site.push import PushReport, push
 from staticstore.site.pushable import PushableSite
 from staticstore.site.pushed import NOTE, PushNote
 from staticstore.site.target import FolderTarget, Served
-from staticstore.transport.integrity import TEMPORARY_PATTERN
+from staticstore.transport.atomic import TEMPORARY_PATTERN
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
 from tests.servers.wire import Request, Wire

@@ -109,7 +109,7 @@ def test_an_index_that_cannot_be_read_is_an_error(site: Path) -> None:
         verify_site(site)
     (site / "index.json").unlink()
     (site / "index.json").mkdir()
-    with pytest.raises(StoreError, match="cannot be read: no regular file"):
+    with pytest.raises(StoreError, match="cannot be read: not a regular file"):
         verify_site(site)
 
 
@@ -216,7 +216,7 @@ def test_a_pack_that_is_no_file_is_wrong(packed: Path) -> None:
     href = pack_of(packed)
     (packed / href).unlink()
     os.mkfifo(packed / href)
-    assert verify_site(packed).wrong == [(href, "it cannot be read: no regular file")]
+    assert verify_site(packed).wrong == [(href, "it cannot be read: not a regular file")]
 
 
 @pytest.mark.parametrize("offset", [0, 32, 1 << 62])

@@ -21,7 +21,7 @@ CALLS = ("open", "fdopen", "fstat", "fsync", "replace", "unlink")
 def main() -> None:
     """Fork a download for each instant, until one survives."""
     url, key = sys.argv[1:3]
-    stream.PIECE = 1 << 16  # more instants
+    stream.PIECE_BYTES = 1 << 16  # more instants
 
     def act(folder: Path, number: int) -> int:
         instant = Instants(number)

@@ -92,7 +92,7 @@ def test_many_requests_at_once_share_the_rate_in_each_way(
     session = session_at(start(served(BODY)).url)
     waits = noted_waits(session, monkeypatch)
     with session.wire.limited(1e6), sending_by(engine):
-        got = bulk.fetch_all(session, [Wanted(str(n), len(BODY)) for n in range(9)])
+        got = fetch_all(session, [SizedRequest(str(n), len(BODY)) for n in range(9)])
     assert [one is not None and one.body == BODY for one in got] == [True] * 9
     assert max(waits) > 9 * len(BODY) / 1e6 * 0.5
 

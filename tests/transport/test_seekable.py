@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
-from staticstore.transport.parts import Part
+from staticstore.transport.answers import ValueAnswer
 from staticstore.transport.seekable import OpenedValue
 from tests.servers import Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -247,14 +247,14 @@ def test_after_an_interrupt_the_bytes_are_those_of_the_place(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(start(serve_files(files()))) as file:
-        readinto = Part.readinto
+        readinto = ValueAnswer.readinto
 
-        def interrupted(part: Part, buffer: memoryview) -> int:
+        def interrupted(part: ValueAnswer, buffer: memoryview) -> int:
             readinto(part, buffer[:10])
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(Part, "readinto", interrupted)
+            patched.setattr(ValueAnswer, "readinto", interrupted)
             file.read(100)
         assert file.read(100) == VALUE[:100]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.transport.direct import DirectFile
+from staticstore.transport.part_file import DirectFile
 
 _PIECE = 1 << 20
 

@@ -1,9 +1,8 @@
-"""Bytes are held against what the index says, and reach the disk whole or not at all."""
+"""Files reach the disk whole or not at all."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import threading
@@ -12,83 +11,16 @@ from typing import Any
 
 import pytest
 
-from staticstore import IntegrityError
-from staticstore.transport import integrity
-from staticstore.transport.digest import Digest
-from staticstore.transport.integrity import (
+from staticstore.transport.atomic import (
     TEMPORARY_PATTERN,
-    Verifier,
     atomic_file,
     remove_leftovers,
     write_unsynced,
 )
+from staticstore.transport.file_system import sync_folder
 from tests.transport.conftest import Call
 
 VALUE = b"0123456789"
-SHA256 = hashlib.sha256(VALUE).hexdigest()
-OTHER = hashlib.sha256(b"other").hexdigest()
-
-
-def verify(size: int | None, sha256: str | None, *pieces: bytes) -> Verifier:
-    verifier = Verifier(size, sha256, key="a", url="https://data.example/data/a?sig=sesame")
-    for piece in pieces:
-        verifier.feed(piece)
-    verifier.finish()
-    return verifier
-
-
-# -- Verifier --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [10, None])
-@pytest.mark.parametrize("sha256", [SHA256, None])
-@pytest.mark.parametrize("pieces", [[VALUE], [VALUE[:3], b"", VALUE[3:]]])
-def test_the_right_bytes_are_right_however_they_come(
-    size: int | None, sha256: str | None, pieces: list[bytes]
-) -> None:
-    assert verify(size, sha256, *pieces).count == 10
-
-
-def test_an_empty_value_is_verified_too() -> None:
-    verify(0, hashlib.sha256().hexdigest())
-    with pytest.raises(IntegrityError):
-        verify(0, SHA256)
-
-
-@pytest.mark.parametrize("size", [11, 0])
-def test_another_size_is_an_integrity_error(size: int) -> None:
-    with pytest.raises(IntegrityError, match=f"where the index says {size}") as caught:
-        verify(size, SHA256, VALUE)
-    assert (caught.value.expected, caught.value.key) == (size, "a")
-    assert caught.value.url == "https://data.example/data/a?…"
-
-
-def test_too_few_bytes_are_counted() -> None:
-    with pytest.raises(IntegrityError, match="has 4 bytes where the index says 10") as caught:
-        verify(10, None, VALUE[:4])
-    assert (caught.value.expected, caught.value.actual) == (10, 4)
-
-
-def test_the_first_byte_too_many_is_an_integrity_error() -> None:
-    verifier = Verifier(10, SHA256)
-    verifier.feed(VALUE)
-    with pytest.raises(IntegrityError, match="has more than 10 bytes"):
-        verifier.feed(b"!")
-
-
-@pytest.mark.parametrize("size", [10, None])
-def test_another_digest_is_an_integrity_error(size: int | None) -> None:
-    with pytest.raises(IntegrityError, match="another sha256") as caught:
-        verify(size, OTHER, VALUE)
-    assert (caught.value.expected, caught.value.actual) == (OTHER, SHA256)
-    assert caught.value.key == "a"
-
-
-def test_of_a_value_that_nobody_described_any_bytes_are_right() -> None:
-    assert verify(None, None, VALUE).count == 10
-
-
-# -- atomic_file -----------------------------------------------------------------------
 
 
 def test_a_file_is_written_under_its_name(tmp_path: Path) -> None:
@@ -167,9 +99,9 @@ def test_where_a_folder_cannot_be_synced_it_is_not(
     monkeypatch.setattr(os, "fsync", synced.append)
     with monkeypatch.context() as patch:
         patch.setattr(os, "name", "nt")
-        integrity.sync_folder(tmp_path)
+        sync_folder(tmp_path)
     assert synced == []
-    integrity.sync_folder(tmp_path)
+    sync_folder(tmp_path)
     assert len(synced) == 1
 
 
@@ -313,31 +245,3 @@ def test_where_descriptors_have_no_times_names_have(
     monkeypatch.setattr(os, "supports_fd", set())
     write_unsynced(str(tmp_path / "a"), b"1", modified=99.0, temporary=str(tmp_path / "b"))
     assert (tmp_path / "a").stat().st_mtime == 99.0
-
-
-@pytest.mark.parametrize("size", [0, 1, 1 << 16, (1 << 20) - 1, (1 << 20) + 1, 3 << 20])
-@pytest.mark.parametrize("is_lent", [False, True])
-def test_a_digest_counts_newlines_where_it_hashes(size: int, is_lent: bool) -> None:
-    body = (b"\n" + bytes(range(256)) * 300)[:70_001] * (size // 70_001 + 1)
-    body = body[:size]
-    with Digest(counts_newlines=True) as digest:
-        at = 0
-        if is_lent:
-            for buffer in digest.buffers(1 << 17):
-                piece = body[at : at + len(buffer)]
-                buffer[: len(piece)] = piece
-                digest.update(buffer[: len(piece)])
-                at += len(piece)
-                if not piece:
-                    break
-        else:
-            for at in range(0, size, 99_999):
-                digest.update(body[at : at + 99_999])
-        assert digest.newlines == body.count(b"\n")
-        assert digest.hexdigest() == hashlib.sha256(body).hexdigest()
-
-
-def test_a_digest_counts_nothing_unless_it_is_asked_to() -> None:
-    with Digest() as digest:
-        digest.update(b"\n\n")
-        assert digest.newlines == 0

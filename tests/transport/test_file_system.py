@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from staticstore.transport import syncing
-from staticstore.transport.syncing import sync_files
+from staticstore.transport import file_system
+from staticstore.transport.file_system import sync_files
 
 MANY = 100
 EXT4 = 0xEF53
@@ -164,6 +164,6 @@ def test_the_kind_is_what_the_system_says(
     paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = int(subprocess.check_output(["stat", "-f", "-c", "%t", tmp_path]), 16)
-    monkeypatch.setattr(syncing, "_BELIEVED", {kind})
+    monkeypatch.setattr(file_system, "_SYNCFS_TYPES", {kind})
     monkeypatch.setattr(os, "fsync", lambda descriptor: pytest.fail("it was not believed"))
     sync_files(paths)
