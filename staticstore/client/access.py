@@ -71,12 +71,6 @@ class Settings(NamedTuple):
         return self._replace(connection=tuple(public.items()))
 
     @property
-    def data_path(self) -> str:
-        """What is between a root and the key in the URL of a value."""
-        data_path: str = dict(self.options)["data_path"]
-        return data_path
-
-    @property
     def hint(self) -> str | None:
         """What to add to a refusal; None if the pickle says how to authenticate."""
         return None if "auth" in dict(self.connection) else _HINT
@@ -156,6 +150,17 @@ class Access:
         return self._sources
 
     @property
+    def session(self) -> Session:
+        """The session of the root that is asked first."""
+        return self.sources.session
+
+    @property
+    def data_path(self) -> str:
+        """What is between a root and the key in the URL of a value."""
+        data_path: str = dict(self.settings.options)["data_path"]
+        return data_path
+
+    @property
     def alike(self) -> tuple[str, ...]:
         """The URLs of the roots that have the index of the snapshot."""
         return tuple(session.root.url for session in self.sources.alike)
@@ -219,17 +224,14 @@ class _SharedSessions:
     def sources(self) -> Sources:
         with self._opening.get():
             if self._sources is None:
-                self._sources = self._opened()
+                from ..transport.copies import WholeValues  # seldom needed
+                from ..transport.sources import Sources
+
+                import_before_forks()
+                first, *others = self.settings.open_sessions()
+                wholes = WholeValues(first.wires) if others else None
+                self._sources = Sources((first,), tuple(others), wholes)
             return self._sources
-
-    def _opened(self) -> Sources:
-        from ..transport.copies import WholeValues  # seldom needed
-        from ..transport.sources import Sources
-
-        import_before_forks()
-        first, *others = self.settings.open_sessions()
-        wholes = WholeValues(first.wires) if others else None
-        return Sources((first,), tuple(others), wholes)
 
 
 class _Everyone:

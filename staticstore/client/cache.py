@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ValueCache"]
 
-_log = logging.getLogger("staticstore")
+_LOG = logging.getLogger("staticstore")
 
 _PIECE_BYTES = 1 << 20
 # A value up to this size is opened in memory, without a file that stays open.
@@ -86,7 +86,7 @@ class ValueCache:
         except StoreError as error:
             values = cls(memory=memory)
             values._problem = f"nothing is cached: {error}"
-            _log.warning("%s", values._problem)
+            _LOG.warning("%s", values._problem)
             return values
 
     @property

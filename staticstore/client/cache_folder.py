@@ -49,7 +49,7 @@ DEFAULT_MAX_BYTES = 4 << 30
 #: The files of an index; without the first one the other does not count.
 INDEX_FILES = NOTE, DOCUMENT = "note.json", "index.json"
 
-_log = logging.getLogger("staticstore")
+_LOG = logging.getLogger("staticstore")
 
 _VALUE_FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOCK_BYTES = 4096  # that the smallest file takes of a disk
@@ -120,9 +120,11 @@ class CacheFolder:
         if cache is True:
             return cls(user_folder(), max_bytes)
         if not isinstance(cache, str | os.PathLike) or not isinstance(os.fspath(cache), str):
-            raise TypeError(f"a cache is True, a text or a path, not {type(cache).__name__}")
+            raise TypeError(f"cache must be True, a str or a path, not {type(cache).__name__}")
         if not os.fspath(cache) or "\0" in os.fspath(cache):
-            raise ValueError("a cache is a folder, and its path no empty text")
+            raise ValueError(
+                "cache must be the path of a folder, without null characters, and not empty"
+            )
         return cls(Path(cache).absolute(), max_bytes)
 
     @property
@@ -209,7 +211,7 @@ class CacheFolder:
         self.problem = f"the cache folder {quoted(str(self.path))} {problem}"
         if problem not in self._logged:
             self._logged.add(problem)
-            _log.warning("%s", self.problem)
+            _LOG.warning("%s", self.problem)
 
     # -- what is in it ---------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthorizationError, HTTPStatusError, NotConnectedError, StoreError
 from .access import import_before_forks
@@ -21,16 +21,13 @@ if TYPE_CHECKING:
     from ..index.freshness import Freshness
     from ..transport.beginnings import PartFolder
     from ..transport.root import Root
-    from ..transport.session import Session
-    from ..transport.sources import Sources
     from .cached_index import CachedIndex
-    from .documents import Documents
-    from .held import Held
+    from .held import Follower
     from .subscription import Watch
 
-__all__ = ["Connection", "Follower", "Poller", "open_connection", "seconds_since_boot"]
+__all__ = ["Connection", "Poller", "open_connection", "seconds_since_boot"]
 
-_log = logging.getLogger("staticstore")
+_LOG = logging.getLogger("staticstore")
 
 _JOIN_SECONDS = 0.5  # that `close` waits for the poller; then it is abandoned
 _JITTER_PART = 0.1  # of the interval, so that a thousand readers do not poll at once
@@ -47,88 +44,6 @@ _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 def seconds_since_boot() -> float:
     """Return a clock that nobody sets, and that counts the machine's sleep where possible."""
     return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
-
-
-class Follower(Protocol):
-    """What fetches the index of a site for a connection, and knows its roots.
-
-    One poll at a time calls `fetch`, `part` or `whole`, any thread the others.  Every call
-    ends when the session's wire is cut.
-    """
-
-    #: The most bytes that an index may have.
-    max_bytes: int
-
-    @property
-    def session(self) -> Session:
-        """The session of the first root."""
-        ...
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong with the roots and their documents, for people."""
-        ...
-
-    def fetch(
-        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
-    ) -> Held | None:
-        """Return the current index, whole; None if it is the one that is held.
-
-        Parameters
-        ----------
-        held : Held or None
-            What is held, whole or in parts.
-        seconds : float, optional
-            A lower time limit than usual.
-        anew : bool, optional
-            Whether to read the index whole even if it is the one that is held.
-
-        Raises
-        ------
-        TransportError
-            The index could not be fetched; or the head, which was there before, is absent.
-        IndexFormatError
-            The document is no index.
-        IntegrityError
-            The host has other bytes than its head says, twice.
-        """
-        ...
-
-    def part(self, held: Held | None) -> Held | None:
-        """Return the current index, in parts; None if the site serves none.
-
-        Raises
-        ------
-        TransportError
-            The head could not be fetched.
-        """
-        ...
-
-    def whole(self, held: Held) -> Held:
-        """Return the index that the head of a snapshot names, read whole.
-
-        It replaces parts, or a snapshot that changes led to.
-
-        Raises
-        ------
-        IntegrityError
-            The host has it no longer.
-        TransportError, IndexFormatError
-            As `fetch`.
-        """
-        ...
-
-    def sources(self, held: Held) -> Sources:
-        """Return where the values of a snapshot can be read."""
-        ...
-
-    def documents(self, held: Held) -> Documents:
-        """Return the documents that the head of a snapshot names."""
-        ...
-
-    def close(self) -> None:
-        """Cut every connection; never blocks."""
-        ...
 
 
 class Connection:
@@ -366,7 +281,7 @@ class Poller(threading.Thread):
             return call()
         except BaseException as unforeseen:
             # A bug, no memory, a handler that calls sys.exit: logged, and polling goes on.
-            _log.exception("a poll failed in a way that it should not")
+            _LOG.exception("a poll failed unexpectedly; polling goes on")
             return StoreError(f"a poll failed: {type(unforeseen).__name__}")
 
     def pause(self, error: StoreError | None) -> float:

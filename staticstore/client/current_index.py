@@ -25,13 +25,14 @@ from .deliveries import Subscribers
 if TYPE_CHECKING:
     from .held import Held
 
-__all__ = ["Confirmation", "CurrentIndex", "IndexCheck"]
+__all__ = ["CurrentIndex", "IndexCheck"]
 
-_log = logging.getLogger("staticstore")
+_LOG = logging.getLogger("staticstore")
 
 # An index is not checked in the first moments after a swap, which its readers wait for.
 _FIRST_PAUSE_SECONDS = 1.0
 # Between steps of 0.1 ms, so that no other thread waits; a million entries take 15 seconds.
+# benchmark: waits
 _PAUSE_SECONDS = 0.001
 # Where a pause takes so much longer, other threads are busy: the next one is long.
 _BUSY_SECONDS = 0.003
@@ -73,8 +74,11 @@ class CurrentIndex:
 
         #: What the site has said so far, over all connections.
         self.freshness = Freshness()
-        self.confirmation = Confirmation()
         self.subscribers = Subscribers(store, is_open)
+        #: The text of the failure of the last poll; None if that succeeded.
+        self.error: str | None = None
+        # When the host last confirmed the index: by the wall clock, and by one that is not set.
+        self._confirmed: tuple[float, float] | None = None
         self.held: Held | None = None
         self.is_lazy = False
         self.is_in_doubt = False
@@ -106,7 +110,7 @@ class CurrentIndex:
     def reset(self, before: Held | None) -> None:
         """Go back to what was held before a connection that failed."""
         self.held, self.subscribers.known = before, None
-        self.confirmation = Confirmation()
+        self.error = self._confirmed = None
         self.freshness.forget()
 
     def restore(self, connection: Connection) -> Held | None:
@@ -120,7 +124,8 @@ class CurrentIndex:
                 _check_open(connection)
                 self.held, self.subscribers.known, self.is_lazy = held, held.index, False
                 self.freshness.restore(freshness)
-                self.confirmation.recall(fetched)
+                age = max(time.time() - fetched, 0.0)
+                self._confirmed = fetched, seconds_since_boot() - age
         return self.whole
 
     def write_cache(self, connection: Connection) -> bool:
@@ -134,7 +139,7 @@ class CurrentIndex:
         held, cached = self.whole, connection.cached
         if cached is None or held is None:
             return True
-        if self.confirmation.error is None:
+        if self.error is None:
             return cached.write(held, self.freshness, connection.is_cut)
         cached.count(held, self.freshness)
         return True
@@ -146,7 +151,7 @@ class CurrentIndex:
             self.is_lazy = held is not None
             if held is not None:
                 self.held = held
-                self.confirmation.succeed()
+                self._confirm()
                 connection.ready = True
 
     def swap(
@@ -181,10 +186,42 @@ class CurrentIndex:
                 old, changes, connection.is_cut, is_first=not connection.ready
             )
             if is_confirmed:
-                self.confirmation.succeed()
+                self._confirm()
             connection.ready = True
             self.check(connection, new.index)
             return changes, number
+
+    def _confirm(self) -> None:
+        self.error = None
+        self._confirmed = time.time(), seconds_since_boot()
+
+    def info(self, root_url: str, *, is_open: bool) -> dict[str, Any]:
+        """Return the fields of `StaticStore.info` that concern the index.
+
+        Parameters
+        ----------
+        root_url : str
+            The first root.
+        is_open : bool
+            Whether the store is connected.
+        """
+        from datetime import UTC, datetime
+
+        with self.lock:
+            held, confirmed, error = self.held, self._confirmed, self.error
+            is_doubtful = self.freshness.is_doubtful
+        is_stale = error is not None or not is_open or is_doubtful
+        return {
+            "source": None if held is None else held.source or root_url,
+            "generation": None if held is None or held.head is None else held.head.generation,
+            "entries": None if held is None else held.entries,
+            "last_success": confirmed and datetime.fromtimestamp(confirmed[0], UTC),
+            "age": confirmed and seconds_since_boot() - confirmed[1],
+            "last_error": error,
+            "trust": None if held is None else "transport",
+            "stale": held is not None and (is_stale or held.source is not None),
+            "warnings": [] if held is None else list(held.problems),
+        }
 
     def check(self, connection: Connection, index: Index) -> None:
         """Check in the background what was not checked when an index was parsed."""
@@ -208,7 +245,7 @@ class CurrentIndex:
         # snapshot made of it by changes is fetched anew: those may have been found by
         # comparing lines.
         if index.warnings:
-            _log.warning("in the index, when all of it was checked: %s", index.warnings[0])
+            _LOG.warning("in the index, when all of it was checked: %s", index.warnings[0])
         with contextlib.suppress(StoreError):  # announced already; the next poll retries
             with connection.polling():
                 held = self.snapshot
@@ -222,72 +259,14 @@ class CurrentIndex:
         with self.lock:
             if not connection.is_usable:
                 return
-            self.confirmation.error = str(error)
-        _log.warning("a poll failed, and the old snapshot is kept: %s", error)
+            self.error = str(error)
+        _LOG.warning("a poll failed, and the old snapshot is kept: %s", error)
         self.subscribers.announce_failure(error, connection.is_cut)
 
 
 def _check_open(connection: Connection) -> None:
     if connection.is_cut():
         raise NotConnectedError("the store was disconnected")
-
-
-class Confirmation:
-    """When polls of a store last confirmed its index, and the failure since.
-
-    Attributes
-    ----------
-    error : str or None
-        The text of the failure of the last poll; None if that succeeded.
-    """
-
-    def __init__(self) -> None:
-        self.error: str | None = None
-        # By the wall clock, and by one that nobody sets.
-        self._success: tuple[float, float] | None = None
-
-    def succeed(self) -> None:
-        """Note that the host confirms the index now."""
-        self.error = None
-        self._success = time.time(), seconds_since_boot()
-
-    def recall(self, when: float) -> None:
-        """Note that the host confirmed the index at a time, in seconds since 1970."""
-        age = max(time.time() - when, 0.0)
-        self._success = when, seconds_since_boot() - age
-
-    def info(
-        self, held: Held | None, *, root_url: str, is_open: bool, is_doubtful: bool
-    ) -> dict[str, Any]:
-        """Return the fields of `StaticStore.info` that concern the index.
-
-        Parameters
-        ----------
-        held : Held or None
-            What is held, whole or in parts.
-        root_url : str
-            The first root.
-        is_open : bool
-            Whether the store is connected.
-        is_doubtful : bool
-            Whether the host has given an older answer more than once in a row.
-        """
-        from datetime import UTC, datetime
-
-        success, error = self._success, self.error
-        is_own = held is None or held.source is None
-        return {
-            "source": None if held is None else held.source or root_url,
-            "generation": None if held is None or held.head is None else held.head.generation,
-            "entries": None if held is None else held.entries,
-            "last_success": None if success is None else datetime.fromtimestamp(success[0], UTC),
-            "age": None if success is None else seconds_since_boot() - success[1],
-            "last_error": error,
-            "trust": None if held is None else "transport",
-            "stale": held is not None
-            and (error is not None or not is_open or is_doubtful or not is_own),
-            "warnings": [] if held is None else list(held.problems),
-        }
 
 
 class IndexCheck(threading.Thread):
@@ -333,6 +312,8 @@ class IndexCheck(threading.Thread):
         except IndexFormatError as error:
             self._end(error)
         except Exception:  # no memory, for example; entries are also checked when read
-            _log.exception("the check of an index ended in a way that it should not")
+            _LOG.exception(
+                "the check of an index failed unexpectedly; entries are checked when read"
+            )
         else:
             self._end(None)

@@ -158,7 +158,7 @@ def _send(signal: Signal, store: object, arguments: Callable[[], dict[str, Any]]
     if signal.is_muted:
         return
     for receiver in signal.receivers_for(store):
-        with logged_failure("a handler of a signal raised; the others are called all the same"):
+        with logged_failure("a signal handler raised an exception; the other handlers are called"):
             receiver(store, **arguments())
 
 
@@ -185,7 +185,8 @@ class Subscribers(SubscriptionOwner):
         # In the order in which they began.  Removed without the lock, by finalizers too,
         # which run in any thread at any time.
         self._subscriptions: dict[Subscription, None] = {}
-        self._deliveries = Deliveries()
+        #: Signals and callbacks that are to come.
+        self.deliveries = Deliveries()
 
     def __len__(self) -> int:
         """Return the number of subscriptions."""
@@ -198,7 +199,7 @@ class Subscribers(SubscriptionOwner):
     def after_fork(self, known: Index | None) -> None:
         """Continue in a forked child from the snapshot that it inherits."""
         # A thread of the parent may have held the locks at the fork.
-        self.lock, self._deliveries = threading.Lock(), Deliveries()
+        self.lock, self.deliveries = threading.Lock(), Deliveries()
         self.known = known
         for subscription in list(self._subscriptions):
             subscription.after_fork(known)
@@ -211,14 +212,6 @@ class Subscribers(SubscriptionOwner):
     def remove(self, subscription: Subscription) -> None:
         """Forget a subscription."""
         self._subscriptions.pop(subscription, None)
-
-    def put(self, delivery: Callable[[], None]) -> int:
-        """Enqueue a delivery, and return its number."""
-        return self._deliveries.put(delivery)
-
-    def run(self, number: int, is_cut: Callable[[], bool]) -> bool:
-        """Wait until a delivery has been run: `Deliveries.run`."""
-        return self._deliveries.run(number, given_up=is_cut)
 
     def put_changes(
         self, old: Index | None, changes: Changes, is_cut: Callable[[], bool], *, is_first: bool
@@ -240,7 +233,7 @@ class Subscribers(SubscriptionOwner):
         Returns
         -------
         int
-            The number of the delivery, for `run`.
+            The number of the delivery, for `Deliveries.run`.
         """
         subscribed = list(self._subscriptions)
 
@@ -267,7 +260,7 @@ class Subscribers(SubscriptionOwner):
                 if index is not old:  # it began after the snapshot that handlers knew
                     one.deliver_changes(diff(index, changes.index))
 
-        return self._deliveries.put(announce)
+        return self.deliveries.put(announce)
 
     def announce_failure(self, error: StoreError, is_cut: Callable[[], bool]) -> None:
         """Send `poll_failed`, in its turn."""
@@ -277,4 +270,4 @@ class Subscribers(SubscriptionOwner):
             if store is not None and not is_cut():
                 _send(poll_failed, store, lambda: {"error": error})
 
-        self.run(self._deliveries.put(announce), is_cut)
+        self.deliveries.run(self.deliveries.put(announce), given_up=is_cut)

@@ -107,8 +107,10 @@ class Documents:
         def fetch_exactly(session: Session) -> Fetched | None:
             place, is_resumed = path or document.href, bool(beginning.body)
             try:
-                found = _get_if_there(session, place, self._deadline, limit, absent, beginning)
-                if found is None or document.is_of(len(found.body), found.sha256):
+                found = _get(session, place, self._deadline, limit, absent, beginning=beginning)
+                if isinstance(found, Absent):
+                    return None
+                if document.is_of(len(found.body), found.sha256):
                     return found
                 problem = _mismatch(session, document, found.sha256)
             except IndexFormatError as error:
@@ -175,8 +177,8 @@ class Documents:
         TransportError
             The document could not be fetched.
         """
-        found = _get_if_there(self._sessions[0], path, self._deadline, limit, _ABSENT)
-        return None if found is None else bytes(found.body)
+        found = _get(self._sessions[0], path, self._deadline, limit, _ABSENT)
+        return None if isinstance(found, Absent) else bytes(found.body)
 
     @property
     def url(self) -> str:
@@ -329,18 +331,6 @@ def _get(
         absent=absent,
         beginning=beginning,
     )
-
-
-def _get_if_there(
-    session: Session,
-    path: str,
-    deadline: float,
-    limit: SizeLimit,
-    absent: frozenset[int],
-    beginning: Beginning | None = None,
-) -> Fetched | None:
-    found = _get(session, path, deadline, limit, absent, beginning=beginning)
-    return None if isinstance(found, Absent) else found
 
 
 def _mismatch(session: Session, document: Document, actual: str) -> IntegrityError:

@@ -13,6 +13,7 @@ from ..errors import NotConnectedError, StoreError, TransportError, TransportTim
 from ..transport.daemons import Daemons
 from ..transport.fetched import Absent
 from ..transport.sources import Sources, from_any
+from .deliveries import CUT_CHECK_SECONDS
 from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
 from .held import Held
@@ -26,7 +27,6 @@ _LOG = logging.getLogger("staticstore")
 
 # After the first answer of a root, the others are waited for so long.
 _PATIENCE_SECONDS = 1.0
-_CUT_CHECK_SECONDS = 0.2  # how often a wait checks whether the store was disconnected
 
 _Answer = Sighting | Absent
 
@@ -221,7 +221,7 @@ class EqualRootsFollower(SiteFollower):
     def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
         cut = self.session.wire.cut
         while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
-            done, waiting = wait(waiting, min(left, _CUT_CHECK_SECONDS), FIRST_COMPLETED)
+            done, waiting = wait(waiting, min(left, CUT_CHECK_SECONDS), FIRST_COMPLETED)
             if any(one.exception() is None for one in done):
                 deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
         if cut.is_set():

@@ -36,7 +36,7 @@ _PATIENCE_SECONDS = 10.0
 
 # Asks a root for its current state: for the head until the first time, by `time.monotonic`,
 # for all else until the second.
-_Ask = Callable[[RootReader, Held | None, Freshness, float, float], Held | None]
+_Ask = Callable[[RootReader, Freshness, float, float], Held | None]
 
 
 class SiteFollower:
@@ -47,7 +47,7 @@ class SiteFollower:
     others are copies: they serve documents whose digests the first has named, and an index
     only to a store that holds none.
 
-    It implements `staticstore.client.connection.Follower`, which says what its methods do.
+    It implements `staticstore.client.held.Follower`, which says what its methods do.
 
     Parameters
     ----------
@@ -125,23 +125,13 @@ class SiteFollower:
         """Return the current index, whole; None if it is the one that is held."""
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         base = held if held is not None and held.is_whole and not anew else None
-
-        def ask(
-            root: RootReader,
-            held: Held | None,
-            freshness: Freshness,
-            patience: float,
-            deadline: float,
-        ) -> Held | None:
-            accepts_all = held is None
-            return self._polled(root, base, freshness, patience, deadline, accepts_all=accepts_all)
-
+        ask = partial(self._polled, base, held is None)
         return self._first(held, ask, deadline, anew=base is None)
 
     def part(self, held: Held | None) -> Held | None:
         """Return the current index, in parts; None if the site serves none."""
         deadline = time.monotonic() + self._seconds
-        return self._first(held, self._sighted, deadline, anew=held is None)
+        return self._first(held, partial(self._sighted, held), deadline, anew=held is None)
 
     def whole(self, held: Held) -> Held:
         """Return the index that the head of a snapshot names, read whole."""
@@ -162,7 +152,7 @@ class SiteFollower:
             first.recall(held.validators, of_head=held.head is not None)
         if held is None and copies and self.freshness.sha256 is None:
             return self.session.repeated(partial(self._first_or_copy, ask, deadline), deadline)
-        found = ask(first, held, self.freshness, deadline, deadline)
+        found = ask(first, self.freshness, deadline, deadline)
         self._passed_over = None
         return found
 
@@ -170,12 +160,12 @@ class SiteFollower:
         first, *copies = self._roots
         patience = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
         try:
-            return ask(first, None, self.freshness, patience, deadline)
+            return ask(first, self.freshness, patience, deadline)
         except PASSED_OVER as error:
             for copy in copies:
                 with contextlib.suppress(*PASSED_OVER):
                     # A freshness of its own: what a copy says is not known of the site.
-                    found = ask(copy, None, Freshness(), deadline, deadline)
+                    found = ask(copy, Freshness(), deadline, deadline)
                     if found is not None:
                         url = copy.session.root.url
                         self._pass_over(first, error, url)
@@ -202,13 +192,12 @@ class SiteFollower:
 
     def _polled(
         self,
-        root: RootReader,
         base: Held | None,
+        accepts_all: bool,
+        root: RootReader,
         freshness: Freshness,
         patience: float,
         deadline: float,
-        *,
-        accepts_all: bool,
     ) -> Held | None:
         """Return the index that a root has now; None if that is not newer than `base`.
 
@@ -226,11 +215,11 @@ class SiteFollower:
 
     def _sighted(
         self,
-        root: RootReader,
         held: Held | None,
+        root: RootReader,
         freshness: Freshness,
         patience: float,
-        deadline: float,
+        _: float,
     ) -> Held | None:
         if not self._has_head:
             return None

@@ -30,12 +30,13 @@ _MOST_WRONG_SUMS = 2
 # Without a sum, an index up to this size is hashed after changes: that takes a millisecond.
 _HASHED_BELOW_BYTES = 1 << 20
 _MOST_WARNINGS = 20
-# Blocks are used as long as all that is fetched is less than this part of the index.
+# Blocks are used if all that is fetched is less than this part of the index.
+# benchmark: blocks
 _WORTHWHILE_PART = 1 / 2
 # A smaller index is fetched whole: one request in place of three or more.
 _WORTHWHILE_ABOVE_BYTES = 1 << 18
 _BLOCKS_AT_ONCE = 256  # that one thread hashes before it takes the next
-_HASHING_THREADS = 2  # hashing releases the interpreter
+_HASHING_THREADS = 2  # hashing releases the interpreter lock
 
 # Whole lines, in the memory of the snapshot.
 _Text = Sequence[bytes | memoryview]
@@ -145,7 +146,7 @@ class IndexReader:
         self._limit.check(size, url)
         index = held.index.changed_by(difference.states, difference.warnings)
         if not self._is_named(held, head, difference, index):
-            self._warn("what has changed leads to another index than the head names: ignored")
+            self._warn("the changes lead to another index than the head names, and are ignored")
             return None
         return Held(index, {}, head.index.sha256, head, size=size, is_derived=True)
 

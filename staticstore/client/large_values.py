@@ -20,11 +20,11 @@ from ..transport.wanted import Wanted
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .site_snapshot import Values
+    from .access import Access
 
-__all__ = ["LargeValues", "read_or_error"]
+__all__ = ["LargeValues"]
 
-_CONNECTIONS = 24
+_CONNECTIONS = 24  # benchmark: mirror-large
 _PART_BYTES = 1 << 22
 # Read ahead: a part for each connection.
 _AHEAD_BYTES = _CONNECTIONS * _PART_BYTES
@@ -62,14 +62,17 @@ class LargeValues:
 
     Parameters
     ----------
-    values : Values
-        The values of a snapshot.
+    access : Access
+        The way to the values of a snapshot.
+    read : callable
+        Reads a value as a single read does; returns it, or an error.
     """
 
-    def __init__(self, values: Values) -> None:
-        limits = values.session.wire.limits
+    def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
+        limits = access.session.wire.limits
         most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
-        self._values = values
+        self._access = access
+        self._read = read
         self._pool = Daemons(most, "staticstore read_many")
         self._planned: deque[_Planned] = deque()
         # Values of which not all reads have begun.
@@ -90,7 +93,7 @@ class LargeValues:
         """Return the next planned value, verified, or the error for it."""
         value = self._planned.popleft()
         found = self._joined(value) if value.is_split else next(self._results(value), None)
-        return read_or_error(self._values, value.key) if found is None else found
+        return self._read(value.key) if found is None else found
 
     def close(self) -> None:
         """Begin no more reads."""
@@ -99,10 +102,10 @@ class LargeValues:
     def _can_split(self, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
             return False
-        self._gives_parts = self._gives_parts and self._values.session.lane() is not None
+        self._gives_parts = self._gives_parts and self._access.session.lane() is not None
         if not self._gives_parts:
             return False
-        cached = self._values.cache.open(content.sha256, content.size)
+        cached = self._access.cache.open(content.sha256, content.size)
         if cached is not None:
             cached.close()
         return cached is None
@@ -110,12 +113,12 @@ class LargeValues:
     def _reads(self, value: _Planned) -> Iterator[_Read]:
         size = value.content.size or 0
         if value.is_split:
-            url_path = key_to_url_path(self._values.data_path, value.key)
+            url_path = key_to_url_path(self._access.data_path, value.key)
             for start in range(0, size, _PART_BYTES):
                 count = min(_PART_BYTES, size - start)
                 yield _Read(count, partial(self._part, Wanted(url_path, count, start, size)))
         elif size <= _AHEAD_BYTES:
-            yield _Read(size, partial(read_or_error, self._values, value.key))
+            yield _Read(size, partial(self._read, value.key))
 
     def _part(self, wanted: Wanted) -> bytes | None:
         # After one that cannot be read, no more parts are asked for.
@@ -123,7 +126,7 @@ class LargeValues:
         for _ in range(2):
             if not self._gives_parts or time.monotonic() - began > _PROMPT_SECONDS:
                 break
-            [got] = fetch_all(self._values.session, [wanted])
+            [got] = fetch_all(self._access.session, [wanted])
             if got is not None:
                 return got.body
         self._gives_parts = False
@@ -162,7 +165,7 @@ class LargeValues:
         if digest.hexdigest() != value.content.sha256:
             return None
         data = file.getvalue()
-        self._values.cache.put(value.content.sha256, data)
+        self._access.cache.put(value.content.sha256, data)
         return data
 
     def _drop(self, value: _Planned) -> None:
@@ -171,11 +174,3 @@ class LargeValues:
             self._next = None
         self._bytes_begun -= sum(size for size, _ in value.begun)
         value.begun.clear()
-
-
-def read_or_error(values: Values, key: str) -> bytes | StoreError:
-    """Read a value as a single read does; return the error that it raised, if any."""
-    try:
-        return values[key].read()
-    except StoreError as error:
-        return error

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveIndex"]
 
-_log = logging.getLogger("staticstore")
+_LOG = logging.getLogger("staticstore")
 
 # A store with an old index waits so long for its host to connect; then polls go on.
 _PATIENCE_SECONDS = 10.0
 # An index up to this size is written to the cache at once, a larger one by the poller.
+# benchmark: connect-again
 _FEW_ENTRIES = 10_000
 
 
@@ -162,14 +163,14 @@ class LiveIndex(ChangeSource):
     def _write_cache(self, connection: Connection) -> None:
         held = self._current.whole
         if held is not None and not self._current.write_cache(connection):
-            _log.warning("changes led to other bytes than the head names: the index is fetched")
+            _LOG.warning("changes led to other bytes than the head names: the index is fetched")
             with connection.polling():
                 whole = connection.follower.whole(held)
                 _, number = self._current.swap(connection, held, whole)
             self._deliver(connection, number)
 
     def _deliver(self, connection: Connection, number: int) -> None:
-        self._current.subscribers.run(number, connection.is_cut)
+        self._current.subscribers.deliveries.run(number, given_up=connection.is_cut)
 
     def close(self) -> None:
         """Close the connection; see `StaticStore.disconnect`."""
@@ -208,7 +209,7 @@ class LiveIndex(ChangeSource):
         # An unchecked index is a large one, whose entries are not even counted yet.
         if index is not None and index.is_checked and len(index) <= _FEW_ENTRIES:
             self._write_cache(connection)
-        has_polled = self._current.confirmation.error is None
+        has_polled = self._current.error is None
         interval = connection.poll_interval
         connection.start(Poller(poll, interval, connection.cut, begin=begin, has_polled=has_polled))
 
@@ -258,14 +259,13 @@ class LiveIndex(ChangeSource):
 
     def readable(self) -> tuple[Index | LazyIndex, Held]:
         """Return the current snapshot, or a lazy one in its place, and where it is from."""
-        held = self._current.held
-        if held is None or held.is_whole:
-            held = self.held
-            return held.index, held
-        from .held import IndexParts, LazyIndex
+        held = self._current.held or self.held
+        content = held.content
+        if isinstance(content, Index):
+            return content, held
+        from .held import LazyIndex
 
-        assert isinstance(held.content, IndexParts)
-        return LazyIndex(held.content, lambda: self.index), held
+        return LazyIndex(content, lambda: self.index), held
 
     def _complete(self, connection: Connection) -> int:
         # Fetches the whole index of which parts are held; the caller has the right to poll.
@@ -285,15 +285,7 @@ class LiveIndex(ChangeSource):
 
     def info(self, root_url: str) -> dict[str, Any]:
         """Return the fields of `StaticStore.info` that concern the index."""
-        current = self._current
-        with current.lock:
-            info = current.confirmation.info(
-                current.held,
-                root_url=root_url,
-                is_open=self.is_open,
-                is_doubtful=current.freshness.is_doubtful,
-            )
-            connection = self._connection
+        info, connection = self._current.info(root_url, is_open=self.is_open), self._connection
         if connection is not None:
             info["warnings"] += connection.follower.problems
         return info
@@ -371,9 +363,9 @@ class LiveIndex(ChangeSource):
             if not initial:
                 return subscription, index
             deliver_all = functools.partial(subscription.deliver_all, index, connection.is_cut)
-            number = subscribers.put(deliver_all)
+            number = subscribers.deliveries.put(deliver_all)
         try:
-            delivered = subscribers.run(number, connection.is_cut)
+            delivered = subscribers.deliveries.run(number, given_up=connection.is_cut)
         except BaseException:
             subscription.close()
             raise

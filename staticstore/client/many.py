@@ -17,7 +17,7 @@ from ..transport.bulk import fetch_all
 from ..transport.failures import wants_long_rest
 from ..transport.ranges import Span, coalesced
 from ..transport.wanted import Wanted
-from .large_values import LargeValues, read_or_error
+from .large_values import LargeValues
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -33,6 +33,7 @@ _REQUEST_BYTES = 1 << 12  # of a value take about as long as a request
 # A larger value is read by itself; one of unknown size is read when its turn comes.
 _LARGE_BYTES = 1 << 20
 # So small that the gaps between all values of a window take no more than the values.
+# benchmark: many, many-far
 _PACK_GAP_BYTES = 1 << 13
 _PACK_STRETCH_BYTES = 1 << 22
 _CAREFUL_THREADS = 16  # for values that are read singly, with all retries
@@ -84,7 +85,7 @@ def read_each(
         The most bytes of the first window.  Each window has twice as many, so that the
         first values of a slow host are yielded soon.
     """
-    with contextlib.closing(LargeValues(values)) as large:
+    with contextlib.closing(LargeValues(values.access, partial(_read_or_error, values))) as large:
         windows = _planned(large, _windows(values, keys, min(together, _WINDOW_BYTES), first))
         window, following = next(windows, _Window([], [], [], [])), next(windows, None)
         if following is None:  # a thread would cost more than it gains
@@ -119,7 +120,7 @@ def _yielded(
         if content is None:
             raise KeyError(key)
         data = large.take() if number in are_large else fetched[number]
-        yield key, read_or_error(values, key) if data is None else data
+        yield key, _read_or_error(values, key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
@@ -156,9 +157,9 @@ def _fetched(values: Values, window: _Window) -> list[_Found]:
 
 
 def _from_cache(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
-    if values.cache:
+    if values.access.cache:
         for number, content in window.small:
-            data = values.cache.read(content.sha256, content.size)
+            data = values.access.cache.read(content.sha256, content.size)
             if data is not None:
                 yield number, data
 
@@ -182,7 +183,9 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         for href, stretch in stretches
     ]
     found: dict[int, bytes] = {}
-    for (href, stretch), got in zip(stretches, fetch_all(values.session, wanted), strict=True):
+    for (href, stretch), got in zip(
+        stretches, fetch_all(values.access.session, wanted), strict=True
+    ):
         if got is None:
             continue
         first, last = stretch
@@ -197,7 +200,7 @@ def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
         Wanted(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
         for number, content in missing
     ]
-    got = zip(missing, fetch_all(values.session, wanted), strict=True)
+    got = zip(missing, fetch_all(values.access.session, wanted), strict=True)
     found = {number: one.body for (number, _), one in got if one is not None}
     return _right(values, window, found)
 
@@ -205,7 +208,7 @@ def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
 def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int, bytes]:
     # Sizes are right already: only digests are checked.
     right: dict[int, bytes] = {}
-    keep = values.cache.put if values.cache else None
+    keep = values.access.cache.put if values.access.cache else None
     for number, data in found.items():
         content = window.contents[number]
         assert content is not None
@@ -230,19 +233,28 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
         if outage:
             first = outage[0]
             return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
-        found = read_or_error(values, key)
+        found = _read_or_error(values, key)
         if isinstance(found, TransportError) and _is_outage(values, found):
             outage.append(found)
         return found
 
-    workers = min([_CAREFUL_THREADS, *(limit.requests for limit in values.session.wire.limits)])
+    workers = min(
+        [_CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
+    )
     with Daemons(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
 
 
+def _read_or_error(values: Values, key: str) -> bytes | StoreError:
+    try:
+        return values[key].read()
+    except StoreError as error:
+        return error
+
+
 def _is_outage(values: Values, error: TransportError) -> bool:
-    return values.session.is_failing and (error.status is None or wants_long_rest(error))
+    return values.access.session.is_failing and (error.status is None or wants_long_rest(error))
 
 
 def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..index.changes import Changes
     from ..index.snapshot import Index
     from ..transport.stream import Progress
+    from .held import LazyIndex
     from .live import LiveIndex
 
 __all__ = ["Reading"]
@@ -25,6 +26,10 @@ _MISSING: Any = object()
 
 class Reading(Mapping[str, URLValue]):
     """The reading half of `StaticStore`: each call binds one snapshot and works on it."""
+
+    @abstractmethod
+    def _index(self) -> Index | LazyIndex:
+        """Return the current snapshot, or raise `NotConnectedError`."""
 
     @abstractmethod
     def _values(self) -> Values:
@@ -69,15 +74,15 @@ class Reading(Mapping[str, URLValue]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys of the current snapshot, in order."""
-        return iter(self._values())
+        return iter(self._index())
 
     def __len__(self) -> int:
         """Return the number of keys."""
-        return len(self._values())
+        return len(self._index())
 
     def __contains__(self, key: object) -> bool:
         """Return whether the index has a key."""
-        return key in self._values()
+        return key in self._index()
 
     def keys(self) -> KeysView[str]:
         """Return the keys of the current snapshot."""
@@ -136,7 +141,7 @@ class Reading(Mapping[str, URLValue]):
         KeyError
             The index lacks the key.
         """
-        return self._values().metadata(key, select)
+        return selected(self._index()[key], selection(select))
 
     def multiget(self, keys: Iterable[str]) -> Iterator[URLValue]:
         """Iterate over the values of some keys, in the order asked, all of one snapshot.
@@ -230,7 +235,7 @@ class Reading(Mapping[str, URLValue]):
         self, keys: Iterable[str], select: Iterable[str] | None = None
     ) -> Iterator[dict[str, Any]]:
         """Iterate over the metadata of some keys, in the order asked, all of one snapshot."""
-        index, fields = self._values().index, selection(select)
+        index, fields = self._index(), selection(select)
         return (selected(index[key], fields) for key in keys)
 
     def to_bytes(self, key: str) -> bytes:
@@ -264,15 +269,15 @@ class Reading(Mapping[str, URLValue]):
         >>> [key for key, _ in sample_store.query(where={"type": "raster"}, bands=3)]
         ['imagery/true-color.tif']
         """
-        return self._values().index.query(select, where=where, **equals)
+        return self._index().query(select, where=where, **equals)
 
     def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
         """Find keys of the current snapshot by their metadata: `Index.query_keys`."""
-        return self._values().index.query_keys(where=where, **equals)
+        return self._index().query_keys(where=where, **equals)
 
     def glob(self, pattern: str) -> Iterator[str]:
         """Find keys of the current snapshot by a shell pattern: `Index.glob`."""
-        return self._values().index.glob(pattern)
+        return self._index().glob(pattern)
 
     # -- the site ----------------------------------------------------------------
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, NotConnectedError, StoreError
 from ..index.fields import Facts
-from ..index.query import selected, selection
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
     from ..transport.beginnings import PartFolder
     from ..transport.session import Session
     from .access import Access
-    from .cache import ValueCache
-    from .connection import Follower
     from .documents import Documents
-    from .held import Held, LazyIndex
+    from .held import Follower, Held, LazyIndex
 
 __all__ = ["SiteSnapshot", "Values", "read_about"]
 
@@ -37,39 +34,29 @@ class Values(Mapping[str, URLValue]):
     index : Index or LazyIndex
         The snapshot.
     access : Access
-        The way to its values.
+        The way to its values.  Both are attributes, too.
     """
 
     def __init__(self, index: Index | LazyIndex, access: Access) -> None:
         self.index = index
-        self._access = access
-
-    @property
-    def cache(self) -> ValueCache:
-        """The values that need not be fetched."""
-        return self._access.cache
+        self.access = access
 
     @property
     def data_path(self) -> str:
         """What is between a root and the key in the URL of a value."""
-        return self._access.settings.data_path
-
-    @property
-    def session(self) -> Session:
-        """The session of the root that is asked first."""
-        return self._access.sources.session
+        return self.access.data_path
 
     @property
     def folders(self) -> list[str]:
         """The roots that are folders of this machine, in order of preference."""
-        sources = self._access.sources
+        sources = self.access.sources
         roots = (session.root for session in (*sources.alike, *sources.unlike))
         return [root.folder for root in roots if root.folder is not None]
 
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
         metadata = self.index[key]
-        return URLValue(key, metadata, Facts.of(metadata), self._access)
+        return URLValue(key, metadata, Facts.of(metadata), self.access)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
@@ -82,10 +69,6 @@ class Values(Mapping[str, URLValue]):
     def __contains__(self, key: object) -> bool:
         """Return whether the index has a key."""
         return key in self.index
-
-    def metadata(self, key: str, select: Iterable[str] | None = None) -> dict[str, Any]:
-        """Return the metadata of a key, or some fields of it."""
-        return selected(self.index[key], selection(select))
 
 
 class SiteSnapshot(NamedTuple):
@@ -119,7 +102,7 @@ class SiteSnapshot(NamedTuple):
     @property
     def session(self) -> Session:
         """The session of the root that is asked first."""
-        return self.values.session
+        return self.values.access.session
 
     def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
         """Fetch a document by its digest; None if it cannot be fetched.

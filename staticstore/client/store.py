@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..transport.auth import Credentials
     from ..transport.beginnings import PartFolder
     from .cached_index import CachedIndex
+    from .held import LazyIndex
 
 __all__ = ["StaticStore", "follow", "keep_parts_in", "site_snapshot"]
 
@@ -154,8 +155,6 @@ class StaticStore(Reading, Subscribable):
     @property
     def _live(self) -> LiveIndex:
         return self._live_index.here()
-
-    # -- connecting ------------------------------------------------------------
 
     def connect(
         self,
@@ -330,7 +329,6 @@ class StaticStore(Reading, Subscribable):
         return _unpickled, (type(self), self._settings)
 
     def _opened(self) -> LiveIndex:
-        # A store from a pickle is connected now, without polling.
         live = self._live_index
         if not self._is_unpickled and live.is_here:
             return live
@@ -340,8 +338,10 @@ class StaticStore(Reading, Subscribable):
                     self._connect({**_DEFAULTS, **self._settings.arguments()}, 0)
         return self._live
 
-    def _changes(self) -> LiveIndex:
-        return self._opened()
+    def _index(self) -> Index | LazyIndex:
+        live = self._opened()
+        live.connected()
+        return live.readable()[0]
 
     def _values(self) -> Values:
         live = self._opened()

@@ -28,7 +28,7 @@ __all__ = [
     "logged_failure",
 ]
 
-_log = logging.getLogger("staticstore")
+_LOG = logging.getLogger("staticstore")
 
 #: Passes a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
 #: The call returns an awaitable where the callback is a coroutine function.
@@ -149,7 +149,7 @@ class Subscription:
         return Changes(filter(self._wants, changes), changes.index)
 
     def _wants(self, change: Change) -> bool:
-        with logged_failure("a subscription's condition raised; it goes on"):
+        with logged_failure("a condition raised an exception; the subscription goes on"):
             if self._closed or change.action not in self._actions:
                 return False
             return not self._conditions or any(
@@ -159,7 +159,7 @@ class Subscription:
         return False
 
     def _call_back(self, delivery: Change | Changes) -> None:
-        with logged_failure("a subscription's callback raised; it goes on"):
+        with logged_failure("a callback raised an exception; the subscription goes on"):
             if self._closed:
                 return
             if self._dispatch is None:
@@ -188,7 +188,7 @@ class Subscription:
     def catch_up(self) -> None:
         """Have the loop repeat the calls that it made while the store was disconnected."""
         if (dispatch := self._dispatch) is not None and not self._closed:
-            with logged_failure("a subscription's dispatch raised; it goes on"):
+            with logged_failure("a dispatch raised an exception; the subscription goes on"):
                 dispatch(functools.partial(self._repeat_calls, dispatch))
 
     def _repeat_calls(self, dispatch: Dispatch) -> None:
@@ -263,7 +263,7 @@ class Subscribable:
     """The subscribing half of `StaticStore`."""
 
     @abstractmethod
-    def _changes(self) -> ChangeSource:
+    def _opened(self) -> ChangeSource:
         """Return what notifies subscriptions, or raise `NotConnectedError`."""
 
     @overload
@@ -348,7 +348,7 @@ class Subscribable:
         >>> found[-1]
         <Changes: 16 set, 0 update, 0 delete>
         """
-        subscription, _ = self._changes().subscribe(
+        subscription, _ = self._opened().subscribe(
             callback,
             actions=actions,
             dispatch=dispatch,
@@ -373,7 +373,7 @@ class Subscribable:
         iterator of Change
             For one thread.  It queues the changes until they are taken.
         """
-        return self._changes().watch(timeout)
+        return self._opened().watch(timeout)
 
 
 @contextlib.contextmanager
@@ -385,11 +385,11 @@ def logged_failure(message: str) -> Iterator[None]:
     try:
         yield
     except Exception:
-        _log.exception(message)
+        _LOG.exception(message)
     except BaseException:
         if threading.current_thread() is threading.main_thread():
             raise
-        _log.exception(message)
+        _LOG.exception(message)
 
 
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:

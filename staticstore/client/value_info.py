@@ -46,7 +46,7 @@ class ValueInfo:
         sources = access.sources
         return Target(
             sources.session,
-            key_to_url_path(access.settings.data_path, self.key),
+            key_to_url_path(access.data_path, self.key),
             self.key,
             self._facts.size,
             self._facts.sha256,
@@ -80,7 +80,7 @@ class ValueInfo:
         if not (answer.whole_size or answer.codings or self._has_asked_size):
             from ..transport.spool import size_on_host
 
-            with contextlib.suppress(TransportError):  # a HEAD was answered all the same
+            with contextlib.suppress(TransportError):  # the HEAD was answered, after all
                 self._size = size_on_host(self._target)
             self._has_asked_size = True
         return answer.whole_size or self._size
