@@ -1,170 +1,276 @@
-"""Values kept on disk by their sha256, and verified when they are read."""
+"""The cache of values: by their sha256, in memory and in a folder, verified when read."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import io
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from ..errors import NotConnectedError
-from ..processes import PerProcess
-from ..transport.atomic import atomic_file
-from ..transport.regular import open_regular
-from .cache_folder import CacheFolder, disk_use, last_used_now
+from cachetools import LRUCache
+
+from ..errors import NotConnectedError, StoreError
+from ..processes import PerProcess, is_held
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from .cache_folder import CacheFolder
 
 __all__ = ["ValueCache"]
 
-_PIECE = 1 << 20  # bytes
-_IN_MEMORY = 1 << 20  # bytes; a value that is opened is held there up to this size
-# A value larger than this part of the cache would drive out too many others.
-_LARGEST_PART = 4
-# What is freed beyond what must be: this part of all, so that the folder is seldom looked through.
-_SPARE_PART = 16
+_LOG = logging.getLogger("staticstore")
+
+_PIECE_BYTES = 1 << 20
+# A value up to this size is opened in memory, without a file that stays open.
+_IN_MEMORY_BYTES = 1 << 20
+# A value above a quarter of the folder's limit would evict too many others.
+_LARGEST_DIVISOR = 4
+# An eviction frees a 16th more than needed, so that the folder is seldom surveyed.
+_SPARE_DIVISOR = 16
 
 
 class ValueCache:
-    """Values by their sha256, the least recently used dropped beyond a bound.
+    """Verified values by their sha256: first in memory, then in a folder on disk.
 
-    Any number of threads and processes may share the folder: a value takes its
-    name when all of it is there, and one that is gone is a miss.
+    In each the least recently used values are evicted above a limit.  Any number of
+    threads and processes may share the folder: a value is renamed into place when it is
+    complete, and a missing one is fetched again.  Without a digest nothing is found and
+    nothing is kept.
 
     Parameters
     ----------
-    folder : CacheFolder
-        Where; also an attribute.  A value of more than a quarter of what it may hold is not kept.
+    folder : CacheFolder, optional
+        The folder; also an attribute.  Values above a quarter of its limit are not kept.
+    memory : int, optional
+        The most bytes of values in memory; 0 for none.
     """
 
-    def __init__(self, folder: CacheFolder) -> None:
+    def __init__(self, folder: CacheFolder | None = None, memory: int = 0) -> None:
         self.folder = folder
-        # What may be written before the folder is looked through again.  Threads may
-        # get it wrong together, which costs a look more or less.
+        self._problem: str | None = None
+        self._most_memory = memory
+        self._memory = PerProcess(partial(_Memory, memory), after_fork=_Memory.or_new)
+        # Bytes that may be written before the next survey of the folder.  Not under a lock:
+        # an error costs one survey.
         self._room = 0
         self._evicting = PerProcess(threading.Lock)  # never waited for
 
+    @classmethod
+    def of(
+        cls, memory: int, cache: bool | str | os.PathLike[str] | None, max_cache_bytes: int
+    ) -> ValueCache:
+        """Return the cache for the arguments of a store.
+
+        Where the user has no home folder, there is no folder, and `problem` says so.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is invalid.
+        """
+        if not isinstance(memory, int) or memory < 0:
+            raise ValueError(f"memory is a number of bytes, 0 or more, not {memory!r}")
+        if cache is None or cache is False:
+            return cls(memory=memory)
+        from .cache_folder import CacheFolder  # seldom needed
+
+        try:
+            return cls(CacheFolder.of(cache, max_cache_bytes), memory)
+        except StoreError as error:
+            values = cls(memory=memory)
+            values._problem = f"nothing is cached: {error}"
+            _LOG.warning("%s", values._problem)
+            return values
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be kept on disk at the moment; None if it can."""
+        return self._problem if self.folder is None else self.folder.problem
+
+    def __bool__(self) -> bool:
+        """Return whether anything can be kept."""
+        return self.folder is not None or self._most_memory > 0
+
     def read(self, sha256: str | None, size: int | None) -> bytes | None:
-        """Return a value; None if it is not here, or not as it should be."""
-        file = None if sha256 is None else self._opened(sha256, size)
-        if sha256 is None or file is None:
+        """Return a value; None if it is not here, or damaged."""
+        if sha256 is None:
             return None
-        with file, self._reading():
-            data = file.readall()
-            if hashlib.sha256(data).hexdigest() == sha256:
-                last_used_now(self.folder.place_of_value(sha256), os.fstat(file.fileno()))
-                return data
-        self._discard(sha256)
-        return None
+        data = self._memory.get().find(sha256)
+        if data is None:
+            data = self._read_file(sha256, size)
+            if data is not None:
+                self._hold(sha256, data)
+        return data
 
     def open(self, sha256: str | None, size: int | None) -> BinaryIO | None:
-        """Open a value, all of which has been verified before; None as in `read`."""
-        if size is not None and size <= _IN_MEMORY:  # read once, and no file that stays open
-            data = self.read(sha256, size)
-            return None if data is None else io.BytesIO(data)
-        file = None if sha256 is None else self._opened(sha256, size)
-        if sha256 is None or file is None:
+        """Open a value, which is verified before; None as in `read`."""
+        if sha256 is None:
             return None
-        with contextlib.ExitStack() as stack, self._reading():
-            stack.enter_context(file)
-            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-                last_used_now(self.folder.place_of_value(sha256), os.fstat(file.fileno()))
-                file.seek(0)
-                stack.pop_all()
-                return io.BufferedReader(_OwnFile(file), _PIECE)
-        self._discard(sha256)
-        return None
+        data = self._memory.get().find(sha256)
+        if data is None and size is not None and size <= _IN_MEMORY_BYTES:
+            data = self._read_file(sha256, size)
+        elif data is None:
+            return self._open_file(sha256, size)
+        return None if data is None else io.BytesIO(data)
 
     def put(self, sha256: str | None, data: bytes) -> None:
-        """Keep a value, which is verified."""
+        """Keep a verified value."""
+        if sha256 is not None:
+            self._hold(sha256, data)
         with self.writing(sha256, len(data)) as write:
             write(data)
 
     def put_file(self, sha256: str | None, path: Path) -> None:
-        """Keep a copy of a file that holds a value, which is verified; not of a device."""
-        if path.is_symlink():  # it may lead to a file in which more stands
+        """Keep a copy of a file that holds a verified value; ignores devices and links."""
+        if self.folder is None or path.is_symlink():  # its target may have more in it
             return
+        from ..transport.regular import open_regular
+
         with (
             contextlib.suppress(OSError),
             open_regular(path) as file,
             self.writing(sha256, os.fstat(file.fileno()).st_size) as write,
         ):
-            for piece in iter(lambda: file.read(_PIECE), b""):
+            for piece in iter(lambda: file.read(_PIECE_BYTES), b""):
                 write(piece)
 
     @contextlib.contextmanager
     def writing(self, sha256: str | None, size: int | None) -> Iterator[Callable[[bytes], object]]:
-        """Keep a value that comes in pieces, if the block ends well.
+        """Keep a value that comes in pieces on disk, if the block ends without an error.
 
         Parameters
         ----------
         sha256, size
-            Of the value; one of which not both are known is not kept.
+            Of the value; it is not kept if one of them is None.
 
         Yields
         ------
         callable
             Takes the next piece, and raises nothing.
         """
-        if sha256 is None or size is None or not self._takes(sha256, size):
+        folder = self.folder
+        if folder is None or sha256 is None or size is None or not _takes(folder, sha256, size):
             yield _ignore
             return
-        self._make_room(disk_use(size))
-        with _Writing(self.folder, self.folder.place_of_value(sha256)) as writing:
-            yield writing.write
+        self._make_room(folder, folder.disk_use(size))
+        with _Writer(folder, folder.place_of_value(sha256)) as writer:
+            yield writer.write
 
-    def _takes(self, sha256: str, size: int) -> bool:
-        """Tell whether a value is to be written."""
-        if size > self.folder.max_bytes // _LARGEST_PART or self.folder.rests:
-            return False
-        return not os.path.exists(self.folder.place_of_value(sha256))
+    def _hold(self, sha256: str, data: bytes) -> None:
+        if len(data) <= self._most_memory:
+            self._memory.get().hold(sha256, data)
 
-    def _opened(self, sha256: str, size: int | None) -> io.FileIO | None:
-        """Open the file of a value, if it has the right size."""
-        with self._reading(), contextlib.ExitStack() as stack:
-            file = stack.enter_context(self.folder.open(self.folder.place_of_value(sha256)))
+    def _read_file(self, sha256: str, size: int | None) -> bytes | None:
+        folder, file = self.folder, self._file_of(sha256, size)
+        if folder is None or file is None:
+            return None
+        with file, _reading(folder):
+            data = file.readall()
+            if hashlib.sha256(data).hexdigest() == sha256:
+                folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
+                return data
+        _discard(folder, sha256)
+        return None
+
+    def _open_file(self, sha256: str, size: int | None) -> BinaryIO | None:
+        folder, file = self.folder, self._file_of(sha256, size)
+        if folder is None or file is None:
+            return None
+        with contextlib.ExitStack() as stack, _reading(folder):
+            stack.enter_context(file)
+            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
+                file.seek(0)
+                stack.pop_all()
+                return io.BufferedReader(_OwnFile(file), _PIECE_BYTES)
+        _discard(folder, sha256)
+        return None
+
+    def _file_of(self, sha256: str, size: int | None) -> io.FileIO | None:
+        folder = self.folder
+        if folder is None:
+            return None
+        with _reading(folder), contextlib.ExitStack() as stack:
+            file = stack.enter_context(folder.open(folder.place_of_value(sha256)))
             if size in (None, os.fstat(file.fileno()).st_size):
                 stack.pop_all()
                 return file
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:  # or the index is wrong
-                self._discard(sha256)
+            # With the right digest, the size in the index is wrong.
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                _discard(folder, sha256)
         return None
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self.folder.note_error(error, "cannot be read")
-
-    def _discard(self, sha256: str) -> None:
-        self.folder.note("held a value that was damaged, and is fetched again")
-        with contextlib.suppress(OSError):
-            self.folder.place_of_value(sha256).unlink()
-
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, folder: CacheFolder, size: int) -> None:
         self._room -= size
         evicting = self._evicting.get()
         if self._room >= 0 or not evicting.acquire(blocking=False):
             return
         try:
-            most = self.folder.max_bytes
-            spare = most // _SPARE_PART
-            left = self.folder.evict(most - spare - size, spare=spare)
+            most = folder.max_bytes
+            spare = most // _SPARE_DIVISOR
+            left = folder.evict(most - spare - size, spare=spare)
             self._room = most - left - size
         finally:
             evicting.release()
 
 
-class _Writing:
-    """A file that is being written to the cache, until something goes wrong with it."""
+def _takes(folder: CacheFolder, sha256: str, size: int) -> bool:
+    if size > folder.max_bytes // _LARGEST_DIVISOR or folder.is_paused:
+        return False
+    return not os.path.exists(folder.place_of_value(sha256))
+
+
+@contextlib.contextmanager
+def _reading(folder: CacheFolder) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        folder.note_error(error, "cannot be read")
+
+
+def _discard(folder: CacheFolder, sha256: str) -> None:
+    folder.note("held a value that was damaged, and is fetched again")
+    with contextlib.suppress(OSError):
+        folder.place_of_value(sha256).unlink()
+
+
+def _ignore(piece: bytes) -> None:
+    pass
+
+
+class _Memory:
+    def __init__(self, most_bytes: int) -> None:
+        self._lock = threading.Lock()
+        self._values: LRUCache[str, bytes] = LRUCache(most_bytes, getsizeof=len)
+
+    def or_new(self) -> _Memory:
+        # A child that was forked while a thread held the lock may have half a change.
+        return _Memory(int(self._values.maxsize)) if is_held(self._lock) else self
+
+    def find(self, sha256: str) -> bytes | None:
+        with self._lock:
+            return self._values.get(sha256)
+
+    def hold(self, sha256: str, data: bytes) -> None:
+        with self._lock:
+            self._values[sha256] = data
+
+
+class _Writer:
+    """Writes a file of the folder, until an error of the disk; raises none of those."""
 
     def __init__(self, folder: CacheFolder, path: Path) -> None:
+        from ..transport.integrity import atomic_file
+
         self._folder = folder
         self._path = path
         self._file: BinaryIO | None = None
@@ -177,7 +283,6 @@ class _Writing:
         return self
 
     def write(self, piece: bytes) -> None:
-        """Take a piece."""
         if self._file is not None:
             with self._folder.writing():
                 try:
@@ -199,7 +304,7 @@ class _Writing:
 
 
 class _OwnFile(io.RawIOBase):
-    """A file for the process that opened it: a forked child would move the parent's position."""
+    # For the process that opened it: a forked child would move the parent's position.
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
@@ -228,7 +333,3 @@ class _OwnFile(io.RawIOBase):
             raise NotConnectedError(
                 "this stream was opened before the process was forked: open another one here"
             )
-
-
-def _ignore(piece: bytes) -> None:
-    pass

@@ -1,17 +1,15 @@
-"""The last index of a site, kept on disk with what it takes to ask whether it is still current."""
+"""The cache of indexes: the last one of each site, and what is needed to ask if it is current."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import IntegrityError, NotConnectedError, StoreError
 from ..index import codec
@@ -23,37 +21,39 @@ from ..transport.conditions import checked_validators
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
 from ..transport.root import Root
-from .cache_folder import DOCUMENT, NOTE, CacheFolder, last_used_now
+from .cache_folder import DOCUMENT, INDEX_FILES, NOTE, CacheEntry, CacheFolder
 from .held import Held
 
-__all__ = ["CachedIndex", "Note", "read_note", "verified"]
+__all__ = ["CacheReport", "CachedIndex", "CachedSite", "read_note", "sites_in", "verify_cache"]
 
 _FORMAT = "staticstore-cached-index/2"
 _LOCK = "lock"
-_PIECE = 1 << 20  # bytes
+_PIECE_BYTES = 1 << 20
 _MOST_NOTE_BYTES = 1 << 20
 
+# Size, sha256, entries and warnings of a document in the cache.
+_Document = tuple[int, str, int, tuple[str, ...]]
 
-@dataclass(frozen=True)
-class Note:
-    """What is kept beside the document of an index.
+
+class Note(NamedTuple):
+    """The note beside the document of an index.
 
     It is written as a line with its own sha256 and a line of JSON.
     """
 
-    #: The site's root, without secrets; for people who look into the cache.
+    #: The root of the site, without secrets, for people who read the cache.
     root: str
     #: Seconds since 1970.
     fetched: float
-    #: Of the document as it lies here.
+    #: Of the document in the cache.
     size: int
     sha256: str
     entries: int
-    #: Of the index as it came; may be another form of the same.
+    #: Of the index as the host sent it, perhaps in another form.
     index_sha256: str
     validators: Mapping[str, str]
     head: Head | None
-    #: The root that it came from, if that is not the first.
+    #: The root that it came from, if not the first.
     source: str | None
     #: What the first root has said: see `Freshness.as_json`.
     freshness: Mapping[str, Any]
@@ -67,7 +67,7 @@ class Note:
         Raises
         ------
         ValueError
-            It is something else, be it by a single bit.
+            A bit of it has changed, or another version wrote it.
         """
         digest, _, line = text.partition(b"\n")
         if hashlib.sha256(line).hexdigest().encode() != digest:
@@ -94,9 +94,9 @@ class Note:
             raise ValueError("the note is of another version") from error
 
     def encode(self) -> bytes:
-        """Write the note."""
+        """Return the bytes of the note."""
         said = {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            **self._asdict(),
             "format": _FORMAT,
             "validators": dict(self.validators),
             "head": None if self.head is None else self.head.encode().decode(),
@@ -107,7 +107,7 @@ class Note:
 
 
 class CachedIndex:
-    """Reads and writes the index of one site; raises nothing that the disk says.
+    """Reads and writes the index of one site; never raises an error of the disk.
 
     Parameters
     ----------
@@ -122,11 +122,11 @@ class CachedIndex:
     def __init__(self, folder: CacheFolder, root: Root, index_path: str, data_path: str) -> None:
         self._folder = folder
         self._root = root
-        # A digest, for the query of a root is a secret.
+        # A digest, since the query of a root may be a secret.
         site = "\n".join([root.join(""), index_path, data_path])
         self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
-        self._kept: Note | None = None
-        #: Where the beginnings of documents stay that break off.
+        self._note: Note | None = None
+        #: Where interrupted documents are kept.
         self.parts = PartFolder(self._opened)
 
     def _opened(self, makes: bool) -> Path:
@@ -137,7 +137,7 @@ class CachedIndex:
         return self._place
 
     def read(self) -> tuple[Held, Freshness, float] | None:
-        """Return the index, what its host has said, and when it was fetched; None without one.
+        """Return the index, what its host has said, and when it was fetched; None if not here.
 
         The time is in seconds since 1970.
 
@@ -147,22 +147,20 @@ class CachedIndex:
         """
         try:
             self._folder.check(self._place)
-            note, body = verified(self._place)
+            note, body = _verified(self._place)
             index = Index.parse(body, vouched_entries=note.entries)
         except FileNotFoundError:
             return None
-        except NotOwnError as error:
-            self._folder.note_error(error, "cannot be read")
-            self._forget()
-            return None
         except OSError as error:
             self._folder.note_error(error, "cannot be read")
+            if isinstance(error, NotOwnError):
+                self._forget()
             return None
         except ValueError as error:  # of which IndexFormatError is one
             self._folder.note(f"held an index that cannot be used: {error}")
             self._forget()
             return None
-        self._kept = note
+        self._note = note
         self._touch()
         held = Held(
             index.changed_by({}, note.warnings),
@@ -175,7 +173,7 @@ class CachedIndex:
         return held, Freshness.parse(note.freshness), note.fetched
 
     def freshness(self) -> Freshness:
-        """Return what the host has said, without reading the index; nothing without a note."""
+        """Return what the host has said, by the note alone; empty without one."""
         try:
             self._folder.check(self._place)
             return Freshness.parse(read_note(self._place).freshness)
@@ -183,108 +181,108 @@ class CachedIndex:
             return Freshness()
 
     def count(self, held: Held, freshness: Freshness) -> None:
-        """Keep what the host has said when it did not confirm the index that is kept."""
-        kept = self._kept
-        if kept is None or kept.index_sha256 != held.sha256:
+        """Write what the host has said when it did not confirm the index that is cached."""
+        note = self._note
+        if note is None or note.index_sha256 != held.sha256:
             return
-        if kept.freshness != freshness.as_json():
-            note = dataclasses.replace(kept, freshness=freshness.as_json())
-            self._alone(lambda: self._write_note(note))
+        if note.freshness != freshness.as_json():
+            counted = note._replace(freshness=freshness.as_json())
+            self._alone(lambda: self._write_note(counted))
 
     def write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> bool:
-        """Keep an index, unless it is the one that is kept already.
+        """Write an index, unless it is cached already.
 
-        Other threads and processes go on meanwhile; if one of them keeps an
-        index of this site at this very moment, this one is left to the next call.
+        Other threads and processes may go on meanwhile.  If one of them is writing an
+        index of this site now, this one is left to the next call.
 
         Parameters
         ----------
         held : Held
-            The index, and what is held with it.
+            The index, whole.
         freshness : Freshness
             What the host has said.
         is_cut : callable
-            Looked at now and then; once it gives True, nothing more is written.
+            Checked after each piece; once it returns True, nothing more is written.
 
         Returns
         -------
         bool
-            False if it was made of changes, and is not what the head names.
+            False if it was made by changes, and is not what the head names.
         """
-        if self._is_kept(held, freshness):
+        if self._is_written(held, freshness):
             self._touch()
             return True
-        if self._folder.rests:
+        if self._folder.is_paused:
             return True
         try:
             self._alone(lambda: self._write(held, freshness, is_cut))
         except IntegrityError:
             return False
-        except StoreError:  # disconnected, or lines that are none
+        except StoreError:  # disconnected, or lines that cannot be read
             pass
         return True
 
     def _alone(self, write: Callable[[], None]) -> None:
-        """Write, unless another process does; what the disk says is no error."""
         import filelock  # seldom needed, and slow to import
 
         with self._folder.writing(), contextlib.suppress(filelock.Timeout, NotImplementedError):
             self._folder.make(self._place)
-            remove_foreign(self._place / _LOCK)  # which is emptied when it is locked
+            remove_foreign(self._place / _LOCK)  # locking empties the file
             with filelock.FileLock(self._place / _LOCK, mode=0o600).acquire(timeout=0):
                 write()
 
     def _touch(self) -> None:
         with contextlib.suppress(OSError):
-            last_used_now(self._place / NOTE, (self._place / NOTE).stat())
+            self._folder.touch(self._place / NOTE, (self._place / NOTE).stat())
 
-    def _is_kept(self, held: Held, freshness: Freshness) -> bool:
-        kept = self._kept
-        return kept is not None and (
-            (kept.index_sha256, kept.validators, kept.head, kept.source, kept.freshness)
+    def _is_written(self, held: Held, freshness: Freshness) -> bool:
+        note = self._note
+        return note is not None and (
+            (note.index_sha256, note.validators, note.head, note.source, note.freshness)
             == (held.sha256, held.validators, held.head, held.source, freshness.as_json())
         )
 
     def _write(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> None:
-        """Write the document, unless it lies there, and then the note, which makes it count."""
         remove_leftovers(self._place)
         self.parts.clear()
-        note = self._note_of_document(held, freshness)
-        if note is not None:
-            self._write_note(note)
-            return
-        self._write_note(self._write_document(held, freshness, is_cut))
-        self._folder.evict(self._folder.max_bytes)
+        document = self._written_before(held) or self._write_document(held, is_cut)
+        size, sha256, entries, warnings = document
+        self._write_note(  # last: without it the document does not count
+            Note(
+                root=self._root.url,
+                fetched=time.time(),
+                size=size,
+                sha256=sha256,
+                entries=entries,
+                index_sha256=held.sha256,
+                validators=held.validators,
+                head=held.head,
+                source=held.source,
+                freshness=freshness.as_json(),
+                warnings=warnings,
+            )
+        )
 
     def _write_note(self, note: Note) -> None:
         with atomic_file(self._place / NOTE, sync=False, mode=0o600) as file:
             file.write(note.encode())
-        self._kept = note
+        self._note = note
 
-    def _note_of_document(self, held: Held, freshness: Freshness) -> Note | None:
-        """Return the new note, if the document that lies there is the right one."""
+    def _written_before(self, held: Held) -> _Document | None:
         try:
             note = read_note(self._place)
         except (OSError, ValueError):
             return None
         if note.index_sha256 != held.sha256:
             return None
-        return dataclasses.replace(
-            note,
-            fetched=time.time(),
-            validators=held.validators,
-            head=held.head,
-            source=held.source,
-            freshness=freshness.as_json(),
-        )
+        return note.size, note.sha256, note.entries, note.warnings
 
     def _forget(self) -> None:
-        """Let the document that lies here count no longer."""
         with contextlib.suppress(OSError):
             self._folder.check(self._place)
             (self._place / NOTE).unlink(missing_ok=True)
 
-    def _write_document(self, held: Held, freshness: Freshness, is_cut: Callable[[], bool]) -> Note:
+    def _write_document(self, held: Held, is_cut: Callable[[], bool]) -> _Document:
         digest, size = hashlib.sha256(), 0
         entries, warnings = len(held.index), held.index.warnings
         with atomic_file(self._place / DOCUMENT, sync=False, mode=0o600) as file:
@@ -299,20 +297,9 @@ class CachedIndex:
                     expected=held.sha256,
                     actual=digest.hexdigest(),
                 )
-            self._forget()  # lest it tell of another document
-        return Note(
-            root=self._root.url,
-            fetched=time.time(),
-            size=size,
-            sha256=digest.hexdigest(),
-            entries=entries,
-            index_sha256=held.sha256,
-            validators=held.validators,
-            head=held.head,
-            source=held.source,
-            freshness=freshness.as_json(),
-            warnings=warnings,
-        )
+            self._forget()  # the old note belongs to the old document
+        self._folder.evict(self._folder.max_bytes)
+        return size, digest.hexdigest(), entries, warnings
 
 
 def _finite(number: float) -> float:
@@ -322,28 +309,11 @@ def _finite(number: float) -> float:
 
 
 def read_note(place: Path) -> Note:
-    """Read the note of a site.
-
-    Raises
-    ------
-    ValueError
-        It is damaged.
-    OSError
-        It is not there, not the user's own, or cannot be read.
-    """
+    """Read the note in the folder of an index; raise `ValueError` if damaged, or `OSError`."""
     return Note.parse(read_own(place / NOTE, _MOST_NOTE_BYTES))
 
 
-def verified(place: Path) -> tuple[Note, bytes]:
-    """Read the note of a site, and the document that is the one of which it tells.
-
-    Raises
-    ------
-    ValueError
-        One of them is damaged.
-    OSError
-        One of them is not there, or cannot be read.
-    """
+def _verified(place: Path) -> tuple[Note, bytes]:
     note = read_note(place)
     descriptor, status = open_own(place / DOCUMENT)
     with FileIO(descriptor, "rb") as file:
@@ -356,8 +326,74 @@ def verified(place: Path) -> tuple[Note, bytes]:
 
 
 def _pieces(document: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
-    """Cut what is long into pieces, so that it can be given up in between."""
+    # Small ones, so that writing can be given up in between.
     for text in document:
         view = memoryview(text)
-        for start in range(0, len(view), _PIECE):
-            yield view[start : start + _PIECE]
+        for start in range(0, len(view), _PIECE_BYTES):
+            yield view[start : start + _PIECE_BYTES]
+
+
+class CachedSite(NamedTuple):
+    """An index in a cache, as its note describes it."""
+
+    note: Note
+    #: Bytes, of note and document.
+    size: int
+
+
+def sites_in(folder: CacheFolder) -> Iterator[CachedSite]:
+    """Find the indexes in a cache whose notes can be read; documents are not checked."""
+    for index in folder.indexes():
+        with contextlib.suppress(OSError, ValueError):
+            yield CachedSite(read_note(index.paths[0].parent), index.size)
+
+
+class CacheReport(NamedTuple):
+    """What `verify_cache` found."""
+
+    #: Values and indexes that are right.
+    checked: int
+    #: Those that were not, and are removed: their paths, and why.
+    removed: list[tuple[Path, str]]
+
+
+def verify_cache(folder: CacheFolder) -> CacheReport:
+    """Read all values and indexes of a cache, and remove those that are damaged.
+
+    Those that another process removes meanwhile do not count.
+    """
+    checked = 0
+    removed: list[tuple[Path, str]] = []
+    for entry, problem_of in [
+        *((value, _problem_of_value) for value in folder.values()),
+        *((index, _problem_of_index) for index in folder.indexes()),
+    ]:
+        try:
+            problem = problem_of(entry)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+        if problem is None:
+            checked += 1
+        else:
+            entry.remove()
+            removed.append((entry.paths[0], problem))
+    return CacheReport(checked, removed)
+
+
+def _problem_of_value(value: CacheEntry) -> str | None:
+    (path,) = value.paths
+    with FileIO(open_own(path)[0], "rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    return None if actual == path.name else "the value has another sha256"
+
+
+def _problem_of_index(index: CacheEntry) -> str | None:
+    if len(index.paths) < len(INDEX_FILES):
+        return "a part of the index is missing"
+    try:
+        _verified(index.paths[0].parent)
+    except ValueError as error:
+        return str(error)
+    return None

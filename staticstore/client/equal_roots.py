@@ -1,4 +1,4 @@
-"""The index of a site whose roots are all in one hand: the newest of them counts."""
+"""Follows a site whose roots are equally trusted: the newest of them counts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..errors import NotConnectedError, StoreError, TransportError, TransportTim
 from ..transport.daemons import Workers
 from ..transport.response import Absent
 from ..transport.sources import Sources, from_any
+from .deliveries import CUT_CHECK_SECONDS
+from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
-from .held import Held, Sighting
-from .lazy import Partial
-from .root_reader import RootReader
+from .held import Held
 
 if TYPE_CHECKING:
     from ..transport.session import Session
@@ -25,9 +25,8 @@ __all__ = ["EqualRootsFollower"]
 
 _LOG = logging.getLogger("staticstore")
 
-# How long the others are waited for once one root has answered.
+# After the first answer of a root, the others are waited for so long.
 _PATIENCE_SECONDS = 1.0
-_LOOK_UP_SECONDS = 0.2  # how often a wait looks whether the store was disconnected
 
 _Answer = Sighting | Absent
 
@@ -35,11 +34,10 @@ _Answer = Sighting | Absent
 class EqualRootsFollower(SiteFollower):
     """Fetches the index of a site from several roots that are equally trusted.
 
-    At each poll all roots are asked for their heads at once, but for those that
-    failed a moment ago.  The first that answers is enough, though the others get
-    a second more.  Of the heads of the first root's lineage that with the highest
-    generation wins.  Where the first root has no head, the index of the first
-    that answers without one is taken.
+    A poll asks all roots for their heads at once, except those that failed a moment
+    ago.  One answer is enough, but the others get a second more.  Of the heads of the
+    first root's lineage, the one with the highest generation counts.  Where the first
+    root has no head, the first index of a root without a head is taken.
     """
 
     def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
@@ -48,15 +46,15 @@ class EqualRootsFollower(SiteFollower):
         self._asked: dict[RootReader, Future[_Answer]] = {}
         self._seen: dict[RootReader, Sighting] = {}
         self._troubles: dict[RootReader, str] = {}
-        # Of the index that stands at each root, as far as is known.
+        # The digest of the index at each root, as far as is known.
         self._sha256: dict[RootReader, str] = {}
-        # Where the index that is held came from, if it has no head.
+        # The root of the index that is held, if that has no head.
         self._plain_root: RootReader | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the roots and what they gave, for people."""
-        troubles = dict(self._troubles)  # polls go on meanwhile
+        """What is wrong with the roots and their documents, for people."""
+        troubles = dict(self._troubles)  # a copy, for a poll may change it meanwhile
         passed_over = (
             f"{root.session.root.url} is passed over: {trouble}"
             for root, trouble in troubles.items()
@@ -68,8 +66,8 @@ class EqualRootsFollower(SiteFollower):
         super().close()
         self._threads.close()
 
-    def sources(self, held: Held | Partial) -> Sources:
-        """Return where the values of a snapshot can be had."""
+    def sources(self, held: Held) -> Sources:
+        """Return where the values of a snapshot can be read."""
         sessions = [root.session for root in self._roots]
         alike = [r.session for r in self._roots if self._sha256.get(r) == held.sha256]
         alike = alike or [self.session]
@@ -77,26 +75,23 @@ class EqualRootsFollower(SiteFollower):
         return Sources(tuple(alike), unlike, self._wholes)
 
     def fetch(
-        self, held: Held | Partial | None, *, seconds: float | None = None, anew: bool = False
+        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
     ) -> Held | None:
-        """Return the current index, as `SiteFollower.fetch` does."""
+        """Return the current index, whole; None if it is the one that is held."""
         self._polls += 1
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
-        base = None if anew or isinstance(held, Partial) else held
+        base = held if held is not None and held.is_whole and not anew else None
         return self.session.repeated(partial(self._newest, held, base, deadline), deadline)
 
-    def part(self, held: Partial | None) -> Partial | None:
-        """Return by what parts of the current index can be read, as `SiteFollower.part` does."""
+    def part(self, held: Held | None) -> Held | None:
+        """Return the current index, in parts; None if the site serves none."""
         self._polls += 1
         deadline = time.monotonic() + self._seconds
         return self.session.repeated(partial(self._newest_part, held, deadline), deadline)
 
     # -- what the roots answer -----------------------------------------------------
 
-    def _newest(
-        self, held: Held | Partial | None, base: Held | None, deadline: float
-    ) -> Held | None:
-        """Return the newest index that the roots have; `base` serves to find what has changed."""
+    def _newest(self, held: Held | None, base: Held | None, deadline: float) -> Held | None:
         asks_heads = self._asks_head(base, self.freshness)
         answers = self._look(deadline) if asks_heads else {}
         heads = self._heads(held, answers)
@@ -110,7 +105,7 @@ class EqualRootsFollower(SiteFollower):
         ]
         return from_any(plain, partial(self._plain_of, held, base, deadline))
 
-    def _newest_part(self, held: Partial | None, deadline: float) -> Partial | None:
+    def _newest_part(self, held: Held | None, deadline: float) -> Held | None:
         if not self._has_head:
             return None
         answers = self._look(deadline)
@@ -123,10 +118,8 @@ class EqualRootsFollower(SiteFollower):
         root, sighting = heads[0]
         return self._part_of(root, held, sighting, self.freshness)
 
-    def _accepts(
-        self, held: Held | Partial | None, heads: list[tuple[RootReader, Sighting]]
-    ) -> bool:
-        """Count the newest head; return whether it is followed, and drop others that are older."""
+    def _accepts(self, held: Held | None, heads: list[tuple[RootReader, Sighting]]) -> bool:
+        """Return whether the newest head is followed; remove older ones from `heads`."""
         newest = heads[0][1].head
         accepted = self.freshness.accepts_head(newest) or held is None
         heads[1:] = [one for one in heads[1:] if not self.freshness.is_older_head(one[1].head)]
@@ -145,13 +138,8 @@ class EqualRootsFollower(SiteFollower):
         return new
 
     def _plain_of(
-        self,
-        held: Held | Partial | None,
-        base: Held | None,
-        deadline: float,
-        root: RootReader,
+        self, held: Held | None, base: Held | None, deadline: float, root: RootReader
     ) -> Held | None:
-        """Return the index of a root without a head; the one held if that is not newer."""
         if self._plain_root is not root or base is None:
             root.forget()
         accepts_all = held is None
@@ -161,15 +149,9 @@ class EqualRootsFollower(SiteFollower):
         return new
 
     def _heads(
-        self, held: Held | Partial | None, answers: dict[RootReader, _Answer]
+        self, held: Held | None, answers: dict[RootReader, _Answer]
     ) -> list[tuple[RootReader, Sighting]]:
-        """Return the heads that are believed, the highest generation first; none without a head.
-
-        Raises
-        ------
-        TransportError
-            All that answer are of other lineages.
-        """
+        """Return the heads of the lineage that counts, the highest generation first."""
         lineage = self._lineage(held, answers)
         heads = [
             (root, answer)
@@ -183,10 +165,8 @@ class EqualRootsFollower(SiteFollower):
         heads.sort(key=lambda one: -one[1].head.generation)
         return heads
 
-    def _lineage(
-        self, held: Held | Partial | None, answers: dict[RootReader, _Answer]
-    ) -> str | None:
-        """Return the lineage that counts: of the first root, as it is or was, or of any."""
+    def _lineage(self, held: Held | None, answers: dict[RootReader, _Answer]) -> str | None:
+        """Return the lineage of the first root, now or before; else of any root."""
         first = answers.get(self._roots[0])
         if isinstance(first, Sighting):
             return first.head.lineage
@@ -200,13 +180,7 @@ class EqualRootsFollower(SiteFollower):
         return next((head.lineage for head in heads), None)
 
     def _look(self, deadline: float) -> dict[RootReader, _Answer]:
-        """Ask the roots for their heads; return what has come, in the order of the roots.
-
-        Raises
-        ------
-        StoreError
-            No root has answered; what the first one raised.
-        """
+        """Return the answers of the roots, in their order; raise what the first did if all did."""
         due = [root for root in self._roots if not root.session.is_failing] or self._roots
         asked: dict[RootReader, Future[_Answer]] = {}
         for root in due:
@@ -224,11 +198,12 @@ class EqualRootsFollower(SiteFollower):
         return answers
 
     def _look_at(self, root: RootReader, deadline: float) -> _Answer:
-        """Ask one root for its head, and note what comes of it."""
         is_doubtful = self.freshness.is_doubtful
         try:
             found = root.head(deadline, is_known=True, is_doubtful=is_doubtful)
-            if isinstance(found, Absent) and found.status == 401:  # others may be open to us
+            if (
+                isinstance(found, Absent) and found.status == 401
+            ):  # another root may accept the credentials
                 raise absence_error(found)
         except StoreError as error:
             if root not in self._troubles and not isinstance(error, NotConnectedError):
@@ -244,10 +219,9 @@ class EqualRootsFollower(SiteFollower):
         return found
 
     def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
-        """Wait for the first answer, and a little for the others."""
         cut = self.session.wire.cut
         while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
-            done, waiting = wait(waiting, min(left, _LOOK_UP_SECONDS), FIRST_COMPLETED)
+            done, waiting = wait(waiting, min(left, CUT_CHECK_SECONDS), FIRST_COMPLETED)
             if any(one.exception() is None for one in done):
                 deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
         if cut.is_set():

@@ -1,66 +1,87 @@
-"""The index that a head names: reached from an older one by what changed, or read whole."""
+"""The index that a head names: made of an older one by its changes, or read whole."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from ..errors import IndexFormatError, IntegrityError, unforeseen_as_refusal
+from ..errors import IndexFormatError, IntegrityError, quoted, unforeseen_as_refusal
 from ..index import codec
-from ..index.changes import changed_sum, parse_change_lines, sum_text
-from ..index.head import Head
+from ..index.blocks import Stretch
+from ..index.head import Head, parse_change_lines
+from ..index.lines import Lines, taken_apart
+from ..index.named import read_root
+from ..index.piece import Piece, key_at
 from ..index.snapshot import Index
 from ..transport.fetched import Fetched, SizeLimit
-from .documents import Documents, explained
-from .held import Held, Sighting
-
-if TYPE_CHECKING:
-    from .by_blocks import Difference
+from .documents import Documents, Sighting, with_excerpt
+from .held import Held
 
 __all__ = ["IndexReader", "parsed"]
 
 _LOG = logging.getLogger("staticstore")
 
-# A head whose sums were wrong so often in a row counts as one without.
+# After so many wrong sums in a row a head counts as one without a sum.
 _MOST_WRONG_SUMS = 2
-# Without a sum, an index up to this size is hashed after changes: in a millisecond.
+# Without a sum, an index up to this size is hashed after changes: that takes a millisecond.
 _HASHED_BELOW_BYTES = 1 << 20
 _MOST_WARNINGS = 20
+# Blocks are used if all that is fetched is less than this part of the index.
+# benchmark: blocks
+_WORTHWHILE_PART = 1 / 2
+# A smaller index is fetched whole: one request in place of three or more.
+_WORTHWHILE_ABOVE_BYTES = 1 << 18
+_BLOCKS_AT_ONCE = 256  # that one thread hashes before it takes the next
+_HASHING_THREADS = 2  # hashing releases the interpreter lock
+
+# Whole lines, in the memory of the snapshot.
+_Text = Sequence[bytes | memoryview]
+_Pair = tuple[Stretch, _Text]
+
+
+class _Difference(NamedTuple):
+    """What turns an older index into the current one."""
+
+    #: The raw entry of each key that is new or changed, None for a deleted one.
+    states: dict[str, bytes | None]
+    #: What is wrong with the new lines, after the warnings of the older index.
+    warnings: list[str]
 
 
 class IndexReader:
-    """Follows heads to the indexes that they name.
+    """Reads the indexes that heads name.
 
     Only one poll at a time may use it.
 
     Parameters
     ----------
     index_path : str
-        Where plain clients look for the index, relative to the root, not quoted.
+        Where plain clients look for the index, below the root, not quoted.
     max_bytes : int
-        The most that an index may have.
+        The most bytes that an index may have.
     """
 
     def __init__(self, index_path: str, max_bytes: int) -> None:
         self._index_path = index_path
-        self.limit = SizeLimit(max_bytes, "the index", "max_index_bytes")
+        self._limit = SizeLimit(max_bytes, "the index", "max_index_bytes")
         self._wrong_sums = 0
-        #: What was wrong in documents that the host gave, for people.
+        #: What was wrong in documents of the host, for people; the latest ones.
         self.warnings: dict[str, None] = {}
 
     def follow(self, held: Held | None, sighting: Sighting, documents: Documents) -> Held:
-        """Return what a head names.
+        """Return the index that a head names, by changes to what is held where possible.
 
         Raises
         ------
         IntegrityError
-            What stands there is not what the head says.
+            The host has other bytes than the head says.
         IndexFormatError
-            It is no index, or too large.
+            The document is no index, or too large.
         TransportError
-            It could not be had.
+            The index could not be fetched.
         """
         head, validators = sighting
         if held is not None and head.index.sha256 == held.sha256:
@@ -72,7 +93,7 @@ class IndexReader:
         return self.whole(held, sighting, documents)
 
     def whole(self, held: Held | None, sighting: Sighting, documents: Documents) -> Held:
-        """Return what a head names, read whole: under its digest, or where plain clients look.
+        """Return the index that a head names, read whole: by its digest, or at its usual path.
 
         Raises
         ------
@@ -80,10 +101,10 @@ class IndexReader:
             As `follow`.
         """
         head = sighting.head
-        self.limit.check(head.index.size, documents.url)
+        self._limit.check(head.index.size, documents.url)
         try:
             found = documents.fetch(head.index)
-        except IntegrityError:  # a page, say
+        except IntegrityError:  # a page, for example
             found = None
         found = found or documents.fetch(head.index, path=self._index_path)
         if found is None:
@@ -93,12 +114,9 @@ class IndexReader:
         return Held(index, sighting.validators, found.sha256, head, size=len(found.body))
 
     def _derived(self, held: Held, head: Head, documents: Documents) -> Held | None:
-        """Return the index made of an older one; None if there is no good way to it."""
-        from .by_blocks import by_blocks  # not needed to connect
-
-        for way in (self._by_changes, by_blocks):
+        for difference_of in (self._by_changes, _by_blocks):
             try:
-                difference = way(documents, held, head)
+                difference = difference_of(documents, held, head)
             except (IndexFormatError, IntegrityError) as error:
                 _LOG.info("the whole index may have to be fetched: %s", error)
                 continue
@@ -107,12 +125,9 @@ class IndexReader:
                     return self._applied(held, head, difference, documents.url)
         return None
 
-    def _by_changes(self, documents: Documents, held: Held, head: Head) -> Difference | None:
-        """Return what the change files say that lead to the current index; None without a way."""
-        from .by_blocks import Difference
-
-        left = min(self.limit.most_bytes, held.size)
-        difference = Difference({}, list(held.index.warnings))
+    def _by_changes(self, documents: Documents, held: Held, head: Head) -> _Difference | None:
+        left = min(self._limit.most_bytes, held.size)
+        difference = _Difference({}, list(held.index.warnings))
         for span in head.way_from(held.sha256) or ():
             found = documents.fetch(span.document, max_bytes=left)
             if found is None:
@@ -125,18 +140,17 @@ class IndexReader:
                 self._warn(f"a change file has {len(states)} keys where the head says {span.count}")
         return difference
 
-    def _applied(self, held: Held, head: Head, difference: Difference, url: str) -> Held | None:
-        """Apply a difference; None if it leads elsewhere than to the index that the head names."""
+    def _applied(self, held: Held, head: Head, difference: _Difference, url: str) -> Held | None:
         size = held.size + _growth(held.index, difference.states)
-        self.limit.check(size, url)
+        self._limit.check(size, url)
         index = held.index.changed_by(difference.states, difference.warnings)
         if not self._is_named(held, head, difference, index):
-            self._warn("what has changed leads to another index than the head names: ignored")
+            self._warn("the changes lead to another index than the head names, and are ignored")
             return None
         return Held(index, {}, head.index.sha256, head, size=size, is_derived=True)
 
-    def _is_named(self, held: Held, head: Head, difference: Difference, index: Index) -> bool:
-        """Return whether an index is the one that a head names, as far as can be told cheaply."""
+    def _is_named(self, held: Held, head: Head, difference: _Difference, index: Index) -> bool:
+        # The sum costs a hash for each changed line; the digest would cost one of the whole.
         before = None if held.head is None else held.head.sum
         if before is None or head.sum is None:
             return _is_surely(head, index)
@@ -157,14 +171,13 @@ class IndexReader:
 
 
 def _is_surely(head: Head, index: Index) -> bool:
-    """Return whether an index may be the one of a head that says no sum which could be believed."""
     if not index.is_canonical or head.index.size > _HASHED_BELOW_BYTES:
         return index.is_canonical
     return head.index.describes(index.canonical())
 
 
 def _growth(index: Index, states: Mapping[str, bytes | None]) -> int:
-    """Return by how many bytes an index becomes longer; what a head says is no bound."""
+    # Counted here, since the size that a head claims is not to be relied on as a limit.
     growth = 0
     for key, raw in states.items():
         before = _canonical(index, key)
@@ -175,7 +188,6 @@ def _growth(index: Index, states: Mapping[str, bytes | None]) -> int:
 
 
 def _canonical(index: Index, key: str) -> bytes | None:
-    """Return a raw entry as it stands in a canonical line."""
     raw = index.raw(key)
     if raw is None:
         return None
@@ -196,16 +208,16 @@ def parsed(
     fetched : Fetched
         The document.
     root_url : str
-        The root that it came from, for people.
+        The root that it came from, for the log.
     before : Index, optional
-        An older snapshot: entries that are the same bytes there are not checked again.
+        An older snapshot: entries with the same bytes there are not checked again.
     vouched_entries : int, optional
         As in `Index.parse`.
 
     Raises
     ------
     IndexFormatError
-        It is none; the error says what the host sent in its place.
+        It is no index; the error shows the beginning of what the host sent.
     """
     try:
         with unforeseen_as_refusal("the index cannot be read"):
@@ -217,9 +229,104 @@ def parsed(
             )
     except IndexFormatError as error:
         answer = fetched.response
-        text = explained(error, fetched)
+        text = with_excerpt(error, fetched)
         raise IndexFormatError(text, url=answer.url, status=answer.status) from error
     if index.warnings:
         more = f" and {len(index.warnings) - 1} more" if len(index.warnings) > 1 else ""
         _LOG.warning("in the index of %s: %s%s", root_url, index.warnings[0], more)
     return index
+
+
+# -- changes by blocks -------------------------------------------------------------
+
+
+def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | None:
+    """Fetch the blocks that differ; every other block is verified in the older index."""
+    lines = held.index.lines()
+    if lines is None or not len(lines):
+        return None
+    blocks = _blocks_of(documents, head)
+    with unforeseen_as_refusal("the index cannot be compared with its blocks"):
+        missing = _missing_blocks(lines, blocks) if blocks else []
+    if not blocks or sum(block.size for block, _ in missing) > head.index.size * _WORTHWHILE_PART:
+        return None
+    difference = _Difference({}, list(held.index.warnings))
+    for block, old in missing:
+        new = documents.read_stretch(head.index, block)
+        if new is None:
+            return None
+        with unforeseen_as_refusal("a block of the index cannot be read"):
+            states, problems = _changed_lines(b"".join(old), new)
+        difference.states.update(states)
+        difference.warnings.extend(problems)
+    return difference
+
+
+def _blocks_of(documents: Documents, head: Head) -> tuple[Stretch, ...]:
+    most = int(head.index.size * _WORTHWHILE_PART)
+    if head.index.size < _WORTHWHILE_ABOVE_BYTES or head.blocks is None or head.blocks.size > most:
+        return ()
+    root = read_root(head, documents.read)
+    if root is None or root.lines.size > most:
+        return ()
+    text = documents.read(root.lines)
+    if text is None:
+        return ()
+    blocks = root.blocks_of(text, 2, head.index.size - 2)
+    if not blocks or (blocks[0].offset, blocks[-1].end) != (2, head.index.size - 2):
+        raise IndexFormatError("the blocks are not all of the index")
+    return blocks
+
+
+def _missing_blocks(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
+    """Return the blocks that an older index lacks, each with the lines in its place."""
+    from concurrent.futures import ThreadPoolExecutor  # seldom needed
+
+    # Lines before the first block belong to it, so that they are deleted.
+    texts = lines.cut(["", *(block.first for block in blocks[1:])])
+    # Cut all before hashing any: a thread that hashes keeps asking for the interpreter.
+    pairs = list(zip(blocks, texts, strict=True))
+    shares = [
+        pairs[start : start + _BLOCKS_AT_ONCE] for start in range(0, len(pairs), _BLOCKS_AT_ONCE)
+    ]
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+        return [pair for found in pool.map(_without_blocks, shares) for pair in found]
+
+
+def _without_blocks(pairs: list[_Pair]) -> list[_Pair]:
+    return [pair for pair in pairs if not _is_block(*pair)]
+
+
+def _is_block(block: Stretch, text: _Text) -> bool:
+    if sum(map(len, text)) != block.size:
+        return False
+    digest = hashlib.sha256()
+    for one in text:
+        digest.update(one)
+    return digest.hexdigest() == block.sha256
+
+
+def _changed_lines(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], list[str]]:
+    _check_lines(new)
+    before, after = _lines_of(old), _lines_of(new)
+    states: dict[str, bytes | None] = {taken_apart(line)[0]: None for line in before - after}
+    problems: list[str] = []
+    for line in after - before:
+        key, raw, problem = taken_apart(line)
+        if problem is None:
+            states[key] = raw
+        else:
+            problems.append(f"{quoted(key)} is left out: {problem}")
+    return states, problems
+
+
+def _check_lines(block: bytes) -> None:
+    # A line that is not one entry, or a key that stands twice, makes the whole be fetched.
+    text = b"\n%b,\n" % block.removesuffix(b"\n").removesuffix(b",")
+    piece = Piece(text, 1, len(text), key_at(text, 1))
+    piece.keys()
+    piece.check_lines()
+
+
+def _lines_of(text: bytes) -> set[bytes]:
+    return {line.removesuffix(b",") for line in text.split(b"\n") if line}

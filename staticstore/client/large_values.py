@@ -1,4 +1,4 @@
-"""Large values, read ahead by many connections at once, in the order asked."""
+"""Large values, read ahead by many connections, in the order asked."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from ..transport.wanted import Wanted
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .values import Values
+    from .access import Access
 
-__all__ = ["LargeValues", "read_or_error"]
+__all__ = ["LargeValues"]
 
-_CONNECTIONS = 24
+_CONNECTIONS = 24  # benchmark: mirror-large
 _PART_BYTES = 1 << 22
-# What is read ahead: a part for each connection.
+# Read ahead: a part for each connection.
 _AHEAD_BYTES = _CONNECTIONS * _PART_BYTES
-# A connection that the host has closed while it was idle fails so soon, and is replaced.
+# A request fails within this time if the host has closed an idle connection: it is repeated.
 _PROMPT_SECONDS = 1.0
 
 _Found = bytes | StoreError | None
 
 
 class _Read(NamedTuple):
-    """A call that reads a value, or a part of it, and the bytes that it brings."""
+    """A call that reads a value or a part of it, and its bytes."""
 
     size: int
     call: Callable[[], _Found]
 
 
 class _Planned:
-    """A value that will be taken: the reads of it that are to come, and those that were begun."""
+    """A value that will be taken, its future reads, and those that have begun."""
 
     def __init__(self, key: str, content: Content, *, is_split: bool) -> None:
         self.key = key
@@ -53,33 +53,36 @@ class _Planned:
 
 
 class LargeValues:
-    """Reads large values ahead and gives them in the order in which they were planned.
+    """Reads large values ahead, and returns them in the order in which they were planned.
 
-    Some hosts limit the rate of each connection.  A value of more than 4 MiB
-    with a digest is read in parts, so that even a single one is read by many.
-    In memory are the value that is given and 96 MiB; what is larger and cannot
-    be read in parts is read when it is taken.
+    Some hosts limit the rate of each connection.  A value above 4 MiB with a digest is
+    read in parts, so that many connections share even a single one.  In memory are the
+    value that is returned and 96 MiB.  A larger value that cannot be read in parts is
+    read when it is taken.
 
     Parameters
     ----------
-    values : Values
-        The values of a snapshot.
+    access : Access
+        The way to the values of a snapshot.
+    read : callable
+        Reads a value as a single read does; returns it, or an error.
     """
 
-    def __init__(self, values: Values) -> None:
-        limits = values.session.wire.limits
+    def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
+        limits = access.session.wire.limits
         most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
-        self._values = values
-        self._pool = Workers(most, "staticstore read_many")
+        self._access = access
+        self._read = read
+        self._pool = Daemons(most, "staticstore read_many")
         self._planned: deque[_Planned] = deque()
-        # Those of which not all reads have begun.
+        # Values of which not all reads have begun.
         self._waiting: deque[_Planned] = deque()
         self._next: _Read | None = None
         self._bytes_begun = 0
         self._gives_parts = True
 
     def plan(self, key: str, content: Content) -> None:
-        """Note a value of known size that will be taken after those that were planned."""
+        """Add a value of known size, which will be taken after the earlier ones."""
         value = _Planned(key, content, is_split=self._can_split(content))
         value.coming = self._reads(value)
         self._planned.append(value)
@@ -90,7 +93,7 @@ class LargeValues:
         """Return the next planned value, verified, or the error for it."""
         value = self._planned.popleft()
         found = self._joined(value) if value.is_split else next(self._results(value), None)
-        return read_or_error(self._values, value.key) if found is None else found
+        return self._read(value.key) if found is None else found
 
     def close(self) -> None:
         """Begin no more reads."""
@@ -99,39 +102,38 @@ class LargeValues:
     def _can_split(self, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
             return False
-        self._gives_parts = self._gives_parts and self._values.session.template() is not None
+        self._gives_parts = self._gives_parts and self._access.session.lane() is not None
         if not self._gives_parts:
             return False
-        kept = self._values.kept.open(content.sha256, content.size)
-        if kept is not None:
-            kept.close()
-        return kept is None
+        cached = self._access.cache.open(content.sha256, content.size)
+        if cached is not None:
+            cached.close()
+        return cached is None
 
     def _reads(self, value: _Planned) -> Iterator[_Read]:
-        """Yield the reads of a value; none of one that is read when it is taken."""
         size = value.content.size or 0
         if value.is_split:
-            url_path = key_to_url_path(self._values.data_path, value.key)
+            url_path = key_to_url_path(self._access.data_path, value.key)
             for start in range(0, size, _PART_BYTES):
                 count = min(_PART_BYTES, size - start)
                 yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
         elif size <= _AHEAD_BYTES:
-            yield _Read(size, partial(read_or_error, self._values, value.key))
+            yield _Read(size, partial(self._read, value.key))
 
-    def _part(self, wanted: SizedRequest) -> bytes | None:
-        """Read a part; None if it cannot be had, after which no more are asked for."""
+    def _part(self, wanted: Wanted) -> bytes | None:
+        # After one that cannot be read, no more parts are asked for.
         began = time.monotonic()
         for _ in range(2):
             if not self._gives_parts or time.monotonic() - began > _PROMPT_SECONDS:
                 break
-            [got] = fetch_all(self._values.session, [wanted])
+            [got] = fetch_all(self._access.session, [wanted])
             if got is not None:
                 return got.body
         self._gives_parts = False
         return None
 
     def _begin(self) -> None:
-        """Begin as many reads as may be in memory together, one at least."""
+        # As many reads as may be in memory together, but one at least.
         while self._waiting:
             value = self._waiting[0]
             read = self._next = self._next or next(value.coming, None)
@@ -145,7 +147,6 @@ class LargeValues:
             value.begun.append((read.size, self._pool.submit(read.call)))
 
     def _results(self, value: _Planned) -> Iterator[_Found]:
-        """Yield what the reads of the first value bring, and begin others in their place."""
         while value.begun:
             size, read = value.begun.popleft()
             found = read.result()
@@ -154,7 +155,6 @@ class LargeValues:
             yield found
 
     def _joined(self, value: _Planned) -> bytes | None:
-        """Return a value of its parts; None if one cannot be had, or they are wrong."""
         file, digest = io.BytesIO(), hashlib.sha256()
         for part in self._results(value):
             if not isinstance(part, bytes):
@@ -165,21 +165,12 @@ class LargeValues:
         if digest.hexdigest() != value.content.sha256:
             return None
         data = file.getvalue()
-        self._values.kept.put(value.content.sha256, data)
+        self._access.cache.put(value.content.sha256, data)
         return data
 
     def _drop(self, value: _Planned) -> None:
-        """Read no more of a value than what has begun."""
         if self._waiting and self._waiting[0] is value:
             self._waiting.popleft()
             self._next = None
         self._bytes_begun -= sum(size for size, _ in value.begun)
         value.begun.clear()
-
-
-def read_or_error(values: Values, key: str) -> bytes | StoreError:
-    """Read a value with all that a single read does, or return what it raised."""
-    try:
-        return values[key].read()
-    except StoreError as error:
-        return error

@@ -1,40 +1,42 @@
-"""Many whole values, verified, in the order asked: from packs and by requests in parallel."""
+"""Many values, in the order asked: read from packs and in parallel, or opened ahead."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import StoreError, TransportError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
 from ..transport.failures import wants_long_rest
-from ..transport.ranges import ByteRange, coalesced
-from ..transport.request import SizedRequest
-from ..transport.threads import fetch_all
-from .large_values import LargeValues, read_or_error
+from ..transport.ranges import Span, coalesced
+from ..transport.wanted import Wanted
+from .large_values import LargeValues
 
 if TYPE_CHECKING:
-    from .values import Values
+    from concurrent.futures import Future
 
-__all__ = ["read_each", "read_many"]
+    from .site_snapshot import Values
 
-# Two windows are in memory: one that is being given out, and the next.
-_KEYS = 2048
-_BYTES = 1 << 24
-_REQUEST = 1 << 12  # bytes of a value that a request takes the time of
-# A larger value goes by itself; one whose size nobody knows is read when its turn comes.
-_LARGE = 1 << 20  # bytes
-# So small that what lies between all values of a window is no more than those may be.
-_PACK_GAP = 1 << 13  # bytes
-_PACK_STRETCH = 1 << 22  # bytes
-_WORKERS = 16  # for what has to go the careful way
+__all__ = ["open_ahead", "read_each", "read_many"]
 
+# Two windows are in memory: one that is being yielded, and the next.
+_WINDOW_KEYS = 2048  # benchmark: many
+_WINDOW_BYTES = 1 << 24
+_REQUEST_BYTES = 1 << 12  # of a value take about as long as a request
+# A larger value is read by itself; one of unknown size is read when its turn comes.
+_LARGE_BYTES = 1 << 20
+# So small that the gaps between all values of a window take no more than the values.
+# benchmark: many, many-far
+_PACK_GAP_BYTES = 1 << 13
+_PACK_STRETCH_BYTES = 1 << 22
+_CAREFUL_THREADS = 16  # for values that are read singly, with all retries
+_OPEN_AHEAD_STREAMS = 8
 
 _Found = bytes | StoreError | None
 _Some = list[tuple[int, Content]]
@@ -46,7 +48,7 @@ class _Window(NamedTuple):
     keys: list[str]
     #: None for a key that the index lacks.
     contents: list[Content | None]
-    #: Numbers and contents of those that are small.
+    #: Positions and contents of the small ones.
     small: _Some
     #: Those of the ones that `LargeValues` reads.
     large: _Some
@@ -61,28 +63,32 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
 
 
 def read_each(
-    values: Values, keys: Iterable[str], *, together: int = _BYTES, first: int = _BYTES
+    values: Values,
+    keys: Iterable[str],
+    *,
+    together: int = _WINDOW_BYTES,
+    first: int = _WINDOW_BYTES,
 ) -> Iterator[tuple[str, bytes | StoreError]]:
-    """Yield keys and whole values as `read_many`, or what went wrong in the place of a value.
+    """Yield keys and whole values as `read_many`, or an error in place of a value.
 
     Parameters
     ----------
     values : Values
         The values of a snapshot.
     keys : iterable of str
-        Which of them.
+        Their keys.
     together : int, optional
-        Bytes that are fetched before the first of them is given out, at most,
-        if it is not larger.
+        The most bytes that are fetched before the first of them is yielded, unless that
+        is larger.
     first : int, optional
-        How many of them the first time: then twice as many each time, so that what a
-        slow host has given is soon given out.
+        The most bytes of the first window.  Each window has twice as many, so that the
+        first values of a slow host are yielded soon.
     """
-    with contextlib.closing(LargeValues(values)) as large:
-        windows = _planned(large, _windows(values, keys, min(together, _BYTES), first))
+    with contextlib.closing(LargeValues(values.access, partial(_read_or_error, values))) as large:
+        windows = _planned(large, _windows(values, keys, min(together, _WINDOW_BYTES), first))
         window, following = next(windows, _Window([], [], [], [])), next(windows, None)
-        if following is None:  # for a few a thread would cost more than it gains
-            yield from _given(values, window, _fetched(values, window), large)
+        if following is None:  # a thread would cost more than it gains
+            yield from _yielded(values, window, _fetched(values, window), large)
             return
         from ..transport.daemons import Workers
 
@@ -91,9 +97,9 @@ def read_each(
         try:
             while following is not None:
                 upcoming = ahead.submit(partial(_fetched, values, following))
-                yield from _given(values, window, fetched.result(), large)
+                yield from _yielded(values, window, fetched.result(), large)
                 window, fetched, following = following, upcoming, next(windows, None)
-            yield from _given(values, window, fetched.result(), large)
+            yield from _yielded(values, window, fetched.result(), large)
         finally:
             ahead.close()
 
@@ -105,7 +111,7 @@ def _planned(large: LargeValues, windows: Iterator[_Window]) -> Iterator[_Window
         yield window
 
 
-def _given(
+def _yielded(
     values: Values, window: _Window, fetched: list[_Found], large: LargeValues
 ) -> Iterator[tuple[str, bytes | StoreError]]:
     are_large = {number for number, _ in window.large}
@@ -113,26 +119,25 @@ def _given(
         if content is None:
             raise KeyError(key)
         data = large.take() if number in are_large else fetched[number]
-        yield key, read_or_error(values, key) if data is None else data
+        yield key, _read_or_error(values, key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
-    """Yield as many values together as are fetched together."""
     window, bytes_of_it, most = _Window([], [], [], []), 0, min(first, together)
     numbered = iter(keys)
-    while some := list(islice(numbered, _KEYS)):
+    while some := list(islice(numbered, _WINDOW_KEYS)):
         contents = values.index.contents_of(some)
         for key in some:
             content = contents.get(key) if isinstance(key, str) else None
             size = -1 if content is None or content.size is None else content.size
-            is_small = 0 <= size <= _LARGE
-            if len(window.keys) == _KEYS or (is_small and bytes_of_it + size > most):
+            is_small = 0 <= size <= _LARGE_BYTES
+            if len(window.keys) == _WINDOW_KEYS or (is_small and bytes_of_it + size > most):
                 yield window
                 window, bytes_of_it, most = _Window([], [], [], []), 0, min(2 * most, together)
             if is_small and content is not None:
                 window.small.append((len(window.keys), content))
-                bytes_of_it += size + _REQUEST
-            elif size > _LARGE and content is not None:
+                bytes_of_it += size + _REQUEST_BYTES
+            elif size > _LARGE_BYTES and content is not None:
                 window.large.append((len(window.keys), content))
             window.keys.append(key)
             window.contents.append(content)
@@ -141,8 +146,8 @@ def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> 
 
 
 def _fetched(values: Values, window: _Window) -> list[_Found]:
-    """Return each value, or the error for it; None for one that is read when its turn comes."""
-    found: dict[int, _Found] = dict(_kept(values, window))
+    # None stands for a value that is read when its turn comes.
+    found: dict[int, _Found] = dict(_from_cache(values, window))
     for fetch in (_from_packs, _whole, _carefully):
         if len(found) < len(window.small):
             missing = [one for one in window.small if one[0] not in found]
@@ -150,17 +155,15 @@ def _fetched(values: Values, window: _Window) -> list[_Found]:
     return [found.get(number) for number in range(len(window.keys))]
 
 
-def _kept(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
-    """Yield what need not be fetched."""
-    if values.kept:
+def _from_cache(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
+    if values.access.cache:
         for number, content in window.small:
-            data = values.kept.read(content.sha256, content.size)
+            data = values.access.cache.read(content.sha256, content.size)
             if data is not None:
                 yield number, data
 
 
 def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
-    """Read what stands in packs; what is not right there is left out."""
     by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for number, content in missing:
         if content.place is not None and content.size and content.sha256:
@@ -171,7 +174,7 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         for href, places in by_href.items()
         if key_problem(href) is None
         for stretch in coalesced(
-            (ByteRange(start, end) for start, end, _ in places), _PACK_GAP, _PACK_STRETCH
+            (Span(start, end) for start, end, _ in places), _PACK_GAP_BYTES, _PACK_STRETCH_BYTES
         )
     ]
     wanted = [
@@ -179,7 +182,9 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         for href, stretch in stretches
     ]
     found: dict[int, bytes] = {}
-    for (href, stretch), got in zip(stretches, fetch_all(values.session, wanted), strict=True):
+    for (href, stretch), got in zip(
+        stretches, fetch_all(values.access.session, wanted), strict=True
+    ):
         if got is None:
             continue
         first, last = stretch
@@ -190,20 +195,19 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
 
 
 def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
-    """Read values with one request each; what goes wrong is left out."""
     wanted = [
         SizedRequest(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
         for number, content in missing
     ]
-    got = zip(missing, fetch_all(values.session, wanted), strict=True)
+    got = zip(missing, fetch_all(values.access.session, wanted), strict=True)
     found = {number: one.body for (number, _), one in got if one is not None}
     return _right(values, window, found)
 
 
 def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int, bytes]:
-    """Return the bytes that are those of the index, and keep them; they have the right sizes."""
+    # Sizes are right already: only digests are checked.
     right: dict[int, bytes] = {}
-    keep = values.kept.put if values.kept else None
+    keep = values.access.cache.put if values.access.cache else None
     for number, data in found.items():
         content = window.contents[number]
         assert content is not None
@@ -215,10 +219,10 @@ def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int
 
 
 def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Found]:
-    """Read values with all that a single read does: redirects, retries, errors.
+    """Read values as a single read does: with redirects, retries and errors.
 
-    Once no host is to be had, in spite of all retries, or wants no requests
-    for long, the others fail at once.
+    Once no host can be reached in spite of all retries, or one refuses requests for a
+    long time, the other values fail at once.
     """
     from ..transport.daemons import Workers
 
@@ -228,16 +232,53 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
         if outage:
             first = outage[0]
             return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
-        found = read_or_error(values, key)
+        found = _read_or_error(values, key)
         if isinstance(found, TransportError) and _is_outage(values, found):
             outage.append(found)
         return found
 
-    workers = min([_WORKERS, *(limit.requests for limit in values.session.wire.limits)])
-    with Workers(workers, "staticstore read_many") as pool:
+    workers = min(
+        [_CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
+    )
+    with Daemons(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
 
 
+def _read_or_error(values: Values, key: str) -> bytes | StoreError:
+    try:
+        return values[key].read()
+    except StoreError as error:
+        return error
+
+
 def _is_outage(values: Values, error: TransportError) -> bool:
-    return values.session.is_failing and (error.status is None or wants_long_rest(error))
+    return values.access.session.is_failing and (error.status is None or wants_long_rest(error))
+
+
+def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
+    """Yield the stream of each key; see `StaticStore.multiget_data`."""
+    from ..transport.daemons import Daemons
+
+    waiting: deque[Future[BinaryIO]] = deque()
+    pool = Daemons(_OPEN_AHEAD_STREAMS, "staticstore multiget_data")
+
+    def opened(key: str) -> BinaryIO:
+        return values[key].data
+
+    try:
+        for key in keys:
+            waiting.append(pool.submit(partial(opened, key)))
+            if len(waiting) > _OPEN_AHEAD_STREAMS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.close()
+        for one in waiting:
+            one.add_done_callback(_close)
+
+
+def _close(opened: Future[BinaryIO]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()

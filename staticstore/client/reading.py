@@ -1,4 +1,4 @@
-"""What can be read of a site: values, metadata, queries."""
+"""The reading half of a store: values, metadata, queries, snapshots."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..index.query import selected, selection
+from .site_snapshot import Values
 from .value import URLValue
-from .values import Values
 
 if TYPE_CHECKING:
     import os
 
-    from ..transport.stream import ByteProgress
+    from ..index.changes import Changes
+    from ..index.snapshot import Index
+    from ..transport.stream import Progress
+    from .held import LazyIndex
+    from .live import LiveIndex
 
 __all__ = ["Reading"]
 
@@ -24,20 +28,28 @@ class Reading(Mapping[str, URLValue]):
     """The reading half of `StaticStore`: each call binds one snapshot and works on it."""
 
     @abstractmethod
+    def _index(self) -> Index | LazyIndex:
+        """Return the current snapshot, or raise `NotConnectedError`."""
+
+    @abstractmethod
     def _values(self) -> Values:
-        """Bind the current snapshot, or raise `NotConnectedError`."""
+        """Return the values of the current snapshot, or raise `NotConnectedError`."""
+
+    @abstractmethod
+    def _opened(self) -> LiveIndex:
+        """Return the index of a store that has been connected."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        """Return True, also for an empty site."""
+        """Return True, even for an empty site."""
         return True
 
     # -- values ------------------------------------------------------------------
 
     def get(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a value, without any I/O; a lazy store may fetch the parts that list it.
+        """Return a value, without I/O; a lazy store may fetch parts of the index.
 
         Parameters
         ----------
@@ -62,15 +74,15 @@ class Reading(Mapping[str, URLValue]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys of the current snapshot, in order."""
-        return iter(self._values())
+        return iter(self._index())
 
     def __len__(self) -> int:
-        """Count the keys."""
-        return len(self._values())
+        """Return the number of keys."""
+        return len(self._index())
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether the index has the key."""
-        return key in self._values()
+        """Return whether the index has a key."""
+        return key in self._index()
 
     def keys(self) -> KeysView[str]:
         """Return the keys of the current snapshot."""
@@ -85,7 +97,7 @@ class Reading(Mapping[str, URLValue]):
         return self._values().items()
 
     def exists(self, key: str) -> bool:
-        """Tell whether the index has the key."""
+        """Return whether the index has a key."""
         return key in self
 
     def get_data(self, key: str) -> BinaryIO:
@@ -96,7 +108,7 @@ class Reading(Mapping[str, URLValue]):
         KeyError
             The index lacks the key.
         TransportError, IntegrityError
-            The bytes could not be had, or are others than the index says.
+            The bytes could not be fetched, or differ from the index.
         """
         return self[key].data
 
@@ -110,26 +122,26 @@ class Reading(Mapping[str, URLValue]):
         KeyError
             The index lacks the key.
         TransportError, IntegrityError
-            The bytes could not be had, or the value has changed on the host.
+            The bytes could not be fetched, or the value has changed on the host.
         """
         return self[key].range(start, end)
 
     def get_metadata(self, key: str, select: Iterable[str] | None = None) -> dict[str, Any]:
-        """Return the metadata of a key, a copy of the caller's own.
+        """Return the metadata of a key, as a copy.
 
         Parameters
         ----------
         key : str
             The key.
         select : iterable of str, optional
-            The fields wanted; those not present are left out.  By default all.
+            The fields to return, if present; by default all.
 
         Raises
         ------
         KeyError
             The index lacks the key.
         """
-        return self._values().metadata(key, select)
+        return selected(self._index()[key], selection(select))
 
     def multiget(self, keys: Iterable[str]) -> Iterator[URLValue]:
         """Iterate over the values of some keys, in the order asked, all of one snapshot.
@@ -145,8 +157,8 @@ class Reading(Mapping[str, URLValue]):
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
         """Iterate over the streams of some keys, in the order asked, all of one snapshot.
 
-        Some are opened ahead, in parallel, so that waiting for one answer is
-        waiting for several; those that were not given out are closed at the end.
+        Eight are opened ahead, in parallel.  Those that were not taken are closed at the
+        end.
 
         Raises
         ------
@@ -155,22 +167,21 @@ class Reading(Mapping[str, URLValue]):
         TransportError, IntegrityError
             While iterating, or while a stream is read.
         """
-        from .opened import opened_ahead
+        from .many import open_ahead
 
-        return opened_ahead(self._values(), keys)
+        return open_ahead(self._values(), keys)
 
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Read many whole values, verified, as fast as the site allows.
 
-        Values of a site with packs come by a few requests for parts of those;
-        others by one request each, several at once, faster with the extra
-        ``fast``.  The next ones are fetched while the last ones are used.
+        Small values of a site with packs are fetched by a few requests for ranges of the
+        packs, others by one request each, several at once (faster with the extra
+        ``fast``).  The next ones are fetched while the caller uses the last ones.
 
         Parameters
         ----------
         keys : iterable of str
-            Consumed little by little: a million keys take no more memory than
-            some thousands.
+            Consumed as needed: a million keys take no more memory than some thousands.
 
         Returns
         -------
@@ -180,15 +191,14 @@ class Reading(Mapping[str, URLValue]):
         Raises
         ------
         KeyError
-            While iterating, when its turn comes: the index lacks the key.
+            While iterating: the index lacks the key.
         TransportError, IntegrityError
-            Likewise: a value could not be had, or is another than the index says.
+            While iterating: a value could not be fetched, or differs from the index.
 
         Notes
         -----
-        No more than 64 MiB are in memory at any time, beside the values that
-        were given out, and a value of more than 8 MiB, which is read when its
-        turn comes.
+        In memory are two windows of at most 16 MiB of small values, 96 MiB of parts of
+        large ones, and the values that were returned.
 
         Examples
         --------
@@ -217,7 +227,7 @@ class Reading(Mapping[str, URLValue]):
         KeyError
             The index lacks the key.
         TransportError, IntegrityError
-            The bytes could not be had, or the value has changed on the host.
+            The bytes could not be fetched, or the value has changed on the host.
         """
         return self[key].get_ranges(ranges, max_gap=max_gap, max_size=max_size)
 
@@ -225,7 +235,7 @@ class Reading(Mapping[str, URLValue]):
         self, keys: Iterable[str], select: Iterable[str] | None = None
     ) -> Iterator[dict[str, Any]]:
         """Iterate over the metadata of some keys, in the order asked, all of one snapshot."""
-        index, fields = self._values().index, selection(select)
+        index, fields = self._index(), selection(select)
         return (selected(index[key], fields) for key in keys)
 
     def to_bytes(self, key: str) -> bytes:
@@ -240,7 +250,7 @@ class Reading(Mapping[str, URLValue]):
         *,
         sync: bool = True,
     ) -> None:
-        """Copy a value into a file, verified, whole or not at all: `URLValue.to_file`."""
+        """Copy a value into a file, verified and atomic: `URLValue.to_file`."""
         self[key].to_file(path, progress, sync=sync)
 
     # -- queries -------------------------------------------------------------------
@@ -259,12 +269,86 @@ class Reading(Mapping[str, URLValue]):
         >>> [key for key, _ in sample_store.query(where={"type": "raster"}, bands=3)]
         ['imagery/true-color.tif']
         """
-        return self._values().index.query(select, where=where, **equals)
+        return self._index().query(select, where=where, **equals)
 
     def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
         """Find keys of the current snapshot by their metadata: `Index.query_keys`."""
-        return self._values().index.query_keys(where=where, **equals)
+        return self._index().query_keys(where=where, **equals)
 
     def glob(self, pattern: str) -> Iterator[str]:
         """Find keys of the current snapshot by a shell pattern: `Index.glob`."""
-        return self._values().index.glob(pattern)
+        return self._index().glob(pattern)
+
+    # -- the site ----------------------------------------------------------------
+
+    @property
+    def index(self) -> Index:
+        """The current snapshot: immutable, and safe to keep while polls go on.
+
+        A lazy store fetches it now, if it has not yet.
+
+        Raises
+        ------
+        NotConnectedError
+            The store has never been connected.
+        TransportError, IndexFormatError
+            A lazy store could not fetch it.
+        """
+        return self._opened().index
+
+    def update_index(self) -> Changes:
+        """Poll once, now.
+
+        A poll that is running is waited for.  Returns when the signals have been sent; if
+        called from a handler, before that, and the signals follow the current ones.  A lazy
+        store without handlers asks for the head alone, and finds no changes.
+
+        Returns
+        -------
+        Changes
+            What differs from the snapshot before; empty if nothing does.
+
+        Raises
+        ------
+        TransportError
+            The index could not be fetched; the store keeps its snapshot.
+        IndexFormatError
+            The document is no index; the store keeps its snapshot.
+        """
+        return self._opened().update()
+
+    def about(self) -> dict[str, Any] | None:
+        """Return the description of the site: its title, license, README and so on.
+
+        One request is made, if the head of the site names a description.
+
+        Returns
+        -------
+        dict or None
+            A copy: ``title``, ``description``, ``license``, ``homepage`` (an http or https
+            URL), ``contact``, ``version``, ``cite_as``, all texts; ``keywords``, a list of
+            texts; ``files``, from the names of files in the root of the site to their
+            ``size`` and ``sha256``.  Fields that are absent or have another type are left
+            out.  None if the site has no description, or not the one that its head names.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TransportError
+            The description could not be fetched.
+
+        Examples
+        --------
+        >>> from staticstore import StaticStore, publish
+        >>> _ = publish(sample_site)
+        >>> with StaticStore(sample_site, poll_interval=0) as store:
+        ...     about = store.about()
+        >>> about["license"], list(about["files"])
+        ('CC0-1.0', ['README.md'])
+        """
+        from .site_snapshot import read_about
+
+        live = self._opened()
+        follower, held = live.connected().follower, live.current
+        return None if held is None else read_about(held, follower)

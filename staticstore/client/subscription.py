@@ -1,34 +1,56 @@
-"""Subscriptions: changes handed to a callback, or iterated over."""
+"""Subscriptions to the changes of a store, by a callback or by iterating."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import logging
 import queue
 import threading
 import weakref
+from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NoReturn, get_args, overload
 
 from ..index.changes import Action, Change, Changes
 from ..index.query import Conditions
 from ..index.snapshot import Index
-from .deliveries import logged_failure
 
-__all__ = ["Dispatch", "Subscription", "Watch"]
+__all__ = [
+    "ChangeSource",
+    "Dispatch",
+    "Subscribable",
+    "Subscription",
+    "SubscriptionOwner",
+    "Watch",
+    "logged_failure",
+]
 
-#: Hands a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
-#: What the call returns is awaitable where the callback is a coroutine function.
+_LOG = logging.getLogger("staticstore")
+
+#: Passes a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
+#: The call returns an awaitable where the callback is a coroutine function.
 Dispatch = Callable[[Callable[[], Any]], object]
-#: What a callback is told: one change, or all of a poll.
-Told = Change | Changes
+
+
+class SubscriptionOwner:
+    """What a subscription belongs to: the subscribers of a store."""
+
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Return whether the store is connected."""
+
+    @abstractmethod
+    def remove(self, subscription: Subscription) -> None:
+        """Forget a subscription that is closed."""
 
 
 class Subscription:
-    """What `StaticStore.subscribe` returns; ends with `close` or a ``with`` block.
+    """Calls back with the changes of a store; ends with `close`, or a ``with`` block.
 
-    It outlives a `disconnect` and goes on after the next `connect`.
+    Made by `StaticStore.subscribe`.  It goes on after a `disconnect` and `connect`.
     """
 
     def __init__(
@@ -40,26 +62,24 @@ class Subscription:
         conditions: Conditions,
         dispatch: Dispatch | None,
         batch: bool,
-        is_open: Callable[[], bool],
-        on_close: Callable[[Subscription], None],
+        owner: weakref.ref[SubscriptionOwner],
     ) -> None:
         if dispatch is None and inspect.iscoroutinefunction(callback):
             raise TypeError("a coroutine function needs a loop: dispatch=asyncio_dispatch()")
-        #: Whether it is told of all changes of a poll together.
+        #: Whether the callback gets all changes of a poll together.
         self.is_batch = batch
-        #: The snapshot up to which it has been told.
+        #: The snapshot whose changes were delivered last.
         self.known = known
         self._callback = callback
         self._actions = _checked_actions(actions)
         self._conditions = conditions
         self._dispatch = dispatch
-        self._is_open = is_open
-        self._on_close = on_close
+        self._owner = owner
         self._closed = False
-        # What a loop was given calls for and has not come to, and how many of
-        # those calls it made in vain, while the store was disconnected.
-        self._waiting: deque[Told] = deque()
-        self._in_vain = 0
+        # Deliveries that an event loop has yet to call for, and the number of its calls
+        # while the store was disconnected.
+        self._waiting: deque[Change | Changes] = deque()
+        self._skipped_calls = 0
 
     @property
     def is_closed(self) -> bool:
@@ -67,19 +87,20 @@ class Subscription:
         return self._closed
 
     def close(self) -> None:
-        """End the subscription; no call begins after this.  Idempotent."""
+        """End the subscription; no callback begins after this.  Idempotent."""
         self._closed = True
-        self._on_close(self)
+        if (owner := self._owner()) is not None:
+            owner.remove(self)
 
     def after_fork(self, known: Index | None) -> None:
-        """Go on in a forked child from a snapshot; end, if the parent's loop makes the calls."""
+        """Continue in a forked child from a snapshot; close if the parent's loop calls back."""
         if self._dispatch is not None or known is None:
             self.close()
         else:
             self.known = known
 
     def __reduce__(self) -> NoReturn:
-        """Refuse: who is called is in this process."""
+        """Refuse: the callback is in this process."""
         raise TypeError("a subscription cannot be pickled or copied: subscribe in each process")
 
     def __enter__(self) -> Subscription:
@@ -91,17 +112,17 @@ class Subscription:
         self.close()
 
     def deliver(self, change: Change) -> None:
-        """Tell of one change, if it was asked for."""
+        """Call back with a change, if it matches."""
         if self._wants(change):
-            self._tell(change)
+            self._call_back(change)
 
     def deliver_batch(self, changes: Changes) -> None:
-        """Tell of those changes of a poll that were asked for, together."""
+        """Call back once with the matching changes of a poll."""
         if wanted := self._wanted(changes):
-            self._tell(wanted)
+            self._call_back(wanted)
 
     def deliver_changes(self, changes: Changes) -> None:
-        """Tell of some changes, together or one by one."""
+        """Call back with changes, together or one by one."""
         if self.is_batch:
             self.deliver_batch(changes)
         else:
@@ -109,15 +130,15 @@ class Subscription:
                 self.deliver(change)
 
     def deliver_all(self, index: Index, is_cut: Callable[[], bool]) -> None:
-        """Deliver all that is in a snapshot, as sets; or close, if nobody is connected any more."""
+        """Call back with all entries of a snapshot, as sets; close if the store is disconnected."""
         if is_cut():
             self.close()
             return
         if "set" not in self._actions:
             return
         everything = (Change(key, None, index.raw(key)) for key in index)
-        if self.is_batch:  # one that has nothing in it, too: a table is full when it has come
-            self._tell(self._wanted(Changes(everything, index)))
+        if self.is_batch:  # an empty batch, too: it says that all has come
+            self._call_back(self._wanted(Changes(everything, index)))
         else:
             for change in everything:
                 self.deliver(change)
@@ -128,7 +149,7 @@ class Subscription:
         return Changes(filter(self._wants, changes), changes.index)
 
     def _wants(self, change: Change) -> bool:
-        with logged_failure("a subscription's condition raised; it goes on"):
+        with logged_failure("a condition raised an exception; the subscription goes on"):
             if self._closed or change.action not in self._actions:
                 return False
             return not self._conditions or any(
@@ -137,51 +158,48 @@ class Subscription:
             )
         return False
 
-    def _tell(self, told: Told) -> None:
-        """Call back, now or by `dispatch`."""
-        with logged_failure("a subscription's callback raised; it goes on"):
+    def _call_back(self, delivery: Change | Changes) -> None:
+        with logged_failure("a callback raised an exception; the subscription goes on"):
             if self._closed:
                 return
             if self._dispatch is None:
-                self._callback(told)
+                self._callback(delivery)
                 return
-            self._waiting.append(told)
+            self._waiting.append(delivery)
             try:
                 self._dispatch(self._call_next)
-            except BaseException:  # no call will come for it
-                if self._waiting and self._waiting[-1] is told:
+            except BaseException:  # the loop will not call for it
+                if self._waiting and self._waiting[-1] is delivery:
                     self._waiting.pop()
                 raise
 
     def _call_next(self) -> object:
-        """Call back from the loop, which shows what is raised in its own way, or awaits.
-
-        A call is for whatever waits for longest, so that what a loop came to
-        while the store was disconnected goes first after the next connect.
-        """
+        # Called by the loop, which reports or awaits in its own way.  Each call is for the
+        # oldest delivery: those skipped while disconnected come first after the next connect.
+        owner = self._owner()
         if self._closed:
             self._waiting.clear()
-        elif not self._is_open():
-            self._in_vain += 1
+        elif owner is None or not owner.is_open():
+            self._skipped_calls += 1
         elif self._waiting:
             return self._callback(self._waiting.popleft())
         return None
 
     def catch_up(self) -> None:
-        """Have the loop make again the calls that it made while the store was disconnected."""
+        """Have the loop repeat the calls that it made while the store was disconnected."""
         if (dispatch := self._dispatch) is not None and not self._closed:
-            with logged_failure("a subscription's dispatch raised; it goes on"):
-                dispatch(functools.partial(self._call_again, dispatch))
+            with logged_failure("a dispatch raised an exception; the subscription goes on"):
+                dispatch(functools.partial(self._repeat_calls, dispatch))
 
-    def _call_again(self, dispatch: Dispatch) -> None:
-        # Counted by the loop's thread alone, so that none is forgotten.
-        calls, self._in_vain = self._in_vain, 0
+    def _repeat_calls(self, dispatch: Dispatch) -> None:
+        # The counter is changed by the loop's thread alone, so no call is lost.
+        calls, self._skipped_calls = self._skipped_calls, 0
         for _ in range(calls):
             dispatch(self._call_next)
 
 
 class Watch(Iterator[Change]):
-    """Iterates over changes as they come; ends when none comes in time, or at `disconnect`."""
+    """Iterates over changes as they come; ends after a timeout, or at `disconnect`."""
 
     def __init__(
         self,
@@ -193,21 +211,20 @@ class Watch(Iterator[Change]):
         self._timeout = timeout
         self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
         self._ended = False
-        # The callback is the queue's, so that a watch which nobody holds any
-        # more can be collected, and its subscription with it.
+        # Without a reference to the watch, so that it can be garbage.
         self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
 
     def __reduce__(self) -> NoReturn:
-        """Refuse: what it waits for comes to this process."""
+        """Refuse: changes come to this process."""
         raise TypeError("a watch cannot be pickled or copied: watch in each process")
 
     def end(self) -> None:
-        """Let the iteration end after what has come already."""
+        """End the iteration after the changes that have come already."""
         self._unsubscribe()
         self._queue.put(None)
 
     def __next__(self) -> Change:
-        """Wait for the next change."""
+        """Wait for the next change, and return it."""
         if not self._ended:
             try:
                 change = self._queue.get(timeout=self._timeout)
@@ -220,9 +237,164 @@ class Watch(Iterator[Change]):
         raise StopIteration
 
 
+class ChangeSource:
+    """What notifies subscriptions: the live index of a store."""
+
+    @abstractmethod
+    def subscribe(
+        self,
+        callback: Callable[[Any], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: bool = ...,
+        where: Mapping[str, Any] | None = ...,
+        equals: Mapping[str, Any] | None = ...,
+    ) -> tuple[Subscription, Index]:
+        """Return a subscription, and the snapshot from which it starts."""
+
+    @abstractmethod
+    def watch(self, timeout: float | None) -> Watch:
+        """Iterate over changes until a timeout."""
+
+
+class Subscribable:
+    """The subscribing half of `StaticStore`."""
+
+    @abstractmethod
+    def _opened(self) -> ChangeSource:
+        """Return what notifies subscriptions, or raise `NotConnectedError`."""
+
+    @overload
+    def subscribe(
+        self,
+        callback: Callable[[Change], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: Literal[False] = ...,
+        where: Mapping[str, Any] | None = ...,
+        **equals: Any,
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        callback: Callable[[Changes], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: Literal[True],
+        where: Mapping[str, Any] | None = ...,
+        **equals: Any,
+    ) -> Subscription: ...
+    def subscribe(
+        self,
+        callback: Callable[[Any], object],
+        *,
+        actions: Iterable[Action] = ("set", "update", "delete"),
+        dispatch: Dispatch | None = None,
+        initial: bool = False,
+        batch: bool = False,
+        where: Mapping[str, Any] | None = None,
+        **equals: Any,
+    ) -> Subscription:
+        """Call back with each change from now on.
+
+        Unlike a signal, the store holds the callback strongly.  An exception that it raises
+        is logged, and later changes are delivered.  It may call any method of the store.
+
+        Parameters
+        ----------
+        callback : callable
+            Called as ``callback(change)``, in key order, one call at a time.
+        actions : iterable of {"set", "update", "delete"}, optional
+            Which changes.
+        dispatch : callable, optional
+            Is passed each delivery as a call without arguments, to be made by the thread
+            of a window or an event loop; `staticstore.interop.desktop` has those of Qt, Tk
+            and asyncio.  By default the polling thread calls back.
+        initial : bool, optional
+            Whether to deliver the present entries first, as sets, before any change.
+        batch : bool, optional
+            Whether to call back once for each poll, as ``callback(changes)`` with the
+            matching `Changes`; with `initial`, first with the present entries, even none.
+        where, **equals
+            As in `query`; the metadata before or after the change must match.
+
+        Returns
+        -------
+        Subscription
+            Close it to end it, or use it in a ``with`` block.
+
+        Raises
+        ------
+        TypeError
+            The callback is a coroutine function, and `dispatch` is missing.
+        NotConnectedError
+            The store is not connected.
+
+        Examples
+        --------
+        >>> found = []
+        >>> with sample_store.subscribe(found.append, initial=True, type="table"):
+        ...     pass
+        >>> found[0]
+        <Change: set '...csv'>
+        >>> with sample_store.subscribe(found.append, initial=True, batch=True):
+        ...     pass
+        >>> found[-1]
+        <Changes: 16 set, 0 update, 0 delete>
+        """
+        subscription, _ = self._opened().subscribe(
+            callback,
+            actions=actions,
+            dispatch=dispatch,
+            initial=initial,
+            batch=batch,
+            where=where,
+            equals=equals,
+        )
+        return subscription
+
+    def watch(self, timeout: float | None = None) -> Iterator[Change]:
+        """Iterate over changes since this call, as they come.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds without a change after which the iteration ends; by default it ends
+            at `disconnect`.
+
+        Returns
+        -------
+        iterator of Change
+            For one thread.  It queues the changes until they are taken.
+        """
+        return self._opened().watch(timeout)
+
+
+@contextlib.contextmanager
+def logged_failure(message: str) -> Iterator[None]:
+    """Log what the user's code raises, and go on.
+
+    KeyboardInterrupt and SystemExit pass in the main thread; in another they would end polls.
+    """
+    try:
+        yield
+    except Exception:
+        _LOG.exception(message)
+    except BaseException:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        _LOG.exception(message)
+
+
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:
     wanted: frozenset[Action] = frozenset(actions)
-    # One text would be taken for its letters, which are no actions either.
+    # A single text is a set of letters, which are no actions either.
     if unknown := wanted - set(get_args(Action)):
         raise ValueError(f"no such action: {', '.join(sorted(map(repr, unknown)))}")
     return wanted

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..client.cache_check import sites_in, verify_cache
 from ..client.cache_folder import CacheFolder
+from ..client.cached_index import sites_in, verify_cache
 from ..errors import IntegrityError
 from ..index.fields import time_text
 from ..terminal import Cell, Output, count_text, size_text

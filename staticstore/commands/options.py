@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from ..client.store import StaticStore
+from ..client.store import StaticStore, keep_parts_in
 from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
@@ -126,7 +126,7 @@ class Shared:
             )
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
-        store._parts = parts
+        keep_parts_in(store, parts)
         store.connect(
             self.auth,
             proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..client.store import StaticStore
+from ..client.store import StaticStore, follow
 from ..index.changes import Changes
 from ..index.query import selection
 from .desktop import qt_dispatch
@@ -107,7 +107,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self._timer.timeout.connect(self._go_on)
         # The store holds what it calls; the window alone shall hold the model.
         take = functools.partial(_take, weakref.ref(self))
-        subscription, index = store._follow(take, qt_dispatch(self))
+        subscription, index = follow(store, take, qt_dispatch(self))
         self.destroyed.connect(subscription.close)
         # A method that is connected is not held, and PySide crashes if its object goes with the
         # model; timers go after that signal.

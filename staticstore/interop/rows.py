@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..client.deliveries import logged_failure
+from ..client.subscription import logged_failure
 from ..index import codec
 from ..index.changes import Change
 from ..index.query import Conditions

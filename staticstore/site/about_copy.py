@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from ..client.origin import Origin
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import IndexFormatError
 from ..index.about import ABOUT_NAME, FILE_NAMES, About
 from ..index.head import Document
@@ -18,7 +18,7 @@ __all__ = ["copy_about", "fetch_about", "remove_outdated"]
 _LOG = logging.getLogger("staticstore.site")
 
 
-def fetch_about(folder: SiteFolder, origin: Origin) -> tuple[Document, bytes] | None:
+def fetch_about(folder: SiteFolder, origin: SiteSnapshot) -> tuple[Document, bytes] | None:
     """Return the document that the origin's head names, from the copy if it stands there.
 
     None if there is none, or if it cannot be had.
@@ -35,7 +35,7 @@ def fetch_about(folder: SiteFolder, origin: Origin) -> tuple[Document, bytes] | 
     return None if body is None else (document, body)
 
 
-def copy_about(folder: SiteFolder, origin: Origin) -> frozenset[str] | None:
+def copy_about(folder: SiteFolder, origin: SiteSnapshot) -> frozenset[str] | None:
     """Write the site's own words and the files that they name into a copy, as far as possible.
 
     A file that somebody else wrote stays; that, and one that cannot be had, is logged.

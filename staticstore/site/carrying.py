@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..client.origin import Origin
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import IndexFormatError
 from ..index.blocks import named_documents
 from ..index.head import Document, Head
@@ -50,7 +50,7 @@ class Said(NamedTuple):
 
 
 def of_the_whole(
-    folder: SiteFolder, origin: Origin, packs: frozenset[str], entries: _Entries
+    folder: SiteFolder, origin: SiteSnapshot, packs: frozenset[str], entries: _Entries
 ) -> Said:
     """Return what the origin says, byte for byte; what is missing of it is fetched.
 
@@ -75,7 +75,9 @@ def of_the_whole(
     return Said(body, head, Step(head, documents, _text_of(origin, head)), packs)
 
 
-def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]) -> Said:
+def of_a_part(
+    folder: SiteFolder, origin: SiteSnapshot, entries: Mapping[str, Mapping[str, Any]]
+) -> Said:
     """Return an index of these entries, and a head of the folder's own lineage that names it."""
     index = Index.from_entries(entries)
     body = index.canonical()
@@ -89,14 +91,14 @@ def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[
     return Said(body, head, step)
 
 
-def _lineages_of(folder: SiteFolder, origin: Origin) -> set[str | None]:
+def _lineages_of(folder: SiteFolder, origin: SiteSnapshot) -> set[str | None]:
     """Return the lineages whose generations the origin counts."""
     known = read_mirror_note(folder).origin
     heads = (origin.head, known.head)
     return {known.left, *(head.lineage for head in heads if head is not None)}
 
 
-def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
+def _body_of(folder: SiteFolder, origin: SiteSnapshot) -> bytes | None:
     """Return the bytes in which the index came; None if they cannot be had again."""
     body = b"".join(origin.snapshot.document())
     if hashlib.sha256(body).hexdigest() == origin.sha256:
@@ -104,7 +106,7 @@ def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
     return origin.read_index(parts_of(folder))
 
 
-def _text_of(origin: Origin, head: Head) -> bytes:
+def _text_of(origin: SiteSnapshot, head: Head) -> bytes:
     """Return the head as it came, with all that is unknown in it, if the host still has it."""
     text = origin.read_head()
     try:
@@ -115,7 +117,9 @@ def _text_of(origin: Origin, head: Head) -> bytes:
     return head.encode()
 
 
-def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[Document, bytes]:
+def _missing_documents(
+    folder: SiteFolder, origin: SiteSnapshot, head: Head
+) -> dict[Document, bytes]:
     """Return what a head names beside the index and does not stand there, as far as it is had."""
     here, parts = reader_of(folder), parts_of(folder)
     missing: dict[Document, bytes] = {}

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from ..client.many import read_each
-from ..client.origin import Origin
+from ..client.site_snapshot import SiteSnapshot
+from ..client.value import copy_directly
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
@@ -84,7 +85,7 @@ class Fetching:
 
     Parameters
     ----------
-    origin : Origin
+    origin : SiteSnapshot
         The site.
     contents : mapping
         What its index says of the values, by their keys.
@@ -111,7 +112,7 @@ class Fetching:
 
     def __init__(
         self,
-        origin: Origin,
+        origin: SiteSnapshot,
         contents: Mapping[str, Content],
         arrivals: Arrivals,
         *,
@@ -249,7 +250,7 @@ class Fetching:
             path = self._arrivals.path_for(key, value.sha256)
             if value.sha256 is None or sha256_of(path) != value.sha256:  # of a killed run
                 with self._told.running(key) as note:
-                    value._to_file(path, note, sync=False, direct=True)
+                    copy_directly(value, path, note)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..client.origin import Origin
-from ..client.store import StaticStore
+from ..client.site_snapshot import SiteSnapshot
+from ..client.store import StaticStore, site_snapshot
 from ..errors import StoreError, quoted
 from ..index.freshness import BELIEVED_ANSWERS
 from ..index.snapshot import Index
@@ -204,7 +204,7 @@ def mirror(
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
-    origin = store._origin()
+    origin = site_snapshot(store)
     keys = None
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
@@ -263,7 +263,7 @@ def mirror(
     )
 
 
-def _ignored(origin: Origin, older: int, seconds: float) -> MirrorReport:
+def _ignored(origin: SiteSnapshot, older: int, seconds: float) -> MirrorReport:
     """Report a run that left the copy as it is."""
     _LOG.warning(
         "the site has answered with something older than the copy has, which is left as it is: "
@@ -284,7 +284,7 @@ def _selected(
     return [key for key in keys if not globs or key in matching]
 
 
-def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateLimit | None]:
+def _limited(origin: SiteSnapshot, rate: float | None) -> AbstractContextManager[RateLimit | None]:
     """Let the store receive no faster than that, if there is a rate."""
     return contextlib.nullcontext() if rate is None else origin.session.wire.limited(rate)
 
@@ -296,7 +296,7 @@ def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
     return folder
 
 
-def _values_there(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[str, Digest]:
+def _values_there(folder: SiteFolder, origin: SiteSnapshot, guards: Guards) -> dict[str, Digest]:
     """Return the values that are right in a folder that is not ours; refuse to replace others.
 
     Raises
@@ -316,9 +316,9 @@ def _values_there(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[st
     return values
 
 
-def _has_newer(store: StaticStore, origin: Origin) -> bool:
+def _has_newer(store: StaticStore, origin: SiteSnapshot) -> bool:
     """Tell whether the site says something else by now; False if it cannot be asked."""
     with contextlib.suppress(StoreError):
         store.update_index()
-        return store._origin().sha256 != origin.sha256
+        return site_snapshot(store).sha256 != origin.sha256
     return False

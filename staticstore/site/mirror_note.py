@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..client.origin import Origin
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import IndexFormatError, TransportError
 from ..index import codec
 from ..index.freshness import Freshness
@@ -81,7 +81,7 @@ def write_mirror_note(folder: SiteFolder, note: MirrorNote) -> None:
             file.write(codec.encode(note.as_json()) + b"\n")
 
 
-def follows(folder: SiteFolder, note: MirrorNote, origin: Origin) -> bool:
+def follows(folder: SiteFolder, note: MirrorNote, origin: SiteSnapshot) -> bool:
     """Count what an origin says; return whether its copy is to follow it.
 
     If it is not, the count is written into the note.  What the store has taken in
@@ -118,7 +118,7 @@ def follows(folder: SiteFolder, note: MirrorNote, origin: Origin) -> bool:
     return False
 
 
-def note_origin(note: MirrorNote, origin: Origin, *, whole: bool) -> None:
+def note_origin(note: MirrorNote, origin: SiteSnapshot, *, whole: bool) -> None:
     """Note that a copy has what its origin says, or a part of that."""
     note.whole = whole
     known = note.origin

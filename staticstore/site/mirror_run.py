@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..client.origin import Origin
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index.fields import Content
 from ..index.snapshot import Index
@@ -47,7 +47,7 @@ class MirrorRun:
     ----------
     folder : SiteFolder
         The copy, locked.
-    origin : Origin
+    origin : SiteSnapshot
         The site.
     keys : list of str or None
         What to copy of it, in order; None for the whole.
@@ -87,7 +87,7 @@ class MirrorRun:
     def __init__(
         self,
         folder: SiteFolder,
-        origin: Origin,
+        origin: SiteSnapshot,
         keys: list[str] | None,
         *,
         was_whole: bool | None,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..client.origin import Origin
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import IndexFormatError, quoted
 from ..index.blocks import named_documents
 from ..index.fields import Content
@@ -42,7 +42,7 @@ def is_ours(folder: SiteFolder) -> bool:
     return any(note.is_file() and not is_link(note) for note in notes)
 
 
-def foreign_files(folder: SiteFolder, origin: Origin) -> tuple[list[str], dict[str, Digest]]:
+def foreign_files(folder: SiteFolder, origin: SiteSnapshot) -> tuple[list[str], dict[str, Digest]]:
     """Return the files that a mirror would replace or remove, and the digests of the others.
 
     Only regular files count: nothing else is ever replaced.  No link is followed.
@@ -72,7 +72,7 @@ def listed(paths: list[str]) -> str:
     return f"{named} and {len(paths) - _NAMED} more" if len(paths) > _NAMED else named
 
 
-def _own_index(folder: SiteFolder, origin: Origin) -> Index | None:
+def _own_index(folder: SiteFolder, origin: SiteSnapshot) -> Index | None:
     """Return the index of a copy that has lost our notes, in a checkout for instance."""
     head = read_head(folder)
     if head is None or origin.head is None or head.lineage != origin.head.lineage:
@@ -84,7 +84,7 @@ def _own_index(folder: SiteFolder, origin: Origin) -> Index | None:
         return None
 
 
-def _foreign_documents(folder: SiteFolder, origin: Origin, *, is_copy: bool) -> Iterator[str]:
+def _foreign_documents(folder: SiteFolder, origin: SiteSnapshot, *, is_copy: bool) -> Iterator[str]:
     if not is_copy:
         if _is_file(folder.index) and _sha256(folder.index) != origin.sha256:
             yield folder.index.name
@@ -112,7 +112,7 @@ def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
                 yield f"{name}/{path.name}", match[1]
 
 
-def _named(folder: SiteFolder, origin: Origin) -> frozenset[str]:
+def _named(folder: SiteFolder, origin: SiteSnapshot) -> frozenset[str]:
     """Return the hrefs of what index and head of the origin name by its digest."""
     head = origin.head
     documents = () if head is None else named_documents(head, reader_of(folder))

@@ -365,7 +365,7 @@ def test_an_index_held_over_a_disconnect_serves_as_well(
 def test_who_polls_does_not_wait_long_for_a_host_that_stalls(
     site: MemorySite, open_: Callable[..., StaticStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.live._PATIENCE", 0.2)
+    monkeypatch.setattr("staticstore.client.live._PATIENCE_SECONDS", 0.2)
     site.write({"a": {}})
     open_().disconnect()
     site.stall("body")
@@ -380,7 +380,7 @@ def test_a_large_index_is_written_by_the_thread_that_polls(
     open_: Callable[..., StaticStore],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("staticstore.client.live._FEW", 0)
+    monkeypatch.setattr("staticstore.client.live._FEW_ENTRIES", 0)
     writers: list[str] = []
     written = threading.Event()
     write = CachedIndex.write
@@ -405,7 +405,7 @@ def test_a_store_that_is_disconnected_writes_no_more(
     store = open_()
     store.disconnect()
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
-    held = store._live._held
+    held = store._live.current
     assert held is not None
     new = dataclasses.replace(held, sha256="ab" * 32)
     cached = CachedIndex(CacheFolder(cache), store._root, "index.json", "data/")

@@ -125,7 +125,7 @@ def test_a_copy_that_was_read_whole_is_read_again(site: MemorySite, fork: Fork) 
 
 def test_a_limit_of_the_rate_is_not_held_up(site: MemorySite, fork: Fork) -> None:
     with site.open() as store:
-        wire = store._values().session.wire
+        wire = store._values().access.session.wire
         with wire.limited(1e9) as limit, limit._lock.get():
             fork()
             assert limit.spend(1) > 0

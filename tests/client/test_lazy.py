@@ -289,11 +289,11 @@ def test_a_store_that_was_whole_stays_it(site: Site) -> None:
 
 def test_it_is_pickled_with_the_store() -> None:
     store = pickle.loads(pickle.dumps(StaticStore("http://host/", lazy=True)))
-    assert store._lazy is True
+    assert store._options["lazy"] is True
 
 
 def test_a_bad_entry_is_absent_and_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("staticstore.client.lazy.line_problem", lambda key, raw: "it is bad")
+    monkeypatch.setattr("staticstore.client.held.line_problem", lambda key, raw: "it is bad")
     with StaticStore(site.server.url, poll_interval=0, lazy=True).connect() as store:
         assert "0300.txt" not in store
         assert store.info()["warnings"] == ["'0300.txt' is left out: it is bad"]

@@ -30,8 +30,8 @@ from staticstore import (
     key_set,
     key_updated,
 )
-from staticstore.client import confirmation
-from staticstore.client.poller import seconds_since_boot
+from staticstore.client import current_index
+from staticstore.client.connection import seconds_since_boot
 from tests.client.scene import TIMEOUT, Call, MemorySite, pollers
 from tests.servers import Answer, Request, Wire
 
@@ -700,7 +700,7 @@ def test_a_watch_collected_while_the_store_is_busy_is_no_deadlock(
     gc.disable()
     try:
         del circle
-        monkeypatch.setattr(confirmation, "seconds_since_boot", collecting_clock)
+        monkeypatch.setattr(current_index, "seconds_since_boot", collecting_clock)
         is_back = Call(store.update_index).is_back(2.0)
     finally:
         gc.enable()

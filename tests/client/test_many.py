@@ -11,6 +11,7 @@ import pytest
 
 from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
 from staticstore.client import large_values, many
+from staticstore.client.store import site_snapshot
 from staticstore.index import codec, lines, parsing
 from staticstore.index.snapshot import Index
 from staticstore.transport import threads
@@ -122,7 +123,7 @@ def test_a_digest_that_is_a_path_touches_no_file(
 @pytest.fixture
 def of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let values above 100 bytes be large, and parts of them have 1,000."""
-    monkeypatch.setattr(many, "_LARGE", 100)
+    monkeypatch.setattr(many, "_LARGE_BYTES", 100)
     monkeypatch.setattr(large_values, "_PART_BYTES", 1000)
     monkeypatch.setattr(large_values, "_AHEAD_BYTES", 24_000)
 
@@ -248,7 +249,7 @@ def test_c23_what_was_read_in_parts_is_held_in_memory(start: Start, of_parts: No
 def test_keys_are_taken_no_more_than_two_windows_ahead(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_KEYS", 10)
+    monkeypatch.setattr(many, "_WINDOW_KEYS", 10)
     taken: list[int] = []
 
     def keys() -> Iterable[str]:
@@ -266,7 +267,7 @@ def test_keys_are_taken_no_more_than_two_windows_ahead(
 def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_BYTES", 1000)
+    monkeypatch.setattr(many, "_WINDOW_BYTES", 1000)
     values = {f"{number:02}": bytes(300) for number in range(50)}
     server = start(site_of(values))
     with connected(server) as store:
@@ -279,7 +280,7 @@ def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
 def test_of_many_windows_the_values_come_in_the_order_asked(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_KEYS", 7)
+    monkeypatch.setattr(many, "_WINDOW_KEYS", 7)
     values = {f"{number:03}": b"%d" % number for number in range(100)}
     keys = sorted(values, key=lambda key: (int(key) * 37) % 100)
     with connected(start(site_of(values))) as store:
@@ -436,8 +437,8 @@ def test_a_host_that_is_gone_is_not_asked_for_each_value(start: Start, misbehave
         server.answer = lambda request, wire: getattr(wire, misbehave)()
         with pytest.raises(TransportError):
             list(store.read_many(values))
-    asked_by_each = len(values) if misbehave == "reset" else many._WORKERS + 24
-    assert len(server.requests) < asked_by_each + 3 * many._WORKERS
+    asked_by_each = len(values) if misbehave == "reset" else many._CAREFUL_THREADS + 24
+    assert len(server.requests) < asked_by_each + 3 * many._CAREFUL_THREADS
 
 
 def test_f17_the_first_of_many_tiny_values_is_given_out_before_many_are_fetched(
@@ -445,7 +446,7 @@ def test_f17_the_first_of_many_tiny_values_is_given_out_before_many_are_fetched(
 ) -> None:
     server = start(site_of({f"{number:04}": b"tiny" for number in range(1500)}))
     with connected(server) as store:
-        values = store._origin().values
+        values = site_snapshot(store).values
         given = many.read_each(values, list(store), first=1 << 18)
         assert next(given) == ("0000", b"tiny")
         assert len(requested(server)) < 256  # 64, and the next 128 meanwhile

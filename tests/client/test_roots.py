@@ -411,7 +411,7 @@ def test_a_pickle_knows_all_roots_and_whether_they_are_equal(site: Site, first: 
     with again.connect(retries=0) as store:
         assert store.info()["source"] == site.roots[1]
     equal = StaticStore(site.roots, poll_interval=0, equal_roots=True)
-    assert pickle.loads(pickle.dumps(equal))._equal_roots
+    assert pickle.loads(pickle.dumps(equal))._options["equal_roots"]
 
 
 def test_a_mirror_takes_from_copies_what_the_first_lacks(

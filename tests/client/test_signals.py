@@ -185,10 +185,10 @@ def test_a_muted_signal_is_not_sent(
 def test_nothing_is_decoded_where_nobody_listens(
     site: MemorySite, store: StaticStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def announce_key(*_: Any) -> None:
+    def send_change(*_: Any) -> None:
         raise AssertionError("nobody listens")
 
-    monkeypatch.setattr(deliveries, "_announce_key", announce_key)
+    monkeypatch.setattr(deliveries, "_send_change", send_change)
 
     def hear(sender: object, **_: Any) -> None:
         """Do nothing."""

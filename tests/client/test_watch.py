@@ -110,7 +110,7 @@ def test_one_that_nobody_holds_is_collected(site: MemorySite, store: StaticStore
     try:
         reference = weakref.ref(store.watch())
         assert reference() is None
-        assert len(store._live._subscriptions) == 0
+        assert len(store._live._current.subscribers) == 0
     finally:
         gc.enable()
 
@@ -118,7 +118,7 @@ def test_one_that_nobody_holds_is_collected(site: MemorySite, store: StaticStore
 def test_one_that_has_ended_collects_no_changes(site: MemorySite, store: StaticStore) -> None:
     watch = store.watch(timeout=0)
     assert list(watch) == []
-    assert len(store._live._subscriptions) == 0
+    assert len(store._live._current.subscribers) == 0
 
 
 def test_it_does_not_keep_the_store_alive(site: MemorySite) -> None:
@@ -166,7 +166,7 @@ def test_one_that_meets_a_connection_that_was_closed_meanwhile_ends(
     site: MemorySite, store: StaticStore
 ) -> None:
     connection = store._live.connected()
-    watch = Watch(None, store._live.subscribe)
+    watch = Watch(None, store.subscribe)
     store.disconnect()
     connection.add_watch(watch)
     assert Call(lambda: list(watch)).result() == []

@@ -130,7 +130,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 def checked(store: StaticStore) -> StaticStore:
     """Wait for the check behind the swap, if there is one."""
-    check = store._live._check
+    check = store._live._current._check
     if check is not None:
         check.join(TIMEOUT)
         assert not check.is_alive()
@@ -286,7 +286,7 @@ def test_a20_a_refused_index_never_replaces_a_good_one(
 def test_e1_a20_a_check_ends_when_the_store_is_disconnected(
     site: Site, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.index_check._PAUSE_SECONDS", TIMEOUT)
+    monkeypatch.setattr("staticstore.client.current_index._PAUSE_SECONDS", TIMEOUT)
     site.put(lines(*GOOD))
     store = connect()
     store.disconnect()
@@ -299,7 +299,7 @@ def test_e1_a20_a_check_that_was_ended_is_taken_up_by_the_next_connection(
 ) -> None:
     site.put(lines(*GOOD))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("staticstore.client.index_check._PAUSE_SECONDS", TIMEOUT)
+        patch.setattr("staticstore.client.current_index._PAUSE_SECONDS", TIMEOUT)
         store = connect()
         store.disconnect()
         checked(store)
@@ -312,7 +312,7 @@ def test_a20_a_check_keeps_no_store_alive(
 ) -> None:
     site.put(lines(*GOOD))
     store = StaticStore(site.server.url, poll_interval=0).connect(retries=0)
-    reference, check = weakref.ref(store), store._live._check
+    reference, check = weakref.ref(store), store._live._current._check
     assert check is not None
     del store
     gc.collect()

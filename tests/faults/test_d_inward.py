@@ -453,4 +453,4 @@ def test_d10_through_a_proxy_an_inner_root_may_lead_inward(
 def test_d10_origins_are_pickled(origins: Any) -> None:
     store = StaticStore("https://data.example.org/", origins=origins)
     again = pickle.loads(pickle.dumps(store))
-    assert again._origins == store._origins == checked_origins(origins)
+    assert again._options["origins"] == store._options["origins"] == checked_origins(origins)

@@ -276,7 +276,7 @@ def test_e7_a_disk_that_gets_full_leaves_nothing_behind(
 def test_e7_a_disk_with_room_again_is_used_again(
     site: MemorySite, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.cache_folder._REST", 0.0)
+    monkeypatch.setattr("staticstore.client.cache_folder._PAUSE_SECONDS", 0.0)
     with opened(site, cache) as store:
         with monkeypatch.context() as patched:
             open_file = os.fdopen
@@ -330,7 +330,7 @@ def write_and_evict(folder: str, first: int, errors: Any) -> None:
         values.put(sha256, data)
         if values.read(sha256, len(data)) not in (None, data):
             problem = f"another value for {data!r}"
-    errors.put(problem or values.folder.problem)
+    errors.put(problem or values.problem)
 
 
 def test_e7_processes_write_and_evict_at_once(cache: Path) -> None:

@@ -634,7 +634,7 @@ def test_e1_values_that_are_fetched_ahead_do_not_keep_the_interpreter(
     code = f"""
 from staticstore import StaticStore
 from staticstore.client import many
-many._KEYS = 4
+many._WINDOW_KEYS = 4
 store = StaticStore({server.url!r}, poll_interval=0).connect()
 print({reads})
 """

@@ -423,7 +423,7 @@ def test_e4_a_file_without_ranges_is_read_on_by_both(site: MemorySite) -> None:
 def test_e4_reading_many_goes_on_in_both(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    monkeypatch.setattr("staticstore.client.many._KEYS", 4)  # that are fetched together
+    monkeypatch.setattr("staticstore.client.many._WINDOW_KEYS", 4)  # that are fetched together
     with sending_by(engine), site.open() as store:
         reading = store.read_many(VALUES)
         begun = dict([next(reading)])
@@ -655,12 +655,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 _IMPORT_ALL = """
 import os, sys
 from staticstore import StaticStore
-from staticstore.client.fork_imports import _import_all
+from staticstore.client.access import import_all
 
 StaticStore(sys.argv[1], poll_interval=0).connect()
 registered = []
 os.register_at_fork = lambda **hooks: registered.append(hooks)
-_import_all()
+import_all()
 assert "staticstore.client.many" in sys.modules
 print(registered)
 """

@@ -28,7 +28,7 @@ from staticstore import (
     URLValue,
     publish,
 )
-from staticstore.client.reach import Reach
+from staticstore.client.access import PickledAccess
 from staticstore.errors import (
     HTTPStatusError,
     IndexFormatError,
@@ -142,19 +142,19 @@ def test_e4_values_from_pickles_share_a_connection(site: MemorySite) -> None:
 def test_e4_values_from_pickles_are_told_apart_by_how_they_are_reached(site: MemorySite) -> None:
     with site.open() as store, site.open(timeout=(1, 1)) as other:
         values = [round_trip(one["a.txt"]) for one in (store, store, other)]
-    first, second, third = (value._reach for value in values)
+    first, second, third = (value._access.shared for value in values)
     assert first is second is not third
 
 
 def test_e4_the_connection_of_values_ends_with_the_last(site: MemorySite) -> None:
     with site.open() as store:
         value = round_trip(store["a.txt"])
-    settings = value._settings
-    reach = id(value._reach)
-    assert id(Reach.of(settings)) == reach
+    settings = value._access.settings
+    shared = id(value._access.shared)
+    assert id(PickledAccess(settings, ()).shared) == shared
     value.read()
     del value
-    assert Reach.of(settings)._sources is None
+    assert PickledAccess(settings, ()).shared._sources is None
 
 
 def test_e4_unpickling_a_value_asks_nothing(site: MemorySite) -> None:

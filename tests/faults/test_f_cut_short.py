@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
+from staticstore.client.store import keep_parts_in
 from staticstore.site.folder import SiteFolder
 from staticstore.site.incoming import parts_of
 from staticstore.site.publisher import verify_site
@@ -95,7 +96,7 @@ def runs(host: Stingy, run: Callable[[], object]) -> int:
 def mirrored(url: str, copy: Path, *, indexed: bool = False) -> None:
     store = StaticStore(url, poll_interval=0)
     if indexed:
-        store._parts = parts_of(SiteFolder(copy), keeps=True)
+        keep_parts_in(store, parts_of(SiteFolder(copy), keeps=True))
     with store.connect(retries=0):
         report = mirror(store, copy)
     if report.failed:

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from staticstore import StaticStore, mirror, publish, serve, verify_site
+from staticstore.client.store import site_snapshot
 from staticstore.errors import StoreError
 from staticstore.site import scan
 from staticstore.site.guards import RefusedError
@@ -99,8 +100,8 @@ def test_f11_a_copy_without_what_was_skipped_is_a_site_of_its_own(
     assert verify_site(copy).wrong == []
     with opened(copy) as whole, opened(site) as origin:
         assert dict(whole.read_many(list(whole))) == PLAIN
-        assert whole._origin().head is not None
-        assert whole._origin().head.lineage != origin._origin().head.lineage  # type: ignore[union-attr]
+        assert site_snapshot(whole).head is not None
+        assert site_snapshot(whole).head.lineage != site_snapshot(origin).head.lineage  # type: ignore[union-attr]
 
 
 def test_f11_git_does_not_run_what_a_host_has_named_its_config(

@@ -14,6 +14,7 @@ import filelock
 import pytest
 
 from staticstore import IntegrityError, StaticStore, TransportError
+from staticstore.client.value import copy_directly
 from staticstore.transport.part_file import PART_PATTERN
 from tests.killing import killed
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
@@ -100,8 +101,8 @@ def test_what_goes_past_the_page_cache_is_taken_up_too(
     with StaticStore(server.url, poll_interval=0).connect(retries=0) as store:
         value, path = store["a"], tmp_path / "file"
         with pytest.raises(TransportError):
-            value._to_file(path, None, sync=True, direct=True)
-        value._to_file(path, None, sync=True, direct=True)
+            copy_directly(value, path)
+        copy_directly(value, path)
     assert path.read_bytes() == VALUE
     assert asked(server)[-1] == (at, None)
     assert leftovers(path) == []

@@ -1,4 +1,4 @@
-"""What a notebook shows of a store and of a value, out of what is known already: without I/O."""
+"""What a notebook shows of a store and of a value, without I/O."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["store_html", "value_html"]
 
 
 def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
-    """Return the first keys of a store, their sizes, and how current they are.
+    """Return a table of the first keys of a store, and how current they are.
 
     Parameters
     ----------
     title : str
-        Which store it is.
+        The caption.
     info : mapping
-        What `StaticStore.info` gives.
+        From `StaticStore.info`.
     index : Index or None
-        The snapshot; None where only parts of it were read, or nothing.
+        The snapshot; None if nothing or only parts of it were read.
     """
     rows = [] if index is None else [_row(index, key) for key in islice(index, MOST_ROWS)]
     return table(
@@ -51,8 +51,8 @@ def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]
 
 
 def value_html(title: str, url: str, metadata: Mapping[str, Any]) -> str:
-    """Return what the index says of a value."""
-    content = Content.of(metadata)
+    """Return a table of what the index says of a value."""
+    facts = Facts.of(metadata)
     known = [
         ("url", without_secrets(url)),
         ("size", _size(content.size)),
@@ -60,7 +60,7 @@ def value_html(title: str, url: str, metadata: Mapping[str, Any]) -> str:
         ("modified", parse_time(content.modified)),
         ("sha256", content.sha256),
     ]
-    others = [(name, said) for name, said in metadata.items() if name not in PUBLISHER_FIELDS]
+    others = [(name, field) for name, field in metadata.items() if name not in PUBLISHER_FIELDS]
     return table(title, [row for row in known if row[1] is not None] + others)
 
 

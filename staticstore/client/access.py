@@ -1,0 +1,272 @@
+"""How the values of a site are reached: by a connected store, or from a pickle."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..processes import PerProcess
+from ..transport.root import Root, roots_of
+
+if TYPE_CHECKING:
+    from ..transport.session import Session
+    from ..transport.sources import Sources
+    from .cache import ValueCache
+
+__all__ = ["Access", "PickledAccess", "Settings", "import_before_forks"]
+
+_HINT = (
+    "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
+    " in this process, or first connect with a function as auth that can be imported here"
+)
+# Arguments of `connect` that concern the index alone.
+_OF_INDEX = ("max_index_bytes", "index_deadline")
+_PACKAGES = ("staticstore.index", "staticstore.transport", "staticstore.client")
+# Modules that these import when first needed.  Their own imports register functions that run
+# at a fork, and must not do so during one: they are only waited for.
+_WAITED_FOR = ("tenacity", "filelock", "platformdirs", "urllib.request")
+
+_Pairs = tuple[tuple[str, Any], ...]
+
+
+class Settings(NamedTuple):
+    """The arguments of a store and of its last `connect`, without secrets.
+
+    Two are equal if one connection serves for both.
+    """
+
+    #: With their queries, without users and passwords.
+    roots: tuple[str, ...]
+    #: Arguments of the constructor, and of `connect`.
+    options: _Pairs
+    connection: _Pairs = ()
+
+    @classmethod
+    def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
+        """Return the settings of a store that is not connected yet."""
+        return cls(tuple(root.join("") for root in roots), tuple(options.items()))
+
+    def connected(self, arguments: Mapping[str, Any]) -> Settings:
+        """Return these settings with those arguments of `connect` that may be pickled."""
+        public = dict(arguments)
+        del public["headers"]
+        if public["proxies"]:
+            del public["proxies"]
+        elif public["proxies"] is not None:  # use none
+            public["proxies"] = ()
+        auth = public.pop("auth")
+        if auth == "netrc" or _can_be_imported(auth):
+            public["auth"] = auth
+        for name in ("verify", "cert"):
+            public[name] = _absolute(public[name])
+        if isinstance(public["timeout"], list):
+            public["timeout"] = tuple(public["timeout"])
+        return self._replace(connection=tuple(public.items()))
+
+    @property
+    def hint(self) -> str | None:
+        """What to add to a refusal; None if the pickle says how to authenticate."""
+        return None if "auth" in dict(self.connection) else _HINT
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments for `connect`."""
+        arguments = dict(self.connection)
+        if "proxies" in arguments and arguments["proxies"] is not None:
+            arguments["proxies"] = {}
+        return arguments
+
+    def open_sessions(self) -> list[Session]:
+        """Return a session for each root."""
+        from ..transport.sources import open_sessions  # slow to import
+
+        arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
+        origins = dict(self.options)["origins"]
+        return open_sessions(roots_of(self.roots), origins=origins, hint=self.hint, **arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings, without plain queries of the roots, which may be secrets.
+
+        A pickle in a log or in the window of a queue does not show them.  It does not
+        protect them from those who can read the pickle.
+        """
+        roots = tuple(base64.b64encode(root.encode()) for root in self.roots)
+        return _unpickled, (roots, self.options, self.connection)
+
+
+def _unpickled(roots: Sequence[bytes], options: _Pairs, connection: _Pairs) -> Settings:
+    return Settings(tuple(base64.b64decode(r).decode() for r in roots), options, connection)
+
+
+def _can_be_imported(auth: object) -> bool:
+    # Only a function that a pickle names by its module: a method or a partial function
+    # would be pickled with what it holds, perhaps the password.
+    name = getattr(auth, "__qualname__", None)
+    if not callable(auth) or not isinstance(name, str):
+        return False
+    found: object = sys.modules.get(getattr(auth, "__module__", None) or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is auth
+
+
+def _absolute(path: Any) -> Any:
+    # For a process in another folder.  Other values are returned unchanged.
+    if isinstance(path, tuple | list):
+        return tuple(map(_absolute, path))
+    return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
+
+
+class Access:
+    """The way of a connected store to the values of one snapshot; thread-safe.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the store; also an attribute.
+    cache : ValueCache
+        The values that need not be fetched; also an attribute.
+    sources : Sources
+        Where values can be read.
+    """
+
+    __slots__ = ("_sources", "cache", "settings")
+
+    def __init__(self, settings: Settings, cache: ValueCache, sources: Sources | None) -> None:
+        self.settings = settings
+        self.cache = cache
+        self._sources = sources
+
+    @property
+    def sources(self) -> Sources:
+        """Where values can be read."""
+        assert self._sources is not None
+        return self._sources
+
+    @property
+    def session(self) -> Session:
+        """The session of the root that is asked first."""
+        return self.sources.session
+
+    @property
+    def data_path(self) -> str:
+        """What is between a root and the key in the URL of a value."""
+        data_path: str = dict(self.settings.options)["data_path"]
+        return data_path
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """The URLs of the roots that have the index of the snapshot."""
+        return tuple(session.root.url for session in self.sources.alike)
+
+
+class PickledAccess(Access):
+    """The way to a value that was unpickled, without a store.
+
+    All values of one site share their sessions.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the store that the value is from.
+    alike : tuple of str
+        The URLs of the roots that have the index of the snapshot.
+    """
+
+    __slots__ = ("_alike", "shared")
+
+    def __init__(self, settings: Settings, alike: tuple[str, ...]) -> None:
+        everyone = _EVERYONE.get()
+        with everyone.lock:
+            known = everyone.by_settings.get(settings)
+            if known is None:
+                known = everyone.by_settings[settings] = _SharedSessions(settings)
+        super().__init__(known.settings, known.cache, None)
+        self.shared = known
+        self._alike = alike
+
+    @property
+    def sources(self) -> Sources:
+        """Where values can be read."""
+        opened = self.shared.sources()
+        every = (*opened.alike, *opened.unlike)
+        same = tuple(one for one in every if one.root.url in self._alike) or every[:1]
+        unlike = tuple(one for one in every if one not in same)
+        return opened._replace(alike=same, unlike=unlike)
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """The URLs of the roots that have the index of the snapshot."""
+        return self._alike
+
+
+class _SharedSessions:
+    """The sessions for all values of one site that were unpickled in this process.
+
+    They are opened when a value is first read, and closed when the last value is garbage.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from .cache import ValueCache
+
+        self.settings = settings
+        options = dict(settings.options)
+        self.cache = ValueCache.of(options["memory"], options["cache"], options["max_cache_bytes"])
+        self._opening = PerProcess(threading.Lock)
+        self._sources: Sources | None = None
+
+    def sources(self) -> Sources:
+        with self._opening.get():
+            if self._sources is None:
+                from ..transport.copies import WholeValues  # seldom needed
+                from ..transport.sources import Sources
+
+                import_before_forks()
+                first, *others = self.settings.open_sessions()
+                wholes = WholeValues(first.wires) if others else None
+                self._sources = Sources((first,), tuple(others), wholes)
+            return self._sources
+
+
+class _Everyone:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_settings: weakref.WeakValueDictionary[Settings, _SharedSessions]
+        self.by_settings = weakref.WeakValueDictionary()
+
+
+# The one place where unpickled values, which do not know each other, find a common connection.
+_EVERYONE = PerProcess(_Everyone)
+
+
+@functools.cache
+def import_before_forks() -> None:
+    """Import all that reading needs before the first fork of this process.
+
+    Modules are imported when first needed, under a lock.  A child that is forked during
+    such an import would wait for it forever.  A process that never forks imports nothing
+    more.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=import_all)
+
+
+@functools.cache
+def import_all() -> None:
+    """Import every module that reading may need."""
+    import importlib
+    import pkgutil
+
+    names = [name for name in _WAITED_FOR if name in sys.modules]
+    for package in _PACKAGES:
+        path = importlib.import_module(package).__path__
+        names += [module.name for module in pkgutil.walk_packages(path, f"{package}.")]
+    for name in names:
+        with contextlib.suppress(ImportError):  # an extra that is not installed
+            importlib.import_module(name)

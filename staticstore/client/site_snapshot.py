@@ -1,0 +1,196 @@
+"""One snapshot of a site: its values, and the documents that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ..errors import IndexFormatError, IntegrityError, NotConnectedError, StoreError
+from ..index.fields import Facts
+from .value import URLValue
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..index.about import NamedFile
+    from ..index.head import Document, Head
+    from ..index.snapshot import Index
+    from ..transport.beginnings import PartFolder
+    from ..transport.session import Session
+    from .access import Access
+    from .documents import Documents
+    from .held import Follower, Held, LazyIndex
+
+__all__ = ["SiteSnapshot", "Values", "read_about"]
+
+T = TypeVar("T")
+
+
+class Values(Mapping[str, URLValue]):
+    """The values of one snapshot, whatever polls bring meanwhile.
+
+    Parameters
+    ----------
+    index : Index or LazyIndex
+        The snapshot.
+    access : Access
+        The way to its values.  Both are attributes, too.
+    """
+
+    def __init__(self, index: Index | LazyIndex, access: Access) -> None:
+        self.index = index
+        self.access = access
+
+    @property
+    def data_path(self) -> str:
+        """What is between a root and the key in the URL of a value."""
+        return self.access.data_path
+
+    @property
+    def folders(self) -> list[str]:
+        """The roots that are folders of this machine, in order of preference."""
+        sources = self.access.sources
+        roots = (session.root for session in (*sources.alike, *sources.unlike))
+        return [root.folder for root in roots if root.folder is not None]
+
+    def __getitem__(self, key: str) -> URLValue:
+        """Return a value; nothing is requested."""
+        metadata = self.index[key]
+        return URLValue(key, metadata, Facts.of(metadata), self.access)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in order."""
+        return iter(self.index)
+
+    def __len__(self) -> int:
+        """Return the number of keys."""
+        return len(self.index)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the index has a key."""
+        return key in self.index
+
+
+class SiteSnapshot(NamedTuple):
+    """A whole snapshot, and what its host said with it, for copies of the site."""
+
+    values: Values
+    held: Held
+    follower: Follower
+    #: Where plain clients look for the index; below the root, not quoted.
+    index_path: str
+    #: When the index was changed, as a host without a head says it.
+    modified: datetime | None = None
+    #: Whether the store took an older index because the host insisted on it.
+    was_believed: bool = False
+
+    @property
+    def snapshot(self) -> Index:
+        """The snapshot."""
+        return self.held.index
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the index as the host sent it, lowercase hex."""
+        return self.held.sha256
+
+    @property
+    def head(self) -> Head | None:
+        """The head that named the index; None on a site without one."""
+        return self.held.head
+
+    @property
+    def session(self) -> Session:
+        """The session of the root that is asked first."""
+        return self.values.access.session
+
+    def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
+        """Fetch a document by its digest; None if it cannot be fetched.
+
+        Parameters
+        ----------
+        document : Document
+            Which one.
+        parts : PartFolder, optional
+            Where it is kept if interrupted.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        return _or_none(lambda: self._documents.read(document, parts))
+
+    def read_index(self, parts: PartFolder | None = None) -> bytes | None:
+        """Fetch the bytes of the index as the host sent them; None if they cannot be fetched.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        import hashlib  # not needed to import staticstore
+
+        if self.head is not None and (body := self.read(self.head.index, parts)) is not None:
+            return body
+        most = self.follower.max_bytes
+        body = self._read_current(self.index_path, most, "the index", "max_index_bytes")
+        is_right = body is not None and hashlib.sha256(body).hexdigest() == self.sha256
+        return body if is_right else None
+
+    def read_head(self) -> bytes | None:
+        """Fetch the head as the host has it now; None if it cannot be fetched.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        from ..index.head import HEAD_PATH, MOST_HEAD_BYTES
+
+        return self._read_current(HEAD_PATH, MOST_HEAD_BYTES, "the head")
+
+    def read_file(self, path: str, file: NamedFile) -> bytes | None:
+        """Fetch a file in the root of the site; None if it is not there as described.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        body = self._read_current(path, file.size, path)
+        return body if body is not None and type(file).of(body) == file else None
+
+    def _read_current(
+        self, path: str, most_bytes: int, what: str, argument: str | None = None
+    ) -> bytes | None:
+        from ..transport.fetched import SizeLimit
+
+        limit = SizeLimit(most_bytes, what, argument)
+        return _or_none(lambda: self._documents.read_current(path, limit))
+
+    @property
+    def _documents(self) -> Documents:
+        return self.follower.documents(self.held)
+
+
+def read_about(held: Held, follower: Follower) -> dict[str, Any] | None:
+    """Fetch the description of a site; see `StaticStore.about`."""
+    from ..index.about import About
+
+    if held.head is None or held.head.about is None:
+        return None
+    try:
+        body = follower.documents(held).read(held.head.about)
+        return None if body is None else About.parse(body).as_json()
+    except (IndexFormatError, IntegrityError):
+        return None
+
+
+def _or_none(read: Callable[[], T | None]) -> T | None:
+    try:
+        return read()
+    except NotConnectedError:
+        raise
+    except StoreError:
+        return None

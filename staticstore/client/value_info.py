@@ -1,0 +1,131 @@
+"""What is known of a value: from the index, else from its host."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TransportError, quoted
+from ..index.fields import Facts
+from ..index.keys import key_to_url_path
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..transport.parts import Target
+    from ..transport.response import Response
+    from .access import Access
+
+__all__ = ["ValueInfo"]
+
+
+class ValueInfo:
+    """The descriptive half of `URLValue`: metadata, size, media type and so on.
+
+    Attributes
+    ----------
+    key : str
+        The key.
+    """
+
+    def __init__(self, key: str, metadata: dict[str, Any], facts: Facts, access: Access) -> None:
+        self.key = key
+        self._metadata = metadata
+        self._facts = facts
+        self._access = access
+        self._answer: Response | None = None
+        self._size: int | None = None
+        self._has_asked_size = False
+
+    @property
+    def _target(self) -> Target:
+        from ..transport.parts import Target
+
+        access = self._access
+        sources = access.sources
+        return Target(
+            sources.session,
+            key_to_url_path(access.data_path, self.key),
+            self.key,
+            self._facts.size,
+            self._facts.sha256,
+            sources=None if sources.is_one else sources,
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL of the value, for requests like this store's own.
+
+        It includes the query of the root URL, which may be a secret, but no user and
+        password.
+        """
+        return self._target.url
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata, as a copy."""
+        return copy.deepcopy(self._metadata)
+
+    @property
+    def size(self) -> int | None:
+        """Size in bytes: from the index, else from the host; None if neither says it.
+
+        If the index does not, one HEAD request is made, once.  If the answer has no size,
+        or 0, which some hosts say of all values, one byte is requested.
+        """
+        if self._facts.size is not None:
+            return self._facts.size
+        answer = self._host_answer()
+        if not (answer.whole_size or answer.codings or self._has_asked_size):
+            from ..transport.spool import size_on_host
+
+            with contextlib.suppress(TransportError):  # the HEAD was answered, after all
+                self._size = size_on_host(self._target)
+            self._has_asked_size = True
+        return answer.whole_size or self._size
+
+    @property
+    def modified(self) -> datetime | None:
+        """When the content was published, in UTC: from the index, else from the host, or None.
+
+        If the index does not say it, one HEAD request is made, once; if the host refuses
+        that, one for a byte.
+        """
+        if self._facts.modified is not None:
+            return self._facts.modified
+        return self._host_answer().last_modified
+
+    @property
+    def media_type(self) -> str | None:
+        """The MIME type: from the index, else from the host, or None."""
+        if self._facts.media_type is not None:
+            return self._facts.media_type
+        return self._host_answer().header("Content-Type")
+
+    @property
+    def etag(self) -> str | None:
+        """The host's entity tag, or None; one HEAD request if nothing was read yet."""
+        return self._host_answer().etag
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest in the index, lowercase hex, or None."""
+        return self._facts.sha256
+
+    def _host_answer(self) -> Response:
+        if self._answer is None:
+            from ..transport.spool import head
+
+            self._answer = head(self._target)
+        return self._answer
+
+    def __repr__(self) -> str:
+        """Show the key."""
+        return f"<URLValue: {quoted(self.key)}>"
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what the index says; without I/O."""
+        from .notebook import value_html
+
+        return value_html(repr(self)[1:-1], self.url, self._metadata)
