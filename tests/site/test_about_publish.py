@@ -13,7 +13,7 @@ import pytest
 from staticstore import StoreError, publish, verify_site
 from staticstore.index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, NamedFile
 from staticstore.index.head import MOST_HEAD_BYTES, Head
-from staticstore.site import history
+from staticstore.site import retention
 from staticstore.site.watching import publish_watching
 
 from .sitefolder import THEN, fill, make_site, tree
@@ -122,7 +122,7 @@ def test_old_words_are_removed_a_day_later(site: Path, monkeypatch: pytest.Monke
     write(site / "about.toml", 'title = "Other"\n')
     publish(site)
     assert len(list((site / "about").iterdir())) == 2
-    monkeypatch.setattr(history, "KEPT", -1.0)
+    monkeypatch.setattr(retention, "KEPT_SECONDS", -1.0)
     (site / ".staticstore" / "last.json").unlink()
     publish(site)
     assert [path.stem for path in (site / "about").iterdir()] == [

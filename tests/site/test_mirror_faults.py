@@ -17,7 +17,6 @@ from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
 from staticstore.site.landing import spelling_of, unfit_keys
-from staticstore.site.lock import alone
 from staticstore.transport.integrity import write_unsynced
 from tests.killing import killed
 from tests.servers import Nginx
@@ -128,7 +127,7 @@ def test_f1_killed_at_any_instant_a_mirror_is_the_old_site_or_the_new(
 def test_f3_a_second_run_on_the_folder_says_so_and_ends(store: StaticStore, copy: Path) -> None:
     (copy / "data").mkdir(parents=True)
     with (
-        alone(SiteFolder(copy)),
+        SiteFolder(copy).locked(),
         pytest.raises(StoreError, match="another publish, mirror or push"),
     ):
         mirror(store, copy)
