@@ -30,6 +30,7 @@ __all__ = ["ByteProgress", "Hashing", "hash_files"]
 #: Called with the bytes done so far and the bytes in all.
 ByteProgress = Callable[[int, int], None]
 
+# benchmark: publish-small, publish-large
 _LARGE_BYTES = 1 << 16
 _BATCH_FILES = 512  # small files that a thread or a process takes at once
 _TRIES = 3

@@ -122,7 +122,7 @@ class DataSurvey:
         self._folder = folder
         self._hashing = hashing
         self.check = check
-        # Without notes all files are new, and hashed during the scan: benchmark: publish-small
+        # Without notes all files are new, and hashed during the scan.  benchmark: publish-small
         self._is_first = not os.path.exists(folder.notes)
         self.found = scan(folder.data, self._see, published=published)
         self.notes = Notes({})

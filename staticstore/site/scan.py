@@ -191,8 +191,8 @@ class _Walk:
         above = os.path.join(place.path, "")
         names = [entry.name for entry in entries]
         keys = [place.prefix + name for name in names]
-        # All names at once are faster than each alone: benchmark: publish-again
-        # The whole key matters only below a folder with special characters in its name.
+        # One check of all names is faster than one for each.  The whole key matters only below
+        # a folder with special characters in its name.  benchmark: publish-again
         checked = names if _PLAIN.fullmatch(place.prefix) else keys
         may_be_refused = place.is_withheld or may_be_withheld(checked) or not are_keys(keys)
         for key, name, entry in zip(keys, names, entries, strict=True):
@@ -236,8 +236,8 @@ class _Walk:
     ) -> None:
         is_link = _is_link(entry)
         try:
-            # By the open folder it costs half as much as by the whole path: benchmark:
-            # publish-again.  If a link has replaced it since the listing, it is not followed.
+            # By the open folder it costs half as much as by the whole path.  A link that has
+            # replaced it since the listing is not followed.  benchmark: publish-again
             at = path if descriptor is None else entry.name
             status = os.stat(at, dir_fd=descriptor, follow_symlinks=is_link)
         except OSError as error:

@@ -212,7 +212,7 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
         from watchfiles import watch
     except ImportError as error:
         raise StoreError("watching needs watchfiles: pip install 'staticstore[watch]'") from error
-    tick = round(_TICK_SECONDS * 1000)
+    tick_ms = round(_TICK_SECONDS * 1000)
     root = os.path.realpath(data)
     try:
         # It groups the events of a tick.  `PublishTimer` decides when changes have ended: here a
@@ -220,9 +220,9 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
         for changes in watch(
             root,
             watch_filter=lambda change, path: _is_data(os.path.relpath(path, root)),
-            debounce=tick,
-            step=tick // 2,
-            rust_timeout=tick,
+            debounce=tick_ms,
+            step=tick_ms // 2,
+            rust_timeout=tick_ms,
             yield_on_timeout=True,
             stop_event=stop,
             ignore_permission_denied=True,

@@ -65,7 +65,7 @@ _NEWER_LITTER = """
     .rsync-partial .~tmp~ .stfolder .stversions .syncthing.*
 """
 _OURS = ".staticstore .staticstore-*"
-# Read by `publish` in the site's folder, in any form, and copies of them.
+# Sources that `publish` reads in the site's folder, in any form, and copies of them.
 _READ_BY_PUBLISH = ("about.toml*", "metadata.*")
 
 # Of unfinished downloads (`.part.json` was ours), of files being saved, and of backups.
@@ -122,7 +122,7 @@ def may_be_withheld(keys: Iterable[str]) -> bool:
     (False, True)
     """
     text = "\n".join(keys)
-    # The pattern takes four times as long: benchmark: publish-again
+    # The pattern takes four times as long.  benchmark: publish-again
     if text.isascii() and not any(mark in text for mark in "~:\\"):
         names = text.lower().replace("/", "\n")
         beginning, ending = _hints()
