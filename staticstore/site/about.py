@@ -145,7 +145,7 @@ def read_files(folder: SiteFolder, about: About) -> dict[str, bytes | str]:
     if os.path.lexists(folder.mirror_note):
         own = OwnFiles(folder)
         wrong = [name for name, content in found.items() if isinstance(content, str)]
-        for name in filter(own.has_other, wrong):
+        for name in filter(own.is_foreign, wrong):
             _LOG.warning(
                 "%s is left out: it is not the site's, and no mirror wrote it", quoted(name)
             )

@@ -164,12 +164,12 @@ class QuickCheck:
             is_known = last["given"] == self._given and last["data"] is not None
             is_in_time = time.time() < (last["until"] or float("inf"))
             is_unchanged = is_known and is_in_time and last["site"] == _state_of_site(self._folder)
-            data, report, spared = last["data"], last["report"], last["spared"]
+            data, report, exempt = last["data"], last["report"], last["spared"]
         except (OSError, LookupError, TypeError):
             return None
-        return report if is_unchanged and data == _state_of_data(self._folder, spared) else None
+        return report if is_unchanged and data == _state_of_data(self._folder, exempt) else None
 
-    def has_kept(self, href: str) -> bool:
+    def is_unchanged(self, href: str) -> bool:
         """Return whether a file is in the state in which the last publish left it."""
         folder, _, _ = href.rpartition("/")
         with contextlib.suppress(OSError, LookupError, TypeError):
@@ -200,7 +200,7 @@ class QuickCheck:
             "given": self._given,
             # None if files may change again without a new time.
             "data": self._states.of(found),
-            "spared": sorted(found.spared),
+            "spared": sorted(found.exempt),
             "site": _state_of_site(self._folder),
             "until": until,
             "report": report,

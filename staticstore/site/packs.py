@@ -80,7 +80,7 @@ def unchanged_places(
     folder: SiteFolder,
     index: Index,
     digests: Mapping[str, FileDigest],
-    has_kept: Callable[[str], bool],
+    is_unchanged: Callable[[str], bool],
 ) -> tuple[dict[str, Place], dict[str, int]]:
     """Return where unchanged values are in packs that are still whole.
 
@@ -92,7 +92,7 @@ def unchanged_places(
         Its index so far.
     digests : mapping
         The digests of the values now, by key.
-    has_kept : callable
+    is_unchanged : callable
         Returns whether the pack at an href is as the last publish left it; other
         packs are hashed.
 
@@ -112,7 +112,7 @@ def unchanged_places(
             continue
         if place.href not in packs:
             path = folder.root / place.href
-            is_whole = has_kept(place.href) or _has_its_digest(path, place.href)
+            is_whole = is_unchanged(place.href) or _has_its_digest(path, place.href)
             packs[place.href] = pack_size(path) if is_whole else 0
         digest = digests.get(key)
         if (

@@ -200,7 +200,9 @@ def plan_publish(
     if packing is not None or any(old.index.packed_entries()):
         digests = list(digests)  # the place of a value in a pack depends on all of them
         check_shrink()  # before a pack is written
-        places, old_packs = unchanged_places(folder, old.index, data.digests, data.check.has_kept)
+        places, old_packs = unchanged_places(
+            folder, old.index, data.digests, data.check.is_unchanged
+        )
     if packing is not None:
         places = pack_values(folder, data.digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
@@ -230,7 +232,7 @@ def plan_publish(
             *old.warnings,
             *about.warnings,
             *_bounded(_secret_warnings(left_out)),
-            *_bounded(_spared_warnings(data.found.spared)),
+            *_bounded(_exempt_warnings(data.found.exempt)),
             *_bounded(_unfinished_warnings(keys)),
             *_bounded(fields.warnings(known)),
             *_bounded(iter(git_warnings(folder, keys))),
@@ -295,8 +297,8 @@ def _secret_warnings(left_out: list[LeftOut]) -> Iterator[str]:
             )
 
 
-def _spared_warnings(spared: Mapping[str, Withheld]) -> Iterator[str]:
-    for key, withheld in sorted(spared.items()):
+def _exempt_warnings(exempt: Mapping[str, Withheld]) -> Iterator[str]:
+    for key, withheld in sorted(exempt.items()):
         yield (
             f"{quoted(key)} stays published, but would be left out if it were new: "
             f"{withheld.reason}. Neither serve nor a new mirror gives it to readers: move it out "

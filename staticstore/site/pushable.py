@@ -227,7 +227,7 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
 
     The publisher's notes are believed here; what is uploaded is verified when it is read.
     """
-    found = scan(folder.data, published=index, spares=lambda _: True)
+    found = scan(folder.data, published=index, exempts=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
     unknown = [file for file in found.files if noted[file.key] is None]

@@ -318,7 +318,7 @@ class OwnFiles:
         self._write_note({key: self._written[key] for key in self._written if key != name})
         return True
 
-    def has_other(self, name: str) -> bool:
+    def is_foreign(self, name: str) -> bool:
         """Return whether there is a file that staticstore did not write."""
         current = self.sha256_of(name)
         return current is not None and not self._is_ours(name, current, ())

@@ -53,14 +53,14 @@ class Scan:
         In key order.
     left_out : list of LeftOut
         In the order of their paths.
-    spared : dict of Withheld
+    exempt : dict of Withheld
         By key: files with withheld names that stay, because they are published already.
     """
 
     began_ns: int
     files: list[FoundFile] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    spared: dict[str, Withheld] = field(default_factory=dict)
+    exempt: dict[str, Withheld] = field(default_factory=dict)
 
 
 class _Place(NamedTuple):
@@ -85,7 +85,7 @@ def scan(
     *,
     keeps_files: bool = True,
     published: Collection[str] = (),
-    spares: Callable[[Withheld], bool] = attrgetter("is_new"),
+    exempts: Callable[[Withheld], bool] = attrgetter("is_new"),
 ) -> Scan:
     """Scan a data folder without opening a file.
 
@@ -102,7 +102,7 @@ def scan(
         Whether the returned scan has the files, too.
     published : collection of str, optional
         The keys that are published already.
-    spares : callable, optional
+    exempts : callable, optional
         Returns whether a withheld name stays if it is published already; by
         default if earlier versions published such names.
 
@@ -123,7 +123,7 @@ def scan(
     -----
     Costs a system call for each entry, and about 400 bytes of memory.
     """
-    walk = _Walk(os.fspath(data), found, published, spares, keeps_files=keeps_files)
+    walk = _Walk(os.fspath(data), found, published, exempts, keeps_files=keeps_files)
     try:
         walk.run()
     except OSError as error:
@@ -149,21 +149,21 @@ class _Walk:
         data: str,
         report: Found | None,
         published: Collection[str],
-        spares: Callable[[Withheld], bool],
+        exempts: Callable[[Withheld], bool],
         *,
         keeps_files: bool,
     ) -> None:
         self.data = data
         self._report = report
         self._published = published
-        self._spares = spares
+        self._exempts = exempts
         self._keeps_files = keeps_files
         self._files: list[FoundFile] = []  # of the current folder
         self.real_root = os.path.realpath(data)
         self.found = Scan(time.time_ns())
         self.outward: list[str] = []
         self._todo: list[_Place] = []
-        self._spared_folders: set[str] = set()
+        self._exempt_folders: set[str] = set()
 
     def run(self) -> None:
         """Walk; raise OSError if the data folder itself cannot be read."""
@@ -206,7 +206,7 @@ class _Walk:
 
     def _is_refused(self, key: str, entry: os.DirEntry[str]) -> bool:
         withheld = withheld_key(f"{key}/" if _is_folder(entry) else key)
-        if withheld is not None and not self._is_spared(key, withheld):
+        if withheld is not None and not self._is_exempt(key, withheld):
             self._leave_out(key, withheld)
         elif problem := key_problem(key):
             self._fail(key, f"its name can be no key: {problem}")
@@ -214,17 +214,17 @@ class _Walk:
             return False
         return True
 
-    def _is_spared(self, key: str, withheld: Withheld) -> bool:
+    def _is_exempt(self, key: str, withheld: Withheld) -> bool:
         # Published already, or a folder with published files in it.
-        if not self._spares(withheld):
+        if not self._exempts(withheld):
             return False
         if key in self._published:
-            self.found.spared[key] = withheld
+            self.found.exempt[key] = withheld
             return True
         at = bisect.bisect_left(self._published_in_order, f"{key}/")
         if not any(one.startswith(f"{key}/") for one in self._published_in_order[at : at + 1]):
             return False
-        self._spared_folders.add(key)
+        self._exempt_folders.add(key)
         return True
 
     @cached_property
@@ -265,7 +265,7 @@ class _Walk:
         if identity in place.above:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
-            is_withheld = place.is_withheld or key in self._spared_folders
+            is_withheld = place.is_withheld or key in self._exempt_folders
             above = place.above | {identity}
             self._todo.append(_Place(path, key + "/", identity, above, is_withheld, is_linked))
 
@@ -276,7 +276,7 @@ class _Walk:
             self.outward.append(f"{_shown(key)} -> {_shown(target)}")
             return False
         withheld = withheld_key(f"{below}/" if os.path.isdir(target) else below)
-        if withheld is None or (key in self._published and self._is_spared(key, withheld)):
+        if withheld is None or (key in self._published and self._is_exempt(key, withheld)):
             return True
         self._leave_out(key, withheld, f"it leads to {_shown(below)}: ")
         return False

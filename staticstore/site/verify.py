@@ -87,7 +87,7 @@ def verify_site(
     folder = SiteFolder.open(site)
     body = folder.read_published(folder.index.name)
     index = Index.parse(body)
-    found = scan(folder.data, published=index, spares=lambda _: True)
+    found = scan(folder.data, published=index, exempts=lambda _: True)
     named = [file for file in found.files if file.key in index]
     outcomes = hash_files(named, progress=progress, seeks_keys=False)
     reasons = {one.path: one.reason for one in found.left_out}

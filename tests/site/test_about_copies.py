@@ -81,7 +81,7 @@ def test_f11_ones_own_readme_beside_a_copy_is_passed_over_by_the_check(
     mirrored(site, copy)
     caplog.clear()
     assert verify_site(copy).wrong == []
-    assert "'README.md' is passed over" in caplog.text
+    assert "'README.md' is left out" in caplog.text
 
 
 def test_f11_ones_own_readme_beside_a_copy_is_passed_over_by_a_push(
@@ -482,7 +482,7 @@ def test_what_a_site_takes_back_is_deleted_from_the_target(site: Path, copy: Pat
 
 def test_a_file_that_changed_since_the_publish_is_not_pushed(site: Path, copy: Path) -> None:
     write(site / "README.md", b"another")
-    with pytest.raises(StoreError, match=r"'README\.md': it is another"):
+    with pytest.raises(StoreError, match=r"'README\.md': it is not the file"):
         push(site, copy)
 
 

@@ -160,7 +160,7 @@ def test_f20_litter_that_is_published_already_is_kept(site: Path) -> None:
     (site / "data" / "._x").write_bytes(b"x")
     found = scan(site / "data", published=["._x"])
     assert [file.key for file in found.files] == ["._x", "a.csv"]
-    assert list(found.spared) == ["._x"]
+    assert list(found.exempt) == ["._x"]
 
 
 @pytest.mark.parametrize(
