@@ -28,7 +28,7 @@ from .packs import Packing, pack_values, unchanged_places
 from .predecessor import Predecessor
 from .root_files import git_warnings
 from .scan import LeftOut, scan
-from .withheld import Withheld, unfinished
+from .withheld import unfinished
 
 __all__ = ["DataSurvey", "PublishPlan", "PublishReport", "plan_publish"]
 
@@ -151,6 +151,10 @@ class DataSurvey:
                 self.digests[file.key] = outcome
                 yield file.key, outcome
 
+    def all_left_out(self) -> list[LeftOut]:
+        """Return what the scan and the hashing have left out, in the order of paths."""
+        return sorted(self.left_out + self.found.left_out)
+
 
 class PublishPlan(NamedTuple):
     """The site as it will be after the publish."""
@@ -180,6 +184,23 @@ def plan_publish(
 ) -> PublishPlan:
     """Plan a publish.  New packs are written already: the index needs their digests.
 
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site, locked unless it is a dry run.
+    data : DataSurvey
+        Its data, whose digests are taken here.
+    fields : Metadata
+        The metadata that the publisher gives.
+    about : SiteAbout
+        The site's own words.
+    old : Predecessor
+        The site from which the publish continues.
+    packing : Packing or None
+        Which values to pack; None to make no new packs.
+    guards : Guards
+        What is refused.
+
     Raises
     ------
     RefusedError
@@ -207,40 +228,24 @@ def plan_publish(
         places = pack_values(folder, data.digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
     before = old.index.contents_of(file.key for file in data.found.files)
-    index = Index.from_items(
+    index = Index.from_items(  # takes the digests while other files are still hashed
         (key, _entry(key, digest, fields, before.get(key), places.get(key)))
         for key, digest in digests
     )
     check_shrink()
-    left_out = sorted(data.left_out + data.found.left_out)
-    keys = list(data.digests)
-    changed = _changed(old.index, index, keys)
     body = index.canonical()
     before_head = old.head_before(body, about.document)
     head, files = next_head(
         folder, before_head, index, body, about=about.document, elsewhere=old.elsewhere
     )
-    report = PublishReport(
-        generation=head.generation,
-        set=changed["set"],
-        updated=changed["update"],
-        deleted=changed["delete"],
-        hashed=data.hashed,
-        skipped=[(one.path, one.reason) for one in left_out],
-        failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
-        warnings=[
-            *old.warnings,
-            *about.warnings,
-            *_bounded(_secret_warnings(left_out)),
-            *_bounded(_exempt_warnings(data.found.exempt)),
-            *_bounded(_unfinished_warnings(keys)),
-            *_bounded(fields.warnings(known)),
-            *_bounded(iter(git_warnings(folder, keys))),
-        ],
-        entries=len(index),
-        bytes=sum(digest.size for digest in data.digests.values()),
-        packed=len(places),
-    )
+    warnings = [
+        *old.warnings,
+        *about.warnings,
+        *_data_warnings(data),
+        *_bounded(fields.warnings(known)),
+        *_bounded(iter(git_warnings(folder, list(data.digests)))),
+    ]
+    report = _report(head.generation, data, old.index, index, len(places), warnings)
     notes = Notes.of(data.digests, data.found.began_ns)
     forgotten = old_packs.keys() - packs
     return PublishPlan(body, head, files, data, notes, packs, forgotten, about, report)
@@ -279,39 +284,50 @@ def _text_of(seconds: int) -> str | None:
         return None
 
 
-def _changed(old: Index, new: Index, keys: list[str]) -> dict[Action, list[str]]:
+def _report(
+    generation: int, data: DataSurvey, old: Index, new: Index, packed: int, warnings: list[str]
+) -> PublishReport:
+    left_out = data.all_left_out()
     changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
     if not len(old):  # a comparison would take as long as all the rest
-        return changed | {"set": keys}
-    for change in diff(old, new):
-        changed[change.action].append(change.key)
-    return changed
+        changed["set"] = list(data.digests)
+    else:
+        for change in diff(old, new):
+            changed[change.action].append(change.key)
+    return PublishReport(
+        generation=generation,
+        set=changed["set"],
+        updated=changed["update"],
+        deleted=changed["delete"],
+        hashed=data.hashed,
+        skipped=[(one.path, one.reason) for one in left_out],
+        failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
+        warnings=warnings,
+        entries=len(new),
+        bytes=sum(digest.size for digest in data.digests.values()),
+        packed=packed,
+    )
 
 
-def _secret_warnings(left_out: list[LeftOut]) -> Iterator[str]:
-    for one in left_out:
-        if one.kind == "secret":
-            yield (
-                f"{quoted(one.path)} is not published: {one.reason}. "
-                "Move it out of data/: a web server may serve it all the same"
-            )
-
-
-def _exempt_warnings(exempt: Mapping[str, Withheld]) -> Iterator[str]:
-    for key, withheld in sorted(exempt.items()):
-        yield (
-            f"{quoted(key)} stays published, but would be left out if it were new: "
-            f"{withheld.reason}. Neither serve nor a new mirror gives it to readers: move it out "
-            "of data/, and publish again, or give it another name"
-        )
-
-
-def _unfinished_warnings(keys: list[str]) -> Iterator[str]:
-    for key in unfinished(keys):
-        yield (
-            f"{quoted(key)} is published, but has the name of a temporary or unfinished file: "
-            "move it out of data/, unless it is data"
-        )
+def _data_warnings(data: DataSurvey) -> list[str]:
+    secrets = (
+        f"{quoted(one.path)} is not published: {one.reason}. "
+        "Move it out of data/: a web server may serve it all the same"
+        for one in data.all_left_out()
+        if one.kind == "secret"
+    )
+    exempted = (
+        f"{quoted(key)} stays published, but would be left out if it were new: "
+        f"{withheld.reason}. Neither serve nor a new mirror gives it to readers: move it out "
+        "of data/, and publish again, or give it another name"
+        for key, withheld in sorted(data.found.exempt.items())
+    )
+    temporary = (
+        f"{quoted(key)} is published, but has the name of a temporary or unfinished file: "
+        "move it out of data/, unless it is data"
+        for key in unfinished(data.digests)
+    )
+    return [*_bounded(secrets), *_bounded(exempted), *_bounded(temporary)]
 
 
 def _bounded(warnings: Iterator[str]) -> list[str]:

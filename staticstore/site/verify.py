@@ -168,7 +168,7 @@ def head_problems(folder: SiteFolder, index: Index, body: bytes) -> _Problems:
         yield name, str(error)
         return
     if len(text) > MOST_HEAD_BYTES:
-        yield name, f"it has more than {MOST_HEAD_BYTES} bytes, so readers ignore it"
+        yield name, f"it has more than {MOST_HEAD_BYTES} bytes, which readers refuse"
     if head.index.sha256 != hashlib.sha256(body).hexdigest():
         yield name, "it names another index than index.json: publish the site again"
     elif head.entries != len(index):
@@ -199,7 +199,6 @@ class _Documents:
         return self._problems
 
     def _parsed(self, document: Document, parse: Callable[[bytes], T]) -> T | None:
-        problem = None
         try:
             body = read_regular(self._root / document.href)
             if len(body) != document.size:

@@ -179,7 +179,7 @@ def test_a_head_that_cannot_be_read_is_wrong(site: Path) -> None:
 def test_a_head_that_is_larger_than_readers_accept_is_wrong(site: Path) -> None:
     said = json.loads((site / "index.head.json").read_bytes())
     (site / "index.head.json").write_text(json.dumps({**said, "more": "x" * 4096}))
-    reason = "it has more than 4096 bytes, so readers ignore it"
+    reason = "it has more than 4096 bytes, which readers refuse"
     assert verify_site(site).wrong == [("index.head.json", reason)]
 
 
