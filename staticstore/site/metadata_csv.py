@@ -58,7 +58,7 @@ def parse_csv(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises
     ------
     StoreError
-        It is no CSV, a row has more cells than the header, a key is repeated, and so
+        It is not valid CSV, a row has more cells than the header, a key is repeated, and so
         on.  The error names the line.
     """
     rows = _rows(text, name)
@@ -95,7 +95,7 @@ def _row_with_quotes(text: str, position: int, where: str) -> tuple[list[str], i
             is_closed = _WHOLE_QUOTED.match(text, position)
             what = "text follows a closing quote" if is_closed else "a quote is not closed"
             raise StoreError(
-                f"{where}: it is no CSV: {what}; write a quote inside a quoted cell twice"
+                f"{where}: it is not valid CSV: {what}; write a quote inside a quoted cell twice"
             )
         in_quotes, plain, comma = match.groups()
         cells.append(plain if in_quotes is None else in_quotes.replace('""', '"'))

@@ -65,7 +65,7 @@ class Packing(NamedTuple):
 
 
 def pack_digest(href: str) -> str | None:
-    """Return the sha256 in the href of a pack; None if it is no such href."""
+    """Return the sha256 in the href of a pack; None if it is another href."""
     match = re.match(PACK_HREF, href)
     return None if match is None else match[1]
 

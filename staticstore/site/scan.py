@@ -209,7 +209,7 @@ class _Walk:
         if withheld is not None and not self._is_exempt(key, withheld):
             self._leave_out(key, withheld)
         elif problem := key_problem(key):
-            self._fail(key, f"its name can be no key: {problem}")
+            self._fail(key, f"its name cannot be a key: {problem}")
         else:
             return False
         return True
@@ -256,7 +256,7 @@ class _Walk:
         elif stat.S_ISLNK(status.st_mode):
             self._fail(key, "it was replaced during the scan")
         else:
-            self._fail(key, "it is no file, but a FIFO, a device or a socket")
+            self._fail(key, "it is not a regular file, but a FIFO, a device or a socket")
 
     def _enter(
         self, path: str, key: str, status: os.stat_result, place: _Place, *, is_linked: bool
@@ -316,7 +316,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "the link leads round in a circle"
+        return "the link leads in a circle"
     if error.errno == errno.ENOENT:
         return "the link leads nowhere" if _is_link(entry) else "it vanished during the scan"
     return f"it cannot be read: {reason_of(error)}"

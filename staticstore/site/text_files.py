@@ -107,7 +107,7 @@ def decode_json(text: str) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, has NaN or Infinity, a name twice in one object, or an
+        It is not valid JSON, has NaN or Infinity, a name twice in one object, or an
         integer of more than 4,300 digits.
     RecursionError
         It is nested too deeply.
@@ -128,20 +128,20 @@ def parse_json(text: str, name: str) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        It is none; the error names the line, or both lines of a repeated name.
+        It is not one; the error names the line, or both lines of a repeated name.
     """
     try:
         document = decode_json(text)
     except json.JSONDecodeError as error:
         raise StoreError(
-            f"{name}, line {error.lineno}: no JSON: {error.msg} (column {error.colno})"
+            f"{name}, line {error.lineno}: not valid JSON: {error.msg} (column {error.colno})"
         ) from error
     except _RepeatedNameError as error:
         raise StoreError(f"{name}, {_first_repeat(text)}") from error
     except (ValueError, RecursionError) as error:
         raise _located(error, text, name, decode_json) from error
     if not isinstance(document, dict):
-        raise StoreError(f"{name}, line 1: it is no JSON object from keys to fields")
+        raise StoreError(f"{name}, line 1: it is not a JSON object of keys and their fields")
     return document
 
 
@@ -158,7 +158,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        It is no TOML; the error names the line.
+        It is not valid TOML; the error names the line.
     """
     if long_key := _LONG_KEY.search(text):
         line = line_at(text, long_key.start())
@@ -168,7 +168,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         line = int(place[1]) if place else text.rstrip().count("\n") + 1
-        raise StoreError(f"{name}, line {line}: it is no TOML: {error}") from error
+        raise StoreError(f"{name}, line {line}: it is not valid TOML: {error}") from error
     except (ValueError, RecursionError) as error:
         raise _located(error, text, name, tomllib.loads) from error
 

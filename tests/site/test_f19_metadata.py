@@ -166,8 +166,8 @@ def test_a_row_may_be_shorter_than_the_header(tmp_path: Path) -> None:
         ("key;a\nx;1\n", "separated by commas, not by ';'"),
         ("key\ta\nx\t1\n", r"separated by commas, not by '\t'"),
         ("sep=;\nkey;a\n", "line 1: the first column"),
-        ('key,a\nx,1\ny,"a\nb', "line 3: it is no CSV: a quote is not closed"),
-        ('key,a\n\n"x"y,1\n', "line 3: it is no CSV: text follows a closing quote"),
+        ('key,a\nx,1\ny,"a\nb', "line 3: it is not valid CSV: a quote is not closed"),
+        ('key,a\n\n"x"y,1\n', "line 3: it is not valid CSV: text follows a closing quote"),
         ('key,a\nx,"1\n2"\ny,1,2\n', "line 4: there are 3 cells below 2 columns"),
     ],
 )
@@ -192,7 +192,7 @@ def test_an_error_in_a_csv_file_has_its_line(tmp_path: Path, text: str, where: s
         ('{"a":\n{"x": ' + "9" * 5000 + "}}", "line 2: a number has"),
         ('{"a":\n{"x": -Infinity}}', "line 2: JSON has no -Infinity"),
         ('{"a":\n\n{"x": ' + "[" * 5000, "line 3: it is nested"),
-        ('{"a":\n{"x": 1,}}', "line 2: no JSON"),
+        ('{"a":\n{"x": 1,}}', "line 2: not valid JSON"),
     ],
 )
 def test_an_error_in_a_json_file_has_its_line(tmp_path: Path, text: str, where: str) -> None:
@@ -208,8 +208,8 @@ def test_an_error_in_a_json_file_has_its_line(tmp_path: Path, text: str, where: 
         ("[a]\nt = '" + "9" * 5000 + "'\nn = [1,\n  -" + "1_0" * 3000 + "]", "line 4: a number"),
         ("[a]\nn = " + "[" * 5000, "line 2: it is nested too deeply"),
         ("[a]\n" + ".".join(["b"] * 5000) + " = 1", "line 2: a key has more than 3,000 parts"),
-        ("[a]\nn = 1\nn = 2\n", "line 3: it is no TOML"),
-        ("['a']\n[b]\n[a]\n", "line 3: it is no TOML"),
+        ("[a]\nn = 1\nn = 2\n", "line 3: it is not valid TOML"),
+        ("['a']\n[b]\n[a]\n", "line 3: it is not valid TOML"),
     ],
 )
 def test_an_error_in_a_toml_file_has_its_line(tmp_path: Path, text: str, where: str) -> None:

@@ -137,7 +137,7 @@ def test_links_that_dangle_or_go_round_are_left_out(data: Path) -> None:
     assert keys(data) == ["folder/a"]
     assert reasons(data) == {
         "nowhere": "the link leads nowhere",
-        "itself": "the link leads round in a circle",
+        "itself": "the link leads in a circle",
         "folder/up": "the link leads back to a folder that it is in",
     }
 
@@ -279,10 +279,10 @@ def test_names_that_are_no_keys_are_left_out_with_a_reason(data: Path) -> None:
         pass
     assert keys(data) == []
     assert reasons(data) == {
-        "a\nb": "its name can be no key: it holds the character U+000A",
-        "\\rooted": "its name can be no key: it starts with a backslash",
-        "x\u202ey": "its name can be no key: it holds the character U+202E",
-        "caf\\xe9": "its name can be no key: it holds the character U+DCE9",
+        "a\nb": "its name cannot be a key: it holds the character U+000A",
+        "\\rooted": "its name cannot be a key: it starts with a backslash",
+        "x\u202ey": "its name cannot be a key: it holds the character U+202E",
+        "caf\\xe9": "its name cannot be a key: it holds the character U+DCE9",
     }
 
 

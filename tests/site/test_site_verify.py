@@ -61,7 +61,7 @@ def test_why_a_file_cannot_be_verified_is_said(site: Path) -> None:
     assert verify_site(site).wrong == [
         ("a", "it has 27 bytes where the index says 1"),
         ("b/c", "the link leads nowhere"),
-        ("d", "it is no file, but a FIFO, a device or a socket"),
+        ("d", "it is not a regular file, but a FIFO, a device or a socket"),
     ]
 
 
@@ -231,10 +231,10 @@ def name_lines(site: Path, body: bytes) -> str:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        (name_changes, "no line of a change file"),
-        (name_about, "no JSON object"),
-        (name_root, "no root of blocks"),
-        (name_lines, "no list of blocks"),
+        (name_changes, "change file"),
+        (name_about, "JSON object"),
+        (name_root, "root"),
+        (name_lines, "blocks"),
     ],
 )
 def test_a_document_has_to_be_what_the_head_says(
