@@ -211,6 +211,8 @@ def is_hidden(path: str) -> bool:
     --------
     >>> is_hidden(".staticstore/notes.json"), is_hidden("data/.env"), is_hidden("data/.zarray")
     (True, True, False)
+    >>> is_hidden("About.TOML."), is_hidden("x/about.toml")
+    (True, False)
     """
     if path == ".nojekyll":
         return False
