@@ -23,7 +23,7 @@ from pathlib import Path
 from staticstore.index.head import Head
 from staticstore.index.snapshot import Index
 from staticstore.site.folder import SiteFolder
-from staticstore.site.history import next_step, taking_effect, write_documents
+from staticstore.site.head_files import next_head, prepared_head, write_documents
 
 from .indexes import Entries, canonical, changed, entries, other_form
 from .subjects import CannotRun
@@ -54,10 +54,10 @@ def _publish(path: Path, index: Entries, head: Head | None) -> Head:
     """Write what `publish` writes, but for the values: a million files take too long."""
     (path / "data").mkdir(parents=True, exist_ok=True)
     site, body = SiteFolder.open(path), canonical(index)
-    new, step = next_step(site, head, Index.parse(body), body)
-    assert step is not None, "each state is another"
-    write_documents(site, step, body)
-    with taking_effect(site, new, body=body, step=step):
+    new, files = next_head(site, head, Index.parse(body), body)
+    assert files is not None, "each state is another"
+    write_documents(site, files, body)
+    with prepared_head(site, new, body=body, files=files):
         pass
     return new
 

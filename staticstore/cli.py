@@ -35,7 +35,7 @@ from .commands.options import (
     reaching_options,
 )
 from .site.guards import Force
-from .site.packs import MOST_PACK_BYTES, PACK_BELOW
+from .site.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
 from .terminal import Output
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def cli(context: click.Context) -> None:
     "--pack-below",
     metavar="BYTES",
     type=click.IntRange(1, MOST_PACK_BYTES),
-    help=f"Which values are small: those of fewer bytes, {PACK_BELOW} if nothing is said.",
+    help=f"Which values are small: those of fewer bytes, {PACK_BELOW_BYTES} if nothing is said.",
 )
 @click.option("--browse", is_flag=True, help="Write index.html, a page to look at the site.")
 @click.option(
@@ -204,9 +204,9 @@ def publish(
     if rescan is not None and not watch:
         raise click.UsageError("--rescan needs --watch")
     from .commands import publishing
-    from .site.watching import RESCAN
+    from .site.watching import RESCAN_SECONDS
 
-    pack_below = PACK_BELOW if pack_below is None else pack_below
+    pack_below = PACK_BELOW_BYTES if pack_below is None else pack_below
     if check:
         publishing.check(site, shared.output)
         return
@@ -219,7 +219,7 @@ def publish(
             pack_below=pack_below,
             browse=browse,
             force=force,
-            rescan=RESCAN if rescan is None else rescan,
+            rescan=RESCAN_SECONDS if rescan is None else rescan,
         )
         return
     publishing.publish(

@@ -20,10 +20,9 @@ from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.keys import key_to_path
 from ..transport.conditions import Representation, answer, header_fields
 from ..transport.regular import NotRegularError, open_regular
-from .exposure import is_hidden, link_problem
-from .folder import SiteFolder
+from .folder import SiteFolder, link_problem
 from .media_types import media_type_of
-from .withheld import folded
+from .withheld import folded, is_hidden
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

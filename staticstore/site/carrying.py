@@ -31,6 +31,7 @@ from .history import (
 )
 from .incoming import parts_of
 from .mirror_note import read_mirror_note
+from .retention import forget, remove_forgotten
 
 __all__ = ["Said", "about_to_say", "of_a_part", "of_the_whole", "write_named"]
 
@@ -44,7 +45,7 @@ class Said(NamedTuple):
     #: None on a site without one.
     head: Head | None
     #: None if the head that stands there names this index already, and all is there.
-    step: Step | None
+    files: HeadFiles | None
     #: The hrefs of the packs that the index names.
     packs: frozenset[str] = frozenset()
 
@@ -70,9 +71,9 @@ def of_the_whole(
     if head is None:
         return Said(body, None, None, packs)
     documents = _missing_documents(folder, origin, head)
-    if not documents and read_head(folder) == head and holds(folder, head.index, body):
+    if not documents and folder.read_head() == head and folder.has_document(head.index, body):
         return Said(body, head, None, packs)
-    return Said(body, head, Step(head, documents, _text_of(origin, head)), packs)
+    return Said(body, head, HeadFiles(head, documents, _text_of(origin, head)), packs)
 
 
 def of_a_part(
@@ -81,14 +82,14 @@ def of_a_part(
     """Return an index of these entries, and a head of the folder's own lineage that names it."""
     index = Index.from_entries(entries)
     body = index.canonical()
-    head = read_head(folder)
+    head = folder.read_head()
     if head is not None and head.lineage in _lineages_of(folder, origin):
         head = None
-    found = fetch_about(folder, origin)
-    head, step = next_step(folder, head, index, body, about=None if found is None else found[0])
-    if step is not None and found is not None:
-        step = replace(step, documents={**step.documents, found[0]: found[1]})
-    return Said(body, head, step)
+    found = fetch_about(folder, origin.head, origin.read)
+    head, files = next_head(folder, head, index, body, about=None if found is None else found[0])
+    if files is not None and found is not None:
+        files = replace(files, documents={**files.documents, found[0]: found[1]})
+    return Said(body, head, files)
 
 
 def _lineages_of(folder: SiteFolder, origin: SiteSnapshot) -> set[str | None]:
@@ -121,11 +122,11 @@ def _missing_documents(
     folder: SiteFolder, origin: SiteSnapshot, head: Head
 ) -> dict[Document, bytes]:
     """Return what a head names beside the index and does not stand there, as far as it is had."""
-    here, parts = reader_of(folder), parts_of(folder)
+    parts = parts_of(folder)
     missing: dict[Document, bytes] = {}
 
     def read(document: Document) -> bytes | None:
-        if (body := missing.get(document) or here(document)) is None:
+        if (body := missing.get(document) or folder.read_document(document)) is None:
             body = origin.read(document, parts)
             if body is not None:
                 missing[document] = body
@@ -145,8 +146,8 @@ def write_named(folder: SiteFolder, said: Said) -> None:
     OSError
         Something cannot be written.
     """
-    if said.step is not None:
-        write_documents(folder, said.step, said.body)
+    if said.files is not None:
+        write_documents(folder, said.files, said.body)
 
 
 @contextlib.contextmanager
@@ -178,7 +179,7 @@ def about_to_say(
         with _about_to_say_plainly(folder, body):
             yield
         return
-    with taking_effect(folder, said.head, body=body, step=said.step):
+    with prepared_head(folder, said.head, body=body, files=said.files):
         forget(folder, old_packs - said.packs)
         yield
     remove_forgotten(folder, said.head, said.packs)

@@ -21,8 +21,8 @@ from ..transport.daemons import Workers
 from ..transport.wire import RateLimit
 from .arrivals import Arrivals
 from .folder import SiteFolder, is_link, reason_of
-from .hashing import Progress
-from .history import reader_of, write_document
+from .hashing import ByteProgress
+from .head_files import write_document
 from .incoming import parts_of, sha256_of
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 
@@ -44,7 +44,7 @@ class Told:
     """Adds up what threads have done, and tells it; the number never falls."""
 
     def __init__(
-        self, total: int, progress: Progress | None, value_progress: ValueProgress | None
+        self, total: int, progress: ByteProgress | None, value_progress: ValueProgress | None
     ) -> None:
         self._total = total
         self._progress = progress
@@ -193,7 +193,7 @@ class Fetching:
             if is_link(path) or not pack_size(path):
                 missing.append(document)
             elif keys or self._verify:
-                if (pack := reader_of(folder)(document)) is None:
+                if (pack := folder.read_document(document)) is None:
                     missing.append(document)
                 else:
                     yield href, pack

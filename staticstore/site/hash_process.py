@@ -1,8 +1,8 @@
-"""Many small files are hashed by processes: each takes an interpreter, and a process has one.
+"""A process that hashes many small files: threads would share one interpreter.
 
-Both ends are here.  The other process is a Python that was started for it: it
-gets lists of files, and answers each with a list of digests.  Where it has
-none, and wherever it fails altogether, the files are left to who asked.
+Both ends are here.  The other process is a new Python; it receives lists of files
+and answers each with a list of digests.  The caller hashes the files without a
+digest itself, and all of them if the process fails.
 """
 
 from __future__ import annotations
@@ -14,21 +14,28 @@ import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from .file_digest import Digest, PointerFoundError, ReplacedError, SecretFoundError, digest_of
-from .found_file import FoundFile
+from .data_file import (
+    FileDigest,
+    FoundFile,
+    PointerFoundError,
+    ReplacedError,
+    SecretFoundError,
+    digest_of,
+)
 
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["HashProcess", "answer", "at_once", "process_count"]
+__all__ = ["HashProcess", "answer", "process_count", "worker_count"]
 
-_WORTH_A_PROCESS = 4_000  # files; a thread hashes as many while a process starts
-_MOST_AT_ONCE = 8  # more read no faster from one disk
-_LENGTH = 4  # bytes before each message that say how long it is
-# Whatever else a Python says when it starts begins otherwise.
+# A thread hashes as many while a process starts.  benchmark: publish-small
+_FILES_PER_PROCESS = 4_000
+_MOST_WORKERS = 8  # more read no faster from one disk.  benchmark: publish-large
+_LENGTH_BYTES = 4  # the length of each message, before it
+# Anything else that a starting Python may print differs from it.
 _GREETING = b"staticstore hashes\n"
-# What a Python needs to start, and to read file names as we do.  It gets no more of the
-# environment, where passwords and keys of clouds stand.
+# What a Python needs to start, and to read file names as we do.  Nothing else: the environment
+# may hold passwords and keys of clouds.
 _ENVIRONMENT = """
     PATH HOME USERPROFILE TMPDIR TEMP TMP
     LANG LANGUAGE LC_ALL LC_CTYPE PYTHONUTF8 PYTHONCOERCECLOCALE PYTHONHOME PYTHONEXECUTABLE
@@ -37,41 +44,37 @@ _ENVIRONMENT = """
     LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH DYLD_FRAMEWORK_PATH LIBPATH
     SYSTEMROOT SYSTEMDRIVE WINDIR
 """
-# Where its modules are is the first that it is told.
+# The first message is the path of its modules.
 _PROGRAM = f"""
 import marshal, sys
 requests, answers = sys.stdin.buffer, sys.stdout.buffer
-sys.path[:] = marshal.loads(requests.read(int.from_bytes(requests.read({_LENGTH}), "big")))
+sys.path[:] = marshal.loads(requests.read(int.from_bytes(requests.read({_LENGTH_BYTES}), "big")))
 from {__name__} import answer
 answer(requests, answers)
 """
 
 
-def at_once(wanted: int) -> int:
-    """Return how many of so many threads or processes shall hash at once: one for each core."""
-    return min(wanted, os.cpu_count() or 1, _MOST_AT_ONCE)
+def worker_count(wanted: int) -> int:
+    """Return how many threads or processes to start: one for each core at most."""
+    return min(wanted, os.cpu_count() or 1, _MOST_WORKERS)
 
 
 def process_count(files: int) -> int:
-    """Return how many processes hash so many small files sooner than one thread does; perhaps 0."""
-    count = at_once(files // _WORTH_A_PROCESS)
+    """Return how many processes to start for small files; 0 if one thread is faster."""
+    count = worker_count(files // _FILES_PER_PROCESS)
     return count if count > 1 and _is_python(sys.executable) else 0
 
 
 def _is_python(program: str | None) -> bool:
-    """Tell whether a program runs the code that it is given.
-
-    One in which Python is embedded or frozen would start itself once more: a
-    second window.
-    """
+    # A program in which Python is embedded or frozen would open a second window instead.
     name = os.path.basename(program or "").lower()
     return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
 
 
 class HashProcess:
-    """A process that hashes files, for one thread, and ends with the block.
+    """A process that hashes files for one thread; a context manager that ends it.
 
-    If it does not start, or dies, it knows of no file any more.
+    If the process does not start, or dies, no file has a digest.
 
     Examples
     --------
@@ -81,8 +84,8 @@ class HashProcess:
     """
 
     def __init__(self) -> None:
-        """Start it."""
-        import subprocess  # which neither few files need nor the other process
+        """Start the process."""
+        import subprocess  # slow to import; neither few files nor the other process need it
 
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):
@@ -90,13 +93,13 @@ class HashProcess:
                 [sys.executable, "-c", _PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # it says nothing when a key interrupts it, too
+                stderr=subprocess.DEVNULL,  # an interrupt from the keyboard prints a traceback
                 env={name: os.environ[name] for name in _ENVIRONMENT.split() if name in os.environ},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
 
     def __enter__(self) -> HashProcess:
-        """Wait for its greeting."""
+        """Wait until the process is ready."""
         if self._process is None:
             return self
         try:
@@ -108,30 +111,30 @@ class HashProcess:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End it; it has nothing to lose."""
+        """End the process."""
         self._end()
 
-    def digests_of(self, files: Sequence[FoundFile]) -> list[Digest | None]:
+    def digests_of(self, files: Sequence[FoundFile]) -> list[FileDigest | None]:
         """Hash files.
 
         Returns
         -------
-        list of Digest or None
-            For each file; None if it did not stand still, cannot be read, is not
-            the one that was found, or is a private key.
+        list of FileDigest or None
+            For each file; None if it changed, was replaced, cannot be read, or is a
+            private key or a pointer.
         """
         if self._process is not None:
             try:
-                # marshal knows tuples alone
+                # marshal writes plain tuples only
                 _send(_requests(self._process), [tuple(file) for file in files])
                 rows = _receive(_answers(self._process))
-                return [None if row is None else Digest(*row) for row in rows]
+                return [None if row is None else FileDigest(*row) for row in rows]
             except (OSError, EOFError):
                 self._end()
         return [None] * len(files)
 
     def kill(self) -> None:
-        """Have it answer no more, whatever it does; any thread may ask for that."""
+        """Kill the process; any thread may call it."""
         process = self._process
         if process is not None:
             process.kill()
@@ -140,18 +143,18 @@ class HashProcess:
         self.kill()
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(OSError), process:  # closes the pipes, and waits
+            with contextlib.suppress(OSError), process:  # close the pipes, and wait
                 pass
 
 
 def _send(pipe: IO[bytes], value: list[Any]) -> None:
     message = marshal.dumps(value)
-    pipe.write(len(message).to_bytes(_LENGTH, "big") + message)
+    pipe.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
     pipe.flush()
 
 
 def _receive(pipe: IO[bytes]) -> list[Any]:
-    length = int.from_bytes(pipe.read(_LENGTH), "big")
+    length = int.from_bytes(pipe.read(_LENGTH_BYTES), "big")
     value: list[Any] = marshal.loads(pipe.read(length))
     return value
 
@@ -167,7 +170,7 @@ def _answers(process: subprocess.Popen[bytes]) -> IO[bytes]:
 
 
 def answer(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Hash what is asked for until nobody asks any more: the life of the other process."""
+    """Answer requests until the pipe is closed: the main loop of the other process."""
     answers.write(_GREETING)
     answers.flush()
     with contextlib.suppress(EOFError):

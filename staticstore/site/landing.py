@@ -15,12 +15,11 @@ from typing import NamedTuple
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
 from ..index.keys import key_to_path
-from .file_digest import Digest
+from .data_file import FileDigest, FoundFile
 from .folder import SiteFolder, reason_of
-from .found_file import FoundFile
 from .hashing import hash_files
 from .notes import Notes
-from .pruning import only_files_below
+from .retention import only_files_below
 
 __all__ = ["Ground", "spelling_of", "survey", "unfit_keys"]
 
@@ -50,7 +49,7 @@ class Ground:
         From those places to how many files they have.
     """
 
-    kept: dict[str, Digest] = field(default_factory=dict)
+    kept: dict[str, FileDigest] = field(default_factory=dict)
     occupied: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     covered: dict[str, str] = field(default_factory=dict)
@@ -188,7 +187,7 @@ def survey(
             else:
                 doubtful.append(file)
     for key, outcome in hash_files(doubtful, seeks_keys=False).items():
-        if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
+        if isinstance(outcome, FileDigest) and outcome.sha256 == contents[key].sha256:
             ground.kept[key] = outcome
         else:
             ground.occupied.add(key)

@@ -1,4 +1,4 @@
-"""The media types of files, by their names and the same on every machine."""
+"""Media types by file name, the same on every machine."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 __all__ = ["UNKNOWN", "inert_type", "media_type_of"]
 
-#: What is said of bytes of which nothing is known (RFC 2046, section 4.5.1).
+#: The type of bytes of an unknown type (RFC 2046, section 4.5.1).
 UNKNOWN = "application/octet-stream"
 _TEXT = "text/plain; charset=utf-8"
-# HTML, whatever is XML (in which scripts may stand by their namespace), and scripts, by all of
-# their names (WHATWG, MIME Sniffing, 4.6).
-_RUN = re.compile(
+# Run by browsers: HTML, all XML (whose namespaces allow scripts), and scripts, by all of their
+# names (WHATWG, MIME Sniffing, 4.6).
+_ACTIVE = re.compile(
     r"text/html|text/xsl|[^/]+/(?:[^/]*\+)?xml(?:-[^/]*)?|[^/]+/(?:x-)?(?:ecma|java|j|live)script[\d.]*"
 )
-# What has parts of other types, and what browsers take for no type, so that they guess one.
+# Types with parts of other types, and types that browsers ignore, so that they guess one.
 _GUESSED = re.compile(r"(?:multipart|message|\*)/.*|(?:application|unknown)/unknown")
 
-# Not `mimetypes`: it reads what the operating system has installed, so that two
-# machines would publish two indexes of the same files.
+# Not `mimetypes`: it reads the types of the operating system, so that two machines would
+# publish two indexes of the same files.
 _BY_SUFFIX = {
     "avif": "image/avif",
     "bmp": "image/bmp",
@@ -88,9 +88,7 @@ _BY_NAME = dict.fromkeys((".zarray", ".zattrs", ".zgroup", ".zmetadata"), "appli
 
 
 def media_type_of(key: str) -> str | None:
-    """Guess the media type of a value from its key; None if there is no telling.
-
-    The content is not looked at.
+    """Return the media type of a value by its key alone; None if it is unknown.
 
     Examples
     --------
@@ -102,12 +100,12 @@ def media_type_of(key: str) -> str | None:
 
 
 def inert_type(media_type: str) -> str:
-    """Return a media type under which browsers show or save a value, and run nothing in it.
+    """Return a media type under which browsers run nothing in a value.
 
     Parameters
     ----------
     media_type : str
-        What its index says, ``type/subtype`` and perhaps parameters.
+        The type in its index: ``type/subtype``, perhaps with parameters.
 
     Examples
     --------
@@ -115,7 +113,7 @@ def inert_type(media_type: str) -> str:
     ('text/plain; charset=utf-8', 'image/png')
     """
     essence = media_type.partition(";")[0].strip().lower()
-    # Behind a comma would stand another type, which counts before this one (WHATWG, Fetch, 2.2.2).
+    # A type after a comma would take precedence (WHATWG, Fetch, 2.2.2).
     if "," in media_type or _GUESSED.fullmatch(essence):
         return UNKNOWN
-    return _TEXT if _RUN.fullmatch(essence) else media_type
+    return _TEXT if _ACTIVE.fullmatch(essence) else media_type

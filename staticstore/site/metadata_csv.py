@@ -1,8 +1,7 @@
-"""Metadata in CSV (RFC 4180): rows and their lines, and what cells are beside text.
+"""Metadata in CSV (RFC 4180): rows with their lines, and the types of cells.
 
-The `csv` module limits the length of a cell, to 131,072 characters unless the
-program says otherwise, for all threads of the process alike: that limit is not
-ours to change.
+Not with the `csv` module: it limits the length of a cell, to 131,072 characters
+unless the program changes that for all threads of the process.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index import codec
-from .metadata_json import decode_json
+from .text_files import decode_json
 
 __all__ = ["parse_csv"]
 
@@ -26,40 +25,41 @@ _WHOLE_QUOTED = re.compile(_QUOTED)
 _BREAK = re.compile(r"\r\n|\r|\n")
 
 _LOG = logging.getLogger("staticstore.site")
-_SHOWN = 40  # characters of a cell
+_SHOWN_CHARACTERS = 40  # of a cell, in the log
 
 _BOOLEANS = {"true": True, "True": True, "TRUE": True}
 _BOOLEANS |= {"false": False, "False": False, "FALSE": False}
-# What spreadsheets, R, pandas, SQL and JavaScript write for a value that is not there.
+# What spreadsheets, R, pandas, SQL and JavaScript write for a missing value.
 _MISSING = frozenset(
     ("", "NaN", "nan", "NAN", "null", "NULL", "None", "NA", "N/A", "n/a", "<NA>", "#N/A")
 )
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_MOST_NUMBER_LENGTH = 32  # of a double without an exponent that is written back the same
-_MOST_INTEGER = (1 << 53) - 1  # RFC 8259, section 6: what every reader of JSON has exactly
+# No double without an exponent that is written back the same is longer.
+_MOST_NUMBER_CHARACTERS = 32
+_MOST_INTEGER = (1 << 53) - 1  # RFC 8259, section 6: exact for each reader of JSON
 
 
 class _Row(NamedTuple):
-    #: In which it begins, from 1 on.
+    #: The line in which it begins, from 1 on.
     line: int
     cells: list[str]
 
 
 def parse_csv(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rules of a CSV file: the key or pattern of each row, with its fields.
+    """Yield the key or pattern of each row of a CSV file, with its fields.
 
     Parameters
     ----------
     text : str
         The document.
     name : str
-        What errors call it.
+        Its name in errors.
 
     Raises
     ------
     StoreError
-        It is no CSV, a row has more cells than the header, a key stands twice,
-        and so on.  The error says in which line.
+        It is not valid CSV, a row has more cells than the header, a key is repeated, and so
+        on.  The error names the line.
     """
     rows = _rows(text, name)
     header = next(rows, _Row(1, [])).cells
@@ -69,7 +69,7 @@ def parse_csv(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, field in enumerate(fields, 1):
         cells = [row.cells[number] if number < len(row.cells) else "" for row in rules]
         columns.append(_values(cells))
-        _tell_of_texts(cells, columns[-1], rules, f"{name}: column {quoted(field)}")
+        _log_texts(cells, columns[-1], rules, f"{name}: column {quoted(field)}")
     for number, row in enumerate(rules):
         given = ((field, column[number]) for field, column in zip(fields, columns, strict=True))
         yield row.cells[0], {field: value for field, value in given if value is not _Absent}
@@ -87,7 +87,7 @@ def _rows(text: str, name: str) -> Iterator[_Row]:
 
 
 def _row_with_quotes(text: str, position: int, where: str) -> tuple[list[str], int, int]:
-    """Return the cells of a row, where it ends, and how many lines it takes."""
+    # The cells, the position after the row, and how many lines it has.
     cells, breaks = [], 1
     while True:
         match = _CELL.match(text, position)
@@ -95,7 +95,7 @@ def _row_with_quotes(text: str, position: int, where: str) -> tuple[list[str], i
             is_closed = _WHOLE_QUOTED.match(text, position)
             what = "text follows a closing quote" if is_closed else "a quote is not closed"
             raise StoreError(
-                f"{where}: it is no CSV: {what}; write a quote inside a quoted cell twice"
+                f"{where}: it is not valid CSV: {what}; write a quote inside a quoted cell twice"
             )
         in_quotes, plain, comma = match.groups()
         cells.append(plain if in_quotes is None else in_quotes.replace('""', '"'))
@@ -126,7 +126,7 @@ def _fields(header: Sequence[str], name: str) -> list[str]:
 
 
 def _rules(rows: Iterator[_Row], header: Sequence[str], name: str) -> list[_Row]:
-    """Return the rows that are not empty; fewer cells than columns are empty ones behind."""
+    # A row with fewer cells than columns is as if it ended with empty ones.
     rules: dict[str, _Row] = {}
     for row in rows:
         if not any(row.cells):
@@ -149,15 +149,15 @@ def _rules(rows: Iterator[_Row], header: Sequence[str], name: str) -> list[_Row]
 
 
 class _Absent:
-    """Stands for the value of a cell that gives its key no field."""
+    """The value of a cell that gives its key no field."""
 
 
 def _values(cells: list[str]) -> list[Any]:
-    """Return what the cells of a column are; what says that a value is missing may be a text."""
-    said = [cell for cell in cells if cell not in _MISSING]
-    if all(cell in _BOOLEANS for cell in said):
+    # In a column of texts, ``NA`` and the like are texts, too.
+    present = [cell for cell in cells if cell not in _MISSING]
+    if all(cell in _BOOLEANS for cell in present):
         return [_BOOLEANS.get(cell, _Absent) for cell in cells]
-    values = {cell: _number_or_json(cell) for cell in said}
+    values = {cell: _number_or_json(cell) for cell in present}
     has_texts = None in values.values()
 
     def value_of(cell: str) -> Any:
@@ -169,28 +169,28 @@ def _values(cells: list[str]) -> list[Any]:
     return [value_of(cell) for cell in cells]
 
 
-def _tell_of_texts(cells: list[str], values: list[Any], rules: list[_Row], where: str) -> None:
-    """Log of a column that begins with a number where it first has a text: it may look like one."""
-    said = [number for number, cell in enumerate(cells) if cell not in _MISSING]
-    if said and type(values[said[0]]) in (int, float):
-        text = next((number for number in said if isinstance(values[number], str)), None)
+def _log_texts(cells: list[str], values: list[Any], rules: list[_Row], where: str) -> None:
+    # The first text of a column that begins with a number may look like a number.
+    present = [number for number, cell in enumerate(cells) if cell not in _MISSING]
+    if present and type(values[present[0]]) in (int, float):
+        text = next((number for number in present if isinstance(values[number], str)), None)
         if text is not None:
             _LOG.info(
-                "%s: the cell %s in line %d is text, for no number is written back so",
+                "%s: the cell %s in line %d is text, because as a number it would be written "
+                "differently",
                 where,
-                quoted(cells[text][:_SHOWN]),
+                quoted(cells[text][:_SHOWN_CHARACTERS]),
                 rules[text].line,
             )
 
 
 def _number_or_json(cell: str) -> Any:
-    """Return the number, list or object that a cell is; None if it is a text."""
     return _list_or_object(cell) if cell[0] in "[{" else _number(cell)
 
 
 def _number(cell: str) -> float | None:
-    """Return the number that is written back as this text in every index; None if none is."""
-    if len(cell) > _MOST_NUMBER_LENGTH or not _NUMBER.fullmatch(cell):
+    # Only a number that an index writes back as the same text.
+    if len(cell) > _MOST_NUMBER_CHARACTERS or not _NUMBER.fullmatch(cell):
         return None
     value = float(cell) if "." in cell else int(cell)
     if isinstance(value, int) and abs(value) > _MOST_INTEGER:

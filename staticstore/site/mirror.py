@@ -36,11 +36,9 @@ from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.wire import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
-from .file_digest import Digest
 from .folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError
-from .hashing import Progress
-from .lock import alone, unwritable
+from .hashing import ByteProgress
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
 from .obstacles import foreign_files, is_ours, listed
@@ -100,7 +98,7 @@ def mirror(
     force: Force = False,
     verify: bool = False,
     limit_rate: float | None = None,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
     value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
     allow_names: Iterable[str] = (),
@@ -219,7 +217,7 @@ def mirror(
                 NothingMatchesError,
             )
         folder.root.mkdir(parents=True, exist_ok=True)
-        with alone(folder), _limited(origin, limit_rate) as limit:
+        with folder.locked(), _limited(origin, limit_rate) as limit:
             note = read_mirror_note(folder)
             if not follows(folder, note, origin):
                 return _ignored(origin, note.origin.older, time.monotonic() - began)
@@ -246,7 +244,7 @@ def mirror(
     except StoreError:
         raise
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise folder.write_error(error) from error
     newer = bool(run.fetched) and _has_newer(store, origin)
     if newer:
         _LOG.warning("the site has changed meanwhile: run the mirror again to get what is new")

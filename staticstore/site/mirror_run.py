@@ -19,18 +19,16 @@ from ..transport.wire import RateLimit
 from .about_copy import copy_about, remove_outdated
 from .arrivals import Arrivals
 from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
-from .exposure import link_problem, problems_of_links
+from .data_file import FileDigest
 from .fetching import Fetching, Told, ValueProgress
-from .file_digest import Digest
-from .folder import SiteFolder
-from .git_files import write_git_files
+from .folder import SiteFolder, link_problem, problems_of_links
 from .guards import Guards
-from .hashing import Progress
-from .history import index_of, read_head, reader_of
+from .hashing import ByteProgress
 from .landing import Ground, spelling_of, survey, unfit_keys
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
-from .pruning import files_below, remove_files, unnamed_files
+from .retention import files_below, remove_files, unnamed_files
+from .root_files import write_git_files
 from .withheld import may_be_withheld, withheld_key
 
 __all__ = ["MirrorRun"]
@@ -91,7 +89,7 @@ class MirrorRun:
         keys: list[str] | None,
         *,
         was_whole: bool | None,
-        known: Mapping[str, Digest],
+        known: Mapping[str, FileDigest],
         allowed: list[str],
         workers: int,
         verify: bool,
@@ -114,7 +112,7 @@ class MirrorRun:
         self.delete = delete
         self.guards = guards
         self.began_ns = time.time_ns()
-        self.old_body, self.old_index = _old_index(folder)
+        self.old_body, self.old_index, _ = folder.read_index()
         # How many values there are, as the guards count.
         self.before = len(self.old_index)
         self.old_notes = read_notes(folder.notes)
@@ -186,7 +184,7 @@ class MirrorRun:
             return self.was_whole
         # Without a note: of the origin's lineage are only copies of the whole, but
         # without what was skipped a copy has a lineage of its own.
-        head, said = read_head(self.folder), self.origin.head
+        head, said = self.folder.read_head(), self.origin.head
         if head is None or said is None:
             has_its_lineage = head is said
         else:
@@ -252,7 +250,7 @@ class MirrorRun:
             problems |= problems_of_links(root, data, keys)
         return problems
 
-    def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
+    def fetch(self, progress: ByteProgress | None, value_progress: ValueProgress | None) -> None:
         """Fetch what is not there, and write what the site says then.
 
         Raises
@@ -299,8 +297,7 @@ class MirrorRun:
         return key in self.old_index and key in self.ground.occupied
 
     def _write(self, arrivals: Arrivals) -> None:
-        for place in (self.folder.root, self.folder.private, self.folder.packs):
-            remove_leftovers(place)
+        self.folder.tidy()
         write_git_files(self.folder)
         arrivals.sync()
         if refused := dict(arrivals.make_ready()):
@@ -309,7 +306,9 @@ class MirrorRun:
             self.fetched = [key for key in self.fetched if key not in refused]
         said = self._said()
         write_named(self.folder, said)
-        self.about_names = copy_about(self.folder, self.origin)
+        self.about_names = copy_about(
+            self.folder, self.origin.head, self.origin.read, self.origin.read_file
+        )
         old_packs: frozenset[str] = frozenset()
         if said.body != self.old_body:
             old_packs = packs_of(self.old_index)
@@ -344,7 +343,9 @@ class MirrorRun:
             if sha256 is not None:
                 with contextlib.suppress(OSError):
                     status = os.lstat(f"{data}/{key}")
-                    digests[key] = Digest(sha256, status.st_size, status.st_mtime_ns, status.st_ino)
+                    digests[key] = FileDigest(
+                        sha256, status.st_size, status.st_mtime_ns, status.st_ino
+                    )
         notes = Notes.of(digests, self.began_ns)
         if notes != self.old_notes:
             write_notes(self.folder.notes, notes)
@@ -356,15 +357,3 @@ def _problem_of_links_to(root: str, path: str) -> str | None:
     full = os.path.join(root, path)
     has_links = os.path.realpath(full) != os.path.join(os.path.realpath(root), path).rstrip("/")
     return link_problem(root, root, full) if has_links else None
-
-
-def _old_index(folder: SiteFolder) -> tuple[bytes | None, Index]:
-    """Return the index that the folder has, as far as it can be read."""
-    body = None
-    try:
-        body = read_regular(folder.index)
-        return body, Index.parse(body)
-    except (OSError, IndexFormatError):
-        head = read_head(folder)
-        named = None if head is None else index_of(folder, head, reader_of(folder))
-        return body, named or Index.from_entries({})

@@ -17,13 +17,11 @@ from ..index.snapshot import Index
 from ..transport.atomic import TEMPORARY_PATTERN
 from ..transport.part_file import PART_PATTERN
 from ..transport.regular import open_regular, read_regular
-from .file_digest import Digest
+from .data_file import FileDigest, FoundFile
 from .folder import SiteFolder, is_link, path_text
-from .found_file import FoundFile
 from .hashing import hash_files
-from .history import read_head, reader_of
 from .packs import packs_of
-from .pruning import files_below
+from .retention import files_below
 
 __all__ = ["foreign_files", "foreign_values", "is_ours", "listed"]
 
@@ -51,7 +49,7 @@ def foreign_files(folder: SiteFolder, origin: SiteSnapshot) -> tuple[list[str], 
     -------
     files : list of str
         Their paths below the root.
-    values : dict of Digest
+    values : dict of FileDigest
         From the keys of files with the bytes of the origin's values, as it is or
         was when the folder became a copy of it, to their digests.
 
@@ -74,7 +72,7 @@ def listed(paths: list[str]) -> str:
 
 def _own_index(folder: SiteFolder, origin: SiteSnapshot) -> Index | None:
     """Return the index of a copy that has lost our notes, in a checkout for instance."""
-    head = read_head(folder)
+    head = folder.read_head()
     if head is None or origin.head is None or head.lineage != origin.head.lineage:
         return None
     try:
@@ -88,7 +86,7 @@ def _foreign_documents(folder: SiteFolder, origin: SiteSnapshot, *, is_copy: boo
     if not is_copy:
         if _is_file(folder.index) and _sha256(folder.index) != origin.sha256:
             yield folder.index.name
-        if _is_file(folder.head) and (origin.head is None or read_head(folder) != origin.head):
+        if _is_file(folder.head) and (origin.head is None or folder.read_head() != origin.head):
             yield folder.head.name
     for name in _FOLDERS:
         if _is_file(folder.root / name):
@@ -115,13 +113,13 @@ def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
 def _named(folder: SiteFolder, origin: SiteSnapshot) -> frozenset[str]:
     """Return the hrefs of what index and head of the origin name by its digest."""
     head = origin.head
-    documents = () if head is None else named_documents(head, reader_of(folder))
+    documents = () if head is None else named_documents(head, folder.read_document)
     return packs_of(origin.snapshot).union(document.href for document in documents)
 
 
 def foreign_values(
     folder: SiteFolder, indexes: Iterable[Index]
-) -> tuple[list[str], dict[str, Digest]]:
+) -> tuple[list[str], dict[str, FileDigest]]:
     """Return the files in ``data/`` that none of some indexes describes, and the others' digests.
 
     Raises
@@ -142,7 +140,7 @@ def foreign_values(
     digests = {
         key: outcome
         for key, outcome in hash_files(doubtful).items()
-        if isinstance(outcome, Digest)
+        if isinstance(outcome, FileDigest)
         and any(key in one and one[key].sha256 == outcome.sha256 for one in said)
     }
     return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests

@@ -1,13 +1,12 @@
-"""Packs: copies of many small values in one file, so that they can be read at once.
+"""Packs: copies of many small values in one file, to be read at once.
 
-A pack is ``packs/<sha256>.zip``, whose members are values under their keys, in
-key order.  They are stored and not compressed: what stands at the offset that
-the index gives is the value, and any tool for ZIP files opens the pack.
+A pack is ``packs/<sha256>.zip``.  Its members are values under their keys, in key
+order, stored without compression: the value is at the offset that the index gives,
+and any ZIP tool opens the pack.
 
-Every small value is packed by the publish that finds it.  That packs them
-together with what is alive in packs that are not much larger, so that packs
-double in size until they are large: there are few of them, and a value is
-copied a few times at most, however often a site is published.
+A publish packs each new small value, together with the live values of packs that are
+not much larger.  Packs so double in size until they are large: there are few of them,
+and a value is copied a few times at most, however often a site is published.
 """
 
 from __future__ import annotations
@@ -25,49 +24,48 @@ from ..index.fields import PACK_HREF, Place, place_of
 from ..index.head import Document, Role
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
-from .file_digest import Digest
+from .data_file import FileDigest
 from .folder import SiteFolder
-from .history import write_document
-from .lock import unwritable
+from .head_files import write_document
 
 __all__ = [
     "MOST_PACK_BYTES",
-    "PACK_BELOW",
+    "PACK_BELOW_BYTES",
     "Packing",
     "pack_digest",
     "pack_size",
     "pack_values",
     "packs_of",
-    "standing_places",
+    "unchanged_places",
 ]
 
-#: Values below this size are packed, in bytes.
-PACK_BELOW = 1 << 16
-#: No pack is larger, in bytes.
+#: Values of fewer bytes are packed.
+PACK_BELOW_BYTES = 1 << 16
+#: No pack is larger.
 MOST_PACK_BYTES = 1 << 24
 
-_LARGE = MOST_PACK_BYTES // 2  # bytes alive from which a pack is not packed again with others
+_LARGE_BYTES = MOST_PACK_BYTES // 2  # a pack with as many live bytes is not merged with others
 _MOST_MEMBERS = 65_534  # more would need ZIP64, which not every tool opens
-_MOST_NAME_BYTES = 65_535  # its length stands in two bytes
+_MOST_NAME_BYTES = 65_535  # a ZIP file has two bytes for its length
 
-# What a ZIP file has beside names and values, in bytes: for each member a header
-# before it and one in the directory, and a record at the end.
-_HEADERS = 30 + 46
-_END = 22
+# What a ZIP file has beside names and values: for each member a header before it and one in the
+# directory, and a record at the end.
+_HEADER_BYTES = 30 + 46
+_END_BYTES = 22
 _END_MARK = b"PK\x05\x06"
 
 
 class Packing(NamedTuple):
-    """What is to be packed."""
+    """Which values to pack, and how."""
 
-    #: Values of fewer bytes are.
+    #: Values of fewer bytes.
     below: int
-    #: Whether packs are written, or only thought of.
+    #: Whether to write the packs, or only to find out where values would be.
     writes: bool
 
 
 def pack_digest(href: str) -> str | None:
-    """Return the sha256 that the place of a pack says; None if it is none of a pack."""
+    """Return the sha256 in the href of a pack; None if it is another href."""
     match = re.match(PACK_HREF, href)
     return None if match is None else match[1]
 
@@ -78,42 +76,43 @@ def packs_of(index: Index) -> frozenset[str]:
     return frozenset(place.href for place in places if place is not None)
 
 
-def standing_places(
+def unchanged_places(
     folder: SiteFolder,
     index: Index,
-    digests: Mapping[str, Digest],
-    has_kept: Callable[[str], bool],
+    digests: Mapping[str, FileDigest],
+    is_unchanged: Callable[[str], bool],
 ) -> tuple[dict[str, Place], dict[str, int]]:
-    """Return where values that have not changed stand, in packs that still do.
+    """Return where unchanged values are in packs that are still whole.
 
     Parameters
     ----------
     folder : SiteFolder
         The site.
     index : Index
-        What it says so far.
+        Its index so far.
     digests : mapping
-        From keys to what the values are now.
-    has_kept : callable
-        Returns whether the pack at an href is as it was left; else it is hashed.
+        The digests of the values now, by key.
+    is_unchanged : callable
+        Returns whether the pack at an href is as the last publish left it; other
+        packs are hashed.
 
     Returns
     -------
     places : dict of Place
         By key.
     packs : dict of int
-        The sizes of all packs that the index names, in bytes, by href; 0 for one
-        that is not there, or is damaged.
+        By href: the size of each pack that the index names, in bytes; 0 if it is
+        missing or damaged.
     """
     places: dict[str, Place] = {}
     packs: dict[str, int] = {}
     for key, entry in index.packed_entries():
         place, sha256 = place_of(entry["packed"]), entry.get("sha256")
-        if place is None or not isinstance(sha256, str):  # it is not ours
+        if place is None or not isinstance(sha256, str):  # no publish of ours wrote it
             continue
         if place.href not in packs:
             path = folder.root / place.href
-            is_whole = has_kept(place.href) or _has_its_digest(path, place.href)
+            is_whole = is_unchanged(place.href) or _has_its_digest(path, place.href)
             packs[place.href] = pack_size(path) if is_whole else 0
         digest = digests.get(key)
         if (
@@ -134,46 +133,46 @@ def _has_its_digest(path: Path, href: str) -> bool:
 
 
 def pack_size(path: Path) -> int:
-    """Return how many bytes a pack has; 0 if none is there, or a part of one."""
+    """Return the size of a pack in bytes; 0 if it is missing or cut short."""
     try:
         with open_regular(path) as file:
-            start = file.seek(-_END, os.SEEK_END)
-            record = file.read(_END)
+            start = file.seek(-_END_BYTES, os.SEEK_END)
+            record = file.read(_END_BYTES)
     except OSError:
         return 0
     directory_size, directory = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
     is_whole = record.startswith(_END_MARK) and directory + directory_size == start
-    return start + _END if is_whole else 0
+    return start + _END_BYTES if is_whole else 0
 
 
 def pack_values(
     folder: SiteFolder,
-    digests: Mapping[str, Digest],
+    digests: Mapping[str, FileDigest],
     places: Mapping[str, Place],
     packs: Mapping[str, int],
     packing: Packing,
 ) -> dict[str, Place]:
-    """Pack the small values that stand in no pack.
+    """Pack the small values that are in no pack.
 
-    Packs of which more than half is dead are packed again, and so are small
-    ones, if there is something to add to them.  A value whose bytes are no
-    longer those of its digest is not packed.
+    Packs with more dead bytes than live ones are packed again, and so are small packs
+    if there are values to add to them.  A value that no longer has its digest is not
+    packed.
 
     Parameters
     ----------
     folder : SiteFolder
         The site.
     digests : mapping
-        From keys to what the values are.
+        The digests of the values, by key.
     places, packs : mapping
-        Where values stand so far; see `standing_places`.
+        Where values are so far; see `unchanged_places`.
     packing : Packing
-        What is to be packed.
+        Which values to pack.
 
     Returns
     -------
     dict of Place
-        From the keys of all values that stand in packs then.
+        By key: all values that are then in packs.
 
     Raises
     ------
@@ -201,31 +200,32 @@ def pack_values(
 
 def _fits(key: str, size: int) -> bool:
     return (
-        len(key.encode()) <= _MOST_NAME_BYTES and _END + _member_size(key, size) <= MOST_PACK_BYTES
+        len(key.encode()) <= _MOST_NAME_BYTES
+        and _END_BYTES + _member_size(key, size) <= MOST_PACK_BYTES
     )
 
 
 def _member_size(key: str, size: int) -> int:
-    """Return how many bytes a value takes in a pack: once itself, and twice its name."""
-    return _HEADERS + 2 * len(key.encode()) + size
+    # Its name is in both headers.
+    return _HEADER_BYTES + 2 * len(key.encode()) + size
 
 
 def _packed_again(packs: Mapping[str, int], alive: Mapping[str, int], loose: int) -> set[str]:
-    """Return the packs whose values are to stand in new packs.
+    """Return the packs whose values go into new packs.
 
     Parameters
     ----------
     packs : mapping
-        The sizes of packs.
+        The sizes of packs, in bytes.
     alive : mapping
-        How many of their bytes are those of values that an entry names.
+        The sizes of those of their values that the index still names, in bytes.
     loose : int
-        How many bytes are to be packed anyway.
+        The sizes of the values to pack in any case, in bytes.
     """
-    again = {href for href, size in alive.items() if 2 * size < packs[href] - _END}
+    again = {href for href, size in alive.items() if 2 * size < packs[href] - _END_BYTES}
     amount = loose + sum(alive[href] for href in again)
     for href in sorted(alive.keys() - again, key=lambda href: (alive[href], href)):
-        if alive[href] >= min(2 * amount, _LARGE):
+        if alive[href] >= min(2 * amount, _LARGE_BYTES):
             break
         again.add(href)
         amount += alive[href]
@@ -233,9 +233,8 @@ def _packed_again(packs: Mapping[str, int], alive: Mapping[str, int], loose: int
 
 
 def _pack(
-    folder: SiteFolder, digests: Mapping[str, Digest], keys: Iterable[str], packing: Packing
+    folder: SiteFolder, digests: Mapping[str, FileDigest], keys: Iterable[str], packing: Packing
 ) -> dict[str, Place]:
-    """Copy values into new packs, and return where they stand."""
     places: dict[str, Place] = {}
     pack = _Pack()
     for key in keys:
@@ -249,35 +248,32 @@ def _pack(
     return places | pack.finish(folder, packing)
 
 
-def _read(path: str, digest: Digest) -> bytes | None:
-    """Read a value; None if it is no longer what was hashed."""
+def _read(path: str, digest: FileDigest) -> bytes | None:
     try:
         with open_regular(path) as file:
-            value = file.read(digest.size + 1)  # a file may have grown without bounds
+            value = file.read(digest.size + 1)  # bounded, since it may be growing
     except OSError:
         return None
     return value if hashlib.sha256(value).hexdigest() == digest.sha256 else None
 
 
 class _Pack:
-    """A pack that is being filled, in memory: the same values make the same bytes."""
+    """A pack in memory, being filled.  The same values make the same bytes."""
 
     def __init__(self) -> None:
         self._file = io.BytesIO()
         self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
-        self._size = _END
+        self._size = _END_BYTES
         self._offsets: dict[str, int] = {}
 
     def has_room_for(self, key: str, size: int) -> bool:
-        """Tell whether a value can be added."""
         return (
             len(self._offsets) < _MOST_MEMBERS
             and self._size + _member_size(key, size) <= MOST_PACK_BYTES
         )
 
     def add(self, key: str, value: bytes) -> None:
-        """Add a value."""
-        member = zipfile.ZipInfo(key)  # of 1980, the oldest time there is in a ZIP file
+        member = zipfile.ZipInfo(key)  # its time is in 1980, the earliest of a ZIP file
         member.create_system = 3  # Unix, on every system
         member.external_attr = 0o100644 << 16
         self._archive.writestr(member, value)
@@ -285,7 +281,7 @@ class _Pack:
         self._size += _member_size(key, len(value))
 
     def finish(self, folder: SiteFolder, packing: Packing) -> dict[str, Place]:
-        """Write the pack, if there is anything in it, and return where its values stand."""
+        """Write the pack unless it is empty; return where its values are."""
         self._archive.close()
         if not self._offsets:
             return {}
@@ -295,5 +291,5 @@ class _Pack:
             try:
                 write_document(folder, document, body)
             except OSError as error:
-                raise unwritable(folder, error) from error
+                raise folder.write_error(error) from error
         return {key: Place(document.href, offset) for key, offset in self._offsets.items()}

@@ -22,7 +22,6 @@ from ..index.snapshot import Index
 from ..transport.regular import read_regular
 from .folder import SiteFolder, reason_of
 from .guards import Guards
-from .history import index_of, read_head, reader_of
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
@@ -217,22 +216,12 @@ class Predecessor:
     @classmethod
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
         """Return the site as it stands in its folder."""
-        head = read_head(folder)
+        body, index, problem = folder.read_index()
+        warnings = [f"the old index.json: {warning}" for warning in index.warnings]
+        if problem is not None:
+            warnings = [f"the old index.json is replaced: {problem}"]
         is_copy = os.path.lexists(folder.mirror_note)
-        body = None
-        try:
-            body = read_regular(folder.index)
-            index = Index.parse(body)
-            warnings = [f"the old index.json: {warning}" for warning in index.warnings]
-            return cls(body, head, index, warnings, is_copy)
-        except FileNotFoundError:
-            warnings = []
-        except IndexFormatError as error:
-            warnings = [f"the old index.json is replaced: {error}"]
-        except OSError as error:
-            warnings = [f"the old index.json is replaced: it cannot be read: {reason_of(error)}"]
-        named = None if head is None else index_of(folder, head, reader_of(folder))
-        return cls(body, head, named or Index.from_entries({}), warnings, is_copy)
+        return cls(body, folder.read_head(), index, warnings, is_copy)
 
     def head_before(self, body: bytes, about: Document | None) -> Head | None:
         """Return the head from which one of this index goes on; None if a lineage begins.

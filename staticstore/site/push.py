@@ -29,7 +29,7 @@ from typing import TypeVar
 from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Workers
 from .guards import Force, Guards
-from .hashing import Progress
+from .hashing import ByteProgress
 from .push_plan import Plan, check_apart, check_guards, check_names
 from .pushable import PushableSite, Upload, served_now, verified_pieces
 from .pushed import NOTE, PushedSite, PushNote
@@ -93,7 +93,7 @@ def push(
     endpoint: str | None = None,
     region: str | None = None,
     anonymous: bool = False,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> PushReport:
     """Bring a published site to a bucket or a folder: upload what the target's index lacks.
 
@@ -224,7 +224,7 @@ class _Push:
         plan: Plan,
         report: PushReport,
         workers: int,
-        progress: Progress | None,
+        progress: ByteProgress | None,
     ) -> None:
         self._target = target
         self._plan = plan

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from ..errors import IndexFormatError, StoreError, quoted
 from .folder import SiteFolder, reason_of
 from .guards import Guards
-from .history import KEPT
 from .obstacles import foreign_values, is_ours, listed
-from .page import is_our_page
 from .pushable import DATA, PushableSite, Upload, packs_of, served_now
 from .pushed import PushedSite, PushNote
+from .retention import KEPT_SECONDS
+from .root_files import is_our_page
 from .target import FolderTarget, Served, Target
 from .withheld import may_be_withheld, withheld_key
 
@@ -55,7 +55,7 @@ class Plan:
         during = _note_during(site, pushed, [*lacking, *obstacles], stages, now)
         ours = {one.href for one in site.digest_named()}
         forgotten = {href: since for href, since in during.forgotten.items() if href not in ours}
-        due = {href for href, since in forgotten.items() if since < now - KEPT}
+        due = {href for href, since in forgotten.items() if since < now - KEPT_SECONDS}
         return cls(
             stages=stages,
             last=_last(site, pushed),

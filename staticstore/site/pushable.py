@@ -17,18 +17,15 @@ from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
 from ..transport.verifier import Verifier
 from .about import published_about, read_files
-from .exposure import link_problem
-from .file_digest import Digest
-from .folder import SiteFolder, reason_of
-from .found_file import FoundFile
+from .data_file import FileDigest, FoundFile
+from .folder import SiteFolder, link_problem, reason_of
 from .hashing import hash_files
-from .head_check import head_problems
-from .history import reader_of
 from .media_types import UNKNOWN, inert_type, media_type_of
 from .notes import read_notes
 from .packs import pack_digest, packs_of
 from .scan import scan
 from .target import Served
+from .verify import head_problems
 
 __all__ = ["DATA", "PushableSite", "Upload", "packs_of", "served_now", "verified_pieces"]
 
@@ -92,7 +89,8 @@ class PushableSite:
             Its index or its head cannot be read.
         """
         folder = SiteFolder.open(site)
-        body, head_body = _read(folder, folder.index), _read(folder, folder.head)
+        body = folder.read_published(folder.index.name)
+        head_body = folder.read_published(folder.head.name)
         index, head = Index.parse(body), Head.parse(head_body)
         problems = [("index.json", warning) for warning in index.warnings]
         problems += head_problems(folder, index, body)
@@ -106,13 +104,11 @@ class PushableSite:
                 f"nothing is pushed, because the site has changed since it was published: "
                 f"{named}{more}. Publish it again"
             )
-        root = reader_of(folder)(head.blocks) if head.blocks is not None else None
+        root = folder.read_document(head.blocks) if head.blocks is not None else None
         documents = tuple(named_documents(head, lambda document: root))
         _check_links(folder)
         beside = {
-            name: _read(folder, folder.root / name)
-            for name in _BESIDE
-            if (folder.root / name).is_file()
+            name: folder.read_published(name) for name in _BESIDE if (folder.root / name).is_file()
         }
         return cls(folder, index, body, head_body, head, files, root, documents, beside, about)
 
@@ -215,7 +211,7 @@ def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple
     A file that is not there is passed over: a mirror cannot always have it.
     """
     about = published_about(folder, head)
-    body = None if head.about is None else reader_of(folder)(head.about)
+    body = None if head.about is None else folder.read_document(head.about)
     if about is None or body is None:
         return {}, []
     found, changed = {ABOUT_NAME: body}, []
@@ -232,7 +228,7 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
 
     The publisher's notes are believed here; what is uploaded is verified when it is read.
     """
-    found = scan(folder.data, published=index, spares=lambda _: True)
+    found = scan(folder.data, published=index, exempts=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
     unknown = [file for file in found.files if noted[file.key] is None]
@@ -241,7 +237,7 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
     stale = []
     for key, digest in noted.items():
         outcome = hashed[key] if digest is None else digest
-        if isinstance(outcome, Digest):
+        if isinstance(outcome, FileDigest):
             if key not in contents:
                 stale.append((DATA + key, "it is not in the index"))
             elif not _is_same(contents[key], outcome):
@@ -253,7 +249,7 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
     return files, stale
 
 
-def _is_same(content: Content, digest: Digest) -> bool:
+def _is_same(content: Content, digest: FileDigest) -> bool:
     return (content.size, content.sha256) == (digest.size, digest.sha256)
 
 
@@ -263,14 +259,3 @@ def _check_links(folder: SiteFolder) -> None:
     for name in (*_BESIDE, folder.index.name, folder.head.name):
         if problem := link_problem(root, data, os.path.join(root, name)):
             raise StoreError(f"nothing is pushed, because of {name}: {problem}")
-
-
-def _read(folder: SiteFolder, path: Path) -> bytes:
-    try:
-        return read_regular(path)
-    except FileNotFoundError:
-        raise StoreError(
-            f"{quoted(str(folder.root))} has no {path.name}: publish it first"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"{path.name} cannot be read: {reason_of(error)}") from error

@@ -1,4 +1,4 @@
-"""What lies in a data folder: each file with its key, and what is left out and why."""
+"""A scan of a data folder: its files and their keys, and what is left out and why."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from typing import Literal, NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.keys import are_keys, key_problem
-from .folder import path_text, reason_of
-from .found_file import FoundFile
+from .data_file import FoundFile
+from .folder import path_below, path_text, reason_of
 from .withheld import Withheld, may_be_withheld, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 
-_LINKS_NAMED = 20
+_MOST_LINKS_NAMED = 20
 _PLAIN = re.compile(r"[\w/-]*", re.ASCII)
 _is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
 
-
-#: Called with files.
+#: Called with the files of a folder.
 Found = Callable[[list[FoundFile]], object]
 
 
@@ -38,13 +37,13 @@ class LeftOut(NamedTuple):
     #: Relative to the data folder, with slashes.
     path: str
     reason: str
-    #: ``"failed"`` is what should have been published.
+    #: ``"failed"``: it should have been published.
     kind: Literal["secret", "litter", "failed"]
 
 
 @dataclass
 class Scan:
-    """What a data folder held.
+    """What a scan found in a data folder.
 
     Attributes
     ----------
@@ -54,29 +53,29 @@ class Scan:
         In key order.
     left_out : list of LeftOut
         In the order of their paths.
-    spared : dict of Withheld
-        From the keys of files that are withheld, but published already, to why.
+    exempt : dict of Withheld
+        By key: files with withheld names that stay, because they are published already.
     """
 
     began_ns: int
     files: list[FoundFile] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    spared: dict[str, Withheld] = field(default_factory=dict)
+    exempt: dict[str, Withheld] = field(default_factory=dict)
 
 
 class _Place(NamedTuple):
-    """A folder still to be looked into."""
+    """A folder to be scanned."""
 
     path: str
-    #: Its path below the data folder, with a slash at its end; empty for that itself.
+    #: Its path below the data folder, with a slash at its end; empty for the data folder.
     prefix: str
     #: Its device and inode.
     identity: tuple[int, int]
-    #: Device and inode of it and of the folders above, to find links that go round in circles.
+    #: Device and inode of it and of the folders above, to find circles of links.
     above: frozenset[tuple[int, int]]
-    #: Whether its name is withheld, and only some files in it are published.
+    #: Whether its name is withheld, so that only the published files in it stay.
     is_withheld: bool = False
-    #: Whether a link led to it.
+    #: Whether it was reached through a link.
     is_linked: bool = False
 
 
@@ -86,54 +85,52 @@ def scan(
     *,
     keeps_files: bool = True,
     published: Collection[str] = (),
-    spares: Callable[[Withheld], bool] = attrgetter("is_new"),
+    exempts: Callable[[Withheld], bool] = attrgetter("is_new"),
 ) -> Scan:
-    """Look through a data folder, without opening a file.
+    """Scan a data folder without opening a file.
 
-    Symbolic links are followed as long as they stay inside; `data` may be one
-    itself.  Nothing here can block, and nothing is written.
+    Symbolic links are followed if they stay inside; `data` may be one itself.
+    Nothing is written, and nothing in the folder can block the scan.
 
     Parameters
     ----------
     data : path
         The folder.
     found : callable, optional
-        Called with the files of each folder, about in key order, while the
-        scan goes on.
+        Called with the files of each folder, roughly in key order, during the scan.
     keeps_files : bool, optional
-        Whether the scan that is returned has the files, too.
+        Whether the returned scan has the files, too.
     published : collection of str, optional
         The keys that are published already.
-    spares : callable, optional
-        Returns whether those of them that are withheld are not left out; by
+    exempts : callable, optional
+        Returns whether a withheld name stays if it is published already; by
         default if earlier versions published such names.
 
     Returns
     -------
     Scan
-        The files, and what is left out: secrets and litter by their names,
-        links that dangle or go round in circles, what is no file, what cannot
-        be read, and names that are no keys.
+        The files, and what is left out: secrets and litter by their names, links
+        that lead nowhere or in a circle, special files, what cannot be read, and
+        names that cannot be keys.
 
     Raises
     ------
     StoreError
-        Links lead out of the folder (web servers follow them, so that they
-        would publish what is not meant to be); all of them are named.  Or the
-        folder itself cannot be read.
+        Links lead out of the folder, and web servers would follow them; the error
+        names them.  Or the folder itself cannot be read.
 
     Notes
     -----
     Costs a system call for each entry, and about 400 bytes of memory.
     """
-    walk = _Walk(os.fspath(data), found, published, spares, keeps_files=keeps_files)
+    walk = _Walk(os.fspath(data), found, published, exempts, keeps_files=keeps_files)
     try:
         walk.run()
     except OSError as error:
         raise StoreError(f"{_shown(walk.data)} cannot be read: {reason_of(error)}") from error
     if walk.outward:
-        named = "; ".join(walk.outward[:_LINKS_NAMED])
-        more = len(walk.outward) - _LINKS_NAMED
+        named = "; ".join(walk.outward[:_MOST_LINKS_NAMED])
+        more = len(walk.outward) - _MOST_LINKS_NAMED
         raise StoreError(
             f"nothing is published, because symbolic links lead out of {_shown(walk.data)}: {named}"
             f"{f'; and {more} more' if more > 0 else ''}. "
@@ -145,33 +142,33 @@ def scan(
 
 
 class _Walk:
-    """One walk through a data folder, depth first and without recursion."""
+    """A walk through a data folder, depth first and without recursion."""
 
     def __init__(
         self,
         data: str,
-        tell: Found | None,
+        report: Found | None,
         published: Collection[str],
-        spares: Callable[[Withheld], bool],
+        exempts: Callable[[Withheld], bool],
         *,
         keeps_files: bool,
     ) -> None:
         self.data = data
-        self._tell = tell
+        self._report = report
         self._published = published
-        self._spares = spares
+        self._exempts = exempts
         self._keeps_files = keeps_files
-        self._files: list[FoundFile] = []  # of one folder
+        self._files: list[FoundFile] = []  # of the current folder
         self.real_root = os.path.realpath(data)
         self.found = Scan(time.time_ns())
         self.outward: list[str] = []
         self._todo: list[_Place] = []
-        self._spared_folders: set[str] = set()
+        self._exempt_folders: set[str] = set()
 
     def run(self) -> None:
-        """Walk; what goes wrong at the root itself is raised, all else is noted."""
+        """Walk; raise OSError if the data folder itself cannot be read."""
         identity = _identity(os.stat(self.real_root))
-        # By its real path: a link that takes its place later leads to other files.
+        # By its real path: a link that replaces it later leads to other files.
         self._todo.append(_Place(self.real_root, "", identity, frozenset((identity,))))
         while self._todo:
             place = self._todo.pop()
@@ -194,41 +191,40 @@ class _Walk:
         above = os.path.join(place.path, "")
         names = [entry.name for entry in entries]
         keys = [place.prefix + name for name in names]
-        # Of all at once it is sooner told than of each.
-        # What is withheld by more than its own name is below a folder with a dot in its name.
-        doubted = names if _PLAIN.fullmatch(place.prefix) else keys
-        are_doubtful = place.is_withheld or may_be_withheld(doubted) or not are_keys(keys)
+        # One check of all names is faster than one for each.  The whole key matters only below
+        # a folder with special characters in its name.  benchmark: publish-again
+        checked = names if _PLAIN.fullmatch(place.prefix) else keys
+        may_be_refused = place.is_withheld or may_be_withheld(checked) or not are_keys(keys)
         for key, name, entry in zip(keys, names, entries, strict=True):
-            if not (are_doubtful and self._is_refused(key, entry)):
+            if not (may_be_refused and self._is_refused(key, entry)):
                 self._visit(entry, above + name, key, place, descriptor)
-        self._todo[folders_before:] = reversed(self._todo[folders_before:])  # the last is the next
+        self._todo[folders_before:] = reversed(self._todo[folders_before:])  # popped from the end
         if self._keeps_files:
             self.found.files += self._files
-        if self._tell is not None:
-            self._tell(self._files)
+        if self._report is not None:
+            self._report(self._files)
 
     def _is_refused(self, key: str, entry: os.DirEntry[str]) -> bool:
-        """Tell whether a file or folder is not published, whatever is in it; note why."""
         withheld = withheld_key(f"{key}/" if _is_folder(entry) else key)
-        if withheld is not None and not self._is_spared(key, withheld):
+        if withheld is not None and not self._is_exempt(key, withheld):
             self._leave_out(key, withheld)
         elif problem := key_problem(key):
-            self._fail(key, f"its name can be no key: {problem}")
+            self._fail(key, f"its name cannot be a key: {problem}")
         else:
             return False
         return True
 
-    def _is_spared(self, key: str, withheld: Withheld) -> bool:
-        """Return whether something that is withheld is published, or holds what is; note it."""
-        if not self._spares(withheld):
+    def _is_exempt(self, key: str, withheld: Withheld) -> bool:
+        # Published already, or a folder with published files in it.
+        if not self._exempts(withheld):
             return False
         if key in self._published:
-            self.found.spared[key] = withheld
+            self.found.exempt[key] = withheld
             return True
         at = bisect.bisect_left(self._published_in_order, f"{key}/")
         if not any(one.startswith(f"{key}/") for one in self._published_in_order[at : at + 1]):
             return False
-        self._spared_folders.add(key)
+        self._exempt_folders.add(key)
         return True
 
     @cached_property
@@ -240,12 +236,12 @@ class _Walk:
     ) -> None:
         is_link = _is_link(entry)
         try:
-            # By the open folder it is half as dear as by the whole path.  What was no link a
-            # moment ago is not followed now.
+            # By the open folder it costs half as much as by the whole path.  A link that has
+            # replaced it since the listing is not followed.  benchmark: publish-again
             at = path if descriptor is None else entry.name
             status = os.stat(at, dir_fd=descriptor, follow_symlinks=is_link)
         except OSError as error:
-            # What a link leads to may be closed to us, but that it leads out can be told.
+            # The target may be unreadable, but whether it is inside is still known.
             dangling = error.errno in (errno.ENOENT, errno.ELOOP)
             if not is_link or dangling or self._may_follow(path, key):
                 self._fail(key, _why_not(entry, error))
@@ -260,7 +256,7 @@ class _Walk:
         elif stat.S_ISLNK(status.st_mode):
             self._fail(key, "it was replaced during the scan")
         else:
-            self._fail(key, "it is no file, but a FIFO, a device or a socket")
+            self._fail(key, "it is not a regular file, but a FIFO, a device or a socket")
 
     def _enter(
         self, path: str, key: str, status: os.stat_result, place: _Place, *, is_linked: bool
@@ -269,19 +265,18 @@ class _Walk:
         if identity in place.above:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
-            is_withheld = place.is_withheld or key in self._spared_folders
+            is_withheld = place.is_withheld or key in self._exempt_folders
             above = place.above | {identity}
             self._todo.append(_Place(path, key + "/", identity, above, is_withheld, is_linked))
 
     def _may_follow(self, path: str, key: str) -> bool:
-        """Tell whether a link stays inside and leads to nothing that is withheld; note why not."""
         target = os.path.realpath(path)
-        below = _below(self.real_root, target)
+        below = path_below(self.real_root, target)
         if below is None:
             self.outward.append(f"{_shown(key)} -> {_shown(target)}")
             return False
         withheld = withheld_key(f"{below}/" if os.path.isdir(target) else below)
-        if withheld is None or (key in self._published and self._is_spared(key, withheld)):
+        if withheld is None or (key in self._published and self._is_exempt(key, withheld)):
             return True
         self._leave_out(key, withheld, f"it leads to {_shown(below)}: ")
         return False
@@ -296,7 +291,7 @@ class _Walk:
 
 @contextlib.contextmanager
 def _opened(folder: str) -> Iterator[int | None]:
-    """Open a folder, so that what is in it can be looked at; None where no system does that."""
+    """Open a folder for calls with ``dir_fd``; None on systems without them."""
     if os.scandir not in os.supports_fd or os.stat not in os.supports_dir_fd:  # Windows
         yield None
         return
@@ -308,7 +303,7 @@ def _opened(folder: str) -> Iterator[int | None]:
 
 
 def _is_link(entry: os.DirEntry[str]) -> bool:
-    # A junction is what Windows has beside links.
+    # Windows has junctions beside links.
     return entry.is_symlink() or (_is_junction is not None and _is_junction(entry))
 
 
@@ -321,20 +316,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "the link leads round in a circle"
+        return "the link leads in a circle"
     if error.errno == errno.ENOENT:
         return "the link leads nowhere" if _is_link(entry) else "it vanished during the scan"
     return f"it cannot be read: {reason_of(error)}"
-
-
-def _below(root: str, path: str) -> str | None:
-    """Return the place of `path` below `root`, both real, with slashes; None if it is not below."""
-    try:
-        if os.path.commonpath((root, path)) != root:
-            return None
-    except ValueError:  # two drives
-        return None
-    return os.path.relpath(path, root).replace(os.sep, "/")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -15,10 +15,8 @@ from ..errors import IndexFormatError, StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
-from .folder import SiteFolder, is_link, reason_of
-from .git_files import write_git_files
-from .history import later_than
-from .lock import alone, unwritable
+from .folder import SiteFolder, is_link, later_than, reason_of
+from .root_files import write_git_files
 
 __all__ = ["MOST_BYTES", "FolderTarget", "Served", "Target", "too_large"]
 
@@ -88,8 +86,8 @@ class FolderTarget:
             self._check_links(folder.private)
             self._make_folders(self.root)
         except OSError as error:
-            raise unwritable(folder, error) from error
-        with alone(folder):
+            raise folder.write_error(error) from error
+        with folder.locked():
             yield
 
     def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
@@ -138,7 +136,7 @@ class FolderTarget:
         try:
             write_git_files(folder)
         except OSError as error:
-            raise unwritable(folder, error) from error
+            raise folder.write_error(error) from error
 
     def _path(self, href: str) -> Path:
         return self.root / key_to_path(href)

@@ -1,27 +1,34 @@
-"""Whether a site's data is what its index says: for ``publish --check``."""
+"""Verify a site: its values, its head, its packs, and its own words."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
+from typing import NamedTuple, TypeVar
 
-from ..errors import StoreError, quoted
-from ..index.fields import Content
+from ..errors import IndexFormatError, quoted
+from ..index.about import About
+from ..index.blocks import BlockRoot
+from ..index.fields import Facts
+from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
 from ..index.snapshot import Index
+from ..index.sums import sum_of_document, sum_text
 from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
-from .file_digest import Digest
+from .data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
 from .folder import SiteFolder, path_text, reason_of
-from .found_file import FoundFile
-from .hashing import Progress, hash_files
-from .head_check import head_problems
-from .history import read_head
-from .pack_check import pack_problems
+from .hashing import ByteProgress, hash_files
+from .packs import pack_digest
 from .scan import LeftOut, scan
-from .withheld import FIRST_BYTES, holds_private_key
 
-__all__ = ["VerifyReport", "verify_site"]
+__all__ = ["VerifyReport", "head_problems", "verify_site"]
+
+T = TypeVar("T")
+# Paths of files below the root, each with what is wrong with it.
+_Problems = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,15 @@ class VerifyReport:
     Attributes
     ----------
     wrong : list of (str, str)
-        The keys whose values are missing, or others than the index says, each
-        with what is wrong; in key order.  First, under ``"index.json"`` and the
-        paths of the head, of what that names, of files that the site's own words
-        name, and of packs, what is wrong with those.
+        The keys whose values are missing or differ from the index, each with what is
+        wrong; in key order.  Before them, by path: what is wrong with ``index.json``,
+        the head, the documents that it names, the files that the site's own words
+        name, and the packs.
     extra : list of str
-        What lies in ``data/`` and could be published, but is not in the index;
-        in key order.
+        Files in ``data/`` that could be published but are not in the index; in key
+        order.
     checked : int
-        How many entries the index has; each was looked at.
+        The number of entries in the index.  Each was checked.
     """
 
     wrong: list[tuple[str, str]]
@@ -47,11 +54,13 @@ class VerifyReport:
     checked: int
 
 
-def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = None) -> VerifyReport:
-    """Hash every value of a site again, and hold it against the index.
+def verify_site(
+    site: str | os.PathLike[str], *, progress: ByteProgress | None = None
+) -> VerifyReport:
+    """Hash all values of a site again, and compare them with the index.
 
-    Nothing is written, and the publisher's notes are not believed.  A value
-    for which the index has neither size nor digest only has to be there.
+    Nothing is written, and the publisher's notes are not used.  A value without size
+    and digest in the index only has to exist.
 
     Parameters
     ----------
@@ -69,54 +78,34 @@ def verify_site(site: str | os.PathLike[str], *, progress: Progress | None = Non
     StoreError
         There is no such site, or links lead out of its ``data/``.
     IndexFormatError
-        Its index cannot be read.
+        Its index cannot be parsed.
 
     Notes
     -----
-    Reads all of the data, as `publish` does what is new.
+    Reads all of the data, in the same way as `publish` reads new files.
     """
     folder = SiteFolder.open(site)
-    index, body = _read_index(folder)
-    found = scan(folder.data, published=index, spares=lambda _: True)
+    body = folder.read_published(folder.index.name)
+    index = Index.parse(body)
+    found = scan(folder.data, published=index, exempts=lambda _: True)
     named = [file for file in found.files if file.key in index]
     outcomes = hash_files(named, progress=progress, seeks_keys=False)
     reasons = {one.path: one.reason for one in found.left_out}
     wrong = [("index.json", warning) for warning in index.warnings]
     wrong += head_problems(folder, index, body)
     wrong += _about_problems(folder)
-    wrong += pack_problems(folder, index)
+    wrong += _pack_problems(folder, index)
     for key in index:
         outcome = outcomes.get(key)
-        content = Content.of(index[key])
-        problem = _absence(key, reasons) if outcome is None else _problem(content, outcome)
+        facts = Facts.of(index[key])
+        problem = _absence(key, reasons) if outcome is None else _difference(facts, outcome)
         if problem is not None:
             wrong.append((key, problem))
     return VerifyReport(wrong, _extra(found.files, index), len(index))
 
 
-def _about_problems(folder: SiteFolder) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the files that the site's own words name."""
-    head = read_head(folder)
-    about = None if head is None else published_about(folder, head)
-    if about is not None:
-        for name, found in read_files(folder, about).items():
-            if isinstance(found, str):
-                yield name, found
-
-
-def _read_index(folder: SiteFolder) -> tuple[Index, bytes]:
-    try:
-        body = read_regular(folder.index)
-    except FileNotFoundError as error:
-        shown = quoted(str(folder.root))
-        raise StoreError(f"{shown} has no index.json: publish it first") from error
-    except OSError as error:
-        raise StoreError(f"index.json cannot be read: {reason_of(error)}") from error
-    return Index.parse(body), body
-
-
 def _absence(key: str, reasons: Mapping[str, str]) -> str:
-    """Say why a key has no file: it, or a folder above it, is left out, or is not there."""
+    # Perhaps a folder above it was left out.
     path = path_text(key)
     while path:
         if path in reasons:
@@ -125,13 +114,13 @@ def _absence(key: str, reasons: Mapping[str, str]) -> str:
     return "there is no such file in data/"
 
 
-def _problem(content: Content, outcome: Digest | LeftOut) -> str | None:
+def _difference(facts: Facts, outcome: FileDigest | LeftOut) -> str | None:
     if isinstance(outcome, LeftOut):
         return outcome.reason
-    if content.size is not None and outcome.size != content.size:
-        return f"it has {outcome.size} bytes where the index says {content.size}"
-    if content.sha256 is not None and outcome.sha256 != content.sha256:
-        return "its sha256 is another than the index says"
+    if facts.size is not None and outcome.size != facts.size:
+        return f"it has {outcome.size} bytes where the index says {facts.size}"
+    if facts.sha256 is not None and outcome.sha256 != facts.sha256:
+        return "its sha256 differs from the index"
     return None
 
 
@@ -143,5 +132,166 @@ def _is_secret(path: str) -> bool:
     try:
         with open_regular(path) as file:
             return holds_private_key(file.read(FIRST_BYTES))
-    except OSError:  # not published, whatever it is
+    except OSError:  # it could not be published, whatever it is
         return False
+
+
+def head_problems(folder: SiteFolder, index: Index, body: bytes) -> _Problems:
+    """Yield what is wrong with the head of a site and the documents that it names.
+
+    A site without a head is complete.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    index : Index
+        Its index.
+    body : bytes
+        The bytes of its ``index.json``.
+
+    Yields
+    ------
+    (str, str)
+        The path of a file below the root, and what is wrong with it.
+    """
+    name = folder.head.name
+    try:
+        text = read_regular(folder.head)
+        head = Head.parse(text)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield name, f"it cannot be read: {reason_of(error)}"
+        return
+    except IndexFormatError as error:
+        yield name, str(error)
+        return
+    if len(text) > MOST_HEAD_BYTES:
+        yield name, f"it has more than {MOST_HEAD_BYTES} bytes, which readers refuse"
+    if head.index.sha256 != hashlib.sha256(body).hexdigest():
+        yield name, "it names another index than index.json: publish the site again"
+    elif head.entries != len(index):
+        yield name, f"it counts {head.entries} entries where the index has {len(index)}"
+    elif head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
+        yield name, "its sum is not that of the index: publish the site again"
+    yield from _Documents(folder).problems_of(head)
+
+
+class _Documents:
+    """Reads the documents that a head names, and collects what is wrong with them."""
+
+    def __init__(self, folder: SiteFolder) -> None:
+        self._root = folder.root
+        self._problems: list[tuple[str, str]] = []
+
+    def problems_of(self, head: Head) -> list[tuple[str, str]]:
+        indexed = self._parsed(head.index, bytes)
+        for span in head.spans:
+            self._parsed(span.document, parse_change_lines)
+        if head.about is not None:
+            self._parsed(head.about, About.parse)
+        if head.blocks is not None:
+            root = self._parsed(head.blocks, BlockRoot.parse)
+            lines = None if root is None else self._parsed(root.lines, bytes)
+            if root is not None and lines is not None and indexed is not None:
+                self._problems += _block_problems(head.blocks, root, lines, indexed)
+        return self._problems
+
+    def _parsed(self, document: Document, parse: Callable[[bytes], T]) -> T | None:
+        try:
+            body = read_regular(self._root / document.href)
+            if len(body) != document.size:
+                problem = f"it has {len(body)} bytes where {document.size} were published"
+            elif not document.describes(body):
+                problem = "its sha256 is not the published one"
+            else:
+                return parse(body)
+        except FileNotFoundError:
+            problem = "there is no such file"
+        except OSError as error:
+            problem = f"it cannot be read: {reason_of(error)}"
+        except IndexFormatError as error:
+            problem = str(error)
+        self._problems.append((document.href, problem))
+        return None
+
+
+def _block_problems(document: Document, root: BlockRoot, lines: bytes, indexed: bytes) -> _Problems:
+    try:
+        found = root.blocks_of(lines, 2, len(indexed) - 2)
+    except IndexFormatError as error:
+        yield root.lines.href, str(error)
+        return
+    if not found or (found[0].offset, found[-1].end) != (2, len(indexed) - 2):
+        yield root.lines.href, "its blocks do not cover the index"
+    for page in root.pages:
+        if _sha256(lines[page.offset : page.end]) != page.sha256:
+            yield document.href, f"the page at {page.offset} has another sha256"
+    for block in found:
+        if _sha256(indexed[block.offset : block.end]) != block.sha256:
+            yield root.lines.href, f"the block at {block.offset} has another sha256"
+
+
+def _about_problems(folder: SiteFolder) -> _Problems:
+    head = folder.read_head()
+    about = None if head is None else published_about(folder, head)
+    if about is not None:
+        for name, found in read_files(folder, about).items():
+            if isinstance(found, str):
+                yield name, found
+
+
+class _PackedCopy(NamedTuple):
+    """A value, as the index says that it is in a pack."""
+
+    key: str
+    offset: int
+    #: None if the index does not give it.
+    size: int | None
+    sha256: str | None
+
+
+def _pack_problems(folder: SiteFolder, index: Index) -> _Problems:
+    copies: dict[str, list[_PackedCopy]] = {}
+    for key, entry in index.packed_entries():
+        href, offset = entry["packed"]
+        facts = Facts.of(entry)
+        copies.setdefault(href, []).append(_PackedCopy(key, offset, facts.size, facts.sha256))
+    for href in sorted(copies):
+        for problem in _problems_of_pack(folder, href, copies[href]):
+            yield href, problem
+
+
+def _problems_of_pack(folder: SiteFolder, href: str, copies: list[_PackedCopy]) -> Iterator[str]:
+    sha256 = pack_digest(href)
+    if sha256 is None:
+        yield "a pack has another name: packs/<sha256>.zip"
+        return
+    try:
+        with open_regular(folder.root / href) as pack:
+            if hashlib.file_digest(pack, "sha256").hexdigest() != sha256:
+                yield (
+                    "its sha256 is not the one in its name: "
+                    "remove it, and publish the site with packs again"
+                )
+                return
+            size = pack.tell()
+            for copy in copies:
+                if not _is_in_pack(pack, size, copy):
+                    yield f"the bytes at {copy.offset} are not {quoted(copy.key)}"
+    except FileNotFoundError:
+        yield "there is no such file: publish the site again"
+    except OSError as error:
+        yield f"it cannot be read: {reason_of(error)}"
+
+
+def _is_in_pack(pack: FileIO, pack_size: int, copy: _PackedCopy) -> bool:
+    if copy.size is None or copy.sha256 is None or copy.offset + copy.size > pack_size:
+        return False
+    pack.seek(copy.offset)
+    return _sha256(pack.read(copy.size)) == copy.sha256
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -1,9 +1,9 @@
-"""A site that is published anew whenever its files change and have come to rest.
+"""Publish a site again whenever its files have changed.
 
-Changes below ``data/`` are told by the operating system, through watchfiles.
-Metadata files, the site's own words, and whether ``data`` is still the same folder, are looked at
-some times a second: they may stand anywhere, and be replaced.  What the
-publisher writes lies beside both, so that it never sees its own doing.
+The operating system reports changes below ``data/``, through watchfiles.  Metadata
+files, the site's own words, and the identity of ``data`` itself are polled some times
+a second, because they may be anywhere, and be replaced.  The publisher writes beside
+both, so it never sees its own changes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .about import SOURCE_NAMES
 from .folder import SiteFolder
 from .guards import Force, RefusedError
 from .metadata import FILE_NAMES, Source
-from .packs import PACK_BELOW
+from .packs import PACK_BELOW_BYTES
 from .publisher import PublishReport, publish
 from .withheld import withheld_key
 
-__all__ = ["RESCAN", "Rest", "publish_watching"]
+__all__ = ["RESCAN_SECONDS", "PublishTimer", "publish_watching"]
 
-#: Seconds after which a site is looked through even if nothing was told.
-RESCAN = 600.0
-_QUIET = 0.5  # seconds without a change: files have come to rest
-_LATEST = 5.0  # seconds of constant change that are waited for
-_RETRY = 10.0  # seconds after which a publish that failed is tried again
-_TICK = 0.1  # seconds between two looks
+#: When a site is published again although no change was reported.
+RESCAN_SECONDS = 600.0
+_QUIET_SECONDS = 0.5  # without a change, before a publish
+_LONGEST_SECONDS = 5.0  # of constant change, before a publish
+_RETRY_SECONDS = 10.0  # after a publish that failed
+_TICK_SECONDS = 0.1  # between two polls
 
 
 def publish_watching(
@@ -39,92 +39,91 @@ def publish_watching(
     *,
     metadata: Source | None = None,
     pack: bool = False,
-    pack_below: int = PACK_BELOW,
+    pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
     force: Force = False,
-    rescan: float = RESCAN,
+    rescan: float = RESCAN_SECONDS,
     stop: threading.Event | None = None,
 ) -> Iterator[PublishReport | StoreError]:
-    """Publish a site now, and again whenever its files change and have come to rest.
+    """Publish a site now, and again whenever its files have changed.
 
-    They have when nothing has changed for half a second; after five seconds of
-    constant change there is a publish all the same.  Events can get lost, so
-    that there is one every so often even if none was told.
+    A publish begins when nothing has changed for half a second, and after five
+    seconds of constant change in any case.  Events can get lost, so the site is also
+    published at times without any.
 
     Parameters
     ----------
     site : path
         The site's folder.
     metadata, pack, pack_below, browse, force
-        As in `publish`.  A metadata file is watched, too; a mapping is read
-        anew at each publish.
+        As in `publish`.  A metadata file is watched, too; a mapping is read again at
+        each publish.
     rescan : float, optional
-        Seconds after the last publish at which there is one in any case.
+        Seconds after the last publish until the next one without a change.
     stop : threading.Event, optional
-        Ends it when it is set; within a tenth of a second, or when the publish
-        that is running is done.
+        Set it to end the iteration: within a tenth of a second, or after the running
+        publish.
 
     Yields
     ------
     PublishReport or StoreError
-        Of the first publish, and of each that changed something or failed: what
-        went wrong is given and not raised, and the next change is waited for.
-        The same failure is given once, and tried again every ten seconds.
+        The outcome of the first publish, and of each that changes something or fails.
+        Errors are yielded and not raised, and the next change is waited for.  The same
+        error is yielded once; the publish is tried again every ten seconds.
 
     Raises
     ------
     StoreError
-        At the start: there is no such folder or no ``data`` in it.  At any
-        time: the extra ``watch`` is not installed, or the system cannot watch
-        so many folders.
+        At the start: there is no such folder or no ``data`` in it.  At any time: the
+        extra ``watch`` is not installed, or the system cannot watch so many folders.
 
     Notes
     -----
-    All work is done in the thread that iterates; while the caller does
-    something else changes are gathered.  Each publish looks at all files.
+    All work is done in the iterating thread; changes during other work of the caller
+    are not lost.  Each publish scans all files.
     """
     folder = SiteFolder.open(site)
     stop = threading.Event() if stop is None else stop
-    rest = Rest(rescan)
+    timer = PublishTimer(rescan)
     last: PublishReport | StoreError | None = None
     renewal = threading.Event()
     watched = _paths_beside(folder, metadata)
-    with contextlib.closing(_looks(folder, watched, stop, renewal)) as looks:
-        for changed in looks:
-            if not rest.is_due(changed=changed, now=time.monotonic()):
+    with contextlib.closing(_polls(folder, watched, stop, renewal)) as polls:
+        for changed in polls:
+            if not timer.is_due(changed=changed, now=time.monotonic()):
                 continue
             outcome = _publish(folder, metadata, pack, pack_below, browse, force)
-            rest.published(failed=isinstance(outcome, StoreError), now=time.monotonic())
-            if _is_mended(outcome, last):
+            timer.published(failed=isinstance(outcome, StoreError), now=time.monotonic())
+            if _is_repaired(outcome, last):
                 renewal.set()
             if _is_news(outcome, last):
                 yield outcome
             last = outcome
 
 
-class Rest:
-    """Tells when it is time to publish: at once, and when changes have come to rest.
+class PublishTimer:
+    """Decides when to publish: at once, and after changes.  All times in seconds.
 
     Examples
     --------
-    >>> rest = Rest(600.0)
-    >>> rest.is_due(changed=False, now=0.0)
+    >>> timer = PublishTimer(600.0)
+    >>> timer.is_due(changed=False, now=0.0)
     True
-    >>> rest.published(failed=False, now=1.0)
-    >>> [rest.is_due(changed=now < 3.0, now=now) for now in (2.0, 2.4, 2.8, 3.0)]
+    >>> timer.published(failed=False, now=1.0)
+    >>> [timer.is_due(changed=now < 3.0, now=now) for now in (2.0, 2.4, 2.8, 3.0)]
     [False, False, False, False]
-    >>> rest.is_due(changed=False, now=3.3)
+    >>> timer.is_due(changed=False, now=3.3)
     True
     """
 
     def __init__(self, rescan: float) -> None:
         self._rescan = rescan
-        self._due: float | None = None  # None: nothing was published yet
-        self._first: float | None = None  # change since the last publish
+        self._due: float | None = None  # None before the first publish
+        self._first: float | None = None  # time of the first change since the last publish
         self._last = 0.0
 
     def is_due(self, *, changed: bool, now: float) -> bool:
-        """Note whether something has changed; tell whether to publish now."""
+        """Record whether something has changed; return whether to publish now."""
         if changed:
             self._first = now if self._first is None else self._first
             self._last = now
@@ -132,12 +131,12 @@ class Rest:
             return True
         if self._first is None:
             return False
-        return now - self._last >= _QUIET or now - self._first >= _LATEST
+        return now - self._last >= _QUIET_SECONDS or now - self._first >= _LONGEST_SECONDS
 
     def published(self, *, failed: bool, now: float) -> None:
-        """Begin to wait for the next change."""
+        """Record that a publish has ended."""
         self._first = None
-        self._due = now + (min(_RETRY, self._rescan) if failed else self._rescan)
+        self._due = now + (min(_RETRY_SECONDS, self._rescan) if failed else self._rescan)
 
 
 def _publish(
@@ -165,7 +164,7 @@ def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreErr
     if last is None:
         return True
     if isinstance(outcome, RefusedError) and isinstance(last, RefusedError):
-        return outcome.guard != last.guard  # how many would be left may change all the time
+        return outcome.guard != last.guard  # the numbers in the text may change all the time
     if isinstance(outcome, StoreError):
         return not isinstance(last, StoreError) or str(outcome) != str(last)
     if outcome.set or outcome.updated or outcome.deleted or isinstance(last, StoreError):
@@ -174,27 +173,27 @@ def _is_news(outcome: PublishReport | StoreError, last: PublishReport | StoreErr
     return (outcome.generation, outcome.failed) != (last.generation, last.failed)
 
 
-def _is_mended(
+def _is_repaired(
     outcome: PublishReport | StoreError, last: PublishReport | StoreError | None
 ) -> bool:
-    """Tell whether something can be read that could not: if it is a folder, nobody watches it."""
+    # Something has become readable.  If it is a folder, it is not watched yet.
     if isinstance(outcome, StoreError) or not isinstance(last, PublishReport):
         return False
     return bool({path for path, _ in last.failed} - {path for path, _ in outcome.failed})
 
 
-def _looks(
+def _polls(
     folder: SiteFolder, metadata: list[Path], stop: threading.Event, renewal: threading.Event
 ) -> Generator[bool, None, None]:
     """Yield some times a second whether something has changed since the last time.
 
-    The first time is when the watch stands, so that nothing is missed from then on.
+    The first poll comes after the watch has begun, so that no change is missed.
     """
     before = _states(metadata)
     while not stop.is_set():
         data = _identity(folder.data)
         if data is None:  # removed, perhaps to be replaced
-            stop.wait(_TICK)
+            stop.wait(_TICK_SECONDS)
             yield False
             continue
         with contextlib.closing(_changes_below(folder.data, stop)) as changes:
@@ -205,7 +204,7 @@ def _looks(
                 if _identity(folder.data) != data or renewal.is_set():
                     renewal.clear()
                     break
-        yield True  # what happens until the next watch stands is told by nobody
+        yield True  # changes before the next watch begins are not reported
 
 
 def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, None]:
@@ -213,17 +212,17 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
         from watchfiles import watch
     except ImportError as error:
         raise StoreError("watching needs watchfiles: pip install 'staticstore[watch]'") from error
-    tick = round(_TICK * 1000)
+    tick_ms = round(_TICK_SECONDS * 1000)
     root = os.path.realpath(data)
     try:
-        # It groups what comes within a tick; whether files have come to rest is for `Rest` to
-        # say, since a file that is still being written counts here as one change.
+        # It groups the events of a tick.  `PublishTimer` decides when changes have ended: here a
+        # file that is still being written counts as one change.
         for changes in watch(
             root,
             watch_filter=lambda change, path: _is_data(os.path.relpath(path, root)),
-            debounce=tick,
-            step=tick // 2,
-            rust_timeout=tick,
+            debounce=tick_ms,
+            step=tick_ms // 2,
+            rust_timeout=tick_ms,
             yield_on_timeout=True,
             stop_event=stop,
             ignore_permission_denied=True,
@@ -237,7 +236,7 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
 
 
 def _is_data(path: str) -> bool:
-    """Tell whether a change there can matter: not below what is never published."""
+    # A change below a folder that is never published does not matter.
     withheld = withheld_key(path)
     return withheld is None or withheld.is_new
 
@@ -250,7 +249,6 @@ def _paths_beside(folder: SiteFolder, metadata: Source | None) -> list[Path]:
 
 
 def _states(paths: list[Path]) -> list[tuple[int, ...] | None]:
-    """Return what shows whether files have changed."""
     states: list[tuple[int, ...] | None] = []
     for path in paths:
         try:

@@ -1,11 +1,10 @@
-"""The one rule of what is kept back: secrets, litter and our own files, by their names.
+"""The names that are withheld: of secrets, of litter, and of our own files.
 
-A host's key, a file in a data folder and the path of a request are all held
-against it, in every spelling that a file system takes for the same name: HFS+,
-APFS, NTFS, ZFS and ext4 fold case and Unicode forms and pass over characters
-that show nothing; NTFS also passes over dots and spaces at the end, opens
-streams behind a colon, and gives long names short ones (git's `is_hfs_dotgit`
-and `is_ntfs_dotgit` know the same).
+One rule for a host's key, a file in a data folder and the path of a request, in
+every spelling that a file system takes for the same name: HFS+, APFS, NTFS, ZFS
+and ext4 fold case and Unicode forms and ignore invisible characters; NTFS also
+ignores dots and spaces at the end, opens streams after a colon, and gives long
+names short ones (as git's `is_hfs_dotgit` and `is_ntfs_dotgit` know).
 """
 
 from __future__ import annotations
@@ -18,24 +17,20 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Literal, NamedTuple
 
 __all__ = [
-    "FIRST_BYTES",
     "Withheld",
     "folded",
-    "holds_private_key",
-    "is_spelled",
+    "is_hidden",
     "may_be_withheld",
+    "unfinished",
     "withheld_key",
 ]
 
-#: How much of a file's beginning `holds_private_key` wants to see, in bytes.
-FIRST_BYTES = 1 << 16
-
-# Files or folders, or paths of them; `*` stands for any part of one name.
+# Files or folders, or paths of such; `*` stands for any part of one name.
 _SECRETS = """
     .git .hg .svn .htpasswd .htaccess .netrc _netrc .ssh .aws .gnupg .pgpass .npmrc .pypirc
     .git-credentials .env .env.*
 """
-# What came to the list later, and may be published already.
+# Added later, so they may be published already.
 _NEWER_SECRETS = """
     .gitconfig .gitcookies .hgrc .bzr .jj
     .htdigest .htgroup .user.ini web.config wp-config.php
@@ -54,14 +49,14 @@ _NEWER_SECRETS = """
     .bash_history .python_history .zsh_history .psql_history .mysql_history .sqlite_history
     .node_repl_history .*_history
 """
-# Of these, only files: a folder of such a name is as likely to hold data.
+# Files only: a folder with such a name is as likely to hold data.
 _NEWER_SECRET_FILES = """
     credentials *.env *.p12 *.pfx *.kdbx *.jks *.keystore *.ppk *.tfstate *.tfstate.backup
     terraform.tfvars
 """
 _LITTER = ".ds_store thumbs.db desktop.ini"
-# What came to the list later: of macOS, Windows, KDE, GNOME and NFS; of programs that edit
-# files (Office, LibreOffice, Vim, Kate, Emacs, Jupyter); of rsync and Syncthing.
+# Added later: from macOS, Windows, KDE, GNOME and NFS; from editors (Office, LibreOffice, Vim,
+# Kate, Emacs, Jupyter); from rsync and Syncthing.
 _NEWER_LITTER = """
     ._* .appledouble .spotlight-v100 .trashes .fseventsd .temporaryitems .documentrevisions-v100
     .apdisk __macosx ehthumbs.db ehthumbs_vista.db $recycle.bin
@@ -70,16 +65,27 @@ _NEWER_LITTER = """
     .rsync-partial .~tmp~ .stfolder .stversions .syncthing.*
 """
 _OURS = ".staticstore .staticstore-*"
+# Sources that `publish` reads in the site's folder, in any form, and copies of them.
+_READ_BY_PUBLISH = ("about.toml*", "metadata.*")
+
+# Of unfinished downloads (`.part.json` was ours), of files being saved, and of backups.
+_UNFINISHED = (
+    *(".part", ".part.json", ".partial", ".filepart", ".crdownload", ".download", ".opdownload"),
+    *(".aria2", ".!ut", ".bc!", ".tmp", ".temp", ".swp", "~", "#"),
+)
+_ENDINGS = (*_UNFINISHED, *map(str.upper, _UNFINISHED))
+_TAIL_CHARACTERS = 4
+_TAILS = tuple(ending[-_TAIL_CHARACTERS:] for ending in _ENDINGS)
 
 _PART = "[^/\n]*"  # of a name
-# What NTFS passes over behind a name.
+# Ignored by NTFS at the end of a name.
 _IGNORED = r"[. ]*+(?::[^/\n:]*+){0,2}"
-# What OpenSSH calls its keys, and copies of them; the .pub half is public.
+# The keys of OpenSSH, and copies of them; the .pub half is public.
 _SSH_KEY = (
     r"id_(?:rsa|dsa|ecdsa|ed25519|xmss|(?:rsa|dsa|ecd|ed2)~[1-4])(?:_sk)?"
     rf"(?:\.(?!pub{_IGNORED}(?:/|$)){_PART})?"
 )
-# Unicode's Default_Ignorable_Code_Point, of which HFS+ and ext4 take no notice in names.
+# Unicode's Default_Ignorable_Code_Point, which HFS+ and ext4 ignore in names.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -93,39 +99,22 @@ _REASONS = {
     "ours": "staticstore put it there",
 }
 
-# How a key begins: RFC 7468, OpenPGP's armor, the format of ssh.com.
-_BEGIN_KEY = rb"-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)? ?-{4,5}"
-# A line's end, or what stands for it in JSON.
-_BREAK = rb"(?:[ \t]*+(?:\r?\n|(?:\\++[rn])++))"
-# A key goes on with a line of base64, perhaps behind fields (RFC 1421) and an empty line; a text
-# about keys does not.  Where other things stand before its beginning, that line has to be long.
-_PRIVATE_KEY = re.compile(
-    rb"^[ \t]*+%(begin)b%(break)b(?:[ \t]*+[A-Za-z-]++: .*+\n)*+"
-    rb"\s*+[A-Za-z0-9+/]++={0,2}[ \t\r]*+$"
-    rb"|%(begin)b%(break)b++[ \t]*+[A-Za-z0-9+/]{16}" % {b"begin": _BEGIN_KEY, b"break": _BREAK},
-    re.MULTILINE,
-)
-# How a file begins that is a key and nothing else; the second is PuTTY's.
-_FIRST_LINE = re.compile(rb"\s*+(?:%b|PuTTY-User-Key-File-)" % _BEGIN_KEY)
-# In JSON, as in the keys of Google's service accounts; a schema has an object there.
-_JSON_KEY = re.compile(rb'"private_key"\s*+:\s*+(?:"[^"]|\[?\s*+\d)')
-
 
 class Withheld(NamedTuple):
-    """Why something is kept back."""
+    """Why a path is withheld."""
 
-    #: ``"secret"`` is warned of; nobody misses ``"litter"``.
+    #: Whether to warn of it (``"secret"``) or not (``"litter"``).
     kind: Literal["secret", "litter"]
-    #: For people.
+    #: In words.
     reason: str
-    #: The names that are withheld, as the rule reads them.
+    #: The names in the path that are withheld, folded.
     names: tuple[str, ...]
     #: Whether earlier versions published such names.
     is_new: bool
 
 
 def may_be_withheld(keys: Iterable[str]) -> bool:
-    """Return whether `withheld_key` may find one among many; False if there is none for sure.
+    """Return whether `withheld_key` may withhold any of many keys; False is certain.
 
     Examples
     --------
@@ -133,7 +122,7 @@ def may_be_withheld(keys: Iterable[str]) -> bool:
     (False, True)
     """
     text = "\n".join(keys)
-    # The pattern takes four times as long (benchmark: publish-unchanged).
+    # The pattern takes four times as long.  benchmark: publish-again
     if text.isascii() and not any(mark in text for mark in "~:\\"):
         names = text.lower().replace("/", "\n")
         beginning, ending = _hints()
@@ -143,19 +132,19 @@ def may_be_withheld(keys: Iterable[str]) -> bool:
 
 
 def withheld_key(key: str, allowed: Collection[str] = ()) -> Withheld | None:
-    """Say why the value of a key is kept back; None if it is not.
+    """Return why a key is withheld; None if it is not.
 
-    Every segment is looked at, in every spelling.  Other names that start with
-    a dot are data: zarr's are.
+    Each segment is compared in every spelling.  Other names that start with a dot
+    are data, for instance those of zarr.
 
     Parameters
     ----------
     key : str
-        A key, or a path below a site's data folder or root.  With a slash at
-        its end it is that of a folder.
+        A key, or a path below a site's data folder or root.  The path of a folder
+        ends with a slash.
     allowed : collection of str, optional
-        Names that are not kept back, with ``*`` and ``?`` as in shell patterns,
-        or whole keys.
+        Names that are not withheld, with ``*`` and ``?`` as in shell patterns, or
+        whole keys.
 
     Examples
     --------
@@ -194,7 +183,7 @@ def _name(match: re.Match[str]) -> str:
 
 
 def folded(text: str) -> str:
-    r"""Return the one spelling of all that a file system may take for the same path.
+    r"""Return one spelling for all paths that a file system may take for the same.
 
     Examples
     --------
@@ -202,25 +191,58 @@ def folded(text: str) -> str:
     '.git/config'
     """
     if not text.isascii():
-        for _ in range(2):  # what is folded may show another form
+        for _ in range(2):  # folding may produce another form
             text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).upper().casefold())
     return text.lower().replace("\\", "/")
 
 
-def is_spelled(path: str, names: tuple[str, ...]) -> bool:
-    """Return whether a path is one of some names, in any spelling; `*` stands for any part of one.
+def is_hidden(path: str) -> bool:
+    """Return whether a path below a site's root is the publisher's own.
+
+    Hidden are withheld names, names that begin with a dot, and what `publish` reads:
+    ``about.toml`` and metadata files, in any form, and copies of them.
+
+    Parameters
+    ----------
+    path : str
+        The path, with slashes.
 
     Examples
     --------
-    >>> is_spelled("About.TOML.", ("about.toml",)), is_spelled("x/about.toml", ("about.toml",))
+    >>> is_hidden(".staticstore/notes.json"), is_hidden("data/.env"), is_hidden("data/.zarray")
+    (True, True, False)
+    >>> is_hidden("About.TOML."), is_hidden("x/about.toml")
     (True, False)
     """
+    if path == ".nojekyll":
+        return False
     text = folded(path)
-    return re.fullmatch(rf"(?:{_any_of(names, '~' in text)}){_IGNORED}", text) is not None
+    if text.startswith("."):
+        return True
+    names = _any_of(_READ_BY_PUBLISH, "~" in text)
+    return (
+        re.fullmatch(f"(?:{names}){_IGNORED}", text) is not None or withheld_key(path) is not None
+    )
+
+
+def unfinished(keys: Collection[str]) -> list[str]:
+    """Return the keys with names that programs give to unfinished files and backups.
+
+    Unlike the names that `withheld_key` refuses, these may be data.
+
+    Examples
+    --------
+    >>> unfinished(["a.csv", "b/a.csv.part", "a.csv~", "#a.csv#", "c#"])
+    ['b/a.csv.part', 'a.csv~', '#a.csv#']
+    """
+    # A million keys have few different tails, and only some keys need all endings.
+    tails = {tail for tail in {key[-_TAIL_CHARACTERS:] for key in keys} if tail.endswith(_TAILS)}
+    found = [key for key in keys if key.endswith(_ENDINGS)] if tails else []
+    return [key for key in found if key[-1] != "#" or key.rpartition("/")[2][0] == "#"]
 
 
 def _segmented(text: str) -> str:
-    """Return keys, a line each, as the pattern reads them: a slash before each segment."""
+    # One key a line, with a slash before each segment, as the pattern expects them.
     return "/" + folded(text).replace("\n", "\n/")
 
 
@@ -231,12 +253,11 @@ def _matches(text: str) -> bool:
 
 @functools.cache
 def _pattern(*, has_short_names: bool) -> re.Pattern[str]:
-    """Return what finds withheld names in folded keys."""
     secrets, newer, files, litter, ours = (
         _any_of(paths.split(), has_short_names)
         for paths in (_SECRETS, _NEWER_SECRETS, _NEWER_SECRET_FILES, _LITTER, _OURS)
     )
-    stray = _any_of(_NEWER_LITTER.split(), False)  # whose other spellings do no harm
+    stray = _any_of(_NEWER_LITTER.split(), False)  # their other spellings do no harm
     return re.compile(
         rf"/(?:(?:(?P<secret>{secrets}|{_SSH_KEY})|(?P<newer>{newer})"
         rf"|(?P<litter>{litter})|(?P<stray>{stray})|(?P<ours>{ours})){_IGNORED}(?=/|$)"
@@ -247,7 +268,7 @@ def _pattern(*, has_short_names: bool) -> re.Pattern[str]:
 
 @functools.cache
 def _hints() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what finds how withheld names begin and end, in names of ASCII, a line each."""
+    # How withheld names begin and end, to be searched in ASCII names, one a line.
     lists = (_SECRETS, _NEWER_SECRETS, _NEWER_SECRET_FILES, _LITTER, _NEWER_LITTER, _OURS)
     paths = " ".join(lists).split()
     names = {path.partition("/")[0].lower() for path in paths}
@@ -260,7 +281,7 @@ def _hints() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _any_of(paths: Iterable[str], has_short_names: bool) -> str:
-    """Return what matches any of some paths; what many have in common is looked at once."""
+    # Common beginnings are factored out, so that each is compared once.
     if has_short_names:
         return "|".join(_path_pattern(path, _both_names) for path in paths)
     groups: dict[str, list[str]] = {}
@@ -285,11 +306,8 @@ def _both_names(name: str) -> str:
 
 
 def _short_pattern(name: str) -> str | None:
-    """Return what matches the names of 8.3 characters that NTFS gives a name beside it.
-
-    The first four have a number behind six characters, the next ones behind
-    two and a checksum.
-    """
+    # NTFS's second names, of 8.3 characters: the first four have a number after six
+    # characters, later ones after two characters and a checksum.
     base, dot, extension = name.lower().lstrip(".").rpartition(".")
     if not dot:
         base, extension = extension, ""
@@ -306,7 +324,7 @@ def _short_pattern(name: str) -> str | None:
 
 
 def _checksum(name: str) -> str:
-    """Return NTFS's checksum of a long name, which git has found out for .gitmodules: 7eba."""
+    # NTFS's checksum of a long name; git's source has that of .gitmodules: 7eba.
     total = 0
     for character in name:
         total = (total * 37 + ord(character)) & 0xFFFF
@@ -315,31 +333,3 @@ def _checksum(name: str) -> str:
         product = (1 << 32) - product
     product -= (product * 1152921497 >> 60) * 1000000007
     return f"{product & 0xFFFF:04x}"[::-1]
-
-
-def holds_private_key(first_bytes: bytes) -> bool:
-    """Return whether a file that begins so is a private key, or holds one.
-
-    A text *about* keys is published: what counts is a file that begins as keys
-    do, the first line of a key with more of it behind, or a value for
-    ``"private_key"`` in JSON.
-
-    Parameters
-    ----------
-    first_bytes : bytes
-        The first `FIRST_BYTES` bytes of the file, or all of them.
-
-    Examples
-    --------
-    >>> holds_private_key(b"-----BEGIN CERTIFICATE-----")
-    False
-    """
-    if first_bytes.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, which PowerShell writes
-        first_bytes = first_bytes[2:].replace(b"\0", b"")
-    text = first_bytes.removeprefix(b"\xef\xbb\xbf")
-    if _FIRST_LINE.match(text):
-        return True
-    # Every file that is published is searched, and the pattern takes eighty times as long.
-    if b"PRIVATE KEY" in text and _PRIVATE_KEY.search(text):
-        return True
-    return _JSON_KEY.search(text) is not None

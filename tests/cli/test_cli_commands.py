@@ -16,7 +16,7 @@ import pytest
 
 from staticstore import StaticStore, __version__, publish, serve
 from staticstore.cli import cli as command_line
-from staticstore.site.watching import RESCAN
+from staticstore.site.watching import RESCAN_SECONDS
 from tests.cli.conftest import Run
 from tests.cli.shell import finish, start
 from tests.servers import RawServer, serve_files, write_certificates
@@ -160,7 +160,9 @@ def test_publish_refuses_what_does_not_go_with_watching(
 
 
 def test_publish_help_tells_how_often_it_looks_at_all_files(cli: Run) -> None:
-    assert f"{RESCAN:.0f} if nothing is said" in " ".join(cli("publish", "--help").text.split())
+    assert f"{RESCAN_SECONDS:.0f} if nothing is said" in " ".join(
+        cli("publish", "--help").text.split()
+    )
 
 
 def test_publish_check_finds_nothing_wrong(cli: Run, sample: Path) -> None:

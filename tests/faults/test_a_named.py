@@ -18,7 +18,7 @@ from staticstore.index.blocks import named_documents
 from staticstore.index.fields import place_of
 from staticstore.index.head import Document, Head, Role
 from staticstore.site.folder import SiteFolder
-from staticstore.site.history import write_document
+from staticstore.site.head_files import write_document
 from staticstore.site.verify import verify_site
 
 SHA256 = "ab" * 32

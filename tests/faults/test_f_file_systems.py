@@ -15,9 +15,9 @@ import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.site.folder import SiteFolder
-from staticstore.site.history import forget
 from staticstore.site.publisher import verify_site
 from staticstore.site.push import push
+from staticstore.site.retention import forget
 from staticstore.transport import file_system
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")

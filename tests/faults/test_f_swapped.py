@@ -13,7 +13,7 @@ import pytest
 
 from staticstore import StaticStore, mirror, publish
 from staticstore.site import hash_process, hashing
-from staticstore.site.file_digest import Digest, digest_of
+from staticstore.site.data_file import FileDigest, digest_of
 from staticstore.site.publisher import verify_site
 from staticstore.site.push import push
 from staticstore.site.pushable import verified_pieces
@@ -137,7 +137,7 @@ def test_f12_a_link_that_comes_after_the_scan_is_reported(
 def test_f12_so_it_is_where_processes_hash(
     site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
-    monkeypatch.setattr(hash_process, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(hash_process, "_FILES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     act, real = once(lambda: swap(site / "data", outside)), hash_process.HashProcess.digests_of
 
@@ -166,7 +166,7 @@ def test_f12_a_file_that_an_editor_replaces_is_hashed_as_it_is_then(
 def test_f12_on_a_file_system_that_numbers_its_files_anew_all_are_hashed(site: Path) -> None:
     files = [file._replace(inode=file.inode + 1) for file in scan(site / "data").files]
     outcomes = hashing.hash_files(files).values()
-    assert [type(outcome) for outcome in outcomes] == [Digest, Digest]
+    assert [type(outcome) for outcome in outcomes] == [FileDigest, FileDigest]
 
 
 def test_f12_a_folder_that_is_replaced_during_the_scan_is_reported(

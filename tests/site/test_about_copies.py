@@ -15,9 +15,9 @@ import requests
 from staticstore import StaticStore, StoreError, TransportError, mirror, publish, push, verify_site
 from staticstore.index.about import ABOUT_NAME
 from staticstore.index.head import Document, Head, Role
-from staticstore.site import own_files
+from staticstore.site import root_files
 from staticstore.site.folder import SiteFolder
-from staticstore.site.own_files import OwnFiles
+from staticstore.site.root_files import OwnFiles
 from staticstore.site.server import SiteServer, serve
 from staticstore.site.target import FolderTarget
 from staticstore.transport.atomic import atomic_file
@@ -81,7 +81,7 @@ def test_f11_ones_own_readme_beside_a_copy_is_passed_over_by_the_check(
     mirrored(site, copy)
     caplog.clear()
     assert verify_site(copy).wrong == []
-    assert "'README.md' is passed over" in caplog.text
+    assert "'README.md' is left out" in caplog.text
 
 
 def test_f11_ones_own_readme_beside_a_copy_is_passed_over_by_a_push(
@@ -108,12 +108,12 @@ def test_a_readme_of_before_that_a_mirror_wrote_is_wrong_in_its_copy(
     say(site, README_md=b"other")
     mirrored(site, copy)
     write(copy / "README.md", README)
-    assert verify_site(copy).wrong == [("README.md", "it is another than about.json says")]
+    assert verify_site(copy).wrong == [("README.md", "it is not the file that about.json names")]
 
 
 def test_a_changed_readme_of_a_site_that_is_no_copy_is_wrong(site: Path) -> None:
     write(site / "README.md", b"changed")
-    assert verify_site(site).wrong == [("README.md", "it is another than about.json says")]
+    assert verify_site(site).wrong == [("README.md", "it is not the file that about.json names")]
 
 
 def test_a_mirror_carries_all_of_it(site: Path, copy: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_write_that_broke_off_leaves_no_file_of_others(
                 raise OSError(5, "Input/output error")
             return atomic_file(path, **options)
 
-        disk.setattr(own_files, "atomic_file", only_notes)
+        disk.setattr(root_files, "atomic_file", only_notes)
         with pytest.raises(OSError, match="Input/output"):
             OwnFiles(folder).write("README.txt", b"second")
     assert OwnFiles(folder).write("README.txt", b"third")
@@ -482,7 +482,7 @@ def test_what_a_site_takes_back_is_deleted_from_the_target(site: Path, copy: Pat
 
 def test_a_file_that_changed_since_the_publish_is_not_pushed(site: Path, copy: Path) -> None:
     write(site / "README.md", b"another")
-    with pytest.raises(StoreError, match=r"'README\.md': it is another"):
+    with pytest.raises(StoreError, match=r"'README\.md': it is not the file"):
         push(site, copy)
 
 

@@ -13,7 +13,7 @@ import pytest
 from staticstore import StoreError, publish, verify_site
 from staticstore.index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, NamedFile
 from staticstore.index.head import MOST_HEAD_BYTES, Head
-from staticstore.site import history
+from staticstore.site import retention
 from staticstore.site.watching import publish_watching
 
 from .sitefolder import THEN, fill, make_site, tree
@@ -126,7 +126,7 @@ def test_old_words_are_removed_a_day_later(site: Path, monkeypatch: pytest.Monke
     write(site / "about.toml", 'title = "Other"\n')
     publish(site)
     assert len(list((site / "about").iterdir())) == 2
-    monkeypatch.setattr(history, "KEPT", -1.0)
+    monkeypatch.setattr(retention, "KEPT_SECONDS", -1.0)
     (site / ".staticstore" / "last.json").unlink()
     publish(site)
     assert [path.stem for path in (site / "about").iterdir()] == [
@@ -175,8 +175,8 @@ def test_words_that_change_are_published_while_it_watches(site: Path) -> None:
         ('description = """\ncontact = 1\n"""\ncontact = 1\n', "line 4: 'contact'"),
         ('homepage = "javascript:alert(1)"\n', "line 1: .*begins with http"),
         ('homepage = "https://ali:sesame@example.org/"\n', "without a user"),
-        ('title = "x\n', "line 1: it is no TOML"),
-        ('title = "x"\ntitle = "y"\n', "line 2: it is no TOML"),
+        ('title = "x\n', "line 1: it is not valid TOML"),
+        ('title = "x"\ntitle = "y"\n', "line 2: it is not valid TOML"),
         (f"version = {'1' * 5000}\n", "too many digits"),
         (f"version = {'[' * 5000}\n", "about.toml"),
         (f'title = "{"x" * MOST_ABOUT_BYTES}"\n', f"at most {MOST_ABOUT_BYTES} bytes"),

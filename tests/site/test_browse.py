@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, s
 from playwright.sync_api import Error as PlaywrightError
 
 from staticstore.errors import StoreError
-from staticstore.site.page import render_page
 from staticstore.site.publisher import publish
+from staticstore.site.root_files import render_page
 from staticstore.site.server import SiteServer, serve
 from tests.servers import PythonServer
 

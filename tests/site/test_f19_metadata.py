@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore.errors import StoreError
-from staticstore.site import source_text
+from staticstore.site import text_files
 from staticstore.site.about import read_about
 from staticstore.site.folder import SiteFolder
-from staticstore.site.meant_keys import MeantKeys
+from staticstore.site.key_search import KeySearch
 from staticstore.site.metadata import Metadata, read_metadata
 from staticstore.site.metadata_csv import parse_csv
 from staticstore.site.publisher import publish
@@ -166,8 +166,8 @@ def test_a_row_may_be_shorter_than_the_header(tmp_path: Path) -> None:
         ("key;a\nx;1\n", "separated by commas, not by ';'"),
         ("key\ta\nx\t1\n", r"separated by commas, not by '\t'"),
         ("sep=;\nkey;a\n", "line 1: the first column"),
-        ('key,a\nx,1\ny,"a\nb', "line 3: it is no CSV: a quote is not closed"),
-        ('key,a\n\n"x"y,1\n', "line 3: it is no CSV: text follows a closing quote"),
+        ('key,a\nx,1\ny,"a\nb', "line 3: it is not valid CSV: a quote is not closed"),
+        ('key,a\n\n"x"y,1\n', "line 3: it is not valid CSV: text follows a closing quote"),
         ('key,a\nx,"1\n2"\ny,1,2\n', "line 4: there are 3 cells below 2 columns"),
     ],
 )
@@ -189,10 +189,10 @@ def test_an_error_in_a_csv_file_has_its_line(tmp_path: Path, text: str, where: s
         ('{"a": {"b": {"t": 1},\n"c": [{"t": 1,\n"t": 2}]}}', "line 3: the field 't' is also"),
         ('{"a": {},\n"\\u0061": {}}', "line 2: the key 'a' is also in line 1"),
         ('{"a\\"{": {"x": ["}", "t"]},\n"a\\"{": {}}', "line 2: the key 'a\"{' is also in line 1"),
-        ('{"a":\n{"x": ' + "9" * 5000 + "}}", "line 2: no JSON that can be read: a number has"),
-        ('{"a":\n{"x": -Infinity}}', "line 2: no JSON that can be read: JSON has no -Infinity"),
-        ('{"a":\n\n{"x": ' + "[" * 5000, "line 3: no JSON that can be read: it is nested"),
-        ('{"a":\n{"x": 1,}}', "line 2: no JSON"),
+        ('{"a":\n{"x": ' + "9" * 5000 + "}}", "line 2: a number has"),
+        ('{"a":\n{"x": -Infinity}}', "line 2: JSON has no -Infinity"),
+        ('{"a":\n\n{"x": ' + "[" * 5000, "line 3: it is nested"),
+        ('{"a":\n{"x": 1,}}', "line 2: not valid JSON"),
     ],
 )
 def test_an_error_in_a_json_file_has_its_line(tmp_path: Path, text: str, where: str) -> None:
@@ -208,8 +208,8 @@ def test_an_error_in_a_json_file_has_its_line(tmp_path: Path, text: str, where: 
         ("[a]\nt = '" + "9" * 5000 + "'\nn = [1,\n  -" + "1_0" * 3000 + "]", "line 4: a number"),
         ("[a]\nn = " + "[" * 5000, "line 2: it is nested too deeply"),
         ("[a]\n" + ".".join(["b"] * 5000) + " = 1", "line 2: a key has more than 3,000 parts"),
-        ("[a]\nn = 1\nn = 2\n", "line 3: it is no TOML"),
-        ("['a']\n[b]\n[a]\n", "line 3: it is no TOML"),
+        ("[a]\nn = 1\nn = 2\n", "line 3: it is not valid TOML"),
+        ("['a']\n[b]\n[a]\n", "line 3: it is not valid TOML"),
     ],
 )
 def test_an_error_in_a_toml_file_has_its_line(tmp_path: Path, text: str, where: str) -> None:
@@ -257,7 +257,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_text, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(text_files, "_MOST_BYTES", 1 << 20)
     with (tmp_path / "m.csv").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(StoreError, match="more than 1 MiB"):
@@ -265,11 +265,11 @@ def test_a_file_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_patterns_that_fill_the_memory_are_refused() -> None:
-    keys = MeantKeys([f"k{number:03}" for number in range(300)])
+    keys = KeySearch([f"k{number:03}" for number in range(300)])
     metadata = read_metadata({"k*": {"a": "x" * 2_000_000}, "k0": {"a": "y" * 2_000_000}})
     with pytest.raises(StoreError, match=r"'k\*', would give the keys more than 256 MiB"):
         metadata.check_size(keys)
-    metadata.check_size(MeantKeys(["k0", "k1"]))
+    metadata.check_size(KeySearch(["k0", "k1"]))
     read_metadata({"k0": {"a": "x" * 2_000_000}}).check_size(keys)
 
 
@@ -296,8 +296,8 @@ def test_the_unicode_form_of_a_name_does_not_count(
 
 
 def test_of_two_forms_of_one_name_each_file_has_its_own_fields() -> None:
-    keys = MeantKeys(sorted([COMPOSED, DECOMPOSED]))
-    metadata = read_metadata({COMPOSED: {"t": 1}, DECOMPOSED: {"t": 2}}).meant_for(keys)
+    keys = KeySearch(sorted([COMPOSED, DECOMPOSED]))
+    metadata = read_metadata({COMPOSED: {"t": 1}, DECOMPOSED: {"t": 2}}).spelled_as(keys)
     assert [metadata.fields_of(key) for key in (COMPOSED, DECOMPOSED)] == [{"t": 1}, {"t": 2}]
 
 
@@ -306,8 +306,8 @@ def test_of_two_forms_of_one_name_each_file_has_its_own_fields() -> None:
     [([HALF], [COMPOSED, DECOMPOSED]), ([COMPOSED, DECOMPOSED], [COMPOSED])],
 )
 def test_forms_that_cannot_be_told_apart_are_shown(texts: list[str], keys: list[str]) -> None:
-    known = MeantKeys(sorted(keys))
-    metadata = read_metadata({text: {"t": text} for text in texts}).meant_for(known)
+    known = KeySearch(sorted(keys))
+    metadata = read_metadata({text: {"t": text} for text in texts}).spelled_as(known)
     assert [metadata.fields_of(key).get("t", key) for key in keys] == keys
     [warning] = metadata.warnings(known)
     assert all(ascii(name) in warning for name in (texts[-1], *keys))
@@ -343,13 +343,13 @@ def test_forms_that_cannot_be_told_apart_are_shown(texts: list[str], keys: list[
 def test_what_was_meant_is_guessed(text: str, meant: str) -> None:
     metadata = read_metadata({text: {"t": 1}})
     [warning] = metadata.warnings(
-        MeantKeys(sorted(["a.csv", "folder/b.csv", "folder/c d.csv", "U\u0308/e.csv"]))
+        KeySearch(sorted(["a.csv", "folder/b.csv", "folder/c d.csv", "U\u0308/e.csv"]))
     )
     assert warning.endswith(f"did you mean {meant!r}?")
 
 
 def test_where_nothing_is_near_nothing_is_guessed() -> None:
     metadata = read_metadata({"other/": {}, "data/x": {}, "x*": {}, "fold": {}})
-    found = list(metadata.warnings(MeantKeys(["a.csv", "folder/b.csv"])))
+    found = list(metadata.warnings(KeySearch(["a.csv", "folder/b.csv"])))
     assert len(found) == 4
     assert not any("did you mean" in warning for warning in found)

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror
+from staticstore.site.data_file import FoundFile, pointer_problem
 from staticstore.site.folder import SiteFolder
-from staticstore.site.found_file import FoundFile
-from staticstore.site.git_files import git_warnings
 from staticstore.site.hash_process import HashProcess
 from staticstore.site.publisher import publish
 from staticstore.site.push import push
+from staticstore.site.root_files import git_warnings
 from staticstore.site.scan import scan
-from staticstore.site.stand_ins import pointer_problem
 from staticstore.site.withheld import withheld_key
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 104857600\n" % (b"4d" * 32)
@@ -161,7 +160,7 @@ def test_f20_litter_that_is_published_already_is_kept(site: Path) -> None:
     (site / "data" / "._x").write_bytes(b"x")
     found = scan(site / "data", published=["._x"])
     assert [file.key for file in found.files] == ["._x", "a.csv"]
-    assert list(found.spared) == ["._x"]
+    assert list(found.exempt) == ["._x"]
 
 
 @pytest.mark.parametrize(

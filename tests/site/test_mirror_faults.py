@@ -128,7 +128,7 @@ def test_f1_killed_at_any_instant_a_mirror_is_the_old_site_or_the_new(
 def test_f3_a_second_run_on_the_folder_says_so_and_ends(store: StaticStore, copy: Path) -> None:
     (copy / "data").mkdir(parents=True)
     with (
-        alone(SiteFolder(copy)),
+        SiteFolder(copy).locked(),
         pytest.raises(StoreError, match="another publish, mirror or push"),
     ):
         mirror(store, copy)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.site.file_digest import digest_of
-from staticstore.site.found_file import FoundFile
+from staticstore.site.data_file import FoundFile, digest_of
 from staticstore.site.hash_process import HashProcess, answer, process_count
 
 from .programs import a_python

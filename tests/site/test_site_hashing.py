@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from staticstore.site import file_digest, hash_process, hashing, withheld
-from staticstore.site.file_digest import Digest, digest_of
+from staticstore.site import data_file, hash_process, hashing
+from staticstore.site.data_file import FileDigest, FoundFile, digest_of
 from staticstore.site.hash_process import HashProcess
 from staticstore.site.hashing import Hashing, hash_files
-from staticstore.site.scan import FoundFile, LeftOut, scan
+from staticstore.site.scan import LeftOut, scan
 
 from .programs import a_python
 from .sitefolder import fill
@@ -28,13 +28,13 @@ def found(tmp_path: Path, **files: bytes) -> list[FoundFile]:
 
 def on_read(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
     """Do something between the two looks at a file: the first bytes have been read."""
-    real = withheld.holds_private_key
+    real = data_file.holds_private_key
 
     def acting(first_bytes: bytes) -> bool:
         action()
         return real(first_bytes)
 
-    monkeypatch.setattr(file_digest, "holds_private_key", acting)
+    monkeypatch.setattr(data_file, "holds_private_key", acting)
 
 
 def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_what_is_added_later_is_hashed_too(tmp_path: Path) -> None:
 
 def test_what_is_noted_is_not_hashed(tmp_path: Path) -> None:
     known, new = found(tmp_path, a=b"1", b=b"2")
-    noted = Digest("ab" * 32, 1, 2, 3)
+    noted = FileDigest("ab" * 32, 1, 2, 3)
     with Hashing() as some:
         some.add([new])
         outcomes = [outcome for _, outcome in some.outcomes([known, new], {"a": noted})]
@@ -118,13 +118,13 @@ def test_waiting_for_threads_goes_on_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = threading.Event()
-    monkeypatch.setattr(hashing, "_PATIENCE", 0.001)
+    monkeypatch.setattr(hashing, "_WAIT_SECONDS", 0.001)
 
     def wait() -> None:
         slow.wait(0.02)
 
     on_read(monkeypatch, wait)
-    assert isinstance(hash_files(found(tmp_path, a=b"1"))["a"], Digest)
+    assert isinstance(hash_files(found(tmp_path, a=b"1"))["a"], FileDigest)
 
 
 def test_f4_a_file_that_changes_while_hashed_is_hashed_again(
@@ -140,7 +140,7 @@ def test_f4_a_file_that_changes_while_hashed_is_hashed_again(
 
     on_read(monkeypatch, change)
     outcome = hash_files(todo)["a"]
-    assert isinstance(outcome, Digest)
+    assert isinstance(outcome, FileDigest)
     assert outcome.sha256 == hashlib.sha256(b"meanwhile").hexdigest()
     assert outcome.size == len(b"meanwhile")
 
@@ -149,7 +149,7 @@ def test_f4_a_file_that_shrinks_while_hashed_is_hashed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = found(tmp_path, a=b"x" * 10)
-    monkeypatch.setattr(file_digest, "PIECE", 4)
+    monkeypatch.setattr(data_file, "PIECE_BYTES", 4)
 
     def shrink() -> None:
         if (tmp_path / "a").stat().st_size > 3:
@@ -174,7 +174,7 @@ def test_f4_a_file_that_never_stands_still_is_left_out(
 
     real = digest_of
 
-    def growing(path: str, *rest: Any, **options: Any) -> Digest | None:
+    def growing(path: str, *rest: Any, **options: Any) -> FileDigest | None:
         if path.endswith("a"):
             on_read(monkeypatch, grow)
         else:
@@ -191,7 +191,7 @@ def test_f4_a_file_that_grows_faster_than_it_is_read_does_not_hold_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = found(tmp_path, a=b"x" * 10)
-    monkeypatch.setattr(file_digest, "PIECE", 4)
+    monkeypatch.setattr(data_file, "PIECE_BYTES", 4)
     pieces = 0
 
     class Growing:
@@ -255,7 +255,7 @@ def test_f2_a_file_that_cannot_be_read_leaves_the_others(
     monkeypatch.setattr(os, "open", failing)
     outcomes = hash_files(todo)
     assert outcomes["a"] == LeftOut("a", "it cannot be read: Input/output error", "failed")
-    assert isinstance(outcomes["b"], Digest)
+    assert isinstance(outcomes["b"], FileDigest)
 
 
 def test_f6_a_private_key_is_found_when_it_is_read(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_defect_in_a_thread_is_not_kept_quiet(
     def broken(first_bytes: bytes) -> bool:
         raise MemoryError
 
-    monkeypatch.setattr(file_digest, "holds_private_key", broken)
+    monkeypatch.setattr(data_file, "holds_private_key", broken)
     with pytest.raises(MemoryError):
         hash_files(found(tmp_path, a=b"1"))
 
@@ -280,9 +280,9 @@ def test_a_defect_in_a_thread_is_not_kept_quiet(
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have few files hashed as if they were thousands."""
-    monkeypatch.setattr(hash_process, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(hash_process, "_FILES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(hashing, "_TOGETHER", 2)
+    monkeypatch.setattr(hashing, "_BATCH_FILES", 2)
 
 
 MANY = {f"f{n}": bytes([n]) * n for n in range(7)} | {
@@ -292,11 +292,11 @@ MANY = {f"f{n}": bytes([n]) * n for n in range(7)} | {
 }
 
 
-def many(tmp_path: Path) -> tuple[list[FoundFile], dict[str, Digest | LeftOut]]:
+def many(tmp_path: Path) -> tuple[list[FoundFile], dict[str, FileDigest | LeftOut]]:
     """Make files of all kinds, and tell what becomes of them."""
     todo = found(tmp_path, **MANY)
     (tmp_path / "gone").unlink()
-    expected: dict[str, Digest | LeftOut] = {
+    expected: dict[str, FileDigest | LeftOut] = {
         "server": LeftOut("server", "it holds a private key", "secret"),
         "gone": LeftOut("gone", "it vanished before it was hashed", "failed"),
     }
@@ -348,7 +348,7 @@ def test_with_processes_that_die_the_outcomes_are_the_same(
     todo, expected = many(tmp_path)
     real = HashProcess.digests_of
 
-    def dying(self: HashProcess, files: list[FoundFile]) -> list[Digest | None]:
+    def dying(self: HashProcess, files: list[FoundFile]) -> list[FileDigest | None]:
         if self._process is not None:
             self._process.kill()
         return real(self, files)
@@ -391,5 +391,5 @@ def test_a_process_that_is_started_behind_the_end_of_the_block_ends_at_once() ->
     ended = Hashing()
     with ended:
         pass
-    ended._hash_beside(ended._small)
+    ended._hash_in_process(ended._small)
     assert [process._process for process in ended._processes] == [None]

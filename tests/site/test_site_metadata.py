@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.errors import StoreError
-from staticstore.site.meant_keys import MeantKeys
+from staticstore.site.key_search import KeySearch
 from staticstore.site.metadata import find_metadata, read_metadata
 
 
@@ -46,7 +46,7 @@ def test_a_pattern_is_held_against_whole_keys_and_case_counts() -> None:
 def test_a_key_with_wildcards_in_it_can_be_named() -> None:
     metadata = read_metadata({"a[1].tif": {"t": 1}})
     assert metadata.fields_of("a[1].tif") == {"t": 1}
-    assert list(metadata.warnings(MeantKeys(["a[1].tif"]))) == []
+    assert list(metadata.warnings(KeySearch(["a[1].tif"]))) == []
 
 
 def test_there_is_no_metadata_by_default() -> None:
@@ -55,7 +55,7 @@ def test_there_is_no_metadata_by_default() -> None:
 
 def test_what_is_for_nothing_is_warned_of() -> None:
     metadata = read_metadata({"a": {}, "b": {}, "c*": {}, "a*": {}})
-    assert list(metadata.warnings(MeantKeys(["a"]))) == [
+    assert list(metadata.warnings(KeySearch(["a"]))) == [
         "metadata: 'b' is no file in data/",
         "metadata: 'c*' matches no file in data/",
     ]
@@ -222,27 +222,27 @@ def test_toml_times_become_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "where"),
     [
-        ("m.json", '{"a": {},\n "b" {}}', "m.json, line 2: no JSON"),
-        ("m.json", '{"a": {},\n\n "b": ', "m.json, line 3: no JSON"),
-        ("m.json", '\n{"a": {"x": NaN}}', "m.json, line 2: no JSON"),
-        ("m.json", "[]", "m.json, line 1: it is no JSON object"),
+        ("m.json", '{"a": {},\n "b" {}}', "m.json, line 2: not valid JSON"),
+        ("m.json", '{"a": {},\n\n "b": ', "m.json, line 3: not valid JSON"),
+        ("m.json", '\n{"a": {"x": NaN}}', "m.json, line 2: JSON has no NaN"),
+        ("m.json", "[]", "m.json, line 1: it is not a JSON object"),
         ("m.json", '{"a": {}}\n  x', "m.json, line 2: "),
-        ("m.json", '{"a": [1]}', "m.json, 'a': what stands here"),
+        ("m.json", '{"a": [1]}', "m.json, 'a': a key or pattern has a mapping"),
         ("m.json", b'{"a": {}}\n\xff', "m.json, line 2: it is not UTF-8"),
         ("m.json", "[" * 100_000, "nested too deeply"),
-        ("m.toml", "[a]\nx = = 1", "m.toml, line 2: it is no TOML"),
-        ("m.toml", "[a]\nx = [1,\n", "m.toml, line 2: it is no TOML"),
+        ("m.toml", "[a]\nx = = 1", "m.toml, line 2: it is not valid TOML"),
+        ("m.toml", "[a]\nx = [1,\n", "m.toml, line 2: it is not valid TOML"),
         ("m.toml", "x = " + "[" * 10_000, "m.toml"),
         ("m.toml", "[a]\nx = inf", "m.toml, 'a': field 'x' is inf"),
-        ("m.toml", "title = 'x'", "m.toml, 'title': what stands here"),
+        ("m.toml", "title = 'x'", "m.toml, 'title': a key or pattern has a mapping"),
         ("m.csv", "", "m.csv, line 1: the first column"),
         ("m.csv", "key;type\na;b", "m.csv, line 1: the first column"),
         ("m.csv", "key,a,\n", "m.csv, line 1: column 3 has no name"),
         ("m.csv", "key,a,b,a\n", "m.csv, line 1: two columns are named 'a'"),
         ("m.csv", "key,a\nx,1\n,2\n", "m.csv, line 3: the key is missing"),
         ("m.csv", "key,a\nx,1,2\n", "m.csv, line 2: there are 3 cells below 2 columns"),
-        ("m.csv", 'key,a\nx,"1"2\n', "m.csv, line 2: it is no CSV"),
-        ("m.csv", 'key,a\nx,"1\n', "it is no CSV"),
+        ("m.csv", 'key,a\nx,"1"2\n', "m.csv, line 2: it is not valid CSV"),
+        ("m.csv", 'key,a\nx,"1\n', "it is not valid CSV"),
         ("m.csv", "key,size\nx,1\n", "m.csv, 'x': field 'size' is written by the publisher"),
         ("m.yaml", "", "m.yaml: metadata is read from files named"),
         ("a\x1b.json", "[]", "'a\\x1b.json', line 1"),
@@ -268,7 +268,7 @@ def test_a_csv_cell_may_hold_commas_and_lines(tmp_path: Path) -> None:
 
 def test_a_toml_key_that_should_be_quoted_is_explained(tmp_path: Path) -> None:
     metadata = read_metadata(file(tmp_path, "m.toml", "[dem.tif]\ntitle = 'x'\n[other]\n"))
-    assert list(metadata.warnings(MeantKeys(["dem.tif"]))) == [
+    assert list(metadata.warnings(KeySearch(["dem.tif"]))) == [
         "m.toml: 'dem' is no file in data/; "
         'a key with a dot in it has to be quoted, as in ["dem.tif"]',
         "m.toml: 'other' is no file in data/",

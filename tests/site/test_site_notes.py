@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.site.file_digest import Digest
+from staticstore.site.data_file import FileDigest, FoundFile
 from staticstore.site.notes import Notes, read_notes, write_notes
-from staticstore.site.scan import FoundFile
 
 SHA256 = "ab" * 32
-NOTED = Digest(SHA256, 3, 5_000_000_000, 7)
+NOTED = FileDigest(SHA256, 3, 5_000_000_000, 7)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    notes = Notes({"a": NOTED, "é": Digest(SHA256, 0, -1, 1 << 100)})
+    notes = Notes({"a": NOTED, "é": FileDigest(SHA256, 0, -1, 1 << 100)})
     write_notes(tmp_path / "notes", notes)
     assert read_notes(tmp_path / "notes") == notes
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from staticstore.client.store import StaticStore
 from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
-from staticstore.site import packs, publisher
+from staticstore.site import packs, publish_plan
 from staticstore.site.publisher import publish, verify_site
 
 from .sitefolder import THEN, fill, index_of, make_site, tree
@@ -321,7 +321,7 @@ def test_many_publishes_of_one_new_value_make_few_packs_and_copy_little(
 def test_a_large_pack_is_not_packed_again_with_others(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "_LARGE", 300)
+    monkeypatch.setattr(packs, "_LARGE_BYTES", 300)
     publish(site, pack=True)
     (first,) = named_packs(site)
     fill(site / "data", {"new": bytes(5000)})
@@ -420,9 +420,9 @@ def _replace_before_packing(monkeypatch: pytest.MonkeyPatch, replace: Any) -> No
 
     def replacing(*arguments: Any) -> Any:
         replace()
-        return packs.standing_places(*arguments)
+        return packs.unchanged_places(*arguments)
 
-    monkeypatch.setattr(publisher, "standing_places", replacing)
+    monkeypatch.setattr(publish_plan, "unchanged_places", replacing)
 
 
 @pytest.mark.parametrize("value", [b"other", b"longer than before", b""])
@@ -485,7 +485,7 @@ def test_whatever_happens_packs_are_right_and_stay_when_nothing_does(
     monkeypatch: pytest.MonkeyPatch, history: list[tuple[str, str, int]]
 ) -> None:
     monkeypatch.setattr(packs, "MOST_PACK_BYTES", 1000)
-    monkeypatch.setattr(packs, "_LARGE", 500)
+    monkeypatch.setattr(packs, "_LARGE_BYTES", 500)
     with tempfile.TemporaryDirectory() as folder:
         site = make_site(Path(folder, "site"), {})
         for number, (action, key, size) in enumerate(history):

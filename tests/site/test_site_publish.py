@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 import staticstore.errors
 from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
-from staticstore.site import file_digest, hash_process, hashing
-from staticstore.site.file_digest import Digest, digest_of
+from staticstore.site import data_file, hash_process, hashing
+from staticstore.site.data_file import FileDigest, FoundFile, digest_of
 from staticstore.site.hashing import Hashing
 from staticstore.site.publisher import publish, verify_site
 from staticstore.site.scan import FoundFile
@@ -178,7 +178,7 @@ def test_a_modified_that_is_no_time_is_not_kept(site: Path) -> None:
 def test_a_file_of_a_year_that_no_calendar_has_gets_no_time(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_that_year(path: str, *rest: Any, **options: Any) -> Digest | None:
+    def of_that_year(path: str, *rest: Any, **options: Any) -> FileDigest | None:
         found = digest_of(path, *rest, **options)
         return found and found._replace(mtime_ns=10**30)
 
@@ -211,7 +211,7 @@ def test_processes_publish_the_same_index(
     publish(site)
     copy = tmp_path / "copy"
     shutil.copytree(site / "data", copy / "data")
-    monkeypatch.setattr(hash_process, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(hash_process, "_FILES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     publish(copy)
     assert (copy / "index.json").read_bytes() == (site / "index.json").read_bytes()
@@ -588,7 +588,7 @@ def test_f4_what_changes_all_the_time_is_reported(
         return False
 
     fill(site / "data", {"a.csv": b"changing"})
-    monkeypatch.setattr(file_digest, "holds_private_key", touch)
+    monkeypatch.setattr(data_file, "holds_private_key", touch)
     report = publish(site)
     assert report.failed == [("a.csv", "it changed while it was hashed, 3 times")]
     assert report.deleted == ["a.csv"]

@@ -31,7 +31,6 @@ from staticstore.site import cloud
 from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, aws_settings
 from staticstore.site.folder import SiteFolder
-from staticstore.site.lock import alone
 from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
@@ -816,7 +815,7 @@ def test_what_a_killed_push_left_half_written_goes(site: Path, host: Path) -> No
 
 def test_two_pushes_to_one_folder_do_not_run_at_once(site: Path, host: Path) -> None:
     (host / ".staticstore").mkdir(parents=True)
-    with alone(SiteFolder(host)):
+    with SiteFolder(host).locked():
         assert push(site, host, dry_run=True).uploaded
         with pytest.raises(StoreError, match="another publish, mirror or push"):
             push(site, host)

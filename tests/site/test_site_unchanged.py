@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from staticstore.site import file_digest, history
-from staticstore.site.measuring import Measured
+from staticstore.site import data_file, retention
+from staticstore.site.publish_plan import DataSurvey
 from staticstore.site.publisher import PublishReport, publish
 
 from .sitefolder import THEN, fill, make_site
@@ -29,12 +29,12 @@ class Readings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self._take = Measured.take
-        monkeypatch.setattr(Measured, "take", lambda measured: self._counted(measured))
+        self._take = DataSurvey.take
+        monkeypatch.setattr(DataSurvey, "take", lambda survey: self._counted(survey))
 
-    def _counted(self, measured: Measured) -> Any:
+    def _counted(self, survey: DataSurvey) -> Any:
         self.count += 1
-        return self._take(measured)
+        return self._take(survey)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_file_that_could_not_be_read_is_read_the_next_time(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as disk:
-        disk.setattr(file_digest, "open_descriptor", failing)
+        disk.setattr(data_file, "open_descriptor", failing)
         assert publish(site).entries == 0
     assert publish(site).set == ["a.csv", "b/c.bin"]
 
@@ -162,7 +162,7 @@ def test_what_was_forgotten_is_removed_all_the_same(
     fill(site / "data", {"new": b""})
     publish(site)
     assert len(list((site / "index").iterdir())) == 2
-    monkeypatch.setattr(history, "KEPT", -1.0)
+    monkeypatch.setattr(retention, "KEPT_SECONDS", -1.0)
     (site / ".staticstore" / "last.json").unlink()
     publish(site)
     assert len(list((site / "index").iterdir())) == 1
@@ -184,7 +184,7 @@ def test_once_something_has_to_be_removed_it_is_read_through(
     publish(site)
     fill(site / "data", {"new": b""})
     publish(site)
-    later = time.time() + history.KEPT + 1
+    later = time.time() + retention.KEPT_SECONDS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     publish(site)
     assert readings.count == 3

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from staticstore.errors import IndexFormatError, StoreError
 from staticstore.index.blocks import BlockRoot
-from staticstore.index.head import Head
+from staticstore.index.head import Document, Head, Role
 from staticstore.site.publisher import publish, verify_site
 
 from .sitefolder import fill, index_of, make_site, tree
@@ -37,7 +39,7 @@ def test_other_bytes_of_the_same_size_and_time_are_found(site: Path) -> None:
     (site / "data" / "a").write_bytes(b"2")
     os.utime(site / "data" / "a", ns=(status.st_atime_ns, status.st_mtime_ns))
     assert publish(site).hashed == 0  # the notes are deceived
-    assert verify_site(site).wrong == [("a", "its sha256 is another than the index says")]
+    assert verify_site(site).wrong == [("a", "its sha256 differs from the index")]
 
 
 def test_another_size_and_a_missing_file_are_found(site: Path) -> None:
@@ -59,7 +61,7 @@ def test_why_a_file_cannot_be_verified_is_said(site: Path) -> None:
     assert verify_site(site).wrong == [
         ("a", "it has 27 bytes where the index says 1"),
         ("b/c", "the link leads nowhere"),
-        ("d", "it is no file, but a FIFO, a device or a socket"),
+        ("d", "it is not a regular file, but a FIFO, a device or a socket"),
     ]
 
 
@@ -145,7 +147,7 @@ def test_a_file_that_the_head_names_is_held_against_its_digest(changed: Path, wh
     body = (changed / path).read_bytes()
     (changed / path).unlink()  # the index has another name, which stays right
     (changed / path).write_bytes(body[:-1] + b" ")
-    assert verify_site(changed).wrong == [(path, "its sha256 is another than was published")]
+    assert verify_site(changed).wrong == [(path, "its sha256 is not the published one")]
 
 
 @pytest.mark.parametrize("which", ["index", "changes", "root", "lines"])
@@ -166,6 +168,115 @@ def test_a_head_of_another_index_is_wrong(site: Path) -> None:
     (site / "index.json").write_bytes(b'{"a": {}}')
     reason = "it names another index than index.json: publish the site again"
     assert ("index.head.json", reason) in verify_site(site).wrong
+
+
+def test_a_head_that_cannot_be_read_is_wrong(site: Path) -> None:
+    (site / "index.head.json").unlink()
+    (site / "index.head.json").mkdir()
+    assert verify_site(site).wrong == [("index.head.json", "it cannot be read: no regular file")]
+
+
+def test_a_head_that_is_larger_than_readers_accept_is_wrong(site: Path) -> None:
+    said = json.loads((site / "index.head.json").read_bytes())
+    (site / "index.head.json").write_text(json.dumps({**said, "more": "x" * 4096}))
+    reason = "it has more than 4096 bytes, which readers refuse"
+    assert verify_site(site).wrong == [("index.head.json", reason)]
+
+
+def test_a_head_that_counts_other_entries_is_wrong(site: Path) -> None:
+    (site / "index.head.json").write_bytes(replace(head_of(site), entries=4).encode())
+    reason = "it counts 4 entries where the index has 3"
+    assert verify_site(site).wrong == [("index.head.json", reason)]
+
+
+def put(site: Path, role: Role, body: bytes) -> Document:
+    """Write a document under its digest."""
+    document = Document.of(role, body)
+    (site / role.folder).mkdir(exist_ok=True)
+    (site / document.href).write_bytes(body)
+    return document
+
+
+def name_changes(site: Path, body: bytes) -> str:
+    """Let the head name this change file."""
+    document, head = put(site, Role.CHANGES, body), head_of(site)
+    spans = (replace(head.spans[0], document=document),)
+    (site / "index.head.json").write_bytes(replace(head, spans=spans).encode())
+    return document.href
+
+
+def name_about(site: Path, body: bytes) -> str:
+    """Let the head name these words of the site."""
+    document = put(site, Role.ABOUT, body)
+    (site / "index.head.json").write_bytes(replace(head_of(site), about=document).encode())
+    return document.href
+
+
+def name_root(site: Path, body: bytes) -> str:
+    """Let the head name this root of blocks."""
+    document = put(site, Role.BLOCK_ROOT, body)
+    (site / "index.head.json").write_bytes(replace(head_of(site), blocks=document).encode())
+    return document.href
+
+
+def name_lines(site: Path, body: bytes) -> str:
+    """Let a root of blocks name this list, with no page."""
+    document = put(site, Role.BLOCK_LIST, body)
+    root = BlockRoot.parse((site / named(site, "root")).read_bytes())
+    page = root.pages[0]._replace(size=len(body), sha256=document.sha256)
+    name_root(site, root._replace(lines=document, pages=(page,)).encode())
+    return document.href
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (name_changes, "change file"),
+        (name_about, "JSON object"),
+        (name_root, "root"),
+        (name_lines, "blocks"),
+    ],
+)
+def test_a_document_has_to_be_what_the_head_says(
+    changed: Path, name: Callable[[Path, bytes], str], problem: str
+) -> None:
+    href = name(changed, b"[]\n")
+    ((path, reason),) = verify_site(changed).wrong
+    assert path == href
+    assert problem in reason
+
+
+def test_a_document_has_to_have_its_size(changed: Path) -> None:
+    path = named(changed, "changes")
+    size = (changed / path).stat().st_size
+    (changed / path).write_bytes(b"short")
+    assert verify_site(changed).wrong == [(path, f"it has 5 bytes where {size} were published")]
+
+
+def test_a_document_that_is_no_file_is_wrong(changed: Path) -> None:
+    path = named(changed, "root")
+    (changed / path).unlink()
+    (changed / path).mkdir()
+    assert verify_site(changed).wrong == [(path, "it cannot be read: no regular file")]
+
+
+def test_the_blocks_have_to_cover_the_index(changed: Path) -> None:
+    first, offset, size, sha256 = json.loads((changed / named(changed, "lines")).read_bytes())
+    body = (changed / "index.json").read_bytes()
+    line = [first, offset, body.index(b"\n", offset) + 1 - offset, sha256]
+    href = name_lines(changed, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+    assert size > line[2]
+    assert verify_site(changed).wrong == [
+        (href, "its blocks do not cover the index"),
+        (href, f"the block at {offset} has another sha256"),
+    ]
+
+
+def test_the_pages_of_a_root_have_their_digests(changed: Path) -> None:
+    root = BlockRoot.parse((changed / named(changed, "root")).read_bytes())
+    pages = (root.pages[0]._replace(sha256="0" * 64),)
+    href = name_root(changed, root._replace(pages=pages).encode())
+    assert verify_site(changed).wrong == [(href, "the page at 0 has another sha256")]
 
 
 def test_a_site_without_a_head_is_complete(site: Path) -> None:
@@ -222,7 +333,7 @@ def test_a_pack_that_is_no_file_is_wrong(packed: Path) -> None:
 @pytest.mark.parametrize("offset", [0, 32, 1 << 62])
 def test_a_value_has_to_stand_in_its_pack_where_the_index_says(packed: Path, offset: int) -> None:
     say_packed(packed, pack_of(packed), offset)
-    reason = f"at {offset} stands something else than 'a'"
+    reason = f"the bytes at {offset} are not 'a'"
     assert verify_site(packed).wrong == [(pack_of(packed), reason)]
 
 
@@ -230,7 +341,7 @@ def test_a_value_has_to_stand_in_its_pack_where_the_index_says(packed: Path, off
 def test_what_cannot_be_verified_cannot_be_packed(packed: Path, field: str) -> None:
     href, offset = index_of(packed)["a"]["packed"]
     say_packed(packed, href, offset, **{field: None})
-    reason = f"at {offset} stands something else than 'a'"
+    reason = f"the bytes at {offset} are not 'a'"
     assert verify_site(packed).wrong == [(href, reason)]
 
 

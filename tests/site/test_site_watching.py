@@ -19,7 +19,7 @@ from staticstore.errors import StoreError
 from staticstore.site import watching
 from staticstore.site.guards import RefusedError
 from staticstore.site.publisher import PublishReport
-from staticstore.site.watching import Rest, publish_watching
+from staticstore.site.watching import PublishTimer, publish_watching
 
 from .sitefolder import fill, index_of, make_site, tree
 
@@ -296,14 +296,14 @@ def test_without_watchfiles_the_error_names_the_extra(
 # With a clock
 
 
-def at_rest() -> Rest:
-    rest = Rest(600.0)
+def at_rest() -> PublishTimer:
+    rest = PublishTimer(600.0)
     assert rest.is_due(changed=False, now=0.0)
     rest.published(failed=False, now=0.0)
     return rest
 
 
-def due(rest: Rest, changes: Callable[[float], bool], until: float) -> float | None:
+def due(rest: PublishTimer, changes: Callable[[float], bool], until: float) -> float | None:
     """Return when a publish is due, looking ten times a second."""
     for tick in range(1, round(until * 10)):
         if rest.is_due(changed=changes(tick / 10), now=tick / 10):

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from staticstore.site.exposure import is_hidden
-from staticstore.site.withheld import (
-    FIRST_BYTES,
-    holds_private_key,
-    may_be_withheld,
-    withheld_key,
-)
+from staticstore.site.data_file import FIRST_BYTES, holds_private_key
+from staticstore.site.withheld import is_hidden, may_be_withheld, withheld_key
 
 BASE64 = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n"
 

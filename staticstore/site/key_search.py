@@ -1,31 +1,88 @@
-"""Which key somebody meant by a text that is none: hints, and other Unicode forms."""
+"""Keys searched by pattern, and for the key that a misspelled text means.
+
+The Unicode form of a name does not matter: file systems of macOS decompose names
+(NFD), others leave them as they were typed, which is composed (NFC).
+"""
 
 from __future__ import annotations
 
 import bisect
+import fnmatch
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
 from ..errors import quoted
-from .key_pattern import KeyPattern, composed, is_pattern
 from .withheld import folded
 
-__all__ = ["MeantKeys"]
+__all__ = ["KeyPattern", "KeySearch", "is_pattern"]
 
-# How the path of a value begins for those who do not count from its data folder.
+_WILDCARD = re.compile(r"[*?[]")
+# The beginning of a path that is not relative to the data folder.
 _ABOVE_DATA = re.compile(r"(?:.*?/)??data/")
 _HERE = re.compile(r"(?:\.?/)*")
 
 
-class MeantKeys:
-    """The keys of a site, searched for those that are meant by other texts.
+def _composed(text: str) -> str:
+    r"""Return the composed form (NFC) of a text, in which names are compared.
+
+    Examples
+    --------
+    >>> _composed("U\u0308bersicht") == "\xdcbersicht"
+    True
+    """
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether a text has wildcards."""
+    return _WILDCARD.search(text) is not None
+
+
+class KeyPattern:
+    """A glob pattern for whole keys, as in `fnmatch.fnmatchcase`: ``*`` matches ``/``.
+
+    Parameters
+    ----------
+    text : str
+        The pattern.
+
+    Examples
+    --------
+    >>> pattern = KeyPattern("*.tif")
+    >>> pattern.matches("a/b.tif"), pattern.matches("a/b.csv")
+    (True, False)
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        # Contained in each key that matches; faster to search than an expression is to compile.
+        self._literal = max(re.split(r"[*?]+", text.partition("[")[0]), key=len)
+
+    def matches(self, key: str) -> bool:
+        """Return whether a key matches, as it is or in its composed form."""
+        if self._literal in key and self._expression.match(key):
+            return True
+        return not key.isascii() and self._composed_expression.match(_composed(key)) is not None
+
+    @cached_property
+    def _expression(self) -> re.Pattern[str]:
+        return re.compile(fnmatch.translate(self.text))
+
+    @cached_property
+    def _composed_expression(self) -> re.Pattern[str]:
+        return re.compile(fnmatch.translate(_composed(self.text)))
+
+
+class KeySearch:
+    """Searches the keys of a site for those that other texts mean.
 
     Parameters
     ----------
     keys : sequence of str
-        In order.
+        All keys, in order.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -44,22 +101,18 @@ class MeantKeys:
         return any(map(pattern.matches, self._keys))
 
     def of_other_form(self, text: str) -> list[str]:
-        """Return the keys that are the same text in another Unicode form.
-
-        File systems of macOS decompose names (NFD), all others leave them as
-        they were typed, which is composed (NFC).
-        """
-        form = composed(text)
+        """Return the keys that are the same text in another Unicode form."""
+        form = _composed(text)
         found = self._by_form.get(form, [])
         return [key for key in (found or [form]) if key != text and key in self._known]
 
     def hint(self, text: str) -> str:
-        """Return what to say of a key or pattern that matches nothing; perhaps nothing.
+        """Return a hint for a key or pattern that matches nothing.
 
         Returns
         -------
         str
-            To go on from the message.
+            The end of a message; empty if there is no hint.
         """
         if others := self.of_other_form(text):
             shown = " and ".join(map(ascii, others))
@@ -68,14 +121,14 @@ class MeantKeys:
                 "NFD): write that, or give the files names that differ in more"
             )
         for candidate in _candidates(text):
-            if candidate != text and self._is_something(candidate):
+            if candidate != text and self._has_any(candidate):
                 is_longer = text.startswith(candidate.removesuffix("/*"))
                 where = "" if is_longer else "keys are relative to data/: "
                 return f"; {where}did you mean {quoted(candidate)}?"
         key = self._by_folded.get(folded(text))
         return "" if key is None else f"; did you mean {quoted(key)}?"
 
-    def _is_something(self, text: str) -> bool:
+    def _has_any(self, text: str) -> bool:
         if not is_pattern(text):
             return text in self._known or bool(self.of_other_form(text))
         start = text.removesuffix("*")
@@ -83,7 +136,7 @@ class MeantKeys:
             at = bisect.bisect_left(self._keys, start)
             forms = () if text.isascii() else self._by_form
             return any(key.startswith(start) for key in self._keys[at : at + 1]) or any(
-                form.startswith(composed(start)) for form in forms
+                form.startswith(_composed(start)) for form in forms
             )
         return self.has_match(KeyPattern(text))
 
@@ -96,7 +149,7 @@ class MeantKeys:
         found: dict[str, list[str]] = {}
         for key in self._keys:
             if not key.isascii():
-                found.setdefault(composed(key), []).append(key)
+                found.setdefault(_composed(key), []).append(key)
         return found
 
     @cached_property
@@ -105,9 +158,9 @@ class MeantKeys:
 
 
 def _candidates(text: str) -> Iterator[str]:
-    """Yield what may have been meant, the most likely first."""
+    """Yield texts that may have been meant, the most likely first."""
     path = text.strip().replace("\\", "/")
-    path = path[_HERE.match(path).end() :]  # type: ignore[union-attr]  # it matches always
+    path = path[_HERE.match(path).end() :]  # type: ignore[union-attr]  # it always matches
     below = _ABOVE_DATA.match(path + "/")
     for name in dict.fromkeys((path, path[below.end() :] if below else path, unquote(path))):
         yield name

@@ -19,6 +19,9 @@ from staticstore.index.blocks import BlockRoot
 from staticstore.index.changes import parse_change_lines
 from staticstore.index.head import ChangeFile, Document, Head, Role, bounded, kept_whole
 from staticstore.index.snapshot import Index
+from staticstore.index.sums import sum_of_document, sum_text
+from staticstore.site.folder import SiteFolder
+from staticstore.site.head_files import write_document
 from staticstore.site.publisher import publish
 
 from .sitefolder import fill, make_site, tree
@@ -361,3 +364,56 @@ def test_a_head_without_blocks_gets_them_and_stays_of_its_generation(site: Path)
     (site / "index.head.json").write_bytes(replace(before, blocks=None).encode())
     publish(site)
     assert head_of(site) == before
+
+
+# What seldom happens
+
+
+def test_after_the_last_generation_that_readers_count_a_lineage_begins(site: Path) -> None:
+    last = replace(head_of(site), generation=(1 << 63) - 1)
+    (site / "index.head.json").write_bytes(last.encode())
+    new = change(site, "00.txt", b"another value")
+    assert new.lineage != last.lineage
+    assert new.generation == 1
+
+
+def test_a_damaged_index_under_its_digest_is_replaced(site: Path) -> None:
+    path = site / head_of(site).index.href
+    path.unlink()
+    path.write_bytes(b"damaged")
+    publish(site)
+    assert sha256_of(path) == head_of(site).index.sha256
+
+
+def test_a_change_file_that_is_damaged_is_named_no_more(site: Path) -> None:
+    (span,) = change(site, "00.txt", b"another value").spans
+    (site / span.document.href).write_bytes(b"damaged")
+    publish(site)
+    assert head_of(site).spans == ()
+
+
+def test_a_change_file_that_cannot_be_parsed_is_not_carried_on(site: Path) -> None:
+    head = change(site, "00.txt", b"another value")
+    document = Document.of(Role.CHANGES, b"[]\n")
+    (site / document.href).write_bytes(b"[]\n")
+    spans = (replace(head.spans[0], document=document),)
+    (site / "index.head.json").write_bytes(replace(head, spans=spans).encode())
+    after = change(site, "01.txt", b"another value")
+    assert [span.origins for span in after.spans] == [(head.index.sha256[:16],)]
+
+
+def test_a_head_without_a_sum_gets_one(site: Path) -> None:
+    before = head_of(site)
+    (site / "index.head.json").write_bytes(replace(before, sum=None).encode())
+    assert change(site, "00.txt", b"another value").sum == sum_text(
+        sum_of_document((site / "index.json").read_bytes())
+    )
+
+
+def test_a_link_in_the_place_of_a_folder_of_documents_is_not_written_through(
+    site: Path, tmp_path: Path
+) -> None:
+    (site / "changes").rmdir()
+    (site / "changes").symlink_to(tmp_path)
+    with pytest.raises(OSError, match="its folder is a symbolic link"):
+        write_document(SiteFolder(site), Document.of(Role.CHANGES, b"x"), b"x")
