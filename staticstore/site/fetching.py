@@ -18,12 +18,12 @@ from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
 from ..transport.daemons import Daemons
 from ..transport.rate import RateLimit
-from .arrivals import Arrivals
 from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
 from .history import reader_of, write_document
 from .incoming import parts_of, sha256_of
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
+from .staging import Staging
 
 __all__ = ["Fetching", "Told", "ValueProgress"]
 
@@ -88,7 +88,7 @@ class Fetching:
         The site.
     contents : mapping
         What its index says of the values, by their keys.
-    arrivals : Arrivals
+    arrivals : Staging
         Where they go.
     workers : int
         Large values, or packs, that are fetched at once.
@@ -113,7 +113,7 @@ class Fetching:
         self,
         origin: Origin,
         contents: Mapping[str, Content],
-        arrivals: Arrivals,
+        arrivals: Staging,
         *,
         workers: int,
         verify: bool,

@@ -38,12 +38,12 @@ from ..transport.rate import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder
+from .foreign_files import foreign_files, is_ours, listed
 from .guards import Force, Guards, NothingMatchesError
 from .hashing import Progress
 from .lock import alone, unwritable
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
-from .obstacles import foreign_files, is_ours, listed
 
 __all__ = ["MirrorReport", "mirror"]
 

@@ -17,8 +17,6 @@ from ..transport.integrity import remove_leftovers
 from ..transport.rate import RateLimit
 from ..transport.regular import read_regular
 from .about_copy import copy_about, remove_outdated
-from .arrivals import Arrivals
-from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .exposure import link_problem, problems_of_links
 from .fetching import Fetching, Told, ValueProgress
 from .file_digest import Digest
@@ -27,10 +25,12 @@ from .git_files import write_git_files
 from .guards import Guards
 from .hashing import Progress
 from .history import index_of, read_head, reader_of
-from .landing import Ground, spelling_of, survey, unfit_keys
+from .index_files import Said, about_to_say, of_a_part, of_the_whole, write_named
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
 from .pruning import files_below, remove_files, unnamed_files
+from .staging import Staging
+from .survey import Ground, spelling_of, survey, unfit_keys
 from .withheld import may_be_withheld, withheld_key
 
 __all__ = ["MirrorRun"]
@@ -270,7 +270,7 @@ class MirrorRun:
             write_notes(self.folder.notes, self.old_notes)
         total = sum(self.contents[key].size or 0 for key in self.wanted)
         replacing = {key for key in self.ground.occupied if key in self.old_index}
-        with Arrivals(self.folder, replacing, self.ground.covered) as arrivals:
+        with Staging(self.folder, replacing, self.ground.covered) as arrivals:
             fetching = Fetching(
                 self.origin,
                 self.contents,
@@ -298,7 +298,7 @@ class MirrorRun:
     def _is_as_before(self, key: str) -> bool:
         return key in self.old_index and key in self.ground.occupied
 
-    def _write(self, arrivals: Arrivals) -> None:
+    def _write(self, arrivals: Staging) -> None:
         for place in (self.folder.root, self.folder.private, self.folder.packs):
             remove_leftovers(place)
         write_git_files(self.folder)

@@ -30,9 +30,9 @@ from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
 from ..transport.daemons import Daemons
 from .guards import Force, Guards
 from .hashing import Progress
+from .push_destination import NOTE, PushDestination, PushNote
 from .push_plan import Plan, check_apart, check_guards, check_names
-from .pushable import PushableSite, Upload, served_now, verified_pieces
-from .pushed import NOTE, PushedSite, PushNote
+from .push_source import PushSource, Upload, served_now, verified_pieces
 from .target import FolderTarget, Served, Target
 from .targets import open_target
 
@@ -187,10 +187,10 @@ def push(
     guards = Guards(force)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
-    pushable = PushableSite.open(site)
+    pushable = PushSource.open(site)
     check_apart(pushable, host)
     with contextlib.nullcontext() if dry_run else host.alone():
-        pushed = _aside(lambda: PushedSite.read(host, pushable))
+        pushed = _aside(lambda: PushDestination.read(host, pushable))
         check_names(pushable, pushed, allowed)
         plan = Plan.make(pushable, pushed, int(time.time()), active=active or host.has_folders)
         check_guards(pushable, pushed, guards, target=host, delete=delete)

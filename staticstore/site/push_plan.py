@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ..errors import IndexFormatError, StoreError, quoted
 from .folder import SiteFolder, reason_of
+from .foreign_files import foreign_values, is_ours, listed
 from .guards import Guards
 from .history import KEPT
-from .obstacles import foreign_values, is_ours, listed
 from .page import is_our_page
-from .pushable import DATA, PushableSite, Upload, packs_of, served_now
-from .pushed import PushedSite, PushNote
+from .push_destination import PushDestination, PushNote
+from .push_source import DATA, PushSource, Upload, packs_of, served_now
 from .target import FolderTarget, Served, Target
 from .withheld import may_be_withheld, withheld_key
 
@@ -43,7 +43,7 @@ class Plan:
     kept: int
 
     @classmethod
-    def make(cls, site: PushableSite, pushed: PushedSite, now: int, *, active: bool) -> Plan:
+    def make(cls, site: PushSource, pushed: PushDestination, now: int, *, active: bool) -> Plan:
         """Compare a site with what stands at its target, in the second `now` since 1970.
 
         Unless `active`, values are to be served as what no browser runs.
@@ -84,7 +84,7 @@ def _folders_of(key: str) -> Iterator[str]:
         yield key
 
 
-def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Upload]]:
+def _lacking_documents(site: PushSource, pushed: PushDestination) -> list[list[Upload]]:
     """Return the files named by their digest that are to be uploaded, in stages."""
     there, stored = pushed.named(), pushed.note.stored
     return [
@@ -94,8 +94,8 @@ def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Uplo
 
 
 def _note_during(
-    site: PushableSite,
-    pushed: PushedSite,
+    site: PushSource,
+    pushed: PushDestination,
     touched: list[str],
     stages: list[list[Upload]],
     now: int,
@@ -115,7 +115,7 @@ def _note_during(
     )
 
 
-def _last(site: PushableSite, pushed: PushedSite) -> list[tuple[str, bytes, Served]]:
+def _last(site: PushSource, pushed: PushDestination) -> list[tuple[str, bytes, Served]]:
     current = {"index.json": site.body, "index.head.json": site.head_body}
     wanted = {**site.beside, **pushed.about.lacking, **current}
     there = {**pushed.beside, "index.json": pushed.body, "index.head.json": pushed.head_body}
@@ -124,7 +124,7 @@ def _last(site: PushableSite, pushed: PushedSite) -> list[tuple[str, bytes, Serv
     ]
 
 
-def check_apart(site: PushableSite, target: Target) -> None:
+def check_apart(site: PushSource, target: Target) -> None:
     """Refuse a target that is the site itself."""
     if isinstance(target, FolderTarget):
         there, here = target.root.resolve(), site.folder.root.resolve()
@@ -132,16 +132,16 @@ def check_apart(site: PushableSite, target: Target) -> None:
             raise StoreError(f"{target.url} is the site itself, or a folder in it")
 
 
-def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]) -> None:
+def check_names(site: PushSource, pushed: PushDestination, allowed: Collection[str]) -> None:
     """Refuse to upload what is withheld by its name.
 
     A key that the target has already stays, if earlier versions published such names.
 
     Parameters
     ----------
-    site : PushableSite
+    site : PushSource
         The site.
-    pushed : PushedSite
+    pushed : PushDestination
         What stands at the target.
     allowed : collection of str
         Names that are not withheld.
@@ -171,7 +171,7 @@ def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]
 
 
 def check_guards(
-    site: PushableSite, pushed: PushedSite, guards: Guards, *, target: Target, delete: bool
+    site: PushSource, pushed: PushDestination, guards: Guards, *, target: Target, delete: bool
 ) -> None:
     """Refuse what one rarely means.
 
@@ -191,7 +191,7 @@ def check_guards(
     guards.check_shrink("the push", len(there), len(site.index))
 
 
-def _check_lineage(site: PushableSite, pushed: PushedSite, guards: Guards, target: str) -> None:
+def _check_lineage(site: PushSource, pushed: PushDestination, guards: Guards, target: str) -> None:
     """Refuse to push over another site, or over what readers would go on to believe."""
     ours, theirs = site.head, pushed.head
     if theirs is None or pushed.head_body == site.head_body:
@@ -214,7 +214,7 @@ def _check_lineage(site: PushableSite, pushed: PushedSite, guards: Guards, targe
         )
 
 
-def _check_files(site: PushableSite, pushed: PushedSite, guards: Guards, target: Target) -> None:
+def _check_files(site: PushSource, pushed: PushDestination, guards: Guards, target: Target) -> None:
     """Refuse to replace the files of somebody who has no site there."""
     foreign = [] if _is_index_of_site(pushed, target) else ["index.json"]
     if isinstance(target, FolderTarget) and not is_ours(folder := SiteFolder(target.root)):
@@ -230,7 +230,7 @@ def _check_files(site: PushableSite, pushed: PushedSite, guards: Guards, target:
         )
 
 
-def _is_index_of_site(pushed: PushedSite, target: Target) -> bool:
+def _is_index_of_site(pushed: PushDestination, target: Target) -> bool:
     """Return whether an index is that of a site: its first value, if it has one, is there."""
     if pushed.index.warnings:
         return False
@@ -241,7 +241,7 @@ def _is_index_of_site(pushed: PushedSite, target: Target) -> bool:
         return True
 
 
-def _check_page(site: PushableSite, pushed: PushedSite, guards: Guards) -> None:
+def _check_page(site: PushSource, pushed: PushDestination, guards: Guards) -> None:
     """Refuse to replace the page of somebody who has no site there."""
     there = pushed.beside.get("index.html")
     if there is None or pushed.body is not None or there == site.beside["index.html"]:

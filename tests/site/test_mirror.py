@@ -298,10 +298,10 @@ def test_a_large_value_is_taken_up_where_it_broke_off(
 
 
 def _incoming(store: StaticStore, copy: Path, key: str) -> list[Path]:
-    from staticstore.site.arrivals import Arrivals
     from staticstore.site.folder import SiteFolder
+    from staticstore.site.staging import Staging
 
-    with Arrivals(SiteFolder(copy), set()) as arrivals:
+    with Staging(SiteFolder(copy), set()) as arrivals:
         return [arrivals.path_for(key, store[key].sha256)]
 
 

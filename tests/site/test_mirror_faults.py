@@ -16,8 +16,8 @@ import pytest
 from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
-from staticstore.site.landing import spelling_of, unfit_keys
 from staticstore.site.lock import alone
+from staticstore.site.survey import spelling_of, unfit_keys
 from staticstore.transport.integrity import write_unsynced
 from tests.killing import killed
 from tests.servers import Nginx
@@ -303,7 +303,7 @@ def test_f2_a_full_disk_is_a_reason_for_an_entry(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_unsynced(path, data, **options)
 
-    monkeypatch.setattr("staticstore.site.arrivals.write_unsynced", full)
+    monkeypatch.setattr("staticstore.site.staging.write_unsynced", full)
     report = mirror(store, copy)
     assert report.failed == [("a.csv", "it cannot be written: No space left on device")]
     assert sorted(index_of(copy)) == ["b/c.bin", "b/large.bin"]

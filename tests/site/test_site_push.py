@@ -35,8 +35,8 @@ from staticstore.site.lock import alone
 from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
-from staticstore.site.pushable import PushableSite
-from staticstore.site.pushed import NOTE, PushNote
+from staticstore.site.push_destination import NOTE, PushNote
+from staticstore.site.push_source import PushSource
 from staticstore.site.target import FolderTarget, Served
 from staticstore.transport.integrity import TEMPORARY_PATTERN
 from tests.killing import killed
@@ -646,7 +646,7 @@ def test_what_no_index_names_any_more_is_deleted_a_day_later(
     first = digest_named(host)
     change(site, {key: value * 2 for key, value in MANY.items()})
     push(site, host)
-    old = first - {one.href for one in PushableSite.open(site).digest_named()}
+    old = first - {one.href for one in PushSource.open(site).digest_named()}
     assert {href.partition("/")[0] for href in old} == {"index", "blocks", "packs"}
     assert push(site, host, delete=True).deleted == []
     pass_by(monkeypatch, 25)
@@ -655,7 +655,7 @@ def test_what_no_index_names_any_more_is_deleted_a_day_later(
     assert push(site, host, delete=True, dry_run=True).deleted == sorted(old)
     assert old <= digest_named(host)
     assert push(site, host, delete=True).deleted == sorted(old)
-    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
+    assert digest_named(host) == {one.href for one in PushSource.open(site).digest_named()}
     assert not (host / NOTE).exists()
 
 
@@ -669,7 +669,7 @@ def test_what_was_uploaded_and_never_named_is_deleted_too(
     push(site, host)
     pass_by(monkeypatch, 25)
     push(site, host, delete=True)
-    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
+    assert digest_named(host) == {one.href for one in PushSource.open(site).digest_named()}
 
 
 def test_the_day_begins_when_the_new_head_stands(
@@ -754,7 +754,7 @@ def test_a_site_whose_head_names_another_index_is_refused(site: Path, host: Path
 
 def test_a_pack_that_leads_out_of_the_site_is_not_pushed(site: Path) -> None:
     outside = Index.from_entries({"a": {"packed": ["../secret.zip", 0]}})
-    assert list(replace(PushableSite.open(site), index=outside).packs()) == []
+    assert list(replace(PushSource.open(site), index=outside).packs()) == []
 
 
 @pytest.mark.parametrize("below", ["", "data", "not/there/yet", "data/not/there/yet"])

@@ -15,11 +15,11 @@ from ..index.keys import key_problem
 from ..index.named import named_documents
 from ..index.snapshot import Index
 from .packs import packs_of
-from .pushable import DATA, PushableSite
+from .push_source import DATA, PushSource
 from .pushed_about import PushedAbout
 from .target import Target
 
-__all__ = ["NOTE", "PushNote", "PushedSite"]
+__all__ = ["NOTE", "PushNote", "PushDestination"]
 
 #: Where the note stands at a target.
 NOTE = ".staticstore/push.json"
@@ -94,7 +94,7 @@ def _digests(said: Any) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class PushedSite:
+class PushDestination:
     """The site at a target; empty where there is none yet."""
 
     index: Index
@@ -111,7 +111,7 @@ class PushedSite:
     about: PushedAbout
 
     @classmethod
-    def read(cls, target: Target, site: PushableSite) -> PushedSite:
+    def read(cls, target: Target, site: PushSource) -> PushDestination:
         """Ask a target what stands there in place of a site, by a request for each of a few files.
 
         Raises
@@ -147,7 +147,7 @@ class PushedSite:
                 f"what stands at {target.url} is no site, and not overwritten: {error}"
             ) from error
 
-    def lacking(self, site: PushableSite) -> list[str]:
+    def lacking(self, site: PushSource) -> list[str]:
         """Return the keys whose values do not stand there as a site has them, in order."""
         wanted = site.index.contents_of(list(site.index))
         there = self.index.contents_of(wanted)
@@ -179,7 +179,7 @@ def _index_of(body: bytes | None, head: Head | None, target: Target) -> Index | 
     return None if body is None else Index.parse(body)
 
 
-def _documents_of(head: Head | None, target: Target, site: PushableSite) -> frozenset[str]:
+def _documents_of(head: Head | None, target: Target, site: PushSource) -> frozenset[str]:
     """Return where the documents stand that the head at a target names, as far as they do."""
     unusable: set[Document] = set()
 

@@ -30,7 +30,7 @@ from .packs import pack_digest, packs_of
 from .scan import scan
 from .target import Served
 
-__all__ = ["DATA", "PushableSite", "Upload", "packs_of", "served_now", "verified_pieces"]
+__all__ = ["DATA", "PushSource", "Upload", "packs_of", "served_now", "verified_pieces"]
 
 #: What stands before the key of each value.
 DATA = "data/"
@@ -60,7 +60,7 @@ class Upload(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PushableSite:
+class PushSource:
     """A site that was published and not changed since, as it was when it was looked at."""
 
     folder: SiteFolder
@@ -81,7 +81,7 @@ class PushableSite:
     about: dict[str, bytes]
 
     @classmethod
-    def open(cls, site: str | os.PathLike[str]) -> PushableSite:
+    def open(cls, site: str | os.PathLike[str]) -> PushSource:
         """Look at a site, and hash those of its files that changed since it was published.
 
         Raises

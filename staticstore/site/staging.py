@@ -28,7 +28,7 @@ from ..transport.syncing import sync_files
 from .folder import SiteFolder, is_link, reason_of
 from .incoming import opened_incoming
 
-__all__ = ["Arrivals"]
+__all__ = ["Staging"]
 
 _SYNCED_TOGETHER = 1024  # files
 _OBSTACLE = "obstacle-"  # what is moved aside is called so, and numbered
@@ -36,7 +36,7 @@ _RESUMED_SECONDS = 86_400.0  # what is named no more takes no room for longer
 _SYNCING = 8  # threads: file systems write down together what is asked for together
 
 
-class Arrivals:
+class Staging:
     """Takes values in, syncs them in batches, and puts those in place that replace others.
 
     What the folder's index does not name goes to its place at once.  What
