@@ -1,4 +1,4 @@
-"""What a mirror says of its values: what the origin says, or the index of a part of it."""
+"""The index and head of a mirror's copy: the origin's own, or those of a part of it."""
 
 from __future__ import annotations
 
@@ -26,36 +26,47 @@ from .history import (
     reader_of,
     remove_forgotten,
     taking_effect,
-    write_documents,
 )
-from .incoming import parts_of
 from .mirror_note import read_mirror_note
+from .staging import parts_of
 
-__all__ = ["Said", "about_to_say", "of_a_part", "of_the_whole", "write_named"]
+__all__ = ["IndexFiles", "files_of_part", "files_of_whole", "replacing_index"]
 
 _Entries = Callable[[], Iterable[tuple[str, Mapping[str, Any]]]]
 
 
-class Said(NamedTuple):
-    """What a site shall say: its index and its head."""
+class IndexFiles(NamedTuple):
+    """The index and head that a copy is to have."""
 
+    #: The bytes of ``index.json``.
     body: bytes
     #: None on a site without one.
     head: Head | None
-    #: None if the head that stands there names this index already, and all is there.
+    #: What to write; None if the copy's head and all that it names are right already.
     step: Step | None
     #: The hrefs of the packs that the index names.
     packs: frozenset[str] = frozenset()
 
 
-def of_the_whole(
+def files_of_whole(
     folder: SiteFolder, origin: Origin, packs: frozenset[str], entries: _Entries
-) -> Said:
-    """Return what the origin says, byte for byte; what is missing of it is fetched.
+) -> IndexFiles:
+    """Return the origin's index and head, byte for byte; fetch what the copy lacks.
 
-    What the head names beside the index is left out if it cannot be had: it
-    only makes the site faster.  An index that cannot be had to the byte is
-    written as that of a part is, for no head of the origin describes it.
+    Documents that the head names and that cannot be fetched are left out: they only make
+    the site faster.  If the bytes of the index cannot be fetched, the copy gets the index
+    of a part, since no head of the origin would describe it.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The copy.
+    origin : Origin
+        The site.
+    packs : frozenset of str
+        The hrefs of the packs that its index names.
+    entries : callable
+        Returns the entries of the copy, should it need an index of its own.
 
     Raises
     ------
@@ -64,58 +75,57 @@ def of_the_whole(
     """
     body = _body_of(folder, origin)
     if body is None:
-        return of_a_part(folder, origin, dict(entries()))
+        return files_of_part(folder, origin, dict(entries()))
     head = origin.head
     if head is None:
-        return Said(body, None, None, packs)
+        return IndexFiles(body, None, None, packs)
     documents = _missing_documents(folder, origin, head)
     if not documents and read_head(folder) == head and holds(folder, head.index, body):
-        return Said(body, head, None, packs)
-    return Said(body, head, Step(head, documents, _text_of(origin, head)), packs)
+        return IndexFiles(body, head, None, packs)
+    return IndexFiles(body, head, Step(head, documents, _head_text(origin, head)), packs)
 
 
-def of_a_part(folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]) -> Said:
-    """Return an index of these entries, and a head of the folder's own lineage that names it."""
+def files_of_part(
+    folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]
+) -> IndexFiles:
+    """Return an index of some entries, and a head of the copy's own lineage."""
     index = Index.from_entries(entries)
     body = index.canonical()
     head = read_head(folder)
-    if head is not None and head.lineage in _lineages_of(folder, origin):
-        head = None
+    if head is not None and head.lineage in _origin_lineages(folder, origin):
+        head = None  # only the origin counts the generations of its lineages
     found = fetch_about(folder, origin)
     head, step = next_step(folder, head, index, body, about=None if found is None else found[0])
     if step is not None and found is not None:
         step = replace(step, documents={**step.documents, found[0]: found[1]})
-    return Said(body, head, step)
+    return IndexFiles(body, head, step)
 
 
-def _lineages_of(folder: SiteFolder, origin: Origin) -> set[str | None]:
-    """Return the lineages whose generations the origin counts."""
+def _origin_lineages(folder: SiteFolder, origin: Origin) -> set[str | None]:
     known = read_mirror_note(folder).origin
     heads = (origin.head, known.head)
     return {known.left, *(head.lineage for head in heads if head is not None)}
 
 
 def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
-    """Return the bytes in which the index came; None if they cannot be had again."""
+    # The snapshot may keep its entries in another form than that in which they came.
     body = b"".join(origin.snapshot.document())
     if hashlib.sha256(body).hexdigest() == origin.sha256:
         return body
     return origin.read_index(parts_of(folder))
 
 
-def _text_of(origin: Origin, head: Head) -> bytes:
-    """Return the head as it came, with all that is unknown in it, if the host still has it."""
+def _head_text(origin: Origin, head: Head) -> bytes:
+    # The host's own bytes, with fields that this version does not know, if it still has them.
     text = origin.read_head()
-    try:
+    with contextlib.suppress(IndexFormatError):
         if text is not None and Head.parse(text) == head:
             return text
-    except IndexFormatError:
-        pass
     return head.encode()
 
 
 def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[Document, bytes]:
-    """Return what a head names beside the index and does not stand there, as far as it is had."""
+    """Fetch the documents, except the index, that a head names and the copy lacks."""
     here, parts = reader_of(folder), parts_of(folder)
     missing: dict[Document, bytes] = {}
 
@@ -132,59 +142,48 @@ def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[D
     return missing
 
 
-def write_named(folder: SiteFolder, said: Said) -> None:
-    """Write what the head will name, which harms nobody.
-
-    Raises
-    ------
-    OSError
-        Something cannot be written.
-    """
-    if said.step is not None:
-        write_documents(folder, said.step, said.body)
-
-
 @contextlib.contextmanager
-def about_to_say(
-    folder: SiteFolder, said: Said, old_body: bytes | None, old_packs: frozenset[str]
+def replacing_index(
+    folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_packs: frozenset[str]
 ) -> Iterator[None]:
-    """Have index and head on the disk; they take their names after the block, the head last.
+    """Write temporary index and head, run the block, then rename the index, then the head.
 
-    What is right already keeps its time.  What the head names is there: `write_named`.
+    Files that are right already are not touched.  The documents that the head names
+    must have been written: `write_documents`.
 
     Parameters
     ----------
     folder : SiteFolder
-        The site.
-    said : Said
-        What it shall say.
+        The copy.
+    files : IndexFiles
+        Its new index and head.
     old_body : bytes or None
-        The index that stands there.
+        The bytes of its ``index.json``.
     old_packs : frozenset of str
         The hrefs of the packs that this names.
 
     Raises
     ------
     OSError
-        Something cannot be written, or the block raised it; what was said before still stands.
+        A file cannot be written, or the block raised it; the old files are unchanged.
     """
-    body = None if said.body == old_body else said.body
-    if said.head is None:
-        with _about_to_say_plainly(folder, body):
+    body = None if files.body == old_body else files.body
+    if files.head is None:
+        with _replacing_index_alone(folder, body):
             yield
         return
-    with taking_effect(folder, said.head, body=body, step=said.step):
-        forget(folder, old_packs - said.packs)
+    with taking_effect(folder, files.head, body=body, step=files.step):
+        forget(folder, old_packs - files.packs)
         yield
-    remove_forgotten(folder, said.head, said.packs)
+    remove_forgotten(folder, files.head, files.packs)
 
 
 @contextlib.contextmanager
-def _about_to_say_plainly(folder: SiteFolder, body: bytes | None) -> Iterator[None]:
-    with contextlib.ExitStack() as name:
+def _replacing_index_alone(folder: SiteFolder, body: bytes | None) -> Iterator[None]:
+    with contextlib.ExitStack() as rename:
         if body is not None:
             modified = later_than(folder.index)
-            name.enter_context(prepared_file(folder.index, body, modified=modified))
+            rename.enter_context(prepared_file(folder.index, body, modified=modified))
         yield
-        folder.head.unlink(missing_ok=True)  # else it would name another index
+        folder.head.unlink(missing_ok=True)  # it would name another index
     sync_folder(folder.root)

@@ -18,8 +18,8 @@ import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.site.folder import SiteFolder
-from staticstore.site.incoming import parts_of
 from staticstore.site.publisher import verify_site
+from staticstore.site.staging import parts_of
 from staticstore.transport.beginnings import Beginning, PartFolder
 from staticstore.transport.direct import DirectFile
 from staticstore.transport.part_file import PART_PATTERN

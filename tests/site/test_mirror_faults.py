@@ -193,9 +193,9 @@ def test_f7_nothing_is_written_through_a_link(
     (copy / "data" / "b").symlink_to(tmp_path / "elsewhere")
     report = mirror(store, copy)
     assert dict(report.failed) == {
-        "a.csv": "a symbolic link stands in its place",
-        "b/c.bin": "a symbolic link stands where its folder 'b' shall be",
-        "b/large.bin": "a symbolic link stands where its folder 'b' shall be",
+        "a.csv": "a symbolic link is in its place",
+        "b/c.bin": "a symbolic link is in the place of its folder 'b'",
+        "b/large.bin": "a symbolic link is in the place of its folder 'b'",
     }
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine.txt"]
     assert (tmp_path / "elsewhere" / "mine.txt").read_bytes() == b"mine"
@@ -205,7 +205,7 @@ def test_f7_nothing_is_written_into_the_place_of_a_folder(store: StaticStore, co
     fill(copy / "data", {"a.csv/inside": b"1", "b": b"a file"})
     report = mirror(store, copy, force={"folder"})
     assert [key for key, _ in report.failed] == ["a.csv", "b/c.bin", "b/large.bin"]
-    assert "a folder stands in its place" in report.failed[0]
+    assert "a folder is in its place" in report.failed[0]
     assert (copy / "data" / "b").read_bytes() == b"a file"
 
 

@@ -29,7 +29,7 @@ from staticstore.errors import (
 from staticstore.index.snapshot import Index
 from staticstore.site import cloud
 from staticstore.site import push as pushing
-from staticstore.site.cloud import CloudTarget, aws_settings
+from staticstore.site.cloud import CloudTarget, Served, aws_settings
 from staticstore.site.folder import SiteFolder
 from staticstore.site.lock import alone
 from staticstore.site.media_types import inert_type
@@ -37,7 +37,7 @@ from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.push_destination import NOTE, PushNote
 from staticstore.site.push_source import PushSource
-from staticstore.site.target import FolderTarget, Served
+from staticstore.site.target import FolderTarget
 from staticstore.transport.integrity import TEMPORARY_PATTERN
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
@@ -528,7 +528,7 @@ def test_the_environment_goes_before_the_files(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_understood_is_not_quoted(tmp_path: Path) -> None:
     file = tmp_path / "credentials"
     file.write_text("open-sesame")
-    with pytest.raises(StoreError, match="cannot be understood") as caught:
+    with pytest.raises(StoreError, match="cannot be parsed") as caught:
         aws_settings({"HOME": str(tmp_path), "AWS_SHARED_CREDENTIALS_FILE": str(file)})
     assert "sesame" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -768,7 +768,7 @@ def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -
 def test_a_push_that_broke_off_goes_on_where_it_was(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
     push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     again = push(site, host)
     assert "data/a.csv" not in again.uploaded
@@ -780,12 +780,12 @@ def test_a_push_that_broke_off_goes_on_where_it_was(
 def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
     push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     change(site, {"a.csv": OTHER})
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
-        patch.setattr(pushing, "_NOTED", 1e9)
+        patch.setattr(pushing, "_NOTE_SECONDS", 1e9)
         with pytest.raises(TransportError):
             push(site, host, workers=1)
     change(site, {"a.csv": FILES["a.csv"]})
@@ -796,7 +796,7 @@ def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced
 def test_what_broke_off_and_was_never_named_can_be_deleted_however_often_it_broke_off(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
         for _ in range(2):
