@@ -200,12 +200,9 @@ class MirrorRun:
             return self.was_whole
         # Without a note: a copy of the whole has the origin's lineage, but a copy from
         # which keys were skipped has a lineage of its own.
-        head, origin_head = read_head(self.folder), self.origin.head
-        if head is None or origin_head is None:
-            has_its_lineage = head is origin_head
-        else:
-            has_its_lineage = head.lineage == origin_head.lineage
-        if has_its_lineage:
+        heads = (read_head(self.folder), self.origin.head)
+        own, lineage = (None if head is None else head.lineage for head in heads)
+        if own == lineage:
             return True
         missing = (key for key in self.origin.snapshot if key not in self._old_index)
         return all(

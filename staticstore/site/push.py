@@ -219,72 +219,67 @@ def _predict(plan: PushPlan, report: PushReport, *, delete: bool) -> None:
         report.left = len(plan.outdated)
 
 
+@dataclass
 class _Push:
     """The writing part of a push."""
 
-    def __init__(
-        self,
-        target: Target,
-        plan: PushPlan,
-        report: PushReport,
-        workers: int,
-        progress: Progress | None,
-    ) -> None:
-        self._target = target
-        self._plan = plan
-        self._report = report
-        self._workers = workers
-        self._progress = progress
+    target: Target
+    plan: PushPlan
+    report: PushReport
+    workers: int
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._stopped = False
         self._done = 0
-        self._total = sum(one.size for stage in plan.stages for one in stage)
-        self._note = plan.before
-        self._stored = dict(plan.during.stored)
+        self._total = sum(one.size for stage in self.plan.stages for one in stage)
+        self._note = self.plan.before
+        self._stored = dict(self.plan.during.stored)
         self._noted = time.monotonic()
         self._pause = _NOTE_SECONDS
 
     def run(self, *, delete: bool) -> None:
         """Upload stage by stage; end before the index if a file of a stage failed."""
-        plan = self._plan
+        plan = self.plan
         self._write_note(plan.during)
         outdated = plan.outdated
-        if delete and plan.obstacles and self._target.has_folders:
-            _in_thread(lambda: self._target.remove(plan.obstacles))
+        if delete and plan.obstacles and self.target.has_folders:
+            _in_thread(lambda: self.target.remove(plan.obstacles))
             outdated = sorted(set(outdated).difference(plan.obstacles))
         for stage in plan.stages:
             self._upload(stage)
-            if self._report.failed:
+            if self.report.failed:
                 self._write_note(self._current_note())
                 return
-        if isinstance(self._target, FolderTarget):
-            self._target.write_git_files()
+        if isinstance(self.target, FolderTarget):
+            self.target.write_git_files()
         for href, body, served in plan.last:
             self._write(href, body, served)
-            self._report.uploaded.append(href)
-            self._report.bytes += len(body)
+            self.report.uploaded.append(href)
+            self.report.bytes += len(body)
         if not delete:
-            self._report.left = len(plan.outdated)
+            self.report.left = len(plan.outdated)
             self._write_note(plan.after)
             return
         if outdated:
-            _in_thread(lambda: self._target.remove(outdated))
-        self._report.deleted = plan.outdated
+            _in_thread(lambda: self.target.remove(outdated))
+        self.report.deleted = plan.outdated
         self._write_note(plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
-            with Daemons(min(self._workers, len(stage)) or 1, _THREAD_NAME) as threads:
+            with Daemons(min(self.workers, len(stage)) or 1, _THREAD_NAME) as threads:
                 running = [threads.submit(partial(self._upload_one, one)) for one in stage]
                 for upload, future in zip(stage, running, strict=True):
                     reason = future.result()
                     if reason is None:
-                        self._report.uploaded.append(upload.href)
-                        self._report.bytes += upload.size
+                        self.report.uploaded.append(upload.href)
+                        self.report.bytes += upload.size
                         self._stored[upload.href] = upload.sha256
                         self._note_stored()
                     else:
-                        self._report.failed.append((upload.href, reason))
+                        self.report.failed.append((upload.href, reason))
         except BaseException:
             self._stopped = True  # other threads stop at their next piece
             raise
@@ -293,7 +288,7 @@ class _Push:
         """Upload a file; return why it failed, if the file itself is the reason."""
         try:
             pieces = self._counted(verified_pieces(upload))
-            self._target.write(upload.href, upload.size, pieces, upload.served)
+            self.target.write(upload.href, upload.size, pieces, upload.served)
         except TransportError:
             raise
         except StoreError as error:
@@ -307,8 +302,8 @@ class _Push:
             yield piece
             with self._lock:
                 self._done += len(piece)
-                if self._progress is not None:
-                    self._progress(self._done, self._total)
+                if self.progress is not None:
+                    self.progress(self._done, self._total)
 
     def _note_stored(self) -> None:
         # Without a note of what is complete, an interrupted push would start over.
@@ -319,19 +314,19 @@ class _Push:
             self._pause = max(_NOTE_SECONDS, _NOTE_FACTOR * (self._noted - began))
 
     def _current_note(self) -> PushNote:
-        return self._plan.during._replace(stored=dict(self._stored))
+        return self.plan.during._replace(stored=dict(self._stored))
 
     def _write_note(self, new: PushNote) -> None:
         if new == self._note:
             return
         self._note = new
         if new == PushNote():
-            _in_thread(lambda: self._target.remove([NOTE]))
+            _in_thread(lambda: self.target.remove([NOTE]))
         else:
             self._write(NOTE, new.encode(), served_fresh(NOTE))
 
     def _write(self, href: str, body: bytes, served: Served) -> None:
-        _in_thread(lambda: self._target.write(href, len(body), iter([body]), served))
+        _in_thread(lambda: self.target.write(href, len(body), iter([body]), served))
 
 
 def _in_thread(call: Callable[[], T]) -> T:

@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
@@ -55,15 +54,6 @@ class Survey:
     refused: dict[str, str] = field(default_factory=dict)
     covered: dict[str, str] = field(default_factory=dict)
     obstacles: dict[str, int] = field(default_factory=dict)
-
-
-class _Obstacle(NamedTuple):
-    """A removable file or folder in the way of a value."""
-
-    #: Its path below ``data/``.
-    place: str
-    #: The number of its files.
-    files: int
 
 
 def spelling_of(folder: Path) -> Spelling:
@@ -186,8 +176,8 @@ def survey(
             if obstacle is None:
                 found.refused[key] = problem
             else:
-                found.covered[key] = obstacle.place
-                found.obstacles[obstacle.place] = obstacle.files
+                found.covered[key], files = obstacle
+                found.obstacles[found.covered[key]] = files
         elif status is not None:
             file = FoundFile.of(key, path, status)
             noted = notes.digest_of(file)
@@ -226,18 +216,21 @@ class _Places:
         self._problems: dict[str, str | None] = {"": None}
         self.missing: set[str] = set()  # folders that do not exist
 
-    def obstacle(self, key: str) -> _Obstacle | None:
-        """Return the file or folder that blocks a value; None if not removable."""
+    def obstacle(self, key: str) -> tuple[str, int] | None:
+        """Return the path of what blocks a value, and the number of its files.
+
+        None if it is, or has, anything but files and folders.
+        """
         path = ""
         for segment in key.split("/"):
             path = f"{path}/{segment}" if path else segment
             mode = os.lstat(f"{self.data}/{path}").st_mode
             if stat.S_ISREG(mode):
-                return _Obstacle(path, 1)
+                return path, 1
             if not stat.S_ISDIR(mode):
                 return None
         files = only_files_below(Path(self.data, path))
-        return None if files is None else _Obstacle(path, files)
+        return None if files is None else (path, files)
 
     def problem(self, folder: str) -> str | None:
         """Return why no file can be written into a folder; None if one can."""

@@ -200,6 +200,18 @@ def test_a_site_without_a_head_is_copied_byte_for_byte(tmp_path: Path, copy: Pat
     assert not (copy / "index.head.json").exists()
 
 
+def test_an_index_whose_bytes_are_gone_is_written_anew(tmp_path: Path, copy: Path) -> None:
+    site = tmp_path / "plain"
+    write_site(site, {"a": b"1", "b": b"2"})
+    index = site / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_bytes()), indent=2))
+    with StaticStore(site, poll_interval=0) as store:
+        index.unlink()
+        assert mirror(store, copy).failed == []
+    assert index_of(copy).keys() == {"a", "b"}
+    assert verify_site(copy).wrong == []
+
+
 def test_values_of_which_the_index_says_nothing_are_fetched_each_time(
     tmp_path: Path, copy: Path
 ) -> None:
