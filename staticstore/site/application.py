@@ -85,7 +85,9 @@ class SiteApplication:
         return self.respond(environ)(environ, start_response)
 
     def respond(self, environ: WSGIEnvironment) -> Response:
-        """Return the response to a request, with headers that keep browsers from running values.
+        """Return the response to a request.
+
+        Its headers keep browsers from running anything in a value.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Buckets as push targets, through obstore: S3 and compatible hosts, Google, Azure."""
+"""Buckets as push targets, through obstore: S3 and its like, Google, Azure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a mirror fetches values: from packs, small ones in batches, large ones in threads."""
+"""Fetching of values: from packs, small ones in batches, large ones in threads."""
 
 from __future__ import annotations
 

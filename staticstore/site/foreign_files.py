@@ -1,4 +1,4 @@
-"""Files that staticstore did not write, found before a mirror or push replaces them."""
+"""Foreign files: those that a mirror or push would replace and did not write."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _named(folder: SiteFolder, index: Index, head: Head | None) -> frozenset[str
 def foreign_values(
     folder: SiteFolder, indexes: Iterable[Index]
 ) -> tuple[list[str], dict[str, Digest]]:
-    """Return the files in ``data/`` that no index describes, and the digests of the others.
+    """Return the files in ``data/`` that no index describes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Guards against likely mistakes of publish, mirror and push, which `force` overrides.
+"""Guards against likely mistakes in publish, mirror and push; see `force`.
 
 =========  ====================================================================
 *shrink*   The index would lose all entries, or more than half of 20 or more.

@@ -1,4 +1,4 @@
-"""The index and head of a mirror's copy: the origin's own, or those of a part of it."""
+"""The index and head of a mirror's copy: the origin's own, or those of a part."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[D
 def replacing_index(
     folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_packs: frozenset[str]
 ) -> Iterator[None]:
-    """Write temporary index and head, run the block, then rename the index, then the head.
+    """Write temporary index and head, run the block, then rename index, then head.
 
     Files that are right already are not touched.  The documents that the head names
     must have been written: `write_documents`.

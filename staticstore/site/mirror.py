@@ -285,7 +285,7 @@ def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateL
 
 
 def _known_values(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[str, Digest]:
-    """Return the values that are right in a folder that is not ours; refuse to replace others."""
+    """Return the right values of a folder that is not ours; refuse to replace others."""
     foreign, values = foreign_files(folder, origin.snapshot, origin.head, sha256=origin.sha256)
     if foreign:
         named = first_few([quoted(path_text(path)) for path in foreign])

@@ -1,4 +1,4 @@
-"""What a copy notes of its origin: its last head or index, and whether all was copied.
+"""The note of a copy: its origin's last head or index, and if all was copied.
 
 The note is ``.staticstore/mirror.json``.  Only the mirror reads it; without it, the next
 run believes whatever the origin says.

@@ -1,4 +1,4 @@
-"""One run of a mirror: survey the folder, fetch what it lacks, write the index, tidy up."""
+"""One run of a mirror: survey the folder, fetch, write the index, tidy up."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ class MirrorRun:
         return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the copy's entries; of a value that failed, the old one if its file is there."""
+        # A value that failed keeps its old entry, if its old file is there.
         for key in self._keys:
             if key not in self.failed and key not in self.skipped:
                 yield key, self.origin.snapshot[key]

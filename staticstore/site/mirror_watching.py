@@ -1,4 +1,4 @@
-"""A copy that follows its site: a mirror, and another one whenever the site changes."""
+"""Copies that follow their site: a mirror whenever the site changes."""
 
 from __future__ import annotations
 

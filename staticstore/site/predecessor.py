@@ -164,7 +164,8 @@ def _index_body(read: _Read, head: Head, url: str) -> bytes:
 def _documents(read: _Read, head: Head, most: int) -> dict[Document, bytes]:
     # The root of the blocks and the newest change files, `most` bytes in all.
     found: dict[Document, bytes] = {}
-    for document in (*([head.blocks] if head.blocks else []), *_newest(head)):
+    newest = (span.document for span in reversed(head.spans))
+    for document in (*filter(None, [head.blocks]), *newest):
         left = most - sum(map(len, found.values()))
         if document.size > min(left, document.role.most_bytes or left):
             break
@@ -193,10 +194,6 @@ def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> b
     except IndexFormatError:
         return False
     return all(index.raw(key) == raw for key, raw in states.items())
-
-
-def _newest(head: Head) -> Iterator[Document]:
-    return (span.document for span in reversed(head.spans))
 
 
 @dataclass(frozen=True)

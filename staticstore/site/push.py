@@ -1,4 +1,4 @@
-"""Upload a published site to a bucket or folder, without what it has already: ``push``.
+"""Upload what a bucket or folder lacks of a published site: ``push``.
 
 What it writes, in this order, each file whole or not at all::
 
@@ -96,7 +96,7 @@ def push(
     anonymous: bool = False,
     progress: Progress | None = None,
 ) -> PushReport:
-    """Upload a published site to a bucket or a folder, without what it has already.
+    """Upload what a bucket or a folder lacks of a published site.
 
     What the target's index and head name is taken to be there.  Each file is
     verified against its digest while it is read; one that differs is not uploaded,

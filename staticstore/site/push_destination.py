@@ -1,4 +1,4 @@
-"""What a target has already, and the note that pushes leave there for each other."""
+"""The destination of a push: what a target has, and the note of earlier pushes."""
 
 from __future__ import annotations
 
@@ -222,7 +222,9 @@ class AboutChanges(NamedTuple):
     def compare(
         cls, target: Target, head: Head | None, note: PushNote, site: PushSource
     ) -> AboutChanges:
-        """Compare the files at a target with a site's, unless both heads name the same document.
+        """Compare the files at a target with those of a site.
+
+        Nothing is read if both heads name the same document.
 
         A file is ours if an about document that an earlier push brought there names
         its digest, and the note does not call it foreign.  Others are never

@@ -1,4 +1,4 @@
-"""What a push will do, and what it refuses to do."""
+"""The plan of a push: its uploads and removals, and what it refuses to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site that a push uploads: the files that its index and head describe, no others."""
+"""The source of a push: the files that a site's index and head describe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve a site over HTTP, to look at it or to share it in a local network: ``serve``."""
+"""Serve a site over HTTP, for oneself or in a local network: ``serve``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class SiteServer:
             self._closed.set()
 
     def wait(self) -> None:
-        """Wait until the server is closed; a KeyboardInterrupt closes it and is not raised."""
+        """Wait until the server is closed, by `close` or a KeyboardInterrupt."""
         try:
             while not self._closed.wait(_WAIT_SECONDS):
                 pass

@@ -1,4 +1,4 @@
-"""Values that a mirror stages in ``.staticstore/incoming`` before the index names them.
+"""Staging of values in ``.staticstore/incoming`` until the index names them.
 
 What is staged is verified and renamed into place later, so the folder belongs to the
 user, and nobody else can write into it.
@@ -246,7 +246,7 @@ class Staging:
             os.replace(path, f"{self._data}/{key}")
 
     def clear(self, kept: Iterable[Path] = ()) -> None:
-        """Remove what is still staged, also by interrupted runs, except what can be resumed.
+        """Remove what is still staged, except what the next run can resume.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Which values of an index a folder has already, and where others cannot be written."""
+"""A survey of a folder: the values that it has, and those that it cannot take."""
 
 from __future__ import annotations
 
