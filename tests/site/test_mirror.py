@@ -129,6 +129,19 @@ def test_a_pack_that_is_damaged_costs_only_requests(
     assert not list(copy.glob("packs/*.zip"))
 
 
+def test_verify_replaces_a_damaged_pack_of_the_copy(
+    connect: Connect, site: Path, copy: Path
+) -> None:
+    publish(site, pack=True)
+    mirror(connect(), copy)
+    for pack in copy.glob("packs/*.zip"):
+        body = pack.read_bytes().replace(b"ilvar", b"other")
+        pack.unlink()
+        pack.write_bytes(body)
+    mirror(connect(), copy, verify=True)
+    assert contents(copy) == contents(site)
+
+
 def test_the_report_counts_what_came(connect: Connect, copy: Path) -> None:
     report = mirror(connect(), copy)
     assert (report.fetched, report.kept, report.deleted, report.failed) == (5, 0, 0, [])

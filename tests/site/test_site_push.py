@@ -932,3 +932,24 @@ def test_b6_a_key_of_many_segments_is_pushed_to_a_folder_and_removed(tmp_path: P
     assert target.read(href) == b"1"
     target.remove([href])
     assert list(tmp_path.iterdir()) == []
+
+
+# What cannot be done
+
+
+def test_a_number_of_workers_that_is_none_is_refused(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="workers must be 1 or more"):
+        push(site, tmp_path / "host", workers=0)
+
+
+def test_a_folder_whose_index_is_no_file_is_not_pushed_to(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "host" / "index.json").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"index\.json' cannot be read"):
+        push(site, tmp_path / "host")
+
+
+def test_a_pack_that_is_gone_is_not_pushed(site: Path, tmp_path: Path) -> None:
+    for pack in site.glob("packs/*.zip"):
+        pack.unlink()
+    with pytest.raises(StoreError, match=r"packs/.* cannot be read"):
+        push(site, tmp_path / "host")
