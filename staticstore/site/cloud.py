@@ -24,10 +24,10 @@ from ..errors import (
     without_secrets,
 )
 
-__all__ = ["MOST_FILE_BYTES", "CloudTarget", "Served", "aws_settings", "too_large"]
+__all__ = ["MOST_READ_BYTES", "CloudTarget", "Served", "aws_settings", "too_large"]
 
 #: No larger file is read from a target.
-MOST_FILE_BYTES = 4 << 30
+MOST_READ_BYTES = 4 << 30
 
 _SCHEMES = ("s3", "gs", "az")
 _RETRIES = 4
@@ -129,7 +129,7 @@ class CloudTarget:
         """Do nothing: these hosts have no locks."""
         return nullcontext()
 
-    def read(self, href: str, *, most_bytes: int = MOST_FILE_BYTES) -> bytes | None:
+    def read(self, href: str, *, most_bytes: int = MOST_READ_BYTES) -> bytes | None:
         """Return the bytes of a file; None if there is none."""
         try:
             found = self._obstore.get(self._store, href)

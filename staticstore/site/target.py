@@ -18,7 +18,7 @@ from ..errors import StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.integrity import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
-from .cloud import MOST_FILE_BYTES, CloudTarget, Served, too_large
+from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
 from .folder import SiteFolder, is_link, reason_of
 from .git_files import write_git_files
 from .history import later_than
@@ -49,7 +49,7 @@ class Target(Protocol):
         """Lock out other pushes while the block lasts, where the host has locks."""
         ...
 
-    def read(self, href: str, *, most_bytes: int = MOST_FILE_BYTES) -> bytes | None:
+    def read(self, href: str, *, most_bytes: int = MOST_READ_BYTES) -> bytes | None:
         """Return the bytes of a file; None if there is none.
 
         Raises
@@ -127,7 +127,7 @@ class FolderTarget:
         with alone(folder):
             yield
 
-    def read(self, href: str, *, most_bytes: int = MOST_FILE_BYTES) -> bytes | None:
+    def read(self, href: str, *, most_bytes: int = MOST_READ_BYTES) -> bytes | None:
         """Return the bytes of a file; None if there is none."""
         try:
             with open_regular(self._path(href)) as file:
