@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..bars import Bars
 from ..client.store import StaticStore
-from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
-from ..signals import index_updated, poll_failed
+from ..errors import StoreError
 from ..site.folder import SiteFolder
-from ..site.guards import Force, RefusedError
-from ..site.incoming import parts_of
+from ..site.guards import Force
 from ..site.mirror import MirrorReport
 from ..site.mirror import mirror as mirror_site
+from ..site.mirror_watching import mirror_watching
+from ..site.staging import parts_of
 from ..terminal import Cell, Output, count_text, shown, size_text
 from .exits import partly_failed
 
@@ -70,70 +69,11 @@ def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
 
 
 def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: float) -> None:
-    """Copy a site, and again whenever it changes, until somebody interrupts it.
-
-    What goes wrong once a copy is there is waited for: hosts come back, and
-    indexes are mended.  So are, from the beginning, a host that cannot be reached
-    and what is refused.
-    """
-    changed = threading.Event()
-    troubles = _Troubles(store, output)
-    has_copied = False
-
-    def wake(sender: object, **_: object) -> None:
-        changed.set()
-
-    with (
-        index_updated.connected_to(wake, sender=store),
-        poll_failed.connected_to(troubles.poll_failed, sender=store),
-    ):
-        while True:
-            changed.clear()
-            try:
-                report = _run(store, output, wanted)
-            except StoreError as error:
-                if isinstance(error, NotConnectedError) or not (has_copied or _may_end(error)):
-                    raise
-                troubles.tell(error)
-                changed.wait(interval)
-                continue
-            has_copied = True
-            troubles.end()
-            if not report.newer:
-                # What failed may heal without any change, and so may what is older.
-                changed.wait(interval if report.failed or report.older else None)
-
-
-def _may_end(error: StoreError) -> bool:
-    if isinstance(error, RefusedError):
-        return True
-    return isinstance(error, TransportError) and not isinstance(error, AuthorizationError)
-
-
-class _Troubles:
-    """Says what goes wrong, each thing once until the site could be read again."""
-
-    def __init__(self, store: StaticStore, output: Output) -> None:
-        self._store = store
-        self._output = output
-        self._told: tuple[object, str] | None = None
-
-    def end(self) -> None:
-        """Take note that all went well."""
-        self._told = None
-
-    def poll_failed(self, sender: object, *, error: StoreError) -> None:
-        """Hear of a poll that failed."""
-        self.tell(error)
-
-    def tell(self, error: StoreError) -> None:
-        """Say it, if it is new."""
-        trouble: tuple[object, str] = self._store.info()["last_success"], str(error)
-        if isinstance(error, RefusedError):  # which no poll mends, and whose counts may change
-            trouble = "refused", str(error.guard)
-        if trouble != self._told:
-            self._told = trouble
-            self._output.warning(f"{error}; the copy stays as it is, and what is new comes later")
+    """Copy a site, and again whenever it changes, until somebody interrupts it."""
+    run = partial(_run, store, output, wanted)
+    for outcome in mirror_watching(store, run, retry=interval):
+        if isinstance(outcome, StoreError):
+            output.warning(f"{outcome}; the copy is unchanged, and changes are copied later")
 
 
 def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:

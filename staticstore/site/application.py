@@ -1,4 +1,4 @@
-"""A site as a WSGI application: files of one folder to GET and HEAD, and nothing else."""
+"""A site as a WSGI application: GET and HEAD for the files of one folder."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SiteApplication"]
 
-_PIECE = 1 << 18  # bytes
+_PIECE_BYTES = 1 << 18
 _DATA = "data/"
 # A host and perhaps a port, without user and password (RFC 9110, section 7.2).
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")
 _REFUSALS = {412: "the condition does not hold", 416: "there are no such bytes"}
-# What decides about the answer, by its name in WSGI.
+# The conditional headers, by their names in WSGI.
 _CONDITIONS = {
     "HTTP_" + name.upper().replace("-", "_"): name
     for name in (
@@ -50,23 +50,22 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, 
 
 
 class SiteApplication:
-    """Serves a site's files, with ranges and validators.
+    """Serves a site's files, with ranges and validators; thread-safe.
 
-    Never what the publisher keeps for itself, what may be a secret by its
-    name, dot-files in the site's root but ``.nojekyll``, its ``about.toml``, folders, or what lies
-    outside of the site (`data` may be a link to elsewhere).  May be called by
-    any number of threads.
+    Not served are the publisher's own files, names that are withheld, dot-files in
+    the site's root except ``.nojekyll``, its ``about.toml``, folders, and files
+    outside of the site (`data` may be a link to elsewhere).
 
     Parameters
     ----------
     root : Path
         The site's folder.
     auth : (str, str), optional
-        User and password that every request has to give.
+        User and password that every request must give.
     names : collection of str, optional
         The hosts that requests may name, in lowercase; None for any.  A page of
-        some other site can let its own name lead to this machine (DNS
-        rebinding), and would then be of one origin with what is served here.
+        another site can point its own name to this machine (DNS rebinding), and
+        would then have the same origin as what is served here.
     """
 
     def __init__(
@@ -81,16 +80,18 @@ class SiteApplication:
         self._names = names
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request, as WSGI has it."""
+        """Answer a request (PEP 3333)."""
         return self.respond(environ)(environ, start_response)
 
     def respond(self, environ: WSGIEnvironment) -> Response:
-        """Return the response to a request, with what keeps a browser from running a value.
+        """Return the response to a request.
+
+        Its headers keep browsers from running anything in a value.
 
         Raises
         ------
         OSError
-            A file is there but cannot be read, for another reason than permissions.
+            A file exists but cannot be read, for another reason than permissions.
         """
         key = _key(environ.get("PATH_INFO", ""))
         response = self._answer(environ, key)
@@ -101,18 +102,18 @@ class SiteApplication:
 
     def _answer(self, environ: WSGIEnvironment, key: str | None) -> Response:
         if not self._is_named(environ):
-            assert self._names is not None, "or every name is ours"
-            return _said(421, f"this server only answers to {', '.join(self._names)}")
+            assert self._names is not None, "with None every name is accepted"
+            return _text_response(421, f"this server only answers to {', '.join(self._names)}")
         if not self._may_enter(environ):
-            refusal = _said(401, "credentials are needed")
+            refusal = _text_response(401, "credentials are needed")
             refusal.headers["WWW-Authenticate"] = 'Basic realm="staticstore", charset="UTF-8"'
             return refusal
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            refusal = _said(405, "this is read-only")
+            refusal = _text_response(405, "this is read-only")
             refusal.headers["Allow"] = "GET, HEAD"
             return refusal
         if key is None or (file := self._open(key)) is None:
-            return _said(404, "not found")
+            return _text_response(404, "not found")
         try:
             return _file_response(environ, key, file)
         except BaseException:
@@ -120,11 +121,10 @@ class SiteApplication:
             raise
 
     def _is_named(self, environ: WSGIEnvironment) -> bool:
-        """Return whether a request is for this server, by the host that it names."""
         if self._names is None:
             return True
         host: str | None = environ.get("HTTP_HOST")
-        if host is None:  # which no browser leaves out, and HTTP/1.1 demands
+        if host is None:  # browsers always send it, and HTTP/1.1 requires it
             return environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         match = _HOST.fullmatch(host)
         return match is not None and match[1].lower().rstrip(".") in self._names
@@ -142,7 +142,6 @@ class SiteApplication:
         return hmac.compare_digest(given, self._credentials)
 
     def _open(self, key: str) -> FileIO | None:
-        """Open the file at a path below the root; None if there is none to serve."""
         try:
             relative = key_to_path(key)
         except InvalidKeyError:
@@ -164,7 +163,7 @@ class SiteApplication:
 
 
 class _Body:
-    """A part of a file, to be sent piece by piece."""
+    """The body of a response: part of a file."""
 
     def __init__(self, file: FileIO, start: int, end: int) -> None:
         self._file = file
@@ -172,10 +171,10 @@ class _Body:
         self._end = end
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the pieces; fewer bytes than announced if the file has become shorter."""
+        """Yield pieces; fewer bytes than expected if the file was truncated."""
         self._file.seek(self._start)
         left = self._end - self._start
-        while left > 0 and (piece := self._file.read(min(left, _PIECE))):
+        while left > 0 and (piece := self._file.read(min(left, _PIECE_BYTES))):
             left -= len(piece)
             yield piece
 
@@ -185,7 +184,7 @@ class _Body:
 
 
 def _key(path_info: str) -> str | None:
-    """Return what a URL's path says, which WSGI gives decoded into bytes as Latin-1."""
+    # WSGI passes the bytes of the path, percent-decoded, as Latin-1.
     try:
         path = path_info.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -201,7 +200,7 @@ def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response
     chosen = answer(environ["REQUEST_METHOD"], fields, current)
     if chosen.status in (412, 416):
         file.close()
-        response = _said(chosen.status, _REFUSALS[chosen.status])
+        response = _text_response(chosen.status, _REFUSALS[chosen.status])
     else:
         response = Response(
             _Body(file, chosen.start, chosen.end),
@@ -218,8 +217,7 @@ def _media_type_of(key: str) -> str | None:
     return FILE_MEDIA_TYPE if key in FILE_NAMES else media_type_of(key)
 
 
-def _said(status: int, text: str) -> Response:
-    """Return a response of one line of text."""
+def _text_response(status: int, text: str) -> Response:
     response = Response(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache"
     return response

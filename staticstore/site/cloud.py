@@ -1,4 +1,4 @@
-"""Buckets of clouds as targets, by obstore: S3 and what speaks like it, Google's and Azure's."""
+"""Buckets as push targets, through obstore: S3 and its like, Google, Azure."""
 
 from __future__ import annotations
 
@@ -10,38 +10,56 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import (
     AuthorizationError,
     HTTPStatusError,
+    IndexFormatError,
     StoreError,
     TransportError,
     TransportTimeout,
     raise_alone,
     without_secrets,
 )
-from .target import MOST_BYTES, Served, too_large
 
-__all__ = ["CloudTarget", "aws_settings"]
+__all__ = ["MOST_READ_BYTES", "CloudTarget", "Served", "aws_settings", "too_large"]
+
+#: No larger file is read from a target.
+MOST_READ_BYTES = 4 << 30
 
 _SCHEMES = ("s3", "gs", "az")
-_RETRIES = 4  # of a request
-_PART = 8 << 20  # bytes of a large file that are sent by one request
-_MOST_PARTS = 9_000  # S3 takes 10,000
-_PARTS_AT_ONCE = 4  # of one file
+_RETRIES = 4
+_RETRY_SECONDS = 60
+_CONNECT_SECONDS = 5
+_REQUEST_SECONDS = 120
+_PART_BYTES = 8 << 20  # a larger file is sent in parts, one request for each
+_MOST_PARTS = 9_000  # S3 allows 10,000
+_PARALLEL_PARTS = 4  # of one file
 
-# What obstore says quotes URLs and answers, so that only these are taken from it.
+# obstore's messages quote URLs and answers, which may hold secrets: only these are shown.
 _STATUS = re.compile(r"status code: ([1-5]\d\d)\b")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal", "metadata/identity")
 
 
-class CloudTarget:
-    """A bucket, or what stands below a prefix in it.
+class Served(NamedTuple):
+    """How a host serves a file: two of its response headers."""
 
-    Who we are is found where other programs find it: in the environment, for
+    media_type: str
+    cache_control: str
+
+
+def too_large(href: str, url: str) -> IndexFormatError:
+    """Return the error for a file at a target that exceeds its bound."""
+    return IndexFormatError(f"{href} at {url} is too large")
+
+
+class CloudTarget:
+    """A bucket, or a prefix in one; a `Target`.
+
+    Credentials are found where other programs find them: in the environment, for
     S3 in the files of AWS's own tools (keys only), for Google in those of gcloud.
 
     Parameters
@@ -49,9 +67,9 @@ class CloudTarget:
     url : str
         ``s3://bucket/prefix``, ``gs://…`` or ``az://container/prefix``.
     endpoint : str, optional
-        The URL of a host that speaks S3 or Azure's protocol.
+        The URL of a host that speaks the protocol of S3 or Azure.
     region : str, optional
-        Of an S3 bucket.
+        The region of an S3 bucket.
     anonymous : bool, optional
         Whether to send no credentials.
     """
@@ -69,9 +87,9 @@ class CloudTarget:
         self.url = without_secrets(url)
         scheme = _checked_scheme(url)
         if endpoint is not None and scheme == "gs":
-            raise StoreError("an endpoint can be given for s3:// and az://", url=url)
+            raise StoreError("only s3:// and az:// take an endpoint", url=url)
         if region is not None and scheme != "s3":
-            raise StoreError("a region can be given for s3://", url=url)
+            raise StoreError("only s3:// takes a region", url=url)
         try:
             import obstore
             from obstore.store import from_url
@@ -89,8 +107,8 @@ class CloudTarget:
         if anonymous:
             settings["skip_signature"] = True
         client = {
-            "connect_timeout": timedelta(seconds=5),
-            "timeout": timedelta(seconds=120),
+            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+            "timeout": timedelta(seconds=_REQUEST_SECONDS),
             "allow_http": _is_plain(endpoint, os.environ),
         }
         self._obstore = obstore
@@ -99,17 +117,20 @@ class CloudTarget:
                 url,
                 config=settings,
                 client_options=client,
-                retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=60)},
+                retry_config={
+                    "max_retries": _RETRIES,
+                    "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
+                },
             )
         except Exception as error:
             raise_alone(_unusable(error, url))
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep nobody away: these hosts have no locks."""
+        """Do nothing: these hosts have no locks."""
         return nullcontext()
 
-    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
-        """Return the bytes of a file, or None if there is none; raise if they are more."""
+    def read(self, href: str, *, most_bytes: int = MOST_READ_BYTES) -> bytes | None:
+        """Return the bytes of a file; None if there is none."""
         try:
             found = self._obstore.get(self._store, href)
             if found.meta["size"] > most_bytes:
@@ -124,8 +145,8 @@ class CloudTarget:
             raise_alone(mapped)
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
-        """Write a file: by one request, or a large one by some at once."""
-        content: Any = pieces if size > _PART else b"".join(pieces)
+        """Write a file with one request, or a large one in parallel parts."""
+        content: Any = pieces if size > _PART_BYTES else b"".join(pieces)
         try:
             self._obstore.put(
                 self._store,
@@ -135,35 +156,34 @@ class CloudTarget:
                     "Content-Type": served.media_type,
                     "Cache-Control": served.cache_control,
                 },
-                use_multipart=size > _PART,
-                chunk_size=max(_PART, math.ceil(size / _MOST_PARTS)),
-                max_concurrency=_PARTS_AT_ONCE,
+                use_multipart=size > _PART_BYTES,
+                chunk_size=max(_PART_BYTES, math.ceil(size / _MOST_PARTS)),
+                max_concurrency=_PARALLEL_PARTS,
             )
-        except StoreError:  # of the pieces
+        except StoreError:  # raised by the pieces
             raise
         except Exception as error:
             raise_alone(self._mapped(error, href, "written"))
 
     def remove(self, hrefs: Sequence[str]) -> None:
-        """Remove files, by few requests where the host can do that."""
+        """Remove files, many with one request where the host allows that."""
         try:
             self._obstore.delete(self._store, list(hrefs))
         except FileNotFoundError:
-            # Some hosts say so of one that is gone already; the others are still to go.
+            # Some hosts report one that does not exist; remove the others one by one.
             for href in hrefs if len(hrefs) > 1 else ():
                 self.remove([href])
         except Exception as error:
             raise_alone(self._mapped(error, hrefs[0], "removed"))
 
     def _mapped(self, error: Exception, href: str, what: str) -> StoreError:
-        """Return an error of ours for one of obstore, of whose text little can be shown."""
         text = str(error)
         code = _CODE.search(text)
         reason = f"{href} could not be {what}" + (f": {code[1]}" if code else "")
         known = {"PermissionDeniedError": 403, "UnauthenticatedError": 401}
         found = _STATUS.search(text)
         status = known.get(type(error).__name__) or (int(found[1]) if found else None)
-        if "redirect without LOCATION" in text:  # S3, of a bucket in another region
+        if "redirect without LOCATION" in text:  # S3: the bucket is in another region
             status = 301
         if any(mark in text for mark in _NO_CREDENTIALS):
             return AuthorizationError(f"{reason}: no credentials were found", url=self.url)
@@ -172,7 +192,7 @@ class CloudTarget:
         if status is not None:
             return HTTPStatusError(f"{reason} ({status})", url=self.url, status=status)
         if "kind: Timeout" in text or "timed out" in text:
-            return TransportTimeout(f"{reason}: the host was silent too long", url=self.url)
+            return TransportTimeout(f"{reason}: the host did not answer in time", url=self.url)
         if "kind: Connect" in text:
             return TransportError(f"{reason}: the host cannot be reached", url=self.url)
         if isinstance(error, OSError) and error.strerror:
@@ -184,18 +204,17 @@ def _checked_scheme(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise_alone(StoreError("the target is no URL", url=url))
+        raise_alone(StoreError("the target is not a valid URL", url=url))
     if parts.scheme not in _SCHEMES:
         raise StoreError(
             "a target is a folder, or a URL that begins with s3://, gs:// or az://", url=url
         )
     if "@" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
-        raise StoreError("the URL of a target has a bucket and a prefix, and no more", url=url)
+        raise StoreError("the URL of a target has only a bucket and a prefix", url=url)
     return parts.scheme
 
 
 def _is_plain(endpoint: str | None, environment: Mapping[str, str]) -> bool:
-    """Tell whether somebody has chosen a host without TLS."""
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     chosen = [endpoint] if endpoint is not None else [environment.get(name) for name in names]
     return any(url is not None and url.startswith("http:") for url in chosen)
@@ -203,24 +222,33 @@ def _is_plain(endpoint: str | None, environment: Mapping[str, str]) -> bool:
 
 def _unusable(error: Exception, url: str) -> StoreError:
     if "MissingAccount" in str(error):
-        return StoreError("whose container? Set AZURE_STORAGE_ACCOUNT_NAME", url=url)
+        return StoreError("set AZURE_STORAGE_ACCOUNT_NAME to the owner of the container", url=url)
     return StoreError(
-        "the target cannot be used: look at its URL, the options and the environment", url=url
+        "the target cannot be used: check its URL, the options and the environment", url=url
     )
 
 
 def aws_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the files of AWS's own tools say and the environment does not.
+    """Return the settings in the files of AWS's tools that the environment lacks.
 
-    Only keys and a region are taken from a profile; what else can stand there
-    (a role to assume, a single sign-on) has to be turned into variables of the
-    environment by AWS's command.
+    Only keys and a region are taken from a profile.  For anything else (a role to
+    assume, a single sign-on) use AWS's command to set environment variables.
 
     Parameters
     ----------
     environment : mapping
-        ``AWS_PROFILE``, ``AWS_SHARED_CREDENTIALS_FILE`` and ``AWS_CONFIG_FILE``
-        say where to look.
+        The environment: ``AWS_PROFILE``, ``AWS_SHARED_CREDENTIALS_FILE`` and
+        ``AWS_CONFIG_FILE`` select the profile and its files.
+
+    Returns
+    -------
+    dict
+        Settings of obstore's S3 store.
+
+    Raises
+    ------
+    StoreError
+        A file cannot be parsed.
     """
     profile = environment.get("AWS_PROFILE", "default")
     home = Path(environment.get("HOME") or environment.get("USERPROFILE") or ".") / ".aws"
@@ -249,6 +277,6 @@ def _section(path: str | Path, name: str) -> Mapping[str, str]:
     try:
         parser.read(path, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        # What is wrong in it may quote a secret.
-        raise_alone(StoreError(f"{path} cannot be understood"))
+        # The parser's own message may quote a secret.
+        raise_alone(StoreError(f"{path} cannot be parsed"))
     return parser[name] if parser.has_section(name) else {}

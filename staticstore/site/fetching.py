@@ -1,4 +1,4 @@
-"""How a mirror gets values: from packs, many small ones at once, large ones in parallel."""
+"""Fetching of values: from packs, small ones in batches, large ones in threads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import queue
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -17,31 +18,41 @@ from ..client.value import copy_directly
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
-from ..transport.daemons import Workers
-from ..transport.wire import RateLimit
-from .arrivals import Arrivals
+from ..transport.daemons import Daemons
+from ..transport.rate import RateLimit
 from .folder import SiteFolder, is_link, reason_of
-from .hashing import ByteProgress
-from .head_files import write_document
-from .incoming import parts_of, sha256_of
+from .hashing import Progress
+from .history import reader_of, write_document
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
+from .staging import Staging, parts_of, staged_sha256
 
-__all__ = ["Fetching", "Told", "ValueProgress"]
+__all__ = ["FetchProgress", "Fetching", "ValueProgress"]
 
-#: Called with the key of a value, and bytes done and in all; None as the former at its end.
+#: Called with a key, the bytes done and the total; at the end with None as bytes done.
 ValueProgress = Callable[[str, int | None, int | None], object]
 
-# A larger value is written while it comes, by a thread of its own.
-_SMALL = 1 << 20  # bytes
-_TOGETHER = 1 << 24  # bytes of small values
-_FIRST = 1 << 18  # bytes of them, the first time: a run may be cut short soon
-# When so many values in a row could not be had, the next ones cannot be had either.
-_GIVEN_UP_AFTER = 32
+# A larger value is written while it is received, by a thread of its own.
+_SMALL_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 24  # of small values.  benchmark: mirror
+_FIRST_BATCH_BYTES = 1 << 18  # small, since a run may be killed soon
+_MOST_FAILURES = 32  # in a row; then the host counts as unreachable
 _NOT_THERE = (404, 410)
 
 
-class Told:
-    """Adds up what threads have done, and tells it; the number never falls."""
+class FetchProgress:
+    """Adds up the bytes that threads fetch, and reports the sum, which never falls.
+
+    Thread-safe.
+
+    Parameters
+    ----------
+    total : int
+        The bytes to fetch.
+    progress : callable or None
+        Called as ``progress(done, total)``.
+    value_progress : callable or None
+        Called as ``value_progress(key, done, total)``; see `mirror`.
+    """
 
     def __init__(
         self, total: int, progress: ByteProgress | None, value_progress: ValueProgress | None
@@ -53,28 +64,28 @@ class Told:
         self._done: dict[str, int] = {}
         self._sum = 0
 
-    def reached(self, key: str, done: int) -> None:
-        """Tell how many bytes of a value are there."""
+    def report(self, key: str, done: int) -> None:
+        """Report that so many bytes of a value are fetched."""
         if self._progress is None:
             return
         with self._lock:
             more = done - self._done.get(key, 0)
-            if more > 0:
+            if more > 0:  # a value that starts again adds nothing until it gets further
                 self._done[key] = done
                 self._sum += more
                 self._progress(min(self._sum, self._total), self._total)
 
     @contextlib.contextmanager
-    def running(self, key: str) -> Iterator[Callable[[int, int | None], None]]:
-        """Give what is told how far a value is, which comes by itself while the block lasts."""
+    def of_value(self, key: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Yield a callable that reports on one large value while the block lasts."""
 
-        def note(done: int, total: int | None) -> None:
-            self.reached(key, done)
+        def report(done: int, total: int | None) -> None:
+            self.report(key, done)
             if self._value_progress is not None:
                 self._value_progress(key, done, total)
 
         try:
-            yield note
+            yield report
         finally:
             if self._value_progress is not None:
                 self._value_progress(key, None, None)
@@ -87,61 +98,61 @@ class Fetching:
     ----------
     origin : SiteSnapshot
         The site.
-    contents : mapping
-        What its index says of the values, by their keys.
-    arrivals : Arrivals
-        Where they go.
+    contents : mapping of str to Content
+        What its index says of the values, by key.
+    staging : Staging
+        Takes the values.
     workers : int
-        Large values, or packs, that are fetched at once.
+        How many large values, or packs, are fetched at once.
     verify : bool
-        Whether to hash packs that stand there, too.
+        Whether packs that the folder has are hashed.
     limit : RateLimit or None
-        How fast the store may receive.
-    told : Told
-        What is told of it.
+        The limit on what the store receives.
+    progress : FetchProgress
+        Reports the bytes fetched.
     modified : float
-        The time of values whose index does not say one, in seconds since 1970.
+        The time of files whose index says none, in seconds since 1970.
 
     Attributes
     ----------
-    failed : dict
-        From the keys that did not come to the reasons.
+    failed : dict of str to str
+        The keys that failed, and why.
     bytes : int
-        The sizes of those that did, summed.
+        The sizes of the values that were fetched, summed.
     """
 
     def __init__(
         self,
         origin: SiteSnapshot,
         contents: Mapping[str, Content],
-        arrivals: Arrivals,
+        staging: Staging,
         *,
         workers: int,
         verify: bool,
         limit: RateLimit | None,
-        told: Told,
+        progress: FetchProgress,
         modified: float,
     ) -> None:
         self._origin = origin
         self._contents = contents
-        self._arrivals = arrivals
+        self._staging = staging
         self._workers = workers if limit is None else min(workers, limit.requests)
-        # A slow run has little in memory, which a kill would lose.
-        self._together = _TOGETHER if limit is None else min(int(limit.rate), _TOGETHER)
+        # What is in memory is lost if the run is killed: at most about a second's worth.
+        self._batch_bytes = _BATCH_BYTES if limit is None else min(int(limit.rate), _BATCH_BYTES)
         self._verify = verify
-        self._told = told
+        self._progress = progress
         self._modified = modified
         self._failed_in_a_row = 0
         self.failed: dict[str, str] = {}
         self.bytes = 0
 
     def fetch(self, keys: Iterable[str]) -> None:
-        """Fetch values, each of which arrives or fails.
+        """Fetch values; each is staged or noted as failed.
 
         Raises
         ------
         NotConnectedError
-            The store was disconnected meanwhile.
+            The store was disconnected.
         TransportError
             The host cannot be reached any more.
         """
@@ -149,9 +160,11 @@ class Fetching:
         large: list[str] = []
         for key in keys:
             size = self._contents[key].size
-            (small if size is not None and size <= _SMALL else large).append(key)
-        given = read_each(self._origin.values, small, together=self._together, first=_FIRST)
-        for key, data in given:
+            (small if size is not None and size <= _SMALL_BYTES else large).append(key)
+        values = read_each(
+            self._origin.values, small, together=self._batch_bytes, first=_FIRST_BATCH_BYTES
+        )
+        for key, data in values:
             if isinstance(data, StoreError):
                 self._fail(key, data)
             else:
@@ -161,16 +174,23 @@ class Fetching:
     # -- packs -----------------------------------------------------------------
 
     def fetch_packs(self, folder: SiteFolder, keys: Iterable[str]) -> list[str]:
-        """Copy the packs of the site, and take values from them; return the keys that are left.
+        """Copy the packs of the site, and stage their values; return the other keys.
 
-        A pack that cannot be had, or is not what its name says, is left out:
-        its values are fetched as if there were none.
+        A pack that cannot be fetched, or has other bytes than its name says, is left
+        out: its values are among the keys returned.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The copy.
+        keys : iterable of str
+            The values to stage.
         """
         left: list[str] = []
         wanted: defaultdict[str, list[str]] = defaultdict(list)
         for content in self._contents.values():
             if content.place is not None:
-                wanted[content.place.href]  # it is copied even if nothing in it is wanted now
+                wanted[content.place.href]  # copied even if none of its values is wanted
         for key in keys:
             place = self._contents[key].place
             if place is not None and place.href in wanted:
@@ -186,10 +206,10 @@ class Fetching:
     def _packs(
         self, folder: SiteFolder, wanted: Mapping[str, list[str]]
     ) -> Iterator[tuple[str, bytes | None]]:
-        """Yield the packs, some fetched ahead; those that stand there only if they are needed."""
+        """Yield packs: those that the folder has only if needed, others fetched ahead."""
         missing, parts = list[Document](), parts_of(folder)
         for href, keys in wanted.items():
-            path, document = folder.root / href, _pack_at(href)
+            path, document = folder.root / href, _pack_document(href)
             if is_link(path) or not pack_size(path):
                 missing.append(document)
             elif keys or self._verify:
@@ -197,18 +217,14 @@ class Fetching:
                     missing.append(document)
                 else:
                     yield href, pack
-        with Workers(self._workers, "staticstore mirror") as pool:
-            ahead = deque(
-                pool.submit(partial(self._origin.read, document, parts))
-                for document in missing[: self._workers]
-            )
+        with Daemons(self._workers, "staticstore mirror") as pool:
+            ahead = deque[Future[bytes | None]]()  # no more packs in memory than workers
             for number, document in enumerate(missing):
-                pack = ahead.popleft().result()
-                if number + self._workers < len(missing):
-                    following = missing[number + self._workers]
+                for following in missing[number + len(ahead) : number + self._workers]:
                     ahead.append(pool.submit(partial(self._origin.read, following, parts)))
+                pack = ahead.popleft().result()
                 if pack is not None:
-                    with contextlib.suppress(OSError):  # its values say what is wrong
+                    with contextlib.suppress(OSError):  # staging its values will fail, too
                         write_document(folder, document, pack)
                 yield document.href, pack
 
@@ -225,7 +241,7 @@ class Fetching:
     # -- large values ----------------------------------------------------------
 
     def _fetch_large(self, keys: list[str]) -> None:
-        """Fetch values in threads; they are put in place by this one."""
+        # Threads write the files; this one, which owns the staging, takes them.
         ended: queue.SimpleQueue[tuple[str, Path | BaseException]] = queue.SimpleQueue()
         with Workers(self._workers, "staticstore mirror") as pool:
             for key in keys:
@@ -236,7 +252,7 @@ class Fetching:
                     if isinstance(outcome, BaseException):
                         raise outcome
                     size = outcome.stat().st_size
-                    self._arrivals.put_file(key, outcome, self._modified_of(key))
+                    self._staging.put_file(key, outcome, self._modified_of(key))
                     self.bytes += size
                     self._failed_in_a_row = 0
                 except (StoreError, OSError) as error:
@@ -247,29 +263,31 @@ class Fetching:
     ) -> None:
         try:
             value = self._origin.values[key]
-            path = self._arrivals.path_for(key, value.sha256)
-            if value.sha256 is None or sha256_of(path) != value.sha256:  # of a killed run
-                with self._told.running(key) as note:
-                    copy_directly(value, path, note)
+            path = self._staging.path_for(key, value.sha256)
+            # A killed run may have left the whole file.
+            if value.sha256 is None or staged_sha256(path) != value.sha256:
+                with self._progress.of_value(key) as report:
+                    value._to_file(path, report, sync=False, direct=True)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))
 
-    # -- what came of it -------------------------------------------------------
+    # -- outcomes --------------------------------------------------------------
 
     def _put(self, key: str, data: bytes) -> None:
         try:
-            self._arrivals.put(key, data, self._contents[key].sha256, self._modified_of(key))
+            self._staging.put(key, data, self._contents[key].sha256, self._modified_of(key))
         except OSError as error:
             self._fail(key, error)
             return
         self.bytes += len(data)
         self._failed_in_a_row = 0
-        self._told.reached(key, len(data))
+        self._progress.report(key, len(data))
 
     def _modified_of(self, key: str) -> float:
-        """Return the time that a file gets: one that is past, so that every change shows."""
-        modified = parse_time(self._contents[key].modified)
+        # In the past, so that any later change of the file changes its time.
+        text = self._contents[key].modified
+        modified = None if text is None else parse_time(text)
         return self._modified if modified is None else min(modified.timestamp(), self._modified)
 
     def _fail(self, key: str, error: StoreError | OSError) -> None:
@@ -277,7 +295,7 @@ class Fetching:
             raise error
         if isinstance(error, TransportError) and error.status not in _NOT_THERE:
             self._failed_in_a_row += 1
-            if self._failed_in_a_row == _GIVEN_UP_AFTER:
+            if self._failed_in_a_row == _MOST_FAILURES:
                 raise error
         if isinstance(error, StoreError):
             self.failed[key] = str(error)
@@ -285,8 +303,7 @@ class Fetching:
             self.failed[key] = f"it cannot be written: {reason_of(error)}"
 
 
-def _pack_at(href: str) -> Document:
-    """Return what names a pack, of whose size nothing is known but the bound."""
+def _pack_document(href: str) -> Document:
     sha256 = pack_digest(href)
-    assert sha256 is not None, "only packs are wanted"
-    return Document(Role.PACK, MOST_PACK_BYTES, sha256)
+    assert sha256 is not None, "`fetch_packs` passes hrefs of packs only"
+    return Document(Role.PACK, MOST_PACK_BYTES, sha256)  # the size is an upper bound

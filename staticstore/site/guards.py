@@ -1,59 +1,60 @@
-"""What one rarely means: refused unless it is forced, by one rule for publish, mirror and push.
+"""Guards against likely mistakes in publish, mirror and push; see `force`.
 
 =========  ====================================================================
-*shrink*   No entry would be left, or fewer than half of 20 or more.
-*part*     A part would be mirrored over a copy of the whole site.
-*folder*   A mirror or push would replace files that neither has written.
-*lineage*  A push would replace a newer generation, or the site of another lineage.
+*shrink*   The index would lose all entries, or more than half of 20 or more.
+*part*     A mirror would replace a copy of the whole site by a part of it.
+*folder*   A mirror or push would replace files that staticstore did not write.
+*lineage*  A push would replace a newer generation, or a site of another lineage.
 =========  ====================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 from ..errors import StoreError
 
-__all__ = ["GUARDS", "Force", "Guard", "Guards", "NothingMatchesError", "RefusedError"]
+__all__ = ["GUARDS", "Force", "Guard", "Guards", "NothingMatchesError", "RefusedError", "first_few"]
 
 Guard = Literal["shrink", "part", "folder", "lineage"]
-#: Whether to do what is refused otherwise: all of it, or what these guards refuse.
+#: True overrides all guards; otherwise the names of those to override.
 Force = bool | Iterable[str]
 
 #: The names of all guards.
 GUARDS: tuple[Guard, ...] = get_args(Guard)
-_MANY = 20  # entries from which on losing more than half of them is refused
+_MANY_ENTRIES = 20  # a smaller index may lose more than half of them
+_FEW = 3  # items that a message names
 
 
 class RefusedError(StoreError):
-    """A guard has refused something; what is there stays as it was.
+    """A guard refused the operation; existing files are unchanged.
 
     Attributes
     ----------
     guard : str or None
-        The name of the guard.
+        The guard's name, which `force` takes.
     """
 
     guard: Guard | None = None
 
 
 class NothingMatchesError(RefusedError):
-    """A mirror of a part of which the site has nothing."""
+    """The site has none of the keys that the mirror is to copy."""
 
 
 class Guards:
-    """The guards that hold.
+    """The guards of one operation.
 
     Parameters
     ----------
     force : bool or iterable of str
-        True forces everything; otherwise the names of the guards to ignore.
+        True overrides all guards; otherwise the names of those to override.
 
     Raises
     ------
     ValueError
-        There is no guard of such a name.
+        There is no guard with such a name.
 
     Examples
     --------
@@ -78,36 +79,57 @@ class Guards:
         self._forced = forced
 
     def refuse(self, guard: Guard, problem: str, kind: type[RefusedError] = RefusedError) -> None:
-        """Refuse something, unless that is forced.
+        """Raise `RefusedError`, unless this guard is overridden.
+
+        Parameters
+        ----------
+        guard : str
+            The guard.
+        problem : str
+            What is wrong, and what to do; the message adds how to force it.
+        kind : type, optional
+            The class of the error.
 
         Raises
         ------
         RefusedError
-            It is not.
+            The guard is not overridden.
         """
         if guard not in self._forced:
             refused = kind(
-                f"{problem}; what is there stays as it was (--force={guard} does it all the same)"
+                f"{problem}; existing files are unchanged (--force={guard} to do it anyway)"
             )
             refused.guard = guard
             raise refused
 
     def check_shrink(self, what: str, before: int, after: int, *, why: str = "") -> None:
-        """Refuse to lose all entries, or more than half of many.
+        """Refuse to lose all entries, or more than half of 20 or more.
 
         Parameters
         ----------
         what : str
-            Who would do that.
+            The operation, such as ``"the mirror"``; the message begins with it.
         before, after : int
-            How many entries there are, and how many would be left.
+            The number of entries now, and that would be left.
         why : str, optional
-            What the error adds.
+            The end of the message.
 
         Raises
         ------
         RefusedError
-            It is not forced.
+            The guard is not overridden.
         """
-        if before and (not after or (before >= _MANY and after * 2 < before)):
+        if before and (not after or (before >= _MANY_ENTRIES and after * 2 < before)):
             self.refuse("shrink", f"{what} would leave {after} of {before} entries{why}")
+
+
+def first_few(items: Sequence[str], separator: str = ", ") -> str:
+    """Return the first three items as a text, and the number of the others.
+
+    Examples
+    --------
+    >>> first_few(["a", "b", "c", "d", "e"])
+    'a, b, c, and 2 more'
+    """
+    more = [f"and {len(items) - _FEW} more"] if len(items) > _FEW else []
+    return separator.join([*items[:_FEW], *more])

@@ -1,19 +1,19 @@
-"""A verified copy of a site, which is a site again: ``mirror``.
+"""Copy a site, verified, into a folder that is then a site again: ``mirror``.
 
 What it writes, in this order, each file whole or not at all::
 
-    .staticstore/incoming/      what is being fetched, and values that replace others
+    .staticstore/incoming/      staged values: partial ones, and replacements of others
     packs/<sha256>.zip          the origin's packs
     data/<key>                  values that the folder's index does not name yet
     changes/, blocks/, about/, index/   what the new head names
-    about.json, README, LICENSE, CITATION.cff   the site's own words, never over a file of others
-    data/<key>                  values that replace others, all in a moment
+    about.json, README, LICENSE, CITATION.cff   the site's own words, never over foreign files
+    data/<key>                  the replacements, all renamed within a moment
     index.json
     index.head.json             the origin's own, or that of a part
-    .staticstore/notes.json     what is right, and need not be hashed again
+    .staticstore/notes.json     digests of values, which the next run need not hash
 
-All values are on the disk before the index that names them.  Killed at any
-instant it leaves a site; the next run goes on from there.
+All values are on the disk before the index that names them.  A mirror that is
+killed at any instant leaves a site, and the next run resumes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.wire import LEAST_RATE, RateLimit
 from .fetching import ValueProgress
-from .folder import SiteFolder
-from .guards import Force, Guards, NothingMatchesError
-from .hashing import ByteProgress
+from .file_digest import Digest
+from .folder import SiteFolder, path_text
+from .foreign_files import foreign_files, is_ours
+from .guards import Force, Guards, NothingMatchesError, first_few
+from .hashing import Progress
+from .lock import alone, unwritable
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
-from .obstacles import foreign_files, is_ours, listed
 
 __all__ = ["MirrorReport", "mirror"]
 
@@ -55,26 +57,26 @@ class MirrorReport:
     Attributes
     ----------
     fetched, kept : int
-        How many values came, and how many stood there and were right.
+        How many values were fetched, and how many were right already.
     deleted : int
-        How many files were removed that the index does not name.
+        How many files were deleted that the index does not name.
     failed : list of (str, str)
-        The keys that could not be had or written, and why; in key order.
+        The keys that could not be fetched or written, and why; in key order.
     bytes : int
-        The sizes of the values that came, summed.
+        The sizes of the values fetched, summed.
     seconds : float
         How long it took.
     generation : int or None
-        Which generation of the origin this was; None if it counts none.
+        The generation of the origin that was copied; None if it counts none.
     newer : bool
-        Whether the origin has another index by now; the next run fetches that.
+        Whether the origin has another index by now; the next run copies that.
     skipped : list of (str, str)
         The keys that are not copied, and why, in key order: `publish` withholds
         such names, or a link leads elsewhere.  Without them the copy is a site of
         its own.
     older : int
         How many runs in a row the origin has answered with something older than
-        the copy has: nothing was done then.  The fifth such answer is followed.
+        the copy has; such runs change nothing.  The fifth such answer is followed.
     """
 
     fetched: int
@@ -105,48 +107,47 @@ def mirror(
     where: Mapping[str, Any] | None = None,
     **equals: Any,
 ) -> MirrorReport:
-    """Make a verified copy of a site, or of a part of it, that is a site again.
+    """Copy a site, or a part of it, verified, into a folder that is a site again.
 
-    What stands in the folder and is right is not fetched again; what broke off
-    is taken up.  Values are held against size and digest, and are on the disk
-    before the index that names them is written.  A copy of the whole site has the
-    origin's index and head byte for byte, so that readers may use either.
-    A part has a head of its own.  What the origin says is held against what it said
-    in earlier runs: something older is left alone four times.
+    Values that the folder has, and that are right, are not fetched again; interrupted
+    downloads are resumed.  Each value is verified against its size and digest, and is
+    on the disk before the index that names it is written.  A copy of the whole site
+    has the origin's index and head byte for byte, so that readers may use either.  A
+    part has a head of its own.  What the origin says is compared with what it said in
+    earlier runs: an older index is ignored four times, and then followed.
 
-    What cannot be had or written is reported, and the rest is done.  The index
-    of the copy then says of such a key what it said before, or nothing.  So it
-    does of keys that `publish` would withhold, such as ``.git/config``: a host
-    may name its keys as it likes, and a copy may stand where such files act.
+    Values that cannot be fetched or written are reported, and the rest is copied; the
+    index of the copy keeps their old entries, if their old files are there.  Keys that
+    `publish` would withhold, such as ``.git/config``, are skipped: the host chooses its
+    keys, and such a file could take effect where the copy is.
 
     Parameters
     ----------
     store : StaticStore
-        The site, connected.  One snapshot of it is copied, whatever polls bring.
+        The site, connected.  One snapshot of it is copied, even if polls find others.
     directory : path
-        Where to; made if it is not there.
+        The folder of the copy; made if missing.
     workers : int, optional
         How many large values are fetched at once.
     delete : bool, optional
-        Whether to remove the files in ``data/`` that the index does not name.
+        Whether to delete the files in ``data/`` that the index does not name.
     force : bool or iterable of str, optional
-        What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
-        fewer than half of 20 or more; ``"part"``, to copy a part over a copy of
-        the whole; ``"folder"``, to replace files that no mirror or publish has
-        made.  True is all of it.
+        The guards to override: ``"shrink"`` refuses to leave no entry, or fewer than
+        half of 20 or more; ``"part"`` to copy a part over a copy of the whole;
+        ``"folder"`` to replace files that no mirror or publish has made.  True
+        overrides all.
     verify : bool, optional
-        Whether to hash everything that stands there, also what has not changed.
+        Whether to hash every file, also those that have not changed.
     limit_rate : float, optional
         How many bytes a second the store receives at most while this runs, 1024
-        or more: all requests together, those of others included.  The index,
-        which it has already, and a site in a folder are not slowed.
+        or more, over all its requests.  The index, which it has already, and a site
+        in a folder are not slowed.
     progress : callable, optional
-        Called as ``progress(done, total)`` in bytes to fetch, by any thread,
+        Called as ``progress(done, total)``, in bytes to fetch, by any thread,
         one at a time.
     value_progress : callable, optional
-        Called as ``value_progress(key, done, total)`` in bytes for each value
-        above 1 MiB while it comes, by any thread, and with None as `done` when
-        it has come or failed.
+        Called as ``value_progress(key, done, total)``, in bytes, for each value
+        above 1 MiB while it is fetched, by any thread; with None as `done` at its end.
     globs : iterable of str, optional
         Copy only keys that match one of these shell patterns, as in `Index.glob`.
     allow_names : iterable of str, optional
@@ -162,29 +163,28 @@ def mirror(
     Raises
     ------
     StoreError
-        The folder cannot be written, or a link stands where something is to be
+        The folder cannot be written, or a link is in the place of something to be
         written; another mirror or publish is running on it.  Or the site is a folder
-        whose index is a link out of it.  What the copy said before still stands.
+        whose index is a link out of it.  The copy is unchanged.
     RefusedError
-        It is what `force` is for; the name is in its `guard`.  A StoreError of
-        `staticstore.site.guards`.  NothingMatchesError, if the site has no such keys.
+        A guard refuses; its name is in `guard`.  A StoreError of
+        `staticstore.site.guards`.  NothingMatchesError if the site has no such keys.
     NotConnectedError
-        The store is not connected, or was disconnected meanwhile.
+        The store is not connected, or was disconnected while this ran.
     TransportError
-        The host cannot be reached any more: value after value failed for that.
-        What has come is not fetched again by the next run.  Or the site's head is
-        absent, which it was not at the last run: the third run in a row goes
-        without it.
+        The host cannot be reached any more: many values in a row failed for that.
+        What was fetched is used by the next run.  Or the site's head is absent, which
+        it was not at the last run: the third run in a row goes without it.
     ValueError
-        `workers` is below 1, or `limit_rate` below 1024, or `force` names
-        something else.
+        `workers` is below 1, or `limit_rate` below 1024, or `force` names an
+        unknown guard.
 
     Notes
     -----
-    If nothing has changed, the time is that of a system call for each value.
-    No more than 64 MiB are in memory, beside the index and one pack, of 16 MiB
-    at most, for each worker.  A value that replaces another is put in place a
-    moment before the index; who reads it in that moment gets an `IntegrityError`.
+    If nothing has changed, it costs a system call for each value.  At most 64 MiB are
+    in memory, beside the index and one pack, of 16 MiB at most, for each worker.
+    Replacements are renamed a moment before the index; a reader of the copy in that
+    moment gets an `IntegrityError`.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def mirror(
     (3, [], 3)
     """
     if type(workers) is not int or workers < 1:
-        raise ValueError(f"workers is a number of 1 or more, not {workers!r}")
+        raise ValueError(f"workers must be an integer of 1 or more, not {workers!r}")
     if limit_rate is not None:
         checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
     guards = Guards(force)
@@ -207,9 +207,10 @@ def mirror(
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
     is_whole = keys is None or len(keys) == len(origin.snapshot)
-    folder = _opened(directory)
+    folder = SiteFolder(Path(directory))
+    folder.check_links("data")
     try:
-        known = {} if is_ours(folder) else _values_there(folder, origin, guards)
+        known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == [] and len(origin.snapshot):
             guards.refuse(
                 "shrink",
@@ -234,8 +235,8 @@ def mirror(
                 guards=guards,
                 limit=limit,
             )
-            run.look()
-            if note.whole not in (None, is_whole):  # not known until this run has ended
+            run.prepare()
+            if note.whole not in (None, is_whole):  # unknown until this run ends
                 write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
@@ -247,10 +248,10 @@ def mirror(
         raise folder.write_error(error) from error
     newer = bool(run.fetched) and _has_newer(store, origin)
     if newer:
-        _LOG.warning("the site has changed meanwhile: run the mirror again to get what is new")
+        _LOG.warning("the site changed during the copy: run the mirror again to get what is new")
     return MirrorReport(
         fetched=len(run.fetched),
-        kept=len(run.ground.kept),
+        kept=len(run.survey.kept),
         deleted=run.deleted,
         skipped=sorted(run.skipped.items()),
         failed=sorted(run.failed.items()),
@@ -261,11 +262,9 @@ def mirror(
     )
 
 
-def _ignored(origin: SiteSnapshot, older: int, seconds: float) -> MirrorReport:
-    """Report a run that left the copy as it is."""
+def _ignored(origin: Origin, older: int, seconds: float) -> MirrorReport:
     _LOG.warning(
-        "the site has answered with something older than the copy has, which is left as it is: "
-        "answer %d of %d that are needed to go back",
+        "the site's index is older than the copy's, which stays: answer %d of %d needed to go back",
         older,
         BELIEVED_ANSWERS,
     )
@@ -276,46 +275,29 @@ def _ignored(origin: SiteSnapshot, older: int, seconds: float) -> MirrorReport:
 def _selected(
     index: Index, globs: list[str], where: Mapping[str, Any] | None, equals: Mapping[str, Any]
 ) -> list[str]:
-    """Return the keys of a part of the index, in order."""
     matching = {key for pattern in globs for key in index.glob(pattern)}
     keys = index.query_keys(where=where, **equals)
     return [key for key in keys if not globs or key in matching]
 
 
-def _limited(origin: SiteSnapshot, rate: float | None) -> AbstractContextManager[RateLimit | None]:
-    """Let the store receive no faster than that, if there is a rate."""
+def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateLimit | None]:
     return contextlib.nullcontext() if rate is None else origin.session.wire.limited(rate)
 
 
-def _opened(directory: str | os.PathLike[str]) -> SiteFolder:
-    """Return the folder of a mirror, in which no link leads elsewhere."""
-    folder = SiteFolder(Path(directory))
-    folder.check_links("data")
-    return folder
-
-
-def _values_there(folder: SiteFolder, origin: SiteSnapshot, guards: Guards) -> dict[str, Digest]:
-    """Return the values that are right in a folder that is not ours; refuse to replace others.
-
-    Raises
-    ------
-    RefusedError
-        There are others.
-    OSError
-        The folder cannot be read.
-    """
-    foreign, values = foreign_files(folder, origin)
+def _known_values(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[str, Digest]:
+    """Return the right values of a folder that is not ours; refuse to replace others."""
+    foreign, values = foreign_files(folder, origin.snapshot, origin.head, sha256=origin.sha256)
     if foreign:
+        named = first_few([quoted(path_text(path)) for path in foreign])
         guards.refuse(
             "folder",
-            f"{quoted(str(folder.root))} is no mirror, and has files that one replaces or "
-            f"deletes: {listed(foreign)}; mirror into an empty folder",
+            f"{quoted(str(folder.root))} is no mirror, and this one would replace or delete "
+            f"files there: {named}; mirror into an empty folder",
         )
     return values
 
 
-def _has_newer(store: StaticStore, origin: SiteSnapshot) -> bool:
-    """Tell whether the site says something else by now; False if it cannot be asked."""
+def _has_newer(store: StaticStore, origin: Origin) -> bool:
     with contextlib.suppress(StoreError):
         store.update_index()
         return site_snapshot(store).sha256 != origin.sha256

@@ -1,7 +1,7 @@
-"""A mirror's note: what its origin said last, and whether the copy is of the whole site.
+"""The note of a copy: its origin's last head or index, and if all was copied.
 
-It is ``.staticstore/mirror.json``, the copy's own: nobody else reads it, and whoever
-deletes it lets the next run believe whatever the origin says.
+The note is ``.staticstore/mirror.json``.  Only the mirror reads it; without it, the next
+run believes whatever the origin says.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ class MirrorNote:
     origin : Freshness
         What the origin has said.
     whole : bool or None
-        Whether the whole site was copied, though some values may have failed or
-        been skipped; None if no note says so.
+        Whether the whole site was copied, even if some values failed or were
+        skipped; None if unknown.
     """
 
     origin: Freshness = field(default_factory=Freshness)
     whole: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `parse` reads."""
+        """Return the note as `parse` takes it."""
         return {"format": _FORMAT, "origin": self.origin.as_json(), "whole": self.whole}
 
     @classmethod
-    def parse(cls, said: Any) -> MirrorNote:
-        """Read what `as_json` has given.
+    def parse(cls, fields: Any) -> MirrorNote:
+        """Read the result of `as_json`.
 
         Raises
         ------
         LookupError, TypeError, ValueError, AttributeError
             It is something else.
         """
-        if said["format"] != _FORMAT:
+        if fields["format"] != _FORMAT:
             raise ValueError("it is no note of a mirror")
-        whole = said.get("whole")
+        whole = fields.get("whole")
         if whole is not None and type(whole) is not bool:
             raise TypeError("a field is neither true nor false")
-        return cls(Freshness.parse(said["origin"]), whole)
+        return cls(Freshness.parse(fields["origin"]), whole)
 
 
 def read_mirror_note(folder: SiteFolder) -> MirrorNote:
-    """Return the note of a copy; one that knows nothing if there is none that can be read."""
+    """Return the note of a copy; an empty one if there is none that can be read."""
     try:
         return MirrorNote.parse(codec.decode(read_regular(folder.mirror_note, _MOST_BYTES)))
     except (OSError, IndexFormatError, LookupError, TypeError, ValueError, AttributeError):
@@ -69,7 +69,7 @@ def read_mirror_note(folder: SiteFolder) -> MirrorNote:
 
 
 def write_mirror_note(folder: SiteFolder, note: MirrorNote) -> None:
-    """Write the note of a copy, unless it stands there already.
+    """Write the note of a copy, if it has changed.
 
     Raises
     ------
@@ -81,31 +81,40 @@ def write_mirror_note(folder: SiteFolder, note: MirrorNote) -> None:
             file.write(codec.encode(note.as_json()) + b"\n")
 
 
-def follows(folder: SiteFolder, note: MirrorNote, origin: SiteSnapshot) -> bool:
-    """Count what an origin says; return whether its copy is to follow it.
+def follows(folder: SiteFolder, note: MirrorNote, origin: Origin) -> bool:
+    """Return whether a copy is to follow what its origin says, or ignore it as older.
 
-    If it is not, the count is written into the note.  What the store has taken in
-    spite of its own count is followed at once.
+    If ignored, it is counted in the note.  An older index that the store has accepted,
+    after counting itself, is followed at once.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The copy, locked.
+    note : MirrorNote
+        Its note; changed.
+    origin : Origin
+        What the origin says.
 
     Raises
     ------
     TransportError
-        It is a copy of the site that says so, in the place of the first root; or a
-        head that was known is absent for the first or second run in a row.
+        Another root answered in place of the first; or the head is absent, which it
+        was not before, for the first or second run in a row.
     OSError
         The note cannot be written.
     """
     known = note.origin
     if origin.held.source is not None and known.sha256 is not None:
         raise TransportError(
-            "the first root of the site does not answer, and no other changes a copy that is there",
+            "the first root of the site does not answer, and an existing copy follows no other",
             url=origin.held.source,
         )
     if origin.head is None and not known.tolerates_absence() and not origin.was_believed:
         write_mirror_note(folder, note)
         raise TransportError(
             "the site had index.head.json when it was copied last, and has none now: the copy is "
-            f"left as it is (run {known.absent} of 2 that fail for that; the next one goes by "
+            f"left unchanged (run {known.absent} of 2 that fail for that; the next one goes by "
             "index.json)"
         )
     if origin.head is not None:
@@ -118,13 +127,23 @@ def follows(folder: SiteFolder, note: MirrorNote, origin: SiteSnapshot) -> bool:
     return False
 
 
-def note_origin(note: MirrorNote, origin: SiteSnapshot, *, whole: bool) -> None:
-    """Note that a copy has what its origin says, or a part of that."""
+def note_origin(note: MirrorNote, origin: Origin, *, whole: bool) -> None:
+    """Note that a copy has what its origin says, or a part of it.
+
+    Parameters
+    ----------
+    note : MirrorNote
+        The note; changed.
+    origin : Origin
+        What the origin says.
+    whole : bool
+        Whether the whole was copied.
+    """
     note.whole = whole
     known = note.origin
     known.older = 0
     if origin.held.source is not None:
-        return  # it is not the site that said so
+        return  # another root answered
     if origin.head is not None:
         known.know_head(origin.head)
     else:

@@ -1,4 +1,4 @@
-"""One run of a mirror: what is there, what is fetched, and what is said then."""
+"""One run of a mirror: survey the folder, fetch, write the index, tidy up."""
 
 from __future__ import annotations
 
@@ -7,39 +7,43 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..client.site_snapshot import SiteSnapshot
-from ..errors import IndexFormatError, StoreError, quoted
+from ..client.origin import Origin
+from ..errors import StoreError, quoted
 from ..index.fields import Content
-from ..index.snapshot import Index
 from ..transport.integrity import remove_leftovers
-from ..transport.regular import read_regular
-from ..transport.wire import RateLimit
+from ..transport.rate import RateLimit
 from .about_copy import copy_about, remove_outdated
-from .arrivals import Arrivals
-from .carrying import Said, about_to_say, of_a_part, of_the_whole, write_named
-from .data_file import FileDigest
-from .fetching import Fetching, Told, ValueProgress
-from .folder import SiteFolder, link_problem, problems_of_links
+from .exposure import link_problem, problems_of_links
+from .fetching import Fetching, FetchProgress, ValueProgress
+from .file_digest import Digest
+from .folder import SiteFolder
+from .git_files import write_git_files
 from .guards import Guards
-from .hashing import ByteProgress
-from .landing import Ground, spelling_of, survey, unfit_keys
+from .hashing import Progress
+from .history import read_head, write_documents
+from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
-from .retention import files_below, remove_files, unnamed_files
-from .root_files import write_git_files
+from .predecessor import Predecessor
+from .pruning import files_below, remove_files, unnamed_files
+from .staging import Staging
+from .survey import Survey, spelling_of, survey, unfit_keys
 from .withheld import may_be_withheld, withheld_key
 
 __all__ = ["MirrorRun"]
 
 _LOG = logging.getLogger("staticstore.site")
-# So long before now a file without a time of its own was changed, says its time.
-_PAST = 10.0  # seconds
+# A file whose index says no time is dated this long before the run, so that any later
+# change of it changes its time.
+_BEFORE_SECONDS = 10.0
 
 
+@dataclass
 class MirrorRun:
-    """Looks what is there, fetches what is not, says so, and tidies up, in this order.
+    """One run; call `prepare`, `fetch` and `finish`, in this order.
 
     Parameters
     ----------
@@ -48,172 +52,117 @@ class MirrorRun:
     origin : SiteSnapshot
         The site.
     keys : list of str or None
-        What to copy of it, in order; None for the whole.
+        The keys to copy, in order; None for the whole site.
     was_whole : bool or None
-        Whether the folder has a copy of the whole; None if that is not noted.
-    known : mapping
-        Values that are known to be right, though the notes do not know them.
+        Whether the folder has a copy of the whole site; None if unknown.
+    known : mapping of str to Digest
+        Values that are right, though the folder's notes do not have them.
     allowed : list of str
         Names that are not withheld.
     workers : int
         How many large values are fetched at once.
     verify : bool
-        Whether to hash what the notes speak well of.
+        Whether to hash values that the notes say are right.
     delete : bool
-        Whether to remove files that the index does not name.
+        Whether to delete files that the index does not name.
     guards : Guards
         What is refused.
     limit : RateLimit or None
-        How fast the store may receive.
+        The limit on what the store receives.
 
     Attributes
     ----------
-    ground : Ground
-        What was there.
+    survey : Survey
+        What the folder had.
     fetched : list of str
-        The keys of what has come.
-    failed : dict
-        From the keys of what has not, to the reasons.
-    skipped : dict
-        From the keys of what is not copied because of its name or a link, to the reasons.
+        The keys of the values fetched.
+    failed : dict of str to str
+        The keys that failed, and why.
+    skipped : dict of str to str
+        The keys not copied because of their name or a link, and why.
     bytes : int
-        The sizes of what has come, summed.
+        The sizes of the values fetched, summed.
     deleted : int
-        How many files were removed.
+        How many files were deleted.
     """
 
-    def __init__(
-        self,
-        folder: SiteFolder,
-        origin: SiteSnapshot,
-        keys: list[str] | None,
-        *,
-        was_whole: bool | None,
-        known: Mapping[str, FileDigest],
-        allowed: list[str],
-        workers: int,
-        verify: bool,
-        delete: bool,
-        guards: Guards,
-        limit: RateLimit | None,
-    ) -> None:
-        self.folder = folder
-        self.origin = origin
-        self.is_whole = keys is None
-        self.was_whole = was_whole
-        wanted = list(origin.snapshot) if keys is None else keys
-        self.contents: dict[str, Content] = origin.snapshot.contents_of(wanted)
-        # An entry may prove to be none only when it is looked at.
-        self.keys = [key for key in wanted if key in self.contents]
-        self.allowed = allowed
-        self.workers = workers
-        self.limit = limit
-        self.verify = verify
-        self.delete = delete
-        self.guards = guards
-        self.began_ns = time.time_ns()
-        self.old_body, self.old_index, _ = folder.read_index()
-        # How many values there are, as the guards count.
-        self.before = len(self.old_index)
-        self.old_notes = read_notes(folder.notes)
-        self.believed = Notes({}) if verify else self.old_notes
-        if known:
-            found = Notes.of(known, self.began_ns).digests
-            self.believed = Notes({**self.believed.digests, **found})
-        self.ground = Ground()
-        self.failed: dict[str, str] = {}
-        self.skipped: dict[str, str] = {}
-        self.wanted: list[str] = []
-        self.fetched: list[str] = []
-        self.bytes = 0
-        self.deleted = 0
-        # Of the files that belong to the site's own words; None while that is not known.
-        self.about_names: frozenset[str] | None = None
+    folder: SiteFolder
+    origin: Origin
+    keys: list[str] | None
+    _: KW_ONLY
+    was_whole: bool | None
+    known: Mapping[str, Digest]
+    allowed: list[str]
+    workers: int
+    verify: bool
+    delete: bool
+    guards: Guards
+    limit: RateLimit | None
+    survey: Survey = field(init=False, default_factory=Survey)
+    fetched: list[str] = field(init=False, default_factory=list)
+    failed: dict[str, str] = field(init=False, default_factory=dict)
+    skipped: dict[str, str] = field(init=False, default_factory=dict)
+    bytes: int = field(init=False, default=0)
+    deleted: int = field(init=False, default=0)
 
-    def look(self) -> None:
-        """Find out what stands there, and what cannot; nothing is written yet.
+    def __post_init__(self) -> None:
+        """Read the folder's index and notes."""
+        self._is_whole = self.keys is None
+        keys = list(self.origin.snapshot) if self.keys is None else self.keys
+        self._contents: dict[str, Content] = self.origin.snapshot.contents_of(keys)
+        # Entries are checked when first read; a bad one is left out.
+        self._keys = [key for key in keys if key in self._contents]
+        self._began_ns = time.time_ns()
+        old = Predecessor.of_folder(self.folder)
+        self._old_body, self._old_index = old.body, old.index
+        self._old_count = len(old.index)  # for the guards
+        self._old_notes = read_notes(self.folder.notes)
+        self._wanted: list[str] = []
+        # Files of the site's own words; None while unknown.
+        self._about_names: frozenset[str] | None = None
+
+    def prepare(self) -> None:
+        """Survey the folder, and decide what to fetch; no value is written.
 
         Raises
         ------
         RefusedError
-            It would do what one rarely means, and that is not forced.
+            A guard refuses.
         StoreError
-            The site is a folder whose index is a link to what is none of it.
+            The site is a folder whose index is a link out of it.
         """
         self._check_origin()
         standing = self._skip_withheld()
-        keys = [key for key in self.keys if key not in self.skipped or key in standing]
+        keys = [key for key in self._keys if key not in self.skipped or key in standing]
         self._check_part(len(keys))
         if self.delete:
-            self.before = max(self.before, sum(1 for _ in files_below(self.folder.data)))
-        self.guards.check_shrink("the mirror", self.before, len(keys))  # before much is hashed
-        self.failed = unfit_keys(keys, spelling_of(self.folder.private))
-        fit = {key: self.contents[key] for key in keys if key not in self.failed}
-        self.ground = survey(self.folder, fit, self.believed, clears=self.delete)
+            self._old_count = max(self._old_count, sum(1 for _ in files_below(self.folder.data)))
+        self.guards.check_shrink("the mirror", self._old_count, len(keys))  # before hashing
+        unfit = unfit_keys(keys, spelling_of(self.folder.private))
+        fit = {key: self._contents[key] for key in keys if key not in unfit}
+        self.survey = survey(self.folder, fit, self._believed_notes(), clears=self.delete)
         self.failed = {
             key: reason
-            for key, reason in (self.failed | self.ground.refused).items()
+            for key, reason in (unfit | self.survey.refused).items()
             if key not in self.skipped
         }
-        for key in standing & self.ground.kept.keys():
+        for key in standing & self.survey.kept.keys():
             reason = self.skipped.pop(key)
             _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
-        refused = self.failed.keys() | self.skipped.keys()
-        kept = self.ground.kept
-        self.wanted = self._skip_links(
-            [key for key in self.keys if key not in kept and key not in refused]
-        )
+        done = self.survey.kept.keys() | self.failed.keys() | self.skipped.keys()
+        missing = [key for key in self._keys if key not in done]
+        self.skipped |= self._link_problems(missing)
+        self._wanted = [key for key in missing if key not in self.skipped]
         self._check_lost()
 
-    def _check_part(self, left: int) -> None:
-        if self.is_whole:
-            return
-        wanted = set(self.keys)
-        if wanted.issuperset(self.old_index) or wanted.issuperset(self.origin.snapshot):
-            return  # it loses nothing, or no more than a copy of the whole does
-        if self._is_copy_of_whole():
-            self.guards.refuse(
-                "part",
-                f"the folder has a copy of the whole site, of which {left} of "
-                f"{len(self.old_index)} entries would be left: mirror a part into another folder",
-            )
-
-    def _is_copy_of_whole(self) -> bool:
-        """Return whether the folder has all of the site that a mirror copies."""
-        if self.was_whole is not None:
-            return self.was_whole
-        # Without a note: of the origin's lineage are only copies of the whole, but
-        # without what was skipped a copy has a lineage of its own.
-        head, said = self.folder.read_head(), self.origin.head
-        if head is None or said is None:
-            has_its_lineage = head is said
-        else:
-            has_its_lineage = head.lineage == said.lineage
-        if has_its_lineage:
-            return True
-        missing = (key for key in self.origin.snapshot if key not in self.old_index)
-        return all(
-            withheld_key(key, self.allowed) is not None or self._link_problems([key])
-            for key in missing
-        )
-
-    def _check_lost(self) -> None:
-        """Refuse an index of which little is left because values cannot be had or written."""
-        problems = self.skipped | self.failed
-        if lost := {key: why for key, why in problems.items() if not self._is_as_before(key)}:
-            key, reason = min(lost.items())
-            why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
-            left = len(self.keys) - len(lost)
-            self.guards.check_shrink("the mirror", self.before, left, why=why)
+    def _believed_notes(self) -> Notes:
+        believed = Notes({}) if self.verify else self._old_notes
+        if not self.known:
+            return believed
+        known = Notes.of(self.known, self._began_ns).digests
+        return Notes({**believed.digests, **known})
 
     def _check_origin(self) -> None:
-        """Refuse a folder whose index is a link to what is none of it.
-
-        Raises
-        ------
-        StoreError
-            It is one.
-        """
         for root in self.origin.values.folders:
             for name in (self.origin.index_path, "index.head.json"):
                 if (problem := _problem_of_links_to(root, name)) is not None:
@@ -221,24 +170,48 @@ class MirrorRun:
                     raise StoreError(f"nothing is copied, because of {shown}: {problem}")
 
     def _skip_withheld(self) -> set[str]:
-        """Skip what is withheld by its name; return what of it the copy has all the same."""
-        if not may_be_withheld(self.keys):
+        """Skip keys withheld by their names; return those of them that the copy may keep."""
+        if not may_be_withheld(self._keys):
             return set()
         standing = set()
-        for key in self.keys:
+        for key in self._keys:
             if (withheld := withheld_key(key, self.allowed)) is not None:
                 names = " ".join(map(quoted, withheld.names))
                 self.skipped[key] = f"{withheld.reason}; allow the name {names} to have it copied"
-                if withheld.is_new and key in self.old_index:
+                if withheld.is_new and key in self._old_index:
                     standing.add(key)
         return standing
 
-    def _skip_links(self, keys: list[str]) -> list[str]:
-        """Skip what a folder has only by a link to elsewhere; return the other keys."""
-        self.skipped |= self._link_problems(keys)
-        return [key for key in keys if key not in self.skipped]
+    def _check_part(self, left: int) -> None:
+        if self._is_whole:
+            return
+        wanted = set(self._keys)
+        if wanted.issuperset(self._old_index) or wanted.issuperset(self.origin.snapshot):
+            return  # no entry is lost that a copy of the whole would keep
+        if self._is_copy_of_whole():
+            self.guards.refuse(
+                "part",
+                f"the folder has a copy of the whole site, of which {left} of "
+                f"{len(self._old_index)} entries would be left: mirror a part into another folder",
+            )
+
+    def _is_copy_of_whole(self) -> bool:
+        if self.was_whole is not None:
+            return self.was_whole
+        # Without a note: a copy of the whole has the origin's lineage, but a copy from
+        # which keys were skipped has a lineage of its own.
+        heads = (read_head(self.folder), self.origin.head)
+        own, lineage = (None if head is None else head.lineage for head in heads)
+        if own == lineage:
+            return True
+        missing = (key for key in self.origin.snapshot if key not in self._old_index)
+        return all(
+            withheld_key(key, self.allowed) is not None or self._link_problems([key])
+            for key in missing
+        )
 
     def _link_problems(self, keys: list[str]) -> dict[str, str]:
+        """Return the keys that a site in a folder has only through a link elsewhere."""
         problems: dict[str, str] = {}
         for root in self.origin.values.folders:
             data = f"{root}/{self.origin.values.data_path}".rstrip("/")
@@ -250,109 +223,125 @@ class MirrorRun:
             problems |= problems_of_links(root, data, keys)
         return problems
 
-    def fetch(self, progress: ByteProgress | None, value_progress: ValueProgress | None) -> None:
-        """Fetch what is not there, and write what the site says then.
+    def _check_lost(self) -> None:
+        problems = self.skipped | self.failed
+        if lost := {key: why for key, why in problems.items() if not self._is_as_before(key)}:
+            key, reason = min(lost.items())
+            why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
+            left = len(self._keys) - len(lost)
+            self.guards.check_shrink("the mirror", self._old_count, left, why=why)
+
+    def _is_as_before(self, key: str) -> bool:
+        return key in self._old_index and key in self.survey.occupied
+
+    def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
+        """Fetch the missing values, and write the index and head that name them.
+
+        Parameters
+        ----------
+        progress, value_progress : callable or None
+            As in `mirror`.
 
         Raises
         ------
         RefusedError
-            So much could not be had that little would be left, and that is not forced.
-            The index stays; what has come waits for the next run.
+            So many values failed that little would be left.  The index is unchanged;
+            what was fetched is used by the next run.
         StoreError
             The host cannot be reached any more, or the store was disconnected.
         OSError
             The folder cannot be written.
         """
         self.folder.data.mkdir(exist_ok=True)
-        if not self.folder.notes.exists():  # from now on the folder is known as ours
-            write_notes(self.folder.notes, self.old_notes)
-        total = sum(self.contents[key].size or 0 for key in self.wanted)
-        replacing = {key for key in self.ground.occupied if key in self.old_index}
-        with Arrivals(self.folder, replacing, self.ground.covered) as arrivals:
+        if not self.folder.notes.exists():  # marks the folder as ours
+            write_notes(self.folder.notes, self._old_notes)
+        total = sum(self._contents[key].size or 0 for key in self._wanted)
+        replacing = {key for key in self.survey.occupied if key in self._old_index}
+        with Staging(self.folder, replacing, self.survey.covered) as staging:
             fetching = Fetching(
                 self.origin,
-                self.contents,
-                arrivals,
+                self._contents,
+                staging,
                 workers=self.workers,
                 verify=self.verify,
                 limit=self.limit,
-                told=Told(total, progress, value_progress),
-                modified=self.began_ns / 1e9 - _PAST,
+                progress=FetchProgress(total, progress, value_progress),
+                modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
             )
-            # A pack may hold copies of what is skipped.
-            has_packs = self.is_whole and not self.skipped
-            wanted = self.wanted
-            fetching.fetch(fetching.fetch_packs(self.folder, wanted) if has_packs else wanted)
+            wanted = self._wanted
+            if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
+                wanted = fetching.fetch_packs(self.folder, wanted)
+            fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
-            self.fetched = arrivals.keys
+            self.fetched = staging.keys
             self._check_lost()
-            self._write(arrivals)
-            self.deleted = sum(self.ground.obstacles[place] for place in arrivals.removed)
-            arrivals.clear(
-                arrivals.path_for(key, self.contents[key].sha256) for key in fetching.failed
+            self._write(staging)
+            self.deleted = sum(self.survey.obstacles[place] for place in staging.removed)
+            staging.clear(
+                staging.path_for(key, self._contents[key].sha256) for key in fetching.failed
             )
 
-    def _is_as_before(self, key: str) -> bool:
-        return key in self.old_index and key in self.ground.occupied
-
-    def _write(self, arrivals: Arrivals) -> None:
-        self.folder.tidy()
+    def _write(self, staging: Staging) -> None:
+        for place in (self.folder.root, self.folder.private, self.folder.packs):
+            remove_leftovers(place)
         write_git_files(self.folder)
-        arrivals.sync()
-        if refused := dict(arrivals.make_ready()):
+        staging.sync()
+        if refused := dict(staging.check_places()):
             self.failed |= refused
-            self.ground.occupied -= refused.keys()
+            self.survey.occupied -= refused.keys()
             self.fetched = [key for key in self.fetched if key not in refused]
-        said = self._said()
-        write_named(self.folder, said)
-        self.about_names = copy_about(
-            self.folder, self.origin.head, self.origin.read, self.origin.read_file
-        )
+        files = self._index_files()
+        if files.step is not None:
+            write_documents(self.folder, files.step, files.body)
+        self._about_names = copy_about(self.folder, self.origin)
         old_packs: frozenset[str] = frozenset()
-        if said.body != self.old_body:
-            old_packs = packs_of(self.old_index)
-        with about_to_say(self.folder, said, self.old_body, old_packs):
-            arrivals.replace()
-        arrivals.sync_folders()
+        if files.body != self._old_body:
+            old_packs = packs_of(self._old_index)
+        with replacing_index(self.folder, files, self._old_body, old_packs):
+            staging.replace()
+        staging.sync_folders()
 
-    def _said(self) -> Said:
-        if self.is_whole and not self.failed and not self.skipped:
+    def _index_files(self) -> IndexFiles:
+        if self._is_whole and not self.failed and not self.skipped:
             packs = packs_of(self.origin.snapshot)
-            return of_the_whole(self.folder, self.origin, packs, self._entries)
-        return of_a_part(self.folder, self.origin, dict(self._entries()))
+            return files_of_whole(self.folder, self.origin, packs, self._entries)
+        return files_of_part(self.folder, self.origin, dict(self._entries()))
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what is there; of what did not come, what was there before and still is."""
-        for key in self.keys:
+        # A value that failed keeps its old entry, if its old file is there.
+        for key in self._keys:
             if key not in self.failed and key not in self.skipped:
                 yield key, self.origin.snapshot[key]
             elif self._is_as_before(key):
-                yield key, self.old_index[key]
+                yield key, self._old_index[key]
 
     def finish(self) -> None:
-        """Delete what is not named, and note what is right."""
+        """Delete files that the index does not name, if asked to, and note digests.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written.
+        """
         if self.delete:
             named = {key: None for key, _ in self._entries()}
             self.deleted += remove_files(self.folder.data, unnamed_files(self.folder.data, named))
-            if self.about_names is not None:
-                remove_outdated(self.folder, self.about_names)
-        digests, data = dict(self.ground.kept), os.fspath(self.folder.data)
+            if self._about_names is not None:
+                remove_outdated(self.folder, self._about_names)
+        digests, data = dict(self.survey.kept), os.fspath(self.folder.data)
         for key in self.fetched:
-            sha256 = self.contents[key].sha256
+            sha256 = self._contents[key].sha256
             if sha256 is not None:
                 with contextlib.suppress(OSError):
                     status = os.lstat(f"{data}/{key}")
-                    digests[key] = FileDigest(
-                        sha256, status.st_size, status.st_mtime_ns, status.st_ino
-                    )
-        notes = Notes.of(digests, self.began_ns)
-        if notes != self.old_notes:
+                    digests[key] = Digest(sha256, status.st_size, status.st_mtime_ns, status.st_ino)
+        notes = Notes.of(digests, self._began_ns)
+        if notes != self._old_notes:
             write_notes(self.folder.notes, notes)
 
 
 def _problem_of_links_to(root: str, path: str) -> str | None:
-    """Say why a path below a site's root may not be read; None if no link leads out of it."""
     path = path.rstrip("/")
     full = os.path.join(root, path)
     has_links = os.path.realpath(full) != os.path.join(os.path.realpath(root), path).rstrip("/")

@@ -1,8 +1,8 @@
-"""What a publish goes on from: the site as it stands in the folder, or as it is published.
+"""The site that a publish continues: that of its folder, or a published one.
 
-A fresh checkout, in CI for instance, has the data and not the head.  With the
-head, the index and the change files of the published site it goes on with the
-same lineage.  All of that is untrusted: bounded, and held against its digest.
+A fresh checkout, in CI for instance, has the data but no head.  With the head, the
+index and the change files of the published site it continues the same lineage.
+These are untrusted: their size is bounded, and their digests are verified.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ if TYPE_CHECKING:
 __all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
 
 _CLOUD = re.compile(r"(?:s3|gs|az)://")
-_RETRIES = 2  # of a request
-_SECONDS = 300.0  # that one document may take
+_RETRIES = 2
+_DOCUMENT_SECONDS = 300.0  # how long one document may take
 _MOST_INDEX_BYTES = 1 << 30
-_ABSENT = frozenset({404, 410})  # 403 may be a matter of credentials
+_ABSENT = frozenset({404, 410})  # not 403, which wrong credentials may cause
 
-#: Returns the bytes at an href, None if there are none, or raises if they are more than so many.
+# Returns the bytes at an href, or None if there are none; raises if they exceed the bound.
 _Read = Callable[[str, int], bytes | None]
 
 
 @dataclass(frozen=True)
 class PublishedSite:
-    """What a published site says, as far as a publish needs it."""
+    """What a publish needs of a published site."""
 
     #: Without secrets.
     url: str
     head: Head
     index: Index
-    #: The index, the root of its blocks, and the newest change files.
+    #: The bytes of the index, the root of its blocks and the newest change files.
     documents: Mapping[Document, bytes]
 
 
 @dataclass(frozen=True)
 class PublishedAt:
-    """Where a site is published, and how it is reached.
+    """The location of a published site, and how to reach it.
 
     Parameters
     ----------
     location : str or path
         An http(s) or ``file:`` URL, a path, or the URL of a bucket as in `push`.
     auth, proxies, verify : optional
-        As in `StaticStore.connect`, for http(s).
+        For http(s), as in `StaticStore.connect`.
     endpoint, region, anonymous : optional
-        As in `push`, for buckets.
+        For buckets, as in `push`.
     """
 
     location: str | os.PathLike[str]
@@ -73,7 +73,7 @@ class PublishedAt:
     anonymous: bool = field(default=False, kw_only=True)
 
     def read(self) -> PublishedSite | None:
-        """Read what is published there.
+        """Read the published site.
 
         Returns
         -------
@@ -83,13 +83,13 @@ class PublishedAt:
         Raises
         ------
         TransportError
-            The host cannot be asked.
+            The host cannot be reached.
         IndexFormatError
-            What stands there as head or index is none, or too large.
+            The head or the index cannot be parsed, or is too large.
         IntegrityError
-            The index is not the one that the head names.
+            The index that the head names is not there.
         StoreError
-            The location is none.
+            The location is invalid.
         """
         with self._opened() as (url, read):
             body = read(HEAD_PATH, MOST_HEAD_BYTES)
@@ -102,7 +102,7 @@ class PublishedAt:
             index_body = _index_body(read, head, url)
             index = Index.parse(index_body)
             if head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
-                head = replace(head, sum=None)  # a false one would be carried along for ever
+                head = replace(head, sum=None)  # later sums are derived from it
             documents = _documents(read, head, len(index_body))
             if not _lead_to(index, head, documents):
                 documents = {}
@@ -111,7 +111,7 @@ class PublishedAt:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[str, _Read]]:
         if _CLOUD.match(os.fspath(self.location)):
-            from .targets import open_target
+            from .target import open_target
 
             target = open_target(
                 self.location,
@@ -137,7 +137,7 @@ class PublishedAt:
             found = session.fetch(
                 href,
                 headers={"Accept-Encoding": "gzip, deflate", "Cache-Control": "no-cache"},
-                deadline=time.monotonic() + _SECONDS,
+                deadline=time.monotonic() + _DOCUMENT_SECONDS,
                 limit=SizeLimit(most, href),
                 absent=_ABSENT,
             )
@@ -150,32 +150,33 @@ class PublishedAt:
 def _index_body(read: _Read, head: Head, url: str) -> bytes:
     most = min(head.index.size, _MOST_INDEX_BYTES)
     for href in (head.index.href, "index.json"):
-        body = _had(read, href, most)
+        body = _read_if_allowed(read, href, most)
         if body is not None and head.index.describes(body):
             return body
     raise IntegrityError(
-        "the index that the head names is not there: publish without --after begins anew",
+        "the index that the head names is not there: publish without --after for a new lineage",
         expected=head.index.sha256,
         url=url,
     )
 
 
 def _documents(read: _Read, head: Head, most: int) -> dict[Document, bytes]:
-    """Return the root of the blocks and the newest change files, which may have `most` bytes."""
+    # The root of the blocks and the newest change files, `most` bytes in all.
     found: dict[Document, bytes] = {}
-    for document in (*([head.blocks] if head.blocks else []), *_newest(head)):
+    newest = (span.document for span in reversed(head.spans))
+    for document in (*filter(None, [head.blocks]), *newest):
         left = most - sum(map(len, found.values()))
         if document.size > min(left, document.role.most_bytes or left):
             break
-        body = _had(read, document.href, document.size)
+        body = _read_if_allowed(read, document.href, document.size)
         if body is None or not document.describes(body):
             break
         found[document] = body
     return found
 
 
-def _had(read: _Read, href: str, most: int) -> bytes | None:
-    """Return the bytes at an href; None also if they are too many, or S3 may not list."""
+def _read_if_allowed(read: _Read, href: str, most: int) -> bytes | None:
+    # S3 answers 403 to what does not exist, unless the credentials allow to list.
     try:
         return read(href, most)
     except (AuthorizationError, IndexFormatError):
@@ -183,7 +184,7 @@ def _had(read: _Read, href: str, most: int) -> bytes | None:
 
 
 def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> bool:
-    """Return whether the change files lead to the index, as far as they say."""
+    # Whether the final state of each key in the change files is that of the index.
     states: dict[str, bytes | None] = {}
     try:
         for span in head.change_files:
@@ -194,48 +195,54 @@ def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> b
     return all(index.raw(key) == raw for key, raw in states.items())
 
 
-def _newest(head: Head) -> Iterator[Document]:
-    return (span.document for span in reversed(head.change_files))
-
-
 @dataclass(frozen=True)
 class Predecessor:
-    """The site that a publish goes on from."""
+    """The site that a publish continues."""
 
     #: The bytes of the folder's ``index.json``; None if there is none.
     body: bytes | None
-    #: None where a lineage begins.
+    #: None if a new lineage begins.
     head: Head | None
     index: Index
     warnings: list[str]
-    #: Whether the folder is a mirror's.
+    #: Whether the folder is a mirror's copy.
     is_copy: bool = False
-    #: What the head names and the folder lacks.
+    #: The documents that the head names and the folder lacks.
     elsewhere: Mapping[Document, bytes] = field(default_factory=dict)
 
     @classmethod
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
-        """Return the site as it stands in its folder."""
-        body, index, problem = folder.read_index()
-        warnings = [f"the old index.json: {warning}" for warning in index.warnings]
-        if problem is not None:
-            warnings = [f"the old index.json is replaced: {problem}"]
+        """Return the site of a folder; an empty one if its index cannot be read."""
+        head = read_head(folder)
         is_copy = os.path.lexists(folder.mirror_note)
         return cls(body, folder.read_head(), index, warnings, is_copy)
 
     def head_before(self, body: bytes, about: Document | None) -> Head | None:
-        """Return the head from which one of this index goes on; None if a lineage begins.
+        """Return the head before that of a new index; None if a new lineage begins.
 
-        Only the origin of a copy counts the generations of its lineage.
+        Parameters
+        ----------
+        body : bytes
+            The new index.
+        about : Document or None
+            The new document of the site's own words.
         """
         head = self.head
         if head is not None and self.is_copy:
+            # Only the origin of a copy counts the generations of its lineage.
             is_the_same = head.index.describes(body) and head.about == about
             return head if is_the_same else None
         return head
 
     def or_published(self, site: PublishedSite | None, guards: Guards) -> Predecessor:
-        """Return the published site, unless there is none, or the folder's own is a later one.
+        """Return the published site, or this one if it is newer or there is no other.
+
+        Parameters
+        ----------
+        site : PublishedSite or None
+            The published site, if there is one.
+        guards : Guards
+            What is refused.
 
         Raises
         ------
@@ -243,14 +250,14 @@ class Predecessor:
             The folder has a head of another lineage.
         """
         if site is None:
-            warning = "no site is published there to go on from: is the URL right?"
+            warning = "there is no published site to continue: check the URL"
             return replace(self, warnings=[*self.warnings, warning])
         if self.head is not None:
             if self.head.lineage != site.head.lineage:
                 guards.refuse(
                     "lineage",
                     f"the folder has a head of another lineage than {site.url}: "
-                    f"remove {HEAD_PATH} from the folder to go on from there",
+                    f"remove {HEAD_PATH} from the folder to continue the published site",
                 )
             elif self.head.generation > site.head.generation or self.head.index == site.head.index:
                 return self

@@ -1,18 +1,18 @@
-"""A site goes to a host: ``push`` uploads what the target lacks.
+"""Upload what a bucket or folder lacks of a published site: ``push``.
 
 What it writes, in this order, each file whole or not at all::
 
-    .staticstore/push.json      which values this push may leave others than an index says
-    data/<key>                  the values that are new or others
+    .staticstore/push.json      which values may differ from the index while this runs
+    data/<key>                  values that are new or changed
     packs/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
-    .nojekyll, index.html       if they are there and others than at the target
-    about.json, README, LICENSE, CITATION.cff   as the site's own words name them
+    .nojekyll, index.html       if the site has them and the target's differ
+    about.json, README, LICENSE, CITATION.cff   the files of the site's own words
     index.json
     index.head.json
 
-Killed at any instant it leaves the old index or the new one, and the next
-push makes up for it.
+A push that is killed at any instant leaves the old index or the new one, and the
+next push resumes.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from ..errors import IntegrityError, InvalidKeyError, StoreError, TransportError
-from ..transport.daemons import Workers
+from ..errors import StoreError, TransportError
+from ..transport.daemons import Daemons
+from .cloud import Served
 from .guards import Force, Guards
-from .hashing import ByteProgress
-from .push_plan import Plan, check_apart, check_guards, check_names
-from .pushable import PushableSite, Upload, served_now, verified_pieces
-from .pushed import NOTE, PushedSite, PushNote
-from .target import FolderTarget, Served, Target
-from .targets import open_target
+from .hashing import Progress
+from .push_destination import NOTE, PushDestination, PushNote
+from .push_plan import PushPlan, check_apart, check_guards, check_names
+from .push_source import PushSource, Upload, served_fresh, verified_pieces
+from .target import FolderTarget, Target, open_target
 
 __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
-_THREADS = "staticstore push"  # what they are called
-_NOTED = 10.0  # seconds after which it is noted what was uploaded
-_NOTING = 20  # how many times as long as noting took, at least
+_THREAD_NAME = "staticstore push"
+# Progress is noted at the target this often, but at most 1/20 of the time is spent on it.
+_NOTE_SECONDS = 10.0
+_NOTE_FACTOR = 20
 
 
 @dataclass
@@ -51,19 +52,19 @@ class PushReport:
     Attributes
     ----------
     uploaded : list of str
-        The files, by where they stand below the root; in the order of the stages.
+        The paths of the files below the root, in the order of the stages.
     kept : int
-        How many values and packs stood there already.
+        How many values and packs the target had already.
     deleted : list of str
-        The files that nothing names any more, and that were removed.
+        The files that nothing named any more, and that were deleted.
     left : int
-        How many of those stay, because nobody asked for their removal.
+        How many such files were left, without `delete`.
     failed : list of (str, str)
-        The files that are not what the index says, each with what is wrong.
-        If there are any, neither index nor head was uploaded.
+        The files that differ from the index, and how.  If there are any, neither
+        index nor head was uploaded.
     inert : list of str
-        Those of the uploaded values that are served as text or bytes, and not as the
-        HTML, SVG, XML or script that the index says they are; see `push`.
+        The uploaded values that are served as text or bytes, and not as the HTML,
+        SVG, XML or script that the index says they are; see `push`.
     bytes : int
         The sizes of what was uploaded, summed.
     seconds : float
@@ -95,13 +96,13 @@ def push(
     anonymous: bool = False,
     progress: ByteProgress | None = None,
 ) -> PushReport:
-    """Bring a published site to a bucket or a folder: upload what the target's index lacks.
+    """Upload what a bucket or a folder lacks of a published site.
 
-    What the target's index and head name is believed to stand there.  Each file
-    is held against its digest while it is read; what is not as the index says
-    is not uploaded, and then no index is either.  The head is written last, so
-    that readers see the old site or the new one.  Data is named by its key, and
-    replaced in place: a reader of the old index finds that out by the digest.
+    What the target's index and head name is taken to be there.  Each file is
+    verified against its digest while it is read; one that differs is not uploaded,
+    and then the index is not either.  The head is written last, so that readers see the
+    old site or the new one.  A value is named by its key, and replaced in place: a
+    reader of the old index detects that by the digest.
 
     Parameters
     ----------
@@ -109,34 +110,36 @@ def push(
         The site's folder, published and not changed since.
     target : str or path
         ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``,
-        ``file:///folder`` or a path.  All but folders need the extra ``cloud``.
+        ``file:///folder`` or a path.  Buckets need the extra ``cloud``.
     delete : bool, optional
-        Whether to remove what index and head at the target do not name any more,
-        after the head is written: values now, and a day later the files that
-        are named by their digest, for readers may follow an older head.
+        Whether to delete what index and head at the target do not name any more,
+        after the head is written: values at once, and files named by their digest
+        a day later, since readers may still follow an older head.
     force : bool or iterable of str, optional
-        What to do though it is rarely meant: ``"shrink"``, to leave no entry, or
-        fewer than half of 20 or more; ``"lineage"``, to push over another lineage
-        or a newer generation; ``"folder"``, to replace somebody else's page, index or
-        values where no push of ours has been.
-        True is all of it.
+        The guards to override: ``"shrink"`` refuses to leave no entry, or fewer than
+        half of 20 or more; ``"lineage"`` to push over another lineage or a newer
+        generation; ``"folder"`` to replace a foreign page, index or values where no
+        push of ours has been.  True overrides all.
     dry_run : bool, optional
-        Whether to write and remove nothing, and only report.
+        Whether to write and delete nothing, and only report.
     allow_names : iterable of str, optional
         Names that are uploaded although they are withheld; see `mirror`.
     active : bool, optional
-        Whether a bucket is to serve values as HTML, SVG, XML or scripts if the index
-        says so.  Whoever has written them could then run scripts in the name of the
-        bucket's host, as the site's own page does; without it they are served as plain
-        text.  Values that stand there keep the type that they were uploaded with, and
-        the host of a folder chooses types itself.
+        Whether a bucket serves values as HTML, SVG, XML or scripts if the index says
+        so.  Their authors could then run scripts in the name of the bucket's host, as
+        the site's own page does; without it they are served as plain text.  Values
+        that the target has already keep their type, and the host of a folder chooses
+        types itself.
     workers : int, optional
         How many files are uploaded at once.
-    endpoint, region, anonymous
-        The URL of a host that speaks S3 or Azure's protocol; the region of an S3
-        bucket; whether to send no credentials.
+    endpoint : str, optional
+        The URL of a host that speaks the protocol of S3 or Azure.
+    region : str, optional
+        The region of an S3 bucket.
+    anonymous : bool, optional
+        Whether to send no credentials.
     progress : callable, optional
-        Called as ``progress(done, total)``, in bytes; by one thread at a time.
+        Called as ``progress(done, total)``, in bytes, by any thread, one at a time.
 
     Returns
     -------
@@ -145,28 +148,28 @@ def push(
     Raises
     ------
     StoreError
-        The site is not published as it is, or another push or publish is running
-        on the target's folder.  Its index names what is withheld, such as
-        ``.git/config``, in a folder that no `publish` of ours has written: an index
-        cannot leave out what its head and its blocks name.  Nothing was written.
+        The site is not published, or has changed since; another push or publish is
+        running on the target's folder; or the index of a folder that `publish` has
+        not written names what is withheld, such as ``.git/config``, and an index
+        cannot be pushed in part.  Nothing was written.
     RefusedError
-        It is what `force` is for; the name is in its `guard`.  A StoreError of
+        A guard refuses; its name is in `guard`.  A StoreError of
         `staticstore.site.guards`.  Nothing was written.
     TransportError
-        The target could not be asked or written; what it had still stands.
-        AuthorizationError, if it wants other credentials.
+        The target cannot be read or written; its old site is still there.
+        AuthorizationError if it wants other credentials.
     IndexFormatError
-        What stands there as an index is none.
+        The target has an index that cannot be parsed.
     ValueError
-        `workers` is below 1, or `force` names something else.
+        `workers` is below 1, or `force` names an unknown guard.
 
     Notes
     -----
-    Five requests at most if nothing has changed.  A large file is uploaded by several
-    requests at once, in parts of 8 MiB.  A push after one that broke off goes on where
-    that was some seconds before its end.  A folder takes one push at a time; nothing
-    keeps two pushes to one bucket apart, nor a publish during a push: what changes
-    meanwhile fails.
+    Costs five requests at most if nothing has changed.  A large file is uploaded in
+    parts of 8 MiB, several at once.  After an interrupted push the next one resumes
+    where it was some seconds before its end.  A folder takes one push at a time.  Two
+    pushes to one bucket, or a publish during a push, are not locked out: files that
+    change during a push fail.
 
     Examples
     --------
@@ -183,20 +186,21 @@ def push(
     """
     began = time.monotonic()
     if workers < 1:
-        raise ValueError(f"at least one worker uploads, not {workers!r}")
+        raise ValueError(f"workers must be 1 or more, not {workers!r}")
     guards = Guards(force)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
-    pushable = PushableSite.open(site)
-    check_apart(pushable, host)
+    source = PushSource.open(site)
+    check_apart(source, host)
     with contextlib.nullcontext() if dry_run else host.alone():
-        pushed = _aside(lambda: PushedSite.read(host, pushable))
-        check_names(pushable, pushed, allowed)
-        plan = Plan.make(pushable, pushed, int(time.time()), active=active or host.has_folders)
-        check_guards(pushable, pushed, guards, target=host, delete=delete)
+        destination = _in_thread(lambda: PushDestination.read(host, source))
+        check_names(source, destination, allowed)
+        active = active or host.has_folders
+        plan = PushPlan.make(source, destination, int(time.time()), active=active)
+        check_guards(source, destination, guards, target=host, delete=delete)
         report = PushReport(kept=plan.kept)
         if dry_run:
-            _foretell(plan, report, delete=delete)
+            _predict(plan, report, delete=delete)
         else:
             _Push(host, plan, report, workers, progress).run(delete=delete)
         uploaded = frozenset(report.uploaded)
@@ -205,7 +209,7 @@ def push(
     return report
 
 
-def _foretell(plan: Plan, report: PushReport, *, delete: bool) -> None:
+def _predict(plan: PushPlan, report: PushReport, *, delete: bool) -> None:
     uploads = [one for stage in plan.stages for one in stage]
     report.uploaded = [one.href for one in uploads] + [href for href, _, _ in plan.last]
     report.bytes = sum(one.size for one in uploads) + sum(len(body) for _, body, _ in plan.last)
@@ -215,84 +219,79 @@ def _foretell(plan: Plan, report: PushReport, *, delete: bool) -> None:
         report.left = len(plan.outdated)
 
 
+@dataclass
 class _Push:
-    """One push, from its first upload on."""
+    """The writing part of a push."""
 
-    def __init__(
-        self,
-        target: Target,
-        plan: Plan,
-        report: PushReport,
-        workers: int,
-        progress: ByteProgress | None,
-    ) -> None:
-        self._target = target
-        self._plan = plan
-        self._report = report
-        self._workers = workers
-        self._progress = progress
+    target: Target
+    plan: PushPlan
+    report: PushReport
+    workers: int
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._stopped = False
         self._done = 0
-        self._total = sum(one.size for stage in plan.stages for one in stage)
-        self._note = plan.before
-        self._stored = dict(plan.during.stored)
+        self._total = sum(one.size for stage in self.plan.stages for one in stage)
+        self._note = self.plan.before
+        self._stored = dict(self.plan.during.stored)
         self._noted = time.monotonic()
-        self._pause = _NOTED
+        self._pause = _NOTE_SECONDS
 
     def run(self, *, delete: bool) -> None:
-        """Upload stage by stage; no index if a file of a stage before is not what it must be."""
-        plan = self._plan
+        """Upload stage by stage; end before the index if a file of a stage failed."""
+        plan = self.plan
         self._write_note(plan.during)
         outdated = plan.outdated
-        if delete and plan.obstacles and self._target.has_folders:
-            _aside(lambda: self._target.remove(plan.obstacles))
+        if delete and plan.obstacles and self.target.has_folders:
+            _in_thread(lambda: self.target.remove(plan.obstacles))
             outdated = sorted(set(outdated).difference(plan.obstacles))
         for stage in plan.stages:
             self._upload(stage)
-            if self._report.failed:
-                self._write_note(self._note_now())
+            if self.report.failed:
+                self._write_note(self._current_note())
                 return
-        if isinstance(self._target, FolderTarget):
-            self._target.write_git_files()
+        if isinstance(self.target, FolderTarget):
+            self.target.write_git_files()
         for href, body, served in plan.last:
             self._write(href, body, served)
-            self._report.uploaded.append(href)
-            self._report.bytes += len(body)
+            self.report.uploaded.append(href)
+            self.report.bytes += len(body)
         if not delete:
-            self._report.left = len(plan.outdated)
+            self.report.left = len(plan.outdated)
             self._write_note(plan.after)
             return
         if outdated:
-            _aside(lambda: self._target.remove(outdated))
-        self._report.deleted = plan.outdated
+            _in_thread(lambda: self.target.remove(outdated))
+        self.report.deleted = plan.outdated
         self._write_note(plan.cleaned)
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
-            with Workers(min(self._workers, len(stage)) or 1, _THREADS) as threads:
+            with Daemons(min(self.workers, len(stage)) or 1, _THREAD_NAME) as threads:
                 running = [threads.submit(partial(self._upload_one, one)) for one in stage]
                 for upload, future in zip(stage, running, strict=True):
                     reason = future.result()
                     if reason is None:
-                        self._report.uploaded.append(upload.href)
-                        self._report.bytes += upload.size
+                        self.report.uploaded.append(upload.href)
+                        self.report.bytes += upload.size
                         self._stored[upload.href] = upload.sha256
                         self._note_stored()
                     else:
-                        self._report.failed.append((upload.href, reason))
+                        self.report.failed.append((upload.href, reason))
         except BaseException:
-            self._stopped = True  # threads that are still at it end at their next piece
+            self._stopped = True  # other threads stop at their next piece
             raise
 
     def _upload_one(self, upload: Upload) -> str | None:
-        """Upload a file; return why it was not, if that is the file's own fault."""
+        """Upload a file; return why it failed, if the file itself is the reason."""
         try:
             pieces = self._counted(verified_pieces(upload))
-            self._target.write(upload.href, upload.size, pieces, upload.served)
+            self.target.write(upload.href, upload.size, pieces, upload.served)
         except TransportError:
             raise
-        except (IntegrityError, InvalidKeyError, StoreError) as error:
+        except StoreError as error:
             return str(error)
         return None
 
@@ -303,36 +302,36 @@ class _Push:
             yield piece
             with self._lock:
                 self._done += len(piece)
-                if self._progress is not None:
-                    self._progress(self._done, self._total)
+                if self.progress is not None:
+                    self.progress(self._done, self._total)
 
     def _note_stored(self) -> None:
-        """Note what was uploaded, once in a while, so that a push that breaks off goes on there."""
+        # Without a note of what is complete, an interrupted push would start over.
         began = time.monotonic()
         if began - self._noted >= self._pause:
-            self._write_note(self._note_now())
+            self._write_note(self._current_note())
             self._noted = time.monotonic()
-            self._pause = max(_NOTED, _NOTING * (self._noted - began))
+            self._pause = max(_NOTE_SECONDS, _NOTE_FACTOR * (self._noted - began))
 
-    def _note_now(self) -> PushNote:
-        return self._plan.during._replace(stored=dict(self._stored))
+    def _current_note(self) -> PushNote:
+        return self.plan.during._replace(stored=dict(self._stored))
 
     def _write_note(self, new: PushNote) -> None:
         if new == self._note:
             return
         self._note = new
         if new == PushNote():
-            _aside(lambda: self._target.remove([NOTE]))
+            _in_thread(lambda: self.target.remove([NOTE]))
         else:
-            self._write(NOTE, new.encode(), served_now(NOTE))
+            self._write(NOTE, new.encode(), served_fresh(NOTE))
 
     def _write(self, href: str, body: bytes, served: Served) -> None:
-        _aside(lambda: self._target.write(href, len(body), iter([body]), served))
+        _in_thread(lambda: self.target.write(href, len(body), iter([body]), served))
 
 
-def _aside(call: Callable[[], T]) -> T:
-    """Make a call in another thread: what obstore does in the main one cannot be interrupted."""
-    threads = Workers(1, _THREADS)
+def _in_thread(call: Callable[[], T]) -> T:
+    """Make a call in another thread: Ctrl-C cannot interrupt obstore in the main one."""
+    threads = Daemons(1, _THREAD_NAME)
     try:
         return threads.submit(call).result()
     finally:

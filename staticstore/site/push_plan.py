@@ -1,4 +1,4 @@
-"""What a push is to do, and what it refuses to."""
+"""The plan of a push: its uploads and removals, and what it refuses to do."""
 
 from __future__ import annotations
 
@@ -7,73 +7,86 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import IndexFormatError, StoreError, quoted
-from .folder import SiteFolder, reason_of
-from .guards import Guards
-from .obstacles import foreign_values, is_ours, listed
-from .pushable import DATA, PushableSite, Upload, packs_of, served_now
-from .pushed import PushedSite, PushNote
-from .retention import KEPT_SECONDS
-from .root_files import is_our_page
-from .target import FolderTarget, Served, Target
+from .cloud import Served
+from .folder import SiteFolder, path_text, reason_of
+from .foreign_files import foreign_values, is_ours
+from .guards import Guards, first_few
+from .history import KEPT
+from .packs import packs_of
+from .page import is_our_page
+from .push_destination import PushDestination, PushNote
+from .push_source import DATA, PushSource, Upload, served_fresh
+from .target import FolderTarget, Target
 from .withheld import may_be_withheld, withheld_key
 
-__all__ = ["Plan", "check_apart", "check_guards", "check_names"]
+__all__ = ["PushPlan", "check_apart", "check_guards", "check_names"]
 
 _LOG = logging.getLogger("staticstore.site")
-_NAMED = 3  # keys that an error names
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done."""
+class PushPlan:
+    """The uploads, removals and notes of one push."""
 
-    #: Each is uploaded when the one before it is.
+    #: Uploads; each stage begins when the one before it is complete.
     stages: list[list[Upload]]
-    #: Small files that are written when those are, in this order.
+    #: Small files that are written after the stages, in this order.
     last: list[tuple[str, bytes, Served]]
-    #: What nothing names any more, and may be deleted now.
+    #: Files that nothing names any more, and that may be deleted now.
     outdated: list[str]
-    #: What of that must go first, where a file cannot stand beside a folder of its name.
+    #: Those of them that block a new file or its folder, so that they go first.
     obstacles: list[str]
-    #: The note before it is done, while, after, and after that is deleted, too.
+    #: The note before the push, during it, after it, and after `outdated` is deleted.
     before: PushNote
     during: PushNote
     after: PushNote
     cleaned: PushNote
+    #: How many values and packs the target has already.
     kept: int
 
     @classmethod
-    def make(cls, site: PushableSite, pushed: PushedSite, now: int, *, active: bool) -> Plan:
-        """Compare a site with what stands at its target, in the second `now` since 1970.
+    def make(cls, site: PushSource, old: PushDestination, now: int, *, active: bool) -> PushPlan:
+        """Compare a site with what its target has.
 
-        Unless `active`, values are to be served as what no browser runs.
+        Parameters
+        ----------
+        site : PushSource
+            The site.
+        old : PushDestination
+            What the target has.
+        now : int
+            The time, in seconds since 1970.
+        active : bool
+            Whether values keep media types that a browser would run.
         """
-        lacking = pushed.lacking(site)
-        stages = [list(site.values(lacking, active=active)), *_lacking_documents(site, pushed)]
-        left = pushed.no_more(site.index)
+        lacking = old.lacking(site)
+        documents = _lacking_documents(site, old)
+        stages = [list(site.values(lacking, active=active)), *documents]
+        left = old.keys_beside(site.index)
         obstacles = _obstacles(left, lacking)
-        during = _note_during(site, pushed, [*lacking, *obstacles], stages, now)
-        ours = {one.href for one in site.digest_named()}
-        forgotten = {href: since for href, since in during.forgotten.items() if href not in ours}
-        due = {href for href, since in forgotten.items() if since < now - KEPT_SECONDS}
+        during = _note_during(site, old, [*lacking, *obstacles], stages, now)
+        named = {one.href for one in site.digest_named()}
+        forgotten = {href: since for href, since in during.forgotten.items() if href not in named}
+        due = {href for href, since in forgotten.items() if since < now - KEPT}
+        about = old.about
         return cls(
             stages=stages,
-            last=_last(site, pushed),
-            outdated=[*(DATA + key for key in sorted(left)), *pushed.about.outdated, *sorted(due)],
+            last=_last(site, old),
+            outdated=[*(DATA + key for key in sorted(left)), *about.outdated, *sorted(due)],
             obstacles=[DATA + key for key in obstacles],
-            before=pushed.note,
+            before=old.note,
             during=during,
             after=PushNote(left=left, forgotten=forgotten, foreign=during.foreign),
             cleaned=PushNote(
                 forgotten={href: forgotten[href] for href in forgotten.keys() - due},
                 foreign=during.foreign,
             ),
-            kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(stages[1]),
+            kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(documents[0]),
         )
 
 
 def _obstacles(left: Iterable[str], lacking: Iterable[str]) -> list[str]:
-    """Return the keys that are folders of new ones, or whose folders are new keys."""
+    """Return the old keys that are folders of new keys, or below one."""
     new = set(lacking)
     folders = {folder for key in new for folder in _folders_of(key)}
     return sorted(key for key in left if key in folders or not new.isdisjoint(_folders_of(key)))
@@ -84,82 +97,85 @@ def _folders_of(key: str) -> Iterator[str]:
         yield key
 
 
-def _lacking_documents(site: PushableSite, pushed: PushedSite) -> list[list[Upload]]:
-    """Return the files named by their digest that are to be uploaded, in stages."""
-    there, stored = pushed.named(), pushed.note.stored
+def _lacking_documents(site: PushSource, old: PushDestination) -> list[list[Upload]]:
+    named, stored = old.named(), old.note.stored
     return [
-        [one for one in stage if one.href not in there and stored.get(one.href) != one.sha256]
+        [one for one in stage if one.href not in named and stored.get(one.href) != one.sha256]
         for stage in site.stages()
     ]
 
 
 def _note_during(
-    site: PushableSite,
-    pushed: PushedSite,
+    site: PushSource,
+    old: PushDestination,
     touched: list[str],
     stages: list[list[Upload]],
     now: int,
 ) -> PushNote:
-    """Say what the next push cannot know if this one is killed."""
-    note = pushed.note
+    """Return what the next push cannot know if this one is killed."""
+    note, index = old.note, old.index
     documents = {one.href for stage in stages[1:] for one in stage}
     writing = documents | {one.href for one in stages[0]}
-    # What is uploaded counts as forgotten until a head names it.
-    going = (pushed.named() - {one.href for one in site.digest_named()}) | documents
+    # An uploaded document counts as forgotten until a head names it.
+    going = (old.named() - {one.href for one in site.digest_named()}) | documents
     return PushNote(
-        overwritten=note.overwritten | frozenset(key for key in touched if key in pushed.index),
-        left=pushed.no_more(site.index) | frozenset(site.index).difference(pushed.index),
+        overwritten=note.overwritten | frozenset(key for key in touched if key in index),
+        left=old.keys_beside(site.index) | frozenset(site.index).difference(index),
         forgotten={**note.forgotten, **dict.fromkeys(going, now)},
         stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
-        foreign=pushed.about.foreign,
+        foreign=old.about.foreign,
     )
 
 
-def _last(site: PushableSite, pushed: PushedSite) -> list[tuple[str, bytes, Served]]:
+def _last(site: PushSource, old: PushDestination) -> list[tuple[str, bytes, Served]]:
     current = {"index.json": site.body, "index.head.json": site.head_body}
-    wanted = {**site.beside, **pushed.about.lacking, **current}
-    there = {**pushed.beside, "index.json": pushed.body, "index.head.json": pushed.head_body}
-    return [
-        (href, body, served_now(href)) for href, body in wanted.items() if body != there.get(href)
-    ]
+    wanted = {**site.beside, **old.about.lacking, **current}
+    standing = {**old.beside, "index.json": old.body, "index.head.json": old.head_body}
+    lacking = {href: body for href, body in wanted.items() if body != standing.get(href)}
+    return [(href, body, served_fresh(href)) for href, body in lacking.items()]
 
 
-def check_apart(site: PushableSite, target: Target) -> None:
-    """Refuse a target that is the site itself."""
+def check_apart(site: PushSource, target: Target) -> None:
+    """Refuse a target that is the site itself, or a folder in it.
+
+    Raises
+    ------
+    StoreError
+        It is one.
+    """
     if isinstance(target, FolderTarget):
         there, here = target.root.resolve(), site.folder.root.resolve()
         if there == here or here in there.parents:
             raise StoreError(f"{target.url} is the site itself, or a folder in it")
 
 
-def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]) -> None:
-    """Refuse to upload what is withheld by its name.
+def check_names(site: PushSource, old: PushDestination, allowed: Collection[str]) -> None:
+    """Refuse to upload keys that are withheld by their names.
 
-    A key that the target has already stays, if earlier versions published such names.
+    A key that the target has already may stay, if earlier versions published such names.
 
     Parameters
     ----------
-    site : PushableSite
+    site : PushSource
         The site.
-    pushed : PushedSite
-        What stands at the target.
+    old : PushDestination
+        What the target has already.
     allowed : collection of str
         Names that are not withheld.
 
     Raises
     ------
     StoreError
-        The index names something that is withheld, and cannot be pushed without it.
+        The index names such a key, and cannot be pushed without it.
     """
     if not may_be_withheld(site.index):
         return
     found = {key: why for key in site.index if (why := withheld_key(key, allowed)) is not None}
-    new = [key for key, why in found.items() if not (why.is_new and key in pushed.index)]
+    new = [key for key, why in found.items() if not (why.is_new and key in old.index)]
     if new:
-        named = "; ".join(f"{quoted(key)}: {found[key].reason}" for key in new[:_NAMED])
-        more = f"; and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+        named = first_few([f"{quoted(key)}: {found[key].reason}" for key in new], "; ")
         raise StoreError(
-            f"nothing is pushed, because the index names what is withheld: {named}{more}. Move it "
+            f"nothing is pushed, because the index names what is withheld: {named}. Move it "
             "out of data/ and publish again, or allow its name (--allow-name)"
         )
     for key, why in found.items():
@@ -171,84 +187,83 @@ def check_names(site: PushableSite, pushed: PushedSite, allowed: Collection[str]
 
 
 def check_guards(
-    site: PushableSite, pushed: PushedSite, guards: Guards, *, target: Target, delete: bool
+    site: PushSource, old: PushDestination, guards: Guards, *, target: Target, delete: bool
 ) -> None:
-    """Refuse what one rarely means.
+    """Refuse what is rarely meant; see `guards`.
 
     Raises
     ------
     RefusedError
-        It is not forced.
+        A guard refuses.
     StoreError
-        A target's folder cannot be read.
+        The folder of a target cannot be read.
     """
-    _check_lineage(site, pushed, guards, target.url)
-    if not pushed.is_known:
-        _check_files(site, pushed, guards, target)
-    _check_page(site, pushed, guards)
-    # What only has not been deleted yet counts as well, if it is to be deleted now.
-    there = frozenset(pushed.index) | (pushed.note.left if delete else frozenset())
-    guards.check_shrink("the push", len(there), len(site.index))
+    _check_lineage(site, old, guards, target.url)
+    if not old.is_known:
+        _check_files(site, old, guards, target)
+    _check_page(site, old, guards)
+    # Values that await their deletion count, too, if they are to be deleted now.
+    keys = frozenset(old.index) | (old.note.left if delete else frozenset())
+    guards.check_shrink("the push", len(keys), len(site.index))
 
 
-def _check_lineage(site: PushableSite, pushed: PushedSite, guards: Guards, target: str) -> None:
-    """Refuse to push over another site, or over what readers would go on to believe."""
-    ours, theirs = site.head, pushed.head
-    if theirs is None or pushed.head_body == site.head_body:
+def _check_lineage(site: PushSource, old: PushDestination, guards: Guards, target: str) -> None:
+    ours, theirs = site.head, old.head
+    if theirs is None or old.head_body == site.head_body:
         return
     if theirs.lineage != ours.lineage:
         guards.refuse(
             "lineage",
-            f"another lineage stands at {target}: 'staticstore publish SITE --after {target}' "
-            "goes on from it",
+            f"the site at {target} has another lineage: 'staticstore publish SITE --after "
+            f"{target}' continues it",
         )
     elif theirs.generation > ours.generation or (
         theirs.generation == ours.generation
         and (theirs.index, theirs.about) != (ours.index, ours.about)
     ):
+        # Readers believe no older generation, and no other one of the same number.
         guards.refuse(
             "lineage",
             f"the target has generation {theirs.generation} of this site, and the folder "
-            f"{ours.generation}: push from where it was published, or go on from the target "
+            f"{ours.generation}: push from where it was published, or continue the target's "
             f"with 'staticstore publish SITE --after {target}'",
         )
 
 
-def _check_files(site: PushableSite, pushed: PushedSite, guards: Guards, target: Target) -> None:
-    """Refuse to replace the files of somebody who has no site there."""
-    foreign = [] if _is_index_of_site(pushed, target) else ["index.json"]
+def _check_files(site: PushSource, old: PushDestination, guards: Guards, target: Target) -> None:
+    foreign = [] if _is_index_of_site(old, target) else ["index.json"]
     if isinstance(target, FolderTarget) and not is_ours(folder := SiteFolder(target.root)):
         try:
-            foreign += foreign_values(folder, [site.index, pushed.index])[0]
+            foreign += foreign_values(folder, [site.index, old.index])[0]
         except OSError as error:
             raise StoreError(f"{target.url} cannot be read: {reason_of(error)}") from error
     if foreign:
+        named = first_few([quoted(path_text(path)) for path in foreign])
         guards.refuse(
             "folder",
-            f"no push made what stands at {target.url}, and this one would replace or delete "
-            f"files there: {listed(foreign)}; push into a folder or prefix of its own",
+            f"no push made the files at {target.url}, and this one would replace or delete "
+            f"some: {named}; push into a folder or prefix of its own",
         )
 
 
-def _is_index_of_site(pushed: PushedSite, target: Target) -> bool:
-    """Return whether an index is that of a site: its first value, if it has one, is there."""
-    if pushed.index.warnings:
+def _is_index_of_site(old: PushDestination, target: Target) -> bool:
+    # Another program's index.json may parse: look whether its first key has a value.
+    if old.index.warnings:
         return False
-    first = next(iter(pushed.index), None)
+    first = next(iter(old.index), None)
     try:
         return first is None or target.read(DATA + first, most_bytes=0) is not None
-    except IndexFormatError:  # it has more bytes, so it is there
+    except IndexFormatError:  # larger than 0 bytes, so it exists
         return True
 
 
-def _check_page(site: PushableSite, pushed: PushedSite, guards: Guards) -> None:
-    """Refuse to replace the page of somebody who has no site there."""
-    there = pushed.beside.get("index.html")
-    if there is None or pushed.body is not None or there == site.beside["index.html"]:
+def _check_page(site: PushSource, old: PushDestination, guards: Guards) -> None:
+    page = old.beside.get("index.html")
+    if page is None or old.body is not None or page == site.beside["index.html"]:
         return
-    if not is_our_page(there):
+    if not is_our_page(page):
         guards.refuse(
             "folder",
-            "an index.html stands at the target that belongs to no site: push into a folder or "
+            "the target has an index.html that belongs to no site: push into a folder or "
             "prefix of its own",
         )

@@ -1,4 +1,4 @@
-"""A site on the network, to look at it or to share it in a room: ``serve``."""
+"""Serve a site over HTTP, for oneself or in a local network: ``serve``."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ..errors import StoreError, quoted
 from .folder import reason_of
 
 if TYPE_CHECKING:
-    from .connections import Listener
+    from .listener import Listener
 
 __all__ = ["SiteServer", "serve"]
 
 _LOG = logging.getLogger("staticstore.site")
-_POLL = 0.05  # seconds between two looks at whether to end
-_PATIENCE = 1.0  # seconds that connections get to end
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+_POLL_SECONDS = 0.05  # between two checks whether to stop
+_CLOSE_SECONDS = 1.0  # how long connections may take to end
+_WAIT_SECONDS = 0.5  # Windows cannot interrupt a wait without a timeout
+_ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class SiteServer:
-    """A site being served, from `serve` on until `close`.
+    """A running server, from `serve` until `close`; thread-safe.
 
-    Its methods may be called by any thread.  In a ``with`` block it is closed
-    at the end.
+    A context manager, which closes it.
 
     Attributes
     ----------
     url : str
-        The site's root, with a slash at its end.  It is of this machine, if
-        the server listens everywhere.
+        The site's root, with a slash at its end.  If the server listens on all
+        addresses, it is that of this machine.
     port : int
         The TCP port.
     """
@@ -45,37 +45,39 @@ class SiteServer:
     port: int
 
     def __init__(self, listener: Listener) -> None:
-        """Take a listener, and serve with it; `serve` makes both."""
+        """Start to serve with a listener; call `serve` instead."""
         self._listener = listener
         self._closed = threading.Event()
         self._closing = threading.Lock()
         self.port = listener.port
-        host = _EVERYWHERE.get(listener.host, listener.host)
+        host = _ANY_ADDRESS.get(listener.host, listener.host)
         shown = f"[{quote(host, safe=':')}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}/"
         self._thread = threading.Thread(
-            target=listener.serve_forever, args=(_POLL,), name="staticstore-serve", daemon=True
+            target=listener.serve_forever,
+            args=(_POLL_SECONDS,),
+            name="staticstore-serve",
+            daemon=True,
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving, end all connections and give the port back; the second time nothing.
+        """Stop serving, end all connections and free the port; idempotent.
 
-        Takes about a tenth of a second, and at most a little more than one.
+        Takes about 0.1 seconds, and at most a little more than one.
         """
         with self._closing:
             if self._closed.is_set():
                 return
             self._listener.shutdown()
             self._thread.join()
-            self._listener.disconnect(_PATIENCE)
+            self._listener.disconnect(_CLOSE_SECONDS)
             self._closed.set()
 
     def wait(self) -> None:
-        """Wait until the server is closed; a KeyboardInterrupt closes it, and is not raised."""
+        """Wait until the server is closed, by `close` or a KeyboardInterrupt."""
         try:
-            # Waits of some length, since Windows cannot interrupt one.
-            while not self._closed.wait(0.5):
+            while not self._closed.wait(_WAIT_SECONDS):
                 pass
         except KeyboardInterrupt:
             self.close()
@@ -102,39 +104,39 @@ def serve(
 ) -> SiteServer:
     """Serve a site's folder over HTTP, in the background.
 
-    It is for looking at a site, for tests and for a trusted network: there is
-    no TLS and no bound on how many clients there may be.  Nothing is written.
-    At an address of this machine alone, requests have to name it as localhost,
-    by its address or as `host` does; any other name is refused with 421.
-    Browsers are told to take media types as they are, and to run nothing of a value.
+    Use it to look at a site, for tests, or in a trusted network: there is no TLS,
+    and no limit on the number of clients.  Nothing is written.  On an address that
+    only this machine can reach, requests must name the host as localhost, by its
+    address or as `host` does; any other name is refused with 421.  Response headers
+    tell browsers not to guess media types, and not to run anything in a value.
 
     Parameters
     ----------
     site : path
         The site's folder.
     host : str, optional
-        The address to listen at, IPv4, IPv6 or a name; by default this
-        machine can reach it and no other.
+        The address to listen on, IPv4, IPv6 or a name; by default only this
+        machine can reach it.
     port : int, optional
-        The TCP port; 0 takes one that is free.
+        The TCP port; 0 chooses a free one.
     auth : (str, str), optional
-        User and password that every request has to give.  They travel in the
-        clear.
+        User and password that every request must give.  They are sent
+        unencrypted.
 
     Returns
     -------
     SiteServer
-        It is serving already.  Close it, or use it in a ``with`` block.
+        Already serving.  Close it, or use it in a ``with`` block.
 
     Raises
     ------
     StoreError
-        There is no such folder, the port is in use, the address is not of this
-        machine, the user name has a colon, or werkzeug is not installed.
+        There is no such folder, the port is in use, the address does not belong to
+        this machine, the user name has a colon, or werkzeug is not installed.
 
     Notes
     -----
-    One thread, and one more for each connection.
+    Uses one thread, and one more for each connection.
 
     Examples
     --------
@@ -149,22 +151,22 @@ def serve(
     if not os.path.isdir(root):
         raise StoreError(f"there is no folder {quoted(str(root))} to serve")
     if auth is not None and ":" in auth[0]:
-        raise StoreError("the user name may have no colon, since it ends there (RFC 7617)")
+        raise StoreError("the user name may have no colon, since a colon ends it (RFC 7617)")
     try:
         from .application import SiteApplication
-        from .connections import Listener
+        from .listener import Listener
     except ImportError as error:
         raise StoreError("serving needs werkzeug: pip install 'staticstore[cli]'") from error
     with _listen(host, port) as listening:
         if auth is not None and not _is_loopback(listening):
-            _LOG.warning("the password travels in the clear: there is no TLS")
+            _LOG.warning("the password is sent unencrypted: there is no TLS")
         application = SiteApplication(root, auth=auth, names=_names(host, listening))
         listener = Listener(host, listening, application)
     return SiteServer(listener)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # As werkzeug tells the families apart; it has to agree with the socket.
+    # The same rule as werkzeug's, which must get a socket of the family that it expects.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     where = f"{quoted(host)}, port {port}"
     if not 0 <= port < 1 << 16:  # the resolver would take it modulo 65536
@@ -177,7 +179,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StoreError(
-                f"port {port} is in use: take another one, or 0 for one that is free"
+                f"port {port} is in use: choose another one, or 0 for any that is free"
             ) from error
         raise StoreError(f"cannot listen at {where}: {reason_of(error)}") from error
     except UnicodeError as error:  # a name that DNS cannot have
@@ -185,7 +187,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, listening: socket.socket) -> list[str] | None:
-    """Return the hosts that requests may name; None for any, where other machines can connect."""
+    # None for any name, where other machines can connect.
     if not _is_loopback(listening):
         return None
     own = ("localhost", "127.0.0.1", "::1", host.lower().rstrip("."), listening.getsockname()[0])

@@ -1,64 +1,101 @@
-"""What a site is pushed to, and a folder as such a target."""
+"""The places that a site is pushed to: a folder here, or a bucket in `cloud`."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from ..errors import IndexFormatError, StoreError, quoted
+from ..errors import StoreError, quoted
 from ..index.keys import key_to_path
 from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
-from .folder import SiteFolder, is_link, later_than, reason_of
-from .root_files import write_git_files
+from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
+from .folder import SiteFolder, is_link, reason_of
+from .git_files import write_git_files
+from .history import later_than
+from .lock import alone, unwritable
 
-__all__ = ["MOST_BYTES", "FolderTarget", "Served", "Target", "too_large"]
+__all__ = ["FolderTarget", "Target", "open_target"]
 
-#: The most that is read of a file.
-MOST_BYTES = 4 << 30
-
-
-class Served(NamedTuple):
-    """How a host shall serve a file."""
-
-    media_type: str
-    cache_control: str
+# `s3:bucket`, or rsync's `host:/folder`, must not become the name of a local folder.
+# At least two characters: one is a drive of Windows.
+_URL = re.compile(r"([^/\\:]{2,}):")
 
 
 class Target(Protocol):
-    """A place that files can be written to, each whole or not at all; any thread may use it."""
+    """A place to write files to, each whole or not at all; thread-safe.
 
-    #: For texts; without secrets.
+    Attributes
+    ----------
+    url : str
+        For messages, without secrets.
+    has_folders : bool
+        Whether a file and a folder cannot have the same name.
+    """
+
     url: str
-    #: Whether no file can stand beside a folder of the same name.
     has_folders: bool
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other pushes away while the block lasts, where the host can do that."""
+        """Lock out other pushes while the block lasts, where the host has locks."""
         ...
 
-    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
-        """Return the bytes of a file, or None if there is none; raise if they are more."""
+    def read(self, href: str, *, most_bytes: int = MOST_READ_BYTES) -> bytes | None:
+        """Return the bytes of a file; None if there is none.
+
+        Raises
+        ------
+        IndexFormatError
+            It has more than `most_bytes`.
+        """
         ...
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
-        """Write a file; what `pieces` raises is raised, and the file then is not written."""
+        """Write a file; if `pieces` raises, raise that and write nothing."""
         ...
 
     def remove(self, hrefs: Sequence[str]) -> None:
-        """Remove files, which may be gone already."""
+        """Remove files; those that do not exist are ignored."""
         ...
 
 
-def too_large(href: str, url: str) -> IndexFormatError:
-    """Return the error that says that a file at a target is larger than it may be."""
-    return IndexFormatError(f"{href} at {url} is too large")
+def open_target(
+    url: str | os.PathLike[str],
+    *,
+    endpoint: str | None = None,
+    region: str | None = None,
+    anonymous: bool = False,
+) -> Target:
+    """Return the target at a URL or a path, without I/O.
+
+    Parameters
+    ----------
+    url, endpoint, region, anonymous
+        As in `push`.
+
+    Raises
+    ------
+    StoreError
+        There is no such kind of target, the options do not fit it, or the extra
+        ``cloud`` is not installed.
+    """
+    text = os.fspath(url)
+    match = _URL.match(text)
+    is_file = match is not None and match[1].lower() == "file"
+    if match is not None and not is_file:
+        return CloudTarget(text, endpoint=endpoint, region=region, anonymous=anonymous)
+    if endpoint is not None or region is not None or anonymous:
+        raise StoreError("endpoint, region and anonymous are for buckets; the target is a folder")
+    return FolderTarget(Path(url2pathname(urlsplit(text).path) if is_file else text))
 
 
 class FolderTarget:
@@ -67,7 +104,7 @@ class FolderTarget:
     Parameters
     ----------
     root : Path
-        It is made by the first push.
+        The folder; the first push makes it.
     """
 
     has_folders = True
@@ -80,7 +117,7 @@ class FolderTarget:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the folder's lock while the block lasts, and so keep publishers away, too."""
+        """Hold the folder's lock, which locks out publishers and mirrors as well."""
         folder = SiteFolder(self.root)
         try:
             self._check_links(folder.private)
@@ -90,8 +127,8 @@ class FolderTarget:
         with folder.locked():
             yield
 
-    def read(self, href: str, *, most_bytes: int = MOST_BYTES) -> bytes | None:
-        """Return the bytes of a file, or None if there is none; raise if they are more."""
+    def read(self, href: str, *, most_bytes: int = MOST_READ_BYTES) -> bytes | None:
+        """Return the bytes of a file; None if there is none."""
         try:
             with open_regular(self._path(href)) as file:
                 if os.fstat(file.fileno()).st_size > most_bytes:
@@ -103,7 +140,7 @@ class FolderTarget:
             raise self._error("cannot be read", href, error) from error
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
-        """Write a file; how it is served is for the host to say."""
+        """Write a file; the folder's own host decides how it is served."""
         path = self._path(href)
         try:
             self._make_folders(path.parent)
@@ -111,13 +148,13 @@ class FolderTarget:
             with atomic_file(path, modified=later_than(path)) as file:
                 for piece in pieces:
                     file.write(piece)
+        except StoreError:  # raised by the pieces; some are also an OSError
+            raise
         except OSError as error:
-            if isinstance(error, StoreError):  # of the pieces
-                raise
             raise self._unwritable(href, error) from error
 
     def remove(self, hrefs: Sequence[str]) -> None:
-        """Remove files, and the folders that become empty."""
+        """Remove files, and the folders that this leaves empty."""
         for href in hrefs:
             path = self._path(href)
             try:
@@ -126,12 +163,12 @@ class FolderTarget:
                 while (path := path.parent) != self.root and not any(path.iterdir()):
                     path.rmdir()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                continue  # it is no file any more
+                continue  # not a file any more
             except OSError as error:
                 raise self._error("cannot be removed", href, error) from error
 
     def write_git_files(self) -> None:
-        """Keep git from changing what is pushed, where the folder is a checkout."""
+        """Write the files that keep git from altering the values in a checkout."""
         folder = SiteFolder(self.root)
         try:
             write_git_files(folder)
@@ -148,14 +185,14 @@ class FolderTarget:
             one.mkdir(exist_ok=True)
 
     def _clear(self, folder: Path) -> None:
-        """Remove what a killed push left in a folder, before anything is written there."""
+        # Each folder once, before its first file: removes what a killed push left there.
         with self._clearing:
             if folder not in self._cleared:
                 remove_leftovers(folder)
                 self._cleared.add(folder)
 
     def _check_links(self, folder: Path) -> None:
-        """Refuse to go through a link below the root: it may lead anywhere."""
+        # A link below the root may lead anywhere.
         while folder != self.root:
             if is_link(folder):
                 raise StoreError(f"{quoted(str(folder))} is a link, and not written through")
@@ -163,14 +200,14 @@ class FolderTarget:
 
     def _unwritable(self, href: str, error: OSError) -> StoreError:
         if isinstance(error, IsADirectoryError):
-            what = "a folder stands in its place"
+            what = "a folder is in its place"
         elif isinstance(error, FileExistsError | NotADirectoryError):
-            what = "a file stands where its folder would be"
+            what = "a file is in the place of its folder"
         else:
             return self._error("cannot be written", href, error)
         return StoreError(
             f"{quoted(str(self.root / href))} cannot be written: {what}; "
-            "a push that deletes removes it, if it is a value of before"
+            "if that is a value of an older index, push again with --delete to remove it"
         )
 
     def _error(self, what: str, href: str, error: OSError) -> StoreError:

@@ -92,7 +92,7 @@ def test_a_checkout_that_went_on_is_pushed_without_force(
 def test_nothing_to_go_on_from_is_a_warning(cli: Run, checkout: Path, tmp_path: Path) -> None:
     ended = cli("publish", checkout, "--after", tmp_path / "nothing")
     assert ended.code == 0
-    assert "no site is published there" in ended.errors
+    assert "there is no published site" in ended.errors
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_mirror_as_json_has_the_report(cli: Run, url: str, copy: Path) -> None:
     (record,) = ended.records
     assert record.pop("seconds") > 0
     assert record.pop("bytes") > 500_000
-    reason = "a folder stands in its place"
+    reason = "a folder is in its place"
     assert record == {
         "fetched": 15,
         "kept": 0,
@@ -55,7 +55,7 @@ def test_what_failed_is_named_and_the_exit_code_says_partly(cli: Run, url: str, 
     (copy / "data" / "stations" / "stations.csv").mkdir(parents=True)
     ended = cli("mirror", url, copy)
     assert ended.code == 8
-    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder stands in its place"
+    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder is in its place"
     assert "could not be copied: 1 value" in ended.errors
 
 

@@ -336,7 +336,7 @@ def test_d13_no_error_of_the_files_of_a_cloud_carries_what_they_say(
 ) -> None:
     (tmp_path / "credentials").write_text(f"aws_secret_access_key = {SECRET}\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    with pytest.raises(StoreError, match="cannot be understood") as caught:
+    with pytest.raises(StoreError, match="cannot be parsed") as caught:
         CloudTarget("s3://bucket/")
     assert not leaks(caught.value)
 

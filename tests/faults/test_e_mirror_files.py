@@ -68,11 +68,11 @@ def test_e9_a_lock_that_is_also_another_file_is_refused(
 
 def waiting_for(site: Path, copy: Path) -> Path:
     """Return where the large value waits for its place in the copy."""
-    from staticstore.site.arrivals import Arrivals
+    from staticstore.site.staging import Staging
 
     (copy / ".staticstore").mkdir(parents=True)
     with StaticStore(site, poll_interval=0) as store:
-        return Arrivals(SiteFolder(copy), set()).path_for("large", store["large"].sha256)
+        return Staging(SiteFolder(copy), set()).path_for("large", store["large"].sha256)
 
 
 @pytest.mark.parametrize("content", [b"precious", LARGE])

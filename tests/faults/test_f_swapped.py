@@ -16,7 +16,7 @@ from staticstore.site import hash_process, hashing
 from staticstore.site.data_file import FileDigest, digest_of
 from staticstore.site.publisher import verify_site
 from staticstore.site.push import push
-from staticstore.site.pushable import verified_pieces
+from staticstore.site.push_source import verified_pieces
 from staticstore.site.scan import scan
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are made by administrators there")

@@ -11,10 +11,10 @@ import pytest
 
 from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import StoreError
-from staticstore.site.arrivals import Arrivals
 from staticstore.site.folder import SiteFolder
 from staticstore.site.guards import RefusedError
 from staticstore.site.push import push
+from staticstore.site.staging import Staging
 from tests.sites import write_site
 
 from .sitefolder import THEN, fill, index_of, make_site, tree
@@ -194,7 +194,7 @@ def test_f7_a_link_in_place_of_what_a_killed_run_has_left_is_not_taken(
     copy = tmp_path / "copy"
     (copy / ".staticstore" / "incoming").mkdir(parents=True)
     sha256 = index_of(site)["large.bin"]["sha256"]
-    with Arrivals(SiteFolder(copy), set()) as arrivals:
+    with Staging(SiteFolder(copy), set()) as arrivals:
         left = arrivals.path_for("large.bin", sha256)
     fill(victim, {"large": FILES["large.bin"]})
     left.symlink_to(victim / "large")

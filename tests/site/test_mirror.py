@@ -129,6 +129,19 @@ def test_a_pack_that_is_damaged_costs_only_requests(
     assert not list(copy.glob("packs/*.zip"))
 
 
+def test_verify_replaces_a_damaged_pack_of_the_copy(
+    connect: Connect, site: Path, copy: Path
+) -> None:
+    publish(site, pack=True)
+    mirror(connect(), copy)
+    for pack in copy.glob("packs/*.zip"):
+        body = pack.read_bytes().replace(b"ilvar", b"other")
+        pack.unlink()
+        pack.write_bytes(body)
+    mirror(connect(), copy, verify=True)
+    assert contents(copy) == contents(site)
+
+
 def test_the_report_counts_what_came(connect: Connect, copy: Path) -> None:
     report = mirror(connect(), copy)
     assert (report.fetched, report.kept, report.deleted, report.failed) == (5, 0, 0, [])
@@ -198,6 +211,18 @@ def test_a_site_without_a_head_is_copied_byte_for_byte(tmp_path: Path, copy: Pat
         assert not mirror(store, copy).failed
     assert (copy / "index.json").read_bytes() == (tmp_path / "plain" / "index.json").read_bytes()
     assert not (copy / "index.head.json").exists()
+
+
+def test_an_index_whose_bytes_are_gone_is_written_anew(tmp_path: Path, copy: Path) -> None:
+    site = tmp_path / "plain"
+    write_site(site, {"a": b"1", "b": b"2"})
+    index = site / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_bytes()), indent=2))
+    with StaticStore(site, poll_interval=0) as store:
+        index.unlink()
+        assert mirror(store, copy).failed == []
+    assert index_of(copy).keys() == {"a", "b"}
+    assert verify_site(copy).wrong == []
 
 
 def test_values_of_which_the_index_says_nothing_are_fetched_each_time(
@@ -298,10 +323,10 @@ def test_a_large_value_is_taken_up_where_it_broke_off(
 
 
 def _incoming(store: StaticStore, copy: Path, key: str) -> list[Path]:
-    from staticstore.site.arrivals import Arrivals
     from staticstore.site.folder import SiteFolder
+    from staticstore.site.staging import Staging
 
-    with Arrivals(SiteFolder(copy), set()) as arrivals:
+    with Staging(SiteFolder(copy), set()) as arrivals:
         return [arrivals.path_for(key, store[key].sha256)]
 
 

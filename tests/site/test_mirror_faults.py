@@ -16,7 +16,6 @@ import pytest
 from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
-from staticstore.site.landing import spelling_of, unfit_keys
 from staticstore.site.lock import alone
 from staticstore.transport.atomic import write_unsynced
 from tests.killing import killed
@@ -193,9 +192,9 @@ def test_f7_nothing_is_written_through_a_link(
     (copy / "data" / "b").symlink_to(tmp_path / "elsewhere")
     report = mirror(store, copy)
     assert dict(report.failed) == {
-        "a.csv": "a symbolic link stands in its place",
-        "b/c.bin": "a symbolic link stands where its folder 'b' shall be",
-        "b/large.bin": "a symbolic link stands where its folder 'b' shall be",
+        "a.csv": "a symbolic link is in its place",
+        "b/c.bin": "a symbolic link is in the place of its folder 'b'",
+        "b/large.bin": "a symbolic link is in the place of its folder 'b'",
     }
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine.txt"]
     assert (tmp_path / "elsewhere" / "mine.txt").read_bytes() == b"mine"
@@ -205,7 +204,7 @@ def test_f7_nothing_is_written_into_the_place_of_a_folder(store: StaticStore, co
     fill(copy / "data", {"a.csv/inside": b"1", "b": b"a file"})
     report = mirror(store, copy, force={"folder"})
     assert [key for key, _ in report.failed] == ["a.csv", "b/c.bin", "b/large.bin"]
-    assert "a folder stands in its place" in report.failed[0]
+    assert "a folder is in its place" in report.failed[0]
     assert (copy / "data" / "b").read_bytes() == b"a file"
 
 
@@ -303,7 +302,7 @@ def test_f2_a_full_disk_is_a_reason_for_an_entry(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_unsynced(path, data, **options)
 
-    monkeypatch.setattr("staticstore.site.arrivals.write_unsynced", full)
+    monkeypatch.setattr("staticstore.site.staging.write_unsynced", full)
     report = mirror(store, copy)
     assert report.failed == [("a.csv", "it cannot be written: No space left on device")]
     assert sorted(index_of(copy)) == ["b/c.bin", "b/large.bin"]

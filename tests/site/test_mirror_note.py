@@ -217,7 +217,7 @@ def is_left_alone(run: Run) -> bool:
     try:
         run()
     except TransportError as error:
-        return "the copy is left as it is" in str(error)
+        return "the copy is left unchanged" in str(error)
     return False
 
 

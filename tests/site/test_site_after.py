@@ -217,7 +217,7 @@ def test_a_later_published_head_counts_before_the_folders_own(origin: Path, tmp_
 def test_nothing_there_is_a_first_publish_and_said(checkout: Path, tmp_path: Path) -> None:
     report = publish(checkout, after=tmp_path / "nothing")
     assert report.generation == 1
-    assert any("no site is published there" in warning for warning in report.warnings)
+    assert any("there is no published site" in warning for warning in report.warnings)
 
 
 def test_credentials_are_for_the_host(checkout: Path, origin: Path) -> None:

@@ -29,7 +29,7 @@ from staticstore.errors import (
 from staticstore.index.snapshot import Index
 from staticstore.site import cloud
 from staticstore.site import push as pushing
-from staticstore.site.cloud import CloudTarget, aws_settings
+from staticstore.site.cloud import CloudTarget, Served, aws_settings
 from staticstore.site.folder import SiteFolder
 from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
@@ -527,7 +527,7 @@ def test_the_environment_goes_before_the_files(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_understood_is_not_quoted(tmp_path: Path) -> None:
     file = tmp_path / "credentials"
     file.write_text("open-sesame")
-    with pytest.raises(StoreError, match="cannot be understood") as caught:
+    with pytest.raises(StoreError, match="cannot be parsed") as caught:
         aws_settings({"HOME": str(tmp_path), "AWS_SHARED_CREDENTIALS_FILE": str(file)})
     assert "sesame" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -645,7 +645,7 @@ def test_what_no_index_names_any_more_is_deleted_a_day_later(
     first = digest_named(host)
     change(site, {key: value * 2 for key, value in MANY.items()})
     push(site, host)
-    old = first - {one.href for one in PushableSite.open(site).digest_named()}
+    old = first - {one.href for one in PushSource.open(site).digest_named()}
     assert {href.partition("/")[0] for href in old} == {"index", "blocks", "packs"}
     assert push(site, host, delete=True).deleted == []
     pass_by(monkeypatch, 25)
@@ -654,7 +654,7 @@ def test_what_no_index_names_any_more_is_deleted_a_day_later(
     assert push(site, host, delete=True, dry_run=True).deleted == sorted(old)
     assert old <= digest_named(host)
     assert push(site, host, delete=True).deleted == sorted(old)
-    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
+    assert digest_named(host) == {one.href for one in PushSource.open(site).digest_named()}
     assert not (host / NOTE).exists()
 
 
@@ -668,7 +668,7 @@ def test_what_was_uploaded_and_never_named_is_deleted_too(
     push(site, host)
     pass_by(monkeypatch, 25)
     push(site, host, delete=True)
-    assert digest_named(host) == {one.href for one in PushableSite.open(site).digest_named()}
+    assert digest_named(host) == {one.href for one in PushSource.open(site).digest_named()}
 
 
 def test_the_day_begins_when_the_new_head_stands(
@@ -753,7 +753,7 @@ def test_a_site_whose_head_names_another_index_is_refused(site: Path, host: Path
 
 def test_a_pack_that_leads_out_of_the_site_is_not_pushed(site: Path) -> None:
     outside = Index.from_entries({"a": {"packed": ["../secret.zip", 0]}})
-    assert list(replace(PushableSite.open(site), index=outside).packs()) == []
+    assert list(replace(PushSource.open(site), index=outside).packs()) == []
 
 
 @pytest.mark.parametrize("below", ["", "data", "not/there/yet", "data/not/there/yet"])
@@ -767,7 +767,7 @@ def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -
 def test_a_push_that_broke_off_goes_on_where_it_was(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
     push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     again = push(site, host)
     assert "data/a.csv" not in again.uploaded
@@ -779,12 +779,12 @@ def test_a_push_that_broke_off_goes_on_where_it_was(
 def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
     push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     change(site, {"a.csv": OTHER})
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
-        patch.setattr(pushing, "_NOTED", 1e9)
+        patch.setattr(pushing, "_NOTE_SECONDS", 1e9)
         with pytest.raises(TransportError):
             push(site, host, workers=1)
     change(site, {"a.csv": FILES["a.csv"]})
@@ -795,7 +795,7 @@ def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced
 def test_what_broke_off_and_was_never_named_can_be_deleted_however_often_it_broke_off(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTED", 0.0)
+    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
         for _ in range(2):
@@ -931,3 +931,24 @@ def test_b6_a_key_of_many_segments_is_pushed_to_a_folder_and_removed(tmp_path: P
     assert target.read(href) == b"1"
     target.remove([href])
     assert list(tmp_path.iterdir()) == []
+
+
+# What cannot be done
+
+
+def test_a_number_of_workers_that_is_none_is_refused(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="workers must be 1 or more"):
+        push(site, tmp_path / "host", workers=0)
+
+
+def test_a_folder_whose_index_is_no_file_is_not_pushed_to(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "host" / "index.json").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"index\.json' cannot be read"):
+        push(site, tmp_path / "host")
+
+
+def test_a_pack_that_is_gone_is_not_pushed(site: Path, tmp_path: Path) -> None:
+    for pack in site.glob("packs/*.zip"):
+        pack.unlink()
+    with pytest.raises(StoreError, match=r"packs/.* cannot be read"):
+        push(site, tmp_path / "host")

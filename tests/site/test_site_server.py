@@ -25,7 +25,7 @@ import pytest
 import requests
 
 from staticstore.errors import StoreError
-from staticstore.site import application, connections
+from staticstore.site import application, listener
 from staticstore.site.server import SiteServer, serve
 from staticstore.transport.conditions import Answer, Representation, answer, header_fields
 
@@ -735,7 +735,7 @@ def test_a_file_that_cannot_be_read_to_its_end_ends_the_connection(
 
 
 def test_a_silent_client_is_given_up(server: SiteServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections.Connection, "timeout", 0.05)
+    monkeypatch.setattr(listener.SiteConnection, "timeout", 0.05)
     assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n").endswith(b"{}")
     assert raw(server, b"GET /index.json HTTP/1.1\r\nHost:") == b""
     body = b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
@@ -745,15 +745,15 @@ def test_a_silent_client_is_given_up(server: SiteServer, monkeypatch: pytest.Mon
 def test_a_client_that_does_not_read_is_given_up(
     server: SiteServer, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections.Connection, "timeout", 0.05)
+    monkeypatch.setattr(listener.SiteConnection, "timeout", 0.05)
     with (site / "data" / "large").open("wb") as file:
         file.truncate(50_000_000)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(b"GET /data/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(100)
-        listener = server._listener
-        with listener._changed:
-            assert listener._changed.wait_for(lambda: not listener._connected, 5)
+        connections = server._listener
+        with connections._changed:
+            assert connections._changed.wait_for(lambda: not connections._connected, 5)
 
 
 def test_a_client_that_leaves_in_the_middle_disturbs_nobody(
@@ -780,7 +780,7 @@ def test_a_connection_that_fails_is_logged_and_no_more(
 
     caplog.set_level(logging.DEBUG)
     with monkeypatch.context() as patched:
-        patched.setattr(connections.Connection, "run_wsgi", failing)
+        patched.setattr(listener.SiteConnection, "run_wsgi", failing)
         assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
     assert get(server, "index.json").ok
     assert "a defect" in caplog.text
@@ -930,7 +930,7 @@ def test_without_werkzeug_it_is_said_what_to_install(
     real = builtins.__import__
 
     def importing(name: str, *arguments: Any) -> Any:
-        if name in ("application", "connections"):
+        if name in ("application", "listener"):
             raise ImportError("No module named 'werkzeug'")
         return real(name, *arguments)
 

@@ -1,4 +1,4 @@
-"""What of a site is pushed: its files as index and head describe them, and nothing else."""
+"""The source of a push: the files that a site's index and head describe."""
 
 from __future__ import annotations
 
@@ -10,83 +10,84 @@ from typing import NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
-from ..index.blocks import named_documents
-from ..index.fields import Content, parse_media_type
+from ..index.fields import Facts
 from ..index.head import Document, Head, Role
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
 from ..transport.verifier import Verifier
 from .about import published_about, read_files
-from .data_file import FileDigest, FoundFile
-from .folder import SiteFolder, link_problem, reason_of
+from .cloud import Served
+from .exposure import link_problem
+from .file_digest import Digest
+from .folder import SiteFolder, reason_of
+from .found_file import FoundFile
+from .guards import first_few
 from .hashing import hash_files
 from .media_types import UNKNOWN, inert_type, media_type_of
 from .notes import read_notes
 from .packs import pack_digest, packs_of
 from .scan import scan
-from .target import Served
-from .verify import head_problems
 
-__all__ = ["DATA", "PushableSite", "Upload", "packs_of", "served_now", "verified_pieces"]
+__all__ = ["DATA", "PushSource", "Upload", "served_fresh", "verified_pieces"]
 
-#: What stands before the key of each value.
+#: What precedes a key in the href of its value.
 DATA = "data/"
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
 _BESIDE = (".nojekyll", "index.html")
-_PIECE = 1 << 20  # bytes
-_NAMED = 3  # problems that an error names
+_PIECE_BYTES = 1 << 20
 
 
 class Upload(NamedTuple):
-    """A file to upload, and what it must be."""
+    """A file to upload, and what its bytes must be."""
 
-    #: Where it stands below the root, here and there.
+    #: The path below the root, here and at the target.
     href: str
-    #: Where it is read.
+    #: The file to read.
     path: str | Path
+    #: Bytes.
     size: int
     #: Lowercase hex.
     sha256: str
     served: Served
-    #: Whether it is a value that is served under another media type than the index says.
+    #: Whether it is a value served as another media type than the index says.
     is_inert: bool = False
-    #: A value, as it was found; None for what the site itself wrote.
+    #: The file as the scan found it, if it is a value.
     found: FoundFile | None = None
 
 
 @dataclass(frozen=True)
-class PushableSite:
-    """A site that was published and not changed since, as it was when it was looked at."""
+class PushSource:
+    """A snapshot of a site that has not changed since it was published."""
 
     folder: SiteFolder
     index: Index
-    #: ``index.json`` and the head, to the byte.
+    #: The bytes of ``index.json`` and of the head.
     body: bytes
     head_body: bytes
     head: Head
     #: The values, by key.
     files: dict[str, FoundFile]
-    #: The root of the blocks, to the byte; None for an empty index.
+    #: The bytes of the root of the blocks; None for an empty index.
     block_root: bytes | None
-    #: What the head names, in the order in which it is uploaded.
+    #: What the head names, in the order of the upload.
     documents: tuple[Document, ...]
-    #: Files that a host wants beside the site, by name: the page, and `.nojekyll`.
+    #: Files for the host, by name: the page, and `.nojekyll`.
     beside: dict[str, bytes]
     #: ``about.json``, and the files that it names, by name.
     about: dict[str, bytes]
 
     @classmethod
-    def open(cls, site: str | os.PathLike[str]) -> PushableSite:
-        """Look at a site, and hash those of its files that changed since it was published.
+    def open(cls, site: str | os.PathLike[str]) -> PushSource:
+        """Read a site, and hash the files that changed since it was published.
 
         Raises
         ------
         StoreError
-            It is not published, or not as it is now.
+            It is not published, or has changed since.
         IndexFormatError
-            Its index or its head cannot be read.
+            Its index or head cannot be parsed.
         """
         folder = SiteFolder.open(site)
         body = folder.read_published(folder.index.name)
@@ -98,11 +99,10 @@ class PushableSite:
         about, changed = _about(folder, head)
         problems += stale + changed
         if problems:
-            named = "; ".join(f"{quoted(path)}: {what}" for path, what in problems[:_NAMED])
-            more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            named = first_few([f"{quoted(path)}: {what}" for path, what in problems], "; ")
             raise StoreError(
                 f"nothing is pushed, because the site has changed since it was published: "
-                f"{named}{more}. Publish it again"
+                f"{named}. Publish it again"
             )
         root = folder.read_document(head.blocks) if head.blocks is not None else None
         documents = tuple(named_documents(head, lambda document: root))
@@ -113,14 +113,13 @@ class PushableSite:
         return cls(folder, index, body, head_body, head, files, root, documents, beside, about)
 
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
-        """Yield the uploads of some values; unless `active`, as what no browser runs."""
+        """Yield the uploads of values; unless `active`, as types that no browser runs."""
         for key in keys:
-            metadata = self.index[key]
-            content = Content.of(metadata)
-            assert content.size is not None, "it was compared"
-            assert content.sha256 is not None, "it was compared"
-            said = parse_media_type(metadata.get("media_type")) or UNKNOWN
-            served = Served(said if active else inert_type(said), _NO_CACHE)
+            facts = Facts.of(self.index[key])
+            assert facts.size is not None, "`open` compares it"
+            assert facts.sha256 is not None, "`open` compares it"
+            wanted = facts.media_type or UNKNOWN
+            served = Served(wanted if active else inert_type(wanted), _NO_CACHE)
             file = self.files[key]
             yield Upload(
                 DATA + key,
@@ -128,7 +127,7 @@ class PushableSite:
                 content.size,
                 content.sha256,
                 served,
-                is_inert=served.media_type != said,
+                is_inert=served.media_type != wanted,
                 found=file,
             )
 
@@ -136,7 +135,7 @@ class PushableSite:
         """Yield the uploads of the packs that the index names."""
         for href in sorted(packs_of(self.index)):
             sha256 = pack_digest(href)
-            assert sha256 is not None, "an index names no pack otherwise"
+            assert sha256 is not None, "`packs_of` returns no other hrefs"
             path = self.folder.root / href
             try:
                 size = path.stat().st_size
@@ -145,11 +144,11 @@ class PushableSite:
             yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
 
     def digest_named(self) -> list[Upload]:
-        """Return the uploads of all files that are named by their digest."""
+        """Return the uploads of all files named by their digest."""
         return [*self.packs(), *map(self._named, self.documents)]
 
     def stages(self) -> list[list[Upload]]:
-        """Return the uploads of those files in stages, each to be done before the next."""
+        """Return the uploads of those files in stages; each must end before the next."""
         roles = (Role.ABOUT, Role.CHANGES), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
         return [list(self.packs()), *named]
@@ -160,28 +159,33 @@ class PushableSite:
         return Upload(document.href, path, document.size, document.sha256, served)
 
 
-def served_now(href: str) -> Served:
-    """Say how a file is served that can change: never from a cache that has not asked."""
+def served_fresh(href: str) -> Served:
+    """Return how to serve a file that can change: caches revalidate each time."""
     media_type = FILE_MEDIA_TYPE if href in FILE_NAMES else media_type_of(href)
     return Served(media_type or UNKNOWN, _NO_CACHE)
 
 
 def verified_pieces(upload: Upload) -> Iterator[bytes]:
-    """Read a file; raise before its last piece if it is not what it must be.
+    """Read a file in pieces; the last one is yielded when all are verified.
+
+    Yields
+    ------
+    bytes
+        At most 1 MiB.
 
     Raises
     ------
     StoreError
-        It cannot be read, or a link has taken its place.
+        The file cannot be read, or a link has replaced it.
     IntegrityError
-        It has another size or digest.
+        Its size or digest differs.
     """
     verifier = Verifier(upload.size, upload.sha256)
     last = b""
     try:
         with open_regular(upload.path) as file:
             _check_same(upload, os.fstat(file.fileno()))
-            while piece := file.read(_PIECE):
+            while piece := file.read(_PIECE_BYTES):
                 verifier.feed(piece)
                 if last:
                     yield last
@@ -197,7 +201,6 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
 
 
 def _check_same(upload: Upload, status: os.stat_result) -> None:
-    """Raise before anything is read if a link has taken a file's place since it was found."""
     found = upload.found
     if found is not None and not found.is_same(status):
         again = found.found_again()
@@ -206,10 +209,7 @@ def _check_same(upload: Upload, status: os.stat_result) -> None:
 
 
 def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
-    """Return the site's own words by the names of their files, and what has changed of these.
-
-    A file that is not there is passed over: a mirror cannot always have it.
-    """
+    # By name, and the files that changed.  One that is missing is ignored: a mirror may lack it.
     about = published_about(folder, head)
     body = None if head.about is None else folder.read_document(head.about)
     if about is None or body is None:
@@ -224,11 +224,9 @@ def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple
 
 
 def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
-    """Return the files of the values by key, and what is not as the index says.
-
-    The publisher's notes are believed here; what is uploaded is verified when it is read.
-    """
-    found = scan(folder.data, published=index, exempts=lambda _: True)
+    # By key, and the problems.  The publisher's notes suffice here, since `verified_pieces`
+    # hashes what is uploaded.
+    found = scan(folder.data, published=index, spares=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
     unknown = [file for file in found.files if noted[file.key] is None]
@@ -240,8 +238,8 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
         if isinstance(outcome, FileDigest):
             if key not in contents:
                 stale.append((DATA + key, "it is not in the index"))
-            elif not _is_same(contents[key], outcome):
-                stale.append((DATA + key, "it is another than the index says"))
+            elif (contents[key].size, contents[key].sha256) != (outcome.size, outcome.sha256):
+                stale.append((DATA + key, "it differs from the index"))
         elif key in contents:
             stale.append((DATA + key, outcome.reason))
     files = {file.key: file for file in found.files}
@@ -249,12 +247,8 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
     return files, stale
 
 
-def _is_same(content: Content, digest: FileDigest) -> bool:
-    return (content.size, content.sha256) == (digest.size, digest.sha256)
-
-
 def _check_links(folder: SiteFolder) -> None:
-    """Refuse to upload what only a link has."""
+    # `_read` would follow a link out of the site.
     root, data = os.fspath(folder.root), os.fspath(folder.data)
     for name in (*_BESIDE, folder.index.name, folder.head.name):
         if problem := link_problem(root, data, os.path.join(root, name)):

@@ -1,4 +1,4 @@
-"""Where the values of an index may be written in a folder, and what stands there already."""
+"""A survey of a folder: the values that it has, and those that it cannot take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import InvalidKeyError, quoted
 from ..index.fields import Content
@@ -21,32 +20,32 @@ from .hashing import hash_files
 from .notes import Notes
 from .retention import only_files_below
 
-__all__ = ["Ground", "spelling_of", "survey", "unfit_keys"]
+__all__ = ["Survey", "spelling_of", "survey", "unfit_keys"]
 
 #: Returns the same text for all names that a file system takes for one.
 Spelling = Callable[[str], str]
 
-# A segment of fewer characters is short enough in every encoding.
-_SURELY_SHORT = 63
+# A shorter segment fits into a file name in every encoding.
+_SHORT_CHARACTERS = 63
 
 
 @dataclass
-class Ground:
-    """What a folder has of the values of an index, and where it takes none.
+class Survey:
+    """What a folder has of the values of an index.
 
     Attributes
     ----------
-    kept : dict
-        From the keys whose values stand there and are right to their digests.
+    kept : dict of str to Digest
+        The keys whose files are right, and their digests.
     occupied : set of str
-        Of the others, those in whose place a file stands.
-    refused : dict
-        From the keys that cannot be written to the reasons.
-    covered : dict
-        From the keys in whose way a file or folder stands that no value needs
-        to where that is below ``data/``.
-    obstacles : dict
-        From those places to how many files they have.
+        The other keys whose place has a file.
+    refused : dict of str to str
+        The keys that cannot be written, and why.
+    covered : dict of str to str
+        The keys whose place is blocked by a file or folder that no value needs,
+        and its path below ``data/``.
+    obstacles : dict of str to int
+        Those paths, and the number of files of each.
     """
 
     kept: dict[str, FileDigest] = field(default_factory=dict)
@@ -56,17 +55,18 @@ class Ground:
     obstacles: dict[str, int] = field(default_factory=dict)
 
 
-class _Obstacle(NamedTuple):
-    """A file or folder in the way of a value that may be removed."""
-
-    #: Where it is below ``data/``.
-    place: str
-    #: How many files it has.
-    files: int
-
-
 def spelling_of(folder: Path) -> Spelling:
-    """Find out which names the file system of a folder takes for the same, by writing a file.
+    """Find out, by writing a file, which names a file system takes for the same.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that can be written.
+
+    Returns
+    -------
+    callable
+        Returns the same text for all keys that would be one file.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def spelling_of(folder: Path) -> Spelling:
         The folder cannot be written.
     """
     probe = folder / "probe-\u00e9"
-    probe.unlink(missing_ok=True)  # of a killed run, or somebody's link
+    probe.unlink(missing_ok=True)  # of a killed run, or a link
     probe.touch(exist_ok=False)
     try:
         folds_case = os.path.lexists(folder / "PROBE-\u00c9")
@@ -95,8 +95,8 @@ def spelling_of(folder: Path) -> Spelling:
 def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     """Return the keys that cannot have files of their own, and why.
 
-    Of two keys that would be one file the first stays.  A key that is also a
-    folder of others goes, so that those stay.
+    Of two keys that would be one file the first is kept.  A key that is also a
+    folder of others is unfit, so that the others are kept.
 
     Examples
     --------
@@ -105,11 +105,11 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     """
     keys = list(keys)
     names = [spelling(key) for key in keys]
-    folders = _keys_that_are_folders(names)
+    folders = _names_of_folders(names)
     spelled: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for key, name in zip(keys, names, strict=True):
-        if os.name == "nt" or len(key) > _SURELY_SHORT:
+        if os.name == "nt" or len(key) > _SHORT_CHARACTERS:
             try:
                 key_to_path(key)
             except InvalidKeyError as error:
@@ -122,12 +122,9 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     return reasons
 
 
-def _keys_that_are_folders(names: Iterable[str]) -> set[str]:
-    """Return the names that are folders of others.
-
-    Sorting avoids a set of all folders, which is quadratic in the length of a name.
-    """
-    # With slashes sorted before all other characters, a folder precedes what is below it.
+def _names_of_folders(names: Iterable[str]) -> set[str]:
+    # Sorted with "/" before all other characters, a folder precedes what is below it.
+    # A set of all folders of all names would be quadratic in the length of a name.
     ordered = sorted(name.replace("/", "\0") for name in names)
     return {
         one.replace("\0", "/")
@@ -138,64 +135,67 @@ def _keys_that_are_folders(names: Iterable[str]) -> set[str]:
 
 def survey(
     folder: SiteFolder, contents: Mapping[str, Content], notes: Notes, *, clears: bool = False
-) -> Ground:
+) -> Survey:
     """Look at the place of each value; nothing is written, and no link is followed.
 
-    A file of the right size is believed if the notes say that it was right,
-    and has stood still since; otherwise it is hashed.  A value without a digest
-    is never believed to stand there.
+    A file of the right size counts as right without hashing if the notes have its
+    digest and it has not changed since.  A value without a digest is never kept.
 
     Parameters
     ----------
     folder : SiteFolder
-        Where the values shall stand.
-    contents : mapping
-        What the index says of the values, by their keys.
+        The folder for the values.
+    contents : mapping of str to Content
+        What the index says of the values, by key.
     notes : Notes
-        What files were when they were hashed, or written.
+        The digests of files when they were hashed or written.
     clears : bool, optional
-        Whether files that are no values may be removed: also where a file has
+        Whether files that are no values may be removed, also where a file has
         become a folder, or a folder a file.
+
+    Notes
+    -----
+    Costs a system call for each value, and one for each folder.  benchmark: mirror-again
     """
-    ground = Ground()
-    ways = _Ways(folder.data)
+    found = Survey()
+    places = _Places(folder.data)
     doubtful: list[FoundFile] = []
     for key, content in contents.items():
-        path = f"{ways.data}/{key}"
+        path = f"{places.data}/{key}"
         above = key.rpartition("/")[0]
-        problem = ways.problem(above)
+        problem = places.problem(above)
         status = None
-        if problem is None and above not in ways.missing:
-            status, problem = _looked_at(path)
+        if problem is None and above not in places.missing:
+            status, problem = _status_of(path)
         if problem is not None:
             obstacle = None
             if clears:
-                with contextlib.suppress(OSError):  # what cannot be looked at stays
-                    obstacle = ways.obstacle(key)
+                with contextlib.suppress(OSError):  # what cannot be read stays
+                    obstacle = places.obstacle(key)
             if obstacle is None:
-                ground.refused[key] = problem
+                found.refused[key] = problem
             else:
-                ground.covered[key] = obstacle.place
-                ground.obstacles[obstacle.place] = obstacle.files
+                found.covered[key], files = obstacle
+                found.obstacles[found.covered[key]] = files
         elif status is not None:
             file = FoundFile.of(key, path, status)
             noted = notes.digest_of(file)
             if content.sha256 is None or content.size not in (None, file.size):
-                ground.occupied.add(key)
+                found.occupied.add(key)
             elif noted is not None and noted.sha256 == content.sha256:
-                ground.kept[key] = noted
+                found.kept[key] = noted
             else:
                 doubtful.append(file)
     for key, outcome in hash_files(doubtful, seeks_keys=False).items():
-        if isinstance(outcome, FileDigest) and outcome.sha256 == contents[key].sha256:
-            ground.kept[key] = outcome
+        if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
+            found.kept[key] = outcome
         else:
-            ground.occupied.add(key)
-    return ground
+            found.occupied.add(key)
+    return found
 
 
-def _looked_at(path: str) -> tuple[os.stat_result | None, str | None]:
-    """Return the status of a file, and what stands in its place if that is none."""
+def _status_of(path: str) -> tuple[os.stat_result | None, str | None]:
+    """Return the status of a regular file, or what else is in its place."""
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -204,45 +204,41 @@ def _looked_at(path: str) -> tuple[os.stat_result | None, str | None]:
         return None, reason_of(error)
     if stat.S_ISREG(status.st_mode):
         return status, None
-    return None, f"{_what(status.st_mode)} stands in its place"
+    return None, f"{_kind_of(status.st_mode)} is in its place"
 
 
-class _Ways:
-    """The folders that lead to values: each looked at once."""
+class _Places:
+    """The folders above values; looks at each of them once."""
 
     def __init__(self, data: Path) -> None:
         self.data = os.fspath(data)
         self._problems: dict[str, str | None] = {"": None}
-        #: Folders that are not there, and so no value in them.
-        self.missing: set[str] = set()
+        self.missing: set[str] = set()  # folders that do not exist
 
-    def obstacle(self, key: str) -> _Obstacle | None:
-        """Return the file or folder in the way of a value; None if it holds anything else.
+    def obstacle(self, key: str) -> tuple[str, int] | None:
+        """Return the path of what blocks a value, and the number of its files.
 
-        Raises
-        ------
-        OSError
-            It cannot be looked at.
+        None if it is, or has, anything but files and folders.
         """
         path = ""
         for segment in key.split("/"):
             path = f"{path}/{segment}" if path else segment
             mode = os.lstat(f"{self.data}/{path}").st_mode
             if stat.S_ISREG(mode):
-                return _Obstacle(path, 1)
+                return path, 1
             if not stat.S_ISDIR(mode):
                 return None
         files = only_files_below(Path(self.data, path))
-        return None if files is None else _Obstacle(path, files)
+        return None if files is None else (path, files)
 
     def problem(self, folder: str) -> str | None:
-        """Say what keeps files from being written into a folder below ``data/``."""
+        """Return why no file can be written into a folder; None if one can."""
         if folder not in self._problems:
             self._problems[folder] = self._first_problem(folder)
         return self._problems[folder]
 
     def _first_problem(self, folder: str) -> str | None:
-        # In a loop from the top: a key may have more segments than Python recurses.
+        # A loop from the top: a key may have more segments than Python can recurse.
         path = ""
         for segment in folder.split("/"):
             path = f"{path}/{segment}" if path else segment
@@ -251,7 +247,7 @@ class _Ways:
             if (problem := self._problems[path]) is not None:
                 return problem
             if path in self.missing:
-                self.missing.add(folder)  # so is everything below a missing folder
+                self.missing.add(folder)  # below a missing folder all are missing
                 break
         return None
 
@@ -265,12 +261,12 @@ class _Ways:
             return reason_of(error)
         if stat.S_ISDIR(mode):
             return None
-        return f"{_what(mode)} stands where its folder {quoted(folder)} shall be"
+        return f"{_kind_of(mode)} is in the place of its folder {quoted(folder)}"
 
 
-def _what(mode: int) -> str:
+def _kind_of(mode: int) -> str:
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     if stat.S_ISDIR(mode):
         return "a folder"
-    return "a file" if stat.S_ISREG(mode) else "what is no regular file"
+    return "a file" if stat.S_ISREG(mode) else "a special file"

@@ -1,0 +1,190 @@
+"""The index and head of a mirror's copy: the origin's own, or those of a part."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ..client.site_snapshot import SiteSnapshot
+from ..errors import IndexFormatError
+from ..index.blocks import named_documents
+from ..index.head import Document, Head
+from ..index.snapshot import Index
+from ..transport.atomic import prepared_file
+from ..transport.file_system import sync_folder
+from .about_copy import fetch_about
+from .folder import SiteFolder
+from .history import (
+    Step,
+    forget,
+    holds,
+    later_than,
+    next_step,
+    read_head,
+    reader_of,
+    remove_forgotten,
+    taking_effect,
+)
+from .mirror_note import read_mirror_note
+from .staging import parts_of
+
+__all__ = ["IndexFiles", "files_of_part", "files_of_whole", "replacing_index"]
+
+_Entries = Callable[[], Iterable[tuple[str, Mapping[str, Any]]]]
+
+
+class IndexFiles(NamedTuple):
+    """The index and head that a copy is to have."""
+
+    #: The bytes of ``index.json``.
+    body: bytes
+    #: None on a site without one.
+    head: Head | None
+    #: What to write; None if the copy's head and all that it names are right already.
+    step: Step | None
+    #: The hrefs of the packs that the index names.
+    packs: frozenset[str] = frozenset()
+
+
+def files_of_whole(
+    folder: SiteFolder, origin: Origin, packs: frozenset[str], entries: _Entries
+) -> IndexFiles:
+    """Return the origin's index and head, byte for byte; fetch what the copy lacks.
+
+    Documents that the head names and that cannot be fetched are left out: they only make
+    the site faster.  If the bytes of the index cannot be fetched, the copy gets the index
+    of a part, since no head of the origin would describe it.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The copy.
+    origin : Origin
+        The site.
+    packs : frozenset of str
+        The hrefs of the packs that its index names.
+    entries : callable
+        Returns the entries of the copy, should it need an index of its own.
+
+    Raises
+    ------
+    NotConnectedError
+        The store was disconnected.
+    """
+    body = _body_of(folder, origin)
+    if body is None:
+        return files_of_part(folder, origin, dict(entries()))
+    head = origin.head
+    if head is None:
+        return IndexFiles(body, None, None, packs)
+    documents = _missing_documents(folder, origin, head)
+    if not documents and read_head(folder) == head and holds(folder, head.index, body):
+        return IndexFiles(body, head, None, packs)
+    return IndexFiles(body, head, Step(head, documents, _head_text(origin, head)), packs)
+
+
+def files_of_part(
+    folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]
+) -> IndexFiles:
+    """Return an index of some entries, and a head of the copy's own lineage."""
+    index = Index.from_entries(entries)
+    body = index.canonical()
+    head = read_head(folder)
+    if head is not None and head.lineage in _origin_lineages(folder, origin):
+        head = None  # only the origin counts the generations of its lineages
+    found = fetch_about(folder, origin)
+    head, step = next_step(folder, head, index, body, about=None if found is None else found[0])
+    if step is not None and found is not None:
+        step = replace(step, documents={**step.documents, found[0]: found[1]})
+    return IndexFiles(body, head, step)
+
+
+def _origin_lineages(folder: SiteFolder, origin: Origin) -> set[str | None]:
+    known = read_mirror_note(folder).origin
+    heads = (origin.head, known.head)
+    return {known.left, *(head.lineage for head in heads if head is not None)}
+
+
+def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
+    # The snapshot may keep its entries in another form than that in which they came.
+    body = b"".join(origin.snapshot.document())
+    if hashlib.sha256(body).hexdigest() == origin.sha256:
+        return body
+    return origin.read_index(parts_of(folder))
+
+
+def _head_text(origin: Origin, head: Head) -> bytes:
+    # The host's own bytes, with fields that this version does not know, if it still has them.
+    text = origin.read_head()
+    with contextlib.suppress(IndexFormatError):
+        if text is not None and Head.parse(text) == head:
+            return text
+    return head.encode()
+
+
+def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[Document, bytes]:
+    """Fetch the documents, except the index, that a head names and the copy lacks."""
+    here, parts = reader_of(folder), parts_of(folder)
+    missing: dict[Document, bytes] = {}
+
+    def read(document: Document) -> bytes | None:
+        if (body := missing.get(document) or folder.read_document(document)) is None:
+            body = origin.read(document, parts)
+            if body is not None:
+                missing[document] = body
+        return body
+
+    for document in named_documents(head, read):
+        if document != head.index:
+            read(document)
+    return missing
+
+
+@contextlib.contextmanager
+def replacing_index(
+    folder: SiteFolder, files: IndexFiles, old_body: bytes | None, old_packs: frozenset[str]
+) -> Iterator[None]:
+    """Write temporary index and head, run the block, then rename index, then head.
+
+    Files that are right already are not touched.  The documents that the head names
+    must have been written: `write_documents`.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The copy.
+    files : IndexFiles
+        Its new index and head.
+    old_body : bytes or None
+        The bytes of its ``index.json``.
+    old_packs : frozenset of str
+        The hrefs of the packs that this names.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written, or the block raised it; the old files are unchanged.
+    """
+    body = None if files.body == old_body else files.body
+    if files.head is None:
+        with _replacing_index_alone(folder, body):
+            yield
+        return
+    with taking_effect(folder, files.head, body=body, step=files.step):
+        forget(folder, old_packs - files.packs)
+        yield
+    remove_forgotten(folder, files.head, files.packs)
+
+
+@contextlib.contextmanager
+def _replacing_index_alone(folder: SiteFolder, body: bytes | None) -> Iterator[None]:
+    with contextlib.ExitStack() as rename:
+        if body is not None:
+            modified = later_than(folder.index)
+            rename.enter_context(prepared_file(folder.index, body, modified=modified))
+        yield
+        folder.head.unlink(missing_ok=True)  # it would name another index
+    sync_folder(folder.root)
