@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import __version__
-from .commands import getting, reading
+from .commands import get as getting
+from .commands import query as reading
 from .commands.exits import ExitCode, ending_of
 from .commands.messages import told
 from .commands.options import (
@@ -203,7 +204,7 @@ def publish(
         raise click.UsageError("--watch takes no --after, --check or --dry-run")
     if rescan is not None and not watch:
         raise click.UsageError("--rescan needs --watch")
-    from .commands import publishing
+    from .commands import publish as publishing
     from .site.watching import RESCAN
 
     pack_below = PACK_BELOW if pack_below is None else pack_below
@@ -255,7 +256,7 @@ def publish(
 @click.pass_obj
 def serve(shared: Shared, site: str, host: str, port: int) -> None:
     """Serve a site from this machine, to look at it or in a trusted network."""
-    from .commands import publishing
+    from .commands import publish as publishing
 
     assert shared.auth != "netrc", "there is no such option"
     publishing.serve(site, shared.output, host=host, port=port, auth=shared.auth)
@@ -315,7 +316,7 @@ def push(
     Credentials are found where the cloud's own tools find them: in the environment, or in
     their files.
     """
-    from .commands import pushing
+    from .commands import push as pushing
 
     pushing.push(
         site,
@@ -515,7 +516,7 @@ def mirror(
     What stands there and is right is not fetched again. A whole copy and the site may be used in
     each other's place; a part, by shell patterns or --select, is a site of its own.
     """
-    from .commands import mirroring
+    from .commands import mirror as mirroring
 
     wanted = mirroring.Wanted(
         directory=directory,
@@ -560,7 +561,7 @@ def cache() -> None:
 @click.pass_obj
 def cache_info(shared: Shared) -> None:
     """Tell what the cache holds."""
-    from .commands import caching
+    from .commands import cache as caching
 
     caching.info(_folder(shared), shared.output)
 
@@ -586,7 +587,7 @@ def cache_prune(shared: Shared, max_bytes: int | None, everything: bool) -> None
     """Remove what was not used for longest, or everything."""
     if everything == (max_bytes is not None):
         raise click.UsageError("give either --max-bytes or --all")
-    from .commands import caching
+    from .commands import cache as caching
 
     caching.prune(_folder(shared), shared.output, max_bytes=max_bytes)
 
@@ -597,7 +598,7 @@ def cache_prune(shared: Shared, max_bytes: int | None, everything: bool) -> None
 @click.pass_obj
 def cache_verify(shared: Shared) -> None:
     """Read everything in the cache, and remove what is damaged."""
-    from .commands import caching
+    from .commands import cache as caching
 
     caching.verify(_folder(shared), shared.output)
 

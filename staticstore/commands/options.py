@@ -23,7 +23,7 @@ from ..site.guards import GUARDS, Force, Guards
 from ..terminal import Output, shown
 from ..transport.rate import LEAST_RATE
 from .credentials import parse_credentials, read_auth_file
-from .getting import Span
+from .get import Span
 
 if TYPE_CHECKING:
     from ..client.cache_folder import CacheFolder

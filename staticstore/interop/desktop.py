@@ -37,9 +37,9 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from .call_queue import Call, WaitingCalls
 from .qt_core import qt_core
 from .threads import in_thread
-from .waiting import Call, WaitingCalls
 
 if TYPE_CHECKING:
     import asyncio

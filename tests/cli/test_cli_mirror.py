@@ -92,7 +92,7 @@ def test_a_rate_has_suffixes_as_of_curl_and_wget(
         asked.append(wanted)
         return NOTHING_DONE
 
-    monkeypatch.setattr("staticstore.commands.mirroring._run", run)
+    monkeypatch.setattr("staticstore.commands.mirror._run", run)
     assert cli("mirror", url, copy, "--limit-rate", text).code == 0
     assert asked[0].limit_rate == rate
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.commands.reading import differing_fields
+from staticstore.commands.query import differing_fields
 from staticstore.index.changes import Change
 from staticstore.terminal import Column, Output, hide_secrets, shown, size_text
 
