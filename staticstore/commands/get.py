@@ -1,4 +1,4 @@
-"""What ``get`` does: copy a value, or a range of it, to where it is wanted."""
+"""``staticstore get``: copy a value, or a range of its bytes, to a file or the standard output."""
 
 from __future__ import annotations
 
@@ -10,53 +10,89 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from ..client.store import StaticStore
 from ..client.value import URLValue
 from ..errors import StoreError, quoted
 from ..index.fields import Facts
-from ..terminal import Output, size_text
-from ..transport.destination import destination, is_replaced
-from .exits import CommandError, ExitCode
+from ..notebook import size_text
+from ..terminal import Output
+from .exits import CommandError, ExitCode, system_reason
+from .options import CommonOptions, examples, output_options, site_options
 
 if TYPE_CHECKING:
     from ..transport.stream import Progress
 
-__all__ = ["Span", "get"]
+__all__ = ["get"]
 
-#: Start and end of a range, as in a slice.
-Span = tuple[int | None, int | None]
-
-_PIECE = 1 << 20  # bytes
-_KEYS_COMPARED = 10_000  # to find one that is spelled alike
-# What a text may have nothing of, if it shall do no harm to a terminal.
+_PIECE_BYTES = 1 << 20
+_MOST_KEYS_COMPARED = 10_000  # to suggest one that is spelled alike
+_RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
+# Control characters that a terminal would obey; tab, line feed and carriage return are text.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def get(
-    store: StaticStore, output: Output, key: str, *, file: str | None, span: Span | None
-) -> None:
-    """Copy a value, or a range of it, to a file or to the standard output.
+def _parse_range(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> slice | None:
+    if value is None:
+        return None
+    match = _RANGE.fullmatch(value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not of the form START:END, in bytes")
+    return slice(*(None if bound is None else int(bound) for bound in match.groups()))
 
-    Parameters
-    ----------
-    store : StaticStore
-        Connected.
-    output : Output
-        Where to tell of it.
-    key : str
-        The key.
-    file : str or None
-        Where to: ``"-"`` is the standard output whatever it is, and None the
-        same, but a terminal gets nothing that could harm it.
-    span : (int or None, int or None), optional
-        Start and end; None for the whole value, which is verified.
+
+def _parse_file(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None and not Path(value).name:
+        raise click.BadParameter(f"{value!r} is not the name of a file")
+    return value
+
+
+@click.command(
+    epilog=examples(
+        "staticstore get https://data.example.org/site/ terrain/dem.tif -o dem.tif",
+        "staticstore get https://data.example.org/site/ stations.csv | head",
+        "staticstore get https://data.example.org/site/ terrain/dem.tif --range -8: | xxd",
+    )
+)
+@site_options
+@click.argument("key")
+@click.option(
+    "-o",
+    "file",
+    metavar="FILE",
+    callback=_parse_file,
+    help="Write to this file; - is the standard output.",
+)
+@click.option(
+    "--range",
+    "part",
+    metavar="START:END",
+    callback=_parse_range,
+    help="Only these bytes, as in a slice; negative numbers count from the end.",
+)
+@output_options
+@click.pass_obj
+def get(common: CommonOptions, url: str, key: str, file: str | None, part: slice | None) -> None:
+    """Read a value, or some bytes of it.
+
+    A whole value is verified against its digest: the file is written completely and correctly,
+    or not at all.
     """
-    value = _value(store, key)
-    if file is None or file == "-":
-        _to_stdout(value, output, span, guarded=file is None and sys.stdout.isatty())
-        return
-    size = _to_file(value, output, span, file)
-    verified = span is None and value.sha256 is not None
+    output = common.output
+    if output.as_json and file in (None, "-"):
+        raise click.UsageError("--json needs -o FILE: the value would be mixed with the JSON")
+    with common.connected(url, lazy=True) as store:
+        value = _value(store, key)
+        if file is None or file == "-":
+            _write_stdout(value, output, part, is_forced=file == "-")
+            return
+        size = _write_file(value, output, part, file)
+    verified = part is None and value.sha256 is not None
     output.record({"key": key, "file": file, "size": size, "verified": verified})
     output.note(f"{file}: {size_text(size)}{', verified' if verified else ''}")
 
@@ -67,7 +103,7 @@ def _value(store: StaticStore, key: str) -> URLValue:
     except KeyError:
         pass
     alike: list[str] = []
-    if len(store) <= _KEYS_COMPARED:
+    if len(store) <= _MOST_KEYS_COMPARED:
         alike = difflib.get_close_matches(key, store, n=1)
     raise CommandError(
         f"the index has no key {quoted(key)}",
@@ -78,23 +114,24 @@ def _value(store: StaticStore, key: str) -> URLValue:
     )
 
 
-def _to_stdout(value: URLValue, output: Output, span: Span | None, *, guarded: bool) -> None:
+def _write_stdout(value: URLValue, output: Output, part: slice | None, *, is_forced: bool) -> None:
     write = sys.stdout.buffer.write
-    if sys.stdout.isatty():  # a bar would be written into the text
-        check = _text_guard(value.key) if guarded else None
-        for piece in _pieces(value, span, None):
+    if sys.stdout.isatty():  # no progress bar, which would be written into the text
+        check = None if is_forced else _text_check(value.key)
+        for piece in _pieces(value, part, None):
             if check is not None:
                 check(piece)
             write(piece)
     else:
         with output.progress(value.key) as progress:
-            for piece in _pieces(value, span, progress):
+            for piece in _pieces(value, part, progress):
                 write(piece)
     sys.stdout.buffer.flush()
 
 
-def _to_file(value: URLValue, output: Output, span: Span | None, file: str) -> int:
-    """Write the file whole or not at all; return how many bytes."""
+def _write_file(value: URLValue, output: Output, part: slice | None, file: str) -> int:
+    from ..transport.destination import destination, is_replaced
+
     path, size = Path(file), 0
     try:
         with output.progress(value.key) as progress:
@@ -105,46 +142,45 @@ def _to_file(value: URLValue, output: Output, span: Span | None, file: str) -> i
                 if progress is not None:
                     progress(done, total)
 
-            if span is None:
+            if part is None:
                 value.to_file(path, note)
             else:
                 with destination(path) as written:
-                    written.writelines(_pieces(value, span, note))
+                    written.writelines(_pieces(value, part, note))
     except StoreError:
         raise
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise CommandError(f"{quoted(file)} cannot be written: {reason}") from error
+        text = f"{quoted(file)} cannot be written: {system_reason(error)}"
+        raise CommandError(text) from error
     return path.stat().st_size if is_replaced(path) else size
 
 
-def _pieces(value: URLValue, span: Span | None, progress: Progress | None) -> Iterator[bytes]:
-    if span is None:
-        yield from value.iterdata(_PIECE, progress)
+def _pieces(value: URLValue, part: slice | None, progress: Progress | None) -> Iterator[bytes]:
+    if part is None:
+        yield from value.iterdata(_PIECE_BYTES, progress)
         return
     size = Facts.of(value.metadata).size
-    total = None if size is None else len(range(size)[slice(*span)])
+    total = None if size is None else len(range(size)[part])
     done = 0
-    with value.range(*span) as stream:
-        while piece := stream.read(_PIECE):
+    with value.range(part.start, part.stop) as stream:
+        while piece := stream.read(_PIECE_BYTES):
             done += len(piece)
             if progress is not None:
                 progress(done, total)
             yield piece
 
 
-def _text_guard(key: str) -> Callable[[bytes], None]:
-    """Return what raises for a piece that is no text which a terminal can show."""
+def _text_check(key: str) -> Callable[[bytes], None]:
     decoder = codecs.getincrementaldecoder("utf-8")()
 
     def check(piece: bytes) -> None:
         try:
-            harmful = _CONTROLS.search(decoder.decode(piece)) is not None
+            is_text = _CONTROLS.search(decoder.decode(piece)) is None
         except UnicodeDecodeError:
-            harmful = True
-        if harmful:
+            is_text = False
+        if not is_text:
             raise CommandError(
-                f"the value of {quoted(key)} is binary, and would garble the terminal",
+                f"the value of {quoted(key)} is binary and would garble the terminal",
                 key=key,
                 hint="-o FILE writes it to a file, '-o -' to the terminal all the same",
             )

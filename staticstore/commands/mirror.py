@@ -1,54 +1,163 @@
-"""What ``mirror`` does: copy a site, once or as it changes."""
+"""``staticstore mirror``: copy a site into a folder, once or whenever it changes."""
 
 from __future__ import annotations
 
 import os
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ..bars import Bars
+import click
+
 from ..client.store import StaticStore
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
+from ..notebook import size_text
 from ..signals import index_updated, poll_failed
-from ..site.folder import SiteFolder
 from ..site.guards import Force, RefusedError
-from ..site.incoming import parts_of
-from ..site.mirror import MirrorReport
-from ..site.mirror import mirror as mirror_site
-from ..terminal import Cell, Output, count_text, shown, size_text
+from ..terminal import Cell, Output, count_text, shown
+from ..transport.rate import LEAST_RATE
 from .exits import partly_failed
+from .options import (
+    CommonOptions,
+    ForceCommand,
+    allow_name_option,
+    examples,
+    force_option,
+    interval_option,
+    output_options,
+    parse_conditions,
+    site_options,
+)
 
 if TYPE_CHECKING:
+    from ..bars import Bars
+    from ..site.mirror import MirrorReport
     from ..transport.beginnings import PartFolder
 
-__all__ = ["Wanted", "follow", "mirror", "parts_in"]
+__all__ = ["mirror"]
 
-_REASONS_SHOWN = 20  # unless all are asked for
-
-
-class Wanted(NamedTuple):
-    """What shall be copied where, and how."""
-
-    directory: str
-    globs: tuple[str, ...]
-    where: Mapping[str, Any]
-    workers: int
-    delete: bool
-    force: Force
-    verify: bool
-    limit_rate: float | None
-    allow_names: tuple[str, ...]
+_RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kmgKMG]?)")
 
 
-def parts_in(directory: str) -> PartFolder | None:
-    """Return where the beginning of an index stays that breaks off; None in a folder of others.
+def _parse_rate(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    if value is None:
+        return None
+    match = _RATE.fullmatch(value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not of the form 500k, 2M or 1.5G, bytes a second")
+    # Suffixes are powers of 1024, as in curl and wget.
+    rate = float(match[1]) * 1024.0 ** " kmg".index(match[2].lower() or " ")
+    if not LEAST_RATE <= rate < 1e18:
+        raise click.BadParameter(f"{value!r} is below 1k or faster than any network")
+    return rate
 
-    An index comes before anything is known of the folder that the copy is for.
+
+@click.command(
+    cls=ForceCommand,
+    epilog=examples(
+        "staticstore mirror https://data.example.org/site/ my-copy",
+        "staticstore mirror https://data.example.org/site/ my-copy --delete --watch",
+        "staticstore mirror https://data.example.org/site/ my-part 'terrain/*' --select bands=1",
+    ),
+)
+@site_options
+@click.argument("directory", metavar="DIR")
+@click.argument("globs", metavar="[GLOB]...", nargs=-1)
+@click.option(
+    "--select",
+    "where",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    callback=parse_conditions,
+    help="Copy only values with this metadata; may be repeated.",
+)
+@click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
+@force_option("shrink", "part", "folder")
+@click.option("--verify", is_flag=True, help="Hash all files of the copy, even unchanged ones.")
+@allow_name_option
+@click.option("--watch", is_flag=True, help="Keep running, and copy what changes.")
+@interval_option("With --watch: how long to wait between polls.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="How many large values to fetch at once.",
+)
+@click.option(
+    "--limit-rate",
+    metavar="BYTES",
+    callback=_parse_rate,
+    help="Receive at most this many bytes a second in total, such as 500k or 2M.",
+)
+@output_options
+@click.pass_obj
+def mirror(
+    common: CommonOptions,
+    url: str,
+    directory: str,
+    globs: tuple[str, ...],
+    where: dict[str, Any],
+    delete: bool,
+    force: Force,
+    verify: bool,
+    allow_names: tuple[str, ...],
+    watch: bool,
+    interval: float,
+    workers: int,
+    limit_rate: float | None,
+) -> None:
+    """Copy a site, or a part of it, verified, into a folder that is then a site itself.
+
+    Files that are there and correct are not fetched again. A complete copy and the site are
+    interchangeable; a part, by shell patterns or --select, is a site of its own.
     """
+    from ..site.mirror import mirror as mirror_site  # slow to import
+
+    output = common.output
+
+    def copy() -> MirrorReport:
+        with output.bars("mirroring") as bars:
+            report = mirror_site(
+                store,
+                directory,
+                workers=workers,
+                delete=delete,
+                force=force,
+                verify=verify,
+                limit_rate=limit_rate,
+                progress=None if bars is None else bars.show_total,
+                value_progress=None if bars is None else partial(_show_value, bars),
+                globs=globs,
+                allow_names=allow_names,
+                where=where,
+            )
+        _show_report(output, report)
+        return report
+
+    poll_interval, parts = interval if watch else 0.0, _parts_in(directory)
+    with common.connected(url, poll_interval=poll_interval, parts=parts) as store:
+        if watch:
+            _copy_whenever_changed(store, output, copy, interval)
+        elif failed := copy().failed:
+            raise partly_failed(
+                f"{count_text(len(failed), 'value')} could not be copied",
+                hint="everything else is copied, and is a site; run the same command to try again",
+            )
+
+
+def _parts_in(directory: str) -> PartFolder | None:
+    # The index arrives before the mirror has looked at the folder: in a folder that is neither
+    # empty nor a mirror's, nothing must be written yet.
+    from ..site.folder import SiteFolder
+    from ..site.incoming import parts_of
+
     folder = SiteFolder(Path(directory))
     try:
         names = os.listdir(directory)
@@ -59,25 +168,44 @@ def parts_in(directory: str) -> PartFolder | None:
     return parts_of(folder, keeps=True) if not names or folder.private.name in names else None
 
 
-def mirror(store: StaticStore, output: Output, wanted: Wanted) -> None:
-    """Copy a site once, and tell what came of it."""
-    report = _run(store, output, wanted)
-    if report.failed:
-        raise partly_failed(
-            f"what could not be copied: {count_text(len(report.failed), 'value')}",
-            hint="all else is done, and is a site; the same command tries the rest again",
+def _show_value(bars: Bars, key: str, done: int | None, total: int | None) -> None:
+    bars.show_value(shown(key), done, total)
+
+
+def _show_report(output: Output, report: MirrorReport) -> None:
+    failed, skipped = (
+        [{"key": key, "reason": reason} for key, reason in reasons]
+        for reasons in (report.failed, report.skipped)
+    )
+    output.record({**asdict(report), "failed": failed, "skipped": skipped})
+    output.lines(Cell("skipped", "yellow"), report.skipped)
+    output.lines(Cell("failed", "bold red"), report.failed)
+    output.line(
+        f"{report.fetched} fetched, {report.kept} kept, {report.deleted} deleted, "
+        + (f"{len(skipped)} skipped, " if skipped else "")
+        + f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
+    )
+    if skipped:
+        output.note("without the skipped values the copy is a site of its own: see --allow-name")
+    if report.older:
+        output.note(
+            "the copy stays as it is: the site serves an older index than it has served before"
         )
+    if report.newer:
+        output.note("the site has changed in the meantime: the next run copies what is new")
 
 
-def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: float) -> None:
-    """Copy a site, and again whenever it changes, until somebody interrupts it.
+def _copy_whenever_changed(
+    store: StaticStore, output: Output, copy: Callable[[], MirrorReport], interval: float
+) -> None:
+    """Copy a site now and whenever it changes, until interrupted.
 
-    What goes wrong once a copy is there is waited for: hosts come back, and
-    indexes are mended.  So are, from the beginning, a host that cannot be reached
-    and what is refused.
+    After the first copy, errors are reported and retried: hosts come back, and
+    indexes are repaired.  Before it, only a host that cannot be reached and a
+    refusal are.
     """
     changed = threading.Event()
-    troubles = _Troubles(store, output)
+    problems = _Problems(store, output)
     has_copied = False
 
     def wake(sender: object, **_: object) -> None:
@@ -85,22 +213,22 @@ def follow(store: StaticStore, output: Output, wanted: Wanted, *, interval: floa
 
     with (
         index_updated.connected_to(wake, sender=store),
-        poll_failed.connected_to(troubles.poll_failed, sender=store),
+        poll_failed.connected_to(problems.poll_failed, sender=store),
     ):
         while True:
             changed.clear()
             try:
-                report = _run(store, output, wanted)
+                report = copy()
             except StoreError as error:
                 if isinstance(error, NotConnectedError) or not (has_copied or _may_end(error)):
                     raise
-                troubles.tell(error)
+                problems.report(error)
                 changed.wait(interval)
                 continue
             has_copied = True
-            troubles.end()
+            problems.forget()
             if not report.newer:
-                # What failed may heal without any change, and so may what is older.
+                # A failure, or an older index, may be over without a change that a poll sees.
                 changed.wait(interval if report.failed or report.older else None)
 
 
@@ -110,79 +238,24 @@ def _may_end(error: StoreError) -> bool:
     return isinstance(error, TransportError) and not isinstance(error, AuthorizationError)
 
 
-class _Troubles:
-    """Says what goes wrong, each thing once until the site could be read again."""
+class _Problems:
+    # Reports each problem once, until the site could be read again.
 
     def __init__(self, store: StaticStore, output: Output) -> None:
         self._store = store
         self._output = output
-        self._told: tuple[object, str] | None = None
+        self._reported: tuple[object, str] | None = None
 
-    def end(self) -> None:
-        """Take note that all went well."""
-        self._told = None
+    def forget(self) -> None:
+        self._reported = None
 
     def poll_failed(self, sender: object, *, error: StoreError) -> None:
-        """Hear of a poll that failed."""
-        self.tell(error)
+        self.report(error)
 
-    def tell(self, error: StoreError) -> None:
-        """Say it, if it is new."""
-        trouble: tuple[object, str] = self._store.info()["last_success"], str(error)
-        if isinstance(error, RefusedError):  # which no poll mends, and whose counts may change
-            trouble = "refused", str(error.guard)
-        if trouble != self._told:
-            self._told = trouble
-            self._output.warning(f"{error}; the copy stays as it is, and what is new comes later")
-
-
-def _run(store: StaticStore, output: Output, wanted: Wanted) -> MirrorReport:
-    with output.bars("mirroring") as bars:
-        report = mirror_site(
-            store,
-            wanted.directory,
-            workers=wanted.workers,
-            delete=wanted.delete,
-            force=wanted.force,
-            verify=wanted.verify,
-            limit_rate=wanted.limit_rate,
-            progress=None if bars is None else bars.whole,
-            value_progress=None if bars is None else partial(_show, bars),
-            globs=wanted.globs,
-            allow_names=wanted.allow_names,
-            where=wanted.where,
-        )
-    failed, skipped = _as_records(report.failed), _as_records(report.skipped)
-    output.record({**asdict(report), "failed": failed, "skipped": skipped})
-    _show_reasons(output, Cell("skipped", "yellow"), report.skipped)
-    _show_reasons(output, Cell("failed", "bold red"), report.failed)
-    output.line(
-        f"{report.fetched} fetched, {report.kept} kept, {report.deleted} deleted, "
-        + (f"{len(skipped)} skipped, " if skipped else "")
-        + f"{len(failed)} failed: {size_text(report.bytes)} in {report.seconds:.1f} s"
-    )
-    if skipped:
-        output.note("without what was skipped the copy is a site of its own: see --allow-name")
-    if report.older:
-        output.note(
-            "the copy stays as it is: the site says something older than it has said before"
-        )
-    if report.newer:
-        output.note("the site has changed meanwhile: the next run gets what is new")
-    return report
-
-
-def _as_records(reasons: list[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"key": key, "reason": reason} for key, reason in reasons]
-
-
-def _show_reasons(output: Output, cell: Cell, reasons: list[tuple[str, str]]) -> None:
-    at_most = len(reasons) if output.verbose else _REASONS_SHOWN
-    for key, reason in reasons[:at_most]:
-        output.line(cell, key, reason)
-    if len(reasons) > at_most:
-        output.line(cell, f"and {len(reasons) - at_most} more")
-
-
-def _show(bars: Bars, key: str, done: int | None, total: int | None) -> None:
-    bars.one(shown(key), done, total)
+    def report(self, error: StoreError) -> None:
+        problem: tuple[object, str] = self._store.info()["last_success"], str(error)
+        if isinstance(error, RefusedError):  # no poll ends it, and the counts in it may change
+            problem = "refused", str(error.guard)
+        if problem != self._reported:
+            self._reported = problem
+            self._output.warning(f"{error}; the copy stays as it is, and is updated when possible")

@@ -160,7 +160,8 @@ def test_publish_refuses_what_does_not_go_with_watching(
 
 
 def test_publish_help_tells_how_often_it_looks_at_all_files(cli: Run) -> None:
-    assert f"{RESCAN:.0f} if nothing is said" in " ".join(cli("publish", "--help").text.split())
+    text = " ".join(cli("publish", "--help").text.split())
+    assert f"by default every {RESCAN:.0f} seconds" in text
 
 
 def test_publish_check_finds_nothing_wrong(cli: Run, sample: Path) -> None:
@@ -265,7 +266,7 @@ def test_info_tells_the_rest_where_the_sites_own_words_cannot_be_had(
         ended = cli("info", server.url)
     assert ended.code == 0
     assert "entries\t16" in ended.lines
-    assert b"own words" in ended.err
+    assert b"description could not be read" in ended.err
 
 
 # -- ls --------------------------------------------------------------------------------
@@ -545,7 +546,7 @@ def test_an_authority_of_ones_own_is_trusted_when_it_is_named(cli: Run, tmp_path
         assert cli("ls", server.url, "--ca", certificates.authority).lines == ["a"]
         refused = cli("ls", server.url)
     assert refused.code == 5
-    assert refused.errors.endswith("hint: --ca FILE names the authorities to trust\n")
+    assert refused.errors.endswith("hint: --ca FILE names the certificate authorities to trust\n")
 
 
 def test_what_is_no_certificate_is_told_of_in_a_line(cli: Run, tmp_path: Path) -> None:

@@ -295,7 +295,7 @@ def test_130_for_an_interrupted_publish_that_watches(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "hint"),
-    [(403, 4, "credentials"), (301, 5, "--region"), (404, 5, "the bucket has to be there")],
+    [(403, 4, "credentials"), (301, 5, "--region"), (404, 5, "the bucket does not exist")],
 )
 def test_what_a_bucket_says_ends_a_push_with_a_hint_that_fits(
     cli: Run, sample: Path, status: int, code: int, hint: str

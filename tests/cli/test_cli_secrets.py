@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.commands.options import Shared
+from staticstore.commands.options import CommonOptions
 from staticstore.terminal import hide_secrets
 from tests.cli.conftest import Run
 from tests.servers import RawServer, serve_files
@@ -93,5 +93,5 @@ def test_the_log_of_requests_to_a_server_shows_no_query() -> None:
 
 
 def test_what_commands_share_has_no_secret_in_its_repr() -> None:
-    shared = Shared(auth=("ali", "sesame"), proxy="http://ali:sesame@proxy/")
-    assert "sesame" not in repr(shared)
+    common = CommonOptions(auth=("ali", "sesame"), proxy="http://ali:sesame@proxy/")
+    assert "sesame" not in repr(common)

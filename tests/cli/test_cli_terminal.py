@@ -68,7 +68,7 @@ def test_binary_is_refused_with_a_hint(url: str) -> None:
     code, shown = on_terminal("get", url, "terrain/dem.tif")
     assert code == 1
     assert plain(shown) == (
-        "error: the value of 'terrain/dem.tif' is binary, and would garble the terminal\n"
+        "error: the value of 'terrain/dem.tif' is binary and would garble the terminal\n"
         "hint: -o FILE writes it to a file, '-o -' to the terminal all the same\n"
     )
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.commands.query import differing_fields
+from staticstore.commands.watch import differing_fields
 from staticstore.index.changes import Change
-from staticstore.terminal import Column, Output, hide_secrets, shown, size_text
+from staticstore.notebook import size_text
+from staticstore.terminal import Column, Output, hide_secrets, shown
 
 ALL = "".join(map(chr, range(sys.maxunicode + 1)))
 # Unicode's Bidi_Control, and the separators of lines.
