@@ -130,7 +130,7 @@ def _write_stdout(value: URLValue, output: Output, part: slice | None, *, is_for
 
 
 def _write_file(value: URLValue, output: Output, part: slice | None, file: str) -> int:
-    from ..transport.destination import destination, is_replaced
+    from ..transport.destination import destination, is_replaced  # slow to import: requests
 
     path, size = Path(file), 0
     try:

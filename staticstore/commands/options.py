@@ -44,7 +44,6 @@ __all__ = [
     "force_option",
     "host_options",
     "interval_option",
-    "is_given",
     "output_options",
     "parse_conditions",
     "site_options",
@@ -55,7 +54,7 @@ USER_CACHE = "user"
 
 _ALL_GUARDS = "all"
 _INTERVAL_SECONDS = 30.0
-_TRIES_AGAIN = 2  # of a request: somebody is waiting for the command
+_RETRIES = 2  # of a request: somebody is waiting for the command
 
 _LOG = logging.getLogger("staticstore.cli")
 
@@ -96,7 +95,7 @@ class CommonOptions:
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
         store._parts = parts
-        store.connect(self.auth, proxies=self._proxies, verify=self._verify, retries=_TRIES_AGAIN)
+        store.connect(self.auth, proxies=self._proxies, verify=self._verify, retries=_RETRIES)
         _LOG.info("%r", store)
         try:
             yield store
@@ -105,7 +104,7 @@ class CommonOptions:
 
     def published_at(self, location: str) -> PublishedAt:
         """Return where a site is published, and how to connect to it."""
-        from ..site.predecessor import PublishedAt
+        from ..site.predecessor import PublishedAt  # slow to import, and rarely needed
 
         return PublishedAt(location, auth=self.auth, proxies=self._proxies, verify=self._verify)
 
@@ -122,12 +121,6 @@ def examples(*lines: str) -> str:
     """Return the end of a command's help: commands to type."""
     # The control character keeps click from wrapping the lines.
     return "\n  ".join(("\b\nExamples:", *lines))
-
-
-def is_given(name: str) -> bool:
-    """Return whether a parameter of the running command was given by the user."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is not ParameterSource.DEFAULT
 
 
 # -- options that are kept in CommonOptions ------------------------------------------------

@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +69,12 @@ def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
         option for parameter in command_line.commands[name].params for option in parameter.opts
     }
     assert {"--auth", "--proxy", "--ca", "--cache", "url"} <= options
+
+
+def test_help_imports_nothing_that_is_slow() -> None:
+    code = "import sys, staticstore.cli; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert not {"requests", "urllib3", "werkzeug", "asyncio"}.intersection(modules)
 
 
 def test_version(cli: Run) -> None:
