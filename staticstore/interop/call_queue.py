@@ -1,4 +1,4 @@
-"""Calls that wait for the thread of a window."""
+"""A queue of calls that other threads have an event loop make."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Call", "WaitingCalls"]
+__all__ = ["SLICE_SECONDS", "Call", "CallQueue"]
 
 Call = Callable[[], object]
-Show = Callable[..., object]
 
-# Seconds for which calls are made in a row: less than half of a frame.
-_SLICE = 0.005
+#: How long a window's thread may work before its event loop has a turn: less than half a frame.
+SLICE_SECONDS = 0.005
 
 
-class WaitingCalls:
-    """Calls put by any thread, and made by one of them in their order.
+class CallQueue:
+    """Calls that any thread adds and one thread makes, in the order of addition.
 
     Examples
     --------
-    >>> calls = WaitingCalls()
+    >>> calls = CallQueue()
     >>> calls.put(lambda: print("first")), calls.put(lambda: print("second"))
     (True, False)
     >>> calls.make_some(sys.excepthook)
@@ -32,49 +31,48 @@ class WaitingCalls:
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque()
-        # Whether somebody has been told to come and make them.
-        self._is_awaited = False
+        self._is_scheduled = False
 
     def __len__(self) -> int:
-        """Count those that wait."""
+        """Return the number of waiting calls."""
         return len(self._calls)
 
     def put(self, call: Call) -> bool:
-        """Let a call wait; tell whether somebody has to be told to `make_some`."""
+        """Add a call; return whether the caller has to schedule `make_some`."""
         self._calls.append(call)
-        if self._is_awaited:
+        if self._is_scheduled:
             return False
-        self._is_awaited = True
+        self._is_scheduled = True
         return True
 
-    def make_some(self, show: Show) -> None:
-        """Make calls for some milliseconds.
+    def make_some(self, show: Callable[..., object]) -> None:
+        """Make waiting calls for `SLICE_SECONDS`.
 
-        What is left then, or while one of them runs the loop of a dialog, is made by who calls
-        this again: so that if more than one waits, that must be arranged before.
+        It may leave calls, and a call may run the loop of a dialog: if more
+        than one is waiting, schedule the next `make_some` before this one.
 
         Parameters
         ----------
         show : callable
-            Gets what a call raises, as `sys.excepthook` does.
+            Takes what a call raises, as `sys.excepthook` does.
         """
-        self._is_awaited = False  # before they are looked for, so that none is overlooked
-        end = time.monotonic() + _SLICE
+        self._is_scheduled = False  # before the calls are taken, so that none is overlooked
+        end = time.monotonic() + SLICE_SECONDS
         while self._calls:
             _make(self._calls.popleft(), show)
             if time.monotonic() >= end:
                 break
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop all waiting calls."""
         self._calls.clear()
 
 
-def _make(call: Call, show: Show) -> None:
+def _make(call: Call, show: Callable[..., object]) -> None:
     try:
         result = call()
         if inspect.iscoroutine(result):
             result.close()
-            raise TypeError("a coroutine function needs the loop of asyncio: asyncio_dispatch")
+            raise TypeError("a coroutine function needs an event loop of asyncio: asyncio_dispatch")
     except Exception:
         show(*sys.exc_info())

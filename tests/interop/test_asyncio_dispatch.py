@@ -197,7 +197,7 @@ def test_without_qt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPat
         qt_dispatch()
 
 
-@pytest.mark.parametrize("module", ["desktop", "threads", "call_queue", "glow", "qt_core"])
+@pytest.mark.parametrize("module", ["desktop", "call_queue", "rows", "qt_core"])
 def test_no_toolkit_is_imported_before_it_is_asked_for(module: str) -> None:
     code = f"import sys, staticstore.interop.{module}; print(*sys.modules)"
     found: Any = subprocess.check_output([sys.executable, "-c", code], text=True).split()

@@ -156,7 +156,7 @@ except RuntimeError as error:
     print(error)
 """
     told = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert "make a QApplication first" in told
+    assert "create a QApplication first" in told
 
 
 def test_it_is_not_for_a_thread_that_is_not_the_receivers(loop: QtLoop) -> None:

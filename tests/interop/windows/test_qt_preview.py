@@ -121,7 +121,7 @@ def test_f10_a_picture_is_of_the_format_that_its_media_type_says_or_is_not_shown
         scene.publish(**{name.replace(".", "_"): data})
         scene.pane.show_value(None)
         scene.show(name)
-        scene.until(lambda: "that Qt can show" in scene.text)
+        scene.until(lambda: "Qt cannot read this" in scene.text)
     assert scene.picture is None
 
 
@@ -193,7 +193,7 @@ def test_of_a_long_text_the_first_lines_are_shown(scene: Scene) -> None:
     [
         ("big_txt", bytes(1001), "too large"),
         ("part_bin", b"?", "There is no preview of"),
-        ("map_png", b"no picture", "This is no image/png"),
+        ("map_png", b"no picture", "Qt cannot read this as image/png"),
     ],
 )
 def test_what_cannot_be_shown_is_said_in_words(
