@@ -35,7 +35,7 @@ __all__ = [
     "Output",
     "count_text",
     "hide_secrets",
-    "shown",
+    "printable",
 ]
 
 #: The color of each kind of change.
@@ -57,12 +57,12 @@ _ROWS_AT_ONCE = 1000  # of a table, whose columns are as wide as the widest of t
 _MOST_ITEMS = 20  # that are listed without --verbose
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     r"""Return a text with escapes for what a terminal would obey.
 
     Examples
     --------
-    >>> print(shown("[red]\x1b[31m Zürich"))
+    >>> print(printable("[red]\x1b[31m Zürich"))
     [red]\x1b[31m Zürich
     """
     return _UNSHOWABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
@@ -151,10 +151,12 @@ class Output:
             return
         parts = [Cell(cell) if isinstance(cell, str) else cell for cell in cells]
         if self.is_terminal:
-            texts = [Text(shown(part.text).ljust(part.width), style=part.style) for part in parts]
+            texts = [
+                Text(printable(part.text).ljust(part.width), style=part.style) for part in parts
+            ]
             self._console.print(Text("  ").join(texts), soft_wrap=True)
         else:
-            sys.stdout.write("\t".join(shown(part.text) for part in parts) + "\n")
+            sys.stdout.write("\t".join(printable(part.text) for part in parts) + "\n")
             sys.stdout.flush()
 
     def lines(
@@ -247,7 +249,7 @@ class Output:
         self._message("", "dim", text)
 
     def _message(self, label: str, style: str, text: str) -> None:
-        parts = Text.assemble((label, style), shown(hide_secrets(text)))
+        parts = Text.assemble((label, style), printable(hide_secrets(text)))
         self._messages.print(parts, soft_wrap=True)
 
     @contextlib.contextmanager
@@ -275,14 +277,14 @@ class Output:
         """Show a bar for the total and one for each large value, where `progress` shows one."""
         if self.as_json or self.quiet or not sys.stderr.isatty():
             return contextlib.nullcontext()
-        return Bars(self._messages, shown(what), transient=transient)
+        return Bars(self._messages, printable(what), transient=transient)
 
 
 def _table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(
-            Text(shown(column.name)),
+            Text(printable(column.name)),
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=column.for_people is not None,
@@ -296,7 +298,7 @@ def _for_people(column: Column, record: Mapping[str, Any]) -> str:
     value = record.get(column.name)
     if value is None or column.for_people is None:
         return _plain(value)
-    return shown(column.for_people(value))
+    return printable(column.for_people(value))
 
 
 def _tabbed(columns: Sequence[Column], record: Mapping[str, Any]) -> str:
@@ -307,10 +309,10 @@ def _plain(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return shown(value)
+        return printable(value)
     if isinstance(value, datetime):
         return time_text(value)
-    return shown(json.dumps(value, ensure_ascii=False, default=_for_json))
+    return printable(json.dumps(value, ensure_ascii=False, default=_for_json))
 
 
 def _json_line(record: Mapping[str, object]) -> str:

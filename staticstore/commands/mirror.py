@@ -18,7 +18,7 @@ from ..errors import AuthorizationError, NotConnectedError, StoreError, Transpor
 from ..notebook import size_text
 from ..signals import index_updated, poll_failed
 from ..site.guards import Force, RefusedError
-from ..terminal import Cell, Output, count_text, shown
+from ..terminal import Cell, Output, count_text, printable
 from ..transport.rate import LEAST_RATE
 from .exits import partly_failed
 from .options import (
@@ -169,7 +169,7 @@ def _parts_in(directory: str) -> PartFolder | None:
 
 
 def _show_value(bars: Bars, key: str, done: int | None, total: int | None) -> None:
-    bars.show_value(shown(key), done, total)
+    bars.show_value(printable(key), done, total)
 
 
 def _show_report(output: Output, report: MirrorReport) -> None:

@@ -24,7 +24,7 @@ from ..client.store import StaticStore
 from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
-from ..terminal import Output, shown
+from ..terminal import Output, printable
 from .credentials import parse_credentials, read_auth_file
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def _read_auth_option(text: str) -> tuple[str, str]:
                 "there is no terminal to ask for the password: give USER:PASSWORD, "
                 "or use --auth-file"
             )
-        password = click.prompt(f"Password for {shown(user)}", hide_input=True, err=True)
+        password = click.prompt(f"Password for {printable(user)}", hide_input=True, err=True)
     return user, password
 
 

@@ -149,8 +149,8 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             It is called by a slot of the model's own signals.
         """
         self._apply_all()
-        shown = Filter(self._fields, text, where, equals)
-        rows = Rows(self._rows.index, shown, self._rows.by)
+        new_filter = Filter(self._fields, text, where, equals)
+        rows = Rows(self._rows.index, new_filter, self._rows.by)
         self.beginResetModel()
         self._rows = rows
         self.endResetModel()
@@ -201,7 +201,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         """Sort by a column: by key at no cost, by a field at that of decoding it in all entries."""
         self._apply_all()
         by = self._fields[column - 1] if column > 0 else None
-        rows = Rows(self._rows.index, self._rows.shown, by) if by != self._rows.by else self._rows
+        rows = Rows(self._rows.index, self._rows.filter, by) if by != self._rows.by else self._rows
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
         keys = [self.key(index.row()) for index in before]

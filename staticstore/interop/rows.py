@@ -79,18 +79,18 @@ class Rows:
     ----------
     index : Index
         The snapshot.
-    shown : Filter
+    filter : Filter
         The entries to show.
     by : str, optional
         The field to sort by: first missing values, then numbers, texts and
         other values; entries with the same value by key.  By default the key.
     """
 
-    def __init__(self, index: Index, shown: Filter, by: str | None = None) -> None:
+    def __init__(self, index: Index, filter: Filter, by: str | None = None) -> None:
         self.index = index
-        self.shown = shown
+        self.filter = filter
         self.by = by
-        keys = shown.keys(index)
+        keys = filter.keys(index)
         self._ranks: list[Rank] = list(keys) if by is None else sorted(_ranks(index, keys, by))
 
     def __len__(self) -> int:
@@ -124,10 +124,10 @@ class Rows:
     def _rank_after(self, change: Change) -> Rank | None:
         if change.after is None:
             return None
-        if self.by is None and self.shown.is_all:
+        if self.by is None and self.filter.is_all:
             return change.key
         metadata = change.metadata or {}
-        is_shown = self.shown.matches(change.key, metadata)
+        is_shown = self.filter.matches(change.key, metadata)
         return self._rank(change.key, metadata) if is_shown else None
 
     def remove(self, run: range) -> None:
