@@ -44,7 +44,7 @@ ACTION_STYLES = {"set": "green", "update": "yellow", "delete": "red"}
 # C0, DEL and C1 controls, line and paragraph separators, controls of the writing direction
 # (UAX #9), surrogates, and characters without width, which make two names look the same (but
 # not joiners and selectors, which scripts and emoji need).
-_UNSHOWABLE = re.compile(
+_UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
@@ -65,7 +65,7 @@ def printable(text: str) -> str:
     >>> print(printable("[red]\x1b[31m Zürich"))
     [red]\x1b[31m Zürich
     """
-    return _UNSHOWABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def hide_secrets(text: str) -> str:
@@ -318,7 +318,7 @@ def _plain(value: object) -> str:
 def _json_line(record: Mapping[str, object]) -> str:
     text = json.dumps(record, ensure_ascii=False, default=_for_json)
     # These characters can only occur within strings, where \u is always valid.
-    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
+    return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
 
 
 def _for_json(value: object) -> str:

@@ -11,7 +11,7 @@ from ..errors import IntegrityError
 from ..index.fields import time_text
 from ..notebook import size_text
 from ..terminal import Cell, count_text
-from .exits import CommandError, ExitCode, system_reason
+from .exits import CommandError, partly_failed, system_reason
 from .options import USER_CACHE, CommonOptions, cache_option, examples, output_options
 
 if TYPE_CHECKING:
@@ -107,10 +107,9 @@ def prune(common: CommonOptions, max_bytes: int | None, everything: bool) -> Non
     freed = sum(one.size for one in before) - sum(one.size for one in left)
     output.record({"folder": str(folder.path), "removed": removed, "freed": freed})
     if sum(one.disk_use for one in left) > (max_bytes or 0):
-        raise CommandError(
-            f"{len(left)} values and indexes could not be removed",
-            code=ExitCode.PARTLY,
-            kind="PartlyFailed",
+        raise partly_failed(
+            f"{len(left)} values and indexes could not be removed from {folder.path}",
+            hint="check that you may write to this folder",
         )
     output.line(f"{removed} removed, {size_text(freed)} freed")
 

@@ -122,7 +122,7 @@ def mirror(
 
     output = common.output
 
-    def copy() -> MirrorReport:
+    def copy(store: StaticStore) -> MirrorReport:
         with output.bars("mirroring") as bars:
             report = mirror_site(
                 store,
@@ -145,7 +145,7 @@ def mirror(
     with common.connected(url, poll_interval=poll_interval, parts=parts) as store:
         if watch:
             _copy_whenever_changed(store, output, copy, interval)
-        elif failed := copy().failed:
+        elif failed := copy(store).failed:
             raise partly_failed(
                 f"{count_text(len(failed), 'value')} could not be copied",
                 hint="everything else is copied, and is a site; run the same command to try again",
@@ -173,10 +173,8 @@ def _show_value(bars: Bars, key: str, done: int | None, total: int | None) -> No
 
 
 def _show_report(output: Output, report: MirrorReport) -> None:
-    failed, skipped = (
-        [{"key": key, "reason": reason} for key, reason in reasons]
-        for reasons in (report.failed, report.skipped)
-    )
+    failed = [{"key": key, "reason": reason} for key, reason in report.failed]
+    skipped = [{"key": key, "reason": reason} for key, reason in report.skipped]
     output.record({**asdict(report), "failed": failed, "skipped": skipped})
     output.lines(Cell("skipped", "yellow"), report.skipped)
     output.lines(Cell("failed", "bold red"), report.failed)
@@ -196,7 +194,10 @@ def _show_report(output: Output, report: MirrorReport) -> None:
 
 
 def _copy_whenever_changed(
-    store: StaticStore, output: Output, copy: Callable[[], MirrorReport], interval: float
+    store: StaticStore,
+    output: Output,
+    copy: Callable[[StaticStore], MirrorReport],
+    interval: float,
 ) -> None:
     """Copy a site now and whenever it changes, until interrupted.
 
@@ -218,7 +219,7 @@ def _copy_whenever_changed(
         while True:
             changed.clear()
             try:
-                report = copy()
+                report = copy(store)
             except StoreError as error:
                 if isinstance(error, NotConnectedError) or not (has_copied or _may_end(error)):
                     raise
