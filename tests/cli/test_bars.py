@@ -1,4 +1,4 @@
-"""Progress bars: which are shown, and that they fit."""
+"""Progress bars: which are shown, and that they fit the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def console(width: int = 80, height: int = 24) -> Console:
 
 
 def lines(bars: Bars) -> list[str]:
-    """Return the bars as they are shown."""
+    """Return the lines of the bars."""
     on = bars._progress.console
     with on.capture() as captured:
         on.print(bars._progress.get_renderable(), markup=False)

@@ -1,4 +1,4 @@
-"""What each command gives, in a pipe and as JSON Lines."""
+"""The output of each command, in a pipe and as JSON Lines."""
 
 from __future__ import annotations
 
@@ -466,7 +466,7 @@ def test_get_leaves_the_old_file_when_it_fails(cli: Run, tmp_path: Path) -> None
 
 @contextmanager
 def changing(files: dict[str, bytes], changed: bytes) -> Iterator[str]:
-    """Serve files of which the index becomes another at the second look at it."""
+    """Serve files whose index changes at its second request."""
     answer = serve_files(files)
     seen = threading.Event()
 
@@ -519,7 +519,7 @@ def test_watch_ends_when_nothing_comes(cli: Run, url: str) -> None:
     assert cli("watch", url, "--timeout", "0.05").code == 0
 
 
-# -- what all take -----------------------------------------------------------------------
+# -- common options ----------------------------------------------------------------------
 
 
 def test_credentials_come_from_the_environment(
@@ -543,7 +543,7 @@ def test_a_proxy_is_gone_through(cli: Run) -> None:
     with RawServer(serve_files({"index.json": index_of({"a": b""})})) as proxy:
         ended = cli("ls", "http://nowhere.invalid/", "--proxy", proxy.url)
         assert proxy.requests[0].target == "http://nowhere.invalid/index.json"
-    # What answers is no real proxy, so that only the request tells.
+    # The server is not a real proxy: only the request counts.
     assert ended.code in (0, 5)
 
 

@@ -1,4 +1,4 @@
-"""The command ``mirror``: what it copies, says, and ends with."""
+"""The command ``mirror``: what it copies, what it prints, and its exit codes."""
 
 from __future__ import annotations
 
@@ -175,11 +175,11 @@ def test_watch_tries_again_what_failed(tmp_path: Path, copy: Path) -> None:
 
 
 class Outage:
-    """An origin that breaks and comes back."""
+    """An origin that fails and recovers."""
 
     def __init__(self, site: Path) -> None:
         self.site = site
-        # While a file `down` stands there, everything is refused.
+        # While there is a file `down`, every request fails.
         self.web = Nginx(site, extra="if (-f $document_root/down) { return 503; }")
         self._saved: dict[Path, bytes] = {}
 
@@ -251,7 +251,7 @@ def test_f13_watch_says_once_what_is_refused_and_goes_on_when_it_is_mended(
         assert process.stderr is not None
         assert "mine.txt" in json.loads(process.stderr.readline())["warning"]["message"]
         fill(site / "data", {"b.txt": b"2"})
-        publish(site)  # which is refused as well, and not said again
+        publish(site)  # refused as well, and not reported again
         (copy / "data" / "mine.txt").unlink()
         assert json.loads(process.stdout.readline())["fetched"] in (1, 2)
         process.terminate()
@@ -270,7 +270,7 @@ def test_watch_ends_where_it_could_never_copy(url: str, cli: Run, copy: Path) ->
 
 @pytest.fixture
 def careless(tmp_path: Path) -> Path:
-    """Make a site that names what publish withholds."""
+    """Make a site whose index names files that publish withholds."""
     write_site(tmp_path / "careless", {".htaccess": b"1", ".git/x": b"2", "a": b"3"})
     return tmp_path / "careless"
 
@@ -289,7 +289,7 @@ def test_f11_mirror_and_push_take_names_that_are_allowed(
     cli: Run, careless: Path, copy: Path, tmp_path: Path
 ) -> None:
     allowed = ("--allow-name", ".htaccess", "--allow-name", ".git")
-    cli("mirror", careless, copy)  # a part, which has the head that a push wants
+    cli("mirror", careless, copy)  # a part, with the head that a push needs
     assert cli("mirror", careless, copy, "*", *allowed).code == 0
     assert sorted(index_of(copy)) == [".git/x", ".htaccess", "a"]
     refused = cli("push", copy, tmp_path / "host")

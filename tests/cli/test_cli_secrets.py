@@ -79,7 +79,7 @@ def test_a_proxy_that_fails_shows_no_password(cli: Run, form: list[str]) -> None
 
 
 def test_a_password_in_the_clear_is_warned_of_in_a_line(cli: Run) -> None:
-    # A proxy on this machine stands for another one behind it.
+    # A local proxy takes the place of a remote one.
     with RawServer(lambda request, wire: wire.response(200, b"{}")) as proxy:
         url = "http://data.example/"
         ended = cli("ls", url, "--auth", "ali:sesame", "--proxy", proxy.url)

@@ -1,4 +1,4 @@
-"""The output side, by itself."""
+"""The output of commands, without commands."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_people_and_programs_get_their_own_lines(capsys: pytest.CaptureFixture[s
 
 
 def test_rows_are_written_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
-    """A million keys are not gathered before the first is shown."""
+    """The first of a million keys is shown before the last is read."""
     taken = []
 
     def records() -> object:

@@ -19,7 +19,7 @@ from tests.interop.loops import DispatchContract, Loop, write
 
 
 class AsyncioLoop(Loop):
-    """A loop that runs now and then."""
+    """An event loop that runs only within `run_until`."""
 
     def __init__(self) -> None:
         self.errors = []
@@ -54,7 +54,7 @@ def loop() -> Iterator[AsyncioLoop]:
 
 
 class TestAsyncio(DispatchContract):
-    """What every dispatch promises."""
+    """The contract of a dispatch."""
 
 
 def test_coroutines_are_awaited_in_order_the_next_after_the_last_ones_end(

@@ -1,4 +1,4 @@
-"""A pane of Qt that shows a value over a real server."""
+"""A widget of Qt that shows values from a real server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Scene:
         qtbot.addWidget(self.pane)
 
     def publish(self, **files: bytes) -> None:
-        """Have the site consist of these values, whose types are those of their names."""
+        """Publish exactly these values; their media types follow from their names."""
         named = {name.replace("_", "."): data for name, data in files.items()}
         self.memory.files.update({f"data/{name}": data for name, data in named.items()})
         self.memory.write({name: entry(data) for name, data in named.items()})
@@ -45,7 +45,7 @@ class Scene:
         self.pane.show_value(self.store[key])
 
     def show_text(self, key: str, text: str) -> None:
-        """Select a value, and wait until its text is there."""
+        """Select a value, and wait until its text is shown."""
         self.show(key)
         self.until(lambda: self.text == text)
 
@@ -239,5 +239,5 @@ def test_what_is_shown_already_is_not_read_again_and_what_was_updated_is(scene: 
     assert scene.pane.value is value
     scene.publish(a_txt=b"another")
     scene.show("a.txt")
-    assert scene.text == "text"  # until the other is there
+    assert scene.text == "text"  # until the other has been read
     scene.until(lambda: scene.text == "another")
