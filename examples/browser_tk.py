@@ -1,4 +1,4 @@
-"""A window of Tk that follows a site: ``python examples/browser_tk.py URL_OR_FOLDER``."""
+"""A Tk window that follows a site: ``python examples/browser_tk.py URL_OR_FOLDER``."""
 
 import sys
 import tkinter
@@ -11,7 +11,7 @@ from staticstore.interop.desktop import in_thread, tk_dispatch
 
 
 class Browser:
-    """A table of what there is, and two lines: what was done last, and how things stand."""
+    """A table of the entries, a line with the last action, and a status line."""
 
     def __init__(self, window: tkinter.Tk, store: StaticStore) -> None:
         self.store, self.in_window = store, tk_dispatch(window)
@@ -30,19 +30,19 @@ class Browser:
             lambda: store.connect().subscribe(self.show, initial=True, dispatch=self.in_window),
             "double-click a row to save its value",
         )
-        self.tell_state()
+        self.show_state()
 
     def do(self, doing: str, work: Callable[[], object], done: str) -> None:
-        """Do in a thread what may take its time, and say in the window what came of it."""
+        """Do slow work in a thread, and show the outcome in the window."""
 
-        def tell(news: object) -> None:
+        def report(news: object) -> None:
             self.news.config(text=str(news))
 
-        tell(doing)
-        in_thread(work, lambda _: tell(done), failed=tell, dispatch=self.in_window)
+        report(doing)
+        in_thread(work, lambda _: report(done), failed=report, dispatch=self.in_window)
 
     def show(self, change: Change) -> None:
-        """Take a change into the table; a row that was set or updated glows for a second."""
+        """Apply a change to the table; a row that was set or updated glows for a second."""
         key, place = change.key, bisect_left(self.keys, change.key)
         if change.action == "set":
             self.keys.insert(place, key)
@@ -54,16 +54,16 @@ class Browser:
             self.table.item(key, values=cells, tags="glow")
             self.table.after(1000, lambda: self.table.exists(key) and self.table.item(key, tags=""))
 
-    def tell_state(self) -> None:
-        """Say every second how many entries there are, how fresh, and what is wrong."""
+    def show_state(self) -> None:
+        """Show the number of entries, the last poll and any error, every second."""
         info = self.store.info()
         if info["age"] is not None:
             wrong = f", offline: {info['last_error']}" if info["last_error"] else ""
             self.state["text"] = f"{info['entries']} entries, polled {info['age']:.0f} s ago{wrong}"
-        self.table.after(1000, self.tell_state)
+        self.table.after(1000, self.show_state)
 
     def save(self, key: str) -> None:
-        """Ask for a file, and copy a value into it: verified, whole or not at all."""
+        """Ask for a file name, and save a value there: verified, complete or not at all."""
         if path := filedialog.asksaveasfilename(initialfile=key.rpartition("/")[2]):
             self.do(f"saving {key} …", lambda: self.store.to_file(key, path), "saved")
 

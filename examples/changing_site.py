@@ -2,7 +2,7 @@
 
     python examples/changing_site.py examples/browser_qt.py
 
-The site is a copy of the sample site, and goes when the program ends.
+The site is a copy of the sample site, which is removed when the program ends.
 """
 
 import shutil
@@ -19,7 +19,7 @@ SAMPLE_SITE = Path(__file__).parent.parent / "sample_site"
 
 
 def change(data: Path, number: int) -> None:
-    """Add a line to a table, and let one of three notes come, change or go."""
+    """Add a line to a table, and add, update or delete one of three notes."""
     with (data / "measurements" / "weather-2025.csv").open("a") as table:
         table.write(f"2026-01-{1 + number % 31:02},W5,-1.2,0.4,1.9,0.0\n")
     note = data / "notes" / f"seals-{1 + number % 3}.txt"

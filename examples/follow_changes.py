@@ -1,8 +1,8 @@
-"""Be told what is set, updated and deleted on a site.
+"""Print what is set, updated and deleted on a site.
 
     python examples/follow_changes.py [URL]
 
-Without arguments it follows a copy of the sample site, and changes that itself.
+Without arguments it follows a copy of the sample site, which it changes itself.
 """
 
 import shutil
@@ -22,16 +22,18 @@ if len(sys.argv) > 1:
 else:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(shutil.copytree(SAMPLE_SITE, folder, dirs_exist_ok=True), "data")
-        (data / "farewell.txt").write_text("soon gone\n")
+        (data / "old.txt").write_text("old\n")
         publish(folder)
         with StaticStore(folder, poll_interval=0.5) as store:
-            gone: list[str] = []
-            # Signals hold their handlers weakly, unless told not to.
-            key_deleted.connect(lambda _, key, **more: gone.append(key), sender=store, weak=False)
-            changes = store.watch(timeout=1)  # seconds without a change that end it
-            (data / "hello.txt").write_text("hello\n")
-            (data / "farewell.txt").replace(data / "stations" / "stations.csv")
+            deleted: list[str] = []
+            # A signal holds its handlers weakly by default, and this lambda has no other name.
+            key_deleted.connect(
+                lambda _, key, **more: deleted.append(key), sender=store, weak=False
+            )
+            changes = store.watch(timeout=1)  # ends after a second without a change
+            (data / "new.txt").write_text("new\n")
+            (data / "old.txt").replace(data / "stations" / "stations.csv")
             publish(folder)
             for change in changes:
                 print(f"{change.action:6}  {change.key}")
-        print("the signal key_deleted was sent for", *gone)
+        print("the signal key_deleted was sent for", *deleted)

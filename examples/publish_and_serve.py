@@ -2,8 +2,8 @@
 
     python examples/publish_and_serve.py [FOLDER]
 
-FOLDER has a folder data/ in it.  Without arguments it is a copy of the sample
-site, which is served only as long as it takes to read from it.
+FOLDER must contain a folder data/.  Without arguments it is a copy of the
+sample site, which is served until one value has been read.
 """
 
 import shutil
@@ -17,11 +17,11 @@ SAMPLE_SITE = Path(__file__).parent.parent / "sample_site"
 
 
 def make_site(folder: str) -> None:
-    """Write the index of a folder, and print what that changed."""
+    """Write the index of a folder, and print a report."""
     report = publish(folder)
     print(f"{report.entries} keys, {report.bytes} bytes; {report.hashed} files were hashed")
     for path, reason in report.skipped:
-        print(path, "is left out:", reason)
+        print(path, "was skipped:", reason)
 
 
 if len(sys.argv) > 1:

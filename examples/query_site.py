@@ -1,8 +1,8 @@
-"""Ask a site what it has.
+"""Query a site.
 
     python examples/query_site.py [URL [FIELD=TEXT ...]]
 
-Without arguments it asks the sample site for its rasters.
+Without arguments it lists the rasters of the sample site.
 """
 
 import shutil
@@ -16,12 +16,12 @@ SAMPLE_SITE = Path(__file__).parent.parent / "sample_site"
 
 
 def show(url: str, wanted: dict[str, str]) -> None:
-    """Print what a site has, with the fields wanted."""
+    """Print the values of a site that have these fields."""
     # Without polling: this program ends before anything could change.
     with StaticStore(url, poll_interval=0) as store:
         for key, metadata in store.query(select=["title", "size"], where=wanted):
             print(f"{metadata.get('size', 0):>8}  {key:28}  {metadata.get('title', '')}")
-            # A value is opened when it is needed, and only these bytes of it travel.
+            # The value is opened now, and only these 8 bytes of it are transferred.
             with store[key].range(0, 8) as head:
                 print(" " * 8, " begins with", head.read())
 
@@ -30,7 +30,7 @@ if len(sys.argv) > 1:
     show(sys.argv[1], dict(text.split("=", 1) for text in sys.argv[2:] if "=" in text))
 else:
     with tempfile.TemporaryDirectory() as folder:
-        # A site may also be a folder of this machine; the original is left as it is.
+        # A site may also be a local folder; the original is not modified.
         shutil.copytree(SAMPLE_SITE, folder, dirs_exist_ok=True)
         publish(folder)
         show(folder, {"type": "raster"})

@@ -9,13 +9,13 @@ import sys
 __all__ = ["main"]
 
 _NEEDED = ("click", "rich", "werkzeug")
-# What a command makes of a large site it keeps until it ends.  Looking through that for
-# cycles as often as Python does by itself takes a tenth of the time.
+# A command keeps the objects of a large site until it ends; with Python's default, searching
+# them for cycles takes a tenth of the time.
 _ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> int:
-    """Run the command line, if what it needs is installed.
+    """Run the command line if its dependencies are installed.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def main() -> int:
         from .cli import run
 
         return run(sys.argv[1:])
-    except KeyboardInterrupt:  # while all of that was still being imported
+    except KeyboardInterrupt:  # during these imports
         return 130
 
 

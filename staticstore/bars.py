@@ -1,4 +1,4 @@
-"""Progress bars: one for the whole, and one for each large value that is under way."""
+"""Progress bars: one for the total, and one for each large value in transfer."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from rich.text import Text
 
 __all__ = ["Bars", "shortened"]
 
-# A smaller value is there before anybody has read its name.
-_LARGE = 1 << 23  # bytes
-_NAME = 40  # columns, at most; as many has a bar
-_FIGURES = 28  # columns
-_LEAST = 10  # columns of a bar, and of a name beside one
+_LARGE_BYTES = 1 << 23  # a smaller value has arrived before its name can be read
+_MOST_COLUMNS = 40  # of a name, and of a bar
+_FIGURES_COLUMNS = 28
+_LEAST_COLUMNS = 10  # of a bar, and of a name beside one
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text in so many columns; of a long one the end, which tells keys apart.
+    """Return a text cut to a width in columns; its end stays, which tells keys apart.
 
     Examples
     --------
@@ -44,16 +43,16 @@ def shortened(text: str, width: int) -> str:
 
 
 def _widths(console: Console) -> tuple[int, int]:
-    """Return the columns that a name has and a bar, 0 where there is no room for one."""
-    room = console.width - _FIGURES
-    if room < 3 * _LEAST:
-        return max(room, _LEAST), 0
-    bar = min(room * 2 // 5, _NAME)
-    return min(room - bar - 1, _NAME), bar
+    # Of a name and of a bar, in columns; a narrow terminal has no bar.
+    room = console.width - _FIGURES_COLUMNS
+    if room < 3 * _LEAST_COLUMNS:
+        return max(room, _LEAST_COLUMNS), 0
+    bar = min(room * 2 // 5, _MOST_COLUMNS)
+    return min(room - bar - 1, _MOST_COLUMNS), bar
 
 
 class _Name(ProgressColumn):
-    """What a bar is of, in columns that never become fewer: bars that jump are hard to read."""
+    # Never becomes narrower: bars that jump are hard to read.
 
     def __init__(self, console: Console) -> None:
         super().__init__(Column(no_wrap=True))
@@ -61,7 +60,6 @@ class _Name(ProgressColumn):
         self._width = 0
 
     def render(self, task: Task) -> Text:
-        """Return the name."""
         most = _widths(self._console)[0]
         name = shortened(task.description, most)
         self._width = min(max(self._width, cell_len(name)), most)
@@ -69,29 +67,26 @@ class _Name(ProgressColumn):
 
 
 class _Bar(BarColumn):
-    """A bar as wide as there is room for."""
-
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
 
     def render(self, task: Task) -> ProgressBar:
-        """Return the bar."""
         self.bar_width = max(_widths(self._console)[1], 1)
         return super().render(task)
 
 
 class Bars:
-    """The bars, while the block lasts; any thread may tell how far something is.
+    """Bars that are shown while the block lasts; any thread may update them.
 
     Parameters
     ----------
     console : Console
-        Where they are shown.
+        Where to show them.
     what : str
-        Stands beside the bar for the whole; harmless, as all names here.
+        The name of the bar for the total.  All names are free of control characters.
     transient : bool
-        Whether they vanish at the end.
+        Whether the bars are erased at the end.
     """
 
     def __init__(self, console: Console, what: str, *, transient: bool) -> None:
@@ -101,38 +96,38 @@ class Bars:
             DownloadColumn(table_column=Column(no_wrap=True, justify="right")),
             TransferSpeedColumn(table_column=Column(no_wrap=True, justify="right")),
         ]
-        self._shown = Progress(
+        self._progress = Progress(
             *columns,
             console=console,
             transient=transient,
-            redirect_stdout=False,  # it may be where the bytes go
+            redirect_stdout=False,  # the value itself may go there
         )
-        self._most = max(console.height - 2, 0)
-        self._whole = self._shown.add_task(what, total=None)
+        self._room = max(console.height - 2, 0)
+        self._total = self._progress.add_task(what, total=None)
         self._lock = threading.Lock()
         self._running: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        """Show them."""
-        self._shown.start()
+        """Show the bars."""
+        self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Show them no more."""
-        self._shown.stop()
+        """Stop, and erase them if they are transient."""
+        self._progress.stop()
 
-    def whole(self, done: int, total: int | None) -> None:
-        """Tell how far the whole is, in bytes."""
-        self._shown.update(self._whole, completed=done, total=total)
+    def show_total(self, done: int, total: int | None) -> None:
+        """Update the bar for the total, in bytes."""
+        self._progress.update(self._total, completed=done, total=total)
 
-    def one(self, name: str, done: int | None, total: int | None) -> None:
-        """Tell how far one of many is, in bytes; None as `done` if it has ended."""
+    def show_value(self, name: str, done: int | None, total: int | None) -> None:
+        """Update the bar for one value, in bytes; None for `done` removes it."""
         with self._lock:
             if done is None:
                 if (task := self._running.pop(name, None)) is not None:
-                    self._shown.remove_task(task)
+                    self._progress.remove_task(task)
             elif name in self._running:
-                self._shown.update(self._running[name], completed=done, total=total)
-            elif (total is None or total >= _LARGE) and len(self._running) < self._most:
-                task = self._shown.add_task(name, total=total, completed=done)
+                self._progress.update(self._running[name], completed=done, total=total)
+            elif len(self._running) < self._room and (total is None or total >= _LARGE_BYTES):
+                task = self._progress.add_task(name, total=total, completed=done)
                 self._running[name] = task

@@ -1,4 +1,4 @@
-"""The demonstration: a folder becomes a site, is read, changes, and tells of it."""
+"""``staticstore demo``: publish a folder, serve it, read it, change it, and watch the signals."""
 
 from __future__ import annotations
 
@@ -13,28 +13,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
+
 from .client.store import StaticStore
 from .commands.exits import CommandError
+from .commands.options import CommonOptions, examples, output_options
+from .notebook import size_text
 from .signals import key_deleted, key_set, key_updated
-from .site.publisher import publish
-from .site.server import serve
-from .terminal import ACTION_STYLES, Cell, Column, Output, count_text, size_text
+from .terminal import ACTION_STYLES, Cell, Column, Output, count_text
 
-__all__ = ["run_demo"]
+__all__ = ["demo", "run_demo"]
 
-_POLL_INTERVAL = 0.5  # seconds
-_PATIENCE = 5.0  # seconds that a signal may take to arrive
-_PIECE = 4096  # bytes
+_PACKAGE = Path(__file__).parent
+_POLL_SECONDS = 0.5
+_TIMEOUT_SECONDS = 5.0
+_PIECE_BYTES = 4096
 
 _CHANGED = "measurements/weather-2025.csv"
 _ADDED = "visitors/hello.txt"
 _DELETED = "water/lakes.geojson"
 
 
+@click.command(epilog=examples("staticstore demo"))
+@output_options
+@click.pass_obj
+def demo(common: CommonOptions) -> None:
+    """Show all of it in a few seconds, on a sample site served from this machine."""
+    run_demo(common.output)
+
+
 def run_demo(output: Output) -> None:
     """Show what staticstore does, with a copy of the sample site and a server on loopback.
 
-    Takes about two seconds, and leaves nothing behind.
+    It takes about two seconds, and removes everything it has written.
 
     Parameters
     ----------
@@ -44,48 +55,51 @@ def run_demo(output: Output) -> None:
     Raises
     ------
     CommandError
-        The sample site is not there, or a signal did not arrive.
+        The sample site is missing, or a signal did not arrive.
     StoreError
         Something else failed.
     """
+    from .site.server import serve  # slow to import, and not needed for --help
+
     with _sample_copy() as site:
         _heading(output, "A folder of files becomes a site")
         _publish(output, site)
-        _heading(output, "Any static web host can serve it; here it is this machine")
+        _heading(output, "Any static web host can serve it; here, this machine does")
         with serve(site, port=0) as server:
             _result(output, "server = serve(site, port=0)", server.url)
-            _heading(output, "A program connects, and asks what there is")
-            store = StaticStore(server.url, poll_interval=_POLL_INTERVAL)
+            _heading(output, "A program connects, and queries the index")
+            store = StaticStore(server.url, poll_interval=_POLL_SECONDS)
             with store.connect():
-                call = f'StaticStore("{server.url}", poll_interval={_POLL_INTERVAL}).connect()'
+                call = f'StaticStore("{server.url}", poll_interval={_POLL_SECONDS}).connect()'
                 _result(output, f"store = {call}", repr(store))
                 _query(output, store)
                 _heading(output, "Values are streamed, verified, or read in part")
                 _stream(output, store)
-                _heading(output, "The site changes, and the program is told")
+                _heading(output, "The site changes, and the program is notified")
                 _follow(output, store, site)
-    _heading(output, "How to go on")
+    _heading(output, "What to do next")
     program = _program()
     for command, why in (
         (f"{program} publish FOLDER", "make a site of a folder that has a folder data/ in it"),
         (f"{program} serve FOLDER", "look at it, before you put it on a web host"),
-        ("README.md", "the rest of the story, in Python and on the command line"),
+        ("README.md", "more, in Python and on the command line"),
     ):
         output.line(Cell(f"  {command}", "bold", len(program) + 18), why)
 
 
 def _program() -> str:
-    """Return what to type: the command's name, or where it is when nothing leads there."""
     name = "staticstore"
     if shutil.which(name):
         return name
-    return os.path.relpath(Path(sys.executable).parent / name)
+    return os.path.relpath(Path(sys.executable).parent / name)  # not on the PATH
 
 
 # -- the steps -----------------------------------------------------------------------
 
 
 def _publish(output: Output, site: Path) -> None:
+    from .site.publisher import publish  # slow to import, and not needed for --help
+
     began = time.perf_counter()
     report = publish(site)
     took = time.perf_counter() - began
@@ -106,17 +120,15 @@ def _query(output: Output, store: StaticStore) -> None:
 
 def _stream(output: Output, store: StaticStore) -> None:
     value = max(store.values(), key=lambda value: value.size or 0)
-    _call(output, f'for piece in store["{value.key}"].iterdata({_PIECE}, progress=bar): …')
+    _call(output, f'for piece in store["{value.key}"].iterdata({_PIECE_BYTES}, progress=bar): …')
     with output.progress(value.key, transient=False) as progress:
-        count = sum(len(piece) for piece in value.iterdata(_PIECE, progress=progress))
-    _result(output, None, f"{size_text(count)}, whose sha256 is the one that the index gives")
+        count = sum(len(piece) for piece in value.iterdata(_PIECE_BYTES, progress=progress))
+    _result(output, None, f"{size_text(count)}, with the sha256 that the index gives")
     with value.range(0, 8) as stream:
         _result(output, f'store["{value.key}"].range(0, 8).read()', repr(stream.read()))
 
 
 class _Event(NamedTuple):
-    """A signal that came."""
-
     action: str
     key: str
     at: float
@@ -142,12 +154,12 @@ def _follow(output: Output, store: StaticStore, site: Path) -> None:
         signal.connect(handler, sender=store)
         _call(output, f"{name}.connect({handler.__name__}, sender=store)")
     _change(site)
-    output.line("a line is added to one file, another file is new, a third is removed")
+    output.line("a line is added to one file, a second file is new, a third is removed")
     _publish(output, site)
     published = time.perf_counter()
     awaited = {("set", _ADDED), ("update", _CHANGED), ("delete", _DELETED)}
     while awaited:
-        event = _next_event(events, awaited, published + _PATIENCE)
+        event = _next_event(events, awaited, published + _TIMEOUT_SECONDS)
         awaited.discard((event.action, event.key))
         after = max(event.at - published, 0.0)
         output.record({"signal": event.action, "key": event.key, "seconds": round(after, 3)})
@@ -165,7 +177,7 @@ def _next_event(
         return events.get(timeout=max(until - time.perf_counter(), 0.001))
     except queue.Empty:
         missing = ", ".join(f"{action} of {key}" for action, key in sorted(awaited))
-        raise CommandError(f"no signal came within {_PATIENCE:g} s: {missing}") from None
+        raise CommandError(f"no signal within {_TIMEOUT_SECONDS:g} s: {missing}") from None
 
 
 def _change(site: Path) -> None:
@@ -175,7 +187,7 @@ def _change(site: Path) -> None:
     (data / _ADDED).parent.mkdir()
     (data / _ADDED).write_text("Somebody was here.\n", encoding="utf-8")
     (data / _DELETED).unlink()
-    # What is said of it goes too, or the publisher would warn that it is said of nothing.
+    # Its metadata goes too, or the publisher would warn that it belongs to no file.
     metadata = site / "metadata.toml"
     sections = metadata.read_text(encoding="utf-8").split("\n\n")
     kept = (section for section in sections if not section.startswith(f'["{_DELETED}"]'))
@@ -187,7 +199,6 @@ def _change(site: Path) -> None:
 
 @contextlib.contextmanager
 def _sample_copy() -> Iterator[Path]:
-    """Give a copy of the sample site in a temporary folder, not yet published."""
     sample = _sample_site()
     with tempfile.TemporaryDirectory(prefix="staticstore-demo-") as folder:
         site = Path(folder, "site")
@@ -195,19 +206,19 @@ def _sample_copy() -> Iterator[Path]:
             if file.is_file():
                 copy = site / file.relative_to(sample)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                # The content alone: an installed file may be one that nobody can write.
+                # Without its mode: an installed file may be read-only.
                 shutil.copyfile(file, copy)
         yield site
 
 
 def _sample_site() -> Path:
-    package = Path(__file__).parent
-    # In the package as it is installed, and beside it in a checkout.
-    for sample in (package / "sample_site", package.parent / "sample_site"):
+    # Inside the package if it is installed, beside it in a checkout.
+    for folder in _PACKAGE, _PACKAGE.parent:
+        sample = folder / "sample_site"
         if (sample / "data").is_dir() and (sample / "metadata.toml").is_file():
             return sample
     raise CommandError(
-        "the sample site is not there",
+        "the sample site is missing",
         hint="it comes with the package: pip install --force-reinstall 'staticstore[cli]'",
     )
 

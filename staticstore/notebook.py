@@ -1,4 +1,4 @@
-"""What notebooks show: small tables of HTML, in which all that comes from outside is text."""
+"""Small HTML tables for notebooks, in which text from outside is escaped, and texts for people."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["MOST_ROWS", "age_text", "size_text", "table"]
 
-#: Rows of a table; what is beyond is counted.
+#: Rows that a table shows; a note below it counts the others.
 MOST_ROWS = 50
 
-_LONGEST = 200  # characters of a cell
+_MOST_CHARACTERS = 200  # of a cell
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _AGES = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes as people read it.
+    """Return a number of bytes with a decimal unit.
 
     Examples
     --------
@@ -25,13 +25,13 @@ def size_text(size: int) -> str:
     if size < 1000:
         return f"{size} byte{'' if size == 1 else 's'}"
     scaled, unit = size / 1000, 0
-    while scaled >= 999.95 and unit < len(_UNITS) - 1:  # which would be shown as 1000.0
+    while scaled >= 999.95 and unit < len(_UNITS) - 1:  # it would be rounded to 1000.0
         scaled, unit = scaled / 1000, unit + 1
     return f"{scaled:,.1f} {_UNITS[unit]}"
 
 
 def age_text(seconds: float) -> str:
-    """Return how long ago something was, as people say it.
+    """Return a number of seconds ago in words.
 
     Examples
     --------
@@ -51,14 +51,14 @@ def table(
     header: Sequence[str] = (),
     notes: Iterable[str] = (),
 ) -> str:
-    r"""Return a table of HTML, with no script, style or link.
+    r"""Return an HTML table without scripts, styles or links.
 
     Parameters
     ----------
     caption : str
-        What it is a table of.
+        The table's caption.
     rows : iterable of sequence
-        Cells, shown as text; the first of a row names it.  None is an empty cell.
+        Cells, shown as text; the first is the row's header.  None is an empty cell.
     header : sequence of str, optional
         The names of the columns.
     notes : iterable of str, optional
@@ -86,14 +86,14 @@ def _row(cells: str) -> str:
 
 
 def _cell(content: object) -> str:
-    # Isolated, so that a text that is written from the right disturbs no neighbor.
+    # <bdi>: right-to-left text must not affect the cells beside it.
     return "" if content is None else f"<bdi>{_text(str(content))}</bdi>"
 
 
 def _text(text: str) -> str:
-    if len(text) > _LONGEST:
-        text = text[:_LONGEST] + "…"
-    import html  # seldom needed, and slow to import
+    if len(text) > _MOST_CHARACTERS:
+        text = text[:_MOST_CHARACTERS] + "…"
+    import html  # slow to import, and needed only in notebooks
 
     return html.escape("".join(map(_shown, text)))
 

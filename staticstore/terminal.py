@@ -1,8 +1,8 @@
-"""What the command line shows: tables on a terminal, plain lines in a pipe, or JSON Lines.
+"""The output of commands: tables on a terminal, plain lines in a pipe, or JSON Lines.
 
-Results go to the standard output, all else to the standard error.  Whatever
-comes from outside, a key for instance, is shown as text: nothing in it moves
-the cursor, turns the writing direction or is taken for markup.
+Results go to the standard output, everything else to the standard error.
+Text from outside, such as a key, is shown literally: it cannot move the
+cursor, change the writing direction, or act as markup.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from rich.text import Text
 
 from .bars import Bars
 from .index.fields import time_text
-from .notebook import size_text
 
 if TYPE_CHECKING:
     from .commands.exits import Ending
@@ -36,41 +35,41 @@ __all__ = [
     "Output",
     "count_text",
     "hide_secrets",
-    "shown",
-    "size_text",
+    "printable",
 ]
 
-#: How what happened to a key is colored.
+#: The color of each kind of change.
 ACTION_STYLES = {"set": "green", "update": "yellow", "delete": "red"}
 
-# C0, DEL and C1 controls, line and paragraph separators, whatever has a say in the
-# writing direction (UAX #9), what takes no room and so makes two names look the same
-# (but joiners and selectors, which scripts and emoji need), and surrogates.
-_UNSHOWABLE = re.compile(
+# C0, DEL and C1 controls, line and paragraph separators, controls of the writing direction
+# (UAX #9), surrogates, and characters without width, which make two names look the same (but
+# not joiners and selectors, which scripts and emoji need).
+_UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
-# To the last "@" and beyond, for a password may hold anything; what is said of
-# a URL that could be used has none.
+# To the last "@" and beyond: a password may contain any character.  Messages on URLs that
+# could be parsed contain no password.
 _USERINFO = re.compile(r"://.*@\S*")
 _QUERY = re.compile(r"(://[^\s?]*\?)(?!…)\S+")
 _QUERY_OF_REQUEST = re.compile(r"\?\S+(?= HTTP/)")
-_ROWS_AT_ONCE = 1000  # of a table, whose columns can only be as wide as what was seen
+_ROWS_AT_ONCE = 1000  # of a table, whose columns are as wide as the widest of these
+_MOST_ITEMS = 20  # that are listed without --verbose
 
 
-def shown(text: str) -> str:
-    r"""Return a text as it can be shown: what a terminal would obey, escaped.
+def printable(text: str) -> str:
+    r"""Return a text with escapes for what a terminal would obey.
 
     Examples
     --------
-    >>> print(shown("[red]\x1b[31m Zürich"))
+    >>> print(printable("[red]\x1b[31m Zürich"))
     [red]\x1b[31m Zürich
     """
-    return _UNSHOWABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def hide_secrets(text: str) -> str:
-    """Return a text without what a URL in it has of user, password and query.
+    """Return a text without user, password and query of any URL in it.
 
     Examples
     --------
@@ -84,7 +83,7 @@ def hide_secrets(text: str) -> str:
 
 
 def count_text(count: int, noun: str) -> str:
-    """Return a number of things as people say it, such as ``1 key`` or ``16 keys``."""
+    """Return a count with its noun, such as ``1 key`` or ``16 keys``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
@@ -92,32 +91,32 @@ class Cell(NamedTuple):
     """A part of a line."""
 
     text: str
-    #: As in rich; on a terminal only.
+    #: A style of rich; on a terminal only.
     style: str = ""
-    #: Columns to fill up to; on a terminal only.
+    #: The width to pad to, in columns; on a terminal only.
     width: int = 0
 
 
 class Column(NamedTuple):
-    """A column of a table: the field of that name."""
+    """A column of a table, which shows the field of that name."""
 
     name: str
-    #: Turns the field into what people read; on a terminal only.
+    #: Formats the field for people; on a terminal only.
     for_people: Callable[[Any], str] | None = None
     right: bool = False
 
 
 class Output:
-    """Where a command shows what it found.
+    """Writes a command's results to the standard output, and its messages to the standard error.
 
     Parameters
     ----------
     as_json : bool, optional
-        Results are JSON Lines, and what goes to the standard error as well.
+        Whether results and messages are JSON Lines.
     quiet : bool, optional
-        Say nothing but results and errors.
+        Whether only results and errors are written.
     verbose : int, optional
-        How much more than usual to say.
+        How often ``-v`` was given: 1 adds the library's log, 2 every request.
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
@@ -127,7 +126,7 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether people see the results as they come."""
+        """Whether results appear on a terminal."""
         return not self.as_json and sys.stdout.isatty()
 
     @functools.cached_property
@@ -141,47 +140,63 @@ class Output:
     # -- results ---------------------------------------------------------------
 
     def record(self, record: Mapping[str, object]) -> None:
-        """Write a result for programs: one line of JSON; nothing without ``--json``."""
+        """Write a result for programs: with ``--json`` one line, else nothing."""
         if self.as_json:
             sys.stdout.write(_json_line(record))
             sys.stdout.flush()
 
     def line(self, *cells: Cell | str) -> None:
-        """Write a line for people, its cells apart by tabs in a pipe; nothing with ``--json``."""
+        """Write a line for people, in a pipe with tabs between cells; with ``--json`` nothing."""
         if self.as_json:
             return
         parts = [Cell(cell) if isinstance(cell, str) else cell for cell in cells]
         if self.is_terminal:
-            texts = [Text(shown(part.text).ljust(part.width), style=part.style) for part in parts]
+            texts = [
+                Text(printable(part.text).ljust(part.width), style=part.style) for part in parts
+            ]
             self._console.print(Text("  ").join(texts), soft_wrap=True)
         else:
-            sys.stdout.write("\t".join(shown(part.text) for part in parts) + "\n")
+            sys.stdout.write("\t".join(printable(part.text) for part in parts) + "\n")
             sys.stdout.flush()
 
-    def some(self, cell: Cell, texts: Sequence[str], at_most: int | None) -> None:
-        """Write a line for each text, behind the same cell; of many the first, and how many more.
+    def lines(
+        self,
+        cell: Cell,
+        items: Sequence[str | tuple[str, ...]],
+        *,
+        unlimited: bool = False,
+    ) -> None:
+        """Write a line for each of the first items, after the same cell, and how many more.
 
-        None writes all, and 0 none, without a word on them.
+        Parameters
+        ----------
+        cell : Cell
+            The beginning of each line.
+        items : sequence of str or tuple
+            The rest of a line: one cell or several.
+        unlimited : bool, optional
+            Whether to write all, as with ``--verbose``.
         """
-        for text in texts[:at_most]:
-            self.line(cell, text)
-        if at_most and len(texts) > at_most:
-            self.line(cell, f"and {len(texts) - at_most} more")
+        most = len(items) if unlimited or self.verbose else _MOST_ITEMS
+        for item in items[:most]:
+            self.line(cell, *((item,) if isinstance(item, str) else item))
+        if len(items) > most:
+            self.line(cell, f"and {len(items) - most} more")
 
     def rows(self, columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> int:
-        """Write records as they come: a table, lines with tabs, or whole as JSON Lines.
+        """Write records as they arrive: a table, lines with tabs, or JSON Lines.
 
         Parameters
         ----------
         columns : sequence of Column
-            What people see of them.
+            The fields that people see; JSON has all.
         records : iterable of mapping
-            A field that is not there leaves its place empty.
+            A missing field leaves its cell empty.
 
         Returns
         -------
         int
-            How many there were.
+            The number of records.
         """
         remaining = iter(records)
         count = 0
@@ -196,15 +211,15 @@ class Output:
         sys.stdout.flush()
         return count
 
-    # -- beside the results ------------------------------------------------------
+    # -- messages ---------------------------------------------------------------
 
     def note(self, text: str) -> None:
-        """Tell people how things stand; programs are told nothing."""
+        """Write a message for people; nothing with ``--json`` or ``--quiet``."""
         if not self.as_json and not self.quiet:
             self._message("", "", text)
 
     def warning(self, text: str) -> None:
-        """Say what is not wrong, but hardly meant."""
+        """Write a warning; nothing with ``--quiet``."""
         if self.quiet:
             return
         if self.as_json:
@@ -213,7 +228,7 @@ class Output:
             self._message("warning: ", "yellow", text)
 
     def error(self, ending: Ending) -> None:
-        """Say what was wrong, and what to do about it, in two lines at most."""
+        """Write what is wrong, and in a second line what to do, if that is known."""
         message = hide_secrets(ending.message or ending.kind)
         if self.as_json:
             error = {
@@ -230,11 +245,11 @@ class Output:
             self._message("hint: ", "bold", ending.hint)
 
     def log(self, text: str) -> None:
-        """Write what was asked for with ``-v``."""
+        """Write a log record."""
         self._message("", "dim", text)
 
     def _message(self, label: str, style: str, text: str) -> None:
-        parts = Text.assemble((label, style), shown(hide_secrets(text)))
+        parts = Text.assemble((label, style), printable(hide_secrets(text)))
         self._messages.print(parts, soft_wrap=True)
 
     @contextlib.contextmanager
@@ -246,31 +261,30 @@ class Output:
         Parameters
         ----------
         what : str
-            Stands beside the bar.
+            The bar's name.
         transient : bool, optional
-            Whether the bar vanishes at the end.
+            Whether the bar is erased at the end.
 
         Yields
         ------
         callable or None
-            To be called as ``progress(done, total)``, in bytes; None where
-            nothing is shown.
+            Takes the bytes done and the total, if known.  None where no bar is shown.
         """
         with self.bars(what, transient=transient) as bars:
-            yield None if bars is None else bars.whole
+            yield None if bars is None else bars.show_total
 
     def bars(self, what: str, *, transient: bool = True) -> AbstractContextManager[Bars | None]:
-        """Show a bar for the whole and some for its parts, where `progress` shows one."""
+        """Show a bar for the total and one for each large value, where `progress` shows one."""
         if self.as_json or self.quiet or not sys.stderr.isatty():
             return contextlib.nullcontext()
-        return Bars(self._messages, shown(what), transient=transient)
+        return Bars(self._messages, printable(what), transient=transient)
 
 
 def _table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(
-            Text(shown(column.name)),
+            Text(printable(column.name)),
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=column.for_people is not None,
@@ -284,7 +298,7 @@ def _for_people(column: Column, record: Mapping[str, Any]) -> str:
     value = record.get(column.name)
     if value is None or column.for_people is None:
         return _plain(value)
-    return shown(column.for_people(value))
+    return printable(column.for_people(value))
 
 
 def _tabbed(columns: Sequence[Column], record: Mapping[str, Any]) -> str:
@@ -292,24 +306,22 @@ def _tabbed(columns: Sequence[Column], record: Mapping[str, Any]) -> str:
 
 
 def _plain(value: object) -> str:
-    """Return a field on one line: a text as it is, nothing for None, else JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
-        return shown(value)
+        return printable(value)
     if isinstance(value, datetime):
         return time_text(value)
-    return shown(json.dumps(value, ensure_ascii=False, default=_for_json))
+    return printable(json.dumps(value, ensure_ascii=False, default=_for_json))
 
 
 def _json_line(record: Mapping[str, object]) -> str:
-    """Return a line of JSON that a terminal would show as it is, too."""
     text = json.dumps(record, ensure_ascii=False, default=_for_json)
-    # Unshowable characters can only stand inside of texts, where \u is always right.
-    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
+    # These characters can only occur within strings, where \u is always valid.
+    return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
 
 
 def _for_json(value: object) -> str:
     if isinstance(value, datetime):
         return time_text(value)
-    raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,4 +1,4 @@
-"""What the README shows is typed, and its output compared."""
+"""The commands and examples of the README give the output that it shows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _blocks(language: str) -> list[str]:
 
 
 def _commands() -> list[tuple[str, str]]:
-    """Return the commands of the console blocks and what each is said to print."""
+    """Return the commands of the console blocks, and the output shown for each."""
     found = []
     for block in _blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:

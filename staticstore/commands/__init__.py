@@ -1,1 +1,1 @@
-"""What each command does, and how it ends, once `cli` has understood what was asked."""
+"""The commands, a module each, what they share, and how they end."""

@@ -1,4 +1,4 @@
-"""Who the user is, from a file: a password on the command line is shown by ``ps``."""
+"""User and password, from an option or from a file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..errors import quoted
 __all__ = ["parse_credentials", "read_auth_file"]
 
 _LOG = logging.getLogger("staticstore.cli")
-_MOST_BYTES = 1 << 16
-_READABLE = stat.S_IRWXG | stat.S_IRWXO
+_MOST_FILE_BYTES = 1 << 16
+_READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def parse_credentials(text: str) -> tuple[str, str | None]:
-    """Split ``USER[:PASSWORD]``; the password may have colons, the user has none.
+    """Split ``USER[:PASSWORD]``; only the password may contain colons.
 
     Raises
     ------
     click.BadParameter
-        It cannot be sent.  The text is not repeated.
+        The text is not UTF-8.  The message does not repeat it.
 
     Examples
     --------
@@ -32,38 +32,39 @@ def parse_credentials(text: str) -> tuple[str, str | None]:
     """
     try:
         text.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no text
+    except UnicodeEncodeError:  # bytes of the command line that are not text
         raise click.BadParameter("user and password must be text in UTF-8") from None
     user, colon, password = text.partition(":")
     return user, password if colon else None
 
 
 def read_auth_file(path: str) -> tuple[str, str]:
-    """Return user and password from a file of one line, ``USER:PASSWORD``.
+    """Read user and password from a file of one line, ``USER:PASSWORD``.
 
-    It may be a pipe, such as a shell makes for the output of another command.
-    One that other users can read is warned of.
+    The file may be a pipe, such as a shell's ``<(command)``.  A file that
+    other users can read is logged as a warning.
 
     Raises
     ------
     click.BadParameter
-        The file cannot be read, or has another form.  Nothing of it is repeated.
+        The file cannot be read, or has another format.  The message repeats
+        nothing of it.
     """
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            body = file.read(_MOST_BYTES + 1)
+            body = file.read(_MOST_FILE_BYTES + 1)
     except OSError as error:
         raise click.BadParameter(f"{quoted(path)} cannot be read: {error.strerror}") from None
-    if os.name == "posix" and stat.S_ISREG(mode) and mode & _READABLE:
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & _READABLE_BY_OTHERS:
         _LOG.warning("other users may read the password in %s: chmod 600 it", quoted(path))
     try:
         line, *others = body.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
         line, others = "", []
     user, password = parse_credentials(line)
-    if password is None or any(others) or len(body) > _MOST_BYTES:
+    if password is None or any(others) or len(body) > _MOST_FILE_BYTES:
         raise click.BadParameter(
-            f"{quoted(path)} must hold one line, USER:PASSWORD, in UTF-8 and no more"
+            f"{quoted(path)} must contain exactly one line, USER:PASSWORD, in UTF-8"
         )
     return user, password

@@ -1,18 +1,18 @@
-"""How a command ends: the exit code of each error, and what is said of it.
+"""How a command ends: the exit code of each error, and its message.
 
 ::
 
     0    done
-    1    an error of another kind
+    1    another error
     2    usage: the command line itself is wrong
-    3    the index does not have the key, or nothing that matches
+    3    the index does not have the key, or nothing matches
     4    not authorized
-    5    network: the bytes could not be had
-    6    integrity: they are not those that the index describes
-    7    the index is none that can be read
-    8    part of it failed, and the rest is done
+    5    network: the bytes could not be transferred
+    6    integrity: the bytes are not those that the index describes
+    7    the index cannot be read
+    8    part of the work failed, and the rest is done
     130  interrupted
-    141  whoever read the output has closed it
+    141  the reader of the output has closed it
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from ..errors import (
 )
 from ..site.guards import NothingMatchesError
 
-__all__ = ["CommandError", "Ending", "ExitCode", "ending_of", "partly_failed"]
+__all__ = ["CommandError", "Ending", "ExitCode", "ending_of", "partly_failed", "system_reason"]
 
 
 class ExitCode(IntEnum):
-    """The exit codes, as they stand at the head of this module."""
+    """The exit codes, as the module's docstring explains them."""
 
     DONE = 0
     ERROR = 1
@@ -53,16 +53,16 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command cannot do what it should, for a reason that the library does not know.
+    """A command failed for a reason of its own, not one of the library's.
 
     Parameters
     ----------
     message : str
         What is wrong.
     code : ExitCode, optional
-        What the command ends with.
+        The exit code.
     kind : str, optional
-        What a program that reads JSON gets to know it by.
+        The error's type, as programs that read JSON see it.
     key : str, optional
         The key concerned.
     hint : str, optional
@@ -86,11 +86,13 @@ class CommandError(Exception):
 
 
 def partly_failed(message: str, *, hint: str) -> CommandError:
-    """Return the error of a command that did all but what it has named."""
+    """Return the error of a command that has done only a part of its work."""
     return CommandError(message, code=ExitCode.PARTLY, kind="PartlyFailed", hint=hint)
 
 
-_CLOUDS = ("s3:", "gs:", "az:")
+def system_reason(error: OSError) -> str:
+    """Return what the operating system says of an error, such as ``Permission denied``."""
+    return error.strerror or type(error).__name__
 
 
 class Ending(NamedTuple):
@@ -99,7 +101,7 @@ class Ending(NamedTuple):
     code: ExitCode
     #: The name of the error's class.
     kind: str
-    #: What was wrong, and where; None if nothing needs to be said.
+    #: What was wrong, and where; None if nothing is to be shown.
     message: str | None
     #: What to do about it.
     hint: str | None = None
@@ -108,7 +110,8 @@ class Ending(NamedTuple):
     status: int | None = None
 
 
-# The first that fits counts, so that what is special comes first.
+_CLOUDS = ("s3:", "gs:", "az:")
+# The first match counts: subclasses come first.
 _CODES: tuple[tuple[type[StoreError], ExitCode], ...] = (
     (NothingMatchesError, ExitCode.NO_SUCH_KEY),
     (AuthorizationError, ExitCode.NOT_AUTHORIZED),
@@ -117,12 +120,12 @@ _CODES: tuple[tuple[type[StoreError], ExitCode], ...] = (
     (IndexFormatError, ExitCode.BAD_INDEX),
     (StoreError, ExitCode.ERROR),
 )
-# What click says of arguments too many quotes them, and a password may be among them.
+# Click quotes surplus arguments, and a password may be among them.
 _QUOTED_ARGUMENTS = re.compile(r"(Got unexpected extra arguments?) \(.*\)", re.DOTALL)
 
 
 def ending_of(error: BaseException) -> Ending | None:
-    """Say how a command ends after an error: the one place where errors become exit codes.
+    """Return how a command ends after an error: the one place that maps errors to exit codes.
 
     Parameters
     ----------
@@ -132,7 +135,7 @@ def ending_of(error: BaseException) -> Ending | None:
     Returns
     -------
     Ending or None
-        None for a defect of the program, whose traceback shall be seen.
+        None for a bug in the program, whose traceback is to be shown.
     """
     kind = type(error).__name__
     match error:
@@ -144,7 +147,7 @@ def ending_of(error: BaseException) -> Ending | None:
         case click.UsageError():
             message = _QUOTED_ARGUMENTS.sub(r"\1", error.format_message())
             name = error.ctx.command_path if error.ctx is not None else "staticstore"
-            return Ending(ExitCode.USAGE, kind, message, f"'{name} --help' shows how it is used")
+            return Ending(ExitCode.USAGE, kind, message, f"'{name} --help' shows how to use it")
         case click.ClickException():
             return Ending(ExitCode.ERROR, kind, error.format_message())
         case KeyboardInterrupt() | click.Abort():
@@ -152,7 +155,9 @@ def ending_of(error: BaseException) -> Ending | None:
         case BrokenPipeError():
             return Ending(ExitCode.CLOSED_PIPE, kind, None)
         case OSError():
-            return Ending(ExitCode.ERROR, kind, _what_the_system_said(error))
+            # Without a file name it is a stream: whatever opens a file names it.
+            what = "the output cannot be written" if error.filename is None else error.filename
+            return Ending(ExitCode.ERROR, kind, f"{what}: {system_reason(error)}")
     return None
 
 
@@ -161,30 +166,23 @@ def _hint(error: StoreError) -> str | None:
         case AuthorizationError(url=str(url)) if url.startswith(_CLOUDS):
             return (
                 "credentials come from the environment, as for the cloud's own tools; "
-                "they must allow to list the bucket, too"
+                "they must also permit listing the bucket"
             )
         case HTTPStatusError(status=301, url=str(url)) if url.startswith(_CLOUDS):
-            return "the bucket is in another region: --region NAME"
+            return "the bucket is in another region: give --region NAME"
         case HTTPStatusError(status=404, url=str(url)) if url.startswith(_CLOUDS):
-            return "the bucket has to be there: make it by the cloud's own tools"
+            return "the bucket does not exist: create it with the cloud's own tools"
         case AuthorizationError(status=407):
             return "put user and password into the proxy's URL: --proxy http://USER:PASSWORD@HOST"
         case AuthorizationError():
             return (
                 "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
-                "STATICSTORE_AUTH give it"
+                "STATICSTORE_AUTH provide it"
             )
         case HTTPStatusError(status=404, key=None):
-            return "the URL is that of a site's root, where 'staticstore publish' puts index.json"
+            return "the URL must be a site's root, where 'staticstore publish' wrote index.json"
         case IndexFormatError(url=str()):
-            return "the URL is that of a site's root, and index.json there one object of JSON"
+            return "the URL must be a site's root, and index.json there a single JSON object"
         case TransportError() if "certificate" in str(error):
-            return "--ca FILE names the authorities to trust"
+            return "--ca FILE names the certificate authorities to trust"
     return None
-
-
-def _what_the_system_said(error: OSError) -> str:
-    reason = error.strerror or type(error).__name__
-    # What has no name is a stream; whoever opens a file says which.
-    what = "the output cannot be written" if error.filename is None else str(error.filename)
-    return f"{what}: {reason}"

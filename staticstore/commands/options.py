@@ -1,15 +1,19 @@
-"""The options that commands share, and how what is typed is read."""
+"""The options that commands share, and what they ask for.
+
+What most commands take, such as ``--json`` or ``--proxy``, is gathered in a
+`CommonOptions`, which click passes to each command.  What a few take, such as
+``--force``, is an argument of their functions.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,10 +24,8 @@ from ..client.store import StaticStore, keep_parts_in
 from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
-from ..terminal import Output, shown
-from ..transport.wire import LEAST_RATE
+from ..terminal import Output, printable
 from .credentials import parse_credentials, read_auth_file
-from .getting import Span
 
 if TYPE_CHECKING:
     from ..client.cache_folder import CacheFolder
@@ -33,73 +35,39 @@ if TYPE_CHECKING:
 __all__ = [
     "SECONDS",
     "USER_CACHE",
-    "Forcible",
-    "Shared",
+    "CommonOptions",
+    "ForceCommand",
     "allow_name_option",
     "auth_options",
     "cache_option",
-    "connecting_options",
+    "examples",
     "force_option",
+    "host_options",
     "interval_option",
     "output_options",
     "parse_conditions",
-    "parse_fields",
-    "parse_file",
-    "parse_rate",
-    "parse_span",
-    "reaching_options",
+    "site_options",
 ]
 
-
-class Forcible(click.Command):
-    """A command whose ``--force`` takes a name behind an equals sign, or none."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; click alone would take what follows a bare ``--force`` for its value."""
-        end = args.index("--") if "--" in args else len(args)
-        options = [f"--force={_EVERYTHING}" if one == "--force" else one for one in args[:end]]
-        return super().parse_args(ctx, [*options, *args[end:]])
-
-
-class _Seconds(click.FloatRange):
-    """A number of seconds above 0."""
-
-    name = "seconds"
-
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True, max=1e6)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read a number; NaN is in every range, and is none."""
-        seconds: float = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail("it is no number", param, ctx)
-        return seconds
-
-
-#: What stands for the user's own cache folder.
+#: The value of ``--cache`` that means the user's own cache folder.
 USER_CACHE = "user"
-#: The type of an option that takes seconds.
-SECONDS = _Seconds()
-_INTERVAL = 30.0  # seconds
-_EVERYTHING = "all"
+
+_ALL_GUARDS = "all"
+_INTERVAL_SECONDS = 30.0
+_RETRIES = 2  # of a request: somebody is waiting for the command
 
 _LOG = logging.getLogger("staticstore.cli")
-_RETRIES = 2  # of a request, for somebody is waiting
-_RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kmgKMG]?)")
-_RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
+_Credentials = tuple[str, str] | Literal["netrc"]
 
 
 @dataclass
-class Shared:
-    """What commands share: where their results go, and how they connect."""
+class CommonOptions:
+    """Where a command's results go, and how it connects."""
 
     output: Output = field(default_factory=Output)
-    auth: tuple[str, str] | Literal["netrc"] | None = field(default=None, repr=False)
+    auth: _Credentials | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
     cache: CacheFolder | None = None
@@ -115,7 +83,7 @@ class Shared:
     ) -> Iterator[StaticStore]:
         """Connect to a site while the block lasts.
 
-        `parts` is where the beginning of an index stays that breaks off, without a cache.
+        Without a cache, `parts` is where an interrupted download of the index can resume from.
         """
         try:
             store = StaticStore(
@@ -126,13 +94,8 @@ class Shared:
             )
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
-        keep_parts_in(store, parts)
-        store.connect(
-            self.auth,
-            proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
-            verify=True if self.ca is None else self.ca,
-            retries=_RETRIES,
-        )
+        store._parts = parts
+        store.connect(self.auth, proxies=self._proxies, verify=self._verify, retries=_RETRIES)
         _LOG.info("%r", store)
         try:
             yield store
@@ -140,185 +103,199 @@ class Shared:
             store.disconnect()
 
     def published_at(self, location: str) -> PublishedAt:
-        """Return where a site is published, and how it is reached."""
-        from ..site.predecessor import PublishedAt
+        """Return where a site is published, and how to connect to it."""
+        from ..site.predecessor import PublishedAt  # slow to import, and rarely needed
 
-        return PublishedAt(
-            location,
-            auth=self.auth,
-            proxies=None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
-            verify=True if self.ca is None else self.ca,
-        )
+        return PublishedAt(location, auth=self.auth, proxies=self._proxies, verify=self._verify)
+
+    @property
+    def _proxies(self) -> dict[str, str] | None:
+        return None if self.proxy is None else {"http": self.proxy, "https": self.proxy}
+
+    @property
+    def _verify(self) -> bool | str:
+        return True if self.ca is None else self.ca
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: commands to type."""
+    # The control character keeps click from wrapping the lines.
+    return "\n  ".join(("\b\nExamples:", *lines))
+
+
+# -- options that are kept in CommonOptions ------------------------------------------------
+
+_common_option = functools.partial(click.option, expose_value=False)
+
+
+def _decorate(function: _Function, *options: Callable[[_Function], _Function]) -> _Function:
+    for option in reversed(options):  # click lists them from the last one applied
+        function = option(function)
+    return function
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     assert parameter.name is not None
-    setattr(context.ensure_object(Shared), parameter.name, value)
+    setattr(context.ensure_object(CommonOptions), parameter.name, value)
 
 
-def _keep_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        from ..client.cache_folder import CacheFolder
-
-        try:
-            folder = CacheFolder.of(True if value == USER_CACHE else value)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-        except StoreError as error:  # no home folder
-            if parameter.default is not None:  # the command is about the cache
-                raise
-            click.echo(f"nothing is cached: {error}", err=True)
-            return
-        context.ensure_object(Shared).cache = folder
-
-
-def _keep_for_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def _keep_in_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     assert parameter.name is not None
-    setattr(context.ensure_object(Shared).output, parameter.name, value)
+    setattr(context.ensure_object(CommonOptions).output, parameter.name, value)
 
 
 def _keep_proxy(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     try:
-        known = value is None or urlsplit(value).hostname is not None
+        is_url = value is None or urlsplit(value).hostname is not None
     except ValueError:
-        known = False
-    if not known:  # and not shown, for it may hold a password
-        raise click.BadParameter("it is no URL, such as http://proxy.example.org:3128")
+        is_url = False
+    if not is_url:  # and not repeated: it may contain a password
+        raise click.BadParameter("not a URL, such as http://proxy.example.org:3128")
     _keep(context, parameter, value)
 
 
-def _keep_auth(
-    read: Callable[[Any], tuple[str, str] | Literal["netrc"]],
-) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """Return the callback of an option that says who the user is, of which one is given."""
+def _keep_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    from ..client.cache_folder import CacheFolder
 
+    try:
+        folder = CacheFolder.of(True if value == USER_CACHE else value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    except StoreError as error:  # there is no home folder
+        if parameter.default is not None:  # the command is about the cache
+            raise
+        click.echo(f"nothing is cached: {error}", err=True)
+        return
+    context.ensure_object(CommonOptions).cache = folder
+
+
+def output_options(function: _Function) -> _Function:
+    """Add ``--json``, ``--verbose`` and ``--quiet`` to a command."""
+    option = functools.partial(_common_option, callback=_keep_in_output)
+    return _decorate(
+        function,
+        option("--json", "as_json", is_flag=True, help="Write JSON Lines: one object per line."),
+        option("-v", "--verbose", count=True, help="Say more; -vv: every request."),
+        option("-q", "--quiet", is_flag=True, help="Show only results and errors."),
+    )
+
+
+def site_options(function: _Function) -> _Function:
+    """Add the argument ``url`` and the options of `CommonOptions.connected` to a command."""
+    return click.argument("url")(host_options(cache_option(default=None)(function)))
+
+
+def host_options(function: _Function) -> _Function:
+    """Add the options that say how to connect to a host to a command."""
+    return _decorate(
+        function,
+        auth_options,
+        _common_option(
+            "--netrc",
+            is_flag=True,
+            callback=_keep_auth(lambda _: "netrc"),
+            help="Take user and password for the host from your netrc file.",
+        ),
+        _common_option(
+            "--proxy",
+            metavar="URL",
+            callback=_keep_proxy,
+            help="Use this proxy instead of the one in the environment.",
+        ),
+        _common_option(
+            "--ca",
+            metavar="FILE",
+            type=click.Path(exists=True),
+            callback=_keep,
+            help="Trust the certificate authorities in this file.",
+        ),
+    )
+
+
+def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
+    """Return the option ``--cache``, a folder."""
+    return _common_option(
+        "--cache",
+        metavar="FOLDER",
+        envvar="STATICSTORE_CACHE",
+        show_envvar=True,
+        default=default,
+        callback=_keep_cache,
+        help=f"Where to keep indexes and values; '{USER_CACHE}' is your own cache folder.",
+    )
+
+
+# -- credentials ---------------------------------------------------------------------------
+
+
+def auth_options(function: _Function) -> _Function:
+    """Add ``--auth`` and ``--auth-file`` to a command."""
+    return _decorate(
+        function,
+        _common_option(
+            "--auth",
+            metavar="USER[:PASSWORD]",
+            envvar="STATICSTORE_AUTH",
+            show_envvar=True,
+            callback=_keep_auth(_read_auth_option),
+            help="Your user name. The password is asked for if it is left out; if it is given "
+            "here, all users of this machine can see it.",
+        ),
+        _common_option(
+            "--auth-file",
+            metavar="FILE",
+            callback=_keep_auth(read_auth_file),
+            help="Read USER:PASSWORD from this file, which only you can read.",
+        ),
+    )
+
+
+def _keep_auth(
+    read: Callable[[Any], _Credentials],
+) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is None or value is False:  # an empty text names no file, and is an error
+        if value is None or value is False:  # but "" is an error: it names no user and no file
             return
-        shared = context.ensure_object(Shared)
-        if shared.auth is None:
-            shared.auth = read(value)
-            return
+        common = context.ensure_object(CommonOptions)
         assert parameter.name is not None
-        # Variables come after what was typed, which counts.
-        if context.get_parameter_source(parameter.name) is not ParameterSource.ENVIRONMENT:
+        if common.auth is None:
+            common.auth = read(value)
+        # A variable is processed after what was typed, and yields to it.
+        elif context.get_parameter_source(parameter.name) is not ParameterSource.ENVIRONMENT:
             raise click.UsageError("give only one of --auth, --auth-file and --netrc")
 
     return keep
 
 
-def _typed_credentials(text: str) -> tuple[str, str]:
+def _read_auth_option(text: str) -> tuple[str, str]:
     user, password = parse_credentials(text)
     if password is None:
         if not sys.stdin.isatty():
             raise click.BadParameter(
-                "give USER:PASSWORD, for there is no terminal to ask on, or use --auth-file"
+                "there is no terminal to ask for the password: give USER:PASSWORD, "
+                "or use --auth-file"
             )
-        password = click.prompt(f"Password for {shown(user)}", hide_input=True, err=True)
+        password = click.prompt(f"Password for {printable(user)}", hide_input=True, err=True)
     return user, password
 
 
-def output_options(function: _Function) -> _Function:
-    """Give a command the options of `Output`."""
-    for option in (
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            expose_value=False,
-            callback=_keep_for_output,
-            help="Say nothing but results and errors.",
-        ),
-        click.option(
-            "-v",
-            "--verbose",
-            count=True,
-            expose_value=False,
-            callback=_keep_for_output,
-            help="Say more; -vv: every request.",
-        ),
-        click.option(
-            "--json",
-            "as_json",
-            is_flag=True,
-            expose_value=False,
-            callback=_keep_for_output,
-            help="Write JSON Lines: an object a line.",
-        ),
-    ):
-        function = option(function)
-    return function
+# -- options that are arguments of a few commands ------------------------------------------
 
 
-def connecting_options(function: _Function) -> _Function:
-    """Give a command the argument ``url``, and the options of `Shared.connected`."""
-    return click.argument("url")(reaching_options(cache_option(default=None)(function)))
+class ForceCommand(click.Command):
+    """A command with ``--force``, whose value is optional: ``--force`` or ``--force=NAME``."""
 
-
-def reaching_options(function: _Function) -> _Function:
-    """Give a command the options that say how a host is reached."""
-    for option in (
-        click.option(
-            "--ca",
-            metavar="FILE",
-            type=click.Path(exists=True),
-            expose_value=False,
-            callback=_keep,
-            help="Trust the certificate authorities in this file.",
-        ),
-        click.option(
-            "--proxy",
-            metavar="URL",
-            expose_value=False,
-            callback=_keep_proxy,
-            help="Go through this proxy, not through that of the environment.",
-        ),
-        click.option(
-            "--netrc",
-            is_flag=True,
-            expose_value=False,
-            callback=_keep_auth(lambda _: "netrc"),
-            help="Take user and password for the host from your netrc file.",
-        ),
-        auth_options,
-    ):
-        function = option(function)
-    return function
-
-
-def auth_options(function: _Function) -> _Function:
-    """Give a command the options that say a user and a password."""
-    for option in (
-        click.option(
-            "--auth-file",
-            metavar="FILE",
-            expose_value=False,
-            callback=_keep_auth(read_auth_file),
-            help="Read USER:PASSWORD from this file, which only you can read.",
-        ),
-        click.option(
-            "--auth",
-            metavar="USER[:PASSWORD]",
-            envvar="STATICSTORE_AUTH",
-            show_envvar=True,
-            expose_value=False,
-            callback=_keep_auth(_typed_credentials),
-            help="Who you are. A password that is left out is asked for; one that is given here "
-            "is seen by all users of this machine.",
-        ),
-    ):
-        function = option(function)
-    return function
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; click itself would take the argument after a bare ``--force`` as its value."""
+        end = args.index("--") if "--" in args else len(args)
+        options = [f"--force={_ALL_GUARDS}" if one == "--force" else one for one in args[:end]]
+        return super().parse_args(ctx, [*options, *args[end:]])
 
 
 def force_option(*guards: str) -> Callable[[_Function], _Function]:
-    """Return the option that has something done though it is rarely meant.
-
-    Parameters
-    ----------
-    *guards : str
-        The names of what the command refuses otherwise, as its help says.
-    """
+    """Return the option ``--force`` of a `ForceCommand` that has these guards."""
     return click.option(
         "--force",
         metavar="[=NAME]",
@@ -332,38 +309,44 @@ def _parse_force(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> Force:
     names = [name.strip() for value in values for name in value.split(",")]
-    if _EVERYTHING in names:
+    if _ALL_GUARDS in names:
         return True
     try:
         Guards(names)
     except ValueError:
-        raise click.BadParameter(f"it is --force, or --force= and {', '.join(GUARDS)}") from None
+        choices = ", ".join(GUARDS)
+        raise click.BadParameter(f"--force takes no name, or some of {choices}") from None
     return frozenset(names)
 
 
+class _Seconds(click.FloatRange):
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=1e6)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):  # which no comparison puts outside the range
+            self.fail("it is not a number", param, ctx)
+        return seconds
+
+
+#: The type of an option in seconds: a number above 0.
+SECONDS = _Seconds()
+
+
 def interval_option(help_text: str) -> Callable[[_Function], _Function]:
-    """Return the option that says how often to look at a site."""
+    """Return the option ``--interval``, the seconds between polls."""
     return click.option(
         "--interval",
         metavar="SECONDS",
         type=SECONDS,
-        default=_INTERVAL,
+        default=_INTERVAL_SECONDS,
         show_default=True,
         help=help_text,
-    )
-
-
-def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
-    """Return the option that says where the cache is."""
-    return click.option(
-        "--cache",
-        metavar="FOLDER",
-        envvar="STATICSTORE_CACHE",
-        show_envvar=True,
-        default=default,
-        expose_value=False,
-        callback=_keep_cache,
-        help=f"Where indexes and values are kept; '{USER_CACHE}' is your own cache folder.",
     )
 
 
@@ -372,14 +355,15 @@ allow_name_option = click.option(
     "allow_names",
     metavar="NAME",
     multiple=True,
-    help="Take this name, which is withheld otherwise, such as .htaccess; may be repeated.",
+    help="Include files of this name, such as .htaccess, which are withheld otherwise; "
+    "may be repeated.",
 )
 
 
 def parse_conditions(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Read ``field=value``: a value that is JSON is what it says, any other is a text."""
+    """Return the fields and values of ``FIELD=VALUE``: JSON if a value is that, else text."""
     where: dict[str, Any] = {}
     for text in values:
         name, equals, value = text.partition("=")
@@ -392,48 +376,3 @@ def parse_conditions(
         except (IndexFormatError, UnicodeEncodeError):
             where[name] = value
     return where
-
-
-def parse_fields(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> list[str] | None:
-    """Read names of fields, given one by one or with commas between them."""
-    fields = [name.strip() for value in values for name in value.split(",")]
-    if not all(fields):
-        raise click.BadParameter("a name between the commas is missing")
-    return fields or None
-
-
-def parse_span(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> Span | None:
-    """Read ``START:END``, each of which may be left out."""
-    if value is None:
-        return None
-    match = _RANGE.fullmatch(value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is not of the form START:END, in bytes")
-    start, end = (None if bound is None else int(bound) for bound in match.groups())
-    return start, end
-
-
-def parse_file(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Read where to write: a path that names a file, or ``-``."""
-    if value is not None and not Path(value).name:
-        raise click.BadParameter(f"{value!r} names no file")
-    return value
-
-
-def parse_rate(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> float | None:
-    """Read bytes a second, perhaps with k, M or G, which count by 1024 as in curl and wget."""
-    if value is None:
-        return None
-    match = _RATE.fullmatch(value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is not of the form 500k, 2M or 1.5G, bytes a second")
-    rate = float(match[1]) * 1024.0 ** " kmg".index(match[2].lower() or " ")
-    if not LEAST_RATE <= rate < 1e18:
-        raise click.BadParameter(f"{value!r} is below 1k or beyond all networks")
-    return rate

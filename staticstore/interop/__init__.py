@@ -1,1 +1,1 @@
-"""What others plug in: the loops of desktop programs, and what their windows show."""
+"""Integrations: the event loops of desktop programs, and models and widgets of Qt."""

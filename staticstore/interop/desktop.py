@@ -1,30 +1,30 @@
-"""Deliveries in the thread of a window: ``store.subscribe(…, dispatch=qt_dispatch(window))``.
+"""Delivery in a window's thread: ``store.subscribe(…, dispatch=qt_dispatch(window))``.
 
-A window may only be touched by the thread that its loop runs in, and changes
-are found by the thread that polls.  Each function here gives a `dispatch` for
-one kind of loop: it takes a call from any thread, at once and without waiting
-for the loop, and makes it in the loop's own thread, one after the other.
-Nothing is delivered after the subscription was closed or the store
-disconnected, not even what was waiting in the loop by then.
+Only the thread that runs its event loop may touch a window, and changes are
+found by the thread that polls.  Each ``…_dispatch`` function returns a
+`dispatch` for one kind of event loop: it takes a call from any thread, returns
+immediately, and has the loop's thread make the calls one after another.
+Nothing is delivered after the subscription is closed or the store
+disconnected, not even calls that are already waiting in the loop.
 
-What a delivery raises is shown where the toolkit shows errors, and stops
-nothing.  With ``batch=True`` a poll is one delivery, however many changes it
-found; without it they are made a few milliseconds' worth at a time, so that
-the window can be used in between.
+An exception in a delivery is reported where the toolkit reports errors, and
+stops nothing.  With ``batch=True`` a poll is one delivery, however many
+changes it found; without it, deliveries are made for a few milliseconds at a
+time, so that the window stays responsive in between.
 
-A dispatch may also be called by a program itself, say with what a handler of
-a signal wants to show::
+A program may also call a dispatch itself, for instance in the handler of a
+signal::
 
     dispatch = qt_dispatch(window)
 
-    def tell(store, *, error):
+    def report(store, *, error):
         dispatch(lambda: window.statusBar().showMessage(str(error)))
 
-    poll_failed.connect(tell, sender=store)
+    poll_failed.connect(report, sender=store)
 
-and `in_thread` uses it to bring a window what a thread has read for it.
+`in_thread` uses it to pass a window what a thread has read.
 
-Neither Qt nor Tk nor asyncio is imported before it is asked for.
+Neither Qt nor Tk nor asyncio is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ import sys
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from ..errors import StoreError
+from .call_queue import Call, CallQueue
 from .qt_core import qt_core
-from .threads import in_thread
-from .waiting import Call, WaitingCalls
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,12 +51,14 @@ if TYPE_CHECKING:
 
 __all__ = ["asyncio_dispatch", "in_thread", "qt_dispatch", "tk_dispatch"]
 
-# Milliseconds between looks of Tk at what waits: IDLE's own measure, not seen and not felt.
-_TK_INTERVAL = 50
+Result = TypeVar("Result")
+Failed = Callable[[StoreError | OSError], object]
+
+_TK_POLL_MILLISECONDS = 50  # as in IDLE: it costs no visible time
 
 
 def qt_dispatch(receiver: Any = None) -> Dispatch:
-    """Have deliveries made by an event loop of Qt, of PySide6 or PyQt6.
+    """Return a dispatch for an event loop of Qt, of PySide6 or PyQt6.
 
     Exceptions go to `sys.excepthook`, also with PyQt6, which would otherwise
     abort the program.
@@ -62,15 +66,15 @@ def qt_dispatch(receiver: Any = None) -> Dispatch:
     Parameters
     ----------
     receiver : QObject, optional
-        With it the deliveries end: usually the window.  By default the application.
-        They are made in its thread, which must be the one that calls this.
+        Deliveries end when it is destroyed: usually the window, by default the
+        application.  They are made in its thread, which must be the caller's.
 
     Returns
     -------
     callable
         For `StaticStore.subscribe`.  Once the receiver is destroyed it raises
-        RuntimeError, so that the log of the store tells of a subscription
-        that should have been closed.
+        RuntimeError, so that the store's log shows a subscription that should
+        have been closed.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def qt_dispatch(receiver: Any = None) -> Dispatch:
 
     Examples
     --------
-    In a window's constructor; ``update_rows(changes)`` is then called once a poll::
+    In a window's constructor; ``update_rows(changes)`` is then called once per poll::
 
         self.subscription = store.subscribe(
             self.update_rows, batch=True, initial=True, dispatch=qt_dispatch(self)
@@ -91,23 +95,24 @@ def qt_dispatch(receiver: Any = None) -> Dispatch:
     if receiver is None:
         receiver = core.QCoreApplication.instance()
     if receiver is None:
-        raise RuntimeError("there is no event loop of Qt yet: make a QApplication first")
+        raise RuntimeError("there is no event loop of Qt yet: create a QApplication first")
     if receiver.thread() != core.QThread.currentThread():
-        raise RuntimeError("qt_dispatch is called by the thread of its receiver")
+        raise RuntimeError("qt_dispatch must be called in the thread of its receiver")
     return _QtLoop(core, receiver)
 
 
 def tk_dispatch(widget: tkinter.Misc) -> Dispatch:
-    """Have deliveries made by the event loop of Tk.
+    """Return a dispatch for the event loop of Tk.
 
-    They come up to 50 ms late: Tk has no way to be woken by another thread
-    that neither waits for it nor fails while ``mainloop`` does not run, so
-    that it looks by itself.  Exceptions go to ``report_callback_exception``.
+    Deliveries are up to 50 ms late: Tk polls for them, since another thread
+    cannot wake it without waiting for it, and fails while ``mainloop`` is not
+    running.  Exceptions go to ``report_callback_exception``.
 
     Parameters
     ----------
     widget : tkinter.Misc
-        With it the deliveries end: a window, or the root.  Call this in Tk's own thread.
+        Deliveries end when it is destroyed: a window, or the root.  Call this
+        in Tk's own thread.
 
     Returns
     -------
@@ -127,11 +132,11 @@ def tk_dispatch(widget: tkinter.Misc) -> Dispatch:
 
 
 def asyncio_dispatch(loop: asyncio.AbstractEventLoop | None = None) -> Dispatch:
-    """Have deliveries made by an event loop of asyncio, and coroutines awaited there.
+    """Return a dispatch for an event loop of asyncio, which also awaits coroutines.
 
-    The next delivery begins when the coroutine of the last one has ended.
-    Exceptions go to the loop's exception handler.  Loops of others that are
-    asyncio's, such as qasync's or uvloop's, will do as well.
+    A delivery begins when the coroutine of the one before has ended.
+    Exceptions go to the loop's exception handler.  Compatible loops, such as
+    those of qasync and uvloop, work as well.
 
     Parameters
     ----------
@@ -152,11 +157,11 @@ def asyncio_dispatch(loop: asyncio.AbstractEventLoop | None = None) -> Dispatch:
     --------
     >>> import asyncio
     >>> async def first_key():
-    ...     told = asyncio.Queue()
+    ...     received = asyncio.Queue()
     ...     with sample_store.subscribe(  # `put` is a coroutine function
-    ...         told.put, initial=True, batch=True, dispatch=asyncio_dispatch()
+    ...         received.put, initial=True, batch=True, dispatch=asyncio_dispatch()
     ...     ):
-    ...         return (await told.get())[0].key
+    ...         return (await received.get())[0].key
     >>> asyncio.run(first_key())
     'borders/coastline.geojson'
     """
@@ -165,41 +170,121 @@ def asyncio_dispatch(loop: asyncio.AbstractEventLoop | None = None) -> Dispatch:
     return _AsyncioLoop(loop or asyncio.get_running_loop())
 
 
+def in_thread(
+    work: Callable[[], Result],
+    done: Callable[[Result], object],
+    *,
+    dispatch: Dispatch,
+    failed: Failed | None = None,
+) -> None:
+    r"""Do slow work in a thread, and deliver its result to a window.
+
+    It returns immediately.  The work cannot be cancelled; it ends with the
+    program at the latest.  If the window is gone by then, nothing is delivered.
+
+    Parameters
+    ----------
+    work : callable
+        Called without arguments in a thread of its own: it may read, wait and
+        raise, and must not touch the window.
+    done : callable
+        Called with the result of the work, as a delivery of `dispatch`.
+    dispatch : callable
+        From `qt_dispatch`, `tk_dispatch` or `asyncio_dispatch`.  With
+        the last one `done` and `failed` may be coroutine functions.
+    failed : callable, optional
+        Called instead of `done`, likewise, with a StoreError or OSError: the
+        errors that a site, a network or a disk can cause.  By default these
+        are raised in the window's thread.  Any other exception always is, and
+        the toolkit reports it as it does one in a delivery.
+
+    Notes
+    -----
+    Each call starts a thread.  Threads that run at the same time may end in
+    any order: `done` should check that its result is still wanted.
+
+    The three callables are held until the work is done.  A program that goes
+    on after the root of Tk is destroyed must keep a reference to that root: Tcl
+    aborts if a thread other than its own is the last to hold it.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from staticstore.interop.desktop import asyncio_dispatch, in_thread
+    >>> async def first_bytes():
+    ...     received = asyncio.Queue()
+    ...     value = sample_store["terrain/dem.tif"]
+    ...     in_thread(
+    ...         value.read, received.put, failed=received.put, dispatch=asyncio_dispatch()
+    ...     )
+    ...     return (await received.get())[:4]
+    >>> asyncio.run(first_bytes())
+    b'II*\x00'
+    """
+
+    def run() -> None:
+        deliver = _outcome(work, done, failed)
+        with suppress(RuntimeError):  # the window is gone
+            dispatch(deliver)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def _outcome(
+    work: Callable[[], Result], done: Callable[[Result], object], failed: Failed | None
+) -> Call:
+    try:
+        result = work()
+    except (StoreError, OSError) as error:
+        return functools.partial(failed or _raise, error)
+    except Exception as error:
+        return functools.partial(_raise, error)
+    return functools.partial(done, result)
+
+
+def _raise(error: Exception) -> NoReturn:
+    try:
+        raise error
+    finally:
+        del error  # its traceback would refer to it, and so keep the window alive
+
+
 class _QtLoop:
-    """Makes calls in the thread of a QObject, by a timer that other threads start."""
+    # Makes calls in the thread of a QObject, by a timer that other threads start.
 
     def __init__(self, core: Any, receiver: Any) -> None:
-        self._calls = WaitingCalls()
-        # Held while the timer is used, so that it is not destroyed meanwhile; taken
-        # again by the thread that has it if its garbage collector finds the window.
+        self._calls = CallQueue()
+        # Held while the timer is used, so that it is not destroyed meanwhile.  Reentrant: the
+        # garbage collector may destroy the window in the thread that holds the lock.
         self._lock = threading.RLock()
         self._is_gone = False
-        # A timer of no milliseconds comes when events that wait have been seen to: a
-        # signal for each call would keep them waiting until all calls are made.
+        # A timer of 0 ms fires when the events that wait have been handled: a signal for each
+        # call would delay them until all calls are made.
         timer = core.QTimer(receiver)
         timer.setSingleShot(True)
         timer.timeout.connect(self._make_calls)
-        # A method that is connected is not held; what waits is made, whoever else holds this.
+        # Qt does not hold the object of a connected method: waiting calls are made even if
+        # nothing else holds this one.
         timer.setProperty("loop", self)
         receiver.destroyed.connect(self._end)
-        # Queued, it is the receiver's thread that starts it.
+        # Queued: the receiver's thread starts the timer.
         queued = core.Qt.ConnectionType.QueuedConnection
         self._start = functools.partial(core.QMetaObject.invokeMethod, timer, "start", queued)
 
     def __call__(self, call: Call) -> None:
         if not self._is_gone and self._calls.put(call):
-            self._wake()
+            self._schedule()
         if self._is_gone:
             raise RuntimeError("the receiver is destroyed: close the subscription before it")
 
-    def _wake(self) -> None:
+    def _schedule(self) -> None:
         with self._lock:
             if not self._is_gone:
                 self._start()
 
     def _make_calls(self) -> None:
         if len(self._calls) > 1:
-            self._wake()
+            self._schedule()
         self._calls.make_some(sys.excepthook)
 
     def _end(self, *_: object) -> None:
@@ -209,18 +294,18 @@ class _QtLoop:
 
 
 class _TkLoop:
-    """Makes calls in Tk's thread, by a timer that looks for them: nothing else touches Tk."""
+    # Makes calls in Tk's thread, by a timer that polls for them: only that thread touches Tk.
 
     def __init__(self, widget: tkinter.Misc) -> None:
-        # The root's timers are its own: those of a widget leave an error behind when that goes.
+        # A timer of the root: one of a widget leaves an error behind when the widget is destroyed.
         self._root: Any = widget.nametowidget(".")
-        self._calls = WaitingCalls()
+        self._calls = CallQueue()
         self._is_gone = False
-        # Tk holds what it calls, and shall hold this only while something waits.
+        # Tk holds the functions that it calls; they must hold this only while calls are waiting.
         self._held: list[_TkLoop] = []
         reference, held = weakref.ref(self), self._held
 
-        def look() -> None:
+        def poll() -> None:
             if (loop := reference()) is not None:
                 held.clear()
                 loop._make_calls()
@@ -229,19 +314,19 @@ class _TkLoop:
             if event.widget is widget and (loop := reference()) is not None:
                 loop._end()
 
-        self._look = look
+        self._poll = poll
         widget.bind("<Destroy>", end, add="+")
-        self._timer = self._root.after(_TK_INTERVAL, look)
+        self._timer = self._root.after(_TK_POLL_MILLISECONDS, poll)
 
     def __call__(self, call: Call) -> None:
         if self._is_gone:
             raise RuntimeError("the widget is destroyed: close the subscription before it")
         self._calls.put(call)
-        self._held.append(self)  # after it, so that no look between them lets go of this
+        self._held.append(self)  # after it: a poll in between would clear the list
 
     def _make_calls(self) -> None:
-        interval = 1 if len(self._calls) > 1 else _TK_INTERVAL
-        self._timer = self._root.after(interval, self._look)
+        interval = 1 if len(self._calls) > 1 else _TK_POLL_MILLISECONDS
+        self._timer = self._root.after(interval, self._poll)
         self._calls.make_some(self._root.report_callback_exception)
         if len(self._calls):
             self._held.append(self)
@@ -256,7 +341,7 @@ class _TkLoop:
 
 
 class _AsyncioLoop:
-    """Makes calls in the thread of a loop, by a task that lives as long as any wait."""
+    # Makes calls in the thread of a loop, by a task that lives as long as calls are waiting.
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -264,9 +349,9 @@ class _AsyncioLoop:
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self, call: Call) -> None:
-        self._loop.call_soon_threadsafe(self._take, call)
+        self._loop.call_soon_threadsafe(self._put, call)
 
-    def _take(self, call: Call) -> None:
+    def _put(self, call: Call) -> None:
         self._calls.append(call)
         if self._task is None:
             self._task = self._loop.create_task(self._make_calls())
@@ -283,7 +368,7 @@ class _AsyncioLoop:
                 except Exception as error:
                     self._show(error)
                 except asyncio.CancelledError as error:
-                    # The loop ends; or something that the callback waited for was cancelled.
+                    # Either the loop ends, or something that the callback awaited was cancelled.
                     if (task := asyncio.current_task()) is None or task.cancelling():
                         raise
                     self._show(error)
@@ -292,5 +377,5 @@ class _AsyncioLoop:
             self._task = None
 
     def _show(self, error: BaseException) -> None:
-        text = "a delivery raised; the next ones are made"
+        text = "a delivery raised an exception; the next ones are made"
         self._loop.call_exception_handler({"message": text, "exception": error})

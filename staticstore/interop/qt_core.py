@@ -1,4 +1,4 @@
-"""Which Qt a program uses: PySide6 or PyQt6, and never both."""
+"""The modules of the Qt binding that a program uses: PySide6 or PyQt6, never both."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _BINDINGS = ("PySide6", "PyQt6")
 
 
 def qt_core(given: object = None) -> Any:
-    """Return the module ``QtCore`` of the program's binding, imported now if need be.
+    """Import ``QtCore`` of the program's binding, and return it.
 
     Parameters
     ----------
     given : object, optional
-        An object of Qt, whose binding it shall be.  By default it is the one
-        that has an application, else the one that is imported, else PySide6
-        if it is installed.
+        An object of Qt, whose binding is used.  By default it is the binding
+        that has an application, else one that is imported, else PySide6 if it
+        is installed.
 
     Raises
     ------
     ImportError
-        Neither is installed.
+        Neither binding is installed.
     """
     of_given = {kind.__module__.partition(".")[0] for kind in type(given).__mro__}
     imported = [name for name in _BINDINGS if sys.modules.get(f"{name}.QtCore")]
@@ -41,11 +41,11 @@ def qt_core(given: object = None) -> Any:
 
 
 def qt_module(core: Any, name: str) -> Any:
-    """Return another module of the binding that a ``QtCore`` is of, such as ``QtGui``.
+    """Import another module of the binding of a ``QtCore``, such as ``QtGui``, and return it.
 
     Raises
     ------
     ImportError
-        It is not installed, or lacks a library.
+        It is not installed, or a library that it needs is missing.
     """
     return importlib.import_module(core.__name__.replace("QtCore", name))

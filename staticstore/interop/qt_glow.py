@@ -1,4 +1,4 @@
-"""The color that glows behind the rows of a table of Qt; importing this imports Qt's core."""
+"""The color that glows behind the rows of a table of Qt; importing this imports QtCore."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import time
 from collections.abc import Set
 from typing import Any
 
-from .glow import Glow
 from .qt_core import qt_core, qt_module
+from .rows import Glow
 
 __all__ = ["QtGlow", "Signal"]
 
 QtCore: Any = qt_core()
-#: What declares a signal, which PySide6 and PyQt6 name differently.
+#: Declares a signal; PySide6 and PyQt6 have different names for it.
 Signal: Any = getattr(QtCore, "Signal", None) or QtCore.pyqtSignal
-_FRAME = 40  # milliseconds
+_FRAME_MILLISECONDS = 40
 
 
 class QtGlow(QtCore.QObject):  # type: ignore[misc]
-    """Keys that glow in a color, and a timer that runs while any does.
+    """A `Glow` in a color, with a timer that runs while any key glows.
 
     Parameters
     ----------
     color : str
-        As Qt names it.
+        A name that Qt knows, or ``#RRGGBB``.
     parent : QObject
-        What it lives with.
+        The owner.
 
     Raises
     ------
     ValueError
-        Qt knows no such color.
+        Qt does not know the color.
     """
 
-    #: It is time to paint anew, first in full color and last without any.
+    #: Emitted when rows are to be repainted, first in full color and last without any.
     faded = Signal()
 
     def __init__(self, color: str, parent: Any) -> None:
         super().__init__(parent)
-        # Qt's part for graphics, which a program without glow may do without.
+        # Imported here: a program without glow need not have QtGui.
         self._color_of = qt_module(QtCore, "QtGui").QColor
         self._color = self._color_of(color)
         if not self._color.isValid():
-            raise ValueError(f"Qt knows no color {color!r}; it knows '#ffc233', for one")
+            raise ValueError(f"Qt knows no color {color!r}; give '#ffc233', for example")
         self._glow = Glow()
         self._timer = QtCore.QTimer(self)
-        self._timer.setInterval(_FRAME)
+        self._timer.setInterval(_FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._fade)
 
     def light(self, keys: Set[str]) -> None:
@@ -56,7 +56,7 @@ class QtGlow(QtCore.QObject):  # type: ignore[misc]
             self.faded.emit()
 
     def color(self, key: str) -> Any:
-        """Return the color of a key that glows, as transparent as it is faint; None for others."""
+        """Return the color of a key, more transparent as it fades; None if it does not glow."""
         strength = self._glow.strength(key, time.monotonic())
         if not strength:
             return None

@@ -1,7 +1,7 @@
-"""A table of Qt that shows a store, and what changes in it as it changes.
+"""A table model of Qt that shows a store and follows its changes.
 
 Importing this module imports Qt: PySide6 or PyQt6, whichever the program has
-imported before, and PySide6 if it has neither.
+imported before, and PySide6 if it has imported neither.
 """
 
 from __future__ import annotations
@@ -16,59 +16,57 @@ from typing import Any
 from ..client.store import StaticStore, follow
 from ..index.changes import Changes
 from ..index.query import selection
+from .call_queue import SLICE_SECONDS
 from .desktop import qt_dispatch
 from .qt_core import qt_core
 from .qt_glow import QtGlow, Signal
-from .rows import Filter, Rank, Rows, Step, as_qt_value, as_text, runs
+from .rows import Filter, Rank, RowChanges, Rows, as_qt_value, as_text, runs
 
 __all__ = ["StoreTableModel"]
 
 QtCore: Any = qt_core()
 _Qt = QtCore.Qt
-# Seconds of steps in a row: less than half of a frame.
-_SLICE = 0.005
-_NOWHERE = QtCore.QModelIndex()
+_NO_PARENT = QtCore.QModelIndex()
 _RIGHT = _Qt.AlignmentFlag.AlignRight | _Qt.AlignmentFlag.AlignVCenter
 
 
 class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
-    """The entries of a store as rows: the key, and the fields that are wanted.
+    """The entries of a store as rows: the key, and a choice of fields.
 
-    Rows are in key order at first.  Each poll that finds changes inserts,
-    changes and removes just the rows that these concern, so that selection
-    and scroll position stay.  Of an entry no more is kept than its key; what
-    is on the screen is decoded when it is painted.
+    Rows are in key order at first.  A poll that finds changes inserts,
+    updates and removes only the rows concerned, so that selection and scroll
+    position stay.  The model keeps only the keys; metadata is decoded when a
+    cell is painted.
 
-    A host that cannot be reached, or sends nonsense, changes nothing, and
-    after a `disconnect` the rows stay as they were.
+    A poll that fails changes no rows, and they stay after a `disconnect`.
 
     Parameters
     ----------
     store : StaticStore
-        It is connected.  While it is, the model follows it.
+        A connected store, which the model follows until it is disconnected.
     fields : iterable of str
-        The fields that are shown, in columns after that of the key.
+        The fields to show, in columns after that of the key.
     parent : QObject, optional
-        What the model lives with.
+        The owner.
     glow : str, optional
-        A color, such as ``"#ffc233"``: rows that were set or updated have it as
-        their background, which fades in a second.  By default none do.  A proxy
-        model above this one would look at all rows for each step of that.
+        A color, such as ``"#ffc233"``, for the background of rows that were
+        set or updated; it fades in a second.  By default none.  A proxy model
+        on top of this one would process all rows for each frame of it.
 
     Raises
     ------
     NotConnectedError
         The store is not connected.
     ValueError
-        Qt knows no such color.
+        Qt does not know the color.
 
     Notes
     -----
-    It belongs to the thread of its event loop, as every model.  The display
-    role gives text; the user role the value of the field, or the key.  For
-    100,000 entries it is made in 0.1 s, filtered by text or sorted by a field
-    in a quarter of a second; changes are followed some milliseconds at a time.
-    A lazy store becomes whole.
+    Like every model, it must be used in the thread of its event loop.  The
+    display role returns text; the user role the value of the field, or the
+    key.  With 100,000 entries it is created in 0.1 s, and filtered by text or
+    sorted by a field in a quarter of a second; changes are applied a few
+    milliseconds at a time.  A lazy store fetches its whole index.
 
     Examples
     --------
@@ -76,13 +74,13 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
         model = StoreTableModel(store, fields=["title", "size"], parent=window)
         table.setModel(model)
-        table.sortByColumn(0, Qt.SortOrder.AscendingOrder)  # it would begin with descending
+        table.sortByColumn(0, Qt.SortOrder.AscendingOrder)  # the default is descending
         table.setSortingEnabled(True)
         search.textChanged.connect(model.set_filter)
         model.changed.connect(lambda changes: status.showMessage(f"{len(changes)} changes"))
     """
 
-    #: Emitted with the `Changes` of a poll when all of them are in the rows.
+    #: Emitted with the `Changes` of a poll when the rows show all of them.
     changed = Signal(object)
 
     def __init__(
@@ -99,76 +97,76 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         if self._glow is not None:
             self._glow.faded.connect(self._paint_background)
         self._is_descending = False
-        # Large changes are followed little by little, so that the window never stands still.
+        # Large changes are applied in slices, so that the window stays responsive.
         self._steps: deque[tuple[Changes, Iterator[None]]] = deque()
         self._is_stepping = False
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._go_on)
-        # The store holds what it calls; the window alone shall hold the model.
-        take = functools.partial(_take, weakref.ref(self))
-        subscription, index = follow(store, take, qt_dispatch(self))
+        self._timer.timeout.connect(self._apply_some)
+        # Weak: the store holds what it calls, and only the window must hold the model.
+        callback = functools.partial(_deliver, weakref.ref(self))
+        subscription, index = store._follow(callback, qt_dispatch(self))
         self.destroyed.connect(subscription.close)
-        # A method that is connected is not held, and PySide crashes if its object goes with the
-        # model; timers go after that signal.
+        # Held by the timer, which is destroyed after that signal: Qt does not hold the object of
+        # a connected method, and PySide crashes if it is destroyed with the model.
         self._timer.setProperty("subscription", subscription)
         self._subscription = subscription
         self._rows = Rows(index, Filter(self._fields))
 
-    # -- what a program asks and says -----------------------------------------------------
+    # -- for the program --------------------------------------------------------
 
     def key(self, row: int) -> str:
         """Return the key of a row."""
-        return self._rows.key(self._turned(row))
+        return self._rows.key(self._mirrored(row))
 
     def metadata(self, row: int) -> dict[str, Any]:
-        """Return the metadata of a row, all fields of it: a copy of the caller's own."""
+        """Return a copy of the metadata of a row, with all fields."""
         return self._rows.index[self.key(row)]
 
     def row(self, key: str) -> int | None:
-        """Return the row of a key, None if it is not shown."""
+        """Return the row of a key; None if it is not shown."""
         position = self._rows.position(key)
-        return None if position is None else self._turned(position)
+        return None if position is None else self._mirrored(position)
 
     def set_filter(
         self, text: str = "", *, where: Mapping[str, Any] | None = None, **equals: Any
     ) -> None:
-        """Show only entries that fulfill all that is said here; without it, all of them.
+        """Show only the entries that match all conditions; without any, all entries.
 
         Parameters
         ----------
         text : str, optional
-            What stands in the key or in a field that is shown, in whatever case.
+            A text in the key or in a field that is shown; case is ignored.
         where, **equals
             As in `StaticStore.query`.
 
         Raises
         ------
         TypeError
-            `where` is no mapping.  What a condition raises is raised, too; the
-            rows then stay as they were.
+            `where` is not a mapping.  An exception of a condition is raised
+            as well; the rows then stay as they were.
         RuntimeError
             It is called by a slot of the model's own signals.
         """
-        self._finish()
-        shown = Filter(self._fields, text, where, equals)
-        rows = Rows(self._rows.index, shown, self._rows.by)
+        self._apply_all()
+        new_filter = Filter(self._fields, text, where, equals)
+        rows = Rows(self._rows.index, new_filter, self._rows.by)
         self.beginResetModel()
         self._rows = rows
         self.endResetModel()
 
     def close(self) -> None:
-        """Follow the store no more; the rows stay.  Idempotent."""
+        """Stop following the store; the rows stay.  Idempotent."""
         self._subscription.close()
 
-    # -- what Qt asks ---------------------------------------------------------------------
+    # -- for Qt --------------------------------------------------------------------------
 
-    def rowCount(self, parent: Any = _NOWHERE) -> int:
-        """Count the rows."""
+    def rowCount(self, parent: Any = _NO_PARENT) -> int:
+        """Return the number of rows."""
         return 0 if parent.isValid() else len(self._rows)
 
-    def columnCount(self, parent: Any = _NOWHERE) -> int:
-        """Count the columns: that of the key, and the fields."""
+    def columnCount(self, parent: Any = _NO_PARENT) -> int:
+        """Return the number of columns: the key and the fields."""
         return 0 if parent.isValid() else 1 + len(self._fields)
 
     def headerData(
@@ -183,7 +181,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         return super().headerData(section, orientation, role)
 
     def data(self, index: Any, role: int = _Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what a cell shows (display role), or its value (user role)."""
+        """Return the text of a cell (display role), or its value (user role)."""
         roles = _Qt.ItemDataRole
         if not index.isValid() or role not in _ROLES:
             return None
@@ -191,7 +189,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         if role == roles.BackgroundRole:
             return None if self._glow is None else self._glow.color(value)
         if index.column():
-            # An entry may turn out bad when it is first decoded, and is none any more.
+            # An entry may turn out to be invalid when it is first decoded, and is gone then.
             metadata = self._rows.index.get(value, {})
             value = metadata.get(self._fields[index.column() - 1])
         if role == roles.TextAlignmentRole:
@@ -200,10 +198,10 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         return as_text(value) if role == roles.DisplayRole else as_qt_value(value)
 
     def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
-        """Sort by a column: by key at no cost, by a field at that of decoding it everywhere."""
-        self._finish()
+        """Sort by a column: by key at no cost, by a field at that of decoding it in all entries."""
+        self._apply_all()
         by = self._fields[column - 1] if column > 0 else None
-        rows = Rows(self._rows.index, self._rows.shown, by) if by != self._rows.by else self._rows
+        rows = Rows(self._rows.index, self._rows.filter, by) if by != self._rows.by else self._rows
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
         keys = [self.key(index.row()) for index in before]
@@ -215,26 +213,24 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self.changePersistentIndexList(before, after)
         self.layoutChanged.emit()
 
-    # -- what the store says --------------------------------------------------------------
+    # -- for the store -------------------------------------------------------------------
 
     def take(self, changes: Changes) -> None:
-        """Go on to the next snapshot; the store calls this."""
-        self._steps.append((changes, self._steps_to(changes)))
-        self._go_on()
+        """Apply the changes of a poll; the store calls this."""
+        self._steps.append((changes, self._steps_of(changes)))
+        self._apply_some()
 
-    def _go_on(self) -> None:
-        """Take steps for some milliseconds, and the others when the window has lived a little."""
-        if self._is_stepping:  # in a dialog that was opened at a step: what is below goes on
+    def _apply_some(self) -> None:
+        if self._is_stepping:  # in the loop of a dialog that a step has opened; it continues later
             return
-        end = time.monotonic() + _SLICE
+        end = time.monotonic() + SLICE_SECONDS
         while self._steps:
             if time.monotonic() >= end:
                 self._timer.start()
                 return
             self._step()
 
-    def _finish(self) -> None:
-        """Take all steps that are left."""
+    def _apply_all(self) -> None:
         if self._is_stepping:
             raise RuntimeError("a slot of the model's own signals can neither filter nor sort it")
         while self._steps:
@@ -251,35 +247,35 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             self._steps.popleft()
             self.changed.emit(changes)
 
-    def _steps_to(self, changes: Changes) -> Iterator[None]:
-        """Follow the changes of a poll; rows and snapshot fit each other at each step."""
-        rows, step, lit = self._rows, Step([], [], [], []), set[str]()
+    def _steps_of(self, changes: Changes) -> Iterator[None]:
+        # At each step, rows and snapshot are consistent.
+        rows, pending, lit = self._rows, RowChanges([], [], [], []), set[str]()
         for change in changes:
-            rows.take(change, step)
+            rows.add_to(pending, change)
             if self._glow is not None and change.after is not None:
                 lit.add(change.key)
             yield
-        for run in runs(sorted(step.gone)):
-            self.beginRemoveRows(_NOWHERE, *self._ends(run, len(rows)))
+        for run in runs(sorted(pending.gone)):
+            self.beginRemoveRows(_NO_PARENT, *self._ends(run, len(rows)))
             rows.remove(run)
             self.endRemoveRows()
             yield
-        rows.index = changes.index  # what is gone could be decoded until now, what is new from now
+        rows.index = changes.index  # until here removed rows had metadata, from here new ones do
         places: dict[int, list[Rank]] = {}
-        for rank in sorted(step.new):
+        for rank in sorted(pending.new):
             places.setdefault(rows.place(rank), []).append(rank)
             yield
         for place, ranks in reversed(places.items()):
             run = range(place, place + len(ranks))
-            self.beginInsertRows(_NOWHERE, *self._ends(run, len(rows) + len(ranks)))
+            self.beginInsertRows(_NO_PARENT, *self._ends(run, len(rows) + len(ranks)))
             rows.insert(place, ranks)
             self.endInsertRows()
             yield
-        for before, after in step.moved:
+        for before, after in pending.moved:
             self._move(before, after)
             yield
         changed: list[int] = []
-        for rank in (*step.kept, *(after for _, after in step.moved)):
+        for rank in (*pending.updated, *(after for _, after in pending.moved)):
             changed.append(rows.place(rank))
             yield
         for run in runs(sorted(changed)):
@@ -290,30 +286,29 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
             self._glow.light(lit)
 
     def _paint_background(self) -> None:
-        """Have the rows painted anew by one signal, however many they are."""
+        # One signal for all rows: Qt repaints only those on the screen.
         if count := len(self._rows):
             ends = self.index(0, 0), self.index(count - 1, len(self._fields))
             self.dataChanged.emit(*ends, [_Qt.ItemDataRole.BackgroundRole])
 
     def _move(self, before: Rank, after: Rank) -> None:
-        """Move a row; Qt's target is the row that it comes to stand before."""
         rows = self._rows
         here, there = rows.place(before), rows.place(after)
         is_moved = there not in (here, here + 1)
         if is_moved:
-            row = self._turned(here)
+            row = self._mirrored(here)
+            # For Qt the target is the row that it is inserted before.
             target = len(rows) - there if self._is_descending else there
-            self.beginMoveRows(_NOWHERE, row, row, _NOWHERE, target)
+            self.beginMoveRows(_NO_PARENT, row, row, _NO_PARENT, target)
         rows.move(before, after)
         if is_moved:
             self.endMoveRows()
 
-    def _turned(self, row: int) -> int:
-        """Return the position of a row, or the row of a position."""
+    def _mirrored(self, row: int) -> int:
+        # Of a position in `Rows` the row of the table, and the reverse.
         return len(self._rows) - 1 - row if self._is_descending else row
 
     def _ends(self, run: range, count: int) -> tuple[int, int]:
-        """Return the first and the last row of a run of positions, among so many."""
         if self._is_descending:
             return count - run.stop, count - 1 - run.start
         return run.start, run.stop - 1
@@ -329,6 +324,6 @@ _ROLES = frozenset(
 )
 
 
-def _take(reference: weakref.ref[StoreTableModel], changes: Changes) -> None:
+def _deliver(reference: weakref.ref[StoreTableModel], changes: Changes) -> None:
     if (model := reference()) is not None:
         model.take(changes)

@@ -1,4 +1,4 @@
-"""A pane of Qt that shows what a value is: a picture, a table, or text.
+"""A widget of Qt that shows a value: a picture, a table, or text.
 
 Importing this module imports Qt's widgets, of the binding that `qt_core` finds.
 """
@@ -19,10 +19,10 @@ QtCore: Any = qt_core()
 QtGui: Any = qt_module(QtCore, "QtGui")
 QtWidgets: Any = qt_module(QtCore, "QtWidgets")
 
-_LARGEST = 4 << 20  # bytes of a value
-_WIDEST = 400  # pixels of a picture
-_MOST_PIXELS = 1 << 25  # of one that is decoded, each of which takes 4 or 8 bytes
-# Others run too much code on what a host sends: an SVG loads files of this machine.
+_MOST_BYTES = 4 << 20  # of a value
+_SHOWN_PIXELS = 400  # width and height of a picture
+_MOST_PIXELS = 1 << 25  # of a picture that is decoded, at 4 or 8 bytes each
+# Decoders of other formats do too much with what a host sends: an SVG can load local files.
 _FORMATS = {
     "image/bmp": b"bmp",
     "image/gif": b"gif",
@@ -31,30 +31,30 @@ _FORMATS = {
     "image/tiff": b"tiff",
     "image/webp": b"webp",
 }
-_LINES, _COLUMNS = 100, 500
+_MOST_LINES, _MOST_COLUMNS = 100, 500  # of a text
 
 
 class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
     """Shows a value: a picture, CSV as a table, the first lines of a text or of JSON.
 
     A value is read whole and verified, in a thread, so that the window does
-    not wait.  What a value contains is shown and never followed: markup in
-    it is text, and a picture is what its media type says (PNG, JPEG, GIF, BMP,
-    WebP or TIFF, of 33 megapixels at most) or is not shown.  One that cannot
-    be read, or fails its check, is said in words in its place; so is one that
-    is too large or of another kind.
+    not wait.  Its content is shown and never interpreted: markup is shown as
+    text, and a picture must have the format of its media type (PNG, JPEG, GIF,
+    BMP, WebP or TIFF, of 33 megapixels at most).  A message takes the place of
+    a value that cannot be read, fails verification, is too large, or is of
+    another kind.
 
     Parameters
     ----------
     parent : QWidget, optional
-        What it lives in.
+        The owner.
     largest : int, optional
-        The bytes that a value may have to be read.  By default 4 MiB.
+        The size of the largest value to read, in bytes.  By default 4 MiB.
 
     Notes
     -----
-    Pictures are scaled to 400 pixels, texts cut after 100 lines.  The
-    kind is that of `URLValue.media_type`.
+    Pictures are scaled to 400 pixels, and texts cut after 100 lines.  The
+    kind is taken from `URLValue.media_type`.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
         )
     """
 
-    def __init__(self, parent: Any = None, *, largest: int = _LARGEST) -> None:
+    def __init__(self, parent: Any = None, *, largest: int = _MOST_BYTES) -> None:
         super().__init__(parent)
         #: The value that is shown, or None.
         self.value: URLValue | None = None
@@ -75,10 +75,10 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
         self._dispatch = qt_dispatch(self)
 
     def show_value(self, value: URLValue | None) -> None:
-        """Read a value and show it, or show none.
+        """Read a value and show it; None clears the widget.
 
-        What is shown already is not read again.  Of two values with one key
-        the first stays until the other is read.
+        A value that is shown already is not read again.  If the key is the
+        same, the old value stays until the new one has been read.
         """
         before, self.value = self.value, value
         if value is None:
@@ -91,7 +91,7 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
             return
 
         def show(preview: Any) -> None:
-            if value is self.value:  # and no other is shown meanwhile
+            if value is self.value:  # no other value was chosen meanwhile
                 self._show(preview)
 
         in_thread(
@@ -102,7 +102,6 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
         )
 
     def _show(self, preview: Any) -> None:
-        """Show a picture, or HTML."""
         if isinstance(preview, QtGui.QImage):
             kind = QtGui.QTextDocument.ResourceType.ImageResource
             self.document().addResource(kind.value, QtCore.QUrl("value"), preview)
@@ -111,22 +110,21 @@ class ValuePreview(QtWidgets.QTextBrowser):  # type: ignore[misc]
 
 
 def _preview_of(value: URLValue, largest: int) -> Any:
-    """Read a value; return a picture of it, or HTML.  This is done in a thread."""
-    said = value.media_type or "what is of an unknown type"
-    kind = said.partition(";")[0].strip().lower()
+    # Runs in a thread; returns a QImage, or HTML.
+    media_type = value.media_type or "values of unknown type"
+    kind = media_type.partition(";")[0].strip().lower()
     is_text = kind.startswith("text/") or kind.endswith("json")
     if not (is_text or kind in _FORMATS):
-        return f"There is no preview of {escape(said)}."
+        return f"There is no preview of {escape(media_type)}."
     data = _read(value, largest)
     if data is None:
-        return "This is too large for a preview."
+        return "This value is too large for a preview."
     if is_text:
         return _html(data.decode("utf-8", "replace"), is_table=kind == "text/csv")
     return _picture(data, kind)
 
 
 def _read(value: URLValue, largest: int) -> bytes | None:
-    """Return the bytes of a value, verified; None if they are more."""
     size = value.size
     if size is not None:
         return value.read() if size <= largest else None
@@ -139,16 +137,17 @@ def _read(value: URLValue, largest: int) -> bytes | None:
 
 
 def _picture(data: bytes, kind: str) -> Any:
-    """Decode a picture of the format that is said, and of no other; or say why not, as HTML."""
     buffer = QtCore.QBuffer()
     buffer.setData(data)
-    # The reader must not outlive the buffer, which its end may still look at: it has no name here.
+    # The reader has no name here: it must not outlive the buffer, which its destructor may use.
     image = _image_of(QtGui.QImageReader(buffer, _FORMATS[kind]))
     if image is None:
         return "This picture has too many pixels for a preview."
     if image.isNull():
-        return f"This is no {kind} that Qt can show."
-    fit = image.size().scaled(_WIDEST, _WIDEST, QtCore.Qt.AspectRatioMode.KeepAspectRatio)
+        return f"Qt cannot read this as {kind}."
+    fit = image.size().scaled(
+        _SHOWN_PIXELS, _SHOWN_PIXELS, QtCore.Qt.AspectRatioMode.KeepAspectRatio
+    )
     return image.scaled(
         fit.expandedTo(QtCore.QSize(1, 1)),
         QtCore.Qt.AspectRatioMode.IgnoreAspectRatio,
@@ -157,28 +156,28 @@ def _picture(data: bytes, kind: str) -> Any:
 
 
 def _image_of(reader: Any) -> Any:
-    """Return what a reader decodes, a null image if it is of another format; None if too large."""
+    # A null image if the format is another; None if the picture is too large.
     reader.setAutoDetectImageFormat(False)
     reader.setDecideFormatFromContent(False)
-    if not reader.canRead():  # other beginnings are complained of on the standard error
+    if not reader.canRead():  # otherwise it would write errors to the standard error
         return QtGui.QImage()
-    size = reader.size()  # which is read from its beginning alone
+    size = reader.size()  # reads only the header
     if size.width() * size.height() > _MOST_PIXELS:
         return None
     return reader.read() if size.isValid() else QtGui.QImage()
 
 
 def _html(text: str, *, is_table: bool) -> str:
-    """Return the beginning of a text as HTML.
+    """Return the first lines of a text as HTML.
 
     Examples
     --------
     >>> _html("a < b", is_table=False)
     '<pre>a &lt; b</pre>'
     """
-    lines = [line[:_COLUMNS] for line in text.splitlines()[:_LINES]]
+    lines = [line[:_MOST_COLUMNS] for line in text.splitlines()[:_MOST_LINES]]
     if not is_table:
         return f"<pre>{'<br>'.join(map(escape, lines))}</pre>"
-    cell = "<td style='white-space: pre'>"  # or Qt would break words to make columns narrow
+    cell = "<td style='white-space: pre'>"  # or Qt would break words to fit narrow columns
     rows = [cell + cell.join(map(escape, cells)) for cells in csv.reader(lines)]
     return f"<table cellpadding=3><tr style='font-weight: bold'>{'<tr>'.join(rows)}</table>"

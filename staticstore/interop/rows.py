@@ -1,11 +1,11 @@
-"""The rows of a table: which entries of a snapshot it shows, and in which order."""
+"""The rows of a table: which entries it shows, in which order, and which glow after a change."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 from ..client.subscription import logged_failure
 from ..index import codec
@@ -13,21 +13,22 @@ from ..index.changes import Change
 from ..index.query import Conditions
 from ..index.snapshot import Index
 
-__all__ = ["Filter", "Rank", "Rows", "Step", "as_qt_value", "as_text", "runs"]
+__all__ = ["Filter", "Glow", "Rank", "RowChanges", "Rows", "as_qt_value", "as_text", "runs"]
 
-#: What puts a row in its place: its key, or what a field is sorted by, and then the key.
+#: The sort key of a row: its key, or what represents the value of a field, and then the key.
 Rank = Any
+_GLOW_SECONDS = 1.0
 
 
 class Filter:
-    """Which entries are shown: those that a query finds and a text stands in.
+    """The condition of an entry's display: a query, and a text in the key or a field.
 
     Parameters
     ----------
     fields : tuple of str
-        The fields in which the text may stand, and not in the key alone.
+        The fields that are searched for the text, besides the key.
     text : str, optional
-        What stands there, in whatever case.
+        The text; case is ignored.
     where, equals : mapping, optional
         The query.
     """
@@ -43,18 +44,18 @@ class Filter:
         self._where, self._equals = dict(where or {}), dict(equals or {})
         self._fields = fields
         self._text = text.casefold()
-        #: Whether it hides nothing.
+        #: Whether all entries are shown.
         self.is_all = not (text or self._conditions)
 
     def keys(self, index: Index) -> Iterator[str]:
-        """Yield the keys of the entries that are shown, in key order."""
+        """Return the keys of the entries that are shown, in key order."""
         keys = iter(index)
         if self._conditions:
             keys = index.query_keys(where=self._where, **self._equals)
         return self._with_text(keys, index) if self._text else keys
 
-    def lets_through(self, key: str, metadata: dict[str, Any]) -> bool:
-        """Tell whether one entry is shown; a condition that raises is logged, and hides it."""
+    def matches(self, key: str, metadata: dict[str, Any]) -> bool:
+        """Return whether one entry is shown; a condition that raises is logged, and hides it."""
         with logged_failure("a condition of a table's filter raised; the entry is not shown"):
             texts = (key, *map(as_text, map(metadata.get, self._fields)))
             return self._conditions.match(metadata) and any(
@@ -65,35 +66,35 @@ class Filter:
     def _with_text(self, keys: Iterable[str], index: Index) -> Iterator[str]:
         text = self._text
         found = {key for key in index if text in key.casefold()}
-        for name in self._fields:  # one after the other, so that nothing else is decoded
+        for name in self._fields:  # one at a time: other fields are not decoded
             values = index.field_values(name)
             found.update(key for key, value in values if text in as_text(value).casefold())
         return (key for key in keys if key in found)
 
 
 class Rows:
-    """The keys of the entries that a filter lets through, in the order of a field.
+    """The keys of the entries that match a filter, in the order of a field.
 
     Parameters
     ----------
     index : Index
         The snapshot.
-    shown : Filter
-        Which entries are shown.
+    filter : Filter
+        The entries to show.
     by : str, optional
-        The field that they are sorted by, missing ones first, then numbers,
-        texts, all else; and by key where it is the same.  By default by key alone.
+        The field to sort by: first missing values, then numbers, texts and
+        other values; entries with the same value by key.  By default the key.
     """
 
-    def __init__(self, index: Index, shown: Filter, by: str | None = None) -> None:
+    def __init__(self, index: Index, filter: Filter, by: str | None = None) -> None:
         self.index = index
-        self.shown = shown
+        self.filter = filter
         self.by = by
-        keys = shown.keys(index)
+        keys = filter.keys(index)
         self._ranks: list[Rank] = list(keys) if by is None else sorted(_ranks(index, keys, by))
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return len(self._ranks)
 
     def key(self, position: int) -> str:
@@ -102,48 +103,47 @@ class Rows:
         return rank if self.by is None else rank[1]  # type: ignore[no-any-return]
 
     def position(self, key: str) -> int | None:
-        """Return where a key stands, or None."""
+        """Return the position of a key; None if it is not shown."""
         if self.by is None:
             return self._position(key)
         return self._position(self._rank(key, self.index[key])) if key in self.index else None
 
-    def take(self, change: Change, step: Step) -> None:
-        """Note in a step what a change does to the rows, which stay as they are."""
+    def add_to(self, pending: RowChanges, change: Change) -> None:
+        """Add to `pending` what a change does to the rows, which are not modified."""
         position, after = self.position(change.key), self._rank_after(change)
         if position is None:
             if after is not None:
-                step.new.append(after)
+                pending.new.append(after)
         elif after is None:
-            step.gone.append(position)
+            pending.gone.append(position)
         elif (before := self._ranks[position]) != after:
-            step.moved.append((before, after))
+            pending.moved.append((before, after))
         else:
-            step.kept.append(before)
+            pending.updated.append(before)
 
     def _rank_after(self, change: Change) -> Rank | None:
-        """Return the rank that an entry has after a change, None if it is not shown."""
         if change.after is None:
             return None
-        if self.by is None and self.shown.is_all:
+        if self.by is None and self.filter.is_all:
             return change.key
         metadata = change.metadata or {}
-        is_shown = self.shown.lets_through(change.key, metadata)
+        is_shown = self.filter.matches(change.key, metadata)
         return self._rank(change.key, metadata) if is_shown else None
 
     def remove(self, run: range) -> None:
-        """Remove rows that follow each other."""
+        """Remove a run of rows."""
         del self._ranks[run.start : run.stop]
 
     def insert(self, position: int, ranks: Sequence[Rank]) -> None:
-        """Insert rows at their common place."""
+        """Insert rows at a position."""
         self._ranks[position:position] = ranks
 
     def place(self, rank: Rank) -> int:
-        """Return the position of a rank, or the one where it belongs."""
+        """Return the position of a rank, or the one to insert it at."""
         return bisect_left(self._ranks, rank)
 
     def move(self, before: Rank, after: Rank) -> None:
-        """Give a row another rank, and the place of that."""
+        """Replace the rank of a row, and move it to the new position."""
         del self._ranks[self.place(before)]
         self._ranks.insert(self.place(after), after)
 
@@ -156,30 +156,56 @@ class Rows:
         return key if self.by is None else (_sortable(metadata.get(self.by)), key)
 
 
-@dataclass(frozen=True)
-class Step:
-    """What leads from some rows to the next.
+class RowChanges(NamedTuple):
+    """The changes of a poll that are not in the rows yet."""
 
-    Attributes
-    ----------
-    gone : list of int
-        The positions of rows that go.
-    new : list
-        The ranks of rows that come.
-    moved : list of pairs
-        The ranks before and after of rows that belong elsewhere now.
-    kept : list
-        The ranks of rows that stay where they are, and show something else.
+    #: Positions of rows to remove.
+    gone: list[int]
+    #: Ranks of rows to insert.
+    new: list[Rank]
+    #: Old and new ranks of rows whose position changes.
+    moved: list[tuple[Rank, Rank]]
+    #: Ranks of rows that keep their position, and have other metadata.
+    updated: list[Rank]
+
+
+class Glow:
+    """Keys that glow for a second after a change, and how strongly.
+
+    Times are seconds of a clock of the caller.  Keys are grouped by the poll
+    that changed them: lighting a million keys costs no more than one.
+
+    Examples
+    --------
+    >>> glow = Glow()
+    >>> glow.light({"a", "b"}, 10.0)
+    >>> glow.strength("a", 10.25), glow.strength("c", 10.25), glow.strength("a", 11.5)
+    (0.75, 0.0, 0.0)
+    >>> glow.is_out(10.75), glow.is_out(11.5)
+    (False, True)
     """
 
-    gone: list[int]
-    new: list[Rank]
-    moved: list[tuple[Rank, Rank]]
-    kept: list[Rank]
+    def __init__(self) -> None:
+        self._lit: deque[tuple[float, Set[str]]] = deque()  # the newest first
+
+    def light(self, keys: Set[str], now: float) -> None:
+        """Let keys glow from now on; the set is kept and not copied."""
+        self._lit.appendleft((now, keys))
+
+    def strength(self, key: str, now: float) -> float:
+        """Return how strongly a key glows, from 1 to 0."""
+        since = next((since for since, keys in self._lit if key in keys), None)
+        return 0.0 if since is None else max(0.0, 1 - (now - since) / _GLOW_SECONDS)
+
+    def is_out(self, now: float) -> bool:
+        """Return whether no key glows any more, and drop those that have faded."""
+        while self._lit and now - self._lit[-1][0] >= _GLOW_SECONDS:
+            self._lit.pop()
+        return not self._lit
 
 
 def runs(positions: Iterable[int]) -> list[range]:
-    """Put positions that follow each other together, the last first.
+    """Return runs of consecutive positions, the last first.
 
     Examples
     --------
@@ -196,7 +222,7 @@ def runs(positions: Iterable[int]) -> list[range]:
 
 
 def as_text(value: Any) -> str:
-    """Return what a cell shows of the value of a field: a text as it is, all else as JSON.
+    """Return what a cell shows of a value: text unchanged, anything else as JSON.
 
     Examples
     --------
@@ -209,7 +235,7 @@ def as_text(value: Any) -> str:
 
 
 def as_qt_value(value: Any) -> Any:
-    """Return a value with its integers as texts where Qt has no number for them, and would fail.
+    """Return a value with integers beyond 64 bits as text: Qt would raise an error.
 
     Examples
     --------
@@ -230,7 +256,6 @@ def _ranks(index: Index, keys: Iterable[str], by: str) -> Iterator[Rank]:
 
 
 def _sortable(value: Any) -> tuple[Any, ...]:
-    """Return what sorts before that of every greater value, of whatever kind."""
     if value is None:
         return (0,)
     if isinstance(value, int | float):

@@ -30,7 +30,7 @@ def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Run a command in this process, where its output is no terminal."""
+    """Run a command in this process, where its output is not a terminal."""
 
     def run_(*arguments: object) -> Ended:
         code = run([str(argument) for argument in arguments])
@@ -41,7 +41,7 @@ def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
 
 
 def copy_sample(folder: Path) -> Path:
-    """Copy what of the sample site is not written by a publisher."""
+    """Copy the sample site without the files that a publisher writes."""
     shutil.copytree(SAMPLE_SITE / "data", folder / "data")
     shutil.copy(SAMPLE_SITE / "metadata.toml", folder)
     return folder
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the sample site, published; to be read only."""
+    """A copy of the sample site, published; tests must not modify it."""
     site = copy_sample(tmp_path_factory.mktemp("sample"))
     publish(site)
     return site
@@ -72,6 +72,6 @@ def url(sample: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def locked_url(sample: Path) -> Iterator[str]:
-    """The URL of the same, for ali with the password sesame alone."""
+    """The URL of the sample site, behind the user ali and the password sesame."""
     with serve(sample, port=0, auth=("ali", "sesame")) as server:
         yield server.url

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLE_SITE = ROOT / "sample_site"
 TIMEOUT = 20.0  # seconds
 
-# A shell that runs tests in the background has them ignore the interrupt, and so their children.
+# A shell that runs tests in the background makes them, and so their children, ignore interrupts.
 _MAIN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,7 +31,7 @@ sys.exit(main())
 
 
 class Ended(NamedTuple):
-    """What a command left."""
+    """The exit code and output of a command."""
 
     code: int
     out: bytes
@@ -56,13 +56,13 @@ class Ended(NamedTuple):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the variables that a command gets: nothing of whoever runs the tests."""
+    """Return the environment of a command, which does not depend on that of the tests."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "TERM": "xterm-256color", **more}
 
 
 def command(*arguments: str) -> list[str]:
-    """Return what starts ``staticstore`` with these arguments."""
+    """Return the command line of ``staticstore`` with these arguments."""
     return [sys.executable, "-c", _MAIN, *arguments]
 
 
@@ -128,18 +128,18 @@ class Terminal:
         return process
 
     def type(self, text: str) -> None:
-        """Type something."""
+        """Type a text."""
         os.write(self._master, text.encode())
 
     def read_until(self, text: str) -> str:
-        """Read what is shown until something is among it."""
+        """Read the output until it contains a text."""
         while text not in self._seen.decode(errors="replace"):
             if not self._read():
                 raise AssertionError(f"{text!r} was not shown, but {self._seen!r}")
         return self._seen.decode(errors="replace")
 
     def read(self) -> str:
-        """Read all that is shown, until the command ends."""
+        """Read the output until the command ends."""
         while self._read():
             pass
         return self._seen.decode(errors="replace")
@@ -158,12 +158,12 @@ class Terminal:
         return bool(piece)
 
     def close(self) -> None:
-        """Take the terminal away."""
+        """Close the terminal."""
         os.close(self._master)
 
 
 def on_terminal(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Run a command in a terminal; return its exit code and what it showed."""
+    """Run a command in a terminal; return its exit code and output."""
     terminal = Terminal()
     try:
         with terminal.run(*arguments, env=env) as process:

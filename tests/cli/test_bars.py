@@ -1,4 +1,4 @@
-"""Progress bars: which are shown, and that they fit."""
+"""Progress bars: which are shown, and that they fit the terminal."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def console(width: int = 80, height: int = 24) -> Console:
 
 
 def lines(bars: Bars) -> list[str]:
-    """Return the bars as they are shown."""
-    on = bars._shown.console
+    """Return the lines of the bars."""
+    on = bars._progress.console
     with on.capture() as captured:
-        on.print(bars._shown.get_renderable(), markup=False)
+        on.print(bars._progress.get_renderable(), markup=False)
     return Text.from_ansi(captured.get()).plain.splitlines()
 
 
 def shown_by(on: Console, *names: str) -> list[str]:
     bars = Bars(on, "mirroring", transient=True)
-    bars.whole(5 << 20, 30 << 20)
+    bars.show_total(5 << 20, 30 << 20)
     for name in names:
-        bars.one(name, 1 << 20, LARGE)
+        bars.show_value(name, 1 << 20, LARGE)
     return lines(bars)
 
 
@@ -65,17 +65,17 @@ def test_names_are_no_markup() -> None:
 
 def test_small_values_have_no_bars() -> None:
     bars = Bars(console(), "mirroring", transient=True)
-    bars.one("small", 10, 1 << 20)
-    bars.one("small", None, None)
-    bars.one("of unknown size", 10, None)
+    bars.show_value("small", 10, 1 << 20)
+    bars.show_value("small", None, None)
+    bars.show_value("of unknown size", 10, None)
     assert [line.split()[0] for line in lines(bars)] == ["mirroring", "of"]
 
 
 def test_what_has_ended_has_no_bar() -> None:
     bars = Bars(console(), "mirroring", transient=True)
-    bars.one("a", 1, LARGE)
-    bars.one("b", 1, LARGE)
-    bars.one("a", None, None)
+    bars.show_value("a", 1, LARGE)
+    bars.show_value("b", 1, LARGE)
+    bars.show_value("a", None, None)
     assert [line.split()[0] for line in lines(bars)] == ["mirroring", "b"]
 
 

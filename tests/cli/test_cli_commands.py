@@ -1,4 +1,4 @@
-"""What each command gives, in a pipe and as JSON Lines."""
+"""The output of each command, in a pipe and as JSON Lines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import json
 import logging
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +69,12 @@ def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
         option for parameter in command_line.commands[name].params for option in parameter.opts
     }
     assert {"--auth", "--proxy", "--ca", "--cache", "url"} <= options
+
+
+def test_help_imports_nothing_that_is_slow() -> None:
+    code = "import sys, staticstore.cli; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert not {"requests", "urllib3", "werkzeug", "asyncio"}.intersection(modules)
 
 
 def test_version(cli: Run) -> None:
@@ -160,9 +168,8 @@ def test_publish_refuses_what_does_not_go_with_watching(
 
 
 def test_publish_help_tells_how_often_it_looks_at_all_files(cli: Run) -> None:
-    assert f"{RESCAN_SECONDS:.0f} if nothing is said" in " ".join(
-        cli("publish", "--help").text.split()
-    )
+    text = " ".join(cli("publish", "--help").text.split())
+    assert f"by default every {RESCAN:.0f} seconds" in text
 
 
 def test_publish_check_finds_nothing_wrong(cli: Run, sample: Path) -> None:
@@ -267,7 +274,7 @@ def test_info_tells_the_rest_where_the_sites_own_words_cannot_be_had(
         ended = cli("info", server.url)
     assert ended.code == 0
     assert "entries\t16" in ended.lines
-    assert b"own words" in ended.err
+    assert b"description could not be read" in ended.err
 
 
 # -- ls --------------------------------------------------------------------------------
@@ -459,7 +466,7 @@ def test_get_leaves_the_old_file_when_it_fails(cli: Run, tmp_path: Path) -> None
 
 @contextmanager
 def changing(files: dict[str, bytes], changed: bytes) -> Iterator[str]:
-    """Serve files of which the index becomes another at the second look at it."""
+    """Serve files whose index changes at its second request."""
     answer = serve_files(files)
     seen = threading.Event()
 
@@ -512,7 +519,7 @@ def test_watch_ends_when_nothing_comes(cli: Run, url: str) -> None:
     assert cli("watch", url, "--timeout", "0.05").code == 0
 
 
-# -- what all take -----------------------------------------------------------------------
+# -- common options ----------------------------------------------------------------------
 
 
 def test_credentials_come_from_the_environment(
@@ -536,7 +543,7 @@ def test_a_proxy_is_gone_through(cli: Run) -> None:
     with RawServer(serve_files({"index.json": index_of({"a": b""})})) as proxy:
         ended = cli("ls", "http://nowhere.invalid/", "--proxy", proxy.url)
         assert proxy.requests[0].target == "http://nowhere.invalid/index.json"
-    # What answers is no real proxy, so that only the request tells.
+    # The server is not a real proxy: only the request counts.
     assert ended.code in (0, 5)
 
 
@@ -547,7 +554,7 @@ def test_an_authority_of_ones_own_is_trusted_when_it_is_named(cli: Run, tmp_path
         assert cli("ls", server.url, "--ca", certificates.authority).lines == ["a"]
         refused = cli("ls", server.url)
     assert refused.code == 5
-    assert refused.errors.endswith("hint: --ca FILE names the authorities to trust\n")
+    assert refused.errors.endswith("hint: --ca FILE names the certificate authorities to trust\n")
 
 
 def test_what_is_no_certificate_is_told_of_in_a_line(cli: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A password need not stand on the command line, where `ps` shows it (FAULTS D13)."""
+"""A password can be kept off the command line, where `ps` would show it (FAULTS D13)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ NOWHERE = "http://127.0.0.1:1/"
 
 
 def error_of(err: bytes) -> dict[str, object]:
-    """Return the error that a command with ``--json`` told of."""
+    """Return the error of a command with ``--json``."""
     error = json.loads(err.splitlines()[-1])["error"]
     assert isinstance(error, dict)
     return error
@@ -79,7 +79,7 @@ def test_a_defect_has_none_and_is_seen(error: Exception) -> None:
     assert ending_of(error) is None
 
 
-# -- real ends -------------------------------------------------------------------------
+# -- commands --------------------------------------------------------------------------
 
 
 def test_0_when_all_is_done(cli: Run, url: str) -> None:
@@ -251,7 +251,9 @@ def test_8_for_a_push_of_a_file_that_is_not_as_the_index_says(
     path = folder / "data/stations/stations.csv"
     before = path.stat()
     path.write_bytes(b"!" + path.read_bytes()[1:])
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # so that nobody sees it before
+    os.utime(
+        path, ns=(before.st_atime_ns, before.st_mtime_ns)
+    )  # hides the change until it is hashed
     ended = cli("push", folder, tmp_path / "host", "-v")
     assert ended.code == 8
     assert any(line.startswith("failed\tdata/stations/stations.csv\t") for line in ended.lines)
@@ -295,7 +297,7 @@ def test_130_for_an_interrupted_publish_that_watches(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "hint"),
-    [(403, 4, "credentials"), (301, 5, "--region"), (404, 5, "the bucket has to be there")],
+    [(403, 4, "credentials"), (301, 5, "--region"), (404, 5, "the bucket does not exist")],
 )
 def test_what_a_bucket_says_ends_a_push_with_a_hint_that_fits(
     cli: Run, sample: Path, status: int, code: int, hint: str
@@ -360,7 +362,7 @@ def test_141_in_silence_for_a_value(tmp_path: Path) -> None:
     assert not ended.err
 
 
-# -- nothing of a traceback ------------------------------------------------------------
+# -- no tracebacks ---------------------------------------------------------------------
 
 
 def test_a_full_disk_is_told_in_a_line(sample: Path) -> None:

@@ -1,4 +1,4 @@
-"""F8, F13: what is refused exits with 1, and ``--force`` and ``--after`` are its two remedies."""
+"""F8, F13: a refusal exits with 1, and ``--force`` and ``--after`` are the two remedies."""
 
 from __future__ import annotations
 

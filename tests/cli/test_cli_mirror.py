@@ -1,10 +1,9 @@
-"""The command ``mirror``: what it copies, says, and ends with."""
+"""The command ``mirror``: what it copies, what it prints, and its exit codes."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,8 +54,8 @@ def test_what_failed_is_named_and_the_exit_code_says_partly(cli: Run, url: str, 
     (copy / "data" / "stations" / "stations.csv").mkdir(parents=True)
     ended = cli("mirror", url, copy)
     assert ended.code == 8
-    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder is in its place"
-    assert "could not be copied: 1 value" in ended.errors
+    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder stands in its place"
+    assert "1 value could not be copied" in ended.errors
 
 
 def test_patterns_and_select_say_what_is_copied(cli: Run, url: str, copy: Path) -> None:
@@ -86,15 +85,15 @@ def test_f13_a_part_over_a_whole_copy_wants_force(cli: Run, url: str, copy: Path
 def test_a_rate_has_suffixes_as_of_curl_and_wget(
     cli: Run, url: str, copy: Path, monkeypatch: pytest.MonkeyPatch, text: str, rate: float
 ) -> None:
-    asked: list[Any] = []
+    asked: list[object] = []
 
-    def run(store: object, output: object, wanted: object) -> MirrorReport:
-        asked.append(wanted)
+    def record_rate(store: object, folder: object, **options: object) -> MirrorReport:
+        asked.append(options["limit_rate"])
         return NOTHING_DONE
 
-    monkeypatch.setattr("staticstore.commands.mirroring._run", run)
+    monkeypatch.setattr("staticstore.site.mirror.mirror", record_rate)
     assert cli("mirror", url, copy, "--limit-rate", text).code == 0
-    assert asked[0].limit_rate == rate
+    assert asked == [rate]
 
 
 @pytest.mark.parametrize("text", ["fast", "2 MB", "-1", "0", "1023", "1e6", "nan", "2MM", ""])
@@ -176,11 +175,11 @@ def test_watch_tries_again_what_failed(tmp_path: Path, copy: Path) -> None:
 
 
 class Outage:
-    """An origin that breaks and comes back."""
+    """An origin that fails and recovers."""
 
     def __init__(self, site: Path) -> None:
         self.site = site
-        # While a file `down` stands there, everything is refused.
+        # While there is a file `down`, every request fails.
         self.web = Nginx(site, extra="if (-f $document_root/down) { return 503; }")
         self._saved: dict[Path, bytes] = {}
 
@@ -252,7 +251,7 @@ def test_f13_watch_says_once_what_is_refused_and_goes_on_when_it_is_mended(
         assert process.stderr is not None
         assert "mine.txt" in json.loads(process.stderr.readline())["warning"]["message"]
         fill(site / "data", {"b.txt": b"2"})
-        publish(site)  # which is refused as well, and not said again
+        publish(site)  # refused as well, and not reported again
         (copy / "data" / "mine.txt").unlink()
         assert json.loads(process.stdout.readline())["fetched"] in (1, 2)
         process.terminate()
@@ -271,7 +270,7 @@ def test_watch_ends_where_it_could_never_copy(url: str, cli: Run, copy: Path) ->
 
 @pytest.fixture
 def careless(tmp_path: Path) -> Path:
-    """Make a site that names what publish withholds."""
+    """Make a site whose index names files that publish withholds."""
     write_site(tmp_path / "careless", {".htaccess": b"1", ".git/x": b"2", "a": b"3"})
     return tmp_path / "careless"
 
@@ -290,7 +289,7 @@ def test_f11_mirror_and_push_take_names_that_are_allowed(
     cli: Run, careless: Path, copy: Path, tmp_path: Path
 ) -> None:
     allowed = ("--allow-name", ".htaccess", "--allow-name", ".git")
-    cli("mirror", careless, copy)  # a part, which has the head that a push wants
+    cli("mirror", careless, copy)  # a part, with the head that a push needs
     assert cli("mirror", careless, copy, "*", *allowed).code == 0
     assert sorted(index_of(copy)) == [".git/x", ".htaccess", "a"]
     refused = cli("push", copy, tmp_path / "host")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from staticstore.commands.options import Shared
+from staticstore.commands.options import CommonOptions
 from staticstore.terminal import hide_secrets
 from tests.cli.conftest import Run
 from tests.servers import RawServer, serve_files
@@ -79,7 +79,7 @@ def test_a_proxy_that_fails_shows_no_password(cli: Run, form: list[str]) -> None
 
 
 def test_a_password_in_the_clear_is_warned_of_in_a_line(cli: Run) -> None:
-    # A proxy on this machine stands for another one behind it.
+    # A local proxy takes the place of a remote one.
     with RawServer(lambda request, wire: wire.response(200, b"{}")) as proxy:
         url = "http://data.example/"
         ended = cli("ls", url, "--auth", "ali:sesame", "--proxy", proxy.url)
@@ -93,5 +93,5 @@ def test_the_log_of_requests_to_a_server_shows_no_query() -> None:
 
 
 def test_what_commands_share_has_no_secret_in_its_repr() -> None:
-    shared = Shared(auth=("ali", "sesame"), proxy="http://ali:sesame@proxy/")
-    assert "sesame" not in repr(shared)
+    common = CommonOptions(auth=("ali", "sesame"), proxy="http://ali:sesame@proxy/")
+    assert "sesame" not in repr(common)

@@ -1,4 +1,4 @@
-"""What people see: the command line in a real terminal."""
+"""The command line in a real terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ESCAPE = "\x1b"
 
 
 def plain(shown: str) -> str:
-    """Return what was shown without the sequences that color it."""
+    """Return the output without color sequences."""
     return re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r\n", "\n")
 
 
@@ -68,7 +68,7 @@ def test_binary_is_refused_with_a_hint(url: str) -> None:
     code, shown = on_terminal("get", url, "terrain/dem.tif")
     assert code == 1
     assert plain(shown) == (
-        "error: the value of 'terrain/dem.tif' is binary, and would garble the terminal\n"
+        "error: the value of 'terrain/dem.tif' is binary and would garble the terminal\n"
         "hint: -o FILE writes it to a file, '-o -' to the terminal all the same\n"
     )
 
@@ -94,7 +94,7 @@ def test_a_text_with_escapes_in_it_is_binary(tmp_path: Path, value: bytes) -> No
     assert value not in shown.encode()
 
 
-# -- F10: what comes from outside ----------------------------------------------------------
+# -- F10: text from outside ----------------------------------------------------------------
 
 EVIL = {"v": "\x1b[31mred\x1b]0;title\x07\x9b5m\u202e", "[bold]f": "[red]x[/red]\tb\nc"}
 

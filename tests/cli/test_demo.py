@@ -36,9 +36,9 @@ def test_it_shows_what_the_query_finds(cli: Run) -> None:
     assert "imagery/true-color.tif\tTrue color image of Ilvar" in lines
 
 
-def test_it_ends_with_three_lines_on_how_to_go_on(cli: Run) -> None:
+def test_it_ends_with_three_lines_on_what_to_do_next(cli: Run) -> None:
     tail = cli("demo").lines[-4:]
-    assert tail[0] == "How to go on"
+    assert tail[0] == "What to do next"
     assert "staticstore publish FOLDER" in tail[1]
     assert "staticstore serve FOLDER" in tail[2]
     assert "README.md" in tail[3]
@@ -84,11 +84,11 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_it_fails_when_a_signal_does_not_come(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "_PATIENCE", 0.2)
+    monkeypatch.setattr(demo, "_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(demo, "_change", lambda site: None)
     ended = cli("demo")
     assert ended.code == 1
-    assert "no signal came within 0.2 s: delete of water/lakes.geojson, set of" in ended.errors
+    assert "no signal within 0.2 s: delete of water/lakes.geojson, set of" in ended.errors
 
 
 def test_it_works_on_a_sample_that_nobody_can_write(
@@ -99,7 +99,7 @@ def test_it_works_on_a_sample_that_nobody_can_write(
     publish(copy_sample(sample))
     for path in [*sample.rglob("*"), sample]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "staticstore" / "demo.py"))
+    monkeypatch.setattr(demo, "_PACKAGE", tmp_path / "staticstore")
     try:
         with demo._sample_copy() as site:
             assert not (site / "index.json").exists()
@@ -113,6 +113,6 @@ def test_it_works_on_a_sample_that_nobody_can_write(
 def test_it_says_what_to_do_where_the_sample_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "staticstore" / "demo.py"))
-    with pytest.raises(CommandError, match="is not there"):
+    monkeypatch.setattr(demo, "_PACKAGE", tmp_path / "staticstore")
+    with pytest.raises(CommandError, match="is missing"):
         demo.run_demo(Output())

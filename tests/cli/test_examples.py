@@ -32,7 +32,7 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-# Windows, and what runs them: tested in tests/interop/.
+# Windows, and the program that starts them: tested in tests/interop/.
 WINDOWS = {"browser_qt.py", "browser_tk.py", "changing_site.py"}
 
 

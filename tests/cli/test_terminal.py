@@ -1,4 +1,4 @@
-"""The output side, by itself."""
+"""The output of commands, without commands."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.commands.reading import differing_fields
+from staticstore.commands.watch import differing_fields
 from staticstore.index.changes import Change
-from staticstore.terminal import Column, Output, hide_secrets, shown, size_text
+from staticstore.notebook import size_text
+from staticstore.terminal import Column, Output, hide_secrets, printable
 
 ALL = "".join(map(chr, range(sys.maxunicode + 1)))
 # Unicode's Bidi_Control, and the separators of lines.
@@ -23,14 +24,14 @@ TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2
 
 
 def test_f10_what_is_shown_obeys_no_terminal() -> None:
-    seen = set(shown(ALL))
+    seen = set(printable(ALL))
     assert seen.isdisjoint(TURNING)
     assert not {character for character in seen if unicodedata.category(character) in ("Cc", "Cs")}
 
 
 @pytest.mark.parametrize("character", ["\u200b", "\ufeff", "\u2060", "\xad", "\U000e0041"])
 def test_f10_what_takes_no_room_is_seen(character: str) -> None:
-    assert shown(f"a{character}b") == f"a{ascii(character)[1:-1]}b"
+    assert printable(f"a{character}b") == f"a{ascii(character)[1:-1]}b"
 
 
 def test_f10_a_record_has_no_raw_one_either() -> None:
@@ -38,17 +39,17 @@ def test_f10_a_record_has_no_raw_one_either() -> None:
         Output(as_json=True).record({"text": ALL})
     line = written.getvalue()
     assert json.loads(line) == {"text": json.loads(json.dumps(ALL))}
-    assert shown(line[:-1]) == line[:-1]
+    assert printable(line[:-1]) == line[:-1]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_what_does_no_harm_is_shown_as_it_is(text: str) -> None:
-    assert shown(text) == text
+    assert printable(text) == text
 
 
 @pytest.mark.parametrize("text", ["Zürich", "日本", "नमस्ते", "👩\u200d🔬", "e\u0301", "\u00a0"])
 def test_other_scripts_are_shown_as_they_are(text: str) -> None:
-    assert shown(text) == text
+    assert printable(text) == text
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_record_is_one_line_of_json_that_does_no_harm(record: dict[str, object
         Output(as_json=True).record(record)
     line = written.getvalue()
     assert json.loads(line) == record
-    assert shown(line[:-1]) == line[:-1]
+    assert printable(line[:-1]) == line[:-1]
 
 
 def test_times_are_rfc_3339(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +94,7 @@ def test_people_and_programs_get_their_own_lines(capsys: pytest.CaptureFixture[s
 
 
 def test_rows_are_written_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
-    """A million keys are not gathered before the first is shown."""
+    """The first of a million keys is shown before the last is read."""
     taken = []
 
     def records() -> object:

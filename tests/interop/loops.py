@@ -1,4 +1,4 @@
-"""What a dispatch promises, whatever loop it is for; inherited, and run with each of them."""
+"""The contract of a dispatch: tests that the tests of each event loop inherit."""
 
 from __future__ import annotations
 
@@ -22,56 +22,56 @@ MANY = {f"{number:05}": {"size": number} for number in range(10_000)}
 
 
 class Loop(ABC):
-    """A loop of a toolkit that this thread may run."""
+    """An event loop of a toolkit, run by this thread."""
 
-    #: What it was told to show, instead of its users.
+    #: Exceptions that it would have reported to the user.
     errors: list[BaseException]
 
     @abstractmethod
     def dispatch(self) -> Dispatch:
-        """Make a dispatch for it."""
+        """Return a new dispatch for it."""
 
     @abstractmethod
     def run_until(self, condition: Callable[[], bool]) -> None:
-        """Run it until something is so; fail if that never comes."""
+        """Run it until a condition holds; fail after a timeout."""
 
     @abstractmethod
     def call_later(self, call: Callable[[], object]) -> None:
-        """Have it call something of its own in a few milliseconds."""
+        """Schedule a call of its own in a few milliseconds."""
 
     @abstractmethod
     def end(self) -> None:
-        """Destroy what the deliveries need."""
+        """Destroy the object that deliveries need."""
 
     def run_past(self, dispatch: Dispatch) -> None:
-        """Run it until it has come to all that was dispatched so far."""
+        """Run it until everything dispatched so far has been delivered."""
         passed = threading.Event()
         dispatch(passed.set)
         self.run_until(passed.is_set)
 
 
 class Diary:
-    """A callback that writes down what it is told, and by whom."""
+    """A callback that records the changes and the threads that deliver them."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.threads: set[threading.Thread] = set()
 
-    def __call__(self, told: Change | Changes) -> None:
+    def __call__(self, received: Change | Changes) -> None:
         self.threads.add(threading.current_thread())
-        for change in [told] if isinstance(told, Change) else told:
+        for change in [received] if isinstance(received, Change) else received:
             self.lines.append(f"{change.action} {change.key}")
 
 
 class Outcome:
-    """What `in_thread` told, and in which thread."""
+    """The results that `in_thread` delivers, and the threads."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.results: list[object] = []
         self.threads: list[threading.Thread] = []
 
     def done(self, result: object) -> None:
-        self.told.append(result)
+        self.results.append(result)
         self.threads.append(threading.current_thread())
 
     def failed(self, error: StoreError | OSError) -> None:
@@ -88,13 +88,13 @@ def fail(error: Exception) -> Callable[[], object]:
 
 
 def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
-    """Let a site have these keys and no others, and a store find that out."""
+    """Write an index with exactly these keys, and have a store poll it."""
     site.write({key: {} for key in keys})
     store.update_index()
 
 
 class DispatchContract:
-    """The promises; a module of a toolkit has a fixture `loop`."""
+    """The tests; each subclass has a fixture `loop`."""
 
     @pytest.fixture
     def store(self, site: MemorySite) -> StaticStore:
@@ -102,7 +102,7 @@ class DispatchContract:
         return site.open()
 
     def change(self, site: MemorySite, store: StaticStore, entries: object = None) -> None:
-        """Have a change found by a thread of its own, while the loop does not run."""
+        """Have another thread poll a change, while the loop does not run."""
         site.write(AFTER if entries is None else entries)  # type: ignore[arg-type]
         Call(store.update_index).result()
 
@@ -287,16 +287,16 @@ class DispatchContract:
     ) -> None:
         outcome = Outcome()
         in_thread(threading.current_thread, outcome.done, dispatch=loop.dispatch())
-        loop.run_until(lambda: bool(outcome.told))
+        loop.run_until(lambda: bool(outcome.results))
         assert outcome.threads == [threading.current_thread()]
-        assert outcome.told[0] is not threading.current_thread()
+        assert outcome.results[0] is not threading.current_thread()
 
     def test_work_does_not_keep_who_asks_for_it_waiting(self, loop: Loop) -> None:
         outcome, go_on = Outcome(), threading.Event()
         in_thread(lambda: go_on.wait(TIMEOUT), outcome.done, dispatch=loop.dispatch())
-        assert outcome.told == []
+        assert outcome.results == []
         go_on.set()
-        loop.run_until(lambda: outcome.told == [True])
+        loop.run_until(lambda: outcome.results == [True])
 
     @pytest.mark.parametrize("error", [StoreError("gone"), OSError("gone")])
     def test_what_a_site_or_a_disk_causes_is_told_as_a_failure(
@@ -304,7 +304,7 @@ class DispatchContract:
     ) -> None:
         outcome = Outcome()
         in_thread(fail(error), outcome.done, failed=outcome.failed, dispatch=loop.dispatch())
-        loop.run_until(lambda: outcome.told == ["failed: gone"])
+        loop.run_until(lambda: outcome.results == ["failed: gone"])
         assert outcome.threads == [threading.current_thread()]
         assert loop.errors == []
 
@@ -317,7 +317,7 @@ class DispatchContract:
         in_thread(fail(StoreError("b")), outcome.done, dispatch=dispatch)
         loop.run_until(lambda: len(loop.errors) == 2)
         assert [str(error) for error in loop.errors] == ["a", "b"]
-        assert outcome.told == []
+        assert outcome.results == []
 
     def test_g9_work_that_ends_after_the_window_tells_nobody(
         self, loop: Loop, caplog: pytest.LogCaptureFixture
@@ -330,5 +330,5 @@ class DispatchContract:
         go_on.set()
         workers[0].join(TIMEOUT)
         assert not workers[0].is_alive()
-        assert outcome.told == []
+        assert outcome.results == []
         assert caplog.records == []

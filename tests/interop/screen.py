@@ -1,4 +1,4 @@
-"""What a window needs of the machine: a screen that nobody sees, and a toolkit."""
+"""What a window needs of the machine: a virtual screen, and a toolkit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Screen", "require_modules"]
 
 
 class Screen:
-    """An X server in memory (Xvfb), at a number that was free; `close` ends it."""
+    """An X server in memory (Xvfb), at a free display number; `close` stops it."""
 
     def __init__(self) -> None:
         if shutil.which("Xvfb") is None:
@@ -37,7 +37,7 @@ class Screen:
         assert self.name != ":", "Xvfb did not start"
 
     def close(self) -> None:
-        """End it."""
+        """Stop it."""
         self._process.terminate()
         self._process.wait()
 

@@ -19,7 +19,7 @@ from tests.interop.loops import DispatchContract, Loop, write
 
 
 class AsyncioLoop(Loop):
-    """A loop that runs now and then."""
+    """An event loop that runs only within `run_until`."""
 
     def __init__(self) -> None:
         self.errors = []
@@ -54,7 +54,7 @@ def loop() -> Iterator[AsyncioLoop]:
 
 
 class TestAsyncio(DispatchContract):
-    """What every dispatch promises."""
+    """The contract of a dispatch."""
 
 
 def test_coroutines_are_awaited_in_order_the_next_after_the_last_ones_end(
@@ -197,7 +197,7 @@ def test_without_qt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPat
         qt_dispatch()
 
 
-@pytest.mark.parametrize("module", ["desktop", "threads", "waiting", "glow", "qt_core"])
+@pytest.mark.parametrize("module", ["desktop", "call_queue", "rows", "qt_core"])
 def test_no_toolkit_is_imported_before_it_is_asked_for(module: str) -> None:
     code = f"import sys, staticstore.interop.{module}; print(*sys.modules)"
     found: Any = subprocess.check_output([sys.executable, "-c", code], text=True).split()

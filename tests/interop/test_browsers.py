@@ -1,4 +1,4 @@
-"""Runs the tests of the window of Qt in examples/, in processes of their own."""
+"""Run the tests of the Qt window of examples/, in processes of their own."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.servers.debian import Unavailable, install, unavailable
 
 __all__ = ["screen"]  # a fixture
 
-# What Qt needs to speak to an X server.
+# Needed by Qt on an X server.
 XCB_PACKAGES = ["libxcb-cursor0", "libxcb-icccm4", "libxcb-keysyms1", "libxkbcommon-x11-0"]
 APPLICATION = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
 
 
 def run_qt(environment: dict[str, str]) -> None:
-    """Run the tests of the window of Qt."""
+    """Run the tests of the Qt window."""
     run_tests(
         WINDOWS / "test_browser_qt.py", environment={"PYTEST_QT_API": "pyside6", **environment}
     )
 
 
 def starts(environment: dict[str, str]) -> bool:
-    """Tell whether a program of Qt starts; one that finds no platform aborts."""
+    """Return whether a Qt program starts; without a platform it would abort."""
     command = [sys.executable, "-c", APPLICATION]
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, check=False

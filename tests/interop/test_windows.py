@@ -1,4 +1,4 @@
-"""Runs the tests that need a window, in processes of their own: one for each toolkit."""
+"""Run the tests that need a window, in a process for each toolkit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = Path(__file__).parent / "windows"
 BOUND = 110  # seconds: less than a test may take
 BINDINGS = {"PySide6": "pyside6", "PyQt6": "pyqt6"}
-# What PySide6 and PyQt6 leave to the machine, and what an interpreter of Debian's lacks.
+# Needed by PySide6 and PyQt6, and not part of Debian's Python.
 QT_PACKAGES = [
     "libegl1",
     "libgl1",
@@ -30,7 +30,7 @@ TK_PACKAGES = ["python3-tk"]
 
 
 def run_tests(*arguments: str | Path, environment: dict[str, str]) -> None:
-    """Run tests in a process of their own; fail with what it says."""
+    """Run tests in a process of their own; fail with its output."""
     options = ["-o", "addopts=--strict-markers --strict-config -q -p no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *arguments],
@@ -48,7 +48,7 @@ def run_tests(*arguments: str | Path, environment: dict[str, str]) -> None:
 
 @pytest.fixture
 def screen() -> Iterator[Screen]:
-    """A screen that nobody sees."""
+    """A virtual screen."""
     with contextlib.closing(Screen()) as own:
         yield own
 
@@ -70,7 +70,7 @@ def test_what_needs_qt(binding: str) -> None:
     require_modules(f"{binding}.QtWidgets", f"{binding}.QtTest", "pytestqt", packages=QT_PACKAGES)
     run_tests(
         *sorted(WINDOWS.glob("test_qt_*.py")),
-        *["-o", "qt_log_level_fail=WARNING"],  # what Qt's tester of models finds, for one
+        *["-o", "qt_log_level_fail=WARNING"],  # such as those of Qt's model tester
         environment={"QT_QPA_PLATFORM": "offscreen", "PYTEST_QT_API": BINDINGS[binding]},
     )
 

@@ -1,4 +1,4 @@
-"""The window of examples/browser_qt.py, over real servers: what it shows, and what it says."""
+"""The window of examples/browser_qt.py, with real servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLE, PICTURE, TEXT = "stations/stations.csv", "terrain/relief.png", "places/pl
 
 
 class Scene:
-    """A window, and what a user does with it."""
+    """A window, and the actions of its user."""
 
     def __init__(self, qtbot: Any) -> None:
         self.qtbot = qtbot
@@ -41,28 +41,28 @@ class Scene:
         self.qtbot.keyClick(self.window.address, Qt.Key.Key_Return)
 
     def open_well(self, url: str) -> None:
-        """Type the address of a site that is there, and wait until it is shown."""
+        """Type the address of a site, and wait until it is shown."""
         self.open(url)
         self.until(lambda: self.window.model is not None)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Let the window run until something is so."""
+        """Run the window until a condition holds."""
         self.qtbot.waitUntil(lambda: bool(condition()), timeout=int(TIMEOUT * 1000))
 
     @property
     def keys(self) -> list[str]:
-        """What stands in the first column."""
+        """The texts of the first column."""
         model = self.window.table.model()
         return [model.index(row, 0).data() for row in range(model.rowCount())]
 
     @property
     def news(self) -> str:
-        """What the window says has happened."""
+        """The line with the last action."""
         return str(self.window.statusBar().currentMessage())
 
     @property
     def state(self) -> str:
-        """What it says of how things stand."""
+        """The status line."""
         return str(self.window.state.text())
 
     @property
@@ -83,7 +83,7 @@ class Scene:
 
 @pytest.fixture
 def scene(qtbot: Any) -> Iterator[Scene]:
-    """A window that shows nothing yet; at the end it has let go of all."""
+    """An empty window; at the end, check that no store is polling."""
     own = Scene(qtbot)
     yield own
     own.window.close()
@@ -271,7 +271,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
     assert not (tmp_path / "big").exists()
 
 
-# -- what goes wrong --------------------------------------------------------------------------
+# -- errors -------- --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_a_window_that_waits_for_one_site_can_open_another_and_be_used(
         stall = memory.stall("head")
         scene.open(memory.url)
         assert stall.reached.wait(TIMEOUT)
-        scene.window.search.setText("weather")  # it listens meanwhile
+        scene.window.search.setText("weather")  # the window responds meanwhile
         scene.open_well(str(site))
     assert scene.keys == ["measurements/weather-2025.csv", TABLE]
 

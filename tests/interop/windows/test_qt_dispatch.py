@@ -1,4 +1,4 @@
-"""Deliveries in an event loop of Qt, whichever binding this process has."""
+"""Deliveries in an event loop of Qt, with either binding."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class QtLoop(Loop):
 
 
 def destroy(receiver: Any) -> None:
-    """Delete an object as Qt does it."""
+    """Delete an object as Qt does."""
     receiver.deleteLater()
     QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
 
@@ -58,7 +58,7 @@ def loop(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[QtLoop]:
 
 
 class TestQt(DispatchContract):
-    """What every dispatch promises."""
+    """The contract of a dispatch."""
 
 
 def test_without_a_receiver_the_application_is_it(
@@ -156,7 +156,7 @@ except RuntimeError as error:
     print(error)
 """
     told = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert "make a QApplication first" in told
+    assert "create a QApplication first" in told
 
 
 def test_it_is_not_for_a_thread_that_is_not_the_receivers(loop: QtLoop) -> None:

@@ -1,4 +1,4 @@
-"""A pane of Qt that shows a value over a real server."""
+"""A widget of Qt that shows values from a real server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Scene:
         qtbot.addWidget(self.pane)
 
     def publish(self, **files: bytes) -> None:
-        """Have the site consist of these values, whose types are those of their names."""
+        """Publish exactly these values; their media types follow from their names."""
         named = {name.replace("_", "."): data for name, data in files.items()}
         self.memory.files.update({f"data/{name}": data for name, data in named.items()})
         self.memory.write({name: entry(data) for name, data in named.items()})
@@ -45,7 +45,7 @@ class Scene:
         self.pane.show_value(self.store[key])
 
     def show_text(self, key: str, text: str) -> None:
-        """Select a value, and wait until its text is there."""
+        """Select a value, and wait until its text is shown."""
         self.show(key)
         self.until(lambda: self.text == text)
 
@@ -121,7 +121,7 @@ def test_f10_a_picture_is_of_the_format_that_its_media_type_says_or_is_not_shown
         scene.publish(**{name.replace(".", "_"): data})
         scene.pane.show_value(None)
         scene.show(name)
-        scene.until(lambda: "that Qt can show" in scene.text)
+        scene.until(lambda: "Qt cannot read this" in scene.text)
     assert scene.picture is None
 
 
@@ -193,7 +193,7 @@ def test_of_a_long_text_the_first_lines_are_shown(scene: Scene) -> None:
     [
         ("big_txt", bytes(1001), "too large"),
         ("part_bin", b"?", "There is no preview of"),
-        ("map_png", b"no picture", "This is no image/png"),
+        ("map_png", b"no picture", "Qt cannot read this as image/png"),
     ],
 )
 def test_what_cannot_be_shown_is_said_in_words(
@@ -239,5 +239,5 @@ def test_what_is_shown_already_is_not_read_again_and_what_was_updated_is(scene: 
     assert scene.pane.value is value
     scene.publish(a_txt=b"another")
     scene.show("a.txt")
-    assert scene.text == "text"  # until the other is there
+    assert scene.text == "text"  # until the other has been read
     scene.until(lambda: scene.text == "another")

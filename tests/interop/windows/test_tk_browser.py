@@ -1,4 +1,4 @@
-"""The window of examples/browser_tk.py, over real servers: what it shows, and what it says."""
+"""The window of examples/browser_tk.py, with real servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL = 0.05  # seconds
 
 
 class Scene:
-    """A window, and what a user does with it."""
+    """A window, and the actions of its user."""
 
     def __init__(self) -> None:
         self.root = tkinter.Tk()
@@ -38,7 +38,7 @@ class Scene:
         self.browser = Browser(self.root, self.store)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Let the window run until something is so."""
+        """Run the window until a condition holds."""
         deadline = self.root.after(int(TIMEOUT * 1000), self.root.quit)
 
         def look() -> None:
@@ -59,16 +59,16 @@ class Scene:
 
     @property
     def news(self) -> str:
-        """What the window says has happened."""
+        """The line with the last action."""
         return str(self.browser.news["text"])
 
     @property
     def state(self) -> str:
-        """What it says of how things stand."""
+        """The status line."""
         return str(self.browser.state["text"])
 
     def glows(self, key: str) -> bool:
-        """Tell whether a row glows."""
+        """Return whether a row glows."""
         return "glow" in self.browser.table.item(key, "tags")
 
 

@@ -16,7 +16,7 @@ from tests.interop.loops import DispatchContract, Loop, write
 
 
 class TkLoop(Loop):
-    """The loop of a root, which a window stands in that may be destroyed."""
+    """The event loop of a root, with a window in it that may be destroyed."""
 
     def __init__(self) -> None:
         self.errors = []
@@ -58,7 +58,7 @@ def loop() -> Iterator[TkLoop]:
 
 
 class TestTk(DispatchContract):
-    """What every dispatch promises."""
+    """The contract of a dispatch."""
 
 
 def test_the_root_can_be_the_widget(site: MemorySite, store: StaticStore, loop: TkLoop) -> None:

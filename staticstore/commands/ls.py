@@ -1,0 +1,59 @@
+"""``staticstore ls``: list the keys of a site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ..index.fields import Facts, time_text
+from ..notebook import size_text
+from ..terminal import Column
+from .options import CommonOptions, examples, output_options, site_options
+
+__all__ = ["ls"]
+
+
+@click.command(
+    epilog=examples(
+        "staticstore ls https://data.example.org/site/",
+        "staticstore ls https://data.example.org/site/ 'terrain/*.tif' -l",
+    )
+)
+@site_options
+@click.argument("pattern", metavar="[GLOB]", required=False)
+@click.option("-l", "--long", is_flag=True, help="Show size, time and type as well.")
+@output_options
+@click.pass_obj
+def ls(common: CommonOptions, url: str, pattern: str | None, long: bool) -> None:
+    """List the keys of a site, all or those that match a shell pattern.
+
+    A pattern is matched against the whole key, and * matches slashes too.
+    """
+    output = common.output
+    with common.connected(url) as store:
+        index = store.index
+        keys = iter(index) if pattern is None else index.glob(pattern)
+        if long:
+            columns = [
+                Column("size", size_text, right=True),
+                Column("modified", time_text),
+                Column("type"),
+                Column("key"),
+            ]
+            count = output.rows(columns, (_long_row(key, index[key]) for key in keys))
+        else:
+            count = output.rows([Column("key")], ({"key": key} for key in keys))
+        if not count:
+            output.note("no keys" if pattern is None else "no key matches")
+
+
+def _long_row(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    facts = Facts.of(metadata)
+    return {
+        "key": key,
+        "size": facts.size,
+        "modified": facts.modified,
+        "type": metadata.get("type", facts.media_type),
+    }

@@ -1,0 +1,201 @@
+"""``staticstore publish``: write the index of a folder, or check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from ..errors import IntegrityError, StoreError
+from ..notebook import size_text
+from ..site.guards import Force
+from ..site.packs import MOST_PACK_BYTES, PACK_BELOW
+from ..terminal import ACTION_STYLES, Cell, Output, count_text
+from .exits import ending_of, partly_failed
+from .options import (
+    SECONDS,
+    CommonOptions,
+    ForceCommand,
+    examples,
+    force_option,
+    host_options,
+    output_options,
+)
+
+if TYPE_CHECKING:
+    from ..site.publisher import PublishReport
+
+__all__ = ["publish"]
+
+
+@click.command(
+    cls=ForceCommand,
+    epilog=examples(
+        "staticstore publish my-site",
+        "staticstore publish my-site --dry-run",
+        "staticstore publish my-site --metadata fields.csv",
+        "staticstore publish my-site --pack",
+        "staticstore publish my-site --browse",
+        "staticstore publish my-site --watch",
+        "staticstore publish my-site --after https://data.example.org/site/",
+        "staticstore publish my-site --check",
+    ),
+)
+@click.argument("site")
+@click.option("--metadata", metavar="FILE", help="The values' metadata: JSON, TOML or CSV.")
+@click.option("--pack", is_flag=True, help="Copy small values into packs, to be read together.")
+@click.option(
+    "--pack-below",
+    metavar="BYTES",
+    type=click.IntRange(1, MOST_PACK_BYTES),
+    default=PACK_BELOW,
+    show_default=True,
+    help="With --pack: pack the values of fewer bytes than this.",
+)
+@click.option("--browse", is_flag=True, help="Write index.html, a page to browse the site.")
+@click.option(
+    "--after",
+    metavar="URL|TARGET",
+    help="Continue from the site that is published there, as in a fresh checkout.",
+)
+@force_option("shrink", "lineage")
+@click.option("--check", is_flag=True, help="Write nothing; verify the data against the index.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
+@click.option("--watch", is_flag=True, help="Keep running, and publish again when files change.")
+@click.option(
+    "--rescan",
+    metavar="SECONDS",
+    type=SECONDS,
+    help="With --watch: how often to look at all files; by default every 600 seconds.",
+)
+@host_options
+@output_options
+@click.pass_obj
+def publish(
+    common: CommonOptions,
+    site: str,
+    metadata: str | None,
+    pack: bool,
+    pack_below: int,
+    browse: bool,
+    after: str | None,
+    force: Force,
+    check: bool,
+    dry_run: bool,
+    watch: bool,
+    rescan: float | None,
+) -> None:
+    """Make a site of a folder: write the index of the files in its data/.
+
+    The values' metadata, by key or pattern, is read from metadata.json, .toml or .csv in the
+    folder if there is one.
+    """
+    _refuse_together("check", "after", "browse", "dry_run", "force", "metadata", "pack")
+    _refuse_together("watch", "after", "check", "dry_run")
+    if _is_given("pack_below") and not pack:
+        raise click.UsageError("--pack-below needs --pack")
+    if rescan is not None and not watch:
+        raise click.UsageError("--rescan needs --watch")
+    output = common.output
+    if check:
+        _check(site, output)
+        return
+    if watch:
+        from ..site.watching import RESCAN, publish_watching  # slow to import
+
+        outcomes = publish_watching(
+            site,
+            metadata=metadata,
+            pack=pack,
+            pack_below=pack_below,
+            browse=browse,
+            force=force,
+            rescan=RESCAN if rescan is None else rescan,
+        )
+        _show_outcomes(output, outcomes)
+        return
+    from ..site.publisher import publish as publish_site  # slow to import
+
+    with output.progress("hashing") as progress:
+        report = publish_site(
+            site,
+            metadata=metadata,
+            pack=pack,
+            pack_below=pack_below,
+            browse=browse,
+            after=None if after is None else common.published_at(after),
+            force=force,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    _show_report(output, report, dry_run=dry_run)
+    if report.failed:
+        raise partly_failed(
+            f"{len(report.failed)} files or folders could not be published",
+            hint="fix these and publish again; everything else is published",
+        )
+
+
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not ParameterSource.DEFAULT
+
+
+def _refuse_together(name: str, *others: str) -> None:
+    if _is_given(name) and any(map(_is_given, others)):
+        *most, last = [f"--{other.replace('_', '-')}" for other in others]
+        raise click.UsageError(f"--{name} takes no {', '.join(most)} or {last}")
+
+
+def _show_outcomes(output: Output, outcomes: Iterable[PublishReport | StoreError]) -> None:
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, StoreError):
+            ending = ending_of(outcome)
+            assert ending is not None, "every StoreError has an exit code"
+            output.error(ending)
+        else:
+            _show_report(output, outcome, counts_only=not output.verbose)
+        if not number:
+            output.note("watching until you press Ctrl-C")
+
+
+def _show_report(
+    output: Output, report: PublishReport, *, dry_run: bool = False, counts_only: bool = False
+) -> None:
+    output.record({**vars(report), "dry_run": dry_run})
+    if not counts_only:
+        for action, keys in (
+            ("set", report.set),
+            ("update", report.updated),
+            ("delete", report.deleted),
+        ):
+            output.lines(Cell(action, ACTION_STYLES[action], 6), keys, unlimited=dry_run)
+    for path, reason in report.failed:
+        output.line(Cell("failed", "bold red"), path, reason)
+    output.line(
+        f"{count_text(report.entries, 'key')}, {size_text(report.bytes)}: "
+        f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted"
+        + (f", {report.packed} in packs" if report.packed else "")
+        + (" (a dry run: nothing was written)" if dry_run else "")
+    )
+
+
+def _check(site: str, output: Output) -> None:
+    from ..site.publisher import verify_site  # slow to import
+
+    with output.progress("checking") as progress:
+        report = verify_site(site, progress=progress)
+    wrong = [{"key": key, "reason": reason} for key, reason in report.wrong]
+    output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra})
+    for key, reason in report.wrong:
+        output.line(Cell("wrong", "red"), key, reason)
+    for key in report.extra:
+        output.line(Cell("extra", "yellow"), key, "is not in the index: publish the site again")
+    if report.wrong:
+        raise IntegrityError(
+            f"{count_text(len(report.wrong), 'file')} not as index and head say: "
+            "restore the files, or publish the site again"
+        )
+    output.line(f"{count_text(report.checked, 'key')}, and all values are what the index says")

@@ -1,0 +1,46 @@
+"""``staticstore serve``: serve a site from this machine until interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import CommonOptions, auth_options, examples, output_options
+
+__all__ = ["serve"]
+
+
+@click.command(
+    epilog=examples(
+        "staticstore serve my-site",
+        "staticstore serve my-site --host 0.0.0.0 --port 8080 --auth ali",
+    )
+)
+@click.argument("site")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port; 0 takes a free one.",
+)
+@auth_options
+@output_options
+@click.pass_obj
+def serve(common: CommonOptions, site: str, host: str, port: int) -> None:
+    """Serve a site from this machine, to look at it or within a trusted network."""
+    from ..site.server import serve as serve_site  # slow to import
+
+    output = common.output
+    assert common.auth != "netrc", "serve has no --netrc"
+    with serve_site(site, host=host, port=port, auth=common.auth) as server:
+        output.record({"url": server.url, "port": server.port})
+        output.line(server.url)
+        if not Path(site, "index.json").exists():
+            output.warning("there is no index.json: run 'staticstore publish' to write it")
+        output.note("serving until you press Ctrl-C")
+        server.wait()
+    # Only an interrupt ends the wait, and `wait` swallows it.
+    raise KeyboardInterrupt
