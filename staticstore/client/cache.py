@@ -269,7 +269,7 @@ class _Writer:
     """Writes a file of the folder, until an error of the disk; raises none of those."""
 
     def __init__(self, folder: CacheFolder, path: Path) -> None:
-        from ..transport.integrity import atomic_file
+        from ..transport.atomic import atomic_file
 
         self._folder = folder
         self._path = path

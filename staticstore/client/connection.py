@@ -19,7 +19,7 @@ from .deliveries import CUT_CHECK_SECONDS
 
 if TYPE_CHECKING:
     from ..index.freshness import Freshness
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.root import Root
     from .cached_index import CachedIndex
     from .held import Follower

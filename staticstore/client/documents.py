@@ -10,15 +10,15 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.blocks import MOST_STRETCH_BYTES
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
-from ..transport.beginnings import Beginning
+from ..transport.part_file import PartialDocument
 from ..transport.failures import FIELD_REFUSED, cannot_be_decoded
-from ..transport.fetched import Absent, Fetched, SizeLimit
+from ..transport.response import (Absent, Fetched, SizeLimit)
 from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch
     from ..index.head import Document, Role
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.session import Session
 
 __all__ = ["Documents", "RootReader", "Sighting", "with_excerpt"]
@@ -321,7 +321,7 @@ def _get(
     absent: frozenset[int],
     *,
     fields: Mapping[str, str] | None = None,
-    beginning: Beginning | None = None,
+    beginning: PartialDocument | None = None,
 ) -> Fetched | Absent:
     return session.fetch(
         quote(path, safe="/"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import IntegrityError, StoreError, TransportError
 from ..index.freshness import Freshness
 from ..transport.failures import status_error
-from ..transport.fetched import Absent
+from ..transport.response import Absent
 from ..transport.sources import PASSED_OVER, Sources
 from .documents import Documents, RootReader, Sighting
 from .held import Held, IndexParts

@@ -14,10 +14,10 @@ from cachetools import LRUCache
 from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index import codec
 from ..index.blocks import BlockRoot, Stretch, holding
-from ..index.checks import line_problem
+from ..index.entries import line_problem
 from ..index.fields import Content
 from ..index.lines import Lines
-from ..index.named import read_root
+from ..index.blocks import read_root
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
 from ..processes import PerProcess, is_held

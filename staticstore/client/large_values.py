@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
-from ..transport.bulk import fetch_all
+from ..transport.threads import fetch_all
 from ..transport.daemons import Workers
-from ..transport.wanted import Wanted
+from ..transport.request import SizedRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -120,7 +120,7 @@ class LargeValues:
         elif size <= _AHEAD_BYTES:
             yield _Read(size, partial(self._read, value.key))
 
-    def _part(self, wanted: Wanted) -> bytes | None:
+    def _part(self, wanted: SizedRequest) -> bytes | None:
         # After one that cannot be read, no more parts are asked for.
         began = time.monotonic()
         for _ in range(2):

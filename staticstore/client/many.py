@@ -14,8 +14,9 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
 from ..transport.failures import wants_long_rest
-from ..transport.ranges import Span, coalesced
-from ..transport.wanted import Wanted
+from ..transport.ranges import ByteRange
+from ..transport.ranges import coalesced
+from ..transport.request import SizedRequest
 from .large_values import LargeValues
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         for href, places in by_href.items()
         if key_problem(href) is None
         for stretch in coalesced(
-            (Span(start, end) for start, end, _ in places), _PACK_GAP_BYTES, _PACK_STRETCH_BYTES
+            (ByteRange(start, end) for start, end, _ in places), _PACK_GAP_BYTES, _PACK_STRETCH_BYTES
         )
     ]
     wanted = [
@@ -240,7 +241,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     workers = min(
         [_CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
     )
-    with Daemons(workers, "staticstore read_many") as pool:
+    with Workers(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
 
@@ -258,10 +259,10 @@ def _is_outage(values: Values, error: TransportError) -> bool:
 
 def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
     """Yield the stream of each key; see `StaticStore.multiget_data`."""
-    from ..transport.daemons import Daemons
+    from ..transport.daemons import Workers
 
     waiting: deque[Future[BinaryIO]] = deque()
-    pool = Daemons(_OPEN_AHEAD_STREAMS, "staticstore multiget_data")
+    pool = Workers(_OPEN_AHEAD_STREAMS, "staticstore multiget_data")
 
     def opened(key: str) -> BinaryIO:
         return values[key].data

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, NotConnectedError, StoreError
-from ..index.fields import Facts
+from ..index.fields import Content
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..index.about import NamedFile
     from ..index.head import Document, Head
     from ..index.snapshot import Index
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
     from ..transport.session import Session
     from .access import Access
     from .documents import Documents
@@ -56,7 +56,7 @@ class Values(Mapping[str, URLValue]):
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
         metadata = self.index[key]
-        return URLValue(key, metadata, Facts.of(metadata), self.access)
+        return URLValue(key, metadata, Content.of(metadata), self.access)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
@@ -164,7 +164,7 @@ class SiteSnapshot(NamedTuple):
     def _read_current(
         self, path: str, most_bytes: int, what: str, argument: str | None = None
     ) -> bytes | None:
-        from ..transport.fetched import SizeLimit
+        from ..transport.response import SizeLimit
 
         limit = SizeLimit(most_bytes, what, argument)
         return _or_none(lambda: self._documents.read_current(path, limit))

@@ -23,7 +23,7 @@ from .subscription import Dispatch, Subscribable, Subscription
 
 if TYPE_CHECKING:
     from ..transport.auth import Credentials
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
     from .cached_index import CachedIndex
     from .held import LazyIndex
 

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..index.fields import Facts
+from ..index.fields import Content
 from .access import PickledAccess, Settings
 from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..transport.seekable import OpenedValue
-    from ..transport.stream import Progress, ValueReader
+    from ..transport.stream import (Progress, ValueReader)
     from .access import Access
 
 __all__ = ["URLValue", "copy_directly"]
@@ -41,7 +41,7 @@ class URLValue(ValueInfo):
         The key.
     """
 
-    def __init__(self, key: str, metadata: dict[str, Any], facts: Facts, access: Access) -> None:
+    def __init__(self, key: str, metadata: dict[str, Any], facts: Content, access: Access) -> None:
         super().__init__(key, metadata, facts, access)
         self._data: BinaryIO | None = None
         self._data_pid = 0  # the process that opened it
@@ -357,7 +357,7 @@ def copy_directly(
 
 
 def _unpickled(
-    key: str, metadata: dict[str, Any], facts: Facts, settings: Settings, alike: tuple[str, ...]
+    key: str, metadata: dict[str, Any], facts: Content, settings: Settings, alike: tuple[str, ...]
 ) -> URLValue:
     return URLValue(key, metadata, facts, PickledAccess(settings, alike))
 

@@ -7,7 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TransportError, quoted
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..index.keys import key_to_url_path
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ValueInfo:
         The key.
     """
 
-    def __init__(self, key: str, metadata: dict[str, Any], facts: Facts, access: Access) -> None:
+    def __init__(self, key: str, metadata: dict[str, Any], facts: Content, access: Access) -> None:
         self.key = key
         self._metadata = metadata
         self._facts = facts
@@ -115,7 +115,7 @@ class ValueInfo:
 
     def _host_answer(self) -> Response:
         if self._answer is None:
-            from ..transport.spool import head
+            from tests.faults.test_c_hosts import head
 
             self._answer = head(self._target)
         return self._answer

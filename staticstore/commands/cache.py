@@ -39,7 +39,7 @@ def cache() -> None:
 @click.pass_obj
 def info(common: CommonOptions) -> None:
     """Show what the cache contains."""
-    from ..client.cache_check import sites_in
+    from ..client.cached_index import sites_in
 
     folder, output = _checked_folder(common), common.output
     values, sites = list(folder.values()), list(sites_in(folder))
@@ -120,7 +120,7 @@ def prune(common: CommonOptions, max_bytes: int | None, everything: bool) -> Non
 @click.pass_obj
 def verify(common: CommonOptions) -> None:
     """Read everything in the cache, and remove what is damaged."""
-    from ..client.cache_check import verify_cache
+    from ..client.cached_index import verify_cache
 
     folder, output = _checked_folder(common), common.output
     report = verify_cache(folder)

@@ -15,7 +15,7 @@ import click
 from ..client.store import StaticStore
 from ..client.value import URLValue
 from ..errors import StoreError, quoted
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..notebook import size_text
 from ..terminal import Output
 from .exits import CommandError, ExitCode, system_reason
@@ -130,7 +130,7 @@ def _write_stdout(value: URLValue, output: Output, part: slice | None, *, is_for
 
 
 def _write_file(value: URLValue, output: Output, part: slice | None, file: str) -> int:
-    from ..transport.destination import destination, is_replaced  # slow to import: requests
+    from ..transport.atomic import (destination, is_replaced)
 
     path, size = Path(file), 0
     try:
@@ -159,7 +159,7 @@ def _pieces(value: URLValue, part: slice | None, progress: Progress | None) -> I
     if part is None:
         yield from value.iterdata(_PIECE_BYTES, progress)
         return
-    size = Facts.of(value.metadata).size
+    size = Content.of(value.metadata).size
     total = None if size is None else len(range(size)[part])
     done = 0
     with value.range(part.start, part.stop) as stream:

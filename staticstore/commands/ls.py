@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ..index.fields import Facts, time_text
+from ..index.fields import Content
+from ..index.fields import time_text
 from ..notebook import size_text
 from ..terminal import Column
 from .options import CommonOptions, examples, output_options, site_options
@@ -50,7 +51,7 @@ def ls(common: CommonOptions, url: str, pattern: str | None, long: bool) -> None
 
 
 def _long_row(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    facts = Facts.of(metadata)
+    facts = Content.of(metadata)
     return {
         "key": key,
         "size": facts.size,

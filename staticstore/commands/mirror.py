@@ -19,7 +19,7 @@ from ..notebook import size_text
 from ..signals import index_updated, poll_failed
 from ..site.guards import Force, RefusedError
 from ..terminal import Cell, Output, count_text, printable
-from ..transport.rate import LEAST_RATE
+from ..transport.wire import LEAST_RATE
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -36,7 +36,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..bars import Bars
     from ..site.mirror import MirrorReport
-    from ..transport.beginnings import PartFolder
+    from ..transport.part_file import PartFolder
 
 __all__ = ["mirror"]
 
@@ -156,7 +156,7 @@ def _parts_in(directory: str) -> PartFolder | None:
     # The index arrives before the mirror has looked at the folder: in a folder that is neither
     # empty nor a mirror's, nothing must be written yet.
     from ..site.folder import SiteFolder
-    from ..site.incoming import parts_of
+    from ..site.staging import parts_of
 
     folder = SiteFolder(Path(directory))
     try:

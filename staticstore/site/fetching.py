@@ -18,11 +18,12 @@ from ..client.value import copy_directly
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
-from ..transport.daemons import Daemons
-from ..transport.rate import RateLimit
+from ..transport.daemons import Workers
+from ..transport.wire import RateLimit
 from .folder import SiteFolder, is_link, reason_of
 from .hashing import Progress
-from .history import reader_of, write_document
+from .history import reader_of
+from .head_files import write_document
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 from .staging import Staging, parts_of, staged_sha256
 
@@ -217,7 +218,7 @@ class Fetching:
                     missing.append(document)
                 else:
                     yield href, pack
-        with Daemons(self._workers, "staticstore mirror") as pool:
+        with Workers(self._workers, "staticstore mirror") as pool:
             ahead = deque[Future[bytes | None]]()  # no more packs in memory than workers
             for number, document in enumerate(missing):
                 for following in missing[number + len(ahead) : number + self._workers]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..errors import IndexFormatError, StoreError, quoted
 from ..index.head import Document, Head
 from ..index.snapshot import Index
-from ..transport.integrity import remove_leftovers
+from ..transport.atomic import remove_leftovers
 from ..transport.regular import read_regular
 from .withheld import is_hidden, withheld_key
 

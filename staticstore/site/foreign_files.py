@@ -12,14 +12,14 @@ from pathlib import Path
 from ..errors import IndexFormatError
 from ..index.fields import Content
 from ..index.head import Head
-from ..index.named import named_documents
+from ..index.blocks import named_documents
 from ..index.snapshot import Index
 from ..transport.atomic import TEMPORARY_PATTERN
 from ..transport.part_file import PART_PATTERN
 from ..transport.regular import open_regular, read_regular
 from .file_digest import Digest
 from .folder import SiteFolder, is_link
-from .found_file import FoundFile
+from .data_file import FoundFile
 from .hashing import hash_files
 from .packs import packs_of
 from .retention import files_below

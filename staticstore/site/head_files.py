@@ -32,7 +32,8 @@ from ..index.head import (
 )
 from ..index.snapshot import Index
 from ..transport.file_system import set_time
-from ..transport.integrity import atomic_file, prepared_file, prepared_link, sync_folder
+from ..transport.atomic import (atomic_file, prepared_file, prepared_link)
+from ..transport.file_system import sync_folder
 from ..transport.regular import read_regular
 from .folder import DIGEST_FOLDERS, SiteFolder, is_link, later_than
 from .retention import forget, hrefs_of

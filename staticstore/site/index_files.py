@@ -15,19 +15,11 @@ from ..index.head import Document, Head
 from ..index.snapshot import Index
 from ..transport.atomic import prepared_file
 from ..transport.file_system import sync_folder
-from .about_copy import fetch_about
+from .about import fetch_about
 from .folder import SiteFolder
-from .history import (
-    Step,
-    forget,
-    holds,
-    later_than,
-    next_step,
-    read_head,
-    reader_of,
-    remove_forgotten,
-    taking_effect,
-)
+from .history import (Step, holds, next_step, read_head, reader_of, taking_effect)
+from .retention import (forget, remove_forgotten)
+from .folder import later_than
 from .mirror_note import read_mirror_note
 from .staging import parts_of
 

@@ -41,7 +41,7 @@ from .folder import SiteFolder, path_text
 from .foreign_files import foreign_files, is_ours
 from .guards import Force, Guards, NothingMatchesError, first_few
 from .hashing import Progress
-from .lock import alone, unwritable
+from .lock import (alone, unwritable)
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
 

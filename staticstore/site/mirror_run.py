@@ -10,25 +10,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..client.origin import Origin
+from ..transport.root import Origin
 from ..errors import StoreError, quoted
 from ..index.fields import Content
-from ..transport.integrity import remove_leftovers
-from ..transport.rate import RateLimit
-from .about_copy import copy_about, remove_outdated
-from .exposure import link_problem, problems_of_links
+from ..transport.atomic import remove_leftovers
+from ..transport.wire import RateLimit
+from .about import (copy_about, remove_outdated)
+from .folder import (link_problem, problems_of_links)
 from .fetching import Fetching, FetchProgress, ValueProgress
 from .file_digest import Digest
 from .folder import SiteFolder
-from .git_files import write_git_files
+from .root_files import write_git_files
 from .guards import Guards
 from .hashing import Progress
-from .history import read_head, write_documents
+from .history import read_head
+from .head_files import write_documents
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
 from .predecessor import Predecessor
-from .pruning import files_below, remove_files, unnamed_files
+from .retention import (files_below, remove_files, unnamed_files)
 from .staging import Staging
 from .survey import Survey, spelling_of, survey, unfit_keys
 from .withheld import may_be_withheld, withheld_key

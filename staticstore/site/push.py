@@ -27,7 +27,7 @@ from functools import partial
 from typing import TypeVar
 
 from ..errors import StoreError, TransportError
-from ..transport.daemons import Daemons
+from ..transport.daemons import Workers
 from .cloud import Served
 from .guards import Force, Guards
 from .hashing import Progress
@@ -269,7 +269,7 @@ class _Push:
 
     def _upload(self, stage: list[Upload]) -> None:
         try:
-            with Daemons(min(self.workers, len(stage)) or 1, _THREAD_NAME) as threads:
+            with Workers(min(self.workers, len(stage)) or 1, _THREAD_NAME) as threads:
                 running = [threads.submit(partial(self._upload_one, one)) for one in stage]
                 for upload, future in zip(stage, running, strict=True):
                     reason = future.result()
@@ -331,7 +331,7 @@ class _Push:
 
 def _in_thread(call: Callable[[], T]) -> T:
     """Make a call in another thread: Ctrl-C cannot interrupt obstore in the main one."""
-    threads = Daemons(1, _THREAD_NAME)
+    threads = Workers(1, _THREAD_NAME)
     try:
         return threads.submit(call).result()
     finally:

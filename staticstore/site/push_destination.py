@@ -16,7 +16,7 @@ from ..index import codec
 from ..index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About
 from ..index.head import Document, Head, Role
 from ..index.keys import key_problem
-from ..index.named import named_documents
+from ..index.blocks import named_documents
 from ..index.snapshot import Index
 from .packs import packs_of
 from .push_source import DATA, PushSource

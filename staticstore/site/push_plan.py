@@ -13,7 +13,7 @@ from .foreign_files import foreign_values, is_ours
 from .guards import Guards, first_few
 from .history import KEPT
 from .packs import packs_of
-from .page import is_our_page
+from .root_files import is_our_page
 from .push_destination import PushDestination, PushNote
 from .push_source import DATA, PushSource, Upload, served_fresh
 from .target import FolderTarget, Target

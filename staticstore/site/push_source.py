@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
-from ..index.fields import Facts
+from ..index.fields import Content
 from ..index.head import Document, Head, Role
 from ..index.snapshot import Index
 from ..transport.regular import open_regular, read_regular
 from ..transport.verifier import Verifier
 from .about import published_about, read_files
 from .cloud import Served
-from .exposure import link_problem
+from .folder import link_problem
 from .file_digest import Digest
 from .folder import SiteFolder, reason_of
-from .found_file import FoundFile
+from .data_file import FoundFile
 from .guards import first_few
 from .hashing import hash_files
 from .media_types import UNKNOWN, inert_type, media_type_of
@@ -115,7 +115,7 @@ class PushSource:
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
         """Yield the uploads of values; unless `active`, as types that no browser runs."""
         for key in keys:
-            facts = Facts.of(self.index[key])
+            facts = Content.of(self.index[key])
             assert facts.size is not None, "`open` compares it"
             assert facts.sha256 is not None, "`open` compares it"
             wanted = facts.media_type or UNKNOWN

@@ -14,8 +14,8 @@ from collections.abc import Container, Iterable, Iterator, Set
 from pathlib import Path
 
 from ..index.head import Head
-from ..index.named import named_documents
-from ..transport.integrity import atomic_file
+from ..index.blocks import named_documents
+from ..transport.atomic import atomic_file
 from ..transport.regular import read_regular
 from .folder import DIGEST_FOLDERS, SiteFolder, is_link
 

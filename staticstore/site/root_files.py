@@ -29,7 +29,7 @@ from ..errors import IndexFormatError, StoreError, quoted
 from ..index import codec
 from ..index.about import FILE_NAMES, MOST_FILE_BYTES
 from ..index.head import Role
-from ..transport.integrity import atomic_file
+from ..transport.atomic import atomic_file
 from ..transport.regular import NotRegularError, open_regular, read_regular
 from .folder import SiteFolder, later_than, reason_of
 

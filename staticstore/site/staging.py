@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import StoreError
-from ..transport.beginnings import PartFolder
-from ..transport.daemons import Daemons
+from ..transport.part_file import PartFolder
+from ..transport.daemons import Workers
 from ..transport.download import part_of
 from ..transport.file_system import set_time, sync_files, sync_folder
 from ..transport.part_file import DOCUMENT_PATTERN
 from ..transport.regular import NotOwnError, foreign_part, open_regular
-from ..transport.syncing import sync_files
+from ..transport.file_system import sync_files
 from .folder import SiteFolder, is_link, reason_of
 
 __all__ = ["Staging", "parts_of", "staged_sha256"]
@@ -76,7 +76,7 @@ class Staging:
         self._syncing: list[Future[None]] = []
         self._folders: set[str] = {self._data}  # folders with new names, to be synced
         self._waiting: dict[str, str] = {}  # staged replacements
-        self._threads = Daemons(_SYNC_THREADS, "staticstore sync")
+        self._threads = Workers(_SYNC_THREADS, "staticstore sync")
         self.keys: list[str] = []
         self.removed: list[str] = []
 

@@ -20,9 +20,9 @@ from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
 from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
 from .folder import SiteFolder, is_link, reason_of
-from .git_files import write_git_files
-from .history import later_than
-from .lock import alone, unwritable
+from .root_files import write_git_files
+from .folder import later_than
+from .lock import (alone, unwritable)
 
 __all__ = ["FolderTarget", "Target", "open_target"]
 

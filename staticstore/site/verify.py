@@ -12,10 +12,11 @@ from typing import NamedTuple, TypeVar
 from ..errors import IndexFormatError, quoted
 from ..index.about import About
 from ..index.blocks import BlockRoot
-from ..index.fields import Facts
-from ..index.head import MOST_HEAD_BYTES, Document, Head, parse_change_lines
+from ..index.fields import Content
+from ..index.head import (MOST_HEAD_BYTES, Document, Head)
+from ..index.changes import parse_change_lines
 from ..index.snapshot import Index
-from ..index.sums import sum_of_document, sum_text
+from ..index.changes import (sum_of_document, sum_text)
 from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
 from .data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
@@ -97,7 +98,7 @@ def verify_site(
     wrong += _pack_problems(folder, index)
     for key in index:
         outcome = outcomes.get(key)
-        facts = Facts.of(index[key])
+        facts = Content.of(index[key])
         problem = _absence(key, reasons) if outcome is None else _difference(facts, outcome)
         if problem is not None:
             wrong.append((key, problem))
@@ -114,7 +115,7 @@ def _absence(key: str, reasons: Mapping[str, str]) -> str:
     return "there is no such file in data/"
 
 
-def _difference(facts: Facts, outcome: FileDigest | LeftOut) -> str | None:
+def _difference(facts: Content, outcome: FileDigest | LeftOut) -> str | None:
     if isinstance(outcome, LeftOut):
         return outcome.reason
     if facts.size is not None and outcome.size != facts.size:
@@ -256,7 +257,7 @@ def _pack_problems(folder: SiteFolder, index: Index) -> _Problems:
     copies: dict[str, list[_PackedCopy]] = {}
     for key, entry in index.packed_entries():
         href, offset = entry["packed"]
-        facts = Facts.of(entry)
+        facts = Content.of(entry)
         copies.setdefault(href, []).append(_PackedCopy(key, offset, facts.size, facts.sha256))
     for href in sorted(copies):
         for problem in _problems_of_pack(folder, href, copies[href]):

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from ..errors import IntegrityError, StoreError, TransportError
 from .atomic import spooled_file
-from .coding import GZIP_MAGIC, UNDONE, CodingError, undone
+from .coding import (GZIP_MAGIC, CodingError)
+from .coding import (DECODABLE, decoded)
 from .failures import FIELD_REFUSED, may_heal, was_dropped
 from .remote_value import RemoteValue, first_right
 from .response import Response
@@ -273,7 +274,7 @@ def _accepted_whole(value: RemoteValue, response: Response) -> ValueAnswer:
     if response.codings:
         # Of another length, it must be coded: a large one is decoded while it is read.
         is_large = (value.size or 0) > _VERIFIED_FIRST_BYTES
-        if is_other and is_large and len(response.codings) == 1 and response.codings[0] in UNDONE:
+        if is_other and is_large and len(response.codings) == 1 and response.codings[0] in DECODABLE:
             return ValueAnswer(response, 0, value.size, decode=True)
         return _decoded_answer(value, response)
     if is_other:
@@ -289,8 +290,8 @@ def _accepted_whole(value: RemoteValue, response: Response) -> ValueAnswer:
 # -- content codings -------------------------------------------------------------------
 #
 # The field Content-Encoding may be wrong, so the whole body is received, and read as sent
-# and with the codings undone, one after another.  The index decides which reading is
-# right.  If it says nothing, as many codings are undone as possible, unless the bytes are
+# and with the codings decoded, one after another.  The index decides which reading is
+# right.  If it says nothing, as many codings are decoded as possible, unless the bytes are
 # evidently not coded.
 
 
@@ -315,7 +316,7 @@ def _decoded(value: RemoteValue, response: Response) -> tuple[BinaryIO, int]:
     try:
         _receive(response, sent, value.verifier())
         for count in _counts_to_undo(value, sent, codings):
-            pieces = undone(_pieces_of(sent), codings[len(codings) - count :])
+            pieces = decoded(_pieces_of(sent), codings[len(codings) - count :])
             file = spooled_file() if count else sent
             files.append(file)
             try:
@@ -327,8 +328,8 @@ def _decoded(value: RemoteValue, response: Response) -> tuple[BinaryIO, int]:
                 failure = error
             except CodingError as error:
                 # A label on plain bytes does not say why those are wrong: keep that error.
-                if failure is None or not UNDONE.issuperset(codings):
-                    message = f"the host used a content coding that cannot be undone: {error}"
+                if failure is None or not DECODABLE.issuperset(codings):
+                    message = f"the host used a content coding that cannot be decoded: {error}"
                     failure = TransportError(message, key=value.key, url=response.url)
         assert failure is not None, "at least one reading was tried"
         raise failure
@@ -359,13 +360,13 @@ def _receive(response: Response, file: BinaryIO, verifier: Verifier) -> None:
 def _is_coded(file: BinaryIO, codings: Sequence[str]) -> bool:
     if codings[-1] == "deflate":
         try:
-            for _ in undone(_pieces_of(file), codings[-1:]):
+            for _ in decoded(_pieces_of(file), codings[-1:]):
                 break
         except CodingError:
             return False
         return True
     file.seek(0)
-    return codings[-1] not in UNDONE or file.read(2) == GZIP_MAGIC
+    return codings[-1] not in DECODABLE or file.read(2) == GZIP_MAGIC
 
 
 def _verify(pieces: Iterator[bytes], verifier: Verifier, file: BinaryIO | None) -> int:

@@ -21,7 +21,7 @@ from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
-from .fork_gate import fork_gate
+from ..processes import fork_gate
 from .perimeter import InnerAddressError
 from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 

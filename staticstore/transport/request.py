@@ -10,7 +10,7 @@ from .response import parse_content_range, parse_strong_etag
 
 if TYPE_CHECKING:
     from .root import Root
-    from .sockets import Wire
+    from .wire import Wire
 
 __all__ = ["RequestTemplate", "SizedAnswer", "SizedRequest", "accepted"]
 

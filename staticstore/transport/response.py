@@ -25,7 +25,7 @@ from .wire import Receivable, Wire
 if TYPE_CHECKING:
     import requests
 
-    from .beginnings import Beginning
+    from .part_file import PartialDocument
 
 __all__ = ["Absent", "Fetched", "Response", "SizeLimit", "allowance", "read_bounded", "use_up"]
 
@@ -276,7 +276,7 @@ class SizeLimit(NamedTuple):
 
 
 def read_bounded(
-    response: Response, limit: SizeLimit, beginning: Beginning | None = None
+    response: Response, limit: SizeLimit, beginning: PartialDocument | None = None
 ) -> Fetched:
     """Read a body whole, never holding more bytes than the limit allows.
 
@@ -286,7 +286,7 @@ def read_bounded(
         The answer.
     limit : SizeLimit
         The most that the body may have.
-    beginning : Beginning, optional
+    beginning : PartialDocument, optional
         The bytes of earlier attempts, to which these are appended; it also has
         the digest, if that is known.
 
@@ -317,7 +317,7 @@ def read_bounded(
         return Fetched(response, body, digest.hexdigest(), digest.newlines)
 
 
-def _read_coded(response: Response, limit: SizeLimit, beginning: Beginning | None) -> Fetched:
+def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument | None) -> Fetched:
     sha256 = None if beginning is None else beginning.sha256
     received = _Received(response)
     first = next(received, b"")
@@ -368,7 +368,7 @@ def _read_decoded(
     codings: Sequence[str],
     received: _Received,
     limit: SizeLimit,
-    beginning: Beginning | None = None,
+    beginning: PartialDocument | None = None,
 ) -> Fetched:
     body = bytearray() if beginning is None else beginning.body
     append = body.extend if beginning is None else beginning.grow

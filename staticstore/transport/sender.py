@@ -26,7 +26,7 @@ from .arguments import (
 )
 from .auth import NO_AUTH, authentication, is_fixed, is_of_requests, renewed
 from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
-from .lane import Lane
+from .request import RequestTemplate
 from .perimeter import Perimeter
 from .response import Response
 from .root import MOST_REDIRECTS, REDIRECT_STATUSES, Root, origin_of, redirect_target
@@ -268,7 +268,7 @@ class Sender:
         left = max(deadline - time.monotonic(), _LEAST_TIMEOUT_SECONDS)
         return min(self._connect_timeout, left), min(self._silence, left)
 
-    def template(self) -> Lane | None:
+    def template(self) -> RequestTemplate | None:
         """Return what all requests to the root have in common.
 
         None if the root is a folder or behind a SOCKS proxy, or if the
@@ -286,7 +286,7 @@ class Sender:
             adapter = self.requests_session.get_adapter(self._root.url)
             assert isinstance(adapter, BoundedAdapter), "only a folder has another"
             target = adapter.request_url(prepared, proxies)
-            return Lane(
+            return RequestTemplate(
                 root=self._root,
                 wire=wire,
                 headers={name: _text(value) for name, value in prepared.headers.items()},

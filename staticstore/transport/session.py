@@ -19,8 +19,8 @@ from .sender import Request, Sender
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from .beginnings import Beginning
-    from .lane import Lane
+    from .part_file import PartialDocument
+    from .request import RequestTemplate
 
 if TYPE_CHECKING:
     from .part_file import PartialDocument
@@ -185,7 +185,7 @@ class Session:
             The most that the body may have, decoded.
         absent : frozenset of int, optional
             Statuses that mean that there is no such document, and are not errors.
-        beginning : Beginning, optional
+        beginning : PartialDocument, optional
             The bytes of earlier attempts, which are resumed; without it each
             attempt begins at the start.
 
@@ -213,7 +213,7 @@ class Session:
 
         return self._retrying(attempt, deadline)
 
-    def _resumed(self, request: Request, beginning: Beginning | None) -> Response | None:
+    def _resumed(self, request: Request, beginning: PartialDocument | None) -> Response | None:
         # None means that the document has to be requested whole.
         if beginning is None or not beginning.body:
             return None
@@ -270,7 +270,7 @@ class Session:
 
         return self._retrying(attempt, deadline)
 
-    def template(self) -> Lane | None:
+    def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
 
         See `Sender.template`.

@@ -20,7 +20,7 @@ from ..errors import NotConnectedError, StoreError, TransportTimeout
 from .failures import mapped
 from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 from .response import allowance
-from .sockets import Bounds
+from .wire import Bounds
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -98,7 +98,7 @@ def by_threads(
         with contextlib.suppress(TransportTimeout):
             return [_fetch(template, requests[0])]
         return [None]
-    from .daemons import Daemons
+    from .daemons import Workers
 
     found: list[SizedAnswer | None] = [None] * len(requests)
     numbered = iter(list(enumerate(requests)))  # threads can share the iterator of a list
@@ -122,7 +122,7 @@ def by_threads(
 
     most = min(_MOST_THREADS, len(requests), *(limit.requests for limit in template.wire.limits))
     others = iter(range(1, most))
-    with Daemons(most, "staticstore fetch") as pool:
+    with Workers(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))
         while not workers.empty():
             workers.get().result()

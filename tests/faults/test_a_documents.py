@@ -22,7 +22,7 @@ from staticstore import (
     index_updated,
     poll_failed,
 )
-from staticstore.client.index_check import IndexCheck
+from staticstore.client.current_index import IndexCheck
 from staticstore.index.codec import MOST_LEVELS, check_depth
 from tests.servers import RawServer, serve_files
 

@@ -10,7 +10,7 @@ import pytest
 
 from staticstore.errors import NotConnectedError
 from staticstore.transport import bulk
-from staticstore.transport.wanted import Wanted
+from staticstore.transport.request import SizedRequest
 from staticstore.transport.wire import RateLimit
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Request, Wire
