@@ -16,9 +16,9 @@ from ..index import codec
 from ..index.freshness import Freshness
 from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
-from ..transport.part_file import PartFolder
+from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.conditions import checked_validators
-from ..transport.atomic import (atomic_file, remove_leftovers)
+from ..transport.part_file import PartFolder
 from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
 from ..transport.root import Root
 from .cache_folder import DOCUMENT, INDEX_FILES, NOTE, CacheEntry, CacheFolder

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from ..errors import IndexFormatError, IntegrityError, TransportError
 from ..index.blocks import MOST_STRETCH_BYTES
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
-from ..transport.part_file import PartialDocument
 from ..transport.failures import FIELD_REFUSED, cannot_be_decoded
-from ..transport.response import (Absent, Fetched, SizeLimit)
+from ..transport.part_file import PartialDocument
+from ..transport.response import Absent, Fetched, SizeLimit
 from ..transport.sources import anywhere
 
 if TYPE_CHECKING:

@@ -13,11 +13,10 @@ from cachetools import LRUCache
 
 from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index import codec
-from ..index.blocks import BlockRoot, Stretch, holding
+from ..index.blocks import BlockRoot, Stretch, holding, read_root
 from ..index.entries import line_problem
 from ..index.fields import Content
 from ..index.lines import Lines
-from ..index.blocks import read_root
 from ..index.piece import Piece
 from ..index.snapshot import Index, visible_metadata
 from ..processes import PerProcess, is_held

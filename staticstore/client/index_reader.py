@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 from ..errors import IndexFormatError, IntegrityError, quoted, unforeseen_as_refusal
 from ..index import codec
-from ..index.blocks import Stretch
-from ..index.head import Head
+from ..index.blocks import Stretch, read_root
 from ..index.changes import parse_change_lines
-from ..index.lines import (Lines, taken_apart)
-from ..index.blocks import read_root
+from ..index.head import Head
+from ..index.lines import Lines, taken_apart
 from ..index.piece import Piece, key_at
 from ..index.snapshot import Index
-from ..transport.response import (Fetched, SizeLimit)
+from ..transport.response import Fetched, SizeLimit
 from .documents import Documents, Sighting, with_excerpt
 from .held import Held
 

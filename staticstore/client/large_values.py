@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
-from ..transport.threads import fetch_all
-from ..transport.daemons import Workers
 from ..transport.request import SizedRequest
+from ..transport.threads import fetch_all
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -14,8 +14,7 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content
 from ..index.keys import key_problem, key_to_url_path
 from ..transport.failures import wants_long_rest
-from ..transport.ranges import ByteRange
-from ..transport.ranges import coalesced
+from ..transport.ranges import ByteRange, coalesced
 from ..transport.request import SizedRequest
 from .large_values import LargeValues
 
@@ -175,7 +174,9 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         for href, places in by_href.items()
         if key_problem(href) is None
         for stretch in coalesced(
-            (ByteRange(start, end) for start, end, _ in places), _PACK_GAP_BYTES, _PACK_STRETCH_BYTES
+            (ByteRange(start, end) for start, end, _ in places),
+            _PACK_GAP_BYTES,
+            _PACK_STRETCH_BYTES,
         )
     ]
     wanted = [

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..index.changes import Changes
     from ..index.snapshot import Index
-    from ..transport.stream import Progress
     from .held import LazyIndex
     from .live import LiveIndex
 

@@ -16,7 +16,7 @@ from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..transport.seekable import OpenedValue
-    from ..transport.stream import (Progress, ValueReader)
+    from ..transport.stream import Progress, ValueReader
     from .access import Access
 
 __all__ = ["URLValue", "copy_directly"]
@@ -325,7 +325,6 @@ class URLValue(ValueInfo):
 
         from ..transport.atomic import destination
         from ..transport.download import download
-        from ..transport.stream import PIECE_BYTES
 
         cached = self._open_cached()
         if cached is None:

@@ -130,7 +130,7 @@ def _write_stdout(value: URLValue, output: Output, part: slice | None, *, is_for
 
 
 def _write_file(value: URLValue, output: Output, part: slice | None, file: str) -> int:
-    from ..transport.atomic import (destination, is_replaced)
+    from ..transport.atomic import destination, is_replaced
 
     path, size = Path(file), 0
     try:

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from ..index.fields import Content
-from ..index.fields import time_text
+from ..index.fields import Content, time_text
 from ..notebook import size_text
 from ..terminal import Column
 from .options import CommonOptions, examples, output_options, site_options

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from ..client.store import StaticStore, keep_parts_in
+from ..client.store import StaticStore
 from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards

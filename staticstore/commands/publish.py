@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from ..errors import IntegrityError, StoreError
 from ..notebook import size_text
 from ..site.guards import Force
-from ..site.packs import (MOST_PACK_BYTES, PACK_BELOW)
+from ..site.packs import MOST_PACK_BYTES, PACK_BELOW
 from ..terminal import ACTION_STYLES, Cell, Output, count_text
 from .exits import ending_of, partly_failed
 from .options import (
@@ -103,7 +103,7 @@ def publish(
         _check(site, output)
         return
     if watch:
-        from ..site.watching import (RESCAN, publish_watching)
+        from ..site.watching import RESCAN, publish_watching
 
         outcomes = publish_watching(
             site,

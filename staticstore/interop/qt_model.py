@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..client.store import StaticStore, follow
+from ..client.store import StaticStore
 from ..index.changes import Changes
 from ..index.query import selection
 from .call_queue import SLICE_SECONDS

@@ -14,15 +14,13 @@ from pathlib import Path
 
 from ..client.many import read_each
 from ..client.site_snapshot import SiteSnapshot
-from ..client.value import copy_directly
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
 from ..transport.daemons import Workers
 from ..transport.wire import RateLimit
 from .folder import SiteFolder, is_link, reason_of
-from .hashing import Progress
-from .history import reader_of
+from .hashing import ByteProgress
 from .head_files import write_document
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 from .staging import Staging, parts_of, staged_sha256

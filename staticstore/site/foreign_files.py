@@ -10,16 +10,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import IndexFormatError
+from ..index.blocks import named_documents
 from ..index.fields import Content
 from ..index.head import Head
-from ..index.blocks import named_documents
 from ..index.snapshot import Index
 from ..transport.atomic import TEMPORARY_PATTERN
 from ..transport.part_file import PART_PATTERN
 from ..transport.regular import open_regular, read_regular
-from .file_digest import Digest
+from .data_file import FileDigest, FoundFile
 from .folder import SiteFolder, is_link
-from .data_file import FoundFile
 from .hashing import hash_files
 from .packs import packs_of
 from .retention import files_below
@@ -41,7 +40,7 @@ def is_ours(folder: SiteFolder) -> bool:
 
 def foreign_files(
     folder: SiteFolder, index: Index, head: Head | None, *, sha256: str
-) -> tuple[list[str], dict[str, Digest]]:
+) -> tuple[list[str], dict[str, FileDigest]]:
     """Return the files that a mirror of a site would replace or delete.
 
     Only regular files count, since nothing else is ever replaced.  No link is followed.
@@ -61,7 +60,7 @@ def foreign_files(
     -------
     files : list of str
         Their paths below the root.
-    values : dict of str to Digest
+    values : dict of str to FileDigest
         For each key whose file has the bytes of the site's value, as it is or was
         when the folder became a copy of it: the file's digest.
 
@@ -78,7 +77,7 @@ def foreign_files(
 
 def _copied_index(folder: SiteFolder, head: Head | None) -> Index | None:
     # A copy may have lost our notes, in a checkout for instance: its head still shows it.
-    own = read_head(folder)
+    own = folder.read_head()
     if own is None or head is None or own.lineage != head.lineage:
         return None
     try:
@@ -94,7 +93,7 @@ def _foreign_documents(
     if not is_copy:
         if _is_file(folder.index) and _sha256(folder.index) != sha256:
             yield folder.index.name
-        if _is_file(folder.head) and (head is None or read_head(folder) != head):
+        if _is_file(folder.head) and (head is None or folder.read_head() != head):
             yield folder.head.name
     for name in _FOLDERS:
         if _is_file(folder.root / name):
@@ -119,13 +118,13 @@ def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
 
 
 def _named(folder: SiteFolder, index: Index, head: Head | None) -> frozenset[str]:
-    documents = () if head is None else named_documents(head, reader_of(folder))
+    documents = () if head is None else named_documents(head, folder.read_document)
     return packs_of(index).union(document.href for document in documents)
 
 
 def foreign_values(
     folder: SiteFolder, indexes: Iterable[Index]
-) -> tuple[list[str], dict[str, Digest]]:
+) -> tuple[list[str], dict[str, FileDigest]]:
     """Return the files in ``data/`` that no index describes.
 
     Parameters
@@ -139,7 +138,7 @@ def foreign_values(
     -------
     files : list of str
         The paths below the root of files that none of them describes.
-    values : dict of str to Digest
+    values : dict of str to FileDigest
         The digests of the other files, by key.
 
     Raises
@@ -160,7 +159,7 @@ def foreign_values(
     digests = {
         key: outcome
         for key, outcome in hash_files(doubtful).items()
-        if isinstance(outcome, Digest)
+        if isinstance(outcome, FileDigest)
         and any(key in one and one[key].sha256 == outcome.sha256 for one in contents)
     }
     return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests

@@ -31,9 +31,8 @@ from ..index.head import (
     parse_count,
 )
 from ..index.snapshot import Index
-from ..transport.file_system import set_time
-from ..transport.atomic import (atomic_file, prepared_file, prepared_link)
-from ..transport.file_system import sync_folder
+from ..transport.atomic import atomic_file, prepared_file, prepared_link
+from ..transport.file_system import set_time, sync_folder
 from ..transport.regular import read_regular
 from .folder import DIGEST_FOLDERS, SiteFolder, is_link, later_than
 from .retention import forget, hrefs_of

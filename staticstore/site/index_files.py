@@ -16,11 +16,10 @@ from ..index.snapshot import Index
 from ..transport.atomic import prepared_file
 from ..transport.file_system import sync_folder
 from .about import fetch_about
-from .folder import SiteFolder
-from .history import (Step, holds, next_step, read_head, reader_of, taking_effect)
-from .retention import (forget, remove_forgotten)
-from .folder import later_than
+from .folder import SiteFolder, later_than
+from .head_files import HeadFiles, next_head, prepared_head
 from .mirror_note import read_mirror_note
+from .retention import forget, remove_forgotten
 from .staging import parts_of
 
 __all__ = ["IndexFiles", "files_of_part", "files_of_whole", "replacing_index"]
@@ -36,13 +35,13 @@ class IndexFiles(NamedTuple):
     #: None on a site without one.
     head: Head | None
     #: What to write; None if the copy's head and all that it names are right already.
-    step: Step | None
+    files: HeadFiles | None
     #: The hrefs of the packs that the index names.
     packs: frozenset[str] = frozenset()
 
 
 def files_of_whole(
-    folder: SiteFolder, origin: Origin, packs: frozenset[str], entries: _Entries
+    folder: SiteFolder, origin: SiteSnapshot, packs: frozenset[str], entries: _Entries
 ) -> IndexFiles:
     """Return the origin's index and head, byte for byte; fetch what the copy lacks.
 
@@ -54,7 +53,7 @@ def files_of_whole(
     ----------
     folder : SiteFolder
         The copy.
-    origin : Origin
+    origin : SiteSnapshot
         The site.
     packs : frozenset of str
         The hrefs of the packs that its index names.
@@ -73,34 +72,34 @@ def files_of_whole(
     if head is None:
         return IndexFiles(body, None, None, packs)
     documents = _missing_documents(folder, origin, head)
-    if not documents and read_head(folder) == head and holds(folder, head.index, body):
+    if not documents and folder.read_head() == head and folder.has_document(head.index, body):
         return IndexFiles(body, head, None, packs)
-    return IndexFiles(body, head, Step(head, documents, _head_text(origin, head)), packs)
+    return IndexFiles(body, head, HeadFiles(head, documents, _head_text(origin, head)), packs)
 
 
 def files_of_part(
-    folder: SiteFolder, origin: Origin, entries: Mapping[str, Mapping[str, Any]]
+    folder: SiteFolder, origin: SiteSnapshot, entries: Mapping[str, Mapping[str, Any]]
 ) -> IndexFiles:
     """Return an index of some entries, and a head of the copy's own lineage."""
     index = Index.from_entries(entries)
     body = index.canonical()
-    head = read_head(folder)
+    head = folder.read_head()
     if head is not None and head.lineage in _origin_lineages(folder, origin):
         head = None  # only the origin counts the generations of its lineages
-    found = fetch_about(folder, origin)
-    head, step = next_step(folder, head, index, body, about=None if found is None else found[0])
-    if step is not None and found is not None:
-        step = replace(step, documents={**step.documents, found[0]: found[1]})
-    return IndexFiles(body, head, step)
+    found = fetch_about(folder, origin.head, origin.read)
+    head, files = next_head(folder, head, index, body, about=None if found is None else found[0])
+    if files is not None and found is not None:
+        files = replace(files, documents={**files.documents, found[0]: found[1]})
+    return IndexFiles(body, head, files)
 
 
-def _origin_lineages(folder: SiteFolder, origin: Origin) -> set[str | None]:
+def _origin_lineages(folder: SiteFolder, origin: SiteSnapshot) -> set[str | None]:
     known = read_mirror_note(folder).origin
     heads = (origin.head, known.head)
     return {known.left, *(head.lineage for head in heads if head is not None)}
 
 
-def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
+def _body_of(folder: SiteFolder, origin: SiteSnapshot) -> bytes | None:
     # The snapshot may keep its entries in another form than that in which they came.
     body = b"".join(origin.snapshot.document())
     if hashlib.sha256(body).hexdigest() == origin.sha256:
@@ -108,7 +107,7 @@ def _body_of(folder: SiteFolder, origin: Origin) -> bytes | None:
     return origin.read_index(parts_of(folder))
 
 
-def _head_text(origin: Origin, head: Head) -> bytes:
+def _head_text(origin: SiteSnapshot, head: Head) -> bytes:
     # The host's own bytes, with fields that this version does not know, if it still has them.
     text = origin.read_head()
     with contextlib.suppress(IndexFormatError):
@@ -117,9 +116,11 @@ def _head_text(origin: Origin, head: Head) -> bytes:
     return head.encode()
 
 
-def _missing_documents(folder: SiteFolder, origin: Origin, head: Head) -> dict[Document, bytes]:
+def _missing_documents(
+    folder: SiteFolder, origin: SiteSnapshot, head: Head
+) -> dict[Document, bytes]:
     """Fetch the documents, except the index, that a head names and the copy lacks."""
-    here, parts = reader_of(folder), parts_of(folder)
+    parts = parts_of(folder)
     missing: dict[Document, bytes] = {}
 
     def read(document: Document) -> bytes | None:
@@ -165,7 +166,7 @@ def replacing_index(
         with _replacing_index_alone(folder, body):
             yield
         return
-    with taking_effect(folder, files.head, body=body, step=files.step):
+    with prepared_head(folder, files.head, body=body, files=files.files):
         forget(folder, old_packs - files.packs)
         yield
     remove_forgotten(folder, files.head, files.packs)

@@ -35,13 +35,12 @@ from ..index.freshness import BELIEVED_ANSWERS
 from ..index.snapshot import Index
 from ..transport.arguments import checked_number
 from ..transport.wire import LEAST_RATE, RateLimit
+from .data_file import FileDigest
 from .fetching import ValueProgress
-from .file_digest import Digest
 from .folder import SiteFolder, path_text
 from .foreign_files import foreign_files, is_ours
 from .guards import Force, Guards, NothingMatchesError, first_few
-from .hashing import Progress
-from .lock import (alone, unwritable)
+from .hashing import ByteProgress
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
 
@@ -262,7 +261,7 @@ def mirror(
     )
 
 
-def _ignored(origin: Origin, older: int, seconds: float) -> MirrorReport:
+def _ignored(origin: SiteSnapshot, older: int, seconds: float) -> MirrorReport:
     _LOG.warning(
         "the site's index is older than the copy's, which stays: answer %d of %d needed to go back",
         older,
@@ -280,11 +279,13 @@ def _selected(
     return [key for key in keys if not globs or key in matching]
 
 
-def _limited(origin: Origin, rate: float | None) -> AbstractContextManager[RateLimit | None]:
+def _limited(origin: SiteSnapshot, rate: float | None) -> AbstractContextManager[RateLimit | None]:
     return contextlib.nullcontext() if rate is None else origin.session.wire.limited(rate)
 
 
-def _known_values(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[str, Digest]:
+def _known_values(
+    folder: SiteFolder, origin: SiteSnapshot, guards: Guards
+) -> dict[str, FileDigest]:
     """Return the right values of a folder that is not ours; refuse to replace others."""
     foreign, values = foreign_files(folder, origin.snapshot, origin.head, sha256=origin.sha256)
     if foreign:
@@ -297,7 +298,7 @@ def _known_values(folder: SiteFolder, origin: Origin, guards: Guards) -> dict[st
     return values
 
 
-def _has_newer(store: StaticStore, origin: Origin) -> bool:
+def _has_newer(store: StaticStore, origin: SiteSnapshot) -> bool:
     with contextlib.suppress(StoreError):
         store.update_index()
         return site_snapshot(store).sha256 != origin.sha256

@@ -10,26 +10,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from ..transport.root import Origin
 from ..errors import StoreError, quoted
 from ..index.fields import Content
-from ..transport.atomic import remove_leftovers
+from ..transport.root import SiteSnapshot
 from ..transport.wire import RateLimit
-from .about import (copy_about, remove_outdated)
-from .folder import (link_problem, problems_of_links)
+from .about import copy_about, remove_outdated
+from .data_file import FileDigest
 from .fetching import Fetching, FetchProgress, ValueProgress
-from .file_digest import Digest
-from .folder import SiteFolder
-from .root_files import write_git_files
+from .folder import SiteFolder, link_problem, problems_of_links
 from .guards import Guards
-from .hashing import Progress
-from .history import read_head
+from .hashing import ByteProgress
 from .head_files import write_documents
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
 from .notes import Notes, read_notes, write_notes
 from .packs import packs_of
 from .predecessor import Predecessor
-from .retention import (files_below, remove_files, unnamed_files)
+from .retention import files_below, remove_files, unnamed_files
+from .root_files import write_git_files
 from .staging import Staging
 from .survey import Survey, spelling_of, survey, unfit_keys
 from .withheld import may_be_withheld, withheld_key
@@ -56,7 +53,7 @@ class MirrorRun:
         The keys to copy, in order; None for the whole site.
     was_whole : bool or None
         Whether the folder has a copy of the whole site; None if unknown.
-    known : mapping of str to Digest
+    known : mapping of str to FileDigest
         Values that are right, though the folder's notes do not have them.
     allowed : list of str
         Names that are not withheld.
@@ -88,11 +85,11 @@ class MirrorRun:
     """
 
     folder: SiteFolder
-    origin: Origin
+    origin: SiteSnapshot
     keys: list[str] | None
     _: KW_ONLY
     was_whole: bool | None
-    known: Mapping[str, Digest]
+    known: Mapping[str, FileDigest]
     allowed: list[str]
     workers: int
     verify: bool
@@ -201,7 +198,7 @@ class MirrorRun:
             return self.was_whole
         # Without a note: a copy of the whole has the origin's lineage, but a copy from
         # which keys were skipped has a lineage of its own.
-        heads = (read_head(self.folder), self.origin.head)
+        heads = (self.folder.read_head(), self.origin.head)
         own, lineage = (None if head is None else head.lineage for head in heads)
         if own == lineage:
             return True
@@ -235,7 +232,7 @@ class MirrorRun:
     def _is_as_before(self, key: str) -> bool:
         return key in self._old_index and key in self.survey.occupied
 
-    def fetch(self, progress: Progress | None, value_progress: ValueProgress | None) -> None:
+    def fetch(self, progress: ByteProgress | None, value_progress: ValueProgress | None) -> None:
         """Fetch the missing values, and write the index and head that name them.
 
         Parameters
@@ -284,8 +281,7 @@ class MirrorRun:
             )
 
     def _write(self, staging: Staging) -> None:
-        for place in (self.folder.root, self.folder.private, self.folder.packs):
-            remove_leftovers(place)
+        self.folder.tidy()
         write_git_files(self.folder)
         staging.sync()
         if refused := dict(staging.check_places()):
@@ -295,7 +291,9 @@ class MirrorRun:
         files = self._index_files()
         if files.step is not None:
             write_documents(self.folder, files.step, files.body)
-        self._about_names = copy_about(self.folder, self.origin)
+        self._about_names = copy_about(
+            self.folder, self.origin.head, self.origin.read, self.origin.read_file
+        )
         old_packs: frozenset[str] = frozenset()
         if files.body != self._old_body:
             old_packs = packs_of(self._old_index)
@@ -336,7 +334,9 @@ class MirrorRun:
             if sha256 is not None:
                 with contextlib.suppress(OSError):
                     status = os.lstat(f"{data}/{key}")
-                    digests[key] = Digest(sha256, status.st_size, status.st_mtime_ns, status.st_ino)
+                    digests[key] = FileDigest(
+                        sha256, status.st_size, status.st_mtime_ns, status.st_ino
+                    )
         notes = Notes.of(digests, self._began_ns)
         if notes != self._old_notes:
             write_notes(self.folder.notes, notes)

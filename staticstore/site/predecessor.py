@@ -19,8 +19,7 @@ from ..errors import AuthorizationError, IndexFormatError, IntegrityError, Store
 from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..transport.regular import read_regular
-from .folder import SiteFolder, reason_of
+from .folder import SiteFolder
 from .guards import Guards
 
 if TYPE_CHECKING:
@@ -213,7 +212,10 @@ class Predecessor:
     @classmethod
     def of_folder(cls, folder: SiteFolder) -> Predecessor:
         """Return the site of a folder; an empty one if its index cannot be read."""
-        head = read_head(folder)
+        body, index, problem = folder.read_index()
+        warnings = [f"the old index.json: {warning}" for warning in index.warnings]
+        if problem is not None:
+            warnings = [f"the old index.json is replaced: {problem}"]
         is_copy = os.path.lexists(folder.mirror_note)
         return cls(body, folder.read_head(), index, warnings, is_copy)
 

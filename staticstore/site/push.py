@@ -30,7 +30,7 @@ from ..errors import StoreError, TransportError
 from ..transport.daemons import Workers
 from .cloud import Served
 from .guards import Force, Guards
-from .hashing import Progress
+from .hashing import ByteProgress
 from .push_destination import NOTE, PushDestination, PushNote
 from .push_plan import PushPlan, check_apart, check_guards, check_names
 from .push_source import PushSource, Upload, served_fresh, verified_pieces
@@ -40,7 +40,7 @@ __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
 _THREAD_NAME = "staticstore push"
-# Progress is noted at the target this often, but at most 1/20 of the time is spent on it.
+# ByteProgress is noted at the target this often, but at most 1/20 of the time is spent on it.
 _NOTE_SECONDS = 10.0
 _NOTE_FACTOR = 20
 
@@ -227,7 +227,7 @@ class _Push:
     plan: PushPlan
     report: PushReport
     workers: int
-    progress: Progress | None
+    progress: ByteProgress | None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from ..errors import IndexFormatError
 from ..index import codec
 from ..index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About
+from ..index.blocks import named_documents
 from ..index.head import Document, Head, Role
 from ..index.keys import key_problem
-from ..index.blocks import named_documents
 from ..index.snapshot import Index
 from .packs import packs_of
 from .push_source import DATA, PushSource

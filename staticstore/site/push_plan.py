@@ -11,11 +11,11 @@ from .cloud import Served
 from .folder import SiteFolder, path_text, reason_of
 from .foreign_files import foreign_values, is_ours
 from .guards import Guards, first_few
-from .history import KEPT
 from .packs import packs_of
-from .root_files import is_our_page
 from .push_destination import PushDestination, PushNote
 from .push_source import DATA, PushSource, Upload, served_fresh
+from .retention import KEPT_SECONDS
+from .root_files import is_our_page
 from .target import FolderTarget, Target
 from .withheld import may_be_withheld, withheld_key
 
@@ -67,7 +67,7 @@ class PushPlan:
         during = _note_during(site, old, [*lacking, *obstacles], stages, now)
         named = {one.href for one in site.digest_named()}
         forgotten = {href: since for href, since in during.forgotten.items() if href not in named}
-        due = {href for href, since in forgotten.items() if since < now - KEPT}
+        due = {href for href, since in forgotten.items() if since < now - KEPT_SECONDS}
         about = old.about
         return cls(
             stages=stages,

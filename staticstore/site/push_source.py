@@ -13,14 +13,12 @@ from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.fields import Content
 from ..index.head import Document, Head, Role
 from ..index.snapshot import Index
-from ..transport.regular import open_regular, read_regular
+from ..transport.regular import open_regular
 from ..transport.verifier import Verifier
 from .about import published_about, read_files
 from .cloud import Served
-from .folder import link_problem
-from .file_digest import Digest
-from .folder import SiteFolder, reason_of
-from .data_file import FoundFile
+from .data_file import FileDigest, FoundFile
+from .folder import SiteFolder, link_problem, reason_of
 from .guards import first_few
 from .hashing import hash_files
 from .media_types import UNKNOWN, inert_type, media_type_of
@@ -226,7 +224,7 @@ def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple
 def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
     # By key, and the problems.  The publisher's notes suffice here, since `verified_pieces`
     # hashes what is uploaded.
-    found = scan(folder.data, published=index, spares=lambda _: True)
+    found = scan(folder.data, published=index, exempts=lambda _: True)
     notes = read_notes(folder.notes)
     noted = {file.key: notes.digest_of(file) for file in found.files}
     unknown = [file for file in found.files if noted[file.key] is None]
@@ -248,7 +246,7 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
 
 
 def _check_links(folder: SiteFolder) -> None:
-    # `_read` would follow a link out of the site.
+    # `read_published` would follow a link out of the site.
     root, data = os.fspath(folder.root), os.fspath(folder.data)
     for name in (*_BESIDE, folder.index.name, folder.head.name):
         if problem := link_problem(root, data, os.path.join(root, name)):

@@ -13,8 +13,8 @@ import time
 from collections.abc import Container, Iterable, Iterator, Set
 from pathlib import Path
 
-from ..index.head import Head
 from ..index.blocks import named_documents
+from ..index.head import Head
 from ..transport.atomic import atomic_file
 from ..transport.regular import read_regular
 from .folder import DIGEST_FOLDERS, SiteFolder, is_link

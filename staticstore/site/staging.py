@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import StoreError
-from ..transport.part_file import PartFolder
 from ..transport.daemons import Workers
 from ..transport.download import part_of
 from ..transport.file_system import set_time, sync_files, sync_folder
-from ..transport.part_file import DOCUMENT_PATTERN
+from ..transport.part_file import DOCUMENT_PATTERN, PartFolder
 from ..transport.regular import NotOwnError, foreign_part, open_regular
-from ..transport.file_system import sync_files
 from .folder import SiteFolder, is_link, reason_of
 
 __all__ = ["Staging", "parts_of", "staged_sha256"]

@@ -35,7 +35,7 @@ class Survey:
 
     Attributes
     ----------
-    kept : dict of str to Digest
+    kept : dict of str to FileDigest
         The keys whose files are right, and their digests.
     occupied : set of str
         The other keys whose place has a file.
@@ -187,7 +187,7 @@ def survey(
             else:
                 doubtful.append(file)
     for key, outcome in hash_files(doubtful, seeks_keys=False).items():
-        if isinstance(outcome, Digest) and outcome.sha256 == contents[key].sha256:
+        if isinstance(outcome, FileDigest) and outcome.sha256 == contents[key].sha256:
             found.kept[key] = outcome
         else:
             found.occupied.add(key)

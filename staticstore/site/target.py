@@ -19,10 +19,8 @@ from ..index.keys import key_to_path
 from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.regular import open_regular
 from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
-from .folder import SiteFolder, is_link, reason_of
+from .folder import SiteFolder, is_link, later_than, reason_of
 from .root_files import write_git_files
-from .folder import later_than
-from .lock import (alone, unwritable)
 
 __all__ = ["FolderTarget", "Target", "open_target"]
 

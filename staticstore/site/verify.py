@@ -12,11 +12,10 @@ from typing import NamedTuple, TypeVar
 from ..errors import IndexFormatError, quoted
 from ..index.about import About
 from ..index.blocks import BlockRoot
+from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.fields import Content
-from ..index.head import (MOST_HEAD_BYTES, Document, Head)
-from ..index.changes import parse_change_lines
+from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..index.changes import (sum_of_document, sum_text)
 from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
 from .data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key

@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 from ..errors import IntegrityError, StoreError, TransportError
 from .atomic import spooled_file
-from .coding import (GZIP_MAGIC, CodingError)
-from .coding import (DECODABLE, decoded)
+from .coding import DECODABLE, GZIP_MAGIC, CodingError, decoded
 from .failures import FIELD_REFUSED, may_heal, was_dropped
 from .remote_value import RemoteValue, first_right
 from .response import Response
@@ -274,7 +273,12 @@ def _accepted_whole(value: RemoteValue, response: Response) -> ValueAnswer:
     if response.codings:
         # Of another length, it must be coded: a large one is decoded while it is read.
         is_large = (value.size or 0) > _VERIFIED_FIRST_BYTES
-        if is_other and is_large and len(response.codings) == 1 and response.codings[0] in DECODABLE:
+        if (
+            is_other
+            and is_large
+            and len(response.codings) == 1
+            and response.codings[0] in DECODABLE
+        ):
             return ValueAnswer(response, 0, value.size, decode=True)
         return _decoded_answer(value, response)
     if is_other:

@@ -26,8 +26,8 @@ from .arguments import (
 )
 from .auth import NO_AUTH, authentication, is_fixed, is_of_requests, renewed
 from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
-from .request import RequestTemplate
 from .perimeter import Perimeter
+from .request import RequestTemplate
 from .response import Response
 from .root import MOST_REDIRECTS, REDIRECT_STATUSES, Root, origin_of, redirect_target
 from .wire import Bounds, Wire

@@ -16,10 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.index.blocks import BlockRoot
-from staticstore.index.changes import parse_change_lines
+from staticstore.index.changes import parse_change_lines, sum_of_document, sum_text
 from staticstore.index.head import ChangeFile, Document, Head, Role, bounded, kept_whole
 from staticstore.index.snapshot import Index
-from staticstore.index.changes import (sum_of_document, sum_text)
 from staticstore.site.folder import SiteFolder
 from staticstore.site.head_files import write_document
 from staticstore.site.publisher import publish

@@ -34,8 +34,7 @@ from staticstore.site.folder import SiteFolder
 from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
-from staticstore.site.pushable import PushableSite
-from staticstore.site.push_destination import (NOTE, PushNote)
+from staticstore.site.push_destination import NOTE, PushNote
 from staticstore.site.target import FolderTarget, Served
 from staticstore.transport.atomic import TEMPORARY_PATTERN
 from tests.killing import killed

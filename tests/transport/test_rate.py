@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 
 from staticstore.errors import NotConnectedError
-from staticstore.transport import bulk
 from staticstore.transport.request import SizedRequest
 from staticstore.transport.wire import RateLimit
 from tests.engines import ENGINES, sending_by
