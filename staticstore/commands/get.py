@@ -22,7 +22,7 @@ from .exits import CommandError, ExitCode, system_reason
 from .options import CommonOptions, examples, output_options, site_options
 
 if TYPE_CHECKING:
-    from ..transport.stream import Progress
+    from ..transport.stream import ByteProgress
 
 __all__ = ["get"]
 
@@ -155,7 +155,7 @@ def _write_file(value: URLValue, output: Output, part: slice | None, file: str) 
     return path.stat().st_size if is_replaced(path) else size
 
 
-def _pieces(value: URLValue, part: slice | None, progress: Progress | None) -> Iterator[bytes]:
+def _pieces(value: URLValue, part: slice | None, progress: ByteProgress | None) -> Iterator[bytes]:
     if part is None:
         yield from value.iterdata(_PIECE_BYTES, progress)
         return

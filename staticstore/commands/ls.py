@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..index.fields import Content, time_text
+from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..notebook import size_text
 from ..terminal import Column
 from .options import CommonOptions, examples, output_options, site_options
@@ -50,10 +50,10 @@ def ls(common: CommonOptions, url: str, pattern: str | None, long: bool) -> None
 
 
 def _long_row(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    facts = Content.of(metadata)
+    content = Content.of(metadata)
     return {
         "key": key,
-        "size": facts.size,
-        "modified": facts.modified,
-        "type": metadata.get("type", facts.media_type),
+        "size": content.size,
+        "modified": parse_time(content.modified),
+        "type": metadata.get("type", parse_media_type(metadata.get("media_type"))),
     }

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from ..errors import IntegrityError, StoreError
 from ..notebook import size_text
 from ..site.guards import Force
-from ..site.packs import MOST_PACK_BYTES, PACK_BELOW
+from ..site.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
 from ..terminal import ACTION_STYLES, Cell, Output, count_text
 from .exits import ending_of, partly_failed
 from .options import (
@@ -50,7 +50,7 @@ __all__ = ["publish"]
     "--pack-below",
     metavar="BYTES",
     type=click.IntRange(1, MOST_PACK_BYTES),
-    default=PACK_BELOW,
+    default=PACK_BELOW_BYTES,
     show_default=True,
     help="With --pack: pack the values of fewer bytes than this.",
 )
@@ -103,7 +103,7 @@ def publish(
         _check(site, output)
         return
     if watch:
-        from ..site.watching import RESCAN, publish_watching
+        from ..site.watching import RESCAN_SECONDS, publish_watching
 
         outcomes = publish_watching(
             site,
@@ -112,7 +112,7 @@ def publish(
             pack_below=pack_below,
             browse=browse,
             force=force,
-            rescan=RESCAN if rescan is None else rescan,
+            rescan=RESCAN_SECONDS if rescan is None else rescan,
         )
         _show_outcomes(output, outcomes)
         return

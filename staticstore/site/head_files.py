@@ -110,8 +110,8 @@ def next_head(
     if head is None or changed is None:
         return new, HeadFiles(new, documents)
     span, lines, kept = _new_span(head, changed, read)
-    new = bounded(replace(new, spans=(*kept, span)))
-    changes = {span.document: lines} if span in new.spans else {}
+    new = bounded(replace(new, change_files=(*kept, span)))
+    changes = {span.document: lines} if span in new.change_files else {}
     return new, HeadFiles(new, {**_named_elsewhere(new, elsewhere), **changes, **documents})
 
 
@@ -179,9 +179,11 @@ def _new_blocks(
     return document, {root.lines: lines, document: text}
 
 
-def _new_span(head: Head, changed: _States, read: _Read) -> tuple[Span, bytes, tuple[Span, ...]]:
+def _new_span(
+    head: Head, changed: _States, read: _Read
+) -> tuple[ChangeFile, bytes, tuple[ChangeFile, ...]]:
     """Return the newest span, its change file, and the older spans that stay."""
-    spans = _unbroken(head.spans, read)
+    spans = _unbroken(head.change_files, read)
     kept = kept_whole(spans, len(change_lines(changed.items())))
     states: _States = {}
     origins: list[str] = []
@@ -199,7 +201,7 @@ def _new_span(head: Head, changed: _States, read: _Read) -> tuple[Span, bytes, t
     return ChangeFile(tuple(origins), document, len(states)), lines, spans[:kept]
 
 
-def _unbroken(spans: tuple[Span, ...], read: _Read) -> tuple[Span, ...]:
+def _unbroken(spans: tuple[ChangeFile, ...], read: _Read) -> tuple[ChangeFile, ...]:
     """Return the spans after the last one whose change file is missing."""
     for position in reversed(range(len(spans))):
         if read(spans[position].document) is None:
@@ -213,7 +215,7 @@ def _states_between(before: Index, after: Index) -> _States:
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
-def _states_of(span: Span, read: _Read) -> _States | None:
+def _states_of(span: ChangeFile, read: _Read) -> _States | None:
     body = read(span.document)
     try:
         return None if body is None else parse_change_lines(body)

@@ -80,7 +80,7 @@ def write_mirror_note(folder: SiteFolder, note: MirrorNote) -> None:
             file.write(codec.encode(note.as_json()) + b"\n")
 
 
-def follows(folder: SiteFolder, note: MirrorNote, origin: Origin) -> bool:
+def follows(folder: SiteFolder, note: MirrorNote, origin: SiteSnapshot) -> bool:
     """Return whether a copy is to follow what its origin says, or ignore it as older.
 
     If ignored, it is counted in the note.  An older index that the store has accepted,
@@ -92,7 +92,7 @@ def follows(folder: SiteFolder, note: MirrorNote, origin: Origin) -> bool:
         The copy, locked.
     note : MirrorNote
         Its note; changed.
-    origin : Origin
+    origin : SiteSnapshot
         What the origin says.
 
     Raises
@@ -126,14 +126,14 @@ def follows(folder: SiteFolder, note: MirrorNote, origin: Origin) -> bool:
     return False
 
 
-def note_origin(note: MirrorNote, origin: Origin, *, whole: bool) -> None:
+def note_origin(note: MirrorNote, origin: SiteSnapshot, *, whole: bool) -> None:
     """Note that a copy has what its origin says, or a part of it.
 
     Parameters
     ----------
     note : MirrorNote
         The note; changed.
-    origin : Origin
+    origin : SiteSnapshot
         What the origin says.
     whole : bool
         Whether the whole was copied.

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import StoreError, quoted
 from ..index.fields import Content
-from ..transport.root import SiteSnapshot
 from ..transport.wire import RateLimit
 from .about import copy_about, remove_outdated
 from .data_file import FileDigest
@@ -289,8 +289,8 @@ class MirrorRun:
             self.survey.occupied -= refused.keys()
             self.fetched = [key for key in self.fetched if key not in refused]
         files = self._index_files()
-        if files.step is not None:
-            write_documents(self.folder, files.step, files.body)
+        if files.files is not None:
+            write_documents(self.folder, files.files, files.body)
         self._about_names = copy_about(
             self.folder, self.origin.head, self.origin.read, self.origin.read_file
         )

@@ -162,7 +162,7 @@ def _index_body(read: _Read, head: Head, url: str) -> bytes:
 def _documents(read: _Read, head: Head, most: int) -> dict[Document, bytes]:
     # The root of the blocks and the newest change files, `most` bytes in all.
     found: dict[Document, bytes] = {}
-    newest = (span.document for span in reversed(head.spans))
+    newest = (span.document for span in reversed(head.change_files))
     for document in (*filter(None, [head.blocks]), *newest):
         left = most - sum(map(len, found.values()))
         if document.size > min(left, document.role.most_bytes or left):

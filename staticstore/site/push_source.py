@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ..errors import StoreError, quoted
 from ..index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
-from ..index.fields import Content
+from ..index.blocks import named_documents
+from ..index.fields import Content, parse_media_type
 from ..index.head import Document, Head, Role
 from ..index.snapshot import Index
 from ..transport.regular import open_regular
@@ -25,6 +26,7 @@ from .media_types import UNKNOWN, inert_type, media_type_of
 from .notes import read_notes
 from .packs import pack_digest, packs_of
 from .scan import scan
+from .verify import head_problems
 
 __all__ = ["DATA", "PushSource", "Upload", "served_fresh", "verified_pieces"]
 
@@ -113,10 +115,11 @@ class PushSource:
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
         """Yield the uploads of values; unless `active`, as types that no browser runs."""
         for key in keys:
-            facts = Content.of(self.index[key])
-            assert facts.size is not None, "`open` compares it"
-            assert facts.sha256 is not None, "`open` compares it"
-            wanted = facts.media_type or UNKNOWN
+            metadata = self.index[key]
+            content = Content.of(metadata)
+            assert content.size is not None, "`open` compares it"
+            assert content.sha256 is not None, "`open` compares it"
+            wanted = parse_media_type(metadata.get("media_type")) or UNKNOWN
             served = Served(wanted if active else inert_type(wanted), _NO_CACHE)
             file = self.files[key]
             yield Upload(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import StoreError
+from ..transport.atomic import TEMPORARY_PATTERN, remove_leftovers, write_unsynced
 from ..transport.daemons import Workers
 from ..transport.download import part_of
 from ..transport.file_system import set_time, sync_files, sync_folder

@@ -187,7 +187,7 @@ class _Documents:
 
     def problems_of(self, head: Head) -> list[tuple[str, str]]:
         indexed = self._parsed(head.index, bytes)
-        for span in head.spans:
+        for span in head.change_files:
             self._parsed(span.document, parse_change_lines)
         if head.about is not None:
             self._parsed(head.about, About.parse)

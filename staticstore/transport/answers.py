@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from ..errors import IntegrityError, StoreError, TransportError
 from .atomic import spooled_file
-from .coding import DECODABLE, GZIP_MAGIC, CodingError, decoded
-from .failures import FIELD_REFUSED, may_heal, was_dropped
+from .coding import DECODABLE, GZIP_MAGIC, decoded
+from .failures import FIELD_REFUSED, CodingError, may_heal, was_dropped
 from .remote_value import RemoteValue, first_right
 from .response import Response
 from .verifier import Verifier

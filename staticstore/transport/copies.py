@@ -20,7 +20,7 @@ from .session import Session
 from .stream import copy_whole
 
 if TYPE_CHECKING:
-    from .parts import Target
+    from .remote_value import RemoteValue
     from .wire import Wire
 
 __all__ = ["WholeValues"]
@@ -52,7 +52,7 @@ class WholeValues:
         with folder.lock:
             return sha256 in folder.paths
 
-    def target_of(self, target: Target) -> Target | None:
+    def target_of(self, target: RemoteValue) -> RemoteValue | None:
         """Return the value's copy as a target; None if it is too large.
 
         The value is read now, unless it is here already.

@@ -22,7 +22,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ..errors import NotConnectedError
 from ..processes import fork_gate
-from .perimeter import InnerAddressError
+from .failures import InnerAddressError
 from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 
 __all__ = ["by_curl"]

@@ -14,11 +14,11 @@ from ..errors import IntegrityError, without_secrets
 from ..index.fields import SHA256
 from .answers import ask
 from .atomic import destination, is_replaced, new_file_mode, temporary_in
+from .conditions import parse_strong_etag
 from .file_system import set_mode, sync_descriptor, sync_folder
 from .part_file import NEW_FILE_FLAGS, OWN_MODE, PartFile, part_path
 from .regular import read_own
 from .remote_value import RemoteValue, first_right
-from .response import parse_strong_etag
 from .stream import PIECE_BYTES, ByteProgress, ValueStream, copy_from, copy_whole
 from .verifier import Verifier
 

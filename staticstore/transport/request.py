@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .coding import codings_of
-from .response import parse_content_range, parse_strong_etag
+from .conditions import parse_content_range, parse_strong_etag
 
 if TYPE_CHECKING:
     from .root import Root

@@ -168,7 +168,7 @@ def test_publish_refuses_what_does_not_go_with_watching(
 
 def test_publish_help_tells_how_often_it_looks_at_all_files(cli: Run) -> None:
     text = " ".join(cli("publish", "--help").text.split())
-    assert f"by default every {RESCAN:.0f} seconds" in text
+    assert f"by default every {RESCAN_SECONDS:.0f} seconds" in text
 
 
 def test_publish_check_finds_nothing_wrong(cli: Run, sample: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from staticstore import StaticStore, mirror, publish, verify_site
 from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.folder import SiteFolder
+from staticstore.site.survey import spelling_of, unfit_keys
 from staticstore.transport.atomic import write_unsynced
 from tests.killing import killed
 from tests.servers import Nginx

@@ -395,10 +395,10 @@ def test_a_change_file_that_cannot_be_parsed_is_not_carried_on(site: Path) -> No
     head = change(site, "00.txt", b"another value")
     document = Document.of(Role.CHANGES, b"[]\n")
     (site / document.href).write_bytes(b"[]\n")
-    spans = (replace(head.spans[0], document=document),)
-    (site / "index.head.json").write_bytes(replace(head, spans=spans).encode())
+    spans = (replace(head.change_files[0], document=document),)
+    (site / "index.head.json").write_bytes(replace(head, change_files=spans).encode())
     after = change(site, "01.txt", b"another value")
-    assert [span.origins for span in after.spans] == [(head.index.sha256[:16],)]
+    assert [span.origins for span in after.change_files] == [(head.index.sha256[:16],)]
 
 
 def test_a_head_without_a_sum_gets_one(site: Path) -> None:

@@ -35,7 +35,8 @@ from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.push_destination import NOTE, PushNote
-from staticstore.site.target import FolderTarget, Served
+from staticstore.site.push_source import PushSource
+from staticstore.site.target import FolderTarget
 from staticstore.transport.atomic import TEMPORARY_PATTERN
 from tests.killing import killed
 from tests.servers import RawServer, S3Server

@@ -200,8 +200,8 @@ def put(site: Path, role: Role, body: bytes) -> Document:
 def name_changes(site: Path, body: bytes) -> str:
     """Let the head name this change file."""
     document, head = put(site, Role.CHANGES, body), head_of(site)
-    spans = (replace(head.spans[0], document=document),)
-    (site / "index.head.json").write_bytes(replace(head, spans=spans).encode())
+    spans = (replace(head.change_files[0], document=document),)
+    (site / "index.head.json").write_bytes(replace(head, change_files=spans).encode())
     return document.href
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from staticstore.errors import NotConnectedError
 from staticstore.transport.request import SizedRequest
+from staticstore.transport.threads import fetch_all
 from staticstore.transport.wire import RateLimit
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Request, Wire
