@@ -20,7 +20,7 @@ from ..index.head import Document, Role
 from ..transport.daemons import Workers
 from ..transport.wire import RateLimit
 from .folder import SiteFolder, is_link, reason_of
-from .hashing import ByteProgress
+from .hashing import TotalProgress
 from .head_files import write_document
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 from .staging import Staging, parts_of, staged_sha256
@@ -54,7 +54,7 @@ class FetchProgress:
     """
 
     def __init__(
-        self, total: int, progress: ByteProgress | None, value_progress: ValueProgress | None
+        self, total: int, progress: TotalProgress | None, value_progress: ValueProgress | None
     ) -> None:
         self._total = total
         self._progress = progress

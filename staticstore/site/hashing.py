@@ -25,10 +25,10 @@ from .folder import path_text, reason_of
 from .hash_process import HashProcess, process_count, worker_count
 from .scan import LeftOut
 
-__all__ = ["ByteProgress", "Hashing", "hash_files"]
+__all__ = ["TotalProgress", "Hashing", "hash_files"]
 
 #: Called with the bytes done so far and the bytes in all.
-ByteProgress = Callable[[int, int], None]
+TotalProgress = Callable[[int, int], None]
 
 # benchmark: publish-small, publish-large
 _LARGE_BYTES = 1 << 16
@@ -38,7 +38,7 @@ _WAIT_SECONDS = 0.5  # Windows cannot interrupt a wait
 
 
 def hash_files(
-    files: Sequence[FoundFile], *, progress: ByteProgress | None = None, seeks_keys: bool = True
+    files: Sequence[FoundFile], *, progress: TotalProgress | None = None, seeks_keys: bool = True
 ) -> dict[str, FileDigest | LeftOut]:
     """Hash files, and wait for all of them; see `Hashing`.
 
@@ -74,7 +74,7 @@ class Hashing:
     process for each core, if those can be started.
     """
 
-    def __init__(self, progress: ByteProgress | None = None, *, seeks_keys: bool = True) -> None:
+    def __init__(self, progress: TotalProgress | None = None, *, seeks_keys: bool = True) -> None:
         self._progress = progress
         self._seeks_keys = seeks_keys
         self._done = self._total = 0  # bytes

@@ -40,7 +40,7 @@ from .fetching import ValueProgress
 from .folder import SiteFolder, path_text
 from .foreign_files import foreign_files, is_ours
 from .guards import Force, Guards, NothingMatchesError, first_few
-from .hashing import ByteProgress
+from .hashing import TotalProgress
 from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
 
@@ -99,7 +99,7 @@ def mirror(
     force: Force = False,
     verify: bool = False,
     limit_rate: float | None = None,
-    progress: ByteProgress | None = None,
+    progress: TotalProgress | None = None,
     value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
     allow_names: Iterable[str] = (),

@@ -19,7 +19,7 @@ from .data_file import FileDigest
 from .fetching import Fetching, FetchProgress, ValueProgress
 from .folder import SiteFolder, link_problem, problems_of_links
 from .guards import Guards
-from .hashing import ByteProgress
+from .hashing import TotalProgress
 from .head_files import write_documents
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
 from .notes import Notes, read_notes, write_notes
@@ -232,7 +232,7 @@ class MirrorRun:
     def _is_as_before(self, key: str) -> bool:
         return key in self._old_index and key in self.survey.occupied
 
-    def fetch(self, progress: ByteProgress | None, value_progress: ValueProgress | None) -> None:
+    def fetch(self, progress: TotalProgress | None, value_progress: ValueProgress | None) -> None:
         """Fetch the missing values, and write the index and head that name them.
 
         Parameters

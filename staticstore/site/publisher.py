@@ -29,7 +29,7 @@ from typing import Any
 from .about import read_about, write_about
 from .folder import SiteFolder
 from .guards import Force, Guards
-from .hashing import ByteProgress, Hashing
+from .hashing import TotalProgress, Hashing
 from .head_files import prepared_head, write_documents
 from .metadata import Source, find_metadata, read_metadata
 from .notes import QuickCheck, write_notes
@@ -57,7 +57,7 @@ def publish(
     after: str | os.PathLike[str] | PublishedAt | None = None,
     force: Force = False,
     dry_run: bool = False,
-    progress: ByteProgress | None = None,
+    progress: TotalProgress | None = None,
 ) -> PublishReport:
     r"""Publish a folder: write the index of the files in its ``data/``.
 

@@ -30,7 +30,7 @@ from ..errors import StoreError, TransportError
 from ..transport.daemons import Workers
 from .cloud import Served
 from .guards import Force, Guards
-from .hashing import ByteProgress
+from .hashing import TotalProgress
 from .push_destination import NOTE, PushDestination, PushNote
 from .push_plan import PushPlan, check_apart, check_guards, check_names
 from .push_source import PushSource, Upload, served_fresh, verified_pieces
@@ -40,7 +40,7 @@ __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
 _THREAD_NAME = "staticstore push"
-# ByteProgress is noted at the target this often, but at most 1/20 of the time is spent on it.
+# TotalProgress is noted at the target this often, but at most 1/20 of the time is spent on it.
 _NOTE_SECONDS = 10.0
 _NOTE_FACTOR = 20
 
@@ -94,7 +94,7 @@ def push(
     endpoint: str | None = None,
     region: str | None = None,
     anonymous: bool = False,
-    progress: ByteProgress | None = None,
+    progress: TotalProgress | None = None,
 ) -> PushReport:
     """Upload what a bucket or a folder lacks of a published site.
 
@@ -227,7 +227,7 @@ class _Push:
     plan: PushPlan
     report: PushReport
     workers: int
-    progress: ByteProgress | None
+    progress: TotalProgress | None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

@@ -20,7 +20,7 @@ from ..transport.regular import open_regular, read_regular
 from .about import published_about, read_files
 from .data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
 from .folder import SiteFolder, path_text, reason_of
-from .hashing import ByteProgress, hash_files
+from .hashing import TotalProgress, hash_files
 from .packs import pack_digest
 from .scan import LeftOut, scan
 
@@ -55,7 +55,7 @@ class VerifyReport:
 
 
 def verify_site(
-    site: str | os.PathLike[str], *, progress: ByteProgress | None = None
+    site: str | os.PathLike[str], *, progress: TotalProgress | None = None
 ) -> VerifyReport:
     """Hash all values of a site again, and compare them with the index.
 

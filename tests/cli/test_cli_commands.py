@@ -18,6 +18,7 @@ import pytest
 
 from staticstore import StaticStore, __version__, publish, serve
 from staticstore.cli import cli as command_line
+from staticstore.site.watching import RESCAN_SECONDS
 from tests.cli.conftest import Run
 from tests.cli.shell import finish, start
 from tests.servers import RawServer, serve_files, write_certificates

@@ -385,10 +385,10 @@ def test_a_damaged_index_under_its_digest_is_replaced(site: Path) -> None:
 
 
 def test_a_change_file_that_is_damaged_is_named_no_more(site: Path) -> None:
-    (span,) = change(site, "00.txt", b"another value").spans
+    (span,) = change(site, "00.txt", b"another value").change_files
     (site / span.document.href).write_bytes(b"damaged")
     publish(site)
-    assert head_of(site).spans == ()
+    assert head_of(site).change_files == ()
 
 
 def test_a_change_file_that_cannot_be_parsed_is_not_carried_on(site: Path) -> None:
