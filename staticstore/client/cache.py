@@ -1,4 +1,4 @@
-"""The cache of values: by their sha256, in memory and in a folder, verified when read."""
+"""The cache of values by their sha256, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -124,8 +124,9 @@ class ValueCache:
         """Keep a verified value."""
         if sha256 is not None:
             self._hold(sha256, data)
-        with self.writing(sha256, len(data)) as write:
-            write(data)
+        if self.folder is not None:
+            with self.writing(sha256, len(data)) as write:
+                write(data)
 
     def put_file(self, sha256: str | None, path: Path) -> None:
         """Keep a copy of a file that holds a verified value; ignores devices and links."""

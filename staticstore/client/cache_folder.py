@@ -265,7 +265,7 @@ class CacheFolder:
                     yield CacheEntry(tuple(path for path, _ in known), size, last_used)
 
     def evict(self, max_bytes: int, *, spare: int = 0) -> int:
-        """Remove the least recently used entries above a limit; return the bytes that are left.
+        """Remove the least recently used entries above a limit; return the bytes left.
 
         Any number of processes may do so at once: an entry that another one has removed
         counts as removed.

@@ -1,4 +1,4 @@
-"""The cache of indexes: the last one of each site, and what is needed to ask if it is current."""
+"""The cache of indexes: the last one of each site, and what came with it."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class CachedIndex:
         return self._place
 
     def read(self) -> tuple[Held, Freshness, float] | None:
-        """Return the index, what its host has said, and when it was fetched; None if not here.
+        """Return the index, what its host has said, and when it was fetched, or None.
 
         The time is in seconds since 1970.
 
@@ -309,7 +309,7 @@ def _finite(number: float) -> float:
 
 
 def read_note(place: Path) -> Note:
-    """Read the note in the folder of an index; raise `ValueError` if damaged, or `OSError`."""
+    """Read the note of an index; raise `ValueError` if damaged, or `OSError`."""
     return Note.parse(read_own(place / NOTE, _MOST_NOTE_BYTES))
 
 

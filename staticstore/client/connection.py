@@ -42,7 +42,7 @@ _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def seconds_since_boot() -> float:
-    """Return a clock that nobody sets, and that counts the machine's sleep where possible."""
+    """Return the time of a clock that is never set; counts sleep where possible."""
     return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
 
 

@@ -1,4 +1,4 @@
-"""The index that a store holds: swapped under a lock, announced, and checked afterwards."""
+"""The index that a store holds: swapped, announced, and checked afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delivers signals and callbacks: by one thread at a time, in the order of the polls."""
+"""Deliver signals and callbacks, one thread at a time, in the order of the polls."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _send(signal: Signal, store: object, arguments: Callable[[], dict[str, Any]]
 
 
 class Subscribers(SubscriptionOwner):
-    """The subscriptions and signal handlers of a store, notified in the order of its polls.
+    """The subscriptions and signal handlers of a store, notified poll by poll.
 
     Parameters
     ----------

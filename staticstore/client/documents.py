@@ -1,4 +1,4 @@
-"""The documents of a site: those that are named by a digest, and the two that change."""
+"""The documents of a site: those named by a digest, and the two that change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NO_CACHE = {"Cache-Control": "no-cache"}
 
 
 class Documents:
-    """The documents of a site that are named by their digests, from any root; thread-safe.
+    """The documents of a site that are named by a digest, from any root; thread-safe.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Documents:
         return anywhere(self._sessions, read_exactly, self._deadline)
 
     def read_current(self, path: str, limit: SizeLimit) -> bytes | None:
-        """Return a document that changes, as the first root has it now; None if it has none.
+        """Return a document that changes, from the first root; None if it has none.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Sighting(NamedTuple):
 
 
 class RootReader:
-    """Asks one root for its head and its index, with conditional requests where possible.
+    """Asks one root for its head and its index, conditionally where possible.
 
     Only one poll at a time may use it.
 
@@ -343,7 +343,7 @@ def _mismatch(session: Session, document: Document, actual: str) -> IntegrityErr
 
 
 def with_excerpt(error: IndexFormatError, fetched: Fetched) -> str:
-    """Return the text of an error, followed by the beginning of what the host has sent."""
+    """Return the text of an error, and the beginning of what the host has sent."""
     excerpt = ascii(
         fetched.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
     )

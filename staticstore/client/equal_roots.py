@@ -180,7 +180,7 @@ class EqualRootsFollower(SiteFollower):
         return next((head.lineage for head in heads), None)
 
     def _look(self, deadline: float) -> dict[RootReader, _Answer]:
-        """Return the answers of the roots, in their order; raise what the first did if all did."""
+        """Return the answers of the roots; raise the error of the first if all failed."""
         due = [root for root in self._roots if not root.session.is_failing] or self._roots
         asked: dict[RootReader, Future[_Answer]] = {}
         for root in due:

@@ -93,7 +93,7 @@ class IndexReader:
         return self.whole(held, sighting, documents)
 
     def whole(self, held: Held | None, sighting: Sighting, documents: Documents) -> Held:
-        """Return the index that a head names, read whole: by its digest, or at its usual path.
+        """Return the index that a head names, read whole from either of its paths.
 
         Raises
         ------
@@ -241,7 +241,7 @@ def parsed(
 
 
 def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | None:
-    """Fetch the blocks that differ; every other block is verified in the older index."""
+    # Blocks that differ are fetched; all others are verified in the older index.
     lines = held.index.lines()
     if lines is None or not len(lines):
         return None
@@ -279,7 +279,7 @@ def _blocks_of(documents: Documents, head: Head) -> tuple[Stretch, ...]:
 
 
 def _missing_blocks(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
-    """Return the blocks that an older index lacks, each with the lines in its place."""
+    # Each is returned with the lines in its place.
     from concurrent.futures import ThreadPoolExecutor  # seldom needed
 
     # Lines before the first block belong to it, so that they are deleted.

@@ -52,7 +52,7 @@ class _Planned:
 
 
 class LargeValues:
-    """Reads large values ahead, and returns them in the order in which they were planned.
+    """Reads large values ahead, and returns them in the order of their planning.
 
     Some hosts limit the rate of each connection.  A value above 4 MiB with a digest is
     read in parts, so that many connections share even a single one.  In memory are the

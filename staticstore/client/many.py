@@ -1,4 +1,4 @@
-"""Many values, in the order asked: read from packs and in parallel, or opened ahead."""
+"""Many values in the order asked: read from packs and in parallel, or opened."""
 
 from __future__ import annotations
 

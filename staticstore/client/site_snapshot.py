@@ -122,7 +122,7 @@ class SiteSnapshot(NamedTuple):
         return _or_none(lambda: self._documents.read(document, parts))
 
     def read_index(self, parts: PartFolder | None = None) -> bytes | None:
-        """Fetch the bytes of the index as the host sent them; None if they cannot be fetched.
+        """Fetch the index as the host sent it; None if it cannot be fetched.
 
         Raises
         ------

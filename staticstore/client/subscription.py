@@ -93,7 +93,7 @@ class Subscription:
             owner.remove(self)
 
     def after_fork(self, known: Index | None) -> None:
-        """Continue in a forked child from a snapshot; close if the parent's loop calls back."""
+        """Continue in a forked child from a snapshot; close if there is a `dispatch`."""
         if self._dispatch is not None or known is None:
             self.close()
         else:
@@ -130,7 +130,7 @@ class Subscription:
                 self.deliver(change)
 
     def deliver_all(self, index: Index, is_cut: Callable[[], bool]) -> None:
-        """Call back with all entries of a snapshot, as sets; close if the store is disconnected."""
+        """Call back with all entries of a snapshot, as sets; close if disconnected."""
         if is_cut():
             self.close()
             return

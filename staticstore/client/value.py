@@ -61,7 +61,7 @@ class URLValue(ValueInfo):
 
     @property
     def data(self) -> BinaryIO:
-        """The value as a stream; opened at first use, after it was closed, and after a fork.
+        """The value as a stream, opened at first use, and again if closed or forked.
 
         Size and digest, if the index has them, are checked before the last piece is
         returned.
@@ -160,7 +160,7 @@ class URLValue(ValueInfo):
     def iterdata(
         self, buffer_size: int = 1 << 20, progress: ByteProgress | None = None
     ) -> Iterator[bytes]:
-        """Iterate over the whole value in pieces; the last one comes once all are verified.
+        """Iterate over the whole value in pieces; the last one comes once verified.
 
         Parameters
         ----------

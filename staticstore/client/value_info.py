@@ -87,7 +87,7 @@ class ValueInfo:
 
     @property
     def modified(self) -> datetime | None:
-        """When the content was published, in UTC: from the index, else from the host, or None.
+        """When the content was published: from the index, else the host; UTC, or None.
 
         If the index does not say it, one HEAD request is made, once; if the host refuses
         that, one for a byte.
