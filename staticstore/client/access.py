@@ -84,11 +84,13 @@ class Settings(NamedTuple):
 
     def open_sessions(self) -> list[Session]:
         """Return a session for each root."""
+        from ..transport.arguments import SessionOptions
         from ..transport.sources import open_sessions  # slow to import
 
         arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
         origins = dict(self.options)["origins"]
-        return open_sessions(roots_of(self.roots), origins=origins, hint=self.hint, **arguments)
+        options = SessionOptions(origins=origins, hint=self.hint, **arguments)
+        return open_sessions(roots_of(self.roots), options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings, without plain queries of the roots, which may be secrets.

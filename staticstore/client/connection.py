@@ -191,7 +191,7 @@ def open_connection(
         The URLs are of roots to which a password is sent in the clear.
     """
     # Slow to import, and not needed to import staticstore: requests.
-    from ..transport.arguments import checked_number
+    from ..transport.arguments import SessionOptions, checked_number
     from ..transport.sources import open_sessions
     from .follower import SiteFollower
 
@@ -199,7 +199,8 @@ def open_connection(
     max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
     checked_number(max_bytes, "max_index_bytes", least=1)
     checked_number(seconds, "index_deadline", least=0)
-    sessions = open_sessions(roots, **of_session, origins=options["origins"], hint=hint)
+    of_sessions = SessionOptions(**of_session, origins=options["origins"], hint=hint)
+    sessions = open_sessions(roots, of_sessions)
     follower_class: type[SiteFollower] = SiteFollower
     if options["equal_roots"] and len(sessions) > 1:
         from .equal_roots import EqualRootsFollower  # seldom needed

@@ -14,11 +14,11 @@ from cachetools import LRUCache
 from ..errors import IndexFormatError, IntegrityError, quoted
 from ..index import codec
 from ..index.blocks import BlockRoot, Stretch, holding, read_root
-from ..index.entries import line_problem
+from ..index.entries import line_problem, visible_metadata
 from ..index.fields import Content
 from ..index.lines import Lines
 from ..index.piece import Piece
-from ..index.snapshot import Index, visible_metadata
+from ..index.snapshot import Index
 from ..processes import PerProcess, is_held
 from .documents import Documents
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from ..errors import IndexFormatError, IntegrityError, quoted, unforeseen_as_refusal
 from ..index import codec
 from ..index.blocks import Stretch, read_root
-from ..index.changes import parse_change_lines
+from ..index.changes import changed_sum, parse_change_lines, sum_text
 from ..index.head import Head
-from ..index.lines import Lines, taken_apart
+from ..index.lines import Lines, split_line
 from ..index.piece import Piece, key_at
 from ..index.snapshot import Index
 from ..transport.response import Fetched, SizeLimit
@@ -309,10 +309,10 @@ def _is_block(block: Stretch, text: _Text) -> bool:
 def _changed_lines(old: bytes, new: bytes) -> tuple[dict[str, bytes | None], list[str]]:
     _check_lines(new)
     before, after = _lines_of(old), _lines_of(new)
-    states: dict[str, bytes | None] = {taken_apart(line)[0]: None for line in before - after}
+    states: dict[str, bytes | None] = {split_line(line)[0]: None for line in before - after}
     problems: list[str] = []
     for line in after - before:
-        key, raw, problem = taken_apart(line)
+        key, raw, problem = split_line(line)
         if problem is None:
             states[key] = raw
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import StoreError
 from ..index.fields import Content
 from ..index.keys import key_to_url_path
+from ..transport.daemons import Workers
 from ..transport.request import SizedRequest
 from ..transport.threads import fetch_all
 
@@ -72,7 +73,7 @@ class LargeValues:
         most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
         self._access = access
         self._read = read
-        self._pool = Daemons(most, "staticstore read_many")
+        self._pool = Workers(most, "staticstore read_many")
         self._planned: deque[_Planned] = deque()
         # Values of which not all reads have begun.
         self._waiting: deque[_Planned] = deque()
@@ -101,7 +102,7 @@ class LargeValues:
     def _can_split(self, content: Content) -> bool:
         if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
             return False
-        self._gives_parts = self._gives_parts and self._access.session.lane() is not None
+        self._gives_parts = self._gives_parts and self._access.session.template() is not None
         if not self._gives_parts:
             return False
         cached = self._access.cache.open(content.sha256, content.size)

@@ -16,6 +16,7 @@ from ..index.keys import key_problem, key_to_url_path
 from ..transport.failures import wants_long_rest
 from ..transport.ranges import ByteRange, coalesced
 from ..transport.request import SizedRequest
+from ..transport.threads import fetch_all
 from .large_values import LargeValues
 
 if TYPE_CHECKING:

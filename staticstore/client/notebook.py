@@ -52,7 +52,7 @@ def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]
 
 def value_html(title: str, url: str, metadata: Mapping[str, Any]) -> str:
     """Return a table of what the index says of a value."""
-    facts = Facts.of(metadata)
+    content = Content.of(metadata)
     known = [
         ("url", without_secrets(url)),
         ("size", _size(content.size)),

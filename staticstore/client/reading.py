@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..index.changes import Changes
     from ..index.snapshot import Index
+    from ..transport.stream import ByteProgress
     from .held import LazyIndex
     from .live import LiveIndex
 

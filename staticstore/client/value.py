@@ -16,7 +16,7 @@ from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..transport.seekable import OpenedValue
-    from ..transport.stream import Progress, ValueReader
+    from ..transport.stream import ByteProgress, ValueReader
     from .access import Access
 
 __all__ = ["URLValue", "copy_directly"]
@@ -41,19 +41,21 @@ class URLValue(ValueInfo):
         The key.
     """
 
-    def __init__(self, key: str, metadata: dict[str, Any], facts: Content, access: Access) -> None:
-        super().__init__(key, metadata, facts, access)
+    def __init__(
+        self, key: str, metadata: dict[str, Any], content: Content, access: Access
+    ) -> None:
+        super().__init__(key, metadata, content, access)
         self._data: BinaryIO | None = None
         self._data_pid = 0  # the process that opened it
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the snapshot says of the value, and how its site is reached."""
         access = self._access
-        return _unpickled, (self.key, self._metadata, self._facts, access.settings, access.alike)
+        return _unpickled, (self.key, self._metadata, self._content, access.settings, access.alike)
 
     def __copy__(self) -> URLValue:
         """Return another value with its own `data`."""
-        return URLValue(self.key, self.metadata, self._facts, self._access)
+        return URLValue(self.key, self.metadata, self._content, self._access)
 
     def __deepcopy__(self, memo: object) -> URLValue:
         """Copy: the parts of a value never change."""
@@ -147,14 +149,14 @@ class URLValue(ValueInfo):
         """
         from ..transport.stream import copy_whole
 
-        cache, facts = self._access.cache, self._facts
-        data = cache.read(facts.sha256, facts.size)
+        cache, content = self._access.cache, self._content
+        data = cache.read(content.sha256, content.size)
         if data is not None:
             return data
         file = io.BytesIO()
         copy_whole(self._target, file)
         data = file.getvalue()
-        cache.put(facts.sha256, data)
+        cache.put(content.sha256, data)
         return data
 
     def iterdata(
@@ -185,12 +187,13 @@ class URLValue(ValueInfo):
         with contextlib.ExitStack() as stack:
             cached = self._open_cached()
             if cached is not None:
-                yield from _pieces_of(stack.enter_context(cached), size, progress)
+                stack.enter_context(cached)
+                yield from _pieces_of(cached, size, _size_of(cached), progress)
                 return
             stream = stack.enter_context(self._open())
-            cache, facts = self._access.cache, self._facts
-            keep = stack.enter_context(cache.writing(facts.sha256, facts.size))
-            for piece in exact_pieces(stream.raw, size, progress):
+            cache, content = self._access.cache, self._content
+            keep = stack.enter_context(cache.writing(content.sha256, content.size))
+            for piece in _pieces_of(stream, size, stream.raw.total, progress):
                 keep(piece)
                 yield piece
 
@@ -325,6 +328,7 @@ class URLValue(ValueInfo):
 
         from ..transport.atomic import destination
         from ..transport.download import download
+        from ..transport.stream import PIECE_BYTES
 
         cached = self._open_cached()
         if cached is None:
@@ -332,10 +336,10 @@ class URLValue(ValueInfo):
             self._access.cache.put_file(self.sha256, Path(path))
         else:
             with cached, destination(Path(path), sync=sync) as file:
-                file.writelines(_pieces_of(cached, PIECE, progress))
+                file.writelines(_pieces_of(cached, PIECE_BYTES, _size_of(cached), progress))
 
     def _open_cached(self) -> BinaryIO | None:
-        return self._access.cache.open(self._facts.sha256, self._facts.size)
+        return self._access.cache.open(self._content.sha256, self._content.size)
 
     def _open(self) -> ValueReader:
         from ..transport.stream import open_whole
@@ -346,7 +350,7 @@ class URLValue(ValueInfo):
 
 
 def copy_directly(
-    value: URLValue, path: str | os.PathLike[str], progress: Progress | None = None
+    value: URLValue, path: str | os.PathLike[str], progress: ByteProgress | None = None
 ) -> None:
     """Copy a value into a file as `URLValue.to_file`, for the mirror.
 
@@ -356,14 +360,15 @@ def copy_directly(
 
 
 def _unpickled(
-    key: str, metadata: dict[str, Any], facts: Content, settings: Settings, alike: tuple[str, ...]
+    key: str, metadata: dict[str, Any], content: Content, settings: Settings, alike: tuple[str, ...]
 ) -> URLValue:
-    return URLValue(key, metadata, facts, PickledAccess(settings, alike))
+    return URLValue(key, metadata, content, PickledAccess(settings, alike))
 
 
-def _pieces_of(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:
-    total, done = file.seek(0, io.SEEK_END), 0
-    file.seek(0)
+def _pieces_of(
+    file: BinaryIO, size: int, total: int | None, progress: ByteProgress | None
+) -> Iterator[bytes]:
+    done = 0
     while piece := file.read(size):
         done += len(piece)
         if progress is not None:

@@ -7,13 +7,13 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TransportError, quoted
-from ..index.fields import Content
+from ..index.fields import Content, parse_media_type, parse_time
 from ..index.keys import key_to_url_path
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..transport.parts import Target
+    from ..transport.remote_value import RemoteValue
     from ..transport.response import Response
     from .access import Access
 
@@ -29,27 +29,29 @@ class ValueInfo:
         The key.
     """
 
-    def __init__(self, key: str, metadata: dict[str, Any], facts: Content, access: Access) -> None:
+    def __init__(
+        self, key: str, metadata: dict[str, Any], content: Content, access: Access
+    ) -> None:
         self.key = key
         self._metadata = metadata
-        self._facts = facts
+        self._content = content
         self._access = access
         self._answer: Response | None = None
         self._size: int | None = None
         self._has_asked_size = False
 
     @property
-    def _target(self) -> Target:
-        from ..transport.parts import Target
+    def _target(self) -> RemoteValue:
+        from ..transport.remote_value import RemoteValue
 
         access = self._access
         sources = access.sources
-        return Target(
+        return RemoteValue(
             sources.session,
             key_to_url_path(access.data_path, self.key),
             self.key,
-            self._facts.size,
-            self._facts.sha256,
+            self._content.size,
+            self._content.sha256,
             sources=None if sources.is_one else sources,
         )
 
@@ -74,14 +76,14 @@ class ValueInfo:
         If the index does not, one HEAD request is made, once.  If the answer has no size,
         or 0, which some hosts say of all values, one byte is requested.
         """
-        if self._facts.size is not None:
-            return self._facts.size
+        if self._content.size is not None:
+            return self._content.size
         answer = self._host_answer()
         if not (answer.whole_size or answer.codings or self._has_asked_size):
-            from ..transport.spool import size_on_host
+            from ..transport.answers import ask_size
 
             with contextlib.suppress(TransportError):  # the HEAD was answered, after all
-                self._size = size_on_host(self._target)
+                self._size = ask_size(self._target)
             self._has_asked_size = True
         return answer.whole_size or self._size
 
@@ -92,16 +94,14 @@ class ValueInfo:
         If the index does not say it, one HEAD request is made, once; if the host refuses
         that, one for a byte.
         """
-        if self._facts.modified is not None:
-            return self._facts.modified
-        return self._host_answer().last_modified
+        modified = parse_time(self._content.modified)
+        return self._host_answer().last_modified if modified is None else modified
 
     @property
     def media_type(self) -> str | None:
         """The MIME type: from the index, else from the host, or None."""
-        if self._facts.media_type is not None:
-            return self._facts.media_type
-        return self._host_answer().header("Content-Type")
+        said = parse_media_type(self._metadata.get("media_type"))
+        return self._host_answer().header("Content-Type") if said is None else said
 
     @property
     def etag(self) -> str | None:
@@ -111,13 +111,13 @@ class ValueInfo:
     @property
     def sha256(self) -> str | None:
         """The digest in the index, lowercase hex, or None."""
-        return self._facts.sha256
+        return self._content.sha256
 
     def _host_answer(self) -> Response:
         if self._answer is None:
-            from tests.faults.test_c_hosts import head
+            from ..transport.answers import ask_head
 
-            self._answer = head(self._target)
+            self._answer = ask_head(self._target)
         return self._answer
 
     def __repr__(self) -> str:

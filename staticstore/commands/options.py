@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from ..client.store import StaticStore
+from ..client.store import StaticStore, keep_parts_in
 from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
@@ -94,7 +94,7 @@ class CommonOptions:
             )
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="URL") from None
-        store._parts = parts
+        keep_parts_in(store, parts)
         store.connect(self.auth, proxies=self._proxies, verify=self._verify, retries=_RETRIES)
         _LOG.info("%r", store)
         try:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..client.store import StaticStore
+from ..client.store import StaticStore, follow
 from ..index.changes import Changes
 from ..index.query import selection
 from .call_queue import SLICE_SECONDS
@@ -105,7 +105,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self._timer.timeout.connect(self._apply_some)
         # Weak: the store holds what it calls, and only the window must hold the model.
         callback = functools.partial(_deliver, weakref.ref(self))
-        subscription, index = store._follow(callback, qt_dispatch(self))
+        subscription, index = follow(store, callback, qt_dispatch(self))
         self.destroyed.connect(subscription.close)
         # Held by the timer, which is destroyed after that signal: Qt does not hold the object of
         # a connected method, and PySide crashes if it is destroyed with the model.

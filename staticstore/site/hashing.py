@@ -25,7 +25,7 @@ from .folder import path_text, reason_of
 from .hash_process import HashProcess, process_count, worker_count
 from .scan import LeftOut
 
-__all__ = ["TotalProgress", "Hashing", "hash_files"]
+__all__ = ["Hashing", "TotalProgress", "hash_files"]
 
 #: Called with the bytes done so far and the bytes in all.
 TotalProgress = Callable[[int, int], None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..client.site_snapshot import SiteSnapshot
 from ..errors import IndexFormatError, TransportError
 from ..index import codec
 from ..index.freshness import Freshness

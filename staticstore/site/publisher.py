@@ -29,7 +29,7 @@ from typing import Any
 from .about import read_about, write_about
 from .folder import SiteFolder
 from .guards import Force, Guards
-from .hashing import TotalProgress, Hashing
+from .hashing import Hashing, TotalProgress
 from .head_files import prepared_head, write_documents
 from .metadata import Source, find_metadata, read_metadata
 from .notes import QuickCheck, write_notes

@@ -18,8 +18,8 @@ from .conditions import (
     parse_date,
     parse_strong_etag,
 )
-from .digest import Digest
 from .failures import mapped
+from .verifier import Hasher
 from .wire import Receivable, Wire
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def read_bounded(
     body = bytearray() if beginning is None else beginning.body
     append = body.extend if beginning is None else beginning.grow
     limit.check(len(body) + (response.content_length or 0), response.url)
-    with Digest(counts_newlines=True) as digest:
+    with Hasher(counts_newlines=True) as digest:
         for start in range(0, len(body), _PIECE_BYTES):
             digest.update(bytes(body[start : start + _PIECE_BYTES]))
         for buffer in digest.buffers(_PIECE_BYTES):
@@ -372,7 +372,7 @@ def _read_decoded(
 ) -> Fetched:
     body = bytearray() if beginning is None else beginning.body
     append = body.extend if beginning is None else beginning.grow
-    with Digest(counts_newlines=True) as digest, response.mapped():
+    with Hasher(counts_newlines=True) as digest, response.mapped():
         for piece in decoded(pieces, codings):
             size = len(body) + len(piece)
             limit.check(size, response.url)

@@ -27,7 +27,6 @@ from staticstore.site import data_file, hash_process, hashing
 from staticstore.site.data_file import FileDigest, FoundFile, digest_of
 from staticstore.site.hashing import Hashing
 from staticstore.site.publisher import publish, verify_site
-from staticstore.site.scan import FoundFile
 from staticstore.transport.atomic import TEMPORARY_PATTERN
 from tests.killing import killed
 
