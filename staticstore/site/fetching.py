@@ -266,7 +266,7 @@ class Fetching:
             # A killed run may have left the whole file.
             if value.sha256 is None or staged_sha256(path) != value.sha256:
                 with self._progress.of_value(key) as report:
-                    value._to_file(path, report, sync=False, direct=True)
+                    copy_directly(value, path, report)
             ended.put((key, path))
         except BaseException as error:
             ended.put((key, error))
