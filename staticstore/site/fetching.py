@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..client.many import read_each
 from ..client.site_snapshot import SiteSnapshot
+from ..client.value import copy_directly
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
