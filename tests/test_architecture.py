@@ -145,7 +145,6 @@ SLOW = [
     "requests",
     "urllib3",
     "msgspec",
-    "tenacity",
     "asyncio",
     "hashlib",
     "pathlib",
@@ -158,7 +157,7 @@ SLOW = [
     "tkinter",
 ]
 
-SELDOM = ["tenacity", "asyncio", "concurrent.futures", "filelock", "platformdirs"]
+SELDOM = ["asyncio", "concurrent.futures", "filelock", "platformdirs"]
 
 
 def imported_by(code: str) -> set[str]:

@@ -75,8 +75,8 @@ def _as_in_large_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staticstore.index.parsing.PIECE_BYTES", 300)
     monkeypatch.setattr("staticstore.index.piece.PIECE_BYTES", 300)
     monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 400)
-    monkeypatch.setattr("staticstore.client.by_blocks._WORTHWHILE_ABOVE", 0)
-    monkeypatch.setattr("staticstore.client.by_blocks._WORTHWHILE", 1)
+    monkeypatch.setattr("staticstore.client.index_reader._WORTHWHILE_ABOVE_BYTES", 0)
+    monkeypatch.setattr("staticstore.client.index_reader._WORTHWHILE_PART", 1)
 
 
 @given(steps)

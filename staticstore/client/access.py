@@ -31,7 +31,7 @@ _OF_INDEX = ("max_index_bytes", "index_deadline")
 _PACKAGES = ("staticstore.index", "staticstore.transport", "staticstore.client")
 # Modules that these import when first needed.  Their own imports register functions that run
 # at a fork, and must not do so during one: they are only waited for.
-_WAITED_FOR = ("tenacity", "filelock", "platformdirs", "urllib.request")
+_WAITED_FOR = ("filelock", "platformdirs", "urllib.request")
 
 _Pairs = tuple[tuple[str, Any], ...]
 

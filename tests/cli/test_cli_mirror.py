@@ -54,7 +54,7 @@ def test_what_failed_is_named_and_the_exit_code_says_partly(cli: Run, url: str, 
     (copy / "data" / "stations" / "stations.csv").mkdir(parents=True)
     ended = cli("mirror", url, copy)
     assert ended.code == 8
-    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder stands in its place"
+    assert ended.lines[0] == "failed\tstations/stations.csv\ta folder is in its place"
     assert "1 value could not be copied" in ended.errors
 
 

@@ -60,8 +60,8 @@ class Site:
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a small index have many blocks."""
-    monkeypatch.setattr("staticstore.index.blocks._BLOCK_SIZE", 2000)
-    monkeypatch.setattr("staticstore.index.blocks._PAGE_SIZE", 1000)
+    monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 2000)
+    monkeypatch.setattr("staticstore.index.blocks._PAGE_BYTES", 1000)
     monkeypatch.setattr("staticstore.client.index_reader._WORTHWHILE_ABOVE_BYTES", 0)
 
 

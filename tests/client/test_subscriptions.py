@@ -95,7 +95,6 @@ def test_a_change_has_the_metadata_before_and_after(site: MemorySite, store: Sta
         ({"size": None}, ["set new", "delete old", "update table"]),
         ({"nowhere": None}, ALL),
     ],
-    ids=str,
 )
 def test_a_change_is_told_if_action_and_metadata_or_previous_match(
     site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]
@@ -419,7 +418,6 @@ def test_a_batch_leads_to_its_snapshot(site: MemorySite, store: StaticStore) -> 
         ({"where": {"type": "raster"}, "actions": ["delete", "set"]}, ["set new", "delete old"]),
         ({"size": lambda size: size == 1}, ["update map", "update table"]),
     ],
-    ids=str,
 )
 def test_a_batch_has_only_what_was_asked_for(
     site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]

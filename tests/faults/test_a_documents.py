@@ -55,7 +55,7 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("staticstore.index.parsing.PIECE_BYTES", 100)
     monkeypatch.setattr("staticstore.index.piece.PIECE_BYTES", 100)
     monkeypatch.setattr("staticstore.index.parsing._SMALL_BYTES", 0)
-    monkeypatch.setattr("staticstore.client.index_check._FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("staticstore.client.current_index._FIRST_PAUSE_SECONDS", 0)
 
 
 class Site:

@@ -351,7 +351,7 @@ def test_e4_an_auth_function_of_connect_is_called_once(closed: RawServer) -> Non
 
 @pytest.mark.parametrize("wrong", [lambda: 5, lambda: password], ids=["number", "function"])
 def test_e4_an_auth_function_returns_what_auth_may_be(site: MemorySite, wrong: Any) -> None:
-    with pytest.raises(TypeError, match="auth is"):
+    with pytest.raises(TypeError, match="auth must be"):
         StaticStore(site.url).connect(wrong)
 
 

@@ -127,7 +127,6 @@ def test_the_place_in_a_pack_is_kept() -> None:
         *[float("nan"), float("inf"), float("-inf"), [float("nan")], {"x": float("inf")}],
         *[b"bytes", {"a", "set"}, date(2026, 11, 20), Decimal("1.0")],
     ],
-    ids=ascii,
 )
 def test_what_json_cannot_say_is_an_index_format_error(value: object) -> None:
     with pytest.raises(IndexFormatError) as caught:

@@ -173,7 +173,7 @@ def test_a_head_of_another_index_is_wrong(site: Path) -> None:
 def test_a_head_that_cannot_be_read_is_wrong(site: Path) -> None:
     (site / "index.head.json").unlink()
     (site / "index.head.json").mkdir()
-    assert verify_site(site).wrong == [("index.head.json", "it cannot be read: no regular file")]
+    assert verify_site(site).wrong == [("index.head.json", "it cannot be read: not a regular file")]
 
 
 def test_a_head_that_is_larger_than_readers_accept_is_wrong(site: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_document_that_is_no_file_is_wrong(changed: Path) -> None:
     path = named(changed, "root")
     (changed / path).unlink()
     (changed / path).mkdir()
-    assert verify_site(changed).wrong == [(path, "it cannot be read: no regular file")]
+    assert verify_site(changed).wrong == [(path, "it cannot be read: not a regular file")]
 
 
 def test_the_blocks_have_to_cover_the_index(changed: Path) -> None:
