@@ -18,7 +18,7 @@ import click
 from .client.store import StaticStore
 from .commands.exits import CommandError
 from .commands.options import CommonOptions, examples, output_options
-from .notebook import size_text
+from .index.notebook import size_text
 from .signals import key_deleted, key_set, key_updated
 from .terminal import ACTION_STYLES, Cell, Column, Output, count_text
 

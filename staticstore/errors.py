@@ -36,6 +36,7 @@ __all__ = [
     "TransportError",
     "TransportTimeout",
     "causes_of",
+    "checked_number",
     "quoted",
     "raise_alone",
     "unforeseen_as_refusal",
@@ -279,3 +280,10 @@ def unforeseen_as_refusal(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise IndexFormatError(f"{what}: {type(error).__name__}") from error
+
+
+def checked_number(value: float, name: str, *, least: float) -> float:
+    """Return a number of bytes or seconds, `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < 1e18:
+        raise ValueError(f"{name} must be a number, {least} or more, not {value!r}")
+    return value

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, TransportError
-from staticstore.notebook import MOST_ROWS
+from staticstore.index.notebook import MOST_ROWS
 from tests.client.scene import MemorySite
 
 KEY = "<script>alert(1)</script>"

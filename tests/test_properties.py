@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from staticstore import StaticStore
-from staticstore.index.keys import key_problem
+from staticstore.index.fields import key_problem
 from tests.servers import Nginx, require
 from tests.sites import write_site
 

@@ -16,8 +16,8 @@ from ..processes import PerProcess
 from ..transport.root import Root, roots_of
 
 if TYPE_CHECKING:
+    from ..transport.remote_value import Sources
     from ..transport.session import Session
-    from ..transport.sources import Sources
     from .cache import ValueCache
 
 __all__ = ["Access", "PickledAccess", "Settings", "import_before_forks"]
@@ -85,7 +85,7 @@ class Settings(NamedTuple):
     def open_sessions(self) -> list[Session]:
         """Return a session for each root."""
         from ..transport.arguments import SessionOptions
-        from ..transport.sources import open_sessions  # slow to import
+        from ..transport.remote_value import open_sessions  # slow to import
 
         arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
         origins = dict(self.options)["origins"]
@@ -226,8 +226,8 @@ class _SharedSessions:
     def sources(self) -> Sources:
         with self._opening.get():
             if self._sources is None:
-                from ..transport.copies import WholeValues  # seldom needed
-                from ..transport.sources import Sources
+                from ..transport.download import WholeValues  # seldom needed
+                from ..transport.remote_value import Sources
 
                 import_before_forks()
                 first, *others = self.settings.open_sessions()

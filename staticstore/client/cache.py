@@ -132,7 +132,7 @@ class ValueCache:
         """Keep a copy of a file that holds a verified value; ignores devices and links."""
         if self.folder is None or path.is_symlink():  # its target may have more in it
             return
-        from ..transport.regular import open_regular
+        from ..transport.file_system import open_regular
 
         with (
             contextlib.suppress(OSError),

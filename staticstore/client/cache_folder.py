@@ -29,11 +29,10 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import StoreError, quoted
+from ..errors import StoreError, checked_number, quoted
 from ..index.fields import SHA256
-from ..transport.arguments import checked_number
 from ..transport.atomic import TEMPORARY_PATTERN
-from ..transport.regular import NotOwnError, foreign_part, open_own
+from ..transport.file_system import NotOwnError, foreign_part, open_own
 
 __all__ = [
     "DEFAULT_MAX_BYTES",

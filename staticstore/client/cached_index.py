@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import IntegrityError, NotConnectedError, StoreError
 from ..index import codec
@@ -18,11 +18,13 @@ from ..index.head import Head, parse_count, parse_sha256
 from ..index.snapshot import Index
 from ..transport.atomic import atomic_file, remove_leftovers
 from ..transport.conditions import checked_validators
+from ..transport.file_system import NotOwnError, open_own, read_own, remove_foreign
 from ..transport.part_file import PartFolder
-from ..transport.regular import NotOwnError, open_own, read_own, remove_foreign
-from ..transport.root import Root
 from .cache_folder import DOCUMENT, INDEX_FILES, NOTE, CacheEntry, CacheFolder
 from .held import Held
+
+if TYPE_CHECKING:
+    from ..transport.root import Root
 
 __all__ = ["CacheReport", "CachedIndex", "CachedSite", "read_note", "sites_in", "verify_cache"]
 

@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AuthorizationError, HTTPStatusError, NotConnectedError, StoreError
+from ..errors import (
+    AuthorizationError,
+    HTTPStatusError,
+    NotConnectedError,
+    StoreError,
+    checked_number,
+)
 from .access import import_before_forks
 from .deliveries import CUT_CHECK_SECONDS
 
@@ -191,8 +197,8 @@ def open_connection(
         The URLs are of roots to which a password is sent in the clear.
     """
     # Slow to import, and not needed to import staticstore: requests.
-    from ..transport.arguments import SessionOptions, checked_number
-    from ..transport.sources import open_sessions
+    from ..transport.arguments import SessionOptions
+    from ..transport.remote_value import open_sessions
     from .follower import SiteFollower
 
     of_session = dict(arguments)

@@ -18,11 +18,11 @@ from ..errors import (
     unforeseen_as_refusal,
 )
 from ..index.changes import Changes, follow
-from ..index.snapshot import Index
 from .connection import Connection, seconds_since_boot
 from .deliveries import Subscribers
 
 if TYPE_CHECKING:
+    from ..index.snapshot import Index
     from .held import Held
 
 __all__ = ["CurrentIndex", "IndexCheck"]

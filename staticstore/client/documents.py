@@ -12,8 +12,8 @@ from ..index.blocks import MOST_STRETCH_BYTES
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ..transport.failures import FIELD_REFUSED, cannot_be_decoded
 from ..transport.part_file import PartialDocument
+from ..transport.remote_value import anywhere
 from ..transport.response import Absent, Fetched, SizeLimit
-from ..transport.sources import anywhere
 
 if TYPE_CHECKING:
     from ..index.blocks import Stretch

@@ -10,16 +10,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotConnectedError, StoreError, TransportError, TransportTimeout
-from ..transport.daemons import Workers
+from ..transport.remote_value import Sources, from_any
 from ..transport.response import Absent
-from ..transport.sources import Sources, from_any
+from ..workers import Workers
 from .deliveries import CUT_CHECK_SECONDS
 from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
-from .held import Held
 
 if TYPE_CHECKING:
     from ..transport.session import Session
+    from .held import Held
 
 __all__ = ["EqualRootsFollower"]
 

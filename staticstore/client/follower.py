@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from ..errors import IntegrityError, StoreError, TransportError
 from ..index.freshness import Freshness
 from ..transport.failures import status_error
+from ..transport.remote_value import PASSED_OVER, Sources
 from ..transport.response import Absent
-from ..transport.sources import PASSED_OVER, Sources
 from .documents import Documents, RootReader, Sighting
 from .held import Held, IndexParts
 from .index_reader import IndexReader, parsed
 
 if TYPE_CHECKING:
     from ..index.head import Head, Role
-    from ..transport.copies import WholeValues
+    from ..transport.download import WholeValues
     from ..transport.part_file import PartFolder
     from ..transport.session import Session
 
@@ -87,7 +87,7 @@ class SiteFollower:
         self._served: set[Role] = set()
         self._wholes: WholeValues | None = None
         if len(sessions) > 1:
-            from ..transport.copies import WholeValues  # seldom needed
+            from ..transport.download import WholeValues  # seldom needed
 
             self._wholes = WholeValues(self.session.wires)
 

@@ -24,8 +24,8 @@ from .documents import Documents
 
 if TYPE_CHECKING:
     from ..index.head import Document, Head, Role
+    from ..transport.remote_value import Sources
     from ..transport.session import Session
-    from ..transport.sources import Sources
 
 __all__ = ["Follower", "Held", "IndexParts", "LazyIndex"]
 

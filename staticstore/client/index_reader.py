@@ -6,19 +6,21 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import IndexFormatError, IntegrityError, quoted, unforeseen_as_refusal
 from ..index import codec
 from ..index.blocks import Stretch, read_root
 from ..index.changes import changed_sum, parse_change_lines, sum_text
-from ..index.head import Head
 from ..index.lines import Lines, split_line
 from ..index.piece import Piece, key_at
 from ..index.snapshot import Index
 from ..transport.response import Fetched, SizeLimit
 from .documents import Documents, Sighting, with_excerpt
 from .held import Held
+
+if TYPE_CHECKING:
+    from ..index.head import Head
 
 __all__ = ["IndexReader", "parsed"]
 

@@ -11,11 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import StoreError
-from ..index.fields import Content
-from ..index.keys import key_to_url_path
-from ..transport.daemons import Workers
+from ..index.fields import Content, key_to_url_path
 from ..transport.request import SizedRequest
 from ..transport.threads import fetch_all
+from ..workers import Workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -11,8 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import StoreError, TransportError
-from ..index.fields import Content
-from ..index.keys import key_problem, key_to_url_path
+from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.failures import wants_long_rest
 from ..transport.ranges import ByteRange, coalesced
 from ..transport.request import SizedRequest
@@ -91,7 +90,7 @@ def read_each(
         if following is None:  # a thread would cost more than it gains
             yield from _yielded(values, window, _fetched(values, window), large)
             return
-        from ..transport.daemons import Workers
+        from ..workers import Workers
 
         ahead = Workers(1, "staticstore read_many")
         fetched = ahead.submit(partial(_fetched, values, window))
@@ -227,7 +226,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     Once no host can be reached in spite of all retries, or one refuses requests for a
     long time, the other values fail at once.
     """
-    from ..transport.daemons import Workers
+    from ..workers import Workers
 
     outage: list[TransportError] = []
 
@@ -261,7 +260,7 @@ def _is_outage(values: Values, error: TransportError) -> bool:
 
 def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
     """Yield the stream of each key; see `StaticStore.multiget_data`."""
-    from ..transport.daemons import Workers
+    from ..workers import Workers
 
     waiting: deque[Future[BinaryIO]] = deque()
     pool = Workers(_OPEN_AHEAD_STREAMS, "staticstore multiget_data")

@@ -7,7 +7,6 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..index.query import selected, selection
-from .site_snapshot import Values
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ..transport.stream import ByteProgress
     from .held import LazyIndex
     from .live import LiveIndex
+    from .site_snapshot import Values
 
 __all__ = ["Reading"]
 

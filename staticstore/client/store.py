@@ -9,9 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..index.changes import Changes
-from ..index.keys import check_key
-from ..index.snapshot import Index
+from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.root import Location, checked_origins, roots_of
 from .access import Access, Settings
@@ -22,7 +20,9 @@ from .site_snapshot import SiteSnapshot, Values
 from .subscription import Dispatch, Subscribable, Subscription
 
 if TYPE_CHECKING:
-    from ..transport.auth import Credentials
+    from ..index.changes import Changes
+    from ..index.snapshot import Index
+    from ..transport.arguments import Credentials
     from ..transport.part_file import PartFolder
     from .cached_index import CachedIndex
     from .held import LazyIndex
@@ -320,7 +320,7 @@ class StaticStore(Reading, Subscribable):
 
     def _repr_html_(self) -> str:
         """Show the first keys in a notebook, and how current they are; without I/O."""
-        from .notebook import store_html
+        from ..index.notebook import store_html
 
         return store_html(repr(self)[1:-1], self.info(), self._live.snapshot)
 

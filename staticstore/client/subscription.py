@@ -12,11 +12,13 @@ import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NoReturn, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 from ..index.changes import Action, Change, Changes
-from ..index.query import Conditions
-from ..index.snapshot import Index
+
+if TYPE_CHECKING:
+    from ..index.query import Conditions
+    from ..index.snapshot import Index
 
 __all__ = [
     "ChangeSource",

@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..index.fields import Content
 from .access import PickledAccess, Settings
 from .value_info import ValueInfo
 
 if TYPE_CHECKING:
+    from ..index.fields import Content
     from ..transport.seekable import OpenedValue
     from ..transport.stream import ByteProgress, ValueReader
     from .access import Access

@@ -7,8 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TransportError, quoted
-from ..index.fields import Content, parse_media_type, parse_time
-from ..index.keys import key_to_url_path
+from ..index.fields import Content, key_to_url_path, parse_media_type, parse_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,6 +125,6 @@ class ValueInfo:
 
     def _repr_html_(self) -> str:
         """Show in a notebook what the index says; without I/O."""
-        from .notebook import value_html
+        from ..index.notebook import value_html
 
         return value_html(repr(self)[1:-1], self.url, self._metadata)

@@ -9,7 +9,7 @@ import click
 
 from ..errors import IntegrityError
 from ..index.fields import time_text
-from ..notebook import size_text
+from ..index.notebook import size_text
 from ..terminal import Cell, count_text
 from .exits import CommandError, partly_failed, system_reason
 from .options import USER_CACHE, CommonOptions, cache_option, examples, output_options

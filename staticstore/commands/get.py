@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..client.store import StaticStore
-from ..client.value import URLValue
 from ..errors import StoreError, quoted
 from ..index.fields import Content
-from ..notebook import size_text
-from ..terminal import Output
+from ..index.notebook import size_text
 from .exits import CommandError, ExitCode, system_reason
 from .options import CommonOptions, examples, output_options, site_options
 
 if TYPE_CHECKING:
+    from ..client.store import StaticStore
+    from ..client.value import URLValue
+    from ..terminal import Output
     from ..transport.stream import ByteProgress
 
 __all__ = ["get"]

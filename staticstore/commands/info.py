@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..client.store import StaticStore
 from ..errors import TransportError
 from ..terminal import Cell, Output
 from .options import CommonOptions, examples, output_options, site_options
+
+if TYPE_CHECKING:
+    from ..client.store import StaticStore
 
 __all__ = ["info"]
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..client.store import StaticStore
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
-from ..notebook import size_text
+from ..index.notebook import size_text
 from ..signals import index_updated, poll_failed
 from ..site.guards import Force, RefusedError
 from ..terminal import Cell, Output, count_text, printable
@@ -35,6 +34,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..bars import Bars
+    from ..client.store import StaticStore
     from ..site.mirror import MirrorReport
     from ..transport.part_file import PartFolder
 

@@ -9,8 +9,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import IntegrityError, StoreError
-from ..notebook import size_text
-from ..site.guards import Force
+from ..index.notebook import size_text
 from ..site.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
 from ..terminal import ACTION_STYLES, Cell, Output, count_text
 from .exits import ending_of, partly_failed
@@ -25,6 +24,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..site.guards import Force
     from ..site.publisher import PublishReport
 
 __all__ = ["publish"]

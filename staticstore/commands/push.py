@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from ..notebook import size_text
-from ..site.guards import Force
+from ..index.notebook import size_text
 from ..terminal import Cell, count_text
 from .exits import partly_failed
 from .options import (
@@ -18,6 +18,9 @@ from .options import (
     force_option,
     output_options,
 )
+
+if TYPE_CHECKING:
+    from ..site.guards import Force
 
 __all__ = ["push"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from ..index.changes import Change
 from ..terminal import ACTION_STYLES, Cell
 from .options import (
     SECONDS,
@@ -14,6 +15,9 @@ from .options import (
     output_options,
     site_options,
 )
+
+if TYPE_CHECKING:
+    from ..index.changes import Change
 
 __all__ = ["differing_fields", "watch"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import IndexFormatError, quoted
-from ..notebook import MOST_ROWS, table
 from . import codec
 from .entries import entry_problem, visible_metadata
-from .keys import key_problem
+from .fields import key_problem
+from .notebook import MOST_ROWS, table
 from .snapshot import Index
 
 if TYPE_CHECKING:

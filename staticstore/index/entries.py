@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError, quoted
 from . import codec
-from .fields import Content, is_packed
-from .keys import are_keys, key_problem
+from .fields import Content, are_keys, is_packed, key_problem
 from .stored import Stored
 
 if TYPE_CHECKING:

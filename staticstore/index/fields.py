@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from ..errors import InvalidKeyError
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import PurePath
+
 
 __all__ = [
     "PACK_HREF",
@@ -15,7 +21,12 @@ __all__ = [
     "SHA256",
     "Content",
     "Place",
+    "are_keys",
+    "check_key",
     "is_packed",
+    "key_problem",
+    "key_to_path",
+    "key_to_url_path",
     "parse_media_type",
     "parse_time",
     "place_of",
@@ -150,3 +161,145 @@ def place_of(packed: Any) -> Place | None:
     if not is_packed(packed) or not re.match(PACK_HREF, packed[0]):
         return None
     return Place(*packed)
+
+
+# C0, DEL and C1 controls; characters that embed, override or isolate writing direction
+# (UAX #9), with which a key could read as another one; and surrogates.
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+# An empty, "." or ".." segment: HTTP clients remove those before they send a request, quoted
+# or not (RFC 3986, section 5.2.4), so that the key would name another value.
+_BAD_SEGMENT = r"(?:\A|/)\.{0,2}(?:/|\Z)"
+
+# Printable ASCII without the backslash, with which no key may begin.
+_HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
+
+_WINDOWS_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)"
+_WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
+_MOST_SEGMENT_BYTES = 255  # on nearly every file system
+
+
+def key_problem(key: object) -> str | None:
+    """Return why `key` is not a key; None if it is one.
+
+    The cost is that of one or two regular expressions over the text.
+    """
+    if not isinstance(key, str):
+        return f"a key is text, not {type(key).__name__}"
+    if unprintable := re.search(_UNPRINTABLE, key):
+        return f"it holds the character U+{ord(unprintable[0]):04X}"
+    if key.startswith("\\"):
+        return "it starts with a backslash"
+    if not re.search(_BAD_SEGMENT, key):
+        return None
+    if not key:
+        return "it is empty"
+    if key.startswith("/"):
+        return "it starts with a slash"
+    return "one of its segments between slashes is empty, '.' or '..'"
+
+
+def are_keys(keys: Sequence[str]) -> bool:
+    """Return whether all of many texts are keys."""
+    # Look at all texts as one, and at each only if something looks like a problem
+    # (benchmark: parsing).
+    joined = f"/{'/'.join(keys)}/"
+    if joined.isascii():  # removing what is harmless is six times faster than a search
+        is_printable = not joined.encode().translate(None, _HARMLESS)
+    else:
+        is_printable = "\\" not in joined and not re.search(_UNPRINTABLE, joined)
+    # A segment may begin with a dot, but few do.
+    is_harmless = is_printable and "//" not in joined and "/." not in joined
+    return is_harmless or not any(map(key_problem, keys))
+
+
+def check_key(key: object) -> str:
+    r"""Return `key` if it can name a value, whether or not a site has such a key.
+
+    Parameters
+    ----------
+    key : object
+        Anything; a key is a non-empty ``str``.
+
+    Returns
+    -------
+    str
+        The same text, not normalized, not decoded.
+
+    Raises
+    ------
+    InvalidKeyError
+        The text is empty, absolute or rooted with a backslash, has a segment
+        that is empty, ``.`` or ``..``, or contains a control character, a
+        character that changes the writing direction, or a lone surrogate.
+
+    Examples
+    --------
+    >>> check_key("terrain/100% dem.tif")
+    'terrain/100% dem.tif'
+    >>> check_key("../secret")
+    Traceback (most recent call last):
+    staticstore.errors.InvalidKeyError: not a key: one of its segments between slashes is ...
+    """
+    if problem := key_problem(key):
+        raise InvalidKeyError(f"not a key: {problem}", key=key if isinstance(key, str) else None)
+    assert isinstance(key, str)
+    return key
+
+
+def key_to_url_path(data_path: str, key: str) -> str:
+    """Return the path of a value in a URL, relative to the root.
+
+    The whole key is quoted and never joined as a URL (RFC 3986): a key such as
+    ``//other.example/x`` or ``%2e%2e/x`` is only text.
+
+    Parameters
+    ----------
+    data_path : str
+        The path from the root to the values, such as ``"data/"``.
+    key : str
+        A key that `check_key` accepts.
+
+    Examples
+    --------
+    >>> key_to_url_path("data/", "100% é/a+b.tif")
+    'data/100%25%20%C3%A9/a%2Bb.tif'
+    """
+    return quote(data_path + key, safe="/")
+
+
+def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
+    """Return the relative path of the file for the value of `key`.
+
+    Two keys may have the same file on a file system that ignores case or
+    Unicode forms; one key does not show that.
+
+    Parameters
+    ----------
+    key : str
+        A key.
+    windows : bool, optional
+        Whether to apply the rules of Windows as well; by default, on Windows.
+
+    Raises
+    ------
+    InvalidKeyError
+        It is not a key, or no file can have such a name.
+
+    Examples
+    --------
+    >>> key_to_path("terrain/dem.tif").parts
+    ('terrain', 'dem.tif')
+    """
+    from pathlib import PurePath
+
+    segments = check_key(key).split("/")
+    for segment in segments:
+        if len(segment.encode()) > _MOST_SEGMENT_BYTES:
+            raise InvalidKeyError(
+                f"a segment is longer than {_MOST_SEGMENT_BYTES} bytes: shorten it", key=key
+            )
+        if windows and (
+            re.match(_WINDOWS_DEVICE, segment) or re.search(_WINDOWS_FORBIDDEN, segment)
+        ):
+            raise InvalidKeyError(f"Windows allows no file named {segment!r}: rename it", key=key)
+    return PurePath(*segments)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import IndexFormatError
 from ..processes import PerProcess
 from .entries import Entries, canonical_line, parse_any
-from .field_index import FieldIndexes
-from .keys import are_keys
+from .fields import are_keys
 from .lines import Lines
 from .piece import PIECE_BYTES, Piece, key_at
+from .query import FieldIndexes
 from .stored import Stored
 
 if TYPE_CHECKING:

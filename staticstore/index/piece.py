@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError
 from . import codec
-from .fields import Content
-from .keys import are_keys
+from .fields import Content, are_keys
 
 if TYPE_CHECKING:
     from .codec import FieldDecoder

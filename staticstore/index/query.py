@@ -1,11 +1,32 @@
-"""The conditions of a query, and the fields that it selects."""
+"""The conditions of a query, the field indexes that answer them, and selections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Conditions", "selected", "selection"]
+from cachetools import LRUCache
+
+from ..processes import PerProcess, is_held
+from . import codec
+
+if TYPE_CHECKING:
+    import msgspec
+
+
+__all__ = [
+    "NOT_INDEXED",
+    "Conditions",
+    "FieldIndex",
+    "FieldIndexes",
+    "frozen",
+    "in_all",
+    "replaced",
+    "selected",
+    "selection",
+]
 
 
 class Conditions:
@@ -94,3 +115,286 @@ def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[s
     if fields is None:
         return metadata
     return {field: metadata[field] for field in fields if field in metadata}
+
+
+#: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
+NOT_INDEXED = object()
+# For the indexes of all fields together.
+_MOST_BYTES = 512 << 20
+# A growing dictionary keeps other threads waiting while it is copied: several small ones
+# wait less (benchmark: waits).
+_SHARDS = 8
+# Estimates: a value with its place in a dictionary, and a reference to a key.
+_VALUE_BYTES = 120
+_KEY_BYTES = 8
+# Compared with others at once.
+_RUN_KEYS = 1 << 12
+
+
+class _Long(tuple[tuple[str, ...], ...]):
+    """Many keys, in tuples of a few thousand."""
+
+    # The garbage collector visits a tuple that holds only texts once, and then keeps all
+    # other threads waiting: small tuples keep the wait short (benchmark: waits).
+    __slots__ = ()
+
+
+_Shard = dict[Hashable, str | tuple[str, ...] | _Long]
+
+
+class FieldIndex:
+    """Keys by their value of one field; built in one pass, never changed.
+
+    Parameters
+    ----------
+    values : iterable of (str, object)
+        Keys in order, and the value of each.
+
+    Examples
+    --------
+    >>> index = FieldIndex([("a", 1), ("b", 1.0), ("c", None)])
+    >>> index.keys(1), index.keys(None), index.keys(2)
+    (('a', 'b'), ('c',), ())
+    """
+
+    __slots__ = ("_count", "_shards")
+
+    def __init__(self, values: Iterable[tuple[str, Any]]) -> None:
+        # A single key is kept as it is: unique values would need a list each.
+        shards: list[dict[Hashable, Any]] = [{} for _ in range(_SHARDS)]
+        long: dict[Hashable, list[tuple[str, ...]]] = {}
+        run_keys = _RUN_KEYS
+        for key, value in values:
+            if type(value) in (list, dict):
+                value = frozen(value)
+            shard = shards[hash(value) % _SHARDS]
+            keys = shard.get(value)
+            if type(keys) is list:
+                if len(keys) < run_keys:
+                    keys.append(key)
+                else:
+                    long.setdefault(value, []).append(tuple(keys))
+                    keys[:] = [key]
+            else:
+                shard[value] = key if keys is None else [keys, key]
+        count = 0
+        for shard in shards:
+            count += len(shard)
+            for value, keys in shard.items():
+                if type(keys) is list:
+                    last, others = tuple(keys), long.get(value, [])
+                    count += len(others) * run_keys + len(last) - 1
+                    shard[value] = _Long([*others, last]) if others else last
+        self._shards: list[_Shard] = shards
+        self._count = count
+
+    @property
+    def size(self) -> int:
+        """Memory, about, in bytes."""
+        return _VALUE_BYTES * sum(map(len, self._shards)) + _KEY_BYTES * self._count
+
+    def keys(self, value: Hashable) -> Sequence[str]:
+        """Return the keys with a value, in order; do not change the result."""
+        keys = self._shards[hash(value) % _SHARDS].get(value, ())
+        if isinstance(keys, str):
+            return (keys,)
+        if not isinstance(keys, _Long):
+            return keys
+        joined: list[str] = []
+        for run in keys:
+            joined += run
+        return joined
+
+    def changed_by(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> FieldIndex:
+        """Return the index after the values of some keys have changed.
+
+        Parameters
+        ----------
+        before, after : mapping
+            From keys to their old and new values, for the keys that have one;
+            both in key order.
+        """
+        gone, new = FieldIndex(before.items()), FieldIndex(after.items())
+        changed = FieldIndex(())
+        changed._count = self._count + len(after) - len(before)
+        changed._shards = [dict(shard) for shard in self._shards]
+        for number, shard in enumerate(changed._shards):
+            for value in gone._shards[number].keys() | new._shards[number].keys():
+                keys = replaced(self.keys(value), gone.keys(value), new.keys(value))
+                if keys:
+                    shard[value] = _packed(keys)
+                else:
+                    del shard[value]
+        return changed
+
+
+class FieldIndexes:
+    """The indexes of the fields that were queried.
+
+    When all of them take more than 512 MiB, the least recently used are
+    evicted.  Safe to use from any thread.
+
+    Parameters
+    ----------
+    values : callable
+        Takes a field; returns an iterable of each key, in order, and its
+        value.  This is a pass over all entries.
+    """
+
+    def __init__(self, values: Callable[[str], Iterable[tuple[str, Any]]]) -> None:
+        self._values = values
+        # One pass at a time: two would only take turns, and may be for the same field.
+        self._building = PerProcess(threading.RLock)
+        # Asked for last; found without a lock (benchmark: query unique).
+        self._last: tuple[str | None, FieldIndex] = None, FieldIndex(())
+        self._built = PerProcess(_Built, after_fork=_Built.or_new)
+
+    def keys(self, field: str, value: Hashable) -> Sequence[str]:
+        """Return the keys whose field has a value, in order."""
+        last, index = self._last
+        if last != field:
+            index = self._index_of(field)
+            self._last = field, index
+        return index.keys(value)
+
+    def _index_of(self, field: str) -> FieldIndex:
+        index = self._known(field)
+        if index is None:
+            with self._building.get():
+                index = self._known(field)
+                if index is None:
+                    index = FieldIndex(self._values(field))
+                    self._keep(field, index)
+        return index
+
+    def _known(self, field: str) -> FieldIndex | None:
+        built = self._built.get()
+        with built.lock:
+            return built.indexes.get(field)
+
+    def _keep(self, field: str, index: FieldIndex) -> None:
+        built = self._built.get()
+        with built.lock:
+            built.indexes[field] = index
+
+    def wait(self) -> None:
+        """Wait for the pass that is running, if any."""
+        with self._building.get():
+            pass
+
+    def follow(
+        self,
+        other: FieldIndexes,
+        before: Mapping[str, msgspec.Raw | bytes],
+        after: Mapping[str, msgspec.Raw | bytes],
+    ) -> None:
+        """Take over the indexes of other entries, from which these differ.
+
+        Parameters
+        ----------
+        other : FieldIndexes
+            The indexes to take over.
+        before, after : mapping
+            The raw entries that differ, there and here, in key order.
+        """
+        built = other._built.get()
+        with built.lock:
+            known = dict(built.indexes)
+        old = {key: codec.decode(raw) for key, raw in before.items()}
+        new = {key: codec.decode(raw) for key, raw in after.items()}
+        for field, index in known.items():
+            self._keep(field, index.changed_by(_values_of(old, field), _values_of(new, field)))
+
+
+class _Built:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        # An index that is larger than the bound by itself is kept all the same.
+        self.indexes: LRUCache[str, FieldIndex] = LRUCache(
+            _MOST_BYTES, getsizeof=lambda index: min(index.size, _MOST_BYTES)
+        )
+
+    def or_new(self) -> _Built:
+        # In a child that was forked while a thread was changing it, start anew.
+        return _Built() if is_held(self.lock) else self
+
+
+def _values_of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:
+    return {key: entry.get(field) for key, entry in entries.items()}
+
+
+def _packed(keys: Sequence[str]) -> str | tuple[str, ...] | _Long:
+    if len(keys) == 1:
+        return keys[0]
+    if len(keys) <= _RUN_KEYS:
+        return tuple(keys)
+    return _Long(tuple(keys[at : at + _RUN_KEYS]) for at in range(0, len(keys), _RUN_KEYS))
+
+
+def frozen(value: Any) -> Hashable:
+    """Return a hashable that stands for a JSON value: equal where the values are equal.
+
+    `NOT_INDEXED` stands for anything but decoded JSON, such as a tuple or an
+    object that compares in its own way.
+
+    Examples
+    --------
+    >>> frozen([1, {"a": 2}]) == frozen([True, {"a": 2.0}])
+    True
+    >>> frozen((1, 2)) is NOT_INDEXED
+    True
+    """
+    kind = type(value)
+    if value is None or kind in (str, int, float, bool):
+        return value  # type: ignore[no-any-return]
+    if kind is list:
+        items = tuple(map(frozen, value))
+        return NOT_INDEXED if NOT_INDEXED in items else ("list", items)
+    if kind is dict:
+        names, items = tuple(map(frozen, value)), tuple(map(frozen, value.values()))
+        if NOT_INDEXED in names or NOT_INDEXED in items:
+            return NOT_INDEXED
+        return "dict", frozenset(zip(names, items, strict=True))
+    return NOT_INDEXED
+
+
+def replaced(keys: Sequence[str], gone: Iterable[str], new: Iterable[str]) -> list[str]:
+    """Return keys in order, without some of them and with others.
+
+    The cost is that of copying, and of a bisection for each key that is gone or new.
+
+    Examples
+    --------
+    >>> replaced(["a", "c", "e"], ["b", "c"], ["c", "d"])
+    ['a', 'c', 'd', 'e']
+    """
+    wanted = set(new)
+    result: list[str] = []
+    start = 0
+    for key in sorted(wanted.union(gone)):
+        at = bisect_left(keys, key, start)
+        result += keys[start:at]
+        if key in wanted:
+            result.append(key)
+        start = at + (at < len(keys) and keys[at] == key)
+    result += keys[start:]
+    return result
+
+
+def in_all(groups: Iterable[Sequence[str]]) -> Sequence[str]:
+    """Return the keys that are in every group, in order; starts from the smallest."""
+    smallest, *others = sorted(groups, key=len)
+    found: Sequence[str] = smallest
+    for other in others:
+        found = list(_in_both(found, other))
+    return found
+
+
+def _in_both(few: Sequence[str], many: Sequence[str]) -> Iterator[str]:
+    # A run at a time, so that other threads get a turn (benchmark: waits).
+    for start in range(0, len(few), _RUN_KEYS):
+        some = few[start : start + _RUN_KEYS]
+        first = bisect_left(many, some[0])
+        last = bisect_right(many, some[-1], first)
+        common = set(some).intersection(many[first:last])
+        yield from (key for key in some if key in common)

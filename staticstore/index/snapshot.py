@@ -8,11 +8,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .entries import hide_packed, visible_metadata
-from .field_index import NOT_INDEXED, frozen
 from .fields import Content, is_packed
 from .lines import Lines
 from .parsing import parse, written
-from .query import Conditions, selected, selection
+from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
     from .stored import Raw, RawChanges, Stored

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import IndexFormatError
 from . import codec
-from .field_index import FieldIndexes, in_all, replaced
 from .fields import Content
+from .query import FieldIndexes, in_all, replaced
 
 if TYPE_CHECKING:
     import msgspec

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import csv
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..client.value import URLValue
 from .desktop import in_thread, qt_dispatch
 from .qt_core import qt_core, qt_module
+
+if TYPE_CHECKING:
+    from ..client.value import URLValue
 
 __all__ = ["ValuePreview"]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..client.subscription import logged_failure
 from ..index import codec
-from ..index.changes import Change
 from ..index.query import Conditions
-from ..index.snapshot import Index
+
+if TYPE_CHECKING:
+    from ..index.changes import Change
+    from ..index.snapshot import Index
 
 __all__ = ["Filter", "Glow", "Rank", "RowChanges", "Rows", "as_qt_value", "as_text", "runs"]
 

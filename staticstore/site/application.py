@@ -17,11 +17,11 @@ from werkzeug.wrappers import Response
 
 from ..errors import InvalidKeyError
 from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
-from ..index.keys import key_to_path
+from ..index.fields import key_to_path
 from ..transport.conditions import Representation, answer, header_fields
-from ..transport.regular import NotRegularError, open_regular
+from ..transport.file_system import NotRegularError, open_regular
+from .data_file import media_type_of
 from .folder import SiteFolder, link_problem
-from .media_types import media_type_of
 from .withheld import folded, is_hidden
 
 if TYPE_CHECKING:

@@ -11,20 +11,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..client.many import read_each
-from ..client.site_snapshot import SiteSnapshot
 from ..client.value import copy_directly
 from ..errors import NotConnectedError, StoreError, TransportError
 from ..index.fields import Content, parse_time
 from ..index.head import Document, Role
-from ..transport.daemons import Workers
-from ..transport.wire import RateLimit
+from ..workers import Workers
 from .folder import SiteFolder, is_link, reason_of
-from .hashing import TotalProgress
 from .head_files import write_document
 from .packs import MOST_PACK_BYTES, pack_digest, pack_size
 from .staging import Staging, parts_of, staged_sha256
+
+if TYPE_CHECKING:
+    from ..client.site_snapshot import SiteSnapshot
+    from ..transport.wire import RateLimit
+    from .hashing import TotalProgress
 
 __all__ = ["FetchProgress", "Fetching", "ValueProgress"]
 

@@ -16,7 +16,7 @@ from ..errors import IndexFormatError, StoreError, quoted
 from ..index.head import Document, Head
 from ..index.snapshot import Index
 from ..transport.atomic import remove_leftovers
-from ..transport.regular import read_regular
+from ..transport.file_system import read_regular
 from .withheld import is_hidden, withheld_key
 
 __all__ = [

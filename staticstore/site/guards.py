@@ -10,12 +10,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
-from ..errors import StoreError
+from ..errors import IndexFormatError, StoreError
+from ..index.blocks import named_documents
+from ..index.snapshot import Index
+from ..transport.atomic import TEMPORARY_PATTERN
+from ..transport.file_system import open_regular, read_regular
+from ..transport.part_file import PART_PATTERN
+from .data_file import FileDigest, FoundFile
+from .folder import SiteFolder, is_link
+from .hashing import hash_files
+from .packs import packs_of
+from .retention import files_below
 
-__all__ = ["GUARDS", "Force", "Guard", "Guards", "NothingMatchesError", "RefusedError", "first_few"]
+if TYPE_CHECKING:
+    from ..index.fields import Content
+    from ..index.head import Head
+
+__all__ = [
+    "GUARDS",
+    "Force",
+    "Guard",
+    "Guards",
+    "NothingMatchesError",
+    "RefusedError",
+    "first_few",
+    "foreign_files",
+    "foreign_values",
+    "is_ours",
+]
 
 Guard = Literal["shrink", "part", "folder", "lineage"]
 #: True overrides all guards; otherwise the names of those to override.
@@ -133,3 +163,166 @@ def first_few(items: Sequence[str], separator: str = ", ") -> str:
     """
     more = [f"and {len(items) - _FEW} more"] if len(items) > _FEW else []
     return separator.join([*items[:_FEW], *more])
+
+
+# What a publish, a mirror or a push leaves in `.staticstore`.
+_NOTES = ("notes.json", "last.json", "push.json", "mirror.json")
+_FOLDERS = ("about", "index", "blocks", "changes", "packs")
+_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
+
+
+def is_ours(folder: SiteFolder) -> bool:
+    """Return whether a folder has the notes of a publish, a mirror or a push."""
+    if is_link(folder.private):
+        return False
+    return any(_is_file(folder.private / name) for name in _NOTES)
+
+
+def foreign_files(
+    folder: SiteFolder, index: Index, head: Head | None, *, sha256: str
+) -> tuple[list[str], dict[str, FileDigest]]:
+    """Return the files that a mirror of a site would replace or delete.
+
+    Only regular files count, since nothing else is ever replaced.  No link is followed.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The folder to mirror into.
+    index : Index
+        The index of the site.
+    head : Head or None
+        Its head, if it has one.
+    sha256 : str
+        The digest of its ``index.json``.
+
+    Returns
+    -------
+    files : list of str
+        Their paths below the root.
+    values : dict of str to FileDigest
+        For each key whose file has the bytes of the site's value, as it is or was
+        when the folder became a copy of it: the file's digest.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+    """
+    own = _copied_index(folder, head)
+    others, values = foreign_values(folder, [index, *([] if own is None else [own])])
+    documents = _foreign_documents(folder, index, head, sha256, is_copy=own is not None)
+    return [*documents, *others], values
+
+
+def _copied_index(folder: SiteFolder, head: Head | None) -> Index | None:
+    # A copy may have lost our notes, in a checkout for instance: its head still shows it.
+    own = folder.read_head()
+    if own is None or head is None or own.lineage != head.lineage:
+        return None
+    try:
+        body = read_regular(folder.index)
+        return Index.parse(body) if own.index.describes(body) else None
+    except (OSError, IndexFormatError):
+        return None
+
+
+def _foreign_documents(
+    folder: SiteFolder, index: Index, head: Head | None, sha256: str, *, is_copy: bool
+) -> Iterator[str]:
+    if not is_copy:
+        if _is_file(folder.index) and _sha256(folder.index) != sha256:
+            yield folder.index.name
+        if _is_file(folder.head) and (head is None or folder.read_head() != head):
+            yield folder.head.name
+    for name in _FOLDERS:
+        if _is_file(folder.root / name):
+            yield name
+    found = list(_digest_named(folder))
+    named = _named(folder, index, head) if found and not is_copy else frozenset[str]()
+    for href, digest in found:
+        if _sha256(folder.root / href) != digest or not (is_copy or href in named):
+            yield href
+
+
+def _digest_named(folder: SiteFolder) -> Iterator[tuple[str, str]]:
+    """Yield the href of each file named by a digest, and that digest."""
+    for name in _FOLDERS:
+        place = folder.root / name
+        if is_link(place) or not place.is_dir():
+            continue
+        for path in sorted(place.iterdir()):
+            match = _DIGEST_NAMED.fullmatch(path.name)
+            if match is not None and _is_file(path):
+                yield f"{name}/{path.name}", match[1]
+
+
+def _named(folder: SiteFolder, index: Index, head: Head | None) -> frozenset[str]:
+    documents = () if head is None else named_documents(head, folder.read_document)
+    return packs_of(index).union(document.href for document in documents)
+
+
+def foreign_values(
+    folder: SiteFolder, indexes: Iterable[Index]
+) -> tuple[list[str], dict[str, FileDigest]]:
+    """Return the files in ``data/`` that no index describes.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The folder.
+    indexes : iterable of Index
+        The indexes.
+
+    Returns
+    -------
+    files : list of str
+        The paths below the root of files that none of them describes.
+    values : dict of str to FileDigest
+        The digests of the other files, by key.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read.
+    """
+    if _is_file(folder.data):
+        return [folder.data.name], {}
+    keys = sorted(key for key in files_below(folder.data) if not _is_temporary(key))
+    found = {key: _found(folder, key) for key in keys}
+    contents = [index.contents_of([key for key in found if key in index]) for index in indexes]
+    doubtful = [
+        file
+        for key, file in found.items()
+        if any(key in one and _may_match(file, one[key]) for one in contents)
+    ]
+    digests = {
+        key: outcome
+        for key, outcome in hash_files(doubtful).items()
+        if isinstance(outcome, FileDigest)
+        and any(key in one and one[key].sha256 == outcome.sha256 for one in contents)
+    }
+    return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests
+
+
+def _may_match(file: FoundFile, content: Content) -> bool:
+    return content.sha256 is not None and content.size in (None, file.size)
+
+
+def _found(folder: SiteFolder, key: str) -> FoundFile:
+    path = os.path.join(folder.data, key)
+    return FoundFile.of(key, path, os.lstat(path))
+
+
+def _is_temporary(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return fnmatchcase(name, TEMPORARY_PATTERN) or fnmatchcase(name, f"{PART_PATTERN}*")
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not is_link(path)
+
+
+def _sha256(path: Path) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from ..errors import IndexFormatError, IntegrityError
 from ..index.blocks import block_files, named_documents, read_root
@@ -30,12 +31,13 @@ from ..index.head import (
     kept_whole,
     parse_count,
 )
-from ..index.snapshot import Index
 from ..transport.atomic import atomic_file, prepared_file, prepared_link
-from ..transport.file_system import set_time, sync_folder
-from ..transport.regular import read_regular
+from ..transport.file_system import read_regular, set_time, sync_folder
 from .folder import DIGEST_FOLDERS, SiteFolder, is_link, later_than
 from .retention import forget, hrefs_of
+
+if TYPE_CHECKING:
+    from ..index.snapshot import Index
 
 __all__ = ["HeadFiles", "next_head", "prepared_head", "write_document", "write_documents"]
 

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 from ..errors import StoreError, quoted
 from ..index import codec
 from ..index.fields import PUBLISHER_FIELDS
-from .key_search import KeyPattern, KeySearch, is_pattern
 from .metadata_csv import parse_csv
-from .text_files import parse_json, parse_toml, read_text
+from .text_files import KeyPattern, KeySearch, is_pattern, parse_json, parse_toml, read_text
 
 __all__ = ["FILE_NAMES", "Metadata", "Source", "find_metadata", "read_metadata"]
 

@@ -26,23 +26,23 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..client.site_snapshot import SiteSnapshot
 from ..client.store import StaticStore, site_snapshot
-from ..errors import StoreError, quoted
+from ..errors import StoreError, checked_number, quoted
 from ..index.freshness import BELIEVED_ANSWERS
-from ..index.snapshot import Index
-from ..transport.arguments import checked_number
 from ..transport.wire import LEAST_RATE, RateLimit
-from .data_file import FileDigest
-from .fetching import ValueProgress
 from .folder import SiteFolder, path_text
-from .foreign_files import foreign_files, is_ours
-from .guards import Force, Guards, NothingMatchesError, first_few
-from .hashing import TotalProgress
-from .mirror_note import follows, note_origin, read_mirror_note, write_mirror_note
+from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
+from .index_files import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirror_run import MirrorRun
+
+if TYPE_CHECKING:
+    from ..client.site_snapshot import SiteSnapshot
+    from ..index.snapshot import Index
+    from .data_file import FileDigest
+    from .fetching import ValueProgress
+    from .hashing import TotalProgress
 
 __all__ = ["MirrorReport", "mirror"]
 

@@ -8,18 +8,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..client.site_snapshot import SiteSnapshot
 from ..errors import StoreError, quoted
-from ..index.fields import Content
-from ..transport.wire import RateLimit
 from .about import copy_about, remove_outdated
 from .data_file import FileDigest
 from .fetching import Fetching, FetchProgress, ValueProgress
 from .folder import SiteFolder, link_problem, problems_of_links
-from .guards import Guards
-from .hashing import TotalProgress
 from .head_files import write_documents
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
 from .notes import Notes, read_notes, write_notes
@@ -30,6 +25,13 @@ from .root_files import write_git_files
 from .staging import Staging
 from .survey import Survey, spelling_of, survey, unfit_keys
 from .withheld import may_be_withheld, withheld_key
+
+if TYPE_CHECKING:
+    from ..client.site_snapshot import SiteSnapshot
+    from ..index.fields import Content
+    from ..transport.wire import RateLimit
+    from .guards import Guards
+    from .hashing import TotalProgress
 
 __all__ = ["MirrorRun"]
 

@@ -20,7 +20,7 @@ from ..errors import IndexFormatError
 from ..index import codec
 from ..index.head import parse_sha256
 from ..transport.atomic import atomic_file
-from ..transport.regular import read_regular
+from ..transport.file_system import read_regular
 from .data_file import FileDigest, FoundFile
 from .folder import DIGEST_FOLDERS, SiteFolder
 from .root_files import GIT_FILES

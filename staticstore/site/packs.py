@@ -18,15 +18,17 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..index.fields import PACK_HREF, Place, place_of
 from ..index.head import Document, Role
-from ..index.snapshot import Index
-from ..transport.regular import open_regular
-from .data_file import FileDigest
-from .folder import SiteFolder
+from ..transport.file_system import open_regular
 from .head_files import write_document
+
+if TYPE_CHECKING:
+    from ..index.snapshot import Index
+    from .data_file import FileDigest
+    from .folder import SiteFolder
 
 __all__ = [
     "MOST_PACK_BYTES",

@@ -19,11 +19,11 @@ from ..errors import AuthorizationError, IndexFormatError, IntegrityError, Store
 from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from .folder import SiteFolder
-from .guards import Guards
 
 if TYPE_CHECKING:
-    from ..transport.auth import Credentials
+    from ..transport.arguments import Credentials
+    from .folder import SiteFolder
+    from .guards import Guards
 
 __all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
 

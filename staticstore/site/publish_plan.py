@@ -7,28 +7,29 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import quoted
 from ..index.changes import Action, diff
 from ..index.fields import Content, Place, parse_time, time_text
-from ..index.head import Head
 from ..index.snapshot import Index
-from .about import SiteAbout
-from .data_file import FileDigest, FoundFile
-from .folder import SiteFolder
-from .guards import Guards
-from .hashing import Hashing
+from .data_file import FileDigest, FoundFile, media_type_of
 from .head_files import HeadFiles, next_head
-from .key_search import KeySearch
-from .media_types import media_type_of
-from .metadata import Metadata
 from .notes import Notes, QuickCheck, read_notes
 from .packs import Packing, pack_values, unchanged_places
-from .predecessor import Predecessor
 from .root_files import git_warnings
 from .scan import LeftOut, scan
+from .text_files import KeySearch
 from .withheld import unfinished
+
+if TYPE_CHECKING:
+    from ..index.head import Head
+    from .about import SiteAbout
+    from .folder import SiteFolder
+    from .guards import Guards
+    from .hashing import Hashing
+    from .metadata import Metadata
+    from .predecessor import Predecessor
 
 __all__ = ["DataSurvey", "PublishPlan", "PublishReport", "plan_publish"]
 

@@ -24,17 +24,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import StoreError, TransportError
-from ..transport.daemons import Workers
-from .cloud import Served
+from ..workers import Workers
 from .guards import Force, Guards
-from .hashing import TotalProgress
 from .push_destination import NOTE, PushDestination, PushNote
 from .push_plan import PushPlan, check_apart, check_guards, check_names
 from .push_source import PushSource, Upload, served_fresh, verified_pieces
 from .target import FolderTarget, Target, open_target
+
+if TYPE_CHECKING:
+    from .cloud import Served
+    from .hashing import TotalProgress
 
 __all__ = ["PushReport", "push"]
 

@@ -9,18 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import IndexFormatError
 from ..index import codec
 from ..index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, About
 from ..index.blocks import named_documents
+from ..index.fields import key_problem
 from ..index.head import Document, Head, Role
-from ..index.keys import key_problem
 from ..index.snapshot import Index
 from .packs import packs_of
 from .push_source import DATA, PushSource
-from .target import Target
+
+if TYPE_CHECKING:
+    from .target import Target
 
 __all__ = ["NOTE", "AboutChanges", "PushDestination", "PushNote"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import IndexFormatError, StoreError, quoted
-from .cloud import Served
 from .folder import SiteFolder, path_text, reason_of
-from .foreign_files import foreign_values, is_ours
-from .guards import Guards, first_few
+from .guards import Guards, first_few, foreign_values, is_ours
 from .packs import packs_of
 from .push_destination import PushDestination, PushNote
 from .push_source import DATA, PushSource, Upload, served_fresh
@@ -18,6 +17,9 @@ from .retention import KEPT_SECONDS
 from .root_files import is_our_page
 from .target import FolderTarget, Target
 from .withheld import may_be_withheld, withheld_key
+
+if TYPE_CHECKING:
+    from .cloud import Served
 
 __all__ = ["PushPlan", "check_apart", "check_guards", "check_names"]
 

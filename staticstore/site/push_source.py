@@ -14,15 +14,14 @@ from ..index.blocks import named_documents
 from ..index.fields import Content, parse_media_type
 from ..index.head import Document, Head, Role
 from ..index.snapshot import Index
-from ..transport.regular import open_regular
+from ..transport.file_system import open_regular
 from ..transport.verifier import Verifier
 from .about import published_about, read_files
 from .cloud import Served
-from .data_file import FileDigest, FoundFile
+from .data_file import UNKNOWN, FileDigest, FoundFile, inert_type, media_type_of
 from .folder import SiteFolder, link_problem, reason_of
 from .guards import first_few
 from .hashing import hash_files
-from .media_types import UNKNOWN, inert_type, media_type_of
 from .notes import read_notes
 from .packs import pack_digest, packs_of
 from .scan import scan

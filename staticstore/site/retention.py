@@ -12,12 +12,15 @@ import re
 import time
 from collections.abc import Container, Iterable, Iterator, Set
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..index.blocks import named_documents
-from ..index.head import Head
 from ..transport.atomic import atomic_file
-from ..transport.regular import read_regular
+from ..transport.file_system import read_regular
 from .folder import DIGEST_FOLDERS, SiteFolder, is_link
+
+if TYPE_CHECKING:
+    from ..index.head import Head
 
 __all__ = [
     "KEPT_SECONDS",

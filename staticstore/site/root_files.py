@@ -30,7 +30,7 @@ from ..index import codec
 from ..index.about import FILE_NAMES, MOST_FILE_BYTES
 from ..index.head import Role
 from ..transport.atomic import atomic_file
-from ..transport.regular import NotRegularError, open_regular, read_regular
+from ..transport.file_system import NotRegularError, open_regular, read_regular
 from .folder import SiteFolder, later_than, reason_of
 
 __all__ = [

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from ..errors import StoreError, quoted
-from ..index.keys import are_keys, key_problem
+from ..index.fields import are_keys, key_problem
 from .data_file import FoundFile
 from .folder import path_below, path_text, reason_of
 from .withheld import Withheld, may_be_withheld, withheld_key

@@ -20,11 +20,17 @@ from typing import Self
 
 from ..errors import StoreError
 from ..transport.atomic import TEMPORARY_PATTERN, remove_leftovers, write_unsynced
-from ..transport.daemons import Workers
 from ..transport.download import part_of
-from ..transport.file_system import set_time, sync_files, sync_folder
+from ..transport.file_system import (
+    NotOwnError,
+    foreign_part,
+    open_regular,
+    set_time,
+    sync_files,
+    sync_folder,
+)
 from ..transport.part_file import DOCUMENT_PATTERN, PartFolder
-from ..transport.regular import NotOwnError, foreign_part, open_regular
+from ..workers import Workers
 from .folder import SiteFolder, is_link, reason_of
 
 __all__ = ["Staging", "parts_of", "staged_sha256"]

@@ -10,15 +10,17 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidKeyError, quoted
-from ..index.fields import Content
-from ..index.keys import key_to_path
+from ..index.fields import Content, key_to_path
 from .data_file import FileDigest, FoundFile
 from .folder import SiteFolder, reason_of
 from .hashing import hash_files
-from .notes import Notes
 from .retention import only_files_below
+
+if TYPE_CHECKING:
+    from .notes import Notes
 
 __all__ = ["Survey", "spelling_of", "survey", "unfit_keys"]
 

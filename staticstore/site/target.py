@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..errors import StoreError, quoted
-from ..index.keys import key_to_path
+from ..index.fields import key_to_path
 from ..transport.atomic import atomic_file, remove_leftovers
-from ..transport.regular import open_regular
+from ..transport.file_system import open_regular
 from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
 from .folder import SiteFolder, is_link, later_than, reason_of
 from .root_files import write_git_files

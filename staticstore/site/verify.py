@@ -16,7 +16,7 @@ from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.fields import Content
 from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..transport.regular import open_regular, read_regular
+from ..transport.file_system import open_regular, read_regular
 from .about import published_about, read_files
 from .data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
 from .folder import SiteFolder, path_text, reason_of

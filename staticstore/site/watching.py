@@ -1,4 +1,4 @@
-"""Publish a site again whenever its files have changed.
+"""Publish a site again when its files change, or mirror one again when the origin changes.
 
 The operating system reports changes below ``data/``, through watchfiles.  Metadata
 files, the site's own words, and the identity of ``data`` itself are polled some times
@@ -9,13 +9,17 @@ both, so it never sees its own changes.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import StoreError, quoted
+from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError, quoted
+from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
 from .folder import SiteFolder
 from .guards import Force, RefusedError
@@ -24,7 +28,11 @@ from .packs import PACK_BELOW_BYTES
 from .publisher import PublishReport, publish
 from .withheld import withheld_key
 
-__all__ = ["RESCAN_SECONDS", "PublishTimer", "publish_watching"]
+if TYPE_CHECKING:
+    from ..client.store import StaticStore
+    from .mirror import MirrorReport
+
+__all__ = ["RESCAN_SECONDS", "PublishTimer", "mirror_watching", "publish_watching"]
 
 #: When a site is published again although no change was reported.
 RESCAN_SECONDS = 600.0
@@ -266,3 +274,134 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+_STOP_SECONDS = 0.1  # between two checks whether to stop
+
+
+def mirror_watching(
+    store: StaticStore,
+    run: Callable[[], MirrorReport],
+    *,
+    retry: float = 60.0,
+    stop: threading.Event | None = None,
+) -> Iterator[MirrorReport | StoreError]:
+    """Mirror a site now, and again whenever its index changes.
+
+    Once there is a copy, errors are yielded and not raised: hosts come back, and
+    broken indexes are repaired.  Before that, only a host that cannot be reached and
+    a guard that refuses are waited for.
+
+    Parameters
+    ----------
+    store : StaticStore
+        The site, connected.  Its polls find the changes.
+    run : callable
+        Mirrors the store once, such as ``lambda: mirror(store, "copy", delete=True)``.
+    retry : float, optional
+        Seconds until the next run, without any change, after one that failed or in
+        which values failed.
+    stop : threading.Event, optional
+        Ends the iteration when set: within a tenth of a second, or when the current
+        run is done.
+
+    Yields
+    ------
+    MirrorReport or StoreError
+        The report of each run, or why a run or a poll failed.  The same failure is
+        yielded once until the site has been read again.
+
+    Raises
+    ------
+    StoreError
+        The first copy cannot be made, and waiting would not help.
+    NotConnectedError
+        The store is not connected, or was disconnected.
+
+    Notes
+    -----
+    All work is done in the iterating thread.  Changes while the caller does something
+    else lead to one run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from staticstore import mirror
+    >>> with tempfile.TemporaryDirectory() as copy:
+    ...     outcomes = mirror_watching(sample_store, lambda: mirror(sample_store, copy))
+    ...     next(outcomes).fetched
+    16
+    """
+    stop = threading.Event() if stop is None else stop
+    changed = threading.Event()
+    failures: deque[StoreError] = deque(maxlen=1)  # only the newest one is worth reporting
+
+    def on_update(sender: object, **_: object) -> None:
+        changed.set()
+
+    def on_failure(sender: object, *, error: StoreError) -> None:
+        failures.append(error)
+
+    has_copied = False
+    yielded: object = None
+    with (
+        index_updated.connected_to(on_update, sender=store),
+        poll_failed.connected_to(on_failure, sender=store),
+    ):
+        while not stop.is_set():
+            changed.clear()
+            try:
+                report = run()
+            except StoreError as error:
+                if isinstance(error, NotConnectedError) or not (has_copied or _may_pass(error)):
+                    raise
+                failures.append(error)
+                seconds = retry
+            else:
+                has_copied, yielded = True, None
+                yield report
+                seconds = _seconds_after(report, retry)
+            for failure in _failures_until(changed, seconds, store, failures, stop):
+                if (identity := _problem_identity(failure, store)) != yielded:
+                    yielded = identity
+                    yield failure
+
+
+def _may_pass(error: StoreError) -> bool:
+    if isinstance(error, AuthorizationError):
+        return False
+    return isinstance(error, RefusedError | TransportError)
+
+
+def _seconds_after(report: MirrorReport, retry: float) -> float:
+    """Return the seconds until the next run if the index does not change."""
+    if report.newer:
+        return 0.0
+    # Missing values may be uploaded without a new index; an older answer may be a stale cache.
+    return retry if report.failed or report.older else math.inf
+
+
+def _failures_until(
+    changed: threading.Event,
+    seconds: float,
+    store: StaticStore,
+    failures: deque[StoreError],
+    stop: threading.Event,
+) -> Iterator[StoreError]:
+    """Yield failures until it is time for the next run."""
+    end = time.monotonic() + seconds
+    while True:
+        while failures:
+            yield failures.popleft()
+        left = end - time.monotonic()
+        if left <= 0 or stop.is_set() or not store.is_connected():
+            return
+        if changed.wait(min(left, _STOP_SECONDS)):
+            return
+
+
+def _problem_identity(error: StoreError, store: StaticStore) -> object:
+    """Return what is equal for two failures of which one is to be yielded."""
+    if isinstance(error, RefusedError):
+        return "refused", error.guard  # the numbers in the message change with each index
+    return store.info()["last_success"], str(error)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import IntegrityError, StoreError, TransportError
 from .atomic import spooled_file
-from .coding import DECODABLE, GZIP_MAGIC, decoded
+from .conditions import DECODABLE, GZIP_MAGIC, decoded
 from .failures import FIELD_REFUSED, CodingError, may_heal, was_dropped
 from .remote_value import RemoteValue, first_right
-from .response import Response
-from .verifier import Verifier
+
+if TYPE_CHECKING:
+    from .response import Response
+    from .verifier import Verifier
 
 __all__ = ["ValueAnswer", "VerifiedAnswer", "ask", "ask_head", "ask_size"]
 

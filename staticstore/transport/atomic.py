@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .file_system import set_time, sync_descriptor, sync_folder
-from .regular import NotRegularError
+from .file_system import NotRegularError, set_time, sync_descriptor, sync_folder
 
 __all__ = [
     "IN_MEMORY_BYTES",

@@ -14,12 +14,14 @@ import re
 import socket
 import time
 from http.client import HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from urllib3.exceptions import IncompleteRead
 
 from .failures import HeaderError
-from .wire import Bounds, Wire
+
+if TYPE_CHECKING:
+    from .wire import Bounds, Wire
 
 __all__ = ["BoundedResponse", "HeaderReader", "Status"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from .regular import open_own
+from .file_system import open_own
 
 __all__ = [
     "DOCUMENT_PATTERN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachetools import LRUCache
 
@@ -13,9 +13,11 @@ from ..errors import IntegrityError, TransportError
 from .answers import ValueAnswer, ask, ask_size
 from .atomic import IN_MEMORY_BYTES
 from .remote_value import RemoteValue, first_right
-from .response import Response
 from .stream import ValueStream, copy_whole, spooled
 from .verifier import OrderedVerifier
+
+if TYPE_CHECKING:
+    from .response import Response
 
 __all__ = ["BLOCK_BYTES", "Fragment", "PartReader"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .coding import codings_of
-from .conditions import parse_content_range, parse_strong_etag
+from .conditions import codings_of, parse_content_range, parse_strong_etag
 
 if TYPE_CHECKING:
     from .root import Root

@@ -10,22 +10,25 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import IndexFormatError, NotConnectedError, TransportError
-from .coding import DECODABLE, GZIP_MAGIC, codings_of, decoded
 from .conditions import (
+    DECODABLE,
+    GZIP_MAGIC,
     ContentRange,
     checked_validators,
+    codings_of,
+    decoded,
     parse_content_range,
     parse_date,
     parse_strong_etag,
 )
 from .failures import mapped
 from .verifier import Hasher
-from .wire import Receivable, Wire
 
 if TYPE_CHECKING:
     import requests
 
     from .part_file import PartialDocument
+    from .wire import Receivable, Wire
 
 __all__ = ["Absent", "Fetched", "Response", "SizeLimit", "allowance", "read_bounded", "use_up"]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from ..errors import quoted
 from .part_reader import BLOCK_BYTES, Fragment, PartReader
-from .remote_value import RemoteValue
 
 __all__ = ["OpenedValue"]
 
@@ -17,6 +16,7 @@ _EMPTY = Fragment(0, b"")
 _MOST_AT_ONCE_BYTES = 1 << 20
 
 if TYPE_CHECKING:
+    from .remote_value import RemoteValue
 
     class _BinaryFile(io.BufferedIOBase, BinaryIO):
         """A type that fits functions annotated to take a binary file."""

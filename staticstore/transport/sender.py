@@ -12,25 +12,27 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from ..errors import NotConnectedError, StoreError, TransportError, raise_alone
+from ..errors import NotConnectedError, StoreError, TransportError, checked_number, raise_alone
 from ..processes import PerProcess
 from .adapter import BoundedAdapter
 from .arguments import (
+    NO_AUTH,
     SessionOptions,
+    authentication,
     checked_cert,
     checked_headers,
-    checked_number,
     checked_proxies,
     checked_timeout,
     checked_verify,
+    is_fixed,
+    is_of_requests,
+    renewed,
 )
-from .auth import NO_AUTH, authentication, is_fixed, is_of_requests, renewed
 from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
-from .perimeter import Perimeter
 from .request import RequestTemplate
 from .response import Response
 from .root import MOST_REDIRECTS, REDIRECT_STATUSES, Root, origin_of, redirect_target
-from .wire import Bounds, Wire
+from .wire import Bounds, Perimeter, Wire
 
 __all__ = ["Request", "Sender"]
 
@@ -104,7 +106,7 @@ class Sender:
         session.adapters.clear()
         if self._root.is_local:
             # Mounted only here, so that no redirect of a host can reach a file.
-            from .local import FileAdapter  # slow to import
+            from .adapter import FileAdapter  # slow to import
 
             session.mount("file://", FileAdapter())
         else:

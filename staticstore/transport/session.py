@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AuthorizationError, TransportError
 from ..processes import PerProcess
-from .arguments import SessionOptions, checked_retries
-from .auth import sends_password
+from .arguments import SessionOptions, checked_retries, sends_password
 from .failures import FIELD_REFUSED, once, retrying
 from .response import Absent, Fetched, Response, SizeLimit, read_bounded, use_up
-from .root import Root
 from .sender import Request, Sender
 from .wire import Wire
 
 if TYPE_CHECKING:
     from .part_file import PartialDocument
     from .request import RequestTemplate
+    from .root import Root
 
 if TYPE_CHECKING:
     from .part_file import PartialDocument

@@ -7,14 +7,16 @@ import io
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import HTTPStatusError, IntegrityError, StoreError, TransportError
 from .answers import ValueAnswer, VerifiedAnswer, ask
 from .atomic import spooled_file
 from .remote_value import RemoteValue, first_right
-from .response import Response
-from .verifier import Verifier
+
+if TYPE_CHECKING:
+    from .response import Response
+    from .verifier import Verifier
 
 __all__ = [
     "PIECE_BYTES",

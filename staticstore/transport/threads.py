@@ -98,7 +98,7 @@ def by_threads(
         with contextlib.suppress(TransportTimeout):
             return [_fetch(template, requests[0])]
         return [None]
-    from .daemons import Workers
+    from ..workers import Workers
 
     found: list[SizedAnswer | None] = [None] * len(requests)
     numbered = iter(list(enumerate(requests)))  # threads can share the iterator of a list

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from staticstore.commands.watch import differing_fields
 from staticstore.index.changes import Change
-from staticstore.notebook import size_text
+from staticstore.index.notebook import size_text
 from staticstore.terminal import Column, Output, hide_secrets, printable
 
 ALL = "".join(map(chr, range(sys.maxunicode + 1)))

@@ -16,7 +16,7 @@ from staticstore import (
     index_updated,
     poll_failed,
 )
-from staticstore.index.keys import key_to_path
+from staticstore.index.fields import key_to_path
 from tests.client.scene import TIMEOUT, Call, MemorySite, pollers
 from tests.servers import Nginx, Request, Wire, require, serve_files
 from tests.sites import entry, write_site

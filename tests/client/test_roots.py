@@ -21,7 +21,7 @@ from staticstore import (
     publish,
 )
 from staticstore.errors import HTTPStatusError, NotConnectedError
-from staticstore.transport import copies, session
+from staticstore.transport import download, session
 from tests.client.scene import Call
 from tests.client.test_equal_roots import VALUES, Host, Site
 from tests.servers import Answer, Request, Wire
@@ -356,7 +356,7 @@ def test_a_part_of_a_wrong_whole_is_refused(
 def test_no_part_is_cut_out_of_what_is_too_large(
     connect: Connect, first: Host, copy: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copies, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(download, "_MOST_BYTES", 1000)
     store = connect()
     first.server.stop()
     with pytest.raises(TransportError):

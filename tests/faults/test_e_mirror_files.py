@@ -16,7 +16,7 @@ import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.site.folder import SiteFolder
-from staticstore.site.mirror_note import MirrorNote, read_mirror_note
+from staticstore.site.index_files import MirrorNote, read_mirror_note
 from staticstore.site.publisher import verify_site
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are made by administrators there")

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from staticstore.index.keys import key_problem
+from staticstore.index.fields import key_problem
 
 __all__ = ["entries", "json_values", "keys", "metadata", "quick", "texts"]
 

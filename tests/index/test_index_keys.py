@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore import InvalidKeyError
-from staticstore.index.keys import (
+from staticstore.index.fields import (
     check_key,
     key_problem,
     key_to_path,

@@ -31,7 +31,7 @@ def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsing, "PIECE_BYTES", 30)
     monkeypatch.setattr(piece, "PIECE_BYTES", 30)
     monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
-    monkeypatch.setattr("staticstore.index.field_index._RUN_KEYS", 2)
+    monkeypatch.setattr("staticstore.index.query._RUN_KEYS", 2)
 
 
 def general(state: dict[str, Any]) -> Index:

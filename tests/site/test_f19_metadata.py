@@ -16,10 +16,10 @@ from staticstore.errors import StoreError
 from staticstore.site import text_files
 from staticstore.site.about import read_about
 from staticstore.site.folder import SiteFolder
-from staticstore.site.key_search import KeySearch
 from staticstore.site.metadata import Metadata, read_metadata
 from staticstore.site.metadata_csv import parse_csv
 from staticstore.site.publisher import publish
+from staticstore.site.text_files import KeySearch
 
 ABSENT = object()
 

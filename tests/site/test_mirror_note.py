@@ -15,7 +15,7 @@ import pytest
 from staticstore import MirrorReport, StaticStore, TransportError, mirror, publish
 from staticstore.index.head import Head
 from staticstore.site.folder import SiteFolder
-from staticstore.site.mirror_note import MirrorNote, read_mirror_note
+from staticstore.site.index_files import MirrorNote, read_mirror_note
 from tests.site.sitefolder import fill
 
 Run = Callable[..., MirrorReport]

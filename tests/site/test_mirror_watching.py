@@ -14,7 +14,7 @@ from staticstore import StaticStore, mirror, publish
 from staticstore.errors import NotConnectedError, StoreError, TransportError
 from staticstore.site.guards import RefusedError
 from staticstore.site.mirror import MirrorReport
-from staticstore.site.mirror_watching import mirror_watching
+from staticstore.site.watching import mirror_watching
 
 from .sitefolder import fill, make_site
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore.errors import StoreError
-from staticstore.site.key_search import KeySearch
 from staticstore.site.metadata import find_metadata, read_metadata
+from staticstore.site.text_files import KeySearch
 
 
 def file(tmp_path: Path, name: str, text: str | bytes) -> Path:

@@ -30,8 +30,8 @@ from staticstore.index.snapshot import Index
 from staticstore.site import cloud
 from staticstore.site import push as pushing
 from staticstore.site.cloud import CloudTarget, Served, aws_settings
+from staticstore.site.data_file import inert_type
 from staticstore.site.folder import SiteFolder
-from staticstore.site.media_types import inert_type
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
 from staticstore.site.push_destination import NOTE, PushNote

@@ -11,12 +11,11 @@ import pytest
 
 from staticstore.errors import StoreError
 from staticstore.site import withheld
-from staticstore.site.data_file import FoundFile, holds_private_key
+from staticstore.site.data_file import FoundFile, holds_private_key, media_type_of
 from staticstore.site.folder import SiteFolder, path_text
-from staticstore.site.media_types import media_type_of
 from staticstore.site.scan import scan
 from staticstore.site.withheld import may_be_withheld, withheld_key
-from staticstore.transport.regular import open_regular
+from staticstore.transport.file_system import open_regular
 
 from .sitefolder import fill
 

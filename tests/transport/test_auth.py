@@ -11,7 +11,7 @@ from requests import Request
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth, HTTPProxyAuth
 
 from staticstore import StoreError
-from staticstore.transport.auth import NO_AUTH, authentication, sends_password
+from staticstore.transport.arguments import NO_AUTH, authentication, sends_password
 from staticstore.transport.root import Root
 
 ROOT = Root("https://data.example/")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from staticstore.transport.coding import decoded
+from staticstore.transport.conditions import decoded
 from staticstore.transport.failures import CodingError
 
 TEXT = bytes(range(256)) * 50

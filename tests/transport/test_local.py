@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from staticstore import AuthorizationError, HTTPStatusError, StaticStore, TransportError
-from staticstore.transport import local
+from staticstore.transport import adapter
+from staticstore.transport.adapter import FileAdapter
 from staticstore.transport.conditions import (
     Answer,
     ContentRange,
@@ -22,7 +23,6 @@ from staticstore.transport.conditions import (
     answer,
     header_fields,
 )
-from staticstore.transport.local import FileAdapter
 from staticstore.transport.response import Response
 from tests.sites import write_site
 from tests.transport.conftest import Call, SessionAt, noted_waits
@@ -410,7 +410,7 @@ def test_a_file_that_may_not_be_read_is_an_authorization_error(
     def refuse(path: Any) -> Any:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(local, "open_regular", refuse)
+    monkeypatch.setattr(adapter, "open_regular", refuse)
     with pytest.raises(AuthorizationError) as caught:
         ask()
     assert caught.value.status == 403
@@ -427,7 +427,7 @@ def test_a_disk_that_fails_is_a_transport_error(ask: Ask, monkeypatch: pytest.Mo
     def fail(path: Any) -> Any:
         raise OSError(5, "Input/output error", path)
 
-    monkeypatch.setattr(local, "open_regular", fail)
+    monkeypatch.setattr(adapter, "open_regular", fail)
     with pytest.raises(TransportError, match="Input/output error"):
         ask()
 

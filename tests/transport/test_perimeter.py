@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore.transport.failures import InnerAddressError
-from staticstore.transport.perimeter import Perimeter, address_in, is_inner
+from staticstore.transport.wire import Perimeter, address_in, is_inner
 
 SITE = "https://data.example.org/index.json"
 ELSEWHERE = "http://intranet.example/index.json"

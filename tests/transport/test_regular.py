@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from staticstore.transport.regular import NotRegularError, open_regular, read_regular
+from staticstore.transport.file_system import NotRegularError, open_regular, read_regular
 from tests.transport.conftest import Call
 
 VALUE = b"0123456789"

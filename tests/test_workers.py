@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from staticstore.transport.daemons import Workers
+from staticstore.workers import Workers
 
 
 def test_calls_are_made_and_their_results_given() -> None:

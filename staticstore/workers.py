@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from ..processes import PerProcess
+from .processes import PerProcess
 
 __all__ = ["Workers"]
 
