@@ -22,8 +22,8 @@ from pathlib import Path
 
 from staticstore.index.head import Head
 from staticstore.index.snapshot import Index
-from staticstore.site.folder import SiteFolder
-from staticstore.site.head_files import next_head, prepared_head, write_documents
+from staticstore.site.documents.head_files import next_head, prepared_head, write_documents
+from staticstore.site.folder.site_folder import SiteFolder
 
 from .indexes import Entries, canonical, changed, entries, other_form
 from .subjects import CannotRun

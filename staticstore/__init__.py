@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .client.store import StaticStore
-from .client.subscription import Subscription
+from .client.telling.subscription import Subscription
 from .client.value import URLValue
 from .errors import (
     AuthorizationError,

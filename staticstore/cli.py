@@ -15,6 +15,7 @@ import click
 
 from . import __version__
 from .commands.cache import cache
+from .commands.demo import demo
 from .commands.exits import ExitCode, ending_of
 from .commands.get import get
 from .commands.info import info
@@ -25,9 +26,8 @@ from .commands.publish import publish
 from .commands.push import push
 from .commands.query import query
 from .commands.serve import serve
+from .commands.terminal import Output
 from .commands.watch import watch
-from .demo import demo
-from .terminal import Output
 
 __all__ = ["cli", "run"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from staticstore.transport import threads
+from staticstore.transport.many import threads
 
 __all__ = ["ENGINES", "sending_by"]
 
@@ -19,7 +19,7 @@ ENGINES = ["threads", "curl"] if importlib.util.find_spec("pycurl") else ["threa
 def sending_by(engine: str) -> Iterator[None]:
     """Let many requests, and single ones that could be many, be sent in one way."""
     if engine == "curl":
-        from staticstore.transport.curl import by_curl as chosen
+        from staticstore.transport.many.curl import by_curl as chosen
     else:
         chosen = threads.by_threads
     with patch.object(threads, "_FEW_REQUESTS", 0), patch.object(threads, "engine", lambda: chosen):

@@ -34,7 +34,7 @@ from staticstore import (
     serve,
 )
 from staticstore.interop.desktop import asyncio_dispatch, qt_dispatch, tk_dispatch
-from staticstore.transport.seekable import OpenedValue
+from staticstore.transport.values.seekable import OpenedValue
 
 
 def connecting(root: Path) -> None:

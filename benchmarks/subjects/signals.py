@@ -17,7 +17,7 @@ def _announced(with_handler: bool) -> Run:
 
     def run(place: Place) -> Figures:
         from staticstore import Index, key_updated
-        from staticstore.client.deliveries import announce_changes
+        from staticstore.client.telling.deliveries import announce_changes
         from staticstore.index.changes import diff
 
         count = min(place.count, _MOST)

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..processes import PerProcess
-from ..transport.root import Root, roots_of
+from ..transport.http.root import Root, roots_of
 
 if TYPE_CHECKING:
-    from ..transport.remote_value import Sources
-    from ..transport.session import Session
-    from .cache import ValueCache
+    from ..transport.http.session import Session
+    from ..transport.values.remote_value import Sources
+    from .cache.values import ValueCache
 
 __all__ = ["Access", "PickledAccess", "Settings", "import_before_forks"]
 
@@ -28,7 +28,7 @@ _HINT = (
 )
 # Arguments of `connect` that concern the index alone.
 _OF_INDEX = ("max_index_bytes", "index_deadline")
-_PACKAGES = ("staticstore.index", "staticstore.transport", "staticstore.client")
+_PACKAGES = ("staticstore.disk", "staticstore.index", "staticstore.transport", "staticstore.client")
 # Modules that these import when first needed.  Their own imports register functions that run
 # at a fork, and must not do so during one: they are only waited for.
 _WAITED_FOR = ("filelock", "platformdirs", "urllib.request")
@@ -84,8 +84,8 @@ class Settings(NamedTuple):
 
     def open_sessions(self) -> list[Session]:
         """Return a session for each root."""
-        from ..transport.arguments import SessionOptions
-        from ..transport.remote_value import open_sessions  # slow to import
+        from ..transport.http.arguments import SessionOptions
+        from ..transport.values.remote_value import open_sessions  # slow to import
 
         arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
         origins = dict(self.options)["origins"]
@@ -215,7 +215,7 @@ class _SharedSessions:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from .cache import ValueCache
+        from .cache.values import ValueCache
 
         self.settings = settings
         options = dict(settings.options)
@@ -226,8 +226,8 @@ class _SharedSessions:
     def sources(self) -> Sources:
         with self._opening.get():
             if self._sources is None:
-                from ..transport.download import WholeValues  # seldom needed
-                from ..transport.remote_value import Sources
+                from ..transport.values.download import WholeValues  # seldom needed
+                from ..transport.values.remote_value import Sources
 
                 import_before_forks()
                 first, *others = self.settings.open_sessions()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import StoreError
 from ..index.fields import Content, key_to_url_path
-from ..transport.request import SizedRequest
-from ..transport.threads import fetch_all
+from ..transport.many.request import SizedRequest
+from ..transport.many.threads import fetch_all
 from ..workers import Workers
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
-from ..transport.failures import wants_long_rest
-from ..transport.ranges import ByteRange, coalesced
-from ..transport.request import SizedRequest
-from ..transport.threads import fetch_all
+from ..transport.http.failures import wants_long_rest
+from ..transport.many.request import SizedRequest
+from ..transport.many.threads import fetch_all
+from ..transport.values.ranges import ByteRange, coalesced
 from .large_values import LargeValues
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from ..index.changes import Changes
     from ..index.snapshot import Index
-    from ..transport.stream import ByteProgress
-    from .held import LazyIndex
-    from .live import LiveIndex
+    from ..transport.values.stream import ByteProgress
+    from .following.held import LazyIndex
+    from .following.live import LiveIndex
     from .site_snapshot import Values
 
 __all__ = ["Reading"]

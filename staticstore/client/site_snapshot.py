@@ -12,14 +12,14 @@ from .value import URLValue
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..disk.part_file import PartFolder
     from ..index.about import NamedFile
     from ..index.head import Document, Head
     from ..index.snapshot import Index
-    from ..transport.part_file import PartFolder
-    from ..transport.session import Session
+    from ..transport.http.session import Session
     from .access import Access
-    from .documents import Documents
-    from .held import Follower, Held, LazyIndex
+    from .following.documents import Documents
+    from .following.held import Follower, Held, LazyIndex
 
 __all__ = ["SiteSnapshot", "Values", "read_about"]
 
@@ -164,7 +164,7 @@ class SiteSnapshot(NamedTuple):
     def _read_current(
         self, path: str, most_bytes: int, what: str, argument: str | None = None
     ) -> bytes | None:
-        from ..transport.response import SizeLimit
+        from ..transport.http.response import SizeLimit
 
         limit = SizeLimit(most_bytes, what, argument)
         return _or_none(lambda: self._documents.read_current(path, limit))

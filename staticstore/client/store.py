@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from ..index.fields import check_key
 from ..processes import PerProcess
-from ..transport.root import Location, checked_origins, roots_of
+from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, Settings
-from .connection import open_connection
-from .live import LiveIndex
+from .following.connection import open_connection
+from .following.live import LiveIndex
 from .reading import Reading
 from .site_snapshot import SiteSnapshot, Values
-from .subscription import Dispatch, Subscribable, Subscription
+from .telling.subscription import Dispatch, Subscribable, Subscription
 
 if TYPE_CHECKING:
+    from ..disk.part_file import PartFolder
     from ..index.changes import Changes
     from ..index.snapshot import Index
-    from ..transport.arguments import Credentials
-    from ..transport.part_file import PartFolder
-    from .cached_index import CachedIndex
-    from .held import LazyIndex
+    from ..transport.http.arguments import Credentials
+    from .cache.index import CachedIndex
+    from .following.held import LazyIndex
 
 __all__ = ["StaticStore", "follow", "keep_parts_in", "site_snapshot"]
 
@@ -125,7 +125,7 @@ class StaticStore(Reading, Subscribable):
         check_key(index_path)
         if not isinstance(poll_interval, int | float) or not 0 <= poll_interval < 1e9:
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
-        from .cache import ValueCache  # not needed to import staticstore
+        from .cache.values import ValueCache  # not needed to import staticstore
 
         self._roots = roots_of(root_url)
         self._root = self._roots[0]
@@ -264,7 +264,7 @@ class StaticStore(Reading, Subscribable):
         folder, options = self._cache.folder, self._options
         if folder is None:
             return None
-        from .cached_index import CachedIndex  # seldom needed
+        from .cache.index import CachedIndex  # seldom needed
 
         return CachedIndex(folder, self._root, options["index_path"], options["data_path"])
 

@@ -15,8 +15,8 @@ from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..index.fields import Content
-    from ..transport.seekable import OpenedValue
-    from ..transport.stream import ByteProgress, ValueReader
+    from ..transport.values.seekable import OpenedValue
+    from ..transport.values.stream import ByteProgress, ValueReader
     from .access import Access
 
 __all__ = ["URLValue", "copy_directly"]
@@ -126,7 +126,7 @@ class URLValue(ValueInfo):
         ...     head.read()
         b'II*\x00'
         """
-        from ..transport.ranges import open_range
+        from ..transport.values.ranges import open_range
 
         stream = open_range(self._target, _index(start), _index(end))
         answer = getattr(stream, "response", None)
@@ -147,7 +147,7 @@ class URLValue(ValueInfo):
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
         """
-        from ..transport.stream import copy_whole
+        from ..transport.values.stream import copy_whole
 
         cache, content = self._access.cache, self._content
         data = cache.read(content.sha256, content.size)
@@ -231,7 +231,7 @@ class URLValue(ValueInfo):
         ...     len(file.read())
         4
         """
-        from ..transport.seekable import OpenedValue
+        from ..transport.values.seekable import OpenedValue
 
         return OpenedValue(self, self._target, operator.index(cache_size))
 
@@ -275,7 +275,7 @@ class URLValue(ValueInfo):
         >>> sample_store["terrain/dem.tif"].get_ranges([(0, 2), (2, 4)])
         [b'II', b'*\x00']
         """
-        from ..transport.ranges import read_ranges
+        from ..transport.values.ranges import read_ranges
 
         wanted = [(_index(start), _index(end)) for start, end in ranges]
         return read_ranges(self._target, wanted, operator.index(max_gap), operator.index(max_size))
@@ -326,9 +326,9 @@ class URLValue(ValueInfo):
     ) -> None:
         from pathlib import Path
 
-        from ..transport.atomic import destination
-        from ..transport.download import download
-        from ..transport.stream import PIECE_BYTES
+        from ..disk.atomic import destination
+        from ..transport.values.download import download
+        from ..transport.values.stream import PIECE_BYTES
 
         cached = self._open_cached()
         if cached is None:
@@ -342,7 +342,7 @@ class URLValue(ValueInfo):
         return self._access.cache.open(self._content.sha256, self._content.size)
 
     def _open(self) -> ValueReader:
-        from ..transport.stream import open_whole
+        from ..transport.values.stream import open_whole
 
         stream = open_whole(self._target)
         self._answer = stream.response

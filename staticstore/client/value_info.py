@@ -12,8 +12,8 @@ from ..index.fields import Content, key_to_url_path, parse_media_type, parse_tim
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..transport.remote_value import RemoteValue
-    from ..transport.response import Response
+    from ..transport.http.response import Response
+    from ..transport.values.remote_value import RemoteValue
     from .access import Access
 
 __all__ = ["ValueInfo"]
@@ -41,7 +41,7 @@ class ValueInfo:
 
     @property
     def _target(self) -> RemoteValue:
-        from ..transport.remote_value import RemoteValue
+        from ..transport.values.remote_value import RemoteValue
 
         access = self._access
         sources = access.sources
@@ -79,7 +79,7 @@ class ValueInfo:
             return self._content.size
         answer = self._host_answer()
         if not (answer.whole_size or answer.codings or self._has_asked_size):
-            from ..transport.answers import ask_size
+            from ..transport.values.answers import ask_size
 
             with contextlib.suppress(TransportError):  # the HEAD was answered, after all
                 self._size = ask_size(self._target)
@@ -114,7 +114,7 @@ class ValueInfo:
 
     def _host_answer(self) -> Response:
         if self._answer is None:
-            from ..transport.answers import ask_head
+            from ..transport.values.answers import ask_head
 
             self._answer = ask_head(self._target)
         return self._answer

@@ -10,12 +10,12 @@ import click
 from ..errors import IntegrityError
 from ..index.fields import time_text
 from ..index.notebook import size_text
-from ..terminal import Cell, count_text
 from .exits import CommandError, partly_failed, system_reason
 from .options import USER_CACHE, CommonOptions, cache_option, examples, output_options
+from .terminal import Cell, count_text
 
 if TYPE_CHECKING:
-    from ..client.cache_folder import CacheFolder
+    from ..client.cache.folder import CacheFolder
 
 __all__ = ["cache"]
 
@@ -39,7 +39,7 @@ def cache() -> None:
 @click.pass_obj
 def info(common: CommonOptions) -> None:
     """Show what the cache contains."""
-    from ..client.cached_index import sites_in
+    from ..client.cache.index import sites_in
 
     folder, output = _checked_folder(common), common.output
     values, sites = list(folder.values()), list(sites_in(folder))
@@ -120,7 +120,7 @@ def prune(common: CommonOptions, max_bytes: int | None, everything: bool) -> Non
 @click.pass_obj
 def verify(common: CommonOptions) -> None:
     """Read everything in the cache, and remove what is damaged."""
-    from ..client.cached_index import verify_cache
+    from ..client.cache.index import verify_cache
 
     folder, output = _checked_folder(common), common.output
     report = verify_cache(folder)

@@ -21,8 +21,8 @@ from .options import CommonOptions, examples, output_options, site_options
 if TYPE_CHECKING:
     from ..client.store import StaticStore
     from ..client.value import URLValue
-    from ..terminal import Output
-    from ..transport.stream import ByteProgress
+    from ..transport.values.stream import ByteProgress
+    from .terminal import Output
 
 __all__ = ["get"]
 
@@ -130,7 +130,7 @@ def _write_stdout(value: URLValue, output: Output, part: slice | None, *, is_for
 
 
 def _write_file(value: URLValue, output: Output, part: slice | None, file: str) -> int:
-    from ..transport.atomic import destination, is_replaced
+    from ..disk.atomic import destination, is_replaced
 
     path, size = Path(file), 0
     try:

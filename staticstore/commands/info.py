@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import TransportError
-from ..terminal import Cell, Output
 from .options import CommonOptions, examples, output_options, site_options
+from .terminal import Cell, Output
 
 if TYPE_CHECKING:
     from ..client.store import StaticStore

@@ -9,8 +9,8 @@ import click
 
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
-from ..terminal import Column
 from .options import CommonOptions, examples, output_options, site_options
+from .terminal import Column
 
 __all__ = ["ls"]
 

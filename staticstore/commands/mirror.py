@@ -17,8 +17,7 @@ from ..errors import AuthorizationError, NotConnectedError, StoreError, Transpor
 from ..index.notebook import size_text
 from ..signals import index_updated, poll_failed
 from ..site.guards import Force, RefusedError
-from ..terminal import Cell, Output, count_text, printable
-from ..transport.wire import LEAST_RATE
+from ..transport.http.wire import LEAST_RATE
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -31,12 +30,13 @@ from .options import (
     parse_conditions,
     site_options,
 )
+from .terminal import Cell, Output, count_text, printable
 
 if TYPE_CHECKING:
-    from ..bars import Bars
     from ..client.store import StaticStore
+    from ..disk.part_file import PartFolder
     from ..site.mirror import MirrorReport
-    from ..transport.part_file import PartFolder
+    from .bars import Bars
 
 __all__ = ["mirror"]
 
@@ -155,8 +155,8 @@ def mirror(
 def _parts_in(directory: str) -> PartFolder | None:
     # The index arrives before the mirror has looked at the folder: in a folder that is neither
     # empty nor a mirror's, nothing must be written yet.
-    from ..site.folder import SiteFolder
-    from ..site.staging import parts_of
+    from ..site.folder.site_folder import SiteFolder
+    from ..site.mirroring.staging import parts_of
 
     folder = SiteFolder(Path(directory))
     try:

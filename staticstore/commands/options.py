@@ -24,13 +24,13 @@ from ..client.store import StaticStore, keep_parts_in
 from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
-from ..terminal import Output, printable
 from .credentials import parse_credentials, read_auth_file
+from .terminal import Output, printable
 
 if TYPE_CHECKING:
-    from ..client.cache_folder import CacheFolder
+    from ..client.cache.folder import CacheFolder
+    from ..disk.part_file import PartFolder
     from ..site.predecessor import PublishedAt
-    from ..transport.part_file import PartFolder
 
 __all__ = [
     "SECONDS",
@@ -157,7 +157,7 @@ def _keep_proxy(context: click.Context, parameter: click.Parameter, value: str |
 def _keep_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is None:
         return
-    from ..client.cache_folder import CacheFolder
+    from ..client.cache.folder import CacheFolder
 
     try:
         folder = CacheFolder.of(True if value == USER_CACHE else value)

@@ -10,8 +10,7 @@ from click.core import ParameterSource
 
 from ..errors import IntegrityError, StoreError
 from ..index.notebook import size_text
-from ..site.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
-from ..terminal import ACTION_STYLES, Cell, Output, count_text
+from ..site.documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
 from .exits import ending_of, partly_failed
 from .options import (
     SECONDS,
@@ -22,6 +21,7 @@ from .options import (
     host_options,
     output_options,
 )
+from .terminal import ACTION_STYLES, Cell, Output, count_text
 
 if TYPE_CHECKING:
     from ..site.guards import Force

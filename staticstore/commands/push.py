@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ..index.notebook import size_text
-from ..terminal import Cell, count_text
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -18,6 +17,7 @@ from .options import (
     force_option,
     output_options,
 )
+from .terminal import Cell, count_text
 
 if TYPE_CHECKING:
     from ..site.guards import Force

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..terminal import Cell, Column, Output
 from .options import CommonOptions, examples, output_options, parse_conditions, site_options
+from .terminal import Cell, Column, Output
 
 __all__ = ["query"]
 

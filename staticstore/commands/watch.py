@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..terminal import ACTION_STYLES, Cell
 from .options import (
     SECONDS,
     CommonOptions,
@@ -15,6 +14,7 @@ from .options import (
     output_options,
     site_options,
 )
+from .terminal import ACTION_STYLES, Cell
 
 if TYPE_CHECKING:
     from ..index.changes import Change

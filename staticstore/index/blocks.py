@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
+from .forms.piece import key_at, name_of
 from .head import Document, Head, Role, parse_count, parse_sha256
-from .piece import key_at, name_of
 
 __all__ = [
     "MOST_STRETCH_BYTES",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import IndexFormatError, quoted
 from . import codec
-from .entries import entry_problem, visible_metadata
 from .fields import key_problem
+from .forms.entries import entry_problem, visible_metadata
 from .notebook import MOST_ROWS, table
 from .snapshot import Index
 
 if TYPE_CHECKING:
-    from .stored import Raw
+    from .forms.stored import Raw
 
 __all__ = [
     "Action",

@@ -7,14 +7,14 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .entries import hide_packed, visible_metadata
 from .fields import Content, is_packed
-from .lines import Lines
-from .parsing import parse, written
+from .forms.entries import hide_packed, visible_metadata
+from .forms.lines import Lines
+from .forms.parsing import parse, written
 from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
-    from .stored import Raw, RawChanges, Stored
+    from .forms.stored import Raw, RawChanges, Stored
 
 __all__ = ["Index"]
 

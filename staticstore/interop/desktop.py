@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import asyncio
     import tkinter
 
-    from ..client.subscription import Dispatch
+    from ..client.telling.subscription import Dispatch
 
 __all__ = ["asyncio_dispatch", "in_thread", "qt_dispatch", "tk_dispatch"]
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..client.subscription import logged_failure
+from ..client.telling.subscription import logged_failure
 from ..index import codec
 from ..index.query import Conditions
 

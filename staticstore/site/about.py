@@ -21,11 +21,11 @@ from ..index.about import (
     field_problem,
 )
 from ..index.head import Document, Head
-from .data_file import FIRST_BYTES, holds_private_key, pointer_problem
-from .folder import SiteFolder, reason_of
-from .head_files import write_document
-from .root_files import OwnFiles, read_at_most
-from .text_files import decode_text, line_at, parse_toml
+from .documents.head_files import write_document
+from .documents.root_files import OwnFiles, read_at_most
+from .folder.data_file import FIRST_BYTES, holds_private_key, pointer_problem
+from .folder.site_folder import SiteFolder, reason_of
+from .publishing.text_files import decode_text, line_at, parse_toml
 
 __all__ = [
     "SOURCE_NAMES",

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
+from ..disk.file_system import NotRegularError, open_regular
 from ..errors import InvalidKeyError
 from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.fields import key_to_path
-from ..transport.conditions import Representation, answer, header_fields
-from ..transport.file_system import NotRegularError, open_regular
-from .data_file import media_type_of
-from .folder import SiteFolder, link_problem
-from .withheld import folded, is_hidden
+from ..transport.http.conditions import Representation, answer, header_fields
+from .folder.data_file import media_type_of
+from .folder.site_folder import SiteFolder, link_problem
+from .folder.withheld import folded, is_hidden
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -18,17 +18,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from ..disk.atomic import TEMPORARY_PATTERN
+from ..disk.file_system import open_regular, read_regular
+from ..disk.part_file import PART_PATTERN
 from ..errors import IndexFormatError, StoreError
 from ..index.blocks import named_documents
 from ..index.snapshot import Index
-from ..transport.atomic import TEMPORARY_PATTERN
-from ..transport.file_system import open_regular, read_regular
-from ..transport.part_file import PART_PATTERN
-from .data_file import FileDigest, FoundFile
-from .folder import SiteFolder, is_link
-from .hashing import hash_files
-from .packs import packs_of
-from .retention import files_below
+from .documents.packs import packs_of
+from .folder.data_file import FileDigest, FoundFile
+from .folder.hashing import hash_files
+from .folder.retention import files_below
+from .folder.site_folder import SiteFolder, is_link
 
 if TYPE_CHECKING:
     from ..index.fields import Content

@@ -31,18 +31,18 @@ from typing import TYPE_CHECKING, Any
 from ..client.store import StaticStore, site_snapshot
 from ..errors import StoreError, checked_number, quoted
 from ..index.freshness import BELIEVED_ANSWERS
-from ..transport.wire import LEAST_RATE, RateLimit
-from .folder import SiteFolder, path_text
+from ..transport.http.wire import LEAST_RATE, RateLimit
+from .folder.site_folder import SiteFolder, path_text
 from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
-from .index_files import follows, note_origin, read_mirror_note, write_mirror_note
-from .mirror_run import MirrorRun
+from .mirroring.index_files import follows, note_origin, read_mirror_note, write_mirror_note
+from .mirroring.run import MirrorRun
 
 if TYPE_CHECKING:
     from ..client.site_snapshot import SiteSnapshot
     from ..index.snapshot import Index
-    from .data_file import FileDigest
-    from .fetching import ValueProgress
-    from .hashing import TotalProgress
+    from .folder.data_file import FileDigest
+    from .folder.hashing import TotalProgress
+    from .mirroring.fetching import ValueProgress
 
 __all__ = ["MirrorReport", "mirror"]
 

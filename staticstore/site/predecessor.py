@@ -21,8 +21,8 @@ from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 
 if TYPE_CHECKING:
-    from ..transport.arguments import Credentials
-    from .folder import SiteFolder
+    from ..transport.http.arguments import Credentials
+    from .folder.site_folder import SiteFolder
     from .guards import Guards
 
 __all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
@@ -110,7 +110,7 @@ class PublishedAt:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[str, _Read]]:
         if _CLOUD.match(os.fspath(self.location)):
-            from .target import open_target
+            from .pushing.target import open_target
 
             target = open_target(
                 self.location,
@@ -120,10 +120,10 @@ class PublishedAt:
             )
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
-        from ..transport.arguments import SessionOptions
-        from ..transport.response import Absent, SizeLimit
-        from ..transport.root import Root
-        from ..transport.session import Session
+        from ..transport.http.arguments import SessionOptions
+        from ..transport.http.response import Absent, SizeLimit
+        from ..transport.http.root import Root
+        from ..transport.http.session import Session
 
         try:
             root = Root(self.location)

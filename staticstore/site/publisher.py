@@ -27,17 +27,17 @@ import os
 from typing import Any
 
 from .about import read_about, write_about
-from .folder import SiteFolder
+from .documents.head_files import prepared_head, write_documents
+from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
+from .documents.root_files import page_to_write, write_git_files, write_page
+from .folder.hashing import Hashing, TotalProgress
+from .folder.notes import QuickCheck, write_notes
+from .folder.retention import forget, next_removal, remove_forgotten
+from .folder.site_folder import SiteFolder
 from .guards import Force, Guards
-from .hashing import Hashing, TotalProgress
-from .head_files import prepared_head, write_documents
-from .metadata import Source, find_metadata, read_metadata
-from .notes import QuickCheck, write_notes
-from .packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .predecessor import Predecessor, PublishedAt
-from .publish_plan import DataSurvey, PublishPlan, PublishReport, plan_publish
-from .retention import forget, next_removal, remove_forgotten
-from .root_files import page_to_write, write_git_files, write_page
+from .publishing.metadata import Source, find_metadata, read_metadata
+from .publishing.plan import DataSurvey, PublishPlan, PublishReport, plan_publish
 from .verify import VerifyReport, verify_site
 
 __all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]

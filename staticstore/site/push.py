@@ -29,14 +29,14 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import StoreError, TransportError
 from ..workers import Workers
 from .guards import Force, Guards
-from .push_destination import NOTE, PushDestination, PushNote
-from .push_plan import PushPlan, check_apart, check_guards, check_names
-from .push_source import PushSource, Upload, served_fresh, verified_pieces
-from .target import FolderTarget, Target, open_target
+from .pushing.destination import NOTE, PushDestination, PushNote
+from .pushing.plan import PushPlan, check_apart, check_guards, check_names
+from .pushing.source import PushSource, Upload, served_fresh, verified_pieces
+from .pushing.target import FolderTarget, Target, open_target
 
 if TYPE_CHECKING:
-    from .cloud import Served
-    from .hashing import TotalProgress
+    from .folder.hashing import TotalProgress
+    from .pushing.cloud import Served
 
 __all__ = ["PushReport", "push"]
 

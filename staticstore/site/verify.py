@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from io import FileIO
 from typing import NamedTuple, TypeVar
 
+from ..disk.file_system import open_regular, read_regular
 from ..errors import IndexFormatError, quoted
 from ..index.about import About
 from ..index.blocks import BlockRoot
@@ -16,13 +17,12 @@ from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.fields import Content
 from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
-from ..transport.file_system import open_regular, read_regular
 from .about import published_about, read_files
-from .data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
-from .folder import SiteFolder, path_text, reason_of
-from .hashing import TotalProgress, hash_files
-from .packs import pack_digest
-from .scan import LeftOut, scan
+from .documents.packs import pack_digest
+from .folder.data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
+from .folder.hashing import TotalProgress, hash_files
+from .folder.scan import LeftOut, scan
+from .folder.site_folder import SiteFolder, path_text, reason_of
 
 __all__ = ["VerifyReport", "head_problems", "verify_site"]
 

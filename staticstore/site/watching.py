@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError, quoted
 from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
-from .folder import SiteFolder
+from .documents.packs import PACK_BELOW_BYTES
+from .folder.site_folder import SiteFolder
+from .folder.withheld import withheld_key
 from .guards import Force, RefusedError
-from .metadata import FILE_NAMES, Source
-from .packs import PACK_BELOW_BYTES
 from .publisher import PublishReport, publish
-from .withheld import withheld_key
+from .publishing.metadata import FILE_NAMES, Source
 
 if TYPE_CHECKING:
     from ..client.store import StaticStore

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from staticstore import NotConnectedError, StaticStore
-from staticstore.transport.verifier import Hasher
+from staticstore.transport.values.verifier import Hasher
 from tests.client.scene import TIMEOUT, MemorySite
 from tests.sites import index_of
 

@@ -12,9 +12,10 @@ import pytest
 from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
 from staticstore.client import large_values, many
 from staticstore.client.store import site_snapshot
-from staticstore.index import codec, lines, parsing
+from staticstore.index import codec
+from staticstore.index.forms import lines, parsing
 from staticstore.index.snapshot import Index
-from staticstore.transport import threads
+from staticstore.transport.many import threads
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from staticstore import IntegrityError, StaticStore
-from staticstore.transport import part_reader
-from staticstore.transport.seekable import OpenedValue
+from staticstore.transport.values import part_reader
+from staticstore.transport.values.seekable import OpenedValue
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of, write_site
 

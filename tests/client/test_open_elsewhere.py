@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore
-from staticstore.transport.seekable import OpenedValue
+from staticstore.transport.values.seekable import OpenedValue
 from tests.servers import RawServer, serve_files
 from tests.sites import index_of
 

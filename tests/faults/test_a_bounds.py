@@ -16,7 +16,7 @@ import pytest
 from staticstore import IndexFormatError, StaticStore, StoreError, mirror, publish
 from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Document, Head, Role
-from staticstore.transport import response as responses
+from staticstore.transport.http import response as responses
 from tests.servers import Answer, RawServer, Wire, serve_files
 
 MOST = 1 << 20  # bytes of an index

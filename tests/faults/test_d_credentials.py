@@ -24,7 +24,7 @@ from staticstore import (
     TransportError,
     poll_failed,
 )
-from staticstore.client.connection import Poller
+from staticstore.client.following.connection import Poller
 from tests.servers import (
     Answer,
     LoggedRequest,

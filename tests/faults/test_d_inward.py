@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from staticstore import StaticStore, StoreError, TransportError
-from staticstore.transport.root import checked_origins
+from staticstore.transport.http.root import checked_origins
 from tests.engines import ENGINES, sending_by
 from tests.namespace import Namespace, resolve
 from tests.servers import (

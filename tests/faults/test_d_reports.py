@@ -26,11 +26,11 @@ from staticstore import (
     publish,
 )
 from staticstore.errors import ForeignError, raise_alone
-from staticstore.site.cloud import CloudTarget
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import push
-from staticstore.transport.failures import mapped
-from staticstore.transport.wire import Wire as Sockets
+from staticstore.site.pushing.cloud import CloudTarget
+from staticstore.transport.http.failures import mapped
+from staticstore.transport.http.wire import Wire as Sockets
 from tests.engines import ENGINES, sending_by
 from tests.reports import texts_behind
 from tests.servers import Answer, RawServer, Request, Wire, serve_files

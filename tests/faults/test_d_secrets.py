@@ -21,9 +21,9 @@ from staticstore import (
     StoreError,
     TransportError,
 )
-from staticstore.transport.arguments import SessionOptions
-from staticstore.transport.root import Root
-from staticstore.transport.session import Session
+from staticstore.transport.http.arguments import SessionOptions
+from staticstore.transport.http.root import Root
+from staticstore.transport.http.session import Session
 from tests.reports import texts_behind
 from tests.servers import Answer, RawServer, Request, Squid, Wire, require, serve_files
 from tests.sites import index_of

@@ -18,7 +18,7 @@ from staticstore import (
     TransportError,
     poll_failed,
 )
-from staticstore.client.connection import Poller, seconds_since_boot
+from staticstore.client.following.connection import Poller, seconds_since_boot
 from tests.client.scene import TIMEOUT, MemorySite, pollers
 
 HOUR = 3600.0

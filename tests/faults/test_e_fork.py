@@ -28,7 +28,7 @@ from staticstore import (
     poll_failed,
     publish,
 )
-from staticstore.client.equal_roots import EqualRootsFollower
+from staticstore.client.following.equal_roots import EqualRootsFollower
 from staticstore.processes import ForkGate, PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.engines import ENGINES, sending_by
@@ -632,7 +632,7 @@ begun, forking = threading.Event(), threading.Event()
 
 class Slow(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "staticstore.transport.ranges":
+        if name == "staticstore.transport.values.ranges":
             begun.set()
             assert forking.wait(20)
 

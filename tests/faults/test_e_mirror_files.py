@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
-from staticstore.site.folder import SiteFolder
-from staticstore.site.index_files import MirrorNote, read_mirror_note
+from staticstore.site.folder.site_folder import SiteFolder
+from staticstore.site.mirroring.index_files import MirrorNote, read_mirror_note
 from staticstore.site.publisher import verify_site
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are made by administrators there")
@@ -68,7 +68,7 @@ def test_e9_a_lock_that_is_also_another_file_is_refused(
 
 def waiting_for(site: Path, copy: Path) -> Path:
     """Return where the large value waits for its place in the copy."""
-    from staticstore.site.staging import Staging
+    from staticstore.site.mirroring.staging import Staging
 
     (copy / ".staticstore").mkdir(parents=True)
     with StaticStore(site, poll_interval=0) as store:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, TransportError
-from staticstore.transport.part_file import PART_PATTERN
+from staticstore.disk.part_file import PART_PATTERN
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 

@@ -18,10 +18,10 @@ import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
 from staticstore.client.store import keep_parts_in
-from staticstore.site.folder import SiteFolder
+from staticstore.disk.part_file import PART_PATTERN, DirectFile, PartFolder, PartialDocument
+from staticstore.site.folder.site_folder import SiteFolder
+from staticstore.site.mirroring.staging import parts_of
 from staticstore.site.publisher import verify_site
-from staticstore.site.staging import parts_of
-from staticstore.transport.part_file import PART_PATTERN, DirectFile, PartFolder, PartialDocument
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 Start = Callable[..., RawServer]

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
-from staticstore.site.folder import SiteFolder
+from staticstore.disk import file_system
+from staticstore.site.folder.retention import forget
+from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.publisher import verify_site
 from staticstore.site.push import push
-from staticstore.site.retention import forget
-from staticstore.transport import file_system
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="folders are not synced there")
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, mirror, publish
-from staticstore.site import hash_process, hashing
-from staticstore.site.data_file import FileDigest, digest_of
+from staticstore.site.folder import hash_process, hashing
+from staticstore.site.folder.data_file import FileDigest, digest_of
+from staticstore.site.folder.scan import scan
 from staticstore.site.publisher import verify_site
 from staticstore.site.push import push
-from staticstore.site.push_source import verified_pieces
-from staticstore.site.scan import scan
+from staticstore.site.pushing.source import verified_pieces
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are made by administrators there")
 
@@ -110,7 +110,7 @@ def before_hashing(patch: pytest.MonkeyPatch, action: Callable[[], None]) -> Non
         act()
         return real(path, *arguments, **options)
 
-    patch.setattr("staticstore.site.hashing.digest_of", late)
+    patch.setattr("staticstore.site.folder.hashing.digest_of", late)
 
 
 def shows_secret(folder: Path) -> bool:

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index, IndexFormatError
-from staticstore.index import parsing, piece
 from staticstore.index.changes import diff, follow
-from staticstore.index.entries import parse_any
+from staticstore.index.forms import parsing, piece
+from staticstore.index.forms.entries import parse_any
 
 
 @pytest.fixture(autouse=True, params=[40, 200])
@@ -298,7 +298,7 @@ def test_what_is_no_key_is_in_no_form_of_an_index(state: str, key: Any) -> None:
     elif state in ("changed", "folded"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "staticstore.index.stored._ENTRIES_PER_CHANGE", 0 if state == "changed" else 9
+                "staticstore.index.forms.stored._ENTRIES_PER_CHANGE", 0 if state == "changed" else 9
             )
             index = index.changed_by({"k01": b"{}", "k02": None})
     assert key not in index

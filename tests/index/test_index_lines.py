@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index import parsing, piece
 from staticstore.index.changes import diff, follow
-from staticstore.index.entries import Entries
 from staticstore.index.fields import Content
+from staticstore.index.forms import parsing, piece
+from staticstore.index.forms.entries import Entries
 
 _keys = st.text('ab"\\ !/é\U0001f600', min_size=1, max_size=4).filter(lambda key: "/" not in key)
 _scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text('a"}{,:[é\n')
@@ -75,7 +75,7 @@ def test_changes_lead_to_the_lines_of_the_new_document(
     old: dict[str, Any], new: dict[str, Any], folded_above: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("staticstore.index.stored._ENTRIES_PER_CHANGE", folded_above)
+        patch.setattr("staticstore.index.forms.stored._ENTRIES_PER_CHANGE", folded_above)
         before, after = vouched(old), vouched(new)
         states = {change.key: change.after for change in diff(before, after)}
         changed = before.changed_by(states)
@@ -163,7 +163,7 @@ def test_an_index_without_entries_takes_some() -> None:
 def test_contents_are_those_of_the_entry_alone(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("staticstore.index.lines._FEW_ENTRIES", 0)
+    monkeypatch.setattr("staticstore.index.forms.lines._FEW_ENTRIES", 0)
     (found,) = vouched({"a": fields}).contents_of(["a"]).values()
     place = found.place and (found.place.href, found.place.offset)
     assert (found.size, found.sha256, place, found.modified) == Content.of(fields)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from staticstore import Index
 from staticstore.index import query
 from staticstore.index.changes import apply, diff, follow
-from staticstore.index.lines import Lines
+from staticstore.index.forms.lines import Lines
+from staticstore.index.forms.stored import _ENTRIES_PER_CHANGE
 from staticstore.index.query import NOT_INDEXED, frozen
-from staticstore.index.stored import _ENTRIES_PER_CHANGE
 
 _numbers = st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 2.5, 2**70, 1e300])
 _scalars = st.none() | st.booleans() | _numbers | st.text("ab", max_size=2)
@@ -44,7 +44,7 @@ def scan(index: Index, wanted: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 @pytest.fixture(autouse=True)
 def _shared_even_if_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small snapshots share, which otherwise only large ones do."""
-    monkeypatch.setattr("staticstore.index.stored._ENTRIES_PER_CHANGE", 0)
+    monkeypatch.setattr("staticstore.index.forms.stored._ENTRIES_PER_CHANGE", 0)
     monkeypatch.setattr("staticstore.index.query._RUN_KEYS", 2)
 
 
@@ -189,7 +189,7 @@ def test_what_alone_takes_too_much_memory_is_kept(
 
 
 def test_many_changes_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("staticstore.index.stored._ENTRIES_PER_CHANGE", _ENTRIES_PER_CHANGE)
+    monkeypatch.setattr("staticstore.index.forms.stored._ENTRIES_PER_CHANGE", _ENTRIES_PER_CHANGE)
     index = many()
     changed = index.changed_by({f"{n:04}": b'{"n": 0}' for n in range(50)})
     assert not changed.shares_with(index)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from staticstore import Change, Changes, StaticStore, StoreError
-from staticstore.client.subscription import Dispatch
+from staticstore.client.telling.subscription import Dispatch
 from staticstore.interop.desktop import in_thread
 from tests.client.scene import TIMEOUT, Call, MemorySite
 

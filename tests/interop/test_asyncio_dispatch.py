@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from staticstore import Change, StaticStore
-from staticstore.client.subscription import Dispatch
+from staticstore.client.telling.subscription import Dispatch
 from staticstore.interop.desktop import asyncio_dispatch, in_thread, qt_dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.interop.loops import DispatchContract, Loop, write

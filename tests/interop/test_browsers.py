@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.cli.shell import ROOT
+from tests.commands.shell import ROOT
 from tests.interop.screen import Screen, require_modules
 from tests.interop.test_windows import QT_PACKAGES, WINDOWS, run_tests, screen
 from tests.servers.debian import Unavailable, install, unavailable

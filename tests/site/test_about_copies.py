@@ -13,14 +13,14 @@ import pytest
 import requests
 
 from staticstore import StaticStore, StoreError, TransportError, mirror, publish, push, verify_site
+from staticstore.disk.atomic import atomic_file
 from staticstore.index.about import ABOUT_NAME
 from staticstore.index.head import Document, Head, Role
-from staticstore.site import root_files
-from staticstore.site.folder import SiteFolder
-from staticstore.site.root_files import OwnFiles
+from staticstore.site.documents import root_files
+from staticstore.site.documents.root_files import OwnFiles
+from staticstore.site.folder.site_folder import SiteFolder
+from staticstore.site.pushing.target import FolderTarget
 from staticstore.site.server import SiteServer, serve
-from staticstore.site.target import FolderTarget
-from staticstore.transport.atomic import atomic_file
 from tests.servers import RawServer, serve_files
 
 from .sitefolder import THEN, make_site, tree

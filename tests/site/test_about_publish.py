@@ -13,7 +13,7 @@ import pytest
 from staticstore import StoreError, publish, verify_site
 from staticstore.index.about import ABOUT_NAME, MOST_ABOUT_BYTES, MOST_FILE_BYTES, NamedFile
 from staticstore.index.head import MOST_HEAD_BYTES, Head
-from staticstore.site import retention
+from staticstore.site.folder import retention
 from staticstore.site.watching import publish_watching
 
 from .sitefolder import THEN, fill, make_site, tree

@@ -13,7 +13,7 @@ import pytest
 from staticstore import StaticStore, mirror, publish, push
 from staticstore.index.head import Head
 from staticstore.site.guards import GUARDS, Guards, NothingMatchesError, RefusedError
-from staticstore.site.mirror_run import MirrorRun
+from staticstore.site.mirroring.run import MirrorRun
 from staticstore.site.publisher import verify_site
 from tests.sites import write_site
 

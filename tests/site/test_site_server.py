@@ -28,7 +28,7 @@ from staticstore.errors import StoreError
 from staticstore.site import application
 from staticstore.site import server as server_module
 from staticstore.site.server import SiteServer, serve
-from staticstore.transport.conditions import Answer, Representation, answer, header_fields
+from staticstore.transport.http.conditions import Answer, Representation, answer, header_fields
 
 from .sitefolder import THEN, fill, make_site
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from staticstore.transport.arguments import SessionOptions
-from staticstore.transport.response import Fetched, SizeLimit
-from staticstore.transport.root import Root
-from staticstore.transport.session import Session
+from staticstore.transport.http.arguments import SessionOptions
+from staticstore.transport.http.response import Fetched, SizeLimit
+from staticstore.transport.http.root import Root
+from staticstore.transport.http.session import Session
 from tests.servers import RawServer
 
 Start = Callable[..., RawServer]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from staticstore import Change, StaticStore
-from staticstore.client.subscription import Dispatch
+from staticstore.client.telling.subscription import Dispatch
 from staticstore.interop.desktop import qt_dispatch
 from staticstore.interop.qt_core import qt_core
 from tests.client.scene import TIMEOUT, Call, MemorySite

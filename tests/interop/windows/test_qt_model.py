@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from staticstore import Index, NotConnectedError, StaticStore, publish
-from staticstore.index import entries as index_entries
+from staticstore.index.forms import entries as index_entries
 from staticstore.interop.qt_core import qt_core, qt_module
 from staticstore.interop.qt_model import StoreTableModel
 from tests.client.scene import TIMEOUT, Call, MemorySite

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from staticstore import Change, StaticStore
-from staticstore.client.subscription import Dispatch
+from staticstore.client.telling.subscription import Dispatch
 from staticstore.interop.desktop import tk_dispatch
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.interop.loops import DispatchContract, Loop, write

@@ -1,0 +1,1 @@
+"""The cache of values and indexes on the disk."""

@@ -1,0 +1,1 @@
+"""Following a site: its index, kept current."""

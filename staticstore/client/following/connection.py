@@ -1,0 +1,319 @@
+"""A connection to a site: what lives from `connect` to the next `disconnect`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...errors import (
+    AuthorizationError,
+    HTTPStatusError,
+    NotConnectedError,
+    StoreError,
+    checked_number,
+)
+from ..access import import_before_forks
+from ..telling.deliveries import CUT_CHECK_SECONDS
+
+if TYPE_CHECKING:
+    from ...disk.part_file import PartFolder
+    from ...index.freshness import Freshness
+    from ...transport.http.root import Root
+    from ..cache.index import CachedIndex
+    from ..telling.subscription import Watch
+    from .held import Follower
+
+__all__ = ["Connection", "Poller", "open_connection", "seconds_since_boot"]
+
+_LOG = logging.getLogger("staticstore")
+
+_JOIN_SECONDS = 0.5  # that `close` waits for the poller; then it is abandoned
+_JITTER_PART = 0.1  # of the interval, so that a thousand readers do not poll at once
+_MOST_BACKOFF_SECONDS = 3600.0
+_RETRY_SECONDS = 5.0  # between polls of a store that has not reached its host yet
+_MOST_DOUBLINGS = 30
+_REFUSED_DOUBLINGS = 2  # slower, so that wrong credentials do not lock an account
+_CLOCK_CHECK_SECONDS = 15.0  # how often a long wait checks whether the machine slept
+_MOST_WAKE_SECONDS = 10.0
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def seconds_since_boot() -> float:
+    """Return the time of a clock that is never set; counts sleep where possible."""
+    return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
+
+
+class Connection:
+    """The follower, the poller and the watches of a connected store; used once.
+
+    After `close` no thread can swap a snapshot or send a signal.  In a forked child the
+    connection is cut, and `close` does nothing; `after_fork` returns the child's own.
+
+    Parameters
+    ----------
+    follow : callable
+        Makes the follower.
+    cached : CachedIndex, optional
+        Keeps the index on disk; also an attribute.
+    poll_interval : float, optional
+        Seconds between polls, 0 for no polling; also an attribute.
+
+    Attributes
+    ----------
+    follower : Follower
+        Fetches the index, and knows the roots of the site.
+    cut : threading.Event
+        Set when the connection is closed.
+    ready : bool
+        Whether the store has had its first index.
+    """
+
+    def __init__(
+        self,
+        follow: Callable[[], Follower],
+        cached: CachedIndex | None = None,
+        poll_interval: float = 0,
+    ) -> None:
+        self.follower = follow()
+        self.cached = cached
+        self.poll_interval = poll_interval
+        self.cut: threading.Event = self.follower.session.wire.cut
+        self.ready = False
+        self._follow = follow
+        self._pid = os.getpid()
+        self._poller: Poller | None = None
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._lock = threading.RLock()  # a finalizer may call `close` in any thread
+        self._finalizer: weakref.finalize[..., object] | None = None
+        # One poll at a time: a slow answer must not replace a newer one.
+        self._polling = threading.Lock()
+
+    def after_fork(self) -> Connection:
+        """Return a connection for a forked child, which does not poll yet."""
+        own = Connection(self._follow, self.cached, self.poll_interval)
+        own.ready = self.ready
+        for watch in list(self._watches):
+            own.add_watch(watch)
+        return own
+
+    def is_cut(self) -> bool:
+        """Return whether the connection is closed, or belongs to another process."""
+        return self.cut.is_set() or self._pid != os.getpid()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the first index has come and the connection is not closed."""
+        return self.ready and not self.cut.is_set()
+
+    def belong_to(self, owner: object) -> None:
+        """Close the connection when `owner` is garbage."""
+        self._finalizer = weakref.finalize(owner, self.close)
+
+    def start(self, poller: Poller) -> None:
+        """Start to poll, unless the connection is closed."""
+        with self._lock:
+            if not self.is_cut():
+                self._poller = poller
+                poller.start()
+
+    @contextlib.contextmanager
+    def polling(self) -> Iterator[None]:
+        """Hold the right to poll; wait until no other thread has it.
+
+        Raises
+        ------
+        NotConnectedError
+            The connection was closed meanwhile.
+        """
+        while not self._polling.acquire(timeout=CUT_CHECK_SECONDS):
+            if self.is_cut():
+                raise NotConnectedError("the store was disconnected")
+        try:
+            yield
+        finally:
+            self._polling.release()
+
+    def add_watch(self, watch: Watch) -> None:
+        """End a watch when the connection is closed."""
+        with self._lock:
+            self._watches.add(watch)
+        if self.is_cut():
+            watch.end()
+
+    def close(self) -> None:
+        """End all requests, polls and watches; waits half a second at most."""
+        if self._pid != os.getpid():
+            return
+        self.follower.close()
+        with self._lock:
+            watches, poller = list(self._watches), self._poller
+            if self._finalizer is not None:
+                self._finalizer.detach()
+        for watch in watches:
+            watch.end()
+        if poller is not None and poller is not threading.current_thread():
+            with contextlib.suppress(RuntimeError):  # at the end of the interpreter
+                poller.join(_JOIN_SECONDS)
+
+
+def open_connection(
+    roots: Sequence[Root],
+    options: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    *,
+    poll_interval: float,
+    hint: str | None,
+    freshness: Freshness,
+    cached: CachedIndex | None,
+    parts: PartFolder | None,
+) -> tuple[Connection, list[str]]:
+    """Make a connection to a site; nothing is requested yet.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+        The roots of the site.
+    options, arguments : mapping
+        The arguments of a store, and of its `connect`.
+    poll_interval : float
+        Seconds, 0 for no polling.
+    hint : str or None
+        What to add to a refusal.
+    freshness, cached, parts
+        For the follower, and `Connection`.
+
+    Returns
+    -------
+    Connection, list of str
+        The URLs are of roots to which a password is sent in the clear.
+    """
+    # Slow to import, and not needed to import staticstore: requests.
+    from ...transport.http.arguments import SessionOptions
+    from ...transport.values.remote_value import open_sessions
+    from .follower import SiteFollower
+
+    of_session = dict(arguments)
+    max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
+    checked_number(max_bytes, "max_index_bytes", least=1)
+    checked_number(seconds, "index_deadline", least=0)
+    of_sessions = SessionOptions(**of_session, origins=options["origins"], hint=hint)
+    sessions = open_sessions(roots, of_sessions)
+    follower_class: type[SiteFollower] = SiteFollower
+    if options["equal_roots"] and len(sessions) > 1:
+        from .equal_roots import EqualRootsFollower  # seldom needed
+
+        follower_class = EqualRootsFollower
+    follow = partial(
+        follower_class,
+        sessions,
+        options["index_path"],
+        freshness=freshness,
+        max_bytes=max_bytes,
+        seconds=seconds,
+        parts=parts,
+    )
+    import_before_forks()
+    exposed = [session.root.url for session in sessions if session.exposes_password]
+    return Connection(follow, cached, poll_interval), exposed
+
+
+class Poller(threading.Thread):
+    """Polls at intervals until it is cut.
+
+    The time between polls is `interval`, plus or minus a tenth.  It doubles after each
+    failure, up to an hour.  A longer Retry-After of the host is respected.  Refused
+    credentials are retried at a quarter of that pace.  Until the first poll has
+    succeeded, five seconds replace a longer interval.
+
+    Parameters
+    ----------
+    poll : callable
+        Polls once; returns an error, None, or False to end the thread.
+    interval : float
+        Seconds between polls.
+    cut : threading.Event
+        Ends the thread, at once if it waits.
+    begin : callable, optional
+        Called once, first, in the thread.
+    has_polled : bool, optional
+        Whether a poll has succeeded before.
+    clock : callable, optional
+        Returns seconds; for tests.
+    """
+
+    def __init__(
+        self,
+        poll: Callable[[], StoreError | bool | None],
+        interval: float,
+        cut: threading.Event,
+        *,
+        begin: Callable[[], object] | None = None,
+        has_polled: bool = True,
+        clock: Callable[[], float] = seconds_since_boot,
+    ) -> None:
+        super().__init__(name="staticstore-poller", daemon=True)
+        self._poll = poll
+        self._interval = interval
+        self._cut = cut
+        self._pid = os.getpid()
+        self._begin = begin
+        self._has_polled = has_polled
+        self._clock = clock
+        self._failures = 0
+
+    def run(self) -> None:
+        """Wait and poll, in turn."""
+        error: StoreError | None = None
+        if self._begin is not None:
+            self._outcome_of(self._begin)
+        while self._wait(self.pause(error)):
+            outcome = self._outcome_of(self._poll)
+            if outcome is False or self._pid != os.getpid():  # a handler may fork
+                return
+            error = outcome if isinstance(outcome, StoreError) else None
+            self._failures = self._failures + 1 if error is not None else 0
+            self._has_polled = self._has_polled or error is None
+
+    def _outcome_of(self, call: Callable[[], object]) -> object:
+        try:
+            return call()
+        except BaseException as unforeseen:
+            # A bug, no memory, a handler that calls sys.exit: logged, and polling goes on.
+            _LOG.exception("a poll failed unexpectedly; polling goes on")
+            return StoreError(f"a poll failed: {type(unforeseen).__name__}")
+
+    def pause(self, error: StoreError | None) -> float:
+        """Return the seconds to wait after a poll, which raised `error` or succeeded."""
+        pause = self._interval if self._has_polled else min(self._interval, _RETRY_SECONDS)
+        if error is not None:
+            doublings = min(self._failures, _MOST_DOUBLINGS)
+            if isinstance(error, AuthorizationError):
+                doublings += _REFUSED_DOUBLINGS
+            pause = min(pause * 2**doublings, max(pause, _MOST_BACKOFF_SECONDS))
+        pause *= random.uniform(1 - _JITTER_PART, 1 + _JITTER_PART)
+        if isinstance(error, HTTPStatusError) and error.retry_after is not None:
+            patience = min(error.retry_after, _MOST_BACKOFF_SECONDS)
+            return max(pause, patience * random.uniform(1, 1 + _JITTER_PART))
+        return pause
+
+    def _wait(self, seconds: float) -> bool:
+        # The timeout of an event stands still while the machine sleeps, so a long wait
+        # checks the clock in between.
+        due = self._clock() + seconds
+        while (left := due - self._clock()) > 0:
+            if self._cut.wait(min(left, _CLOCK_CHECK_SECONDS)):
+                return False
+            if self._clock() > due + _CLOCK_CHECK_SECONDS:
+                # The machine slept, and others may wake with it: do not all poll at once.
+                most = min(self._interval * _JITTER_PART, _MOST_WAKE_SECONDS)
+                return not self._cut.wait(random.uniform(0, most))
+        return not self._cut.is_set()

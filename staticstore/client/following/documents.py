@@ -1,0 +1,352 @@
+"""The documents of a site: those named by a digest, and the two that change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from ...disk.part_file import PartialDocument
+from ...errors import IndexFormatError, IntegrityError, TransportError
+from ...index.blocks import MOST_STRETCH_BYTES
+from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
+from ...transport.http.failures import FIELD_REFUSED, cannot_be_decoded
+from ...transport.http.response import Absent, Fetched, SizeLimit
+from ...transport.values.remote_value import anywhere
+
+if TYPE_CHECKING:
+    from ...disk.part_file import PartFolder
+    from ...index.blocks import Stretch
+    from ...index.head import Document, Role
+    from ...transport.http.session import Session
+
+__all__ = ["Documents", "RootReader", "Sighting", "with_excerpt"]
+
+_EXCERPT_CHARACTERS = 80
+
+# A document with one of these statuses is not there.  S3 answers 403 to clients that may
+# not list, and a host that does not know such a path answers with many statuses.
+_ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
+# So is one with a 5xx, from a host that has never served a document of its kind.
+_FAILED = frozenset(range(500, 600))
+_GONE = frozenset({404, 410})
+# nginx, Apache and Caddy make validators of size and whole seconds, and miss a change
+# within the same second: now and then a request is sent without conditions.
+_UNCONDITIONAL_EVERY_REQUESTS = 24
+_NO_CACHE = {"Cache-Control": "no-cache"}
+
+
+class Documents:
+    """The documents of a site that are named by a digest, from any root; thread-safe.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        One for each root, in the order in which they are asked.
+    deadline : float
+        When all reads must have ended, by `time.monotonic`.
+    max_bytes : int
+        The limit for documents whose role sets no lower one.
+    served : set of Role
+        The roles of which the host has served a document before: for these a 5xx is a
+        failure, not an absence.  Updated here.
+    parts : PartFolder, optional
+        Where interrupted documents are kept.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[Session],
+        deadline: float,
+        max_bytes: int,
+        served: set[Role],
+        parts: PartFolder | None = None,
+    ) -> None:
+        self._sessions = tuple(sessions)
+        self._deadline = deadline
+        self._max_bytes = max_bytes
+        self._served = served
+        self._parts = parts
+
+    def fetch(
+        self,
+        document: Document,
+        *,
+        path: str | None = None,
+        max_bytes: int | None = None,
+        parts: PartFolder | None = None,
+    ) -> Fetched | None:
+        """Fetch a document; None if no root has it, or if it is too large.
+
+        Parameters
+        ----------
+        document : Document
+            Which one.  Its size is the host's claim, and not used as a limit.
+        path : str, optional
+            Where it is, if not under its digest.  This is the last resort: a refusal
+            there is an error.
+        max_bytes : int, optional
+            A lower limit than usual.
+        parts : PartFolder, optional
+            Where the document is kept if interrupted, if not in the usual folder.
+
+        Raises
+        ------
+        IntegrityError
+            The host has another document in its place.
+        TransportError
+            The document could not be fetched.
+        """
+        most = min(self._max_bytes, document.role.most_bytes or self._max_bytes)
+        if document.size > (most if max_bytes is None else min(most, max_bytes)):
+            return None
+        limit = SizeLimit(document.size, document.href)
+        absent = self._absent(document) if path is None else _GONE
+
+        def fetch_exactly(session: Session) -> Fetched | None:
+            place, is_resumed = path or document.href, bool(beginning.body)
+            try:
+                found = _get(session, place, self._deadline, limit, absent, beginning=beginning)
+                if isinstance(found, Absent):
+                    return None
+                if document.is_of(len(found.body), found.sha256):
+                    return found
+                problem = _mismatch(session, document, found.sha256)
+            except IndexFormatError as error:
+                problem = _mismatch(session, document, f"more than {document.size} bytes")
+                problem.__cause__ = error
+            except TransportError as error:
+                if not cannot_be_decoded(error):
+                    raise
+                problem = _mismatch(session, document, "what cannot be decoded")
+                problem.__cause__ = error
+            beginning.clear()
+            if is_resumed:  # the part from before may be the wrong one: start over
+                return fetch_exactly(session)
+            raise problem
+
+        with PartialDocument(document.sha256, document.size, parts or self._parts) as beginning:
+            found = anywhere(self._sessions, fetch_exactly, self._deadline)
+        if found is not None and path is None:
+            self._served.add(document.role)
+        return found
+
+    def _absent(self, document: Document) -> frozenset[int]:
+        return _ABSENT if document.role in self._served else _ABSENT | _FAILED
+
+    def read(self, document: Document, parts: PartFolder | None = None) -> bytes | None:
+        """Return the bytes of a document; see `fetch`."""
+        found = self.fetch(document, parts=parts)
+        return None if found is None else bytes(found.body)
+
+    def read_stretch(self, document: Document, stretch: Stretch) -> bytes | None:
+        """Return some lines of a document; None if no root serves ranges of it.
+
+        Raises
+        ------
+        IntegrityError
+            The lines have another digest.
+        TransportError
+            The lines could not be fetched.
+        """
+        if stretch.size > MOST_STRETCH_BYTES:
+            return None
+
+        def read_exactly(session: Session) -> bytes | None:
+            found = session.fetch_part(
+                quote(document.href, safe="/"),
+                stretch.offset,
+                stretch.end,
+                deadline=self._deadline,
+                absent=self._absent(document),
+            )
+            if found is not None and hashlib.sha256(found).hexdigest() != stretch.sha256:
+                raise _mismatch(session, document, hashlib.sha256(found).hexdigest())
+            return found
+
+        return anywhere(self._sessions, read_exactly, self._deadline)
+
+    def read_current(self, path: str, limit: SizeLimit) -> bytes | None:
+        """Return a document that changes, from the first root; None if it has none.
+
+        Raises
+        ------
+        IndexFormatError
+            The document is larger than `limit`.
+        TransportError
+            The document could not be fetched.
+        """
+        found = _get(self._sessions[0], path, self._deadline, limit, _ABSENT)
+        return None if isinstance(found, Absent) else bytes(found.body)
+
+    @property
+    def url(self) -> str:
+        """The root that is asked first, for errors."""
+        return self._sessions[0].root.url
+
+    def missing(self, document: Document) -> IntegrityError:
+        """Return the error for a document that no root has."""
+        return _mismatch(self._sessions[0], document, "nothing")
+
+
+class Sighting(NamedTuple):
+    """A head, and the header fields of a conditional request for it."""
+
+    head: Head
+    validators: Mapping[str, str]
+
+
+class RootReader:
+    """Asks one root for its head and its index, conditionally where possible.
+
+    Only one poll at a time may use it.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the root.
+    index_path : str
+        Path of the index below the root, not quoted.
+    max_bytes : int
+        The most bytes that an index may have.
+    """
+
+    def __init__(self, session: Session, index_path: str, max_bytes: int) -> None:
+        self.session = session
+        self._index_path = index_path
+        self._index_limit = SizeLimit(max_bytes, "the index", "max_index_bytes")
+        self._requests = 0
+        # By the path of the document that they belong to.
+        self._validators: dict[str, Mapping[str, str]] = {}
+
+    def recall(self, validators: Mapping[str, str], *, of_head: bool) -> None:
+        """Use the validators of a document from before the first request to this root."""
+        # Some hosts compare a date alone by order, and would never give an older file.
+        if not self._requests and "If-None-Match" in validators:
+            self.confirm(validators, of_head=of_head)
+
+    def forget(self) -> None:
+        """Make the next request unconditional."""
+        self._validators = {}
+
+    def confirm(self, validators: Mapping[str, str], *, of_head: bool) -> None:
+        """Set the validators of the document that is held, for the next request."""
+        self._validators = {HEAD_PATH if of_head else self._index_path: validators}
+
+    def head(
+        self, deadline: float, *, is_known: bool, is_doubtful: bool
+    ) -> Sighting | Absent | None:
+        """Ask for the head; None if it has not changed.
+
+        Parameters
+        ----------
+        deadline : float
+            When the request must have ended, by `time.monotonic`.
+        is_known : bool
+            Whether the root had a head before, so that a 5xx is a failure.
+        is_doubtful : bool
+            Whether to bypass caches and send no conditions.
+
+        Raises
+        ------
+        TransportError
+            The head could not be fetched.
+        """
+        absent = _ABSENT if is_known else _ABSENT | _FAILED
+        limit = SizeLimit(MOST_HEAD_BYTES, "the head")
+        try:
+            found = self._current(HEAD_PATH, deadline, limit, absent, is_doubtful=is_doubtful)
+        except IndexFormatError as error:
+            return Absent(200, error.url or self.session.root.url, str(error.args[0]))
+        if not isinstance(found, Fetched):
+            return found
+        try:
+            return Sighting(Head.parse(bytes(found.body)), found.response.validators)
+        except IndexFormatError as error:  # a page from a host that answers every path
+            return Absent(200, found.response.url, with_excerpt(error, found))
+
+    def index(self, deadline: float, *, is_doubtful: bool) -> Fetched | None:
+        """Ask for the index; None if it has not changed.
+
+        Raises
+        ------
+        TransportError
+            The index could not be fetched.
+        IndexFormatError
+            The index is too large.
+        """
+        found = self._current(
+            self._index_path, deadline, self._index_limit, frozenset(), is_doubtful=is_doubtful
+        )
+        assert not isinstance(found, Absent), "an index that is not there is an error"
+        return found
+
+    def _current(
+        self,
+        path: str,
+        deadline: float,
+        limit: SizeLimit,
+        absent: frozenset[int],
+        *,
+        is_doubtful: bool,
+    ) -> Fetched | Absent | None:
+        self._requests += 1
+        is_conditional = not is_doubtful and self._requests % _UNCONDITIONAL_EVERY_REQUESTS != 0
+        conditions = self._validators.get(path, {}) if is_conditional else {}
+        first = conditions or (_NO_CACHE if is_doubtful else {})
+        for fields in (first, _NO_CACHE):
+            refused = FIELD_REFUSED if fields is conditions else frozenset()
+            found = _get(self.session, path, deadline, limit, absent | refused, fields=fields)
+            if isinstance(found, Absent):
+                if found.status not in refused:
+                    return found
+                status, url = found.status, found.url
+            elif found.response.status == 200:
+                return found
+            elif found.response.status == 304 and fields is conditions:
+                return None
+            else:  # not what was asked for: a confused cache, perhaps
+                status, url = found.response.status, found.response.url
+        raise TransportError(
+            f"the host answered {status} to a request for the whole index", url=url, status=status
+        )
+
+
+def _get(
+    session: Session,
+    path: str,
+    deadline: float,
+    limit: SizeLimit,
+    absent: frozenset[int],
+    *,
+    fields: Mapping[str, str] | None = None,
+    beginning: PartialDocument | None = None,
+) -> Fetched | Absent:
+    return session.fetch(
+        quote(path, safe="/"),
+        headers={"Accept-Encoding": "gzip, deflate", **(fields or {})},
+        deadline=deadline,
+        limit=limit,
+        absent=absent,
+        beginning=beginning,
+    )
+
+
+def _mismatch(session: Session, document: Document, actual: str) -> IntegrityError:
+    return IntegrityError(
+        f"{document.href} is not what the head of the site says",
+        expected=document.sha256,
+        actual=actual,
+        url=session.root.url,
+    )
+
+
+def with_excerpt(error: IndexFormatError, fetched: Fetched) -> str:
+    """Return the text of an error, and the beginning of what the host has sent."""
+    excerpt = ascii(
+        fetched.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace")[:_EXCERPT_CHARACTERS]
+    )
+    content_type = fetched.response.header("Content-Type")
+    sent = "a document of no type" if content_type is None else ascii(content_type)
+    return f"{error}; the host sent {sent}, which begins {excerpt}"

@@ -1,0 +1,228 @@
+"""Follows a site whose roots are equally trusted: the newest of them counts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...errors import NotConnectedError, StoreError, TransportError, TransportTimeout
+from ...transport.http.response import Absent
+from ...transport.values.remote_value import Sources, from_any
+from ...workers import Workers
+from ..telling.deliveries import CUT_CHECK_SECONDS
+from .documents import RootReader, Sighting
+from .follower import SiteFollower, absence_error
+
+if TYPE_CHECKING:
+    from ...transport.http.session import Session
+    from .held import Held
+
+__all__ = ["EqualRootsFollower"]
+
+_LOG = logging.getLogger("staticstore")
+
+# After the first answer of a root, the others are waited for so long.
+_PATIENCE_SECONDS = 1.0
+
+_Answer = Sighting | Absent
+
+
+class EqualRootsFollower(SiteFollower):
+    """Fetches the index of a site from several roots that are equally trusted.
+
+    A poll asks all roots for their heads at once, except those that failed a moment
+    ago.  One answer is enough, but the others get a second more.  Of the heads of the
+    first root's lineage, the one with the highest generation counts.  Where the first
+    root has no head, the first index of a root without a head is taken.
+    """
+
+    def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
+        super().__init__(sessions, index_path, **options)
+        self._threads = Workers(len(sessions), "staticstore roots")
+        self._asked: dict[RootReader, Future[_Answer]] = {}
+        self._seen: dict[RootReader, Sighting] = {}
+        self._troubles: dict[RootReader, str] = {}
+        # The digest of the index at each root, as far as is known.
+        self._sha256: dict[RootReader, str] = {}
+        # The root of the index that is held, if that has no head.
+        self._plain_root: RootReader | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the roots and their documents, for people."""
+        troubles = dict(self._troubles)  # a copy, for a poll may change it meanwhile
+        passed_over = (
+            f"{root.session.root.url} is passed over: {trouble}"
+            for root, trouble in troubles.items()
+        )
+        return (*passed_over, *super().problems)
+
+    def close(self) -> None:
+        """Cut the connections to all roots; never blocks."""
+        super().close()
+        self._threads.close()
+
+    def sources(self, held: Held) -> Sources:
+        """Return where the values of a snapshot can be read."""
+        sessions = [root.session for root in self._roots]
+        alike = [r.session for r in self._roots if self._sha256.get(r) == held.sha256]
+        alike = alike or [self.session]
+        unlike = tuple(one for one in sessions if one not in alike)
+        return Sources(tuple(alike), unlike, self._wholes)
+
+    def fetch(
+        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+    ) -> Held | None:
+        """Return the current index, whole; None if it is the one that is held."""
+        self._polls += 1
+        deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
+        base = held if held is not None and held.is_whole and not anew else None
+        return self.session.repeated(partial(self._newest, held, base, deadline), deadline)
+
+    def part(self, held: Held | None) -> Held | None:
+        """Return the current index, in parts; None if the site serves none."""
+        self._polls += 1
+        deadline = time.monotonic() + self._seconds
+        return self.session.repeated(partial(self._newest_part, held, deadline), deadline)
+
+    # -- what the roots answer -----------------------------------------------------
+
+    def _newest(self, held: Held | None, base: Held | None, deadline: float) -> Held | None:
+        asks_heads = self._asks_head(base, self.freshness)
+        answers = self._look(deadline) if asks_heads else {}
+        heads = self._heads(held, answers)
+        if heads:
+            follow = partial(self._follow_one, base, deadline)
+            return from_any(heads, follow) if self._accepts(held, heads) else None
+        if any(isinstance(answer, Absent) for answer in answers.values()):
+            self._tolerate_absence(answers)
+        plain = [
+            root for root in self._roots if not answers or isinstance(answers.get(root), Absent)
+        ]
+        return from_any(plain, partial(self._plain_of, held, base, deadline))
+
+    def _newest_part(self, held: Held | None, deadline: float) -> Held | None:
+        if not self._has_head:
+            return None
+        answers = self._look(deadline)
+        heads = self._heads(held, answers)
+        if not heads:
+            self._tolerate_absence(answers)
+            return None
+        if not self._accepts(held, heads):
+            return held
+        root, sighting = heads[0]
+        return self._part_of(root, held, sighting, self.freshness)
+
+    def _accepts(self, held: Held | None, heads: list[tuple[RootReader, Sighting]]) -> bool:
+        """Return whether the newest head is followed; remove older ones from `heads`."""
+        newest = heads[0][1].head
+        accepted = self.freshness.accepts_head(newest) or held is None
+        heads[1:] = [one for one in heads[1:] if not self.freshness.is_older_head(one[1].head)]
+        return accepted
+
+    def _tolerate_absence(self, answers: dict[RootReader, _Answer]) -> None:
+        if not self.freshness.tolerates_absence():
+            raise absence_error(next(one for one in answers.values() if isinstance(one, Absent)))
+
+    def _follow_one(
+        self, held: Held | None, deadline: float, one: tuple[RootReader, Sighting]
+    ) -> Held:
+        root, sighting = one
+        new = self._followed(root, held, sighting, self.freshness, deadline)
+        self._sha256[root], self._plain_root = new.sha256, None
+        return new
+
+    def _plain_of(
+        self, held: Held | None, base: Held | None, deadline: float, root: RootReader
+    ) -> Held | None:
+        if self._plain_root is not root or base is None:
+            root.forget()
+        accepts_all = held is None
+        new = self._plain(root, base, self.freshness, deadline, accepts_all=accepts_all) or base
+        if new is not None and not self.freshness.older:
+            self._sha256[root], self._plain_root = new.sha256, root
+        return new
+
+    def _heads(
+        self, held: Held | None, answers: dict[RootReader, _Answer]
+    ) -> list[tuple[RootReader, Sighting]]:
+        """Return the heads of the lineage that counts, the highest generation first."""
+        lineage = self._lineage(held, answers)
+        heads = [
+            (root, answer)
+            for root, answer in answers.items()
+            if isinstance(answer, Sighting) and answer.head.lineage == lineage
+        ]
+        if lineage is not None and not heads:
+            raise TransportError(
+                "no root that answers has a copy of this site", url=self.session.root.url
+            )
+        heads.sort(key=lambda one: -one[1].head.generation)
+        return heads
+
+    def _lineage(self, held: Held | None, answers: dict[RootReader, _Answer]) -> str | None:
+        """Return the lineage of the first root, now or before; else of any root."""
+        first = answers.get(self._roots[0])
+        if isinstance(first, Sighting):
+            return first.head.lineage
+        heads = [answer.head for answer in answers.values() if isinstance(answer, Sighting)]
+        known = self.freshness.head if held is None else held.head
+        if isinstance(first, Absent):
+            is_there = known is not None and known.lineage in {head.lineage for head in heads}
+            return known.lineage if known is not None and is_there else None
+        if known is not None:
+            return known.lineage
+        return next((head.lineage for head in heads), None)
+
+    def _look(self, deadline: float) -> dict[RootReader, _Answer]:
+        """Return the answers of the roots; raise the error of the first if all failed."""
+        due = [root for root in self._roots if not root.session.is_failing] or self._roots
+        asked: dict[RootReader, Future[_Answer]] = {}
+        for root in due:
+            running = self._asked.get(root)
+            if running is None or running.done():
+                running = self._threads.submit(partial(self._look_at, root, deadline))
+            asked[root] = self._asked[root] = running
+        self._wait_for_answers(set(asked.values()), deadline)
+        done = {root: future for root, future in asked.items() if future.done()}
+        answers = {root: one.result() for root, one in done.items() if one.exception() is None}
+        if not answers:
+            for future in done.values():
+                future.result()
+            raise TransportTimeout("no root answers in time", url=self.session.root.url)
+        return answers
+
+    def _look_at(self, root: RootReader, deadline: float) -> _Answer:
+        is_doubtful = self.freshness.is_doubtful
+        try:
+            found = root.head(deadline, is_known=True, is_doubtful=is_doubtful)
+            if (
+                isinstance(found, Absent) and found.status == 401
+            ):  # another root may accept the credentials
+                raise absence_error(found)
+        except StoreError as error:
+            if root not in self._troubles and not isinstance(error, NotConnectedError):
+                _LOG.warning("%s is passed over: %s", root.session.root.url, error)
+            self._troubles[root] = str(error)
+            raise
+        self._troubles.pop(root, None)
+        if found is None:
+            return self._seen[root]
+        if isinstance(found, Sighting):
+            root.confirm(found.validators, of_head=True)
+            self._seen[root], self._sha256[root] = found, found.head.index.sha256
+        return found
+
+    def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
+        cut = self.session.wire.cut
+        while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
+            done, waiting = wait(waiting, min(left, CUT_CHECK_SECONDS), FIRST_COMPLETED)
+            if any(one.exception() is None for one in done):
+                deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
+        if cut.is_set():
+            raise NotConnectedError("the store was disconnected")

@@ -1,0 +1,361 @@
+"""What a store holds of a site, an index or parts of one, and what fetches it."""
+
+from __future__ import annotations
+
+import operator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from cachetools import LRUCache
+
+from ...errors import IndexFormatError, IntegrityError, quoted
+from ...index import codec
+from ...index.blocks import BlockRoot, Stretch, holding, read_root
+from ...index.fields import Content
+from ...index.forms.entries import line_problem, visible_metadata
+from ...index.forms.lines import Lines
+from ...index.forms.piece import Piece
+from ...index.snapshot import Index
+from ...processes import PerProcess, is_held
+from .documents import Documents
+
+if TYPE_CHECKING:
+    from ...index.head import Document, Head, Role
+    from ...transport.http.session import Session
+    from ...transport.values.remote_value import Sources
+
+__all__ = ["Follower", "Held", "IndexParts", "LazyIndex"]
+
+_MOST_PROBLEMS = 100
+_MOST_MEMORY_BYTES = 16 << 20  # for parsed parts
+_PARSED_RATIO = 4  # memory of a parsed part to bytes of its text, at most
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Held:
+    """An index, whole or in parts, and what is needed to ask whether it is current."""
+
+    #: The snapshot; in a lazy store, the parts of the index that were read.
+    content: Index | IndexParts
+    #: Header fields of a conditional request for the head, or for the index of a site
+    #: without one (RFC 9110, section 13.1).
+    validators: Mapping[str, str]
+    #: Digest of the index, lowercase hex, to recognize the same bytes and to choose
+    #: change files.
+    sha256: str
+    #: The head that named the index; None on a site without one.
+    head: Head | None = None
+    #: Bytes of the index as the host sent it.
+    size: int = 0
+    #: The root that it came from, if not the first.
+    source: str | None = None
+    #: Whether it was made of an older index, so that its bytes were never hashed.
+    is_derived: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole index is held."""
+        return isinstance(self.content, Index)
+
+    @property
+    def index(self) -> Index:
+        """The snapshot; only where the whole index is held."""
+        assert isinstance(self.content, Index), "only parts of the index were read"
+        return self.content
+
+    @property
+    def entries(self) -> int:
+        """Number of entries; where parts are held, the head's claim."""
+        return len(self.content)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Entries that were left out, and a wrong count in the head."""
+        warnings = tuple(self.content.warnings)
+        if self.head is None or self.head.entries == self.entries:
+            return warnings
+        counts = f"the head counts {self.head.entries} entries where the index has {self.entries}"
+        return (*warnings, counts)
+
+
+class Follower(Protocol):
+    """What fetches the index of a site for a connection, and knows its roots.
+
+    One poll at a time calls `fetch`, `part` or `whole`, any thread the others.  Every call
+    ends when the session's wire is cut.
+    """
+
+    #: The most bytes that an index may have.
+    max_bytes: int
+
+    @property
+    def session(self) -> Session:
+        """The session of the first root."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the roots and their documents, for people."""
+        ...
+
+    def fetch(
+        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+    ) -> Held | None:
+        """Return the current index, whole; None if it is the one that is held.
+
+        Parameters
+        ----------
+        held : Held or None
+            What is held, whole or in parts.
+        seconds : float, optional
+            A lower time limit than usual.
+        anew : bool, optional
+            Whether to read the index whole even if it is the one that is held.
+
+        Raises
+        ------
+        TransportError
+            The index could not be fetched; or the head, which was there before, is absent.
+        IndexFormatError
+            The document is no index.
+        IntegrityError
+            The host has other bytes than its head says, twice.
+        """
+        ...
+
+    def part(self, held: Held | None) -> Held | None:
+        """Return the current index, in parts; None if the site serves none.
+
+        Raises
+        ------
+        TransportError
+            The head could not be fetched.
+        """
+        ...
+
+    def whole(self, held: Held) -> Held:
+        """Return the index that the head of a snapshot names, read whole.
+
+        It replaces parts, or a snapshot that changes led to.
+
+        Raises
+        ------
+        IntegrityError
+            The host has it no longer.
+        TransportError, IndexFormatError
+            As `fetch`.
+        """
+        ...
+
+    def sources(self, held: Held) -> Sources:
+        """Return where the values of a snapshot can be read."""
+        ...
+
+    def documents(self, held: Held) -> Documents:
+        """Return the documents that the head of a snapshot names."""
+        ...
+
+    def close(self) -> None:
+        """Cut every connection; never blocks."""
+        ...
+
+
+class IndexParts:
+    """The parts of one index that were read, each verified by its digest; thread-safe.
+
+    Two threads that look for the same key at once may both fetch its part.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        One for each root of the site; any of them may have the parts.
+    head : Head
+        Names the index and its blocks.
+    seconds : float
+        Time limit of one look-up.
+    max_bytes : int
+        The most bytes that an index may have.
+    served : set of Role
+        As in `Documents`.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[Session],
+        head: Head,
+        seconds: float,
+        max_bytes: int,
+        served: set[Role],
+    ) -> None:
+        self._sessions = tuple(sessions)
+        self._served = served
+        self._head = head
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._root: BlockRoot | None = None
+        self._memory = PerProcess(_PartMemory, after_fork=_PartMemory.or_new)
+        #: Entries that were looked up and left out, and why.
+        self.warnings: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        """Return the number of entries, as the head claims it."""
+        return self._head.entries
+
+    def is_read_by(self, session: Session) -> bool:
+        """Return whether parts are fetched by a session, and not by an earlier connection."""
+        return session in self._sessions
+
+    def find(self, key: str) -> bytes | None:
+        """Return the raw entry of a key, or None; reads one page and one block at most.
+
+        Raises
+        ------
+        LookupError
+            The host serves no ranges, or other bytes than the head says.
+        TransportError, NotConnectedError
+            A part could not be fetched.
+        """
+        deadline = time.monotonic() + self._seconds
+        try:
+            block = self._block_of(key, deadline)
+            if block is None:
+                return None
+            raw = self._lines_of(block, deadline).get(key)
+        except (IndexFormatError, IntegrityError) as error:
+            raise LookupError("the parts of the index cannot be read") from error
+        except UnicodeEncodeError:  # half of a surrogate pair, which no key contains
+            return None
+        problem = None if raw is None else line_problem(key, raw)
+        if problem is not None:
+            if len(self.warnings) < _MOST_PROBLEMS:
+                self.warnings[f"{quoted(key)} is left out: {problem}"] = None
+            return None
+        return raw
+
+    def _block_of(self, key: str, deadline: float) -> Stretch | None:
+        if self._root is None:
+            self._root = read_root(self._head, self._documents(deadline).read)
+        root = self._root
+        if root is None:
+            raise LookupError("the root of the blocks is not there")
+        page = holding(root.pages, key)
+        if page is None:
+            return None
+        end = self._head.index.size - 2
+        blocks = self._read(root.lines, page, deadline, lambda text: root.blocks_of(text, 2, end))
+        return holding(blocks, key)
+
+    def _lines_of(self, block: Stretch, deadline: float) -> Lines:
+        def parse(text: bytes) -> Lines:
+            # The last line of an index has no comma.
+            text = b"\n" + (text if text.endswith(b",\n") else text.removesuffix(b"\n") + b",\n")
+            # Lines that are not canonical are found when the whole index is read.
+            return Lines([Piece(text, 1, len(text), block.first)], None, is_checked=False)
+
+        return self._read(self._head.index, block, deadline, parse)
+
+    def _read(
+        self, document: Document, stretch: Stretch, deadline: float, parse: Callable[[bytes], T]
+    ) -> T:
+        memory = self._memory.get()
+        with memory.lock:
+            known = memory.parsed.get((document, stretch))
+        if known is None:
+            text = self._documents(deadline).read_stretch(document, stretch)
+            if text is None:
+                raise LookupError("the host gives no parts of documents")
+            known = _PARSED_RATIO * len(text), parse(text)
+            with memory.lock:
+                memory.parsed[document, stretch] = known
+        parsed: T = known[1]
+        return parsed
+
+    def _documents(self, deadline: float) -> Documents:
+        return Documents(self._sessions, deadline, self._max_bytes, self._served)
+
+
+class _PartMemory:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        # Estimated bytes of memory, and a parsed stretch of a document.
+        self.parsed: LRUCache[tuple[Document, Stretch], tuple[int, Any]] = LRUCache(
+            _MOST_MEMORY_BYTES, getsizeof=operator.itemgetter(0)
+        )
+
+    def or_new(self) -> _PartMemory:
+        # A child that was forked while a thread held the lock may have half a change.
+        return _PartMemory() if is_held(self.lock) else self
+
+
+class LazyIndex:
+    """Reads parts of an index for single keys, and fetches the whole for all else.
+
+    It has those methods of `Index` that a store needs.
+
+    Parameters
+    ----------
+    parts : IndexParts
+        The parts.
+    whole : callable
+        Fetches and returns the whole index.
+    """
+
+    def __init__(self, parts: IndexParts, whole: Callable[[], Index]) -> None:
+        self._parts = parts
+        self._whole = whole
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the metadata of a key, as a copy."""
+        raw = self._raw(key)
+        if raw is None:
+            raise KeyError(key)
+        return visible_metadata(raw)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the index has a key."""
+        return self._raw(key) is not None
+
+    def _raw(self, key: object) -> Any:
+        if not isinstance(key, str):
+            return None
+        try:
+            return self._parts.find(key)
+        except LookupError:
+            return self._whole().raw(key)
+
+    def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
+        """Return what some entries say of the bytes of their values: `Index.contents_of`."""
+        wanted = dict.fromkeys(key for key in keys if isinstance(key, str))
+        raws = ((key, self._raw(key)) for key in wanted)
+        return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
+
+    def __len__(self) -> int:
+        """Return the number of keys, as the head claims it."""
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys, in order."""
+        return iter(self._whole())
+
+    def query(
+        self,
+        select: Iterable[str] | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        **equals: Any,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Find entries by their metadata: `Index.query`."""
+        return self._whole().query(select, where=where, **equals)
+
+    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
+        """Find keys by their metadata: `Index.query_keys`."""
+        return self._whole().query_keys(where=where, **equals)
+
+    def glob(self, pattern: str) -> Iterator[str]:
+        """Find keys by a shell pattern: `Index.glob`."""
+        return self._whole().glob(pattern)

@@ -1,0 +1,1 @@
+"""Notifying those who subscribe to changes."""

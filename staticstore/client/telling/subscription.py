@@ -1,0 +1,402 @@
+"""Subscriptions to the changes of a store, by a callback or by iterating."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import logging
+import queue
+import threading
+import weakref
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
+
+from ...index.changes import Action, Change, Changes
+
+if TYPE_CHECKING:
+    from ...index.query import Conditions
+    from ...index.snapshot import Index
+
+__all__ = [
+    "ChangeSource",
+    "Dispatch",
+    "Subscribable",
+    "Subscription",
+    "SubscriptionOwner",
+    "Watch",
+    "logged_failure",
+]
+
+_LOG = logging.getLogger("staticstore")
+
+#: Passes a call without arguments to an event loop, such as ``loop.call_soon_threadsafe``.
+#: The call returns an awaitable where the callback is a coroutine function.
+Dispatch = Callable[[Callable[[], Any]], object]
+
+
+class SubscriptionOwner:
+    """What a subscription belongs to: the subscribers of a store."""
+
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Return whether the store is connected."""
+
+    @abstractmethod
+    def remove(self, subscription: Subscription) -> None:
+        """Forget a subscription that is closed."""
+
+
+class Subscription:
+    """Calls back with the changes of a store; ends with `close`, or a ``with`` block.
+
+    Made by `StaticStore.subscribe`.  It goes on after a `disconnect` and `connect`.
+    """
+
+    def __init__(
+        self,
+        callback: Callable[[Any], object],
+        known: Index,
+        *,
+        actions: Iterable[Action],
+        conditions: Conditions,
+        dispatch: Dispatch | None,
+        batch: bool,
+        owner: weakref.ref[SubscriptionOwner],
+    ) -> None:
+        if dispatch is None and inspect.iscoroutinefunction(callback):
+            raise TypeError("a coroutine function needs a loop: dispatch=asyncio_dispatch()")
+        #: Whether the callback gets all changes of a poll together.
+        self.is_batch = batch
+        #: The snapshot whose changes were delivered last.
+        self.known = known
+        self._callback = callback
+        self._actions = _checked_actions(actions)
+        self._conditions = conditions
+        self._dispatch = dispatch
+        self._owner = owner
+        self._closed = False
+        # Deliveries that an event loop has yet to call for, and the number of its calls
+        # while the store was disconnected.
+        self._waiting: deque[Change | Changes] = deque()
+        self._skipped_calls = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the subscription has ended."""
+        return self._closed
+
+    def close(self) -> None:
+        """End the subscription; no callback begins after this.  Idempotent."""
+        self._closed = True
+        if (owner := self._owner()) is not None:
+            owner.remove(self)
+
+    def after_fork(self, known: Index | None) -> None:
+        """Continue in a forked child from a snapshot; close if there is a `dispatch`."""
+        if self._dispatch is not None or known is None:
+            self.close()
+        else:
+            self.known = known
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: the callback is in this process."""
+        raise TypeError("a subscription cannot be pickled or copied: subscribe in each process")
+
+    def __enter__(self) -> Subscription:
+        """Return the subscription."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def deliver(self, change: Change) -> None:
+        """Call back with a change, if it matches."""
+        if self._wants(change):
+            self._call_back(change)
+
+    def deliver_batch(self, changes: Changes) -> None:
+        """Call back once with the matching changes of a poll."""
+        if wanted := self._wanted(changes):
+            self._call_back(wanted)
+
+    def deliver_changes(self, changes: Changes) -> None:
+        """Call back with changes, together or one by one."""
+        if self.is_batch:
+            self.deliver_batch(changes)
+        else:
+            for change in changes:
+                self.deliver(change)
+
+    def deliver_all(self, index: Index, is_cut: Callable[[], bool]) -> None:
+        """Call back with all entries of a snapshot, as sets; close if disconnected."""
+        if is_cut():
+            self.close()
+            return
+        if "set" not in self._actions:
+            return
+        everything = (Change(key, None, index.raw(key)) for key in index)
+        if self.is_batch:  # an empty batch, too: it says that all has come
+            self._call_back(self._wanted(Changes(everything, index)))
+        else:
+            for change in everything:
+                self.deliver(change)
+
+    def _wanted(self, changes: Changes) -> Changes:
+        if not self._conditions and self._actions.issuperset(get_args(Action)):
+            return changes
+        return Changes(filter(self._wants, changes), changes.index)
+
+    def _wants(self, change: Change) -> bool:
+        with logged_failure("a condition raised an exception; the subscription goes on"):
+            if self._closed or change.action not in self._actions:
+                return False
+            return not self._conditions or any(
+                metadata is not None and self._conditions.match(metadata)
+                for metadata in (change.metadata, change.previous)
+            )
+        return False
+
+    def _call_back(self, delivery: Change | Changes) -> None:
+        with logged_failure("a callback raised an exception; the subscription goes on"):
+            if self._closed:
+                return
+            if self._dispatch is None:
+                self._callback(delivery)
+                return
+            self._waiting.append(delivery)
+            try:
+                self._dispatch(self._call_next)
+            except BaseException:  # the loop will not call for it
+                if self._waiting and self._waiting[-1] is delivery:
+                    self._waiting.pop()
+                raise
+
+    def _call_next(self) -> object:
+        # Called by the loop, which reports or awaits in its own way.  Each call is for the
+        # oldest delivery: those skipped while disconnected come first after the next connect.
+        owner = self._owner()
+        if self._closed:
+            self._waiting.clear()
+        elif owner is None or not owner.is_open():
+            self._skipped_calls += 1
+        elif self._waiting:
+            return self._callback(self._waiting.popleft())
+        return None
+
+    def catch_up(self) -> None:
+        """Have the loop repeat the calls that it made while the store was disconnected."""
+        if (dispatch := self._dispatch) is not None and not self._closed:
+            with logged_failure("a dispatch raised an exception; the subscription goes on"):
+                dispatch(functools.partial(self._repeat_calls, dispatch))
+
+    def _repeat_calls(self, dispatch: Dispatch) -> None:
+        # The counter is changed by the loop's thread alone, so no call is lost.
+        calls, self._skipped_calls = self._skipped_calls, 0
+        for _ in range(calls):
+            dispatch(self._call_next)
+
+
+class Watch(Iterator[Change]):
+    """Iterates over changes as they come; ends after a timeout, or at `disconnect`."""
+
+    def __init__(
+        self,
+        timeout: float | None,
+        subscribe: Callable[[Callable[[Change | None], object]], Subscription],
+    ) -> None:
+        if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
+            raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
+        self._timeout = timeout
+        self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
+        self._ended = False
+        # Without a reference to the watch, so that it can be garbage.
+        self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: changes come to this process."""
+        raise TypeError("a watch cannot be pickled or copied: watch in each process")
+
+    def end(self) -> None:
+        """End the iteration after the changes that have come already."""
+        self._unsubscribe()
+        self._queue.put(None)
+
+    def __next__(self) -> Change:
+        """Wait for the next change, and return it."""
+        if not self._ended:
+            try:
+                change = self._queue.get(timeout=self._timeout)
+            except queue.Empty:
+                change = None
+            if change is not None:
+                return change
+            self.end()
+        self._ended = True
+        raise StopIteration
+
+
+class ChangeSource:
+    """What notifies subscriptions: the live index of a store."""
+
+    @abstractmethod
+    def subscribe(
+        self,
+        callback: Callable[[Any], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: bool = ...,
+        where: Mapping[str, Any] | None = ...,
+        equals: Mapping[str, Any] | None = ...,
+    ) -> tuple[Subscription, Index]:
+        """Return a subscription, and the snapshot from which it starts."""
+
+    @abstractmethod
+    def watch(self, timeout: float | None) -> Watch:
+        """Iterate over changes until a timeout."""
+
+
+class Subscribable:
+    """The subscribing half of `StaticStore`."""
+
+    @abstractmethod
+    def _opened(self) -> ChangeSource:
+        """Return what notifies subscriptions, or raise `NotConnectedError`."""
+
+    @overload
+    def subscribe(
+        self,
+        callback: Callable[[Change], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: Literal[False] = ...,
+        where: Mapping[str, Any] | None = ...,
+        **equals: Any,
+    ) -> Subscription: ...
+    @overload
+    def subscribe(
+        self,
+        callback: Callable[[Changes], object],
+        *,
+        actions: Iterable[Action] = ...,
+        dispatch: Dispatch | None = ...,
+        initial: bool = ...,
+        batch: Literal[True],
+        where: Mapping[str, Any] | None = ...,
+        **equals: Any,
+    ) -> Subscription: ...
+    def subscribe(
+        self,
+        callback: Callable[[Any], object],
+        *,
+        actions: Iterable[Action] = ("set", "update", "delete"),
+        dispatch: Dispatch | None = None,
+        initial: bool = False,
+        batch: bool = False,
+        where: Mapping[str, Any] | None = None,
+        **equals: Any,
+    ) -> Subscription:
+        """Call back with each change from now on.
+
+        Unlike a signal, the store holds the callback strongly.  An exception that it raises
+        is logged, and later changes are delivered.  It may call any method of the store.
+
+        Parameters
+        ----------
+        callback : callable
+            Called as ``callback(change)``, in key order, one call at a time.
+        actions : iterable of {"set", "update", "delete"}, optional
+            Which changes.
+        dispatch : callable, optional
+            Is passed each delivery as a call without arguments, to be made by the thread
+            of a window or an event loop; `staticstore.interop.desktop` has those of Qt, Tk
+            and asyncio.  By default the polling thread calls back.
+        initial : bool, optional
+            Whether to deliver the present entries first, as sets, before any change.
+        batch : bool, optional
+            Whether to call back once for each poll, as ``callback(changes)`` with the
+            matching `Changes`; with `initial`, first with the present entries, even none.
+        where, **equals
+            As in `query`; the metadata before or after the change must match.
+
+        Returns
+        -------
+        Subscription
+            Close it to end it, or use it in a ``with`` block.
+
+        Raises
+        ------
+        TypeError
+            The callback is a coroutine function, and `dispatch` is missing.
+        NotConnectedError
+            The store is not connected.
+
+        Examples
+        --------
+        >>> found = []
+        >>> with sample_store.subscribe(found.append, initial=True, type="table"):
+        ...     pass
+        >>> found[0]
+        <Change: set '...csv'>
+        >>> with sample_store.subscribe(found.append, initial=True, batch=True):
+        ...     pass
+        >>> found[-1]
+        <Changes: 16 set, 0 update, 0 delete>
+        """
+        subscription, _ = self._opened().subscribe(
+            callback,
+            actions=actions,
+            dispatch=dispatch,
+            initial=initial,
+            batch=batch,
+            where=where,
+            equals=equals,
+        )
+        return subscription
+
+    def watch(self, timeout: float | None = None) -> Iterator[Change]:
+        """Iterate over changes since this call, as they come.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds without a change after which the iteration ends; by default it ends
+            at `disconnect`.
+
+        Returns
+        -------
+        iterator of Change
+            For one thread.  It queues the changes until they are taken.
+        """
+        return self._opened().watch(timeout)
+
+
+@contextlib.contextmanager
+def logged_failure(message: str) -> Iterator[None]:
+    """Log what the user's code raises, and go on.
+
+    KeyboardInterrupt and SystemExit pass in the main thread; in another they would end polls.
+    """
+    try:
+        yield
+    except Exception:
+        _LOG.exception(message)
+    except BaseException:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        _LOG.exception(message)
+
+
+def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:
+    wanted: frozenset[Action] = frozenset(actions)
+    # A single text is a set of letters, which are no actions either.
+    if unknown := wanted - set(get_args(Action)):
+        raise ValueError(f"no such action: {', '.join(sorted(map(repr, unknown)))}")
+    return wanted

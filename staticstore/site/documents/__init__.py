@@ -1,0 +1,1 @@
+"""The files that a published site consists of, besides its values."""

@@ -1,0 +1,297 @@
+"""Packs: copies of many small values in one file, to be read at once.
+
+A pack is ``packs/<sha256>.zip``.  Its members are values under their keys, in key
+order, stored without compression: the value is at the offset that the index gives,
+and any ZIP tool opens the pack.
+
+A publish packs each new small value, together with the live values of packs that are
+not much larger.  Packs so double in size until they are large: there are few of them,
+and a value is copied a few times at most, however often a site is published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...disk.file_system import open_regular
+from ...index.fields import PACK_HREF, Place, place_of
+from ...index.head import Document, Role
+from .head_files import write_document
+
+if TYPE_CHECKING:
+    from ...index.snapshot import Index
+    from ..folder.data_file import FileDigest
+    from ..folder.site_folder import SiteFolder
+
+__all__ = [
+    "MOST_PACK_BYTES",
+    "PACK_BELOW_BYTES",
+    "Packing",
+    "pack_digest",
+    "pack_size",
+    "pack_values",
+    "packs_of",
+    "unchanged_places",
+]
+
+#: Values of fewer bytes are packed.
+PACK_BELOW_BYTES = 1 << 16
+#: No pack is larger.
+MOST_PACK_BYTES = 1 << 24
+
+_LARGE_BYTES = MOST_PACK_BYTES // 2  # a pack with as many live bytes is not merged with others
+_MOST_MEMBERS = 65_534  # more would need ZIP64, which not every tool opens
+_MOST_NAME_BYTES = 65_535  # a ZIP file has two bytes for its length
+
+# What a ZIP file has beside names and values: for each member a header before it and one in the
+# directory, and a record at the end.
+_HEADER_BYTES = 30 + 46
+_END_BYTES = 22
+_END_MARK = b"PK\x05\x06"
+
+
+class Packing(NamedTuple):
+    """Which values to pack, and how."""
+
+    #: Values of fewer bytes.
+    below: int
+    #: Whether to write the packs, or only to find out where values would be.
+    writes: bool
+
+
+def pack_digest(href: str) -> str | None:
+    """Return the sha256 in the href of a pack; None if it is another href."""
+    match = re.match(PACK_HREF, href)
+    return None if match is None else match[1]
+
+
+def packs_of(index: Index) -> frozenset[str]:
+    """Return the hrefs of the packs that an index names."""
+    places = (place_of(entry["packed"]) for _, entry in index.packed_entries())
+    return frozenset(place.href for place in places if place is not None)
+
+
+def unchanged_places(
+    folder: SiteFolder,
+    index: Index,
+    digests: Mapping[str, FileDigest],
+    is_unchanged: Callable[[str], bool],
+) -> tuple[dict[str, Place], dict[str, int]]:
+    """Return where unchanged values are in packs that are still whole.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    index : Index
+        Its index so far.
+    digests : mapping
+        The digests of the values now, by key.
+    is_unchanged : callable
+        Returns whether the pack at an href is as the last publish left it; other
+        packs are hashed.
+
+    Returns
+    -------
+    places : dict of Place
+        By key.
+    packs : dict of int
+        By href: the size of each pack that the index names, in bytes; 0 if it is
+        missing or damaged.
+    """
+    places: dict[str, Place] = {}
+    packs: dict[str, int] = {}
+    for key, entry in index.packed_entries():
+        place, sha256 = place_of(entry["packed"]), entry.get("sha256")
+        if place is None or not isinstance(sha256, str):  # no publish of ours wrote it
+            continue
+        if place.href not in packs:
+            path = folder.root / place.href
+            is_whole = is_unchanged(place.href) or _has_its_digest(path, place.href)
+            packs[place.href] = pack_size(path) if is_whole else 0
+        digest = digests.get(key)
+        if (
+            digest is not None
+            and digest.sha256 == sha256
+            and place.offset + digest.size <= packs[place.href]
+        ):
+            places[key] = place
+    return places, packs
+
+
+def _has_its_digest(path: Path, href: str) -> bool:
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == pack_digest(href)
+    except OSError:
+        return False
+
+
+def pack_size(path: Path) -> int:
+    """Return the size of a pack in bytes; 0 if it is missing or cut short."""
+    try:
+        with open_regular(path) as file:
+            start = file.seek(-_END_BYTES, os.SEEK_END)
+            record = file.read(_END_BYTES)
+    except OSError:
+        return 0
+    directory_size, directory = (int.from_bytes(record[at : at + 4], "little") for at in (12, 16))
+    is_whole = record.startswith(_END_MARK) and directory + directory_size == start
+    return start + _END_BYTES if is_whole else 0
+
+
+def pack_values(
+    folder: SiteFolder,
+    digests: Mapping[str, FileDigest],
+    places: Mapping[str, Place],
+    packs: Mapping[str, int],
+    packing: Packing,
+) -> dict[str, Place]:
+    """Pack the small values that are in no pack.
+
+    Packs with more dead bytes than live ones are packed again, and so are small packs
+    if there are values to add to them.  A value that no longer has its digest is not
+    packed.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    digests : mapping
+        The digests of the values, by key.
+    places, packs : mapping
+        Where values are so far; see `unchanged_places`.
+    packing : Packing
+        Which values to pack.
+
+    Returns
+    -------
+    dict of Place
+        By key: all values that are then in packs.
+
+    Raises
+    ------
+    StoreError
+        A pack cannot be written.
+
+    Notes
+    -----
+    Holds one pack at a time in memory, of 16 MiB at most.
+    """
+    sizes = {
+        key: _member_size(key, digest.size)
+        for key, digest in digests.items()
+        if 0 < digest.size < packing.below and _fits(key, digest.size)
+    }
+    kept = {key: place for key, place in places.items() if key in sizes}
+    alive: dict[str, int] = {}
+    for key, place in kept.items():
+        alive[place.href] = alive.get(place.href, 0) + sizes[key]
+    loose = sum(size for key, size in sizes.items() if key not in kept)
+    again = _packed_again(packs, alive, loose)
+    kept = {key: place for key, place in kept.items() if place.href not in again}
+    return kept | _pack(folder, digests, sorted(sizes.keys() - kept.keys()), packing)
+
+
+def _fits(key: str, size: int) -> bool:
+    return (
+        len(key.encode()) <= _MOST_NAME_BYTES
+        and _END_BYTES + _member_size(key, size) <= MOST_PACK_BYTES
+    )
+
+
+def _member_size(key: str, size: int) -> int:
+    # Its name is in both headers.
+    return _HEADER_BYTES + 2 * len(key.encode()) + size
+
+
+def _packed_again(packs: Mapping[str, int], alive: Mapping[str, int], loose: int) -> set[str]:
+    """Return the packs whose values go into new packs.
+
+    Parameters
+    ----------
+    packs : mapping
+        The sizes of packs, in bytes.
+    alive : mapping
+        The sizes of those of their values that the index still names, in bytes.
+    loose : int
+        The sizes of the values to pack in any case, in bytes.
+    """
+    again = {href for href, size in alive.items() if 2 * size < packs[href] - _END_BYTES}
+    amount = loose + sum(alive[href] for href in again)
+    for href in sorted(alive.keys() - again, key=lambda href: (alive[href], href)):
+        if alive[href] >= min(2 * amount, _LARGE_BYTES):
+            break
+        again.add(href)
+        amount += alive[href]
+    return again
+
+
+def _pack(
+    folder: SiteFolder, digests: Mapping[str, FileDigest], keys: Iterable[str], packing: Packing
+) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    pack = _Pack()
+    for key in keys:
+        value = _read(os.path.join(folder.data, key), digests[key])
+        if value is None:
+            continue
+        if not pack.has_room_for(key, len(value)):
+            places |= pack.finish(folder, packing)
+            pack = _Pack()
+        pack.add(key, value)
+    return places | pack.finish(folder, packing)
+
+
+def _read(path: str, digest: FileDigest) -> bytes | None:
+    try:
+        with open_regular(path) as file:
+            value = file.read(digest.size + 1)  # bounded, since it may be growing
+    except OSError:
+        return None
+    return value if hashlib.sha256(value).hexdigest() == digest.sha256 else None
+
+
+class _Pack:
+    """A pack in memory, being filled.  The same values make the same bytes."""
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+        self._size = _END_BYTES
+        self._offsets: dict[str, int] = {}
+
+    def has_room_for(self, key: str, size: int) -> bool:
+        return (
+            len(self._offsets) < _MOST_MEMBERS
+            and self._size + _member_size(key, size) <= MOST_PACK_BYTES
+        )
+
+    def add(self, key: str, value: bytes) -> None:
+        member = zipfile.ZipInfo(key)  # its time is in 1980, the earliest of a ZIP file
+        member.create_system = 3  # Unix, on every system
+        member.external_attr = 0o100644 << 16
+        self._archive.writestr(member, value)
+        self._offsets[key] = self._file.tell() - len(value)
+        self._size += _member_size(key, len(value))
+
+    def finish(self, folder: SiteFolder, packing: Packing) -> dict[str, Place]:
+        """Write the pack unless it is empty; return where its values are."""
+        self._archive.close()
+        if not self._offsets:
+            return {}
+        body = self._file.getvalue()
+        document = Document.of(Role.PACK, body)
+        if packing.writes:
+            try:
+                write_document(folder, document, body)
+            except OSError as error:
+                raise folder.write_error(error) from error
+        return {key: Place(document.href, offset) for key, offset in self._offsets.items()}

@@ -1,0 +1,373 @@
+"""Files at a site's root beside index and head: the page, git's, and our own.
+
+``index.html`` is a page to browse the site, one file that needs nothing but the site:
+``browse.html``, which is beside this module, with the digests of its own script and
+style filled in.  A browser runs those and nothing else, whatever the site's keys and
+metadata contain.
+
+``.nojekyll`` and ``.gitattributes`` make a site survive git and GitHub Pages.  Git on
+Windows changes line ends when files are added or checked out, unless it is told not
+to; values, indexes and the site's own words then differ from their digests.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+import importlib.resources
+import io
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...disk.atomic import atomic_file
+from ...disk.file_system import NotRegularError, open_regular, read_regular
+from ...errors import IndexFormatError, StoreError, quoted
+from ...index import codec
+from ...index.about import FILE_NAMES, MOST_FILE_BYTES
+from ...index.head import Role
+from ..folder.site_folder import SiteFolder, later_than, reason_of
+
+__all__ = [
+    "GIT_FILES",
+    "OwnFiles",
+    "git_warnings",
+    "is_our_page",
+    "page_to_write",
+    "read_at_most",
+    "render_page",
+    "write_git_files",
+    "write_page",
+]
+
+# The second line of our page, in any version.
+_PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
+
+_ATTRIBUTES_NAME = ".gitattributes"
+_ATTRIBUTES = b"""\
+# From staticstore: git must not change line ends here, or digests are wrong.
+* -text
+"""
+#: Written once, if missing.  GitHub Pages ignores names that begin with an underscore or a dot,
+#: unless there is a `.nojekyll`.
+GIT_FILES = {".nojekyll": b"", _ATTRIBUTES_NAME: _ATTRIBUTES}
+
+_DATA = "data/"
+# Verified by readers, beside the values.  Git leaves packs alone: they are not text.
+_VERIFIED = ("index.json", "index.head.json")
+_DIGEST_NAMED = tuple(f"{role.folder}/*{role.ending}" for role in Role if role is not Role.PACK)
+# Attributes without their values: those under which git leaves bytes alone, and the others.
+_KEEPS = frozenset(("-text", "-crlf", "binary"))
+_CHANGES = frozenset(("text", "!text", "eol", "crlf"))
+# The special parts of a pattern: gitattributes(5), as in gitignore(5).
+_SPECIAL = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[[!^]?\]?[^]]*\]")
+
+_NOTE_FORMAT = "staticstore-written/1"
+_FOREIGN = "foreign"  # in place of the digest of what is no file, or too large to be ours
+
+
+def render_page() -> bytes:
+    """Return the page, which is the same for each site.
+
+    Examples
+    --------
+    >>> render_page().splitlines()[0]
+    b'<!DOCTYPE html>'
+    """
+    template = importlib.resources.files(__package__).joinpath("browse.html").read_text("utf-8")
+    for name in ("script", "style"):
+        source = re.search(f"<{name}>(.*?)</{name}>", template, re.DOTALL)
+        assert source is not None
+        digest = base64.b64encode(hashlib.sha256(source[1].encode()).digest()).decode()
+        template = template.replace(f"'{{{name}}}'", f"'sha256-{digest}'")
+    return template.encode()
+
+
+def is_our_page(page: bytes) -> bool:
+    """Return whether any version of staticstore wrote a page.
+
+    Examples
+    --------
+    >>> is_our_page(render_page()), is_our_page(b"<!DOCTYPE html>")
+    (True, False)
+    """
+    return _PAGE_MARK.match(page) is not None
+
+
+def page_to_write(folder: SiteFolder) -> bytes | None:
+    """Return the page; None if the folder has it already.
+
+    Raises
+    ------
+    StoreError
+        The folder has an ``index.html`` that staticstore did not write.
+    """
+    page = render_page()
+    try:
+        current = read_regular(folder.page)
+    except FileNotFoundError:
+        return page
+    except NotRegularError as error:
+        raise _foreign_page(folder, "it is no file") from error
+    except OSError as error:
+        raise _foreign_page(folder, f"it cannot be read: {reason_of(error)}") from error
+    if not is_our_page(current):
+        raise _foreign_page(folder, "staticstore did not write it")
+    return None if current == page else page
+
+
+def write_page(folder: SiteFolder, page: bytes) -> None:
+    """Write the page, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    with atomic_file(folder.page) as file:
+        file.write(page)
+
+
+def _foreign_page(folder: SiteFolder, reason: str) -> StoreError:
+    return StoreError(
+        f"{quoted(str(folder.page))} is not replaced by a page to browse the site: {reason}. "
+        "Move it away, or publish without the page"
+    )
+
+
+class _LineEndRule(NamedTuple):
+    """A line of a ``.gitattributes`` that concerns line ends."""
+
+    expression: re.Pattern[str]
+    keeps: bool
+
+
+def write_git_files(folder: SiteFolder) -> None:
+    """Write ``.nojekyll`` and ``.gitattributes`` if they are missing.
+
+    Raises
+    ------
+    OSError
+        One cannot be written.
+    """
+    for name, body in GIT_FILES.items():
+        path = folder.root / name
+        if not os.path.lexists(path):
+            with atomic_file(path) as file:
+                file.write(body)
+
+
+def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
+    """Return warnings of rules by which git may change published files in a checkout.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    keys : collection of str
+        All keys.  A ``.gitattributes`` among them takes precedence over that of the site.
+    """
+    warnings: list[str] = []
+    rules = _read_rules(folder.root / _ATTRIBUTES_NAME)
+    if rules is not None:
+        words = (name for name in FILE_NAMES if (folder.root / name).is_file())
+        paths = (*_VERIFIED, *(_DATA + key for key in keys), *words, *_DIGEST_NAMED)
+        changed = [path for path in paths if not _keeps(rules, path, otherwise=False)]
+        warnings += _warning(_ATTRIBUTES_NAME, changed)
+    for key in [key for key in keys if key.endswith(_ATTRIBUTES_NAME)]:
+        above = key.removesuffix(_ATTRIBUTES_NAME)
+        if not above or above.endswith("/"):
+            rules = _read_rules(folder.data / key) or []
+            below = (one.removeprefix(above) for one in keys if one.startswith(above))
+            changed = [path for path in below if not _keeps(rules, path, otherwise=True)]
+            warnings += _warning(_DATA + key, [_DATA + above + path for path in changed])
+    return warnings
+
+
+def _warning(name: str, changed: list[str]) -> Iterator[str]:
+    if changed:
+        more = f" and of {len(changed) - 1} more files" if len(changed) > 1 else ""
+        yield (
+            f"{quoted(name)} lets git change the line ends of {quoted(changed[0])}{more}, which "
+            "makes digests wrong in a checkout: add the line '* -text' at its end"
+        )
+
+
+def _keeps(rules: list[_LineEndRule], path: str, *, otherwise: bool) -> bool:
+    # The last rule that matches decides.
+    matching = (rule.keeps for rule in reversed(rules) if rule.expression.fullmatch(path))
+    return next(matching, otherwise)
+
+
+def _read_rules(path: Path) -> list[_LineEndRule] | None:
+    # None if the file is missing, or ours.
+    try:
+        body = read_at_most(path, MOST_FILE_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return []
+    if body == _ATTRIBUTES:
+        return None
+    return list(_rules((body or b"").decode("utf-8", "replace")))
+
+
+def _rules(text: str) -> Iterator[_LineEndRule]:
+    for line in text.splitlines():
+        pattern, *attributes = line.split() or [""]
+        names = {attribute.partition("=")[0] for attribute in attributes}
+        relevant = names & (_KEEPS | _CHANGES)
+        if relevant and not pattern.startswith(("#", "[attr]")):
+            # Next to `-text`, `eol` has no effect.
+            yield _LineEndRule(_expression(pattern), not relevant.isdisjoint(_KEEPS))
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    # Paths are relative to the folder of the ``.gitattributes``.
+    pattern = pattern.strip('"')
+    start = "" if "/" in pattern else "(?:.*/)?"
+    pattern = pattern.removeprefix("/")
+    text, position = start, 0
+    for special in _SPECIAL.finditer(pattern):
+        text += re.escape(pattern[position : special.start()]) + _expression_of(special[0])
+        position = special.end()
+    try:
+        return re.compile(text + re.escape(pattern[position:]), re.DOTALL)
+    except re.error:  # an invalid class, which git matches with nothing
+        return re.compile(r"(?!)")
+
+
+def _expression_of(special: str) -> str:
+    if special[0] == "[":
+        inside = special[1:].replace("[", r"\[")
+        return f"[^{inside[1:]}" if inside[0] in "!^" else f"[{inside}"
+    of = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.*", "?": "[^/]"}
+    return of.get(special, "[^/]*")
+
+
+class OwnFiles:
+    """Writes files at a site's root, but replaces only those that staticstore wrote.
+
+    Names and digests are noted in ``.staticstore/written.json`` before the files are
+    written: a file is ours by that note, whatever a host says of it.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site, locked before anything is written.
+    """
+
+    def __init__(self, folder: SiteFolder) -> None:
+        self._root = folder.root
+        self._note = folder.private / "written.json"
+        self._written = _read_written(self._note)
+
+    def may_write(self, name: str, sha256: str, known: Collection[str] = ()) -> bool:
+        """Return whether `write` may write a file: it is missing, ours, or unchanged.
+
+        Parameters
+        ----------
+        name : str
+            Its name at the root, one of a fixed list.
+        sha256 : str
+            The digest of the bytes.
+        known : collection of str, optional
+            Digests of files that are ours in addition to those in the note.
+        """
+        current = self.sha256_of(name)
+        return current in (None, sha256) or self._is_ours(name, current, known)
+
+    def write(self, name: str, body: bytes, known: Collection[str] = ()) -> bool:
+        """Write a file, unless it has the bytes already; return the result of `may_write`.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        sha256 = hashlib.sha256(body).hexdigest()
+        if not self.may_write(name, sha256, known):
+            return False
+        current = self.sha256_of(name)
+        if current != sha256:
+            # Note both digests: a killed process leaves either file.
+            self._write_note({**self._written, name: [*filter(None, [current]), sha256]})
+            path = self._root / name
+            with atomic_file(path, modified=later_than(path)) as file:
+                file.write(body)
+        return True
+
+    def remove(self, name: str, known: Collection[str] = ()) -> bool:
+        """Remove a file if it is ours; return whether it was removed.
+
+        Raises
+        ------
+        OSError
+            It cannot be removed.
+        """
+        current = self.sha256_of(name)
+        if current is None or not self._is_ours(name, current, known):
+            return False
+        (self._root / name).unlink(missing_ok=True)
+        self._write_note({key: self._written[key] for key in self._written if key != name})
+        return True
+
+    def is_foreign(self, name: str) -> bool:
+        """Return whether there is a file that staticstore did not write."""
+        current = self.sha256_of(name)
+        return current is not None and not self._is_ours(name, current, ())
+
+    def sha256_of(self, name: str) -> str | None:
+        """Return the digest of a file; None if it is missing."""
+        path = self._root / name
+        try:
+            body = read_at_most(path, MOST_FILE_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return _FOREIGN
+        return _FOREIGN if body is None else hashlib.sha256(body).hexdigest()
+
+    def _is_ours(self, name: str, current: str | None, known: Collection[str]) -> bool:
+        return current in known or current in self._written.get(name, ())
+
+    def _write_note(self, written: dict[str, list[str]]) -> None:
+        if written != self._written:
+            with atomic_file(self._note) as file:
+                file.write(codec.encode({"format": _NOTE_FORMAT, "files": written}) + b"\n")
+            self._written = written
+
+
+def read_at_most(path: Path, most_bytes: int) -> bytes | None:
+    """Read a regular file; None if it is a link, special, or larger than the bound.
+
+    Raises
+    ------
+    OSError
+        It is missing, or cannot be read.
+    """
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    with io.BufferedReader(open_regular(path)) as file:
+        if not os.path.samestat(status, os.fstat(file.fileno())):
+            return None  # a link has replaced it meanwhile
+        body = file.read(most_bytes + 1)
+    return body if len(body) <= most_bytes else None
+
+
+def _read_written(path: Path) -> dict[str, list[str]]:
+    note: Any = None
+    with contextlib.suppress(OSError, IndexFormatError):
+        note = codec.decode(read_regular(path))
+    is_note = isinstance(note, dict) and note.get("format") == _NOTE_FORMAT
+    files = note.get("files") if is_note else None
+    if not isinstance(files, dict):
+        return {}
+    return {name: digests for name, digests in files.items() if isinstance(digests, list)}

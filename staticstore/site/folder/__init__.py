@@ -1,0 +1,1 @@
+"""The folder of a site: what is in it, what is withheld, and digests."""

@@ -1,0 +1,330 @@
+"""A scan of a data folder: its files and their keys, and what is left out and why."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import errno
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
+from typing import Literal, NamedTuple
+
+from ...errors import StoreError, quoted
+from ...index.fields import are_keys, key_problem
+from .data_file import FoundFile
+from .site_folder import path_below, path_text, reason_of
+from .withheld import Withheld, may_be_withheld, withheld_key
+
+__all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
+
+_MOST_LINKS_NAMED = 20
+_PLAIN = re.compile(r"[\w/-]*", re.ASCII)
+_is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
+
+#: Called with the files of a folder.
+Found = Callable[[list[FoundFile]], object]
+
+
+class LeftOut(NamedTuple):
+    """Something in the data folder that is not published."""
+
+    #: Relative to the data folder, with slashes.
+    path: str
+    reason: str
+    #: ``"failed"``: it should have been published.
+    kind: Literal["secret", "litter", "failed"]
+
+
+@dataclass
+class Scan:
+    """What a scan found in a data folder.
+
+    Attributes
+    ----------
+    began_ns : int
+        When the scan began, nanoseconds since 1970.
+    files : list of FoundFile
+        In key order.
+    left_out : list of LeftOut
+        In the order of their paths.
+    exempt : dict of Withheld
+        By key: files with withheld names that stay, because they are published already.
+    """
+
+    began_ns: int
+    files: list[FoundFile] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    exempt: dict[str, Withheld] = field(default_factory=dict)
+
+
+class _Place(NamedTuple):
+    """A folder to be scanned."""
+
+    path: str
+    #: Its path below the data folder, with a slash at its end; empty for the data folder.
+    prefix: str
+    #: Its device and inode.
+    identity: tuple[int, int]
+    #: Device and inode of it and of the folders above, to find circles of links.
+    above: frozenset[tuple[int, int]]
+    #: Whether its name is withheld, so that only the published files in it stay.
+    is_withheld: bool = False
+    #: Whether it was reached through a link.
+    is_linked: bool = False
+
+
+def scan(
+    data: str | os.PathLike[str],
+    found: Found | None = None,
+    *,
+    keeps_files: bool = True,
+    published: Collection[str] = (),
+    exempts: Callable[[Withheld], bool] = attrgetter("is_new"),
+) -> Scan:
+    """Scan a data folder without opening a file.
+
+    Symbolic links are followed if they stay inside; `data` may be one itself.
+    Nothing is written, and nothing in the folder can block the scan.
+
+    Parameters
+    ----------
+    data : path
+        The folder.
+    found : callable, optional
+        Called with the files of each folder, roughly in key order, during the scan.
+    keeps_files : bool, optional
+        Whether the returned scan has the files, too.
+    published : collection of str, optional
+        The keys that are published already.
+    exempts : callable, optional
+        Returns whether a withheld name stays if it is published already; by
+        default if earlier versions published such names.
+
+    Returns
+    -------
+    Scan
+        The files, and what is left out: secrets and litter by their names, links
+        that lead nowhere or in a circle, special files, what cannot be read, and
+        names that cannot be keys.
+
+    Raises
+    ------
+    StoreError
+        Links lead out of the folder, and web servers would follow them; the error
+        names them.  Or the folder itself cannot be read.
+
+    Notes
+    -----
+    Costs a system call for each entry, and about 400 bytes of memory.
+    """
+    walk = _Walk(os.fspath(data), found, published, exempts, keeps_files=keeps_files)
+    try:
+        walk.run()
+    except OSError as error:
+        raise StoreError(f"{_shown(walk.data)} cannot be read: {reason_of(error)}") from error
+    if walk.outward:
+        named = "; ".join(walk.outward[:_MOST_LINKS_NAMED])
+        more = len(walk.outward) - _MOST_LINKS_NAMED
+        raise StoreError(
+            f"nothing is published, because symbolic links lead out of {_shown(walk.data)}: {named}"
+            f"{f'; and {more} more' if more > 0 else ''}. "
+            "Replace each by a copy of what it leads to, or remove it"
+        )
+    walk.found.files.sort()
+    walk.found.left_out.sort()
+    return walk.found
+
+
+class _Walk:
+    """A walk through a data folder, depth first and without recursion."""
+
+    def __init__(
+        self,
+        data: str,
+        report: Found | None,
+        published: Collection[str],
+        exempts: Callable[[Withheld], bool],
+        *,
+        keeps_files: bool,
+    ) -> None:
+        self.data = data
+        self._report = report
+        self._published = published
+        self._exempts = exempts
+        self._keeps_files = keeps_files
+        self._files: list[FoundFile] = []  # of the current folder
+        self.real_root = os.path.realpath(data)
+        self.found = Scan(time.time_ns())
+        self.outward: list[str] = []
+        self._todo: list[_Place] = []
+        self._exempt_folders: set[str] = set()
+
+    def run(self) -> None:
+        """Walk; raise OSError if the data folder itself cannot be read."""
+        identity = _identity(os.stat(self.real_root))
+        # By its real path: a link that replaces it later leads to other files.
+        self._todo.append(_Place(self.real_root, "", identity, frozenset((identity,))))
+        while self._todo:
+            place = self._todo.pop()
+            try:
+                with _opened(place.path) as descriptor:
+                    if descriptor is None or _identity(os.fstat(descriptor)) == place.identity:
+                        self._visit_all(place, descriptor)
+                    else:
+                        self._fail(place.prefix.rstrip("/"), "it was replaced during the scan")
+            except OSError as error:
+                if not place.prefix:
+                    raise
+                self._fail(place.prefix.rstrip("/"), f"it cannot be read: {reason_of(error)}")
+
+    def _visit_all(self, place: _Place, descriptor: int | None) -> None:
+        with os.scandir(place.path if descriptor is None else descriptor) as found:
+            entries = sorted(found, key=attrgetter("name"))
+        self._files = []
+        folders_before = len(self._todo)
+        above = os.path.join(place.path, "")
+        names = [entry.name for entry in entries]
+        keys = [place.prefix + name for name in names]
+        # One check of all names is faster than one for each.  The whole key matters only below
+        # a folder with special characters in its name.  benchmark: publish-again
+        checked = names if _PLAIN.fullmatch(place.prefix) else keys
+        may_be_refused = place.is_withheld or may_be_withheld(checked) or not are_keys(keys)
+        for key, name, entry in zip(keys, names, entries, strict=True):
+            if not (may_be_refused and self._is_refused(key, entry)):
+                self._visit(entry, above + name, key, place, descriptor)
+        self._todo[folders_before:] = reversed(self._todo[folders_before:])  # popped from the end
+        if self._keeps_files:
+            self.found.files += self._files
+        if self._report is not None:
+            self._report(self._files)
+
+    def _is_refused(self, key: str, entry: os.DirEntry[str]) -> bool:
+        withheld = withheld_key(f"{key}/" if _is_folder(entry) else key)
+        if withheld is not None and not self._is_exempt(key, withheld):
+            self._leave_out(key, withheld)
+        elif problem := key_problem(key):
+            self._fail(key, f"its name cannot be a key: {problem}")
+        else:
+            return False
+        return True
+
+    def _is_exempt(self, key: str, withheld: Withheld) -> bool:
+        # Published already, or a folder with published files in it.
+        if not self._exempts(withheld):
+            return False
+        if key in self._published:
+            self.found.exempt[key] = withheld
+            return True
+        at = bisect.bisect_left(self._published_in_order, f"{key}/")
+        if not any(one.startswith(f"{key}/") for one in self._published_in_order[at : at + 1]):
+            return False
+        self._exempt_folders.add(key)
+        return True
+
+    @cached_property
+    def _published_in_order(self) -> list[str]:
+        return sorted(self._published)
+
+    def _visit(
+        self, entry: os.DirEntry[str], path: str, key: str, place: _Place, descriptor: int | None
+    ) -> None:
+        is_link = _is_link(entry)
+        try:
+            # By the open folder it costs half as much as by the whole path.  A link that has
+            # replaced it since the listing is not followed.  benchmark: publish-again
+            at = path if descriptor is None else entry.name
+            status = os.stat(at, dir_fd=descriptor, follow_symlinks=is_link)
+        except OSError as error:
+            # The target may be unreadable, but whether it is inside is still known.
+            dangling = error.errno in (errno.ENOENT, errno.ELOOP)
+            if not is_link or dangling or self._may_follow(path, key):
+                self._fail(key, _why_not(entry, error))
+            return
+        if is_link and not self._may_follow(path, key):
+            return
+        is_linked = is_link or place.is_linked
+        if stat.S_ISREG(status.st_mode):
+            self._files.append(FoundFile.of(key, path, status, is_linked=is_linked))
+        elif stat.S_ISDIR(status.st_mode):
+            self._enter(path, key, status, place, is_linked=is_linked)
+        elif stat.S_ISLNK(status.st_mode):
+            self._fail(key, "it was replaced during the scan")
+        else:
+            self._fail(key, "it is not a regular file, but a FIFO, a device or a socket")
+
+    def _enter(
+        self, path: str, key: str, status: os.stat_result, place: _Place, *, is_linked: bool
+    ) -> None:
+        identity = _identity(status)
+        if identity in place.above:
+            self._fail(key, "the link leads back to a folder that it is in")
+        else:
+            is_withheld = place.is_withheld or key in self._exempt_folders
+            above = place.above | {identity}
+            self._todo.append(_Place(path, key + "/", identity, above, is_withheld, is_linked))
+
+    def _may_follow(self, path: str, key: str) -> bool:
+        target = os.path.realpath(path)
+        below = path_below(self.real_root, target)
+        if below is None:
+            self.outward.append(f"{_shown(key)} -> {_shown(target)}")
+            return False
+        withheld = withheld_key(f"{below}/" if os.path.isdir(target) else below)
+        if withheld is None or (key in self._published and self._is_exempt(key, withheld)):
+            return True
+        self._leave_out(key, withheld, f"it leads to {_shown(below)}: ")
+        return False
+
+    def _leave_out(self, key: str, withheld: Withheld, how: str = "") -> None:
+        reason = how + withheld.reason
+        self.found.left_out.append(LeftOut(path_text(key), reason, withheld.kind))
+
+    def _fail(self, key: str, reason: str) -> None:
+        self.found.left_out.append(LeftOut(path_text(key), reason, "failed"))
+
+
+@contextlib.contextmanager
+def _opened(folder: str) -> Iterator[int | None]:
+    """Open a folder for calls with ``dir_fd``; None on systems without them."""
+    if os.scandir not in os.supports_fd or os.stat not in os.supports_dir_fd:  # Windows
+        yield None
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_link(entry: os.DirEntry[str]) -> bool:
+    # Windows has junctions beside links.
+    return entry.is_symlink() or (_is_junction is not None and _is_junction(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "the link leads in a circle"
+    if error.errno == errno.ENOENT:
+        return "the link leads nowhere" if _is_link(entry) else "it vanished during the scan"
+    return f"it cannot be read: {reason_of(error)}"
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _shown(path: str) -> str:
+    return quoted(path_text(path))

@@ -1,0 +1,312 @@
+"""Fetching of values: from packs, small ones in batches, large ones in threads."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...client.many import read_each
+from ...client.value import copy_directly
+from ...errors import NotConnectedError, StoreError, TransportError
+from ...index.fields import Content, parse_time
+from ...index.head import Document, Role
+from ...workers import Workers
+from ..documents.head_files import write_document
+from ..documents.packs import MOST_PACK_BYTES, pack_digest, pack_size
+from ..folder.site_folder import SiteFolder, is_link, reason_of
+from .staging import Staging, parts_of, staged_sha256
+
+if TYPE_CHECKING:
+    from ...client.site_snapshot import SiteSnapshot
+    from ...transport.http.wire import RateLimit
+    from ..folder.hashing import TotalProgress
+
+__all__ = ["FetchProgress", "Fetching", "ValueProgress"]
+
+#: Called with a key, the bytes done and the total; at the end with None as bytes done.
+ValueProgress = Callable[[str, int | None, int | None], object]
+
+# A larger value is written while it is received, by a thread of its own.
+_SMALL_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 24  # of small values.  benchmark: mirror
+_FIRST_BATCH_BYTES = 1 << 18  # small, since a run may be killed soon
+_MOST_FAILURES = 32  # in a row; then the host counts as unreachable
+_NOT_THERE = (404, 410)
+
+
+class FetchProgress:
+    """Adds up the bytes that threads fetch, and reports the sum, which never falls.
+
+    Thread-safe.
+
+    Parameters
+    ----------
+    total : int
+        The bytes to fetch.
+    progress : callable or None
+        Called as ``progress(done, total)``.
+    value_progress : callable or None
+        Called as ``value_progress(key, done, total)``; see `mirror`.
+    """
+
+    def __init__(
+        self, total: int, progress: TotalProgress | None, value_progress: ValueProgress | None
+    ) -> None:
+        self._total = total
+        self._progress = progress
+        self._value_progress = value_progress
+        self._lock = threading.Lock()
+        self._done: dict[str, int] = {}
+        self._sum = 0
+
+    def report(self, key: str, done: int) -> None:
+        """Report that so many bytes of a value are fetched."""
+        if self._progress is None:
+            return
+        with self._lock:
+            more = done - self._done.get(key, 0)
+            if more > 0:  # a value that starts again adds nothing until it gets further
+                self._done[key] = done
+                self._sum += more
+                self._progress(min(self._sum, self._total), self._total)
+
+    @contextlib.contextmanager
+    def of_value(self, key: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Yield a callable that reports on one large value while the block lasts."""
+
+        def report(done: int, total: int | None) -> None:
+            self.report(key, done)
+            if self._value_progress is not None:
+                self._value_progress(key, done, total)
+
+        try:
+            yield report
+        finally:
+            if self._value_progress is not None:
+                self._value_progress(key, None, None)
+
+
+class Fetching:
+    """Fetches values of one snapshot into a folder.
+
+    Parameters
+    ----------
+    origin : SiteSnapshot
+        The site.
+    contents : mapping of str to Content
+        What its index says of the values, by key.
+    staging : Staging
+        Takes the values.
+    workers : int
+        How many large values, or packs, are fetched at once.
+    verify : bool
+        Whether packs that the folder has are hashed.
+    limit : RateLimit or None
+        The limit on what the store receives.
+    progress : FetchProgress
+        Reports the bytes fetched.
+    modified : float
+        The time of files whose index says none, in seconds since 1970.
+
+    Attributes
+    ----------
+    failed : dict of str to str
+        The keys that failed, and why.
+    bytes : int
+        The sizes of the values that were fetched, summed.
+    """
+
+    def __init__(
+        self,
+        origin: SiteSnapshot,
+        contents: Mapping[str, Content],
+        staging: Staging,
+        *,
+        workers: int,
+        verify: bool,
+        limit: RateLimit | None,
+        progress: FetchProgress,
+        modified: float,
+    ) -> None:
+        self._origin = origin
+        self._contents = contents
+        self._staging = staging
+        self._workers = workers if limit is None else min(workers, limit.requests)
+        # What is in memory is lost if the run is killed: at most about a second's worth.
+        self._batch_bytes = _BATCH_BYTES if limit is None else min(int(limit.rate), _BATCH_BYTES)
+        self._verify = verify
+        self._progress = progress
+        self._modified = modified
+        self._failed_in_a_row = 0
+        self.failed: dict[str, str] = {}
+        self.bytes = 0
+
+    def fetch(self, keys: Iterable[str]) -> None:
+        """Fetch values; each is staged or noted as failed.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        TransportError
+            The host cannot be reached any more.
+        """
+        small: list[str] = []
+        large: list[str] = []
+        for key in keys:
+            size = self._contents[key].size
+            (small if size is not None and size <= _SMALL_BYTES else large).append(key)
+        values = read_each(
+            self._origin.values, small, together=self._batch_bytes, first=_FIRST_BATCH_BYTES
+        )
+        for key, data in values:
+            if isinstance(data, StoreError):
+                self._fail(key, data)
+            else:
+                self._put(key, data)
+        self._fetch_large(large)
+
+    # -- packs -----------------------------------------------------------------
+
+    def fetch_packs(self, folder: SiteFolder, keys: Iterable[str]) -> list[str]:
+        """Copy the packs of the site, and stage their values; return the other keys.
+
+        A pack that cannot be fetched, or has other bytes than its name says, is left
+        out: its values are among the keys returned.
+
+        Parameters
+        ----------
+        folder : SiteFolder
+            The copy.
+        keys : iterable of str
+            The values to stage.
+        """
+        left: list[str] = []
+        wanted: defaultdict[str, list[str]] = defaultdict(list)
+        for content in self._contents.values():
+            if content.place is not None:
+                wanted[content.place.href]  # copied even if none of its values is wanted
+        for key in keys:
+            place = self._contents[key].place
+            if place is not None and place.href in wanted:
+                wanted[place.href].append(key)
+            else:
+                left.append(key)
+        for href, pack in self._packs(folder, wanted):
+            for key in wanted[href]:
+                if pack is None or not self._put_packed(key, pack):
+                    left.append(key)
+        return sorted(left)
+
+    def _packs(
+        self, folder: SiteFolder, wanted: Mapping[str, list[str]]
+    ) -> Iterator[tuple[str, bytes | None]]:
+        """Yield packs: those that the folder has only if needed, others fetched ahead."""
+        missing, parts = list[Document](), parts_of(folder)
+        for href, keys in wanted.items():
+            path, document = folder.root / href, _pack_document(href)
+            if is_link(path) or not pack_size(path):
+                missing.append(document)
+            elif keys or self._verify:
+                if (pack := folder.read_document(document)) is None:
+                    missing.append(document)
+                else:
+                    yield href, pack
+        with Workers(self._workers, "staticstore mirror") as pool:
+            ahead = deque[Future[bytes | None]]()  # no more packs in memory than workers
+            for number, document in enumerate(missing):
+                for following in missing[number + len(ahead) : number + self._workers]:
+                    ahead.append(pool.submit(partial(self._origin.read, following, parts)))
+                pack = ahead.popleft().result()
+                if pack is not None:
+                    with contextlib.suppress(OSError):  # staging its values will fail, too
+                        write_document(folder, document, pack)
+                yield document.href, pack
+
+    def _put_packed(self, key: str, pack: bytes) -> bool:
+        content = self._contents[key]
+        assert content.place is not None
+        start = content.place.offset
+        data = pack[start : start + (content.size or 0)]
+        if len(data) != content.size or hashlib.sha256(data).hexdigest() != content.sha256:
+            return False
+        self._put(key, data)
+        return True
+
+    # -- large values ----------------------------------------------------------
+
+    def _fetch_large(self, keys: list[str]) -> None:
+        # Threads write the files; this one, which owns the staging, takes them.
+        ended: queue.SimpleQueue[tuple[str, Path | BaseException]] = queue.SimpleQueue()
+        with Workers(self._workers, "staticstore mirror") as pool:
+            for key in keys:
+                pool.submit(partial(self._fetch_one, key, ended))
+            for _ in keys:
+                key, outcome = ended.get()
+                try:
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                    size = outcome.stat().st_size
+                    self._staging.put_file(key, outcome, self._modified_of(key))
+                    self.bytes += size
+                    self._failed_in_a_row = 0
+                except (StoreError, OSError) as error:
+                    self._fail(key, error)
+
+    def _fetch_one(
+        self, key: str, ended: queue.SimpleQueue[tuple[str, Path | BaseException]]
+    ) -> None:
+        try:
+            value = self._origin.values[key]
+            path = self._staging.path_for(key, value.sha256)
+            # A killed run may have left the whole file.
+            if value.sha256 is None or staged_sha256(path) != value.sha256:
+                with self._progress.of_value(key) as report:
+                    copy_directly(value, path, report)
+            ended.put((key, path))
+        except BaseException as error:
+            ended.put((key, error))
+
+    # -- outcomes --------------------------------------------------------------
+
+    def _put(self, key: str, data: bytes) -> None:
+        try:
+            self._staging.put(key, data, self._contents[key].sha256, self._modified_of(key))
+        except OSError as error:
+            self._fail(key, error)
+            return
+        self.bytes += len(data)
+        self._failed_in_a_row = 0
+        self._progress.report(key, len(data))
+
+    def _modified_of(self, key: str) -> float:
+        # In the past, so that any later change of the file changes its time.
+        text = self._contents[key].modified
+        modified = None if text is None else parse_time(text)
+        return self._modified if modified is None else min(modified.timestamp(), self._modified)
+
+    def _fail(self, key: str, error: StoreError | OSError) -> None:
+        if isinstance(error, NotConnectedError):
+            raise error
+        if isinstance(error, TransportError) and error.status not in _NOT_THERE:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row == _MOST_FAILURES:
+                raise error
+        if isinstance(error, StoreError):
+            self.failed[key] = str(error)
+        else:
+            self.failed[key] = f"it cannot be written: {reason_of(error)}"
+
+
+def _pack_document(href: str) -> Document:
+    sha256 = pack_digest(href)
+    assert sha256 is not None, "`fetch_packs` passes hrefs of packs only"
+    return Document(Role.PACK, MOST_PACK_BYTES, sha256)  # the size is an upper bound

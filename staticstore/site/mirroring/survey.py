@@ -1,0 +1,274 @@
+"""A survey of a folder: the values that it has, and those that it cannot take."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import stat
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import InvalidKeyError, quoted
+from ...index.fields import Content, key_to_path
+from ..folder.data_file import FileDigest, FoundFile
+from ..folder.hashing import hash_files
+from ..folder.retention import only_files_below
+from ..folder.site_folder import SiteFolder, reason_of
+
+if TYPE_CHECKING:
+    from ..folder.notes import Notes
+
+__all__ = ["Survey", "spelling_of", "survey", "unfit_keys"]
+
+#: Returns the same text for all names that a file system takes for one.
+Spelling = Callable[[str], str]
+
+# A shorter segment fits into a file name in every encoding.
+_SHORT_CHARACTERS = 63
+
+
+@dataclass
+class Survey:
+    """What a folder has of the values of an index.
+
+    Attributes
+    ----------
+    kept : dict of str to FileDigest
+        The keys whose files are right, and their digests.
+    occupied : set of str
+        The other keys whose place has a file.
+    refused : dict of str to str
+        The keys that cannot be written, and why.
+    covered : dict of str to str
+        The keys whose place is blocked by a file or folder that no value needs,
+        and its path below ``data/``.
+    obstacles : dict of str to int
+        Those paths, and the number of files of each.
+    """
+
+    kept: dict[str, FileDigest] = field(default_factory=dict)
+    occupied: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    covered: dict[str, str] = field(default_factory=dict)
+    obstacles: dict[str, int] = field(default_factory=dict)
+
+
+def spelling_of(folder: Path) -> Spelling:
+    """Find out, by writing a file, which names a file system takes for the same.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that can be written.
+
+    Returns
+    -------
+    callable
+        Returns the same text for all keys that would be one file.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    probe = folder / "probe-\u00e9"
+    probe.unlink(missing_ok=True)  # of a killed run, or a link
+    probe.touch(exist_ok=False)
+    try:
+        folds_case = os.path.lexists(folder / "PROBE-\u00c9")
+        folds_form = os.path.lexists(folder / "probe-e\u0301")
+    finally:
+        probe.unlink()
+
+    def spelling(key: str) -> str:
+        if folds_form:
+            key = unicodedata.normalize("NFC", key)
+        if folds_case:
+            key = key.casefold()
+        return key
+
+    return spelling
+
+
+def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
+    """Return the keys that cannot have files of their own, and why.
+
+    Of two keys that would be one file the first is kept.  A key that is also a
+    folder of others is unfit, so that the others are kept.
+
+    Examples
+    --------
+    >>> unfit_keys(["A", "a", "b", "b/c"], str.casefold)
+    {'a': "the file system takes it for 'A'", 'b': 'other keys need a folder of that name'}
+    """
+    keys = list(keys)
+    names = [spelling(key) for key in keys]
+    folders = _names_of_folders(names)
+    spelled: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for key, name in zip(keys, names, strict=True):
+        if os.name == "nt" or len(key) > _SHORT_CHARACTERS:
+            try:
+                key_to_path(key)
+            except InvalidKeyError as error:
+                reasons[key] = str(error)
+                continue
+        if name in folders:
+            reasons[key] = "other keys need a folder of that name"
+        elif (other := spelled.setdefault(name, key)) != key:
+            reasons[key] = f"the file system takes it for {quoted(other)}"
+    return reasons
+
+
+def _names_of_folders(names: Iterable[str]) -> set[str]:
+    # Sorted with "/" before all other characters, a folder precedes what is below it.
+    # A set of all folders of all names would be quadratic in the length of a name.
+    ordered = sorted(name.replace("/", "\0") for name in names)
+    return {
+        one.replace("\0", "/")
+        for one, following in itertools.pairwise(ordered)
+        if following.startswith(one + "\0")
+    }
+
+
+def survey(
+    folder: SiteFolder, contents: Mapping[str, Content], notes: Notes, *, clears: bool = False
+) -> Survey:
+    """Look at the place of each value; nothing is written, and no link is followed.
+
+    A file of the right size counts as right without hashing if the notes have its
+    digest and it has not changed since.  A value without a digest is never kept.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The folder for the values.
+    contents : mapping of str to Content
+        What the index says of the values, by key.
+    notes : Notes
+        The digests of files when they were hashed or written.
+    clears : bool, optional
+        Whether files that are no values may be removed, also where a file has
+        become a folder, or a folder a file.
+
+    Notes
+    -----
+    Costs a system call for each value, and one for each folder.  benchmark: mirror-again
+    """
+    found = Survey()
+    places = _Places(folder.data)
+    doubtful: list[FoundFile] = []
+    for key, content in contents.items():
+        path = f"{places.data}/{key}"
+        above = key.rpartition("/")[0]
+        problem = places.problem(above)
+        status = None
+        if problem is None and above not in places.missing:
+            status, problem = _status_of(path)
+        if problem is not None:
+            obstacle = None
+            if clears:
+                with contextlib.suppress(OSError):  # what cannot be read stays
+                    obstacle = places.obstacle(key)
+            if obstacle is None:
+                found.refused[key] = problem
+            else:
+                found.covered[key], files = obstacle
+                found.obstacles[found.covered[key]] = files
+        elif status is not None:
+            file = FoundFile.of(key, path, status)
+            noted = notes.digest_of(file)
+            if content.sha256 is None or content.size not in (None, file.size):
+                found.occupied.add(key)
+            elif noted is not None and noted.sha256 == content.sha256:
+                found.kept[key] = noted
+            else:
+                doubtful.append(file)
+    for key, outcome in hash_files(doubtful, seeks_keys=False).items():
+        if isinstance(outcome, FileDigest) and outcome.sha256 == contents[key].sha256:
+            found.kept[key] = outcome
+        else:
+            found.occupied.add(key)
+    return found
+
+
+def _status_of(path: str) -> tuple[os.stat_result | None, str | None]:
+    """Return the status of a regular file, or what else is in its place."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except OSError as error:
+        return None, reason_of(error)
+    if stat.S_ISREG(status.st_mode):
+        return status, None
+    return None, f"{_kind_of(status.st_mode)} is in its place"
+
+
+class _Places:
+    """The folders above values; looks at each of them once."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = os.fspath(data)
+        self._problems: dict[str, str | None] = {"": None}
+        self.missing: set[str] = set()  # folders that do not exist
+
+    def obstacle(self, key: str) -> tuple[str, int] | None:
+        """Return the path of what blocks a value, and the number of its files.
+
+        None if it is, or has, anything but files and folders.
+        """
+        path = ""
+        for segment in key.split("/"):
+            path = f"{path}/{segment}" if path else segment
+            mode = os.lstat(f"{self.data}/{path}").st_mode
+            if stat.S_ISREG(mode):
+                return path, 1
+            if not stat.S_ISDIR(mode):
+                return None
+        files = only_files_below(Path(self.data, path))
+        return None if files is None else (path, files)
+
+    def problem(self, folder: str) -> str | None:
+        """Return why no file can be written into a folder; None if one can."""
+        if folder not in self._problems:
+            self._problems[folder] = self._first_problem(folder)
+        return self._problems[folder]
+
+    def _first_problem(self, folder: str) -> str | None:
+        # A loop from the top: a key may have more segments than Python can recurse.
+        path = ""
+        for segment in folder.split("/"):
+            path = f"{path}/{segment}" if path else segment
+            if path not in self._problems:
+                self._problems[path] = self._problem_of(path)
+            if (problem := self._problems[path]) is not None:
+                return problem
+            if path in self.missing:
+                self.missing.add(folder)  # below a missing folder all are missing
+                break
+        return None
+
+    def _problem_of(self, folder: str) -> str | None:
+        try:
+            mode = os.lstat(f"{self.data}/{folder}").st_mode
+        except FileNotFoundError:
+            self.missing.add(folder)
+            return None
+        except OSError as error:
+            return reason_of(error)
+        if stat.S_ISDIR(mode):
+            return None
+        return f"{_kind_of(mode)} is in the place of its folder {quoted(folder)}"
+
+
+def _kind_of(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a file" if stat.S_ISREG(mode) else "a special file"

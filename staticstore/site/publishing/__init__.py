@@ -1,0 +1,1 @@
+"""The steps of a publish, and metadata files."""

@@ -1,0 +1,328 @@
+"""Metadata that the publisher gives: fields by key or glob pattern, checked."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime, time
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...errors import StoreError, quoted
+from ...index import codec
+from ...index.fields import PUBLISHER_FIELDS
+from .metadata_csv import parse_csv
+from .text_files import KeyPattern, KeySearch, is_pattern, parse_json, parse_toml, read_text
+
+__all__ = ["FILE_NAMES", "Metadata", "Source", "find_metadata", "read_metadata"]
+
+#: A mapping from keys or patterns to fields, or the path of a file with such a mapping.
+Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
+
+#: Metadata files in a site's folder, of which there may be one.
+FILE_NAMES = ("metadata.json", "metadata.toml", "metadata.csv")
+_MOST_HINTS = 100
+# Fields that patterns may give to a key without being counted, and to all other keys together.
+_FEW_BYTES = 64 << 10
+_MOST_COPIED_BYTES = 256 << 20
+# An index may have a hundred levels, and the entry is the first of them.
+_MOST_LEVELS = 98
+# Python writes and reads integers of 4,300 digits at most, unless it is configured.
+_MOST_DIGITS = 4000
+_MOST_BITS = (10**_MOST_DIGITS).bit_length()
+
+# Keys or patterns with their fields, unchecked.
+_Rules = Iterable[tuple[object, object]]
+_PARSERS: dict[str, Callable[[str, str], _Rules]] = {
+    ".json": lambda text, name: parse_json(text, name).items(),
+    ".toml": lambda text, name: parse_toml(text, name).items(),
+    ".csv": parse_csv,
+}
+
+
+class _NotPlainError(Exception):
+    """A value cannot be written as JSON; the text continues after the field's name."""
+
+
+class _PatternRule(NamedTuple):
+    pattern: KeyPattern
+    fields: Mapping[str, Any]
+
+
+class Metadata:
+    """Fields for keys, by pattern or by the key itself.  Immutable, so thread-safe.
+
+    Parameters
+    ----------
+    rules : iterable of (str, mapping)
+        Keys or glob patterns with their fields, checked by `read_metadata`.
+    name : str
+        The source in warnings: the name of a file.
+    """
+
+    def __init__(self, rules: Iterable[tuple[str, Mapping[str, Any]]], name: str) -> None:
+        self.name = name
+        self._exact: dict[str, dict[str, Any]] = {}
+        self._patterns: list[_PatternRule] = []
+        for text, fields in rules:
+            # A key may contain a wildcard character, so each text is a key first.
+            self._exact.setdefault(text, {}).update(fields)
+            if is_pattern(text):
+                self._patterns.append(_PatternRule(KeyPattern(text), fields))
+
+    def as_json(self) -> object:
+        """Return all of it as JSON values."""
+        patterns = [[pattern.text, fields] for pattern, fields in self._patterns]
+        return [self.name, self._exact, patterns]
+
+    def fields_of(self, key: str) -> dict[str, Any]:
+        """Return the fields of a key.
+
+        All patterns that match the whole key (`fnmatch.fnmatchcase`, so ``*`` matches
+        slashes) apply in the given order: later ones override earlier ones, and the
+        fields of the key itself override all.  The Unicode form does not matter.
+
+        Returns
+        -------
+        dict
+            The fields, perhaps none.  The values are shared: do not change them.
+        """
+        fields: dict[str, Any] = {}
+        for pattern, of_pattern in self._patterns:
+            if pattern.matches(key):
+                fields.update(of_pattern)
+        fields.update(self._exact.get(key, {}))
+        return fields
+
+    def spelled_as(self, keys: KeySearch) -> Metadata:
+        """Return the same metadata, with keys spelled as in the data folder.
+
+        Fields for a key in another Unicode form (macOS decomposes file names) are
+        given to that key if the text can mean no other key and nothing is given for
+        the key's own spelling.
+        """
+        spelled = dict(self._exact)
+        for text in self._exact:
+            others = [] if text in keys else keys.of_other_form(text)
+            if len(others) == 1 and others[0] not in spelled:
+                spelled[others[0]] = spelled.pop(text)
+        metadata = copy.copy(self)
+        metadata._exact = spelled
+        return metadata
+
+    def check_size(self, keys: Iterable[str]) -> None:
+        """Refuse patterns that copy long fields into too many entries for the memory.
+
+        Raises
+        ------
+        StoreError
+            The patterns give more than 256 MiB; the error names the longest.
+        """
+        sizes = [(pattern, len(codec.encode(fields))) for pattern, fields in self._patterns]
+        if sum(size for _, size in sizes) <= _FEW_BYTES:
+            return
+        copied = 0
+        for key in keys:
+            given = sum(size for pattern, size in sizes if pattern.matches(key))
+            copied += given if given > _FEW_BYTES else 0
+            if copied > _MOST_COPIED_BYTES:
+                longest, _ = max(sizes, key=itemgetter(1))
+                raise StoreError(
+                    f"{self.name}: patterns, such as {quoted(longest.text)}, would give the keys "
+                    f"more than {_MOST_COPIED_BYTES >> 20} MiB of fields: shorten them, or "
+                    "publish long texts as values"
+                )
+
+    def warnings(self, keys: KeySearch) -> Iterator[str]:
+        """Yield a warning for each key or pattern that matches no file, with a hint."""
+        patterns = {pattern.text: pattern for pattern, _ in self._patterns}
+        hints = 0
+        for text, fields in self._exact.items():
+            if text in keys:
+                continue
+            if (pattern := patterns.get(text)) is None:
+                problem = "is no file in data/"
+            elif keys.has_match(pattern):
+                continue
+            else:
+                problem = "matches no file in data/"
+            hint = self._hint(fields) or (keys.hint(text) if hints < _MOST_HINTS else "")
+            hints += 1
+            yield f"{self.name}: {quoted(text)} {problem}{hint}"
+
+    def _hint(self, fields: Mapping[str, Any]) -> str:
+        # TOML reads [dem.tif] as a table "tif" in a table "dem".
+        if self.name.endswith(".toml") and any(
+            isinstance(value, dict) for value in fields.values()
+        ):
+            return '; a key with a dot in it has to be quoted, as in ["dem.tif"]'
+        return ""
+
+
+def find_metadata(root: Path) -> Path | None:
+    """Return the metadata file of a site, or None if it has none.
+
+    Raises
+    ------
+    StoreError
+        It has more than one.
+    """
+    found = [root / name for name in FILE_NAMES if os.path.lexists(root / name)]
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise StoreError(f"there are {names} in the site's folder: keep one of them")
+    return found[0] if found else None
+
+
+def read_metadata(source: Source | None) -> Metadata:
+    """Read and check fields by key or glob pattern.
+
+    Whether the keys exist is not checked here: see `Metadata.warnings`.
+
+    Parameters
+    ----------
+    source : mapping or path, optional
+        A mapping from keys or patterns to mappings of fields, or the path of a
+        ``.json``, ``.toml`` or ``.csv`` file.  A CSV file starts with a header; its
+        first column is named ``key``, the others are fields.  Each column has one
+        type: booleans (``true``, ``True`` or ``TRUE``, and so on); numbers, lists and
+        objects as in JSON; or else texts.  A cell is a number only if the index
+        writes it in the same way: 1.10, 1E5, 007 and integers from 2**53 on are
+        texts.  An empty cell gives its key no field; nor does ``NaN``, ``null``,
+        ``None``, ``NA`` and the like in a column that is not of texts.  By default
+        there are no fields.
+
+    Returns
+    -------
+    Metadata
+
+    Raises
+    ------
+    StoreError
+        The file cannot be read, has a syntax error, or repeats a key; or a field is
+        written by the publisher itself (`PUBLISHER_FIELDS`), or has a value that JSON
+        cannot represent.  The error names the file, the line or key, and the field.
+    TypeError
+        `source` is neither mapping nor path.
+
+    Examples
+    --------
+    >>> metadata = read_metadata({"*.tif": {"type": "raster"}, "dem.tif": {"title": "Relief"}})
+    >>> metadata.fields_of("dem.tif")
+    {'type': 'raster', 'title': 'Relief'}
+    """
+    if source is None:
+        return Metadata((), "metadata")
+    if isinstance(source, Mapping):
+        return Metadata(list(_checked(source.items(), "metadata")), "metadata")
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"metadata is a mapping or a path, not {type(source).__name__}")
+    path = Path(source)
+    name = path.name if path.name.isprintable() else ascii(path.name)
+    parse = _PARSERS.get(path.suffix.lower())
+    if parse is None:
+        raise StoreError(f"{name}: metadata is read from files named .json, .toml or .csv")
+    return Metadata(list(_checked(parse(read_text(path, name), name), name)), name)
+
+
+def _checked(rules: _Rules, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, fields in rules:
+        if not isinstance(key, str):
+            raise StoreError(f"{name}: a key or pattern is a text, not {type(key).__name__}")
+        where = f"{name}, {quoted(key)}"
+        try:
+            _plain_value(key)
+        except _NotPlainError as problem:
+            raise StoreError(f"{where} {problem}") from None
+        if not isinstance(fields, Mapping):
+            raise StoreError(
+                f"{where}: a key or pattern has a mapping from fields to values, "
+                f"not {type(fields).__name__}"
+            )
+        yield key, {field: _value(where, field, value) for field, value in fields.items()}
+
+
+def _value(where: str, field: object, value: object) -> Any:
+    if not isinstance(field, str):
+        raise StoreError(f"{where}: a field's name is a text, not {type(field).__name__}")
+    where = f"{where}: field {quoted(field)}"
+    if field in PUBLISHER_FIELDS:
+        raise StoreError(
+            f"{where} is written by the publisher and cannot be given: remove or rename it"
+        )
+    try:
+        _plain_value(field)
+        return _plain_value(value)
+    except _NotPlainError as problem:
+        raise StoreError(f"{where} {problem}") from None
+
+
+def _plain_value(value: object, *, depth: int = 0) -> Any:
+    """Return a copy of a value, made of JSON's own types.
+
+    Tuples become lists; dates and times become text as in RFC 3339, with ``Z`` for
+    UTC.
+
+    Examples
+    --------
+    >>> _plain_value({"bbox": (8.4, 47.3), "day": date(2026, 11, 20)})
+    {'bbox': [8.4, 47.3], 'day': '2026-11-20'}
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        return _integer(value)
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, date | time):  # a datetime is a date
+        return _moment(value)
+    if not isinstance(value, list | tuple | Mapping):
+        raise _NotPlainError(f"is a {type(value).__name__}, which JSON does not have: convert it")
+    if depth >= _MOST_LEVELS:
+        raise _NotPlainError(f"is nested more than {_MOST_LEVELS} deep: flatten it")
+    if isinstance(value, Mapping):
+        return {_name(key): _plain_value(item, depth=depth + 1) for key, item in value.items()}
+    return [_plain_value(item, depth=depth + 1) for item in value]
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _NotPlainError(
+            "holds half of a surrogate pair, which is no valid text: correct it"
+        ) from None
+    return str.__str__(value)  # of a subclass, such as an enumeration, the text alone
+
+
+def _integer(value: int) -> int:
+    if value.bit_length() >= _MOST_BITS:
+        raise _NotPlainError(
+            f"is an integer of more than {_MOST_DIGITS:,} digits: write it as text"
+        )
+    return int(value)
+
+
+def _number(value: float) -> float:
+    if not math.isfinite(value):
+        raise _NotPlainError(f"is {value}, which JSON does not have: leave it out, or write null")
+    return float(value)
+
+
+def _moment(value: date | time) -> str:
+    text = value.isoformat()
+    in_utc = isinstance(value, datetime | time) and text.endswith("+00:00")
+    return text.removesuffix("+00:00") + "Z" if in_utc else text
+
+
+def _name(key: object) -> str:
+    if not isinstance(key, str):
+        raise _NotPlainError(
+            f"has a key that is a {type(key).__name__}: JSON allows only text as a key, so quote it"
+        )
+    return _text(key)

@@ -1,0 +1,1 @@
+"""The steps of a push, and the hosts that it uploads to."""

@@ -1,0 +1,271 @@
+"""The plan of a push: its uploads and removals, and what it refuses to do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...errors import IndexFormatError, StoreError, quoted
+from ..documents.packs import packs_of
+from ..documents.root_files import is_our_page
+from ..folder.retention import KEPT_SECONDS
+from ..folder.site_folder import SiteFolder, path_text, reason_of
+from ..folder.withheld import may_be_withheld, withheld_key
+from ..guards import Guards, first_few, foreign_values, is_ours
+from .destination import PushDestination, PushNote
+from .source import DATA, PushSource, Upload, served_fresh
+from .target import FolderTarget, Target
+
+if TYPE_CHECKING:
+    from .cloud import Served
+
+__all__ = ["PushPlan", "check_apart", "check_guards", "check_names"]
+
+_LOG = logging.getLogger("staticstore.site")
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """The uploads, removals and notes of one push."""
+
+    #: Uploads; each stage begins when the one before it is complete.
+    stages: list[list[Upload]]
+    #: Small files that are written after the stages, in this order.
+    last: list[tuple[str, bytes, Served]]
+    #: Files that nothing names any more, and that may be deleted now.
+    outdated: list[str]
+    #: Those of them that block a new file or its folder, so that they go first.
+    obstacles: list[str]
+    #: The note before the push, during it, after it, and after `outdated` is deleted.
+    before: PushNote
+    during: PushNote
+    after: PushNote
+    cleaned: PushNote
+    #: How many values and packs the target has already.
+    kept: int
+
+    @classmethod
+    def make(cls, site: PushSource, old: PushDestination, now: int, *, active: bool) -> PushPlan:
+        """Compare a site with what its target has.
+
+        Parameters
+        ----------
+        site : PushSource
+            The site.
+        old : PushDestination
+            What the target has.
+        now : int
+            The time, in seconds since 1970.
+        active : bool
+            Whether values keep media types that a browser would run.
+        """
+        lacking = old.lacking(site)
+        documents = _lacking_documents(site, old)
+        stages = [list(site.values(lacking, active=active)), *documents]
+        left = old.keys_beside(site.index)
+        obstacles = _obstacles(left, lacking)
+        during = _note_during(site, old, [*lacking, *obstacles], stages, now)
+        named = {one.href for one in site.digest_named()}
+        forgotten = {href: since for href, since in during.forgotten.items() if href not in named}
+        due = {href for href, since in forgotten.items() if since < now - KEPT_SECONDS}
+        about = old.about
+        return cls(
+            stages=stages,
+            last=_last(site, old),
+            outdated=[*(DATA + key for key in sorted(left)), *about.outdated, *sorted(due)],
+            obstacles=[DATA + key for key in obstacles],
+            before=old.note,
+            during=during,
+            after=PushNote(left=left, forgotten=forgotten, foreign=during.foreign),
+            cleaned=PushNote(
+                forgotten={href: forgotten[href] for href in forgotten.keys() - due},
+                foreign=during.foreign,
+            ),
+            kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(documents[0]),
+        )
+
+
+def _obstacles(left: Iterable[str], lacking: Iterable[str]) -> list[str]:
+    """Return the old keys that are folders of new keys, or below one."""
+    new = set(lacking)
+    folders = {folder for key in new for folder in _folders_of(key)}
+    return sorted(key for key in left if key in folders or not new.isdisjoint(_folders_of(key)))
+
+
+def _folders_of(key: str) -> Iterator[str]:
+    while key := key.rpartition("/")[0]:
+        yield key
+
+
+def _lacking_documents(site: PushSource, old: PushDestination) -> list[list[Upload]]:
+    named, stored = old.named(), old.note.stored
+    return [
+        [one for one in stage if one.href not in named and stored.get(one.href) != one.sha256]
+        for stage in site.stages()
+    ]
+
+
+def _note_during(
+    site: PushSource,
+    old: PushDestination,
+    touched: list[str],
+    stages: list[list[Upload]],
+    now: int,
+) -> PushNote:
+    """Return what the next push cannot know if this one is killed."""
+    note, index = old.note, old.index
+    documents = {one.href for stage in stages[1:] for one in stage}
+    writing = documents | {one.href for one in stages[0]}
+    # An uploaded document counts as forgotten until a head names it.
+    going = (old.named() - {one.href for one in site.digest_named()}) | documents
+    return PushNote(
+        overwritten=note.overwritten | frozenset(key for key in touched if key in index),
+        left=old.keys_beside(site.index) | frozenset(site.index).difference(index),
+        forgotten={**note.forgotten, **dict.fromkeys(going, now)},
+        stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
+        foreign=old.about.foreign,
+    )
+
+
+def _last(site: PushSource, old: PushDestination) -> list[tuple[str, bytes, Served]]:
+    current = {"index.json": site.body, "index.head.json": site.head_body}
+    wanted = {**site.beside, **old.about.lacking, **current}
+    standing = {**old.beside, "index.json": old.body, "index.head.json": old.head_body}
+    lacking = {href: body for href, body in wanted.items() if body != standing.get(href)}
+    return [(href, body, served_fresh(href)) for href, body in lacking.items()]
+
+
+def check_apart(site: PushSource, target: Target) -> None:
+    """Refuse a target that is the site itself, or a folder in it.
+
+    Raises
+    ------
+    StoreError
+        It is one.
+    """
+    if isinstance(target, FolderTarget):
+        there, here = target.root.resolve(), site.folder.root.resolve()
+        if there == here or here in there.parents:
+            raise StoreError(f"{target.url} is the site itself, or a folder in it")
+
+
+def check_names(site: PushSource, old: PushDestination, allowed: Collection[str]) -> None:
+    """Refuse to upload keys that are withheld by their names.
+
+    A key that the target has already may stay, if earlier versions published such names.
+
+    Parameters
+    ----------
+    site : PushSource
+        The site.
+    old : PushDestination
+        What the target has already.
+    allowed : collection of str
+        Names that are not withheld.
+
+    Raises
+    ------
+    StoreError
+        The index names such a key, and cannot be pushed without it.
+    """
+    if not may_be_withheld(site.index):
+        return
+    found = {key: why for key in site.index if (why := withheld_key(key, allowed)) is not None}
+    new = [key for key, why in found.items() if not (why.is_new and key in old.index)]
+    if new:
+        named = first_few([f"{quoted(key)}: {found[key].reason}" for key in new], "; ")
+        raise StoreError(
+            f"nothing is pushed, because the index names what is withheld: {named}. Move it "
+            "out of data/ and publish again, or allow its name (--allow-name)"
+        )
+    for key, why in found.items():
+        _LOG.warning(
+            "%s stays at the target, but would be withheld if it were new: %s",
+            quoted(key),
+            why.reason,
+        )
+
+
+def check_guards(
+    site: PushSource, old: PushDestination, guards: Guards, *, target: Target, delete: bool
+) -> None:
+    """Refuse what is rarely meant; see `guards`.
+
+    Raises
+    ------
+    RefusedError
+        A guard refuses.
+    StoreError
+        The folder of a target cannot be read.
+    """
+    _check_lineage(site, old, guards, target.url)
+    if not old.is_known:
+        _check_files(site, old, guards, target)
+    _check_page(site, old, guards)
+    # Values that await their deletion count, too, if they are to be deleted now.
+    keys = frozenset(old.index) | (old.note.left if delete else frozenset())
+    guards.check_shrink("the push", len(keys), len(site.index))
+
+
+def _check_lineage(site: PushSource, old: PushDestination, guards: Guards, target: str) -> None:
+    ours, theirs = site.head, old.head
+    if theirs is None or old.head_body == site.head_body:
+        return
+    if theirs.lineage != ours.lineage:
+        guards.refuse(
+            "lineage",
+            f"the site at {target} has another lineage: 'staticstore publish SITE --after "
+            f"{target}' continues it",
+        )
+    elif theirs.generation > ours.generation or (
+        theirs.generation == ours.generation
+        and (theirs.index, theirs.about) != (ours.index, ours.about)
+    ):
+        # Readers believe no older generation, and no other one of the same number.
+        guards.refuse(
+            "lineage",
+            f"the target has generation {theirs.generation} of this site, and the folder "
+            f"{ours.generation}: push from where it was published, or continue the target's "
+            f"with 'staticstore publish SITE --after {target}'",
+        )
+
+
+def _check_files(site: PushSource, old: PushDestination, guards: Guards, target: Target) -> None:
+    foreign = [] if _is_index_of_site(old, target) else ["index.json"]
+    if isinstance(target, FolderTarget) and not is_ours(folder := SiteFolder(target.root)):
+        try:
+            foreign += foreign_values(folder, [site.index, old.index])[0]
+        except OSError as error:
+            raise StoreError(f"{target.url} cannot be read: {reason_of(error)}") from error
+    if foreign:
+        named = first_few([quoted(path_text(path)) for path in foreign])
+        guards.refuse(
+            "folder",
+            f"no push made the files at {target.url}, and this one would replace or delete "
+            f"some: {named}; push into a folder or prefix of its own",
+        )
+
+
+def _is_index_of_site(old: PushDestination, target: Target) -> bool:
+    # Another program's index.json may parse: look whether its first key has a value.
+    if old.index.warnings:
+        return False
+    first = next(iter(old.index), None)
+    try:
+        return first is None or target.read(DATA + first, most_bytes=0) is not None
+    except IndexFormatError:  # larger than 0 bytes, so it exists
+        return True
+
+
+def _check_page(site: PushSource, old: PushDestination, guards: Guards) -> None:
+    page = old.beside.get("index.html")
+    if page is None or old.body is not None or page == site.beside["index.html"]:
+        return
+    if not is_our_page(page):
+        guards.refuse(
+            "folder",
+            "the target has an index.html that belongs to no site: push into a folder or "
+            "prefix of its own",
+        )

@@ -1,0 +1,255 @@
+"""The source of a push: the files that a site's index and head describe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ...disk.file_system import open_regular
+from ...errors import StoreError, quoted
+from ...index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
+from ...index.blocks import named_documents
+from ...index.fields import Content, parse_media_type
+from ...index.head import Document, Head, Role
+from ...index.snapshot import Index
+from ...transport.values.verifier import Verifier
+from ..about import published_about, read_files
+from ..documents.packs import pack_digest, packs_of
+from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type, media_type_of
+from ..folder.hashing import hash_files
+from ..folder.notes import read_notes
+from ..folder.scan import scan
+from ..folder.site_folder import SiteFolder, link_problem, reason_of
+from ..guards import first_few
+from ..verify import head_problems
+from .cloud import Served
+
+__all__ = ["DATA", "PushSource", "Upload", "served_fresh", "verified_pieces"]
+
+#: What precedes a key in the href of its value.
+DATA = "data/"
+
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_NO_CACHE = "no-cache"
+_BESIDE = (".nojekyll", "index.html")
+_PIECE_BYTES = 1 << 20
+
+
+class Upload(NamedTuple):
+    """A file to upload, and what its bytes must be."""
+
+    #: The path below the root, here and at the target.
+    href: str
+    #: The file to read.
+    path: str | Path
+    #: Bytes.
+    size: int
+    #: Lowercase hex.
+    sha256: str
+    served: Served
+    #: Whether it is a value served as another media type than the index says.
+    is_inert: bool = False
+    #: The file as the scan found it, if it is a value.
+    found: FoundFile | None = None
+
+
+@dataclass(frozen=True)
+class PushSource:
+    """A snapshot of a site that has not changed since it was published."""
+
+    folder: SiteFolder
+    index: Index
+    #: The bytes of ``index.json`` and of the head.
+    body: bytes
+    head_body: bytes
+    head: Head
+    #: The values, by key.
+    files: dict[str, FoundFile]
+    #: The bytes of the root of the blocks; None for an empty index.
+    block_root: bytes | None
+    #: What the head names, in the order of the upload.
+    documents: tuple[Document, ...]
+    #: Files for the host, by name: the page, and `.nojekyll`.
+    beside: dict[str, bytes]
+    #: ``about.json``, and the files that it names, by name.
+    about: dict[str, bytes]
+
+    @classmethod
+    def open(cls, site: str | os.PathLike[str]) -> PushSource:
+        """Read a site, and hash the files that changed since it was published.
+
+        Raises
+        ------
+        StoreError
+            It is not published, or has changed since.
+        IndexFormatError
+            Its index or head cannot be parsed.
+        """
+        folder = SiteFolder.open(site)
+        body = folder.read_published(folder.index.name)
+        head_body = folder.read_published(folder.head.name)
+        index, head = Index.parse(body), Head.parse(head_body)
+        problems = [("index.json", warning) for warning in index.warnings]
+        problems += head_problems(folder, index, body)
+        files, stale = _values(folder, index)
+        about, changed = _about(folder, head)
+        problems += stale + changed
+        if problems:
+            named = first_few([f"{quoted(path)}: {what}" for path, what in problems], "; ")
+            raise StoreError(
+                f"nothing is pushed, because the site has changed since it was published: "
+                f"{named}. Publish it again"
+            )
+        root = folder.read_document(head.blocks) if head.blocks is not None else None
+        documents = tuple(named_documents(head, lambda document: root))
+        _check_links(folder)
+        beside = {
+            name: folder.read_published(name) for name in _BESIDE if (folder.root / name).is_file()
+        }
+        return cls(folder, index, body, head_body, head, files, root, documents, beside, about)
+
+    def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
+        """Yield the uploads of values; unless `active`, as types that no browser runs."""
+        for key in keys:
+            metadata = self.index[key]
+            content = Content.of(metadata)
+            assert content.size is not None, "`open` compares it"
+            assert content.sha256 is not None, "`open` compares it"
+            wanted = parse_media_type(metadata.get("media_type")) or UNKNOWN
+            served = Served(wanted if active else inert_type(wanted), _NO_CACHE)
+            file = self.files[key]
+            yield Upload(
+                DATA + key,
+                file.path,
+                content.size,
+                content.sha256,
+                served,
+                is_inert=served.media_type != wanted,
+                found=file,
+            )
+
+    def packs(self) -> Iterator[Upload]:
+        """Yield the uploads of the packs that the index names."""
+        for href in sorted(packs_of(self.index)):
+            sha256 = pack_digest(href)
+            assert sha256 is not None, "`packs_of` returns no other hrefs"
+            path = self.folder.root / href
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise StoreError(f"{href} cannot be read: {reason_of(error)}") from error
+            yield Upload(href, path, size, sha256, Served("application/zip", _IMMUTABLE))
+
+    def digest_named(self) -> list[Upload]:
+        """Return the uploads of all files named by their digest."""
+        return [*self.packs(), *map(self._named, self.documents)]
+
+    def stages(self) -> list[list[Upload]]:
+        """Return the uploads of those files in stages; each must end before the next."""
+        roles = (Role.ABOUT, Role.CHANGES), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
+        named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
+        return [list(self.packs()), *named]
+
+    def _named(self, document: Document) -> Upload:
+        served = Served(media_type_of(document.href) or UNKNOWN, _IMMUTABLE)
+        path = self.folder.root / document.href
+        return Upload(document.href, path, document.size, document.sha256, served)
+
+
+def served_fresh(href: str) -> Served:
+    """Return how to serve a file that can change: caches revalidate each time."""
+    media_type = FILE_MEDIA_TYPE if href in FILE_NAMES else media_type_of(href)
+    return Served(media_type or UNKNOWN, _NO_CACHE)
+
+
+def verified_pieces(upload: Upload) -> Iterator[bytes]:
+    """Read a file in pieces; the last one is yielded when all are verified.
+
+    Yields
+    ------
+    bytes
+        At most 1 MiB.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be read, or a link has replaced it.
+    IntegrityError
+        Its size or digest differs.
+    """
+    verifier = Verifier(upload.size, upload.sha256)
+    last = b""
+    try:
+        with open_regular(upload.path) as file:
+            _check_same(upload, os.fstat(file.fileno()))
+            while piece := file.read(_PIECE_BYTES):
+                verifier.feed(piece)
+                if last:
+                    yield last
+                last = piece
+        verifier.finish()
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"it cannot be read: {reason_of(error)}") from error
+    finally:
+        verifier.close()
+    yield last
+
+
+def _check_same(upload: Upload, status: os.stat_result) -> None:
+    found = upload.found
+    if found is not None and not found.is_same(status):
+        again = found.found_again()
+        if again is None or not again.is_same(status):
+            raise StoreError("a link has taken its place since it was found")
+
+
+def _about(folder: SiteFolder, head: Head) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    # By name, and the files that changed.  One that is missing is ignored: a mirror may lack it.
+    about = published_about(folder, head)
+    body = None if head.about is None else folder.read_document(head.about)
+    if about is None or body is None:
+        return {}, []
+    found, changed = {ABOUT_NAME: body}, []
+    for name, content in read_files(folder, about).items():
+        if isinstance(content, bytes):
+            found[name] = content
+        elif os.path.lexists(folder.root / name):
+            changed.append((name, content))
+    return found, changed
+
+
+def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], list[tuple[str, str]]]:
+    # By key, and the problems.  The publisher's notes suffice here, since `verified_pieces`
+    # hashes what is uploaded.
+    found = scan(folder.data, published=index, exempts=lambda _: True)
+    notes = read_notes(folder.notes)
+    noted = {file.key: notes.digest_of(file) for file in found.files}
+    unknown = [file for file in found.files if noted[file.key] is None]
+    hashed = hash_files(unknown, seeks_keys=False)
+    contents = index.contents_of(list(index))
+    stale = []
+    for key, digest in noted.items():
+        outcome = hashed[key] if digest is None else digest
+        if isinstance(outcome, FileDigest):
+            if key not in contents:
+                stale.append((DATA + key, "it is not in the index"))
+            elif (contents[key].size, contents[key].sha256) != (outcome.size, outcome.sha256):
+                stale.append((DATA + key, "it differs from the index"))
+        elif key in contents:
+            stale.append((DATA + key, outcome.reason))
+    files = {file.key: file for file in found.files}
+    stale += [(DATA + key, "there is no such file") for key in contents if key not in files]
+    return files, stale
+
+
+def _check_links(folder: SiteFolder) -> None:
+    # `read_published` would follow a link out of the site.
+    root, data = os.fspath(folder.root), os.fspath(folder.data)
+    for name in (*_BESIDE, folder.index.name, folder.head.name):
+        if problem := link_problem(root, data, os.path.join(root, name)):
+            raise StoreError(f"nothing is pushed, because of {name}: {problem}")

@@ -1,0 +1,1 @@
+"""One HTTP request, bounded and explained."""

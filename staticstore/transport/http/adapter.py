@@ -1,0 +1,289 @@
+"""The adapter that requests sends http and https by, on sockets of a `Wire`."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import io
+import os
+import queue
+import socket
+import threading
+from collections import deque
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_auth_from_url
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import HTTPResponse as UrllibResponse
+
+from ...disk.file_system import NotRegularError, open_regular
+from ...processes import fork_gate
+from .conditions import Representation, answer, header_fields
+from .http1 import BoundedResponse
+
+if TYPE_CHECKING:
+    from .wire import Wire
+
+__all__ = ["BoundedAdapter", "FileAdapter"]
+
+_MOST_IDLE_CONNECTIONS = 32  # to one host
+_ERROR_BODY_BYTES = 1 << 16  # of a refusal that an authentication scheme may read
+
+
+class BoundedAdapter(HTTPAdapter):
+    """The adapter of requests for http and https, on sockets of a `Wire`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._lock = threading.Lock()
+        super().__init__(pool_maxsize=_MOST_IDLE_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Create the pools of direct connections, which are bounded ones."""
+        super().init_poolmanager(*args, **kwargs)
+        self._bind(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Return the pools of connections through a proxy, which are bounded ones."""
+        with self._lock:
+            known = proxy in self.proxy_manager
+            manager = super().proxy_manager_for(proxy, **kwargs)
+            if not known:
+                self._bind(manager)
+            return manager
+
+    def _bind(self, manager: Any) -> None:
+        manager.pool_classes_by_scheme = {
+            scheme: _bounded_pool(pool, self._wire)
+            for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """Return the target of the request without its query.
+
+        The query may be as good as a password; the connection appends it.
+        """
+        url, mark, query = super().request_url(request, proxies).partition("?")
+        self._wire.keep_query(mark + query)
+        return url
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the credentials for a proxy, in UTF-8; requests writes Latin-1."""
+        user, password = get_auth_from_url(proxy)
+        if not user:
+            return {}
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {encoded}"}
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send a request; only the first 64 KiB of the body of a refusal can be read.
+
+        Digest authentication reads that body whole, whatever its length.
+        """
+        response = super().send(request, *args, **kwargs)
+        if 400 <= response.status_code < 500:
+            response.raw = _ShortBody(response.raw)
+        return response
+
+
+def _bounded_pool(pool: type[Any], wire: Wire) -> type[Any]:
+    # A subclass of each pool class, since pools for SOCKS proxies have their own.
+    plain: type[HTTPConnection] = pool.ConnectionCls
+    bounded = type(f"Bounded{plain.__name__}", (_BoundedConnection, plain), {"wire": wire})
+    classes = {"ConnectionCls": bounded, "QueueCls": _IdleConnections}
+    return type(f"Bounded{pool.__name__}", (pool,), classes)
+
+
+class _BoundedConnection:
+    """A mixin for the connection classes of urllib3."""
+
+    wire: Wire
+    sock: socket.socket | None
+    _handle: socket.socket | None = None
+    _handshake: contextlib.ExitStack
+    _peer_address = ""
+    _requests_sent = 0
+
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            # The peer's own address: a second lookup of the name may give another.
+            self._peer_address = sock.getpeername()[0]
+            self._check_peer()
+        except BaseException:
+            sock.close()
+            raise
+        # During the handshake only the TLS layer has the socket; a second handle
+        # of the same connection lets the wire cut that, too.
+        self._handle = sock.dup()
+        self.wire.add(self._handle)
+        if isinstance(self, HTTPSConnection):
+            self._handshake.enter_context(fork_gate().passing())
+        return sock
+
+    def connect(self) -> None:
+        self._requests_sent = 0
+        try:
+            with contextlib.ExitStack() as self._handshake:
+                super().connect()  # type: ignore[misc]
+        finally:
+            if self._handle is not None:
+                self._handle.close()
+        if self.sock is not None:
+            self.wire.add(self.sock)
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            # Opened for an earlier request, which perhaps was allowed more addresses.
+            self._check_peer()
+        self._requests_sent += 1
+        target = url + self.wire.take_query()
+        super().putrequest(method, target, *args, **kwargs)  # type: ignore[misc]
+
+    def _check_peer(self) -> None:
+        check = self.wire.bounds.check_peer
+        if check is not None:
+            check(self._peer_address)
+
+    def response_class(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> HTTPResponse:
+        # In the place of the class attribute that `http.client` calls.
+        is_reused = self._requests_sent > 1
+        return BoundedResponse(sock, self.wire, debuglevel, method, is_reused=is_reused)
+
+
+class _ShortBody:
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._left = _ERROR_BODY_BYTES
+        self._is_whole = False
+
+    def read(self, size: int, *, decode_content: bool | None = None) -> bytes:
+        if not self._left:
+            return b""
+        piece: bytes = self._raw.read(min(size, self._left), decode_content=decode_content)
+        self._left -= len(piece)
+        self._is_whole = not piece and self._left > 0
+        return piece
+
+    def release_conn(self) -> None:
+        # A connection with unread bytes cannot serve another request.
+        if self._is_whole:
+            self._raw.release_conn()
+        else:
+            self._raw.close()
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+class _IdleConnections:
+    """The part of `queue.LifoQueue` that a pool of urllib3 uses, without its lock.
+
+    The finalizer of a pool empties it, in a forked child too, where that lock would
+    never be released if another thread held it at the fork.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self._items: deque[Any] = deque()
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        try:
+            return self._items.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
+        if len(self._items) >= self._maxsize:
+            raise queue.Full
+        self._items.append(item)
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+
+_ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+class FileAdapter(BaseAdapter):
+    """The adapter of requests for GET and HEAD of ``file:`` URLs.
+
+    Its answers have a strong ETag made of size, time and inode, and
+    Last-Modified.  It supports 304, If-Range, and one range as 206 or 416;
+    several ranges are answered with the whole (RFC 9110, sections 13 and 14).
+    """
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Answer a request; the other arguments concern networks."""
+        method = str(request.method)
+        if method not in ("GET", "HEAD"):
+            return _response(request, 405, {"Allow": "GET, HEAD"})
+        try:
+            from urllib.request import url2pathname  # slow to import
+
+            file = open_regular(url2pathname(urlsplit(str(request.url)).path))
+        except (NotRegularError, ValueError):
+            return _response(request, 404, {})
+        except PermissionError:
+            return _response(request, 403, {})
+        except OSError as error:
+            if error.errno not in _ABSENT_ERRNOS:
+                raise
+            return _response(request, 404, {})
+        current = Representation.of(os.fstat(file.fileno()))
+        chosen = answer(method, request.headers, current)
+        fields = header_fields(chosen, current)
+        if chosen.status not in (200, 206) or method == "HEAD":
+            file.close()
+            return _response(request, chosen.status, fields)
+        file.seek(chosen.start)
+        body = _BoundedFile(file, chosen.end - chosen.start)
+        return _response(request, chosen.status, fields, body)
+
+    def close(self) -> None:
+        """Do nothing: no file is kept open."""
+
+
+class _BoundedFile(io.RawIOBase):
+    def __init__(self, file: io.FileIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
+        self._left -= count
+        return count
+
+    def read1(self, size: int) -> bytes:
+        # urllib3 calls it, as of a buffered file.
+        return self.read(size) or b""
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _response(
+    request: PreparedRequest, status: int, headers: dict[str, str], body: io.RawIOBase | None = None
+) -> Response:
+    response = Response()
+    response.request = request
+    response.url = request.url or ""
+    response.status_code = status
+    response.headers = CaseInsensitiveDict(headers)
+    response.raw = UrllibResponse(
+        body=io.BytesIO() if body is None else body,
+        headers=headers,
+        status=status,
+        request_method=request.method,
+        preload_content=False,
+    )
+    return response

@@ -1,0 +1,394 @@
+"""The answer of a host, and its body, also read whole within bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import IndexFormatError, NotConnectedError, TransportError
+from ..values.verifier import Hasher
+from .conditions import (
+    DECODABLE,
+    GZIP_MAGIC,
+    ContentRange,
+    checked_validators,
+    codings_of,
+    decoded,
+    parse_content_range,
+    parse_date,
+    parse_strong_etag,
+)
+from .failures import mapped
+
+if TYPE_CHECKING:
+    import requests
+
+    from ...disk.part_file import PartialDocument
+    from .wire import Receivable, Wire
+
+__all__ = ["Absent", "Fetched", "Response", "SizeLimit", "allowance", "read_bounded", "use_up"]
+
+# Bytes that may be received for each byte read (chunks of one byte take six), and in
+# addition: the head of a chunk, trailers at the end.
+_RECEIVED_PER_BYTE = 8
+_RECEIVED_BESIDE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
+_SHORT_BODY_BYTES = 1 << 16
+_SLACK_BYTES = 1 << 10  # that a coding adds to a short text
+# Texts compress 50 to 1 at best; zeros in gzip 1000 to 1.
+_MOST_RATIO = 500
+_SURELY_NO_BOMB_BYTES = 64 << 20  # decoded
+_UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_GZIP = (("gzip",), ("x-gzip",))
+
+
+def allowance(size: int) -> int:
+    """Return how many bytes may be received to read `size`; see `Wire.allowing`."""
+    return _RECEIVED_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
+
+
+class Response:
+    """The status, header fields and body of an answer.
+
+    Reading raises errors of ours only, also in the middle of the body.
+    For one reader; `close` may be called by any thread, and twice.
+
+    Attributes
+    ----------
+    status : int
+        The HTTP status code.
+    url : str
+        The URL that answered, after redirects.
+    codings : tuple of str
+        The content codings of the body, in lower case; empty for other labels.
+    """
+
+    def __init__(
+        self,
+        response: requests.Response,
+        wire: Wire,
+        *,
+        key: str | None,
+        answer: Receivable | None,
+    ) -> None:
+        self.status = response.status_code
+        self.url = str(response.url)
+        self._response = response
+        self._wire = wire
+        self._key = key
+        self.codings = codings_of(response.headers.get("Content-Encoding"))
+        # A body from a socket that is not chunked is received into the caller's buffer.
+        self._answer = None if answer is None or answer.chunked else answer
+
+    def header(self, name: str) -> str | None:
+        """Return a header field, or None."""
+        value = self._response.headers.get(name)
+        return None if value is None else str(value).strip()
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body as it is sent; None if the host gives no number."""
+        text = self.header("Content-Length") or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+    @property
+    def content_range(self) -> ContentRange | None:
+        """The part that a 206 holds; None if the field is missing or makes no sense."""
+        return parse_content_range(self.header("Content-Range"))
+
+    def is_part(self, start: int, end: int | None = None) -> bool:
+        """Return whether this is a 206 of the bytes ``[start:end]`` only, not coded.
+
+        Without `end` the part has to reach the end of the value, as far as the
+        answer says where that is.
+        """
+        given = self.content_range
+        if self.status != 206 or self.codings or given is None or given.start != start:
+            return False
+        return given.end == end if end is not None else given.total in (None, given.end)
+
+    @property
+    def unsatisfied_total(self) -> int | None:
+        """Size of the whole value in a 416 (RFC 9110, section 15.5.17); None without."""
+        match = _UNSATISFIED_RANGE.match(self.header("Content-Range") or "")
+        return None if match is None else int(match[1])
+
+    @property
+    def whole_size(self) -> int | None:
+        """Bytes of the whole value; None if the answer gives no number."""
+        if self.status == 206:
+            return None if self.content_range is None else self.content_range.total
+        if self.status == 416:
+            return self.unsatisfied_total
+        return None if self.codings else self.content_length
+
+    @property
+    def etag(self) -> str | None:
+        """The entity tag, weak or strong."""
+        return self.header("ETag") or None
+
+    @property
+    def strong_etag(self) -> str | None:
+        """The entity tag if it is strong, so that equal tags mean equal bytes."""
+        return parse_strong_etag(self.header("ETag"))
+
+    @property
+    def validators(self) -> dict[str, str]:
+        """The header fields of a conditional request for this answer, perhaps none.
+
+        Only what RFC 9110 allows is repeated to the host.  An entity tag goes
+        alone: good servers ignore a date beside it (section 13.1.3), and
+        others compare the date by order and would never give an older file.
+        """
+        etag, modified = self.header("ETag") or "", self.header("Last-Modified") or ""
+        return checked_validators({"If-None-Match": etag, "If-Modified-Since": modified})
+
+    @property
+    def last_modified(self) -> datetime | None:
+        """The Last-Modified date, aware, in UTC; None for nonsense."""
+        return parse_date(self.header("Last-Modified"))
+
+    def read(self, size: int, *, decode: bool = False) -> bytes:
+        """Read up to `size` bytes of the body; fewer only at its end, none after it.
+
+        Parameters
+        ----------
+        size : int
+            Bytes, at least one.
+        decode : bool, optional
+            Whether to decode the content coding; `size` then counts decoded
+            bytes, and no more of them are ever in memory.
+
+        Raises
+        ------
+        TransportError
+            The connection broke or was too slow, or the coding was not asked
+            for or is damaged.
+        NotConnectedError
+            The store was disconnected.
+        """
+        with self._receiving(size, decode):
+            piece: bytes = self._response.raw.read(size, decode_content=decode)
+            return piece
+
+    def readinto(self, buffer: memoryview, *, decode: bool = False) -> int:
+        """Read what has arrived, or what arrives next, into a buffer; return its size.
+
+        Like `read`, but perhaps fewer bytes; none that arrive before a
+        connection breaks are lost.
+        """
+        with self._receiving(len(buffer), decode):
+            if self._answer is None or decode:
+                piece: bytes = self._response.raw.read1(len(buffer), decode_content=decode)
+                buffer[: len(piece)] = piece
+                return len(piece)
+            count = self._answer.receive_into(buffer)
+            if self._answer.isclosed():
+                self._response.raw.release_conn()
+            return count
+
+    @contextlib.contextmanager
+    def _receiving(self, size: int, decode: bool) -> Iterator[None]:
+        if decode and not DECODABLE.issuperset(self.codings):
+            raise TransportError(
+                f"the host used a content coding that was not asked for: {self.codings[-1]}",
+                key=self._key,
+                url=self.url,
+            )
+        if decode and self.codings:  # urllib3 would take other labels for codings, too
+            self._response.raw.headers["Content-Encoding"] = ", ".join(self.codings)
+        if self._wire.is_inherited:
+            raise NotConnectedError(
+                "this stream was opened before the process was forked: open another one here",
+                key=self._key,
+                url=self.url,
+            )
+        if self._wire.cut.is_set():
+            raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
+        with self.mapped(), self._wire.allowing(allowance(size)):
+            yield
+
+    def mapped(self) -> contextlib.AbstractContextManager[None]:
+        """Map errors of libraries in the block to ours, with key and URL."""
+        return mapped(self._wire, key=self._key, url=self.url)
+
+    def close(self) -> None:
+        """Release the connection, or close it if the body has not been read to its end."""
+        self._response.close()
+
+
+def use_up(response: Response) -> None:
+    """Read a short body to its end, so that the connection can serve another request."""
+    if (response.content_length or 0) <= _SHORT_BODY_BYTES:
+        with contextlib.suppress(TransportError):
+            response.read(_SHORT_BODY_BYTES)
+
+
+class Fetched(NamedTuple):
+    """A document that was read to its end."""
+
+    #: The answer, closed.
+    response: Response
+    #: Decoded.
+    body: bytearray
+    #: Of the body, lowercase hex.
+    sha256: str
+    #: How many the body has.
+    newlines: int
+
+
+class Absent(NamedTuple):
+    """The answer of a host that does not have a document."""
+
+    status: int
+    url: str
+    #: What is wrong with the document in its place; None if there is none.
+    problem: str | None = None
+
+
+class SizeLimit(NamedTuple):
+    """The most bytes that a document may have, decoded, and the words for an error."""
+
+    most_bytes: int
+    #: The name of the document.
+    what: str
+    #: The argument that the user has set; None for a fixed limit.
+    argument: str | None = None
+
+    def check(self, count: int, url: str) -> None:
+        """Raise `IndexFormatError` if there are more bytes."""
+        if count > self.most_bytes:
+            bound = (
+                f"{self.argument}={self.most_bytes}"
+                if self.argument
+                else f"{self.most_bytes} bytes"
+            )
+            raise IndexFormatError(f"{self.what} is larger than {bound}", url=url)
+
+    def check_ratio(self, count: int, received: int, url: str) -> None:
+        """Raise `IndexFormatError` if `count` bytes were decoded from too few."""
+        if count > _SURELY_NO_BOMB_BYTES and count > _MOST_RATIO * received:
+            raise IndexFormatError(
+                f"{self.what} is refused: it is compressed more than {_MOST_RATIO} to 1", url=url
+            )
+
+
+def read_bounded(
+    response: Response, limit: SizeLimit, beginning: PartialDocument | None = None
+) -> Fetched:
+    """Read a body whole, never holding more bytes than the limit allows.
+
+    Parameters
+    ----------
+    response : Response
+        The answer.
+    limit : SizeLimit
+        The most that the body may have.
+    beginning : PartialDocument, optional
+        The bytes of earlier attempts, to which these are appended; it also has
+        the digest, if that is known.
+
+    Raises
+    ------
+    IndexFormatError
+        The body is larger, or compressed more than any text is.
+    TransportError
+        The connection broke, or the coding was not asked for or is damaged.
+    """
+    if response.codings:
+        return _read_coded(response, limit, beginning)
+    # The body grows in place: a large one is not held twice, nor filled with zeros
+    # beforehand, which would hold up all other threads.
+    body = bytearray() if beginning is None else beginning.body
+    append = body.extend if beginning is None else beginning.grow
+    limit.check(len(body) + (response.content_length or 0), response.url)
+    with Hasher(counts_newlines=True) as digest:
+        for start in range(0, len(body), _PIECE_BYTES):
+            digest.update(bytes(body[start : start + _PIECE_BYTES]))
+        for buffer in digest.buffers(_PIECE_BYTES):
+            count = response.readinto(buffer)
+            if not count:
+                break
+            limit.check(len(body) + count, response.url)
+            append(buffer[:count])
+            digest.update(buffer[:count])
+        return Fetched(response, body, digest.hexdigest(), digest.newlines)
+
+
+def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument | None) -> Fetched:
+    sha256 = None if beginning is None else beginning.sha256
+    received = _Received(response)
+    first = next(received, b"")
+    pieces = itertools.chain([first], received)
+    codings = response.codings
+    if codings in _GZIP:  # by far the most frequent: decoded as it arrives
+        codings = codings if first.startswith(GZIP_MAGIC) else ()
+        return _read_decoded(response, pieces, codings, received, limit, beginning)
+    # Other labels are rare, so the bytes as sent may be held beside the decoded ones.
+    slack = limit._replace(most_bytes=limit.most_bytes + limit.most_bytes // 8 + _SLACK_BYTES)
+    sent = _read_decoded(response, pieces, (), received, slack)
+    failure: TransportError | None = None
+    for count in range(len(codings), 0, -1):
+        try:
+            found = _read_decoded(response, [bytes(sent.body)], codings[-count:], received, limit)
+        except TransportError as error:
+            failure = error
+            continue
+        if sha256 in (None, found.sha256):
+            return found
+    is_right = sha256 == sent.sha256 or (sha256 is None and _is_text(sent.body))
+    if failure is not None and not is_right:
+        raise failure
+    limit.check(len(sent.body), response.url)
+    return sent
+
+
+class _Received(Iterator[bytes]):
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._buffer = memoryview(bytearray(_PIECE_BYTES))
+        self.count = 0
+
+    def __next__(self) -> bytes:
+        count = filled = self._response.readinto(self._buffer)
+        while count and filled < len(GZIP_MAGIC):  # the first piece decides
+            count = self._response.readinto(self._buffer[filled:])
+            filled += count
+        if not filled:
+            raise StopIteration
+        self.count += filled
+        return bytes(self._buffer[:filled])
+
+
+def _read_decoded(
+    response: Response,
+    pieces: Iterable[bytes],
+    codings: Sequence[str],
+    received: _Received,
+    limit: SizeLimit,
+    beginning: PartialDocument | None = None,
+) -> Fetched:
+    body = bytearray() if beginning is None else beginning.body
+    append = body.extend if beginning is None else beginning.grow
+    with Hasher(counts_newlines=True) as digest, response.mapped():
+        for piece in decoded(pieces, codings):
+            size = len(body) + len(piece)
+            limit.check(size, response.url)
+            limit.check_ratio(size, received.count, response.url)
+            append(piece)
+            digest.update(piece)
+        return Fetched(response, body, digest.hexdigest(), digest.newlines)
+
+
+def _is_text(body: bytearray) -> bool:
+    # Coded bytes are hardly ever valid UTF-8 without control characters.
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(body) is None

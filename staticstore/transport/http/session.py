@@ -1,0 +1,304 @@
+"""The session of a root: its requests with retries, and the state of its host."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from ...errors import AuthorizationError, TransportError
+from ...processes import PerProcess
+from .arguments import SessionOptions, checked_retries, sends_password
+from .failures import FIELD_REFUSED, once, retrying
+from .response import Absent, Fetched, Response, SizeLimit, read_bounded, use_up
+from .sender import Request, Sender
+from .wire import Wire
+
+if TYPE_CHECKING:
+    from ...disk.part_file import PartialDocument
+    from ..many.request import RequestTemplate
+    from .root import Root
+
+if TYPE_CHECKING:
+    from ...disk.part_file import PartialDocument
+    from ..many.request import RequestTemplate
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+
+_NO_RANGES_SECONDS = 300.0  # without range requests after one was refused
+_REST_SECONDS = 30.0  # in which other roots are asked first after a failure
+# Statuses below 500 that say nothing about the requested document.
+_UNFIT_STATUSES = frozenset({401, 407, 429})
+
+
+class Session:
+    """Requests to one root, with its credentials, proxies, retries and bounds.
+
+    Any thread may use it.  It shows neither credentials nor header fields, and
+    keeps no cookies.
+
+    Parameters
+    ----------
+    root : Root
+        Where the site is.
+    options : SessionOptions, optional
+        How requests are made.
+    wires : PerProcess of Wire, optional
+        Those of the sessions of other roots, so that all are cut together.
+    is_alone : bool, optional
+        Whether the site has no other root.  If it has, a failed request is not
+        retried here, but by `repeated` once all roots have failed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An option is wrong.
+    StoreError
+        A file that an option names does not exist.
+    """
+
+    def __init__(
+        self,
+        root: Root,
+        options: SessionOptions | None = None,
+        *,
+        wires: PerProcess[Wire] | None = None,
+        is_alone: bool = True,
+    ) -> None:
+        options = options or SessionOptions()
+        self.root = root
+        self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
+        self.retries = checked_retries(options.retries)
+        self._sender = Sender(root, options, self.wires)
+        self._is_alone = is_alone
+        self._hint = options.hint
+        self._failed_at: float | None = None
+        self._refused_range_at: float | None = None
+
+    @property
+    def wire(self) -> Wire:
+        """The sockets of this process."""
+        return self.wires.get()
+
+    @property
+    def exposes_password(self) -> bool:
+        """Whether a password goes over plain http to another machine."""
+        origin = self.root.origin
+        return (
+            origin.scheme == "http"
+            and sends_password(self._sender.auth)
+            and not _is_loopback(origin.host)
+        )
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the host failed a moment ago, so that others are asked first."""
+        failed_at = self._failed_at
+        return failed_at is not None and time.monotonic() - failed_at < _REST_SECONDS
+
+    @property
+    def takes_ranges(self) -> bool:
+        """Whether to send range requests: not for a while after one was refused."""
+        refused_at = self._refused_range_at
+        return refused_at is None or time.monotonic() - refused_at >= _NO_RANGES_SECONDS
+
+    def note_refused_range(self) -> None:
+        """Note that the host refused a range of a value, and then sent the whole."""
+        self._refused_range_at = time.monotonic()
+
+    def close(self) -> None:
+        """Cut every connection and wake every wait; idempotent, never blocks."""
+        self.wire.close()
+        self._sender.close()
+
+    def request(
+        self,
+        method: str,
+        url_path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+        key: str | None = None,
+        repeats: bool = True,
+    ) -> Response:
+        """Send a request and return the answer, its body not yet read.
+
+        Redirects are followed.  Failures that may heal are retried after a wait
+        that grows, with jitter, or that the host asked for.
+
+        Parameters
+        ----------
+        method : {"GET", "HEAD"}
+            Of the request.
+        url_path : str
+            Quoted path below the root.
+        headers : mapping, optional
+            Range, validators and the like.
+        deadline : float, optional
+            When all must be over, by `time.monotonic`.
+        key : str, optional
+            For errors.
+        repeats : bool, optional
+            Whether to retry.
+
+        Returns
+        -------
+        Response
+            With a status below 400, or 416.  Close it.
+
+        Raises
+        ------
+        HTTPStatusError
+            The host refused.
+        TransportError
+            The host could not be reached, was too slow, or redirects where it must not.
+        NotConnectedError
+            The session was closed.
+        """
+        request = Request(method, url_path, headers or {}, deadline, key)
+        return self._retrying(lambda: self._sender.send(request), deadline, repeats=repeats)
+
+    def fetch(
+        self,
+        url_path: str,
+        *,
+        headers: Mapping[str, str],
+        deadline: float,
+        limit: SizeLimit,
+        absent: frozenset[int] = frozenset(),
+        beginning: PartialDocument | None = None,
+    ) -> Fetched | Absent:
+        """Get a whole document, decoded; retry if it breaks off.
+
+        The least rate does not apply, since the deadline does.
+
+        Parameters
+        ----------
+        url_path, headers, deadline
+            As in `request`.
+        limit : SizeLimit
+            The most that the body may have, decoded.
+        absent : frozenset of int, optional
+            Statuses that mean that there is no such document, and are not errors.
+        beginning : PartialDocument, optional
+            The bytes of earlier attempts, which are resumed; without it each
+            attempt begins at the start.
+
+        Returns
+        -------
+        Fetched or Absent
+            The latter if there is no such document.
+
+        Raises
+        ------
+        HTTPStatusError, TransportError, NotConnectedError
+            As in `request`.
+        IndexFormatError
+            The body is larger than `limit`, or compressed more than any text is.
+        """
+        request = Request("GET", url_path, headers, deadline, answers=absent)
+
+        def attempt() -> Fetched | Absent:
+            response = self._resumed(request, beginning) or self._sender.send(request)
+            with contextlib.closing(response):
+                if response.status in absent:
+                    use_up(response)
+                    return Absent(response.status, response.url)
+                return read_bounded(response, limit, beginning)
+
+        return self._retrying(attempt, deadline)
+
+    def _resumed(self, request: Request, beginning: PartialDocument | None) -> Response | None:
+        # None means that the document has to be requested whole.
+        if beginning is None or not beginning.body:
+            return None
+        start = len(beginning.body)
+        fields = {**request.headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+        answers = request.answers | FIELD_REFUSED
+        response = self._sender.send(request._replace(headers=fields, answers=answers))
+        if response.is_part(start):
+            return response
+        beginning.clear()
+        if response.status == 200:
+            return response
+        use_up(response)
+        response.close()
+        return None
+
+    def fetch_part(
+        self, url_path: str, start: int, end: int, *, deadline: float, absent: frozenset[int]
+    ) -> bytes | None:
+        """Get a part of a document; retry from its start if it breaks off.
+
+        Parameters
+        ----------
+        url_path, deadline, absent
+            As in `fetch`.
+        start, end : int
+            The bytes ``[start:end]``.
+
+        Returns
+        -------
+        bytes or None
+            The part; None if there is no such document, or if the host gives
+            no part of it, whatever status it refuses with.
+
+        Raises
+        ------
+        HTTPStatusError, TransportError, NotConnectedError
+            As in `request`.
+        """
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        refusals = absent | FIELD_REFUSED
+        request = Request("GET", url_path, headers, deadline, answers=refusals)
+
+        def attempt() -> bytes | None:
+            with contextlib.closing(self._sender.send(request)) as response:
+                if response.status in refusals:
+                    use_up(response)
+                    return None
+                if not response.is_part(start, end):
+                    return None
+                limit = SizeLimit(end - start, "a part of a document")
+                part = bytes(read_bounded(response, limit).body)
+                return part if len(part) == end - start else None
+
+        return self._retrying(attempt, deadline)
+
+    def template(self) -> RequestTemplate | None:
+        """Return what all requests have in common; None if they differ.
+
+        See `Sender.template`.
+        """
+        return self._sender.template()
+
+    def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
+        """Make an attempt, and retry it after failures that may heal."""
+        wait = self.wire.cut.wait
+        return retrying(attempt, retries=self.retries, deadline=deadline, wait=wait)
+
+    def _retrying(
+        self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
+    ) -> T:
+        is_repeated = repeats and self._is_alone
+        try:
+            result = self.repeated(attempt, deadline) if is_repeated else once(attempt)
+        except TransportError as error:
+            if error.status is None or error.status in _UNFIT_STATUSES or error.status >= 500:
+                self._failed_at = time.monotonic()
+            if self._hint is not None and isinstance(error, AuthorizationError):
+                error.args = (f"{error.args[0]}; {self._hint}",)
+            raise
+        self._failed_at = None
+        return result
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

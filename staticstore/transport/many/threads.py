@@ -1,0 +1,160 @@
+"""Send many requests at once, by threads or, if installed, by libcurl.
+
+Any unexpected answer yields None; the caller retries it with `Session.request`,
+which follows redirects, retries, and explains what was wrong.  So this code needs
+none of that, and can be fast.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+from urllib3 import Timeout
+
+from ...errors import NotConnectedError, StoreError, TransportTimeout
+from ..http.failures import mapped
+from ..http.response import allowance
+from ..http.wire import Bounds
+from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ..http.session import Session
+
+__all__ = ["Engine", "by_threads", "engine", "fetch_all"]
+
+# From a host nearby, one thread reads the most: several wait for the interpreter.  For a
+# host far away they wait anyway, so each slow answer starts another one.
+# benchmark: many, many-far
+_MOST_THREADS = 24
+_FAR_SECONDS = 2e-3  # that an answer takes
+# A longer body takes that long from any host, and the host may limit each connection.
+_LONG_BYTES = 1 << 17
+# So few requests are faster on connections that are open already.
+_FEW_REQUESTS = 4
+
+
+class Engine(Protocol):
+    """A way to send many requests; see `fetch_all`."""
+
+    def __call__(
+        self, template: RequestTemplate, requests: Sequence[SizedRequest]
+    ) -> list[SizedAnswer | None]:
+        """Send the requests."""
+
+
+def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedAnswer | None]:
+    """Send many requests, several at once, and return the answers in the same order.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the root.
+    requests : sequence of SizedRequest
+        The requests; all answers are in memory together.
+
+    Returns
+    -------
+    list of SizedAnswer or None
+        None where an answer is not a 200 of exactly the size, or a 206 with
+        exactly the part; or where a request failed, for any reason.
+
+    Raises
+    ------
+    NotConnectedError
+        The store was disconnected.
+    """
+    template = session.template()
+    is_refused = not session.takes_ranges and any(one.start is not None for one in requests)
+    if template is None or is_refused or not requests:
+        return [None] * len(requests)
+    # A limited rate is observed by our own sockets only.
+    if len(requests) <= _FEW_REQUESTS or template.wire.limits:
+        return by_threads(template, requests)
+    return engine()(template, requests)
+
+
+@cache
+def engine() -> Engine:
+    """Return the fastest engine that is installed."""
+    try:
+        from .curl import by_curl
+    except ImportError:
+        return by_threads
+    return by_curl
+
+
+def by_threads(
+    template: RequestTemplate, requests: Sequence[SizedRequest]
+) -> list[SizedAnswer | None]:
+    """Send many requests from threads, on connections of urllib3's pool."""
+    if len(requests) == 1:
+        with contextlib.suppress(TransportTimeout):
+            return [_fetch(template, requests[0])]
+        return [None]
+    from ...workers import Workers
+
+    found: list[SizedAnswer | None] = [None] * len(requests)
+    numbered = iter(list(enumerate(requests)))  # threads can share the iterator of a list
+    workers: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
+
+    def add_worker() -> None:
+        if next(others, None):
+            workers.put(pool.submit(work))
+
+    def work() -> None:
+        for number, request in numbered:
+            began = time.monotonic()
+            if request.size >= _LONG_BYTES:
+                add_worker()
+            try:
+                found[number] = _fetch(template, request)
+            except TransportTimeout:
+                list(numbered)  # do not wait again for each of the rest
+            if time.monotonic() - began > _FAR_SECONDS:
+                add_worker()
+
+    most = min(_MOST_THREADS, len(requests), *(limit.requests for limit in template.wire.limits))
+    others = iter(range(1, most))
+    with Workers(most, "staticstore fetch") as pool:
+        workers.put(pool.submit(work))
+        while not workers.empty():
+            workers.get().result()
+    return found
+
+
+def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | None:
+    headers = dict(template.headers)
+    if request.start is not None:
+        headers["Range"] = f"bytes={request.range}"
+    wire = template.wire
+    bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    try:
+        with mapped(wire, key=None, url=None), wire.bounded(bounds):
+            wire.keep_query(template.query)
+            response = template.pool.urlopen(
+                "GET",
+                template.prefix + request.url_path,
+                headers=headers,
+                redirect=False,
+                assert_same_host=False,  # a proxy is asked by whole URLs
+                retries=False,
+                preload_content=False,
+                timeout=Timeout(*template.timeout),
+            )
+            # A response that was read to its end has returned its connection.
+            with contextlib.closing(response), wire.allowing(allowance(request.size)):
+                if request.start is not None and response.status == 200:
+                    return None  # the whole: do not read as far as the part
+                body = response.read(request.size + 1, decode_content=False)
+    except (NotConnectedError, TransportTimeout):
+        raise
+    except StoreError:
+        return None
+    return accepted(request, response.status, response.headers, body)

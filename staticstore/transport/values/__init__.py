@@ -1,0 +1,1 @@
+"""One value, read in every way."""

@@ -1,0 +1,306 @@
+"""Hash and count bytes as they arrive, and compare them with what the index says."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import mmap
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from ...errors import IntegrityError, NotConnectedError
+
+__all__ = ["Hasher", "OrderedVerifier", "Verifier"]
+
+# Fewer bytes are hashed faster than a thread is started.
+_THREAD_BYTES = 1 << 20
+# A few buffers are reused: fresh memory costs more than a copy.  benchmark: verified
+_BUFFER_BYTES = 1 << 19
+_BUFFERS = 4
+_COUNTED_BYTES = 1 << 16
+
+
+class Hasher:
+    """Compute the sha256 of bytes in a thread while the next ones are received.
+
+    The thread is started after 1 MiB.  It gets copies of the bytes, or the
+    buffers that `buffers` lends.  Close the hasher, or use it in a ``with`` block,
+    so that the thread ends.  For one caller.
+
+    Parameters
+    ----------
+    counts_newlines : bool, optional
+        Whether to count newlines too, in the same thread: a separate pass over
+        a large index would hold up other threads.
+    """
+
+    def __init__(self, *, counts_newlines: bool = False) -> None:
+        self._pid = os.getpid()
+        self._hash = hashlib.sha256()
+        self._counts_newlines = counts_newlines
+        self._newlines = 0
+        self._count = 0
+        self._thread: threading.Thread | None = None
+        # Bytes to hash, and what to call afterwards; None ends the thread.
+        self._queue: queue.SimpleQueue[tuple[memoryview, Callable[[], object] | None] | None]
+        self._queue = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+        self._buffer = memoryview(b"")
+        self._filled = 0
+        self._buffers_made = 0
+        self._lends_buffers = False
+
+    def __enter__(self) -> Self:
+        """Return the hasher."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the thread."""
+        self.close()
+
+    def close(self) -> None:
+        """Hash what is left and end the thread, if there is one; idempotent."""
+        if self._thread is not None:
+            self._enqueue_copied()
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Add the next bytes; the caller may change them afterwards, but see `buffers`."""
+        if self._thread is None:
+            self._hash_piece(piece)
+            self._count += len(piece)
+            if self._count >= _THREAD_BYTES:
+                self._thread = threading.Thread(
+                    target=self._run, name="staticstore digest", daemon=True
+                )
+                self._thread.start()
+        elif self._lends_buffers:
+            self._queue.put((memoryview(piece), None))
+        else:
+            self._copy(memoryview(piece))
+
+    def buffers(self, size: int) -> Iterator[memoryview]:
+        """Yield buffers to fill in turn; each is yielded again once its bytes are hashed.
+
+        From then on, pass to `update` only parts of the last buffer, or bytes that
+        never change.
+
+        Parameters
+        ----------
+        size : int
+            Bytes of each buffer.
+        """
+        self._enqueue_copied()
+        self._lends_buffers = True
+        returned = threading.Semaphore(_BUFFERS)
+        ring: list[memoryview] = []
+        for turn in itertools.count():
+            self._check_process()
+            returned.acquire()
+            if turn < _BUFFERS:
+                ring.append(_new_buffer(size))
+            yield ring[turn % _BUFFERS]
+            if self._thread is None:
+                returned.release()
+            else:  # once the thread has hashed what was queued before
+                self._queue.put((memoryview(b""), returned.release))
+
+    def _copy(self, piece: memoryview) -> None:
+        self._check_process()
+        while piece:
+            if not self._buffer:
+                self._buffer = self._free_buffer()
+            count = min(len(piece), len(self._buffer) - self._filled)
+            self._buffer[self._filled : self._filled + count] = piece[:count]
+            self._filled += count
+            piece = piece[count:]
+            if self._filled == len(self._buffer):
+                self._enqueue_copied()
+
+    def _check_process(self) -> None:
+        # A forked child has no such thread, and would wait for a buffer forever.
+        if self._pid != os.getpid():
+            raise NotConnectedError(
+                "this read began before the process was forked: read the value again"
+            )
+
+    def _free_buffer(self) -> memoryview:
+        if self._buffers_made < _BUFFERS:
+            self._buffers_made += 1
+            return memoryview(bytearray(_BUFFER_BYTES))
+        return self._free.get()
+
+    def _enqueue_copied(self) -> None:
+        if self._filled:
+            buffer = self._buffer
+            self._queue.put((buffer[: self._filled], lambda: self._free.put(buffer)))
+            self._buffer, self._filled = memoryview(b""), 0
+
+    def _run(self) -> None:
+        while (queued := self._queue.get()) is not None:
+            piece, then = queued
+            self._hash_piece(piece)
+            if then is not None:
+                then()
+
+    def _hash_piece(self, piece: bytes | memoryview) -> None:
+        self._hash.update(piece)
+        if self._counts_newlines:
+            for start in range(0, len(piece), _COUNTED_BYTES):
+                # CPython splits lines faster than it counts a byte.  benchmark: connect
+                lines = io.BytesIO(piece[start : start + _COUNTED_BYTES]).readlines()
+                self._newlines += len(lines) - (not lines[-1].endswith(b"\n"))
+
+    @property
+    def newlines(self) -> int:
+        """Number of newlines, 0 if they are not counted; ends the hashing."""
+        self.close()
+        return self._newlines
+
+    def hexdigest(self) -> str:
+        """Return the sha256 of all bytes, lowercase hex; ends the hashing."""
+        self.close()
+        return self._hash.hexdigest()
+
+
+def _new_buffer(size: int) -> memoryview:
+    # A large one begins at a page boundary, as `DirectFile` needs it.
+    return memoryview(bytearray(size) if size < _THREAD_BYTES else mmap.mmap(-1, size))
+
+
+class Verifier:
+    """Count and hash the bytes of one value as they arrive, and check them at the end.
+
+    Much data is hashed in a thread (see `Hasher`).  For one reader; close it.
+
+    Parameters
+    ----------
+    size : int or None
+        Bytes that the value must have; None if the index does not say.
+    sha256 : str or None
+        Its digest, lowercase hex; None if the index does not say.
+    key, url : str, optional
+        For the errors.
+
+    Attributes
+    ----------
+    count : int
+        Bytes so far.
+    """
+
+    def __init__(
+        self,
+        size: int | None,
+        sha256: str | None,
+        *,
+        key: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        self.size = size
+        self.sha256 = sha256
+        self.count = 0
+        self._key = key
+        self._url = url
+        self._hasher = None if sha256 is None else Hasher()
+
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Add the next bytes; the caller may change them afterwards, but see `buffers`.
+
+        Raises
+        ------
+        IntegrityError
+            There are more bytes than the index says.
+        """
+        self.count += len(piece)
+        if self.size is not None and self.count > self.size:
+            raise self.size_error(f"more than {self.size}")
+        if self._hasher is not None:
+            self._hasher.update(piece)
+
+    def finish(self) -> None:
+        """Check size and digest of all bytes.
+
+        Raises
+        ------
+        IntegrityError
+            One of them differs from the index.
+        """
+        if self.size is not None and self.count != self.size:
+            raise self.size_error(self.count)
+        if self._hasher is not None and (actual := self._hasher.hexdigest()) != self.sha256:
+            raise IntegrityError(
+                "the value has another sha256 than the index says",
+                expected=self.sha256,
+                actual=actual,
+                key=self._key,
+                url=self._url,
+            )
+
+    def buffers(self, size: int) -> Iterator[memoryview]:
+        """Yield buffers to fill in turn, hashed without a copy: see `Hasher.buffers`."""
+        if self._hasher is None:
+            return itertools.repeat(memoryview(bytearray(size)))
+        return self._hasher.buffers(size)
+
+    def close(self) -> None:
+        """End the hashing; idempotent."""
+        if self._hasher is not None:
+            self._hasher.close()
+
+    def size_error(self, actual: object) -> IntegrityError:
+        """Return the error for a value of another size."""
+        return IntegrityError(
+            f"the value has {actual} bytes where the index says {self.size}",
+            expected=self.size,
+            actual=actual,
+            key=self._key,
+            url=self._url,
+        )
+
+
+class OrderedVerifier:
+    """Verify a value that is read at any offset, if its bytes are read in order.
+
+    Parameters
+    ----------
+    verifier : Verifier
+        Unused, and nothing verified, if it has no digest.
+
+    Attributes
+    ----------
+    position : int
+        Bytes hashed so far: all before this offset.
+    """
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.position = 0
+        self._verifier = verifier
+
+    def take(self, start: int, data: bytes | memoryview) -> bool:
+        """Hash what `data`, which begins at `start`, adds at `position`.
+
+        Returns
+        -------
+        bool
+            Whether it added anything, so that `position` has moved.
+        """
+        is_next = start <= self.position < start + len(data)
+        if self._verifier.sha256 is None or not is_next:
+            return False
+        self._verifier.feed(memoryview(data)[self.position - start :])
+        self.position = start + len(data)
+        return True
+
+    def finish(self) -> None:
+        """Check the digest: `Verifier.finish`."""
+        self._verifier.finish()
+
+    def close(self) -> None:
+        """End the hashing; idempotent."""
+        self._verifier.close()

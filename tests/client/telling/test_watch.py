@@ -1,0 +1,189 @@
+"""`watch`: changes since the call, as they come."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from staticstore import Change, NotConnectedError, StaticStore
+from staticstore.client.telling.subscription import Watch
+from tests.client.scene import TIMEOUT, Call, MemorySite
+
+
+@pytest.fixture
+def store(site: MemorySite) -> Iterator[StaticStore]:
+    site.write({"a": {}})
+    with site.open() as connected:
+        yield connected
+
+
+def test_it_gives_the_changes_since_the_call(site: MemorySite, store: StaticStore) -> None:
+    watch = store.watch(timeout=TIMEOUT)
+    site.write({"b": {}, "c": {}})
+    store.update_index()
+    found = [next(watch) for _ in range(3)]
+    assert [(change.action, change.key) for change in found] == [
+        ("delete", "a"),
+        ("set", "b"),
+        ("set", "c"),
+    ]
+
+
+def test_it_does_not_give_what_was_before_the_call(site: MemorySite, store: StaticStore) -> None:
+    site.write({"b": {}})
+    store.update_index()
+    assert list(store.watch(timeout=0)) == []
+
+
+def test_it_begins_with_the_call_and_not_with_the_first_question(
+    site: MemorySite, store: StaticStore
+) -> None:
+    watch = store.watch(timeout=0)
+    site.write({"a": {}, "b": {}})
+    store.update_index()
+    assert [change.key for change in watch] == ["b"]
+
+
+def test_it_waits_for_a_change_of_another_thread(site: MemorySite, store: StaticStore) -> None:
+    watch = store.watch()
+    change = Call(lambda: next(watch))
+    assert not change.is_back(0.05)
+    site.write({})
+    store.update_index()
+    assert change.result().key == "a"
+
+
+def test_it_ends_after_the_timeout_without_a_change(store: StaticStore) -> None:
+    watch = store.watch(timeout=0.01)
+    assert Call(lambda: list(watch)).result() == []
+
+
+def test_it_has_ended_for_good_after_the_timeout(site: MemorySite, store: StaticStore) -> None:
+    watch = store.watch(timeout=0.01)
+    assert list(watch) == []
+    site.write({})
+    store.update_index()
+    assert list(watch) == []
+
+
+def test_it_ends_at_disconnect_after_what_has_come(site: MemorySite, store: StaticStore) -> None:
+    watch = store.watch()
+    site.write({})
+    store.update_index()
+    store.disconnect()
+    assert [change.key for change in Call(lambda: list(watch)).result()] == ["a"]
+    assert list(watch) == []
+
+
+def test_it_ends_at_disconnect_in_the_thread_that_waits(store: StaticStore) -> None:
+    watches = [Call(lambda: list(store.watch())) for _ in range(3)]
+    assert not any(call.is_back(0.02) for call in watches)
+    store.disconnect()
+    assert [call.result() for call in watches] == [[], [], []]
+
+
+def test_one_that_ended_at_disconnect_does_not_begin_again(
+    site: MemorySite, store: StaticStore
+) -> None:
+    watch = store.watch()
+    store.disconnect()
+    store.connect()
+    site.write({})
+    store.update_index()
+    assert Call(lambda: list(watch)).result() == []
+
+
+def test_each_gives_all_the_changes(site: MemorySite, store: StaticStore) -> None:
+    watches = [store.watch(timeout=0) for _ in range(3)]
+    site.write({})
+    store.update_index()
+    assert [[change.key for change in watch] for watch in watches] == [["a"]] * 3
+
+
+def test_one_that_nobody_holds_is_collected(site: MemorySite, store: StaticStore) -> None:
+    gc.disable()
+    try:
+        reference = weakref.ref(store.watch())
+        assert reference() is None
+        assert len(store._live._current.subscribers) == 0
+    finally:
+        gc.enable()
+
+
+def test_one_that_has_ended_collects_no_changes(site: MemorySite, store: StaticStore) -> None:
+    watch = store.watch(timeout=0)
+    assert list(watch) == []
+    assert len(store._live._current.subscribers) == 0
+
+
+def test_it_does_not_keep_the_store_alive(site: MemorySite) -> None:
+    watch = site.open().watch(timeout=0)
+    gc.collect()
+    assert list(watch) == []
+
+
+@pytest.mark.parametrize("poll_interval", [0, 3600])
+def test_it_ends_with_a_store_that_nobody_holds(site: MemorySite, poll_interval: float) -> None:
+    store = StaticStore(site.url, poll_interval=poll_interval).connect()
+    watch = store.watch()
+    changes: Call[list[Change]] = Call(functools.partial(list, watch))
+    del watch
+    assert not changes.is_back(0.02)
+    del store
+    gc.collect()
+    assert changes.is_back(2.0)
+
+
+def test_a_store_that_is_not_connected_cannot_be_watched(site: MemorySite) -> None:
+    with pytest.raises(NotConnectedError):
+        StaticStore(site.url).watch()
+
+
+def test_one_made_while_another_thread_disconnects_ends(site: MemorySite) -> None:
+    for _ in range(15):
+        store = site.open()
+        start = threading.Barrier(2)
+
+        def watch(store: StaticStore = store, start: threading.Barrier = start) -> list[str]:
+            start.wait(TIMEOUT)
+            try:
+                return [change.key for change in store.watch()]
+            except NotConnectedError:
+                return []
+
+        call = Call(watch)
+        start.wait(TIMEOUT)
+        store.disconnect()
+        assert call.result() == []
+
+
+def test_one_that_meets_a_connection_that_was_closed_meanwhile_ends(
+    site: MemorySite, store: StaticStore
+) -> None:
+    connection = store._live.connected()
+    watch = Watch(None, store.subscribe)
+    store.disconnect()
+    connection.add_watch(watch)
+    assert Call(lambda: list(watch)).result() == []
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_a_value_error_at_once(
+    store: StaticStore, timeout: float
+) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        store.watch(timeout)
+
+
+def test_many_changes_wait_in_it_without_keeping_the_poll_waiting(
+    site: MemorySite, store: StaticStore
+) -> None:
+    watch = store.watch(timeout=0)
+    site.write({f"{number:05}": {} for number in range(2000)})
+    Call(store.update_index).result()
+    assert len(list(watch)) == 2001

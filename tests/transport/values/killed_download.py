@@ -1,0 +1,37 @@
+"""Downloads a value, and kills itself at the first, second, third… system call or piece.
+
+Run as ``python -m tests.transport.values.killed_download URL KEY FOLDER``; it downloads to
+``FOLDER/0``, ``FOLDER/1`` and so on, and prints how many, when a download has ended.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import filelock  # noqa: F401  # before the fork, to be fast
+
+from staticstore import StaticStore
+from staticstore.transport.values import stream
+from tests.killing import Instants, until_one_survives
+
+CALLS = ("open", "fdopen", "fstat", "fsync", "replace", "unlink")
+
+
+def main() -> None:
+    """Fork a download for each instant, until one survives."""
+    url, key = sys.argv[1:3]
+    stream.PIECE_BYTES = 1 << 16  # more instants
+
+    def act(folder: Path, number: int) -> int:
+        instant = Instants(number)
+        with StaticStore(url, poll_interval=0) as store:
+            instant.count(CALLS)
+            store.to_file(key, folder / "copy", instant)
+        return 0
+
+    until_one_survives(Path(sys.argv[3]), Path.mkdir, act)
+
+
+if __name__ == "__main__":
+    main()

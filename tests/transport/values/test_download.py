@@ -1,0 +1,294 @@
+"""Values become files: whole or not at all, and taken up where they broke off."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+
+from staticstore import IntegrityError, StaticStore, TransportError
+from staticstore.client.value import copy_directly
+from staticstore.disk.part_file import PART_PATTERN
+from tests.killing import killed
+from tests.servers import Answer, RawServer, Request, Wire, serve_files
+from tests.sites import index_of
+
+VALUE = bytes(range(256)) * 12_000  # 3 MB
+SIZE = len(VALUE)
+SHA256 = hashlib.sha256(VALUE).hexdigest()
+TAG = f'"{SHA256[:16]}"'
+
+Start = Callable[..., RawServer]
+
+
+def files(index: bytes | None = None, value: bytes = VALUE) -> dict[str, bytes]:
+    described = index_of({"a": VALUE}) if index is None else index
+    return {"index.json": described, "data/a": value}
+
+
+def breaking(at: int, good: Answer) -> Answer:
+    """Break the first answer off after some bytes, and be good from then on."""
+    seen: list[Request] = []
+
+    def answer(request: Request, wire: Wire) -> None:
+        seen.append(request)
+        if len(seen) > 1:
+            return good(request, wire)
+        wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nETag: {TAG}\r\n\r\n".encode())
+        wire.send(VALUE[:at])
+        return wire.close()
+
+    return answer
+
+
+def to_file(url: str, path: Path, **options: Any) -> None:
+    with StaticStore(url, poll_interval=0).connect(retries=0) as store:
+        store.to_file("a", path, **options)
+
+
+def broken_off(start: Start, path: Path, at: int = 2_000_000, **options: Any) -> RawServer:
+    """Let a download break off, and return the server, which is good from then on."""
+    good = serve_files(files(options.pop("index", None)), **options)
+    server = start(good.but({"data/a": breaking(at, good)}))
+    with pytest.raises(TransportError):
+        to_file(server.url, path)
+    assert not path.exists()
+    return server
+
+
+def asked(server: RawServer) -> list[tuple[int, int | None] | None]:
+    return [request.range for request in server.requests if request.path == "/data/a"]
+
+
+def part_of(path: Path) -> Path:
+    """Return the part file of a download that broke off."""
+    [part] = path.parent.glob(PART_PATTERN)
+    return part
+
+
+def note_of(path: Path) -> Path:
+    return part_of(path).with_name(f"{part_of(path).name}.json")
+
+
+def leftovers(path: Path) -> list[str]:
+    return sorted(one.name for one in path.parent.iterdir() if one != path)
+
+
+def test_what_broke_off_is_taken_up_by_the_next_call(start: Start, tmp_path: Path) -> None:
+    server = broken_off(start, tmp_path / "copy")
+    part, note = part_of(tmp_path / "copy"), note_of(tmp_path / "copy")
+    assert leftovers(tmp_path / "copy") == [part.name, note.name]
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+    assert asked(server)[-1] == (2_000_000, None)
+    assert leftovers(tmp_path / "copy") == []
+
+
+@pytest.mark.parametrize("at", [1 << 20, 2_000_000])
+def test_what_goes_past_the_page_cache_is_taken_up_too(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr("staticstore.transport.values.download._DIRECT_BYTES", 0)
+    good = serve_files(files())
+    server = start(good.but({"data/a": breaking(at, good)}))
+    with StaticStore(server.url, poll_interval=0).connect(retries=0) as store:
+        value, path = store["a"], tmp_path / "file"
+        with pytest.raises(TransportError):
+            copy_directly(value, path)
+        copy_directly(value, path)
+    assert path.read_bytes() == VALUE
+    assert asked(server)[-1] == (at, None)
+    assert leftovers(path) == []
+
+
+def test_progress_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
+    server = broken_off(start, tmp_path / "copy")
+    steps: list[tuple[int, int | None]] = []
+    to_file(server.url, tmp_path / "copy", progress=lambda *step: steps.append(step))
+    assert steps[0][0] > 2_000_000
+    assert steps[-1] == (SIZE, SIZE)
+
+
+def test_a_strong_etag_binds_what_no_digest_does(start: Start, tmp_path: Path) -> None:
+    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+    assert asked(server)[-1] == (2_000_000, None)
+
+
+def test_what_neither_binds_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    good = serve_files(files(b'{"a": {}}'), etag="weak")
+
+    def answer(request: Request, wire: Wire) -> None:
+        wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode() + VALUE[:999])
+        wire.close()
+
+    server = start(good.but({"data/a": answer}))
+    with pytest.raises(TransportError):
+        to_file(server.url, tmp_path / "copy")
+    assert leftovers(tmp_path / "copy") == []
+
+
+def test_another_value_with_another_etag_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    other = VALUE[::-1]
+    server = start(serve_files(files(b'{"a": {}}', other)))
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == other
+
+
+def test_another_key_with_the_same_etag_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    other = VALUE[::-1]
+
+    def answer(request: Request, wire: Wire) -> None:
+        begin = request.range[0] if request.range else 0
+        fields = {"ETag": TAG, "Content-Range": f"bytes {begin}-{SIZE - 1}/{SIZE}"}
+        wire.response(206 if begin else 200, other[begin:], fields)
+
+    server = start(serve_files({"index.json": b'{"b": {}}'}).but({"data/b": answer}))
+    with StaticStore(server.url, poll_interval=0) as store:
+        store.to_file("b", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == other
+
+
+def test_a_note_holds_no_secret(start: Start, tmp_path: Path) -> None:
+    good = serve_files(files())
+    server = start(good.but({"data/a": breaking(2_000_000, good)}))
+    with pytest.raises(TransportError):
+        to_file(f"{server.url}?sig=sesame", tmp_path / "copy")
+    assert "sesame" not in note_of(tmp_path / "copy").read_text()
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b'{"sha256": 5, "etag": {}}', b"{" * 100_000])
+def test_a_note_that_is_none_is_begun_anew(start: Start, tmp_path: Path, note: bytes) -> None:
+    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    note_of(tmp_path / "copy").write_bytes(note)
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+
+
+def test_another_value_of_the_index_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    broken_off(start, tmp_path / "copy")
+    other = VALUE[::-1]
+    server = start(serve_files({"index.json": index_of({"a": other}), "data/a": other}))
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == other
+    assert asked(server) == [None]
+
+
+def test_a_part_that_was_damaged_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    server = broken_off(start, tmp_path / "copy")
+    with part_of(tmp_path / "copy").open("r+b") as part:
+        part.write(b"damaged")
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+    assert asked(server)[-1] is None
+
+
+@pytest.mark.parametrize("length", [0, 1, SIZE - 1])
+def test_a_part_of_any_length_is_taken_up(start: Start, tmp_path: Path, length: int) -> None:
+    server = broken_off(start, tmp_path / "copy")
+    part_of(tmp_path / "copy").write_bytes(VALUE[:length])
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+
+
+def test_c8_a_part_that_is_all_makes_no_request(start: Start, tmp_path: Path) -> None:
+    server = broken_off(start, tmp_path / "copy")
+    part_of(tmp_path / "copy").write_bytes(VALUE)
+    before = len(asked(server))
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+    assert len(asked(server)) == before
+
+
+@pytest.mark.parametrize("there", [VALUE, VALUE + b"!"])
+def test_c8_a_416_ends_well_if_all_is_there_and_begins_anew_if_not(
+    start: Start, tmp_path: Path, there: bytes
+) -> None:
+    index = json.dumps({"a": {"sha256": SHA256}}).encode()
+    server = broken_off(start, tmp_path / "copy", index=index)
+    part_of(tmp_path / "copy").write_bytes(there)
+    to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+    assert asked(server)[1:] == (
+        [(SIZE, None)] if there == VALUE else [(SIZE + 1, None), None, None]
+    )
+
+
+def test_a_wrong_value_leaves_nothing(start: Start, tmp_path: Path) -> None:
+    server = start(serve_files(files(value=VALUE[::-1])))
+    with pytest.raises(IntegrityError):
+        to_file(server.url, tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [245, 246, 250, 251, 255])
+def test_a_name_may_be_as_long_as_the_disk_has_it(
+    start: Start, tmp_path: Path, length: int
+) -> None:
+    path = tmp_path / ("n" * length)
+    to_file(start(serve_files(files())).url, path)
+    assert path.read_bytes() == VALUE
+    assert leftovers(path) == []
+
+
+def test_a_part_that_another_process_writes_is_left_to_it(start: Start, tmp_path: Path) -> None:
+    server = broken_off(start, tmp_path / "copy")
+    before = part_of(tmp_path / "copy").read_bytes()
+    with part_of(tmp_path / "copy").open("r+b") as held:
+        assert filelock.lock_descriptor(held.fileno(), blocking=False)
+        to_file(server.url, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == VALUE
+    assert part_of(tmp_path / "copy").read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [VALUE, b"small"])
+@pytest.mark.parametrize("sync", [True, False])
+def test_it_is_synced_unless_that_is_not_wanted(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, value: bytes
+) -> None:
+    server = start(serve_files({"index.json": index_of({"a": value}), "data/a": value}))
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    to_file(server.url, tmp_path / "copy", sync=sync)
+    assert bool(synced) == sync
+
+
+def test_kill_9_at_any_instant_leaves_the_whole_file_or_what_is_taken_up(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(serve_files(files()))
+    (tmp_path / "killed").mkdir()
+    survived = killed(
+        "tests.transport.values.killed_download", server.url, "a", tmp_path / "killed"
+    )
+    assert survived > 50
+    with StaticStore(server.url, poll_interval=0) as store:
+        for number in range(survived + 1):
+            path = tmp_path / "killed" / str(number) / "copy"
+            assert not path.exists() or path.read_bytes() == VALUE
+            store.to_file("a", path)
+            assert path.read_bytes() == VALUE
+            assert leftovers(path) == []
+    assert any(part is not None for part in asked(server))
+
+
+def test_where_there_are_no_locks_nothing_is_left(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, *, blocking: bool) -> bool:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", no_locks)
+    server = start(serve_files(files()))
+    to_file(server.url, tmp_path / "copy")
+    assert leftovers(tmp_path / "copy") == []

@@ -1,0 +1,383 @@
+"""A value as a file that can be sought: what CPython's own files do, and what it costs."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
+from staticstore.transport.values.answers import ValueAnswer
+from staticstore.transport.values.seekable import OpenedValue
+from tests.servers import Nginx, RawServer, Request, Wire, serve_files
+from tests.sites import index_of
+
+Start = Callable[..., RawServer]
+
+VALUE = random.Random(1).randbytes(1_000_003)
+BLOCK = 1 << 15
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticStore]:
+    site = tmp_path_factory.mktemp("site")
+    (site / "data").mkdir()
+    (site / "data" / "a").write_bytes(VALUE)
+    publish(site)
+    with Nginx(site) as nginx, StaticStore(nginx.url, poll_interval=0) as connected:
+        yield connected
+
+
+@contextmanager
+def opened(server: RawServer) -> Iterator[OpenedValue]:
+    with (
+        StaticStore(server.url, poll_interval=0).connect(retries=0) as store,
+        store["a"].open() as file,
+    ):
+        yield file
+
+
+def files(value: bytes = VALUE) -> dict[str, bytes]:
+    return {"index.json": index_of({"a": value}), "data/a": value}
+
+
+def ranges(server: RawServer) -> list[tuple[int, int | None] | None]:
+    return [request.range for request in server.requests if request.path == "/data/a"]
+
+
+POSITIONS = st.one_of(
+    st.integers(-10, len(VALUE) + 100_000),
+    st.sampled_from([0, BLOCK - 1, BLOCK, BLOCK + 1, len(VALUE) - 1, len(VALUE), len(VALUE) + 1]),
+)
+COUNTS = st.one_of(st.integers(-1, 10), st.sampled_from([BLOCK, 3 * BLOCK + 7, 500_000]))
+STEPS = st.one_of(
+    st.tuples(st.just("seek"), POSITIONS, st.just(os.SEEK_SET)),
+    st.tuples(st.just("seek"), st.integers(-70_000, 70_000), st.just(os.SEEK_CUR)),
+    st.tuples(st.just("seek"), st.integers(-len(VALUE), 10), st.just(os.SEEK_END)),
+    st.tuples(st.just("read"), COUNTS),
+    st.tuples(st.just("read1"), st.integers(0, 100)),
+    st.tuples(st.just("readinto"), st.integers(0, 100_000)),
+    st.tuples(st.just("tell")),
+)
+
+
+def done(file: Any, step: tuple[Any, ...]) -> Any:
+    """Do one thing to a file, and return all that can be seen of it."""
+    name, *arguments = step
+    try:
+        if name == "readinto":
+            buffer = bytearray(arguments[0])
+            return file.readinto(buffer), bytes(buffer), file.tell()
+        found = getattr(file, name)(*arguments)
+    except ValueError:
+        return "ValueError", file.tell()
+    if name == "read1":  # how much comes at once is left open
+        file.seek(len(found) and -len(found) + 1, os.SEEK_CUR)
+        return found[:1], file.tell()
+    return found, file.tell()
+
+
+@settings(deadline=None, max_examples=150)
+@given(steps=st.lists(STEPS, max_size=25), cache_size=st.sampled_from([0, BLOCK, 1 << 20]))
+def test_it_behaves_as_a_file_in_memory_does(
+    store: StaticStore, steps: list[tuple[Any, ...]], cache_size: int
+) -> None:
+    with store["a"].open(cache_size=cache_size) as file, io.BytesIO(VALUE) as same:
+        for step in steps:
+            # A file in memory takes a step back beyond its beginning for one to it.
+            if step[-1] != os.SEEK_CUR or same.tell() + step[1] >= 0:
+                assert done(file, step) == done(same, step)
+
+
+def test_nothing_is_requested_before_it_is_read(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        file.seek(100, os.SEEK_END)
+        assert ranges(server) == []
+
+
+def test_a_read_beyond_the_end_requests_nothing(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        file.seek(len(VALUE))
+        assert file.read(10) == b""
+        assert ranges(server) == []
+
+
+def test_reading_nothing_requests_nothing(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        assert file.read(0) == b""
+        assert file.readinto(bytearray()) == 0
+    assert ranges(server) == []
+
+
+@pytest.mark.parametrize("call", ["read", "tell", "readline"])
+def test_a_closed_file_is_a_value_error(store: StaticStore, call: str) -> None:
+    file = store["a"].open()
+    file.close()
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        getattr(file, call)()
+
+
+def test_it_is_a_file_for_reading_that_can_be_sought(store: StaticStore) -> None:
+    with store["a"].open() as file:
+        assert (file.readable(), file.seekable(), file.writable()) == (True, True, False)
+        with pytest.raises(io.UnsupportedOperation):
+            file.write(b"x")
+
+
+def test_a_read_somewhere_costs_a_block(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        file.seek(10 * BLOCK + 5)
+        assert file.read(100) == VALUE[10 * BLOCK + 5 :][:100]
+    assert ranges(server) == [(10 * BLOCK, 11 * BLOCK)]
+
+
+def test_what_was_read_is_not_fetched_again(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        for position in [500_000, 100, 500_010, 110]:
+            file.seek(position)
+            assert file.read(5) == VALUE[position : position + 5]
+    assert len(ranges(server)) == 2
+
+
+def test_reading_on_fetches_twice_as_much_each_time(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        while file.read(1000):
+            pass
+    lengths = [end - start for start, end in filter(None, ranges(server)) if end is not None]
+    assert lengths[:4] == [2 * BLOCK, 4 * BLOCK, 8 * BLOCK, 16 * BLOCK]
+    assert sum(lengths) == len(VALUE)
+
+
+def test_reading_elsewhere_ends_the_reading_ahead(start: Start) -> None:
+    server = start(serve_files(files()))
+    with opened(server) as file:
+        file.read(300_000)
+        file.seek(900_000)
+        file.read(10)
+        file.seek(400_000)
+        file.read(10)
+    assert [end - start for start, end in ranges(server)[-2:] if end is not None] == [BLOCK, BLOCK]  # type: ignore[misc]
+
+
+def test_a_host_without_ranges_is_read_whole_once(start: Start) -> None:
+    server = start(serve_files(files(), ranges=False))
+    with opened(server) as file:
+        for position in [900_000, 5, 500_000]:
+            file.seek(position)
+            assert file.read(5) == VALUE[position : position + 5]
+        assert file.seek(0, os.SEEK_END) == len(VALUE)
+    assert len([one for one in ranges(server) if one is None]) == 1
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_the_size_comes_from_the_host_where_the_index_has_none(start: Start, length: bool) -> None:
+    def answer(request: Request, wire: Wire) -> None:
+        wire.response(200, VALUE, length=length)
+
+    server = start(serve_files({"index.json": b'{"a": {}}'}).but({"data/a": answer}))
+    with opened(server) as file:
+        file.seek(-5, os.SEEK_END)
+        assert file.read() == VALUE[-5:]
+
+
+def test_a_read_after_disconnect_is_not_connected(start: Start) -> None:
+    server = start(serve_files(files()))
+    store = StaticStore(server.url, poll_interval=0).connect()
+    with store["a"].open() as file:
+        file.read(10)
+        store.disconnect()
+        file.seek(900_000)
+        with pytest.raises(NotConnectedError):
+            file.read(10)
+
+
+def test_a_read_that_fails_can_be_made_again(start: Start) -> None:
+    good = serve_files(files())
+    seen: list[Request] = []
+
+    def answer(request: Request, wire: Wire) -> None:
+        seen.append(request)
+        return wire.response(500) if len(seen) == 2 else good(request, wire)
+
+    server = start(good.but({"data/a": answer}))
+    with opened(server) as file:
+        file.read(10)
+        file.seek(900_000)
+        with pytest.raises(TransportError):
+            file.read(10)
+        file.seek(900_000)
+        assert file.read(10) == VALUE[900_000:][:10]
+
+
+def test_a_part_that_breaks_off_can_be_read_again(start: Start) -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request, wire: Wire) -> None:
+        seen.append(request)
+        end = int(request.headers["Range"].removeprefix("bytes=0-")) + 1
+        wire.send(f"HTTP/1.1 206 Partial Content\r\nContent-Length: {end}\r\n".encode())
+        wire.send(f"Content-Range: bytes 0-{end - 1}/{len(VALUE)}\r\n\r\n".encode())
+        wire.send(VALUE[: 1000 if len(seen) == 1 else end])
+        wire.close()
+
+    with opened(start(serve_files(files()).but({"data/a": answer}))) as file:
+        with pytest.raises(TransportError):
+            file.read(10)
+        assert file.read(10) == VALUE[:10]
+
+
+def test_after_an_interrupt_the_bytes_are_those_of_the_place(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(start(serve_files(files()))) as file:
+        readinto = ValueAnswer.readinto
+
+        def interrupted(part: ValueAnswer, buffer: memoryview) -> int:
+            readinto(part, buffer[:10])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(ValueAnswer, "readinto", interrupted)
+            file.read(100)
+        assert file.read(100) == VALUE[:100]
+
+
+def test_a_value_that_was_replaced_is_an_integrity_error(start: Start) -> None:
+    here = files()
+    server = start(serve_files(here))
+    with opened(server) as file:
+        file.read(10)
+        here["data/a"] = VALUE[::-1]
+        file.seek(900_000)
+        with pytest.raises(IntegrityError, match="replaced"):
+            file.read(10)
+
+
+# -- what reads from it --------------------------------------------------------------------
+
+
+def published(folder: Path, name: str, content: bytes) -> StaticStore:
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / name).write_bytes(content)
+    publish(folder)
+    return StaticStore(folder, poll_interval=0).connect()
+
+
+def test_zipfile_reads_from_it(tmp_path: Path) -> None:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for number in range(50):
+            archive.writestr(f"{number}.bin", VALUE[number * 1000 :][:20_000])
+    with (
+        published(tmp_path, "a.zip", written.getvalue()) as store,
+        store["a.zip"].open() as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        assert archive.testzip() is None
+        assert archive.read("7.bin") == VALUE[7000:27_000]
+
+
+def test_the_directory_of_a_zip_of_a_gigabyte_costs_less_than_200_kb(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "a.zip"
+    path.parent.mkdir()
+    with path.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for number in range(500):
+            with archive.open(f"{number:04}.bin", "w") as member:
+                member.write(b"")
+        # Holes, which take no room on the disk.
+        with archive.open("large.bin", "w", force_zip64=True) as member:
+            file.seek(1 << 30)
+            member.write(b"end")
+        archive.start_dir = file.tell()
+    with Nginx(tmp_path) as nginx:
+        (tmp_path / "index.json").write_bytes(b'{"a.zip": {"size": %d}}' % path.stat().st_size)
+        with (
+            StaticStore(nginx.url, poll_interval=0) as store,
+            store["a.zip"].open() as value,
+            zipfile.ZipFile(value) as archive,
+        ):
+            assert len(archive.namelist()) == 501
+        sent = [one.sent for one in nginx.requests() if one.target.endswith("a.zip")]
+    assert sum(sent) < 200_000
+
+
+def test_tarfile_reads_from_it(tmp_path: Path) -> None:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as archive:
+        member = tarfile.TarInfo("a.bin")
+        member.size = 70_000
+        archive.addfile(member, io.BytesIO(VALUE[:70_000]))
+    with (
+        published(tmp_path, "a.tgz", written.getvalue()) as store,
+        store["a.tgz"].open() as file,
+        tarfile.open(fileobj=file) as archive,
+    ):
+        read = archive.extractfile("a.bin")
+        assert read is not None
+        assert read.read() == VALUE[:70_000]
+
+
+def test_pillow_reads_from_it(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    written = io.BytesIO()
+    image.new("RGB", (40, 30), (1, 2, 3)).save(written, "PNG")
+    with (
+        published(tmp_path, "a.png", written.getvalue()) as store,
+        store["a.png"].open() as file,
+        image.open(file) as read,
+    ):
+        assert read.getpixel((39, 29)) == (1, 2, 3)
+
+
+def test_h5py_reads_from_it(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    written = io.BytesIO()
+    with h5py.File(written, "w") as file:
+        file["values"] = list(range(10_000))
+    with (
+        published(tmp_path, "a.h5", written.getvalue()) as store,
+        store["a.h5"].open() as opened_value,
+        h5py.File(opened_value, "r") as file,
+    ):
+        assert list(file["values"][-3:]) == [9997, 9998, 9999]
+
+
+def test_pyarrow_reads_parquet_from_it(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    written = io.BytesIO()
+    parquet.write_table(pyarrow.table({"a": list(range(1000)), "b": ["x"] * 1000}), written)
+    with (
+        published(tmp_path, "a.parquet", written.getvalue()) as store,
+        store["a.parquet"].open() as file,
+    ):
+        assert parquet.read_table(file, columns=["a"])["a"].to_pylist() == list(range(1000))
+
+
+def test_tifffile_reads_from_it(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    numpy = pytest.importorskip("numpy")
+    written = io.BytesIO()
+    tifffile.imwrite(written, numpy.arange(600, dtype="uint16").reshape(20, 30))
+    with (
+        published(tmp_path, "a.tif", written.getvalue()) as store,
+        store["a.tif"].open() as file,
+    ):
+        assert tifffile.imread(file)[19, 29] == 599
