@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import os
@@ -14,20 +15,9 @@ from typing import TextIO
 import click
 
 from . import __version__
-from .commands.cache import cache
-from .commands.demo import demo
 from .commands.exits import ExitCode, ending_of
-from .commands.get import get
-from .commands.info import info
-from .commands.ls import ls
-from .commands.mirror import mirror
 from .commands.options import CommonOptions
-from .commands.publish import publish
-from .commands.push import push
-from .commands.query import query
-from .commands.serve import serve
 from .commands.terminal import Output
-from .commands.watch import watch
 
 __all__ = ["cli", "run"]
 
@@ -36,10 +26,26 @@ _TRANSPORT_LOGGER = "urllib3"
 _LOG_LEVELS = {0: logging.WARNING, 1: logging.INFO}  # by the number of -v; beyond that, all
 
 
+# In the order of a day's work.  The command NAME is `NAME` in commands/NAME.py.
+_COMMANDS = (
+    *("publish", "serve", "push"),
+    *("info", "ls", "query", "get", "watch"),
+    *("mirror", "cache", "demo"),
+)
+
+
 class _Group(click.Group):
-    # In the order in which they are added: that of a day's work.
+    # A command is imported when it is run, or shown in the help of all.
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f".commands.{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
 
 @click.group(
@@ -58,10 +64,6 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(ExitCode.USAGE)
-
-
-for _command in (publish, serve, push, info, ls, query, get, watch, mirror, cache, demo):
-    cli.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -85,7 +85,7 @@ class Settings(NamedTuple):
     def open_sessions(self) -> list[Session]:
         """Return a session for each root."""
         from ..transport.http.arguments import SessionOptions
-        from ..transport.values.remote_value import open_sessions  # slow to import
+        from ..transport.http.session import open_sessions  # slow to import
 
         arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
         origins = dict(self.options)["origins"]

@@ -13,7 +13,6 @@ from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, Settings
-from .following.connection import open_connection
 from .following.live import LiveIndex
 from .reading import Reading
 from .site_snapshot import SiteSnapshot, Values
@@ -242,6 +241,9 @@ class StaticStore(Reading, Subscribable):
         return self
 
     def _connect(self, arguments: dict[str, Any], poll_interval: float) -> None:
+        # Slow to import, and not needed to import staticstore: requests.
+        from .following.roots import open_connection
+
         settings = self._settings.connected(arguments)
         cached = self._cached_index()
         connection, exposed = open_connection(

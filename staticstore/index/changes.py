@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import IndexFormatError, quoted
 from . import codec
-from .fields import key_problem
-from .forms.entries import entry_problem, visible_metadata
+from .fields import entry_problem, key_problem, visible_metadata
 from .notebook import MOST_ROWS, table
-from .snapshot import Index
 
 if TYPE_CHECKING:
-    from .forms.stored import Raw
+    from .codec import Raw
+    from .snapshot import Index
 
 __all__ = [
     "Action",
@@ -108,6 +107,7 @@ class Changes(Sequence[Change]):
 
     Examples
     --------
+    >>> from staticstore import Index
     >>> old = Index.from_entries({"a": {"v": 1}, "b": {}})
     >>> new = Index.from_entries({"a": {"v": 2}, "c": {}})
     >>> changes = diff(old, new)
@@ -127,7 +127,7 @@ class Changes(Sequence[Change]):
     @property
     def index(self) -> Index:  # type: ignore[override]  # the contract's name, not Sequence's
         """The snapshot that they lead to."""
-        return self._index if isinstance(self._index, Index) else self._index()
+        return self._index() if callable(self._index) else self._index
 
     @overload
     def __getitem__(self, position: int) -> Change: ...
@@ -204,6 +204,7 @@ def apply(changes: Iterable[Change], index: Index) -> Index:
 
     Examples
     --------
+    >>> from staticstore import Index
     >>> old = Index.from_entries({"a": {}})
     >>> new = Index.from_entries({"b": {}})
     >>> apply(diff(old, new), old) == new
@@ -235,6 +236,7 @@ def follow(old: Index, new: Index) -> Changes:
 
     Examples
     --------
+    >>> from staticstore import Index
     >>> old = Index.from_entries({"a": {}, "b": {}})
     >>> new = Index.from_entries({"a": {"v": 1}, "b": {}})
     >>> follow(old, new).index == new
@@ -259,7 +261,7 @@ def follow(old: Index, new: Index) -> Changes:
 
 def _readable(index: Index) -> Index:
     # An index that was refused after its swap counts as empty.
-    return index if index.refusal is None else Index.from_entries({})
+    return index if index.refusal is None else type(index).from_entries({})
 
 
 def _copy(raw: Raw | None) -> bytes | None:

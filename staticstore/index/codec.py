@@ -14,15 +14,18 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 from ..errors import IndexFormatError
-from .fields import PACK_HREF, SHA256
 
 if TYPE_CHECKING:
     import msgspec
 
-    from .fields import Content
+    #: The JSON text of an entry, as it came.
+    Raw = msgspec.Raw | bytes
+
 
 __all__ = [
     "MOST_LEVELS",
+    "PACK_HREF",
+    "SHA256",
     "FieldDecoder",
     "check_depth",
     "decode",
@@ -38,6 +41,11 @@ __all__ = [
     "split",
     "split_change",
 ]
+
+# Compiled at their first use, so that `import staticstore` does not pay (benchmark: imports).
+SHA256 = r"[0-9a-f]{64}\Z"
+#: The href of a pack; its digest is a group.
+PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
 T = TypeVar("T")
 
 #: Decodes one field of each member of a JSON object: returns the names and the values.
@@ -192,7 +200,7 @@ def decode_entries(members: bytes) -> dict[str, dict[str, Any]]:
     return _decoded(_codec().decode_entries, members, "the entries cannot be read")
 
 
-def decode_contents(members: bytes) -> dict[str, Content]:
+def decode_contents(members: bytes) -> dict[str, Any]:
     """Decode what the entries in a JSON object say of the bytes of their values.
 
     Other fields are skipped and not checked.

@@ -1,4 +1,4 @@
-"""The fields of an entry that the reader understands, where they have the right type."""
+"""What an entry of an index may be: its key, its JSON, and the fields that readers understand."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from ..errors import InvalidKeyError
+from ..errors import IndexFormatError, InvalidKeyError
+from . import codec
+from .codec import PACK_HREF, SHA256
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import PurePath
 
+    from .codec import Raw
+
 
 __all__ = [
-    "PACK_HREF",
     "PUBLISHER_FIELDS",
-    "SHA256",
     "Content",
     "Place",
     "are_keys",
+    "canonical_line",
     "check_key",
+    "entry_problem",
+    "hide_packed",
     "is_packed",
     "key_problem",
     "key_to_path",
     "key_to_url_path",
+    "line_problem",
     "parse_media_type",
     "parse_time",
     "place_of",
     "time_text",
+    "visible_metadata",
 ]
 
 #: The fields that the publisher writes itself; they may not be given by hand.
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
 
-# Compiled at their first use, so that `import staticstore` does not pay (benchmark: imports).
-SHA256 = r"[0-9a-f]{64}\Z"
-#: The href of a pack; its digest is a group.
-PACK_HREF = r"packs/([0-9a-f]{64})\.zip\Z"
 # RFC 3339, section 5.6, in UTC.
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
 # RFC 9110, section 8.3.1: type "/" subtype, then parameters.
@@ -303,3 +306,64 @@ def key_to_path(key: str, *, windows: bool = os.name == "nt") -> PurePath:
         ):
             raise InvalidKeyError(f"Windows allows no file named {segment!r}: rename it", key=key)
     return PurePath(*segments)
+
+
+def entry_problem(key: str, raw: Raw) -> str | None:
+    """Return why an entry is left out of the index; None if it is valid.
+
+    Raises
+    ------
+    IndexFormatError
+        A number overflows, a text is not UTF-8, or it is nested too deeply:
+        the whole index is refused.
+    """
+    try:
+        codec.check_depth(bytes(raw), 1)
+        metadata = codec.decode(raw)
+    except IndexFormatError as error:
+        raise IndexFormatError(f"the entry cannot be read: {error}", key=key) from error
+    if problem := key_problem(key):
+        return problem
+    return None if isinstance(metadata, dict) else "its metadata is not a JSON object"
+
+
+def line_problem(key: str, raw: Raw) -> str | None:
+    """Return why an entry is left out of an index that is already in use; None if it is valid."""
+    try:
+        return entry_problem(key, raw)
+    except IndexFormatError as error:
+        return str(error)
+
+
+def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
+    """Write one entry in canonical form, without a comma and a newline.
+
+    Raises
+    ------
+    IndexFormatError
+        JSON cannot express the metadata.
+    """
+    try:
+        name, text = codec.encode(key), codec.encode(metadata)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise IndexFormatError(f"JSON cannot express this entry: {error}", key=key) from error
+    if codec.decode(text) != metadata:  # it would come back as something else
+        raise IndexFormatError(
+            "JSON cannot express this metadata: it holds NaN, a tuple or a date, say", key=key
+        )
+    if len(text) > 2 * codec.MOST_LEVELS:  # so many brackets it takes
+        codec.check_depth(text, 1)
+    return name + b":" + text
+
+
+def visible_metadata(raw: Raw) -> dict[str, Any]:
+    """Decode an entry; what only the reader uses is left out (`hide_packed`)."""
+    metadata: dict[str, Any] = codec.decode(raw)
+    hide_packed(metadata)
+    return metadata
+
+
+def hide_packed(metadata: dict[str, Any]) -> None:
+    """Delete the field of an entry that only the reader uses (``packed``)."""
+    if is_packed(metadata.get("packed")):
+        del metadata["packed"]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
-from .fields import SHA256
+from .codec import SHA256
 
 __all__ = [
     "HEAD_PATH",

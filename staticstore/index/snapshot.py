@@ -7,14 +7,14 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .fields import Content, is_packed
-from .forms.entries import hide_packed, visible_metadata
+from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.lines import Lines
 from .forms.parsing import parse, written
 from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
-    from .forms.stored import Raw, RawChanges, Stored
+    from .codec import Raw
+    from .forms.stored import RawChanges, Stored
 
 __all__ = ["Index"]
 

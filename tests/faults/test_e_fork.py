@@ -28,7 +28,7 @@ from staticstore import (
     poll_failed,
     publish,
 )
-from staticstore.client.following.equal_roots import EqualRootsFollower
+from staticstore.client.following.roots import EqualRootsFollower
 from staticstore.processes import ForkGate, PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.engines import ENGINES, sending_by

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from staticstore import Index, IndexFormatError
 from staticstore.index import blocks as blocks_module
 from staticstore.index.blocks import BlockRoot, Stretch, block_files, holding
-from staticstore.index.forms.entries import canonical_line
+from staticstore.index.fields import canonical_line
 from staticstore.index.forms.piece import name_of
 
 _keys = st.text('ab"\\ !é\U0001f600', min_size=1, max_size=4).filter(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore import Index, IndexFormatError
-from staticstore.index.forms.entries import canonical_line
+from staticstore.index.fields import canonical_line
 from tests.index.strategies import entries, keys, quick, texts
 
 

@@ -32,7 +32,7 @@ from typing import NamedTuple
 from ...disk.atomic import TEMPORARY_PATTERN
 from ...disk.file_system import NotOwnError, foreign_part, open_own
 from ...errors import StoreError, checked_number, quoted
-from ...index.fields import SHA256
+from ...index.codec import SHA256
 
 __all__ = [
     "DEFAULT_MAX_BYTES",

@@ -9,32 +9,27 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from ...errors import (
     AuthorizationError,
     HTTPStatusError,
     NotConnectedError,
     StoreError,
-    checked_number,
 )
-from ..access import import_before_forks
-from ..telling.deliveries import CUT_CHECK_SECONDS
 
 if TYPE_CHECKING:
-    from ...disk.part_file import PartFolder
-    from ...index.freshness import Freshness
-    from ...transport.http.root import Root
     from ..cache.index import CachedIndex
     from ..telling.subscription import Watch
     from .held import Follower
 
-__all__ = ["Connection", "Poller", "open_connection", "seconds_since_boot"]
+__all__ = ["CUT_CHECK_SECONDS", "Connection", "Poller", "seconds_since_boot"]
 
 _LOG = logging.getLogger("staticstore")
 
+#: How often a wait that nothing wakes checks whether the store was disconnected.
+CUT_CHECK_SECONDS = 0.2
 _JOIN_SECONDS = 0.5  # that `close` waits for the poller; then it is abandoned
 _JITTER_PART = 0.1  # of the interval, so that a thousand readers do not poll at once
 _MOST_BACKOFF_SECONDS = 3600.0
@@ -163,67 +158,6 @@ class Connection:
         if poller is not None and poller is not threading.current_thread():
             with contextlib.suppress(RuntimeError):  # at the end of the interpreter
                 poller.join(_JOIN_SECONDS)
-
-
-def open_connection(
-    roots: Sequence[Root],
-    options: Mapping[str, Any],
-    arguments: Mapping[str, Any],
-    *,
-    poll_interval: float,
-    hint: str | None,
-    freshness: Freshness,
-    cached: CachedIndex | None,
-    parts: PartFolder | None,
-) -> tuple[Connection, list[str]]:
-    """Make a connection to a site; nothing is requested yet.
-
-    Parameters
-    ----------
-    roots : sequence of Root
-        The roots of the site.
-    options, arguments : mapping
-        The arguments of a store, and of its `connect`.
-    poll_interval : float
-        Seconds, 0 for no polling.
-    hint : str or None
-        What to add to a refusal.
-    freshness, cached, parts
-        For the follower, and `Connection`.
-
-    Returns
-    -------
-    Connection, list of str
-        The URLs are of roots to which a password is sent in the clear.
-    """
-    # Slow to import, and not needed to import staticstore: requests.
-    from ...transport.http.arguments import SessionOptions
-    from ...transport.values.remote_value import open_sessions
-    from .follower import SiteFollower
-
-    of_session = dict(arguments)
-    max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
-    checked_number(max_bytes, "max_index_bytes", least=1)
-    checked_number(seconds, "index_deadline", least=0)
-    of_sessions = SessionOptions(**of_session, origins=options["origins"], hint=hint)
-    sessions = open_sessions(roots, of_sessions)
-    follower_class: type[SiteFollower] = SiteFollower
-    if options["equal_roots"] and len(sessions) > 1:
-        from .equal_roots import EqualRootsFollower  # seldom needed
-
-        follower_class = EqualRootsFollower
-    follow = partial(
-        follower_class,
-        sessions,
-        options["index_path"],
-        freshness=freshness,
-        max_bytes=max_bytes,
-        seconds=seconds,
-        parts=parts,
-    )
-    import_before_forks()
-    exposed = [session.root.url for session in sessions if session.exposes_password]
-    return Connection(follow, cached, poll_interval), exposed
 
 
 class Poller(threading.Thread):

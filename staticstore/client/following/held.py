@@ -14,8 +14,7 @@ from cachetools import LRUCache
 from ...errors import IndexFormatError, IntegrityError, quoted
 from ...index import codec
 from ...index.blocks import BlockRoot, Stretch, holding, read_root
-from ...index.fields import Content
-from ...index.forms.entries import line_problem, visible_metadata
+from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
 from ...index.snapshot import Index

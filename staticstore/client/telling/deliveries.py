@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...index.changes import Change, Changes, diff
 from ...signals import index_updated, key_deleted, key_set, key_updated, poll_failed
+from ..following.connection import CUT_CHECK_SECONDS
 from .subscription import SubscriptionOwner, logged_failure
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from ...index.snapshot import Index
     from .subscription import Subscription
 
-__all__ = ["CHANGE_SIGNALS", "CUT_CHECK_SECONDS", "Deliveries", "Subscribers", "announce_changes"]
+__all__ = ["CHANGE_SIGNALS", "Deliveries", "Subscribers", "announce_changes"]
 
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
 #: The signals of a poll that changes something.
 CHANGE_SIGNALS = (*_SIGNALS.values(), index_updated)
-#: How often a wait that nothing wakes checks whether the store was disconnected.
-CUT_CHECK_SECONDS = 0.2
 
 
 class Deliveries:

@@ -1,4 +1,4 @@
-"""Entries of any JSON: what is valid, and the valid ones kept in a dictionary."""
+"""Entries of any JSON, parsed, checked, and kept in a dictionary."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import IndexFormatError, quoted
 from .. import codec
-from ..fields import Content, are_keys, is_packed, key_problem
+from ..fields import Content, are_keys, entry_problem
 from .stored import Stored
 
 if TYPE_CHECKING:
     import msgspec
 
-    from .stored import Raw, RawChanges
+    from ..codec import Raw
+    from .stored import RawChanges
 
-__all__ = [
-    "Entries",
-    "canonical_line",
-    "entry_problem",
-    "hide_packed",
-    "line_problem",
-    "parse_any",
-    "visible_metadata",
-]
+__all__ = ["Entries", "parse_any"]
 
 _MOST_WARNINGS = 100
 # Decoded at once.
@@ -176,64 +169,3 @@ def _are_valid(entries: Mapping[str, msgspec.Raw]) -> bool:
         except IndexFormatError:
             return False
     return True
-
-
-def entry_problem(key: str, raw: Raw) -> str | None:
-    """Return why an entry is left out of the index; None if it is valid.
-
-    Raises
-    ------
-    IndexFormatError
-        A number overflows, a text is not UTF-8, or it is nested too deeply:
-        the whole index is refused.
-    """
-    try:
-        codec.check_depth(bytes(raw), 1)
-        metadata = codec.decode(raw)
-    except IndexFormatError as error:
-        raise IndexFormatError(f"the entry cannot be read: {error}", key=key) from error
-    if problem := key_problem(key):
-        return problem
-    return None if isinstance(metadata, dict) else "its metadata is not a JSON object"
-
-
-def line_problem(key: str, raw: Raw) -> str | None:
-    """Return why an entry is left out of an index that is already in use; None if it is valid."""
-    try:
-        return entry_problem(key, raw)
-    except IndexFormatError as error:
-        return str(error)
-
-
-def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
-    """Write one entry in canonical form, without a comma and a newline.
-
-    Raises
-    ------
-    IndexFormatError
-        JSON cannot express the metadata.
-    """
-    try:
-        name, text = codec.encode(key), codec.encode(metadata)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise IndexFormatError(f"JSON cannot express this entry: {error}", key=key) from error
-    if codec.decode(text) != metadata:  # it would come back as something else
-        raise IndexFormatError(
-            "JSON cannot express this metadata: it holds NaN, a tuple or a date, say", key=key
-        )
-    if len(text) > 2 * codec.MOST_LEVELS:  # so many brackets it takes
-        codec.check_depth(text, 1)
-    return name + b":" + text
-
-
-def visible_metadata(raw: Raw) -> dict[str, Any]:
-    """Decode an entry; what only the reader uses is left out (`hide_packed`)."""
-    metadata: dict[str, Any] = codec.decode(raw)
-    hide_packed(metadata)
-    return metadata
-
-
-def hide_packed(metadata: dict[str, Any]) -> None:
-    """Delete the field of an entry that only the reader uses (``packed``)."""
-    if is_packed(metadata.get("packed")):
-        del metadata["packed"]

@@ -12,9 +12,8 @@ from cachetools import LRUCache
 
 from ...errors import IndexFormatError
 from .. import codec
-from ..fields import Content
+from ..fields import Content, line_problem
 from .compare import differing_keys
-from .entries import line_problem
 from .piece import Piece, with_commas
 from .stored import Stored
 

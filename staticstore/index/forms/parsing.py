@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import IndexFormatError
 from ...processes import PerProcess
-from ..fields import are_keys
+from ..fields import are_keys, canonical_line
 from ..query import FieldIndexes
-from .entries import Entries, canonical_line, parse_any
+from .entries import Entries, parse_any
 from .lines import Lines
 from .piece import PIECE_BYTES, Piece, key_at
 from .stored import Stored
 
 if TYPE_CHECKING:
+    from ..codec import Raw
     from ..fields import Content
-    from .stored import Raw, RawChanges
+    from .stored import RawChanges
 
 __all__ = ["UncheckedLines", "parse", "written"]
 

@@ -14,10 +14,8 @@ from ..fields import Content
 from ..query import FieldIndexes, in_all, replaced
 
 if TYPE_CHECKING:
-    import msgspec
+    from ..codec import Raw
 
-    #: The JSON text of an entry, as it came.
-    Raw = msgspec.Raw | bytes
     #: Raw entries by key; None for a key that is deleted.
     RawChanges = Mapping[str, Raw | None]
 

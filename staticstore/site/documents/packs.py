@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...disk.file_system import open_regular
-from ...index.fields import PACK_HREF, Place, place_of
+from ...index.codec import PACK_HREF
+from ...index.fields import Place, place_of
 from ...index.head import Document, Role
 from .head_files import write_document
 

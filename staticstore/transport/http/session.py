@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import AuthorizationError, TransportError
 from ...processes import PerProcess
-from .arguments import SessionOptions, checked_retries, sends_password
+from .arguments import (
+    SessionOptions,
+    authentication_elsewhere,
+    called,
+    checked_retries,
+    sends_password,
+)
 from .failures import FIELD_REFUSED, once, retrying
 from .response import Absent, Fetched, Response, SizeLimit, read_bounded, use_up
 from .sender import Request, Sender
@@ -21,11 +27,7 @@ if TYPE_CHECKING:
     from ..many.request import RequestTemplate
     from .root import Root
 
-if TYPE_CHECKING:
-    from ...disk.part_file import PartialDocument
-    from ..many.request import RequestTemplate
-
-__all__ = ["Session"]
+__all__ = ["Session", "open_sessions"]
 
 T = TypeVar("T")
 
@@ -302,3 +304,23 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Session]:
+    """Open a session for each root; secrets go to the first one's origin only.
+
+    Raises
+    ------
+    TypeError, ValueError, StoreError
+        As `Session`.
+    """
+    own = options._replace(auth=called(options.auth))
+    wires = PerProcess(Wire, after_fork=Wire.after_fork)
+    sessions = []
+    for root in roots:
+        of_root = own
+        if root is not roots[0] and (root.is_local or not root.shares_origin(roots[0].url)):
+            auth = authentication_elsewhere(own.auth, root)
+            of_root = own._replace(auth=auth, headers=None, cert=None)
+        sessions.append(Session(root, of_root, wires=wires, is_alone=len(roots) == 1))
+    return sessions

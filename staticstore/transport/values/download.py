@@ -20,7 +20,7 @@ from ...disk.atomic import atomic_file, destination, is_replaced, new_file_mode,
 from ...disk.file_system import read_own, set_mode, sync_descriptor, sync_folder
 from ...disk.part_file import NEW_FILE_FLAGS, OWN_MODE, PartFile, part_path
 from ...errors import IntegrityError, without_secrets
-from ...index.fields import SHA256
+from ...index.codec import SHA256
 from ...processes import PerProcess
 from ..http.conditions import parse_strong_etag
 from ..http.root import Root

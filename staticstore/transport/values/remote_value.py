@@ -8,14 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ...errors import HTTPStatusError, IndexFormatError, IntegrityError, TransportError
-from ...processes import PerProcess
-from ..http.arguments import SessionOptions, authentication_elsewhere, called
-from ..http.session import Session
-from ..http.wire import Wire
 from .verifier import Verifier
 
 if TYPE_CHECKING:
-    from ..http.root import Root
+    from ..http.session import Session
 
 __all__ = [
     "PASSED_OVER",
@@ -26,7 +22,6 @@ __all__ = [
     "first_right",
     "from_any",
     "least_failing",
-    "open_sessions",
 ]
 
 T = TypeVar("T")
@@ -197,26 +192,6 @@ Way = TypeVar("Way")
 
 #: The failures of one root that another root makes up for.
 PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
-
-
-def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Session]:
-    """Open a session for each root; secrets go to the first one's origin only.
-
-    Raises
-    ------
-    TypeError, ValueError, StoreError
-        As `Session`.
-    """
-    own = options._replace(auth=called(options.auth))
-    wires = PerProcess(Wire, after_fork=Wire.after_fork)
-    sessions = []
-    for root in roots:
-        of_root = own
-        if root is not roots[0] and (root.is_local or not root.shares_origin(roots[0].url)):
-            auth = authentication_elsewhere(own.auth, root)
-            of_root = own._replace(auth=auth, headers=None, cert=None)
-        sessions.append(Session(root, of_root, wires=wires, is_alone=len(roots) == 1))
-    return sessions
 
 
 class Wholes(Protocol):

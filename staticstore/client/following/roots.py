@@ -1,27 +1,38 @@
-"""Follows a site whose roots are equally trusted: the newest of them counts."""
+"""Opens connections to a site; follows one whose roots are equally trusted: the newest counts."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...errors import NotConnectedError, StoreError, TransportError, TransportTimeout
+from ...errors import (
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    TransportTimeout,
+    checked_number,
+)
 from ...transport.http.response import Absent
 from ...transport.values.remote_value import Sources, from_any
-from ...workers import Workers
-from ..telling.deliveries import CUT_CHECK_SECONDS
+from ..access import import_before_forks
+from .connection import CUT_CHECK_SECONDS, Connection
 from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ...disk.part_file import PartFolder
+    from ...index.freshness import Freshness
+    from ...transport.http.root import Root
     from ...transport.http.session import Session
+    from ..cache.index import CachedIndex
     from .held import Held
 
-__all__ = ["EqualRootsFollower"]
+__all__ = ["EqualRootsFollower", "open_connection"]
 
 _LOG = logging.getLogger("staticstore")
 
@@ -42,6 +53,8 @@ class EqualRootsFollower(SiteFollower):
 
     def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
         super().__init__(sessions, index_path, **options)
+        from ...workers import Workers  # slow to import: concurrent.futures
+
         self._threads = Workers(len(sessions), "staticstore roots")
         self._asked: dict[RootReader, Future[_Answer]] = {}
         self._seen: dict[RootReader, Sighting] = {}
@@ -219,10 +232,72 @@ class EqualRootsFollower(SiteFollower):
         return found
 
     def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
+        from concurrent import futures
+
         cut = self.session.wire.cut
         while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
-            done, waiting = wait(waiting, min(left, CUT_CHECK_SECONDS), FIRST_COMPLETED)
+            done, waiting = futures.wait(
+                waiting, min(left, CUT_CHECK_SECONDS), futures.FIRST_COMPLETED
+            )
             if any(one.exception() is None for one in done):
                 deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
         if cut.is_set():
             raise NotConnectedError("the store was disconnected")
+
+
+def open_connection(
+    roots: Sequence[Root],
+    options: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    *,
+    poll_interval: float,
+    hint: str | None,
+    freshness: Freshness,
+    cached: CachedIndex | None,
+    parts: PartFolder | None,
+) -> tuple[Connection, list[str]]:
+    """Make a connection to a site; nothing is requested yet.
+
+    Parameters
+    ----------
+    roots : sequence of Root
+        The roots of the site.
+    options, arguments : mapping
+        The arguments of a store, and of its `connect`.
+    poll_interval : float
+        Seconds, 0 for no polling.
+    hint : str or None
+        What to add to a refusal.
+    freshness, cached, parts
+        For the follower, and `Connection`.
+
+    Returns
+    -------
+    Connection, list of str
+        The URLs are of roots to which a password is sent in the clear.
+    """
+    # Slow to import, and not needed to import staticstore: requests.
+    from ...transport.http.arguments import SessionOptions
+    from ...transport.http.session import open_sessions
+
+    of_session = dict(arguments)
+    max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
+    checked_number(max_bytes, "max_index_bytes", least=1)
+    checked_number(seconds, "index_deadline", least=0)
+    of_sessions = SessionOptions(**of_session, origins=options["origins"], hint=hint)
+    sessions = open_sessions(roots, of_sessions)
+    follower_class: type[SiteFollower] = SiteFollower
+    if options["equal_roots"] and len(sessions) > 1:
+        follower_class = EqualRootsFollower
+    follow = partial(
+        follower_class,
+        sessions,
+        options["index_path"],
+        freshness=freshness,
+        max_bytes=max_bytes,
+        seconds=seconds,
+        parts=parts,
+    )
+    import_before_forks()
+    exposed = [session.root.url for session in sessions if session.exposes_password]
+    return Connection(follow, cached, poll_interval), exposed
