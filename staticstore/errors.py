@@ -20,6 +20,7 @@ that is not in the index is a plain `KeyError`.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
@@ -37,8 +38,10 @@ __all__ = [
     "TransportTimeout",
     "causes_of",
     "checked_number",
+    "path_text",
     "quoted",
     "raise_alone",
+    "reason_of",
     "unforeseen_as_refusal",
     "without_secrets",
 ]
@@ -287,3 +290,19 @@ def checked_number(value: float, name: str, *, least: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < 1e18:
         raise ValueError(f"{name} must be a number, {least} or more, not {value!r}")
     return value
+
+
+def reason_of(error: OSError) -> str:
+    """Return the message of an OSError without the path, which may contain anything."""
+    return error.strerror or type(error).__name__
+
+
+def path_text(path: str) -> str:
+    r"""Return a path as printable text: bytes that are not UTF-8 are escaped.
+
+    Examples
+    --------
+    >>> path_text("caf\udce9.csv")
+    'caf\\xe9.csv'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

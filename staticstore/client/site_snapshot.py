@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.session import Session
     from .access import Access
-    from .following.documents import Documents
-    from .following.held import Follower, Held, LazyIndex
+    from .following.documents import Documents, Held
+    from .following.held import Follower, LazyIndex
 
 __all__ = ["SiteSnapshot", "Values", "read_about"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +20,9 @@ __all__ = [
     "TEMPORARY_PATTERN",
     "atomic_file",
     "destination",
+    "is_link",
     "is_replaced",
+    "later_than",
     "new_file_mode",
     "prepared_file",
     "prepared_link",
@@ -27,6 +31,8 @@ __all__ = [
     "temporary_in",
     "write_unsynced",
 ]
+
+_is_junction = getattr(os.path, "isjunction", None)  # from Python 3.12 on
 
 #: Names of temporary files, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
@@ -327,3 +333,23 @@ def _own_descriptor(path: Path) -> int | None:
         except OSError:  # not a link
             return None
     return None
+
+
+def later_than(path: Path) -> float:
+    """Return a modification time for a new version of a file, in seconds since 1970.
+
+    It differs from that of the old version by a whole second: servers make a
+    validator of whole seconds and the size, so of two documents of one size and
+    one second the second would be "not modified".
+    """
+    now = time.time()
+    try:
+        before = path.stat().st_mtime
+    except FileNotFoundError:
+        return now
+    return max(now, math.floor(before) + 1.0)
+
+
+def is_link(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a symbolic link, or a junction of Windows."""
+    return os.path.islink(path) or (_is_junction is not None and _is_junction(path))

@@ -14,6 +14,7 @@ from . import codec
 from .codec import SHA256
 
 __all__ = [
+    "DIGEST_FOLDERS",
     "HEAD_PATH",
     "MOST_HEAD_BYTES",
     "ChangeFile",
@@ -27,6 +28,9 @@ __all__ = [
     "parse_lineage",
     "parse_sha256",
 ]
+
+#: Folders of the documents that a head names; the name of each file is its digest.
+DIGEST_FOLDERS = ("about", "index", "changes", "blocks")
 
 _FORMAT = "staticstore-head/1"
 #: Where the head is, relative to the root.

@@ -8,9 +8,9 @@ import re
 import tomllib
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import IndexFormatError, StoreError, quoted
+from ..errors import IndexFormatError, StoreError, quoted, reason_of
 from ..index.about import (
     ABOUT_NAME,
     FILE_NAMES,
@@ -24,8 +24,10 @@ from ..index.head import Document, Head
 from .documents.head_files import write_document
 from .documents.root_files import OwnFiles, read_at_most
 from .folder.data_file import FIRST_BYTES, holds_private_key, pointer_problem
-from .folder.site_folder import SiteFolder, reason_of
 from .publishing.text_files import decode_text, line_at, parse_toml
+
+if TYPE_CHECKING:
+    from .folder.site_folder import SiteFolder
 
 __all__ = [
     "SOURCE_NAMES",

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ..disk.atomic import TEMPORARY_PATTERN
+from ..disk.atomic import TEMPORARY_PATTERN, is_link
 from ..disk.file_system import open_regular, read_regular
 from ..disk.part_file import PART_PATTERN
 from ..errors import IndexFormatError, StoreError
@@ -28,11 +28,11 @@ from .documents.packs import packs_of
 from .folder.data_file import FileDigest, FoundFile
 from .folder.hashing import hash_files
 from .folder.retention import files_below
-from .folder.site_folder import SiteFolder, is_link
 
 if TYPE_CHECKING:
     from ..index.fields import Content
     from ..index.head import Head
+    from .folder.site_folder import SiteFolder
 
 __all__ = [
     "GUARDS",

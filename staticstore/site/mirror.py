@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..client.store import StaticStore, site_snapshot
-from ..errors import StoreError, checked_number, quoted
+from ..errors import StoreError, checked_number, path_text, quoted
 from ..index.freshness import BELIEVED_ANSWERS
 from ..transport.http.wire import LEAST_RATE, RateLimit
-from .folder.site_folder import SiteFolder, path_text
+from .folder.site_folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
 from .mirroring.index_files import follows, note_origin, read_mirror_note, write_mirror_note
 from .mirroring.run import MirrorRun

@@ -17,8 +17,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from ..errors import StoreError, quoted
-from .folder.site_folder import reason_of
+from ..errors import StoreError, quoted, reason_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

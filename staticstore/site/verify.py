@@ -10,7 +10,7 @@ from io import FileIO
 from typing import NamedTuple, TypeVar
 
 from ..disk.file_system import open_regular, read_regular
-from ..errors import IndexFormatError, quoted
+from ..errors import IndexFormatError, path_text, quoted, reason_of
 from ..index.about import About
 from ..index.blocks import BlockRoot
 from ..index.changes import parse_change_lines, sum_of_document, sum_text
@@ -22,7 +22,7 @@ from .documents.packs import pack_digest
 from .folder.data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
 from .folder.hashing import TotalProgress, hash_files
 from .folder.scan import LeftOut, scan
-from .folder.site_folder import SiteFolder, path_text, reason_of
+from .folder.site_folder import SiteFolder
 
 __all__ = ["VerifyReport", "head_problems", "verify_site"]
 

@@ -23,7 +23,7 @@ from .connection import Connection, seconds_since_boot
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
-    from .held import Held
+    from .documents import Held
 
 __all__ = ["CurrentIndex", "IndexCheck"]
 

@@ -6,7 +6,6 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cachetools import LRUCache
@@ -17,69 +16,22 @@ from ...index.blocks import BlockRoot, Stretch, holding, read_root
 from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
-from ...index.snapshot import Index
 from ...processes import PerProcess, is_held
-from .documents import Documents
+from .documents import Documents, Held
 
 if TYPE_CHECKING:
     from ...index.head import Document, Head, Role
+    from ...index.snapshot import Index
     from ...transport.http.session import Session
     from ...transport.values.remote_value import Sources
 
-__all__ = ["Follower", "Held", "IndexParts", "LazyIndex"]
+__all__ = ["Follower", "IndexParts", "LazyIndex"]
 
 _MOST_PROBLEMS = 100
 _MOST_MEMORY_BYTES = 16 << 20  # for parsed parts
 _PARSED_RATIO = 4  # memory of a parsed part to bytes of its text, at most
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Held:
-    """An index, whole or in parts, and what is needed to ask whether it is current."""
-
-    #: The snapshot; in a lazy store, the parts of the index that were read.
-    content: Index | IndexParts
-    #: Header fields of a conditional request for the head, or for the index of a site
-    #: without one (RFC 9110, section 13.1).
-    validators: Mapping[str, str]
-    #: Digest of the index, lowercase hex, to recognize the same bytes and to choose
-    #: change files.
-    sha256: str
-    #: The head that named the index; None on a site without one.
-    head: Head | None = None
-    #: Bytes of the index as the host sent it.
-    size: int = 0
-    #: The root that it came from, if not the first.
-    source: str | None = None
-    #: Whether it was made of an older index, so that its bytes were never hashed.
-    is_derived: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the whole index is held."""
-        return isinstance(self.content, Index)
-
-    @property
-    def index(self) -> Index:
-        """The snapshot; only where the whole index is held."""
-        assert isinstance(self.content, Index), "only parts of the index were read"
-        return self.content
-
-    @property
-    def entries(self) -> int:
-        """Number of entries; where parts are held, the head's claim."""
-        return len(self.content)
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Entries that were left out, and a wrong count in the head."""
-        warnings = tuple(self.content.warnings)
-        if self.head is None or self.head.entries == self.entries:
-            return warnings
-        counts = f"the head counts {self.head.entries} entries where the index has {self.entries}"
-        return (*warnings, counts)
 
 
 class Follower(Protocol):

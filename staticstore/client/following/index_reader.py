@@ -16,8 +16,7 @@ from ...index.forms.lines import Lines, split_line
 from ...index.forms.piece import Piece, key_at
 from ...index.snapshot import Index
 from ...transport.http.response import Fetched, SizeLimit
-from .documents import Documents, Sighting, with_excerpt
-from .held import Held
+from .documents import Documents, Held, Sighting, with_excerpt
 
 if TYPE_CHECKING:
     from ...index.head import Head

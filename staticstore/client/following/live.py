@@ -29,7 +29,8 @@ from .current_index import CurrentIndex
 
 if TYPE_CHECKING:
     from ...index.freshness import Freshness
-    from .held import Held, LazyIndex
+    from .documents import Held
+    from .held import LazyIndex
 
 __all__ = ["LiveIndex"]
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ...disk.atomic import atomic_file, prepared_file, prepared_link
+from ...disk.atomic import atomic_file, is_link, later_than, prepared_file, prepared_link
 from ...disk.file_system import read_regular, set_time, sync_folder
 from ...errors import IndexFormatError, IntegrityError
 from ...index.blocks import block_files, named_documents, read_root
@@ -30,6 +30,7 @@ from ...index.changes import (
 )
 from ...index.fields import time_text
 from ...index.head import (
+    DIGEST_FOLDERS,
     ChangeFile,
     Document,
     Head,
@@ -40,10 +41,10 @@ from ...index.head import (
     parse_count,
 )
 from ..folder.retention import forget, hrefs_of
-from ..folder.site_folder import DIGEST_FOLDERS, SiteFolder, is_link, later_than
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
+    from ..folder.site_folder import SiteFolder
 
 __all__ = ["HeadFiles", "next_head", "prepared_head", "write_document", "write_documents"]
 

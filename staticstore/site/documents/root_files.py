@@ -23,15 +23,17 @@ import re
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...disk.atomic import atomic_file
+from ...disk.atomic import atomic_file, later_than
 from ...disk.file_system import NotRegularError, open_regular, read_regular
-from ...errors import IndexFormatError, StoreError, quoted
+from ...errors import IndexFormatError, StoreError, quoted, reason_of
 from ...index import codec
 from ...index.about import FILE_NAMES, MOST_FILE_BYTES
 from ...index.head import Role
-from ..folder.site_folder import SiteFolder, later_than, reason_of
+
+if TYPE_CHECKING:
+    from ..folder.site_folder import SiteFolder
 
 __all__ = [
     "GIT_FILES",

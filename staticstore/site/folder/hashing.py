@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from ...errors import path_text, reason_of
 from .data_file import (
     PIECE_BYTES,
     FileDigest,
@@ -23,7 +24,6 @@ from .data_file import (
 )
 from .hash_process import HashProcess, process_count, worker_count
 from .scan import LeftOut
-from .site_folder import path_text, reason_of
 
 __all__ = ["Hashing", "TotalProgress", "hash_files"]
 

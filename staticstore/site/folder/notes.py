@@ -14,17 +14,19 @@ import time
 from collections.abc import Collection, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...disk.atomic import atomic_file
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError
 from ...index import codec
-from ...index.head import parse_sha256
+from ...index.head import DIGEST_FOLDERS, parse_sha256
 from ..documents.root_files import GIT_FILES
 from .data_file import FileDigest, FoundFile
 from .scan import Scan, scan
-from .site_folder import DIGEST_FOLDERS, SiteFolder
+
+if TYPE_CHECKING:
+    from .site_folder import SiteFolder
 
 __all__ = ["Notes", "QuickCheck", "read_notes", "write_notes"]
 

@@ -14,13 +14,14 @@ from collections.abc import Container, Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...disk.atomic import atomic_file
+from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import read_regular
 from ...index.blocks import named_documents
-from .site_folder import DIGEST_FOLDERS, SiteFolder, is_link
+from ...index.head import DIGEST_FOLDERS
 
 if TYPE_CHECKING:
     from ...index.head import Head
+    from .site_folder import SiteFolder
 
 __all__ = [
     "KEPT_SECONDS",

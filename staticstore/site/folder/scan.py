@@ -15,11 +15,10 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from ...errors import StoreError, quoted
+from ...errors import StoreError, path_text, quoted, reason_of
 from ...index.fields import are_keys, key_problem
 from .data_file import FoundFile
-from .site_folder import path_below, path_text, reason_of
-from .withheld import Withheld, may_be_withheld, withheld_key
+from .withheld import Withheld, may_be_withheld, path_below, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import NamedTuple
 
-from ...disk.atomic import remove_leftovers
+from ...disk.atomic import is_link, remove_leftovers
 from ...disk.file_system import read_regular
-from ...errors import IndexFormatError, StoreError, quoted
-from ...index.head import Document, Head
+from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
+from ...index.head import DIGEST_FOLDERS, Document, Head
 from ...index.snapshot import Index
-from .withheld import is_hidden, withheld_key
+from .withheld import is_hidden, path_below, withheld_key
 
 __all__ = [
-    "DIGEST_FOLDERS",
     "FolderIndex",
     "SiteFolder",
-    "is_link",
-    "later_than",
     "link_problem",
-    "path_below",
-    "path_text",
     "problems_of_links",
-    "reason_of",
 ]
 
-#: Folders of the documents that a head names; the name of each file is its digest.
-DIGEST_FOLDERS = ("about", "index", "changes", "blocks")
 # What publish, mirror and push write into, beside the root and the data.
 _WRITTEN = (
     *(*DIGEST_FOLDERS, "packs"),
     *(".staticstore", ".staticstore/incoming", ".staticstore/lock"),
 )
-_is_junction = getattr(os.path, "isjunction", None)  # from Python 3.12 on
 
 
 class FolderIndex(NamedTuple):
@@ -302,26 +291,6 @@ def _read_exactly(path: Path, document: Document) -> bytes | None:
     return body if document.describes(body) else None
 
 
-def later_than(path: Path) -> float:
-    """Return a modification time for a new version of a file, in seconds since 1970.
-
-    It differs from that of the old version by a whole second: servers make a
-    validator of whole seconds and the size, so of two documents of one size and
-    one second the second would be "not modified".
-    """
-    now = time.time()
-    try:
-        before = path.stat().st_mtime
-    except FileNotFoundError:
-        return now
-    return max(now, math.floor(before) + 1.0)
-
-
-def is_link(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path is a symbolic link, or a junction of Windows."""
-    return os.path.islink(path) or (_is_junction is not None and _is_junction(path))
-
-
 def link_problem(root: str, data: str, path: str) -> str | None:
     """Return why the target of a path must not be published; None if it may be.
 
@@ -365,25 +334,3 @@ def problems_of_links(root: str, data: str, keys: Iterable[str]) -> dict[str, st
         if problem is not None:
             problems[key] = problem
     return problems
-
-
-def path_below(top: str, real: str) -> str | None:
-    """Return a real path relative to a folder above it, with slashes, or None."""
-    path = PurePath(real)
-    return path.relative_to(top).as_posix() if path.is_relative_to(top) else None
-
-
-def reason_of(error: OSError) -> str:
-    """Return the message of an OSError without the path, which may contain anything."""
-    return error.strerror or type(error).__name__
-
-
-def path_text(path: str) -> str:
-    r"""Return a path as printable text: bytes that are not UTF-8 are escaped.
-
-    Examples
-    --------
-    >>> path_text("caf\udce9.csv")
-    'caf\\xe9.csv'
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -14,6 +14,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
+from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "folded",
     "is_hidden",
     "may_be_withheld",
+    "path_below",
     "unfinished",
     "withheld_key",
 ]
@@ -333,3 +335,9 @@ def _checksum(name: str) -> str:
         product = (1 << 32) - product
     product -= (product * 1152921497 >> 60) * 1000000007
     return f"{product & 0xFFFF:04x}"[::-1]
+
+
+def path_below(top: str, real: str) -> str | None:
+    """Return a real path relative to a folder above it, with slashes, or None."""
+    path = PurePath(real)
+    return path.relative_to(top).as_posix() if path.is_relative_to(top) else None

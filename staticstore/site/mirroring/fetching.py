@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 
 from ...client.many import read_each
 from ...client.value import copy_directly
-from ...errors import NotConnectedError, StoreError, TransportError
+from ...disk.atomic import is_link
+from ...errors import NotConnectedError, StoreError, TransportError, reason_of
 from ...index.fields import Content, parse_time
 from ...index.head import Document, Role
 from ...workers import Workers
 from ..documents.head_files import write_document
 from ..documents.packs import MOST_PACK_BYTES, pack_digest, pack_size
-from ..folder.site_folder import SiteFolder, is_link, reason_of
 from .staging import Staging, parts_of, staged_sha256
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
     from ...transport.http.wire import RateLimit
     from ..folder.hashing import TotalProgress
+    from ..folder.site_folder import SiteFolder
 
 __all__ = ["FetchProgress", "Fetching", "ValueProgress"]
 

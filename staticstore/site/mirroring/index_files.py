@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...disk.atomic import atomic_file, prepared_file
+from ...disk.atomic import atomic_file, later_than, prepared_file
 from ...disk.file_system import read_regular, sync_folder
 from ...errors import IndexFormatError, TransportError
 from ...index import codec
@@ -23,11 +23,11 @@ from ...index.snapshot import Index
 from ..about import fetch_about
 from ..documents.head_files import HeadFiles, next_head, prepared_head
 from ..folder.retention import forget, remove_forgotten
-from ..folder.site_folder import SiteFolder, later_than
 from .staging import parts_of
 
 if TYPE_CHECKING:
     from ...client.site_snapshot import SiteSnapshot
+    from ..folder.site_folder import SiteFolder
 
 __all__ = [
     "IndexFiles",

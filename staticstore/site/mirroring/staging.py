@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from ...disk.atomic import TEMPORARY_PATTERN, remove_leftovers, write_unsynced
+from ...disk.atomic import TEMPORARY_PATTERN, is_link, remove_leftovers, write_unsynced
 from ...disk.file_system import (
     NotOwnError,
     foreign_part,
@@ -28,10 +28,12 @@ from ...disk.file_system import (
     sync_folder,
 )
 from ...disk.part_file import DOCUMENT_PATTERN, PartFolder
-from ...errors import StoreError
+from ...errors import StoreError, reason_of
 from ...transport.values.download import part_of
 from ...workers import Workers
-from ..folder.site_folder import SiteFolder, is_link, reason_of
+
+if TYPE_CHECKING:
+    from ..folder.site_folder import SiteFolder
 
 __all__ = ["Staging", "parts_of", "staged_sha256"]
 

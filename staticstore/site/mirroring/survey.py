@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import InvalidKeyError, quoted
+from ...errors import InvalidKeyError, quoted, reason_of
 from ...index.fields import Content, key_to_path
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.hashing import hash_files
 from ..folder.retention import only_files_below
-from ..folder.site_folder import SiteFolder, reason_of
 
 if TYPE_CHECKING:
     from ..folder.notes import Notes
+    from ..folder.site_folder import SiteFolder
 
 __all__ = ["Survey", "spelling_of", "survey", "unfit_keys"]
 

@@ -16,9 +16,8 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from ...disk.file_system import open_regular
-from ...errors import StoreError, quoted
+from ...errors import StoreError, quoted, reason_of
 from ..folder.data_file import pointer_problem
-from ..folder.site_folder import reason_of
 from ..folder.withheld import folded
 
 __all__ = [

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...errors import IndexFormatError, StoreError, quoted
+from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ..documents.packs import packs_of
 from ..documents.root_files import is_our_page
 from ..folder.retention import KEPT_SECONDS
-from ..folder.site_folder import SiteFolder, path_text, reason_of
+from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..guards import Guards, first_few, foreign_values, is_ours
 from .destination import PushDestination, PushNote

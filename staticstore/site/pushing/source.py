@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...disk.file_system import open_regular
-from ...errors import StoreError, quoted
+from ...errors import StoreError, quoted, reason_of
 from ...index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
 from ...index.blocks import named_documents
 from ...index.fields import Content, parse_media_type
@@ -22,7 +22,7 @@ from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type, media
 from ..folder.hashing import hash_files
 from ..folder.notes import read_notes
 from ..folder.scan import scan
-from ..folder.site_folder import SiteFolder, link_problem, reason_of
+from ..folder.site_folder import SiteFolder, link_problem
 from ..guards import first_few
 from ..verify import head_problems
 from .cloud import Served

@@ -14,12 +14,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ...disk.atomic import atomic_file, remove_leftovers
+from ...disk.atomic import atomic_file, is_link, later_than, remove_leftovers
 from ...disk.file_system import open_regular
-from ...errors import StoreError, quoted
+from ...errors import StoreError, quoted, reason_of
 from ...index.fields import key_to_path
 from ..documents.root_files import write_git_files
-from ..folder.site_folder import SiteFolder, is_link, later_than, reason_of
+from ..folder.site_folder import SiteFolder
 from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
 
 __all__ = ["FolderTarget", "Target", "open_target"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from staticstore import Index, NotConnectedError, StaticStore, publish
-from staticstore.index import snapshot as index_snapshot
+from staticstore.index import fields
 from staticstore.interop.qt_core import qt_core, qt_module
 from staticstore.interop.qt_model import StoreTableModel
 from tests.client.scene import TIMEOUT, Call, MemorySite
@@ -373,7 +373,7 @@ def test_only_what_is_on_the_screen_is_decoded(
 ) -> None:
     entries = {f"key {number:06}": {"title": "T", "size": number} for number in range(100_000)}
     decoded: list[Any] = []
-    visible = index_snapshot.visible_metadata
+    visible = fields.visible_metadata
 
     def noted(raw: Any) -> dict[str, Any]:
         decoded.append(raw)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from staticstore.disk.file_system import open_regular
-from staticstore.errors import StoreError
+from staticstore.errors import StoreError, path_text
 from staticstore.site.folder import withheld
 from staticstore.site.folder.data_file import FoundFile, holds_private_key, media_type_of
 from staticstore.site.folder.scan import scan
-from staticstore.site.folder.site_folder import SiteFolder, path_text
+from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.folder.withheld import may_be_withheld, withheld_key
 
 from ..sitefolder import fill
