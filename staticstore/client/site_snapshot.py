@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.session import Session
     from .access import Access
-    from .following.documents import Documents, Held
+    from .following.documents import Documents
     from .following.held import Follower, LazyIndex
+    from .following.index_reader import Held
 
 __all__ = ["SiteSnapshot", "Values", "read_about"]
 

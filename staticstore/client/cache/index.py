@@ -20,7 +20,7 @@ from ...index.freshness import Freshness
 from ...index.head import Head, parse_count, parse_sha256
 from ...index.snapshot import Index
 from ...transport.http.conditions import checked_validators
-from ..following.documents import Held
+from ..following.index_reader import Held
 from .folder import DOCUMENT, INDEX_FILES, NOTE, CacheEntry, CacheFolder
 
 if TYPE_CHECKING:

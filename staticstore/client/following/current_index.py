@@ -23,7 +23,7 @@ from .connection import Connection, seconds_since_boot
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
-    from .documents import Held
+    from .index_reader import Held
 
 __all__ = ["CurrentIndex", "IndexCheck"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from ...disk.part_file import PartialDocument
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
     from ...disk.part_file import PartFolder
     from ...index.blocks import Stretch
     from ...index.head import Document, Role
-    from ...index.snapshot import Index
     from ...transport.http.session import Session
-    from .held import IndexParts
 
-__all__ = ["Documents", "Held", "RootReader", "Sighting", "with_excerpt"]
+__all__ = ["Documents", "RootReader", "Sighting", "with_excerpt"]
 
 _EXCERPT_CHARACTERS = 80
 
@@ -353,47 +350,3 @@ def with_excerpt(error: IndexFormatError, fetched: Fetched) -> str:
     content_type = fetched.response.header("Content-Type")
     sent = "a document of no type" if content_type is None else ascii(content_type)
     return f"{error}; the host sent {sent}, which begins {excerpt}"
-
-
-@dataclass(frozen=True)
-class Held:
-    """An index, whole or in parts, and what is needed to ask whether it is current."""
-
-    #: The snapshot; in a lazy store, the parts of the index that were read.
-    content: Index | IndexParts
-    #: Header fields of a conditional request for the head, or for the index of a site
-    #: without one (RFC 9110, section 13.1).
-    validators: Mapping[str, str]
-    #: Digest of the index, lowercase hex, to recognize the same bytes and to choose
-    #: change files.
-    sha256: str
-    #: The head that named the index; None on a site without one.
-    head: Head | None = None
-    #: Bytes of the index as the host sent it.
-    size: int = 0
-    #: The root that it came from, if not the first.
-    source: str | None = None
-    #: Whether it was made of an older index, so that its bytes were never hashed.
-    is_derived: bool = False
-    #: Whether the whole index is held.
-    is_whole: bool = True
-
-    @property
-    def index(self) -> Index:
-        """The snapshot; only where the whole index is held."""
-        assert self.is_whole, "only parts of the index were read"
-        return cast("Index", self.content)
-
-    @property
-    def entries(self) -> int:
-        """Number of entries; where parts are held, the head's claim."""
-        return len(self.content)
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Entries that were left out, and a wrong count in the head."""
-        warnings = tuple(self.content.warnings)
-        if self.head is None or self.head.entries == self.entries:
-            return warnings
-        counts = f"the head counts {self.head.entries} entries where the index has {self.entries}"
-        return (*warnings, counts)

@@ -15,9 +15,9 @@ from ...index.freshness import Freshness
 from ...transport.http.failures import status_error
 from ...transport.http.response import Absent
 from ...transport.values.remote_value import PASSED_OVER, Sources
-from .documents import Documents, Held, RootReader, Sighting
+from .documents import Documents, RootReader, Sighting
 from .held import IndexParts
-from .index_reader import IndexReader, parsed
+from .index_reader import Held, IndexReader, parsed
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartFolder
@@ -242,8 +242,7 @@ class SiteFollower:
         is_same = held is not None and held.head is not None and head.index == held.head.index
         if held is not None and is_same and held.source is None:
             return self._renewed(root, dataclasses.replace(held, head=head, validators=validators))
-        parts = self._parts(root, head)
-        return Held(parts, validators, head.index.sha256, head, is_whole=False)
+        return Held(self._parts(root, head), validators, head.index.sha256, head)
 
     def _renewed(self, root: RootReader, held: Held) -> Held:
         # Parts of an earlier connection are read by sessions that are closed.

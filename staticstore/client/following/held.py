@@ -17,13 +17,14 @@ from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
 from ...processes import PerProcess, is_held
-from .documents import Documents, Held
+from .documents import Documents
 
 if TYPE_CHECKING:
     from ...index.head import Document, Head, Role
     from ...index.snapshot import Index
     from ...transport.http.session import Session
     from ...transport.values.remote_value import Sources
+    from .index_reader import Held
 
 __all__ = ["Follower", "IndexParts", "LazyIndex"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...errors import IndexFormatError, IntegrityError, quoted, unforeseen_as_refusal
 from ...index import codec
@@ -16,12 +17,12 @@ from ...index.forms.lines import Lines, split_line
 from ...index.forms.piece import Piece, key_at
 from ...index.snapshot import Index
 from ...transport.http.response import Fetched, SizeLimit
-from .documents import Documents, Held, Sighting, with_excerpt
+from .documents import Documents, Sighting, with_excerpt
 
 if TYPE_CHECKING:
     from ...index.head import Head
 
-__all__ = ["IndexReader", "parsed"]
+__all__ = ["Held", "IndexReader", "ReadParts", "parsed"]
 
 _LOG = logging.getLogger("staticstore")
 
@@ -50,6 +51,64 @@ class _Difference(NamedTuple):
     states: dict[str, bytes | None]
     #: What is wrong with the new lines, after the warnings of the older index.
     warnings: list[str]
+
+
+class ReadParts(Protocol):
+    """The parts of an index that were read: `IndexParts`."""
+
+    @property
+    def warnings(self) -> Iterable[str]:
+        """What was left out."""
+
+    def __len__(self) -> int:
+        """Return how many entries the index has, by its head."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """An index, whole or in parts, and what is needed to ask whether it is current."""
+
+    #: The snapshot; in a lazy store, the parts of the index that were read.
+    content: Index | ReadParts
+    #: Header fields of a conditional request for the head, or for the index of a site
+    #: without one (RFC 9110, section 13.1).
+    validators: Mapping[str, str]
+    #: Digest of the index, lowercase hex, to recognize the same bytes and to choose
+    #: change files.
+    sha256: str
+    #: The head that named the index; None on a site without one.
+    head: Head | None = None
+    #: Bytes of the index as the host sent it.
+    size: int = 0
+    #: The root that it came from, if not the first.
+    source: str | None = None
+    #: Whether it was made of an older index, so that its bytes were never hashed.
+    is_derived: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole index is held."""
+        return isinstance(self.content, Index)
+
+    @property
+    def index(self) -> Index:
+        """The snapshot; only where the whole index is held."""
+        assert isinstance(self.content, Index), "only parts of the index were read"
+        return self.content
+
+    @property
+    def entries(self) -> int:
+        """Number of entries; where parts are held, the head's claim."""
+        return len(self.content)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Entries that were left out, and a wrong count in the head."""
+        warnings = tuple(self.content.warnings)
+        if self.head is None or self.head.entries == self.entries:
+            return warnings
+        counts = f"the head counts {self.head.entries} entries where the index has {self.entries}"
+        return (*warnings, counts)
 
 
 class IndexReader:

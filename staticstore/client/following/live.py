@@ -29,8 +29,8 @@ from .current_index import CurrentIndex
 
 if TYPE_CHECKING:
     from ...index.freshness import Freshness
-    from .documents import Held
     from .held import LazyIndex
+    from .index_reader import Held
 
 __all__ = ["LiveIndex"]
 
@@ -264,8 +264,9 @@ class LiveIndex(ChangeSource):
         content = held.content
         if isinstance(content, Index):
             return content, held
-        from .held import LazyIndex
+        from .held import IndexParts, LazyIndex
 
+        assert isinstance(content, IndexParts)
         return LazyIndex(content, lambda: self.index), held
 
     def _complete(self, connection: Connection) -> int:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...transport.http.root import Root
     from ...transport.http.session import Session
     from ..cache.index import CachedIndex
-    from .documents import Held
+    from .index_reader import Held
 
 __all__ = ["EqualRootsFollower", "open_connection"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from staticstore import HTTPStatusError, Index, IndexFormatError, StaticStore, TransportError
-from staticstore.client.following.documents import Held
 from staticstore.client.following.follower import SiteFollower as Follower
+from staticstore.client.following.index_reader import Held
 from staticstore.index.freshness import Freshness
 from staticstore.transport.http.arguments import SessionOptions
 from staticstore.transport.http.root import Root
