@@ -54,9 +54,15 @@ def test_help_has_examples(cli: Run, name: str) -> None:
     assert f"\n    staticstore {name}" in ended.text.partition("Examples:")[2]
 
 
+def command_of(name: str) -> click.Command:
+    command = command_line.get_command(click.Context(command_line), name)
+    assert command is not None
+    return command
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_takes_what_all_take(name: str) -> None:
-    command = command_line.commands[name]
+    command = command_of(name)
     if isinstance(command, click.Group):
         command = command.commands["info"]
     options = {option for parameter in command.params for option in parameter.opts}
@@ -65,9 +71,7 @@ def test_every_command_takes_what_all_take(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["info", "ls", "query", "get", "watch", "mirror"])
 def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
-    options = {
-        option for parameter in command_line.commands[name].params for option in parameter.opts
-    }
+    options = {option for parameter in command_of(name).params for option in parameter.opts}
     assert {"--auth", "--proxy", "--ca", "--cache", "url"} <= options
 
 
