@@ -30,6 +30,7 @@ __all__ = [
     "ForeignError",
     "HTTPStatusError",
     "IndexFormatError",
+    "InnerAddressError",
     "IntegrityError",
     "InvalidKeyError",
     "NotConnectedError",
@@ -262,6 +263,14 @@ def without_secrets(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     shown = urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
     return shown if shown.isprintable() else quoted(shown)
+
+
+class InnerAddressError(Exception):
+    """A connection must not be used.
+
+    It is not an `OSError` or anything else that urllib3 and requests know, so
+    that they let it pass unchanged.
+    """
 
 
 def quoted(text: str) -> str:

@@ -75,8 +75,12 @@ def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
     assert {"--auth", "--proxy", "--ca", "--cache", "url"} <= options
 
 
-def test_help_imports_nothing_that_is_slow() -> None:
-    code = "import sys, staticstore.cli; print(*sys.modules)"
+@pytest.mark.parametrize("arguments", [["--help"], ["publish", "--help"], ["publish", "FOLDER"]])
+def test_what_needs_no_host_imports_nothing_that_is_slow(
+    folder: Path, arguments: list[str]
+) -> None:
+    arguments = [str(folder) if one == "FOLDER" else one for one in arguments]
+    code = f"import sys, staticstore.cli as c; c.run({arguments!r}); print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert not {"requests", "urllib3", "werkzeug", "asyncio"}.intersection(modules)
 

@@ -33,6 +33,7 @@ from ...errors import (
     AuthorizationError,
     ForeignError,
     HTTPStatusError,
+    InnerAddressError,
     NotConnectedError,
     StoreError,
     TransportError,
@@ -48,7 +49,6 @@ __all__ = [
     "CodingError",
     "Cuttable",
     "HeaderError",
-    "InnerAddressError",
     "cannot_be_decoded",
     "mapped",
     "may_heal",
@@ -69,14 +69,6 @@ class HeaderError(HTTPException):
 
 class CodingError(DecodeError):
     """Bytes are not coded as their label says; the message says how."""
-
-
-class InnerAddressError(Exception):
-    """A connection must not be used.
-
-    It is not an `OSError` or anything else that urllib3 and requests know, so
-    that they let it pass unchanged.
-    """
 
 
 class Cuttable(Protocol):

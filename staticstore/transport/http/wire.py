@@ -20,10 +20,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
-import requests
-
+from ...errors import InnerAddressError
 from ...processes import PerProcess
-from .failures import InnerAddressError
 from .root import Origin, Origins, origin_of
 
 __all__ = [
@@ -339,6 +337,8 @@ class Perimeter:
 
 
 def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
+    import requests  # slow to import
+
     # requests sends hosts in IDNA, not in Unicode.
     sent = set()
     for origin in origins:

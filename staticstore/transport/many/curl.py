@@ -20,9 +20,8 @@ import pycurl
 from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from ...errors import NotConnectedError
+from ...errors import InnerAddressError, NotConnectedError
 from ...processes import fork_gate
-from ..http.failures import InnerAddressError
 from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 
 __all__ = ["by_curl"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staticstore.transport.http.failures import InnerAddressError
+from staticstore.errors import InnerAddressError
 from staticstore.transport.http.wire import Perimeter, address_in, is_inner
 
 SITE = "https://data.example.org/index.json"
