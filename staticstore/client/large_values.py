@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import tuning
 from ..errors import StoreError
 from ..index.fields import Content, key_to_url_path
 from ..transport.many.request import SizedRequest
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LargeValues"]
 
-_CONNECTIONS = 24  # benchmark: mirror-large
-_PART_BYTES = 1 << 22
-# Read ahead: a part for each connection.
-_AHEAD_BYTES = _CONNECTIONS * _PART_BYTES
-# A request fails within this time if the host has closed an idle connection: it is repeated.
-_PROMPT_SECONDS = 1.0
 
 _Found = bytes | StoreError | None
 
@@ -69,7 +64,7 @@ class LargeValues:
 
     def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
         limits = access.session.wire.limits
-        most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
+        most = min([tuning.LARGE_CONNECTIONS, *(limit.requests for limit in limits)])
         self._access = access
         self._read = read
         self._pool = Workers(most, "staticstore read_many")
@@ -99,7 +94,7 @@ class LargeValues:
         self._pool.close()
 
     def _can_split(self, content: Content) -> bool:
-        if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
+        if content.sha256 is None or (content.size or 0) <= tuning.LARGE_PART_BYTES:
             return False
         self._gives_parts = self._gives_parts and self._access.session.template() is not None
         if not self._gives_parts:
@@ -113,17 +108,18 @@ class LargeValues:
         size = value.content.size or 0
         if value.is_split:
             url_path = key_to_url_path(self._access.data_path, value.key)
-            for start in range(0, size, _PART_BYTES):
-                count = min(_PART_BYTES, size - start)
+            part = tuning.LARGE_PART_BYTES
+            for start in range(0, size, part):
+                count = min(part, size - start)
                 yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
-        elif size <= _AHEAD_BYTES:
+        elif size <= tuning.LARGE_AHEAD_BYTES:
             yield _Read(size, partial(self._read, value.key))
 
     def _part(self, wanted: SizedRequest) -> bytes | None:
         # After one that cannot be read, no more parts are asked for.
         began = time.monotonic()
         for _ in range(2):
-            if not self._gives_parts or time.monotonic() - began > _PROMPT_SECONDS:
+            if not self._gives_parts or time.monotonic() - began > tuning.PROMPT_FAILURE_SECONDS:
                 break
             [got] = fetch_all(self._access.session, [wanted])
             if got is not None:
@@ -139,7 +135,7 @@ class LargeValues:
             if read is None:
                 self._waiting.popleft()
                 continue
-            if self._bytes_begun and self._bytes_begun + read.size > _AHEAD_BYTES:
+            if self._bytes_begun and self._bytes_begun + read.size > tuning.LARGE_AHEAD_BYTES:
                 return
             self._next = None
             self._bytes_begun += read.size

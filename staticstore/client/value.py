@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from .. import tuning
 from .access import PickledAccess, Settings
 from .value_info import ValueInfo
 
@@ -328,7 +329,6 @@ class URLValue(ValueInfo):
 
         from ..disk.atomic import destination
         from ..transport.values.download import download
-        from ..transport.values.stream import PIECE_BYTES
 
         cached = self._open_cached()
         if cached is None:
@@ -336,7 +336,8 @@ class URLValue(ValueInfo):
             self._access.cache.put_file(self.sha256, Path(path))
         else:
             with cached, destination(Path(path), sync=sync) as file:
-                file.writelines(_pieces_of(cached, PIECE_BYTES, _size_of(cached), progress))
+                size = tuning.VALUE_PIECE_BYTES
+                file.writelines(_pieces_of(cached, size, _size_of(cached), progress))
 
     def _open_cached(self) -> BinaryIO | None:
         return self._access.cache.open(self._content.sha256, self._content.size)

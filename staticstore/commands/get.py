@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .. import tuning
 from ..errors import StoreError, quoted
 from ..index.fields import Content
 from ..index.notebook import size_text
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["get"]
 
-_PIECE_BYTES = 1 << 20
-_MOST_KEYS_COMPARED = 10_000  # to suggest one that is spelled alike
 _RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 # Control characters that a terminal would obey; tab, line feed and carriage return are text.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -103,7 +102,7 @@ def _value(store: StaticStore, key: str) -> URLValue:
     except KeyError:
         pass
     alike: list[str] = []
-    if len(store) <= _MOST_KEYS_COMPARED:
+    if len(store) <= tuning.SUGGESTING_KEYS:
         alike = difflib.get_close_matches(key, store, n=1)
     raise CommandError(
         f"the index has no key {quoted(key)}",
@@ -157,13 +156,13 @@ def _write_file(value: URLValue, output: Output, part: slice | None, file: str) 
 
 def _pieces(value: URLValue, part: slice | None, progress: ByteProgress | None) -> Iterator[bytes]:
     if part is None:
-        yield from value.iterdata(_PIECE_BYTES, progress)
+        yield from value.iterdata(tuning.VALUE_PIECE_BYTES, progress)
         return
     size = Content.of(value.metadata).size
     total = None if size is None else len(range(size)[part])
     done = 0
     with value.range(part.start, part.stop) as stream:
-        while piece := stream.read(_PIECE_BYTES):
+        while piece := stream.read(tuning.VALUE_PIECE_BYTES):
             done += len(piece)
             if progress is not None:
                 progress(done, total)

@@ -53,7 +53,7 @@ _UNPRINTABLE = re.compile(
 _USERINFO = re.compile(r"://.*@\S*")
 _QUERY = re.compile(r"(://[^\s?]*\?)(?!…)\S+")
 _QUERY_OF_REQUEST = re.compile(r"\?\S+(?= HTTP/)")
-_ROWS_AT_ONCE = 1000  # of a table, whose columns are as wide as the widest of these
+_BATCH_ROWS = 1000  # of a table, whose columns are as wide as the widest of these
 _MOST_ITEMS = 20  # that are listed without --verbose
 
 
@@ -200,7 +200,7 @@ class Output:
         """
         remaining = iter(records)
         count = 0
-        while batch := list(itertools.islice(remaining, _ROWS_AT_ONCE)):
+        while batch := list(itertools.islice(remaining, _BATCH_ROWS)):
             count += len(batch)
             if self.as_json:
                 sys.stdout.writelines(_json_line(record) for record in batch)

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _FORMAT = "staticstore-blocks/1"
-# About.
+# Sizes of a block and of a page, about.
 _BLOCK_BYTES = 1 << 16
 _PAGE_BYTES = 1 << 14
 # A block ends when it has so many bytes, at the latest.

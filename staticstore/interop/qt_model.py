@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
+from .. import tuning
 from ..client.store import StaticStore, follow
 from ..index.query import selection
-from .call_queue import SLICE_SECONDS
 from .desktop import qt_dispatch
 from .qt_core import qt_core, qt_module
 from .rows import Filter, Glow, Rank, RowChanges, Rows, as_qt_value, as_text, runs
@@ -31,7 +31,6 @@ Signal: Any = getattr(QtCore, "Signal", None) or QtCore.pyqtSignal
 _Qt = QtCore.Qt
 _NO_PARENT = QtCore.QModelIndex()
 _RIGHT = _Qt.AlignmentFlag.AlignRight | _Qt.AlignmentFlag.AlignVCenter
-_FRAME_MILLISECONDS = 40
 
 
 class QtGlow(QtCore.QObject):  # type: ignore[misc]
@@ -62,7 +61,7 @@ class QtGlow(QtCore.QObject):  # type: ignore[misc]
             raise ValueError(f"Qt knows no color {color!r}; give '#ffc233', for example")
         self._glow = Glow()
         self._timer = QtCore.QTimer(self)
-        self._timer.setInterval(_FRAME_MILLISECONDS)
+        self._timer.setInterval(tuning.FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._fade)
 
     def light(self, keys: Set[str]) -> None:
@@ -280,7 +279,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
     def _apply_some(self) -> None:
         if self._is_stepping:  # in the loop of a dialog that a step has opened; it continues later
             return
-        end = time.monotonic() + SLICE_SECONDS
+        end = time.monotonic() + tuning.SLICE_SECONDS
         while self._steps:
             if time.monotonic() >= end:
                 self._timer.start()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Response
 
+from .. import tuning
 from ..disk.file_system import NotRegularError, open_regular
 from ..errors import InvalidKeyError
 from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SiteApplication"]
 
-_PIECE_BYTES = 1 << 18
 _DATA = "data/"
 # A host and perhaps a port, without user and password (RFC 9110, section 7.2).
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")
@@ -174,7 +174,7 @@ class _Body:
         """Yield pieces; fewer bytes than expected if the file was truncated."""
         self._file.seek(self._start)
         left = self._end - self._start
-        while left > 0 and (piece := self._file.read(min(left, _PIECE_BYTES))):
+        while left > 0 and (piece := self._file.read(min(left, tuning.SERVED_PIECE_BYTES))):
             left -= len(piece)
             yield piece
 

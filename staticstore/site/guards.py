@@ -54,7 +54,7 @@ Force = bool | Iterable[str]
 #: The names of all guards.
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
-_FEW = 3  # items that a message names
+_FEW_ITEMS = 3  # items that a message names
 
 
 class RefusedError(StoreError):
@@ -161,8 +161,8 @@ def first_few(items: Sequence[str], separator: str = ", ") -> str:
     >>> first_few(["a", "b", "c", "d", "e"])
     'a, b, c, and 2 more'
     """
-    more = [f"and {len(items) - _FEW} more"] if len(items) > _FEW else []
-    return separator.join([*items[:_FEW], *more])
+    more = [f"and {len(items) - _FEW_ITEMS} more"] if len(items) > _FEW_ITEMS else []
+    return separator.join([*items[:_FEW_ITEMS], *more])
 
 
 # What a publish, a mirror or a push leaves in `.staticstore`.

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from .. import tuning
 from ..errors import StoreError, quoted
 from .folder.site_folder import reason_of
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "SiteConnection", "SiteServer", "serve"]
 
 _LOG = logging.getLogger("staticstore.site")
-_POLL_SECONDS = 0.05  # between two checks whether to stop
-_CLOSE_SECONDS = 1.0  # how long connections may take to end
-_WAIT_SECONDS = 0.5  # Windows cannot interrupt a wait without a timeout
 _ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -63,7 +61,7 @@ class SiteServer:
         self.url = f"http://{shown}:{self.port}/"
         self._thread = threading.Thread(
             target=listener.serve_forever,
-            args=(_POLL_SECONDS,),
+            args=(tuning.SERVER_POLL_SECONDS,),
             name="staticstore-serve",
             daemon=True,
         )
@@ -79,13 +77,13 @@ class SiteServer:
                 return
             self._listener.shutdown()
             self._thread.join()
-            self._listener.disconnect(_CLOSE_SECONDS)
+            self._listener.disconnect(tuning.SERVER_CLOSE_SECONDS)
             self._closed.set()
 
     def wait(self) -> None:
         """Wait until the server is closed, by `close` or a KeyboardInterrupt."""
         try:
-            while not self._closed.wait(_WAIT_SECONDS):
+            while not self._closed.wait(tuning.WAIT_SECONDS):
                 pass
         except KeyboardInterrupt:
             self.close()

@@ -9,11 +9,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportError, TransportTimeout
 from ...transport.http.response import Absent
 from ...transport.values.remote_value import Sources, from_any
 from ...workers import Workers
-from ..telling.deliveries import CUT_CHECK_SECONDS
 from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
 
@@ -25,8 +25,6 @@ __all__ = ["EqualRootsFollower"]
 
 _LOG = logging.getLogger("staticstore")
 
-# After the first answer of a root, the others are waited for so long.
-_PATIENCE_SECONDS = 1.0
 
 _Answer = Sighting | Absent
 
@@ -221,8 +219,8 @@ class EqualRootsFollower(SiteFollower):
     def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
         cut = self.session.wire.cut
         while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
-            done, waiting = wait(waiting, min(left, CUT_CHECK_SECONDS), FIRST_COMPLETED)
+            done, waiting = wait(waiting, min(left, tuning.CUT_CHECK_SECONDS), FIRST_COMPLETED)
             if any(one.exception() is None for one in done):
-                deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
+                deadline = min(deadline, time.monotonic() + tuning.EQUAL_ROOTS_PATIENCE_SECONDS)
         if cut.is_set():
             raise NotConnectedError("the store was disconnected")

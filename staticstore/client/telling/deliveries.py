@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...index.changes import Change, Changes, diff
 from ...signals import index_updated, key_deleted, key_set, key_updated, poll_failed
 from .subscription import SubscriptionOwner, logged_failure
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from ...index.snapshot import Index
     from .subscription import Subscription
 
-__all__ = ["CHANGE_SIGNALS", "CUT_CHECK_SECONDS", "Deliveries", "Subscribers", "announce_changes"]
+__all__ = ["CHANGE_SIGNALS", "Deliveries", "Subscribers", "announce_changes"]
 
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
 #: The signals of a poll that changes something.
 CHANGE_SIGNALS = (*_SIGNALS.values(), index_updated)
-#: How often a wait that nothing wakes checks whether the store was disconnected.
-CUT_CHECK_SECONDS = 0.2
 
 
 class Deliveries:
@@ -92,7 +91,7 @@ class Deliveries:
                     return True
                 if given_up():
                     return False
-                self._change.wait(CUT_CHECK_SECONDS)
+                self._change.wait(tuning.CUT_CHECK_SECONDS)
             return False
 
     def _next(self) -> Callable[[], None] | None:

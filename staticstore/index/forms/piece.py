@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content, are_keys
@@ -13,11 +14,8 @@ from ..fields import Content, are_keys
 if TYPE_CHECKING:
     from ..codec import FieldDecoder
 
-__all__ = ["PIECE_BYTES", "Piece", "checked_key", "key_at", "name_of", "with_commas"]
+__all__ = ["Piece", "checked_key", "key_at", "name_of", "with_commas"]
 
-#: The size of a piece, about.  A search takes a few microseconds, and decoding a whole
-#: piece keeps no other thread waiting (benchmark: waits).
-PIECE_BYTES = 1 << 14
 _COMMA = ord(",")
 
 
@@ -57,11 +55,11 @@ class Piece:
     @classmethod
     def _of_lines(cls, text: bytes, *, is_checked: bool) -> Iterator[Piece]:
         """Cut lines, with a newline before and a comma after each, into pieces."""
-        start = 1
+        start, size = 1, tuning.INDEX_PIECE_BYTES
         while start < len(text):
             # Leave no small piece at the end: after many changes there would be many.
-            has_two = len(text) - start >= 2 * PIECE_BYTES
-            end = text.index(b"\n", start + PIECE_BYTES) + 1 if has_two else len(text)
+            has_two = len(text) - start >= 2 * size
+            end = text.index(b"\n", start + size) + 1 if has_two else len(text)
             piece = cls(text, start, end, key_at(text, start))
             piece.is_checked = is_checked
             yield piece
