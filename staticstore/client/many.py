@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_ahead", "read_each", "read_many"]
 
-
 _Found = bytes | StoreError | None
 _Some = list[tuple[int, Content]]
 

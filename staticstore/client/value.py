@@ -17,7 +17,7 @@ from .value_info import ValueInfo
 if TYPE_CHECKING:
     from ..index.fields import Content
     from ..transport.values.seekable import OpenedValue
-    from ..transport.values.stream import ByteProgress, ValueReader
+    from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
 
 __all__ = ["URLValue", "copy_directly"]
@@ -161,7 +161,7 @@ class URLValue(ValueInfo):
         return data
 
     def iterdata(
-        self, buffer_size: int = 1 << 20, progress: ByteProgress | None = None
+        self, buffer_size: int = 1 << 20, progress: ReadProgress | None = None
     ) -> Iterator[bytes]:
         """Iterate over the whole value in pieces; the last one comes once verified.
 
@@ -184,7 +184,7 @@ class URLValue(ValueInfo):
             raise ValueError(f"buffer_size is a number of bytes, 1 or more, not {buffer_size}")
         return self._pieces(buffer_size, progress)
 
-    def _pieces(self, size: int, progress: ByteProgress | None) -> Iterator[bytes]:
+    def _pieces(self, size: int, progress: ReadProgress | None) -> Iterator[bytes]:
         with contextlib.ExitStack() as stack:
             cached = self._open_cached()
             if cached is not None:
@@ -284,7 +284,7 @@ class URLValue(ValueInfo):
     def to_file(
         self,
         path: str | os.PathLike[str],
-        progress: ByteProgress | None = None,
+        progress: ReadProgress | None = None,
         *,
         sync: bool = True,
     ) -> None:
@@ -320,7 +320,7 @@ class URLValue(ValueInfo):
     def _to_file(
         self,
         path: str | os.PathLike[str],
-        progress: ByteProgress | None,
+        progress: ReadProgress | None,
         *,
         sync: bool,
         direct: bool,
@@ -351,7 +351,7 @@ class URLValue(ValueInfo):
 
 
 def copy_directly(
-    value: URLValue, path: str | os.PathLike[str], progress: ByteProgress | None = None
+    value: URLValue, path: str | os.PathLike[str], progress: ReadProgress | None = None
 ) -> None:
     """Copy a value into a file as `URLValue.to_file`, for the mirror.
 
@@ -367,7 +367,7 @@ def _unpickled(
 
 
 def _pieces_of(
-    file: BinaryIO, size: int, total: int | None, progress: ByteProgress | None
+    file: BinaryIO, size: int, total: int | None, progress: ReadProgress | None
 ) -> Iterator[bytes]:
     done = 0
     while piece := file.read(size):

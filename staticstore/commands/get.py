@@ -22,7 +22,7 @@ from .options import CommonOptions, examples, output_options, site_options
 if TYPE_CHECKING:
     from ..client.store import StaticStore
     from ..client.value import URLValue
-    from ..transport.values.stream import ByteProgress
+    from ..transport.values.stream import ReadProgress
     from .terminal import Output
 
 __all__ = ["get"]
@@ -154,7 +154,7 @@ def _write_file(value: URLValue, output: Output, part: slice | None, file: str) 
     return path.stat().st_size if is_replaced(path) else size
 
 
-def _pieces(value: URLValue, part: slice | None, progress: ByteProgress | None) -> Iterator[bytes]:
+def _pieces(value: URLValue, part: slice | None, progress: ReadProgress | None) -> Iterator[bytes]:
     if part is None:
         yield from value.iterdata(tuning.VALUE_PIECE_BYTES, progress)
         return

@@ -140,7 +140,7 @@ class Guards:
         what : str
             The operation, such as ``"the mirror"``; the message begins with it.
         before, after : int
-            The number of entries now, and that would be left.
+            The number of entries now, and afterwards.
         why : str, optional
             The end of the message.
 
@@ -154,7 +154,7 @@ class Guards:
 
 
 def first_few(items: Sequence[str], separator: str = ", ") -> str:
-    """Return the first three items as a text, and the number of the others.
+    """Return the first three items, and the number of the others, as a text.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def foreign_files(
 ) -> tuple[list[str], dict[str, FileDigest]]:
     """Return the files that a mirror of a site would replace or delete.
 
-    Only regular files count, since nothing else is ever replaced.  No link is followed.
+    Only regular files count, since nothing else is ever replaced.  Links are not followed.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def foreign_files(
     files : list of str
         Their paths below the root.
     values : dict of str to FileDigest
-        For each key whose file has the bytes of the site's value, as it is or was
-        when the folder became a copy of it: the file's digest.
+        The digests of the files that have the bytes of the site's value, as it is or
+        was when the folder became a copy of the site; by key.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def foreign_files(
 
 
 def _copied_index(folder: SiteFolder, head: Head | None) -> Index | None:
-    # A copy may have lost our notes, in a checkout for instance: its head still shows it.
+    # A copy may lack our notes, in a checkout for instance: its head still identifies it.
     own = folder.read_head()
     if own is None or head is None or own.lineage != head.lineage:
         return None

@@ -1,4 +1,4 @@
-"""Follows a site whose roots are equally trusted: the newest of them counts."""
+"""A follower of a site whose roots are all trusted equally: the newest counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ __all__ = ["EqualRootsFollower"]
 
 _LOG = logging.getLogger("staticstore")
 
-
 _Answer = Sighting | Absent
 
 
@@ -33,9 +32,9 @@ class EqualRootsFollower(SiteFollower):
     """Fetches the index of a site from several roots that are equally trusted.
 
     A poll asks all roots for their heads at once, except those that failed a moment
-    ago.  One answer is enough, but the others get a second more.  Of the heads of the
-    first root's lineage, the one with the highest generation counts.  Where the first
-    root has no head, the first index of a root without a head is taken.
+    ago.  One answer is enough, but the others have one more second.  Of the heads of
+    the first root's lineage, the one with the highest generation counts.  If the first
+    root has no head, the first index of a root without a head is used.
     """
 
     def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
@@ -44,15 +43,15 @@ class EqualRootsFollower(SiteFollower):
         self._asked: dict[RootReader, Future[_Answer]] = {}
         self._seen: dict[RootReader, Sighting] = {}
         self._troubles: dict[RootReader, str] = {}
-        # The digest of the index at each root, as far as is known.
+        # The digest of the index at each root, if known.
         self._sha256: dict[RootReader, str] = {}
-        # The root of the index that is held, if that has no head.
+        # The root from which the current index came, if it has no head.
         self._plain_root: RootReader | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the roots and their documents, for people."""
-        troubles = dict(self._troubles)  # a copy, for a poll may change it meanwhile
+        """Problems of the roots and their documents, as readable texts."""
+        troubles = dict(self._troubles)  # a copy, since a poll may change it meanwhile
         passed_over = (
             f"{root.session.root.url} is passed over: {trouble}"
             for root, trouble in troubles.items()

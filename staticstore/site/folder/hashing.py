@@ -27,8 +27,8 @@ from .site_folder import path_text, reason_of
 
 __all__ = ["Hashing", "TotalProgress", "hash_files"]
 
-#: Called with the bytes done so far and the bytes in all.
-TotalProgress = Callable[[int, int], None]
+#: Progress of all files of an operation, called as ``progress(done, total)`` in bytes.
+TotalProgress = Callable[[int, int], object]
 
 _TRIES = 3
 

@@ -30,16 +30,17 @@ if TYPE_CHECKING:
     from ...transport.http.wire import RateLimit
     from ..folder.hashing import TotalProgress
 
-__all__ = ["FetchProgress", "Fetching", "ValueProgress"]
+__all__ = ["ProgressSum", "Fetching", "ValueProgress"]
 
-#: Called with a key, the bytes done and the total; at the end with None as bytes done.
+#: Progress of each large value, called as ``value_progress(key, done, total)`` in bytes; the
+#: total may be unknown.  At its end, `done` is None.
 ValueProgress = Callable[[str, int | None, int | None], object]
 
 _NOT_THERE = (404, 410)
 
 
-class FetchProgress:
-    """Adds up the bytes that threads fetch, and reports the sum, which never falls.
+class ProgressSum:
+    """The number of bytes that all threads have fetched; never falls.
 
     Thread-safe.
 
@@ -107,7 +108,7 @@ class Fetching:
         Whether packs that the folder has are hashed.
     limit : RateLimit or None
         The limit on what the store receives.
-    progress : FetchProgress
+    progress : ProgressSum
         Reports the bytes fetched.
     modified : float
         The time of files whose index says none, in seconds since 1970.
@@ -129,7 +130,7 @@ class Fetching:
         workers: int,
         verify: bool,
         limit: RateLimit | None,
-        progress: FetchProgress,
+        progress: ProgressSum,
         modified: float,
     ) -> None:
         self._origin = origin

@@ -28,7 +28,7 @@ from ..http.root import Root
 from ..http.session import Session
 from .answers import ask
 from .remote_value import RemoteValue, first_right
-from .stream import ByteProgress, ValueStream, copy_from, copy_whole
+from .stream import ReadProgress, ValueStream, copy_from, copy_whole
 
 if TYPE_CHECKING:
     from ..http.wire import Wire
@@ -44,7 +44,7 @@ _MOST_NOTE_BYTES = 1 << 13
 def download(
     value: RemoteValue,
     path: Path,
-    progress: ByteProgress | None = None,
+    progress: ReadProgress | None = None,
     *,
     sync: bool = True,
     direct: bool = False,
@@ -145,7 +145,7 @@ class _ResumableFile:
         self._note = part.path.with_name(f"{part.path.name}.json")
         self._stays = False
 
-    def fill(self, value: RemoteValue, progress: ByteProgress | None) -> None:
+    def fill(self, value: RemoteValue, progress: ReadProgress | None) -> None:
         """Write what is missing; see `download`."""
         try:
             if not first_right(value, lambda value: self._resume(value, progress), whole=True):
@@ -154,7 +154,7 @@ class _ResumableFile:
             self._stays = False
             raise
 
-    def _resume(self, value: RemoteValue, progress: ByteProgress | None) -> bool:
+    def _resume(self, value: RemoteValue, progress: ReadProgress | None) -> bool:
         """Append the rest; False if the file is not a part of this value, or is wrong."""
         noted = _PartNote.read(self._note)
         start = self._file.seek(0, os.SEEK_END)
@@ -190,7 +190,7 @@ class _ResumableFile:
                 return
             verifier.feed(buffer[:count])
 
-    def _begin(self, value: RemoteValue, progress: ByteProgress | None) -> int:
+    def _begin(self, value: RemoteValue, progress: ReadProgress | None) -> int:
         def note(stream: ValueStream) -> None:
             noted = _PartNote(without_secrets(value.url), value.sha256, stream.etag)
             self._stays = noted.write(self._note) and stream.is_bound

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .verifier import Verifier
 
 __all__ = [
-    "ByteProgress",
+    "ReadProgress",
     "ValueReader",
     "ValueStream",
     "copy_from",
@@ -32,8 +32,8 @@ __all__ = [
     "whole_or_raise",
 ]
 
-#: Called with bytes done and bytes in all, the latter None if unknown.
-ByteProgress = Callable[[int, int | None], object]
+#: Progress of one read, called as ``progress(done, total)`` in bytes; the total may be unknown.
+ReadProgress = Callable[[int, int | None], object]
 
 
 class ValueStream(io.RawIOBase):
@@ -109,7 +109,7 @@ class ValueStream(io.RawIOBase):
         """Read all that is left."""
         return b"".join(map(bytes, self.pieces(None)))
 
-    def pieces(self, progress: ByteProgress | None, done: int = 0) -> Iterator[memoryview]:
+    def pieces(self, progress: ReadProgress | None, done: int = 0) -> Iterator[memoryview]:
         """Read to the end in pieces, without copying them.
 
         A piece is valid until the next one is requested: a few buffers are reused.
@@ -341,7 +341,7 @@ def whole_or_raise(value: RemoteValue, replaced: IntegrityError) -> VerifiedAnsw
         raise replaced from error
 
 
-def copy_whole(value: RemoteValue, file: BinaryIO, progress: ByteProgress | None = None) -> int:
+def copy_whole(value: RemoteValue, file: BinaryIO, progress: ReadProgress | None = None) -> int:
     """Copy a value into a file, verified, and return its size.
 
     The file is overwritten from its start; after an error, its content is undefined.
@@ -357,7 +357,7 @@ def copy_whole(value: RemoteValue, file: BinaryIO, progress: ByteProgress | None
 def copy_from(
     value: RemoteValue,
     file: BinaryIO,
-    progress: ByteProgress | None,
+    progress: ReadProgress | None,
     note: Callable[[ValueStream], object] | None = None,
 ) -> int:
     """Copy a value into a file as `copy_whole` does, but from this root only.
