@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...transport.http.wire import RateLimit
     from ..folder.hashing import TotalProgress
 
-__all__ = ["ProgressSum", "Fetching", "ValueProgress"]
+__all__ = ["Fetching", "ProgressSum", "ValueProgress"]
 
 #: Progress of each large value, called as ``value_progress(key, done, total)`` in bytes; the
 #: total may be unknown.  At its end, `done` is None.
