@@ -18,7 +18,7 @@ SAMPLE_SITE = Path(__file__).parent / "sample_site"
 
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse connections that leave the machine, and ignore proxies of the environment."""
+    """Refuse connections that leave the machine; ignore the environment's proxies."""
     connect, resolve = socket.socket.connect, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any) -> None:

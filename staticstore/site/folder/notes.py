@@ -1,6 +1,6 @@
 """The publisher's notes: digests of files, and the state after the last publish.
 
-Both are in ``.staticstore``, and nobody else reads them: ``notes.json``, so that
+Both are in ``.staticstore``, and only publishers read them: ``notes.json``, so that
 unchanged files are not hashed again, and ``last.json``, so that a publish that
 changes nothing ends after a scan.  Deleting them costs nothing but time.
 """

@@ -1,7 +1,7 @@
 """Staging of values in ``.staticstore/incoming`` until the index names them.
 
 What is staged is verified and renamed into place later, so the folder belongs to the
-user, and nobody else can write into it.
+user, and no other user can write into it.
 """
 
 from __future__ import annotations

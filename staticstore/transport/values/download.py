@@ -72,7 +72,7 @@ def download(
         Whether to wait until a file is on the disk.
     direct : bool, optional
         Whether to write a large value past the page cache, if the system can: it
-        is on the disk sooner, but has to be read from there.
+        reaches the disk earlier, but must be read from there.
 
     Raises
     ------
