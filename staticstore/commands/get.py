@@ -1,4 +1,4 @@
-"""``staticstore get``: copy a value, or a range of its bytes, to a file or the standard output."""
+"""``staticstore get``: copy a value, or a range, to a file or standard output."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def mirror(
     workers: int,
     limit_rate: float | None,
 ) -> None:
-    """Copy a site, or a part of it, verified, into a folder that is then a site itself.
+    """Copy a site, or a part, verified, into a folder that is then a site itself.
 
     Files that are there and correct are not fetched again. A complete copy and the site are
     interchangeable; a part, by shell patterns or --select, is a site of its own.

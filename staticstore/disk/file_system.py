@@ -1,4 +1,4 @@
-"""Open regular files safely; sync files, and set times and permissions, if possible.
+"""Open regular files safely; sync files, set times and permissions if possible.
 
 A share (CIFS, NFS), a process (FUSE) or a stick (exFAT) may refuse to sync a
 folder, or to set a time or permissions, and still store the bytes.  That is a

@@ -1,4 +1,4 @@
-"""The fields of an entry that the reader understands, where they have the right type."""
+"""Fields of an entry that the reader understands, if they have the right type."""
 
 from __future__ import annotations
 

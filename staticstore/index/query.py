@@ -112,7 +112,7 @@ def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return the selected fields that an entry has; all of its fields if `fields` is None."""
+    """Return those of `fields` that an entry has; all if `fields` is None."""
     if fields is None:
         return metadata
     return {field: metadata[field] for field in fields if field in metadata}
@@ -330,7 +330,7 @@ def _packed(keys: Sequence[str]) -> str | tuple[str, ...] | _Long:
 
 
 def frozen(value: Any) -> Hashable:
-    """Return a hashable that stands for a JSON value: equal where the values are equal.
+    """Return a hashable for a JSON value, equal if the values are equal.
 
     `NOT_INDEXED` stands for anything but decoded JSON, such as a tuple or an
     object that compares in its own way.

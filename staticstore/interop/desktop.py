@@ -1,4 +1,4 @@
-"""Delivery in a window's thread: ``store.subscribe(…, dispatch=qt_dispatch(window))``.
+"""Delivery in a window's thread, such as ``dispatch=qt_dispatch(window)``.
 
 Only the thread that runs its event loop may touch a window, and changes are
 found by the thread that polls.  Each ``…_dispatch`` function returns a

@@ -72,7 +72,7 @@ class QtGlow(QtCore.QObject):  # type: ignore[misc]
             self.faded.emit()
 
     def color(self, key: str) -> Any:
-        """Return the color of a key, more transparent as it fades; None if it does not glow."""
+        """Return the color of a key, which fades; None if the key does not glow."""
         strength = self._glow.strength(key, time.monotonic())
         if not strength:
             return None
@@ -254,7 +254,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         return as_text(value) if role == roles.DisplayRole else as_qt_value(value)
 
     def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
-        """Sort by a column: by key at no cost, by a field at that of decoding it in all entries."""
+        """Sort by a column: the key costs nothing, a field is decoded in all entries."""
         self._apply_all()
         by = self._fields[column - 1] if column > 0 else None
         rows = Rows(self._rows.index, self._rows.filter, by) if by != self._rows.by else self._rows

@@ -1,4 +1,4 @@
-"""Serve a site over HTTP, for oneself or in a local network: ``serve``, and its connections."""
+"""Serve a site over HTTP on this machine or in a local network; its connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publish a site again when its files change, or mirror one again when the origin changes.
+"""Publish a site when its files change; mirror one when the origin changes.
 
 The operating system reports changes below ``data/``, through watchfiles.  Metadata
 files, the site's own words, and the identity of ``data`` itself are polled some times

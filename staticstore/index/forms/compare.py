@@ -67,7 +67,7 @@ def differing_keys(
 
 
 def _equal_bytes(mine: _Cursor, theirs: _Cursor, size: int) -> int:
-    """Return how many of the first `size` bytes, which are not all equal, are; or a few less."""
+    """Return how many of `size` bytes, of which one differs, are equal; or a few less."""
     equal, narrow = 0, tuning.COMPARED_NARROW_BYTES
     while size - equal > narrow:
         half = (equal + size) // 2

@@ -99,7 +99,7 @@ class Entries(Stored):
         return chain(new, (key for key in self._entries if key not in other._entries))
 
     def compare_with(self, before: Entries) -> list[str]:
-        """Return the keys in which older entries differ, and keep them for the next comparison."""
+        """Return the keys in which older entries differ, and keep them for the next call."""
         keys = list(before.keys_that_may_differ(self))
         self._compared = before, keys
         return keys
@@ -197,7 +197,7 @@ def entry_problem(key: str, raw: Raw) -> str | None:
 
 
 def line_problem(key: str, raw: Raw) -> str | None:
-    """Return why an entry is left out of an index that is already in use; None if it is valid."""
+    """Return why an entry of an index in use is left out; None if it is valid."""
     try:
         return entry_problem(key, raw)
     except IndexFormatError as error:

@@ -1,4 +1,4 @@
-"""The lines of an index in canonical form: searched, compared and changed without parsing."""
+"""Lines of a canonical index: searched, compared and changed without parsing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Run = tuple[bytes | bytearray, int, int]
 
 
 class Lines(Stored):
-    """The lines of an index in canonical form, in pieces that are shared with changed ones.
+    """The lines of a canonical index, in pieces that changed indexes share.
 
     A piece is found by its first key, and searched for the line; nothing is
     parsed before it is needed.

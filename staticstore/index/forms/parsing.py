@@ -106,7 +106,7 @@ def _cuts(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(body: bytes | bytearray, *, checks: bool) -> Iterator[Piece]:
-    """Yield the pieces; unless `checks`, after reading nothing but the first key of each."""
+    """Yield the pieces; without `checks`, only the first key of each is read."""
     before = ""
     for start, end in _cuts(body):
         piece = Piece(body, start, end, "")
@@ -154,7 +154,7 @@ class UncheckedLines(Stored):
 
     @property
     def is_checked(self) -> bool:
-        """Whether it is known what the document is; also after a comparison with checked lines."""
+        """Whether the document's form is known, also by a comparison with checked lines."""
         return self._answers.is_checked
 
     def checking(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A piece of an index in canonical form: whole lines, searched without parsing them."""
+"""A piece of a canonical index: whole lines, searched without parsing."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class Piece:
         return self._of_lines(b"".join(parts), is_checked=self.is_checked)
 
     def place_of(self, key: str) -> tuple[int, int]:
-        """Return the start and the end of the line of a key; if there is none, twice its place.
+        """Return start and end of the line of a key; without one, its place twice.
 
         Raises
         ------
@@ -208,7 +208,7 @@ class Piece:
 
 
 def checked_key(text: bytes | bytearray, start: int) -> str:
-    """Return the key of a line, after a check that it is a valid entry in canonical form.
+    """Return the key of a line, after checking that it is a valid canonical entry.
 
     Raises
     ------

@@ -129,7 +129,7 @@ class Stored(ABC):
         return self.field_indexes.keys(field, value)
 
     def keys_with_all(self, wanted: Sequence[tuple[str, Hashable]]) -> Sequence[str]:
-        """Return the keys of the entries with all of some values, in order; as `keys_with`."""
+        """Return the keys of the entries with all these values, in order; see `keys_with`."""
         return in_all([self.keys_with(*pair) for pair in wanted])
 
     # -- other entries -----------------------------------------------------------------
@@ -209,7 +209,7 @@ class Stored(ABC):
     # -- writing -----------------------------------------------------------------------
 
     def lines(self) -> Stored | None:
-        """Return these entries as `Lines`, checked or not; None if they are in another form."""
+        """Return these entries as `Lines`, checked or not; None in another form."""
         return None
 
     @abstractmethod

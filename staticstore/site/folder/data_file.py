@@ -1,4 +1,4 @@
-"""A file below ``data/``: its state, digest and media type, and what its first bytes reveal."""
+"""A file below ``data/``: its state, digest, media type and first bytes."""
 
 from __future__ import annotations
 
