@@ -38,7 +38,7 @@ CHECKED_AT_ONCE_BYTES = 1 << 20
 UNCHECKED_BATCH_ENTRIES = 256
 DECODED_BATCH_ENTRIES = 64
 DECODED_SINGLY_ENTRIES = 8  # of a piece; for more of them, the whole piece is decoded
-FOUND_ENTRIES = 4096  # are kept for look-ups of the same keys.  More: more memory
+FOUND_ENTRIES = 4096  # kept for look-ups of the same keys.  More: more memory
 # Texts are compared in steps: short after a difference, then longer.  A difference is
 # narrowed down by bisection, then to a line.  benchmark: whole
 COMPARED_LEAST_BYTES = 1 << 9
@@ -69,8 +69,8 @@ IDLE_CONNECTIONS = 32  # to one host.  Fewer: threads connect again.  benchmark:
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 120.0
-NO_RANGES_SECONDS = 300.0  # after one was refused.  Shorter: more requests for nothing
-FAILED_ROOT_SECONDS = 30.0  # after a failure, in which other roots are asked first
+NO_RANGES_SECONDS = 300.0  # after a refused range.  Shorter: more requests for nothing
+FAILED_ROOT_SECONDS = 30.0  # after a failure, when other roots are asked first
 RECEIVES_A_SECOND = 16  # at a limited rate: many short waits instead of a few long ones
 # Hosts close a connection from which nothing is taken for long, nginx after a minute: below
 # this share of a limited rate, more connections gain nothing.
@@ -86,7 +86,7 @@ LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each
 FEW_REQUESTS = 4  # are faster on connections that are open already.  benchmark: many
 CURL_CONNECTIONS = 24  # more: less waiting for a far host, more load on it.  benchmark: many-far
 CURL_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most.  benchmark: many
-CURL_SELECT_SECONDS = 0.1  # until the next look whether the store was disconnected
+CURL_SELECT_SECONDS = 0.1  # between two checks for a disconnect.  Longer: fewer wake-ups
 
 # ---- Transport: one value
 
@@ -94,12 +94,12 @@ CURL_SELECT_SECONDS = 0.1  # until the next look whether the store was disconnec
 # benchmark: stream, verified, file
 VALUE_PIECE_BYTES = 1 << 20
 VALUE_PIECE_SECONDS = 0.5  # a piece is passed on as far as it has come by then
-STREAM_BUFFER_BYTES = 1 << 16  # read ahead for reads of a few bytes
+STREAM_BUFFER_BYTES = 1 << 16  # read ahead for short reads.  Larger: fewer calls, more memory
 STREAM_PROGRESS_BYTES = 1 << 20  # after so many, broken connections are counted anew
 # From a host that ignores ranges, a value up to this size is read whole and verified before
 # a part of it is returned: the rest arrives before another request would.
 VERIFIED_FIRST_BYTES = 1 << 20
-HASHED_UNTHREADED_BYTES = 1 << 20  # fewer are hashed faster than a thread is started
+HASHED_UNTHREADED_BYTES = 1 << 20  # fewer are hashed faster than a thread starts
 # A few buffers are reused: fresh memory costs more than a copy.  benchmark: verified
 HASH_BUFFER_BYTES = 1 << 19
 HASH_BUFFERS = 4
@@ -129,8 +129,8 @@ LARGE_VALUE_BYTES = 1 << 20  # a larger value is read by itself
 # values.  benchmark: many, many-far
 PACK_GAP_BYTES = 1 << 13
 PACK_STRETCH_BYTES = 1 << 22
-CAREFUL_THREADS = 16  # for values that are read singly, with all retries
-OPEN_AHEAD_STREAMS = 8  # of `multiget_data`
+CAREFUL_THREADS = 16  # for values read singly, with retries.  More: more load on a sick host
+OPEN_AHEAD_STREAMS = 8  # of `multiget_data`.  More: less waiting, more open connections
 # Large values are read in parts by many connections, since hosts may limit each; read ahead
 # is a part for each.  Larger parts: fewer requests, more memory.  benchmark: mirror-large
 LARGE_CONNECTIONS = 24
@@ -146,7 +146,7 @@ PROMPT_FAILURE_SECONDS = 1.0
 BLOCKS_WORTHWHILE_PART = 1 / 2
 BLOCKS_WORTHWHILE_BYTES = 1 << 18
 HASHED_BATCH_BLOCKS = 256  # that one thread hashes before it takes the next.  benchmark: blocks
-HASHING_THREADS = 2  # hashing releases the interpreter lock.  benchmark: blocks
+HASHING_THREADS = 2  # of them; hashing releases the interpreter lock.  benchmark: blocks
 HASHED_INDEX_BYTES = 1 << 20  # without a sum, hashed after changes: that takes a millisecond
 # An index is not checked in the first moments after a swap, which its readers wait for; then
 # between steps of 0.1 ms: a million entries take 15 seconds.  benchmark: waits, window-poll
@@ -158,15 +158,15 @@ CHECK_LONG_PAUSE_SECONDS = 0.01
 # An index up to this size is written to the cache at once, a larger one by the poller.
 # benchmark: connect-again
 CACHED_AT_ONCE_ENTRIES = 10_000
-CONNECT_PATIENCE_SECONDS = 10.0  # of a store with an old index; then polls go on
-FIRST_ROOT_PATIENCE_SECONDS = 10.0  # of a store that holds nothing and has several roots
-EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # with the other roots, after the first answer of one
+CONNECT_PATIENCE_SECONDS = 10.0  # with an old index.  Longer: newer at first, but later
+FIRST_ROOT_PATIENCE_SECONDS = 10.0  # without an index; then the copies are asked
+EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # after one answer.  Longer: newer, but later
 PARTS_MEMORY_BYTES = 16 << 20  # of parsed parts.  Larger: fewer requests of a lazy store
-CUT_CHECK_SECONDS = 0.2  # how often a wait that nothing wakes looks for a disconnect
-POLLER_JOIN_SECONDS = 0.5  # that `disconnect` waits for the poller; then it is abandoned
+CUT_CHECK_SECONDS = 0.2  # between two checks for a disconnect.  Longer: fewer wake-ups
+POLLER_JOIN_SECONDS = 0.5  # that `disconnect` waits for the poller, and then abandons it
 FIRST_POLL_RETRY_SECONDS = 5.0  # between polls of a store that has not reached its host yet
 LONGEST_POLL_BACKOFF_SECONDS = 3600.0  # between polls of a host that fails
-CLOCK_CHECK_SECONDS = 15.0  # how often a long wait checks whether the machine slept
+CLOCK_CHECK_SECONDS = 15.0  # between two checks whether the machine slept; as above
 LONGEST_WAKE_SECONDS = 10.0  # over which readers that wake together spread their polls
 # nginx, Apache and Caddy make validators of size and whole seconds, and miss a change within
 # the same second: now and then a request is sent without conditions.  benchmark: nothing
@@ -177,7 +177,7 @@ UNCONDITIONAL_EVERY_REQUESTS = 24
 CACHE_PIECE_BYTES = 1 << 20  # smaller: writing an index can be given up sooner
 CACHE_IN_MEMORY_BYTES = 1 << 20  # a larger value is opened as a file, which stays open
 CACHE_TOUCH_SECONDS = 3600.0  # resolution of the time of the last use.  Larger: fewer writes
-CACHE_CHECK_SECONDS = 1.0  # between two checks of whose a folder is
+CACHE_CHECK_SECONDS = 1.0  # between two checks of a folder's owner.  Longer: fewer calls
 CACHE_PAUSE_SECONDS = 60.0  # without writing, after a failure
 
 # ---- Site
@@ -197,14 +197,15 @@ MIRROR_BATCH_BYTES = 1 << 24
 MIRROR_FIRST_BATCH_BYTES = 1 << 18
 # A larger value is written while it is received, by a thread of its own.  benchmark: mirror-large
 MIRROR_SMALL_BYTES = 1 << 20
-MIRROR_FAILURES = 32  # in a row; then the host counts as unreachable
+MIRROR_FAILURES = 32  # in a row; then the host counts as unreachable, and the run ends
 # File systems write together what is synced together.  benchmark: mirror
 SYNC_BATCH_FILES = 1024
 SYNC_THREADS = 8
-# Progress is noted at the target so often, but at most 1/20 of the time is spent on it.
+# Between two notes of progress at the target, on which at most 1/20 of the time is spent.
+# More often: less is uploaded again after a break.
 PUSH_NOTE_SECONDS = 10.0
 PUSH_NOTE_FACTOR = 20
-PUSH_PIECE_BYTES = 1 << 20
+PUSH_PIECE_BYTES = 1 << 20  # read at once from a file.  Larger: fewer calls, more memory
 CLOUD_PART_BYTES = 8 << 20  # a larger file is sent in parts, one request for each
 CLOUD_PARALLEL_PARTS = 4  # of one file.  More: faster over a slow line, more memory
 # How long a request to a cloud may take to connect, and in all; and how it is repeated.
@@ -216,12 +217,12 @@ CLOUD_RETRY_SECONDS = 60
 PREDECESSOR_RETRIES = 2
 PREDECESSOR_DOCUMENT_SECONDS = 300.0
 SERVED_PIECE_BYTES = 1 << 18  # larger: fewer calls, more memory for each connection
-SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop
+SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop.  Longer: fewer wake-ups
 SERVER_CLOSE_SECONDS = 1.0  # how long connections may take to end
-WATCH_QUIET_SECONDS = 0.5  # without a change, before a publish
+WATCH_QUIET_SECONDS = 0.5  # without a change, before a publish.  Shorter: half-written files
 WATCH_LONGEST_SECONDS = 5.0  # of constant change, before a publish
 WATCH_RETRY_SECONDS = 10.0  # after a publish that failed
-WATCH_TICK_SECONDS = 0.1  # between two looks for changes
+WATCH_TICK_SECONDS = 0.1  # between two checks for changes
 WATCH_STOP_SECONDS = 0.1  # between two checks whether to stop
 
 # ---- Windows
@@ -234,4 +235,4 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 
 # ---- Command line
 
-SUGGESTING_KEYS = 10_000  # compared with one that is not found, to suggest another spelling
+SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
