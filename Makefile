@@ -1,11 +1,11 @@
-# `make demo`, `make window` and `make test`.  Each sets up what it needs by itself.
+# `make demo`, `make window`, `make test` and more.  Each target installs what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-# An environment is stale if it was made for another place or another Python,
-# or before pyproject.toml was last changed.
+# An environment is stale if it was made in another folder or for another Python,
+# or before the last change of pyproject.toml.
 MARK = $(CURDIR) $(shell $(RUN) -c 'import sys; print(sys.version_info[:3])' 2>/dev/null)
 ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
@@ -14,14 +14,14 @@ endif
 .PHONY: help demo window test lint kill bench bench-full clean stale
 
 help:
-	@echo 'make demo         see it work, on a site of its own'
-	@echo 'make window       see it work in a desktop program, a window of Qt'
-	@echo 'make test         run every check and test'
-	@echo 'make lint         run the checks alone'
-	@echo 'make kill         kill mirrors and publishes at 200 random instants, in some minutes'
-	@echo 'make bench        measure it against its peers, in a few minutes'
-	@echo 'make bench-full   the same with a million entries, and write it down'
-	@echo 'make clean        remove what the others made'
+	@echo 'make demo         try it on the sample site'
+	@echo 'make window       try it in a desktop program (Qt)'
+	@echo 'make test         run all checks and tests'
+	@echo 'make lint         run only the checks'
+	@echo 'make kill         kill mirrors and publishes at 200 random instants (takes minutes)'
+	@echo 'make bench        compare it with similar libraries (takes a few minutes)'
+	@echo 'make bench-full   the same with a million entries, written to RESULTS.md'
+	@echo 'make clean        remove what the other targets made'
 
 demo: $(VENV)/.demo
 	@$(RUN) -m staticstore demo

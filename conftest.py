@@ -1,4 +1,4 @@
-"""What every test and every doctest of the project finds."""
+"""Fixtures for all tests and doctests of the project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE_SITE = Path(__file__).parent / "sample_site"
 
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse every connection that would leave the machine, and the environment's proxies."""
+    """Refuse connections that leave the machine; ignore the environment's proxies."""
     connect, resolve = socket.socket.connect, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
@@ -50,7 +50,7 @@ def sample_site(tmp_path: Path) -> Path:
 def examples_in_docstrings(
     request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]
 ) -> Iterator[None]:
-    """Give the examples in docstrings a site and a connected store."""
+    """Provide a site and a connected store to the examples in docstrings."""
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return

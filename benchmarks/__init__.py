@@ -1,17 +1,16 @@
 """Measurements against peers: ``make bench`` and ``make bench-full``.
 
-Ours and the peers run in turn, each in a fresh process, and the medians and
-their ratios are shown: machines are shared and noisy, and a ratio of two runs
-side by side says more than a time.
+Ours and the peers run in turn, each in a new process.  Medians and their ratios are
+shown: on a shared, noisy machine, a ratio of two adjacent runs says more than a time.
 
-    indexes.py      what is measured with: entries such as real sites have
-    sites.py        sites made of them, in several states, and a live one that moves between them
+    indexes.py      indexes with entries like those of real sites
+    sites.py        sites made of them in several states, and one that switches between them
     value_sites.py  sites with a large value and many small ones
-    subjects/       what is measured, a module a subject
+    subjects/       what is measured: each module a group of subjects
     streams.py      how the peers read one value
     fetchers.py     how the peers fetch many values or ranges
-    line.py         a line to the server that delays and counts
-    process.py      one run of one contender, in a process of its own
+    line.py         a relay to the server that delays and counts
+    process.py      one run of one contender in its own process
     report.py       medians, ratios and targets, as a table and as RESULTS.md
-    chart.py        the same as a picture for the README
+    chart.py        the same as a chart for the README
 """

@@ -1,4 +1,4 @@
-"""Run the measurements: ``python -m benchmarks``; ``--help`` shows how much and which."""
+"""Run the measurements: ``python -m benchmarks``; ``--help`` lists the options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .subjects import MODULES, Figures, Subject
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 _CHART = Path(__file__).parent.parent / "docs" / "benchmarks.svg"
 
-# What the picture in the README shows: subject, ours, and what it is called there.
+# What the chart in the README shows: subject, our contender, and its label there.
 _BARS = (
     ("connect", "ours", "connect, whole index"),
     ("connect-again", "ours, lazy", "connect and look one key up, lazy"),
@@ -55,7 +55,7 @@ def main() -> None:
         if asked.only in (None, module, subject.name)
     ]
     console = Console()
-    # As it is where pip has installed it; every run is a process of its own.
+    # As after an installation by pip; each run is a process of its own.
     compileall.compile_dir(Path(staticstore.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         for sites in sorted({subject.sites for _, subject in chosen}):
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def _make_apart(sites: str, folder: str, entries: int, mebibytes: int) -> None:
-    """Make sites in another process, whose memory is given back."""
+    """Make sites in another process, so that its memory is freed."""
     module, size = {
         "indexes": ("benchmarks.sites", entries),
         "values": ("benchmarks.value_sites", mebibytes << 20),
@@ -94,7 +94,7 @@ def _make_apart(sites: str, folder: str, entries: int, mebibytes: int) -> None:
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[str, str]]:
-    """Serve a folder by nginx, or by ourselves where there is none."""
+    """Serve a folder by nginx, or by `staticstore.serve` where there is no nginx."""
     try:
         nginx = Nginx(folder).start()
     except Unavailable:
@@ -110,7 +110,7 @@ def _served(folder: Path) -> Iterator[tuple[str, str]]:
 def _in_turn(
     command: list[str], subject: Subject, place: list[str], rounds: int, console: Console
 ) -> dict[str, list[Figures]]:
-    """Run each contender in a process of its own, one after the other, several times."""
+    """Run the contenders in turn, several times, each in its own process."""
     runs: dict[str, list[Figures]] = {name: [] for name in subject.contenders}
     for _ in range(rounds):
         for name in list(runs):

@@ -1,4 +1,4 @@
-"""A picture of how many times faster: bars on a logarithmic scale, as SVG."""
+"""A bar chart of speedups on a logarithmic scale, as SVG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["chart"]
 
 _WIDTH, _LEFT, _RIGHT = 760, 330, 80
 _ROW, _BAR, _TOP = 30, 16, 44
-# Colors of their own for light and dark backgrounds, as the page that shows it has them.
+# Colors for light and dark backgrounds, whichever the surrounding page has.
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600 }
@@ -26,14 +26,14 @@ text { fill: #e6edf3 }
 
 
 def chart(title: str, bars: list[tuple[str, float]]) -> str:
-    """Draw bars for what is how many times faster.
+    """Draw a bar for each speedup.
 
     Parameters
     ----------
     title : str
-        What stands above them.
+        The title above the bars.
     bars : list of (str, float)
-        What it is, and how many times, at least once.
+        The label and the speedup, which is at least 1.
     """
     decades = max(math.ceil(math.log10(max(times for _, times in bars))), 1)
     height = _TOP + _ROW * len(bars) + 24

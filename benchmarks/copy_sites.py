@@ -1,10 +1,10 @@
-"""Sites to copy and to publish again, the same at each run.
+"""Sites to copy and to publish again; each run makes the same.
 
 mirrored    10,000 values of 4 KiB, in a hundred folders
 packs       the same, published with packs
 gigabytes   four large values
 many        100,000 values of 4 KiB; and ``many-copy``, a mirror of it
-unpublished links to the files of ``many`` and ``gigabytes``, to be published as if they were new
+unpublished links to the files of ``many`` and ``gigabytes``, to be published as new files
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def make_copy_sites(folder: Path, *, large: int, small: int = 10_000, many: int 
     Parameters
     ----------
     folder : Path
-        Where.
+        Where to make it.
     large : int
         Bytes of each large value.
     small, many : int
-        How many values of 4 KiB the sites have.
+        The number of values of 4 KiB.
     """
     chance = random.Random(1)
     for state, count in (("mirrored", small), ("many", many)):

@@ -1,7 +1,7 @@
-"""How the peers fetch many values or ranges, each in the best way that its documentation offers.
+"""How the peers fetch many values or ranges, each in the best documented way.
 
-Each is a client that has connected once and then fetches what it is given, at
-most so many at once.
+Each is a client that has connected before, and then fetches what it is given with a
+limited number of requests at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class Piece(NamedTuple):
-    """A value, or a range of one: its path below the root, and half-open offsets."""
+    """A value or a range of one: the path below the root, and half-open offsets."""
 
     path: str
     start: int = 0
@@ -41,13 +41,13 @@ class Piece(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header fields of a request for it."""
+        """Header fields of a request for it."""
         return {} if self.end is None else {"Range": f"bytes={self.start}-{self.end - 1}"}
 
 
-#: Returns what was fetched, in the order asked, as objects that are like bytes.
+#: Returns what was fetched, in the order requested, as bytes-like objects.
 Fetch = Callable[[Sequence[Piece]], Sequence[Any]]
-#: Connects to a root URL, for as many requests at once.
+#: Connects to a root URL, for so many requests at once.
 Client = Callable[[str, int], AbstractContextManager[Fetch]]
 
 _FIRST = [Piece("index.json")]
@@ -55,7 +55,7 @@ _FIRST = [Piece("index.json")]
 
 @contextmanager
 def obstore_client(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch by obstore, in asyncio; a range, which is one call, or a whole value, which is two."""
+    """Fetch by obstore in asyncio: one call for a range, two for a whole value."""
     import obstore
     from obstore.store import HTTPStore
 
@@ -67,7 +67,7 @@ def obstore_client(root: str, at_once: int) -> Iterator[Fetch]:
                 store, piece.path, start=piece.start, end=piece.end
             )
         answer = await obstore.get_async(store, piece.path)
-        return answer.bytes()  # of a small value it has come by now; `bytes_async` is slower
+        return answer.bytes()  # a small value has arrived by now; `bytes_async` is slower
 
     with asyncio.Runner() as runner:
         yield _connected(lambda pieces: runner.run(_at_once(one, pieces, at_once)))
@@ -75,7 +75,7 @@ def obstore_client(root: str, at_once: int) -> Iterator[Fetch]:
 
 @contextmanager
 def obstore_threads(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch whole values by obstore, in threads."""
+    """Fetch whole values by obstore in threads."""
     import obstore
     from obstore.store import HTTPStore
 
@@ -90,7 +90,7 @@ def obstore_threads(root: str, at_once: int) -> Iterator[Fetch]:
 
 @contextmanager
 def aiohttp_client(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch by aiohttp, whose connector bounds how many requests are made at once."""
+    """Fetch by aiohttp, whose connector limits the number of requests at once."""
     import aiohttp
 
     async def open_session() -> aiohttp.ClientSession:
@@ -131,7 +131,7 @@ def fsspec_client(root: str, at_once: int) -> Iterator[Fetch]:
 
 @contextmanager
 def requests_client(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch by requests, in threads that share a session with as many connections."""
+    """Fetch by requests, in threads that share a session with a connection for each."""
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -145,7 +145,7 @@ def requests_client(root: str, at_once: int) -> Iterator[Fetch]:
 
 @contextmanager
 def urllib3_client(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch by urllib3, in threads that share a pool of as many connections."""
+    """Fetch by urllib3, in threads that share a pool with a connection for each."""
     import urllib3
 
     def one(piece: Piece) -> bytes:
@@ -157,7 +157,7 @@ def urllib3_client(root: str, at_once: int) -> Iterator[Fetch]:
 
 @contextmanager
 def http_client(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch by the standard library, in threads with a connection each."""
+    """Fetch by the standard library, in threads with one connection each."""
     parts, own = urlsplit(root), threading.local()
     opened: list[http.client.HTTPConnection] = []
 
@@ -178,7 +178,7 @@ def http_client(root: str, at_once: int) -> Iterator[Fetch]:
 
 @contextmanager
 def pycurl_client(root: str, at_once: int) -> Iterator[Fetch]:
-    """Fetch by libcurl's multi interface, with handles that are used again."""
+    """Fetch by libcurl's multi interface, with handles that are reused."""
     import pycurl
 
     multi = pycurl.CurlMulti()
@@ -215,7 +215,7 @@ def pycurl_client(root: str, at_once: int) -> Iterator[Fetch]:
 
 
 def _connected(fetch: Fetch) -> Fetch:
-    """Fetch something once, so that all is imported and a connection stands."""
+    """Fetch something once, so that everything is imported and a connection is open."""
     fetch(_FIRST)
     return fetch
 

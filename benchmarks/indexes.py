@@ -1,4 +1,4 @@
-"""Indexes such as real sites have, of any size, the same at each run."""
+"""Indexes like those of real sites, of any size; each run makes the same."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _entries(count: int, chance: random.Random) -> Iterator[tuple[str, dict[str,
 
 
 def changed(index: Entries, count: int) -> Entries:
-    """Return an index in which some entries, spread evenly, have another title."""
+    """Return an index in which evenly spread entries have another title."""
     keys = list(index)[:: max(len(index) // count, 1)][:count]
     return {**index, **{key: {**index[key], "title": f"changed: {key}"} for key in keys}}
 
@@ -59,5 +59,5 @@ def canonical(index: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 
 def other_form(index: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Write an index as `json` does by itself: in the order of the entries, with spaces."""
+    """Write an index as `json` does by default: entries in their order, with spaces."""
     return json.dumps(index).encode()

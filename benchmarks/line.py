@@ -1,7 +1,7 @@
-"""A line to a server, which delays and counts, in a process of its own: it has its own interpreter.
+"""A relay to a server that delays and counts, in its own process.
 
-``python -m benchmarks.line PORT SECONDS`` prints the port that it listens at,
-and then, for each line that it reads, the bytes that were fetched till then.
+``python -m benchmarks.line PORT SECONDS`` prints the port on which it listens, and
+then, for each line that it reads, the number of bytes fetched so far.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
 
 @contextmanager
 def line_to(url: str, *, delay: float = 0.0) -> Iterator[tuple[str, Callable[[], int]]]:
-    """Open a line to the server of a URL.
+    """Start a relay to the server of a URL.
 
     Parameters
     ----------
     url : str
         The URL.
     delay : float, optional
-        Seconds of a round trip.
+        The seconds that a round trip takes.
 
     Yields
     ------
     (str, callable)
-        The URL by way of the line; and what tells how many bytes of bodies
-        were fetched by it, as the answers said.
+        The URL by way of the relay, and a function that returns how many bytes of
+        bodies were fetched through it, according to the responses.
     """
     parts = urlsplit(url)
     command = [sys.executable, "-m", "benchmarks.line", str(parts.port), str(delay)]
@@ -56,12 +56,12 @@ def line_to(url: str, *, delay: float = 0.0) -> Iterator[tuple[str, Callable[[],
 
 
 class _Counter(Relay):
-    """A relay that adds up the lengths of the answers that pass it."""
+    """A relay that adds up the lengths of the responses that pass through it."""
 
     fetched = 0
 
     def count(self, data: bytes, *, up: bool) -> None:
-        """Count, also what the head of an answer says."""
+        """Count bytes, and the length that the head of a response states."""
         super().count(data, up=up)
         if not up:
             self.fetched += sum(map(int, _LENGTH.findall(data)))

@@ -1,6 +1,6 @@
-"""One run of one contender, in a process of its own: prints what was measured, as JSON.
+"""One run of one contender in its own process; prints what was measured, as JSON.
 
-One that cannot run here prints why, as a text.
+A contender that cannot run here prints the reason, as a text.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 class Meter:
-    """Measures seconds, processor time, bytes on the wire and memory of a block."""
+    """Measures time, processor time, bytes on the wire and memory of a block."""
 
     @contextmanager
     def measuring(self) -> Iterator[Figures]:
@@ -62,7 +62,7 @@ class Meter:
         figures["grown"] = figures["peak"] - memory
 
     def per_call(self, call: Callable[[], object], *, least: float = 0.2) -> Figures:
-        """Return the seconds of one call, of as many as take a while."""
+        """Return the seconds of one call, measured over many."""
         count, total = 0, 0.0
         while total < least:
             began = time.perf_counter()
@@ -73,7 +73,7 @@ class Meter:
 
 
 def _forget_peak() -> None:
-    """Let the most memory that the process had be what it has now, where that is allowed."""
+    """Reset the peak memory of this process to its current memory, if allowed."""
     try:
         Path("/proc/self/clear_refs").write_text("5", "ascii")
     except OSError:
@@ -83,14 +83,14 @@ def _forget_peak() -> None:
 def _memory(name: str) -> int:
     """Return a figure of this process's memory, in bytes.
 
-    Not `resource.getrusage`, which on Linux begins with what the parent had.
+    Not by `resource.getrusage`, which on Linux begins with the parent's figure.
     """
     status = Path("/proc/self/status").read_text("ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if name in line) * 1024
 
 
 def _bytes_on_loopback() -> int:
-    """Return the bytes that went over loopback so far, heads of packets included."""
+    """Return the bytes sent over loopback so far, packet headers included."""
     for line in Path("/proc/net/dev").read_text("ascii").splitlines():
         name, _, figures = line.partition(":")
         if name.strip() == "lo":
@@ -101,5 +101,5 @@ def _bytes_on_loopback() -> int:
 if __name__ == "__main__":
     main()
     sys.stdout.flush()
-    # At a regular end the threads of a contender, obstore's for one, may abort the process.
+    # At a normal exit, threads of a contender (obstore's, for one) may abort the process.
     os._exit(0)

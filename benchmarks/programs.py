@@ -1,4 +1,4 @@
-"""Programs that are measured: ours and others', each in a process of its own from its start."""
+"""Programs that are measured from their start: ours and others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .subjects import CannotRun, Figures, Place
 
 __all__ = ["FAST", "measured", "staticstore"]
 
-#: What the extra `fast` brings.
+#: The modules of the extra `fast`.
 FAST = "pycurl"
 
 _WITHOUT_FAST = f"""
@@ -23,13 +23,13 @@ sys.exit(main())
 
 
 def staticstore(*arguments: object, fast: bool = True) -> list[str]:
-    """Return what runs our own command, as if `fast` was not installed if so said."""
+    """Return the command line of our program, with the extra `fast` or without it."""
     started = ["-m", "staticstore"] if fast else ["-c", _WITHOUT_FAST]
     return [sys.executable, *started, *map(str, arguments), "--quiet"]
 
 
 def measured(place: Place, *command: object, output: Path | None = None) -> Figures:
-    """Run a program and return how long it took; what it says goes nowhere, or into a file."""
+    """Run and measure a program; its output is discarded, or written to a file."""
     program = str(command[0])
     if shutil.which(program) is None:
         raise CannotRun(f"there is no program {program}")

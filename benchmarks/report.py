@@ -1,4 +1,4 @@
-"""What was measured, as a table for the terminal and as ``RESULTS.md``."""
+"""The results, as a table for the terminal and as ``RESULTS.md``."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def medians(runs: list[Figures]) -> Figures:
 
 
 def times_faster(results: Results, subject: str, ours: str, peer: str) -> float:
-    """Return by how many times ours is faster."""
+    """Return how many times faster ours is."""
     found = results[subject]
     return medians(found[peer])["seconds"] / medians(found[ours])["seconds"]
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A target, and what was reached."""
+    """A target and what was reached."""
 
     what: str
     wanted: str
@@ -122,8 +122,8 @@ def _versions() -> Iterator[str]:
         except PackageNotFoundError:
             continue
     if shutil.which("curl") is not None:
-        told = subprocess.check_output(["curl", "--version"], text=True)
-        yield " ".join(told.split()[:2])
+        output = subprocess.check_output(["curl", "--version"], text=True)
+        yield " ".join(output.split()[:2])
 
 
 def _outcomes(results: Results, subject: Subject) -> Iterator[_Outcome]:

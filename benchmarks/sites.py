@@ -1,10 +1,10 @@
-"""Sites in several states, and a live one that goes from one state to another.
+"""Sites in several states, and a live site that switches between them.
 
 first       canonical form, head, blocks
 ten         ten entries have changed: head, change file, blocks
 blocks      the same, and the head names no change file
 whole       the same, and the head names no blocks either
-small       ten entries, for what has to be done once
+small       ten entries, for what is done only once
 other       the first state in another form, without a head
 other-ten   ten entries have changed
 """
@@ -51,7 +51,7 @@ def make_states(folder: Path, index: Entries) -> None:
 
 
 def _publish(path: Path, index: Entries, head: Head | None) -> Head:
-    """Write what `publish` writes, but for the values: a million files take too long."""
+    """Write what `publish` writes, without values: a million files take too long."""
     (path / "data").mkdir(parents=True, exist_ok=True)
     site, body = SiteFolder.open(path), canonical(index)
     new, files = next_head(site, head, Index.parse(body), body)
@@ -73,7 +73,7 @@ def _put(path: Path, body: bytes) -> None:
 
 
 class LiveSite:
-    """A site below the served folder, which shows one state and then another.
+    """A site in the served folder that shows one state and then another.
 
     Parameters
     ----------
@@ -98,18 +98,18 @@ class LiveSite:
         return self._served / state
 
     def at(self, state: str) -> str:
-        """Return the URL of a state that stays as it is."""
+        """Return the URL of a state that does not change."""
         return f"{self._url}{self.folder(state).name}/"
 
     def scratch(self) -> Path:
-        """Make a folder on the same disk, which stays until all is over."""
+        """Make a folder on the same disk, which is kept until the end."""
         return Path(tempfile.mkdtemp(prefix="scratch-", dir=self._served))
 
     def show(self, state: str) -> None:
-        """Let the site show a state; what is named by its digest stays."""
+        """Let the site show a state; files named by their digests are kept."""
         self.folder(state)
         if self._seconds is None:
-            # Later than any file of any state, for servers look at the seconds.
+            # Later than any file of any state, since servers compare whole seconds.
             latest = max(path.stat().st_mtime for path in self._served.rglob("*"))
             self._seconds = itertools.count(int(latest) + 2)
         now = next(self._seconds)
@@ -128,7 +128,7 @@ class LiveSite:
                 os.replace(temporary, target)
 
     def remove(self) -> None:
-        """Remove the live site, not the states."""
+        """Remove the live site, but not the states."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""How the contenders that are stores connect."""
+"""How those contenders that are stores connect."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["a_key", "connect_encore", "connect_ours"]
 
 
 def connect_ours(url: str, *, lazy: bool = False) -> Any:
-    """Connect a store of ours, which does not poll by itself."""
+    """Connect a store of ours that does not poll by itself."""
     from staticstore import StaticStore
 
     return StaticStore(url, poll_interval=0, lazy=lazy).connect()
 
 
 def connect_encore(url: str) -> Any:
-    """Connect the ancestor, which does not poll by itself."""
+    """Connect a store of encore that does not poll by itself."""
     assert urllib.request  # encore uses it without importing it
     from encore.storage.static_url_store import StaticURLStore
 

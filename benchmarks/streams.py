@@ -1,7 +1,7 @@
-"""How the peers read one value as a stream, each in the best way that its documentation offers.
+"""How the peers read one value as a stream, each in the best documented way.
 
-Each takes a URL, and a function that takes the pieces; a piece is good only
-until that returns.
+Each takes a URL and a function that takes the pieces; a piece is valid only until the
+function returns.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _pycurl(url: str, take: Take) -> None:
     handle.close()
 
 
-#: By the name under which they stand in the report.
+#: By their names in the report.
 PEERS: dict[str, Stream] = {
     "raw socket": _raw_socket,
     "requests": _requests,

@@ -1,9 +1,9 @@
-"""Sites with large values and many small ones, the same at each run.
+"""Sites with large values and many small ones; each run makes the same.
 
-values      a large value, one to take ranges of, and many of 1 KiB: as `publish` writes them
-bare        the large value, of which the index gives the size alone: nothing can be verified
+values      a large value, one to read ranges of, and many of 1 KiB, as `publish` writes them
+bare        the large value; the index has only its size, so nothing can be verified
 packed      the small values, published with packs
-columns     a table in Parquet, if pyarrow is here
+columns     a table in Parquet, if pyarrow is installed
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def make_value_sites(
     Parameters
     ----------
     folder : Path
-        Where.
+        Where to make it.
     large, ranged : int
-        Bytes of the large value, and of the one to take ranges of.
+        Bytes of the large value, and of the one to read ranges of.
     small : int
-        How many values of 1 KiB.
+        The number of values of 1 KiB.
     rows : int
-        Rows of the table, whose columns have 8 bytes in each.
+        Rows of the table, each with 8 bytes in each column.
     """
     chance = random.Random(1)
     data = folder / "values" / "data"
@@ -71,7 +71,7 @@ def make_value_sites(
 
 
 def size_of(url: str) -> int:
-    """Return the size of a value, as the host says."""
+    """Return the size of a value, according to the host."""
     request = urllib.request.Request(url, method="HEAD")
     with urllib.request.urlopen(request) as answer:
         return int(answer.headers["Content-Length"])

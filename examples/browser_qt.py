@@ -1,4 +1,4 @@
-"""A Qt window that follows a site: ``python examples/browser_qt.py [URL_OR_FOLDER]``."""
+"""A Qt window that shows a site: ``python examples/browser_qt.py [URL_OR_FOLDER]``."""
 
 import signal
 import sys

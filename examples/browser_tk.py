@@ -1,4 +1,4 @@
-"""A Tk window that follows a site: ``python examples/browser_tk.py URL_OR_FOLDER``."""
+"""A Tk window that shows a site: ``python examples/browser_tk.py URL_OR_FOLDER``."""
 
 import sys
 import tkinter

@@ -1,4 +1,4 @@
-"""Run a program with the URL of a site in which something changes every three seconds.
+"""Run a program with the URL of a site that changes every three seconds.
 
     python examples/changing_site.py examples/browser_qt.py
 

@@ -1,4 +1,4 @@
-"""A folder of data files on any static web host, as a live, verified key-value store.
+"""A folder of files on any static web host, as a live, verified key-value store.
 
 The reader is `StaticStore`; the publisher `publish`, and `serve` to look at
 what was published; `mirror` makes a copy that is a site again.  The signals,

@@ -6,12 +6,11 @@ import gc
 import importlib.util
 import sys
 
+from . import tuning
+
 __all__ = ["main"]
 
 _NEEDED = ("click", "rich", "werkzeug")
-# A command keeps the objects of a large site until it ends; with Python's default, searching
-# them for cycles takes a tenth of the time.
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> int:
@@ -22,7 +21,7 @@ def main() -> int:
     int
         The exit code.
     """
-    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(tuning.COLLECTION_ALLOCATIONS)
     try:
         if any(importlib.util.find_spec(name) is None for name in _NEEDED):
             print("the command line needs more: pip install 'staticstore[cli]'", file=sys.stderr)

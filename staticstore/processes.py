@@ -13,12 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from . import tuning
+
 __all__ = ["ForkGate", "PerProcess", "fork_gate", "is_held"]
 
 T = TypeVar("T")
-
-# A handshake may wait longer for its host; it holds no lock then.
-_PATIENCE_SECONDS = 0.5
 
 
 class PerProcess(Generic[T]):
@@ -98,8 +97,8 @@ class ForkGate:
         The longest time that a fork waits, in seconds.
     """
 
-    def __init__(self, patience: float = _PATIENCE_SECONDS) -> None:
-        self._patience = patience
+    def __init__(self, patience: float | None = None) -> None:
+        self._patience = tuning.FORK_PATIENCE_SECONDS if patience is None else patience
         self._reset()
 
     def _reset(self) -> None:

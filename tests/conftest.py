@@ -1,4 +1,4 @@
-"""Servers that a script misbehaves, for tests of every kind."""
+"""Fixtures for all tests: servers whose answers a script decides."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.servers import Answer, RawServer
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """End what a test has begun, the last first."""
+    """Close what a test has opened, in reverse order."""
     with ExitStack() as stack:
         yield stack
 
 
 @pytest.fixture
 def start(stack: ExitStack) -> Callable[..., RawServer]:
-    """Start a server; at the end, what its script has raised is raised again."""
+    """Return a function that starts a server; errors of its script fail the test."""
 
     def start(answer: Answer, **options: Any) -> RawServer:
         return stack.enter_context(RawServer(answer, **options))

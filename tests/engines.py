@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from staticstore import tuning
 from staticstore.transport.many import threads
 
 __all__ = ["ENGINES", "sending_by"]
@@ -22,5 +23,5 @@ def sending_by(engine: str) -> Iterator[None]:
         from staticstore.transport.many.curl import by_curl as chosen
     else:
         chosen = threads.by_threads
-    with patch.object(threads, "_FEW_REQUESTS", 0), patch.object(threads, "engine", lambda: chosen):
+    with patch.object(tuning, "FEW_REQUESTS", 0), patch.object(threads, "engine", lambda: chosen):
         yield

@@ -71,12 +71,11 @@ class Reader:
 @pytest.fixture(autouse=True)
 def _as_in_large_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small indexes have many pieces and blocks, and be followed like large ones."""
-    monkeypatch.setattr("staticstore.index.forms.parsing._SMALL_BYTES", 0)
-    monkeypatch.setattr("staticstore.index.forms.parsing.PIECE_BYTES", 300)
-    monkeypatch.setattr("staticstore.index.forms.piece.PIECE_BYTES", 300)
+    monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 300)
     monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 400)
-    monkeypatch.setattr("staticstore.client.following.index_reader._WORTHWHILE_ABOVE_BYTES", 0)
-    monkeypatch.setattr("staticstore.client.following.index_reader._WORTHWHILE_PART", 1)
+    monkeypatch.setattr("staticstore.tuning.BLOCKS_WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.BLOCKS_WORTHWHILE_PART", 1)
 
 
 @given(steps)

@@ -1,4 +1,4 @@
-"""What is measured: a module a subject, each with a list of `SUBJECTS`."""
+"""What is measured: in each module, a list of `SUBJECTS`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 __all__ = ["MODULES", "CannotRun", "Figures", "Measured", "Place", "Run", "Subject", "Target"]
 
-#: In the order of the report.
+#: The modules, in the order of the report.
 MODULES = (
     "connect",
     "polls",
@@ -33,14 +33,14 @@ Figures = dict[str, float]
 
 
 class CannotRun(Exception):
-    """A contender lacks something here, for the reason given; the others run."""
+    """A contender cannot run here, for the reason given; the others do."""
 
 
 class Measured(Protocol):
-    """What measures a part of a run."""
+    """Measures a part of a run."""
 
     def measuring(self) -> AbstractContextManager[Figures]:
-        """Fill a dictionary when the block ends."""
+        """Fill a dictionary with figures when the block ends."""
 
     def per_call(self, call: Callable[[], object], *, least: float = 0.2) -> Figures:
         """Return the seconds of one call."""
@@ -52,16 +52,16 @@ class Site(Protocol):
     url: str
 
     def show(self, state: str) -> None:
-        """Let it show a state."""
+        """Show a state."""
 
     def folder(self, state: str) -> Path:
         """Return the folder of a state."""
 
     def at(self, state: str) -> str:
-        """Return the URL of a state that stays as it is."""
+        """Return the URL of a state that does not change."""
 
     def scratch(self) -> Path:
-        """Make a folder on the same disk, which stays until all is over."""
+        """Make a folder on the same disk, which is kept until the end."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Place:
     """Where a run takes place."""
 
     site: Site
-    #: How many entries the index has.
+    #: The number of entries in the index.
     count: int
     meter: Measured
 
@@ -79,11 +79,11 @@ Run = Callable[[Place], Figures]
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be reached.
+    """A target.
 
-    Without a peer, `bound` is the most that a figure of ours may have; with
-    one, how many times less ours must have; with several, less than the best
-    of those that ran.
+    Without a peer, `bound` is the largest figure that ours may reach.  With one, it is
+    the factor by which ours must be smaller; with several, smaller than the best of
+    those that ran.
     """
 
     contender: str
@@ -94,20 +94,20 @@ class Target:
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that several contenders do."""
+    """A task that several contenders do."""
 
     name: str
     title: str
     contenders: dict[str, Run]
     targets: tuple[Target, ...] = ()
-    #: How many rounds at most: what takes the ancestor a minute is not done five times.
+    #: The most rounds: what takes encore a minute is not done five times.
     rounds: int = 5
-    #: Which sites it needs: those with many entries, those with values, or those to copy.
+    #: The sites that it needs: with many entries, with values, or to copy.
     sites: Literal["indexes", "values", "copies"] = "indexes"
 
 
 def flat(subjects: dict[str, list[Subject]]) -> Iterator[tuple[str, Subject, Any]]:
-    """Iterate over all targets: name of the module, subject, target."""
+    """Iterate over all targets, each with its module and subject."""
     for module, some in subjects.items():
         for subject in some:
             for target in subject.targets:

@@ -1,4 +1,4 @@
-"""One column of a Parquet file, read where it is."""
+"""One column of a Parquet file, read without downloading the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import CannotRun, Figures, Place, Run, Subject, Target
 
 __all__ = ["SUBJECTS"]
 
-#: Opens the table at a root URL as a file that can be sought.
+#: Opens the table at a root URL as a seekable file.
 Open = Callable[[str], AbstractContextManager[Any]]
 
 

@@ -1,4 +1,4 @@
-"""From nothing to the first entry, with a server on loopback."""
+"""From start to the first entry, with a server on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What importing costs, in a fresh interpreter."""
+"""The cost of importing, in a new interpreter."""
 
 from __future__ import annotations
 

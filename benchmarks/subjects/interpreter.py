@@ -1,4 +1,4 @@
-"""How long another thread waits for the interpreter: a window lives in that thread."""
+"""How long another thread, such as that of a window, waits for the interpreter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAUSE = 0.001  # seconds
 
 @contextmanager
 def _watching() -> Iterator[Figures]:
-    """Note the longest time by which a thread woke too late while the block ran."""
+    """Record the longest delay with which a thread woke during the block."""
     figures: Figures = {"seconds": 0.0}
     ended, started = threading.Event(), threading.Event()
 

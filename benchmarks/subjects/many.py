@@ -1,4 +1,4 @@
-"""Many small values: one after the other's request, many at once, or all from a pack."""
+"""Many small values: one request after another, many at once, or all from a pack."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from . import CannotRun, Figures, Place, Run, Site, Subject, Target
 
 __all__ = ["FAST", "SUBJECTS", "with_fast", "without_fast"]
 
-#: What the extra `fast` brings.
+#: The modules of the extra `fast`.
 FAST = "pycurl"
 
 _DELAY = 20e-3  # seconds a round trip
@@ -51,7 +51,7 @@ def with_fast(run: Run) -> Run:
 
 
 def without_fast(run: Run) -> Run:
-    """Run as if the extra `fast` was not installed."""
+    """Run as if the extra `fast` were not installed."""
 
     def run_without(place: Place) -> Figures:
         with mock.patch.dict(sys.modules, {FAST: None}):
@@ -85,7 +85,7 @@ def _one_by_one_by_encore(place: Place) -> Figures:
 
 
 def _fetch(client: Client, at_once: int, *, as_ranges: bool = False) -> Run:
-    """Fetch each value, or what is as much: the range that it fills."""
+    """Fetch each value, or as its equivalent the range that it fills."""
 
     def run(place: Place) -> Figures:
         place.site.show("values")
@@ -101,7 +101,7 @@ def _fetch(client: Client, at_once: int, *, as_ranges: bool = False) -> Run:
 
 
 def _far_away(run: Run) -> Run:
-    """Run by way of a line that delays; what loopback counts is then counted twice."""
+    """Run through a relay that delays; loopback then counts each byte twice."""
 
     def run_far_away(place: Place) -> Figures:
         with line_to(place.site.url, delay=_DELAY) as (url, _):

@@ -1,7 +1,7 @@
-"""Sites copied: small values and large ones, by programs that verify nothing, and by ours; again.
+"""Copies of sites by ours, which verifies them, and by programs that do not.
 
-Each copy goes to a folder of its own and stays there until the end: file systems
-take longer to make files just after many were removed.
+Each copy has a folder of its own, and is kept until the end: file systems take longer
+to make files just after many were removed.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _urls(place: Place, state: str = "gigabytes") -> list[tuple[str, str]]:
 
 
 def _listed(place: Place, state: str, folder: Path) -> Path:
-    """Write a file that lists all URLs, as the peers take it."""
+    """Write a file that lists all URLs, as the peers expect it."""
     path = folder / "urls"
     path.write_text("".join(f"{url}\n" for _, url in _urls(place, state)), "utf-8")
     return path
@@ -94,7 +94,7 @@ def _sizes(place: Place, state: str) -> dict[str, int]:
 
 
 def _check(data: Path, place: Place, state: str) -> None:
-    """Hold the sizes of what came against the index; aria2c puts all into one folder."""
+    """Compare the sizes of files with the index; aria2c puts all into one folder."""
     found = {path.name: path.stat().st_size for path in data.rglob("*") if path.is_file()}
     wanted = {Path(key).name: size for key, size in _sizes(place, state).items()}
     assert found == wanted, "not all has come"

@@ -1,4 +1,4 @@
-"""Parsing alone, and one look-up."""
+"""Parsing alone, then one look-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Polls: of a site where nothing has changed, and where ten entries have."""
+"""Polls of a site where nothing has changed, and where ten entries have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SUBJECTS"]
 
 
 def _poll(connect: Callable[[str], Any], before: str, after: str | None) -> Run:
-    """Poll once more, after the site went from one state to another."""
+    """Poll again after the site has changed from one state to another."""
 
     def run(place: Place) -> Figures:
         place.site.show(before)
@@ -31,7 +31,7 @@ def _poll(connect: Callable[[str], Any], before: str, after: str | None) -> Run:
 
 
 def _from_the_last_byte(connect: Callable[[str], Any], parser: str, before: str, after: str) -> Run:
-    """Poll, and count from the call of what parses: the last byte has come, and is hashed."""
+    """Poll, timed from the call of the parser, when the last byte has been hashed."""
 
     def run(place: Place) -> Figures:
         place.site.show(before)
@@ -47,7 +47,7 @@ def _from_the_last_byte(connect: Callable[[str], Any], parser: str, before: str,
 
 @contextmanager
 def _noting_calls(name: str) -> Iterator[list[float]]:
-    """Note when a function is called."""
+    """Record when a function is called."""
     from staticstore import Index
 
     called: list[float] = []

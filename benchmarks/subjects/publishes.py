@@ -1,4 +1,4 @@
-"""Sites published: nothing new, against looking at all files; all new, against hashing them."""
+"""Publishing with no new file, against `find`; with all new, against `sha256sum`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many short ranges of one large value, far from each other."""
+"""Many short ranges of one large value, far apart."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _ours(root: str) -> Iterator[Fetch]:
 
 @contextmanager
 def _get_ranges(root: str, *, coalesce: int) -> Iterator[Fetch]:
-    """Fetch by the function of obstore that takes all ranges at once."""
+    """Fetch by the function of obstore that takes all ranges together."""
     import obstore
     from obstore.store import HTTPStore
 
@@ -80,7 +80,7 @@ def _fetched(connect: Connect) -> Run:
 
 
 def _counted(connect: Connect) -> Run:
-    """Count what is fetched of the value, and not what it takes to ask for it."""
+    """Count the bytes fetched of the value, without those of the requests."""
 
     def run(place: Place) -> Figures:
         place.site.show("values")
@@ -109,7 +109,7 @@ def _check(found: Sequence[Any], pieces: Sequence[Piece], place: Place) -> None:
 
 
 _GET_RANGES: dict[str, Connect] = {
-    "obstore, get_ranges": partial(_get_ranges, coalesce=1 << 20),  # as it does by itself
+    "obstore, get_ranges": partial(_get_ranges, coalesce=1 << 20),  # its default
     "obstore, get_ranges, not coalesced": partial(_get_ranges, coalesce=0),
 }
 _ONE_BY_ONE: dict[str, Connect] = {

@@ -1,4 +1,4 @@
-"""One large value: streamed to nowhere, verified, into a file, and read sequentially."""
+"""One large value: streamed and discarded, verified, to a file, read sequentially."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Count:
 
 
 def _by_peer(stream: Stream, *, digest: bool = False) -> Run:
-    """Stream the value to nowhere, or hash it on the way."""
+    """Stream the value and discard it, or hash it on the way."""
 
     def run(place: Place) -> Figures:
         place.site.show(_VERIFIED)
@@ -64,7 +64,7 @@ def _by_peer(stream: Stream, *, digest: bool = False) -> Run:
 
 
 def _into_buffer(open_stream: Callable[[Any], Any], state: str) -> Run:
-    """Stream a value of ours to nowhere, by one buffer; with a digest in the index, verified."""
+    """Read a value of ours into one buffer; with a digest in the index, verified."""
 
     def run(place: Place) -> Figures:
         place.site.show(state)
@@ -84,7 +84,7 @@ def _into_buffer(open_stream: Callable[[Any], Any], state: str) -> Run:
 
 
 def _in_pieces(state: str) -> Run:
-    """Stream a value of ours to nowhere, by `iterdata`."""
+    """Stream a value of ours by `iterdata`, and discard it."""
 
     def run(place: Place) -> Figures:
         place.site.show(state)
@@ -120,7 +120,7 @@ def _file_by(download: Download) -> Run:
 
 
 def _writing(place: Place, write: Callable[[Path], object]) -> Figures:
-    """Measure what writes the value, on a disk that has nothing else to write."""
+    """Measure writing the value, on a disk that has nothing else to write."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, LARGE)
         os.sync()
@@ -131,7 +131,7 @@ def _writing(place: Place, write: Callable[[Path], object]) -> Figures:
 
 
 def _written(stream: Stream) -> Download:
-    """Write what a peer streams, in its pieces."""
+    """Write the pieces that a peer streams."""
 
     def download(url: str, path: Path) -> None:
         with path.open("wb", buffering=0) as file:
@@ -141,7 +141,7 @@ def _written(stream: Stream) -> Download:
 
 
 def _pooch(url: str, path: Path) -> None:
-    """Download as pooch does, without a digest, in pieces that are larger than its own."""
+    """Download as pooch does, without a digest, in larger pieces."""
     import pooch
 
     pooch.HTTPDownloader(chunk_size=PIECE)(url, str(path), None)
@@ -171,7 +171,7 @@ def _curl_to_nowhere(place: Place) -> Figures:
 
 
 def _of_programs(run: Run) -> Run:
-    """Leave out what is of this process alone, and not of the programs that it runs."""
+    """Omit figures of this process alone, not of the programs that it runs."""
 
     def run_programs(place: Place) -> Figures:
         if shutil.which("curl") is None:

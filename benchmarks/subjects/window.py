@@ -1,4 +1,4 @@
-"""How long a window stands still: the longest pause of an event loop of Qt with a 1 ms timer."""
+"""How long a window freezes: the longest pause of a Qt event loop."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from . import CannotRun, Figures, Place, Run, Subject, Target
 __all__ = ["SUBJECTS"]
 
 _TICK = 1  # milliseconds
-_BEFORE = 0.3  # seconds in which the loop comes to rest
+_BEFORE = 0.3  # seconds until the loop is idle
 
 
 def _paused(work: Callable[[], object]) -> Figures:
-    """Run an event loop while a thread works; return the longest time between two ticks."""
+    """Run an event loop while a thread works; return its longest pause."""
     from PySide6.QtCore import Qt, QTimer
 
     application = _application()
-    os.sync()  # what was made before, sites say, is not to be written meanwhile
+    os.sync()  # what was made before, such as sites, must not be written meanwhile
     figures: Figures = {"seconds": 0.0}
     last: list[float] = []
     errors: list[BaseException] = []
@@ -45,7 +45,7 @@ def _paused(work: Callable[[], object]) -> Figures:
         figures["seconds"] = 0.0
         try:
             work()
-            time.sleep(_BEFORE)  # what was delivered is shown
+            time.sleep(_BEFORE)  # show what was delivered
         except BaseException as error:
             errors.append(error)
         finally:
@@ -64,7 +64,7 @@ def _paused(work: Callable[[], object]) -> Figures:
 
 
 def _application() -> Any:
-    """Return the application, which draws into memory."""
+    """Return an application that draws into memory."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     try:
         from PySide6.QtWidgets import QApplication
@@ -113,7 +113,7 @@ def _download(place: Place) -> Figures:
 
 
 def _progress(done: int, total: int | None) -> None:
-    """Do what a bar would do: nothing that is worth measuring."""
+    """Stand for a progress bar, which costs too little to be measured."""
 
 
 _POLLS: dict[str, Run] = {

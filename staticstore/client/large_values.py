@@ -1,4 +1,4 @@
-"""Large values, read ahead by many connections, in the order asked."""
+"""Large values, read ahead over many connections in the order requested."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import tuning
 from ..errors import StoreError
 from ..index.fields import Content, key_to_url_path
 from ..transport.many.request import SizedRequest
@@ -23,25 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["LargeValues"]
 
-_CONNECTIONS = 24  # benchmark: mirror-large
-_PART_BYTES = 1 << 22
-# Read ahead: a part for each connection.
-_AHEAD_BYTES = _CONNECTIONS * _PART_BYTES
-# A request fails within this time if the host has closed an idle connection: it is repeated.
-_PROMPT_SECONDS = 1.0
-
 _Found = bytes | StoreError | None
 
 
 class _Read(NamedTuple):
-    """A call that reads a value or a part of it, and its bytes."""
+    """A call that reads a value or a part of it, and how many bytes that is."""
 
     size: int
     call: Callable[[], _Found]
 
 
 class _Planned:
-    """A value that will be taken, its future reads, and those that have begun."""
+    """A planned value, its reads that have not begun, and those that have."""
 
     def __init__(self, key: str, content: Content, *, is_split: bool) -> None:
         self.key = key
@@ -52,24 +46,24 @@ class _Planned:
 
 
 class LargeValues:
-    """Reads large values ahead, and returns them in the order of their planning.
+    """Reads large values ahead, and returns them in the order they were planned.
 
     Some hosts limit the rate of each connection.  A value above 4 MiB with a digest is
-    read in parts, so that many connections share even a single one.  In memory are the
-    value that is returned and 96 MiB.  A larger value that cannot be read in parts is
-    read when it is taken.
+    read in parts, so that even a single value is read over many connections.  At most
+    the returned value and 96 MiB are in memory.  A value that is larger than that and
+    cannot be read in parts is read when it is taken.
 
     Parameters
     ----------
     access : Access
-        The way to the values of a snapshot.
+        Access to the values of a snapshot.
     read : callable
-        Reads a value as a single read does; returns it, or an error.
+        Reads a value by itself; returns it, or an error.
     """
 
     def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
         limits = access.session.wire.limits
-        most = min([_CONNECTIONS, *(limit.requests for limit in limits)])
+        most = min([tuning.LARGE_CONNECTIONS, *(limit.requests for limit in limits)])
         self._access = access
         self._read = read
         self._pool = Workers(most, "staticstore read_many")
@@ -81,7 +75,7 @@ class LargeValues:
         self._gives_parts = True
 
     def plan(self, key: str, content: Content) -> None:
-        """Add a value of known size, which will be taken after the earlier ones."""
+        """Plan a value of known size, to be taken after the earlier ones."""
         value = _Planned(key, content, is_split=self._can_split(content))
         value.coming = self._reads(value)
         self._planned.append(value)
@@ -95,11 +89,11 @@ class LargeValues:
         return self._read(value.key) if found is None else found
 
     def close(self) -> None:
-        """Begin no more reads."""
+        """Stop beginning reads."""
         self._pool.close()
 
     def _can_split(self, content: Content) -> bool:
-        if content.sha256 is None or (content.size or 0) <= _PART_BYTES:
+        if content.sha256 is None or (content.size or 0) <= tuning.LARGE_PART_BYTES:
             return False
         self._gives_parts = self._gives_parts and self._access.session.template() is not None
         if not self._gives_parts:
@@ -113,17 +107,18 @@ class LargeValues:
         size = value.content.size or 0
         if value.is_split:
             url_path = key_to_url_path(self._access.data_path, value.key)
-            for start in range(0, size, _PART_BYTES):
-                count = min(_PART_BYTES, size - start)
+            part = tuning.LARGE_PART_BYTES
+            for start in range(0, size, part):
+                count = min(part, size - start)
                 yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
-        elif size <= _AHEAD_BYTES:
+        elif size <= tuning.LARGE_AHEAD_BYTES:
             yield _Read(size, partial(self._read, value.key))
 
     def _part(self, wanted: SizedRequest) -> bytes | None:
-        # After one that cannot be read, no more parts are asked for.
+        # Once a part cannot be read, no more are requested.
         began = time.monotonic()
         for _ in range(2):
-            if not self._gives_parts or time.monotonic() - began > _PROMPT_SECONDS:
+            if not self._gives_parts or time.monotonic() - began > tuning.PROMPT_FAILURE_SECONDS:
                 break
             [got] = fetch_all(self._access.session, [wanted])
             if got is not None:
@@ -132,14 +127,14 @@ class LargeValues:
         return None
 
     def _begin(self) -> None:
-        # As many reads as may be in memory together, but one at least.
+        # Begin as many reads as may be in memory together, and at least one.
         while self._waiting:
             value = self._waiting[0]
             read = self._next = self._next or next(value.coming, None)
             if read is None:
                 self._waiting.popleft()
                 continue
-            if self._bytes_begun and self._bytes_begun + read.size > _AHEAD_BYTES:
+            if self._bytes_begun and self._bytes_begun + read.size > tuning.LARGE_AHEAD_BYTES:
                 return
             self._next = None
             self._bytes_begun += read.size

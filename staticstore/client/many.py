@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
     from .site_snapshot import Values
 
 __all__ = ["open_ahead", "read_each", "read_many"]
-
-# Two windows are in memory: one that is being yielded, and the next.
-_WINDOW_KEYS = 2048  # benchmark: many
-_WINDOW_BYTES = 1 << 24
-_REQUEST_BYTES = 1 << 12  # of a value take about as long as a request
-# A larger value is read by itself; one of unknown size is read when its turn comes.
-_LARGE_BYTES = 1 << 20
-# So small that the gaps between all values of a window take no more than the values.
-# benchmark: many, many-far
-_PACK_GAP_BYTES = 1 << 13
-_PACK_STRETCH_BYTES = 1 << 22
-_CAREFUL_THREADS = 16  # for values that are read singly, with all retries
-_OPEN_AHEAD_STREAMS = 8
 
 _Found = bytes | StoreError | None
 _Some = list[tuple[int, Content]]
@@ -66,8 +54,8 @@ def read_each(
     values: Values,
     keys: Iterable[str],
     *,
-    together: int = _WINDOW_BYTES,
-    first: int = _WINDOW_BYTES,
+    together: int | None = None,
+    first: int | None = None,
 ) -> Iterator[tuple[str, bytes | StoreError]]:
     """Yield keys and whole values as `read_many`, or an error in place of a value.
 
@@ -79,13 +67,16 @@ def read_each(
         Their keys.
     together : int, optional
         The most bytes that are fetched before the first of them is yielded, unless that
-        is larger.
+        is larger; 16 MiB at most, and by default.
     first : int, optional
         The most bytes of the first window.  Each window has twice as many, so that the
         first values of a slow host are yielded soon.
     """
+    most = tuning.WINDOW_BYTES
+    together = most if together is None else min(together, most)
+    first = most if first is None else first
     with contextlib.closing(LargeValues(values.access, partial(_read_or_error, values))) as large:
-        windows = _planned(large, _windows(values, keys, min(together, _WINDOW_BYTES), first))
+        windows = _planned(large, _windows(values, keys, together, first))
         window, following = next(windows, _Window([], [], [], [])), next(windows, None)
         if following is None:  # a thread would cost more than it gains
             yield from _yielded(values, window, _fetched(values, window), large)
@@ -124,20 +115,22 @@ def _yielded(
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
     window, bytes_of_it, most = _Window([], [], [], []), 0, min(first, together)
+    most_keys, most_small = tuning.WINDOW_KEYS, tuning.LARGE_VALUE_BYTES
+    cost = tuning.REQUEST_COST_BYTES
     numbered = iter(keys)
-    while some := list(islice(numbered, _WINDOW_KEYS)):
+    while some := list(islice(numbered, most_keys)):
         contents = values.index.contents_of(some)
         for key in some:
             content = contents.get(key) if isinstance(key, str) else None
             size = -1 if content is None or content.size is None else content.size
-            is_small = 0 <= size <= _LARGE_BYTES
-            if len(window.keys) == _WINDOW_KEYS or (is_small and bytes_of_it + size > most):
+            is_small = 0 <= size <= most_small
+            if len(window.keys) == most_keys or (is_small and bytes_of_it + size > most):
                 yield window
                 window, bytes_of_it, most = _Window([], [], [], []), 0, min(2 * most, together)
             if is_small and content is not None:
                 window.small.append((len(window.keys), content))
-                bytes_of_it += size + _REQUEST_BYTES
-            elif size > _LARGE_BYTES and content is not None:
+                bytes_of_it += size + cost
+            elif size > most_small and content is not None:
                 window.large.append((len(window.keys), content))
             window.keys.append(key)
             window.contents.append(content)
@@ -175,8 +168,8 @@ def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, by
         if key_problem(href) is None
         for stretch in coalesced(
             (ByteRange(start, end) for start, end, _ in places),
-            _PACK_GAP_BYTES,
-            _PACK_STRETCH_BYTES,
+            tuning.PACK_GAP_BYTES,
+            tuning.PACK_STRETCH_BYTES,
         )
     ]
     wanted = [
@@ -240,7 +233,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
         return found
 
     workers = min(
-        [_CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
+        [tuning.CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
     )
     with Workers(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
@@ -263,7 +256,7 @@ def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
     from ..workers import Workers
 
     waiting: deque[Future[BinaryIO]] = deque()
-    pool = Workers(_OPEN_AHEAD_STREAMS, "staticstore multiget_data")
+    pool = Workers(tuning.OPEN_AHEAD_STREAMS, "staticstore multiget_data")
 
     def opened(key: str) -> BinaryIO:
         return values[key].data
@@ -271,7 +264,7 @@ def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
     try:
         for key in keys:
             waiting.append(pool.submit(partial(opened, key)))
-            if len(waiting) > _OPEN_AHEAD_STREAMS:
+            if len(waiting) > tuning.OPEN_AHEAD_STREAMS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

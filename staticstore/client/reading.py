@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..index.changes import Changes
     from ..index.snapshot import Index
-    from ..transport.values.stream import ByteProgress
+    from ..transport.values.stream import ReadProgress
     from .following.held import LazyIndex
     from .following.live import LiveIndex
     from .site_snapshot import Values
@@ -246,7 +246,7 @@ class Reading(Mapping[str, URLValue]):
         self,
         key: str,
         path: str | os.PathLike[str],
-        progress: ByteProgress | None = None,
+        progress: ReadProgress | None = None,
         *,
         sync: bool = True,
     ) -> None:

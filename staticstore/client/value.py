@@ -10,13 +10,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from .. import tuning
 from .access import PickledAccess, Settings
 from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..index.fields import Content
     from ..transport.values.seekable import OpenedValue
-    from ..transport.values.stream import ByteProgress, ValueReader
+    from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
 
 __all__ = ["URLValue", "copy_directly"]
@@ -160,7 +161,7 @@ class URLValue(ValueInfo):
         return data
 
     def iterdata(
-        self, buffer_size: int = 1 << 20, progress: ByteProgress | None = None
+        self, buffer_size: int = 1 << 20, progress: ReadProgress | None = None
     ) -> Iterator[bytes]:
         """Iterate over the whole value in pieces; the last one comes once verified.
 
@@ -183,7 +184,7 @@ class URLValue(ValueInfo):
             raise ValueError(f"buffer_size is a number of bytes, 1 or more, not {buffer_size}")
         return self._pieces(buffer_size, progress)
 
-    def _pieces(self, size: int, progress: ByteProgress | None) -> Iterator[bytes]:
+    def _pieces(self, size: int, progress: ReadProgress | None) -> Iterator[bytes]:
         with contextlib.ExitStack() as stack:
             cached = self._open_cached()
             if cached is not None:
@@ -283,7 +284,7 @@ class URLValue(ValueInfo):
     def to_file(
         self,
         path: str | os.PathLike[str],
-        progress: ByteProgress | None = None,
+        progress: ReadProgress | None = None,
         *,
         sync: bool = True,
     ) -> None:
@@ -319,7 +320,7 @@ class URLValue(ValueInfo):
     def _to_file(
         self,
         path: str | os.PathLike[str],
-        progress: ByteProgress | None,
+        progress: ReadProgress | None,
         *,
         sync: bool,
         direct: bool,
@@ -328,7 +329,6 @@ class URLValue(ValueInfo):
 
         from ..disk.atomic import destination
         from ..transport.values.download import download
-        from ..transport.values.stream import PIECE_BYTES
 
         cached = self._open_cached()
         if cached is None:
@@ -336,7 +336,8 @@ class URLValue(ValueInfo):
             self._access.cache.put_file(self.sha256, Path(path))
         else:
             with cached, destination(Path(path), sync=sync) as file:
-                file.writelines(_pieces_of(cached, PIECE_BYTES, _size_of(cached), progress))
+                size = tuning.VALUE_PIECE_BYTES
+                file.writelines(_pieces_of(cached, size, _size_of(cached), progress))
 
     def _open_cached(self) -> BinaryIO | None:
         return self._access.cache.open(self._content.sha256, self._content.size)
@@ -350,7 +351,7 @@ class URLValue(ValueInfo):
 
 
 def copy_directly(
-    value: URLValue, path: str | os.PathLike[str], progress: ByteProgress | None = None
+    value: URLValue, path: str | os.PathLike[str], progress: ReadProgress | None = None
 ) -> None:
     """Copy a value into a file as `URLValue.to_file`, for the mirror.
 
@@ -366,7 +367,7 @@ def _unpickled(
 
 
 def _pieces_of(
-    file: BinaryIO, size: int, total: int | None, progress: ByteProgress | None
+    file: BinaryIO, size: int, total: int | None, progress: ReadProgress | None
 ) -> Iterator[bytes]:
     done = 0
     while piece := file.read(size):

@@ -29,7 +29,7 @@ _LEAST_COLUMNS = 10  # of a bar, and of a name beside one
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text cut to a width in columns; its end stays, which tells keys apart.
+    """Return a text cut to a width in columns; it keeps its end, where keys differ.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``staticstore demo``: publish a folder, serve it, read it, change it, and watch the signals."""
+"""``staticstore demo``: publish, serve, read and change a site; watch the signals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def demo(common: CommonOptions) -> None:
 
 
 def run_demo(output: Output) -> None:
-    """Show what staticstore does, with a copy of the sample site and a server on loopback.
+    """Show what staticstore does, on a copy of the sample site and on loopback.
 
     It takes about two seconds, and removes everything it has written.
 

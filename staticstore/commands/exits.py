@@ -91,7 +91,7 @@ def partly_failed(message: str, *, hint: str) -> CommandError:
 
 
 def system_reason(error: OSError) -> str:
-    """Return what the operating system says of an error, such as ``Permission denied``."""
+    """Return the operating system's text for an error: ``Permission denied``."""
     return error.strerror or type(error).__name__
 
 
@@ -125,7 +125,7 @@ _QUOTED_ARGUMENTS = re.compile(r"(Got unexpected extra arguments?) \(.*\)", re.D
 
 
 def ending_of(error: BaseException) -> Ending | None:
-    """Return how a command ends after an error: the one place that maps errors to exit codes.
+    """Return how a command ends after an error; the only map from errors to codes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``staticstore get``: copy a value, or a range of its bytes, to a file or the standard output."""
+"""``staticstore get``: copy a value, or a range, to a file or standard output."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .. import tuning
 from ..errors import StoreError, quoted
 from ..index.fields import Content
 from ..index.notebook import size_text
@@ -21,13 +22,11 @@ from .options import CommonOptions, examples, output_options, site_options
 if TYPE_CHECKING:
     from ..client.store import StaticStore
     from ..client.value import URLValue
-    from ..transport.values.stream import ByteProgress
+    from ..transport.values.stream import ReadProgress
     from .terminal import Output
 
 __all__ = ["get"]
 
-_PIECE_BYTES = 1 << 20
-_MOST_KEYS_COMPARED = 10_000  # to suggest one that is spelled alike
 _RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 # Control characters that a terminal would obey; tab, line feed and carriage return are text.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -103,7 +102,7 @@ def _value(store: StaticStore, key: str) -> URLValue:
     except KeyError:
         pass
     alike: list[str] = []
-    if len(store) <= _MOST_KEYS_COMPARED:
+    if len(store) <= tuning.SUGGESTING_KEYS:
         alike = difflib.get_close_matches(key, store, n=1)
     raise CommandError(
         f"the index has no key {quoted(key)}",
@@ -155,15 +154,15 @@ def _write_file(value: URLValue, output: Output, part: slice | None, file: str) 
     return path.stat().st_size if is_replaced(path) else size
 
 
-def _pieces(value: URLValue, part: slice | None, progress: ByteProgress | None) -> Iterator[bytes]:
+def _pieces(value: URLValue, part: slice | None, progress: ReadProgress | None) -> Iterator[bytes]:
     if part is None:
-        yield from value.iterdata(_PIECE_BYTES, progress)
+        yield from value.iterdata(tuning.VALUE_PIECE_BYTES, progress)
         return
     size = Content.of(value.metadata).size
     total = None if size is None else len(range(size)[part])
     done = 0
     with value.range(part.start, part.stop) as stream:
-        while piece := stream.read(_PIECE_BYTES):
+        while piece := stream.read(tuning.VALUE_PIECE_BYTES):
             done += len(piece)
             if progress is not None:
                 progress(done, total)

@@ -17,7 +17,7 @@ from ..errors import AuthorizationError, NotConnectedError, StoreError, Transpor
 from ..index.notebook import size_text
 from ..signals import index_updated, poll_failed
 from ..site.guards import Force, RefusedError
-from ..transport.http.wire import LEAST_RATE
+from ..transport.http.wire import LEAST_BYTES_A_SECOND
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -53,7 +53,7 @@ def _parse_rate(
         raise click.BadParameter(f"{value!r} is not of the form 500k, 2M or 1.5G, bytes a second")
     # Suffixes are powers of 1024, as in curl and wget.
     rate = float(match[1]) * 1024.0 ** " kmg".index(match[2].lower() or " ")
-    if not LEAST_RATE <= rate < 1e18:
+    if not LEAST_BYTES_A_SECOND <= rate < 1e18:
         raise click.BadParameter(f"{value!r} is below 1k or faster than any network")
     return rate
 
@@ -113,7 +113,7 @@ def mirror(
     workers: int,
     limit_rate: float | None,
 ) -> None:
-    """Copy a site, or a part of it, verified, into a folder that is then a site itself.
+    """Copy a site, or a part, verified, into a folder that is then a site itself.
 
     Files that are there and correct are not fetched again. A complete copy and the site are
     interchangeable; a part, by shell patterns or --select, is a site of its own.

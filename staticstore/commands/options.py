@@ -183,7 +183,7 @@ def output_options(function: _Function) -> _Function:
 
 
 def site_options(function: _Function) -> _Function:
-    """Add the argument ``url`` and the options of `CommonOptions.connected` to a command."""
+    """Add the argument ``url`` and the options of `CommonOptions.connected`."""
     return click.argument("url")(host_options(cache_option(default=None)(function)))
 
 
@@ -285,10 +285,10 @@ def _read_auth_option(text: str) -> tuple[str, str]:
 
 
 class ForceCommand(click.Command):
-    """A command with ``--force``, whose value is optional: ``--force`` or ``--force=NAME``."""
+    """A command whose ``--force`` has an optional value: ``--force=NAME``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; click itself would take the argument after a bare ``--force`` as its value."""
+        """Parse; click takes the argument after a bare ``--force`` as its value."""
         end = args.index("--") if "--" in args else len(args)
         options = [f"--force={_ALL_GUARDS}" if one == "--force" else one for one in args[:end]]
         return super().parse_args(ctx, [*options, *args[end:]])
@@ -363,7 +363,7 @@ allow_name_option = click.option(
 def parse_conditions(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the fields and values of ``FIELD=VALUE``: JSON if a value is that, else text."""
+    """Return the fields and values of ``FIELD=VALUE``; a value is JSON, else text."""
     where: dict[str, Any] = {}
     for text in values:
         name, equals, value = text.partition("=")

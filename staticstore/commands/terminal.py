@@ -1,4 +1,4 @@
-"""The output of commands: tables on a terminal, plain lines in a pipe, or JSON Lines.
+"""Output of commands: tables on a terminal, plain lines in a pipe, or JSON Lines.
 
 Results go to the standard output, everything else to the standard error.
 Text from outside, such as a key, is shown literally: it cannot move the
@@ -53,7 +53,7 @@ _UNPRINTABLE = re.compile(
 _USERINFO = re.compile(r"://.*@\S*")
 _QUERY = re.compile(r"(://[^\s?]*\?)(?!…)\S+")
 _QUERY_OF_REQUEST = re.compile(r"\?\S+(?= HTTP/)")
-_ROWS_AT_ONCE = 1000  # of a table, whose columns are as wide as the widest of these
+_BATCH_ROWS = 1000  # of a table, whose columns are as wide as the widest of these
 _MOST_ITEMS = 20  # that are listed without --verbose
 
 
@@ -107,7 +107,7 @@ class Column(NamedTuple):
 
 
 class Output:
-    """Writes a command's results to the standard output, and its messages to the standard error.
+    """Writes a command's results to standard output, and messages to standard error.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Output:
             sys.stdout.flush()
 
     def line(self, *cells: Cell | str) -> None:
-        """Write a line for people, in a pipe with tabs between cells; with ``--json`` nothing."""
+        """Write a line for people, with tabs in a pipe; nothing with ``--json``."""
         if self.as_json:
             return
         parts = [Cell(cell) if isinstance(cell, str) else cell for cell in cells]
@@ -166,7 +166,7 @@ class Output:
         *,
         unlimited: bool = False,
     ) -> None:
-        """Write a line for each of the first items, after the same cell, and how many more.
+        """Write a line for each of the first items, after one cell, and how many more.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class Output:
         """
         remaining = iter(records)
         count = 0
-        while batch := list(itertools.islice(remaining, _ROWS_AT_ONCE)):
+        while batch := list(itertools.islice(remaining, _BATCH_ROWS)):
             count += len(batch)
             if self.as_json:
                 sys.stdout.writelines(_json_line(record) for record in batch)
@@ -274,7 +274,7 @@ class Output:
             yield None if bars is None else bars.show_total
 
     def bars(self, what: str, *, transient: bool = True) -> AbstractContextManager[Bars | None]:
-        """Show a bar for the total and one for each large value, where `progress` shows one."""
+        """Show a bar for the total and one for each large value; see `progress`."""
         if self.as_json or self.quiet or not sys.stderr.isatty():
             return contextlib.nullcontext()
         return Bars(self._messages, printable(what), transient=transient)

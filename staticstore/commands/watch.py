@@ -61,7 +61,7 @@ def watch(common: CommonOptions, url: str, interval: float, timeout: float | Non
 
 
 def differing_fields(change: Change) -> list[str]:
-    """Return the names of the fields that an update changed; none for a set or a delete.
+    """Return the names of the fields that an update changed; else none.
 
     Examples
     --------

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .. import tuning
 from .file_system import NotRegularError, set_time, sync_descriptor, sync_folder
 
 __all__ = [
-    "IN_MEMORY_BYTES",
     "TEMPORARY_PATTERN",
     "atomic_file",
     "destination",
@@ -36,9 +36,6 @@ _is_junction = getattr(os.path, "isjunction", None)  # from Python 3.12 on
 
 #: Names of temporary files, as a glob pattern.
 TEMPORARY_PATTERN = ".staticstore-*.tmp"
-#: Size up to which a value that is read whole is held in memory; beyond it, on the disk.
-IN_MEMORY_BYTES = 1 << 23
-_COPY_BYTES = 1 << 20
 _MOST_LINKS = 40  # as on Linux
 _DESCRIPTOR_FOLDERS = ("/proc/self/fd", "/dev/fd")
 
@@ -233,7 +230,7 @@ def spooled_file() -> BinaryIO:
     """Return a temporary file without a name, in memory up to 8 MiB."""
     import tempfile  # slow to import
 
-    file: Any = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 -- the caller's
+    file: Any = tempfile.SpooledTemporaryFile(tuning.IN_MEMORY_BYTES)  # noqa: SIM115 -- the caller's
     return file  # type: ignore[no-any-return]
 
 
@@ -272,7 +269,7 @@ def destination(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     with os.fdopen(_open_device(path), "wb") as device, spooled_file() as spool:
         yield spool
         spool.seek(0)
-        shutil.copyfileobj(spool, device, _COPY_BYTES)
+        shutil.copyfileobj(spool, device, tuning.FILE_PIECE_BYTES)
 
 
 def is_replaced(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Open regular files safely; sync files, and set times and permissions, if possible.
+"""Open regular files safely; sync files, set times and permissions if possible.
 
 A share (CIFS, NFS), a process (FUSE) or a stick (exFAT) may refuse to sync a
 folder, or to set a time or permissions, and still store the bytes.  That is a
@@ -19,6 +19,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 
+from .. import tuning
 from ..errors import quoted
 
 __all__ = [
@@ -45,9 +46,6 @@ _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 # permissions.
 _REFUSALS = _UNSUPPORTED | {errno.EACCES, errno.EPERM, errno.EBADF}
 
-# `syncfs` waits for the files of other processes, too: for fewer files, `fsync` is faster.
-# benchmark: mirror
-_SYNCFS_FILES = 64
 # Earlier kernels do not report its failures: syncfs(2), under "Errors".
 _SYNCFS_KERNEL = (5, 8)
 # File systems whose `syncfs` writes the bytes of all files, by their numbers in statfs(2).
@@ -117,7 +115,7 @@ def sync_files(paths: Sequence[str]) -> None:
     too.  Several threads may call this at once.
     """
     folders = [os.path.dirname(path) for path in paths]
-    synced = _sync_file_systems(set(folders)) if len(paths) >= _SYNCFS_FILES else set()
+    synced = _sync_file_systems(set(folders)) if len(paths) >= tuning.SYNCFS_FILES else set()
     flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows syncs for writers only
     for path, folder in zip(paths, folders, strict=True):
         if folder in synced:

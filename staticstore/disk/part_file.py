@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from .. import tuning
 from .file_system import open_own
 
 __all__ = [
@@ -36,12 +37,8 @@ OWN_MODE = 0o600
 NEW_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # O_DIRECT writes whole blocks of this size only, from memory that is aligned to it.
 _DIRECT_BLOCK_BYTES = 4096
-# A document that takes less, or has fewer bytes, is fetched again faster than written.
-_SLOW_SECONDS = 0.5
-_LEAST_BYTES = 1 << 15
 # A host may name a new document each time, and never send one whole.
 _MOST_DOCUMENTS = 16
-_READ_BYTES = 1 << 20
 
 
 def part_path(folder: Path, name: str) -> Path:
@@ -240,7 +237,7 @@ class PartialDocument:
         self._folder = folder
         self._keeps = folder is not None and folder.keeps
         self._part: PartFile | None = None
-        self._slow_from = time.monotonic() + _SLOW_SECONDS
+        self._slow_from = time.monotonic() + tuning.KEPT_DOCUMENT_SECONDS
 
     def __enter__(self) -> Self:
         """Read what an earlier run has left."""
@@ -248,7 +245,9 @@ class PartialDocument:
         if self._part is not None:
             with contextlib.suppress(OSError):
                 size = min(os.fstat(self._part.file.fileno()).st_size, self._most_bytes)
-                while len(self.body) < size and (piece := self._part.file.read(_READ_BYTES)):
+                while len(self.body) < size and (
+                    piece := self._part.file.read(tuning.FILE_PIECE_BYTES)
+                ):
                     self.body += piece
                 # A range that begins behind the last byte is refused: request at least one.
                 del self.body[max(size - 1, 0) :]
@@ -258,7 +257,7 @@ class PartialDocument:
     def __exit__(self, *error: object) -> None:
         """Keep the file if the block ends with an error, else remove it."""
         has_failed = error[0] is not None
-        is_worth_keeping = len(self.body) >= _LEAST_BYTES
+        is_worth_keeping = len(self.body) >= tuning.KEPT_DOCUMENT_BYTES
         if has_failed and is_worth_keeping:
             self._write()
         if self._part is None:
@@ -274,7 +273,7 @@ class PartialDocument:
         self.body += piece
         if self._part is not None:
             self._append(piece)
-        elif time.monotonic() >= self._slow_from and len(self.body) >= _LEAST_BYTES:
+        elif time.monotonic() >= self._slow_from and len(self.body) >= tuning.KEPT_DOCUMENT_BYTES:
             self._write()
 
     def clear(self) -> None:

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _FORMAT = "staticstore-blocks/1"
-# About.
+# Sizes of a block and of a page, about.
 _BLOCK_BYTES = 1 << 16
 _PAGE_BYTES = 1 << 14
 # A block ends when it has so many bytes, at the latest.
@@ -66,7 +66,7 @@ class Stretch(NamedTuple):
 
 
 class BlockRoot(NamedTuple):
-    r"""The contents of ``blocks/<sha256>.json``: where the list of blocks is, and its pages.
+    r"""The contents of ``blocks/<sha256>.json``: the place of the list, and its pages.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Ite
 
 
 def read_root(head: Head, read: Callable[[Document], bytes | None]) -> BlockRoot | None:
-    """Return the root of the blocks that a head names; None if it is missing or invalid."""
+    """Return the root of the blocks of a head; None if it is missing or invalid."""
     body = None if head.blocks is None else read(head.blocks)
     try:
         return None if body is None else BlockRoot.parse(body)

@@ -1,4 +1,4 @@
-"""The changes from one snapshot to another: found, applied, and written to a change file."""
+"""Changes from one snapshot to another: found, applied, and written to a file."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Change:
 
     @property
     def after(self) -> Raw | None:
-        """The raw entry after the change, None for a delete; for code that applies changes."""
+        """The raw entry after the change, None for a delete; to apply changes."""
         return self._after
 
     def __eq__(self, other: object) -> bool:
@@ -214,7 +214,7 @@ def apply(changes: Iterable[Change], index: Index) -> Index:
 
 
 def follow(old: Index, new: Index) -> Changes:
-    """Return the changes from one snapshot to the next, and let both share what is equal.
+    """Return the changes from one snapshot to the next; both share what is equal.
 
     The field indexes that queries of `old` built are kept, and the document of
     `new` can be freed.  Where much has changed, nothing is shared.

@@ -318,7 +318,7 @@ def check_depth(text: bytes, count: int) -> None:
 
 
 def member_lines(entries: Mapping[str, object]) -> bytes:
-    r"""Write each member of an object in canonical form, separated by a comma and a newline.
+    r"""Write the members of an object in canonical form, one to a line, with commas.
 
     Examples
     --------
@@ -331,7 +331,7 @@ def member_lines(entries: Mapping[str, object]) -> bytes:
 
 
 def encode(value: object) -> bytes:
-    """Encode a value in canonical form: fields sorted, no spaces, UTF-8, no needless escapes.
+    """Encode a value in canonical form: sorted, no spaces, UTF-8, no needless escapes.
 
     Examples
     --------

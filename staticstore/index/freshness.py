@@ -27,7 +27,7 @@ _FAILING_POLLS = 2
 
 @dataclass
 class Freshness:
-    """What a root has parsed of its site, and how many older answers it has given in a row.
+    """What is known of a site, and the number of older answers in a row.
 
     A store, the note of its cache and the note of a mirror share this count.
     Only one poll at a time may use it.

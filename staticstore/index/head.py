@@ -1,4 +1,4 @@
-"""The head of a site: which index is current, and how to get there from an older one."""
+"""The head of a site: the current index, and the way to it from an older one."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Document(NamedTuple):
 
     @property
     def href(self) -> str:
-        """Where it is, relative to the root; made of the digest, so that no host chooses it."""
+        """Path relative to the root; derived from the digest, so that no host chooses it."""
         return f"{self.role.folder}/{self.sha256}{self.role.ending}"
 
     def describes(self, body: bytes | bytearray) -> bool:

@@ -1,4 +1,4 @@
-"""Small HTML tables for notebooks, in which text from outside is escaped, and texts for people."""
+"""HTML tables for notebooks, with all text escaped; sizes and ages in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def size_text(size: int) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """Return a number of seconds ago in words.
+    """Return how long ago something was, in words.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def _shown(character: str) -> str:
 
 
 def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
-    """Return a table of the first keys of a store, and how current they are.
+    """Return a table of the first keys of a store, and of how current its index is.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
     info : mapping
         From `StaticStore.info`.
     index : Index or None
-        The snapshot; None if nothing or only parts of it were read.
+        The snapshot; None if none, or only parts of one, were read.
     """
     rows = [] if index is None else [_entry_row(index, key) for key in islice(index, MOST_ROWS)]
     return table(
@@ -148,7 +148,7 @@ def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]
 
 
 def value_html(title: str, url: str, metadata: Mapping[str, Any]) -> str:
-    """Return a table of what the index says of a value."""
+    """Return a table of the URL and metadata of a value."""
     content = Content.of(metadata)
     known = [
         ("url", without_secrets(url)),

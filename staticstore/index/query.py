@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
+from .. import tuning
 from ..processes import PerProcess, is_held
 from . import codec
 
@@ -111,7 +112,7 @@ def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return the selected fields that an entry has; all of its fields if `fields` is None."""
+    """Return those of `fields` that an entry has; all if `fields` is None."""
     if fields is None:
         return metadata
     return {field: metadata[field] for field in fields if field in metadata}
@@ -119,16 +120,9 @@ def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[s
 
 #: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
 NOT_INDEXED = object()
-# For the indexes of all fields together.
-_MOST_BYTES = 512 << 20
-# A growing dictionary keeps other threads waiting while it is copied: several small ones
-# wait less (benchmark: waits).
-_SHARDS = 8
 # Estimates: a value with its place in a dictionary, and a reference to a key.
 _VALUE_BYTES = 120
 _KEY_BYTES = 8
-# Compared with others at once.
-_RUN_KEYS = 1 << 12
 
 
 class _Long(tuple[tuple[str, ...], ...]):
@@ -161,13 +155,14 @@ class FieldIndex:
 
     def __init__(self, values: Iterable[tuple[str, Any]]) -> None:
         # A single key is kept as it is: unique values would need a list each.
-        shards: list[dict[Hashable, Any]] = [{} for _ in range(_SHARDS)]
+        shards: list[dict[Hashable, Any]] = [{} for _ in range(tuning.FIELD_INDEX_SHARDS)]
+        shard_count = len(shards)
         long: dict[Hashable, list[tuple[str, ...]]] = {}
-        run_keys = _RUN_KEYS
+        run_keys = tuning.RUN_KEYS
         for key, value in values:
             if type(value) in (list, dict):
                 value = frozen(value)
-            shard = shards[hash(value) % _SHARDS]
+            shard = shards[hash(value) % shard_count]
             keys = shard.get(value)
             if type(keys) is list:
                 if len(keys) < run_keys:
@@ -195,7 +190,8 @@ class FieldIndex:
 
     def keys(self, value: Hashable) -> Sequence[str]:
         """Return the keys with a value, in order; do not change the result."""
-        keys = self._shards[hash(value) % _SHARDS].get(value, ())
+        shards = self._shards
+        keys = shards[hash(value) % len(shards)].get(value, ())
         if isinstance(keys, str):
             return (keys,)
         if not isinstance(keys, _Long):
@@ -310,8 +306,9 @@ class _Built:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         # An index that is larger than the bound by itself is kept all the same.
+        most = tuning.FIELD_INDEXES_BYTES
         self.indexes: LRUCache[str, FieldIndex] = LRUCache(
-            _MOST_BYTES, getsizeof=lambda index: min(index.size, _MOST_BYTES)
+            most, getsizeof=lambda index: min(index.size, most)
         )
 
     def or_new(self) -> _Built:
@@ -326,13 +323,14 @@ def _values_of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:
 def _packed(keys: Sequence[str]) -> str | tuple[str, ...] | _Long:
     if len(keys) == 1:
         return keys[0]
-    if len(keys) <= _RUN_KEYS:
+    count = tuning.RUN_KEYS
+    if len(keys) <= count:
         return tuple(keys)
-    return _Long(tuple(keys[at : at + _RUN_KEYS]) for at in range(0, len(keys), _RUN_KEYS))
+    return _Long(tuple(keys[at : at + count]) for at in range(0, len(keys), count))
 
 
 def frozen(value: Any) -> Hashable:
-    """Return a hashable that stands for a JSON value: equal where the values are equal.
+    """Return a hashable for a JSON value, equal if the values are equal.
 
     `NOT_INDEXED` stands for anything but decoded JSON, such as a tuple or an
     object that compares in its own way.
@@ -392,8 +390,9 @@ def in_all(groups: Iterable[Sequence[str]]) -> Sequence[str]:
 
 def _in_both(few: Sequence[str], many: Sequence[str]) -> Iterator[str]:
     # A run at a time, so that other threads get a turn (benchmark: waits).
-    for start in range(0, len(few), _RUN_KEYS):
-        some = few[start : start + _RUN_KEYS]
+    count = tuning.RUN_KEYS
+    for start in range(0, len(few), count):
+        some = few[start : start + count]
         first = bisect_left(many, some[0])
         last = bisect_right(many, some[-1], first)
         common = set(some).intersection(many[first:last])

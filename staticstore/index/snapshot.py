@@ -135,7 +135,7 @@ class Index(Mapping[str, dict[str, Any]]):
 
     @property
     def refusal(self) -> str | None:
-        """Why the document is not an index, if that was found after it was parsed; else None.
+        """Why the document is no index, if that was found after parsing; else None.
 
         All that reads entries then raises `IndexFormatError`.
         """
@@ -281,7 +281,7 @@ class Index(Mapping[str, dict[str, Any]]):
         return (key for key in self if matches(key))
 
     def field_values(self, field: str) -> Iterator[tuple[str, Any]]:
-        """Iterate over all keys, in order, with the value of one field; None where it is missing.
+        """Iterate over all keys, in order, with one field's value; None if missing.
 
         Only that field of the entries is decoded.
 
@@ -364,7 +364,7 @@ class Index(Mapping[str, dict[str, Any]]):
         return self._stored.canonical()
 
     def document(self) -> Iterator[bytes | memoryview]:
-        """Write the index as JSON in pieces: in canonical form if it came so, else in any order.
+        """Write the index as JSON in pieces: canonical if it came so, else in any order.
 
         Examples
         --------

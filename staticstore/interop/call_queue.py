@@ -8,12 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["SLICE_SECONDS", "Call", "CallQueue"]
+from .. import tuning
+
+__all__ = ["Call", "CallQueue"]
 
 Call = Callable[[], object]
-
-#: How long a window's thread may work before its event loop has a turn: less than half a frame.
-SLICE_SECONDS = 0.005
 
 
 class CallQueue:
@@ -46,7 +45,7 @@ class CallQueue:
         return True
 
     def make_some(self, show: Callable[..., object]) -> None:
-        """Make waiting calls for `SLICE_SECONDS`.
+        """Make waiting calls, for 5 ms at most.
 
         It may leave calls, and a call may run the loop of a dialog: if more
         than one is waiting, schedule the next `make_some` before this one.
@@ -57,7 +56,7 @@ class CallQueue:
             Takes what a call raises, as `sys.excepthook` does.
         """
         self._is_scheduled = False  # before the calls are taken, so that none is overlooked
-        end = time.monotonic() + SLICE_SECONDS
+        end = time.monotonic() + tuning.SLICE_SECONDS
         while self._calls:
             _make(self._calls.popleft(), show)
             if time.monotonic() >= end:

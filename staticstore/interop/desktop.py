@@ -1,4 +1,4 @@
-"""Delivery in a window's thread: ``store.subscribe(…, dispatch=qt_dispatch(window))``.
+"""Delivery in a window's thread, such as ``dispatch=qt_dispatch(window)``.
 
 Only the thread that runs its event loop may touch a window, and changes are
 found by the thread that polls.  Each ``…_dispatch`` function returns a
@@ -39,6 +39,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from .. import tuning
 from ..errors import StoreError
 from .call_queue import Call, CallQueue
 from .qt_core import qt_core
@@ -53,8 +54,6 @@ __all__ = ["asyncio_dispatch", "in_thread", "qt_dispatch", "tk_dispatch"]
 
 Result = TypeVar("Result")
 Failed = Callable[[StoreError | OSError], object]
-
-_TK_POLL_MILLISECONDS = 50  # as in IDLE: it costs no visible time
 
 
 def qt_dispatch(receiver: Any = None) -> Dispatch:
@@ -316,7 +315,7 @@ class _TkLoop:
 
         self._poll = poll
         widget.bind("<Destroy>", end, add="+")
-        self._timer = self._root.after(_TK_POLL_MILLISECONDS, poll)
+        self._timer = self._root.after(tuning.TK_POLL_MILLISECONDS, poll)
 
     def __call__(self, call: Call) -> None:
         if self._is_gone:
@@ -325,7 +324,7 @@ class _TkLoop:
         self._held.append(self)  # after it: a poll in between would clear the list
 
     def _make_calls(self) -> None:
-        interval = 1 if len(self._calls) > 1 else _TK_POLL_MILLISECONDS
+        interval = 1 if len(self._calls) > 1 else tuning.TK_POLL_MILLISECONDS
         self._timer = self._root.after(interval, self._poll)
         self._calls.make_some(self._root.report_callback_exception)
         if len(self._calls):

@@ -41,7 +41,7 @@ def qt_core(given: object = None) -> Any:
 
 
 def qt_module(core: Any, name: str) -> Any:
-    """Import another module of the binding of a ``QtCore``, such as ``QtGui``, and return it.
+    """Import and return another module of a ``QtCore``'s binding, such as ``QtGui``.
 
     Raises
     ------

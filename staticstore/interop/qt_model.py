@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
+from .. import tuning
 from ..client.store import StaticStore, follow
 from ..index.query import selection
-from .call_queue import SLICE_SECONDS
 from .desktop import qt_dispatch
 from .qt_core import qt_core, qt_module
 from .rows import Filter, Glow, Rank, RowChanges, Rows, as_qt_value, as_text, runs
@@ -31,7 +31,6 @@ Signal: Any = getattr(QtCore, "Signal", None) or QtCore.pyqtSignal
 _Qt = QtCore.Qt
 _NO_PARENT = QtCore.QModelIndex()
 _RIGHT = _Qt.AlignmentFlag.AlignRight | _Qt.AlignmentFlag.AlignVCenter
-_FRAME_MILLISECONDS = 40
 
 
 class QtGlow(QtCore.QObject):  # type: ignore[misc]
@@ -62,7 +61,7 @@ class QtGlow(QtCore.QObject):  # type: ignore[misc]
             raise ValueError(f"Qt knows no color {color!r}; give '#ffc233', for example")
         self._glow = Glow()
         self._timer = QtCore.QTimer(self)
-        self._timer.setInterval(_FRAME_MILLISECONDS)
+        self._timer.setInterval(tuning.FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._fade)
 
     def light(self, keys: Set[str]) -> None:
@@ -73,7 +72,7 @@ class QtGlow(QtCore.QObject):  # type: ignore[misc]
             self.faded.emit()
 
     def color(self, key: str) -> Any:
-        """Return the color of a key, more transparent as it fades; None if it does not glow."""
+        """Return the color of a key, which fades; None if the key does not glow."""
         strength = self._glow.strength(key, time.monotonic())
         if not strength:
             return None
@@ -255,7 +254,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         return as_text(value) if role == roles.DisplayRole else as_qt_value(value)
 
     def sort(self, column: int, order: Any = _Qt.SortOrder.AscendingOrder) -> None:
-        """Sort by a column: by key at no cost, by a field at that of decoding it in all entries."""
+        """Sort by a column: the key costs nothing, a field is decoded in all entries."""
         self._apply_all()
         by = self._fields[column - 1] if column > 0 else None
         rows = Rows(self._rows.index, self._rows.filter, by) if by != self._rows.by else self._rows
@@ -280,7 +279,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
     def _apply_some(self) -> None:
         if self._is_stepping:  # in the loop of a dialog that a step has opened; it continues later
             return
-        end = time.monotonic() + SLICE_SECONDS
+        end = time.monotonic() + tuning.SLICE_SECONDS
         while self._steps:
             if time.monotonic() >= end:
                 self._timer.start()

@@ -1,4 +1,4 @@
-"""The rows of a table: which entries it shows, in which order, and which glow after a change."""
+"""The rows of a table: which entries are shown, their order, and which glow."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Filter:
         return self._with_text(keys, index) if self._text else keys
 
     def matches(self, key: str, metadata: dict[str, Any]) -> bool:
-        """Return whether one entry is shown; a condition that raises is logged, and hides it."""
+        """Return whether an entry is shown; one whose condition raises is hidden."""
         with logged_failure("a condition of a table's filter raised; the entry is not shown"):
             texts = (key, *map(as_text, map(metadata.get, self._fields)))
             return self._conditions.match(metadata) and any(

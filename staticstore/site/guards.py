@@ -54,7 +54,7 @@ Force = bool | Iterable[str]
 #: The names of all guards.
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
-_FEW = 3  # items that a message names
+_FEW_ITEMS = 3  # items that a message names
 
 
 class RefusedError(StoreError):
@@ -140,7 +140,7 @@ class Guards:
         what : str
             The operation, such as ``"the mirror"``; the message begins with it.
         before, after : int
-            The number of entries now, and that would be left.
+            The number of entries now, and afterwards.
         why : str, optional
             The end of the message.
 
@@ -154,15 +154,15 @@ class Guards:
 
 
 def first_few(items: Sequence[str], separator: str = ", ") -> str:
-    """Return the first three items as a text, and the number of the others.
+    """Return the first three items, and the number of the others, as a text.
 
     Examples
     --------
     >>> first_few(["a", "b", "c", "d", "e"])
     'a, b, c, and 2 more'
     """
-    more = [f"and {len(items) - _FEW} more"] if len(items) > _FEW else []
-    return separator.join([*items[:_FEW], *more])
+    more = [f"and {len(items) - _FEW_ITEMS} more"] if len(items) > _FEW_ITEMS else []
+    return separator.join([*items[:_FEW_ITEMS], *more])
 
 
 # What a publish, a mirror or a push leaves in `.staticstore`.
@@ -183,7 +183,7 @@ def foreign_files(
 ) -> tuple[list[str], dict[str, FileDigest]]:
     """Return the files that a mirror of a site would replace or delete.
 
-    Only regular files count, since nothing else is ever replaced.  No link is followed.
+    Only regular files count, since nothing else is ever replaced.  Links are not followed.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def foreign_files(
     files : list of str
         Their paths below the root.
     values : dict of str to FileDigest
-        For each key whose file has the bytes of the site's value, as it is or was
-        when the folder became a copy of it: the file's digest.
+        The digests of the files that have the bytes of the site's value, as it is or
+        was when the folder became a copy of the site; by key.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def foreign_files(
 
 
 def _copied_index(folder: SiteFolder, head: Head | None) -> Index | None:
-    # A copy may have lost our notes, in a checkout for instance: its head still shows it.
+    # A copy may lack our notes, in a checkout for instance: its head still identifies it.
     own = folder.read_head()
     if own is None or head is None or own.lineage != head.lineage:
         return None

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from ..client.store import StaticStore, site_snapshot
 from ..errors import StoreError, checked_number, path_text, quoted
 from ..index.freshness import BELIEVED_ANSWERS
-from ..transport.http.wire import LEAST_RATE, RateLimit
+from ..transport.http.wire import LEAST_BYTES_A_SECOND, RateLimit
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
 from .mirroring.index_files import follows, note_origin, read_mirror_note, write_mirror_note
@@ -196,7 +196,7 @@ def mirror(
     if type(workers) is not int or workers < 1:
         raise ValueError(f"workers must be an integer of 1 or more, not {workers!r}")
     if limit_rate is not None:
-        checked_number(limit_rate, "limit_rate", least=LEAST_RATE)
+        checked_number(limit_rate, "limit_rate", least=LEAST_BYTES_A_SECOND)
     guards = Guards(force)
     began = time.monotonic()
     patterns = [globs] if isinstance(globs, str) else list(globs)

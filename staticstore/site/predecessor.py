@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from .. import tuning
 from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError, raise_alone
 from ..index.changes import parse_change_lines, sum_of_document, sum_text
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Predecessor", "PublishedAt", "PublishedSite"]
 
 _CLOUD = re.compile(r"(?:s3|gs|az)://")
-_RETRIES = 2
-_DOCUMENT_SECONDS = 300.0  # how long one document may take
 _MOST_INDEX_BYTES = 1 << 30
 _ABSENT = frozenset({404, 410})  # not 403, which wrong credentials may cause
 
@@ -129,14 +128,16 @@ class PublishedAt:
             root = Root(self.location)
         except ValueError as error:
             raise_alone(StoreError(str(error)))
-        options = SessionOptions(self.auth, self.proxies, verify=self.verify, retries=_RETRIES)
+        options = SessionOptions(
+            self.auth, self.proxies, verify=self.verify, retries=tuning.PREDECESSOR_RETRIES
+        )
         session = Session(root, options)
 
         def read(href: str, most: int) -> bytes | None:
             found = session.fetch(
                 href,
                 headers={"Accept-Encoding": "gzip, deflate", "Cache-Control": "no-cache"},
-                deadline=time.monotonic() + _DOCUMENT_SECONDS,
+                deadline=time.monotonic() + tuning.PREDECESSOR_DOCUMENT_SECONDS,
                 limit=SizeLimit(most, href),
                 absent=_ABSENT,
             )

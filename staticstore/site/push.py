@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from .. import tuning
 from ..errors import StoreError, TransportError
 from ..workers import Workers
 from .guards import Force, Guards
@@ -42,9 +43,6 @@ __all__ = ["PushReport", "push"]
 
 T = TypeVar("T")
 _THREAD_NAME = "staticstore push"
-# TotalProgress is noted at the target this often, but at most 1/20 of the time is spent on it.
-_NOTE_SECONDS = 10.0
-_NOTE_FACTOR = 20
 
 
 @dataclass
@@ -239,7 +237,7 @@ class _Push:
         self._note = self.plan.before
         self._stored = dict(self.plan.during.stored)
         self._noted = time.monotonic()
-        self._pause = _NOTE_SECONDS
+        self._pause = tuning.PUSH_NOTE_SECONDS
 
     def run(self, *, delete: bool) -> None:
         """Upload stage by stage; end before the index if a file of a stage failed."""
@@ -313,7 +311,8 @@ class _Push:
         if began - self._noted >= self._pause:
             self._write_note(self._current_note())
             self._noted = time.monotonic()
-            self._pause = max(_NOTE_SECONDS, _NOTE_FACTOR * (self._noted - began))
+            longer = tuning.PUSH_NOTE_FACTOR * (self._noted - began)
+            self._pause = max(tuning.PUSH_NOTE_SECONDS, longer)
 
     def _current_note(self) -> PushNote:
         return self.plan.during._replace(stored=dict(self._stored))

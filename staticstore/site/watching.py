@@ -1,4 +1,4 @@
-"""Publish a site again when its files change, or mirror one again when the origin changes.
+"""Publish a site when its files change; mirror one when the origin changes.
 
 The operating system reports changes below ``data/``, through watchfiles.  Metadata
 files, the site's own words, and the identity of ``data`` itself are polled some times
@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import tuning
 from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError, quoted
 from ..signals import index_updated, poll_failed
 from .about import SOURCE_NAMES
@@ -36,10 +37,6 @@ __all__ = ["RESCAN_SECONDS", "PublishTimer", "mirror_watching", "publish_watchin
 
 #: When a site is published again although no change was reported.
 RESCAN_SECONDS = 600.0
-_QUIET_SECONDS = 0.5  # without a change, before a publish
-_LONGEST_SECONDS = 5.0  # of constant change, before a publish
-_RETRY_SECONDS = 10.0  # after a publish that failed
-_TICK_SECONDS = 0.1  # between two polls, and two checks whether to stop
 
 
 def publish_watching(
@@ -139,12 +136,14 @@ class PublishTimer:
             return True
         if self._first is None:
             return False
-        return now - self._last >= _QUIET_SECONDS or now - self._first >= _LONGEST_SECONDS
+        is_quiet = now - self._last >= tuning.WATCH_QUIET_SECONDS
+        return is_quiet or now - self._first >= tuning.WATCH_LONGEST_SECONDS
 
     def published(self, *, failed: bool, now: float) -> None:
         """Record that a publish has ended."""
         self._first = None
-        self._due = now + (min(_RETRY_SECONDS, self._rescan) if failed else self._rescan)
+        pause = min(tuning.WATCH_RETRY_SECONDS, self._rescan) if failed else self._rescan
+        self._due = now + pause
 
 
 def _publish(
@@ -201,7 +200,7 @@ def _polls(
     while not stop.is_set():
         data = _identity(folder.data)
         if data is None:  # removed, perhaps to be replaced
-            stop.wait(_TICK_SECONDS)
+            stop.wait(tuning.WATCH_TICK_SECONDS)
             yield False
             continue
         with contextlib.closing(_changes_below(folder.data, stop)) as changes:
@@ -220,7 +219,7 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
         from watchfiles import watch
     except ImportError as error:
         raise StoreError("watching needs watchfiles: pip install 'staticstore[watch]'") from error
-    tick_ms = round(_TICK_SECONDS * 1000)
+    tick_ms = round(tuning.WATCH_TICK_SECONDS * 1000)
     root = os.path.realpath(data)
     try:
         # It groups the events of a tick.  `PublishTimer` decides when changes have ended: here a
@@ -390,7 +389,7 @@ def _failures_until(
         left = end - time.monotonic()
         if left <= 0 or stop.is_set() or not store.is_connected():
             return
-        if changed.wait(min(left, _TICK_SECONDS)):
+        if changed.wait(min(left, tuning.WATCH_STOP_SECONDS)):
             return
 
 

@@ -1,4 +1,4 @@
-"""A site in memory, for each test anew."""
+"""A new site in memory for each test."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.client.scene import MemorySite
 
 @pytest.fixture
 def site() -> Iterator[MemorySite]:
-    """A site without keys, on a server that can be told to misbehave."""
+    """A site without keys, on a server that can be made to misbehave."""
     with MemorySite() as memory_site:
         yield memory_site

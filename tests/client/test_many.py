@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
-from staticstore import IntegrityError, NotConnectedError, StaticStore, TransportError, publish
-from staticstore.client import large_values, many
+from staticstore import (
+    IntegrityError,
+    NotConnectedError,
+    StaticStore,
+    TransportError,
+    publish,
+    tuning,
+)
+from staticstore.client import many
 from staticstore.client.store import site_snapshot
 from staticstore.index import codec
-from staticstore.index.forms import lines, parsing
 from staticstore.index.snapshot import Index
-from staticstore.transport.many import threads
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Nginx, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -107,8 +112,8 @@ def test_a_digest_that_is_none_is_plain_metadata(start: Start) -> None:
 def test_a_digest_that_is_a_path_touches_no_file(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
-    monkeypatch.setattr(lines, "_FEW_ENTRIES", 0)
+    monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.DECODED_SINGLY_ENTRIES", 0)
     mine = tmp_path / "mine"
     mine.write_bytes(b"my\n")
     index = Index.parse(codec.encode({"a": {"sha256": str(mine), "size": size}}), vouched_entries=1)
@@ -124,9 +129,9 @@ def test_a_digest_that_is_a_path_touches_no_file(
 @pytest.fixture
 def of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let values above 100 bytes be large, and parts of them have 1,000."""
-    monkeypatch.setattr(many, "_LARGE_BYTES", 100)
-    monkeypatch.setattr(large_values, "_PART_BYTES", 1000)
-    monkeypatch.setattr(large_values, "_AHEAD_BYTES", 24_000)
+    monkeypatch.setattr("staticstore.tuning.LARGE_VALUE_BYTES", 100)
+    monkeypatch.setattr("staticstore.tuning.LARGE_PART_BYTES", 1000)
+    monkeypatch.setattr("staticstore.tuning.LARGE_AHEAD_BYTES", 24_000)
 
 
 def once_together(count: int, answer: Answer) -> Answer:
@@ -161,7 +166,7 @@ def test_c23_large_values_are_read_by_24_connections(
 def test_c23_small_values_with_long_bodies_do_not_wait_for_the_first(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "_LONG_BYTES", 10)
+    monkeypatch.setattr("staticstore.tuning.LONG_BODY_BYTES", 10)
     values = {f"{number:02}": bytes([number]) * 50 for number in range(24)}
     with connected(start(once_together(24, site_of(values)))) as store:
         assert list(store.read_many(values)) == [*values.items()]
@@ -250,7 +255,7 @@ def test_c23_what_was_read_in_parts_is_held_in_memory(start: Start, of_parts: No
 def test_keys_are_taken_no_more_than_two_windows_ahead(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_WINDOW_KEYS", 10)
+    monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 10)
     taken: list[int] = []
 
     def keys() -> Iterable[str]:
@@ -268,7 +273,7 @@ def test_keys_are_taken_no_more_than_two_windows_ahead(
 def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_WINDOW_BYTES", 1000)
+    monkeypatch.setattr("staticstore.tuning.WINDOW_BYTES", 1000)
     values = {f"{number:02}": bytes(300) for number in range(50)}
     server = start(site_of(values))
     with connected(server) as store:
@@ -281,7 +286,7 @@ def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
 def test_of_many_windows_the_values_come_in_the_order_asked(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "_WINDOW_KEYS", 7)
+    monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 7)
     values = {f"{number:03}": b"%d" % number for number in range(100)}
     keys = sorted(values, key=lambda key: (int(key) * 37) % 100)
     with connected(start(site_of(values))) as store:
@@ -438,8 +443,8 @@ def test_a_host_that_is_gone_is_not_asked_for_each_value(start: Start, misbehave
         server.answer = lambda request, wire: getattr(wire, misbehave)()
         with pytest.raises(TransportError):
             list(store.read_many(values))
-    asked_by_each = len(values) if misbehave == "reset" else many._CAREFUL_THREADS + 24
-    assert len(server.requests) < asked_by_each + 3 * many._CAREFUL_THREADS
+    asked_by_each = len(values) if misbehave == "reset" else tuning.CAREFUL_THREADS + 24
+    assert len(server.requests) < asked_by_each + 3 * tuning.CAREFUL_THREADS
 
 
 def test_f17_the_first_of_many_tiny_values_is_given_out_before_many_are_fetched(

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from staticstore import IntegrityError, StaticStore
-from staticstore.transport.values import part_reader
 from staticstore.transport.values.seekable import OpenedValue
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of, write_site
@@ -129,7 +128,7 @@ WAYS: dict[str, Read] = {
 def value(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Give a value of one block, of many, and one that is not taken whole into memory."""
     if request.param == "large":
-        monkeypatch.setattr(part_reader, "IN_MEMORY_BYTES", 1 << 16)
+        monkeypatch.setattr("staticstore.tuning.IN_MEMORY_BYTES", 1 << 16)
     return SMALL if request.param == "small" else VALUE
 
 

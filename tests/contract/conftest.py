@@ -1,4 +1,4 @@
-"""One fixture, `backend`: every kind of host that a site can stand on."""
+"""The fixture `backend`: each kind of host that can serve a site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A site in memory, on a server that can be told to misbehave."""
+"""A site in memory, on a server that can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def files_of(values: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
-    """Open a store on a server that answers as a script says."""
+    """Open a store on a server that answers according to a script."""
     with ExitStack() as stack:
 
         def open_(answer: Answer, **connect: Any) -> tuple[StaticStore, RawServer]:
@@ -45,7 +45,7 @@ def good() -> Any:
 
 @pytest.fixture
 def connect(stack: ExitStack) -> Callable[..., StaticStore]:
-    """Connect a store that does not poll by itself, and tries again as often as by default."""
+    """Connect a store that does not poll by itself, with the default retries."""
 
     def connect(root: str, **options: Any) -> StaticStore:
         store = StaticStore(root, poll_interval=0)

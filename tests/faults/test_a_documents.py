@@ -52,10 +52,9 @@ OVERFLOW = lines(*GOOD, '"l":{"n":1e999}')
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small documents have many pieces, and be checked behind the swap like large ones."""
-    monkeypatch.setattr("staticstore.index.forms.parsing.PIECE_BYTES", 100)
-    monkeypatch.setattr("staticstore.index.forms.piece.PIECE_BYTES", 100)
-    monkeypatch.setattr("staticstore.index.forms.parsing._SMALL_BYTES", 0)
-    monkeypatch.setattr("staticstore.client.following.current_index._FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 100)
+    monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.CHECK_DELAY_SECONDS", 0)
 
 
 class Site:
@@ -286,7 +285,7 @@ def test_a20_a_refused_index_never_replaces_a_good_one(
 def test_e1_a20_a_check_ends_when_the_store_is_disconnected(
     site: Site, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.following.current_index._PAUSE_SECONDS", TIMEOUT)
+    monkeypatch.setattr("staticstore.tuning.CHECK_PAUSE_SECONDS", TIMEOUT)
     site.put(lines(*GOOD))
     store = connect()
     store.disconnect()
@@ -299,7 +298,7 @@ def test_e1_a20_a_check_that_was_ended_is_taken_up_by_the_next_connection(
 ) -> None:
     site.put(lines(*GOOD))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("staticstore.client.following.current_index._PAUSE_SECONDS", TIMEOUT)
+        patch.setattr("staticstore.tuning.CHECK_PAUSE_SECONDS", TIMEOUT)
         store = connect()
         store.disconnect()
         checked(store)

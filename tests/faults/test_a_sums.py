@@ -113,7 +113,7 @@ def test_a21_a_change_file_that_leads_there_costs_no_more_than_itself(
 def test_a21_after_two_wrong_sums_in_a_row_the_head_counts_as_one_without(
     site: Site, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.following.index_reader._HASHED_BELOW_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.HASHED_INDEX_BYTES", 0)
     store = connected(site, stack)
     whole = []
     for value in "23456":
@@ -141,7 +141,7 @@ def test_a21_without_a_sum_a_small_index_is_hashed(
 def test_a21_without_a_sum_a_large_one_is_hashed_when_the_cache_writes_it(
     site: Site, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.following.index_reader._HASHED_BELOW_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.HASHED_INDEX_BYTES", 0)
     store = connected(site, stack, cache=tmp_path / "cache")
     site.publish(a="2")
     site.bend(sum=None)

@@ -276,7 +276,7 @@ def test_e7_a_disk_that_gets_full_leaves_nothing_behind(
 def test_e7_a_disk_with_room_again_is_used_again(
     site: MemorySite, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.cache.folder._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("staticstore.tuning.CACHE_PAUSE_SECONDS", 0.0)
     with opened(site, cache) as store:
         with monkeypatch.context() as patched:
             open_file = os.fdopen

@@ -632,9 +632,8 @@ def test_e1_values_that_are_fetched_ahead_do_not_keep_the_interpreter(
     stalls = {"data/b": lambda request, wire: wire.stall()}
     server = start(serve_files(files).but(stalls))
     code = f"""
-from staticstore import StaticStore
-from staticstore.client import many
-many._WINDOW_KEYS = 4
+from staticstore import StaticStore, tuning
+tuning.WINDOW_KEYS = 4
 store = StaticStore({server.url!r}, poll_interval=0).connect()
 print({reads})
 """

@@ -423,7 +423,7 @@ def test_e4_a_file_without_ranges_is_read_on_by_both(site: MemorySite) -> None:
 def test_e4_reading_many_goes_on_in_both(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    monkeypatch.setattr("staticstore.client.many._WINDOW_KEYS", 4)  # that are fetched together
+    monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 4)  # that are fetched together
     with sending_by(engine), site.open() as store:
         reading = store.read_many(VALUES)
         begun = dict([next(reading)])

@@ -137,7 +137,7 @@ def test_f12_a_link_that_comes_after_the_scan_is_reported(
 def test_f12_so_it_is_where_processes_hash(
     site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
-    monkeypatch.setattr(hash_process, "_FILES_PER_PROCESS", 1)
+    monkeypatch.setattr("staticstore.tuning.FILES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     act, real = once(lambda: swap(site / "data", outside)), hash_process.HashProcess.digests_of
 

@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 
 from staticstore import Index, IndexFormatError
 from staticstore.index.changes import diff, follow
-from staticstore.index.forms import parsing, piece
 from staticstore.index.forms.entries import parse_any
 
 
 @pytest.fixture(autouse=True, params=[40, 200])
 def _many_pieces(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let small documents have many pieces, and be checked late like large ones."""
-    monkeypatch.setattr(parsing, "PIECE_BYTES", request.param)
-    monkeypatch.setattr(piece, "PIECE_BYTES", request.param)
-    monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", request.param)
+    monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
 
 
 def general(body: bytes) -> Index | None:
@@ -298,7 +296,7 @@ def test_what_is_no_key_is_in_no_form_of_an_index(state: str, key: Any) -> None:
     elif state in ("changed", "folded"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "staticstore.index.forms.stored._ENTRIES_PER_CHANGE", 0 if state == "changed" else 9
+                "staticstore.tuning.OVERLAY_ENTRIES_PER_CHANGE", 0 if state == "changed" else 9
             )
             index = index.changed_by({"k01": b"{}", "k02": None})
     assert key not in index

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from staticstore import Index
 from staticstore.index.changes import diff, follow
 from staticstore.index.fields import Content
-from staticstore.index.forms import parsing, piece
 from staticstore.index.forms.entries import Entries
 
 _keys = st.text('ab"\\ !/é\U0001f600', min_size=1, max_size=4).filter(lambda key: "/" not in key)
@@ -28,10 +27,9 @@ _states = st.dictionaries(
 @pytest.fixture(autouse=True)
 def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small documents have many pieces, and be trusted like large ones."""
-    monkeypatch.setattr(parsing, "PIECE_BYTES", 30)
-    monkeypatch.setattr(piece, "PIECE_BYTES", 30)
-    monkeypatch.setattr(parsing, "_SMALL_BYTES", 0)
-    monkeypatch.setattr("staticstore.index.query._RUN_KEYS", 2)
+    monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 30)
+    monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.RUN_KEYS", 2)
 
 
 def general(state: dict[str, Any]) -> Index:
@@ -75,7 +73,7 @@ def test_changes_lead_to_the_lines_of_the_new_document(
     old: dict[str, Any], new: dict[str, Any], folded_above: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("staticstore.index.forms.stored._ENTRIES_PER_CHANGE", folded_above)
+        patch.setattr("staticstore.tuning.OVERLAY_ENTRIES_PER_CHANGE", folded_above)
         before, after = vouched(old), vouched(new)
         states = {change.key: change.after for change in diff(before, after)}
         changed = before.changed_by(states)
@@ -163,7 +161,7 @@ def test_an_index_without_entries_takes_some() -> None:
 def test_contents_are_those_of_the_entry_alone(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("staticstore.index.forms.lines._FEW_ENTRIES", 0)
+    monkeypatch.setattr("staticstore.tuning.DECODED_SINGLY_ENTRIES", 0)
     (found,) = vouched({"a": fields}).contents_of(["a"]).values()
     place = found.place and (found.place.href, found.place.offset)
     assert (found.size, found.sha256, place, found.modified) == Content.of(fields)

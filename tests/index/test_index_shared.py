@@ -12,10 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index import query
 from staticstore.index.changes import apply, diff, follow
 from staticstore.index.forms.lines import Lines
-from staticstore.index.forms.stored import _ENTRIES_PER_CHANGE
 from staticstore.index.query import NOT_INDEXED, frozen
 
 _numbers = st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 2.5, 2**70, 1e300])
@@ -44,8 +42,8 @@ def scan(index: Index, wanted: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 @pytest.fixture(autouse=True)
 def _shared_even_if_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small snapshots share, which otherwise only large ones do."""
-    monkeypatch.setattr("staticstore.index.forms.stored._ENTRIES_PER_CHANGE", 0)
-    monkeypatch.setattr("staticstore.index.query._RUN_KEYS", 2)
+    monkeypatch.setattr("staticstore.tuning.OVERLAY_ENTRIES_PER_CHANGE", 0)
+    monkeypatch.setattr("staticstore.tuning.RUN_KEYS", 2)
 
 
 def history(states: list[dict[str, Any]]) -> Iterator[tuple[Index, Index]]:
@@ -171,7 +169,7 @@ def test_nor_again_after_a_few_changes(built: list[str]) -> None:
 def test_what_takes_too_much_memory_is_dropped(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query, "_MOST_BYTES", 13_000)
+    monkeypatch.setattr("staticstore.tuning.FIELD_INDEXES_BYTES", 13_000)
     index = many(100)
     for field in ("n", "type", "n", "type"):
         list(index.query_keys(where={field: 1}))
@@ -181,7 +179,7 @@ def test_what_takes_too_much_memory_is_dropped(
 def test_what_alone_takes_too_much_memory_is_kept(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query, "_MOST_BYTES", 1000)
+    monkeypatch.setattr("staticstore.tuning.FIELD_INDEXES_BYTES", 1000)
     index = many(100)
     for n in range(3):
         assert list(index.query_keys(n=n)) == [f"{n:04}"]
@@ -189,7 +187,7 @@ def test_what_alone_takes_too_much_memory_is_kept(
 
 
 def test_many_changes_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("staticstore.index.forms.stored._ENTRIES_PER_CHANGE", _ENTRIES_PER_CHANGE)
+    monkeypatch.setattr("staticstore.tuning.OVERLAY_ENTRIES_PER_CHANGE", 100)
     index = many()
     changed = index.changed_by({f"{n:04}": b'{"n": 0}' for n in range(50)})
     assert not changed.shares_with(index)

@@ -299,7 +299,7 @@ def test_what_cannot_be_believed_is_an_error_and_nothing_is_written(
 def test_a_host_that_cannot_be_asked_is_an_error(
     checkout: Path, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.site.predecessor._RETRIES", 0)
+    monkeypatch.setattr("staticstore.tuning.PREDECESSOR_RETRIES", 0)
     with pytest.raises(StoreError) as caught:
         publish(checkout, after=after)
     assert isinstance(caught.value, TransportError) == after.startswith("http")

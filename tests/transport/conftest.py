@@ -1,4 +1,4 @@
-"""Sessions on misbehaving servers, recorded waits, and calls in threads of their own."""
+"""Sessions on misbehaving servers, recorded waits, and calls in threads."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
 
 
 class Call(threading.Thread):
-    """A call in a thread of its own, which can be joined."""
+    """A call in its own thread, which can be joined."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)

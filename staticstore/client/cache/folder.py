@@ -29,6 +29,7 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
+from ... import tuning
 from ...disk.atomic import TEMPORARY_PATTERN
 from ...disk.file_system import NotOwnError, foreign_part, open_own
 from ...errors import StoreError, checked_number, quoted
@@ -52,10 +53,7 @@ _LOG = logging.getLogger("staticstore")
 
 _VALUE_FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOCK_BYTES = 4096  # that the smallest file takes of a disk
-_TOUCH_SECONDS = 3600.0  # resolution of the time of the last use
 _LEFT_OVER_SECONDS = 86_400.0  # age of a temporary file that no process writes any more
-_CHECK_SECONDS = 1.0  # between two checks of whose a folder is
-_PAUSE_SECONDS = 60.0  # without writing, after a failure
 
 
 def user_folder() -> Path:
@@ -177,7 +175,10 @@ class CacheFolder:
             It cannot be opened.
         """
         now, parent = time.monotonic(), path.parent
-        if now - self._checked.get(parent, -_CHECK_SECONDS) >= _CHECK_SECONDS:
+        if (
+            now - self._checked.get(parent, -tuning.CACHE_CHECK_SECONDS)
+            >= tuning.CACHE_CHECK_SECONDS
+        ):
             self.check(parent)
             self._checked[parent] = now
         try:
@@ -194,7 +195,7 @@ class CacheFolder:
         try:
             yield
         except OSError as error:
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            self._paused_until = time.monotonic() + tuning.CACHE_PAUSE_SECONDS
             self.note_error(error, "cannot be written")
         else:
             self.problem = None
@@ -232,7 +233,7 @@ class CacheFolder:
     @staticmethod
     def touch(path: Path, status: os.stat_result) -> None:
         """Record the use of a file, at most once an hour; ignore a read-only folder."""
-        if time.time() - status.st_mtime > _TOUCH_SECONDS:
+        if time.time() - status.st_mtime > tuning.CACHE_TOUCH_SECONDS:
             with contextlib.suppress(OSError):
                 os.utime(path)
 

@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ... import tuning
 from ...disk.atomic import atomic_file, remove_leftovers
 from ...disk.file_system import NotOwnError, open_own, read_own, remove_foreign
 from ...disk.part_file import PartFolder
@@ -30,7 +31,6 @@ __all__ = ["CacheReport", "CachedIndex", "CachedSite", "read_note", "sites_in", 
 
 _FORMAT = "staticstore-cached-index/2"
 _LOCK = "lock"
-_PIECE_BYTES = 1 << 20
 _MOST_NOTE_BYTES = 1 << 20
 
 # Size, sha256, entries and warnings of a document in the cache.
@@ -330,9 +330,9 @@ def _verified(place: Path) -> tuple[Note, bytes]:
 def _pieces(document: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
     # Small ones, so that writing can be given up in between.
     for text in document:
-        view = memoryview(text)
-        for start in range(0, len(view), _PIECE_BYTES):
-            yield view[start : start + _PIECE_BYTES]
+        view, size = memoryview(text), tuning.CACHE_PIECE_BYTES
+        for start in range(0, len(view), size):
+            yield view[start : start + size]
 
 
 class CachedSite(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from cachetools import LRUCache
 
+from ... import tuning
 from ...errors import NotConnectedError, StoreError
 from ...processes import PerProcess, is_held
 
@@ -27,9 +28,6 @@ __all__ = ["ValueCache"]
 
 _LOG = logging.getLogger("staticstore")
 
-_PIECE_BYTES = 1 << 20
-# A value up to this size is opened in memory, without a file that stays open.
-_IN_MEMORY_BYTES = 1 << 20
 # A value above a quarter of the folder's limit would evict too many others.
 _LARGEST_DIVISOR = 4
 # An eviction frees a 16th more than needed, so that the folder is seldom surveyed.
@@ -114,7 +112,7 @@ class ValueCache:
         if sha256 is None:
             return None
         data = self._memory.get().find(sha256)
-        if data is None and size is not None and size <= _IN_MEMORY_BYTES:
+        if data is None and size is not None and size <= tuning.CACHE_IN_MEMORY_BYTES:
             data = self._read_file(sha256, size)
         elif data is None:
             return self._open_file(sha256, size)
@@ -139,7 +137,7 @@ class ValueCache:
             open_regular(path) as file,
             self.writing(sha256, os.fstat(file.fileno()).st_size) as write,
         ):
-            for piece in iter(lambda: file.read(_PIECE_BYTES), b""):
+            for piece in iter(lambda: file.read(tuning.CACHE_PIECE_BYTES), b""):
                 write(piece)
 
     @contextlib.contextmanager
@@ -190,7 +188,7 @@ class ValueCache:
                 folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
                 file.seek(0)
                 stack.pop_all()
-                return io.BufferedReader(_OwnFile(file), _PIECE_BYTES)
+                return io.BufferedReader(_OwnFile(file), tuning.CACHE_PIECE_BYTES)
         _discard(folder, sha256)
         return None
 

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     HTTPStatusError,
@@ -24,20 +25,13 @@ if TYPE_CHECKING:
     from ..telling.subscription import Watch
     from .held import Follower
 
-__all__ = ["CUT_CHECK_SECONDS", "Connection", "Poller", "seconds_since_boot"]
+__all__ = ["Connection", "Poller", "seconds_since_boot"]
 
 _LOG = logging.getLogger("staticstore")
 
-#: How often a wait that nothing wakes checks whether the store was disconnected.
-CUT_CHECK_SECONDS = 0.2
-_JOIN_SECONDS = 0.5  # that `close` waits for the poller; then it is abandoned
 _JITTER_PART = 0.1  # of the interval, so that a thousand readers do not poll at once
-_MOST_BACKOFF_SECONDS = 3600.0
-_RETRY_SECONDS = 5.0  # between polls of a store that has not reached its host yet
 _MOST_DOUBLINGS = 30
 _REFUSED_DOUBLINGS = 2  # slower, so that wrong credentials do not lock an account
-_CLOCK_CHECK_SECONDS = 15.0  # how often a long wait checks whether the machine slept
-_MOST_WAKE_SECONDS = 10.0
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -129,7 +123,7 @@ class Connection:
         NotConnectedError
             The connection was closed meanwhile.
         """
-        while not self._polling.acquire(timeout=CUT_CHECK_SECONDS):
+        while not self._polling.acquire(timeout=tuning.CUT_CHECK_SECONDS):
             if self.is_cut():
                 raise NotConnectedError("the store was disconnected")
         try:
@@ -157,7 +151,7 @@ class Connection:
             watch.end()
         if poller is not None and poller is not threading.current_thread():
             with contextlib.suppress(RuntimeError):  # at the end of the interpreter
-                poller.join(_JOIN_SECONDS)
+                poller.join(tuning.POLLER_JOIN_SECONDS)
 
 
 class Poller(threading.Thread):
@@ -227,15 +221,17 @@ class Poller(threading.Thread):
 
     def pause(self, error: StoreError | None) -> float:
         """Return the seconds to wait after a poll, which raised `error` or succeeded."""
-        pause = self._interval if self._has_polled else min(self._interval, _RETRY_SECONDS)
+        pause = self._interval
+        if not self._has_polled:
+            pause = min(pause, tuning.FIRST_POLL_RETRY_SECONDS)
         if error is not None:
             doublings = min(self._failures, _MOST_DOUBLINGS)
             if isinstance(error, AuthorizationError):
                 doublings += _REFUSED_DOUBLINGS
-            pause = min(pause * 2**doublings, max(pause, _MOST_BACKOFF_SECONDS))
+            pause = min(pause * 2**doublings, max(pause, tuning.LONGEST_POLL_BACKOFF_SECONDS))
         pause *= random.uniform(1 - _JITTER_PART, 1 + _JITTER_PART)
         if isinstance(error, HTTPStatusError) and error.retry_after is not None:
-            patience = min(error.retry_after, _MOST_BACKOFF_SECONDS)
+            patience = min(error.retry_after, tuning.LONGEST_POLL_BACKOFF_SECONDS)
             return max(pause, patience * random.uniform(1, 1 + _JITTER_PART))
         return pause
 
@@ -244,10 +240,10 @@ class Poller(threading.Thread):
         # checks the clock in between.
         due = self._clock() + seconds
         while (left := due - self._clock()) > 0:
-            if self._cut.wait(min(left, _CLOCK_CHECK_SECONDS)):
+            if self._cut.wait(min(left, tuning.CLOCK_CHECK_SECONDS)):
                 return False
-            if self._clock() > due + _CLOCK_CHECK_SECONDS:
+            if self._clock() > due + tuning.CLOCK_CHECK_SECONDS:
                 # The machine slept, and others may wake with it: do not all poll at once.
-                most = min(self._interval * _JITTER_PART, _MOST_WAKE_SECONDS)
+                most = min(self._interval * _JITTER_PART, tuning.LONGEST_WAKE_SECONDS)
                 return not self._cut.wait(random.uniform(0, most))
         return not self._cut.is_set()

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import (
     IndexFormatError,
     NotConnectedError,
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["CurrentIndex", "IndexCheck"]
 
 _LOG = logging.getLogger("staticstore")
-
-# An index is not checked in the first moments after a swap, which its readers wait for.
-_FIRST_PAUSE_SECONDS = 1.0
-# Between steps of 0.1 ms, so that no other thread waits; a million entries take 15 seconds.
-# benchmark: waits
-_PAUSE_SECONDS = 0.001
-# Where a pause takes so much longer, other threads are busy: the next one is long.
-_BUSY_SECONDS = 0.003
-_LONG_PAUSE_SECONDS = 0.01
 
 
 class CurrentIndex:
@@ -299,16 +291,16 @@ class IndexCheck(threading.Thread):
 
     def run(self) -> None:
         """Check, step by step."""
-        if self._cut.wait(_FIRST_PAUSE_SECONDS):
+        if self._cut.wait(tuning.CHECK_DELAY_SECONDS):
             return
         try:
-            pause = _PAUSE_SECONDS
+            pause = tuning.CHECK_PAUSE_SECONDS
             for _ in self._index.checking():
                 began = time.monotonic()
                 if self._cut.wait(pause):
                     return
-                is_busy = time.monotonic() - began > pause + _BUSY_SECONDS
-                pause = _LONG_PAUSE_SECONDS if is_busy else _PAUSE_SECONDS
+                is_busy = time.monotonic() - began > pause + tuning.CHECK_BUSY_SECONDS
+                pause = tuning.CHECK_LONG_PAUSE_SECONDS if is_busy else tuning.CHECK_PAUSE_SECONDS
         except IndexFormatError as error:
             self._end(error)
         except Exception:  # no memory, for example; entries are also checked when read

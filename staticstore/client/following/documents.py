@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from ... import tuning
 from ...disk.part_file import PartialDocument
 from ...errors import IndexFormatError, IntegrityError, TransportError
 from ...index.blocks import MOST_STRETCH_BYTES
@@ -31,9 +32,6 @@ _ABSENT = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 451, 501})
 # So is one with a 5xx, from a host that has never served a document of its kind.
 _FAILED = frozenset(range(500, 600))
 _GONE = frozenset({404, 410})
-# nginx, Apache and Caddy make validators of size and whole seconds, and miss a change
-# within the same second: now and then a request is sent without conditions.
-_UNCONDITIONAL_EVERY_REQUESTS = 24
 _NO_CACHE = {"Cache-Control": "no-cache"}
 
 
@@ -292,7 +290,8 @@ class RootReader:
         is_doubtful: bool,
     ) -> Fetched | Absent | None:
         self._requests += 1
-        is_conditional = not is_doubtful and self._requests % _UNCONDITIONAL_EVERY_REQUESTS != 0
+        is_due = self._requests % tuning.UNCONDITIONAL_EVERY_REQUESTS == 0
+        is_conditional = not is_doubtful and not is_due
         conditions = self._validators.get(path, {}) if is_conditional else {}
         first = conditions or (_NO_CACHE if is_doubtful else {})
         for fields in (first, _NO_CACHE):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ... import tuning
 from ...errors import IntegrityError, StoreError, TransportError
 from ...index.freshness import Freshness
 from ...transport.http.failures import status_error
@@ -31,8 +32,6 @@ _LOG = logging.getLogger("staticstore")
 
 # A host without a head is asked for one again at every tenth poll.
 _HEAD_EVERY_POLLS = 10
-# A store that holds nothing waits so long for the first of several roots.
-_PATIENCE_SECONDS = 10.0
 
 # Asks a root for its current state: for the head until the first time, by `time.monotonic`,
 # for all else until the second.
@@ -158,7 +157,7 @@ class SiteFollower:
 
     def _first_or_copy(self, ask: _Ask, deadline: float) -> Held | None:
         first, *copies = self._roots
-        patience = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
+        patience = min(deadline, time.monotonic() + tuning.FIRST_ROOT_PATIENCE_SECONDS)
         try:
             return ask(first, self.freshness, patience, deadline)
         except PASSED_OVER as error:

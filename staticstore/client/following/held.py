@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cachetools import LRUCache
 
+from ... import tuning
 from ...errors import IndexFormatError, IntegrityError, quoted
 from ...index import codec
 from ...index.blocks import BlockRoot, Stretch, holding, read_root
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "IndexParts", "LazyIndex"]
 
 _MOST_PROBLEMS = 100
-_MOST_MEMORY_BYTES = 16 << 20  # for parsed parts
 _PARSED_RATIO = 4  # memory of a parsed part to bytes of its text, at most
 
 T = TypeVar("T")
@@ -236,7 +236,7 @@ class _PartMemory:
         self.lock = threading.Lock()
         # Estimated bytes of memory, and a parsed stretch of a document.
         self.parsed: LRUCache[tuple[Document, Stretch], tuple[int, Any]] = LRUCache(
-            _MOST_MEMORY_BYTES, getsizeof=operator.itemgetter(0)
+            tuning.PARTS_MEMORY_BYTES, getsizeof=operator.itemgetter(0)
         )
 
     def or_new(self) -> _PartMemory:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ... import tuning
 from ...errors import IndexFormatError, IntegrityError, quoted, unforeseen_as_refusal
 from ...index import codec
 from ...index.blocks import Stretch, read_root
@@ -28,16 +29,7 @@ _LOG = logging.getLogger("staticstore")
 
 # After so many wrong sums in a row a head counts as one without a sum.
 _MOST_WRONG_SUMS = 2
-# Without a sum, an index up to this size is hashed after changes: that takes a millisecond.
-_HASHED_BELOW_BYTES = 1 << 20
 _MOST_WARNINGS = 20
-# Blocks are used if all that is fetched is less than this part of the index.
-# benchmark: blocks
-_WORTHWHILE_PART = 1 / 2
-# A smaller index is fetched whole: one request in place of three or more.
-_WORTHWHILE_ABOVE_BYTES = 1 << 18
-_BLOCKS_AT_ONCE = 256  # that one thread hashes before it takes the next
-_HASHING_THREADS = 2  # hashing releases the interpreter lock
 
 # Whole lines, in the memory of the snapshot.
 _Text = Sequence[bytes | memoryview]
@@ -231,7 +223,7 @@ class IndexReader:
 
 
 def _is_surely(head: Head, index: Index) -> bool:
-    if not index.is_canonical or head.index.size > _HASHED_BELOW_BYTES:
+    if not index.is_canonical or head.index.size > tuning.HASHED_INDEX_BYTES:
         return index.is_canonical
     return head.index.describes(index.canonical())
 
@@ -308,7 +300,7 @@ def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | No
     blocks = _blocks_of(documents, head)
     with unforeseen_as_refusal("the index cannot be compared with its blocks"):
         missing = _missing_blocks(lines, blocks) if blocks else []
-    if not blocks or sum(block.size for block, _ in missing) > head.index.size * _WORTHWHILE_PART:
+    if not blocks or sum(block.size for block, _ in missing) > _most_bytes(head):
         return None
     difference = _Difference({}, list(held.index.warnings))
     for block, old in missing:
@@ -323,8 +315,9 @@ def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | No
 
 
 def _blocks_of(documents: Documents, head: Head) -> tuple[Stretch, ...]:
-    most = int(head.index.size * _WORTHWHILE_PART)
-    if head.index.size < _WORTHWHILE_ABOVE_BYTES or head.blocks is None or head.blocks.size > most:
+    most = _most_bytes(head)
+    is_small = head.index.size < tuning.BLOCKS_WORTHWHILE_BYTES
+    if is_small or head.blocks is None or head.blocks.size > most:
         return ()
     root = read_root(head, documents.read)
     if root is None or root.lines.size > most:
@@ -338,6 +331,10 @@ def _blocks_of(documents: Documents, head: Head) -> tuple[Stretch, ...]:
     return blocks
 
 
+def _most_bytes(head: Head) -> int:
+    return int(head.index.size * tuning.BLOCKS_WORTHWHILE_PART)
+
+
 def _missing_blocks(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
     # Each is returned with the lines in its place.
     from concurrent.futures import ThreadPoolExecutor  # seldom needed
@@ -346,10 +343,9 @@ def _missing_blocks(lines: Lines, blocks: Sequence[Stretch]) -> list[_Pair]:
     texts = lines.cut(["", *(block.first for block in blocks[1:])])
     # Cut all before hashing any: a thread that hashes keeps asking for the interpreter.
     pairs = list(zip(blocks, texts, strict=True))
-    shares = [
-        pairs[start : start + _BLOCKS_AT_ONCE] for start in range(0, len(pairs), _BLOCKS_AT_ONCE)
-    ]
-    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+    size = tuning.HASHED_BATCH_BLOCKS
+    shares = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    with ThreadPoolExecutor(tuning.HASHING_THREADS) as pool:
         return [pair for found in pool.map(_without_blocks, shares) for pair in found]
 
 

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     ForeignError,
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["LiveIndex"]
 
 _LOG = logging.getLogger("staticstore")
-
-# A store with an old index waits so long for its host to connect; then polls go on.
-_PATIENCE_SECONDS = 10.0
-# An index up to this size is written to the cache at once, a larger one by the poller.
-# benchmark: connect-again
-_FEW_ENTRIES = 10_000
 
 
 class LiveIndex(ChangeSource):
@@ -150,7 +145,8 @@ class LiveIndex(ChangeSource):
             current.freshness.restore(cached.freshness())
         is_patient = not in_a_hurry or cached is None or current.whole is None
         try:
-            self._update(connection, seconds=None if is_patient else _PATIENCE_SECONDS)
+            seconds = None if is_patient else tuning.CONNECT_PATIENCE_SECONDS
+            self._update(connection, seconds=seconds)
         except AuthorizationError:  # not hidden by what the cache has
             raise
         except TransportError as error:
@@ -208,7 +204,7 @@ class LiveIndex(ChangeSource):
 
         index = self.snapshot
         # An unchecked index is a large one, whose entries are not even counted yet.
-        if index is not None and index.is_checked and len(index) <= _FEW_ENTRIES:
+        if index is not None and index.is_checked and len(index) <= tuning.CACHED_AT_ONCE_ENTRIES:
             self._write_cache(connection)
         has_polled = self._current.error is None
         interval = connection.poll_interval

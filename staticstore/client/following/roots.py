@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import (
     NotConnectedError,
     StoreError,
@@ -18,7 +19,7 @@ from ...errors import (
 from ...transport.http.response import Absent
 from ...transport.values.remote_value import Sources, from_any
 from ..access import import_before_forks
-from .connection import CUT_CHECK_SECONDS, Connection
+from .connection import Connection
 from .documents import RootReader, Sighting
 from .follower import SiteFollower, absence_error
 
@@ -36,9 +37,6 @@ __all__ = ["EqualRootsFollower", "open_connection"]
 
 _LOG = logging.getLogger("staticstore")
 
-# After the first answer of a root, the others are waited for so long.
-_PATIENCE_SECONDS = 1.0
-
 _Answer = Sighting | Absent
 
 
@@ -46,9 +44,9 @@ class EqualRootsFollower(SiteFollower):
     """Fetches the index of a site from several roots that are equally trusted.
 
     A poll asks all roots for their heads at once, except those that failed a moment
-    ago.  One answer is enough, but the others get a second more.  Of the heads of the
-    first root's lineage, the one with the highest generation counts.  Where the first
-    root has no head, the first index of a root without a head is taken.
+    ago.  One answer is enough, but the others have one more second.  Of the heads of
+    the first root's lineage, the one with the highest generation counts.  If the first
+    root has no head, the first index of a root without a head is used.
     """
 
     def __init__(self, sessions: Sequence[Session], index_path: str, **options: Any) -> None:
@@ -59,15 +57,15 @@ class EqualRootsFollower(SiteFollower):
         self._asked: dict[RootReader, Future[_Answer]] = {}
         self._seen: dict[RootReader, Sighting] = {}
         self._troubles: dict[RootReader, str] = {}
-        # The digest of the index at each root, as far as is known.
+        # The digest of the index at each root, if known.
         self._sha256: dict[RootReader, str] = {}
-        # The root of the index that is held, if that has no head.
+        # The root from which the current index came, if it has no head.
         self._plain_root: RootReader | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the roots and their documents, for people."""
-        troubles = dict(self._troubles)  # a copy, for a poll may change it meanwhile
+        """Problems of the roots and their documents, as readable texts."""
+        troubles = dict(self._troubles)  # a copy, since a poll may change it meanwhile
         passed_over = (
             f"{root.session.root.url} is passed over: {trouble}"
             for root, trouble in troubles.items()
@@ -237,10 +235,10 @@ class EqualRootsFollower(SiteFollower):
         cut = self.session.wire.cut
         while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
             done, waiting = futures.wait(
-                waiting, min(left, CUT_CHECK_SECONDS), futures.FIRST_COMPLETED
+                waiting, min(left, tuning.CUT_CHECK_SECONDS), futures.FIRST_COMPLETED
             )
             if any(one.exception() is None for one in done):
-                deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
+                deadline = min(deadline, time.monotonic() + tuning.EQUAL_ROOTS_PATIENCE_SECONDS)
         if cut.is_set():
             raise NotConnectedError("the store was disconnected")
 

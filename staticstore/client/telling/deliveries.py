@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...index.changes import Change, Changes, diff
 from ...signals import index_updated, key_deleted, key_set, key_updated, poll_failed
-from ..following.connection import CUT_CHECK_SECONDS
 from .subscription import SubscriptionOwner, logged_failure
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Deliveries:
                     return True
                 if given_up():
                     return False
-                self._change.wait(CUT_CHECK_SECONDS)
+                self._change.wait(tuning.CUT_CHECK_SECONDS)
             return False
 
     def _next(self) -> Callable[[], None] | None:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ... import tuning
 from ...errors import IndexFormatError
 from .piece import Piece, checked_key, key_at
 
 __all__ = ["differing_keys"]
-
-# Compared at once: few after a difference, then more and more.
-_LEAST_BYTES = 1 << 9
-_MOST_BYTES = 1 << 18
-# A difference is narrowed down to this by bisection, then to a line.
-_NARROW_BYTES = 1 << 6
 
 
 def differing_keys(
@@ -41,7 +36,8 @@ def differing_keys(
         A line that differs is not in canonical form, or not in order.
     """
     mine, theirs = map(_Cursor, (old, new), are_checked)
-    step = _MOST_BYTES
+    least, most = tuning.COMPARED_LEAST_BYTES, tuning.COMPARED_MOST_BYTES
+    step = most
     passed, is_behind = "", False
     while mine.left and theirs.left:
         size = min(step, mine.left, theirs.left)
@@ -54,7 +50,7 @@ def differing_keys(
             theirs.skip(size)
             is_behind = True
         if is_equal:  # larger steps, even beyond the most if the line is longer than a step
-            step = min(2 * step, _MOST_BYTES) if size else 2 * step
+            step = min(2 * step, most) if size else 2 * step
             continue
         if is_behind:
             passed, is_behind = mine.key_before(passed), False
@@ -65,15 +61,15 @@ def differing_keys(
         for side, key in ((mine, my_key), (theirs, their_key)):
             if key == passed:
                 side.skip_line()
-        step = _LEAST_BYTES
+        step = least
     yield from mine.keys_left()
     yield from theirs.keys_left()
 
 
 def _equal_bytes(mine: _Cursor, theirs: _Cursor, size: int) -> int:
-    """Return how many of the first `size` bytes, which are not all equal, are; or a few less."""
-    equal = 0
-    while size - equal > _NARROW_BYTES:
+    """Return how many of `size` bytes, of which one differs, are equal; or a few less."""
+    equal, narrow = 0, tuning.COMPARED_NARROW_BYTES
+    while size - equal > narrow:
         half = (equal + size) // 2
         if mine.equals(theirs, equal, half):
             equal = half
@@ -155,8 +151,9 @@ def _runs(pieces: Sequence[Piece]) -> Iterator[tuple[bytes | bytearray, int, int
     """Yield text, start and end of pieces; pieces next to each other are joined."""
     text: bytes | bytearray = b""
     start = end = 0
+    most = tuning.COMPARED_MOST_BYTES
     for piece in pieces:
-        if piece.text is text and piece.start == end and end - start < _MOST_BYTES:
+        if piece.text is text and piece.start == end and end - start < most:
             end = piece.end
             continue
         if end > start:

@@ -7,6 +7,7 @@ from itertools import chain, compress, islice
 from operator import ne
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import IndexFormatError, quoted
 from .. import codec
 from ..fields import Content, are_keys, entry_problem
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Entries", "parse_any"]
 
 _MOST_WARNINGS = 100
-# Decoded at once.
-_BATCH_ENTRIES = 64
 
 
 class Entries(Stored):
@@ -56,8 +55,8 @@ class Entries(Stored):
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """See `Stored`."""
-        decode, keys = codec.field_decoder(field), iter(self)
-        while some := list(islice(keys, _BATCH_ENTRIES)):
+        decode, keys, count = codec.field_decoder(field), iter(self), tuning.DECODED_BATCH_ENTRIES
+        while some := list(islice(keys, count)):
             texts = (b'"%d":%b' % (i, bytes(self._entries[key])) for i, key in enumerate(some))
             yield from zip(some, decode(b"{%b}" % b",".join(texts))[1], strict=True)
 
@@ -93,7 +92,7 @@ class Entries(Stored):
         return chain(new, (key for key in self._entries if key not in other._entries))
 
     def compare_with(self, before: Entries) -> list[str]:
-        """Return the keys in which older entries differ, and keep them for the next comparison."""
+        """Return the keys in which older entries differ, and keep them for the next call."""
         keys = list(before.keys_that_may_differ(self))
         self._compared = before, keys
         return keys
@@ -105,8 +104,8 @@ class Entries(Stored):
 
     def document(self) -> Iterator[bytes | memoryview]:
         """Write the entries as they came, in any order; see `Stored`."""
-        before, members = b"{", iter(self._entries.items())
-        while some := list(islice(members, _BATCH_ENTRIES)):
+        before, members, count = b"{", iter(self._entries.items()), tuning.DECODED_BATCH_ENTRIES
+        while some := list(islice(members, count)):
             texts = (b"%b:%b" % (codec.encode(key), bytes(raw)) for key, raw in some)
             yield before + b",\n".join(texts)
             before = b",\n"
@@ -158,9 +157,9 @@ def parse_any(
 def _are_valid(entries: Mapping[str, msgspec.Raw]) -> bool:
     # As thorough as `entry_problem`, but fast (benchmark: parsing).  Each entry is decoded,
     # since msgspec checks only the syntax of what it leaves raw.
-    keys, values = iter(entries), iter(entries.values())
-    while some_keys := list(islice(keys, _BATCH_ENTRIES)):
-        joined = b",".join(islice(values, _BATCH_ENTRIES))
+    keys, values, count = iter(entries), iter(entries.values()), tuning.DECODED_BATCH_ENTRIES
+    while some_keys := list(islice(keys, count)):
+        joined = b",".join(islice(values, count))
         if not are_keys(some_keys):
             return False
         try:

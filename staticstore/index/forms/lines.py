@@ -1,4 +1,4 @@
-"""The lines of an index in canonical form: searched, compared and changed without parsing."""
+"""Lines of a canonical index: searched, compared and changed without parsing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
 
+from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content, line_problem
@@ -25,14 +26,9 @@ T = TypeVar("T")
 # A text, and where in it a run of lines begins and ends.
 _Run = tuple[bytes | bytearray, int, int]
 
-# Up to so many entries of a piece are decoded one by one; for more, the whole piece is.
-_FEW_ENTRIES = 8
-# Kept beside the lines, for look-ups of the same keys.
-_MOST_RAWS = 4096
-
 
 class Lines(Stored):
-    """The lines of an index in canonical form, in pieces that are shared with changed ones.
+    """The lines of a canonical index, in pieces that changed indexes share.
 
     A piece is found by its first key, and searched for the line; nothing is
     parsed before it is needed.
@@ -62,7 +58,7 @@ class Lines(Stored):
         # Never waited for, since a forked child may find it held forever.  Without it, a look-up
         # does not use `_raws`, which may be half changed.
         self._lock = threading.Lock()
-        self._raws: LRUCache[str, bytes] = LRUCache(_MOST_RAWS)
+        self._raws: LRUCache[str, bytes] = LRUCache(tuning.FOUND_ENTRIES)
 
     @property
     def is_checked(self) -> bool:
@@ -136,9 +132,10 @@ class Lines(Stored):
         read: Callable[[Piece], Mapping[str, T]],
         decode: Callable[[bytes], T],
     ) -> Iterator[tuple[str, T]]:
+        few = tuning.DECODED_SINGLY_ENTRIES
         for number, some in groupby(keys if self._pieces else (), self._piece_number):
             wanted = list(some)
-            if len(wanted) < _FEW_ENTRIES:
+            if len(wanted) < few:
                 yield from ((key, decode(raw)) for key in wanted if (raw := self.get(key)))
             else:
                 found = self._read(number, read)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ... import tuning
 from ...errors import IndexFormatError
 from ...processes import PerProcess
 from ..fields import are_keys, canonical_line
 from ..query import FieldIndexes
 from .entries import Entries, parse_any
 from .lines import Lines
-from .piece import PIECE_BYTES, Piece, key_at
+from .piece import Piece, key_at
 from .stored import Stored
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["UncheckedLines", "parse", "written"]
 
 T = TypeVar("T")
-# Up to this size, checking everything takes no noticeable time.
-_SMALL_BYTES = 1 << 20
-# Decoded at once.
-_BATCH_ENTRIES = 256
 
 
 def parse(
@@ -89,7 +86,7 @@ def written(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
 def _parse_lines(
     body: bytes | bytearray, is_vouched: bool, newlines: int | None, before: Stored | None
 ) -> Stored:
-    if len(body) > _SMALL_BYTES:
+    if len(body) > tuning.CHECKED_AT_ONCE_BYTES:
         count = None if newlines is None else newlines - 2
         if is_vouched:
             return UncheckedLines(body, list(_pieces(body, checks=False)), count)
@@ -102,15 +99,15 @@ def _parse_lines(
 
 def _cuts(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Yield where each piece of whole lines begins and ends."""
-    start, last = 2, len(body) - 2
+    start, last, size = 2, len(body) - 2, tuning.INDEX_PIECE_BYTES
     while start < last:
-        end = body.find(b"\n", min(start + PIECE_BYTES, last - 1)) + 1
+        end = body.find(b"\n", min(start + size, last - 1)) + 1
         yield start, end
         start = end
 
 
 def _pieces(body: bytes | bytearray, *, checks: bool) -> Iterator[Piece]:
-    """Yield the pieces; unless `checks`, after reading nothing but the first key of each."""
+    """Yield the pieces; without `checks`, only the first key of each is read."""
     before = ""
     for start, end in _cuts(body):
         piece = Piece(body, start, end, "")
@@ -158,7 +155,7 @@ class UncheckedLines(Stored):
 
     @property
     def is_checked(self) -> bool:
-        """Whether it is known what the document is; also after a comparison with checked lines."""
+        """Whether the document's form is known, also by a comparison with checked lines."""
         return self._answers.is_checked
 
     def checking(self) -> Iterator[None]:
@@ -253,8 +250,9 @@ class UncheckedLines(Stored):
 
     def entries_of(self, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """See `Stored`."""
-        for start in range(0, len(keys), _BATCH_ENTRIES):
-            yield from self._some_entries(keys[start : start + _BATCH_ENTRIES])
+        count = tuning.UNCHECKED_BATCH_ENTRIES
+        for start in range(0, len(keys), count):
+            yield from self._some_entries(keys[start : start + count])
 
     def _some_entries(self, keys: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         return self._ask(lambda one: list(one.entries_of(keys)))

@@ -1,4 +1,4 @@
-"""A piece of an index in canonical form: whole lines, searched without parsing them."""
+"""A piece of a canonical index: whole lines, searched without parsing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content, are_keys
@@ -13,11 +14,8 @@ from ..fields import Content, are_keys
 if TYPE_CHECKING:
     from ..codec import FieldDecoder
 
-__all__ = ["PIECE_BYTES", "Piece", "checked_key", "key_at", "name_of", "with_commas"]
+__all__ = ["Piece", "checked_key", "key_at", "name_of", "with_commas"]
 
-#: The size of a piece, about.  A search takes a few microseconds, and decoding a whole
-#: piece keeps no other thread waiting (benchmark: waits).
-PIECE_BYTES = 1 << 14
 _COMMA = ord(",")
 
 
@@ -57,11 +55,11 @@ class Piece:
     @classmethod
     def _of_lines(cls, text: bytes, *, is_checked: bool) -> Iterator[Piece]:
         """Cut lines, with a newline before and a comma after each, into pieces."""
-        start = 1
+        start, size = 1, tuning.INDEX_PIECE_BYTES
         while start < len(text):
             # Leave no small piece at the end: after many changes there would be many.
-            has_two = len(text) - start >= 2 * PIECE_BYTES
-            end = text.index(b"\n", start + PIECE_BYTES) + 1 if has_two else len(text)
+            has_two = len(text) - start >= 2 * size
+            end = text.index(b"\n", start + size) + 1 if has_two else len(text)
             piece = cls(text, start, end, key_at(text, start))
             piece.is_checked = is_checked
             yield piece
@@ -189,7 +187,7 @@ class Piece:
         return self._of_lines(b"".join(parts), is_checked=self.is_checked)
 
     def place_of(self, key: str) -> tuple[int, int]:
-        """Return the start and the end of the line of a key; if there is none, twice its place.
+        """Return start and end of the line of a key; without one, its place twice.
 
         Raises
         ------
@@ -210,7 +208,7 @@ class Piece:
 
 
 def checked_key(text: bytes | bytearray, start: int) -> str:
-    """Return the key of a line, after a check that it is a valid entry in canonical form.
+    """Return the key of a line, after checking that it is a valid canonical entry.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Overlay", "Stored"]
 
-# Changes are laid over entries that are at least so many times as many.
-_ENTRIES_PER_CHANGE = 100
-# With fewer keys than this for each change, looking at all keys costs less than a search for
-# each change (benchmark: query one in five).
-_KEYS_PER_CHANGE = 50
 _KEY = operator.itemgetter(0)
 
 
@@ -131,7 +127,7 @@ class Stored(ABC):
         return self.field_indexes.keys(field, value)
 
     def keys_with_all(self, wanted: Sequence[tuple[str, Hashable]]) -> Sequence[str]:
-        """Return the keys of the entries with all of some values, in order; as `keys_with`."""
+        """Return the keys of the entries with all these values, in order; see `keys_with`."""
         return in_all([self.keys_with(*pair) for pair in wanted])
 
     # -- other entries -----------------------------------------------------------------
@@ -143,7 +139,8 @@ class Stored(ABC):
 
     def has_room_for(self, count: int) -> bool:
         """Return whether so many more changes can be laid over `base`."""
-        return self.base.has_at_least((len(self.changes) + count) * _ENTRIES_PER_CHANGE)
+        changes = len(self.changes) + count
+        return self.base.has_at_least(changes * tuning.OVERLAY_ENTRIES_PER_CHANGE)
 
     def changed_by(self, changes: RawChanges) -> Stored:
         """Return these entries with some changes.
@@ -210,7 +207,7 @@ class Stored(ABC):
     # -- writing -----------------------------------------------------------------------
 
     def lines(self) -> Stored | None:
-        """Return these entries as `Lines`, checked or not; None if they are in another form."""
+        """Return these entries as `Lines`, checked or not; None in another form."""
         return None
 
     @abstractmethod
@@ -355,6 +352,6 @@ class Overlay(Stored):
 
     def _merged_keys(self, theirs: Sequence[str], own: Sequence[str]) -> Sequence[str]:
         gone: Iterable[str] = self._changed_keys()
-        if len(theirs) < _KEYS_PER_CHANGE * len(self.changes):
+        if len(theirs) < tuning.SEARCHED_KEYS_PER_CHANGE * len(self.changes):
             gone = self.changes.keys() & theirs
         return replaced(theirs, gone, own) if gone or own else theirs

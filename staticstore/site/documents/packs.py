@@ -1,12 +1,12 @@
-"""Packs: copies of many small values in one file, to be read at once.
+"""Packs: copies of many small values in one file, to be read together.
 
 A pack is ``packs/<sha256>.zip``.  Its members are values under their keys, in key
 order, stored without compression: the value is at the offset that the index gives,
 and any ZIP tool opens the pack.
 
-A publish packs each new small value, together with the live values of packs that are
-not much larger.  Packs so double in size until they are large: there are few of them,
-and a value is copied a few times at most, however often a site is published.
+A publish packs new small values together with the live values of packs that are not
+much larger.  So packs double in size until they are large: there are few of them, and
+a value is copied only a few times, however often the site is published.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ PACK_BELOW_BYTES = 1 << 16
 #: No pack is larger.
 MOST_PACK_BYTES = 1 << 24
 
-_LARGE_BYTES = MOST_PACK_BYTES // 2  # a pack with as many live bytes is not merged with others
+_LARGE_BYTES = MOST_PACK_BYTES // 2  # with so many live bytes, a pack is not merged with others
 _MOST_MEMBERS = 65_534  # more would need ZIP64, which not every tool opens
 _MOST_NAME_BYTES = 65_535  # a ZIP file has two bytes for its length
 
-# What a ZIP file has beside names and values: for each member a header before it and one in the
+# What a ZIP file has besides names and values: for each member a header before it and one in the
 # directory, and a record at the end.
 _HEADER_BYTES = 30 + 46
 _END_BYTES = 22
@@ -63,7 +63,7 @@ class Packing(NamedTuple):
 
     #: Values of fewer bytes.
     below: int
-    #: Whether to write the packs, or only to find out where values would be.
+    #: Whether to write the packs, or only to compute where values would be.
     writes: bool
 
 
@@ -85,16 +85,16 @@ def unchanged_places(
     digests: Mapping[str, FileDigest],
     is_unchanged: Callable[[str], bool],
 ) -> tuple[dict[str, Place], dict[str, int]]:
-    """Return where unchanged values are in packs that are still whole.
+    """Return the places of unchanged values in packs that are still intact.
 
     Parameters
     ----------
     folder : SiteFolder
         The site.
     index : Index
-        Its index so far.
+        Its last index.
     digests : mapping
-        The digests of the values now, by key.
+        The current digests of the values, by key.
     is_unchanged : callable
         Returns whether the pack at an href is as the last publish left it; other
         packs are hashed.
@@ -111,7 +111,7 @@ def unchanged_places(
     packs: dict[str, int] = {}
     for key, entry in index.packed_entries():
         place, sha256 = place_of(entry["packed"]), entry.get("sha256")
-        if place is None or not isinstance(sha256, str):  # no publish of ours wrote it
+        if place is None or not isinstance(sha256, str):  # not written by us
             continue
         if place.href not in packs:
             path = folder.root / place.href
@@ -158,8 +158,8 @@ def pack_values(
     """Pack the small values that are in no pack.
 
     Packs with more dead bytes than live ones are packed again, and so are small packs
-    if there are values to add to them.  A value that no longer has its digest is not
-    packed.
+    if there are values to add to them.  A value whose file has changed since it was
+    hashed is not packed.
 
     Parameters
     ----------
@@ -168,14 +168,14 @@ def pack_values(
     digests : mapping
         The digests of the values, by key.
     places, packs : mapping
-        Where values are so far; see `unchanged_places`.
+        Where values are now; see `unchanged_places`.
     packing : Packing
         Which values to pack.
 
     Returns
     -------
     dict of Place
-        By key: all values that are then in packs.
+        By key: the places of all values that are then in packs.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def pack_values(
 
     Notes
     -----
-    Holds one pack at a time in memory, of 16 MiB at most.
+    Memory holds one pack at a time, of at most 16 MiB.
     """
     sizes = {
         key: _member_size(key, digest.size)
@@ -209,7 +209,7 @@ def _fits(key: str, size: int) -> bool:
 
 
 def _member_size(key: str, size: int) -> int:
-    # Its name is in both headers.
+    # The name is in both headers.
     return _HEADER_BYTES + 2 * len(key.encode()) + size
 
 
@@ -223,7 +223,7 @@ def _packed_again(packs: Mapping[str, int], alive: Mapping[str, int], loose: int
     alive : mapping
         The sizes of those of their values that the index still names, in bytes.
     loose : int
-        The sizes of the values to pack in any case, in bytes.
+        The total size of the values to pack in any case, in bytes.
     """
     again = {href for href, size in alive.items() if 2 * size < packs[href] - _END_BYTES}
     amount = loose + sum(alive[href] for href in again)

@@ -6,8 +6,8 @@ style filled in.  A browser runs those and nothing else, whatever the site's key
 metadata contain.
 
 ``.nojekyll`` and ``.gitattributes`` make a site survive git and GitHub Pages.  Git on
-Windows changes line ends when files are added or checked out, unless it is told not
-to; values, indexes and the site's own words then differ from their digests.
+Windows changes line ends when files are added or checked out, unless configured
+otherwise; values, indexes and the site's own words then differ from their digests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A file below ``data/``: its state, digest and media type, and what its first bytes reveal."""
+"""A file below ``data/``: its state, digest, media type and first bytes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ... import tuning
 from ...disk.file_system import open_descriptor
 
 __all__ = [
     "FIRST_BYTES",
-    "PIECE_BYTES",
     "UNKNOWN",
     "FileDigest",
     "FoundFile",
@@ -27,8 +27,6 @@ __all__ = [
     "pointer_problem",
 ]
 
-#: How much is read at once.
-PIECE_BYTES = 1 << 20
 #: How much of the beginning of a file `holds_private_key` needs.
 FIRST_BYTES = 1 << 16
 
@@ -171,7 +169,7 @@ def digest_of(
     path : str
         The file.
     reached : callable, optional
-        Called with the number of bytes read so far, after each `PIECE_BYTES`.  If it
+        Called with the number of bytes read so far, after each piece of 1 MiB.  If it
         returns False, the hashing stops.
     is_wanted : callable, optional
         Called with the status of the opened file; returns whether to hash it.
@@ -202,7 +200,7 @@ def digest_of(
             raise ReplacedError
         # No further than its size: a file may grow faster than it can be read.
         while position < before.st_size:
-            piece = os.read(descriptor, min(PIECE_BYTES, before.st_size - position))
+            piece = os.read(descriptor, min(tuning.HASHED_PIECE_BYTES, before.st_size - position))
             if not piece:
                 break
             if seeks_keys and not position:

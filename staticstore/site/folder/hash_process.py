@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from ... import tuning
 from .data_file import (
     FileDigest,
     FoundFile,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HashProcess", "answer", "process_count", "worker_count"]
 
-# A thread hashes as many while a process starts.  benchmark: publish-small
-_FILES_PER_PROCESS = 4_000
-_MOST_WORKERS = 8  # more read no faster from one disk.  benchmark: publish-large
 _LENGTH_BYTES = 4  # the length of each message, before it
 # Anything else that a starting Python may print differs from it.
 _GREETING = b"staticstore hashes\n"
@@ -56,12 +54,12 @@ answer(requests, answers)
 
 def worker_count(wanted: int) -> int:
     """Return how many threads or processes to start: one for each core at most."""
-    return min(wanted, os.cpu_count() or 1, _MOST_WORKERS)
+    return min(wanted, os.cpu_count() or 1, tuning.HASH_WORKERS)
 
 
 def process_count(files: int) -> int:
     """Return how many processes to start for small files; 0 if one thread is faster."""
-    count = worker_count(files // _FILES_PER_PROCESS)
+    count = worker_count(files // tuning.FILES_PER_PROCESS)
     return count if count > 1 and _is_python(sys.executable) else 0
 
 

@@ -12,9 +12,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from ... import tuning
 from ...errors import path_text, reason_of
 from .data_file import (
-    PIECE_BYTES,
     FileDigest,
     FoundFile,
     PointerFoundError,
@@ -27,14 +27,10 @@ from .scan import LeftOut
 
 __all__ = ["Hashing", "TotalProgress", "hash_files"]
 
-#: Called with the bytes done so far and the bytes in all.
-TotalProgress = Callable[[int, int], None]
+#: Progress of all files of an operation, called as ``progress(done, total)`` in bytes.
+TotalProgress = Callable[[int, int], object]
 
-# benchmark: publish-small, publish-large
-_LARGE_BYTES = 1 << 16
-_BATCH_FILES = 512  # small files that a thread or a process takes at once
 _TRIES = 3
-_WAIT_SECONDS = 0.5  # Windows cannot interrupt a wait
 
 
 def hash_files(
@@ -104,8 +100,9 @@ class Hashing:
     def add(self, files: Sequence[FoundFile]) -> None:
         """Hash more files in the background."""
         self._total += sum(file.size for file in files)
-        self._large.add([file for file in files if file.size >= _LARGE_BYTES], together=1)
-        self._small.add([file for file in files if file.size < _LARGE_BYTES], together=_BATCH_FILES)
+        least, together = tuning.HASHED_SINGLY_BYTES, tuning.HASHED_BATCH_FILES
+        self._large.add([file for file in files if file.size >= least], together=1)
+        self._small.add([file for file in files if file.size < least], together=together)
         self._start(worker_count(self._large.count), self._hash_here, self._large)
         self._start(process_count(self._small.count), self._hash_in_process, self._small)
 
@@ -178,7 +175,7 @@ class Hashing:
 
     def _wait(self) -> None:
         try:
-            event = self._events.get(timeout=_WAIT_SECONDS)
+            event = self._events.get(timeout=tuning.WAIT_SECONDS)
         except queue.Empty:
             return
         if isinstance(event, BaseException):
@@ -276,7 +273,7 @@ class _ThreadProgress:
         if reached > self._reached:
             self.add(reached - self._reached)
             self._reached = reached
-            if self._unreported >= PIECE_BYTES:
+            if self._unreported >= tuning.HASHED_PIECE_BYTES:
                 self.report()
 
     def add(self, size: int) -> None:

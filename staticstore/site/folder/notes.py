@@ -1,6 +1,6 @@
 """The publisher's notes: digests of files, and the state after the last publish.
 
-Both are in ``.staticstore``, and nobody else reads them: ``notes.json``, so that
+Both are in ``.staticstore``, and only publishers read them: ``notes.json``, so that
 unchanged files are not hashed again, and ``last.json``, so that a publish that
 changes nothing ends after a scan.  Deleting them costs nothing but time.
 """
@@ -34,7 +34,7 @@ _NOTES_FORMAT = "staticstore-notes/1"
 _LAST_FORMAT = "staticstore-last/1"
 # A file that changed less than two seconds before a scan may change again without a new time:
 # clocks of file systems are coarse, FAT's most, with two seconds.
-_SETTLED_NS = 2_000_000_000
+_SETTLED_NANOSECONDS = 2_000_000_000
 # What a publish writes, beside packs and documents that the head names.
 _WRITTEN_FILES = (
     "about.json",
@@ -81,7 +81,7 @@ class Notes(NamedTuple):
         began_ns : int
             When the scan began, nanoseconds since 1970.
         """
-        latest = began_ns - _SETTLED_NS
+        latest = began_ns - _SETTLED_NANOSECONDS
         return cls({key: found for key, found in digests.items() if found.mtime_ns < latest})
 
 
@@ -242,7 +242,7 @@ class _States:
 
     def of(self, found: Scan) -> str | None:
         # None if a file is so young that it may change again without a new time.
-        if self._latest_ns >= found.began_ns - _SETTLED_NS:
+        if self._latest_ns >= found.began_ns - _SETTLED_NANOSECONDS:
             return None
         digest = self._digest.copy()
         digest.update(marshal.dumps([tuple(one) for one in found.left_out], 2))

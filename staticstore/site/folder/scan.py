@@ -22,7 +22,7 @@ from .withheld import Withheld, may_be_withheld, path_below, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 
-_MOST_LINKS_NAMED = 20
+_MOST_NAMED_LINKS = 20
 _PLAIN = re.compile(r"[\w/-]*", re.ASCII)
 _is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
 
@@ -128,8 +128,8 @@ def scan(
     except OSError as error:
         raise StoreError(f"{_shown(walk.data)} cannot be read: {reason_of(error)}") from error
     if walk.outward:
-        named = "; ".join(walk.outward[:_MOST_LINKS_NAMED])
-        more = len(walk.outward) - _MOST_LINKS_NAMED
+        named = "; ".join(walk.outward[:_MOST_NAMED_LINKS])
+        more = len(walk.outward) - _MOST_NAMED_LINKS
         raise StoreError(
             f"nothing is published, because symbolic links lead out of {_shown(walk.data)}: {named}"
             f"{f'; and {more} more' if more > 0 else ''}. "

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ... import tuning
 from ...client.many import read_each
 from ...client.value import copy_directly
 from ...disk.atomic import is_link
@@ -30,21 +31,17 @@ if TYPE_CHECKING:
     from ..folder.hashing import TotalProgress
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["FetchProgress", "Fetching", "ValueProgress"]
+__all__ = ["Fetching", "ProgressSum", "ValueProgress"]
 
-#: Called with a key, the bytes done and the total; at the end with None as bytes done.
+#: Progress of each large value, called as ``value_progress(key, done, total)`` in bytes; the
+#: total may be unknown.  At its end, `done` is None.
 ValueProgress = Callable[[str, int | None, int | None], object]
 
-# A larger value is written while it is received, by a thread of its own.
-_SMALL_BYTES = 1 << 20
-_BATCH_BYTES = 1 << 24  # of small values.  benchmark: mirror
-_FIRST_BATCH_BYTES = 1 << 18  # small, since a run may be killed soon
-_MOST_FAILURES = 32  # in a row; then the host counts as unreachable
 _NOT_THERE = (404, 410)
 
 
-class FetchProgress:
-    """Adds up the bytes that threads fetch, and reports the sum, which never falls.
+class ProgressSum:
+    """The number of bytes that all threads have fetched; never falls.
 
     Thread-safe.
 
@@ -112,7 +109,7 @@ class Fetching:
         Whether packs that the folder has are hashed.
     limit : RateLimit or None
         The limit on what the store receives.
-    progress : FetchProgress
+    progress : ProgressSum
         Reports the bytes fetched.
     modified : float
         The time of files whose index says none, in seconds since 1970.
@@ -134,7 +131,7 @@ class Fetching:
         workers: int,
         verify: bool,
         limit: RateLimit | None,
-        progress: FetchProgress,
+        progress: ProgressSum,
         modified: float,
     ) -> None:
         self._origin = origin
@@ -142,7 +139,8 @@ class Fetching:
         self._staging = staging
         self._workers = workers if limit is None else min(workers, limit.requests)
         # What is in memory is lost if the run is killed: at most about a second's worth.
-        self._batch_bytes = _BATCH_BYTES if limit is None else min(int(limit.rate), _BATCH_BYTES)
+        most = tuning.MIRROR_BATCH_BYTES
+        self._batch_bytes = most if limit is None else min(int(limit.rate), most)
         self._verify = verify
         self._progress = progress
         self._modified = modified
@@ -162,12 +160,11 @@ class Fetching:
         """
         small: list[str] = []
         large: list[str] = []
+        most, first = tuning.MIRROR_SMALL_BYTES, tuning.MIRROR_FIRST_BATCH_BYTES
         for key in keys:
             size = self._contents[key].size
-            (small if size is not None and size <= _SMALL_BYTES else large).append(key)
-        values = read_each(
-            self._origin.values, small, together=self._batch_bytes, first=_FIRST_BATCH_BYTES
-        )
+            (small if size is not None and size <= most else large).append(key)
+        values = read_each(self._origin.values, small, together=self._batch_bytes, first=first)
         for key, data in values:
             if isinstance(data, StoreError):
                 self._fail(key, data)
@@ -299,7 +296,7 @@ class Fetching:
             raise error
         if isinstance(error, TransportError) and error.status not in _NOT_THERE:
             self._failed_in_a_row += 1
-            if self._failed_in_a_row == _MOST_FAILURES:
+            if self._failed_in_a_row == tuning.MIRROR_FAILURES:
                 raise error
         if isinstance(error, StoreError):
             self.failed[key] = str(error)

@@ -1,4 +1,4 @@
-"""The index and head of a mirror's copy, and its note of what the origin said last.
+"""The index and head of a mirror's copy, and its note on the origin's last answer.
 
 The note is ``.staticstore/mirror.json``.  Only the mirror reads it; without it, the next
 run believes whatever the origin says.

@@ -21,7 +21,7 @@ from ..folder.retention import files_below, remove_files, unnamed_files
 from ..folder.site_folder import SiteFolder, link_problem, problems_of_links
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
-from .fetching import Fetching, FetchProgress, ValueProgress
+from .fetching import Fetching, ProgressSum, ValueProgress
 from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
 from .staging import Staging
 from .survey import Survey, spelling_of, survey, unfit_keys
@@ -265,7 +265,7 @@ class MirrorRun:
                 workers=self.workers,
                 verify=self.verify,
                 limit=self.limit,
-                progress=FetchProgress(total, progress, value_progress),
+                progress=ProgressSum(total, progress, value_progress),
                 modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
             )
             wanted = self._wanted

@@ -1,7 +1,7 @@
 """Staging of values in ``.staticstore/incoming`` until the index names them.
 
 What is staged is verified and renamed into place later, so the folder belongs to the
-user, and nobody else can write into it.
+user, and no other user can write into it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ... import tuning
 from ...disk.atomic import TEMPORARY_PATTERN, is_link, remove_leftovers, write_unsynced
 from ...disk.file_system import (
     NotOwnError,
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Staging", "parts_of", "staged_sha256"]
 
-# File systems write together what is synced together.  benchmark: mirror
-_SYNC_BATCH_FILES = 1024
-_SYNC_THREADS = 8
 _OBSTACLE = "obstacle-"  # prefix of what is moved aside; a number follows
 _RESUME_SECONDS = 86_400.0  # how long a partial document that nothing names is kept
 
@@ -83,7 +81,7 @@ class Staging:
         self._syncing: list[Future[None]] = []
         self._folders: set[str] = {self._data}  # folders with new names, to be synced
         self._waiting: dict[str, str] = {}  # staged replacements
-        self._threads = Workers(_SYNC_THREADS, "staticstore sync")
+        self._threads = Workers(tuning.SYNC_THREADS, "staticstore sync")
         self.keys: list[str] = []
         self.removed: list[str] = []
 
@@ -170,7 +168,7 @@ class Staging:
             self._waiting[key] = path
         self.keys.append(key)
         self._unsynced.append(path)
-        if len(self._unsynced) >= _SYNC_BATCH_FILES:
+        if len(self._unsynced) >= tuning.SYNC_BATCH_FILES:
             self._start_sync()
 
     def _start_sync(self) -> None:

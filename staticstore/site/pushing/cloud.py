@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     HTTPStatusError,
@@ -30,13 +31,7 @@ __all__ = ["MOST_READ_BYTES", "CloudTarget", "Served", "aws_settings", "too_larg
 MOST_READ_BYTES = 4 << 30
 
 _SCHEMES = ("s3", "gs", "az")
-_RETRIES = 4
-_RETRY_SECONDS = 60
-_CONNECT_SECONDS = 5
-_REQUEST_SECONDS = 120
-_PART_BYTES = 8 << 20  # a larger file is sent in parts, one request for each
 _MOST_PARTS = 9_000  # S3 allows 10,000
-_PARALLEL_PARTS = 4  # of one file
 
 # obstore's messages quote URLs and answers, which may hold secrets: only these are shown.
 _STATUS = re.compile(r"status code: ([1-5]\d\d)\b")
@@ -107,8 +102,8 @@ class CloudTarget:
         if anonymous:
             settings["skip_signature"] = True
         client = {
-            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-            "timeout": timedelta(seconds=_REQUEST_SECONDS),
+            "connect_timeout": timedelta(seconds=tuning.CLOUD_CONNECT_SECONDS),
+            "timeout": timedelta(seconds=tuning.CLOUD_REQUEST_SECONDS),
             "allow_http": _is_plain(endpoint, os.environ),
         }
         self._obstore = obstore
@@ -118,8 +113,8 @@ class CloudTarget:
                 config=settings,
                 client_options=client,
                 retry_config={
-                    "max_retries": _RETRIES,
-                    "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
+                    "max_retries": tuning.CLOUD_RETRIES,
+                    "retry_timeout": timedelta(seconds=tuning.CLOUD_RETRY_SECONDS),
                 },
             )
         except Exception as error:
@@ -146,7 +141,7 @@ class CloudTarget:
 
     def write(self, href: str, size: int, pieces: Iterator[bytes], served: Served) -> None:
         """Write a file with one request, or a large one in parallel parts."""
-        content: Any = pieces if size > _PART_BYTES else b"".join(pieces)
+        content: Any = pieces if size > tuning.CLOUD_PART_BYTES else b"".join(pieces)
         try:
             self._obstore.put(
                 self._store,
@@ -156,9 +151,9 @@ class CloudTarget:
                     "Content-Type": served.media_type,
                     "Cache-Control": served.cache_control,
                 },
-                use_multipart=size > _PART_BYTES,
-                chunk_size=max(_PART_BYTES, math.ceil(size / _MOST_PARTS)),
-                max_concurrency=_PARALLEL_PARTS,
+                use_multipart=size > tuning.CLOUD_PART_BYTES,
+                chunk_size=max(tuning.CLOUD_PART_BYTES, math.ceil(size / _MOST_PARTS)),
+                max_concurrency=tuning.CLOUD_PARALLEL_PARTS,
             )
         except StoreError:  # raised by the pieces
             raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ... import tuning
 from ...disk.file_system import open_regular
 from ...errors import StoreError, quoted, reason_of
 from ...index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
@@ -35,7 +36,6 @@ DATA = "data/"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
 _BESIDE = (".nojekyll", "index.html")
-_PIECE_BYTES = 1 << 20
 
 
 class Upload(NamedTuple):
@@ -185,7 +185,7 @@ def verified_pieces(upload: Upload) -> Iterator[bytes]:
     try:
         with open_regular(upload.path) as file:
             _check_same(upload, os.fstat(file.fileno()))
-            while piece := file.read(_PIECE_BYTES):
+            while piece := file.read(tuning.PUSH_PIECE_BYTES):
                 verifier.feed(piece)
                 if last:
                     yield last

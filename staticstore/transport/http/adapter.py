@@ -22,6 +22,7 @@ from requests.utils import get_auth_from_url
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse as UrllibResponse
 
+from ... import tuning
 from ...disk.file_system import NotRegularError, open_regular
 from ...processes import fork_gate
 from .conditions import Representation, answer, header_fields
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedAdapter", "FileAdapter"]
 
-_MOST_IDLE_CONNECTIONS = 32  # to one host
 _ERROR_BODY_BYTES = 1 << 16  # of a refusal that an authentication scheme may read
 
 
@@ -42,7 +42,7 @@ class BoundedAdapter(HTTPAdapter):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._lock = threading.Lock()
-        super().__init__(pool_maxsize=_MOST_IDLE_CONNECTIONS)
+        super().__init__(pool_maxsize=tuning.IDLE_CONNECTIONS)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Create the pools of direct connections, which are bounded ones."""

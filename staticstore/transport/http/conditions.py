@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import tuning
 from .failures import CodingError
 
 if TYPE_CHECKING:
@@ -232,7 +233,6 @@ GZIP_MAGIC = b"\x1f\x8b"
 # The other content codings of IANA's list.
 _OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
 _MOST_CODINGS = 5
-_PIECE_BYTES = 1 << 20
 
 
 def codings_of(field: str | None) -> tuple[str, ...]:
@@ -269,7 +269,7 @@ def decoded(pieces: Iterable[bytes], codings: Sequence[str]) -> Iterator[bytes]:
 
 
 def _decoded(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
-    decoder, members = None, 0
+    decoder, members, size = None, 0, tuning.DOCUMENT_PIECE_BYTES
     try:
         for piece in pieces:
             left = piece
@@ -279,12 +279,12 @@ def _decoded(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
                         return  # padding, which other clients ignore
                     decoder = zlib.decompressobj(_window_bits(coding, left))
                     members += 1
-                text = decoder.decompress(left, _PIECE_BYTES)
+                text = decoder.decompress(left, size)
                 if text:
                     yield text
                 left = decoder.unconsumed_tail
-                while len(text) == _PIECE_BYTES and not left and not decoder.eof:
-                    if text := decoder.decompress(b"", _PIECE_BYTES):
+                while len(text) == size and not left and not decoder.eof:
+                    if text := decoder.decompress(b"", size):
                         yield text
                 if decoder.eof:
                     left, decoder = decoder.unused_data, None

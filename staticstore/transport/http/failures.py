@@ -29,6 +29,7 @@ from requests.exceptions import (
 )
 from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError
 
+from ... import tuning
 from ...errors import (
     AuthorizationError,
     ForeignError,
@@ -101,9 +102,6 @@ _NEVER_HEALS = (
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _OF_FILES = {403: "the file may not be read", 404: "there is no such file"}
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
-_LONGEST_RETRY_AFTER_SECONDS = 120.0
-_FIRST_BACKOFF_SECONDS = 0.5
-_LONGEST_BACKOFF_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -284,7 +282,8 @@ def once(attempt: Callable[[], T]) -> T:
 def _backoff(number: int, error: TransportError) -> float:
     if number == 0 and was_dropped(error):
         return 0.0
-    longest = min(_FIRST_BACKOFF_SECONDS * 2 ** min(number, 30), _LONGEST_BACKOFF_SECONDS)
+    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
+    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
     return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
 
 
@@ -303,7 +302,7 @@ def may_heal(error: BaseException) -> bool:
 
 def wants_long_rest(error: BaseException) -> bool:
     """Return whether the host asks for a longer wait than any caller is made to wait."""
-    return (getattr(error, "retry_after", None) or 0.0) > _LONGEST_RETRY_AFTER_SECONDS
+    return (getattr(error, "retry_after", None) or 0.0) > tuning.LONGEST_RETRY_AFTER_SECONDS
 
 
 def was_dropped(error: BaseException) -> bool:

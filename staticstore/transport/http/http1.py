@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from urllib3.exceptions import IncompleteRead
 
+from ... import tuning
 from .failures import HeaderError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundedResponse", "HeaderReader", "Status"]
 
-_BUFFER_BYTES = 1 << 16  # asked of the kernel at once, even if the caller wants fewer
 _MOST_HEAD_BYTES = 1 << 18  # of all heads before one body, as in libcurl
 _MOST_LINE_BYTES = 1 << 16
 _MOST_FIELDS = 1000
@@ -223,7 +223,7 @@ class BoundedResponse(HTTPResponse):
         # Unbuffered: a SocketIO, which keeps the socket open as long as it lives.
         raw = cast(io.RawIOBase, self._sock.makefile("rb", buffering=0))
         self._reads = _BoundedReads(self._sock, raw, self._wire, self._wire.bounds)
-        return io.BufferedReader(self._reads, _BUFFER_BYTES)
+        return io.BufferedReader(self._reads, tuning.RECEIVE_BUFFER_BYTES)
 
     def begin(self) -> None:
         """Receive the head; from then on the bounds of the body apply."""

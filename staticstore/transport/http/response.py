@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import tuning
 from ...errors import IndexFormatError, NotConnectedError, TransportError
 from ..values.verifier import Hasher
 from .conditions import (
@@ -34,10 +35,8 @@ __all__ = ["Absent", "Fetched", "Response", "SizeLimit", "allowance", "read_boun
 
 # Bytes that may be received for each byte read (chunks of one byte take six), and in
 # addition: the head of a chunk, trailers at the end.
-_RECEIVED_PER_BYTE = 8
+_RECEIVED_BYTES_PER_BYTE = 8
 _RECEIVED_BESIDE_BYTES = 1 << 20
-_PIECE_BYTES = 1 << 20
-_SHORT_BODY_BYTES = 1 << 16
 _SLACK_BYTES = 1 << 10  # that a coding adds to a short text
 # Texts compress 50 to 1 at best; zeros in gzip 1000 to 1.
 _MOST_RATIO = 500
@@ -49,7 +48,7 @@ _GZIP = (("gzip",), ("x-gzip",))
 
 def allowance(size: int) -> int:
     """Return how many bytes may be received to read `size`; see `Wire.allowing`."""
-    return _RECEIVED_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
+    return _RECEIVED_BYTES_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
 
 
 class Response:
@@ -224,9 +223,9 @@ class Response:
 
 def use_up(response: Response) -> None:
     """Read a short body to its end, so that the connection can serve another request."""
-    if (response.content_length or 0) <= _SHORT_BODY_BYTES:
+    if (response.content_length or 0) <= tuning.USED_UP_BYTES:
         with contextlib.suppress(TransportError):
-            response.read(_SHORT_BODY_BYTES)
+            response.read(tuning.USED_UP_BYTES)
 
 
 class Fetched(NamedTuple):
@@ -308,9 +307,10 @@ def read_bounded(
     append = body.extend if beginning is None else beginning.grow
     limit.check(len(body) + (response.content_length or 0), response.url)
     with Hasher(counts_newlines=True) as digest:
-        for start in range(0, len(body), _PIECE_BYTES):
-            digest.update(bytes(body[start : start + _PIECE_BYTES]))
-        for buffer in digest.buffers(_PIECE_BYTES):
+        size = tuning.DOCUMENT_PIECE_BYTES
+        for start in range(0, len(body), size):
+            digest.update(bytes(body[start : start + size]))
+        for buffer in digest.buffers(size):
             count = response.readinto(buffer)
             if not count:
                 break
@@ -351,7 +351,7 @@ def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument
 class _Received(Iterator[bytes]):
     def __init__(self, response: Response) -> None:
         self._response = response
-        self._buffer = memoryview(bytearray(_PIECE_BYTES))
+        self._buffer = memoryview(bytearray(tuning.DOCUMENT_PIECE_BYTES))
         self.count = 0
 
     def __next__(self) -> bytes:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from ... import tuning
 from ...errors import AuthorizationError, TransportError
 from ...processes import PerProcess
 from .arguments import (
@@ -31,8 +32,6 @@ __all__ = ["Session", "open_sessions"]
 
 T = TypeVar("T")
 
-_NO_RANGES_SECONDS = 300.0  # without range requests after one was refused
-_REST_SECONDS = 30.0  # in which other roots are asked first after a failure
 # Statuses below 500 that say nothing about the requested document.
 _UNFIT_STATUSES = frozenset({401, 407, 429})
 
@@ -100,13 +99,13 @@ class Session:
     def is_failing(self) -> bool:
         """Whether the host failed a moment ago, so that others are asked first."""
         failed_at = self._failed_at
-        return failed_at is not None and time.monotonic() - failed_at < _REST_SECONDS
+        return failed_at is not None and time.monotonic() - failed_at < tuning.FAILED_ROOT_SECONDS
 
     @property
     def takes_ranges(self) -> bool:
         """Whether to send range requests: not for a while after one was refused."""
         refused_at = self._refused_range_at
-        return refused_at is None or time.monotonic() - refused_at >= _NO_RANGES_SECONDS
+        return refused_at is None or time.monotonic() - refused_at >= tuning.NO_RANGES_SECONDS
 
     def note_refused_range(self) -> None:
         """Note that the host refused a range of a value, and then sent the whole."""

@@ -20,12 +20,15 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
+import requests
+
+from ... import tuning
 from ...errors import InnerAddressError
 from ...processes import PerProcess
 from .root import Origin, Origins, origin_of
 
 __all__ = [
-    "LEAST_RATE",
+    "LEAST_BYTES_A_SECOND",
     "Bounds",
     "Perimeter",
     "RateLimit",
@@ -36,13 +39,9 @@ __all__ = [
 ]
 
 #: Bytes a second; many hosts give up a slower reader.
-LEAST_RATE = 1024
+LEAST_BYTES_A_SECOND = 1024
 
-_RECEIVES_A_SECOND = 16  # at the whole rate: many short waits instead of a few long ones
 _LEAST_PIECE_BYTES = 256
-# Hosts close a connection from which nothing is taken for long, nginx after a
-# minute; below this rate several connections gain nothing.
-_BYTES_A_SECOND_OF_ONE = 1 << 16
 
 
 class Bounds(NamedTuple):
@@ -122,8 +121,8 @@ class RateLimit:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rate = rate
-        self.piece = max(int(rate / _RECEIVES_A_SECOND), _LEAST_PIECE_BYTES)
-        self.requests = max(int(rate / _BYTES_A_SECOND_OF_ONE), 1)
+        self.piece = max(int(rate / tuning.RECEIVES_A_SECOND), _LEAST_PIECE_BYTES)
+        self.requests = max(int(rate / tuning.CONNECTION_BYTES_A_SECOND), 1)
         self._wait = wait
         self._clock = clock
         self._lock = PerProcess(threading.Lock)
@@ -337,7 +336,6 @@ class Perimeter:
 
 
 def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
-    import requests  # slow to import
 
     # requests sends hosts in IDNA, not in Unicode.
     sent = set()

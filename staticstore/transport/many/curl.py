@@ -20,15 +20,13 @@ import pycurl
 from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from ... import tuning
 from ...errors import InnerAddressError, NotConnectedError
 from ...processes import fork_gate
 from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 
 __all__ = ["by_curl"]
 
-_CONNECTIONS = 24
-_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most
-_SELECT_SECONDS = 0.1  # until the next look whether the store was disconnected
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
@@ -50,7 +48,7 @@ def by_curl(
     transfers = {
         transfer.handle: transfer
         for transfer in (
-            _Transfer(template, multi) for _ in range(min(_CONNECTIONS, len(requests)))
+            _Transfer(template, multi) for _ in range(min(tuning.CURL_CONNECTIONS, len(requests)))
         )
     }
     try:
@@ -69,7 +67,7 @@ def by_curl(
                     numbered = iter(())  # do not wait again for each of the rest
                 running -= not transfer.start(numbered)
             if not ended:  # otherwise, first send what has just started
-                multi.select(_SELECT_SECONDS)
+                multi.select(tuning.CURL_SELECT_SECONDS)
     finally:
         for transfer in transfers.values():
             transfer.end()
@@ -116,7 +114,7 @@ class _Transfer:
             (pycurl.NOSIGNAL, 1),  # for threads
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.PATH_AS_IS, 1),
-            (pycurl.BUFFERSIZE, _BUFFER_BYTES),
+            (pycurl.BUFFERSIZE, tuning.CURL_BUFFER_BYTES),
             (pycurl.HTTPHEADER, fields),
             # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
             (pycurl.PROXY, (template.proxy or "").encode()),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from urllib3 import Timeout
 
+from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportTimeout
 from ..http.failures import mapped
 from ..http.response import allowance
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
     from ..http.session import Session
 
 __all__ = ["Engine", "by_threads", "engine", "fetch_all"]
-
-# From a host nearby, one thread reads the most: several wait for the interpreter.  For a
-# host far away they wait anyway, so each slow answer starts another one.
-# benchmark: many, many-far
-_MOST_THREADS = 24
-_FAR_SECONDS = 2e-3  # that an answer takes
-# A longer body takes that long from any host, and the host may limit each connection.
-_LONG_BYTES = 1 << 17
-# So few requests are faster on connections that are open already.
-_FEW_REQUESTS = 4
 
 
 class Engine(Protocol):
@@ -75,7 +66,7 @@ def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedA
     if template is None or is_refused or not requests:
         return [None] * len(requests)
     # A limited rate is observed by our own sockets only.
-    if len(requests) <= _FEW_REQUESTS or template.wire.limits:
+    if len(requests) <= tuning.FEW_REQUESTS or template.wire.limits:
         return by_threads(template, requests)
     return engine()(template, requests)
 
@@ -111,16 +102,17 @@ def by_threads(
     def work() -> None:
         for number, request in numbered:
             began = time.monotonic()
-            if request.size >= _LONG_BYTES:
+            if request.size >= tuning.LONG_BODY_BYTES:
                 add_worker()
             try:
                 found[number] = _fetch(template, request)
             except TransportTimeout:
                 list(numbered)  # do not wait again for each of the rest
-            if time.monotonic() - began > _FAR_SECONDS:
+            if time.monotonic() - began > tuning.FAR_SECONDS:
                 add_worker()
 
-    most = min(_MOST_THREADS, len(requests), *(limit.requests for limit in template.wire.limits))
+    limits = template.wire.limits
+    most = min(tuning.MANY_THREADS, len(requests), *(limit.requests for limit in limits))
     others = iter(range(1, most))
     with Workers(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))

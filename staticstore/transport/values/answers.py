@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from ... import tuning
 from ...disk.atomic import spooled_file
 from ...errors import IntegrityError, StoreError, TransportError
 from ..http.conditions import DECODABLE, GZIP_MAGIC, decoded
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ValueAnswer", "VerifiedAnswer", "ask", "ask_head", "ask_size"]
 
-_PIECE_BYTES = 1 << 20
-# From a host that ignores ranges, a value up to this size is read whole and verified before
-# a part of it is returned: the rest arrives before another request would.
-_VERIFIED_FIRST_BYTES = 1 << 20
 _SLACK_BYTES = 1 << 20  # by which a coding makes longer what cannot be compressed
 
 
@@ -76,7 +73,7 @@ class ValueAnswer:
             return False
         if self._decode or self.response.content_length is None:
             return True
-        return value.sha256 is not None and (self.total or 0) <= _VERIFIED_FIRST_BYTES
+        return value.sha256 is not None and (self.total or 0) <= tuning.VERIFIED_FIRST_BYTES
 
     def readinto(self, buffer: memoryview) -> int:
         """Read the next bytes into a buffer; return how many, 0 at the end of the answer."""
@@ -89,7 +86,7 @@ class ValueAnswer:
     def skip_to(self, position: int) -> None:
         """Read and discard the bytes before `position`."""
         if self.position < position:
-            buffer = memoryview(bytearray(min(position - self.position, _PIECE_BYTES)))
+            buffer = memoryview(bytearray(min(position - self.position, tuning.VALUE_PIECE_BYTES)))
             while self.position < position and self.readinto(buffer[: position - self.position]):
                 pass
 
@@ -274,7 +271,7 @@ def _accepted_whole(value: RemoteValue, response: Response) -> ValueAnswer:
     is_other = value.size is not None and length not in (None, value.size)
     if response.codings:
         # Of another length, it must be coded: a large one is decoded while it is read.
-        is_large = (value.size or 0) > _VERIFIED_FIRST_BYTES
+        is_large = (value.size or 0) > tuning.VERIFIED_FIRST_BYTES
         if (
             is_other
             and is_large
@@ -356,7 +353,7 @@ def _counts_to_undo(value: RemoteValue, file: BinaryIO, codings: Sequence[str]) 
 
 def _receive(response: Response, file: BinaryIO, verifier: Verifier) -> None:
     most = None if verifier.size is None else verifier.size + verifier.size // 8 + _SLACK_BYTES
-    buffer = memoryview(bytearray(_PIECE_BYTES))
+    buffer = memoryview(bytearray(tuning.VALUE_PIECE_BYTES))
     while count := response.readinto(buffer):
         file.write(buffer[:count])
         if most is not None and file.tell() > most:
@@ -387,5 +384,5 @@ def _verify(pieces: Iterator[bytes], verifier: Verifier, file: BinaryIO | None) 
 
 def _pieces_of(file: BinaryIO) -> Iterator[bytes]:
     file.seek(0)
-    while piece := file.read(_PIECE_BYTES):
+    while piece := file.read(tuning.VALUE_PIECE_BYTES):
         yield piece

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cachetools import LRUCache
 
+from ... import tuning
 from ...disk.atomic import atomic_file, destination, is_replaced, new_file_mode, temporary_in
 from ...disk.file_system import read_own, set_mode, sync_descriptor, sync_folder
 from ...disk.part_file import NEW_FILE_FLAGS, OWN_MODE, PartFile, part_path
@@ -27,7 +28,7 @@ from ..http.root import Root
 from ..http.session import Session
 from .answers import ask
 from .remote_value import RemoteValue, first_right
-from .stream import PIECE_BYTES, ByteProgress, ValueStream, copy_from, copy_whole
+from .stream import ReadProgress, ValueStream, copy_from, copy_whole
 
 if TYPE_CHECKING:
     from ..http.wire import Wire
@@ -37,18 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = ["WholeValues", "download", "part_of"]
 
-# A smaller value is fetched again faster than it is resumed.
-_RESUMABLE_BYTES = 1 << 20
-# A smaller value is written faster by the system, together with others.
-# benchmark: mirror-large
-_DIRECT_BYTES = 1 << 24
 _MOST_NOTE_BYTES = 1 << 13
 
 
 def download(
     value: RemoteValue,
     path: Path,
-    progress: ByteProgress | None = None,
+    progress: ReadProgress | None = None,
     *,
     sync: bool = True,
     direct: bool = False,
@@ -76,7 +72,7 @@ def download(
         Whether to wait until a file is on the disk.
     direct : bool, optional
         Whether to write a large value past the page cache, if the system can: it
-        is on the disk sooner, but has to be read from there.
+        reaches the disk earlier, but must be read from there.
 
     Raises
     ------
@@ -85,14 +81,14 @@ def download(
     OSError
         The file cannot be written.
     """
-    is_small = value.size is not None and value.size < _RESUMABLE_BYTES
+    is_small = value.size is not None and value.size < tuning.RESUMABLE_BYTES
     part = None if is_small or not is_replaced(path) else PartFile.claim(part_of(path))
     if part is None:
         with destination(path, sync=sync) as file:
             copy_whole(value, file, progress)
         return
     with contextlib.closing(_ResumableFile(part)) as resumable:
-        if direct and (value.size or 0) >= _DIRECT_BYTES:
+        if direct and (value.size or 0) >= tuning.DIRECT_BYTES:
             part.file.go_direct()
         resumable.fill(value, progress)
         resumable.rename(path, sync=sync)
@@ -149,7 +145,7 @@ class _ResumableFile:
         self._note = part.path.with_name(f"{part.path.name}.json")
         self._stays = False
 
-    def fill(self, value: RemoteValue, progress: ByteProgress | None) -> None:
+    def fill(self, value: RemoteValue, progress: ReadProgress | None) -> None:
         """Write what is missing; see `download`."""
         try:
             if not first_right(value, lambda value: self._resume(value, progress), whole=True):
@@ -158,7 +154,7 @@ class _ResumableFile:
             self._stays = False
             raise
 
-    def _resume(self, value: RemoteValue, progress: ByteProgress | None) -> bool:
+    def _resume(self, value: RemoteValue, progress: ReadProgress | None) -> bool:
         """Append the rest; False if the file is not a part of this value, or is wrong."""
         noted = _PartNote.read(self._note)
         start = self._file.seek(0, os.SEEK_END)
@@ -188,13 +184,13 @@ class _ResumableFile:
 
     def _verify_part(self, verifier: Verifier) -> None:
         self._file.seek(0)
-        for buffer in verifier.buffers(PIECE_BYTES):
+        for buffer in verifier.buffers(tuning.VALUE_PIECE_BYTES):
             count = self._file.readinto(buffer)
             if not count:
                 return
             verifier.feed(buffer[:count])
 
-    def _begin(self, value: RemoteValue, progress: ByteProgress | None) -> int:
+    def _begin(self, value: RemoteValue, progress: ReadProgress | None) -> int:
         def note(stream: ValueStream) -> None:
             noted = _PartNote(without_secrets(value.url), value.sha256, stream.etag)
             self._stays = noted.write(self._note) and stream.is_bound

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachetools import LRUCache
 
-from ...disk.atomic import IN_MEMORY_BYTES
+from ... import tuning
 from ...errors import IntegrityError, TransportError
 from .answers import ValueAnswer, ask, ask_size
 from .remote_value import RemoteValue, first_right
@@ -19,17 +19,7 @@ from .verifier import OrderedVerifier
 if TYPE_CHECKING:
     from ..http.response import Response
 
-__all__ = ["BLOCK_BYTES", "Fragment", "PartReader"]
-
-#: Size of a block, the least that a short read fetches.
-BLOCK_BYTES = 1 << 15
-# Each read that continues the last request doubles the next one, up to this: so no more is
-# fetched for nothing than was read.  benchmark: sequential
-_MOST_AHEAD_BYTES = 1 << 26
-# One long read does not mean yet that another one follows.
-_MOST_AFTER_ONE_BYTES = 1 << 22
-# Parts up to this are cached; longer ones are streamed past the cache.
-_CACHED_BYTES = 1 << 18
+__all__ = ["Fragment", "PartReader"]
 
 
 class Fragment(NamedTuple):
@@ -48,10 +38,11 @@ class _BlockCache:
     """Fragments of a value, at most one per 32 KiB; the least recently used go."""
 
     def __init__(self, size: int) -> None:
-        self._fragments: LRUCache[int, Fragment] = LRUCache(max(size // BLOCK_BYTES, 1))
+        self._block_bytes = tuning.READ_BLOCK_BYTES
+        self._fragments: LRUCache[int, Fragment] = LRUCache(max(size // self._block_bytes, 1))
 
     def at(self, position: int) -> Fragment | None:
-        found = self._fragments.get(position // BLOCK_BYTES)
+        found = self._fragments.get(position // self._block_bytes)
         return found if found is not None and found.start <= position < found.end else None
 
     def __iter__(self) -> Iterator[Fragment]:
@@ -60,8 +51,8 @@ class _BlockCache:
     def add(self, new: Fragment) -> None:
         start = new.start
         while start < new.end:
-            number = start // BLOCK_BYTES
-            end = min((number + 1) * BLOCK_BYTES, new.end)
+            number = start // self._block_bytes
+            end = min((number + 1) * self._block_bytes, new.end)
             part = Fragment(start, new.data[start - new.start : end - new.start])
             self._fragments[number] = _joined(self._fragments.get(number), part)
             start = end
@@ -97,7 +88,7 @@ class PartReader:
         self._last = Fragment(0, b"")
         # Where the last request ended or will end, and how much the next one may read ahead.
         self._end_of_last = 0
-        self._ahead = BLOCK_BYTES
+        self._ahead = tuning.READ_BLOCK_BYTES
         self._validators: tuple[str | None, ...] | None = None
         self._failure: IntegrityError | None = None
         self._start_in_process()
@@ -129,7 +120,8 @@ class PartReader:
     @property
     def keeps_whole(self) -> bool:
         """Whether the whole value is kept here, or will be once it was read."""
-        return self._whole is not None or (self._size is not None and self._size <= _CACHED_BYTES)
+        is_small = self._size is not None and self._size <= tuning.CACHED_PART_BYTES
+        return self._whole is not None or is_small
 
     def read_whole(self) -> bytes:
         """Read the whole value by one request and verify it, without keeping it."""
@@ -168,7 +160,7 @@ class PartReader:
         """Return bytes that include the one at an offset; see `readinto`."""
         found = self._find(position, wanted)
         if found is None:
-            buffer = memoryview(bytearray(min(BLOCK_BYTES, self.size - position)))
+            buffer = memoryview(bytearray(min(tuning.READ_BLOCK_BYTES, self.size - position)))
             count = self._read_next(position, buffer)
             found = Fragment(position, bytes(buffer[:count]))
         return found
@@ -256,14 +248,14 @@ class PartReader:
         if start == 0:
             self._order.close()
             self._order = OrderedVerifier(self._value.verifier())
-        if start == 0 and end == self.size <= IN_MEMORY_BYTES:
+        if start == 0 and end == self.size <= tuning.IN_MEMORY_BYTES:
             self._read_whole()
             return
         stream = self._open(start, end)
         if stream is None:
             return
         self._end_of_last, self._ahead = end, ahead
-        if end - start > _CACHED_BYTES:
+        if end - start > tuning.CACHED_PART_BYTES:
             self._stream, self._stream_at = stream, start
             return
         with stream:
@@ -276,16 +268,18 @@ class PartReader:
         A read of a block or more requests just its bytes, a shorter one the blocks
         around it.  Both request more if they continue the last request.
         """
-        is_short = wanted < BLOCK_BYTES
+        block, most_after_one = tuning.READ_BLOCK_BYTES, tuning.READ_AHEAD_AFTER_ONE_BYTES
+        is_short = wanted < block
         start, end = position, position + wanted
         if position == self._end_of_last and (position or is_short):
-            ahead = max(min(2 * self._ahead, _MOST_AHEAD_BYTES), min(wanted, _MOST_AFTER_ONE_BYTES))
+            doubled = min(2 * self._ahead, tuning.READ_AHEAD_BYTES)
+            ahead = max(doubled, min(wanted, most_after_one))
             if ahead > wanted:
                 end = _whole_blocks(position + ahead)
         elif is_short:
-            start, end, ahead = position - position % BLOCK_BYTES, _whole_blocks(end), BLOCK_BYTES
+            start, end, ahead = position - position % block, _whole_blocks(end), block
         else:
-            ahead = min(wanted, _MOST_AFTER_ONE_BYTES)
+            ahead = min(wanted, most_after_one)
         return start, min(end, self.size), ahead
 
     def _open(self, start: int, end: int) -> ValueStream | None:
@@ -342,7 +336,8 @@ class PartReader:
 
 
 def _whole_blocks(end: int) -> int:
-    return -(-end // BLOCK_BYTES) * BLOCK_BYTES
+    block = tuning.READ_BLOCK_BYTES
+    return -(-end // block) * block
 
 
 def _validators(response: Response) -> tuple[str | None, ...]:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+from ... import tuning
 from .answers import VerifiedAnswer, ask, ask_size
 from .remote_value import RemoteValue, first_right
 from .stream import (
@@ -20,9 +21,6 @@ from .stream import (
 )
 
 __all__ = ["ByteRange", "coalesced", "open_range", "read_ranges"]
-
-# Longer ranges are requested one by one, as a stream.
-_MOST_AT_ONCE_BYTES = 1 << 23
 
 
 class ByteRange(NamedTuple):
@@ -177,7 +175,7 @@ def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> lis
 
     requests = [SizedRequest(value.url_path, end - start, start, size) for start, end in ranges]
     # A request past a cache has header fields of its own.
-    one_by_one = value.fields or any(one.size > _MOST_AT_ONCE_BYTES for one in requests)
+    one_by_one = value.fields or any(one.size > tuning.RANGE_AT_ONCE_BYTES for one in requests)
     fetched = [None] * len(ranges) if one_by_one else fetch_all(value.session, requests)
     bodies: list[bytes] = []
     etags: set[str | None] = set()

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from ... import tuning
 from ...errors import quoted
-from .part_reader import BLOCK_BYTES, Fragment, PartReader
+from .part_reader import Fragment, PartReader
 
 __all__ = ["OpenedValue"]
 
 _EMPTY = Fragment(0, b"")
-_MOST_AT_ONCE_BYTES = 1 << 20
 
 if TYPE_CHECKING:
     from .remote_value import RemoteValue
@@ -114,7 +114,7 @@ class OpenedValue(_BinaryFile):
             self._position += len(piece)
             return piece
         self._check_open()
-        buffer = bytearray(min(size, self._left(), _MOST_AT_ONCE_BYTES) if size else 0)
+        buffer = bytearray(min(size, self._left(), tuning.VALUE_PIECE_BYTES) if size else 0)
         return bytes(buffer[: self.readinto1(buffer)])
 
     def peek(self, size: int = 0) -> bytes:
@@ -123,7 +123,7 @@ class OpenedValue(_BinaryFile):
         if not self._has_near(self._position) and self._left():
             self._near = self._reader.fragment(self._position, 1)
         start = self._position - self._near.start
-        return self._near.data[start : start + BLOCK_BYTES] if start >= 0 else b""
+        return self._near.data[start : start + tuning.READ_BLOCK_BYTES] if start >= 0 else b""
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer; less only at the end of the value."""
@@ -195,7 +195,7 @@ class OpenedValue(_BinaryFile):
     def _read(self, size: int) -> bytes:
         # The size in the index may be wrong: memory grows only with the bytes that arrive.
         found = io.BytesIO()
-        buffer = memoryview(bytearray(min(size, _MOST_AT_ONCE_BYTES)))
+        buffer = memoryview(bytearray(min(size, tuning.VALUE_PIECE_BYTES)))
         left = size
         while left and (count := self._fill(buffer[:left], self._position + size - left, left)):
             found.write(buffer[:count])
@@ -220,7 +220,7 @@ class OpenedValue(_BinaryFile):
         if not self._has_near(position):
             # Emptied in any case: its bytes, when read again, must pass the verifier, too.
             self._near = _EMPTY
-            if wanted >= BLOCK_BYTES:
+            if wanted >= tuning.READ_BLOCK_BYTES:
                 return self._reader.readinto(position, view, wanted)
             self._near = self._reader.fragment(position, wanted)
         start = position - self._near.start

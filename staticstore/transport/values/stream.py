@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ... import tuning
 from ...disk.atomic import spooled_file
 from ...errors import HTTPStatusError, IntegrityError, StoreError, TransportError
 from .answers import ValueAnswer, VerifiedAnswer, ask
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from .verifier import Verifier
 
 __all__ = [
-    "PIECE_BYTES",
-    "ByteProgress",
+    "ReadProgress",
     "ValueReader",
     "ValueStream",
     "copy_from",
@@ -32,17 +32,8 @@ __all__ = [
     "whole_or_raise",
 ]
 
-#: Called with bytes done and bytes in all, the latter None if unknown.
-ByteProgress = Callable[[int, int | None], object]
-
-#: Bytes to read from a connection at once: so many that the cost of a call does not count.
-# benchmark: stream, verified
-PIECE_BYTES = 1 << 20
-_BUFFER_BYTES = 1 << 16  # read ahead for reads of a few bytes
-# A piece is passed on as far as it has come by then.
-_PIECE_SECONDS = 0.5
-# After so many bytes, the count of broken connections begins again.
-_PROGRESS_BYTES = 1 << 20
+#: Progress of one read, called as ``progress(done, total)`` in bytes; the total may be unknown.
+ReadProgress = Callable[[int, int | None], object]
 
 
 class ValueStream(io.RawIOBase):
@@ -110,7 +101,7 @@ class ValueStream(io.RawIOBase):
 
     def skip(self, count: int) -> None:
         """Read and discard the next bytes."""
-        buffer = memoryview(bytearray(min(count, PIECE_BYTES)))
+        buffer = memoryview(bytearray(min(count, tuning.VALUE_PIECE_BYTES)))
         while count and (skipped := self.readinto(buffer[:count])):
             count -= skipped
 
@@ -118,7 +109,7 @@ class ValueStream(io.RawIOBase):
         """Read all that is left."""
         return b"".join(map(bytes, self.pieces(None)))
 
-    def pieces(self, progress: ByteProgress | None, done: int = 0) -> Iterator[memoryview]:
+    def pieces(self, progress: ReadProgress | None, done: int = 0) -> Iterator[memoryview]:
         """Read to the end in pieces, without copying them.
 
         A piece is valid until the next one is requested: a few buffers are reused.
@@ -126,8 +117,8 @@ class ValueStream(io.RawIOBase):
         counts the `done` bytes that were there before, too.
         """
         last = self._last
-        left = PIECE_BYTES if last is None else last - self._position
-        size = min(PIECE_BYTES, max(left, 1))
+        most = tuning.VALUE_PIECE_BYTES
+        size = most if last is None else min(most, max(last - self._position, 1))
         buffers = (
             itertools.repeat(memoryview(bytearray(size)))
             if self._verifier is None
@@ -147,7 +138,7 @@ class ValueStream(io.RawIOBase):
 
     def _fill(self, buffer: memoryview) -> Iterator[int]:
         """Fill a buffer as far as bytes arrive in time; yield how many arrive at once."""
-        until = time.monotonic() + _PIECE_SECONDS
+        until = time.monotonic() + tuning.VALUE_PIECE_SECONDS
         filled = 0
         while filled < len(buffer) and (not filled or time.monotonic() < until):
             try:
@@ -205,7 +196,7 @@ class ValueStream(io.RawIOBase):
         return count
 
     def _next_piece(self) -> bytes:
-        buffer = memoryview(bytearray(_BUFFER_BYTES))
+        buffer = memoryview(bytearray(tuning.STREAM_BUFFER_BYTES))
         return bytes(buffer[: self._read(buffer)])
 
     def _read(self, view: memoryview) -> int:
@@ -224,7 +215,7 @@ class ValueStream(io.RawIOBase):
     def _resume(self, error: TransportError) -> None:
         """Request the rest of the value; raise `error` if that cannot be done safely."""
         self._answer.close()
-        if self._position - self._broken_at >= _PROGRESS_BYTES:
+        if self._position - self._broken_at >= tuning.STREAM_PROGRESS_BYTES:
             self._breaks = 0
         self._broken_at = self._position
         self._breaks += 1
@@ -280,7 +271,7 @@ class ValueReader(io.BufferedReader):
     raw: ValueStream
 
     def __init__(self, stream: ValueStream) -> None:
-        super().__init__(stream, _BUFFER_BYTES)
+        super().__init__(stream, tuning.STREAM_BUFFER_BYTES)
 
     @property
     def response(self) -> Response:
@@ -350,7 +341,7 @@ def whole_or_raise(value: RemoteValue, replaced: IntegrityError) -> VerifiedAnsw
         raise replaced from error
 
 
-def copy_whole(value: RemoteValue, file: BinaryIO, progress: ByteProgress | None = None) -> int:
+def copy_whole(value: RemoteValue, file: BinaryIO, progress: ReadProgress | None = None) -> int:
     """Copy a value into a file, verified, and return its size.
 
     The file is overwritten from its start; after an error, its content is undefined.
@@ -366,7 +357,7 @@ def copy_whole(value: RemoteValue, file: BinaryIO, progress: ByteProgress | None
 def copy_from(
     value: RemoteValue,
     file: BinaryIO,
-    progress: ByteProgress | None,
+    progress: ReadProgress | None,
     note: Callable[[ValueStream], object] | None = None,
 ) -> int:
     """Copy a value into a file as `copy_whole` does, but from this root only.

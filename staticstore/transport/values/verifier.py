@@ -12,16 +12,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
+from ... import tuning
 from ...errors import IntegrityError, NotConnectedError
 
 __all__ = ["Hasher", "OrderedVerifier", "Verifier"]
-
-# Fewer bytes are hashed faster than a thread is started.
-_THREAD_BYTES = 1 << 20
-# A few buffers are reused: fresh memory costs more than a copy.  benchmark: verified
-_BUFFER_BYTES = 1 << 19
-_BUFFERS = 4
-_COUNTED_BYTES = 1 << 16
 
 
 class Hasher:
@@ -75,7 +69,7 @@ class Hasher:
         if self._thread is None:
             self._hash_piece(piece)
             self._count += len(piece)
-            if self._count >= _THREAD_BYTES:
+            if self._count >= tuning.HASHED_UNTHREADED_BYTES:
                 self._thread = threading.Thread(
                     target=self._run, name="staticstore digest", daemon=True
                 )
@@ -98,14 +92,15 @@ class Hasher:
         """
         self._enqueue_copied()
         self._lends_buffers = True
-        returned = threading.Semaphore(_BUFFERS)
+        most = tuning.HASH_BUFFERS
+        returned = threading.Semaphore(most)
         ring: list[memoryview] = []
         for turn in itertools.count():
             self._check_process()
             returned.acquire()
-            if turn < _BUFFERS:
+            if turn < most:
                 ring.append(_new_buffer(size))
-            yield ring[turn % _BUFFERS]
+            yield ring[turn % most]
             if self._thread is None:
                 returned.release()
             else:  # once the thread has hashed what was queued before
@@ -131,9 +126,9 @@ class Hasher:
             )
 
     def _free_buffer(self) -> memoryview:
-        if self._buffers_made < _BUFFERS:
+        if self._buffers_made < tuning.HASH_BUFFERS:
             self._buffers_made += 1
-            return memoryview(bytearray(_BUFFER_BYTES))
+            return memoryview(bytearray(tuning.HASH_BUFFER_BYTES))
         return self._free.get()
 
     def _enqueue_copied(self) -> None:
@@ -152,9 +147,10 @@ class Hasher:
     def _hash_piece(self, piece: bytes | memoryview) -> None:
         self._hash.update(piece)
         if self._counts_newlines:
-            for start in range(0, len(piece), _COUNTED_BYTES):
+            size = tuning.COUNTED_BYTES
+            for start in range(0, len(piece), size):
                 # CPython splits lines faster than it counts a byte.  benchmark: connect
-                lines = io.BytesIO(piece[start : start + _COUNTED_BYTES]).readlines()
+                lines = io.BytesIO(piece[start : start + size]).readlines()
                 self._newlines += len(lines) - (not lines[-1].endswith(b"\n"))
 
     @property
@@ -171,7 +167,8 @@ class Hasher:
 
 def _new_buffer(size: int) -> memoryview:
     # A large one begins at a page boundary, as `DirectFile` needs it.
-    return memoryview(bytearray(size) if size < _THREAD_BYTES else mmap.mmap(-1, size))
+    is_small = size < tuning.HASHED_UNTHREADED_BYTES
+    return memoryview(bytearray(size) if is_small else mmap.mmap(-1, size))
 
 
 class Verifier:

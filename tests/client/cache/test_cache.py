@@ -365,7 +365,7 @@ def test_an_index_held_over_a_disconnect_serves_as_well(
 def test_who_polls_does_not_wait_long_for_a_host_that_stalls(
     site: MemorySite, open_: Callable[..., StaticStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.following.live._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("staticstore.tuning.CONNECT_PATIENCE_SECONDS", 0.2)
     site.write({"a": {}})
     open_().disconnect()
     site.stall("body")
@@ -380,7 +380,7 @@ def test_a_large_index_is_written_by_the_thread_that_polls(
     open_: Callable[..., StaticStore],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("staticstore.client.following.live._FEW_ENTRIES", 0)
+    monkeypatch.setattr("staticstore.tuning.CACHED_AT_ONCE_ENTRIES", 0)
     writers: list[str] = []
     written = threading.Event()
     write = CachedIndex.write

@@ -19,7 +19,6 @@ from staticstore import (
     publish,
 )
 from staticstore.errors import HTTPStatusError, NotConnectedError
-from staticstore.transport.http import session
 from tests.client.scene import Call
 from tests.servers import Answer, RawServer, Request, Wire, serve_files
 from tests.sites import index_of
@@ -107,7 +106,7 @@ def copy(site: Site) -> Host:
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a root that failed be asked again at once."""
-    monkeypatch.setattr(session, "_REST_SECONDS", 0.0)
+    monkeypatch.setattr("staticstore.tuning.FAILED_ROOT_SECONDS", 0.0)
 
 
 # The index

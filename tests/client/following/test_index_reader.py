@@ -62,7 +62,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a small index have many blocks."""
     monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 2000)
     monkeypatch.setattr("staticstore.index.blocks._PAGE_BYTES", 1000)
-    monkeypatch.setattr("staticstore.client.following.index_reader._WORTHWHILE_ABOVE_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.BLOCKS_WORTHWHILE_BYTES", 0)
 
 
 @pytest.fixture
@@ -155,9 +155,7 @@ def test_where_most_differs_the_whole_is_fetched(site: Site, store: StaticStore)
 def test_a_small_index_is_fetched_whole(
     site: Site, store: StaticStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "staticstore.client.following.index_reader._WORTHWHILE_ABOVE_BYTES", 1 << 20
-    )
+    monkeypatch.setattr("staticstore.tuning.BLOCKS_WORTHWHILE_BYTES", 1 << 20)
     site.publish(**{"0300.txt": b"another"})
     store.update_index()
     assert not site.parts()

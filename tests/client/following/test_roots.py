@@ -21,7 +21,6 @@ from staticstore import (
     publish,
 )
 from staticstore.errors import HTTPStatusError, NotConnectedError
-from staticstore.transport.http import session
 from staticstore.transport.values import download
 from tests.client.following.test_equal_roots import VALUES, Host, Site
 from tests.client.scene import Call
@@ -168,7 +167,7 @@ def test_a_store_that_holds_nothing_takes_the_index_of_a_copy(
 def test_a_first_that_says_nothing_is_waited_for_ten_seconds_at_most(
     connect: Connect, first: Host, copy: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.client.following.follower._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("staticstore.tuning.FIRST_ROOT_PATIENCE_SECONDS", 0.2)
     first.server.answer = lambda request, wire: wire.stall()
     assert Call(connect).result().info()["source"] == copy.url
 
@@ -308,7 +307,7 @@ def test_a_value_without_a_digest_comes_from_the_first_alone(
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a root that failed be asked again at once."""
-    monkeypatch.setattr(session, "_REST_SECONDS", 0.0)
+    monkeypatch.setattr("staticstore.tuning.FAILED_ROOT_SECONDS", 0.0)
 
 
 READS: dict[str, Callable[[StaticStore], bytes]] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from staticstore.site.folder import data_file, hash_process, hashing
+from staticstore.site.folder import data_file, hashing
 from staticstore.site.folder.data_file import FileDigest, FoundFile, digest_of
 from staticstore.site.folder.hash_process import HashProcess
 from staticstore.site.folder.hashing import Hashing, hash_files
@@ -118,7 +118,7 @@ def test_waiting_for_threads_goes_on_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = threading.Event()
-    monkeypatch.setattr(hashing, "_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr("staticstore.tuning.WAIT_SECONDS", 0.001)
 
     def wait() -> None:
         slow.wait(0.02)
@@ -149,7 +149,7 @@ def test_f4_a_file_that_shrinks_while_hashed_is_hashed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = found(tmp_path, a=b"x" * 10)
-    monkeypatch.setattr(data_file, "PIECE_BYTES", 4)
+    monkeypatch.setattr("staticstore.tuning.HASHED_PIECE_BYTES", 4)
 
     def shrink() -> None:
         if (tmp_path / "a").stat().st_size > 3:
@@ -191,7 +191,7 @@ def test_f4_a_file_that_grows_faster_than_it_is_read_does_not_hold_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     todo = found(tmp_path, a=b"x" * 10)
-    monkeypatch.setattr(data_file, "PIECE_BYTES", 4)
+    monkeypatch.setattr("staticstore.tuning.HASHED_PIECE_BYTES", 4)
     pieces = 0
 
     class Growing:
@@ -280,9 +280,9 @@ def test_a_defect_in_a_thread_is_not_kept_quiet(
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have few files hashed as if they were thousands."""
-    monkeypatch.setattr(hash_process, "_FILES_PER_PROCESS", 1)
+    monkeypatch.setattr("staticstore.tuning.FILES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(hashing, "_BATCH_FILES", 2)
+    monkeypatch.setattr("staticstore.tuning.HASHED_BATCH_FILES", 2)
 
 
 MANY = {f"f{n}": bytes([n]) * n for n in range(7)} | {

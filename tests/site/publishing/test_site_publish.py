@@ -24,7 +24,7 @@ import staticstore.errors
 from staticstore.disk.atomic import TEMPORARY_PATTERN
 from staticstore.errors import StoreError
 from staticstore.index.snapshot import Index
-from staticstore.site.folder import data_file, hash_process, hashing
+from staticstore.site.folder import data_file, hashing
 from staticstore.site.folder.data_file import FileDigest, FoundFile, digest_of
 from staticstore.site.folder.hashing import Hashing
 from staticstore.site.publisher import publish, verify_site
@@ -210,7 +210,7 @@ def test_processes_publish_the_same_index(
     publish(site)
     copy = tmp_path / "copy"
     shutil.copytree(site / "data", copy / "data")
-    monkeypatch.setattr(hash_process, "_FILES_PER_PROCESS", 1)
+    monkeypatch.setattr("staticstore.tuning.FILES_PER_PROCESS", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     publish(copy)
     assert (copy / "index.json").read_bytes() == (site / "index.json").read_bytes()

@@ -28,12 +28,10 @@ from staticstore.errors import (
     TransportError,
 )
 from staticstore.index.snapshot import Index
-from staticstore.site import push as pushing
 from staticstore.site.folder.data_file import inert_type
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
-from staticstore.site.pushing import cloud
 from staticstore.site.pushing.cloud import CloudTarget, Served, aws_settings
 from staticstore.site.pushing.destination import NOTE, PushNote
 from staticstore.site.pushing.source import PushSource
@@ -453,7 +451,7 @@ def test_no_permission_is_an_authorization_error_without_a_secret(
 def test_a_host_that_is_not_there_is_a_transport_error(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cloud, "_RETRIES", 0)
+    monkeypatch.setattr("staticstore.tuning.CLOUD_RETRIES", 0)
     with pytest.raises(TransportError, match="cannot be reached"):
         push(site, "s3://bucket/site", endpoint="http://127.0.0.1:9")
 
@@ -767,7 +765,7 @@ def test_a_target_that_is_the_site_or_in_it_is_refused(site: Path, below: str) -
 def test_a_push_that_broke_off_goes_on_where_it_was(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("staticstore.tuning.PUSH_NOTE_SECONDS", 0.0)
     push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     again = push(site, host)
     assert "data/a.csv" not in again.uploaded
@@ -779,12 +777,12 @@ def test_a_push_that_broke_off_goes_on_where_it_was(
 def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("staticstore.tuning.PUSH_NOTE_SECONDS", 0.0)
     push_and_break_off(monkeypatch, site, host, "data/large", workers=1)
     change(site, {"a.csv": OTHER})
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
-        patch.setattr(pushing, "_NOTE_SECONDS", 1e9)
+        patch.setattr("staticstore.tuning.PUSH_NOTE_SECONDS", 1e9)
         with pytest.raises(TransportError):
             push(site, host, workers=1)
     change(site, {"a.csv": FILES["a.csv"]})
@@ -795,7 +793,7 @@ def test_what_a_push_that_broke_off_stored_is_not_believed_after_it_was_replaced
 def test_what_broke_off_and_was_never_named_can_be_deleted_however_often_it_broke_off(
     site: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_NOTE_SECONDS", 0.0)
+    monkeypatch.setattr("staticstore.tuning.PUSH_NOTE_SECONDS", 0.0)
     with monkeypatch.context() as patch:
         refuse(patch, "data/large")
         for _ in range(2):

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import filelock  # noqa: F401  # before the fork, to be fast
 
-from staticstore import StaticStore
-from staticstore.transport.values import stream
+from staticstore import StaticStore, tuning
 from tests.killing import Instants, until_one_survives
 
 CALLS = ("open", "fdopen", "fstat", "fsync", "replace", "unlink")
@@ -21,7 +20,7 @@ CALLS = ("open", "fdopen", "fstat", "fsync", "replace", "unlink")
 def main() -> None:
     """Fork a download for each instant, until one survives."""
     url, key = sys.argv[1:3]
-    stream.PIECE_BYTES = 1 << 16  # more instants
+    tuning.VALUE_PIECE_BYTES = 1 << 16  # more instants
 
     def act(folder: Path, number: int) -> int:
         instant = Instants(number)

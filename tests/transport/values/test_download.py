@@ -95,7 +95,7 @@ def test_what_broke_off_is_taken_up_by_the_next_call(start: Start, tmp_path: Pat
 def test_what_goes_past_the_page_cache_is_taken_up_too(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    monkeypatch.setattr("staticstore.transport.values.download._DIRECT_BYTES", 0)
+    monkeypatch.setattr("staticstore.tuning.DIRECT_BYTES", 0)
     good = serve_files(files())
     server = start(good.but({"data/a": breaking(at, good)}))
     with StaticStore(server.url, poll_interval=0).connect(retries=0) as store:

@@ -1,0 +1,238 @@
+"""Numbers that were chosen by measurement, in one place, floor by floor.
+
+Each comment says what the number trades, and which subject of ``benchmarks`` shows it.
+Formats, limits on what a host may send, and defaults of public options are not here:
+they stand where they are used.  Use these as ``tuning.NAME``, read at each use, so that
+a test or a simulation can replace them; a loop over entries binds them to a local first.
+"""
+
+# ---- Ground floor
+
+# A command keeps the objects of a large site until it ends.  Larger: fewer searches for
+# cycles, which take a tenth of the time at Python's default.  benchmark: publish-small
+COLLECTION_ALLOCATIONS = 100_000
+# How long a fork waits for TLS handshakes.  A handshake may take longer; it holds no lock then.
+FORK_PATIENCE_SECONDS = 0.5
+
+# ---- Disk
+
+# A value that is read whole is held in memory up to this size, and beyond it on the disk.
+IN_MEMORY_BYTES = 1 << 23
+FILE_PIECE_BYTES = 1 << 20  # read or copied at once.  Larger: fewer calls, more memory
+# From so many files on, `syncfs` is faster than an `fsync` for each, although it waits for
+# the files of other processes, too.  benchmark: mirror
+SYNCFS_FILES = 64
+# A document that takes less time, or has fewer bytes, is fetched again faster than written.
+KEPT_DOCUMENT_SECONDS = 0.5
+KEPT_DOCUMENT_BYTES = 1 << 15
+
+# ---- Index
+
+# Text of a piece, about.  Smaller: decoding one keeps other threads waiting for less time;
+# larger: fewer objects.  benchmark: waits, connect
+INDEX_PIECE_BYTES = 1 << 14
+# Up to this size, checking a whole index takes no noticeable time.  benchmark: connect, whole
+CHECKED_AT_ONCE_BYTES = 1 << 20
+# Read at once from an unchecked index, and decoded at once from one in another form.  More:
+# fewer calls; fewer: other threads wait less.  benchmark: waits, parsing
+UNCHECKED_BATCH_ENTRIES = 256
+DECODED_BATCH_ENTRIES = 64
+DECODED_SINGLY_ENTRIES = 8  # of a piece; for more of them, the whole piece is decoded
+FOUND_ENTRIES = 4096  # kept for look-ups of the same keys.  More: more memory
+# Texts are compared in steps: short after a difference, then longer.  A difference is
+# narrowed down by bisection, then to a line.  benchmark: whole
+COMPARED_LEAST_BYTES = 1 << 9
+COMPARED_MOST_BYTES = 1 << 18
+COMPARED_NARROW_BYTES = 1 << 6
+# Changes are laid over an index of at least so many entries for each, else folded into it.
+# Fewer: look-ups in two places; more: more writing.  benchmark: changes, query one in five
+OVERLAY_ENTRIES_PER_CHANGE = 100
+# With fewer keys for each change, looking at all keys costs less than a search for each
+# change.  benchmark: query one in five
+SEARCHED_KEYS_PER_CHANGE = 50
+# Of all indexes of fields.  Larger: more memory, fewer are built again.  benchmark: first query
+FIELD_INDEXES_BYTES = 512 << 20
+# A growing dictionary keeps other threads waiting while it is copied: several small ones
+# wait less.  benchmark: waits
+FIELD_INDEX_SHARDS = 8
+RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
+
+# ---- Transport: one request
+
+RECEIVE_BUFFER_BYTES = 1 << 16  # asked of the kernel at once, even if the caller wants fewer
+# Of a document, read or decoded at once.  Larger: fewer calls, more memory.  benchmark: connect
+DOCUMENT_PIECE_BYTES = 1 << 20
+USED_UP_BYTES = 1 << 16  # a longer body costs more to read to its end than a new connection
+IDLE_CONNECTIONS = 32  # to one host.  Fewer: threads connect again.  benchmark: many-far
+# Pauses before the first retry and before any, at most; each is random.  Longer: less load on
+# a host that fails.  If it wants a longer rest than the last, there is no retry.
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+LONGEST_RETRY_AFTER_SECONDS = 120.0
+NO_RANGES_SECONDS = 300.0  # after a refused range.  Shorter: more requests for nothing
+FAILED_ROOT_SECONDS = 30.0  # after a failure, when other roots are asked first
+RECEIVES_A_SECOND = 16  # at a limited rate: many short waits instead of a few long ones
+# Hosts close a connection from which nothing is taken for long, nginx after a minute: below
+# this share of a limited rate, more connections gain nothing.
+CONNECTION_BYTES_A_SECOND = 1 << 16
+
+# ---- Transport: many requests
+
+# From a host nearby, one thread reads the most: several wait for the interpreter.  For a
+# host far away they wait anyway, so each slow answer starts another.  benchmark: many, many-far
+MANY_THREADS = 24
+FAR_SECONDS = 2e-3
+LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
+FEW_REQUESTS = 4  # are faster on connections that are open already.  benchmark: many
+CURL_CONNECTIONS = 24  # more: less waiting for a far host, more load on it.  benchmark: many-far
+CURL_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most.  benchmark: many
+CURL_SELECT_SECONDS = 0.1  # between two checks for a disconnect.  Longer: fewer wake-ups
+
+# ---- Transport: one value
+
+# Read from a connection at once: so many that the cost of a call does not count.
+# benchmark: stream, verified, file
+VALUE_PIECE_BYTES = 1 << 20
+VALUE_PIECE_SECONDS = 0.5  # a piece is passed on as far as it has come by then
+STREAM_BUFFER_BYTES = 1 << 16  # read ahead for short reads.  Larger: fewer calls, more memory
+STREAM_PROGRESS_BYTES = 1 << 20  # after so many, broken connections are counted anew
+# From a host that ignores ranges, a value up to this size is read whole and verified before
+# a part of it is returned: the rest arrives before another request would.
+VERIFIED_FIRST_BYTES = 1 << 20
+HASHED_UNTHREADED_BYTES = 1 << 20  # fewer are hashed faster than a thread starts
+# A few buffers are reused: fresh memory costs more than a copy.  benchmark: verified
+HASH_BUFFER_BYTES = 1 << 19
+HASH_BUFFERS = 4
+COUNTED_BYTES = 1 << 16  # split into lines at once.  Larger: more memory.  benchmark: connect
+RESUMABLE_BYTES = 1 << 20  # a smaller value is fetched again faster than it is resumed
+# A smaller value is written faster by the system, together with others.
+# benchmark: mirror-large
+DIRECT_BYTES = 1 << 24
+# The least that a short read fetches.  Larger: fewer requests, more bytes.  benchmark: column
+READ_BLOCK_BYTES = 1 << 15
+# Each read that continues the last request doubles the next one, up to this: so no more is
+# fetched for nothing than was read.  benchmark: sequential
+READ_AHEAD_BYTES = 1 << 26
+READ_AHEAD_AFTER_ONE_BYTES = 1 << 22  # one long read does not mean that another one follows
+CACHED_PART_BYTES = 1 << 18  # longer parts are streamed past the cache.  benchmark: sequential
+RANGE_AT_ONCE_BYTES = 1 << 23  # longer ranges are streamed one by one: less memory
+
+# ---- Client: many values
+
+# Fetched together.  Two windows are in memory: one that is being yielded, and the next.
+# Larger: fewer waits for the slowest, more memory.  benchmark: many, many-far
+WINDOW_KEYS = 2048
+WINDOW_BYTES = 1 << 24
+REQUEST_COST_BYTES = 1 << 12  # of a value take about as long as a request.  benchmark: many
+LARGE_VALUE_BYTES = 1 << 20  # a larger value is read by itself
+# The gap is so small that the gaps between all values of a window take no more than the
+# values.  benchmark: many, many-far
+PACK_GAP_BYTES = 1 << 13
+PACK_STRETCH_BYTES = 1 << 22
+CAREFUL_THREADS = 16  # for values read singly, with retries.  More: more load on a sick host
+OPEN_AHEAD_STREAMS = 8  # of `multiget_data`.  More: less waiting, more open connections
+# Large values are read in parts by many connections, since hosts may limit each; read ahead
+# is a part for each.  Larger parts: fewer requests, more memory.  benchmark: mirror-large
+LARGE_CONNECTIONS = 24
+LARGE_PART_BYTES = 1 << 22
+LARGE_AHEAD_BYTES = LARGE_CONNECTIONS * LARGE_PART_BYTES
+# A request fails within this time if the host has closed an idle connection: it is repeated.
+PROMPT_FAILURE_SECONDS = 1.0
+
+# ---- Client: following a site
+
+# Blocks are used if all that is fetched is less than this part of the index.  A smaller
+# index is fetched whole: one request in place of three or more.  benchmark: blocks
+BLOCKS_WORTHWHILE_PART = 1 / 2
+BLOCKS_WORTHWHILE_BYTES = 1 << 18
+HASHED_BATCH_BLOCKS = 256  # that one thread hashes before it takes the next.  benchmark: blocks
+HASHING_THREADS = 2  # of them; hashing releases the interpreter lock.  benchmark: blocks
+HASHED_INDEX_BYTES = 1 << 20  # without a sum, hashed after changes: that takes a millisecond
+# An index is not checked in the first moments after a swap, which its readers wait for; then
+# between steps of 0.1 ms: a million entries take 15 seconds.  benchmark: waits, window-poll
+CHECK_DELAY_SECONDS = 1.0
+CHECK_PAUSE_SECONDS = 0.001
+# Where a pause takes so much longer, other threads are busy: the next one is long.
+CHECK_BUSY_SECONDS = 0.003
+CHECK_LONG_PAUSE_SECONDS = 0.01
+# An index up to this size is written to the cache at once, a larger one by the poller.
+# benchmark: connect-again
+CACHED_AT_ONCE_ENTRIES = 10_000
+CONNECT_PATIENCE_SECONDS = 10.0  # with an old index.  Longer: newer at first, but later
+FIRST_ROOT_PATIENCE_SECONDS = 10.0  # without an index; then the copies are asked
+EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # after one answer.  Longer: newer, but later
+PARTS_MEMORY_BYTES = 16 << 20  # of parsed parts.  Larger: fewer requests of a lazy store
+CUT_CHECK_SECONDS = 0.2  # between two checks for a disconnect.  Longer: fewer wake-ups
+POLLER_JOIN_SECONDS = 0.5  # that `disconnect` waits for the poller, and then abandons it
+FIRST_POLL_RETRY_SECONDS = 5.0  # between polls of a store that has not reached its host yet
+LONGEST_POLL_BACKOFF_SECONDS = 3600.0  # between polls of a host that fails
+CLOCK_CHECK_SECONDS = 15.0  # between two checks whether the machine slept; as above
+LONGEST_WAKE_SECONDS = 10.0  # over which readers that wake together spread their polls
+# nginx, Apache and Caddy make validators of size and whole seconds, and miss a change within
+# the same second: now and then a request is sent without conditions.  benchmark: nothing
+UNCONDITIONAL_EVERY_REQUESTS = 24
+
+# ---- Client: cache
+
+CACHE_PIECE_BYTES = 1 << 20  # smaller: writing an index can be given up sooner
+CACHE_IN_MEMORY_BYTES = 1 << 20  # a larger value is opened as a file, which stays open
+CACHE_TOUCH_SECONDS = 3600.0  # resolution of the time of the last use.  Larger: fewer writes
+CACHE_CHECK_SECONDS = 1.0  # between two checks of a folder's owner.  Longer: fewer calls
+CACHE_PAUSE_SECONDS = 60.0  # without writing, after a failure
+
+# ---- Site
+
+# Of a file that is hashed, read at once.  benchmark: publish-large
+HASHED_PIECE_BYTES = 1 << 20
+# A larger file is hashed by itself; smaller ones are taken together by a thread or process.
+# benchmark: publish-small, publish-large
+HASHED_SINGLY_BYTES = 1 << 16
+HASHED_BATCH_FILES = 512
+FILES_PER_PROCESS = 4_000  # that a thread hashes while one starts.  benchmark: publish-small
+HASH_WORKERS = 8  # more read no faster from one disk.  benchmark: publish-large
+WAIT_SECONDS = 0.5  # Windows cannot interrupt a wait, so it is cut into short ones
+# Of small values, fetched together: the first is small, since a run may be killed soon.
+# benchmark: mirror
+MIRROR_BATCH_BYTES = 1 << 24
+MIRROR_FIRST_BATCH_BYTES = 1 << 18
+# A larger value is written while it is received, by a thread of its own.  benchmark: mirror-large
+MIRROR_SMALL_BYTES = 1 << 20
+MIRROR_FAILURES = 32  # in a row; then the host counts as unreachable, and the run ends
+# File systems write together what is synced together.  benchmark: mirror
+SYNC_BATCH_FILES = 1024
+SYNC_THREADS = 8
+# Between two notes of progress at the target, on which at most 1/20 of the time is spent.
+# More often: less is uploaded again after a break.
+PUSH_NOTE_SECONDS = 10.0
+PUSH_NOTE_FACTOR = 20
+PUSH_PIECE_BYTES = 1 << 20  # read at once from a file.  Larger: fewer calls, more memory
+CLOUD_PART_BYTES = 8 << 20  # a larger file is sent in parts, one request for each
+CLOUD_PARALLEL_PARTS = 4  # of one file.  More: faster over a slow line, more memory
+# How long a request to a cloud may take to connect, and in all; and how it is repeated.
+CLOUD_CONNECT_SECONDS = 5
+CLOUD_REQUEST_SECONDS = 120
+CLOUD_RETRIES = 4
+CLOUD_RETRY_SECONDS = 60
+# Of a publish that goes on from another site: retries, and how long a document may take.
+PREDECESSOR_RETRIES = 2
+PREDECESSOR_DOCUMENT_SECONDS = 300.0
+SERVED_PIECE_BYTES = 1 << 18  # larger: fewer calls, more memory for each connection
+SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop.  Longer: fewer wake-ups
+SERVER_CLOSE_SECONDS = 1.0  # how long connections may take to end
+WATCH_QUIET_SECONDS = 0.5  # without a change, before a publish.  Shorter: half-written files
+WATCH_LONGEST_SECONDS = 5.0  # of constant change, before a publish
+WATCH_RETRY_SECONDS = 10.0  # after a publish that failed
+WATCH_TICK_SECONDS = 0.1  # between two checks for changes
+WATCH_STOP_SECONDS = 0.1  # between two checks whether to stop
+
+# ---- Windows
+
+# How long a window's thread may work before its event loop has a turn: less than half a
+# frame.  benchmark: window-poll
+SLICE_SECONDS = 0.005
+TK_POLL_MILLISECONDS = 50  # as in IDLE: it costs no visible time
+FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smoother, more work
+
+# ---- Command line
+
+SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
