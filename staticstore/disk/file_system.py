@@ -52,16 +52,9 @@ _SYNCFS_FILES = 64
 _SYNCFS_KERNEL = (5, 8)
 # File systems whose `syncfs` writes the bytes of all files, by their numbers in statfs(2).
 # Not those of a network or of a process, which `syncfs` may not even reach.
+# In this order: ext2 to ext4, XFS, Btrfs, F2FS, ZFS, overlayfs over one of them, tmpfs.
 _SYNCFS_TYPES = frozenset(
-    [
-        0xEF53,  # ext2, ext3, ext4
-        0x58465342,  # XFS
-        0x9123683E,  # Btrfs
-        0xF2F52010,  # F2FS
-        0x2FC12FC1,  # ZFS
-        0x794C7630,  # overlayfs, over one of them
-        0x01021994,  # tmpfs
-    ]
+    [0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x2FC12FC1, 0x794C7630, 0x01021994]
 )
 
 
@@ -177,7 +170,7 @@ def _kernel() -> tuple[int, int]:
 
 
 def set_time(path: str | Path, modified: float, *, descriptor: int | None = None) -> bool:
-    """Set the modification time of a file, if the file system can.
+    """Set the modification time of a file; return whether the file system can.
 
     Parameters
     ----------
@@ -187,11 +180,6 @@ def set_time(path: str | Path, modified: float, *, descriptor: int | None = None
         Seconds since 1970.
     descriptor : int, optional
         Of the file, if it is open: faster, if the system can use it.
-
-    Returns
-    -------
-    bool
-        Whether the time was set.
     """
     by_descriptor = descriptor is not None and os.utime in os.supports_fd
     try:  # benchmark: mirror, for which a context manager is too slow

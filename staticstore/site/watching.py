@@ -1,9 +1,8 @@
 """Publish a site again when its files change, or mirror one again when the origin changes.
 
 The operating system reports changes below ``data/``, through watchfiles.  Metadata
-files, the site's own words, and the identity of ``data`` itself are polled some times
-a second, because they may be anywhere, and be replaced.  The publisher writes beside
-both, so it never sees its own changes.
+files, the site's own words and the identity of ``data`` are polled: they may be anywhere,
+and be replaced.  The publisher writes beside both, so it never sees its own changes.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ RESCAN_SECONDS = 600.0
 _QUIET_SECONDS = 0.5  # without a change, before a publish
 _LONGEST_SECONDS = 5.0  # of constant change, before a publish
 _RETRY_SECONDS = 10.0  # after a publish that failed
-_TICK_SECONDS = 0.1  # between two polls
+_TICK_SECONDS = 0.1  # between two polls, and two checks whether to stop
 
 
 def publish_watching(
@@ -257,26 +256,20 @@ def _paths_beside(folder: SiteFolder, metadata: Source | None) -> list[Path]:
 
 
 def _states(paths: list[Path]) -> list[tuple[int, ...] | None]:
-    states: list[tuple[int, ...] | None] = []
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            states.append(None)
-        else:
-            states.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
-    return states
+    return [_state(path) for path in paths]
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> tuple[int, ...] | None:
     try:
-        status = os.stat(folder)
+        status = os.stat(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-_STOP_SECONDS = 0.1  # between two checks whether to stop
+def _identity(folder: Path) -> tuple[int, ...] | None:
+    state = _state(folder)
+    return None if state is None else state[:2]
 
 
 def mirror_watching(
@@ -396,7 +389,7 @@ def _failures_until(
         left = end - time.monotonic()
         if left <= 0 or stop.is_set() or not store.is_connected():
             return
-        if changed.wait(min(left, _STOP_SECONDS)):
+        if changed.wait(min(left, _TICK_SECONDS)):
             return
 
 
