@@ -168,7 +168,7 @@ def _kernel() -> tuple[int, int]:
 
 
 def set_time(path: str | Path, modified: float, *, descriptor: int | None = None) -> bool:
-    """Set the modification time of a file, if the file system can.
+    """Set the modification time of a file; return whether the file system can.
 
     Parameters
     ----------
@@ -178,11 +178,6 @@ def set_time(path: str | Path, modified: float, *, descriptor: int | None = None
         Seconds since 1970.
     descriptor : int, optional
         Of the file, if it is open: faster, if the system can use it.
-
-    Returns
-    -------
-    bool
-        Whether the time was set.
     """
     by_descriptor = descriptor is not None and os.utime in os.supports_fd
     try:  # benchmark: mirror, for which a context manager is too slow

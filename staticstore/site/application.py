@@ -1,4 +1,4 @@
-"""A site as a WSGI application: GET and HEAD for the files of one folder, and its connections."""
+"""A site as a WSGI application, and the connections that bring its requests."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "SiteApplication", "SiteConnection"]
 
 _LOG = logging.getLogger("staticstore.site")
-_NUMBER = re.compile(r"\d{1,19}\Z", re.ASCII)
-_MOST_BODY_BYTES = 1 << 20  # a longer request body is not read; the connection ends
 
 _DATA = "data/"
 # A host and perhaps a port, without user and password (RFC 9110, section 7.2).
@@ -57,6 +55,8 @@ _CONDITIONS = {
         "Range",
     )
 }
+_NUMBER = re.compile(r"\d{1,19}\Z", re.ASCII)
+_MOST_BODY_BYTES = 1 << 20  # a longer request body is not read; the connection ends
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
 
 

@@ -1,4 +1,4 @@
-"""Serve a site over HTTP on this machine or in a local network; its connections."""
+"""Serve a site over HTTP, for oneself or in a local network: ``serve``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ..errors import StoreError, quoted, reason_of
 
 if TYPE_CHECKING:
     from .application import Listener
-
 
 __all__ = ["SiteServer", "serve"]
 

@@ -1,9 +1,8 @@
 """Publish a site when its files change; mirror one when the origin changes.
 
 The operating system reports changes below ``data/``, through watchfiles.  Metadata
-files, the site's own words, and the identity of ``data`` itself are polled some times
-a second, because they may be anywhere, and be replaced.  The publisher writes beside
-both, so it never sees its own changes.
+files, the site's own words and the identity of ``data`` are polled: they may be anywhere,
+and be replaced.  The publisher writes beside both, so it never sees its own changes.
 """
 
 from __future__ import annotations

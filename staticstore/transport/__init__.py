@@ -1,1 +1,1 @@
-"""How bytes travel, and how they are believed."""
+"""How bytes travel, and how they are verified."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import builtins
 import contextlib
 import errno
 import gc
@@ -11,6 +10,8 @@ import io
 import logging
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -924,19 +925,18 @@ def test_waiting_goes_on_after_each_look(
     assert next(looks, None) is None
 
 
-def test_without_werkzeug_it_is_said_what_to_install(
-    site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = builtins.__import__
-
-    def importing(name: str, *arguments: Any) -> Any:
-        if name == "application":
-            raise ImportError("No module named 'werkzeug'")
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(StoreError, match=r"pip install 'staticstore\[cli\]'"):
-        serve(site, port=0)
+def test_without_werkzeug_it_is_said_what_to_install(site: Path) -> None:
+    code = f"""
+import sys
+sys.modules["werkzeug"] = None  # as if it were not installed
+from staticstore import StoreError, serve
+try:
+    serve({str(site)!r}, port=0)
+except StoreError as error:
+    print(error)
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert said == "serving needs werkzeug: pip install 'staticstore[cli]'\n"
 
 
 def test_the_application_is_wsgi(site: Path) -> None:

@@ -45,8 +45,7 @@ class Note(NamedTuple):
 
     #: The root of the site, without secrets, for people who read the cache.
     root: str
-    #: Seconds since 1970.
-    fetched: float
+    fetched: float  #: in seconds since 1970
     #: Of the document in the cache.
     size: int
     sha256: str

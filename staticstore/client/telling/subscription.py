@@ -68,8 +68,7 @@ class Subscription:
     ) -> None:
         if dispatch is None and inspect.iscoroutinefunction(callback):
             raise TypeError("a coroutine function needs a loop: dispatch=asyncio_dispatch()")
-        #: Whether the callback gets all changes of a poll together.
-        self.is_batch = batch
+        self.is_batch = batch  #: whether the callback gets all changes of a poll together
         #: The snapshot whose changes were delivered last.
         self.known = known
         self._callback = callback
@@ -78,8 +77,7 @@ class Subscription:
         self._dispatch = dispatch
         self._owner = owner
         self._closed = False
-        # Deliveries that an event loop has yet to call for, and the number of its calls
-        # while the store was disconnected.
+        # Deliveries that a loop has yet to call for; its calls while the store was disconnected.
         self._waiting: deque[Change | Changes] = deque()
         self._skipped_calls = 0
 

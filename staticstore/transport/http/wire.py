@@ -279,6 +279,7 @@ def _shut_down(sock: socket.socket) -> None:
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Perimeter:
@@ -306,8 +307,7 @@ class Perimeter:
         Parameters
         ----------
         address : str
-            The peer address of the connection; through a proxy, the host in
-            the URL.
+            Of the peer; through a proxy, the host in the URL.
         url : str
             The requested URL.
         is_root : bool
@@ -347,12 +347,7 @@ def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
 
 @functools.lru_cache(maxsize=256)  # called for each request, with the same few addresses
 def is_inner(address: str) -> bool:
-    """Return whether an address is not public.
-
-    Parameters
-    ----------
-    address : str
-        An address; a host name counts as public.
+    """Return whether an address is not public; a host name counts as public.
 
     Examples
     --------
@@ -384,22 +379,16 @@ def address_in(host: str) -> str | None:
     return None
 
 
-def _embedded(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _embedded(address: _Address) -> Iterator[_Address]:
     # A connection to this address may end at any of those that it embeds.
     if address.version == 4:
         yield address
-    elif address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    elif address.sixtofour is not None:
-        yield address.sixtofour
     elif address in _NAT64:
         yield ipaddress.IPv4Address(address.packed[12:])
     elif address in _LOCAL_NAT64:
         yield from _translated(address.packed)
     else:
-        yield address
+        yield address.ipv4_mapped or address.sixtofour or address
 
 
 def _translated(packed: bytes) -> Iterator[ipaddress.IPv4Address]:

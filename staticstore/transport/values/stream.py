@@ -74,8 +74,7 @@ class ValueStream(io.RawIOBase):
         self._failure: StoreError | None = None
         #: The strong entity tag of the answer that is read now, or None.
         self.etag = answer.response.strong_etag
-        #: The first answer.
-        self.response = answer.response
+        self.response = answer.response  #: the first answer
 
     @property
     def total(self) -> int | None:
