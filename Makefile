@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
+# Test files run side by side, each as a whole in one process; a process for each core, up to four.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+
 # An environment is stale if it was made in another folder or for another Python,
 # or before the last change of pyproject.toml.
 MARK = $(CURDIR) $(shell $(RUN) -c 'import sys; print(sys.version_info[:3])' 2>/dev/null)
@@ -31,7 +34,7 @@ window: $(VENV)/.window
 
 test: lint
 	@rm -f .coverage .coverage.*
-	@$(RUN) -m coverage run -m pytest; status=$$?; \
+	@$(RUN) -m coverage run -m pytest $(SIDE_BY_SIDE); status=$$?; \
 	$(RUN) -m coverage combine -q; $(RUN) -m coverage report; exit $$status
 
 lint: $(VENV)/.dev

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -102,28 +101,6 @@ def test_f11_a_copy_without_what_was_skipped_is_a_site_of_its_own(
         assert dict(whole.read_many(list(whole))) == PLAIN
         assert site_snapshot(whole).head is not None
         assert site_snapshot(whole).head.lineage != site_snapshot(origin).head.lineage  # type: ignore[union-attr]
-
-
-def test_f11_git_does_not_run_what_a_host_has_named_its_config(
-    published: Publish, copy: Path, tmp_path: Path
-) -> None:
-    config = f'[core]\n\tbare = false\n\tfsmonitor = "touch {tmp_path}/ran; false"\n'
-    files = {
-        f"{folder}/{name}": text
-        for folder in (".git", ".GIT", "sub/.git")
-        for name, text in (
-            ("config", config.encode()),
-            ("HEAD", b"ref: refs/heads/main\n"),
-            ("objects/x", b"1"),
-            ("refs/x", b"2"),
-        )
-    }
-    with opened(published(PLAIN | files)) as store:
-        mirror(store, copy)
-    for folder in (copy / "data", copy / "data" / "sub"):
-        folder.mkdir(exist_ok=True)
-        subprocess.run(["git", "status"], cwd=folder, capture_output=True, check=False)
-    assert not (tmp_path / "ran").exists()
 
 
 def test_a_reason_tells_which_name_to_allow(published: Publish, copy: Path) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import os
 import random
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,116 +265,3 @@ def test_a_value_that_was_replaced_is_an_integrity_error(start: Start) -> None:
         file.seek(900_000)
         with pytest.raises(IntegrityError, match="replaced"):
             file.read(10)
-
-
-# -- what reads from it --------------------------------------------------------------------
-
-
-def published(folder: Path, name: str, content: bytes) -> StaticStore:
-    (folder / "data").mkdir(exist_ok=True)
-    (folder / "data" / name).write_bytes(content)
-    publish(folder)
-    return StaticStore(folder, poll_interval=0).connect()
-
-
-def test_zipfile_reads_from_it(tmp_path: Path) -> None:
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w") as archive:
-        for number in range(50):
-            archive.writestr(f"{number}.bin", VALUE[number * 1000 :][:20_000])
-    with (
-        published(tmp_path, "a.zip", written.getvalue()) as store,
-        store["a.zip"].open() as file,
-        zipfile.ZipFile(file) as archive,
-    ):
-        assert archive.testzip() is None
-        assert archive.read("7.bin") == VALUE[7000:27_000]
-
-
-def test_the_directory_of_a_zip_of_a_gigabyte_costs_less_than_200_kb(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "a.zip"
-    path.parent.mkdir()
-    with path.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
-        for number in range(500):
-            with archive.open(f"{number:04}.bin", "w") as member:
-                member.write(b"")
-        # Holes, which take no room on the disk.
-        with archive.open("large.bin", "w", force_zip64=True) as member:
-            file.seek(1 << 30)
-            member.write(b"end")
-        archive.start_dir = file.tell()
-    with Nginx(tmp_path) as nginx:
-        (tmp_path / "index.json").write_bytes(b'{"a.zip": {"size": %d}}' % path.stat().st_size)
-        with (
-            StaticStore(nginx.url, poll_interval=0) as store,
-            store["a.zip"].open() as value,
-            zipfile.ZipFile(value) as archive,
-        ):
-            assert len(archive.namelist()) == 501
-        sent = [one.sent for one in nginx.requests() if one.target.endswith("a.zip")]
-    assert sum(sent) < 200_000
-
-
-def test_tarfile_reads_from_it(tmp_path: Path) -> None:
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w:gz") as archive:
-        member = tarfile.TarInfo("a.bin")
-        member.size = 70_000
-        archive.addfile(member, io.BytesIO(VALUE[:70_000]))
-    with (
-        published(tmp_path, "a.tgz", written.getvalue()) as store,
-        store["a.tgz"].open() as file,
-        tarfile.open(fileobj=file) as archive,
-    ):
-        read = archive.extractfile("a.bin")
-        assert read is not None
-        assert read.read() == VALUE[:70_000]
-
-
-def test_pillow_reads_from_it(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image")
-    written = io.BytesIO()
-    image.new("RGB", (40, 30), (1, 2, 3)).save(written, "PNG")
-    with (
-        published(tmp_path, "a.png", written.getvalue()) as store,
-        store["a.png"].open() as file,
-        image.open(file) as read,
-    ):
-        assert read.getpixel((39, 29)) == (1, 2, 3)
-
-
-def test_h5py_reads_from_it(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
-    written = io.BytesIO()
-    with h5py.File(written, "w") as file:
-        file["values"] = list(range(10_000))
-    with (
-        published(tmp_path, "a.h5", written.getvalue()) as store,
-        store["a.h5"].open() as opened_value,
-        h5py.File(opened_value, "r") as file,
-    ):
-        assert list(file["values"][-3:]) == [9997, 9998, 9999]
-
-
-def test_pyarrow_reads_parquet_from_it(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    written = io.BytesIO()
-    parquet.write_table(pyarrow.table({"a": list(range(1000)), "b": ["x"] * 1000}), written)
-    with (
-        published(tmp_path, "a.parquet", written.getvalue()) as store,
-        store["a.parquet"].open() as file,
-    ):
-        assert parquet.read_table(file, columns=["a"])["a"].to_pylist() == list(range(1000))
-
-
-def test_tifffile_reads_from_it(tmp_path: Path) -> None:
-    tifffile = pytest.importorskip("tifffile")
-    numpy = pytest.importorskip("numpy")
-    written = io.BytesIO()
-    tifffile.imwrite(written, numpy.arange(600, dtype="uint16").reshape(20, 30))
-    with (
-        published(tmp_path, "a.tif", written.getvalue()) as store,
-        store["a.tif"].open() as file,
-    ):
-        assert tifffile.imread(file)[19, 29] == 599

@@ -1,27 +1,26 @@
-"""The page to browse a site: how it is published, and what it does in Chromium."""
+"""The page to browse a site, as Chromium shows it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import shutil
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect, sync_playwright
-from playwright.sync_api import Error as PlaywrightError
 
-from staticstore.errors import StoreError
-from staticstore.site.documents.root_files import render_page
 from staticstore.site.publisher import publish
 from staticstore.site.server import SiteServer, serve
 from tests.servers import PythonServer
+from tests.site.sitefolder import fill, make_site
 
-from ..sitefolder import fill, make_site, tree
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
@@ -57,84 +56,9 @@ METADATA = {
 }
 
 
-# Publishing it
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     return make_site(tmp_path / "site", FILES)
-
-
-def test_the_page_is_written_if_it_is_asked_for(site: Path) -> None:
-    publish(site)
-    assert not (site / "index.html").exists()
-    publish(site, browse=True)
-    assert (site / "index.html").read_bytes() == render_page()
-
-
-def test_a_page_that_is_the_same_is_not_written(site: Path) -> None:
-    publish(site, browse=True)
-    before = tree(site)
-    publish(site, browse=True)
-    assert tree(site) == before
-
-
-def test_an_older_page_of_ours_is_replaced(site: Path) -> None:
-    older = b"<!DOCTYPE html>\n<!-- staticstore-page/0: as it was once -->\n"
-    (site / "index.html").write_bytes(older)
-    publish(site)
-    assert (site / "index.html").read_bytes() == older
-    publish(site, browse=True)
-    assert (site / "index.html").read_bytes() == render_page()
-
-
-@pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize("theirs", [b"", b"<!DOCTYPE html>\n<p>Welcome to staticstore-page/1:</p>"])
-def test_a_page_of_somebody_else_stays(site: Path, theirs: bytes, dry_run: bool) -> None:
-    (site / "index.html").write_bytes(theirs)
-    with pytest.raises(StoreError, match="staticstore did not write it"):
-        publish(site, browse=True, dry_run=dry_run)
-    assert (site / "index.html").read_bytes() == theirs
-    assert not (site / "index.json").exists()
-
-
-def test_a_folder_in_place_of_the_page_stays(site: Path) -> None:
-    (site / "index.html").mkdir()
-    with pytest.raises(StoreError, match="it is no file"):
-        publish(site, browse=True)
-
-
-def test_a_dry_run_writes_no_page(site: Path) -> None:
-    publish(site, browse=True, dry_run=True)
-    assert not (site / "index.html").exists()
-
-
-def test_the_page_names_no_other_host() -> None:
-    hosts = set(re.findall(rb"https?://[^\s'\"/]+", render_page()))
-    assert hosts == {b"http://www.w3.org"}  # the name of SVG
-
-
-def test_the_page_never_makes_markup_of_a_string() -> None:
-    forbidden = rb"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\("
-    assert not re.search(forbidden, render_page())
-
-
-# Looking at it
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed: the page is not looked at")
-    with sync_playwright() as playwright:
-        # Chromium has no sandbox for root.
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=[*options, "--disable-gpu", "--disable-quic"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -144,7 +68,7 @@ def server(site: Path) -> Iterator[SiteServer]:
         yield server
 
 
-Look = Callable[..., Page]
+Look = Callable[..., "Page"]
 
 
 @pytest.fixture
@@ -501,7 +425,7 @@ def test_the_policy_allows_no_markup_from_strings_and_no_other_host(
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
     for forbidden in ('document.body.innerHTML = "<p>"', 'await fetch("http://127.0.0.1:9/")'):
-        with pytest.raises(PlaywrightError, match="TypeError"):
+        with pytest.raises(playwright.Error, match="TypeError"):
             page.evaluate(f"async () => {{ {forbidden} }}")
     page.close()
 

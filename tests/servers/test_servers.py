@@ -214,7 +214,7 @@ class TestNginx:
             "os.kill(os.getpid(), signal.SIGKILL)\n"
         )
         require("nginx")
-        root = Path(__file__).parents[1]
+        root = Path(__file__).parents[2]
         done = subprocess.run(
             [sys.executable, "-c", script, site],
             cwd=root,

@@ -10,11 +10,13 @@ from typing import Any
 from unittest import TestCase
 
 import pytest
-from encore.storage.tests.abstract_test import StoreReadTestMixin
 
 from staticstore import StaticStore, URLValue
 from tests.servers import Nginx, PythonServer, require
 from tests.sites import write_site
+
+suite = pytest.importorskip("encore.storage.tests.abstract_test")
+StoreReadTestMixin: Any = suite.StoreReadTestMixin
 
 VALUES = {"test1": b"test2\n", **{f"key{i}": b"value%d" % i for i in range(10)}}
 

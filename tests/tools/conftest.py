@@ -1,0 +1,71 @@
+"""A site for web servers, a browser, and values that tools open."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from staticstore import StaticStore, publish
+from tests.site.sitefolder import fill, make_site
+from tests.tools.web_server import ORIGIN, VALUES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+def published(folder: Path, name: str, content: bytes) -> StaticStore:
+    """Publish one value, and connect a store to the folder."""
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / name).write_bytes(content)
+    publish(folder)
+    return StaticStore(folder, poll_interval=0).connect()
+
+
+@pytest.fixture(scope="module")
+def hosted_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with every kind of file that a publisher writes."""
+    root = make_site(tmp_path_factory.mktemp("site"), VALUES)
+    publish(root, pack=True, browse=True)
+    fill(root / "data", {"small/new.txt": b"new"})
+    publish(root, pack=True, browse=True)  # so that there is a change file, too
+    return root
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """A client that takes every content coding, and says that it comes from another origin."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Accept-Encoding"] = "gzip, deflate, br, zstd"
+        session.headers["Origin"] = ORIGIN
+        yield session
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed: nothing is tried in a browser")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        # Chromium has no sandbox for root.
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = running.chromium.launch(
+            executable_path=chromium, args=[*options, "--disable-gpu", "--disable-quic"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page."""
+    with browser.new_page() as page:
+        yield page
