@@ -17,7 +17,6 @@ from ..errors import AuthorizationError, NotConnectedError, StoreError, Transpor
 from ..index.notebook import size_text
 from ..signals import index_updated, poll_failed
 from ..site.guards import Force, RefusedError
-from ..transport.http.wire import LEAST_RATE
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -53,6 +52,8 @@ def _parse_rate(
         raise click.BadParameter(f"{value!r} is not of the form 500k, 2M or 1.5G, bytes a second")
     # Suffixes are powers of 1024, as in curl and wget.
     rate = float(match[1]) * 1024.0 ** " kmg".index(match[2].lower() or " ")
+    from ..transport.http.wire import LEAST_RATE  # slow to import: requests
+
     if not LEAST_RATE <= rate < 1e18:
         raise click.BadParameter(f"{value!r} is below 1k or faster than any network")
     return rate
