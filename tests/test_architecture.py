@@ -71,6 +71,7 @@ PARTICIPLES = {
 # A protocol between modules is written down, as one of these.
 PROTOCOLS = {
     "client.following.held": {"Follower"},
+    "client.following.index_reader": {"ReadParts"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},
     "transport.many.threads": {"Engine"},
@@ -126,7 +127,6 @@ def _chain(module: str) -> tuple[str, ...]:
     return (module, *max(chains, key=len, default=()))
 
 
-@pytest.mark.xfail(strict=False, reason="the chains of imports are being shortened")
 def test_the_imports_are_not_deep() -> None:
     deepest = max(map(_chain, LEAVES), key=len)
     assert len(deepest) <= MOST_DEPTH, " > ".join(deepest)
@@ -285,8 +285,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticStore]:
         yield connected
 
 
-@pytest.mark.xfail(strict=False, reason="the ways through the modules are being shortened")
-@pytest.mark.parametrize("way", ["query", "range"])
+_MANY_FOR_ONE_REQUEST = pytest.mark.xfail(reason="one request alone runs through nine of them")
+
+
+@pytest.mark.parametrize("way", ["query", pytest.param("range", marks=_MANY_FOR_ONE_REQUEST)])
 def test_a_call_goes_through_few_modules(store: StaticStore, way: str) -> None:
     value = store["a.bin"]
     calls: dict[str, Callable[[], object]] = {

@@ -349,8 +349,7 @@ class StaticStore(Reading, Subscribable):
         live = self._opened()
         follower = live.connected().follower
         index, held = live.readable()
-        access = Access(self._settings, self._cache, follower.sources(held))
-        return Values(index, access)
+        return Values(index, Access(self._settings, self._cache, follower.sources(held)))
 
 
 def site_snapshot(store: StaticStore) -> SiteSnapshot:
@@ -380,8 +379,7 @@ def keep_parts_in(store: StaticStore, parts: PartFolder | None) -> None:
     store._parts = parts
 
 
-# The defaults of `connect`.
-_DEFAULTS = {
+_DEFAULTS = {  # of `connect`
     name: parameter.default
     for name, parameter in inspect.signature(StaticStore.connect).parameters.items()
     if name != "self"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import AuthorizationError, NotConnectedError, StoreError, TransportError
+from ..errors import StoreError
 from ..index.notebook import size_text
-from ..signals import index_updated, poll_failed
-from ..site.guards import Force, RefusedError
+from ..site.guards import Force
 from ..transport.http.wire import LEAST_BYTES_A_SECOND
 from .exits import partly_failed
 from .options import (
@@ -144,7 +141,13 @@ def mirror(
     poll_interval, parts = interval if watch else 0.0, _parts_in(directory)
     with common.connected(url, poll_interval=poll_interval, parts=parts) as store:
         if watch:
-            _copy_whenever_changed(store, output, copy, interval)
+            from ..site.watching import mirror_watching  # slow to import
+
+            for outcome in mirror_watching(store, partial(copy, store), retry=interval):
+                if isinstance(outcome, StoreError):
+                    output.warning(
+                        f"{outcome}; the copy stays as it is, and is updated when possible"
+                    )
         elif failed := copy(store).failed:
             raise partly_failed(
                 f"{count_text(len(failed), 'value')} could not be copied",
@@ -191,72 +194,3 @@ def _show_report(output: Output, report: MirrorReport) -> None:
         )
     if report.newer:
         output.note("the site has changed in the meantime: the next run copies what is new")
-
-
-def _copy_whenever_changed(
-    store: StaticStore,
-    output: Output,
-    copy: Callable[[StaticStore], MirrorReport],
-    interval: float,
-) -> None:
-    """Copy a site now and whenever it changes, until interrupted.
-
-    After the first copy, errors are reported and retried: hosts come back, and
-    indexes are repaired.  Before it, only a host that cannot be reached and a
-    refusal are.
-    """
-    changed = threading.Event()
-    problems = _Problems(store, output)
-    has_copied = False
-
-    def wake(sender: object, **_: object) -> None:
-        changed.set()
-
-    with (
-        index_updated.connected_to(wake, sender=store),
-        poll_failed.connected_to(problems.poll_failed, sender=store),
-    ):
-        while True:
-            changed.clear()
-            try:
-                report = copy(store)
-            except StoreError as error:
-                if isinstance(error, NotConnectedError) or not (has_copied or _may_end(error)):
-                    raise
-                problems.report(error)
-                changed.wait(interval)
-                continue
-            has_copied = True
-            problems.forget()
-            if not report.newer:
-                # A failure, or an older index, may be over without a change that a poll sees.
-                changed.wait(interval if report.failed or report.older else None)
-
-
-def _may_end(error: StoreError) -> bool:
-    if isinstance(error, RefusedError):
-        return True
-    return isinstance(error, TransportError) and not isinstance(error, AuthorizationError)
-
-
-class _Problems:
-    # Reports each problem once, until the site could be read again.
-
-    def __init__(self, store: StaticStore, output: Output) -> None:
-        self._store = store
-        self._output = output
-        self._reported: tuple[object, str] | None = None
-
-    def forget(self) -> None:
-        self._reported = None
-
-    def poll_failed(self, sender: object, *, error: StoreError) -> None:
-        self.report(error)
-
-    def report(self, error: StoreError) -> None:
-        problem: tuple[object, str] = self._store.info()["last_success"], str(error)
-        if isinstance(error, RefusedError):  # no poll ends it, and the counts in it may change
-            problem = "refused", str(error.guard)
-        if problem != self._reported:
-            self._reported = problem
-            self._output.warning(f"{error}; the copy stays as it is, and is updated when possible")
