@@ -278,7 +278,7 @@ def test_f17_a_full_disk_does_not_keep_a_document_from_being_read(
 
 KILLED = """
 import os, signal, sys
-from staticstore.transport import part_file
+from staticstore.disk import part_file
 from tests.faults.test_f_cut_short import mirrored, Path
 part_file._SLOW_SECONDS = 0
 grow, grown = part_file.PartialDocument.grow, 0
