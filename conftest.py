@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,17 @@ import pytest
 from staticstore import StaticStore
 
 SAMPLE_SITE = Path(__file__).parent / "sample_site"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save the coverage of a worker while pytest-xdist still waits for it."""
+    # A worker that takes more than ten seconds to exit is killed, with what it has measured.
+    coverage = sys.modules.get("coverage")
+    if coverage is not None and hasattr(session.config, "workerinput"):
+        measuring = coverage.Coverage.current()
+        if measuring is not None:
+            measuring.stop()
+            measuring.save()
 
 
 @pytest.fixture(autouse=True)
