@@ -55,6 +55,16 @@ _SYNCFS_TYPES = frozenset(
     [0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x2FC12FC1, 0x794C7630, 0x01021994]
 )
 
+# Without O_NONBLOCK, opening a FIFO waits for its writer, perhaps forever.
+_READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
 
 def sync_descriptor(descriptor: int, path: str | Path) -> None:
     """Sync an open file, if the file system can.
@@ -224,18 +234,6 @@ def _mount_point(path: str | Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _warn(mount_point: str, what: str, reason: str) -> None:
     _LOG.warning("the file system at %s %s (%s)", quoted(mount_point), what, reason)
-
-
-# Without O_NONBLOCK, opening a FIFO waits for its writer, perhaps forever.
-_READ_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class NotOwnError(OSError):

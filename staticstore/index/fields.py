@@ -48,6 +48,17 @@ _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
 # RFC 9110, section 8.3.1: type "/" subtype, then parameters.
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[\x20-\x7e]*)?\Z"
+# C0, DEL and C1 controls; characters that embed, override or isolate writing direction
+# (UAX #9), with which a key could read as another one; and surrogates.
+_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+# An empty, "." or ".." segment: HTTP clients remove those before they send a request, quoted
+# or not (RFC 3986, section 5.2.4), so that the key would name another value.
+_BAD_SEGMENT = r"(?:\A|/)\.{0,2}(?:/|\Z)"
+# Printable ASCII without the backslash, with which no key may begin.
+_HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
+_WINDOWS_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)"
+_WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
+_MOST_SEGMENT_BYTES = 255  # on nearly every file system
 
 
 class Place(NamedTuple):
@@ -164,21 +175,6 @@ def place_of(packed: Any) -> Place | None:
     if not is_packed(packed) or not re.match(PACK_HREF, packed[0]):
         return None
     return Place(*packed)
-
-
-# C0, DEL and C1 controls; characters that embed, override or isolate writing direction
-# (UAX #9), with which a key could read as another one; and surrogates.
-_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-# An empty, "." or ".." segment: HTTP clients remove those before they send a request, quoted
-# or not (RFC 3986, section 5.2.4), so that the key would name another value.
-_BAD_SEGMENT = r"(?:\A|/)\.{0,2}(?:/|\Z)"
-
-# Printable ASCII without the backslash, with which no key may begin.
-_HARMLESS = bytes(set(range(0x20, 0x7F)) - {ord("\\")})
-
-_WINDOWS_DEVICE = r"(?i:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|COM[0-9¹²³]|LPT[0-9¹²³]) *(?:\.|\Z)"
-_WINDOWS_FORBIDDEN = r'[<>:"|?*\\]|[. ]\Z'
-_MOST_SEGMENT_BYTES = 255  # on nearly every file system
 
 
 def key_problem(key: object) -> str | None:

@@ -29,6 +29,12 @@ __all__ = [
     "selection",
 ]
 
+#: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
+NOT_INDEXED = object()
+# Estimates: a value with its place in a dictionary, and a reference to a key.
+_VALUE_BYTES = 120
+_KEY_BYTES = 8
+
 
 class Conditions:
     """The values that the fields of an entry must have.
@@ -116,13 +122,6 @@ def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[s
     if fields is None:
         return metadata
     return {field: metadata[field] for field in fields if field in metadata}
-
-
-#: Stands for a value that no decoded JSON can equal by its type, or that compares in its own way.
-NOT_INDEXED = object()
-# Estimates: a value with its place in a dictionary, and a reference to a key.
-_VALUE_BYTES = 120
-_KEY_BYTES = 8
 
 
 class _Long(tuple[tuple[str, ...], ...]):

@@ -55,6 +55,10 @@ Force = bool | Iterable[str]
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
 _FEW_ITEMS = 3  # items that a message names
+# What a publish, a mirror or a push leaves in `.staticstore`.
+_NOTES = ("notes.json", "last.json", "push.json", "mirror.json")
+_FOLDERS = ("about", "index", "blocks", "changes", "packs")
+_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 
 
 class RefusedError(StoreError):
@@ -163,12 +167,6 @@ def first_few(items: Sequence[str], separator: str = ", ") -> str:
     """
     more = [f"and {len(items) - _FEW_ITEMS} more"] if len(items) > _FEW_ITEMS else []
     return separator.join([*items[:_FEW_ITEMS], *more])
-
-
-# What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes.json", "last.json", "push.json", "mirror.json")
-_FOLDERS = ("about", "index", "blocks", "changes", "packs")
-_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 
 
 def is_ours(folder: SiteFolder) -> bool:

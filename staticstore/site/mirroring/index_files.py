@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 _Entries = Callable[[], Iterable[tuple[str, Mapping[str, Any]]]]
+_FORMAT = "staticstore-mirror/1"
+_MOST_BYTES = 1 << 16
 
 
 class IndexFiles(NamedTuple):
@@ -198,10 +200,6 @@ def _replacing_index_alone(folder: SiteFolder, body: bytes | None) -> Iterator[N
         yield
         folder.head.unlink(missing_ok=True)  # it would name another index
     sync_folder(folder.root)
-
-
-_FORMAT = "staticstore-mirror/1"
-_MOST_BYTES = 1 << 16
 
 
 @dataclass

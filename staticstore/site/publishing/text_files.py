@@ -46,6 +46,11 @@ _LONG_KEY = re.compile(
     re.ASCII,
 )
 
+_WILDCARD = re.compile(r"[*?[]")
+# The beginning of a path that is not relative to the data folder.
+_ABOVE_DATA = re.compile(r"(?:.*?/)??data/")
+_HERE = re.compile(r"(?:\.?/)*")
+
 
 class _RepeatedNameError(ValueError):
     """An object has two members of one name, of which `json` would keep the last."""
@@ -236,12 +241,6 @@ def _first_repeat(text: str) -> str:
         elif token[0] in "}]":
             places.pop()
     raise AssertionError("the parser has found a name twice")
-
-
-_WILDCARD = re.compile(r"[*?[]")
-# The beginning of a path that is not relative to the data folder.
-_ABOVE_DATA = re.compile(r"(?:.*?/)??data/")
-_HERE = re.compile(r"(?:\.?/)*")
 
 
 def _composed(text: str) -> str:

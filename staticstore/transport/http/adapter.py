@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["BoundedAdapter", "FileAdapter"]
 
 _ERROR_BODY_BYTES = 1 << 16  # of a refusal that an authentication scheme may read
+_ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -208,9 +209,6 @@ class _IdleConnections:
 
     def qsize(self) -> int:
         return len(self._items)
-
-
-_ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class FileAdapter(BaseAdapter):

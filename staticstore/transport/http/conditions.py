@@ -46,6 +46,13 @@ _DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\
 # Several ranges, or another unit, may be ignored: the answer is the whole.
 _RANGE = re.compile(r"bytes=[ \t]*(\d{0,19})-(\d{0,19})[ \t]*\Z", re.IGNORECASE | re.ASCII)
 _TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
+#: The codings that can be decoded.
+DECODABLE = frozenset({"gzip", "x-gzip", "deflate"})
+#: The first bytes of a body in gzip.
+GZIP_MAGIC = b"\x1f\x8b"
+# The other content codings of IANA's list.
+_OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
+_MOST_CODINGS = 5
 
 
 class ContentRange(NamedTuple):
@@ -224,15 +231,6 @@ def header_fields(chosen: Answer, current: Representation) -> dict[str, str]:
 
 def _tags(field: str) -> set[str]:
     return set(_TAG.findall(field))
-
-
-#: The codings that can be decoded.
-DECODABLE = frozenset({"gzip", "x-gzip", "deflate"})
-#: The first bytes of a body in gzip.
-GZIP_MAGIC = b"\x1f\x8b"
-# The other content codings of IANA's list.
-_OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
-_MOST_CODINGS = 5
 
 
 def codings_of(field: str | None) -> tuple[str, ...]:

@@ -42,6 +42,9 @@ __all__ = [
 LEAST_BYTES_A_SECOND = 1024
 
 _LEAST_PIECE_BYTES = 256
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 
 
 class Bounds(NamedTuple):
@@ -276,9 +279,6 @@ def _shut_down(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 

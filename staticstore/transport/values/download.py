@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["WholeValues", "download", "part_of"]
 
 _MOST_NOTE_BYTES = 1 << 13
+# Of all values together; a larger value is not read whole to serve a part.
+_MOST_BYTES = 64 << 20
 
 
 def download(
@@ -226,10 +228,6 @@ class _ResumableFile:
     def _remove_note(self) -> None:
         with contextlib.suppress(OSError):  # in a shared folder, it may be another user's
             self._note.unlink(missing_ok=True)
-
-
-# Of all values together; a larger value is not read whole to serve a part.
-_MOST_BYTES = 64 << 20
 
 
 class WholeValues:

@@ -29,6 +29,8 @@ T = TypeVar("T")
 _NO_CACHE = (("Cache-Control", "no-cache"),)
 # What a cache may have stored before the value was published.
 _STORED_STATUSES = frozenset({403, 404, 410})
+#: The failures of one root that another root makes up for.
+PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 
 
 class RemoteValue(NamedTuple):
@@ -189,9 +191,6 @@ def _past_caches(value: RemoteValue, read: Callable[[RemoteValue], T]) -> T:
 
 
 Way = TypeVar("Way")
-
-#: The failures of one root that another root makes up for.
-PASSED_OVER = (IntegrityError, IndexFormatError, TransportError)
 
 
 class Wholes(Protocol):
