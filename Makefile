@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-# Test files run side by side, each as a whole in one process; a process for each core, up to four.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+# Test files run in parallel: each whole in one process, one process for each core, at most four.
+# They keep their order: the doctests, which are short, come last and fill up what time is left.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # An environment is stale if it was made in another folder or for another Python,
 # or before the last change of pyproject.toml.
@@ -34,7 +35,7 @@ window: $(VENV)/.window
 
 test: lint
 	@rm -f .coverage .coverage.*
-	@$(RUN) -m coverage run -m pytest $(SIDE_BY_SIDE); status=$$?; \
+	@$(RUN) -m coverage run -m pytest $(PARALLEL); status=$$?; \
 	$(RUN) -m coverage combine -q; $(RUN) -m coverage report; exit $$status
 
 lint: $(VENV)/.dev

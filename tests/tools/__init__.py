@@ -1,4 +1,4 @@
-"""Ours beside tools of other people, a file for each; without the tool it is skipped."""
+"""Tests with tools of other people: a file for each tool, skipped where there is none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""F20: what is hardly meant as a value is warned of or left out, and git changes no line ends."""
+"""F20: what is hardly meant as a value is warned of or left out, and git keeps line ends."""
 
 from __future__ import annotations
 
