@@ -229,11 +229,15 @@ def _modulus(body: bytes, before: BlockRoot | None) -> int:
 def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
     start = at = _OPENING_BYTES
     for line in body[_OPENING_BYTES:-2].split(b"\n")[:-1]:
-        is_full = at + len(line) + 1 - start > _MOST_BLOCK_BYTES
-        if at > start and (is_full or zlib.crc32(name_of(line)) % modulus == 0):
+        end = at + len(line) + 1
+        name = line[1 : line.find(b'":{')]  # as `name_of`, but faster.  benchmark: publish-small
+        if b"\\" in name:
+            name = name_of(line)
+        is_first = zlib.crc32(name) % modulus == 0 or end - start > _MOST_BLOCK_BYTES
+        if is_first and at > start:
             yield _stretch(key_at(body, start), start, memoryview(body)[start:at])
             start = at
-        at += len(line) + 1
+        at = end
     yield _stretch(key_at(body, start), start, memoryview(body)[start:at])
 
 

@@ -323,8 +323,8 @@ def sum_of_document(body: bytes) -> int:
     >>> sum_text(sum_of_document(b'{\n"a":{}\n}\n'))
     '25cd1c169a4e7d0c14414be0a760fa58'
     """
-    lines = body[2:-2].split(b"\n")[:-1]
-    return _sum_of_lines(line.removesuffix(b",") for line in lines)
+    # No entry holds a newline: it would be escaped.
+    return _sum_of_lines(body[2:-3].split(b",\n") if body.startswith(b'{\n"') else [])
 
 
 def changed_sum(total: int, changes: Iterable[tuple[str, bytes | None, bytes | None]]) -> int:
@@ -351,7 +351,8 @@ def changed_sum(total: int, changes: Iterable[tuple[str, bytes | None, bytes | N
 def _sum_of_lines(lines: Iterable[bytes]) -> int:
     from hashlib import sha256  # benchmark: imports
 
-    return sum(int.from_bytes(sha256(line).digest()[:16]) for line in lines) % _SUM_MODULUS
+    # benchmark: publish-small
+    return sum(map(int.from_bytes, [sha256(line).digest()[:16] for line in lines])) % _SUM_MODULUS
 
 
 def sum_text(total: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ __all__ = [
     "Place",
     "are_keys",
     "canonical_line",
+    "canonical_lines",
     "check_key",
     "entry_problem",
     "hide_packed",
@@ -350,6 +352,24 @@ def canonical_line(key: str, metadata: Mapping[str, Any]) -> bytes:
     if len(text) > 2 * codec.MOST_LEVELS:  # so many brackets it takes
         codec.check_depth(text, 1)
     return name + b":" + text
+
+
+def canonical_lines(items: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
+    """Write several entries in canonical form, separated as in a document.
+
+    Raises
+    ------
+    IndexFormatError
+        JSON cannot express the metadata of one of them.
+    """
+    entries = dict(items)
+    # All at once takes a third of the time.  benchmark: publish-small
+    with contextlib.suppress(TypeError, ValueError, OverflowError, RecursionError):
+        text = codec.member_lines(entries)
+        codec.check_depth(text, len(items))
+        if len(entries) == len(items) and codec.decode_entries(b"{%b}" % text) == entries:
+            return text
+    return b",\n".join(canonical_line(key, metadata) for key, metadata in items)
 
 
 def visible_metadata(raw: Raw) -> dict[str, Any]:

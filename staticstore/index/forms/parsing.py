@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ... import tuning
 from ...errors import IndexFormatError
 from ...processes import PerProcess
-from ..fields import are_keys, canonical_line
+from ..fields import are_keys, canonical_lines
 from ..query import FieldIndexes
 from .entries import Entries, parse_any
 from .lines import Lines
@@ -66,17 +66,19 @@ def parse(
 
 def written(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
     """Write keys, in order, and their metadata in canonical form: `Index.from_items`."""
-    keys, lines = [], []
-    for key, metadata in items:
-        keys.append(key)
-        lines.append(canonical_line(key, metadata))
+    keys: list[str] = []
+    lines: list[bytes] = []
+    remaining = iter(items)
+    while batch := list(islice(remaining, _BATCH_ENTRIES)):
+        keys += [key for key, _ in batch]
+        lines.append(canonical_lines(batch))
     body = b"{\n" + b",\n".join(lines) + b"\n}\n"
-    are_objects = all(line.endswith(b"}") for line in lines)
+    are_objects = body.count(b"}\n") + body.count(b"},\n") == len(keys) + 1
     if are_objects and are_keys(keys) and all(map(operator.lt, keys, islice(keys, 1, None))):
-        pieces = [Piece(body, *cut, key_at(body, cut[0])) for cut in _cuts(body)] if lines else []
+        pieces = [Piece(body, *cut, key_at(body, cut[0])) for cut in _cuts(body)] if keys else []
         for piece in pieces:
             piece.is_checked = True
-        return Lines(pieces, len(lines))
+        return Lines(pieces, len(keys))
     stored, warnings = parse(body, is_vouched=False, newlines=None, before=None)
     if warnings:
         raise IndexFormatError(warnings[0])

@@ -30,6 +30,8 @@ __all__ = [
 #: How much of the beginning of a file `holds_private_key` needs.
 FIRST_BYTES = 1 << 16
 
+# All expressions are compiled at their first use: few files need one, and each process that
+# hashes would compile them when it starts.  benchmark: publish-small
 # The first line of a private key: RFC 7468, OpenPGP's armor, the format of ssh.com.
 _BEGIN_KEY = rb"-{4,5} ?BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 # A line break, or its escape in JSON.
@@ -37,25 +39,25 @@ _BREAK = rb"(?:[ \t]*+(?:\r?\n|(?:\\++[rn])++))"
 # The first line of a key is followed by a line of base64, perhaps after header fields (RFC 1421)
 # and an empty line; in a text about keys it is not.  If it does not begin its line, the base64
 # has to be long.
-_PRIVATE_KEY = re.compile(
-    rb"^[ \t]*+%(begin)b%(break)b(?:[ \t]*+[A-Za-z-]++: .*+\n)*+"
+_PRIVATE_KEY = (
+    rb"(?m)^[ \t]*+%(begin)b%(break)b(?:[ \t]*+[A-Za-z-]++: .*+\n)*+"
     rb"\s*+[A-Za-z0-9+/]++={0,2}[ \t\r]*+$"
-    rb"|%(begin)b%(break)b++[ \t]*+[A-Za-z0-9+/]{16}" % {b"begin": _BEGIN_KEY, b"break": _BREAK},
-    re.MULTILINE,
+    rb"|%(begin)b%(break)b++[ \t]*+[A-Za-z0-9+/]{16}" % {b"begin": _BEGIN_KEY, b"break": _BREAK}
 )
-# The beginning of a file that is nothing but a key; the second form is PuTTY's.
-_FIRST_LINE = re.compile(rb"\s*+(?:%b|PuTTY-User-Key-File-)" % _BEGIN_KEY)
+# The beginning of a file that is nothing but a key, after white space; the second is PuTTY's.
+_FIRST_LINE = rb"\s*+%b" % _BEGIN_KEY
+_PUTTY = b"PuTTY-User-Key-File-"
 # In JSON, as in the keys of Google's service accounts; a JSON schema has an object there.
-_JSON_KEY = re.compile(rb'"private_key"\s*+:\s*+(?:"[^"]|\[?\s*+\d)')
+_JSON_KEY = rb'"private_key"\s*+:\s*+(?:"[^"]|\[?\s*+\d)'
 
 # git-lfs, docs/spec.md: below 1,024 bytes, with the version first; also its earlier names.
-_LFS = re.compile(
+_LFS = (
     rb"(?:\xef\xbb\xbf)?version https?://(?:git-lfs\.github\.com/spec|hawser\.github\.com/spec"
     rb"|git-media\.io)/v/?[0-9]"
 )
 _MOST_LFS_BYTES = 1024
 # git-annex, doc/internals/pointer_file: the path of the object, in one line, below 32 KiB.
-_ANNEX = re.compile(rb"[/\\]annex[/\\]objects[/\\][A-Z0-9]+[A-Za-z0-9_+-]*--")
+_ANNEX = rb"[/\\]annex[/\\]objects[/\\][A-Z0-9]+[A-Za-z0-9_+-]*--"
 _MOST_ANNEX_BYTES = 1 << 15
 
 
@@ -89,11 +91,13 @@ class FoundFile(NamedTuple):
         A file system may give the inode of a removed file to the next new one, so
         the inode alone proves little.  For a file found through a link it has to do.
         """
-        is_unchanged = (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
         return (
             status.st_ino == self.inode
-            and self.device in (None, status.st_dev)
-            and (is_unchanged or self.is_linked)
+            and (self.device is None or status.st_dev == self.device)
+            and (
+                (status.st_mtime_ns == self.mtime_ns and status.st_size == self.size)
+                or self.is_linked
+            )
         )
 
     def found_again(self) -> FoundFile | None:
@@ -192,29 +196,30 @@ def digest_of(
     OSError
         The file cannot be read, or is no regular file.
     """
-    hasher = hashlib.sha256()
-    position = 0
     descriptor, before = open_descriptor(path)
     try:
         if is_wanted is not None and not is_wanted(before):
             raise ReplacedError
-        # No further than its size: a file may grow faster than it can be read.
-        while position < before.st_size:
-            piece = os.read(descriptor, min(tuning.HASHED_PIECE_BYTES, before.st_size - position))
-            if not piece:
-                break
-            if seeks_keys and not position:
-                _check_beginning(piece[:FIRST_BYTES], before.st_size)
-            hasher.update(piece)
-            position += len(piece)
+        size = before.st_size
+        piece = os.read(descriptor, min(tuning.HASHED_PIECE_BYTES, size))
+        if seeks_keys:
+            _check_beginning(piece[:FIRST_BYTES], size)
+        hasher = hashlib.sha256(piece)  # an update takes longer.  benchmark: publish-small
+        position = len(piece)
+        while piece:
             if reached is not None and not reached(position):
                 return None
+            if position == size:  # no further: a file may grow faster than it can be read
+                break
+            piece = os.read(descriptor, min(tuning.HASHED_PIECE_BYTES, size - position))
+            hasher.update(piece)
+            position += len(piece)
     finally:
         os.close(descriptor)
     # By name again: the name may lead to another file by now.
-    if position != before.st_size or _state(before) != _state(os.stat(path)):
+    if position != size or not _is_same_state(before, os.stat(path)):
         return None
-    return FileDigest(hasher.hexdigest(), before.st_size, before.st_mtime_ns, before.st_ino)
+    return FileDigest(hasher.hexdigest(), size, before.st_mtime_ns, before.st_ino)
 
 
 def _check_beginning(first_bytes: bytes, size: int) -> None:
@@ -224,8 +229,13 @@ def _check_beginning(first_bytes: bytes, size: int) -> None:
         raise PointerFoundError(problem)
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+def _is_same_state(one: os.stat_result, other: os.stat_result) -> bool:
+    return (
+        one.st_mtime_ns == other.st_mtime_ns
+        and one.st_ino == other.st_ino
+        and one.st_size == other.st_size
+        and one.st_dev == other.st_dev
+    )
 
 
 def holds_private_key(first_bytes: bytes) -> bool:
@@ -248,12 +258,13 @@ def holds_private_key(first_bytes: bytes) -> bool:
     if first_bytes.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, which PowerShell writes
         first_bytes = first_bytes[2:].replace(b"\0", b"")
     text = first_bytes.removeprefix(b"\xef\xbb\xbf")
-    if _FIRST_LINE.match(text):
+    # Each published file is searched, and an expression takes up to 80 times as long.
+    # benchmark: publish-small
+    if b"PRIVATE KEY" in text and (re.match(_FIRST_LINE, text) or re.search(_PRIVATE_KEY, text)):
         return True
-    # Each published file is searched, and the pattern alone takes 80 times as long.
-    if b"PRIVATE KEY" in text and _PRIVATE_KEY.search(text):
+    if text.lstrip().startswith(_PUTTY):
         return True
-    return _JSON_KEY.search(text) is not None
+    return b'"private_key"' in text and re.search(_JSON_KEY, text) is not None
 
 
 def pointer_problem(first_bytes: bytes, size: int) -> str | None:
@@ -273,9 +284,9 @@ def pointer_problem(first_bytes: bytes, size: int) -> str | None:
     >>> pointer_problem(b"version 1", 9) is None
     True
     """
-    if size < _MOST_LFS_BYTES and _LFS.match(first_bytes):
+    if size < _MOST_LFS_BYTES and b"version " in first_bytes[:11] and re.match(_LFS, first_bytes):
         kind, command = "Git LFS", "git lfs pull"
-    elif size < _MOST_ANNEX_BYTES and _ANNEX.match(first_bytes):
+    elif size < _MOST_ANNEX_BYTES and b"annex" in first_bytes[:6] and re.match(_ANNEX, first_bytes):
         kind, command = "git-annex", "git annex get"
     else:
         return None
@@ -287,11 +298,12 @@ UNKNOWN = "application/octet-stream"
 _TEXT = "text/plain; charset=utf-8"
 # Run by browsers: HTML, all XML (whose namespaces allow scripts), and scripts, by all of their
 # names (WHATWG, MIME Sniffing, 4.6).
-_ACTIVE = re.compile(
-    r"text/html|text/xsl|[^/]+/(?:[^/]*\+)?xml(?:-[^/]*)?|[^/]+/(?:x-)?(?:ecma|java|j|live)script[\d.]*"
+_ACTIVE = (
+    r"text/html|text/xsl|[^/]+/(?:[^/]*\+)?xml(?:-[^/]*)?"
+    r"|[^/]+/(?:x-)?(?:ecma|java|j|live)script[\d.]*"
 )
 # Types with parts of other types, and types that browsers ignore, so that they guess one.
-_GUESSED = re.compile(r"(?:multipart|message|\*)/.*|(?:application|unknown)/unknown")
+_GUESSED = r"(?:multipart|message|\*)/.*|(?:application|unknown)/unknown"
 
 # Not `mimetypes`: it reads the types of the operating system, so that two machines would
 # publish two indexes of the same files.
@@ -359,8 +371,9 @@ _BY_SUFFIX = {
     "zip": "application/zip",
     "zst": "application/zstd",
 }
-# The JSON documents of a zarr store, version 2; those of version 3 are named zarr.json.
-_BY_NAME = dict.fromkeys((".zarray", ".zattrs", ".zgroup", ".zmetadata"), "application/json")
+# The JSON documents of a zarr store, version 2, which are named so without a stem; those of
+# version 3 are named zarr.json.
+_WITHOUT_STEM = dict.fromkeys(("zarray", "zattrs", "zgroup", "zmetadata"), "application/json")
 
 
 def media_type_of(key: str) -> str | None:
@@ -371,8 +384,13 @@ def media_type_of(key: str) -> str | None:
     >>> media_type_of("terrain/DEM.tif"), media_type_of("chunks/0.0")
     ('image/tiff', None)
     """
-    name = key.rpartition("/")[2].lower()
-    return _BY_NAME.get(name) or _BY_SUFFIX.get(name.rpartition(".")[2] if "." in name else "")
+    above, dot, suffix = key.rpartition(".")
+    if not dot:
+        return None
+    suffix = suffix.lower()
+    if not above or above[-1] == "/":
+        return _WITHOUT_STEM.get(suffix) or _BY_SUFFIX.get(suffix)
+    return _BY_SUFFIX.get(suffix)
 
 
 def inert_type(media_type: str) -> str:
@@ -390,6 +408,6 @@ def inert_type(media_type: str) -> str:
     """
     essence = media_type.partition(";")[0].strip().lower()
     # A type after a comma would take precedence (WHATWG, Fetch, 2.2.2).
-    if "," in media_type or _GUESSED.fullmatch(essence):
+    if "," in media_type or re.fullmatch(_GUESSED, essence):
         return UNKNOWN
-    return _TEXT if _ACTIVE.fullmatch(essence) else media_type
+    return _TEXT if re.fullmatch(_ACTIVE, essence) else media_type

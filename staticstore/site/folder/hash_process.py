@@ -42,11 +42,15 @@ _ENVIRONMENT = """
     LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH DYLD_FRAMEWORK_PATH LIBPATH
     SYSTEMROOT SYSTEMDRIVE WINDIR
 """
-# The first message is the path of its modules.
+# The first message has the path of its modules, and that of our package: its `__init__` is not
+# run, which would import a reader of sites.  benchmark: publish-small
+_PACKAGE = __name__.partition(".")[0]
 _PROGRAM = f"""
-import marshal, sys
+import marshal, sys, types
 requests, answers = sys.stdin.buffer, sys.stdout.buffer
-sys.path[:] = marshal.loads(requests.read(int.from_bytes(requests.read({_LENGTH_BYTES}), "big")))
+message = requests.read(int.from_bytes(requests.read({_LENGTH_BYTES}), "big"))
+package = sys.modules["{_PACKAGE}"] = types.ModuleType("{_PACKAGE}")
+sys.path[:], package.__path__ = marshal.loads(message)
 from {__name__} import answer
 answer(requests, answers)
 """
@@ -101,7 +105,8 @@ class HashProcess:
         if self._process is None:
             return self
         try:
-            _send(_requests(self._process), [str(place) for place in sys.path])
+            paths = (sys.path, sys.modules[_PACKAGE].__path__)
+            _send(_requests(self._process), [list(map(str, path)) for path in paths])
             if _answers(self._process).readline(len(_GREETING)) != _GREETING:
                 self._end()
         except OSError:
@@ -124,9 +129,9 @@ class HashProcess:
         if self._process is not None:
             try:
                 # marshal writes plain tuples only
-                _send(_requests(self._process), [tuple(file) for file in files])
+                _send(_requests(self._process), list(map(tuple, files)))
                 rows = _receive(_answers(self._process))
-                return [None if row is None else FileDigest(*row) for row in rows]
+                return [row and FileDigest(*row) for row in rows]
             except (OSError, EOFError):
                 self._end()
         return [None] * len(files)

@@ -116,11 +116,11 @@ def _read_json(path: Path, form: str) -> dict[str, Any]:
 def _digest(row: Any) -> FileDigest | None:
     if not isinstance(row, list) or len(row) != 4:
         return None
-    sha256, *numbers = row
-    if any(type(number) is not int for number in numbers):
+    sha256, size, mtime_ns, inode = row
+    if not type(size) is type(mtime_ns) is type(inode) is int:
         return None
     try:
-        return FileDigest(parse_sha256(sha256), *numbers)
+        return FileDigest(parse_sha256(sha256), size, mtime_ns, inode)
     except ValueError:
         return None
 
@@ -238,7 +238,7 @@ class _States:
         states = list(map(attrgetter("key", "size", "mtime_ns", "inode"), files))
         # Later versions of marshal encode the same values in more than one way.
         self._digest.update(marshal.dumps(states, 2))
-        self._latest_ns = max(self._latest_ns, max(file.mtime_ns for file in files))
+        self._latest_ns = max(self._latest_ns, *map(attrgetter("mtime_ns"), files))
 
     def of(self, found: Scan) -> str | None:
         # None if a file is so young that it may change again without a new time.

@@ -94,7 +94,8 @@ class Metadata:
         for pattern, of_pattern in self._patterns:
             if pattern.matches(key):
                 fields.update(of_pattern)
-        fields.update(self._exact.get(key, {}))
+        if key in self._exact:
+            fields.update(self._exact[key])
         return fields
 
     def spelled_as(self, keys: KeySearch) -> Metadata:

@@ -197,6 +197,9 @@ def test_f4_a_file_that_grows_faster_than_it_is_read_does_not_hold_up(
     class Growing:
         """A digest that takes so long that the file grows meanwhile."""
 
+        def __init__(self, piece: bytes) -> None:
+            self.update(piece)
+
         def update(self, piece: bytes) -> None:
             nonlocal pieces
             pieces += 1
