@@ -69,7 +69,7 @@ def written(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
     keys: list[str] = []
     lines: list[bytes] = []
     remaining = iter(items)
-    while batch := list(islice(remaining, _BATCH_ENTRIES)):
+    while batch := list(islice(remaining, tuning.UNCHECKED_BATCH_ENTRIES)):
         keys += [key for key, _ in batch]
         lines.append(canonical_lines(batch))
     body = b"{\n" + b",\n".join(lines) + b"\n}\n"
