@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import builtins
 import contextlib
 import errno
 import gc
@@ -11,6 +10,8 @@ import io
 import logging
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -26,7 +27,6 @@ import requests
 
 from staticstore.errors import StoreError
 from staticstore.site import application
-from staticstore.site import server as server_module
 from staticstore.site.server import SiteServer, serve
 from staticstore.transport.http.conditions import Answer, Representation, answer, header_fields
 
@@ -736,7 +736,7 @@ def test_a_file_that_cannot_be_read_to_its_end_ends_the_connection(
 
 
 def test_a_silent_client_is_given_up(server: SiteServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module.SiteConnection, "timeout", 0.05)
+    monkeypatch.setattr(application.SiteConnection, "timeout", 0.05)
     assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n").endswith(b"{}")
     assert raw(server, b"GET /index.json HTTP/1.1\r\nHost:") == b""
     body = b"GET /index.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
@@ -746,7 +746,7 @@ def test_a_silent_client_is_given_up(server: SiteServer, monkeypatch: pytest.Mon
 def test_a_client_that_does_not_read_is_given_up(
     server: SiteServer, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module.SiteConnection, "timeout", 0.05)
+    monkeypatch.setattr(application.SiteConnection, "timeout", 0.05)
     with (site / "data" / "large").open("wb") as file:
         file.truncate(50_000_000)
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
@@ -781,7 +781,7 @@ def test_a_connection_that_fails_is_logged_and_no_more(
 
     caplog.set_level(logging.DEBUG)
     with monkeypatch.context() as patched:
-        patched.setattr(server_module.SiteConnection, "run_wsgi", failing)
+        patched.setattr(application.SiteConnection, "run_wsgi", failing)
         assert raw(server, b"GET /index.json HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
     assert get(server, "index.json").ok
     assert "a defect" in caplog.text
@@ -925,19 +925,18 @@ def test_waiting_goes_on_after_each_look(
     assert next(looks, None) is None
 
 
-def test_without_werkzeug_it_is_said_what_to_install(
-    site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = builtins.__import__
-
-    def importing(name: str, *arguments: Any) -> Any:
-        if name in ("application", "server"):
-            raise ImportError("No module named 'werkzeug'")
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(StoreError, match=r"pip install 'staticstore\[cli\]'"):
-        serve(site, port=0)
+def test_without_werkzeug_it_is_said_what_to_install(site: Path) -> None:
+    code = f"""
+import sys
+sys.modules["werkzeug"] = None
+from staticstore import *
+try:
+    serve({str(site)!r}, port=0)
+except StoreError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'staticstore[cli]'" in said.stdout
 
 
 def test_the_application_is_wsgi(site: Path) -> None:
