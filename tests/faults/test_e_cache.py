@@ -368,7 +368,7 @@ def test_e7_an_index_that_another_process_writes_now_is_left_to_it(
 KILLED = """
 import os, signal, sys
 from staticstore import StaticStore
-from staticstore.client import cached_index
+from staticstore.client.cache import index as cached_index
 pieces = cached_index._pieces
 
 def killing(document):
