@@ -65,6 +65,7 @@ def differing_fields(change: Change) -> list[str]:
 
     Examples
     --------
+    >>> from staticstore import Change
     >>> differing_fields(Change("a", b'{"size":1,"type":"table"}', b'{"size":2,"type":"table"}'))
     ['size']
     """
