@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "SiteApplication", "SiteConnection"]
 
 _LOG = logging.getLogger("staticstore.site")
-
 _DATA = "data/"
 # A host and perhaps a port, without user and password (RFC 9110, section 7.2).
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")

@@ -1,4 +1,4 @@
-"""Serve a site over HTTP, for oneself or in a local network: ``serve``."""
+"""Serve a site over HTTP, on this machine or in a local network."""
 
 from __future__ import annotations
 

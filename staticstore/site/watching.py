@@ -1,8 +1,8 @@
 """Publish a site when its files change; mirror one when the origin changes.
 
-The operating system reports changes below ``data/``, through watchfiles.  Metadata
-files, the site's own words and the identity of ``data`` are polled: they may be anywhere,
-and be replaced.  The publisher writes beside both, so it never sees its own changes.
+watchfiles reports changes below ``data/``.  Metadata files, the site's own words, and
+the identity of ``data`` itself are polled ten times a second, since they may be anywhere.
+The publisher writes into neither, so it never sees its own changes.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ def publish_watching(
 ) -> Iterator[PublishReport | StoreError]:
     """Publish a site now, and again whenever its files have changed.
 
-    A publish begins when nothing has changed for half a second, and after five
-    seconds of constant change in any case.  Events can get lost, so the site is also
-    published at times without any.
+    A publish begins after half a second without a change, or after five seconds of
+    constant change.  Events can get lost, so one also begins at times without any.
 
     Parameters
     ----------
@@ -65,8 +64,7 @@ def publish_watching(
     rescan : float, optional
         Seconds after the last publish until the next one without a change.
     stop : threading.Event, optional
-        Set it to end the iteration: within a tenth of a second, or after the running
-        publish.
+        Set it to end the iteration, within a tenth of a second or after a running publish.
 
     Yields
     ------
