@@ -75,14 +75,27 @@ def test_every_command_with_a_url_takes_what_connects(name: str) -> None:
     assert {"--auth", "--proxy", "--ca", "--cache", "url"} <= options
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["publish", "--help"], ["publish", "FOLDER"]])
-def test_what_needs_no_host_imports_nothing_that_is_slow(
-    folder: Path, arguments: list[str]
-) -> None:
-    arguments = [str(folder) if one == "FOLDER" else one for one in arguments]
-    code = f"import sys, staticstore.cli as c; c.run({arguments!r}); print(*sys.modules)"
-    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert not {"requests", "urllib3", "werkzeug", "asyncio"}.intersection(modules)
+SLOW = {"requests", "urllib3", "werkzeug", "asyncio", "http.client", "ssl"}
+
+
+def imported_by(*arguments: str | Path) -> set[str]:
+    code = (
+        "import sys; from staticstore.cli import run; "
+        "code = run(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return set(subprocess.check_output(command, text=True).split())
+
+
+@pytest.mark.parametrize("name", ["", "publish", "mirror", "serve"])
+def test_help_imports_nothing_that_is_slow(name: str) -> None:
+    assert not imported_by(*name.split(), "--help").intersection(SLOW)
+
+
+@pytest.mark.parametrize("option", ["-q", "--dry-run", "--check"])
+def test_publish_imports_nothing_that_speaks_http(folder: Path, option: str) -> None:
+    assert not imported_by("publish", folder).intersection(SLOW)
+    assert not imported_by("publish", folder, option).intersection(SLOW)
 
 
 def test_version(cli: Run) -> None:

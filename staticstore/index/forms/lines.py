@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -132,9 +132,13 @@ class Lines(Stored):
         read: Callable[[Piece], Mapping[str, T]],
         decode: Callable[[bytes], T],
     ) -> Iterator[tuple[str, T]]:
-        few = tuning.DECODED_SINGLY_ENTRIES
-        for number, some in groupby(keys if self._pieces else (), self._piece_number):
-            wanted = list(some)
+        few, at = tuning.DECODED_SINGLY_ENTRIES, 0
+        while self._pieces and at < len(keys):
+            number = self._piece_number(keys[at])
+            following = self._firsts[number + 1 : number + 2]
+            end = bisect_left(keys, following[0], at) if following else len(keys)
+            wanted = keys[at : max(end, at + 1)]  # of lines that are not in order, at least one
+            at += len(wanted)
             if len(wanted) < few:
                 yield from ((key, decode(raw)) for key in wanted if (raw := self.get(key)))
             else:

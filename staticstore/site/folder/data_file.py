@@ -91,14 +91,10 @@ class FoundFile(NamedTuple):
         A file system may give the inode of a removed file to the next new one, so
         the inode alone proves little.  For a file found through a link it has to do.
         """
-        return (
-            status.st_ino == self.inode
-            and (self.device is None or status.st_dev == self.device)
-            and (
-                (status.st_mtime_ns == self.mtime_ns and status.st_size == self.size)
-                or self.is_linked
-            )
-        )
+        if status.st_ino != self.inode or self.device not in (None, status.st_dev):
+            return False
+        is_unchanged = status.st_mtime_ns == self.mtime_ns and status.st_size == self.size
+        return is_unchanged or self.is_linked
 
     def found_again(self) -> FoundFile | None:
         """Return the file that has the name now; None if it is missing or behind a link.
@@ -203,7 +199,10 @@ def digest_of(
         size = before.st_size
         piece = os.read(descriptor, min(tuning.HASHED_PIECE_BYTES, size))
         if seeks_keys:
-            _check_beginning(piece[:FIRST_BYTES], size)
+            if holds_private_key(piece[:FIRST_BYTES]):
+                raise SecretFoundError
+            if problem := pointer_problem(piece, size):
+                raise PointerFoundError(problem)
         hasher = hashlib.sha256(piece)  # an update takes longer.  benchmark: publish-small
         position = len(piece)
         while piece:
@@ -216,26 +215,14 @@ def digest_of(
             position += len(piece)
     finally:
         os.close(descriptor)
-    # By name again: the name may lead to another file by now.
-    if position != size or not _is_same_state(before, os.stat(path)):
+    if position != size:
+        return None
+    after = os.stat(path)  # the name may lead to another file by now
+    if after.st_size != size or after.st_mtime_ns != before.st_mtime_ns:
+        return None
+    if after.st_ino != before.st_ino or after.st_dev != before.st_dev:
         return None
     return FileDigest(hasher.hexdigest(), size, before.st_mtime_ns, before.st_ino)
-
-
-def _check_beginning(first_bytes: bytes, size: int) -> None:
-    if holds_private_key(first_bytes):
-        raise SecretFoundError
-    if problem := pointer_problem(first_bytes, size):
-        raise PointerFoundError(problem)
-
-
-def _is_same_state(one: os.stat_result, other: os.stat_result) -> bool:
-    return (
-        one.st_mtime_ns == other.st_mtime_ns
-        and one.st_ino == other.st_ino
-        and one.st_size == other.st_size
-        and one.st_dev == other.st_dev
-    )
 
 
 def holds_private_key(first_bytes: bytes) -> bool:
@@ -258,8 +245,7 @@ def holds_private_key(first_bytes: bytes) -> bool:
     if first_bytes.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, which PowerShell writes
         first_bytes = first_bytes[2:].replace(b"\0", b"")
     text = first_bytes.removeprefix(b"\xef\xbb\xbf")
-    # Each published file is searched, and an expression takes up to 80 times as long.
-    # benchmark: publish-small
+    # An expression takes up to 80 times as long.  benchmark: publish-small
     if b"PRIVATE KEY" in text and (re.match(_FIRST_LINE, text) or re.search(_PRIVATE_KEY, text)):
         return True
     if text.lstrip().startswith(_PUTTY):
@@ -384,13 +370,11 @@ def media_type_of(key: str) -> str | None:
     >>> media_type_of("terrain/DEM.tif"), media_type_of("chunks/0.0")
     ('image/tiff', None)
     """
-    above, dot, suffix = key.rpartition(".")
-    if not dot:
-        return None
-    suffix = suffix.lower()
-    if not above or above[-1] == "/":
-        return _WITHOUT_STEM.get(suffix) or _BY_SUFFIX.get(suffix)
-    return _BY_SUFFIX.get(suffix)
+    before, dot, suffix = key.rpartition(".")
+    found = _BY_SUFFIX.get(suffix.lower()) if dot else None
+    if found is None and dot and (not before or before[-1] == "/"):
+        return _WITHOUT_STEM.get(suffix.lower())
+    return found
 
 
 def inert_type(media_type: str) -> str:

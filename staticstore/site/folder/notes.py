@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import marshal
+import re
 import time
 from collections.abc import Collection, Mapping
 from operator import attrgetter
@@ -20,7 +21,8 @@ from ...disk.atomic import atomic_file
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError
 from ...index import codec
-from ...index.head import DIGEST_FOLDERS, parse_sha256
+from ...index.codec import SHA256
+from ...index.head import DIGEST_FOLDERS
 from ..documents.root_files import GIT_FILES
 from .data_file import FileDigest, FoundFile
 from .scan import Scan, scan
@@ -62,10 +64,20 @@ class Notes(NamedTuple):
 
     def digest_of(self, file: FoundFile) -> FileDigest | None:
         """Return the digest of a file; None unless its size, time and inode are as noted."""
-        noted = self.digests.get(file.key)
-        if noted is None or noted[1:] != (file.size, file.mtime_ns, file.inode):
-            return None
-        return noted
+        return self.digest_in_state(file.key, file.size, file.mtime_ns, file.inode)
+
+    def digest_in_state(self, key: str, *state: int) -> FileDigest | None:
+        """Return the digest of a key's file; None unless this state is noted.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        *state : int
+            The size in bytes, the modification time in nanoseconds, and the inode.
+        """
+        noted = self.digests.get(key)
+        return None if noted is None or noted[1:] != state else noted
 
     @classmethod
     def of(cls, digests: Mapping[str, FileDigest], began_ns: int) -> Notes:
@@ -90,7 +102,15 @@ def read_notes(path: Path) -> Notes:
     files = _read_json(path, _NOTES_FORMAT).get("files")
     if not isinstance(files, dict):
         return Notes({})
-    return Notes({key: found for key, row in files.items() if (found := _digest(row)) is not None})
+    is_sha256 = re.compile(SHA256).match
+    digests: dict[str, FileDigest] = {}
+    for key, row in files.items():  # without a call for each row.  benchmark: mirror-again
+        if isinstance(row, list) and len(row) == 4:
+            sha256, size, mtime_ns, inode = row
+            are_numbers = type(size) is type(mtime_ns) is type(inode) is int
+            if are_numbers and isinstance(sha256, str) and is_sha256(sha256):
+                digests[key] = FileDigest(sha256, size, mtime_ns, inode)
+    return Notes(digests)
 
 
 def write_notes(path: Path, notes: Notes) -> None:
@@ -111,18 +131,6 @@ def _read_json(path: Path, form: str) -> dict[str, Any]:
         if isinstance(note, dict) and note.get("format") == form:
             return note
     return {}
-
-
-def _digest(row: Any) -> FileDigest | None:
-    if not isinstance(row, list) or len(row) != 4:
-        return None
-    sha256, size, mtime_ns, inode = row
-    if not type(size) is type(mtime_ns) is type(inode) is int:
-        return None
-    try:
-        return FileDigest(parse_sha256(sha256), size, mtime_ns, inode)
-    except ValueError:
-        return None
 
 
 class QuickCheck:

@@ -139,7 +139,9 @@ class MirrorRun:
             self._old_count = max(self._old_count, sum(1 for _ in files_below(self.folder.data)))
         self.guards.check_shrink("the mirror", self._old_count, len(keys))  # before hashing
         unfit = unfit_keys(keys, spelling_of(self.folder.private))
-        fit = {key: self._contents[key] for key in keys if key not in unfit}
+        fit = self._contents
+        if unfit or len(keys) != len(self._contents):
+            fit = {key: self._contents[key] for key in keys if key not in unfit}
         self.survey = survey(self.folder, fit, self._believed_notes(), clears=self.delete)
         self.failed = {
             key: reason
@@ -149,8 +151,8 @@ class MirrorRun:
         for key in standing & self.survey.kept.keys():
             reason = self.skipped.pop(key)
             _LOG.warning("%s stays, but would be skipped if it were new: %s", quoted(key), reason)
-        done = self.survey.kept.keys() | self.failed.keys() | self.skipped.keys()
-        missing = [key for key in self._keys if key not in done]
+        missing = [key for key in self._keys if key not in self.survey.kept]
+        missing = [key for key in missing if key not in self.failed and key not in self.skipped]
         self.skipped |= self._link_problems(missing)
         self._wanted = [key for key in missing if key not in self.skipped]
         self._check_lost()

@@ -106,8 +106,11 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
     {'a': "the file system takes it for 'A'", 'b': 'other keys need a folder of that name'}
     """
     keys = list(keys)
-    names = [spelling(key) for key in keys]
+    names = list(map(spelling, keys))
     folders = _names_of_folders(names)
+    are_short = os.name != "nt" and max(map(len, keys), default=0) <= _SHORT_CHARACTERS
+    if are_short and not folders and len(set(names)) == len(names):  # benchmark: mirror-again
+        return {}
     spelled: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for key, name in zip(keys, names, strict=True):
@@ -128,11 +131,9 @@ def _names_of_folders(names: Iterable[str]) -> set[str]:
     # Sorted with "/" before all other characters, a folder precedes what is below it.
     # A set of all folders of all names would be quadratic in the length of a name.
     ordered = sorted(name.replace("/", "\0") for name in names)
-    return {
-        one.replace("\0", "/")
-        for one, following in itertools.pairwise(ordered)
-        if following.startswith(one + "\0")
-    }
+    starts = [f"{name}\0" for name in ordered]
+    have_others = map(str.startswith, ordered[1:], starts)
+    return {name.replace("\0", "/") for name in itertools.compress(ordered, have_others)}
 
 
 def survey(
@@ -162,12 +163,15 @@ def survey(
     found = Survey()
     places = _Places(folder.data)
     doubtful: list[FoundFile] = []
+    above = problem_above = None
+    is_missing = False
     for key, content in contents.items():
         path = f"{places.data}/{key}"
-        above = key.rpartition("/")[0]
-        problem = places.problem(above)
-        status = None
-        if problem is None and above not in places.missing:
+        if (of_key := key.rpartition("/")[0]) != above:
+            above, problem_above = of_key, places.problem(of_key)
+            is_missing = above in places.missing
+        status, problem = None, problem_above
+        if problem is None and not is_missing:
             status, problem = _status_of(path)
         if problem is not None:
             obstacle = None
@@ -180,14 +184,14 @@ def survey(
                 found.covered[key], files = obstacle
                 found.obstacles[found.covered[key]] = files
         elif status is not None:
-            file = FoundFile.of(key, path, status)
-            noted = notes.digest_of(file)
-            if content.sha256 is None or content.size not in (None, file.size):
+            size = status.st_size
+            noted = notes.digest_in_state(key, size, status.st_mtime_ns, status.st_ino)
+            if content.sha256 is None or (content.size is not None and content.size != size):
                 found.occupied.add(key)
             elif noted is not None and noted.sha256 == content.sha256:
                 found.kept[key] = noted
             else:
-                doubtful.append(file)
+                doubtful.append(FoundFile.of(key, path, status))
     for key, outcome in hash_files(doubtful, seeks_keys=False).items():
         if isinstance(outcome, FileDigest) and outcome.sha256 == contents[key].sha256:
             found.kept[key] = outcome

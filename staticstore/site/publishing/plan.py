@@ -228,7 +228,9 @@ def plan_publish(
     if packing is not None:
         places = pack_values(folder, data.digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
-    before = old.index.contents_of(file.key for file in data.found.files)
+    # Of a first publish nothing is asked.  benchmark: publish-small
+    known_before = data.found.files if len(old.index) else []
+    before = old.index.contents_of(file.key for file in known_before)
     index = Index.from_items(  # takes the digests while other files are still hashed
         (key, _entry(key, digest, fields, before.get(key), places.get(key)))
         for key, digest in digests
