@@ -47,18 +47,22 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
+def chromium() -> str | None:
+    """Return the path of this machine's Chromium, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed: nothing is tried in a browser")
+    if (program := chromium()) is None:
+        pytest.skip("Chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
         # Chromium has no sandbox for root.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = running.chromium.launch(
-            executable_path=chromium, args=[*options, "--disable-gpu", "--disable-quic"]
+            executable_path=program, args=[*options, "--disable-gpu", "--disable-quic"]
         )
         yield browser
         browser.close()

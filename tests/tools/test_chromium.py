@@ -15,12 +15,15 @@ from staticstore.site.publisher import publish
 from staticstore.site.server import SiteServer, serve
 from tests.servers import PythonServer
 from tests.site.sitefolder import fill, make_site
+from tests.tools.conftest import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
+if chromium() is None:
+    pytest.skip("Chromium is not installed", allow_module_level=True)
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"

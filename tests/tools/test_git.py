@@ -16,7 +16,8 @@ from staticstore.site.push import push
 from tests.site.sitefolder import make_site
 from tests.sites import write_site
 
-pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+if not shutil.which("git"):
+    pytest.skip("git is not installed", allow_module_level=True)
 
 
 @pytest.fixture

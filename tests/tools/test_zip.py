@@ -22,7 +22,7 @@ from tests.transport.values.cost import Cost, Read, Start, cost_of
 VALUE = random.Random(1).randbytes(1_000_003)
 
 
-@pytest.mark.skipif(not shutil.which("unzip"), reason="there is no unzip")
+@pytest.mark.skipif(not shutil.which("unzip"), reason="unzip is not installed")
 def test_unzip_finds_nothing_wrong_with_a_pack(tmp_path: Path) -> None:
     site = make_site(
         tmp_path / "site", {"a.csv": b"x\n1\n", "b/é.bin": b"\x00\xff" * 40, "c": b"third"}
