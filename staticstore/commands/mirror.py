@@ -14,7 +14,6 @@ import click
 from ..errors import StoreError
 from ..index.notebook import size_text
 from ..site.guards import Force
-from ..transport.http.wire import LEAST_BYTES_A_SECOND
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -50,6 +49,8 @@ def _parse_rate(
         raise click.BadParameter(f"{value!r} is not of the form 500k, 2M or 1.5G, bytes a second")
     # Suffixes are powers of 1024, as in curl and wget.
     rate = float(match[1]) * 1024.0 ** " kmg".index(match[2].lower() or " ")
+    from ..transport.http.wire import LEAST_BYTES_A_SECOND  # slow to import: sockets
+
     if not LEAST_BYTES_A_SECOND <= rate < 1e18:
         raise click.BadParameter(f"{value!r} is below 1k or faster than any network")
     return rate
