@@ -1,4 +1,4 @@
-"""Opens connections to a site; follows one whose roots are equally trusted: the newest counts."""
+"""Open connections to a site, and follow one whose roots are all trusted equally."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ...errors import (
     TransportTimeout,
     checked_number,
 )
+from ...transport.http.arguments import SessionOptions
 from ...transport.http.response import Absent
+from ...transport.http.session import open_sessions
 from ...transport.values.remote_value import Sources, from_any
 from ..access import import_before_forks
 from .connection import Connection
@@ -274,10 +276,6 @@ def open_connection(
     Connection, list of str
         The URLs are of roots to which a password is sent in the clear.
     """
-    # Slow to import, and not needed to import staticstore: requests.
-    from ...transport.http.arguments import SessionOptions
-    from ...transport.http.session import open_sessions
-
     of_session = dict(arguments)
     max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
     checked_number(max_bytes, "max_index_bytes", least=1)

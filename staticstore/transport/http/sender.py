@@ -15,7 +15,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from ...errors import NotConnectedError, StoreError, TransportError, checked_number, raise_alone
 from ...processes import PerProcess
 from ..many.request import RequestTemplate
-from .adapter import BoundedAdapter
+from .adapter import BoundedAdapter, FileAdapter
 from .arguments import (
     NO_AUTH,
     SessionOptions,
@@ -106,8 +106,6 @@ class Sender:
         session.adapters.clear()
         if self._root.is_local:
             # Mounted only here, so that no redirect of a host can reach a file.
-            from .adapter import FileAdapter  # slow to import
-
             session.mount("file://", FileAdapter())
         else:
             adapter = BoundedAdapter(self._wires.get())
