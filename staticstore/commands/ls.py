@@ -9,6 +9,8 @@ import click
 
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
+from ..index.query import selected
+from .arguments import select_option
 from .options import CommonOptions, examples, output_options, site_options
 from .terminal import Column
 
@@ -19,18 +21,24 @@ __all__ = ["ls"]
     epilog=examples(
         "staticstore ls https://data.example.org/site/",
         "staticstore ls https://data.example.org/site/ 'terrain/*.tif' -l",
+        "staticstore ls https://data.example.org/site/ --select title,size",
     )
 )
 @site_options
 @click.argument("pattern", metavar="[GLOB]", required=False)
 @click.option("-l", "--long", is_flag=True, help="Show size, time and type as well.")
+@select_option
 @output_options
 @click.pass_obj
-def ls(common: CommonOptions, url: str, pattern: str | None, long: bool) -> None:
+def ls(
+    common: CommonOptions, url: str, pattern: str | None, long: bool, select: list[str] | None
+) -> None:
     """List the keys of a site, all or those that match a shell pattern.
 
     A pattern is matched against the whole key, and * matches slashes too.
     """
+    if long and select:
+        raise click.UsageError("give either --long or --select")
     output = common.output
     with common.connected(url) as store:
         index = store.index
@@ -43,6 +51,10 @@ def ls(common: CommonOptions, url: str, pattern: str | None, long: bool) -> None
                 Column("key"),
             ]
             count = output.rows(columns, (_long_row(key, index[key]) for key in keys))
+        elif select is not None:
+            columns = [Column("key"), *map(Column, select)]
+            rows = ({**selected(index[key], tuple(select)), "key": key} for key in keys)
+            count = output.rows(columns, rows)
         else:
             count = output.rows([Column("key")], ({"key": key} for key in keys))
         if not count:

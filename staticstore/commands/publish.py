@@ -11,13 +11,15 @@ from click.core import ParameterSource
 from ..errors import IntegrityError, StoreError
 from ..index.notebook import size_text
 from ..site.documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
+from .arguments import (
+    SECONDS,
+    ForceCommand,
+    force_option,
+)
 from .exits import ending_of, partly_failed
 from .options import (
-    SECONDS,
     CommonOptions,
-    ForceCommand,
     examples,
-    force_option,
     host_options,
     output_options,
 )

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from ..index.notebook import size_text
+from .arguments import (
+    ForceCommand,
+    allow_name_option,
+    force_option,
+)
 from .exits import partly_failed
 from .options import (
     CommonOptions,
-    ForceCommand,
-    allow_name_option,
     examples,
-    force_option,
     output_options,
 )
 from .terminal import Cell, count_text

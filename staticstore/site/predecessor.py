@@ -56,7 +56,7 @@ class PublishedAt:
     ----------
     location : str or path
         An http(s) or ``file:`` URL, a path, or the URL of a bucket as in `push`.
-    auth, proxies, verify : optional
+    auth, proxies, headers, verify, cert, timeout : optional
         For http(s), as in `StaticStore.connect`.
     endpoint, region, anonymous : optional
         For buckets, as in `push`.
@@ -65,7 +65,10 @@ class PublishedAt:
     location: str | os.PathLike[str]
     auth: Credentials = field(default=None, repr=False, kw_only=True)
     proxies: Mapping[str, str] | None = field(default=None, repr=False, kw_only=True)
+    headers: Mapping[str, str] | None = field(default=None, repr=False, kw_only=True)
     verify: bool | str | os.PathLike[str] = field(default=True, kw_only=True)
+    cert: str | tuple[str, str] | None = field(default=None, kw_only=True)
+    timeout: float | tuple[float, float] = field(default=(5.0, 30.0), kw_only=True)
     endpoint: str | None = field(default=None, kw_only=True)
     region: str | None = field(default=None, kw_only=True)
     anonymous: bool = field(default=False, kw_only=True)
@@ -129,7 +132,13 @@ class PublishedAt:
         except ValueError as error:
             raise_alone(StoreError(str(error)))
         options = SessionOptions(
-            self.auth, self.proxies, verify=self.verify, retries=tuning.PREDECESSOR_RETRIES
+            self.auth,
+            self.proxies,
+            self.headers,
+            self.verify,
+            self.cert,
+            self.timeout,
+            retries=tuning.PREDECESSOR_RETRIES,
         )
         session = Session(root, options)
 

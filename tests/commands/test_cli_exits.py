@@ -113,7 +113,7 @@ def test_1_for_a_folder_that_is_not_there(cli: Run, tmp_path: Path) -> None:
         ["get", "x", "y", "-o", ""],
         ["watch", "x", "--interval", "0"],
         ["watch", "x", "--interval", "nan"],
-        ["watch", "x", "--timeout", "soon"],
+        ["watch", "x", "--idle", "soon"],
         ["serve", "x", "--port", "70000"],
         ["publish", "x", "--check", "--dry-run"],
         ["publish", "x", "--check", "--metadata", "m.csv"],
@@ -436,7 +436,7 @@ def test_a_host_that_fails_while_it_is_watched_is_told_in_a_line(cli: Run) -> No
         wire.response(404 if request.number else 200, index)
 
     with RawServer(answer) as server:
-        ended = cli("watch", server.url, "--interval", "0.05", "--timeout", "0.4")
+        ended = cli("watch", server.url, "--interval", "0.05", "--idle", "0.4")
     assert ended.code == 0
     assert "warning: a poll failed, and the old snapshot is kept" in ended.errors
 
