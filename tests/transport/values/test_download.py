@@ -108,6 +108,11 @@ def test_what_goes_past_the_page_cache_is_taken_up_too(
     assert leftovers(path) == []
 
 
+def test_what_broke_off_at_its_beginning_leaves_nothing(start: Start, tmp_path: Path) -> None:
+    broken_off(start, tmp_path / "copy", at=0)
+    assert leftovers(tmp_path / "copy") == []
+
+
 def test_progress_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
     server = broken_off(start, tmp_path / "copy")
     steps: list[tuple[int, int | None]] = []
