@@ -158,6 +158,9 @@ CHECK_LONG_PAUSE_SECONDS = 0.01
 # An index up to this size is written to the cache at once, a larger one by the poller.
 # benchmark: connect-again
 CACHED_AT_ONCE_ENTRIES = 10_000
+# A line of so many bytes a second is slow, not dead: each second's worth of an index adds one
+# to its deadline.  Lower: a dead line is waited for longer.
+SLOW_LINE_BYTES_A_SECOND = 1 << 15
 CONNECT_PATIENCE_SECONDS = 10.0  # with an old index.  Longer: newer at first, but later
 FIRST_ROOT_PATIENCE_SECONDS = 10.0  # without an index; then the copies are asked
 EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # after one answer.  Longer: newer, but later

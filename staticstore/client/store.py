@@ -203,7 +203,7 @@ class StaticStore(Reading, Subscribable):
         max_index_bytes : int, optional
             The most bytes of an index, decoded.
         index_deadline : float, optional
-            Seconds for fetching the index, in all.
+            Seconds for fetching the index, in all, and one more for each 32 KiB that came.
         min_rate : float, optional
             The least bytes per second of a value, averaged over the read timeout.
 

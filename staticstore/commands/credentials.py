@@ -181,16 +181,31 @@ def parse_cert(text: str) -> str | tuple[str, str]:
     click.BadParameter
         A file is not there, or they are no certificate and its key.
     """
-    from ..transport.http.arguments import checked_cert  # slow to import: requests
+    import ssl
 
     certificate, comma, private_key = text.rpartition(",")
     is_pair = bool(comma) and not os.path.exists(text)  # a name may contain a comma
-    cert = (certificate, private_key) if is_pair else text
+    files = (certificate, private_key) if is_pair else (text,)
+    for path in files:
+        if not os.path.isfile(path):
+            raise click.BadParameter(f"there is no file {quoted(path)}")
+    is_locked = False
+
+    def passphrase() -> str:  # OpenSSL would ask a terminal for it: that is left for later
+        nonlocal is_locked
+        is_locked = True
+        return ""
+
     try:
-        checked_cert(cert)
-    except StoreError as error:
-        raise click.BadParameter(str(error)) from None
-    return cert
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_cert_chain(files[0], private_key if is_pair else None, passphrase)
+    except OSError:  # with a message for programmers
+        if not is_locked:
+            named = " and ".join(map(quoted, files))
+            raise click.BadParameter(
+                f"no certificate with its private key is in {named}: give FILE,KEY in PEM form"
+            ) from None
+    return (certificate, private_key) if is_pair else text
 
 
 def parse_timeout(text: str) -> tuple[float, float]:

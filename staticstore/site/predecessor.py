@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -123,6 +122,7 @@ class PublishedAt:
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
         from ..transport.http.arguments import SessionOptions
+        from ..transport.http.bounds import Deadline
         from ..transport.http.response import Absent, SizeLimit
         from ..transport.http.root import Root
         from ..transport.http.session import Session
@@ -146,7 +146,7 @@ class PublishedAt:
             found = session.fetch(
                 href,
                 headers={"Accept-Encoding": "gzip, deflate", "Cache-Control": "no-cache"},
-                deadline=time.monotonic() + tuning.PREDECESSOR_DOCUMENT_SECONDS,
+                deadline=Deadline(tuning.PREDECESSOR_DOCUMENT_SECONDS),
                 limit=SizeLimit(most, href),
                 absent=_ABSENT,
             )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...disk.part_file import PartFolder
     from ...index.blocks import Stretch
     from ...index.head import Document, Role
+    from ...transport.http.bounds import Deadline
     from ...transport.http.session import Session
 
 __all__ = ["Documents", "RootReader", "Sighting", "with_excerpt"]
@@ -42,8 +43,8 @@ class Documents:
     ----------
     sessions : sequence of Session
         One for each root, in the order in which they are asked.
-    deadline : float
-        When all reads must have ended, by `time.monotonic`.
+    deadline : Deadline
+        When all reads must have ended.
     max_bytes : int
         The limit for documents whose role sets no lower one.
     served : set of Role
@@ -56,7 +57,7 @@ class Documents:
     def __init__(
         self,
         sessions: Sequence[Session],
-        deadline: float,
+        deadline: Deadline,
         max_bytes: int,
         served: set[Role],
         parts: PartFolder | None = None,
@@ -233,14 +234,14 @@ class RootReader:
         self._validators = {HEAD_PATH if of_head else self._index_path: validators}
 
     def head(
-        self, deadline: float, *, is_known: bool, is_doubtful: bool
+        self, deadline: Deadline, *, is_known: bool, is_doubtful: bool
     ) -> Sighting | Absent | None:
         """Ask for the head; None if it has not changed.
 
         Parameters
         ----------
-        deadline : float
-            When the request must have ended, by `time.monotonic`.
+        deadline : Deadline
+            When the request must have ended.
         is_known : bool
             Whether the root had a head before, so that a 5xx is a failure.
         is_doubtful : bool
@@ -264,7 +265,7 @@ class RootReader:
         except IndexFormatError as error:  # a page from a host that answers every path
             return Absent(200, found.response.url, with_excerpt(error, found))
 
-    def index(self, deadline: float, *, is_doubtful: bool) -> Fetched | None:
+    def index(self, deadline: Deadline, *, is_doubtful: bool) -> Fetched | None:
         """Ask for the index; None if it has not changed.
 
         Raises
@@ -283,7 +284,7 @@ class RootReader:
     def _current(
         self,
         path: str,
-        deadline: float,
+        deadline: Deadline,
         limit: SizeLimit,
         absent: frozenset[int],
         *,
@@ -315,7 +316,7 @@ class RootReader:
 def _get(
     session: Session,
     path: str,
-    deadline: float,
+    deadline: Deadline,
     limit: SizeLimit,
     absent: frozenset[int],
     *,

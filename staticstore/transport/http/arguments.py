@@ -151,38 +151,15 @@ def _authority(path: str | os.PathLike[str], named_by: str) -> str:
 
 
 def checked_cert(cert: str | tuple[str, str] | None) -> str | tuple[str, str] | None:
-    """Return the client certificate, whose files exist and can be used."""
+    """Return the client certificate, whose files exist."""
     if cert is None:
         return None
-    if not isinstance(cert, tuple | list):
-        certificate = _existing(cert, "cert")
-        _check_pair(certificate, None)
-        return certificate
-    if len(cert) != 2:
-        raise ValueError("cert must be a file, or (certificate file, private key file)")
-    certificate, private_key = (_existing(path, "cert") for path in cert)
-    _check_pair(certificate, private_key)
-    return certificate, private_key
-
-
-def _check_pair(certificate: str, private_key: str | None) -> None:
-    # OpenSSL would ask a terminal for the passphrase of a key: that is left for later.
-    is_locked = False
-
-    def passphrase() -> str:
-        nonlocal is_locked
-        is_locked = True
-        return ""
-
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_cert_chain(certificate, private_key, passphrase)
-    except (ssl.SSLError, OSError) as error:
-        if not is_locked:
-            files = certificate if private_key is None else f"{certificate} and {private_key}"
-            raise StoreError(
-                f"cert names files that hold no certificate with its private key: {files}"
-            ) from error
+    if isinstance(cert, tuple | list):
+        if len(cert) != 2:
+            raise ValueError("cert must be a file, or (certificate file, private key file)")
+        certificate, private_key = cert
+        return _existing(certificate, "cert"), _existing(private_key, "cert")
+    return _existing(cert, "cert")
 
 
 def _check_mapping(value: object, name: str) -> None:

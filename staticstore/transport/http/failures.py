@@ -11,13 +11,12 @@ import random
 import re
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.client import responses as _REASONS
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from requests import RequestException
 from requests.exceptions import (
@@ -42,6 +41,9 @@ from ...errors import (
     causes_of,
     raise_alone,
 )
+
+if TYPE_CHECKING:
+    from .bounds import Deadline
 
 __all__ = [
     "FIELD_REFUSED",
@@ -232,7 +234,7 @@ def retrying(
     attempt: Callable[[], T],
     *,
     retries: int,
-    deadline: float | None,
+    deadline: Deadline | None,
     wait: Callable[[float], object],
 ) -> T:
     """Make an attempt, and repeat it after failures that may heal.
@@ -246,8 +248,8 @@ def retrying(
         What to do.
     retries : int
         How often to repeat it, at most.
-    deadline : float or None
-        When all must be over, by `time.monotonic`.
+    deadline : Deadline or None
+        When all must be over.
     wait : callable
         Waits the given number of seconds, or less.
 
@@ -263,7 +265,7 @@ def retrying(
             if not may_heal(error):
                 raise
             seconds = _backoff(number, error)
-            if deadline is not None and time.monotonic() + seconds >= deadline:
+            if deadline is not None and seconds >= deadline.left:
                 raise
         wait(seconds)
     return attempt()

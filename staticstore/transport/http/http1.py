@@ -22,7 +22,8 @@ from ... import tuning
 from .failures import HeaderError
 
 if TYPE_CHECKING:
-    from .wire import Bounds, Wire
+    from .bounds import Bounds
+    from .wire import Wire
 
 __all__ = ["BoundedResponse", "HeaderReader", "Status"]
 
@@ -303,6 +304,8 @@ class _BoundedReads(io.RawIOBase):
         count = self._raw.readinto(buffer)
         if self._wire.cut.is_set():
             raise ConnectionAbortedError("disconnected")
+        if self._bounds.deadline is not None:
+            self._bounds.deadline.note_received(count or 0)
         if not self._wire.spend(count or 0):
             raise HTTPException("the host sent too many bytes that yield no data")
         self._check_rate(count or 0, time.monotonic() - began)
@@ -326,8 +329,11 @@ class _BoundedReads(io.RawIOBase):
             raise ConnectionAbortedError("disconnected")
 
     def _patience(self, now: float) -> float:
-        deadlines = [d for d in (self._head_deadline, self._bounds.deadline) if d is not None]
-        left = (deadline + self._rested - now for deadline in deadlines)
+        left = []
+        if self._head_deadline is not None:
+            left.append(self._head_deadline - now + self._rested)
+        if self._bounds.deadline is not None:
+            left.append(self._bounds.deadline.left + self._rested)
         patience = min([self._bounds.silence, *left])
         if patience <= 0:
             raise TimeoutError("the answer took too long")

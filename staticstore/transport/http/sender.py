@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -29,10 +28,11 @@ from .arguments import (
     is_of_requests,
     renewed,
 )
+from .bounds import Bounds, Deadline
 from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
 from .response import Response
 from .root import MOST_REDIRECTS, REDIRECT_STATUSES, Root, origin_of, redirect_target
-from .wire import Bounds, Perimeter, Wire
+from .wire import Perimeter, Wire
 
 __all__ = ["Request", "Sender"]
 
@@ -48,8 +48,8 @@ class Request(NamedTuple):
     #: Quoted path below the root.
     url_path: str
     headers: Mapping[str, str]
-    #: When all must be over, by `time.monotonic`.
-    deadline: float | None = None
+    #: When all must be over.
+    deadline: Deadline | None = None
     #: For errors.
     key: str | None = None
     #: Statuses that are answers, not errors.
@@ -262,10 +262,10 @@ class Sender:
         self._perimeter.check(origin_of(url).host, url, is_root)
         return None
 
-    def _timeout(self, deadline: float | None) -> tuple[float, float]:
+    def _timeout(self, deadline: Deadline | None) -> tuple[float, float]:
         if deadline is None:
             return self._connect_timeout, self._silence
-        left = max(deadline - time.monotonic(), _LEAST_TIMEOUT_SECONDS)
+        left = max(deadline.left, _LEAST_TIMEOUT_SECONDS)
         return min(self._connect_timeout, left), min(self._silence, left)
 
     def template(self) -> RequestTemplate | None:

@@ -26,6 +26,7 @@ from .wire import Wire
 if TYPE_CHECKING:
     from ...disk.part_file import PartialDocument
     from ..many.request import RequestTemplate
+    from .bounds import Deadline
     from .root import Root
 
 __all__ = ["Session", "open_sessions"]
@@ -122,7 +123,7 @@ class Session:
         url_path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        deadline: float | None = None,
+        deadline: Deadline | None = None,
         key: str | None = None,
         repeats: bool = True,
     ) -> Response:
@@ -139,8 +140,8 @@ class Session:
             Quoted path below the root.
         headers : mapping, optional
             Range, validators and the like.
-        deadline : float, optional
-            When all must be over, by `time.monotonic`.
+        deadline : Deadline, optional
+            When all must be over.
         key : str, optional
             For errors.
         repeats : bool, optional
@@ -168,7 +169,7 @@ class Session:
         url_path: str,
         *,
         headers: Mapping[str, str],
-        deadline: float,
+        deadline: Deadline,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
         beginning: PartialDocument | None = None,
@@ -231,7 +232,7 @@ class Session:
         return None
 
     def fetch_part(
-        self, url_path: str, start: int, end: int, *, deadline: float, absent: frozenset[int]
+        self, url_path: str, start: int, end: int, *, deadline: Deadline, absent: frozenset[int]
     ) -> bytes | None:
         """Get a part of a document; retry from its start if it breaks off.
 
@@ -277,13 +278,13 @@ class Session:
         """
         return self._sender.template()
 
-    def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
+    def repeated(self, attempt: Callable[[], T], deadline: Deadline | None = None) -> T:
         """Make an attempt, and retry it after failures that may heal."""
         wait = self.wire.cut.wait
         return retrying(attempt, retries=self.retries, deadline=deadline, wait=wait)
 
     def _retrying(
-        self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
+        self, attempt: Callable[[], T], deadline: Deadline | None, *, repeats: bool = True
     ) -> T:
         is_repeated = repeats and self._is_alone
         try:

@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 from urllib.parse import unquote
 
 import requests
@@ -25,11 +25,11 @@ import requests
 from ... import tuning
 from ...errors import InnerAddressError
 from ...processes import PerProcess
+from .bounds import Bounds
 from .root import Origin, Origins, origin_of
 
 __all__ = [
     "LEAST_BYTES_A_SECOND",
-    "Bounds",
     "Perimeter",
     "RateLimit",
     "Receivable",
@@ -45,30 +45,6 @@ _LEAST_PIECE_BYTES = 256
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
-
-
-class Bounds(NamedTuple):
-    """Bounds on the answer to one request: time, rate and peer; all times in seconds.
-
-    Parameters
-    ----------
-    silence : float
-        The longest time without a byte.  The head of the answer must arrive
-        whole within this time.
-    deadline : float, optional
-        When the whole answer must have arrived, by `time.monotonic`.
-    min_rate : float, optional
-        The least bytes a second of a body, averaged over `silence`; time in
-        which the caller does not read is not counted.
-    check_peer : callable, optional
-        Called with the address at the other end of the connection before
-        anything is sent on it; raises if it must not be used.
-    """
-
-    silence: float
-    deadline: float | None = None
-    min_rate: float = 0
-    check_peer: Callable[[str], None] | None = None
 
 
 class Receivable(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
+from staticstore.transport.http.bounds import Deadline
 from staticstore.transport.http.response import Fetched, SizeLimit
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
@@ -172,7 +172,7 @@ def test_a_deadline_shortens_the_timeouts(
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(INDEX)
-    session_at(ROOT, timeout=(5, 30)).request("GET", "index.json", deadline=time.monotonic() + 10)
+    session_at(ROOT, timeout=(5, 30)).request("GET", "index.json", deadline=Deadline(10))
     connect, read = answers.calls[0].request.req_kwargs["timeout"]  # type: ignore[attr-defined]
     assert connect == 5
     assert 0 < read <= 10
@@ -182,7 +182,7 @@ def test_a_deadline_that_has_passed_is_a_short_timeout_and_no_error_of_arguments
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(INDEX)
-    session_at(ROOT).request("GET", "index.json", deadline=time.monotonic() - 10)
+    session_at(ROOT).request("GET", "index.json", deadline=Deadline(-10))
     connect, read = answers.calls[0].request.req_kwargs["timeout"]  # type: ignore[attr-defined]
     assert 0 < connect < 1
     assert 0 < read < 1
@@ -544,7 +544,7 @@ def test_a_document_is_fetched_whole_and_decoded(
     answer = session_at(ROOT).fetch(
         "index.json",
         headers={"Accept-Encoding": "gzip"},
-        deadline=time.monotonic() + 10,
+        deadline=Deadline(10),
         limit=SizeLimit(len(body), "the index"),
     )
     assert isinstance(answer, Fetched)
