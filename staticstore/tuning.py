@@ -238,4 +238,6 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 
 # ---- Command line
 
+# What takes no longer shows no bar: one that vanishes at once is only a flicker.
+BAR_DELAY_SECONDS = 1.0
 SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from ..client.store import StaticStore, keep_parts_in
+from .. import tuning
+from ..client.access import IndexDownload
+from ..client.store import StaticStore, download_index_by
 from ..errors import StoreError
 from .credentials import (
     NetrcFile,
@@ -96,8 +98,9 @@ class CommonOptions:
         except ValueError as error:
             hint = "URL or --copy" if self.copies else "URL"
             raise click.BadParameter(str(error), param_hint=hint) from None
-        keep_parts_in(store, parts)
-        store.connect(**self._access(url), timeout=self.timeout, retries=_RETRIES)
+        with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
+            download_index_by(store, IndexDownload(parts, progress))
+            store.connect(**self._access(url), timeout=self.timeout, retries=_RETRIES)
         _LOG.info("%r", store)
         try:
             yield store

@@ -179,6 +179,11 @@ class Documents:
         found = _get(self._sessions[0], path, self._deadline, limit, _ABSENT)
         return None if isinstance(found, Absent) else bytes(found.body)
 
+    def report(self, done: int, total: int) -> None:
+        """Report how many bytes of stretches were fetched, to whoever waits for them."""
+        if (progress := self._sessions[0].progress) is not None:
+            progress(done, total)
+
     @property
     def url(self) -> str:
         """The root that is asked first, for errors."""

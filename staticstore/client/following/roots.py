@@ -28,10 +28,10 @@ from .follower import SiteFollower, absence_error
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ...disk.part_file import PartFolder
     from ...index.freshness import Freshness
     from ...transport.http.root import Root
     from ...transport.http.session import Session
+    from ..access import IndexDownload
     from ..cache.index import CachedIndex
     from .index_reader import Held
 
@@ -254,7 +254,7 @@ def open_connection(
     hint: str | None,
     freshness: Freshness,
     cached: CachedIndex | None,
-    parts: PartFolder | None,
+    download: IndexDownload,
 ) -> tuple[Connection, list[str]]:
     """Make a connection to a site; nothing is requested yet.
 
@@ -268,8 +268,10 @@ def open_connection(
         Seconds, 0 for no polling.
     hint : str or None
         What to add to a refusal.
-    freshness, cached, parts
+    freshness, cached
         For the follower, and `Connection`.
+    download : IndexDownload
+        How documents are downloaded.
 
     Returns
     -------
@@ -280,7 +282,9 @@ def open_connection(
     max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
     checked_number(max_bytes, "max_index_bytes", least=1)
     checked_number(seconds, "index_deadline", least=0)
-    of_sessions = SessionOptions(**of_session, origins=options["origins"], hint=hint)
+    of_sessions = SessionOptions(
+        **of_session, origins=options["origins"], hint=hint, progress=download.progress
+    )
     sessions = open_sessions(roots, of_sessions)
     follower_class: type[SiteFollower] = SiteFollower
     if options["equal_roots"] and len(sessions) > 1:
@@ -292,7 +296,7 @@ def open_connection(
         freshness=freshness,
         max_bytes=max_bytes,
         seconds=seconds,
-        parts=parts,
+        parts=download.parts,
     )
     import_before_forks()
     exposed = [session.root.url for session in sessions if session.exposes_password]

@@ -1,4 +1,4 @@
-"""Bounds on the answer to a request, and the time that a document may take."""
+"""Bounds on the answer to a request, and the time that a document takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 from ... import tuning
 
-__all__ = ["Bounds", "Deadline"]
+__all__ = ["Bounds", "Deadline", "DocumentProgress", "allowance"]
+
+#: Called as ``progress(done, total)``, in bytes as they are sent; the total may be unknown.
+DocumentProgress = Callable[[int, int | None], object]
+
+# Bytes that may be received for each byte read (chunks of one byte take six), and in
+# addition: the head of a chunk, trailers at the end.
+_RECEIVED_BYTES_PER_BYTE = 8
+_RECEIVED_BESIDE_BYTES = 1 << 20
 
 
 class Deadline:
@@ -45,6 +53,11 @@ class Deadline:
     def within(self, seconds: float) -> Deadline:
         """Return this, or a new one if more than so many seconds are left."""
         return self if self.left <= seconds else Deadline(seconds)
+
+
+def allowance(size: int) -> int:
+    """Return how many bytes may be received to read `size`; see `Wire.allowing`."""
+    return _RECEIVED_BYTES_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
 
 
 class Bounds(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ... import tuning
 from ...errors import IndexFormatError, NotConnectedError, TransportError
 from ..values.verifier import Hasher
+from .bounds import DocumentProgress, allowance
 from .conditions import (
     DECODABLE,
     GZIP_MAGIC,
@@ -31,12 +32,8 @@ if TYPE_CHECKING:
     from ...disk.part_file import PartialDocument
     from .wire import Receivable, Wire
 
-__all__ = ["Absent", "Fetched", "Response", "SizeLimit", "allowance", "read_bounded", "use_up"]
+__all__ = ["Absent", "Fetched", "Response", "SizeLimit", "read_bounded", "use_up"]
 
-# Bytes that may be received for each byte read (chunks of one byte take six), and in
-# addition: the head of a chunk, trailers at the end.
-_RECEIVED_BYTES_PER_BYTE = 8
-_RECEIVED_BESIDE_BYTES = 1 << 20
 _SLACK_BYTES = 1 << 10  # that a coding adds to a short text
 # Texts compress 50 to 1 at best; zeros in gzip 1000 to 1.
 _MOST_RATIO = 500
@@ -44,11 +41,6 @@ _SURELY_NO_BOMB_BYTES = 64 << 20  # decoded
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _GZIP = (("gzip",), ("x-gzip",))
-
-
-def allowance(size: int) -> int:
-    """Return how many bytes may be received to read `size`; see `Wire.allowing`."""
-    return _RECEIVED_BYTES_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
 
 
 class Response:
@@ -262,11 +254,8 @@ class SizeLimit(NamedTuple):
     def check(self, count: int, url: str) -> None:
         """Raise `IndexFormatError` if there are more bytes."""
         if count > self.most_bytes:
-            bound = (
-                f"{self.argument}={self.most_bytes}"
-                if self.argument
-                else f"{self.most_bytes} bytes"
-            )
+            most = self.most_bytes
+            bound = f"{self.argument}={most}" if self.argument else f"{most} bytes"
             raise IndexFormatError(f"{self.what} is larger than {bound}", url=url)
 
     def check_ratio(self, count: int, received: int, url: str) -> None:
@@ -278,7 +267,10 @@ class SizeLimit(NamedTuple):
 
 
 def read_bounded(
-    response: Response, limit: SizeLimit, beginning: PartialDocument | None = None
+    response: Response,
+    limit: SizeLimit,
+    beginning: PartialDocument | None = None,
+    progress: DocumentProgress | None = None,
 ) -> Fetched:
     """Read a body whole, never holding more bytes than the limit allows.
 
@@ -291,6 +283,8 @@ def read_bounded(
     beginning : PartialDocument, optional
         The bytes of earlier attempts, to which these are appended; it also has
         the digest, if that is known.
+    progress : callable, optional
+        Called as ``progress(done, total)``, in bytes as they are sent.
 
     Raises
     ------
@@ -300,12 +294,14 @@ def read_bounded(
         The connection broke, or the coding was not asked for or is damaged.
     """
     if response.codings:
-        return _read_coded(response, limit, beginning)
+        return _read_coded(response, limit, beginning, progress)
     # The body grows in place: a large one is not held twice, nor filled with zeros
     # beforehand, which would hold up all other threads.
     body = bytearray() if beginning is None else beginning.body
     append = body.extend if beginning is None else beginning.grow
-    limit.check(len(body) + (response.content_length or 0), response.url)
+    size = response.content_length
+    total = None if size is None else len(body) + size
+    limit.check(total or 0, response.url)
     with Hasher(counts_newlines=True) as digest:
         size = tuning.DOCUMENT_PIECE_BYTES
         for start in range(0, len(body), size):
@@ -317,12 +313,19 @@ def read_bounded(
             limit.check(len(body) + count, response.url)
             append(buffer[:count])
             digest.update(buffer[:count])
+            if progress is not None:
+                progress(len(body), total)
         return Fetched(response, body, digest.hexdigest(), digest.newlines)
 
 
-def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument | None) -> Fetched:
+def _read_coded(
+    response: Response,
+    limit: SizeLimit,
+    beginning: PartialDocument | None,
+    progress: DocumentProgress | None,
+) -> Fetched:
     sha256 = None if beginning is None else beginning.sha256
-    received = _Received(response)
+    received = _Received(response, progress)
     first = next(received, b"")
     pieces = itertools.chain([first], received)
     codings = response.codings
@@ -349,8 +352,9 @@ def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument
 
 
 class _Received(Iterator[bytes]):
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, progress: DocumentProgress | None) -> None:
         self._response = response
+        self._progress = progress
         self._buffer = memoryview(bytearray(tuning.DOCUMENT_PIECE_BYTES))
         self.count = 0
 
@@ -362,6 +366,8 @@ class _Received(Iterator[bytes]):
         if not filled:
             raise StopIteration
         self.count += filled
+        if self._progress is not None:
+            self._progress(self.count, self._response.content_length)
         return bytes(self._buffer[:filled])
 
 
@@ -387,8 +393,7 @@ def _read_decoded(
 
 def _is_text(body: bytearray) -> bool:
     # Coded bytes are hardly ever valid UTF-8 without control characters.
-    try:
+    with contextlib.suppress(UnicodeDecodeError):
         body.decode()
-    except UnicodeDecodeError:
-        return False
-    return _CONTROL.search(body) is None
+        return _CONTROL.search(body) is None
+    return False

@@ -55,6 +55,11 @@ class Session:
         Whether the site has no other root.  If it has, a failed request is not
         retried here, but by `repeated` once all roots have failed.
 
+    Attributes
+    ----------
+    progress : callable or None
+        As in `SessionOptions`.
+
     Raises
     ------
     TypeError, ValueError
@@ -75,6 +80,7 @@ class Session:
         self.root = root
         self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
         self.retries = checked_retries(options.retries)
+        self.progress = options.progress
         self._sender = Sender(root, options, self.wires)
         self._is_alone = is_alone
         self._hint = options.hint
@@ -210,7 +216,7 @@ class Session:
                 if response.status in absent:
                     use_up(response)
                     return Absent(response.status, response.url)
-                return read_bounded(response, limit, beginning)
+                return read_bounded(response, limit, beginning, self.progress)
 
         return self._retrying(attempt, deadline)
 

@@ -18,9 +18,8 @@ from urllib3 import Timeout
 
 from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportTimeout
-from ..http.bounds import Bounds
+from ..http.bounds import Bounds, allowance
 from ..http.failures import mapped
-from ..http.response import allowance
 from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
 
 if TYPE_CHECKING:

@@ -553,6 +553,31 @@ def test_a_document_is_fetched_whole_and_decoded(
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_the_progress_of_a_document_is_in_bytes_as_they_are_sent(
+    session_at: SessionAt, answers: responses.RequestsMock, coding: str
+) -> None:
+    body = b"0123456789" * 300_000
+    sent = gzip.compress(body) if coding == "gzip" else body
+    headers = {"Content-Encoding": coding, "Content-Length": str(len(sent))}
+    answers.get(INDEX, body=sent, headers=headers, auto_calculate_content_length=False)
+    seen: list[tuple[int, int | None]] = []
+    session = session_at(ROOT, progress=lambda done, total: seen.append((done, total)))
+    assert fetch(session, max_bytes=len(body)) == body
+    assert seen[-1] == (len(sent), len(sent))
+    assert seen == sorted(seen)
+
+
+def test_the_progress_of_a_document_of_no_size_has_no_total(
+    start: Start, session_at: SessionAt
+) -> None:
+    server = start(lambda request, wire: wire.response(200, b"index", length=False))
+    seen: list[tuple[int, int | None]] = []
+    session = session_at(server.url, progress=lambda done, total: seen.append((done, total)))
+    fetch(session)
+    assert seen[-1] == (5, None)
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
 def test_a_document_of_just_the_size_allowed_is_taken(
     session_at: SessionAt, answers: responses.RequestsMock, coding: str
 ) -> None:
