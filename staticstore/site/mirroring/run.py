@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import StoreError, quoted
+from ...disk.space import is_full, reserved
+from ...errors import StoreError, quoted, reason_of
 from ..about import copy_about, remove_outdated
 from ..documents.head_files import write_documents
 from ..documents.packs import packs_of
@@ -39,6 +40,10 @@ _LOG = logging.getLogger("staticstore.site")
 # A file whose index says no time is dated this long before the run, so that any later
 # change of it changes its time.
 _BEFORE_SECONDS = 10.0
+# Room for index, change file and notes, as a ratio to the index of the site; and for
+# small files.
+_INDEX_ROOM_RATIO = 2.5
+_INDEX_ROOM_BYTES = 1 << 17
 
 
 @dataclass
@@ -257,23 +262,24 @@ class MirrorRun:
         self.folder.data.mkdir(exist_ok=True)
         if not self.folder.notes.exists():  # marks the folder as ours
             write_notes(self.folder.notes, self._old_notes)
-        total = sum(self._contents[key].size or 0 for key in self._wanted)
         replacing = {key for key in self.survey.occupied if key in self._old_index}
         with Staging(self.folder, replacing, self.survey.covered) as staging:
-            fetching = Fetching(
-                self.origin,
-                self._contents,
-                staging,
-                workers=self.workers,
-                verify=self.verify,
-                limit=self.limit,
-                progress=ProgressSum(total, progress, value_progress),
-                modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
-            )
-            wanted = self._wanted
-            if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
-                wanted = fetching.fetch_packs(self.folder, wanted)
-            fetching.fetch(wanted)
+            with self._room_for_index():
+                total = sum(self._contents[key].size or 0 for key in self._wanted)
+                fetching = Fetching(
+                    self.origin,
+                    self._contents,
+                    staging,
+                    workers=self.workers,
+                    verify=self.verify,
+                    limit=self.limit,
+                    progress=ProgressSum(total, progress, value_progress),
+                    modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
+                )
+                wanted = self._wanted
+                if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
+                    wanted = fetching.fetch_packs(self.folder, wanted)
+                fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = staging.keys
@@ -283,6 +289,22 @@ class MirrorRun:
             staging.clear(
                 staging.path_for(key, self._contents[key].sha256) for key in fetching.failed
             )
+
+    @contextlib.contextmanager
+    def _room_for_index(self) -> Iterator[None]:
+        # Values that fill the disk must leave room for the index of those that are there.
+        with contextlib.ExitStack() as room:
+            if self._wanted:
+                size = int(self.origin.held.size * _INDEX_ROOM_RATIO) + _INDEX_ROOM_BYTES
+                try:
+                    room.enter_context(reserved(self.folder.private, size))
+                except OSError as error:
+                    if not is_full(error):
+                        raise
+                    reason = f"there is no room for it and the index: {reason_of(error)}"
+                    self.failed |= dict.fromkeys(self._wanted, reason)
+                    self._wanted = []
+            yield
 
     def _write(self, staging: Staging) -> None:
         self.folder.tidy()
