@@ -13,6 +13,7 @@
     8    part of the work failed, and the rest is done
     130  interrupted
     141  the reader of the output has closed it
+    143  terminated
 """
 
 from __future__ import annotations

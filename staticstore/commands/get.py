@@ -107,7 +107,7 @@ def get(
             return
         values = _matching(store, keys, output)
         parts = {key: ValuePart(value, part) for key, value in values.items()}
-        FolderCopy(_check_folder(place), output).write(parts)
+        FolderCopy(_check_folder(place), output, store.disconnect).write(parts)
 
 
 # -- which keys, and where to -----------------------------------------------------------

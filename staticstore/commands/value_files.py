@@ -18,12 +18,15 @@ from .exits import CommandError, ending_of, partly_failed, system_reason
 from .terminal import Output, count_text, printable
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from ..client.value import URLValue
     from ..transport.values.stream import ReadProgress
 
 __all__ = ["FolderCopy", "ValuePart", "new_folders", "write_errors_of"]
 
 _NOT_THERE = (404, 410)
+_PATIENCE_SECONDS = 1.0  # with threads, after an interrupt
 
 
 @dataclass(frozen=True)
@@ -139,10 +142,13 @@ class FolderCopy:
         The folder; made if it is missing.
     output : Output
         Takes a result for each value, and what is wrong.
+    cut : callable
+        Ends all reading, after an interrupt.
     """
 
-    def __init__(self, folder: Path, output: Output) -> None:
+    def __init__(self, folder: Path, output: Output, cut: Callable[[], object]) -> None:
         self._folder = folder
+        self._cut = cut
         self._output = output
         self._errors: dict[str, Exception] = {}
         self._bytes = 0
@@ -201,10 +207,11 @@ class FolderCopy:
         return writable
 
     def _copy(self, parts: Mapping[str, ValuePart]) -> None:
+        from concurrent.futures import wait  # slow to import
+
         from ..site.mirroring.fetching import ProgressSum
         from ..workers import Workers
 
-        failed_in_a_row = 0
         with (
             self._output.bars("getting") as bars,
             Workers(tuning.CAREFUL_THREADS, "staticstore get") as pool,
@@ -223,19 +230,30 @@ class FolderCopy:
                     return part.write(self._folder / part.value.key, report)
 
             copies = {key: pool.submit(partial(copy, part)) for key, part in parts.items()}
-            for key, copying in copies.items():
-                try:
-                    size = copying.result()
-                except (StoreError, CommandError) as error:
-                    self._errors[key] = error
-                    is_down = isinstance(error, TransportError) and error.status not in _NOT_THERE
-                    failed_in_a_row = failed_in_a_row + 1 if is_down else 0
-                    if failed_in_a_row == tuning.MIRROR_FAILURES:
-                        raise
-                else:
-                    failed_in_a_row = 0
-                    self._bytes += size
-                    parts[key].record(self._output, self._folder / key, size)
+            try:
+                self._collect(parts, copies)
+            except BaseException:
+                self._cut()
+                pool.close()
+                # What the threads have not finished, they remove.
+                wait([one for one in copies.values() if not one.cancelled()], _PATIENCE_SECONDS)
+                raise
+
+    def _collect(self, parts: Mapping[str, ValuePart], copies: Mapping[str, Future[int]]) -> None:
+        failed_in_a_row = 0
+        for key, copying in copies.items():
+            try:
+                size = copying.result()
+            except (StoreError, CommandError) as error:
+                self._errors[key] = error
+                is_down = isinstance(error, TransportError) and error.status not in _NOT_THERE
+                failed_in_a_row = failed_in_a_row + 1 if is_down else 0
+                if failed_in_a_row == tuning.MIRROR_FAILURES:
+                    raise
+            else:
+                failed_in_a_row = 0
+                self._bytes += size
+                parts[key].record(self._output, self._folder / key, size)
 
     def _show_errors(self) -> None:
         for key, error in self._errors.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from staticstore import tuning
 from staticstore.site.mirroring import survey
 from tests.commands.conftest import Run
+from tests.commands.shell import TIMEOUT, finish, start
 from tests.servers import RawServer, Request, Wire, serve_files
 from tests.sites import index_of
 
@@ -245,6 +248,30 @@ def test_a_host_that_is_down_is_not_asked_for_every_value(
         assert ended.code == 5
         assert len(server.requests) < 50
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("keys", [["*"], ["e/f/g"]])
+def test_what_ends_the_command_leaves_no_half_of_a_value(
+    out: Path, number: signal.Signals, code: int, keys: list[str]
+) -> None:
+    came = threading.Event()
+
+    def half(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfou")
+        came.set()
+        wire.stall()
+
+    with RawServer(serve_files(SITE).but({"data/e/f/g": half})) as server:
+        process = start("get", server.url, *keys, "-o", f"{out}/", "-q")
+        assert came.wait(TIMEOUT)
+        process.send_signal(number)
+        ended = finish(process)
+    assert (ended.code, ended.err) == (code, b"")
+    left = files_in(out)
+    assert {key: VALUES[key] for key in left} == left
+    assert "e/f/g" not in left
+    assert not (out / "e").exists()
 
 
 # -- names -----------------------------------------------------------------------------
