@@ -239,8 +239,9 @@ def mirror(
                 write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
-            note_origin(note, origin, whole=is_whole)
-            write_mirror_note(folder, note)
+            if run.has_room:
+                note_origin(note, origin, whole=is_whole)
+                write_mirror_note(folder, note)
     except StoreError:
         raise
     except OSError as error:

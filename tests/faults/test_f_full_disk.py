@@ -79,6 +79,26 @@ def test_f2_what_does_not_fit_is_reported_and_comes_once_it_does(
     assert not verify_site(disk / "copy").wrong
 
 
+def test_f2_a_disk_without_any_room_leaves_the_copy_as_it_is(
+    cli: Run, origin: Path, disk: Path
+) -> None:
+    assert cli("mirror", origin, disk / "copy").code == 0
+    before = {path: path.read_bytes() for path in (disk / "copy").rglob("*") if path.is_file()}
+    (origin / "data" / "old-00").write_bytes(VALUE)
+    (origin / "data" / "old-01").unlink()
+    publish(origin)
+    with pytest.raises(OSError, match="No space left"):
+        (disk / "other").write_bytes(bytes(5_000_000))
+    ended = cli("mirror", origin, disk / "copy", "--delete", "--json")
+    assert ended.code == 8
+    assert [failed["key"] for failed in ended.records[0]["failed"]] == ["old-00"]
+    after = {path: path.read_bytes() for path in (disk / "copy").rglob("*") if path.is_file()}
+    assert after == before
+    (disk / "other").unlink()
+    assert cli("mirror", origin, disk / "copy").code == 0
+    assert (disk / "copy" / "index.json").read_bytes() == (origin / "index.json").read_bytes()
+
+
 def test_f2_a_new_copy_that_does_not_fit_is_a_site(origin: Path, disk: Path) -> None:
     grow(origin)
     with StaticStore(origin, poll_interval=0) as store:

@@ -89,6 +89,8 @@ class MirrorRun:
         The sizes of the values fetched, summed.
     deleted : int
         How many files were deleted.
+    has_room : bool
+        Whether the disk has room for an index; if not, the copy stays as it is.
     """
 
     folder: SiteFolder
@@ -109,6 +111,7 @@ class MirrorRun:
     skipped: dict[str, str] = field(init=False, default_factory=dict)
     bytes: int = field(init=False, default=0)
     deleted: int = field(init=False, default=0)
+    has_room: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         """Read the folder's index and notes."""
@@ -265,6 +268,8 @@ class MirrorRun:
         replacing = {key for key in self.survey.occupied if key in self._old_index}
         with Staging(self.folder, replacing, self.survey.covered) as staging:
             with self._room_for_index():
+                if not self.has_room:
+                    return
                 total = sum(self._contents[key].size or 0 for key in self._wanted)
                 fetching = Fetching(
                     self.origin,
@@ -299,11 +304,11 @@ class MirrorRun:
                 try:
                     room.enter_context(reserved(self.folder.private, size))
                 except OSError as error:
-                    if not is_full(error):
+                    if not is_full(error) or self._old_body is None:
                         raise
                     reason = f"there is no room for it and the index: {reason_of(error)}"
                     self.failed |= dict.fromkeys(self._wanted, reason)
-                    self._wanted = []
+                    self.has_room = False
             yield
 
     def _write(self, staging: Staging) -> None:
@@ -349,6 +354,8 @@ class MirrorRun:
         OSError
             The folder cannot be written.
         """
+        if not self.has_room:
+            return
         if self.delete:
             named = {key: None for key, _ in self._entries()}
             self.deleted += remove_files(self.folder.data, unnamed_files(self.folder.data, named))
