@@ -1,4 +1,4 @@
-"""Several roots in one hand: the first that answers serves, and the newest index counts."""
+"""Equal roots: the first that answers serves, and the newest index wins."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class Host:
         return self.server.url
 
     def copy(self, folder: Path) -> None:
-        """Have all that stands in a folder now."""
+        """Serve all files that are in a folder now."""
         self.files.clear()
         for path in folder.rglob("*"):
             name = path.relative_to(folder).as_posix()
             if path.is_file() and not name.startswith("."):
                 self.files[name] = path.read_bytes()
 
-    def asked(self, path: str) -> list[Request]:
+    def requests(self, path: str) -> list[Request]:
         return [one for one in self.server.requests if one.path == f"/{path}"]
 
     def spoil(self, path: str, body: bytes | None) -> None:
-        """Have another value under a path, or none."""
+        """Serve another value for a path, or none."""
         if body is None:
             del self.files[path]
         else:
@@ -58,7 +58,7 @@ class Host:
 
 
 class Site:
-    """A folder that is published, and hosts that have copies of it."""
+    """A folder that is published, and hosts with copies of it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Site:
         self.publish(*self.hosts, **VALUES)
 
     def publish(self, *hosts: Host, **values: bytes) -> None:
-        """Publish values; only some hosts have the copy at once."""
+        """Publish values, and copy them only to the given hosts."""
         for key, value in values.items():
             (self.folder / "data" / key).write_bytes(value)
         publish(self.folder)
@@ -104,39 +104,39 @@ def copy(site: Site) -> Host:
 
 
 @pytest.fixture
-def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a root that failed be asked again at once."""
+def immediate_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry a failed root immediately."""
     monkeypatch.setattr("staticstore.tuning.FAILED_ROOT_SECONDS", 0.0)
 
 
 # The index
 
 
-def test_the_first_root_gives_the_index_and_the_values(site: Site, copy: Host) -> None:
+def test_the_first_root_serves_the_index_and_the_values(site: Site, copy: Host) -> None:
     with site.open() as store:
         assert store.to_bytes("a.txt") == VALUES["a.txt"]
     assert [request.path for request in copy.server.requests] == ["/index.head.json"]
 
 
-def test_a_first_root_that_is_down_is_passed_over(site: Site, origin: Host) -> None:
+def test_a_first_root_that_is_down_is_skipped(site: Site, origin: Host) -> None:
     origin.server.stop()
     with site.open() as store:
         assert {key: store.to_bytes(key) for key in store} == VALUES
 
 
-def test_a_first_root_that_says_nothing_is_passed_over(site: Site, origin: Host) -> None:
+def test_a_silent_first_root_is_skipped(site: Site, origin: Host) -> None:
     origin.server.answer = lambda request, wire: wire.stall()
     with Call(site.open).result() as store:
         assert len(store) == 3
 
 
-def test_a_first_root_that_refuses_the_password_is_passed_over(site: Site, origin: Host) -> None:
+def test_a_first_root_that_refuses_the_password_is_skipped(site: Site, origin: Host) -> None:
     origin.server.answer = lambda request, wire: wire.response(401)
     with site.open() as store:
         assert len(store) == 3
 
 
-def test_a_first_root_with_a_bad_index_is_passed_over(site: Site, origin: Host) -> None:
+def test_a_first_root_with_a_bad_index_is_skipped(site: Site, origin: Host) -> None:
     index = next(name for name in origin.files if name.startswith("index/"))
     origin.spoil(index, b"{]")
     origin.spoil("index.json", b"{]")
@@ -144,7 +144,7 @@ def test_a_first_root_with_a_bad_index_is_passed_over(site: Site, origin: Host) 
         assert len(store) == 3
 
 
-def test_what_is_passed_over_is_told_of(site: Site, origin: Host) -> None:
+def test_a_skipped_root_is_named_in_the_warnings(site: Site, origin: Host) -> None:
     origin.server.stop()
     with site.open() as store:
         (warning,) = store.info()["warnings"]
@@ -152,7 +152,7 @@ def test_what_is_passed_over_is_told_of(site: Site, origin: Host) -> None:
 
 
 @pytest.mark.usefixtures("restless")
-def test_a_root_that_is_back_is_told_of_no_more(site: Site, origin: Host) -> None:
+def test_a_root_that_is_back_is_no_longer_in_the_warnings(site: Site, origin: Host) -> None:
     origin.server.stop()
     with site.open() as store:
         origin.server.start()
@@ -161,7 +161,7 @@ def test_a_root_that_is_back_is_told_of_no_more(site: Site, origin: Host) -> Non
 
 
 @pytest.mark.usefixtures("restless")
-def test_a_root_that_failed_is_tried_again(site: Site, origin: Host) -> None:
+def test_a_failed_root_is_retried(site: Site, origin: Host) -> None:
     origin.server.stop()
     with site.open() as store:
         origin.server.start()
@@ -169,7 +169,7 @@ def test_a_root_that_failed_is_tried_again(site: Site, origin: Host) -> None:
         assert [change.key for change in store.update_index()] == ["c.txt"]
 
 
-def test_a_root_that_has_just_failed_is_not_asked(site: Site, origin: Host) -> None:
+def test_a_root_that_has_just_failed_is_not_requested(site: Site, origin: Host) -> None:
     origin.server.answer = lambda request, wire: wire.response(503)
     with site.open() as store:
         before = len(origin.server.requests)
@@ -178,14 +178,14 @@ def test_a_root_that_has_just_failed_is_not_asked(site: Site, origin: Host) -> N
     assert len(origin.server.requests) == before
 
 
-def test_the_highest_generation_counts_wherever_it_is(site: Site, copy: Host) -> None:
+def test_the_highest_generation_wins_whichever_root_has_it(site: Site, copy: Host) -> None:
     site.publish(copy, **{"c.txt": b"new"})
     with site.open() as store:
         assert "c.txt" in store
         assert store.info()["generation"] == 2
 
 
-def test_changes_come_from_whoever_has_them_first(site: Site, copy: Host) -> None:
+def test_changes_come_from_the_first_root_that_has_them(site: Site, copy: Host) -> None:
     with site.open() as store:
         seen: list[Change] = []
         store.subscribe(seen.append)
@@ -195,7 +195,7 @@ def test_changes_come_from_whoever_has_them_first(site: Site, copy: Host) -> Non
 
 
 @pytest.mark.usefixtures("restless")
-def test_a_root_that_lags_behind_is_not_believed(site: Site, origin: Host) -> None:
+def test_an_outdated_root_does_not_replace_a_newer_index(site: Site, origin: Host) -> None:
     site.publish(origin, **{"c.txt": b"new"})
     with site.open() as store:
         origin.server.stop()
@@ -203,14 +203,14 @@ def test_a_root_that_lags_behind_is_not_believed(site: Site, origin: Host) -> No
         assert store.info()["generation"] == 2
 
 
-def test_a_root_that_lags_behind_serves_while_no_other_does(site: Site, origin: Host) -> None:
+def test_an_outdated_root_serves_while_no_other_does(site: Site, origin: Host) -> None:
     site.publish(origin, **{"c.txt": b"new"})
     origin.server.stop()
     with site.open() as store:
         assert sorted(store) == sorted(VALUES)
 
 
-def test_a_root_of_another_lineage_is_not_believed(site: Site, copy: Host, tmp_path: Path) -> None:
+def test_a_root_of_another_lineage_is_not_trusted(site: Site, copy: Host, tmp_path: Path) -> None:
     other = Site(tmp_path / "other")
     for number in range(3):
         other.publish(copy, **{"foreign.txt": b"%d" % number})
@@ -221,7 +221,7 @@ def test_a_root_of_another_lineage_is_not_believed(site: Site, copy: Host, tmp_p
 
 
 @pytest.mark.usefixtures("restless")
-def test_a_root_of_another_lineage_is_not_believed_when_the_first_is_down(
+def test_a_root_of_another_lineage_is_not_trusted_even_if_the_first_is_down(
     site: Site, origin: Host, copy: Host, tmp_path: Path
 ) -> None:
     other = Site(tmp_path / "other")
@@ -235,7 +235,7 @@ def test_a_root_of_another_lineage_is_not_believed_when_the_first_is_down(
         host.server.stop()
 
 
-def test_if_all_are_down_the_error_is_the_first_ones(site: Site, origin: Host) -> None:
+def test_if_all_are_down_the_error_is_that_of_the_first_root(site: Site, origin: Host) -> None:
     for host in site.hosts:
         host.server.stop()
     with pytest.raises(TransportError) as caught:
@@ -243,7 +243,7 @@ def test_if_all_are_down_the_error_is_the_first_ones(site: Site, origin: Host) -
     assert str(caught.value.url).startswith(origin.url)
 
 
-def test_a_poll_that_fails_everywhere_is_told_of_once(site: Site) -> None:
+def test_a_poll_that_fails_at_all_roots_is_signaled_once(site: Site) -> None:
     errors: list[Exception] = []
 
     def note(store: StaticStore, error: Exception) -> None:
@@ -258,7 +258,7 @@ def test_a_poll_that_fails_everywhere_is_told_of_once(site: Site) -> None:
     assert len(errors) == 1
 
 
-def test_what_fails_everywhere_for_now_is_tried_again(site: Site) -> None:
+def test_a_temporary_failure_of_all_roots_is_retried(site: Site) -> None:
     for host in site.hosts:
         host.server.answer = _once(503, host)
     with site.store().connect(retries=2) as store:
@@ -273,7 +273,7 @@ def _once(status: int, host: Host) -> Any:
     return answer
 
 
-def test_disconnecting_ends_the_wait_for_all_of_them(site: Site) -> None:
+def test_disconnecting_ends_the_wait_for_all_roots(site: Site) -> None:
     with site.open() as store:
         for host in site.hosts:
             host.server.answer = lambda request, wire: wire.stall()
@@ -302,7 +302,7 @@ def test_a17_without_heads_they_are_looked_for_at_every_tenth_poll(site: Site) -
     with site.open() as store:
         for _ in range(30):
             store.update_index()
-    assert [len(host.asked("index.head.json")) for host in site.hosts] == [1 + 3] * 2
+    assert [len(host.requests("index.head.json")) for host in site.hosts] == [1 + 3] * 2
 
 
 def test_without_heads_nothing_is_fetched_twice(site: Site, origin: Host) -> None:
@@ -310,24 +310,24 @@ def test_without_heads_nothing_is_fetched_twice(site: Site, origin: Host) -> Non
         del host.files["index.head.json"]
     with site.open() as store:
         assert not store.update_index()
-    assert "If-None-Match" in origin.asked("index.json")[-1].headers
+    assert "If-None-Match" in origin.requests("index.json")[-1].headers
 
 
-def test_the_index_is_fetched_from_one_of_them(site: Site) -> None:
+def test_the_index_is_fetched_from_one_root(site: Site) -> None:
     with site.open():
         pass
     names = [name for name in site.hosts[0].files if name.startswith("index/")]
-    assert [len(host.asked(names[0])) for host in site.hosts] == [1, 0]
+    assert [len(host.requests(names[0])) for host in site.hosts] == [1, 0]
 
 
-def test_heads_are_asked_for_conditionally_with_their_own_tags(site: Site) -> None:
+def test_heads_are_requested_conditionally_with_their_own_tags(site: Site) -> None:
     with site.open() as store:
         store.update_index()
     for host in site.hosts:
-        assert "If-None-Match" in host.asked("index.head.json")[1].headers
+        assert "If-None-Match" in host.requests("index.head.json")[1].headers
 
 
-def test_a_cached_index_serves_while_all_are_down(site: Site, tmp_path: Path) -> None:
+def test_a_cached_index_is_used_while_all_are_down(site: Site, tmp_path: Path) -> None:
     with site.open(cache=tmp_path / "cache"):
         pass
     for host in site.hosts:
@@ -352,7 +352,7 @@ def test_a_missing_value_is_fetched_from_another_root(site: Site, origin: Host) 
         assert store.to_bytes("a.txt") == VALUES["a.txt"]
 
 
-def test_a_value_that_is_nowhere_is_the_error_of_the_first(site: Site) -> None:
+def test_for_a_value_that_no_root_has_the_error_is_that_of_the_first(site: Site) -> None:
     for host in site.hosts:
         host.spoil("data/a.txt", None)
     with site.open() as store, pytest.raises(HTTPStatusError, match="404"):
@@ -365,7 +365,9 @@ def test_values_come_from_another_root_once_the_first_is_down(site: Site, origin
         assert store.to_bytes("a.txt") == VALUES["a.txt"]
 
 
-def test_a_value_of_an_old_snapshot_comes_from_who_still_has_it(site: Site, origin: Host) -> None:
+def test_a_value_of_an_old_snapshot_comes_from_a_root_that_still_has_it(
+    site: Site, origin: Host
+) -> None:
     with site.open() as store:
         value = store["a.txt"]
         site.publish(origin, **{"a.txt": b"VALUE OF A"})
@@ -373,14 +375,14 @@ def test_a_value_of_an_old_snapshot_comes_from_who_still_has_it(site: Site, orig
         assert value.read() == VALUES["a.txt"]
 
 
-def test_a_root_that_lags_behind_gives_what_is_still_right(site: Site, origin: Host) -> None:
+def test_an_outdated_root_serves_values_that_are_still_right(site: Site, origin: Host) -> None:
     site.publish(origin, **{"a.txt": b"VALUE OF A"})
     with site.open() as store:
         origin.server.stop()
         assert store.to_bytes("b.txt") == VALUES["b.txt"]
 
 
-def test_a_root_that_lags_behind_gives_nothing_that_is_not(site: Site, origin: Host) -> None:
+def test_an_outdated_root_serves_no_changed_value(site: Site, origin: Host) -> None:
     site.publish(origin, **{"a.txt": b"VALUE OF A"})
     with site.open() as store:
         origin.server.stop()
@@ -388,13 +390,13 @@ def test_a_root_that_lags_behind_gives_nothing_that_is_not(site: Site, origin: H
             store.to_bytes("a.txt")
 
 
-def test_no_part_comes_from_a_root_that_lags_behind(site: Site, origin: Host, copy: Host) -> None:
+def test_no_part_comes_from_an_outdated_root(site: Site, origin: Host, copy: Host) -> None:
     site.publish(origin, **{"a.txt": b"VALUE OF A"})
     with site.open() as store:
         origin.server.stop()
         with pytest.raises(TransportError):
             store["a.txt"].range(0, 5)
-    assert not [one for one in copy.asked("data/a.txt") if "Range" in one.headers]
+    assert not [one for one in copy.requests("data/a.txt") if "Range" in one.headers]
 
 
 def test_a_part_comes_from_another_root_of_the_same_index(site: Site, origin: Host) -> None:
@@ -416,7 +418,9 @@ def test_many_values_come_from_another_root(site: Site, origin: Host) -> None:
         assert dict(store.read_many(sorted(VALUES))) == VALUES
 
 
-def test_many_values_are_each_from_who_has_them_right(site: Site, origin: Host, copy: Host) -> None:
+def test_each_of_many_values_comes_from_a_root_that_has_it_right(
+    site: Site, origin: Host, copy: Host
+) -> None:
     origin.spoil("data/a.txt", b"VALUE OF A")
     copy.spoil("data/b.txt", None)
     with site.open() as store:
@@ -426,7 +430,7 @@ def test_many_values_are_each_from_who_has_them_right(site: Site, origin: Host, 
 
 
 def _breaking(host: Host, at: int) -> Any:
-    """Send the beginning of the large value, and then be gone."""
+    """Send the beginning of the large value, and then stop."""
 
     def answer(request: Request, wire: Wire) -> None:
         value = VALUES["large.bin"]
@@ -437,28 +441,28 @@ def _breaking(host: Host, at: int) -> Any:
     return answer
 
 
-def test_a_stream_that_breaks_goes_on_at_another_root(site: Site, origin: Host, copy: Host) -> None:
+def test_a_broken_stream_continues_at_another_root(site: Site, origin: Host, copy: Host) -> None:
     origin.server.answer = origin.good.but({"data/large.bin": _breaking(origin, 500_000)})
     with site.store().connect(retries=1) as store, store["large.bin"] as stream:
         assert stream.read() == VALUES["large.bin"]
-    (request,) = copy.asked("data/large.bin")
+    (request,) = copy.requests("data/large.bin")
     assert request.range == (500_000, None)
 
 
-def test_a_file_that_breaks_off_goes_on_at_another_root(
+def test_a_broken_download_continues_at_another_root(
     site: Site, origin: Host, copy: Host, tmp_path: Path
 ) -> None:
     origin.server.answer = origin.good.but({"data/large.bin": _breaking(origin, 500_000)})
     with site.store().connect(retries=1) as store:
         store.to_file("large.bin", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUES["large.bin"]
-    (request,) = copy.asked("data/large.bin")
+    (request,) = copy.requests("data/large.bin")
     assert request.range == (500_000, None)
-    (request,) = copy.asked("data/large.bin")
+    (request,) = copy.requests("data/large.bin")
     assert request.range == (500_000, None)
 
 
-def test_an_open_file_goes_on_at_another_root(site: Site, origin: Host) -> None:
+def test_an_open_file_continues_at_another_root(site: Site, origin: Host) -> None:
     with site.open() as store, store["large.bin"].open() as file:
         assert file.read(10) == VALUES["large.bin"][:10]
         origin.server.stop()
@@ -466,7 +470,7 @@ def test_an_open_file_goes_on_at_another_root(site: Site, origin: Host) -> None:
         assert file.read(10) == VALUES["large.bin"][1_000_000:1_000_010]
 
 
-def test_an_open_file_is_of_one_version(site: Site, origin: Host) -> None:
+def test_an_open_file_reads_a_single_version(site: Site, origin: Host) -> None:
     with site.open() as store, store["large.bin"].open() as file:
         file.read(10)
         origin.spoil("data/large.bin", VALUES["large.bin"][::-1])
@@ -474,7 +478,7 @@ def test_an_open_file_is_of_one_version(site: Site, origin: Host) -> None:
         assert file.read(10) == VALUES["large.bin"][1_000_000:1_000_010]
 
 
-def test_an_open_file_of_which_no_root_has_the_version_is_an_error(site: Site) -> None:
+def test_an_open_file_whose_version_no_root_has_is_an_error(site: Site) -> None:
     with site.open() as store, store["large.bin"].open() as file:
         file.read(10)
         for host in site.hosts:
@@ -484,17 +488,19 @@ def test_an_open_file_of_which_no_root_has_the_version_is_an_error(site: Site) -
             file.read(10)
 
 
-def test_a_size_that_the_index_lacks_comes_from_whoever_says_it(site: Site, origin: Host) -> None:
+def test_a_size_missing_from_the_index_comes_from_any_root_that_knows_it(
+    site: Site, origin: Host
+) -> None:
     for host in site.hosts:
         del host.files["index.head.json"]
         host.files["index.json"] = b'{"a.txt": {}}'
     with site.open() as store:
         origin.spoil("data/a.txt", None)
         with pytest.raises(HTTPStatusError):
-            store["a.txt"].read()  # nothing says that another root has the same
+            store["a.txt"].read()  # without a digest, another root may have another value
 
 
-def test_a_mirror_of_a_site_with_several_roots_needs_one_of_them(
+def test_mirroring_a_site_with_several_roots_needs_only_one_of_them(
     site: Site, origin: Host, tmp_path: Path
 ) -> None:
     with site.open() as store:
@@ -503,16 +509,18 @@ def test_a_mirror_of_a_site_with_several_roots_needs_one_of_them(
     assert (report.fetched, report.failed) == (3, [])
 
 
-# Lazily
+# Lazy stores
 
 
-def test_a_lazy_store_looks_up_where_it_can(site: Site, origin: Host) -> None:
+def test_a_lazy_store_looks_up_keys_at_any_working_root(site: Site, origin: Host) -> None:
     with site.open(lazy=True) as store:
         origin.server.stop()
         assert store["a.txt"].read() == VALUES["a.txt"]
 
 
-def test_a_lazy_store_becomes_whole_where_it_can(site: Site, origin: Host) -> None:
+def test_a_lazy_store_fetches_the_whole_index_from_any_working_root(
+    site: Site, origin: Host
+) -> None:
     with site.open(lazy=True) as store:
         origin.server.stop()
         assert sorted(store) == sorted(VALUES)
@@ -525,10 +533,10 @@ def test_a_lazy_store_follows_the_newest_head(site: Site, copy: Host) -> None:
         assert store["c.txt"].read() == b"new"
 
 
-# What is told to whom, and what is refused
+# Credentials, and invalid roots
 
 
-def test_the_password_is_for_the_first_root_alone(site: Site, origin: Host, copy: Host) -> None:
+def test_the_password_is_sent_only_to_the_first_root(site: Site, origin: Host, copy: Host) -> None:
     store = site.store()
     with store.connect(("ali", "sesame"), headers={"X-Api-Key": "secret"}, retries=0):
         store.to_bytes("a.txt")
@@ -553,7 +561,7 @@ def test_a_folder_can_be_one_of_the_roots(site: Site, origin: Host) -> None:
         assert dict(store.read_many(sorted(VALUES))) == VALUES
 
 
-def test_a_pickle_knows_all_roots(site: Site, origin: Host) -> None:
+def test_a_pickle_contains_all_roots(site: Site, origin: Host) -> None:
     again = pickle.loads(pickle.dumps(site.store()))
     origin.server.stop()
     with again.connect(retries=0) as store:
@@ -568,12 +576,12 @@ def test_a_pickle_knows_all_roots(site: Site, origin: Host) -> None:
         (["http://example.org/", "ftp://example.org/"], "not ftp:"),
     ],
 )
-def test_roots_that_make_no_sense_are_refused(roots: list[str], said: str) -> None:
+def test_invalid_roots_are_refused(roots: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         StaticStore(roots)
 
 
-def test_a_root_that_is_no_text_is_refused() -> None:
+def test_a_root_that_is_not_a_string_is_refused() -> None:
     with pytest.raises(TypeError, match="str or a path"):
         StaticStore(5)  # type: ignore[arg-type]
 
@@ -594,10 +602,10 @@ def test_without_heads_no_part_comes_from_a_root_with_an_older_index(
         store.update_index()
         with store["a.txt"].range(0, 5) as part:
             assert part.read() == b"value"
-    assert [one.headers.get("Range") for one in copy.asked("data/a.txt")] == [None]
+    assert [one.headers.get("Range") for one in copy.requests("data/a.txt")] == [None]
 
 
-def test_the_newest_head_counts_also_while_the_first_root_has_none(
+def test_the_newest_head_wins_even_if_the_first_root_has_none(
     site: Site, origin: Host, copy: Host
 ) -> None:
     with site.open() as store:

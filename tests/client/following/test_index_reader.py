@@ -1,4 +1,4 @@
-"""Without a change file that fits, only the blocks that differ are fetched."""
+"""Without a suitable change file, only the blocks that differ are fetched."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a small index have many blocks."""
+    """Make a small index have many blocks."""
     monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 2000)
     monkeypatch.setattr("staticstore.index.blocks._PAGE_BYTES", 1000)
     monkeypatch.setattr("staticstore.tuning.BLOCKS_WORTHWHILE_BYTES", 0)
@@ -91,14 +91,14 @@ def test_only_the_blocks_that_differ_are_fetched(site: Site, store: StaticStore)
     assert len(site.wholes()) == before
 
 
-def test_the_snapshot_is_the_index_that_the_head_names(site: Site, store: StaticStore) -> None:
+def test_the_snapshot_equals_the_index_that_the_head_names(site: Site, store: StaticStore) -> None:
     site.publish("0000.txt", "0599.txt", **{"0700.txt": b"new", "+.txt": b"new"})
     store.update_index()
     assert store.index.canonical() == site.body()
     assert site.parts()
 
 
-def test_blocks_lead_on_from_changes_that_are_laid_over(site: Site, store: StaticStore) -> None:
+def test_blocks_can_follow_after_a_change_file(site: Site, store: StaticStore) -> None:
     for number in range(3):
         site.publish(**{f"0{number}99.txt": b"another"})
         store.update_index()
@@ -106,7 +106,7 @@ def test_blocks_lead_on_from_changes_that_are_laid_over(site: Site, store: Stati
     assert len(site.wholes()) == 1
 
 
-def test_a_host_without_ranges_sends_the_whole(site: Site, store: StaticStore) -> None:
+def test_from_a_host_without_ranges_the_whole_is_fetched(site: Site, store: StaticStore) -> None:
     site.server.answer = serve_files(site.files, ranges=False)
     site.publish(**{"0300.txt": b"another"})
     assert len(store.update_index()) == 1
@@ -115,7 +115,7 @@ def test_a_host_without_ranges_sends_the_whole(site: Site, store: StaticStore) -
 
 @pytest.mark.parametrize("what", ["root", "list", "block"])
 @pytest.mark.parametrize("how", ["damaged", "missing"])
-def test_what_is_not_right_is_made_up_for_by_the_whole(
+def test_after_a_wrong_part_the_whole_is_fetched(
     site: Site, store: StaticStore, what: str, how: str
 ) -> None:
     site.publish(**{"0300.txt": b"another"})
@@ -146,7 +146,7 @@ def test_what_is_not_right_is_made_up_for_by_the_whole(
     assert store.index.canonical() == site.body()
 
 
-def test_where_most_differs_the_whole_is_fetched(site: Site, store: StaticStore) -> None:
+def test_if_most_blocks_differ_the_whole_is_fetched(site: Site, store: StaticStore) -> None:
     site.publish(**dict.fromkeys(KEYS, b"another"))
     assert len(store.update_index()) == len(KEYS)
     assert not site.parts()
@@ -161,7 +161,7 @@ def test_a_small_index_is_fetched_whole(
     assert not site.parts()
 
 
-def test_queries_go_on_without_another_pass(site: Site, store: StaticStore) -> None:
+def test_queries_use_the_updated_fields_without_a_new_pass(site: Site, store: StaticStore) -> None:
     list(store.query_keys(size=1))
     site.publish(**{"0300.txt": b"another"})
     store.update_index()
