@@ -22,29 +22,11 @@ from staticstore import (
 )
 from staticstore.errors import HTTPStatusError, NotConnectedError
 from staticstore.transport.values import download
-from tests.client.following.test_equal_roots import VALUES, Host, Site
+from tests.client.following.conftest import VALUES, Host, HostedSite
 from tests.client.scene import Call
 from tests.servers import Answer, Request, Wire
 
 EVIL = b"VALUE OF A"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path / "site")
-    yield made
-    for host in made.hosts:
-        host.server.stop()
-
-
-@pytest.fixture
-def first(site: Site) -> Host:
-    return site.hosts[0]
-
-
-@pytest.fixture
-def copy(site: Site) -> Host:
-    return site.hosts[1]
 
 
 @pytest.fixture
@@ -56,9 +38,9 @@ def stores() -> Iterator[list[StaticStore]]:
 
 
 @pytest.fixture
-def connect(site: Site, stores: list[StaticStore]) -> Callable[..., StaticStore]:
+def connect(hosted: HostedSite, stores: list[StaticStore]) -> Callable[..., StaticStore]:
     def connect(**options: Any) -> StaticStore:
-        stores.append(StaticStore(site.roots, poll_interval=0, **options))
+        stores.append(StaticStore(hosted.roots, poll_interval=0, **options))
         return stores[-1].connect(retries=0)
 
     return connect
@@ -142,9 +124,9 @@ def test_a_failing_first_root_is_a_failed_poll(connect: Connect, first: Host) ->
 
 
 def test_a_poll_requests_the_first_root_once_without_retries(
-    site: Site, stores: list[StaticStore], first: Host
+    hosted: HostedSite, stores: list[StaticStore], first: Host
 ) -> None:
-    stores.append(StaticStore(site.roots, poll_interval=0).connect(retries=4))
+    stores.append(StaticStore(hosted.roots, poll_interval=0).connect(retries=4))
     first.server.answer = with_status(503)
     before = len(first.server.requests)
     with pytest.raises(HTTPStatusError):
@@ -188,27 +170,29 @@ def test_the_first_decides_again_when_it_is_back(
 
 
 def test_a_copy_is_not_followed_while_the_first_root_is_down(
-    site: Site, connect: Connect, first: Host, copy: Host
+    hosted: HostedSite, connect: Connect, first: Host, copy: Host
 ) -> None:
     first.server.stop()
     store = connect()
-    site.publish(copy, **{"new.txt": b"1"})
+    hosted.publish(copy, **{"new.txt": b"1"})
     with pytest.raises(TransportError):
         store.update_index()
     assert "new.txt" not in store
 
 
 def test_if_all_are_down_the_error_is_that_of_the_first_root(
-    site: Site, connect: Connect, first: Host
+    hosted: HostedSite, connect: Connect, first: Host
 ) -> None:
-    for host in site.hosts:
+    for host in hosted.hosts:
         host.server.stop()
     with pytest.raises(TransportError) as caught:
         connect()
     assert str(caught.value.url).startswith(first.url)
 
 
-def test_a_temporary_failure_of_all_roots_is_retried(site: Site, stores: list[StaticStore]) -> None:
+def test_a_temporary_failure_of_all_roots_is_retried(
+    hosted: HostedSite, stores: list[StaticStore]
+) -> None:
     def once(host: Host) -> Answer:
         def answer(request: Request, wire: Wire) -> None:
             host.server.answer = host.good
@@ -216,10 +200,10 @@ def test_a_temporary_failure_of_all_roots_is_retried(site: Site, stores: list[St
 
         return answer
 
-    for host in site.hosts:
+    for host in hosted.hosts:
         host.server.answer = once(host)
-    stores.append(StaticStore(site.roots, poll_interval=0).connect(retries=2))
-    assert stores[0].info()["source"] == site.hosts[0].url
+    stores.append(StaticStore(hosted.roots, poll_interval=0).connect(retries=2))
+    assert stores[0].info()["source"] == hosted.hosts[0].url
 
 
 def test_a_lazy_store_reads_parts_of_the_index_of_a_copy(
@@ -245,12 +229,12 @@ def test_an_index_from_a_copy_is_still_marked_when_it_comes_from_the_cache(
 
 @pytest.mark.parametrize("folder", ["index", "changes"])
 def test_documents_named_by_the_first_root_may_come_from_any(
-    site: Site, connect: Connect, first: Host, copy: Host, folder: str
+    hosted: HostedSite, connect: Connect, first: Host, copy: Host, folder: str
 ) -> None:
     many = {f"{number}.txt": b"%d" % number for number in range(60)}
-    site.publish(first, copy, **many)
+    hosted.publish(first, copy, **many)
     store = None if folder == "index" else connect()
-    site.publish(first, copy, **{"new.txt": b"1"})
+    hosted.publish(first, copy, **{"new.txt": b"1"})
     for name in list(first.files):
         if name.startswith(f"{folder}/") or name == "index.json":
             first.spoil(name, b"{}")
@@ -301,13 +285,7 @@ def test_a_value_without_a_digest_comes_only_from_the_first_root(
     first.spoil("data/a.txt", None)
     with pytest.raises(HTTPStatusError):
         store.to_bytes("a.txt")
-    assert copy.asked("data/a.txt") == []
-
-
-@pytest.fixture
-def immediate_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry a failed root immediately."""
-    monkeypatch.setattr("staticstore.tuning.FAILED_ROOT_SECONDS", 0.0)
+    assert copy.requests("data/a.txt") == []
 
 
 READS: dict[str, Callable[[StaticStore], bytes]] = {
@@ -331,7 +309,7 @@ def test_a_part_is_cut_out_of_the_whole_value_of_a_copy(
     store = connect()
     first.server.stop()
     assert READS[how](store) == EXPECTED[how]
-    assert [request.headers.get("Range") for request in copy.asked("data/large.bin")] == [None]
+    assert [request.headers.get("Range") for request in copy.requests("data/large.bin")] == [None]
 
 
 def test_the_whole_value_is_kept_for_the_next_part(
@@ -341,7 +319,7 @@ def test_the_whole_value_is_kept_for_the_next_part(
     first.server.stop()
     for how in READS:
         assert READS[how](store) == EXPECTED[how]
-    assert len(copy.asked("data/large.bin")) == 1
+    assert len(copy.requests("data/large.bin")) == 1
 
 
 @pytest.mark.parametrize("how", READS)
@@ -363,17 +341,17 @@ def test_no_part_is_cut_out_of_a_value_that_is_too_large(
     first.server.stop()
     with pytest.raises(TransportError):
         store["large.bin"].range(5, 9)
-    assert copy.asked("data/large.bin") == []
+    assert copy.requests("data/large.bin") == []
 
 
-@pytest.mark.usefixtures("restless")
+@pytest.mark.usefixtures("immediate_retry")
 def test_parts_come_from_the_first_again_when_it_is_back(connect: Connect, first: Host) -> None:
     store = connect()
     first.server.stop()
     READS["range"](store)
     first.server.start()
     assert READS["range"](store) == EXPECTED["range"]
-    assert len(first.asked("data/large.bin")) == 1
+    assert len(first.requests("data/large.bin")) == 1
 
 
 def test_whole_values_kept_for_parts_are_dropped_at_disconnect(
@@ -407,12 +385,14 @@ def test_disconnecting_ends_the_wait_for_the_first_root(connect: Connect, first:
         waiting.result()
 
 
-def test_a_pickle_contains_all_roots_and_whether_they_are_equal(site: Site, first: Host) -> None:
-    again = pickle.loads(pickle.dumps(StaticStore(site.roots, poll_interval=0)))
+def test_a_pickle_contains_all_roots_and_whether_they_are_equal(
+    hosted: HostedSite, first: Host
+) -> None:
+    again = pickle.loads(pickle.dumps(StaticStore(hosted.roots, poll_interval=0)))
     first.server.stop()
     with again.connect(retries=0) as store:
-        assert store.info()["source"] == site.roots[1]
-    equal = StaticStore(site.roots, poll_interval=0, equal_roots=True)
+        assert store.info()["source"] == hosted.roots[1]
+    equal = StaticStore(hosted.roots, poll_interval=0, equal_roots=True)
     assert pickle.loads(pickle.dumps(equal))._options["equal_roots"]
 
 
@@ -425,15 +405,15 @@ def test_a_mirror_fetches_from_copies_what_the_first_root_lacks(
 
 
 def test_without_heads_one_is_looked_for_at_every_tenth_poll(
-    connect: Connect, site: Site, first: Host
+    connect: Connect, hosted: HostedSite, first: Host
 ) -> None:
-    for host in site.hosts:
+    for host in hosted.hosts:
         del host.files["index.head.json"]
     store = connect()
     for _ in range(30):
         store.update_index()
-    assert len(first.asked("index.head.json")) == 1 + 3
-    assert len(site.hosts[1].asked("index.head.json")) == 0
+    assert len(first.requests("index.head.json")) == 1 + 3
+    assert len(hosted.hosts[1].requests("index.head.json")) == 0
 
 
 # A store with an index

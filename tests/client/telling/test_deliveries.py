@@ -160,7 +160,7 @@ def test_an_interrupt_passes_the_turn_to_a_waiting_thread() -> None:
         one.result()
 
 
-@pytest.mark.usefixtures("nervous_scheduler")
+@pytest.mark.usefixtures("frequent_thread_switches")
 def test_many_threads_deliver_one_at_a_time_each_delivery_once_and_in_order() -> None:
     deliveries = Deliveries()
     busy = threading.Lock()
@@ -256,7 +256,7 @@ def test_a_keyboard_interrupt_in_a_handler_reaches_the_caller_and_ends_nothing_e
     assert heard == ["a", "c"]
 
 
-@pytest.mark.usefixtures("nervous_scheduler")
+@pytest.mark.usefixtures("frequent_thread_switches")
 def test_concurrent_updates_signal_every_change_once_and_in_order(tmp_path: Path) -> None:
     versions = 60
     write_index(tmp_path, {"k": {"v": 0}})
@@ -296,7 +296,7 @@ def test_concurrent_updates_signal_every_change_once_and_in_order(tmp_path: Path
     assert sorted(returned) == sorted(told)
 
 
-@pytest.mark.usefixtures("nervous_scheduler")
+@pytest.mark.usefixtures("frequent_thread_switches")
 def test_replaying_the_changes_yields_the_index(tmp_path: Path) -> None:
     chance = random.Random(7)
     write_index(tmp_path, {})
