@@ -100,7 +100,7 @@ class MemorySite:
         self.spoil(stall, path)
         return stall
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Answer normally again."""
         self.server.answer = self.good
 

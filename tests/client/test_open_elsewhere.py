@@ -116,8 +116,8 @@ def test_e4_a_pickle_can_be_read_in_another_process(start: Start, tmp_path: Path
         file.seek(1_234_567)
         (tmp_path / "pickle").write_bytes(pickle.dumps(file))
         command = [sys.executable, "-c", _CHILD, str(tmp_path / "pickle")]
-        told = subprocess.run(command, check=True, capture_output=True).stdout
-    assert told == b"1234567 " + VALUE[1_234_567:1_234_587] + b"3000000"
+        received = subprocess.run(command, check=True, capture_output=True).stdout
+    assert received == b"1234567 " + VALUE[1_234_567:1_234_587] + b"3000000"
 
 
 def test_e4_a_pickle_can_be_read_after_the_store_is_closed(start: Start) -> None:

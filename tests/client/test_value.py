@@ -127,7 +127,7 @@ def test_a_failed_question_is_asked_again(site: MemorySite, store: StaticStore) 
     site.spoil(lambda request, wire: wire.response(500), "data/silent.csv")
     with pytest.raises(TransportError):
         repr(value.size)
-    site.mend()
+    site.restore()
     assert value.size == len(VALUE)
 
 
@@ -258,15 +258,15 @@ def test_unused_pieces_make_no_request(site: MemorySite, store: StaticStore) -> 
 
 
 def test_progress_ends_with_the_total_number_of_bytes(store: StaticStore, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+    received: list[tuple[int, int | None]] = []
 
     def progress(done: int, total: int | None) -> None:
-        told.append((done, total))
+        received.append((done, total))
 
     list(store["known"].iterdata(100_000, progress))
-    assert told == [(100_000, 256_000), (200_000, 256_000), (256_000, 256_000)]
+    assert received == [(100_000, 256_000), (200_000, 256_000), (256_000, 256_000)]
     store.to_file("known", tmp_path / "known", progress)
-    assert told[-1] == (256_000, 256_000)
+    assert received[-1] == (256_000, 256_000)
 
 
 class Whole:

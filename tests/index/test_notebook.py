@@ -1,4 +1,4 @@
-"""What a notebook shows of a store, a value and changes."""
+"""The HTML that notebooks show for a store, a value and changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = "<script>alert('\x1b[31m\u202e')</script>"
 
 
 class Page(HTMLParser):
-    """The tags of a piece of HTML, and its texts."""
+    """The tags and texts of a piece of HTML."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def test_a_store_shows_fifty_keys_and_counts_the_others(site: MemorySite) -> Non
     assert "and 70 more" in page.texts
 
 
-def test_showing_requests_nothing(site: MemorySite) -> None:
+def test_showing_makes_no_request(site: MemorySite) -> None:
     with site.open() as store:
         value, before = store["b"], len(site.server.requests)
         of(store), of(value), of(store.update_index())
@@ -109,12 +109,12 @@ def test_changes_show_what_happened_to_which_key(site: MemorySite) -> None:
     assert {"a.csv", "delete", "b", "update", "c", "set"} <= set(texts)
 
 
-def test_no_changes_can_be_shown(site: MemorySite) -> None:
+def test_empty_changes_can_be_shown(site: MemorySite) -> None:
     with site.open() as store:
         assert of(store.update_index()).tags == ["table", "caption"]
 
 
-def test_whatever_comes_from_outside_is_text(site: MemorySite) -> None:
+def test_everything_from_outside_is_shown_as_text(site: MemorySite) -> None:
     site.write({KEY: {TEXT: TEXT}})
     with site.open() as store:
         pages = [of(store), of(store[KEY])]
@@ -126,14 +126,14 @@ def test_whatever_comes_from_outside_is_text(site: MemorySite) -> None:
     assert pages[1].texts.count("<script>alert('\\x1b[31m\\u202e')</script>") == 2
 
 
-def test_a_long_text_is_cut(site: MemorySite) -> None:
+def test_a_long_text_is_truncated(site: MemorySite) -> None:
     site.write({"a": {"title": "x" * 10_000}})
     with site.open() as store:
         assert len(store["a"]._repr_html_()) < 2000
 
 
 @pytest.mark.parametrize("shown", ["store", "value", "changes", "change", "index"])
-def test_a_plain_repr_is_one_line(site: MemorySite, shown: str) -> None:
+def test_a_plain_repr_has_one_line(site: MemorySite, shown: str) -> None:
     with site.open() as store:
         site.write({KEY: {}})
         changes = store.update_index()

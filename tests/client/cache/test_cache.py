@@ -459,9 +459,9 @@ def test_progress_includes_bytes_from_the_cache(
     write_value(site)
     store = open_()
     store["a"].read()
-    told: list[tuple[int, int | None]] = []
-    store.to_file("a", tmp_path / "out", lambda done, total: told.append((done, total)))
-    assert told == [(len(VALUE), len(VALUE))]
+    received: list[tuple[int, int | None]] = []
+    store.to_file("a", tmp_path / "out", lambda done, total: received.append((done, total)))
+    assert received == [(len(VALUE), len(VALUE))]
 
 
 def test_the_same_bytes_under_another_key_are_not_requested_again(

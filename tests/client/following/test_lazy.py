@@ -159,15 +159,15 @@ def test_the_first_poll_with_a_handler_fetches_the_whole_index(
 def test_a_handler_receives_the_changes_since_the_last_poll(
     published: PublishedSite, store: StaticStore
 ) -> None:
-    told: list[str] = []
+    received: list[str] = []
 
     def handler(sender: object, key: str, **_: object) -> None:
-        told.append(key)
+        received.append(key)
 
     with key_set.connected_to(handler, sender=store):
         published.publish(**{"new.txt": b"new"})
         store.update_index()
-    assert told == ["new.txt"]
+    assert received == ["new.txt"]
 
 
 def test_a_handler_of_another_store_has_no_effect(

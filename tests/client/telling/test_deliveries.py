@@ -260,13 +260,13 @@ def test_a_keyboard_interrupt_in_a_handler_reaches_the_caller_and_ends_nothing_e
 def test_concurrent_updates_signal_every_change_once_and_in_order(tmp_path: Path) -> None:
     versions = 60
     write_index(tmp_path, {"k": {"v": 0}})
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
     busy = threading.Lock()
     done = threading.Event()
 
     def hear(sender: object, *, key: str, metadata: Any, previous: Any) -> None:
         assert busy.acquire(blocking=False), "two handlers at once"
-        told.append((previous["v"], metadata["v"]))
+        received.append((previous["v"], metadata["v"]))
         busy.release()
 
     def poll(store: StaticStore) -> list[tuple[int, int]]:
@@ -290,10 +290,10 @@ def test_concurrent_updates_signal_every_change_once_and_in_order(tmp_path: Path
         done.set()
         returned = [pair for call in calls for pair in call.result()]
         returned += poll(store)
-    assert told[0][0] == 0
-    assert told[-1][1] == versions
-    assert [before for before, _ in told[1:]] == [after for _, after in told[:-1]]
-    assert sorted(returned) == sorted(told)
+    assert received[0][0] == 0
+    assert received[-1][1] == versions
+    assert [before for before, _ in received[1:]] == [after for _, after in received[:-1]]
+    assert sorted(returned) == sorted(received)
 
 
 @pytest.mark.usefixtures("frequent_thread_switches")

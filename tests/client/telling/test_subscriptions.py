@@ -60,10 +60,10 @@ def change(site: MemorySite, store: StaticStore) -> None:
 def test_by_default_every_change_is_delivered_in_key_order(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary = Recorder()
-    store.subscribe(diary)
+    recorder = Recorder()
+    store.subscribe(recorder)
     change(site, store)
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 def test_a_change_has_the_metadata_before_and_after(site: MemorySite, store: StaticStore) -> None:
@@ -101,18 +101,18 @@ def test_a_change_has_the_metadata_before_and_after(site: MemorySite, store: Sta
 def test_a_change_is_delivered_if_action_and_metadata_or_previous_match(
     site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]
 ) -> None:
-    diary = Recorder()
-    store.subscribe(diary, **options)
+    recorder = Recorder()
+    store.subscribe(recorder, **options)
     change(site, store)
-    assert diary.lines == expected
+    assert recorder.lines == expected
 
 
 def test_conditions_must_hold_together_on_one_side(site: MemorySite, store: StaticStore) -> None:
     # The table had size 1 and is now a vector of size None: never a table of size None.
-    diary = Recorder()
-    store.subscribe(diary, type="table", where={"size": None})
+    recorder = Recorder()
+    store.subscribe(recorder, type="table", where={"size": None})
     change(site, store)
-    assert diary.lines == []
+    assert recorder.lines == []
 
 
 @pytest.mark.parametrize("actions", ["set", ["sets"], ["set", "changed"], [None], [1]], ids=str)
@@ -129,21 +129,21 @@ def test_a_wrong_condition_is_a_type_error_immediately(store: StaticStore) -> No
 def test_a_predicate_that_raises_is_logged_and_the_subscription_continues(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    diary = Recorder()
-    store.subscribe(diary, size=lambda size: size > 1)  # fails for None
+    recorder = Recorder()
+    store.subscribe(recorder, size=lambda size: size > 1)  # fails for None
     change(site, store)
-    assert diary.lines == ["update map"]
+    assert recorder.lines == ["update map"]
     assert len(caplog.records) == 1
 
 
 def test_a_callback_gets_its_own_metadata(site: MemorySite, store: StaticStore) -> None:
     heard: list[Any] = []
 
-    def spoil(told: Change) -> None:
-        heard.append(told.metadata)
-        if told.metadata is not None:
-            told.metadata["type"] = "spoiled"
-            told.metadata.clear()
+    def spoil(received: Change) -> None:
+        heard.append(received.metadata)
+        if received.metadata is not None:
+            received.metadata["type"] = "spoiled"
+            received.metadata.clear()
 
     store.subscribe(spoil, actions=["set"])
     store.subscribe(spoil, actions=["set"])
@@ -156,54 +156,54 @@ def test_a_callback_gets_its_own_metadata(site: MemorySite, store: StaticStore) 
 
 
 def test_a_closed_subscription_receives_nothing(site: MemorySite, store: StaticStore) -> None:
-    diary = Recorder()
-    subscription = store.subscribe(diary)
+    recorder = Recorder()
+    subscription = store.subscribe(recorder)
     subscription.close()
     subscription.close()
     change(site, store)
-    assert diary.lines == []
+    assert recorder.lines == []
 
 
 def test_a_with_block_ends_a_subscription(site: MemorySite, store: StaticStore) -> None:
-    diary = Recorder()
-    with store.subscribe(diary):
+    recorder = Recorder()
+    with store.subscribe(recorder):
         site.write({})
         store.update_index()
     site.write(BEFORE)
     store.update_index()
-    assert diary.lines == ["delete map", "delete old", "delete table"]
+    assert recorder.lines == ["delete map", "delete old", "delete table"]
 
 
 def test_a_subscription_closed_by_another_thread_during_a_poll_receives_no_more(
     site: MemorySite, store: StaticStore
 ) -> None:
-    told, go_on = threading.Event(), threading.Event()
-    diary = Recorder()
+    received, go_on = threading.Event(), threading.Event()
+    recorder = Recorder()
 
     def hear(each: Change) -> None:
-        diary(each)
-        told.set()
+        recorder(each)
+        received.set()
         assert go_on.wait(TIMEOUT)
 
     subscription = store.subscribe(hear)
     poll = Call(lambda: change(site, store))
-    assert told.wait(TIMEOUT)
+    assert received.wait(TIMEOUT)
     subscription.close()
     go_on.set()
     poll.result()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
 
 
 def test_after_disconnect_a_subscription_receives_nothing_until_the_next_connect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary = Recorder()
-    store.subscribe(diary)
+    recorder = Recorder()
+    store.subscribe(recorder)
     store.disconnect()
     site.write(AFTER)
-    assert diary.lines == []
+    assert recorder.lines == []
     store.connect()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 def test_the_callback_is_referenced_strongly(site: MemorySite, store: StaticStore) -> None:
@@ -215,11 +215,11 @@ def test_the_callback_is_referenced_strongly(site: MemorySite, store: StaticStor
 
 
 def test_the_callback_is_released_when_the_subscription_is_closed(store: StaticStore) -> None:
-    diary = Recorder()
-    subscription = store.subscribe(diary)
-    reference = weakref.ref(diary)
+    recorder = Recorder()
+    subscription = store.subscribe(recorder)
+    reference = weakref.ref(recorder)
     subscription.close()
-    del diary, subscription
+    del recorder, subscription
     gc.collect()
     assert reference() is None
 
@@ -238,15 +238,15 @@ def test_a_store_that_is_not_connected_refuses_a_subscription(site: MemorySite) 
 def test_two_subscriptions_of_one_callback_are_called_twice(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary = Recorder()
-    first = store.subscribe(diary)
-    store.subscribe(diary)
+    recorder = Recorder()
+    first = store.subscribe(recorder)
+    store.subscribe(recorder)
     change(site, store)
-    assert diary.lines == [line for line in ALL for _ in range(2)]
+    assert recorder.lines == [line for line in ALL for _ in range(2)]
     first.close()
     site.write({})
     store.update_index()
-    assert len(diary.lines) == 2 * len(ALL) + 3
+    assert len(recorder.lines) == 2 * len(ALL) + 3
 
 
 # -- dispatch ---------------------------------------------------------------------------------
@@ -257,14 +257,14 @@ Calls = list[Callable[[], None]]
 def test_dispatch_gets_the_calls_and_makes_them_when_it_wants(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Recorder(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
-    assert diary.lines == []
+    assert recorder.lines == []
     assert len(calls) == 4
     for call in calls:
         call()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 def test_dispatch_gets_only_matching_changes(site: MemorySite, store: StaticStore) -> None:
@@ -277,40 +277,40 @@ def test_dispatch_gets_only_matching_changes(site: MemorySite, store: StaticStor
 def test_a_call_waiting_in_a_loop_is_not_made_after_close(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Recorder(), Calls()
-    subscription = store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    subscription = store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     calls[0]()
     subscription.close()
     for call in calls[1:]:
         call()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
 
 
 def test_a_call_waiting_in_a_loop_is_not_made_after_disconnect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Recorder(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     calls[0]()
     store.disconnect()
     for call in calls[1:]:
         call()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
 
 
 def test_a_call_waiting_in_a_loop_at_disconnect_is_delivered_after_the_next_connect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Recorder(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     store.disconnect()
     store.connect()
     for call in calls:
         call()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 def test_a_dispatch_that_raises_is_logged_and_the_others_are_called(
@@ -319,11 +319,11 @@ def test_a_dispatch_that_raises_is_logged_and_the_others_are_called(
     def closed_loop(call: object) -> None:
         raise RuntimeError("Event loop is closed")
 
-    diary = Recorder()
+    recorder = Recorder()
     store.subscribe(print, dispatch=closed_loop)
-    store.subscribe(diary)
+    store.subscribe(recorder)
     change(site, store)
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == [
         "Event loop is closed"
     ] * 4
@@ -346,7 +346,7 @@ def test_an_exception_of_a_dispatched_callback_is_left_to_the_loop(
 def test_calls_given_to_a_dispatch_that_raised_are_not_delivered_later(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Recorder(), Calls()
+    recorder, calls = Recorder(), Calls()
 
     def dispatch(call: Callable[[], None]) -> None:
         if len(calls) == 1:
@@ -354,11 +354,11 @@ def test_calls_given_to_a_dispatch_that_raised_are_not_delivered_later(
             raise RuntimeError("just once")
         calls.append(call)
 
-    store.subscribe(diary, dispatch=dispatch)
+    store.subscribe(recorder, dispatch=dispatch)
     change(site, store)
     for call in calls:
         call()
-    assert diary.lines == [ALL[0], *ALL[2:]]
+    assert recorder.lines == [ALL[0], *ALL[2:]]
 
 
 def test_an_event_loop_can_be_the_dispatch(site: MemorySite, store: StaticStore) -> None:
@@ -389,10 +389,10 @@ class Batches:
 
     def __init__(self) -> None:
         self.lines: list[list[str]] = []
-        self.told: list[Changes] = []
+        self.received: list[Changes] = []
 
     def __call__(self, changes: Changes) -> None:
-        self.told.append(changes)
+        self.received.append(changes)
         self.lines.append([f"{each.action} {each.key}" for each in changes])
 
 
@@ -411,7 +411,7 @@ def test_a_batch_gives_access_to_its_snapshot(site: MemorySite, store: StaticSto
     batches = Batches()
     store.subscribe(batches, batch=True, actions=["delete"])
     change(site, store)
-    assert batches.told[0].index is store.index
+    assert batches.received[0].index is store.index
 
 
 @pytest.mark.parametrize(
@@ -511,15 +511,15 @@ def test_initial_first_delivers_existing_entries_as_sets(
 
 
 def test_initial_delivers_only_matching_entries(store: StaticStore) -> None:
-    diary = Recorder()
-    store.subscribe(diary, initial=True, type="raster")
-    assert diary.lines == ["set map", "set old"]
+    recorder = Recorder()
+    store.subscribe(recorder, initial=True, type="raster")
+    assert recorder.lines == ["set map", "set old"]
 
 
 def test_initial_delivers_nothing_to_a_subscription_without_sets(store: StaticStore) -> None:
-    diary = Recorder()
-    store.subscribe(diary, initial=True, actions=["update", "delete"])
-    assert diary.lines == []
+    recorder = Recorder()
+    store.subscribe(recorder, initial=True, actions=["update", "delete"])
+    assert recorder.lines == []
 
 
 def test_initial_uses_dispatch_too(store: StaticStore) -> None:
@@ -529,10 +529,10 @@ def test_initial_uses_dispatch_too(store: StaticStore) -> None:
 
 
 def test_initial_is_delivered_only_to_the_new_subscription(store: StaticStore) -> None:
-    diary = Recorder()
-    store.subscribe(diary)
+    recorder = Recorder()
+    store.subscribe(recorder)
     store.subscribe(print, initial=True, actions=["update"])
-    assert diary.lines == []
+    assert recorder.lines == []
 
 
 def test_a_callback_may_disconnect_during_the_initial_delivery(store: StaticStore) -> None:
@@ -556,17 +556,17 @@ def test_initial_waits_for_running_deliveries_and_begins_with_the_newest_snapsho
         blocked.set()
         assert release.wait(TIMEOUT)
 
-    diary = Recorder()
+    recorder = Recorder()
     with index_updated.connected_to(block, sender=store):
         poll = Call(lambda: change(site, store))
         assert blocked.wait(TIMEOUT)
-        subscribe = Call(lambda: store.subscribe(diary, initial=True))
+        subscribe = Call(lambda: store.subscribe(recorder, initial=True))
         assert not subscribe.is_back(0.05)
-        assert diary.lines == []
+        assert recorder.lines == []
         release.set()
         subscribe.result()
         poll.result()
-    assert diary.lines == ["set map", "set new", "set table"]
+    assert recorder.lines == ["set map", "set new", "set table"]
 
 
 class Replay:
@@ -576,13 +576,13 @@ class Replay:
         self.entries: dict[str, Any] = {}
         self.problems: list[str] = []
 
-    def __call__(self, told: Change) -> None:
-        if told.previous != self.entries.get(told.key):
-            self.problems.append(f"{told} after {self.entries.get(told.key)}")
-        if told.metadata is None:
-            self.entries.pop(told.key, None)
+    def __call__(self, received: Change) -> None:
+        if received.previous != self.entries.get(received.key):
+            self.problems.append(f"{received} after {self.entries.get(received.key)}")
+        if received.metadata is None:
+            self.entries.pop(received.key, None)
         else:
-            self.entries[told.key] = told.metadata
+            self.entries[received.key] = received.metadata
 
 
 def test_a_subscription_made_during_polls_misses_nothing_and_repeats_nothing(
@@ -657,18 +657,18 @@ def test_a_subscription_made_after_an_unannounced_poll_receives_only_later_chang
 def test_a_call_made_by_a_loop_while_disconnected_is_delivered_after_the_next_connect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Recorder(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     calls.pop(0)()
     store.disconnect()
     while calls:
         calls.pop(0)()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
     store.connect()
     while calls:
         calls.pop(0)()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 @pytest.mark.parametrize("dispatched", [False, True])
@@ -703,11 +703,11 @@ def test_a_subscription_made_before_a_disconnect_misses_nothing_and_repeats_noth
         subscribe.is_back()
         release.set()
         first.result()
-    told_before = dict(replay.entries)
+    received_before = dict(replay.entries)
     store.connect()
     for call in calls:
         call()
-    assert told_before == {}, "a disconnected store delivered changes"
+    assert received_before == {}, "a disconnected store delivered changes"
     assert replay.problems == []
     try:
         subscribe.result()

@@ -18,9 +18,9 @@ CALLS = ("open", "fdopen", "fstat", "fsync", "replace", "unlink")
 
 
 def main() -> None:
-    """Fork a download for each point in time, until one survives."""
+    """Fork a download for each instant, until one survives."""
     url, key = sys.argv[1:3]
-    tuning.VALUE_PIECE_BYTES = 1 << 16  # more points in time
+    tuning.VALUE_PIECE_BYTES = 1 << 16  # more instants
 
     def act(folder: Path, number: int) -> int:
         instant = Instants(number)
