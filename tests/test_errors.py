@@ -79,7 +79,7 @@ def test_an_error_is_also_the_matching_exception_of_python(
 
 
 @pytest.mark.parametrize("error", [IntegrityError, IndexFormatError, InvalidKeyError])
-def test_an_integrity_error_is_not_a_transport_error(error: type[StoreError]) -> None:
+def test_an_error_about_the_site_is_not_a_transport_error(error: type[StoreError]) -> None:
     assert not issubclass(error, OSError)
 
 

@@ -207,7 +207,9 @@ def test_an_abandoned_file_leaves_no_hashing_thread(connect: Connect) -> None:
     assert not hashing.is_alive()
 
 
-def test_c20_a_host_that_stops_serving_parts_and_serves_another_version(connect: Connect) -> None:
+def test_c20_another_version_from_a_host_that_stops_serving_parts_is_an_error(
+    connect: Connect,
+) -> None:
     index = {"index.json": index_of({"a": VALUE})}
     parts = serve_files({**index, "data/a": VALUE[::-1]})
     whole = serve_files({**index, "data/a": VALUE}, ranges=False)

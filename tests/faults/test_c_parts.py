@@ -281,7 +281,7 @@ def test_c9_no_part_of_an_empty_value_makes_a_request(opened: Opened, read: Read
     assert len(server.requests) == before
 
 
-def test_c10_a_404_says_whether_index_or_value_is_older(opened: Opened, read: Read) -> None:
+def test_c10_a_404_says_that_the_index_is_older(opened: Opened, read: Read) -> None:
     store, _ = opened(site(lambda request, wire: wire.response(404)))
     with pytest.raises(HTTPStatusError, match="older") as caught:
         read(store, ONE)

@@ -428,7 +428,7 @@ def test_c9_an_empty_range_makes_no_request(
     assert len(server.requests) == before
 
 
-def test_c10_a_404_for_a_key_in_the_index_says_which_is_older(
+def test_c10_a_404_for_a_key_in_the_index_says_that_the_index_is_older(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     store, server = opened(site(lambda request, wire: wire.response(404)))

@@ -577,7 +577,7 @@ def test_e4_pending_announcements_of_the_parent_are_not_made_in_a_child(site: Me
     assert received == ["new"]
 
 
-@pytest.mark.parametrize("interval", [0, 0.05], ids=["asked", "polled"])
+@pytest.mark.parametrize("interval", [0, 0.05], ids=["on request", "polled"])
 def test_e4_a_handler_may_fork(site: MemorySite, interval: float) -> None:
     found: list[object] = []
     done = threading.Event()

@@ -143,7 +143,7 @@ NOTES: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("fields", NOTES)
-def test_e9_the_note_of_a_mirror_is_read_strictly(
+def test_e9_an_invalid_note_of_a_mirror_is_ignored(
     site: Path, tmp_path: Path, fields: dict[str, object]
 ) -> None:
     mirrored(site, tmp_path / "copy")

@@ -145,7 +145,7 @@ def test_an_invalid_place_in_a_pack_is_plain_metadata(packed: Any) -> None:
     assert Index.from_entries({"a": {"packed": packed}})["a"] == {"packed": packed}
 
 
-def test_packed_fields_are_shown_on_request() -> None:
+def test_packed_entries_yields_the_places_in_packs() -> None:
     place = ["packs/x.zip", 7]
     index = Index.from_entries({key: {} for key in map(str, range(200))} | {"b": {"packed": place}})
     changed = index.changed_by({"a": b'{"packed":["packs/x.zip",0]}', "c": b'{"packed":"x"}'})

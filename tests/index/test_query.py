@@ -186,7 +186,7 @@ def test_empty_conditions_are_false_and_match_everything() -> None:
     assert Conditions(None, {"a": bool})
 
 
-def test_an_empty_selection_returns_the_metadata_itself() -> None:
+def test_without_a_selection_the_metadata_itself_is_returned() -> None:
     metadata = {"a": 1}
     assert selection(None) is None
     assert selected(metadata, None) is metadata

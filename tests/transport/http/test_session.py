@@ -476,7 +476,7 @@ def test_a_permanent_failure_is_not_retried(
         requests.exceptions.InvalidSchema("x"),
     ],
 )
-def test_a_mistake_of_the_caller_is_not_retried(
+def test_an_invalid_request_is_not_retried(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
