@@ -127,7 +127,7 @@ def test_a_digest_that_is_a_path_touches_no_file(
 
 
 @pytest.fixture
-def of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def large_values_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat values above 100 bytes as large, with parts of 1,000 bytes."""
     monkeypatch.setattr("staticstore.tuning.LARGE_VALUE_BYTES", 100)
     monkeypatch.setattr("staticstore.tuning.LARGE_PART_BYTES", 1000)
@@ -155,7 +155,7 @@ def once_together(count: int, answer: Answer) -> Answer:
     "sizes", [[1000] * 24, [150] * 24, [24_000], [3000] * 8], ids=lambda s: f"{len(s)}x{s[0]}"
 )
 def test_c23_large_values_are_read_over_24_connections(
-    start: Start, of_parts: None, sizes: list[int]
+    start: Start, large_values_in_parts: None, sizes: list[int]
 ) -> None:
     values = {f"{number:02}": bytes([number]) * size for number, size in enumerate(sizes)}
     server = start(once_together(24, site_of(values)))
@@ -172,7 +172,7 @@ def test_c23_small_values_with_long_bodies_are_read_in_parallel(
         assert list(store.read_many(values)) == [*values.items()]
 
 
-def test_c23_read_ahead_is_bounded(start: Start, of_parts: None) -> None:
+def test_c23_read_ahead_is_bounded(start: Start, large_values_in_parts: None) -> None:
     values = {f"{number:02}": bytes([number]) * 5000 for number in range(20)}
     server = start(site_of(values))
     with connected(server) as store:
@@ -182,7 +182,9 @@ def test_c23_read_ahead_is_bounded(start: Start, of_parts: None) -> None:
         assert len(requested(server)) <= 5 + 24
 
 
-def test_c23_a_value_larger_than_the_bound_comes_in_parts(start: Start, of_parts: None) -> None:
+def test_c23_a_value_larger_than_the_bound_comes_in_parts(
+    start: Start, large_values_in_parts: None
+) -> None:
     values = {"a": b"1", "b": bytes(range(250)) * 400, "c": b"3"}
     server = start(site_of(values))
     with connected(server) as store:
@@ -192,7 +194,7 @@ def test_c23_a_value_larger_than_the_bound_comes_in_parts(start: Start, of_parts
 
 
 def test_c23_a_value_larger_than_the_bound_without_a_digest_waits_for_its_turn(
-    start: Start, of_parts: None
+    start: Start, large_values_in_parts: None
 ) -> None:
     value = bytes(25_000)
     files = {"index.json": b'{"a": {"size": 1}, "b": {"size": 25000}}', "data/b": value}
@@ -204,7 +206,9 @@ def test_c23_a_value_larger_than_the_bound_without_a_digest_waits_for_its_turn(
         assert list(found) == [("b", value)]
 
 
-def test_c23_a_host_without_ranges_is_asked_for_whole_values(start: Start, of_parts: None) -> None:
+def test_c23_a_host_without_ranges_is_asked_for_whole_values(
+    start: Start, large_values_in_parts: None
+) -> None:
     values = {f"{number:02}": bytes([number]) * 5000 for number in range(20)}
     files = {"index.json": index_of(values), **{f"data/{k}": v for k, v in values.items()}}
     server = start(serve_files(files, ranges=False))
@@ -215,20 +219,24 @@ def test_c23_a_host_without_ranges_is_asked_for_whole_values(start: Start, of_pa
     assert len(server.requests) <= 1 + len(values) + 2 * 24
 
 
-def test_c23_parts_of_another_version_are_an_integrity_error(start: Start, of_parts: None) -> None:
+def test_c23_parts_of_another_version_are_an_integrity_error(
+    start: Start, large_values_in_parts: None
+) -> None:
     files = {"index.json": index_of({"a": bytes(5000)}), "data/a": bytes(4999) + b"x"}
     with connected(start(serve_files(files))) as store, pytest.raises(IntegrityError):
         list(store.read_many("a"))
 
 
-def test_c23_a_size_beyond_any_memory_is_an_integrity_error(start: Start, of_parts: None) -> None:
+def test_c23_a_size_beyond_any_memory_is_an_integrity_error(
+    start: Start, large_values_in_parts: None
+) -> None:
     index = index_of({"a": b"one"}).replace(b'"size": 3', b'"size": %d' % (1 << 62))
     server = start(serve_files({"index.json": index, "data/a": b"one"}))
     with connected(server) as store, pytest.raises(IntegrityError):
         list(store.read_many("a"))
 
 
-def test_c23_a_part_that_breaks_off_is_resumed(start: Start, of_parts: None) -> None:
+def test_c23_a_part_that_breaks_off_is_resumed(start: Start, large_values_in_parts: None) -> None:
     values = {"a": bytes(range(200)) * 50}
     good = site_of(values)
 
@@ -242,7 +250,7 @@ def test_c23_a_part_that_breaks_off_is_resumed(start: Start, of_parts: None) -> 
         assert dict(store.read_many("a")) == values
 
 
-def test_c23_values_read_in_parts_stay_in_memory(start: Start, of_parts: None) -> None:
+def test_c23_values_read_in_parts_stay_in_memory(start: Start, large_values_in_parts: None) -> None:
     values = {"a": bytes(range(200)) * 50}
     server = start(site_of(values))
     with connected(server, memory=100_000) as store:

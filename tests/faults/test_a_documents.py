@@ -136,21 +136,21 @@ def checked(store: StaticStore) -> StaticStore:
     return store
 
 
-def picture_of(store: StaticStore, stack: ExitStack) -> dict[str, Any]:
+def followed_entries(store: StaticStore, stack: ExitStack) -> dict[str, Any]:
     """Return the entries of a store, and keep them up to date by its signals alone."""
-    picture = dict(store.index.items())
+    followed = dict(store.index.items())
 
     def follow(changes: Any) -> None:
         for change in changes:
-            assert (change.key in picture) == (change.action != "set")
-            picture[change.key] = change.metadata
+            assert (change.key in followed) == (change.action != "set")
+            followed[change.key] = change.metadata
             if change.action == "delete":
-                del picture[change.key]
+                del followed[change.key]
 
     stack.enter_context(
         index_updated.connected_to(lambda sender, changes: follow(changes), sender=store)
     )
-    return picture
+    return followed
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
@@ -180,21 +180,21 @@ def test_a20_a_poll_is_announced_as_json_says(
 ) -> None:
     site.put(lines(*GOOD))
     if not is_checked:
-        gate = stack.enter_context(_held_back())
+        gate = stack.enter_context(_DelayedCheck())
     store = connect()
     if is_checked:
         checked(store)
-    picture = picture_of(store, stack)
+    followed = followed_entries(store, stack)
     site.put(body)
     store.update_index()
-    assert picture == dict(store.index.items()) == general(body)
+    assert followed == dict(store.index.items()) == general(body)
     if not is_checked:
         gate.set()
     assert dict(checked(store).index.items()) == general(body)
-    assert picture == general(body)
+    assert followed == general(body)
 
 
-class _held_back(ExitStack):
+class _DelayedCheck(ExitStack):
     def __enter__(self) -> Any:
         gate, run = threading.Event(), IndexCheck.run
         patch = self.enter_context(pytest.MonkeyPatch.context())
@@ -215,14 +215,14 @@ def test_a20_the_result_of_changes_to_a_doubtful_document_is_fetched_whole(
     old, key = ODD[name], CHANGED[name]
     site.put(old)
     store = connect()
-    picture = picture_of(store, stack) if way.endswith("signals") else None
+    followed = followed_entries(store, stack) if way.endswith("signals") else None
     line = f'"{key}":{{"n":{int(key[1:])}}}'
     new = old.replace(line.encode(), f'"{key}":{{"n":7}}'.encode())
     site.put(new, changes=[] if way == "whole" else [site.change(old, key, {"n": 7})])
     store.update_index()
     gate.set()
     assert dict(checked(store).index.items()) == general(new)
-    assert picture is None or picture == general(new)
+    assert followed is None or followed == general(new)
 
 
 def test_a20_a_snapshot_in_use_stays_unchanged(site: Site, connect: Connect) -> None:

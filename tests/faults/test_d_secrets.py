@@ -438,14 +438,16 @@ def squid() -> Iterator[Squid]:
 
 
 @pytest.fixture
-def far(squid: Squid) -> Iterator[tuple[str, dict[str, Any]]]:
+def remote_site(squid: Squid) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return the URL of a site on another machine, and the options to reach it."""
     with RawServer(SITE) as server:
         yield f"data.example:{server.port}/", {"proxies": {"http": squid.url}, "retries": 0}
 
 
-def test_d7_a_password_over_plain_http_is_warned_of_once(far: tuple[str, dict[str, Any]]) -> None:
-    place, options = far
+def test_d7_a_password_over_plain_http_is_warned_of_once(
+    remote_site: tuple[str, dict[str, Any]],
+) -> None:
+    place, options = remote_site
     store = StaticStore(f"http://{place}", poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear: use https") as warned:
         store.connect(("ali", SECRET), **options)
@@ -459,16 +461,16 @@ def test_d7_a_password_over_plain_http_is_warned_of_once(far: tuple[str, dict[st
     store.disconnect()
 
 
-def test_d7_each_connect_warns_again(far: tuple[str, dict[str, Any]]) -> None:
-    place, options = far
+def test_d7_each_connect_warns_again(remote_site: tuple[str, dict[str, Any]]) -> None:
+    place, options = remote_site
     store = StaticStore(f"http://ali:{SECRET}@{place}", poll_interval=0)
     for _ in range(2):
         with pytest.warns(UserWarning, match="in the clear"), store.connect(**options):
             assert len(store.info()["warnings"]) == 1
 
 
-def test_d7_the_warning_ends_with_the_password(far: tuple[str, dict[str, Any]]) -> None:
-    place, options = far
+def test_d7_the_warning_ends_with_the_password(remote_site: tuple[str, dict[str, Any]]) -> None:
+    place, options = remote_site
     store = StaticStore(f"http://{place}", poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear"), store.connect(("ali", "x"), **options):
         pass
@@ -477,9 +479,9 @@ def test_d7_the_warning_ends_with_the_password(far: tuple[str, dict[str, Any]]) 
 
 
 def test_d7_a_refused_second_connect_does_not_remove_the_warning(
-    far: tuple[str, dict[str, Any]],
+    remote_site: tuple[str, dict[str, Any]],
 ) -> None:
-    place, options = far
+    place, options = remote_site
     store = StaticStore(f"http://{place}", poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear"):
         store.connect(("ali", "x"), **options)

@@ -232,7 +232,7 @@ def test_d9_an_authority_that_is_not_a_certificate_is_an_error_without_a_retry(
 
 
 @pytest.fixture
-def strict(start: Start, certificates: Certificates) -> RawServer:
+def site_for_clients(start: Start, certificates: Certificates) -> RawServer:
     """The site, for clients with a certificate."""
     context = certificates.context(certificates.server, ask_client=True)
     return start(SITE, ssl_context=context)
@@ -240,36 +240,43 @@ def strict(start: Start, certificates: Certificates) -> RawServer:
 
 @pytest.mark.parametrize("form", [tuple, list])
 def test_d9_a_client_certificate_is_sent_to_a_host_that_asks_for_one(
-    connect: Connect, certificates: Certificates, strict: RawServer, form: Callable[[Any], Any]
+    connect: Connect,
+    certificates: Certificates,
+    site_for_clients: RawServer,
+    form: Callable[[Any], Any],
 ) -> None:
     pair = form(str(path) for path in certificates.client)
-    store = connect(strict.url, verify=certificates.authority, cert=pair)
+    store = connect(site_for_clients.url, verify=certificates.authority, cert=pair)
     assert store["a"].read() == VALUE
 
 
 def test_d9_certificate_and_key_may_be_in_one_file(
-    connect: Connect, certificates: Certificates, strict: RawServer, tmp_path: Path
+    connect: Connect, certificates: Certificates, site_for_clients: RawServer, tmp_path: Path
 ) -> None:
     both = tmp_path / "client.pem"
     both.write_bytes(b"".join(path.read_bytes() for path in certificates.client))
-    store = connect(strict.url, verify=certificates.authority, cert=str(both))
+    store = connect(site_for_clients.url, verify=certificates.authority, cert=str(both))
     assert list(store) == ["a"]
 
 
 def test_d9_without_a_client_certificate_such_a_host_is_a_transport_error(
-    connect: Connect, certificates: Certificates, strict: RawServer
+    connect: Connect, certificates: Certificates, site_for_clients: RawServer
 ) -> None:
     with pytest.raises(TransportError):
-        connect(strict.url, verify=certificates.authority, retries=0)
-    assert not strict.requests
+        connect(site_for_clients.url, verify=certificates.authority, retries=0)
+    assert not site_for_clients.requests
 
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_d9_a_missing_client_certificate_is_reported_before_anything_is_sent(
-    connect: Connect, certificates: Certificates, strict: RawServer, tmp_path: Path, missing: int
+    connect: Connect,
+    certificates: Certificates,
+    site_for_clients: RawServer,
+    tmp_path: Path,
+    missing: int,
 ) -> None:
     pair = [str(path) for path in certificates.client]
     pair[missing] = str(tmp_path / "none.pem")
     with pytest.raises(StoreError, match="cert names a file that does not exist"):
-        connect(strict.url, verify=certificates.authority, cert=tuple(pair))
-    assert not strict.connections
+        connect(site_for_clients.url, verify=certificates.authority, cert=tuple(pair))
+    assert not site_for_clients.connections

@@ -77,20 +77,20 @@ def site() -> Iterator[MemorySite]:
 @pytest.fixture
 def closed() -> Iterator[RawServer]:
     """A host that requires a password."""
-    with RawServer(wanting_password(serve_files(FILES))) as server:
+    with RawServer(requiring_password(serve_files(FILES))) as server:
         yield server
 
 
-def wanting_password(answer: Answer) -> Answer:
+def requiring_password(answer: Answer) -> Answer:
     expected = "Basic " + base64.b64encode(f"ali:{SECRET}".encode()).decode()
 
-    def answer_who_knows_it(request: Request, wire: Wire) -> None:
+    def answer_with_password(request: Request, wire: Wire) -> None:
         if request.headers.get("Authorization") != expected:
             wire.response(401, headers={"WWW-Authenticate": "Basic"})
         else:
             answer(request, wire)
 
-    return answer_who_knows_it
+    return answer_with_password
 
 
 def round_trip(one: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> Any:

@@ -53,7 +53,9 @@ def to_file(url: str, path: Path, **options: Any) -> None:
         store.to_file("a", path, **options)
 
 
-def broken_off(start: Start, path: Path, at: int = 2_000_000, **options: Any) -> RawServer:
+def interrupted_download(
+    start: Start, path: Path, at: int = 2_000_000, **options: Any
+) -> RawServer:
     """Let a download break off; return the server, which serves well from then on."""
     good = serve_files(files(options.pop("index", None)), **options)
     server = start(good.but({"data/a": breaking(at, good)}))
@@ -82,7 +84,7 @@ def leftovers(path: Path) -> list[str]:
 
 
 def test_an_interrupted_download_is_resumed_by_the_next_call(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+    server = interrupted_download(start, tmp_path / "copy")
     part, note = part_of(tmp_path / "copy"), note_of(tmp_path / "copy")
     assert leftovers(tmp_path / "copy") == [part.name, note.name]
     to_file(server.url, tmp_path / "copy")
@@ -109,7 +111,7 @@ def test_a_download_with_direct_io_is_resumed_too(
 
 
 def test_progress_continues_where_it_was(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+    server = interrupted_download(start, tmp_path / "copy")
     steps: list[tuple[int, int | None]] = []
     to_file(server.url, tmp_path / "copy", progress=lambda *step: steps.append(step))
     assert steps[0][0] > 2_000_000
@@ -117,7 +119,7 @@ def test_progress_continues_where_it_was(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_strong_etag_allows_resuming_without_a_digest(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    server = interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
     assert requested_ranges(server)[-1] == (2_000_000, None)
@@ -137,7 +139,7 @@ def test_without_strong_etag_and_digest_the_download_restarts(start: Start, tmp_
 
 
 def test_a_changed_etag_restarts_the_download(start: Start, tmp_path: Path) -> None:
-    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     other = VALUE[::-1]
     server = start(serve_files(files(b'{"a": {}}', other)))
     to_file(server.url, tmp_path / "copy")
@@ -145,7 +147,7 @@ def test_a_changed_etag_restarts_the_download(start: Start, tmp_path: Path) -> N
 
 
 def test_another_key_with_the_same_etag_restarts_the_download(start: Start, tmp_path: Path) -> None:
-    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     other = VALUE[::-1]
 
     def answer(request: Request, wire: Wire) -> None:
@@ -169,14 +171,14 @@ def test_a_note_contains_no_secret(start: Start, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", [b"", b"[]", b'{"sha256": 5, "etag": {}}', b"{" * 100_000])
 def test_an_invalid_note_restarts_the_download(start: Start, tmp_path: Path, note: bytes) -> None:
-    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+    server = interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     note_of(tmp_path / "copy").write_bytes(note)
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
 
 
 def test_a_changed_digest_in_the_index_restarts_the_download(start: Start, tmp_path: Path) -> None:
-    broken_off(start, tmp_path / "copy")
+    interrupted_download(start, tmp_path / "copy")
     other = VALUE[::-1]
     server = start(serve_files({"index.json": index_of({"a": other}), "data/a": other}))
     to_file(server.url, tmp_path / "copy")
@@ -185,7 +187,7 @@ def test_a_changed_digest_in_the_index_restarts_the_download(start: Start, tmp_p
 
 
 def test_a_damaged_part_restarts_the_download(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+    server = interrupted_download(start, tmp_path / "copy")
     with part_of(tmp_path / "copy").open("r+b") as part:
         part.write(b"damaged")
     to_file(server.url, tmp_path / "copy")
@@ -195,14 +197,14 @@ def test_a_damaged_part_restarts_the_download(start: Start, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("length", [0, 1, SIZE - 1])
 def test_a_part_of_any_length_is_resumed(start: Start, tmp_path: Path, length: int) -> None:
-    server = broken_off(start, tmp_path / "copy")
+    server = interrupted_download(start, tmp_path / "copy")
     part_of(tmp_path / "copy").write_bytes(VALUE[:length])
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
 
 
 def test_c8_a_complete_part_needs_no_request(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+    server = interrupted_download(start, tmp_path / "copy")
     part_of(tmp_path / "copy").write_bytes(VALUE)
     before = len(requested_ranges(server))
     to_file(server.url, tmp_path / "copy")
@@ -215,7 +217,7 @@ def test_c8_a_416_completes_a_complete_part_and_restarts_any_other(
     start: Start, tmp_path: Path, there: bytes
 ) -> None:
     index = json.dumps({"a": {"sha256": SHA256}}).encode()
-    server = broken_off(start, tmp_path / "copy", index=index)
+    server = interrupted_download(start, tmp_path / "copy", index=index)
     part_of(tmp_path / "copy").write_bytes(there)
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
@@ -242,7 +244,7 @@ def test_a_file_name_may_have_the_maximum_length(start: Start, tmp_path: Path, l
 def test_a_part_that_another_process_is_writing_is_not_touched(
     start: Start, tmp_path: Path
 ) -> None:
-    server = broken_off(start, tmp_path / "copy")
+    server = interrupted_download(start, tmp_path / "copy")
     before = part_of(tmp_path / "copy").read_bytes()
     with part_of(tmp_path / "copy").open("r+b") as held:
         assert filelock.lock_descriptor(held.fileno(), blocking=False)
