@@ -21,11 +21,12 @@ from ...errors import NotConnectedError, StoreError, TransportTimeout
 from ..http.failures import mapped
 from ..http.response import allowance
 from ..http.wire import Bounds
-from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
+from .request import SizedAnswer, SizedRequest, accepted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ..http.sender import RequestTemplate
     from ..http.session import Session
 
 __all__ = ["Engine", "by_threads", "engine", "fetch_all"]
@@ -126,10 +127,11 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
     if request.start is not None:
         headers["Range"] = f"bytes={request.range}"
     wire = template.wire
-    bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    current = wire.current
+    current.bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    current.query = template.query
     try:
-        with mapped(wire, key=None, url=None), wire.bounded(bounds):
-            wire.keep_query(template.query)
+        with mapped(wire, key=None, url=None):
             response = template.pool.urlopen(
                 "GET",
                 template.prefix + request.url_path,
@@ -141,7 +143,8 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
                 timeout=Timeout(*template.timeout),
             )
             # A response that was read to its end has returned its connection.
-            with contextlib.closing(response), wire.allowing(allowance(request.size)):
+            current.allowance = allowance(request.size)
+            with contextlib.closing(response):
                 if request.start is not None and response.status == 200:
                     return None  # the whole: do not read as far as the part
                 body = response.read(request.size + 1, decode_content=False)
@@ -149,4 +152,6 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
         raise
     except StoreError:
         return None
+    finally:
+        current.allowance = None
     return accepted(request, response.status, response.headers, body)

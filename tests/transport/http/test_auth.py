@@ -11,15 +11,16 @@ from requests import Request
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth, HTTPProxyAuth
 
 from staticstore import StoreError
-from staticstore.transport.http.arguments import NO_AUTH, authentication, sends_password
+from staticstore.transport.http.arguments import authentication, sends_password
 from staticstore.transport.http.root import Root
 
 ROOT = Root("https://data.example/")
 
 
-def sent(auth: AuthBase) -> str | None:
+def sent(auth: AuthBase | None) -> str | None:
     """Return the Authorization header field that is sent."""
     request = Request("GET", "https://data.example/").prepare()
+    assert auth is not None
     return auth(request).headers.get("Authorization")
 
 
@@ -53,9 +54,7 @@ def test_an_auth_object_of_requests_is_used_unchanged() -> None:
 
 
 def test_without_credentials_no_authorization_is_sent() -> None:
-    auth = authentication(None, ROOT)
-    assert auth is NO_AUTH
-    assert sent(auth) is None
+    assert authentication(None, ROOT) is None
 
 
 def test_without_credentials_those_of_the_root_are_used() -> None:
@@ -170,8 +169,10 @@ def test_a_netrc_given_by_path_needs_no_home_folder(
         (HTTPBasicAuth("ali", "sesame"), True),
         (HTTPProxyAuth("ali", "sesame"), True),
         (HTTPDigestAuth("ali", "sesame"), False),
-        (NO_AUTH, False),
+        (None, False),
     ],
 )
-def test_basic_authentication_sends_a_readable_password(auth: AuthBase, readable: bool) -> None:
+def test_basic_authentication_sends_a_readable_password(
+    auth: AuthBase | None, readable: bool
+) -> None:
     assert sends_password(auth) is readable
