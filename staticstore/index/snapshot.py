@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.lines import Lines
-from .forms.parsing import parse, written
+from .forms.parsing import build, parse
 from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Index(Mapping[str, dict[str, Any]]):
         IndexFormatError
             A key is refused, or JSON cannot express a field.
         """
-        return cls(written(items))
+        return cls(build(items))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the document; it is parsed and checked where it is unpickled."""
