@@ -106,7 +106,7 @@ class LiveIndex(ChangeSource):
         self._pid = os.getpid()
         if own is None:
             return
-        own.belong_to(self._store())
+        own.close_with(self._store())
         if polls and not own.is_cut():
             if (index := self.snapshot) is not None:
                 self._current.check(own, index)
@@ -124,7 +124,7 @@ class LiveIndex(ChangeSource):
             self._connection = connection
             before = current.held
             current.is_lazy = is_lazy and current.whole is None
-        connection.belong_to(self._store())
+        connection.close_with(self._store())
         try:
             self._start(connection, in_a_hurry=connection.poll_interval > 0)
             if connection.poll_interval > 0:
