@@ -70,7 +70,6 @@ PARTICIPLES = {
 
 # A protocol between modules is written down, as one of these.
 PROTOCOLS = {
-    "client.following.held": {"Follower"},
     "client.following.index_reader": {"ReadParts"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},

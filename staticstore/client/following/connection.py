@@ -18,7 +18,7 @@ from ...errors import AuthorizationError, HTTPStatusError, NotConnectedError, St
 if TYPE_CHECKING:
     from ..cache.index import CachedIndex
     from ..telling.subscription import Watch
-    from .held import Follower
+    from .follower import SiteFollower
 
 __all__ = ["Connection", "Poller", "seconds_since_boot"]
 
@@ -53,7 +53,7 @@ class Connection:
 
     Attributes
     ----------
-    follower : Follower
+    follower : SiteFollower
         Fetches the index, and knows the roots of the site.
     cut : threading.Event
         Set when the connection is closed.
@@ -63,7 +63,7 @@ class Connection:
 
     def __init__(
         self,
-        follow: Callable[[], Follower],
+        follow: Callable[[], SiteFollower],
         cached: CachedIndex | None,
         poll_interval: float,
     ) -> None:

@@ -46,7 +46,8 @@ class SiteFollower:
     others are copies: they serve documents whose digests the first has named, and an index
     only to a store that holds none.
 
-    It implements `staticstore.client.following.held.Follower`, which says what its methods do.
+    One poll at a time calls `fetch`, `part` or `whole`, any thread the other methods.  Every
+    call ends when the session's wire is cut.
 
     Parameters
     ----------
@@ -121,19 +122,54 @@ class SiteFollower:
     def fetch(
         self, held: Held | None, *, seconds: float | None = None, anew: bool = False
     ) -> Held | None:
-        """Return the current index, whole; None if it is the one that is held."""
+        """Return the current index, whole; None if it is the one that is held.
+
+        Parameters
+        ----------
+        held : Held or None
+            What is held, whole or in parts.
+        seconds : float, optional
+            A lower time limit than usual.
+        anew : bool, optional
+            Whether to read the index whole even if it is the one that is held.
+
+        Raises
+        ------
+        TransportError
+            The index could not be fetched; or the head, which was there before, is absent.
+        IndexFormatError
+            The document is no index.
+        IntegrityError
+            The host has other bytes than its head says, twice.
+        """
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         base = held if held is not None and held.is_whole and not anew else None
         ask = partial(self._polled, base, held is None)
         return self._first(held, ask, deadline, anew=base is None)
 
     def part(self, held: Held | None) -> Held | None:
-        """Return the current index, in parts; None if the site serves none."""
+        """Return the current index, in parts; None if the site serves none.
+
+        Raises
+        ------
+        TransportError
+            The head could not be fetched.
+        """
         deadline = time.monotonic() + self._seconds
         return self._first(held, partial(self._sighted, held), deadline, anew=held is None)
 
     def whole(self, held: Held) -> Held:
-        """Return the index that the head of a snapshot names, read whole."""
+        """Return the index that the head of a snapshot names, read whole.
+
+        It replaces parts, or a snapshot that changes led to.
+
+        Raises
+        ------
+        IntegrityError
+            The host has it no longer.
+        TransportError, IndexFormatError
+            As `fetch`.
+        """
         assert held.head is not None, "only a head names parts, or changes"
         sighting = Sighting(held.head, held.validators)
         before = held if held.is_whole else None
@@ -166,14 +202,11 @@ class SiteFollower:
                     # A freshness of its own: what a copy says is not known of the site.
                     found = ask(copy, Freshness(), deadline, deadline)
                     if found is not None:
-                        url = copy.session.root.url
-                        self._pass_over(first, error, url)
+                        passed, url = first.session.root.url, copy.session.root.url
+                        self._passed_over = f"{passed} is passed over, and {url} read: {error}"
+                        _LOG.warning("%s", self._passed_over)
                         return dataclasses.replace(found, source=url)
             raise
-
-    def _pass_over(self, root: RootReader, error: StoreError, url: str) -> None:
-        self._passed_over = f"{root.session.root.url} is passed over, and {url} read: {error}"
-        _LOG.warning("%s", self._passed_over)
 
     def _root_of(self, held: Held) -> RootReader:
         roots = (root for root in self._roots if root.session.root.url == held.source)
