@@ -73,7 +73,6 @@ PROTOCOLS = {
     "client.following.index_reader": {"ReadParts"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},
-    "transport.many.threads": {"Engine"},
     "transport.values.remote_value": {"Wholes"},
     "transport.values.seekable": {"_Openable"},
     "site.pushing.target": {"Target"},

@@ -14,7 +14,7 @@ from .. import tuning
 from ..errors import StoreError
 from ..index.fields import Content, key_to_url_path
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all
+from ..transport.many.threads import fetch_all, requests_at_once
 from ..workers import Workers
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class LargeValues:
     """
 
     def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
-        limits = access.session.wire.limits
-        most = min([tuning.LARGE_CONNECTIONS, *(limit.requests for limit in limits)])
+        most = requests_at_once(access.session.wire, tuning.LARGE_CONNECTIONS)
         self._access = access
         self._read = read
         self._pool = Workers(most, "staticstore read_many")

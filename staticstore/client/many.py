@@ -15,7 +15,7 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all
+from ..transport.many.threads import fetch_all, requests_at_once
 from ..transport.values.ranges import ByteRange, coalesced
 from .large_values import LargeValues
 
@@ -221,6 +221,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     """
     from ..workers import Workers
 
+    session = values.access.session
     outage: list[TransportError] = []
 
     def read(key: str) -> bytes | StoreError:
@@ -228,13 +229,15 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
             first = outage[0]
             return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
         found = _read_or_error(values, key)
-        if isinstance(found, TransportError) and _is_outage(values, found):
+        if (
+            isinstance(found, TransportError)
+            and session.is_failing
+            and (found.status is None or wants_long_rest(found))
+        ):
             outage.append(found)
         return found
 
-    workers = min(
-        [tuning.CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
-    )
+    workers = requests_at_once(session.wire, tuning.CAREFUL_THREADS)
     with Workers(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
@@ -245,10 +248,6 @@ def _read_or_error(values: Values, key: str) -> bytes | StoreError:
         return values[key].read()
     except StoreError as error:
         return error
-
-
-def _is_outage(values: Values, error: TransportError) -> bool:
-    return values.access.session.is_failing and (error.status is None or wants_long_rest(error))
 
 
 def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:

@@ -25,10 +25,9 @@ from werkzeug.wrappers import Response
 from .. import tuning
 from ..disk.file_system import NotRegularError, open_regular
 from ..errors import InvalidKeyError
-from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.fields import key_to_path
 from ..transport.http.conditions import Representation, answer, header_fields
-from .folder.data_file import media_type_of
+from .about import served_type
 from .folder.site_folder import SiteFolder, link_problem
 from .folder.withheld import folded, is_hidden
 
@@ -215,16 +214,12 @@ def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response
         response = Response(
             _Body(file, chosen.start, chosen.end),
             status=chosen.status,
-            content_type=_media_type_of(key) or "application/octet-stream",
+            content_type=served_type(key),
             direct_passthrough=True,
         )
         response.headers["Cache-Control"] = "no-cache"
     response.headers.update(header_fields(chosen, current))
     return response
-
-
-def _media_type_of(key: str) -> str | None:
-    return FILE_MEDIA_TYPE if key in FILE_NAMES else media_type_of(key)
 
 
 def _text_response(status: int, text: str) -> Response:
@@ -364,16 +359,12 @@ class SiteConnection(WSGIRequestHandler):
         body = f"{code}: {reason.lower()}\n".encode()
         # Without a version (HTTP/0.9) no head would be sent, and the client would guess the type.
         self.request_version = self.protocol_version
-        self.send_response(code, reason)
-        for name, value in (
+        headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
             ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
+        ]
+        if self._send_head(f"{code} {reason}", headers):
             self.wfile.write(body)
 
     def _discard_body(self) -> None:

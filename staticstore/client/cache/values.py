@@ -156,7 +156,7 @@ class ValueCache:
         """
         folder = self.folder
         if folder is None or sha256 is None or size is None or not _takes(folder, sha256, size):
-            yield _ignore
+            yield lambda piece: None
             return
         self._make_room(folder, folder.disk_use(size))
         with _Writer(folder, folder.place_of_value(sha256)) as writer:
@@ -182,13 +182,11 @@ class ValueCache:
         folder, file = self.folder, self._file_of(sha256, size)
         if folder is None or file is None:
             return None
-        with contextlib.ExitStack() as stack, _reading(folder):
-            stack.enter_context(file)
+        with file, _reading(folder):
             if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
                 folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
                 file.seek(0)
-                stack.pop_all()
-                return io.BufferedReader(_OwnFile(file), tuning.CACHE_PIECE_BYTES)
+                return io.BufferedReader(_OwnFile(os.dup(file.fileno())), tuning.CACHE_PIECE_BYTES)
         _discard(folder, sha256)
         return None
 
@@ -240,10 +238,6 @@ def _discard(folder: CacheFolder, sha256: str) -> None:
     folder.note("held a value that was damaged, and is fetched again")
     with contextlib.suppress(OSError):
         folder.place_of_value(sha256).unlink()
-
-
-def _ignore(piece: bytes) -> None:
-    pass
 
 
 class _Memory:
@@ -302,30 +296,24 @@ class _Writer:
                 self._atomic.__exit__(kind, error, trace)
 
 
-class _OwnFile(io.RawIOBase):
+class _OwnFile(io.FileIO):
     # For the process that opened it: a forked child would move the parent's position.
 
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "rb")
         self._pid = os.getpid()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def readinto(self, buffer: Any) -> int | None:
         self._check_process()
-        return self._file.readinto(buffer)
+        return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        self._check_process()
+        return super().readall()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._check_process()
-        return self._file.seek(offset, whence)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+        return super().seek(offset, whence)
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():

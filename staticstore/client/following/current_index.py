@@ -115,22 +115,6 @@ class CurrentIndex:
                 self._confirmed = fetched, seconds_since_boot() - age
         return self.whole
 
-    def write_cache(self, connection: Connection) -> bool:
-        """Write the index to the cache, if there is one.
-
-        Returns
-        -------
-        bool
-            False if changes have led to other bytes than the head names.
-        """
-        held, cached = self.whole, connection.cached
-        if cached is None or held is None:
-            return True
-        if self.error is None:
-            return cached.write(held, self.freshness, connection.is_cut)
-        cached.count(held, self.freshness)
-        return True
-
     def take_parts(self, connection: Connection, held: Held | None) -> None:
         """Hold parts of an index; with None, need the whole from now on."""
         with self.lock:
