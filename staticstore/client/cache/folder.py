@@ -220,10 +220,6 @@ class CacheFolder:
             raise ValueError("the name of a value is not a digest")
         return self.path / "values" / sha256[:2] / sha256
 
-    def place_of_index(self, site: str) -> Path:
-        """Return the folder of the index of a site, whose name is a digest."""
-        return self.path / "indexes" / site
-
     @staticmethod
     def disk_use(size: int) -> int:
         """Return the bytes of the disk that a file of a size takes."""

@@ -281,7 +281,7 @@ class SiteFollower:
         parts, head = held.content, held.head
         assert isinstance(parts, IndexParts)
         assert head is not None
-        if parts.is_read_by(root.session):
+        if root.session in parts.sessions:
             return held
         return dataclasses.replace(held, content=self._parts(root, head))
 

@@ -60,7 +60,8 @@ class IndexParts:
         max_bytes: int,
         served: set[Role],
     ) -> None:
-        self._sessions = tuple(sessions)
+        #: Those that fetch parts; of the connection that made this.
+        self.sessions = tuple(sessions)
         self._served = served
         self._head = head
         self._seconds = seconds
@@ -73,10 +74,6 @@ class IndexParts:
     def __len__(self) -> int:
         """Return the number of entries, as the head claims it."""
         return self._head.entries
-
-    def is_read_by(self, session: Session) -> bool:
-        """Return whether parts are fetched by a session, and not by an earlier connection."""
-        return session in self._sessions
 
     def find(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None; reads one page and one block at most.
@@ -144,7 +141,7 @@ class IndexParts:
         return parsed
 
     def _documents(self, deadline: float) -> Documents:
-        return Documents(self._sessions, deadline, self._max_bytes, self._served)
+        return Documents(self.sessions, deadline, self._max_bytes, self._served)
 
 
 class _PartMemory:
