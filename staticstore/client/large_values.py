@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
     from .access import Access
 
-__all__ = ["LargeValues"]
+__all__ = ["Found", "LargeValues"]
 
-_Found = bytes | StoreError | None
+#: The bytes of a value, or why they cannot be read; None if they are to be read in another way.
+Found = bytes | StoreError | None
 
 
 class _Read(NamedTuple):
     """A call that reads a value or a part of it, and how many bytes that is."""
 
     size: int
-    call: Callable[[], _Found]
+    call: Callable[[], Found]
 
 
 class _Planned:
@@ -42,7 +43,7 @@ class _Planned:
         self.content = content
         self.is_split = is_split
         self.coming: Iterator[_Read] = iter(())
-        self.begun: deque[tuple[int, Future[_Found]]] = deque()
+        self.begun: deque[tuple[int, Future[Found]]] = deque()
 
 
 class LargeValues:
@@ -139,7 +140,7 @@ class LargeValues:
             self._bytes_begun += read.size
             value.begun.append((read.size, self._pool.submit(read.call)))
 
-    def _results(self, value: _Planned) -> Iterator[_Found]:
+    def _results(self, value: _Planned) -> Iterator[Found]:
         while value.begun:
             size, read = value.begun.popleft()
             found = read.result()

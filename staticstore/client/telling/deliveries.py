@@ -181,10 +181,6 @@ class Subscribers(SubscriptionOwner):
         #: Signals and callbacks that are to come.
         self.deliveries = Deliveries()
 
-    def __len__(self) -> int:
-        """Return the number of subscriptions."""
-        return len(self._subscriptions)
-
     def is_open(self) -> bool:
         """Return whether the store is connected."""
         return self._is_open()
