@@ -96,7 +96,7 @@ class Deliveries:
 
     def _next(self, *, ends_turn: bool = False) -> Callable[[], None] | None:
         with self._change:
-            # All that was taken from the queue has been run by now.
+            # All that was taken from the queue has been run by now, or has raised.
             self._delivered = self._enqueued - len(self._waiting)
             self._change.notify_all()
             if self._waiting and not ends_turn:
