@@ -324,7 +324,7 @@ def parse_sha256(value: object) -> str:
 def _about(parsed: Any) -> Document | None:
     if parsed is None:
         return None
-    # Not `Document.parse`: to save bytes of the head, this document has no href in it.
+    # Not `Document.parse`: the heads that `encode` writes have no href of this document.
     document = Document(Role.ABOUT, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
     if parsed.get("href", document.href) != document.href:
         raise ValueError("an href is not made of its digest")

@@ -182,11 +182,13 @@ class ValueCache:
         folder, file = self.folder, self._file_of(sha256, size)
         if folder is None or file is None:
             return None
-        with file, _reading(folder):
+        with contextlib.ExitStack() as stack, _reading(folder):
+            stack.enter_context(file)
             if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
                 folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
                 file.seek(0)
-                return io.BufferedReader(_OwnFile(os.dup(file.fileno())), tuning.CACHE_PIECE_BYTES)
+                stack.pop_all()
+                return io.BufferedReader(_OwnFile(file), tuning.CACHE_PIECE_BYTES)
         _discard(folder, sha256)
         return None
 
@@ -296,24 +298,31 @@ class _Writer:
                 self._atomic.__exit__(kind, error, trace)
 
 
-class _OwnFile(io.FileIO):
-    # For the process that opened it: a forked child would move the parent's position.
+class _OwnFile(io.RawIOBase):
+    # For the process that opened it: a forked child would move the parent's position.  Not a
+    # subclass of FileIO, which warns if it is collected before it is closed.
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor, "rb")
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
         self._pid = os.getpid()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
     def readinto(self, buffer: Any) -> int | None:
         self._check_process()
-        return super().readinto(buffer)
-
-    def readall(self) -> bytes:
-        self._check_process()
-        return super().readall()
+        return self._file.readinto(buffer)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._check_process()
-        return super().seek(offset, whence)
+        return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
