@@ -214,9 +214,8 @@ class EqualRootsFollower(SiteFollower):
         is_doubtful = self.freshness.is_doubtful
         try:
             found = root.head(deadline, is_known=True, is_doubtful=is_doubtful)
-            if (
-                isinstance(found, Absent) and found.status == 401
-            ):  # another root may accept the credentials
+            # Another root may accept the credentials.
+            if isinstance(found, Absent) and found.status == 401:
                 raise absence_error(found)
         except StoreError as error:
             if root not in self._troubles and not isinstance(error, NotConnectedError):
