@@ -165,7 +165,7 @@ class SiteSnapshot(NamedTuple):
     def _read_current(
         self, path: str, most_bytes: int, what: str, argument: str | None = None
     ) -> bytes | None:
-        from ..transport.http.response import SizeLimit
+        from ..transport.http.wire import SizeLimit
 
         limit = SizeLimit(most_bytes, what, argument)
         return _or_none(lambda: self.follower.documents(self.held).read_current(path, limit))

@@ -16,6 +16,7 @@ from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..index.fields import Content
+    from ..transport.values.remote_value import RemoteValue
     from ..transport.values.seekable import OpenedValue
     from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
@@ -48,6 +49,7 @@ class URLValue(ValueInfo):
         super().__init__(key, metadata, content, access)
         self._data: BinaryIO | None = None
         self._data_pid = 0  # the process that opened it
+        self._remote: RemoteValue | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the snapshot says of the value, and how its site is reached."""
@@ -61,6 +63,12 @@ class URLValue(ValueInfo):
     def __deepcopy__(self, memo: object) -> URLValue:
         """Copy: the parts of a value never change."""
         return copy.copy(self)
+
+    @property
+    def _target(self) -> RemoteValue:
+        if self._remote is None:
+            self._remote = self._access.remote_value(self.key, self._content)
+        return self._remote
 
     @property
     def data(self) -> BinaryIO:

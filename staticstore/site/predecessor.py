@@ -121,9 +121,10 @@ class PublishedAt:
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
         from ..transport.http.arguments import SessionOptions
-        from ..transport.http.response import Absent, SizeLimit
+        from ..transport.http.response import Absent
         from ..transport.http.root import Root
         from ..transport.http.session import Session
+        from ..transport.http.wire import SizeLimit
 
         try:
             root = Root(self.location)

@@ -16,7 +16,7 @@ import pytest
 from staticstore import IndexFormatError, StaticStore, StoreError, mirror, publish
 from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Document, Head, Role
-from staticstore.transport.http import response as responses
+from staticstore.transport.http import wire
 from tests.servers import Answer, RawServer, Wire, serve_files
 
 MOST = 1 << 20  # bytes of an index
@@ -220,7 +220,7 @@ def test_what_a_mirror_fetches_is_bounded(site: Site, connect: Connect, tmp_path
 def test_what_is_compressed_more_than_any_text_is_refused(
     site: Site, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(responses, "_SURELY_NO_BOMB_BYTES", 4 << 20)
+    monkeypatch.setattr(wire, "_SURELY_NO_BOMB_BYTES", 4 << 20)
     del site.files["index.head.json"]
     site.bombs.add("index.json")
     store = StaticStore(site.server.url, poll_interval=0)

@@ -179,7 +179,7 @@ def test_d7_what_comes_out_of_a_pickle_knows_no_secret(given: Given) -> None:
     with copied.connect(retries=0):
         pass
     # A query is part of the address, and comes along.
-    assert is_shown(given.server.requests[before:]) == given.store._root.has_query
+    assert is_shown(given.server.requests[before:]) == bool(given.store._root.query)
 
 
 def answer_with(status: int, body: bytes = b"", **fields: str) -> Answer:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from staticstore.transport.http.arguments import SessionOptions
-from staticstore.transport.http.response import Fetched, SizeLimit
+from staticstore.transport.http.response import Fetched
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
+from staticstore.transport.http.wire import SizeLimit
 from tests.servers import RawServer
 
 Start = Callable[..., RawServer]

@@ -13,7 +13,8 @@ from ...errors import IndexFormatError, IntegrityError, TransportError
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.failures import FIELD_REFUSED, cannot_be_decoded
-from ...transport.http.response import Absent, Fetched, SizeLimit
+from ...transport.http.response import Absent, Fetched
+from ...transport.http.wire import SizeLimit
 from ...transport.values.remote_value import anywhere
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -18,14 +19,13 @@ from .arguments import (
     checked_retries,
     sends_password,
 )
-from .failures import FIELD_REFUSED, once, retrying
-from .response import Absent, Fetched, Response, SizeLimit, read_bounded, use_up
-from .sender import Request, Sender
-from .wire import Wire
+from .failures import FIELD_REFUSED, may_heal, was_dropped
+from .response import Absent, Fetched, Response, read_bounded
+from .sender import Request, RequestTemplate, Sender
+from .wire import SizeLimit, Wire
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartialDocument
-    from ..many.request import RequestTemplate
     from .root import Root
 
 __all__ = ["Session", "open_sessions"]
@@ -207,7 +207,7 @@ class Session:
             response = self._resumed(request, beginning) or self._sender.send(request)
             with contextlib.closing(response):
                 if response.status in absent:
-                    use_up(response)
+                    _use_up(response)
                     return Absent(response.status, response.url)
                 return read_bounded(response, limit, beginning)
 
@@ -226,7 +226,7 @@ class Session:
         beginning.clear()
         if response.status == 200:
             return response
-        use_up(response)
+        _use_up(response)
         response.close()
         return None
 
@@ -260,7 +260,7 @@ class Session:
         def attempt() -> bytes | None:
             with contextlib.closing(self._sender.send(request)) as response:
                 if response.status in refusals:
-                    use_up(response)
+                    _use_up(response)
                     return None
                 if not response.is_part(start, end):
                     return None
@@ -278,16 +278,44 @@ class Session:
         return self._sender.template()
 
     def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
-        """Make an attempt, and retry it after failures that may heal."""
-        wait = self.wire.cut.wait
-        return retrying(attempt, retries=self.retries, deadline=deadline, wait=wait)
+        """Make an attempt, and repeat it after failures that may heal.
+
+        The waits grow exponentially, with jitter, and by the Retry-After of the
+        host.  An idle connection that the host has closed is replaced at once.
+
+        Parameters
+        ----------
+        attempt : callable
+            What to do.
+        deadline : float, optional
+            When all must be over, by `time.monotonic`.
+
+        Raises
+        ------
+        StoreError
+            From the last attempt.
+        """
+        for number in range(self.retries):
+            try:
+                return attempt()
+            except TransportError as error:
+                if not may_heal(error):
+                    raise
+                seconds = _backoff(number, error)
+                if deadline is not None and time.monotonic() + seconds >= deadline:
+                    raise
+            self.wire.cut.wait(seconds)
+        return attempt()
 
     def _retrying(
         self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
     ) -> T:
-        is_repeated = repeats and self._is_alone
+        """Make an attempt, retry it if that is wanted, and note whether the host fails."""
         try:
-            result = self.repeated(attempt, deadline) if is_repeated else once(attempt)
+            if repeats and self._is_alone:
+                result = self.repeated(attempt, deadline)
+            else:
+                result = _once(attempt)
         except TransportError as error:
             if error.status is None or error.status in _UNFIT_STATUSES or error.status >= 500:
                 self._failed_at = time.monotonic()
@@ -296,6 +324,31 @@ class Session:
             raise
         self._failed_at = None
         return result
+
+
+def _once(attempt: Callable[[], T]) -> T:
+    # Repeated only if an idle connection was closed, and then at once.
+    try:
+        return attempt()
+    except TransportError as error:
+        if not was_dropped(error):
+            raise
+    return attempt()
+
+
+def _backoff(number: int, error: TransportError) -> float:
+    if number == 0 and was_dropped(error):
+        return 0.0
+    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
+    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
+    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
+
+
+def _use_up(response: Response) -> None:
+    # So that the connection can serve another request.
+    if (response.content_length or 0) <= tuning.USED_UP_BYTES:
+        with contextlib.suppress(TransportError):
+            response.read(tuning.USED_UP_BYTES)
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,17 +21,18 @@ from ...errors import NotConnectedError, StoreError, TransportTimeout
 from ..http.failures import mapped
 from ..http.response import allowance
 from ..http.wire import Bounds, Wire
-from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
+from .request import SizedAnswer, SizedRequest, accepted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ..http.sender import RequestTemplate
     from ..http.session import Session
 
-__all__ = ["by_threads", "engine", "fetch_all", "requests_at_once"]
+    # A way to send many requests; see `fetch_all`.
+    _Engine = Callable[[RequestTemplate, Sequence[SizedRequest]], list[SizedAnswer | None]]
 
-# A way to send many requests; see `fetch_all`.
-_Engine = Callable[[RequestTemplate, Sequence[SizedRequest]], list[SizedAnswer | None]]
+__all__ = ["by_threads", "engine", "fetch_all", "requests_at_once"]
 
 
 def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedAnswer | None]:
@@ -124,10 +125,11 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
     if request.start is not None:
         headers["Range"] = f"bytes={request.range}"
     wire = template.wire
-    bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    current = wire.current
+    current.bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    current.query = template.query
     try:
-        with mapped(wire, key=None, url=None), wire.bounded(bounds):
-            wire.keep_query(template.query)
+        with mapped(wire, key=None, url=None):
             response = template.pool.urlopen(
                 "GET",
                 template.prefix + request.url_path,
@@ -139,7 +141,8 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
                 timeout=Timeout(*template.timeout),
             )
             # A response that was read to its end has returned its connection.
-            with contextlib.closing(response), wire.allowing(allowance(request.size)):
+            current.allowance = allowance(request.size)
+            with contextlib.closing(response):
                 if request.start is not None and response.status == 200:
                     return None  # the whole: do not read as far as the part
                 body = response.read(request.size + 1, decode_content=False)
@@ -147,4 +150,6 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
         raise
     except StoreError:
         return None
+    finally:
+        current.allowance = None
     return accepted(request, response.status, response.headers, body)

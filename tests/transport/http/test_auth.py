@@ -11,15 +11,16 @@ from requests import Request
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth, HTTPProxyAuth
 
 from staticstore import StoreError
-from staticstore.transport.http.arguments import NO_AUTH, authentication, sends_password
+from staticstore.transport.http.arguments import authentication, sends_password
 from staticstore.transport.http.root import Root
 
 ROOT = Root("https://data.example/")
 
 
-def sent(auth: AuthBase) -> str | None:
+def sent(auth: AuthBase | None) -> str | None:
     """Return the Authorization field that is sent."""
     request = Request("GET", "https://data.example/").prepare()
+    assert auth is not None
     return auth(request).headers.get("Authorization")
 
 
@@ -53,9 +54,7 @@ def test_an_authentication_of_requests_is_used_as_it_is() -> None:
 
 
 def test_without_credentials_none_are_sent() -> None:
-    auth = authentication(None, ROOT)
-    assert auth is NO_AUTH
-    assert sent(auth) is None
+    assert authentication(None, ROOT) is None
 
 
 def test_without_credentials_those_of_the_root_are_sent() -> None:
@@ -168,8 +167,10 @@ def test_the_netrc_that_is_named_needs_no_home(
         (HTTPBasicAuth("ali", "sesame"), True),
         (HTTPProxyAuth("ali", "sesame"), True),
         (HTTPDigestAuth("ali", "sesame"), False),
-        (NO_AUTH, False),
+        (None, False),
     ],
 )
-def test_basic_authentication_lets_the_password_be_read(auth: AuthBase, readable: bool) -> None:
+def test_basic_authentication_lets_the_password_be_read(
+    auth: AuthBase | None, readable: bool
+) -> None:
     assert sends_password(auth) is readable

@@ -18,12 +18,11 @@ from staticstore.transport.http import adapter
 from staticstore.transport.http.adapter import FileAdapter
 from staticstore.transport.http.conditions import (
     Answer,
-    ContentRange,
     Representation,
     answer,
     header_fields,
 )
-from staticstore.transport.http.response import Response
+from staticstore.transport.http.response import ContentRange, Response
 from tests.sites import write_site
 from tests.transport.conftest import Call, SessionAt, noted_waits
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore.errors import InnerAddressError
-from staticstore.transport.http.wire import Perimeter, address_in, is_inner
+from staticstore.transport.http.adapter import Perimeter
+from staticstore.transport.http.root import address_in, is_inner
 
 SITE = "https://data.example.org/index.json"
 ELSEWHERE = "http://intranet.example/index.json"

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from staticstore import NotConnectedError, TransportError
-from staticstore.transport.http.conditions import ContentRange
-from staticstore.transport.http.response import Response
+from staticstore.transport.http.response import ContentRange, Response
 from staticstore.transport.http.wire import Wire
 from tests.servers import Request
 from tests.servers import Wire as ServerWire

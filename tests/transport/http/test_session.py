@@ -24,9 +24,10 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport.http.response import Fetched, SizeLimit
+from staticstore.transport.http.response import Fetched
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
+from staticstore.transport.http.wire import SizeLimit
 from tests.servers import RawServer, Request, Wire, serve_files
 from tests.transport.conftest import Call, SessionAt, Start, fetch, noted_waits
 
@@ -221,7 +222,7 @@ def test_files_are_read_for_roots_in_folders_and_for_no_others(
     session_at: SessionAt, tmp_path: Path
 ) -> None:
     def schemes(root: str) -> set[str]:
-        adapters = session_at(root)._sender.requests_session.adapters
+        adapters = session_at(root)._sender.own.requests_session.adapters
         return {prefix.rstrip(":/") for prefix in adapters}
 
     assert schemes(ROOT) == {"https", "http"}
