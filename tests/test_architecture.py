@@ -70,11 +70,9 @@ PARTICIPLES = {
 
 # A protocol between modules is written down, as one of these.
 PROTOCOLS = {
-    "client.following.held": {"Follower"},
     "client.following.index_reader": {"ReadParts"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},
-    "transport.many.threads": {"Engine"},
     "transport.values.remote_value": {"Wholes"},
     "transport.values.seekable": {"_Openable"},
     "site.pushing.target": {"Target"},

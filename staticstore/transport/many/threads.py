@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from urllib3 import Timeout
 
@@ -20,7 +20,7 @@ from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportTimeout
 from ..http.failures import mapped
 from ..http.response import allowance
-from ..http.wire import Bounds
+from ..http.wire import Bounds, Wire
 from .request import SizedAnswer, SizedRequest, accepted
 
 if TYPE_CHECKING:
@@ -29,16 +29,10 @@ if TYPE_CHECKING:
     from ..http.sender import RequestTemplate
     from ..http.session import Session
 
-__all__ = ["Engine", "by_threads", "engine", "fetch_all"]
+    # A way to send many requests; see `fetch_all`.
+    _Engine = Callable[[RequestTemplate, Sequence[SizedRequest]], list[SizedAnswer | None]]
 
-
-class Engine(Protocol):
-    """A way to send many requests; see `fetch_all`."""
-
-    def __call__(
-        self, template: RequestTemplate, requests: Sequence[SizedRequest]
-    ) -> list[SizedAnswer | None]:
-        """Send the requests."""
+__all__ = ["by_threads", "engine", "fetch_all", "requests_at_once"]
 
 
 def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedAnswer | None]:
@@ -73,7 +67,7 @@ def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedA
 
 
 @cache
-def engine() -> Engine:
+def engine() -> _Engine:
     """Return the fastest engine that is installed."""
     try:
         from .curl import by_curl
@@ -112,14 +106,18 @@ def by_threads(
             if time.monotonic() - began > tuning.FAR_SECONDS:
                 add_worker()
 
-    limits = template.wire.limits
-    most = min(tuning.MANY_THREADS, len(requests), *(limit.requests for limit in limits))
+    most = requests_at_once(template.wire, min(tuning.MANY_THREADS, len(requests)))
     others = iter(range(1, most))
     with Workers(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))
         while not workers.empty():
             workers.get().result()
     return found
+
+
+def requests_at_once(wire: Wire, most: int) -> int:
+    """Return how many requests to send at once, at most: fewer at a limited rate."""
+    return min([most, *(limit.requests for limit in wire.limits)])
 
 
 def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | None:

@@ -112,7 +112,7 @@ def test_one_without_references_is_collected(site: MemorySite, store: StaticStor
     try:
         reference = weakref.ref(store.watch())
         assert reference() is None
-        assert len(store._live._current.subscribers) == 0
+        assert not store._live._current.subscribers._subscriptions
     finally:
         gc.enable()
 
@@ -120,7 +120,7 @@ def test_one_without_references_is_collected(site: MemorySite, store: StaticStor
 def test_one_that_has_ended_collects_no_changes(site: MemorySite, store: StaticStore) -> None:
     watch = store.watch(timeout=0)
     assert list(watch) == []
-    assert len(store._live._current.subscribers) == 0
+    assert not store._live._current.subscribers._subscriptions
 
 
 def test_it_does_not_keep_the_store_alive(site: MemorySite) -> None:
