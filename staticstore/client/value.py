@@ -61,7 +61,7 @@ class URLValue(ValueInfo):
         return URLValue(self.key, self.metadata, self._content, self._access)
 
     def __deepcopy__(self, memo: object) -> URLValue:
-        """Copy: the parts of a value never change."""
+        """Return a copy, as `copy.copy` does."""
         return copy.copy(self)
 
     @property
@@ -137,8 +137,8 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import open_range
 
-        stream = open_range(self._target, _index(start), _index(end))
-        answer = getattr(stream, "response", None)
+        stream = open_range(self._target, _bound(start), _bound(end))
+        answer = getattr(stream, "response", None)  # an empty range has none
         if answer is not None and answer.status in (200, 206):
             self._answer = answer
         return stream
@@ -286,7 +286,7 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import read_ranges
 
-        wanted = [(_index(start), _index(end)) for start, end in ranges]
+        wanted = [(_bound(start), _bound(end)) for start, end in ranges]
         return read_ranges(self._target, wanted, operator.index(max_gap), operator.index(max_size))
 
     def to_file(
@@ -391,5 +391,5 @@ def _size_of(file: BinaryIO) -> int:
     return size
 
 
-def _index(bound: int | None) -> int | None:
+def _bound(bound: int | None) -> int | None:
     return None if bound is None else operator.index(bound)

@@ -186,7 +186,7 @@ class SiteFollower:
         elif held.source is None:
             first.recall(held.validators, of_head=held.head is not None)
         if held is None and copies and self.freshness.sha256 is None:
-            return self.session.repeated(partial(self._first_or_copy, ask, deadline), deadline)
+            return self.session.retried(partial(self._first_or_copy, ask, deadline), deadline)
         found = ask(first, deadline, deadline)
         self._passed_over = None
         return found

@@ -94,13 +94,13 @@ class EqualRootsFollower(SiteFollower):
         self._polls += 1
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         base = held if held is not None and held.is_whole and not anew else None
-        return self.session.repeated(partial(self._newest, held, base, deadline), deadline)
+        return self.session.retried(partial(self._newest, held, base, deadline), deadline)
 
     def part(self, held: Held | None) -> Held | None:
         """Return the current index, in parts; None if the site serves none."""
         self._polls += 1
         deadline = time.monotonic() + self._seconds
-        return self.session.repeated(partial(self._newest_part, held, deadline), deadline)
+        return self.session.retried(partial(self._newest_part, held, deadline), deadline)
 
     # -- what the roots answer -----------------------------------------------------
 

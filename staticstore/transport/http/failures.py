@@ -1,7 +1,7 @@
 """Failures of requests: mapped to our errors where they arise, and which may heal.
 
 Foreign errors are mapped by `mapped`, refusals of a host by `status_error`.
-`Session.repeated` is the one loop that retries.
+`Session.retried` is the one loop that retries.
 """
 
 from __future__ import annotations

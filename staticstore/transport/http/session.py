@@ -52,7 +52,7 @@ class Session:
         Those of the sessions of other roots, so that all are cut together.
     is_alone : bool, optional
         Whether the site has no other root.  If it has, a failed request is not
-        retried here, but by `repeated` once all roots have failed.
+        retried here, but by `retried` once all roots have failed.
 
     Raises
     ------
@@ -124,7 +124,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
         key: str | None = None,
-        repeats: bool = True,
+        is_retried: bool = True,
     ) -> Response:
         """Send a request and return the answer, its body not yet read.
 
@@ -143,7 +143,7 @@ class Session:
             When all must be over, by `time.monotonic`.
         key : str, optional
             For errors.
-        repeats : bool, optional
+        is_retried : bool, optional
             Whether to retry.
 
         Returns
@@ -161,7 +161,9 @@ class Session:
             The session was closed.
         """
         request = Request(method, url_path, headers or {}, deadline, key)
-        return self._retrying(lambda: self._sender.send(request), deadline, repeats=repeats)
+        return self._noting_failure(
+            lambda: self._sender.send(request), deadline, is_retried=is_retried
+        )
 
     def fetch(
         self,
@@ -211,7 +213,7 @@ class Session:
                     return Absent(response.status, response.url)
                 return read_bounded(response, limit, beginning)
 
-        return self._retrying(attempt, deadline)
+        return self._noting_failure(attempt, deadline)
 
     def _resumed(self, request: Request, beginning: PartialDocument | None) -> Response | None:
         # None means that the document has to be requested whole.
@@ -268,7 +270,7 @@ class Session:
                 part = bytes(read_bounded(response, limit).body)
                 return part if len(part) == end - start else None
 
-        return self._retrying(attempt, deadline)
+        return self._noting_failure(attempt, deadline)
 
     def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
@@ -277,7 +279,7 @@ class Session:
         """
         return self._sender.template()
 
-    def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
+    def retried(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
         """Make an attempt, and repeat it after failures that may heal.
 
         The waits grow exponentially, with jitter, and by the Retry-After of the
@@ -307,13 +309,13 @@ class Session:
             self.wire.cut.wait(seconds)
         return attempt()
 
-    def _retrying(
-        self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
+    def _noting_failure(
+        self, attempt: Callable[[], T], deadline: float | None, *, is_retried: bool = True
     ) -> T:
         """Make an attempt, retry it if that is wanted, and note whether the host fails."""
         try:
-            if repeats and self._is_alone:
-                result = self.repeated(attempt, deadline)
+            if is_retried and self._is_alone:
+                result = self.retried(attempt, deadline)
             else:
                 result = _once(attempt)
         except TransportError as error:

@@ -166,7 +166,7 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
                 raise
             return read(here)
 
-    return value.session.repeated(attempt)
+    return value.session.retried(attempt)
 
 
 def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[RemoteValue]:
@@ -256,7 +256,7 @@ def anywhere(
     """
     if len(sessions) == 1:
         return read(sessions[0])
-    return sessions[0].repeated(lambda: from_any(least_failing(sessions), read), deadline)
+    return sessions[0].retried(lambda: from_any(least_failing(sessions), read), deadline)
 
 
 def from_any(ways: Sequence[Way], read: Callable[[Way], T]) -> T:
