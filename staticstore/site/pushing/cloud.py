@@ -92,9 +92,7 @@ class CloudTarget:
             raise StoreError(
                 "this target needs obstore: pip install 'staticstore[cloud]'", url=url
             ) from error
-        settings: dict[str, Any] = {}
-        if scheme == "s3":
-            settings = aws_settings(os.environ)
+        settings: dict[str, Any] = aws_settings(os.environ) if scheme == "s3" else {}
         if region is not None:
             settings["region"] = region
         if endpoint is not None:
