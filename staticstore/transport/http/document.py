@@ -64,7 +64,8 @@ def read_bounded(
         The bytes of earlier attempts, to which these are appended; it also has
         the digest, if that is known.
     progress : callable, optional
-        Called as ``progress(done, total)``, in bytes as they are sent.
+        Called as ``progress(done, total)``, in bytes as they are sent; in decoded bytes
+        if the host does not say how many it sends.
 
     Raises
     ------
@@ -80,8 +81,8 @@ def read_bounded(
     body = bytearray() if beginning is None else beginning.body
     append = body.extend if beginning is None else beginning.grow
     size = response.content_length
-    total = None if size is None else len(body) + size
-    limit.check(total or 0, response.url)
+    total = limit.named_size if size is None else len(body) + size
+    limit.check(len(body) + (size or 0), response.url)
     with Hasher(counts_newlines=True) as digest:
         size = tuning.DOCUMENT_PIECE_BYTES
         for start in range(0, len(body), size):
@@ -142,9 +143,14 @@ class _Received(Iterator[bytes]):
         if not filled:
             raise StopIteration
         self.count += filled
-        if self._progress is not None:
-            self._progress(self.count, self.response.content_length)
+        total = self.response.content_length
+        if self._progress is not None and total is not None:
+            self._progress(self.count, total)
         return bytes(self._buffer[:filled])
+
+    def note_decoded(self, count: int, limit: SizeLimit) -> None:
+        if self._progress is not None and self.response.content_length is None:
+            self._progress(count, limit.named_size)
 
 
 def _read_decoded(
@@ -164,6 +170,7 @@ def _read_decoded(
             limit.check_ratio(size, received.count, response.url)
             append(piece)
             digest.update(piece)
+            received.note_decoded(size, limit)
         return Fetched(response, body, digest.hexdigest(), digest.newlines)
 
 

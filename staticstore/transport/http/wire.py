@@ -36,7 +36,7 @@ __all__ = [
 #: Bytes a second; many hosts give up a slower reader.
 LEAST_BYTES_A_SECOND = 1024
 
-#: Called as ``progress(done, total)``, in bytes as they are sent; the total may be unknown.
+#: Called as ``progress(done, total)``, in bytes; the total may be unknown.
 DocumentProgress = Callable[[int, int | None], object]
 
 _LEAST_PIECE_BYTES = 256
@@ -112,6 +112,11 @@ class SizeLimit(NamedTuple):
     what: str
     #: The argument that the user has set; None for a fixed limit.
     argument: str | None = None
+
+    @property
+    def named_size(self) -> int | None:
+        """The size of the document as its head says it; None if the user set the limit."""
+        return self.most_bytes if self.argument is None else None
 
     def check(self, count: int, url: str) -> None:
         """Raise `IndexFormatError` if there are more bytes."""

@@ -561,14 +561,20 @@ def test_the_progress_of_a_document_is_in_bytes_as_they_are_sent(
     assert seen == sorted(seen)
 
 
-def test_the_progress_of_a_document_of_no_size_has_no_total(
-    start: Start, session_at: SessionAt
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+@pytest.mark.parametrize(("argument", "total"), [("max_index_bytes", None), (None, 9000)])
+def test_the_progress_of_a_document_of_no_length_has_the_total_of_the_head(
+    start: Start, session_at: SessionAt, coding: str, argument: str | None, total: int | None
 ) -> None:
-    server = start(lambda request, wire: wire.response(200, b"index", length=False))
+    body = bytes(9000)
+    sent = gzip.compress(body) if coding == "gzip" else body
+    headers = {"Content-Encoding": coding}
+    server = start(lambda request, wire: wire.response(200, sent, headers, length=False))
     seen: list[tuple[int, int | None]] = []
     session = session_at(server.url, progress=lambda done, total: seen.append((done, total)))
-    fetch(session)
-    assert seen[-1] == (5, None)
+    limit = SizeLimit(9000, "the index", argument)
+    session.fetch("a", headers={"Accept-Encoding": "gzip"}, deadline=Deadline(10), limit=limit)
+    assert seen[-1] == (9000, total)
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
