@@ -18,6 +18,7 @@ from ..index.fields import Content
 from ..index.notebook import size_text
 from .exits import CommandError, ExitCode, system_reason
 from .options import CommonOptions, examples, output_options, site_options
+from .parameters import FILE, KEY
 
 if TYPE_CHECKING:
     from ..client.store import StaticStore
@@ -59,11 +60,12 @@ def _parse_file(
     )
 )
 @site_options
-@click.argument("key")
+@click.argument("key", type=KEY)
 @click.option(
     "-o",
     "file",
     metavar="FILE",
+    type=FILE,
     callback=_parse_file,
     help="Write to this file; - is the standard output.",
 )

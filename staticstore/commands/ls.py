@@ -10,6 +10,7 @@ import click
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
 from .options import CommonOptions, examples, output_options, site_options
+from .parameters import KEY
 from .terminal import Column
 
 __all__ = ["ls"]
@@ -22,7 +23,7 @@ __all__ = ["ls"]
     )
 )
 @site_options
-@click.argument("pattern", metavar="[GLOB]", required=False)
+@click.argument("pattern", metavar="[GLOB]", type=KEY, required=False)
 @click.option("-l", "--long", is_flag=True, help="Show size, time and type as well.")
 @output_options
 @click.pass_obj

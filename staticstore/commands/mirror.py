@@ -26,6 +26,7 @@ from .options import (
     parse_conditions,
     site_options,
 )
+from .parameters import FOLDER, KEY
 from .terminal import Cell, Output, count_text, printable
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def _parse_rate(
     ),
 )
 @site_options
-@click.argument("directory", metavar="DIR")
-@click.argument("globs", metavar="[GLOB]...", nargs=-1)
+@click.argument("directory", metavar="DIR", type=FOLDER)
+@click.argument("globs", metavar="[GLOB]...", type=KEY, nargs=-1)
 @click.option(
     "--select",
     "where",

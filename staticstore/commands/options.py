@@ -25,6 +25,7 @@ from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
 from .credentials import parse_credentials, read_auth_file
+from .parameters import FILE, FOLDER, SITE_URL, LocalPath
 from .terminal import Output, printable
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def output_options(function: _Function) -> _Function:
 
 def site_options(function: _Function) -> _Function:
     """Add the argument ``url`` and the options of `CommonOptions.connected`."""
-    return click.argument("url")(host_options(cache_option(default=None)(function)))
+    return click.argument("url", type=SITE_URL)(host_options(cache_option(default=None)(function)))
 
 
 def host_options(function: _Function) -> _Function:
@@ -207,7 +208,7 @@ def host_options(function: _Function) -> _Function:
         _common_option(
             "--ca",
             metavar="FILE",
-            type=click.Path(exists=True),
+            type=LocalPath("file", exists=True),
             callback=_keep,
             help="Trust the certificate authorities in this file.",
         ),
@@ -219,6 +220,7 @@ def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
     return _common_option(
         "--cache",
         metavar="FOLDER",
+        type=FOLDER,
         envvar="STATICSTORE_CACHE",
         show_envvar=True,
         default=default,
@@ -246,6 +248,7 @@ def auth_options(function: _Function) -> _Function:
         _common_option(
             "--auth-file",
             metavar="FILE",
+            type=FILE,
             callback=_keep_auth(read_auth_file),
             help="Read USER:PASSWORD from this file, which only you can read.",
         ),
@@ -256,7 +259,8 @@ def _keep_auth(
     read: Callable[[Any], _Credentials],
 ) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is None or value is False:  # but "" is an error: it names no user and no file
+        # But "" is an error: it names no user and no file.
+        if value is None or value is False or context.resilient_parsing:  # a shell completes
             return
         common = context.ensure_object(CommonOptions)
         assert parameter.name is not None

@@ -21,6 +21,7 @@ from .options import (
     host_options,
     output_options,
 )
+from .parameters import FILE, FOLDER, SITE_URL
 from .terminal import ACTION_STYLES, Cell, Output, count_text
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ __all__ = ["publish"]
         "staticstore publish my-site --check",
     ),
 )
-@click.argument("site")
-@click.option("--metadata", metavar="FILE", help="The values' metadata: JSON, TOML or CSV.")
+@click.argument("site", type=FOLDER)
+@click.option(
+    "--metadata", metavar="FILE", type=FILE, help="The values' metadata: JSON, TOML or CSV."
+)
 @click.option("--pack", is_flag=True, help="Copy small values into packs, to be read together.")
 @click.option(
     "--pack-below",
@@ -58,6 +61,7 @@ __all__ = ["publish"]
 @click.option(
     "--after",
     metavar="URL|TARGET",
+    type=SITE_URL,
     help="Continue from the site that is published there, as in a fresh checkout.",
 )
 @force_option("shrink", "lineage")

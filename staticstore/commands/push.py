@@ -17,6 +17,7 @@ from .options import (
     force_option,
     output_options,
 )
+from .parameters import FOLDER, TARGET
 from .terminal import Cell, count_text
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ __all__ = ["push"]
         "staticstore push my-site /mnt/web/site --delete",
     ),
 )
-@click.argument("site")
-@click.argument("target")
+@click.argument("site", type=FOLDER)
+@click.argument("target", type=TARGET)
 @click.option("--delete", is_flag=True, help="Remove what is no longer part of the site.")
 @force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .options import CommonOptions, auth_options, examples, output_options
+from .parameters import FOLDER
 
 __all__ = ["serve"]
 
@@ -17,7 +18,7 @@ __all__ = ["serve"]
         "staticstore serve my-site --host 0.0.0.0 --port 8080 --auth ali",
     )
 )
-@click.argument("site")
+@click.argument("site", type=FOLDER)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",

@@ -36,6 +36,7 @@ COMMANDS = [
     "mirror",
     "cache",
     "demo",
+    "completion",
 ]
 
 
