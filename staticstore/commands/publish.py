@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,8 @@ def publish(
             progress=progress,
         )
     _show_report(output, report, dry_run=dry_run)
+    if not dry_run:
+        output.note(_next_step(site, report, browse=browse))
     if report.failed:
         raise partly_failed(
             f"{len(report.failed)} files or folders could not be published",
@@ -183,6 +186,16 @@ def _show_report(
         f"{len(report.set)} set, {len(report.updated)} updated, {len(report.deleted)} deleted"
         + (f", {report.packed} in packs" if report.packed else "")
         + (" (a dry run: nothing was written)" if dry_run else "")
+    )
+
+
+def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
+    if not (report.set or report.updated or report.deleted):
+        return f"nothing has changed since generation {report.generation}"
+    files = "index.json and index.html" if browse else "index.json"
+    return (
+        f"wrote {files} in {site}, generation {report.generation}; "
+        f"look at it with: staticstore serve {shlex.quote(site)}"
     )
 
 

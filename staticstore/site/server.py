@@ -152,7 +152,8 @@ def serve(
     try:
         from .application import Listener, SiteApplication
     except ImportError as error:
-        raise StoreError("serving needs werkzeug: pip install 'staticstore[cli]'") from error
+        text = "serving needs the package `werkzeug`, which the extra `cli` brings"
+        raise StoreError(text) from error
     with _listen(host, port) as listening:
         if auth is not None and not _is_loopback(listening):
             _LOG.warning("the password is sent unencrypted: there is no TLS")

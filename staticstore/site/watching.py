@@ -215,7 +215,8 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
     try:
         from watchfiles import watch
     except ImportError as error:
-        raise StoreError("watching needs watchfiles: pip install 'staticstore[watch]'") from error
+        text = "watching needs the package `watchfiles`, which the extra `watch` brings"
+        raise StoreError(text) from error
     tick_ms = round(tuning.WATCH_TICK_SECONDS * 1000)
     root = os.path.realpath(data)
     try:

@@ -936,7 +936,7 @@ except StoreError as error:
     print(error)
 """
     said = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert said == "serving needs werkzeug: pip install 'staticstore[cli]'\n"
+    assert said == "serving needs the package `werkzeug`, which the extra `cli` brings\n"
 
 
 def test_the_application_is_wsgi(site: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
-from ...errors import TransportError, raise_alone, without_secrets
+from ...errors import TransportError, quoted, raise_alone, without_secrets
 
 __all__ = [
     "MOST_REDIRECTS",
@@ -37,6 +37,12 @@ _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = r"[^\s*%\\]+"  # neither a pattern nor quoted characters
+# What may be a URL without its scheme: a host with a dot, an address or localhost, and a path.
+_BARE_URL = re.compile(
+    r"((localhost|127(\.\d+){3})|([\w-]+\.)+[A-Za-z]{2,}|\d+(\.\d+){3})"
+    r"(:\d+)?(/[^?#@]*)?(?=[?#]|$)"
+)
+_INDEX_NAME = re.compile(r"(?:^|(?<=[/\\]))index(\.head)?\.json$")
 
 
 class Origin(NamedTuple):
@@ -81,7 +87,8 @@ class Root:
     TypeError
         It is neither a str nor a path.
     ValueError
-        The URL or path cannot be used.
+        The URL or path cannot be used, or looks like a mistake: it ends in ``index.json``,
+        or is a URL without ``https://`` and no folder that is there.
 
     Attributes
     ----------
@@ -111,8 +118,10 @@ class Root:
             raise ValueError("a root is a URL or a path, and must not be empty")
         self.userinfo: tuple[str, str] | None = None
         self._query = ""
+        if isinstance(location, str):
+            _check_spelling(text)
         if not re.match(_SCHEME, text):
-            self.url = _folder_url(text)
+            self.url = _folder_url(os.path.expanduser(text))
         else:
             self.url = self._from_url(text)
         self.is_local = self.url.startswith("file:")
@@ -265,6 +274,18 @@ def redirect_target(url: str, location: str, key: str | None) -> str:
     if origin.scheme == "http" and urlsplit(url).scheme == "https":
         raise TransportError("refused: the host redirects from https to http", key=key, url=url)
     return next_url
+
+
+def _check_spelling(text: str) -> None:
+    if os.path.exists(os.path.expanduser(text)) and not os.path.isfile(text):
+        return
+    path = text.partition("?")[0] if re.match(_SCHEME, text) else text
+    if named := _INDEX_NAME.search(path):
+        folder = without_secrets(path[: named.start()]) or "."
+        raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
+    if bare := _BARE_URL.match(text):
+        url = f"{'http' if bare[2] else 'https'}://{bare[0]}"
+        raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
 
 
 def _folder_url(folder: str) -> str:
