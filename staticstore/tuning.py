@@ -236,4 +236,7 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 # ---- Command line
 
 SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
+COMPLETED_INDEX_KEYS = (
+    50_000  # offered by IPython.  More: it waits for more than a tenth of a second
+)
 COMPLETED_KEYS = 1_000  # offered by a shell at once.  More: nobody reads them

@@ -135,8 +135,13 @@ class URLValue(ValueInfo):
             self._answer = answer
         return stream
 
-    def read(self) -> bytes:
+    def read(self, size: None = None) -> bytes:
         """Read the whole value, verified.
+
+        Parameters
+        ----------
+        size : None
+            Not supported: a value has no position.
 
         Returns
         -------
@@ -147,7 +152,13 @@ class URLValue(ValueInfo):
         ------
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
+        TypeError
+            A size was given.
         """
+        if size is not None:
+            raise TypeError(
+                "a URLValue is read whole: use value.range(0, n) or value.open().read(n)"
+            )
         from ..transport.values.stream import copy_whole
 
         cache, content = self._access.cache, self._content

@@ -49,7 +49,7 @@ __all__ = ["MirrorReport", "mirror"]
 _LOG = logging.getLogger("staticstore.site")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MirrorReport:
     """What a mirror did.
 
@@ -88,6 +88,14 @@ class MirrorReport:
     newer: bool
     skipped: list[tuple[str, str]] = field(default_factory=list)
     older: int = 0
+
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<MirrorReport: {self.fetched} fetched, {self.kept} kept, {self.deleted} deleted, "
+            f"{len(self.failed)} failed, {len(self.skipped)} skipped, {self.bytes} bytes, "
+            f"{self.seconds:.1f} s>"
+        )
 
 
 def mirror(

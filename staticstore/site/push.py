@@ -45,7 +45,7 @@ T = TypeVar("T")
 _THREAD_NAME = "staticstore push"
 
 
-@dataclass
+@dataclass(repr=False)
 class PushReport:
     """What a push did, or with ``dry_run`` would have done.
 
@@ -79,6 +79,14 @@ class PushReport:
     inert: list[str] = field(default_factory=list)
     bytes: int = 0
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<PushReport: {len(self.uploaded)} uploaded, {self.kept} kept, "
+            f"{len(self.deleted)} deleted, {self.left} left, {len(self.failed)} failed, "
+            f"{self.bytes} bytes, {self.seconds:.1f} s>"
+        )
 
 
 def push(

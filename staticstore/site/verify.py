@@ -31,7 +31,7 @@ T = TypeVar("T")
 _Problems = Iterator[tuple[str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifyReport:
     """What a verification found.
 
@@ -52,6 +52,13 @@ class VerifyReport:
     wrong: list[tuple[str, str]]
     extra: list[str]
     checked: int
+
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<VerifyReport: {self.checked} checked, {len(self.wrong)} wrong, "
+            f"{len(self.extra)} extra>"
+        )
 
 
 def verify_site(
