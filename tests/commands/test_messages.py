@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ def test_a_publish_that_finds_nothing_new_says_so(cli: Run, folder: Path) -> Non
 @pytest.mark.parametrize("option", ["--quiet", "--json", "--dry-run"])
 def test_no_next_step_is_said(cli: Run, folder: Path, option: str) -> None:
     assert cli("publish", folder, option).errors == ""
+
+
+# -- logs ----------------------------------------------------------------------------------
+
+
+def test_the_log_is_json_too_where_results_are(cli: Run, url: str) -> None:
+    logged = [json.loads(line) for line in cli("ls", url, "-vv", "--json").errors.splitlines()]
+    assert logged
+    assert {name for line in logged for name in line} == {"log"}
 
 
 # -- what is missing -----------------------------------------------------------------------
