@@ -25,7 +25,7 @@ from ..errors import IndexFormatError, StoreError
 from ..index import codec
 from ..site.guards import GUARDS, Force, Guards
 from .credentials import parse_credentials, read_auth_file
-from .parameters import FILE, FOLDER, SITE_URL, LocalPath
+from .parameters import FILE, FOLDER, SITE_URL, LocalPath, data_path_of
 from .terminal import Output, printable
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class CommonOptions:
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
     cache: CacheFolder | None = None
+    #: Where the values of a site are below its root; None for where it says, or ``data/``.
+    data: str | None = None
 
     @contextlib.contextmanager
     def connected(
@@ -91,6 +93,7 @@ class CommonOptions:
                 url,
                 poll_interval=poll_interval,
                 lazy=lazy,
+                data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
             )
         except ValueError as error:
@@ -185,7 +188,16 @@ def output_options(function: _Function) -> _Function:
 
 def site_options(function: _Function) -> _Function:
     """Add the argument ``url`` and the options of `CommonOptions.connected`."""
-    return click.argument("url", type=SITE_URL)(host_options(cache_option(default=None)(function)))
+    options = (host_options, cache_option(default=None), _values_option)
+    return click.argument("url", type=SITE_URL)(_decorate(function, *options))
+
+
+_values_option = _common_option(
+    "--data",
+    metavar="FOLDER",
+    callback=_keep,
+    help="Where the values are below the root, if not in data/, or where a folder says.",
+)
 
 
 def host_options(function: _Function) -> _Function:

@@ -7,7 +7,7 @@ folder or in the cache: nothing is requested while somebody types.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,16 @@ from ..errors import StoreError
 if TYPE_CHECKING:
     from ..client.cache.folder import CacheFolder
 
-__all__ = ["FILE", "FOLDER", "KEY", "SITE_URL", "TARGET", "LocalPath"]
+__all__ = [
+    "FILE",
+    "FOLDER",
+    "KEY",
+    "SITE_URL",
+    "TARGET",
+    "LocalPath",
+    "data_option",
+    "data_path_of",
+]
 
 _Items = list[CompletionItem[str]]
 
@@ -97,6 +106,22 @@ TARGET = TargetURL("dir")
 KEY = KeyName()
 
 
+def data_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option ``--data`` of what reads a site's folder."""
+    return click.option("--data", metavar="FOLDER", type=FOLDER, help=help_text)
+
+
+def data_path_of(url: str, data: str | None) -> str:
+    """Return where the values of a site are: as ``--data`` says, or the note in a folder."""
+    if data is not None:
+        return data.strip("/") + "/"
+    if not os.path.isdir(url):
+        return "data/"
+    from ..site.folder.site_folder import SiteFolder  # seldom needed
+
+    return SiteFolder.of(url).data_path
+
+
 def _levels(keys: Iterable[str], beginning: str) -> Iterator[str]:
     last = None
     count = 0
@@ -125,7 +150,8 @@ def _known_keys(ctx: click.Context, url: str) -> Iterable[str]:
             return ()
         from ..client.cache.index import CachedIndex  # slow to import
 
-        known = CachedIndex(folder, root, "index.json", "data/").read()
+        data_path = data_path_of(url, ctx.obj.data)
+        known = CachedIndex(folder, root, "index.json", data_path).read()
         return () if known is None else known[0].index.checked()
     except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
         return ()

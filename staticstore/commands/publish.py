@@ -22,7 +22,7 @@ from .options import (
     host_options,
     output_options,
 )
-from .parameters import FILE, FOLDER, SITE_URL
+from .parameters import FILE, FOLDER, SITE_URL, data_option
 from .terminal import ACTION_STYLES, Cell, Output, count_text
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = ["publish"]
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
+        "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
         "staticstore publish my-site --check",
@@ -65,6 +66,7 @@ __all__ = ["publish"]
     type=SITE_URL,
     help="Continue from the site that is published there, as in a fresh checkout.",
 )
+@data_option("Publish the files in this folder of SITE instead of data/; the next time, too.")
 @force_option("shrink", "lineage")
 @click.option("--check", is_flag=True, help="Write nothing; verify the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
@@ -86,6 +88,7 @@ def publish(
     pack_below: int,
     browse: bool,
     after: str | None,
+    data: str | None,
     force: Force,
     check: bool,
     dry_run: bool,
@@ -105,7 +108,7 @@ def publish(
         raise click.UsageError("--rescan needs --watch")
     output = common.output
     if check:
-        _check(site, output)
+        _check(site, output, data)
         return
     if watch:
         from ..site.watching import RESCAN_SECONDS, publish_watching
@@ -116,6 +119,7 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            data=data,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
         )
@@ -131,6 +135,7 @@ def publish(
             pack_below=pack_below,
             browse=browse,
             after=None if after is None else common.published_at(after),
+            data=data,
             force=force,
             dry_run=dry_run,
             progress=progress,
@@ -190,20 +195,25 @@ def _show_report(
 
 
 def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
+    from ..site.folder.data_path import DATA_PATH
+    from ..site.folder.site_folder import SiteFolder
+
+    data_path = SiteFolder.of(site).data_path
+    files = "" if data_path == DATA_PATH else f" for the files in {data_path}"
     if not (report.set or report.updated or report.deleted):
-        return f"nothing has changed since generation {report.generation}"
-    files = "index.json and index.html" if browse else "index.json"
+        return f"nothing has changed since generation {report.generation}{files}"
+    written = "index.json and index.html" if browse else "index.json"
     return (
-        f"wrote {files} in {site}, generation {report.generation}; "
+        f"wrote {written} in {site}{files}, generation {report.generation}; "
         f"look at it with: staticstore serve {shlex.quote(site)}"
     )
 
 
-def _check(site: str, output: Output) -> None:
+def _check(site: str, output: Output, data: str | None) -> None:
     from ..site.publisher import verify_site  # slow to import
 
     with output.progress("checking") as progress:
-        report = verify_site(site, progress=progress)
+        report = verify_site(site, data=data, progress=progress)
     wrong = [{"key": key, "reason": reason} for key, reason in report.wrong]
     output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra})
     for key, reason in report.wrong:

@@ -17,7 +17,7 @@ from .options import (
     force_option,
     output_options,
 )
-from .parameters import FOLDER, TARGET
+from .parameters import FOLDER, TARGET, data_option
 from .terminal import Cell, count_text
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = ["push"]
 @click.option("--delete", is_flag=True, help="Remove what is no longer part of the site.")
 @force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
+@data_option("The folder of SITE with the values, if not the one that was published.")
 @allow_name_option
 @click.option(
     "--active",
@@ -67,6 +68,7 @@ def push(
     delete: bool,
     force: Force,
     dry_run: bool,
+    data: str | None,
     allow_names: tuple[str, ...],
     active: bool,
     workers: int,
@@ -92,6 +94,7 @@ def push(
             dry_run=dry_run,
             allow_names=allow_names,
             active=active,
+            data=data,
             workers=workers,
             endpoint=endpoint,
             region=region,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .options import CommonOptions, auth_options, examples, output_options
-from .parameters import FOLDER
+from .parameters import FOLDER, data_option
 
 __all__ = ["serve"]
 
@@ -27,16 +27,17 @@ __all__ = ["serve"]
     show_default=True,
     help="The port; 0 takes a free one.",
 )
+@data_option("The folder of SITE with the values, if not the one that was published.")
 @auth_options
 @output_options
 @click.pass_obj
-def serve(common: CommonOptions, site: str, host: str, port: int) -> None:
+def serve(common: CommonOptions, site: str, host: str, port: int, data: str | None) -> None:
     """Serve a site from this machine, to look at it or within a trusted network."""
     from ..site.server import serve as serve_site  # slow to import
 
     output = common.output
     assert common.auth != "netrc", "serve has no --netrc"
-    with serve_site(site, host=host, port=port, auth=common.auth) as server:
+    with serve_site(site, host=host, port=port, auth=common.auth, data=data) as server:
         output.record({"url": server.url, "port": server.port})
         output.line(server.url)
         if not Path(site, "index.json").exists():

@@ -285,7 +285,7 @@ def foreign_values(
         A folder cannot be read.
     """
     if _is_file(folder.data):
-        return [folder.data.name], {}
+        return [folder.data_path[:-1]], {}
     keys = sorted(key for key in files_below(folder.data) if not _is_temporary(key))
     found = {key: _found(folder, key) for key in keys}
     contents = [index.contents_of([key for key in found if key in index]) for index in indexes]
@@ -300,7 +300,7 @@ def foreign_values(
         if isinstance(outcome, FileDigest)
         and any(key in one and one[key].sha256 == outcome.sha256 for one in contents)
     }
-    return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests
+    return [f"{folder.data_path}{key}" for key in found if key not in digests], digests
 
 
 def _may_match(file: FoundFile, content: Content) -> bool:

@@ -32,6 +32,7 @@ from ..client.store import StaticStore, site_snapshot
 from ..errors import StoreError, checked_number, path_text, quoted
 from ..index.freshness import BELIEVED_ANSWERS
 from ..transport.http.wire import LEAST_BYTES_A_SECOND, RateLimit
+from .folder.data_path import DATA_PATH, fits, write_data_path
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
 from .mirroring.index_files import follows, note_origin, read_mirror_note, write_mirror_note
@@ -214,8 +215,9 @@ def mirror(
     if patterns or where or equals:
         keys = _selected(origin.snapshot, patterns, where, equals)
     is_whole = keys is None or len(keys) == len(origin.snapshot)
-    folder = SiteFolder(Path(directory))
-    folder.check_links("data")
+    data_path = origin.values.data_path
+    folder = SiteFolder(Path(directory), data_path if fits(data_path) else DATA_PATH)
+    folder.check_links(*map(str, folder.data.relative_to(folder.root).parents), folder.data_path)
     try:
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == [] and len(origin.snapshot):
@@ -247,6 +249,7 @@ def mirror(
                 write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
+            write_data_path(folder.data_note, folder.data_path)
             note_origin(note, origin, whole=is_whole)
             write_mirror_note(folder, note)
     except StoreError:

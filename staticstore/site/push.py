@@ -99,6 +99,7 @@ def push(
     allow_names: Iterable[str] = (),
     active: bool = False,
     workers: int = 8,
+    data: str | os.PathLike[str] | None = None,
     endpoint: str | None = None,
     region: str | None = None,
     anonymous: bool = False,
@@ -140,6 +141,8 @@ def push(
         types itself.
     workers : int, optional
         How many files are uploaded at once.
+    data : str or path, optional
+        The folder of the values, if not the one that was published.
     endpoint : str, optional
         The URL of a host that speaks the protocol of S3 or Azure.
     region : str, optional
@@ -198,7 +201,7 @@ def push(
     guards = Guards(force)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
-    source = PushSource.open(site)
+    source = PushSource.open(site, data)
     check_apart(source, host)
     with contextlib.nullcontext() if dry_run else host.alone():
         destination = _in_thread(lambda: PushDestination.read(host, source))
@@ -261,7 +264,7 @@ class _Push:
                 self._write_note(self._current_note())
                 return
         if isinstance(self.target, FolderTarget):
-            self.target.write_git_files()
+            self.target.write_beside(plan.after.data)
         for href, body, served in plan.last:
             self._write(href, body, served)
             self.report.uploaded.append(href)

@@ -62,7 +62,10 @@ class VerifyReport:
 
 
 def verify_site(
-    site: str | os.PathLike[str], *, progress: TotalProgress | None = None
+    site: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    progress: TotalProgress | None = None,
 ) -> VerifyReport:
     """Hash all values of a site again, and compare them with the index.
 
@@ -73,6 +76,8 @@ def verify_site(
     ----------
     site : path
         The site's folder.
+    data : str or path, optional
+        The folder of the values, if not the one that was published.
     progress : callable, optional
         Called in this thread as ``progress(done, total)``, in bytes.
 
@@ -83,7 +88,7 @@ def verify_site(
     Raises
     ------
     StoreError
-        There is no such site, or links lead out of its ``data/``.
+        There is no such site, or links lead out of its data.
     IndexFormatError
         Its index cannot be parsed.
 
@@ -91,7 +96,7 @@ def verify_site(
     -----
     Reads all of the data, in the same way as `publish` reads new files.
     """
-    folder = SiteFolder.open(site)
+    folder = SiteFolder.open(site, data)
     body = folder.read_published(folder.index.name)
     index = Index.parse(body)
     found = scan(folder.data, published=index, exempts=lambda _: True)

@@ -254,7 +254,7 @@ class MirrorRun:
         OSError
             The folder cannot be written.
         """
-        self.folder.data.mkdir(exist_ok=True)
+        self.folder.data.mkdir(parents=True, exist_ok=True)
         if not self.folder.notes.exists():  # marks the folder as ours
             write_notes(self.folder.notes, self._old_notes)
         total = sum(self._contents[key].size or 0 for key in self._wanted)
