@@ -19,6 +19,7 @@ killed at any instant leaves a site, and the next run resumes.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import time
@@ -217,7 +218,7 @@ def mirror(
     is_whole = keys is None or len(keys) == len(origin.snapshot)
     data_path = origin.values.data_path
     folder = SiteFolder(Path(directory), data_path if fits(data_path) else DATA_PATH)
-    folder.check_links(*map(str, folder.data.relative_to(folder.root).parents), folder.data_path)
+    folder.check_links(*itertools.accumulate(folder.data_path[:-1].split("/"), "{}/{}".format))
     try:
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
         if keys == [] and len(origin.snapshot):

@@ -134,6 +134,31 @@ def test_a_mirror_has_the_values_where_the_site_has_them(site: Path, tmp_path: P
     assert verify_site(tmp_path / "copy").wrong == []
 
 
+def test_a_mirror_writes_through_no_link_above_the_values(site: Path, tmp_path: Path) -> None:
+    publish(site, data="rasters/2024")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "copy").mkdir()
+    os.symlink(tmp_path / "elsewhere", tmp_path / "copy" / "rasters")
+    with (
+        StaticStore(site, poll_interval=0, data_path="rasters/2024/") as store,
+        pytest.raises(StoreError, match="rasters' is a symbolic link"),
+    ):
+        mirror(store, tmp_path / "copy")
+    assert names(tmp_path / "elsewhere") == set()
+
+
+@pytest.mark.parametrize("data", ["data", "rasters/2024"])
+def test_the_folder_of_a_mirror_may_be_a_link(site: Path, tmp_path: Path, data: str) -> None:
+    (site / "data").mkdir()
+    (site / "data" / "a.txt").write_text("a")
+    publish(site, data=data)
+    (tmp_path / "copy").mkdir()
+    os.symlink(tmp_path / "copy", tmp_path / "link")
+    with StaticStore(site, poll_interval=0, data_path=f"{data}/") as store:
+        mirror(store, tmp_path / "link")
+    assert (tmp_path / "copy" / data / "a.txt").read_text() == "a"
+
+
 def test_a_pushed_site_has_the_values_where_the_site_has_them(site: Path, tmp_path: Path) -> None:
     publish(site, data="rasters/2024")
     assert "rasters/2024/a.txt" in push(site, tmp_path / "target").uploaded
