@@ -29,7 +29,9 @@ from .index.snapshot import Index
 from .signals import index_updated, key_deleted, key_set, key_updated, poll_failed
 
 if TYPE_CHECKING:
+    from .site.guards import RefusedError
     from .site.mirror import MirrorReport, mirror
+    from .site.predecessor import PublishedAt
     from .site.publisher import PublishReport, VerifyReport, publish, verify_site
     from .site.push import PushReport, push
     from .site.server import SiteServer, serve
@@ -48,7 +50,9 @@ __all__ = [
     "MirrorReport",
     "NotConnectedError",
     "PublishReport",
+    "PublishedAt",
     "PushReport",
+    "RefusedError",
     "SiteServer",
     "StaticStore",
     "StoreError",
@@ -74,7 +78,9 @@ __all__ = [
 _ELSEWHERE = {
     "MirrorReport": "mirror",
     "PublishReport": "publisher",
+    "PublishedAt": "predecessor",
     "PushReport": "push",
+    "RefusedError": "guards",
     "SiteServer": "server",
     "VerifyReport": "publisher",
     "mirror": "mirror",

@@ -36,7 +36,8 @@ class Workers:
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
-        self._crews = PerProcess(_Crew)
+        # A forked child has none of the threads, and perhaps a lock that is held forever.
+        self._pools = PerProcess(_Pool)
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """Queue a call, and return its future.
@@ -45,22 +46,23 @@ class Workers:
         there that asks for the result makes it.
         """
         future = _Call(call)
-        crew = self._crews.get()
-        crew.calls.put(future)
-        with crew.lock:
-            if len(crew.threads) < self._most:
-                thread = threading.Thread(target=crew.work, name=self._name, daemon=True)
-                crew.threads.append(thread)
+        pool = self._pools.get()
+        pool.calls.put(future)
+        with pool.lock:
+            # Even if a thread is idle: whether one is, would have to be counted.
+            if len(pool.threads) < self._most:
+                thread = threading.Thread(target=pool.work, name=self._name, daemon=True)
+                pool.threads.append(thread)
                 thread.start()
         return future
 
     def close(self) -> None:
         """Cancel the calls not yet begun; those under way go on."""
-        crew = self._crews.get()
+        pool = self._pools.get()
         with contextlib.suppress(queue.Empty):
-            while waiting := crew.calls.get_nowait():
+            while waiting := pool.calls.get_nowait():  # None is of an earlier `close`
                 waiting.cancel()
-        crew.end()
+        pool.end()
 
     def __enter__(self) -> Self:
         return self
@@ -70,14 +72,15 @@ class Workers:
         if kind is not None:
             self.close()
             return
-        crew = self._crews.get()
-        crew.end()
-        for thread in crew.threads:
+        pool = self._pools.get()
+        pool.end()
+        for thread in pool.threads:
             thread.join()
 
 
-class _Crew:
+class _Pool:
     def __init__(self) -> None:
+        # None ends the thread that takes it.
         self.calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()

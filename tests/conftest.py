@@ -1,4 +1,4 @@
-"""Fixtures for all tests: servers whose answers a script decides."""
+"""Fixtures for all tests: servers that answer with a script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers import Answer, RawServer
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Close what a test has opened, in reverse order."""
+    """Close everything a test has opened, in reverse order."""
     with ExitStack() as stack:
         yield stack
 

@@ -1,4 +1,4 @@
-"""What sends many requests at once: each way there is, with the extra ``fast`` and without."""
+"""The engines that send many requests at once, with the extra ``fast`` and without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENGINES = ["threads", "curl"] if importlib.util.find_spec("pycurl") else ["threa
 
 @contextmanager
 def sending_by(engine: str) -> Iterator[None]:
-    """Let many requests, and single ones that could be many, be sent in one way."""
+    """Send many requests, and single ones that could be many, with one engine."""
     if engine == "curl":
         from staticstore.transport.many.curl import by_curl as chosen
     else:

@@ -14,17 +14,17 @@ __all__ = ["fork", "in_child", "result_of"]
 
 T = TypeVar("T")
 
-_SECONDS = 20  # after which a child hangs
+_SECONDS = 20  # after which a child counts as hanging
 
 
 def fork(call: Callable[[], object]) -> tuple[int, int]:
-    """Make a call in a forked child; return its process id and a pipe with what comes of it.
+    """Make a call in a forked child; return its process id and a pipe with the outcome.
 
-    The child ends without what a process does at its end; a call may do that itself.
+    The child exits without the exit handlers of a process; a call may run them itself.
     """
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns of forks of a process with threads, which these are about.
+        # Python 3.12 warns of forks of a process with threads, which these tests are about.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid:

@@ -1,7 +1,7 @@
-"""Runs something again and again, each time killed by ``kill -9`` at a later instant.
+"""Runs something repeatedly, each time killed by ``kill -9`` at a later instant.
 
 A script calls `until_one_survives`, in a process of its own that has no threads
-before it forks; a test starts the script by `killed`.
+before it forks; a test starts the script with `killed`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALLS = ("open", "fdopen", "fstat", "mkdir", "utime", "fsync", "replace", "unlin
 
 
 class Instants:
-    """Counts, and kills this process at the instant with some number.
+    """Counts instants, and kills this process at the one with a certain number.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Instants:
         self._left = number
 
     def __call__(self, *counted: object) -> None:
-        """Count one."""
+        """Count one instant."""
         if not self._left:
             os.kill(os.getpid(), signal.SIGKILL)
         self._left -= 1
@@ -59,12 +59,12 @@ def until_one_survives(
     Parameters
     ----------
     folder : Path
-        Where each has a folder of its own, named by its number.
+        Each child has a folder of its own in it, named by its number.
     prepare : callable
-        Makes that folder.
+        Creates that folder.
     act : callable
-        What is done in it, by a child that kills itself at the instant with its
-        number; returns the status to end with.
+        The work in it, done by a child that kills itself at the instant with its
+        number; returns the status to exit with.
     """
     for number in range(1000):
         own = folder / str(number)
@@ -79,7 +79,7 @@ def until_one_survives(
 
 
 def killed(script: str, *arguments: object) -> int:
-    """Run a script, and return how many of its children were killed; the last one ended well.
+    """Run a script, and return how many of its children were killed; the last one succeeded.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A process in network and mount namespaces of its own, in which it has public addresses.
 
-Nothing that happens there reaches a network: all addresses are its loopback
-device's, and there is no route to any other.
+Nothing in it reaches a network: all addresses are those of its loopback
+device, and there is no route to any other.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Namespace:
     Parameters
     ----------
     folder : Path
-        Where a file can be made that stands for ``/etc/hosts``.
+        A folder for a file that replaces ``/etc/hosts``.
     addresses : sequence of str
-        What the process has beside 127.0.0.0/8 and ::1.
+        Addresses of the process besides 127.0.0.0/8 and ::1.
     """
 
     def __init__(self, folder: Path, addresses: list[str]) -> None:
@@ -65,7 +65,7 @@ class Namespace:
 
 
 def resolve(name: str, address: str) -> None:
-    """Give a name, and none but it and localhost, an address; for use in the namespace."""
+    """Give an address to a name, the only one besides localhost; for use in the namespace."""
     # In place, since the file is mounted.
     _HOSTS.write_text(f"127.0.0.1 localhost\n{address} {name}\n")
 

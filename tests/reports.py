@@ -1,4 +1,4 @@
-"""What a report of an error may write down: all texts that can be reached from it."""
+"""The contents of an error report: all texts that can be reached from an error."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import gc
 from collections.abc import Iterator
 from types import FrameType, FunctionType, ModuleType, TracebackType
 
-# Classes and modules are the program's own; what stands in frames belongs to no error.
+# Classes and modules are the program's own; the contents of frames belong to no error.
 _NOT_FOLLOWED = (type, ModuleType, TracebackType, FrameType)
 
 
 def texts_behind(error: BaseException) -> Iterator[str]:
     """Yield each text that an error refers to by causes, contexts, arguments and attributes.
 
-    The objects behind them are followed as far as they lead, whatever their
-    attributes are called; tracebacks are not.
+    The objects behind them are followed recursively, whatever their attributes
+    are called; tracebacks are not.
     """
     seen: dict[int, object] = {}
     waiting: list[object] = [error]
@@ -30,7 +30,7 @@ def texts_behind(error: BaseException) -> Iterator[str]:
         elif isinstance(one, FunctionType):
             waiting += [one.__closure__, one.__defaults__, one.__kwdefaults__]
         else:
-            # An error of the system keeps some of its attributes from the collector.
+            # An operating system error hides some of its attributes from the collector.
             waiting += [getattr(one, "filename", None)] if isinstance(one, OSError) else []
             waiting += [getattr(one, "object", None)] if isinstance(one, UnicodeError) else []
             waiting += gc.get_referents(one)

@@ -13,7 +13,7 @@ __all__ = ["entry", "index_of", "write_index", "write_site"]
 
 
 def entry(value: bytes, **fields: Any) -> dict[str, Any]:
-    """Return what a publisher says of a value, and more fields."""
+    """Return what a publisher writes about a value, and more fields."""
     return {"size": len(value), "sha256": hashlib.sha256(value).hexdigest(), **fields}
 
 
@@ -27,7 +27,7 @@ def write_site(
     values: Mapping[str, bytes],
     describe: Callable[[str, bytes], Mapping[str, Any]] = lambda key, value: entry(value),
 ) -> None:
-    """Write values, and an index whose entries `describe` makes, in place of what was there."""
+    """Replace a site by values, and an index whose entries are made by `describe`."""
     for key, value in values.items():
         path = folder / "data" / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def write_site(
 
 
 def write_index(folder: Path, entries: Mapping[str, Any] | bytes) -> None:
-    """Write an index so that every server sees that it is another one: a second later."""
+    """Write an index a second later, so that every server sees that it is a new one."""
     path = folder / "index.json"
     before = path.stat().st_mtime if path.exists() else 0
     body = entries if isinstance(entries, bytes) else json.dumps(entries).encode()

@@ -1,4 +1,4 @@
-"""The benchmarks run, and say what they measured; how fast anything is, is not asked here."""
+"""The benchmarks run, and report what they measured; speed is not tested here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.value_sites import make_value_sites
 from staticstore import Index, StaticStore, serve
 
 COUNT = 200
-# What needs no other package than the tests do.
+# Subjects that need no other package than the tests do.
 CONTENDERS = {
     "connect": ("ours", "ours, other form", "ours, lazy", "encore"),
     "connect-again": ("ours, lazy", "encore"),
@@ -93,14 +93,14 @@ def test_an_index_is_written_as_publish_writes_it() -> None:
     assert canonical(index) == Index.from_entries(index).canonical()
 
 
-def test_so_many_entries_change() -> None:
+def test_the_given_number_of_entries_changes() -> None:
     index = entries(COUNT)
     after = changed(index, CHANGES)
     assert sum(index[key] != after[key] for key in index) == CHANGES
 
 
 @pytest.mark.parametrize("state", ["ten", "blocks", "whole"])
-def test_a_live_site_goes_from_one_state_to_another(live: LiveSite, state: str) -> None:
+def test_a_live_site_changes_from_one_state_to_another(live: LiveSite, state: str) -> None:
     live.show("first")
     with StaticStore(live.url, poll_interval=0) as store:
         live.show(state)
@@ -115,7 +115,7 @@ def test_each_contender_measures_something(live: LiveSite, subject: str, contend
     assert isinstance(figures["seconds"], float)
 
 
-def test_the_report_says_what_was_reached() -> None:
+def test_the_report_says_which_targets_were_reached() -> None:
     subject = Subject(
         "a", "to do it", {}, (Target("ours", "seconds", 5, "peer"), Target("ours", "wire", 2e3))
     )
@@ -127,7 +127,7 @@ def test_the_report_says_what_was_reached() -> None:
     assert "| to do it: ours | ≤ 2 kB | 3 kB | no |" in text
 
 
-def test_ours_is_held_against_the_best_of_the_peers_that_ran() -> None:
+def test_ours_is_compared_with_the_best_of_the_peers_that_ran() -> None:
     subject = Subject("a", "to do it", {}, (Target("ours", "seconds", 1.5, ("b", "c", "d")),))
     found = {name: [{"seconds": time}] for name, time in (("ours", 2.0), ("b", 8.0), ("c", 6.0))}
     text = as_markdown({"a": found}, [subject], count=7, value=1, server="nginx")
@@ -142,7 +142,7 @@ def test_a_target_whose_peers_did_not_run_is_left_out() -> None:
     assert "against" not in text.partition("## Figures")[0].partition("## Targets")[2]
 
 
-def test_every_target_names_contenders_that_there_are() -> None:
+def test_every_target_names_existing_contenders() -> None:
     for subject in subjects().values():
         for target in subject.targets:
             peers = (target.peer,) if isinstance(target.peer, str) else target.peer or ()
@@ -159,7 +159,7 @@ def test_a_contender_that_cannot_run_says_why(
     assert json.loads(capsys.readouterr().out) == "does not run here: there is no site 'values'"
 
 
-def test_a_line_counts_what_was_fetched_of_the_values(live: LiveSite) -> None:
+def test_the_relay_counts_the_bytes_of_values(live: LiveSite) -> None:
     live.show("values")
     with line_to(live.url) as (url, fetched):
         for path in ("small/00000.bin", "small/00001.bin"):

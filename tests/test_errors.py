@@ -1,4 +1,4 @@
-"""Errors cross process boundaries whole, and carry no secret."""
+"""Errors can be pickled completely, and contain no secret."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ERRORS = [
 ]
 
 
-def test_every_error_of_the_package_is_tried_here() -> None:
+def test_every_error_class_of_the_package_is_tested_here() -> None:
     public = {getattr(staticstore, name) for name in staticstore.__all__}
     errors = {item for item in public if isinstance(item, type) and issubclass(item, StoreError)}
     assert errors == {type(error) for error in ERRORS}
@@ -44,7 +44,7 @@ def test_every_error_of_the_package_is_tried_here() -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_an_error_survives_pickling_with_all_that_it_says(error: StoreError, protocol: int) -> None:
+def test_an_error_is_pickled_with_all_attributes(error: StoreError, protocol: int) -> None:
     again = pickle.loads(pickle.dumps(error, protocol))
     assert type(again) is type(error)
     assert str(again) == str(error)
@@ -71,7 +71,7 @@ def test_an_error_can_be_copied(error: StoreError) -> None:
         (AuthorizationError, HTTPStatusError),
     ],
 )
-def test_an_error_is_also_what_python_calls_it(
+def test_an_error_is_also_the_matching_exception_of_python(
     error: type[StoreError], builtin: type[Exception]
 ) -> None:
     assert issubclass(error, builtin)
@@ -79,12 +79,12 @@ def test_an_error_is_also_what_python_calls_it(
 
 
 @pytest.mark.parametrize("error", [IntegrityError, IndexFormatError, InvalidKeyError])
-def test_that_the_site_lies_is_not_that_the_way_failed(error: type[StoreError]) -> None:
+def test_an_error_about_the_site_is_not_a_transport_error(error: type[StoreError]) -> None:
     assert not issubclass(error, OSError)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_what_is_not_known_is_none(error: StoreError) -> None:
+def test_unknown_attributes_are_none(error: StoreError) -> None:
     bare = type(error)("said")
     assert (bare.key, bare.url, bare.status) == (None, None, None)
     assert str(bare) == "said"
@@ -96,20 +96,20 @@ def test_the_text_ends_with_key_and_url() -> None:
     assert str(StoreError("said", url=URL)) == f"said ({URL})"
 
 
-def test_an_error_without_a_message_has_a_text_all_the_same() -> None:
+def test_an_error_without_a_message_has_a_text_anyway() -> None:
     error = StoreError.__new__(StoreError)
     error.key, error.url, error.status = "a", None, None
     assert str(error) == " (key 'a')"
 
 
 @pytest.mark.parametrize("key", ["\x1b[31m", "a\nb", "\u202e", "\ud800", "a\u2028b"], ids=ascii)
-def test_f10_a_key_in_an_error_is_shown_as_text(key: str) -> None:
+def test_f10_a_key_in_an_error_is_escaped(key: str) -> None:
     text = str(StoreError("said", key=key))
     assert text.isprintable()
     assert ascii(key) in text
 
 
-def test_what_can_be_shown_is_not_escaped() -> None:
+def test_printable_characters_are_not_escaped() -> None:
     assert quoted("Zürich 日本") == "'Zürich 日本'"
 
 

@@ -16,11 +16,11 @@ from staticstore import StaticStore, publish
 from tests.servers import RawServer, serve_files
 
 KEYS = [f"{number:02}" for number in range(30)]
-# What the host of a reader does not have.
+# Files that a reader's host lacks.
 WITHHELD = {"blocks": ("changes/",), "whole": ("changes/", "blocks/")}
 Told = list[tuple[str, str, Any, Any]]
 
-# What a publisher does between two looks of the reader: write, remove, pack, lose its head.
+# Actions of a publisher between two polls: write, remove, pack, lose its head.
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.sampled_from(KEYS), st.binary(max_size=3)),
@@ -36,7 +36,7 @@ steps = st.lists(
 
 
 class Reader:
-    """A store that reads what a host serves, and what it was told."""
+    """A store that reads from a host, and the changes that were signaled to it."""
 
     def __init__(self, stack: ExitStack, way: str) -> None:
         self.way = way
@@ -44,10 +44,10 @@ class Reader:
         self.server = stack.enter_context(RawServer(serve_files(self.files), heads=True))
         self.store = StaticStore(self.server.url, poll_interval=0)
         stack.callback(self.store.disconnect)
-        self.told: Told = []
+        self.received: Told = []
 
     def serve(self, files: dict[str, bytes]) -> None:
-        """Take the files of a site, as far as this reader's host has them."""
+        """Serve the files of a site, as far as this reader's host has them."""
         self.files.clear()
         for path, body in files.items():
             if self.way == "plain" and path != "index.json":
@@ -58,11 +58,11 @@ class Reader:
                 self.files[path] = body
 
     def look(self) -> None:
-        """Poll, and note what is told."""
+        """Poll, and record the changes."""
         if not self.store.is_connected():
             self.store.connect(retries=0)
             return
-        self.told += [
+        self.received += [
             (change.action, change.key, change.metadata, change.previous)
             for change in self.store.update_index()
         ]
@@ -70,7 +70,7 @@ class Reader:
 
 @pytest.fixture(autouse=True)
 def _as_in_large_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small indexes have many pieces and blocks, and be followed like large ones."""
+    """Make small indexes have many pieces and blocks, and be followed like large ones."""
     monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
     monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 300)
     monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 400)
@@ -82,7 +82,7 @@ def _as_in_large_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
+def test_all_ways_signal_the_same_changes(history: list[tuple[str, str, bytes]]) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "data").mkdir()
@@ -113,7 +113,7 @@ def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
             elif action == "look":
                 look()
             else:
-                for reader in readers[:3]:  # an old edge: those with a head see through it
+                for reader in readers[:3]:  # an old edge: those with a head detect it
                     reader.serve(served[0])
                     if _lineage(served[0]) == _lineage(served[-1]):
                         reader.look()
@@ -126,8 +126,8 @@ def test_all_ways_tell_the_same(history: list[tuple[str, str, bytes]]) -> None:
                 for key, entry in json.loads(body).items()
             }
             assert reader.store.index.canonical() == body
-            assert reader.told == readers[0].told
-            assert not [change for change in reader.told if change[2] == change[3]]
+            assert reader.received == readers[0].received
+            assert not [change for change in reader.received if change[2] == change[3]]
 
 
 def _lineage(files: dict[str, bytes]) -> str:

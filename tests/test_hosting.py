@@ -1,4 +1,4 @@
-"""The page docs/hosting.md shows the lines that tests/tools runs, and its links lead somewhere."""
+"""The page docs/hosting.md shows the lines that tests/tools runs, and its links work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "hosting.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)#]+)\)", PAGE))
-def test_a_link_leads_somewhere(link: str) -> None:
+def test_a_link_works(link: str) -> None:
     assert (ROOT / "docs" / link).exists()
 
 

@@ -17,7 +17,7 @@ Fork = Callable[[], None]
 
 @pytest.fixture
 def fork(monkeypatch: pytest.MonkeyPatch) -> Fork:
-    """Let this process look like a child of itself."""
+    """Make this process look like a child of itself."""
 
     def fork() -> None:
         pid = os.getpid() + 1
@@ -26,12 +26,12 @@ def fork(monkeypatch: pytest.MonkeyPatch) -> Fork:
     return fork
 
 
-def test_a_process_has_one() -> None:
+def test_a_process_has_one_object() -> None:
     own: PerProcess[Any] = PerProcess(object)
     assert own.get() is own.get()
 
 
-def test_a_child_has_another(fork: Fork) -> None:
+def test_a_child_has_another_object(fork: Fork) -> None:
     own: PerProcess[Any] = PerProcess(object)
     parents = own.get()
     fork()
@@ -39,7 +39,7 @@ def test_a_child_has_another(fork: Fork) -> None:
     assert own.get() is own.get()
 
 
-def test_a_child_of_a_child_has_another(fork: Fork) -> None:
+def test_a_child_of_a_child_has_another_object(fork: Fork) -> None:
     made: list[int] = []
     own = PerProcess(lambda: made.append(0))
     for _ in range(3):
@@ -48,14 +48,14 @@ def test_a_child_of_a_child_has_another(fork: Fork) -> None:
     assert len(made) == 3
 
 
-def test_a_child_makes_its_own_of_its_parents(fork: Fork) -> None:
+def test_a_child_makes_its_object_from_that_of_its_parent(fork: Fork) -> None:
     own = PerProcess(list[int], after_fork=lambda parents: [*parents, len(parents)])
     for length in range(3):
         assert own.get() == list(range(length))
         fork()
 
 
-def test_what_the_parent_had_is_let_go(fork: Fork) -> None:
+def test_the_object_of_the_parent_is_released(fork: Fork) -> None:
     own: PerProcess[Any] = PerProcess(object)
     own.get()
     fork()
@@ -63,11 +63,11 @@ def test_what_the_parent_had_is_let_go(fork: Fork) -> None:
     assert len(own._made) == 1
 
 
-def test_threads_of_a_child_get_the_same(fork: Fork) -> None:
+def test_threads_of_a_child_get_the_same_object(fork: Fork) -> None:
     barrier = threading.Barrier(4)
 
     def make() -> object:
-        barrier.wait(10)  # until all have found none
+        barrier.wait(10)  # until all have found that there is none
         return object()
 
     own = PerProcess(make)
@@ -75,7 +75,7 @@ def test_threads_of_a_child_get_the_same(fork: Fork) -> None:
     assert len({id(call.result()) for call in calls}) == 1
 
 
-def test_a_lock_that_a_thread_holds_is_held() -> None:
+def test_a_lock_held_by_a_thread_is_held() -> None:
     lock = threading.Lock()
     assert not is_held(lock)
     with lock:
@@ -104,7 +104,7 @@ class Visit:
             assert self.leave.wait(TIMEOUT)
 
 
-def test_a_fork_waits_for_who_is_inside(gate: ForkGate) -> None:
+def test_a_fork_waits_for_threads_inside(gate: ForkGate) -> None:
     visit = Visit(gate)
     assert visit.entered.wait(TIMEOUT)
     closing = Call(gate.close)
@@ -114,7 +114,7 @@ def test_a_fork_waits_for_who_is_inside(gate: ForkGate) -> None:
     gate.open()
 
 
-def test_nobody_enters_before_the_fork_is_done(gate: ForkGate) -> None:
+def test_no_thread_enters_before_the_fork_is_done(gate: ForkGate) -> None:
     gate.close()
     visit = Visit(gate)
     assert not visit.entered.wait(0.05)
@@ -124,7 +124,7 @@ def test_nobody_enters_before_the_fork_is_done(gate: ForkGate) -> None:
     visit.call.result()
 
 
-def test_many_are_inside_at_once(gate: ForkGate) -> None:
+def test_many_threads_can_be_inside_at_once(gate: ForkGate) -> None:
     visits = [Visit(gate) for _ in range(3)]
     assert all(visit.entered.wait(TIMEOUT) for visit in visits)
     for visit in visits:
@@ -132,16 +132,16 @@ def test_many_are_inside_at_once(gate: ForkGate) -> None:
         visit.call.result()
 
 
-def test_a_fork_does_not_wait_for_ever() -> None:
+def test_a_fork_does_not_wait_forever() -> None:
     gate = ForkGate(patience=0.01)
     with gate.passing():
         gate.close()
         gate.open()
 
 
-def test_a_gate_that_a_child_inherits_closed_is_open(gate: ForkGate) -> None:
+def test_a_closed_gate_is_open_in_a_child(gate: ForkGate) -> None:
     gate.close()
-    gate._reset()  # what the child does after the fork
+    gate._reset()  # done by the child after the fork
     with gate.passing():
         pass
 

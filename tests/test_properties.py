@@ -1,4 +1,4 @@
-"""What holds for all keys, all bytes and all bounds, on a real server."""
+"""Properties that hold for all keys, bytes and bounds, on a real server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(keys=st.sets(_keys, min_size=1, max_size=8))
 @example(keys={"%2e%2e/x", "a%2fb", "é+ ?#&;=", "~", "'\"`|<>^{}\\x"})
-def test_a_key_goes_to_a_real_server_and_back(nginx: Nginx, keys: set[str]) -> None:
+def test_a_key_can_be_read_from_a_real_server(nginx: Nginx, keys: set[str]) -> None:
     site = nginx.site / f"keys-{next(_numbers)}"
     values = {key: key.encode() for key in keys if not _is_above_another(key, keys)}
     write_site(site, values)
@@ -48,25 +48,25 @@ def test_a_key_goes_to_a_real_server_and_back(nginx: Nginx, keys: set[str]) -> N
 
 
 def _is_above_another(key: str, keys: set[str]) -> bool:
-    """Tell whether a key would need a folder where another is a file."""
+    """Return whether a key would need a folder where another one is a file."""
     return any(other.startswith(f"{key}/") for other in keys)
 
 
 @pytest.fixture(scope="module")
 def ranged(nginx: Nginx) -> Iterator[StaticStore]:
-    """Connect to a site with one value, described and not."""
+    """Connect to a site with one value, with and without its size and digest."""
     site = nginx.site / "ranges"
     site.mkdir()
-    write_site(site, {"told": VALUE})
-    (site / "data/untold").write_bytes(VALUE)
+    write_site(site, {"described": VALUE})
+    (site / "data/undescribed").write_bytes(VALUE)
     index = (site / "index.json").read_bytes()
-    (site / "index.json").write_bytes(index[:-1] + b', "untold": {}}')
+    (site / "index.json").write_bytes(index[:-1] + b', "undescribed": {}}')
     with StaticStore(f"{nginx.url}ranges/", poll_interval=0) as store:
         yield store
 
 
 @settings(max_examples=150, deadline=None)
-@given(start=_bounds, end=_bounds, key=st.sampled_from(["told", "untold"]))
+@given(start=_bounds, end=_bounds, key=st.sampled_from(["described", "undescribed"]))
 def test_a_range_equals_the_slice(
     ranged: StaticStore, start: int | None, end: int | None, key: str
 ) -> None:
@@ -76,6 +76,8 @@ def test_a_range_equals_the_slice(
 
 @settings(max_examples=60, deadline=None)
 @given(sizes=st.lists(st.integers(0, 700), min_size=1, max_size=20))
-def test_a_stream_read_in_any_pieces_gives_the_value(ranged: StaticStore, sizes: list[int]) -> None:
-    with ranged.get_data("told") as stream:
+def test_a_stream_read_in_any_pieces_returns_the_value(
+    ranged: StaticStore, sizes: list[int]
+) -> None:
+    with ranged.get_data("described") as stream:
         assert b"".join([*(stream.read(size) for size in sizes), stream.read()]) == VALUE

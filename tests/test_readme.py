@@ -1,4 +1,4 @@
-"""The commands and examples of the README give the output that it shows."""
+"""The commands and examples of the README print the output that it shows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _commands() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder like a fresh checkout, for all commands in turn."""
+    """Create a folder like a fresh checkout, for all commands in turn."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(SAMPLE_SITE, folder / "sample_site")
     return folder
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    """Serve what the README publishes, at a port that is free."""
+    """Serve what the README publishes, at a free port."""
     shutil.copytree(SAMPLE_SITE, folder / "served")
     publish(folder / "served")
     with serve(folder / "served", port=0) as server:
@@ -101,11 +101,11 @@ def test_the_python_examples_print_what_the_readme_shows(
     example.globs["store"].disconnect()
 
 
-def test_the_longer_examples_are_python(url: str) -> None:
+def test_the_longer_examples_are_valid_python(url: str) -> None:
     for block in _blocks("python"):
         compile(block, "README.md", "exec")
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?!https?:)[^)#]+)\)", README))
-def test_a_link_leads_somewhere(link: str) -> None:
+def test_a_link_works(link: str) -> None:
     assert (ROOT / link).exists()

@@ -1,4 +1,4 @@
-"""The site that comes with the project is what its script and the publisher make of it."""
+"""The sample site of the project is what its script and the publisher produce."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from staticstore import Index, publish, verify_site
 INDEX = Index.parse((SAMPLE_SITE / "index.json").read_bytes())
 
 
-def test_a_republish_finds_nothing_changed(sample_site: Path) -> None:
+def test_publishing_again_finds_no_changes(sample_site: Path) -> None:
     before = (sample_site / "index.json").read_bytes()
     report = publish(sample_site)
     assert not report.set
@@ -34,7 +34,7 @@ def test_the_index_describes_the_values(sample_site: Path) -> None:
     assert not report.extra
 
 
-def test_the_script_makes_the_same_bytes_again(
+def test_the_script_produces_the_same_bytes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = SAMPLE_SITE / "make_sample.py"
@@ -55,7 +55,7 @@ def test_it_has_a_dozen_values_of_three_types_and_one_key_that_is_not_ascii() ->
 
 
 @pytest.mark.parametrize("key", list(INDEX.query_keys(type="raster")))
-def test_a_raster_opens_and_has_the_size_that_its_metadata_tells(key: str) -> None:
+def test_a_raster_can_be_opened_and_has_the_size_in_its_metadata(key: str) -> None:
     metadata = INDEX[key]
     with Image.open(SAMPLE_SITE / "data" / key) as image:
         image.load()
@@ -63,13 +63,13 @@ def test_a_raster_opens_and_has_the_size_that_its_metadata_tells(key: str) -> No
 
 
 @pytest.mark.parametrize("key", list(INDEX.query_keys(type="vector")))
-def test_a_vector_has_the_features_that_its_metadata_tells(key: str) -> None:
+def test_a_vector_has_the_number_of_features_in_its_metadata(key: str) -> None:
     collection = json.loads((SAMPLE_SITE / "data" / key).read_bytes())
     assert len(collection["features"]) == INDEX[key]["features"]
 
 
 @pytest.mark.parametrize("key", list(INDEX.query_keys(type="table")))
-def test_a_table_has_the_rows_that_its_metadata_tells(key: str) -> None:
+def test_a_table_has_the_number_of_rows_in_its_metadata(key: str) -> None:
     with (SAMPLE_SITE / "data" / key).open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert len(rows) == INDEX[key]["rows"]

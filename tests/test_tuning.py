@@ -1,4 +1,4 @@
-"""The numbers of the package: what was measured is in `tuning`, and each name ends in its unit."""
+"""Numbers of the package: measured ones are in `tuning`, and each name ends in its unit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNITS = {
     "SECONDS", "SHARDS", "STREAMS", "SUMS", "THREADS", "TRIES", "WARNINGS", "WORKERS", "BYTE",
 }  # fmt: skip
 
-# Numbers that measure nothing: a modulus, a version, permissions, an upper end of integers.
+# Numbers that are no quantities: a modulus, a version, permissions, an upper end of integers.
 NO_QUANTITIES = {"_SUM_MODULUS", "_VERSION", "OWN_MODE", "_MOST_INTEGER"}
 
 
@@ -43,7 +43,7 @@ def _numbers(text: str) -> Iterator[str]:
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
-def test_a_quantity_ends_in_its_unit() -> None:
+def test_the_name_of_a_quantity_ends_in_its_unit() -> None:
     names = {(module, name) for module, text in TEXTS.items() for name in _numbers(text)}
     without = {one for one in names if one[1].rpartition("_")[2] not in UNITS}
     assert {one for one in without if one[1] not in NO_QUANTITIES} == set()
@@ -67,7 +67,7 @@ def test_a_number_is_not_bound_at_import(module: str) -> None:
     assert [ast.unparse(node) for node in early if "tuning." in ast.unparse(node)] == []
 
 
-def test_comments_name_subjects_that_there_are() -> None:
+def test_comments_name_existing_benchmarks() -> None:
     modules = [importlib.import_module(f"benchmarks.subjects.{module}") for module in MODULES]
     subjects = {subject.name for module in modules for subject in module.SUBJECTS}
     named = {

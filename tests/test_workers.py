@@ -1,4 +1,4 @@
-"""Worker threads, which do not keep the interpreter from ending."""
+"""Worker threads, which do not keep the interpreter from exiting."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from staticstore.workers import Workers
 
 
-def test_calls_are_made_and_their_results_given() -> None:
+def test_calls_are_made_and_their_results_returned() -> None:
     with Workers(3, "test") as pool:
         found = [pool.submit(lambda number=number: number * 2) for number in range(20)]  # type: ignore[misc]
     assert [one.result() for one in found] == list(range(0, 40, 2))
 
 
-def test_no_more_threads_are_started_than_is_said() -> None:
+def test_at_most_the_given_number_of_threads_is_started() -> None:
     seen = set()
     with Workers(3, "test") as pool:
         for _ in range(50):
@@ -23,14 +23,14 @@ def test_no_more_threads_are_started_than_is_said() -> None:
     assert len(seen) <= 3
 
 
-def test_an_error_is_raised_where_the_result_is_asked_for() -> None:
+def test_an_error_is_raised_where_the_result_is_requested() -> None:
     with Workers(1, "test") as pool:
         found = pool.submit(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         found.result()
 
 
-def test_what_waits_is_cancelled_when_it_is_closed() -> None:
+def test_waiting_calls_are_cancelled_at_close() -> None:
     goes_on, may_end = threading.Event(), threading.Event()
 
     def call() -> bool:
@@ -46,7 +46,7 @@ def test_what_waits_is_cancelled_when_it_is_closed() -> None:
     assert second.cancelled()
 
 
-def test_a_block_that_fails_waits_for_nothing() -> None:
+def test_leaving_the_block_with_an_error_does_not_wait() -> None:
     may_end = threading.Event()
     with pytest.raises(KeyError), Workers(1, "test") as pool:
         pool.submit(lambda: may_end.wait(10))

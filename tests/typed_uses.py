@@ -1,7 +1,7 @@
 """Typed uses of the public names: read by the type checker, and never run.
 
-What a caller may write must stay accepted, and what a call gives must stay of
-its type; `assert_type` says which.
+What a caller may write must stay accepted, and what a call returns must stay
+of its type; `assert_type` says which.
 """
 
 from __future__ import annotations

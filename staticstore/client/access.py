@@ -12,12 +12,14 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..index.fields import key_to_url_path
 from ..processes import PerProcess
 from ..transport.http.root import Root, roots_of
 
 if TYPE_CHECKING:
+    from ..index.fields import Content
     from ..transport.http.session import Session
-    from ..transport.values.remote_value import Sources
+    from ..transport.values.remote_value import RemoteValue, Sources
     from .cache.values import ValueCache
 
 __all__ = ["Access", "PickledAccess", "Settings", "import_before_forks"]
@@ -161,6 +163,20 @@ class Access:
         """What is between a root and the key in the URL of a value."""
         data_path: str = dict(self.settings.options)["data_path"]
         return data_path
+
+    def remote_value(self, key: str, content: Content) -> RemoteValue:
+        """Return a value on its hosts."""
+        from ..transport.values.remote_value import RemoteValue
+
+        sources = self.sources
+        return RemoteValue(
+            sources.alike[0],
+            key_to_url_path(self.data_path, key),
+            key,
+            content.size,
+            content.sha256,
+            sources=None if sources.is_one else sources,
+        )
 
     @property
     def alike(self) -> tuple[str, ...]:

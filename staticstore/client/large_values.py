@@ -14,7 +14,7 @@ from .. import tuning
 from ..errors import StoreError
 from ..index.fields import Content, key_to_url_path
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all
+from ..transport.many.threads import fetch_all, requests_at_once
 from ..workers import Workers
 
 if TYPE_CHECKING:
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
     from .access import Access
 
-__all__ = ["LargeValues"]
+__all__ = ["Found", "LargeValues"]
 
-_Found = bytes | StoreError | None
+#: The bytes of a value, or why they cannot be read; None if they are to be read in another way.
+Found = bytes | StoreError | None
 
 
 class _Read(NamedTuple):
     """A call that reads a value or a part of it, and how many bytes that is."""
 
     size: int
-    call: Callable[[], _Found]
+    call: Callable[[], Found]
 
 
 class _Planned:
@@ -42,7 +43,7 @@ class _Planned:
         self.content = content
         self.is_split = is_split
         self.coming: Iterator[_Read] = iter(())
-        self.begun: deque[tuple[int, Future[_Found]]] = deque()
+        self.begun: deque[tuple[int, Future[Found]]] = deque()
 
 
 class LargeValues:
@@ -62,8 +63,7 @@ class LargeValues:
     """
 
     def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
-        limits = access.session.wire.limits
-        most = min([tuning.LARGE_CONNECTIONS, *(limit.requests for limit in limits)])
+        most = requests_at_once(access.session.wire, tuning.LARGE_CONNECTIONS)
         self._access = access
         self._read = read
         self._pool = Workers(most, "staticstore read_many")
@@ -140,7 +140,7 @@ class LargeValues:
             self._bytes_begun += read.size
             value.begun.append((read.size, self._pool.submit(read.call)))
 
-    def _results(self, value: _Planned) -> Iterator[_Found]:
+    def _results(self, value: _Planned) -> Iterator[Found]:
         while value.begun:
             size, read = value.begun.popleft()
             found = read.result()

@@ -15,9 +15,9 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all
+from ..transport.many.threads import fetch_all, requests_at_once
 from ..transport.values.ranges import ByteRange, coalesced
-from .large_values import LargeValues
+from .large_values import Found, LargeValues
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_ahead", "read_each", "read_many"]
 
-_Found = bytes | StoreError | None
 _Some = list[tuple[int, Content]]
 
 
@@ -83,16 +82,13 @@ def read_each(
             return
         from ..workers import Workers
 
-        ahead = Workers(1, "staticstore read_many")
-        fetched = ahead.submit(partial(_fetched, values, window))
-        try:
+        with Workers(1, "staticstore read_many") as ahead:
+            fetched = ahead.submit(partial(_fetched, values, window))
             while following is not None:
                 upcoming = ahead.submit(partial(_fetched, values, following))
                 yield from _yielded(values, window, fetched.result(), large)
                 window, fetched, following = following, upcoming, next(windows, None)
             yield from _yielded(values, window, fetched.result(), large)
-        finally:
-            ahead.close()
 
 
 def _planned(large: LargeValues, windows: Iterator[_Window]) -> Iterator[_Window]:
@@ -103,7 +99,7 @@ def _planned(large: LargeValues, windows: Iterator[_Window]) -> Iterator[_Window
 
 
 def _yielded(
-    values: Values, window: _Window, fetched: list[_Found], large: LargeValues
+    values: Values, window: _Window, fetched: list[Found], large: LargeValues
 ) -> Iterator[tuple[str, bytes | StoreError]]:
     are_large = {number for number, _ in window.large}
     for number, (key, content) in enumerate(zip(window.keys, window.contents, strict=True)):
@@ -138,9 +134,9 @@ def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> 
         yield window
 
 
-def _fetched(values: Values, window: _Window) -> list[_Found]:
+def _fetched(values: Values, window: _Window) -> list[Found]:
     # None stands for a value that is read when its turn comes.
-    found: dict[int, _Found] = dict(_from_cache(values, window))
+    found: dict[int, Found] = dict(_from_cache(values, window))
     for fetch in (_from_packs, _whole, _carefully):
         if len(found) < len(window.small):
             missing = [one for one in window.small if one[0] not in found]
@@ -213,7 +209,7 @@ def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int
     return right
 
 
-def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Found]:
+def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, Found]:
     """Read values as a single read does: with redirects, retries and errors.
 
     Once no host can be reached in spite of all retries, or one refuses requests for a
@@ -221,6 +217,7 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
     """
     from ..workers import Workers
 
+    session = values.access.session
     outage: list[TransportError] = []
 
     def read(key: str) -> bytes | StoreError:
@@ -228,13 +225,15 @@ def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, _Fo
             first = outage[0]
             return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
         found = _read_or_error(values, key)
-        if isinstance(found, TransportError) and _is_outage(values, found):
+        if (
+            isinstance(found, TransportError)
+            and session.is_failing
+            and (found.status is None or wants_long_rest(found))
+        ):
             outage.append(found)
         return found
 
-    workers = min(
-        [tuning.CAREFUL_THREADS, *(limit.requests for limit in values.access.session.wire.limits)]
-    )
+    workers = requests_at_once(session.wire, tuning.CAREFUL_THREADS)
     with Workers(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
@@ -245,10 +244,6 @@ def _read_or_error(values: Values, key: str) -> bytes | StoreError:
         return values[key].read()
     except StoreError as error:
         return error
-
-
-def _is_outage(values: Values, error: TransportError) -> bool:
-    return values.access.session.is_failing and (error.status is None or wants_long_rest(error))
 
 
 def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.session import Session
     from .access import Access
-    from .following.documents import Documents
-    from .following.held import Follower, LazyIndex
+    from .following.follower import SiteFollower
+    from .following.held import LazyIndex
     from .following.index_reader import Held
 
 __all__ = ["SiteSnapshot", "Values", "read_about"]
@@ -77,7 +77,7 @@ class SiteSnapshot(NamedTuple):
 
     values: Values
     held: Held
-    follower: Follower
+    follower: SiteFollower
     #: Where plain clients look for the index; below the root, not quoted.
     index_path: str
     #: When the index was changed, as a host without a head says it.
@@ -120,7 +120,7 @@ class SiteSnapshot(NamedTuple):
         NotConnectedError
             The store was disconnected.
         """
-        return _or_none(lambda: self._documents.read(document, parts))
+        return _or_none(lambda: self.follower.documents(self.held).read(document, parts))
 
     def read_index(self, parts: PartFolder | None = None) -> bytes | None:
         """Fetch the index as the host sent it; None if it cannot be fetched.
@@ -165,17 +165,13 @@ class SiteSnapshot(NamedTuple):
     def _read_current(
         self, path: str, most_bytes: int, what: str, argument: str | None = None
     ) -> bytes | None:
-        from ..transport.http.response import SizeLimit
+        from ..transport.http.wire import SizeLimit
 
         limit = SizeLimit(most_bytes, what, argument)
-        return _or_none(lambda: self._documents.read_current(path, limit))
-
-    @property
-    def _documents(self) -> Documents:
-        return self.follower.documents(self.held)
+        return _or_none(lambda: self.follower.documents(self.held).read_current(path, limit))
 
 
-def read_about(held: Held, follower: Follower) -> dict[str, Any] | None:
+def read_about(held: Held, follower: SiteFollower) -> dict[str, Any] | None:
     """Fetch the description of a site; see `StaticStore.about`."""
     from ..index.about import About
 

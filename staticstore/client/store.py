@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .cache.index import CachedIndex
     from .following.held import LazyIndex
 
-__all__ = ["StaticStore", "follow", "keep_parts_in", "site_snapshot"]
+__all__ = ["StaticStore", "keep_parts_in", "site_snapshot", "subscribe_with_snapshot"]
 
 
 class StaticStore(Reading, Subscribable):
@@ -367,7 +367,7 @@ def site_snapshot(store: StaticStore) -> SiteSnapshot:
     )
 
 
-def follow(
+def subscribe_with_snapshot(
     store: StaticStore, callback: Callable[[Changes], object], dispatch: Dispatch
 ) -> tuple[Subscription, Index]:
     """Subscribe to all changes of each poll; return the snapshot before them, too."""

@@ -16,6 +16,7 @@ from .value_info import ValueInfo
 
 if TYPE_CHECKING:
     from ..index.fields import Content
+    from ..transport.values.remote_value import RemoteValue
     from ..transport.values.seekable import OpenedValue
     from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
@@ -48,6 +49,7 @@ class URLValue(ValueInfo):
         super().__init__(key, metadata, content, access)
         self._data: BinaryIO | None = None
         self._data_pid = 0  # the process that opened it
+        self._remote: RemoteValue | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the snapshot says of the value, and how its site is reached."""
@@ -59,8 +61,14 @@ class URLValue(ValueInfo):
         return URLValue(self.key, self.metadata, self._content, self._access)
 
     def __deepcopy__(self, memo: object) -> URLValue:
-        """Copy: the parts of a value never change."""
+        """Return a copy, as `copy.copy` does."""
         return copy.copy(self)
+
+    @property
+    def _target(self) -> RemoteValue:
+        if self._remote is None:
+            self._remote = self._access.remote_value(self.key, self._content)
+        return self._remote
 
     @property
     def data(self) -> BinaryIO:
@@ -129,19 +137,14 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import open_range
 
-        stream = open_range(self._target, _index(start), _index(end))
-        answer = getattr(stream, "response", None)
+        stream = open_range(self._target, _bound(start), _bound(end))
+        answer = getattr(stream, "response", None)  # an empty range has none
         if answer is not None and answer.status in (200, 206):
             self._answer = answer
         return stream
 
     def read(self, size: None = None) -> bytes:
-        """Read the whole value, verified.
-
-        Parameters
-        ----------
-        size : None
-            Not supported: a value has no position.
+        """Read the whole value, verified; it has no position, and takes no `size`.
 
         Returns
         -------
@@ -152,13 +155,9 @@ class URLValue(ValueInfo):
         ------
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
-        TypeError
-            A size was given.
         """
         if size is not None:
-            raise TypeError(
-                "a URLValue is read whole: use value.range(0, n) or value.open().read(n)"
-            )
+            raise TypeError("a value has no position: use value.range(0, n), value.open().read(n)")
         from ..transport.values.stream import copy_whole
 
         cache, content = self._access.cache, self._content
@@ -289,7 +288,7 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import read_ranges
 
-        wanted = [(_index(start), _index(end)) for start, end in ranges]
+        wanted = [(_bound(start), _bound(end)) for start, end in ranges]
         return read_ranges(self._target, wanted, operator.index(max_gap), operator.index(max_size))
 
     def to_file(
@@ -394,5 +393,5 @@ def _size_of(file: BinaryIO) -> int:
     return size
 
 
-def _index(bound: int | None) -> int | None:
+def _bound(bound: int | None) -> int | None:
     return None if bound is None else operator.index(bound)

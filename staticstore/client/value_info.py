@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import TransportError, quoted
-from ..index.fields import Content, key_to_url_path, parse_media_type, parse_time
+from ..index.fields import Content, parse_media_type, parse_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,19 +44,9 @@ class ValueInfo:
         self._has_asked_size = False
 
     @property
+    @abstractmethod
     def _target(self) -> RemoteValue:
-        from ..transport.values.remote_value import RemoteValue
-
-        access = self._access
-        sources = access.sources
-        return RemoteValue(
-            sources.session,
-            key_to_url_path(access.data_path, self.key),
-            self.key,
-            self._content.size,
-            self._content.sha256,
-            sources=None if sources.is_one else sources,
-        )
+        """The value on its hosts."""
 
     @property
     def url(self) -> str:

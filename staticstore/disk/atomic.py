@@ -46,7 +46,6 @@ def atomic_file(
     *,
     modified: float | None = None,
     sync: bool = True,
-    temporary: Path | None = None,
     mode: int = 0o666,
 ) -> Iterator[BinaryIO]:
     """Write a file that appears under its name whole or not at all.
@@ -65,9 +64,6 @@ def atomic_file(
     sync : bool, optional
         Whether to wait until the bytes are on the disk.  If not, a power cut may
         leave an empty file under the name.
-    temporary : Path, optional
-        Name of the temporary file, which must not exist; by default a random one
-        in the same folder.
     mode : int, optional
         Permissions, less the umask.
 
@@ -83,8 +79,7 @@ def atomic_file(
     """
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if temporary is None:
-        temporary = temporary_in(path.parent)
+    temporary = temporary_in(path.parent)
     descriptor = _create(temporary, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -20,7 +20,7 @@ from io import FileIO
 from pathlib import Path
 
 from .. import tuning
-from ..errors import quoted
+from ..errors import quoted, reason_of
 
 __all__ = [
     "NotOwnError",
@@ -125,6 +125,7 @@ def sync_files(paths: Sequence[str]) -> None:
     too.  Several threads may call this at once.
     """
     folders = [os.path.dirname(path) for path in paths]
+    # Folders, since the files of one are on one file system.
     synced = _sync_file_systems(set(folders)) if len(paths) >= tuning.SYNCFS_FILES else set()
     flags = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows syncs for writers only
     for path, folder in zip(paths, folders, strict=True):
@@ -151,7 +152,8 @@ def _sync_file_systems(folders: Iterable[str]) -> set[str]:
 
 
 def _syncfs(folder: str) -> bool:
-    if sys.platform != "linux" or _kernel() < _SYNCFS_KERNEL:
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release) if sys.platform == "linux" else None
+    if release is None or (int(release[1]), int(release[2])) < _SYNCFS_KERNEL:
         return False
     try:
         import ctypes
@@ -170,11 +172,6 @@ def _syncfs(folder: str) -> bool:
         return not system.syncfs(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _kernel() -> tuple[int, int]:
-    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def set_time(path: str | Path, modified: float, *, descriptor: int | None = None) -> bool:
@@ -221,7 +218,7 @@ def _tolerate(error: OSError, path: str | Path, what: str, refusals: Container[i
     """Warn of a refusal, once per process and file system; raise any other error."""
     if error.errno not in refusals:
         raise error
-    _warn(_mount_point(path), what, error.strerror or type(error).__name__)
+    _warn(_mount_point(path), what, reason_of(error))
 
 
 def _mount_point(path: str | Path) -> str:
@@ -231,7 +228,7 @@ def _mount_point(path: str | Path) -> str:
     return place
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)  # so that each warning is logged once
 def _warn(mount_point: str, what: str, reason: str) -> None:
     _LOG.warning("the file system at %s %s (%s)", quoted(mount_point), what, reason)
 
@@ -305,7 +302,7 @@ def _read_bounded(file: FileIO, most_bytes: int | None) -> bytes:
 
 
 def foreign_part(status: os.stat_result, *, is_sheltered: bool = False) -> str | None:
-    """Return why a file or folder is not the user's own; None if it is.
+    """Return why a file or folder is not the user's own, as a text; None if it is.
 
     Someone who made a file, may write it, or has another name for it can change
     it after it was verified.  Windows does not number the owners of files: there,
@@ -357,15 +354,15 @@ def open_own(path: str | os.PathLike[str], *, writes: bool = False) -> tuple[int
     """
     flags = getattr(os, "O_NOFOLLOW", 0) | (os.O_RDWR if writes else 0)
     try:
-        opened = open_descriptor(path, _READ_FLAGS | flags)
+        descriptor, status = open_descriptor(path, _READ_FLAGS | flags)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NotOwnError(errno.ELOOP, "it is a symbolic link") from error
         raise
-    if (reason := foreign_part(opened[1])) is not None:
-        os.close(opened[0])
+    if (reason := foreign_part(status)) is not None:
+        os.close(descriptor)
         raise NotOwnError(errno.EPERM, f"it {reason}")
-    return opened
+    return descriptor, status
 
 
 def read_own(path: str | os.PathLike[str], most_bytes: int) -> bytes:

@@ -37,13 +37,14 @@ _FORMAT = "staticstore-head/1"
 HEAD_PATH = "index.head.json"
 #: No head is larger.
 MOST_HEAD_BYTES = 4096
-# A head lists so many digests of older indexes at most.
+# A head lists so many digests of older indexes at most; that takes 1.2 KiB of it.
 _MOST_ORIGINS = 64
+# All change files have no more of the bytes of the index, so that they stay the cheaper way.
+_CHANGES_PART = 1 / 4
 
 _SHA256 = re.compile(SHA256)
 _PREFIX = re.compile(r"[0-9a-f]{16}\Z")
-_SUM = re.compile(r"[0-9a-f]{32}\Z")
-_LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
+_SUM = _LINEAGE = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class Role(Enum):
@@ -139,7 +140,7 @@ class ChangeFile:
     @classmethod
     def parse(cls, parsed: Any) -> ChangeFile:
         """Read one from its JSON object; raises as `Document.parse`."""
-        origins = tuple(_text(one, _PREFIX) for one in parsed["from"])
+        origins = tuple(_matching(one, _PREFIX) for one in parsed["from"])
         document = Document.parse(parsed, Role.CHANGES)
         return cls(origins, document, parse_count(parsed.get("count", 0)))
 
@@ -194,7 +195,7 @@ class Head:
                 published=str(parsed.get("published", "")),
                 index=Document.parse(index, Role.INDEX),
                 entries=parse_count(index["entries"]),
-                sum=None if index.get("sum") is None else _text(index["sum"], _SUM),
+                sum=None if index.get("sum") is None else _matching(index["sum"], _SUM),
                 blocks=None if blocks is None else Document.parse(blocks, Role.BLOCK_ROOT),
                 change_files=tuple(map(ChangeFile.parse, parsed.get("changes", []))),
                 about=_about(parsed.get("about")),
@@ -227,7 +228,7 @@ class Head:
     def way_from(self, sha256: str) -> tuple[ChangeFile, ...] | None:
         """Return the change files that lead from an index to the current one, in order.
 
-        None if there are none, or if they cost as much as the whole index.
+        None if there are none, or if they have as many bytes as the whole index.
 
         Parameters
         ----------
@@ -279,13 +280,13 @@ def bounded(head: Head) -> Head:
     at 64, and the head itself below 4 KiB.
     """
     files = list(head.change_files)
-    while _size_of(files) * 4 > head.index.size:
+    while _size_of(files) > head.index.size * _CHANGES_PART:
         del files[0]
     while files and (
         sum(len(file.origins) for file in files) > _MOST_ORIGINS
         or len(replace(head, change_files=tuple(files)).encode()) >= MOST_HEAD_BYTES
     ):
-        # A file leads on from fewer indexes than it could, or is dropped.
+        # Without its oldest origin, the oldest file serves the other readers as before.
         files[0] = replace(files[0], origins=files[0].origins[1:])
         if not files[0].origins:
             del files[0]
@@ -296,7 +297,7 @@ def _size_of(files: Iterable[ChangeFile]) -> int:
     return sum(file.document.size for file in files)
 
 
-def _text(value: object, pattern: re.Pattern[str]) -> str:
+def _matching(value: object, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not pattern.match(value):
         raise ValueError("a field has another form")
     return value
@@ -304,6 +305,7 @@ def _text(value: object, pattern: re.Pattern[str]) -> str:
 
 def parse_count(value: object) -> int:
     """Return a count; raise ValueError if it is not one."""
+    # `type`, since True is an instance of int; the bound is that of the counts in `codec`.
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise ValueError("a field is not a count")
     return value
@@ -311,18 +313,19 @@ def parse_count(value: object) -> int:
 
 def parse_lineage(value: object) -> str:
     """Return the name of a lineage; raise ValueError if it is not one."""
-    return _text(value, _LINEAGE)
+    return _matching(value, _LINEAGE)
 
 
 def parse_sha256(value: object) -> str:
     """Return a digest in lowercase hex; raise ValueError if it is not one."""
-    return _text(value, _SHA256)
+    return _matching(value, _SHA256)
 
 
 def _about(parsed: Any) -> Document | None:
     if parsed is None:
         return None
+    # Not `Document.parse`: the heads that `encode` writes have no href of this document.
     document = Document(Role.ABOUT, parse_count(parsed["size"]), parse_sha256(parsed["sha256"]))
-    if parsed.get("href", document.href) != document.href:  # heads of ours do not write it
+    if parsed.get("href", document.href) != document.href:
         raise ValueError("an href is not made of its digest")
     return document

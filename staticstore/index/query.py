@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_INDEXED",
     "Conditions",
-    "FieldIndex",
     "FieldIndexes",
     "frozen",
     "in_all",
@@ -76,8 +75,7 @@ class Conditions:
         self.equal: list[tuple[str, Any]] = []
         self._predicates: list[tuple[str, Callable[[Any], object]]] = []
         for field, wanted in [*(where or {}).items(), *equals.items()]:
-            if not isinstance(field, str):
-                raise TypeError(f"a field name is text, not {type(field).__name__}")
+            _check_field(field)
             if callable(wanted):
                 self._predicates.append((field, wanted))
             else:
@@ -112,9 +110,13 @@ def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
         raise TypeError(f"select takes a list of field names: [{select!r}]")
     fields = tuple(select)
     for field in fields:
-        if not isinstance(field, str):
-            raise TypeError(f"a field name is text, not {type(field).__name__}")
+        _check_field(field)
     return fields
+
+
+def _check_field(field: object) -> None:
+    if not isinstance(field, str):
+        raise TypeError(f"a field name is text, not {type(field).__name__}")
 
 
 def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:

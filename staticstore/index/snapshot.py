@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import tuning
 from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.lines import Lines
-from .forms.parsing import parse, written
+from .forms.parsing import build, parse
 from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Index(Mapping[str, dict[str, Any]]):
     [('b.tif', {'size': 7})]
     """
 
-    __slots__ = ("__weakref__", "_stored", "_warnings")
+    __slots__ = ("__weakref__", "_warnings", "stored")
 
     def __init__(self, stored: Stored, warnings: Iterable[str] = ()) -> None:
-        self._stored = stored  # checked: `parse` and `from_entries` do that
+        self.stored = stored  # checked: `parse` and `from_entries` do that
         self._warnings = tuple(warnings)
 
     @classmethod
@@ -86,7 +86,7 @@ class Index(Mapping[str, dict[str, Any]]):
             body,
             is_vouched=vouched_entries is not None,
             newlines=newlines,
-            before=None if before is None else before._stored.base,
+            before=None if before is None else before.stored.base,
         )
         return cls(stored, warnings)
 
@@ -104,7 +104,7 @@ class Index(Mapping[str, dict[str, Any]]):
         IndexFormatError
             A key is refused, or JSON cannot express a field.
         """
-        return cls(written(items))
+        return cls(build(items))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the document; it is parsed and checked where it is unpickled."""
@@ -113,22 +113,17 @@ class Index(Mapping[str, dict[str, Any]]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was wrong in the document and left out; the first hundred."""
-        return tuple(dict.fromkeys([*self._warnings, *self._stored.problems]))
-
-    @property
-    def stored(self) -> Stored:
-        """How the entries are kept; for what compares snapshots."""
-        return self._stored
+        return tuple(dict.fromkeys([*self._warnings, *self.stored.problems]))
 
     @property
     def is_checked(self) -> bool:
         """Whether all entries are known to be valid."""
-        return self._stored.is_checked
+        return self.stored.is_checked
 
     @property
     def is_document(self) -> bool:
         """Whether this is what one document says, without changes applied to it."""
-        return self._stored.base is self._stored
+        return self.stored.base is self.stored
 
     @property
     def refusal(self) -> str | None:
@@ -136,7 +131,7 @@ class Index(Mapping[str, dict[str, Any]]):
 
         All that reads entries then raises `IndexFormatError`.
         """
-        return self._stored.refusal
+        return self.stored.refusal
 
     def checking(self) -> Iterator[None]:
         """Check what was not checked when the document was parsed, 16 KiB a step.
@@ -150,7 +145,7 @@ class Index(Mapping[str, dict[str, Any]]):
         IndexFormatError
             While iterating: the document is not an index.
         """
-        return self._stored.checking()
+        return self.stored.checking()
 
     def checked(self) -> Index:
         """Return this snapshot after checking all of it.
@@ -160,8 +155,8 @@ class Index(Mapping[str, dict[str, Any]]):
         IndexFormatError
             The document is not an index.
         """
-        stored = self._stored.checked()
-        return self if stored is self._stored else Index(stored, self.warnings)
+        stored = self.stored.checked()
+        return self if stored is self.stored else Index(stored, self.warnings)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, a copy of the caller's own."""
@@ -172,11 +167,11 @@ class Index(Mapping[str, dict[str, Any]]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order of their code points."""
-        return iter(self._stored)
+        return iter(self.stored)
 
     def __len__(self) -> int:
         """Count the keys."""
-        return len(self._stored)
+        return len(self.stored)
 
     def __contains__(self, key: object) -> bool:
         """Return whether there is such a key; False for anything that is not a key."""
@@ -248,15 +243,15 @@ class Index(Mapping[str, dict[str, Any]]):
         if where is None and len(equals) == 1:  # without `Conditions` (benchmark: query unique)
             ((field, value),) = equals.items()
             if type(value) is str and field != "packed":
-                return iter(self._stored.keys_with(field, value))
+                return iter(self.stored.keys_with(field, value))
         conditions = Conditions(where, equals)
         wanted = _indexed(conditions)
         if wanted and len(wanted) == len(conditions):
-            return iter(self._stored.keys_with_all(wanted))
+            return iter(self.stored.keys_with_all(wanted))
         return (key for key, _ in self._found(conditions))
 
     def _found(self, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
-        stored, wanted = self._stored, _indexed(conditions)
+        stored, wanted = self.stored, _indexed(conditions)
         entries = stored.entries_of(stored.keys_with_all(wanted)) if wanted else stored.items()
         for key, metadata in entries:
             hide_packed(metadata)
@@ -289,11 +284,11 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         if field == "packed":  # may be hidden
             return ((key, metadata.get(field)) for key, metadata in self.query())
-        return self._stored.values_of(field)
+        return self.stored.values_of(field)
 
     def raw(self, key: object) -> Raw | None:
         """Return the JSON text of an entry as it came, or None; to compare and to copy it."""
-        return self._stored.get(key) if isinstance(key, str) else None
+        return self.stored.get(key) if isinstance(key, str) else None
 
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values.
@@ -302,15 +297,15 @@ class Index(Mapping[str, dict[str, Any]]):
         itself.
         """
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))  # keeps the order
-        return dict(self._stored.contents_of(sorted(wanted)))
+        return dict(self.stored.contents_of(sorted(wanted)))
 
     def packed_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the entries of packed values, ``packed`` included, in key order."""
-        return (pair for pair in self._stored.items() if is_packed(pair[1].get("packed")))
+        return (pair for pair in self.stored.items() if is_packed(pair[1].get("packed")))
 
     def shares_with(self, other: Index) -> bool:
         """Return whether both snapshots are changes of the same entries."""
-        return self._stored.base is other._stored.base
+        return self.stored.base is other.stored.base
 
     def keys_of_other_bytes(self, other: Index, *, is_final: bool = True) -> Iterator[str]:
         """Yield the keys whose raw entries are not the same bytes in both, in no order.
@@ -325,7 +320,7 @@ class Index(Mapping[str, dict[str, Any]]):
             False if `checking` may still find that one of the two is not
             what its lines say.
         """
-        return self._stored.keys_of_other_bytes(other._stored, is_final=is_final)
+        return self.stored.keys_of_other_bytes(other.stored, is_final=is_final)
 
     def differs(self, other: Index, key: str) -> bool:
         """Return whether the visible metadata of a key is not the same in both."""
@@ -348,7 +343,7 @@ class Index(Mapping[str, dict[str, Any]]):
         there are too many they are folded in: the pieces with changes are
         written anew, and the indexes of queried fields are updated.
         """
-        return Index(self._stored.changed_by(changes), warnings)
+        return Index(self.stored.changed_by(changes), warnings)
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(islice(self, tuning.COMPLETED_INDEX_KEYS))
@@ -361,7 +356,7 @@ class Index(Mapping[str, dict[str, Any]]):
         >>> Index.parse(b'{"b": {}, "a": {"y": 1, "x": "\\u00e9"}}').canonical().decode()
         '{\n"a":{"x":"é","y":1},\n"b":{}\n}\n'
         """
-        return self._stored.canonical()
+        return self.stored.canonical()
 
     def document(self) -> Iterator[bytes | memoryview]:
         """Write the index as JSON in pieces: canonical if it came so, else in any order.
@@ -371,24 +366,24 @@ class Index(Mapping[str, dict[str, Any]]):
         >>> b"".join(Index.parse(b'{"a": {}}').document())
         b'{"a":{}}'
         """
-        return self._stored.document()
+        return self.stored.document()
 
     @property
     def is_canonical(self) -> bool:
         """Whether the entries are kept as the lines of a document in canonical form."""
-        return self._stored.base.lines() is not None
+        return self.stored.base.lines() is not None
 
     def lines(self) -> Lines | None:
         """Return the lines of the index in canonical form; None if it is kept in another.
 
         If they are not checked, reading them may raise `IndexFormatError`.
         """
-        lines = self._stored.lines()
+        lines = self.stored.lines()
         return lines if isinstance(lines, Lines) else None
 
 
 def _unpickled(document: bytes, warnings: tuple[str, ...]) -> Index:
-    return Index(Index.parse(document)._stored, warnings)
+    return Index(Index.parse(document).stored, warnings)
 
 
 def _indexed(conditions: Conditions) -> Sequence[tuple[str, Hashable]]:

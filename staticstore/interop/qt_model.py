@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
-from ..client.store import StaticStore, follow
+from ..client.store import StaticStore, subscribe_with_snapshot
 from ..index.query import selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core, qt_module
@@ -161,7 +161,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         self._timer.timeout.connect(self._apply_some)
         # Weak: the store holds what it calls, and only the window must hold the model.
         callback = functools.partial(_deliver, weakref.ref(self))
-        subscription, index = follow(store, callback, qt_dispatch(self))
+        subscription, index = subscribe_with_snapshot(store, callback, qt_dispatch(self))
         self.destroyed.connect(subscription.close)
         # Held by the timer, which is destroyed after that signal: Qt does not hold the object of
         # a connected method, and PySide crashes if it is destroyed with the model.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import IndexFormatError, StoreError, quoted, reason_of
 from ..index.about import (
     ABOUT_NAME,
+    FILE_MEDIA_TYPE,
     FILE_NAMES,
     MOST_ABOUT_BYTES,
     MOST_FILE_BYTES,
@@ -23,7 +24,13 @@ from ..index.about import (
 from ..index.head import Document, Head
 from .documents.head_files import write_document
 from .documents.root_files import OwnFiles, read_at_most
-from .folder.data_file import FIRST_BYTES, holds_private_key, pointer_problem
+from .folder.data_file import (
+    FIRST_BYTES,
+    UNKNOWN,
+    holds_private_key,
+    media_type_of,
+    pointer_problem,
+)
 from .publishing.text_files import decode_text, line_at, parse_toml
 
 if TYPE_CHECKING:
@@ -38,6 +45,7 @@ __all__ = [
     "read_about",
     "read_files",
     "remove_outdated",
+    "served_type",
     "write_about",
 ]
 
@@ -239,6 +247,11 @@ def copy_about(
         else:
             _copy_file(own, name, content)
     return frozenset((ABOUT_NAME, *about.files))
+
+
+def served_type(path: str) -> str:
+    """Return the media type under which to serve a file, by its path below the root."""
+    return FILE_MEDIA_TYPE if path in FILE_NAMES else media_type_of(path) or UNKNOWN
 
 
 def remove_outdated(folder: SiteFolder, names: Collection[str]) -> None:

@@ -12,22 +12,22 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from http.client import responses
 from io import FileIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 
 from .. import tuning
 from ..disk.file_system import NotRegularError, open_regular
 from ..errors import InvalidKeyError
-from ..index.about import FILE_MEDIA_TYPE, FILE_NAMES
 from ..index.fields import key_to_path
 from ..transport.http.conditions import Representation, answer, header_fields
-from .folder.data_file import media_type_of
+from .about import served_type
 from .folder.site_folder import SiteFolder, link_problem
 from .folder.withheld import folded, is_hidden
 
@@ -40,18 +40,6 @@ _LOG = logging.getLogger("staticstore.site")
 # A host and perhaps a port, without user and password (RFC 9110, section 7.2).
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")
 _REFUSALS = {412: "the condition does not hold", 416: "there are no such bytes"}
-# The conditional headers, by their names in WSGI.
-_CONDITIONS = {
-    "HTTP_" + name.upper().replace("-", "_"): name
-    for name in (
-        "If-Match",
-        "If-Modified-Since",
-        "If-None-Match",
-        "If-Range",
-        "If-Unmodified-Since",
-        "Range",
-    )
-}
 _NUMBER = re.compile(r"\d{1,19}\Z", re.ASCII)
 _MOST_BODY_BYTES = 1 << 20  # a longer request body is not read; the connection ends
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
@@ -114,13 +102,10 @@ class SiteApplication:
             assert self._names is not None, "with None every name is accepted"
             return _text_response(421, f"this server only answers to {', '.join(self._names)}")
         if not self._may_enter(environ):
-            refusal = _text_response(401, "credentials are needed")
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="staticstore", charset="UTF-8"'
-            return refusal
+            challenge = {"WWW-Authenticate": 'Basic realm="staticstore", charset="UTF-8"'}
+            return _text_response(401, "credentials are needed", challenge)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            refusal = _text_response(405, "this is read-only")
-            refusal.headers["Allow"] = "GET, HEAD"
-            return refusal
+            return _text_response(405, "this is read-only", {"Allow": "GET, HEAD"})
         if key is None or (file := self._open(key)) is None:
             return _text_response(404, "not found")
         try:
@@ -205,8 +190,7 @@ def _key(path_info: str) -> str | None:
 
 def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:
     current = Representation.of(os.fstat(file.fileno()))
-    fields = {name: environ[field] for field, name in _CONDITIONS.items() if field in environ}
-    chosen = answer(environ["REQUEST_METHOD"], fields, current)
+    chosen = answer(environ["REQUEST_METHOD"], dict(EnvironHeaders(environ)), current)
     if chosen.status in (412, 416):
         file.close()
         response = _text_response(chosen.status, _REFUSALS[chosen.status])
@@ -214,7 +198,7 @@ def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response
         response = Response(
             _Body(file, chosen.start, chosen.end),
             status=chosen.status,
-            content_type=_media_type_of(key) or "application/octet-stream",
+            content_type=served_type(key),
             direct_passthrough=True,
         )
         response.headers["Cache-Control"] = "no-cache"
@@ -222,13 +206,9 @@ def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response
     return response
 
 
-def _media_type_of(key: str) -> str | None:
-    return FILE_MEDIA_TYPE if key in FILE_NAMES else media_type_of(key)
-
-
-def _text_response(status: int, text: str) -> Response:
+def _text_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     response = Response(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers.update({"Cache-Control": "no-cache", **(headers or {})})
     return response
 
 
@@ -363,16 +343,12 @@ class SiteConnection(WSGIRequestHandler):
         body = f"{code}: {reason.lower()}\n".encode()
         # Without a version (HTTP/0.9) no head would be sent, and the client would guess the type.
         self.request_version = self.protocol_version
-        self.send_response(code, reason)
-        for name, value in (
+        headers = [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
             ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
+        ]
+        if self._send_head(f"{code} {reason}", headers):
             self.wfile.write(body)
 
     def _discard_body(self) -> None:

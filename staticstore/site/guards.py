@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "GUARDS",
     "Force",
-    "Guard",
     "Guards",
     "NothingMatchesError",
     "RefusedError",

@@ -100,10 +100,11 @@ class PublishedAt:
             index_body = _index_body(read, head, url)
             index = Index.parse(index_body)
             if head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
-                head = replace(head, sum=None)  # later sums are derived from it
+                # The sums of the next heads would be derived from a wrong one.
+                head = replace(head, sum=None)
             documents = _documents(read, head, len(index_body))
-            if not _lead_to(index, head, documents):
-                documents = {}
+            if not _agree(documents, head, index):
+                documents = {}  # readers would follow those of the new head to another index
             return PublishedSite(url, head, index, {head.index: index_body, **documents})
 
     @contextlib.contextmanager
@@ -120,9 +121,10 @@ class PublishedAt:
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
         from ..transport.http.arguments import SessionOptions
-        from ..transport.http.response import Absent, SizeLimit
+        from ..transport.http.response import Absent
         from ..transport.http.root import Root
         from ..transport.http.session import Session
+        from ..transport.http.wire import SizeLimit
 
         try:
             root = Root(self.location)
@@ -161,10 +163,12 @@ def _index_body(read: _Read, head: Head, url: str) -> bytes:
 
 
 def _documents(read: _Read, head: Head, most: int) -> dict[Document, bytes]:
-    # The root of the blocks and the newest change files, `most` bytes in all.
+    # The root of the blocks and the newest change files, `most` bytes in all.  The first one that
+    # is missing ends them: change files lead on from one to the next.
     found: dict[Document, bytes] = {}
-    newest = (span.document for span in reversed(head.change_files))
-    for document in (*filter(None, [head.blocks]), *newest):
+    wanted = [] if head.blocks is None else [head.blocks]
+    wanted += [file.document for file in reversed(head.change_files)]
+    for document in wanted:
         left = most - sum(map(len, found.values()))
         if document.size > min(left, document.role.most_bytes or left):
             break
@@ -183,13 +187,13 @@ def _read_if_allowed(read: _Read, href: str, most: int) -> bytes | None:
         return None
 
 
-def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> bool:
+def _agree(documents: Mapping[Document, bytes], head: Head, index: Index) -> bool:
     # Whether the final state of each key in the change files is that of the index.
     states: dict[str, bytes | None] = {}
     try:
-        for span in head.change_files:
-            if span.document in documents:
-                states |= parse_change_lines(documents[span.document])
+        for file in head.change_files:
+            if file.document in documents:
+                states |= parse_change_lines(documents[file.document])
     except IndexFormatError:
         return False
     return all(index.raw(key) == raw for key, raw in states.items())
@@ -197,7 +201,7 @@ def _lead_to(index: Index, head: Head, documents: Mapping[Document, bytes]) -> b
 
 @dataclass(frozen=True)
 class Predecessor:
-    """The site that a publish continues."""
+    """The site that a publish continues, or an empty one if there is none."""
 
     #: The bytes of the folder's ``index.json``; None if there is none.
     body: bytes | None
@@ -232,7 +236,8 @@ class Predecessor:
         """
         head = self.head
         if head is not None and self.is_copy:
-            # Only the origin of a copy counts the generations of its lineage.
+            # Only the origin of a copy counts the generations of its lineage: a copy whose index
+            # differs by now begins its own.
             is_the_same = head.index.describes(body) and head.about == about
             return head if is_the_same else None
         return head

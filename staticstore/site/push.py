@@ -343,8 +343,5 @@ class _Push:
 
 def _in_thread(call: Callable[[], T]) -> T:
     """Make a call in another thread: Ctrl-C cannot interrupt obstore in the main one."""
-    threads = Workers(1, _THREAD_NAME)
-    try:
+    with Workers(1, _THREAD_NAME) as threads:
         return threads.submit(call).result()
-    finally:
-        threads.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from ..disk.file_system import open_regular, read_regular
 from ..errors import IndexFormatError, path_text, quoted, reason_of
@@ -19,7 +19,7 @@ from ..index.head import MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 from .about import published_about, read_files
 from .documents.packs import pack_digest
-from .folder.data_file import FIRST_BYTES, FileDigest, FoundFile, holds_private_key
+from .folder.data_file import FIRST_BYTES, FileDigest, holds_private_key
 from .folder.hashing import TotalProgress, hash_files
 from .folder.scan import LeftOut, scan
 from .folder.site_folder import SiteFolder
@@ -29,6 +29,8 @@ __all__ = ["VerifyReport", "head_problems", "verify_site"]
 T = TypeVar("T")
 # Paths of files below the root, each with what is wrong with it.
 _Problems = Iterator[tuple[str, str]]
+# The key of a value, its offset in a pack, and what the index says of its bytes.
+_PackedCopy = tuple[str, int, Content]
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,7 +115,9 @@ def verify_site(
         problem = _absence(key, reasons) if outcome is None else _difference(facts, outcome)
         if problem is not None:
             wrong.append((key, problem))
-    return VerifyReport(wrong, _extra(found.files, index), len(index))
+    unnamed = (file for file in found.files if file.key not in index)
+    extra = [file.key for file in unnamed if not _is_secret(file.path)]
+    return VerifyReport(wrong, extra, len(index))
 
 
 def _absence(key: str, reasons: Mapping[str, str]) -> str:
@@ -134,10 +138,6 @@ def _difference(facts: Content, outcome: FileDigest | LeftOut) -> str | None:
     if facts.sha256 is not None and outcome.sha256 != facts.sha256:
         return "its sha256 differs from the index"
     return None
-
-
-def _extra(files: Sequence[FoundFile], index: Index) -> list[str]:
-    return [file.key for file in files if file.key not in index and not _is_secret(file.path)]
 
 
 def _is_secret(path: str) -> bool:
@@ -254,22 +254,11 @@ def _about_problems(folder: SiteFolder) -> _Problems:
                 yield name, found
 
 
-class _PackedCopy(NamedTuple):
-    """A value, as the index says that it is in a pack."""
-
-    key: str
-    offset: int
-    #: None if the index does not give it.
-    size: int | None
-    sha256: str | None
-
-
 def _pack_problems(folder: SiteFolder, index: Index) -> _Problems:
     copies: dict[str, list[_PackedCopy]] = {}
     for key, entry in index.packed_entries():
         href, offset = entry["packed"]
-        facts = Content.of(entry)
-        copies.setdefault(href, []).append(_PackedCopy(key, offset, facts.size, facts.sha256))
+        copies.setdefault(href, []).append((key, offset, Content.of(entry)))
     for href in sorted(copies):
         for problem in _problems_of_pack(folder, href, copies[href]):
             yield href, problem
@@ -289,20 +278,20 @@ def _problems_of_pack(folder: SiteFolder, href: str, copies: list[_PackedCopy]) 
                 )
                 return
             size = pack.tell()
-            for copy in copies:
-                if not _is_in_pack(pack, size, copy):
-                    yield f"the bytes at {copy.offset} are not {quoted(copy.key)}"
+            for key, offset, facts in copies:
+                if not _is_in_pack(pack, size, offset, facts):
+                    yield f"the bytes at {offset} are not {quoted(key)}"
     except FileNotFoundError:
         yield "there is no such file: publish the site again"
     except OSError as error:
         yield f"it cannot be read: {reason_of(error)}"
 
 
-def _is_in_pack(pack: FileIO, pack_size: int, copy: _PackedCopy) -> bool:
-    if copy.size is None or copy.sha256 is None or copy.offset + copy.size > pack_size:
+def _is_in_pack(pack: FileIO, pack_size: int, offset: int, facts: Content) -> bool:
+    if facts.size is None or facts.sha256 is None or offset + facts.size > pack_size:
         return False
-    pack.seek(copy.offset)
-    return _sha256(pack.read(copy.size)) == copy.sha256
+    pack.seek(offset)
+    return _sha256(pack.read(facts.size)) == facts.sha256
 
 
 def _sha256(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What the tests of the client share: a site that changes, answers held back, calls in threads."""
+"""Shared by the tests of the client: a changing site, stalled answers, calls in threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGES: tuple[Stage, ...] = ("head", "body", "retry")
 
 
 class Call(threading.Thread, Generic[T]):
-    """A call in a thread of its own, begun at once; one that hangs does not hang the test."""
+    """A call in a thread of its own, started immediately; if it hangs, the test does not."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         super().__init__(daemon=True)
@@ -37,12 +37,12 @@ class Call(threading.Thread, Generic[T]):
             self._error = error
 
     def is_back(self, seconds: float = TIMEOUT) -> bool:
-        """Tell whether the call returns, or raises, within that time."""
+        """Return whether the call returns or raises within that time."""
         self.join(seconds)
         return not self.is_alive()
 
     def result(self) -> T:
-        """Wait for what the call returns, or raise what it raises."""
+        """Wait for the result of the call, or raise what it raises."""
         assert self.is_back(), "the call hangs"
         if self._error is not None:
             raise self._error
@@ -50,7 +50,7 @@ class Call(threading.Thread, Generic[T]):
 
 
 class Stall:
-    """Answers that stop somewhere; `reached` is set when one has come that far."""
+    """Answers that stop at a stage; `reached` is set when one has got there."""
 
     def __init__(self, stage: Stage) -> None:
         self.reached = threading.Event()
@@ -86,30 +86,30 @@ class MemorySite:
         return self.server.url
 
     def write(self, entries: Mapping[str, Any] | bytes) -> None:
-        """Put another index in place of the one that was there."""
+        """Replace the index."""
         body = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
         self.files["index.json"] = body
 
     def spoil(self, answer: Answer, path: str = "index.json") -> None:
-        """Have requests for one path answered by a script."""
+        """Answer requests for one path with a script."""
         self.server.answer = self.good.but({path: answer})
 
     def stall(self, stage: Stage, path: str = "index.json") -> Stall:
-        """Let requests for one path come so far and no further."""
+        """Let answers for one path stop at a stage."""
         stall = Stall(stage)
         self.spoil(stall, path)
         return stall
 
-    def mend(self) -> None:
-        """Answer well again."""
+    def restore(self) -> None:
+        """Answer normally again."""
         self.server.answer = self.good
 
     def requests(self, path: str = "index.json") -> list[Request]:
-        """Tell of the requests for one path so far."""
+        """Return the requests for one path so far."""
         return [request for request in self.server.requests if request.path == f"/{path}"]
 
     def open(self, **connect: Any) -> StaticStore:
-        """Connect a store that polls when it is told to."""
+        """Connect a store that polls only on request."""
         return StaticStore(self.url, poll_interval=0).connect(**{"retries": 0, **connect})
 
     def __enter__(self) -> Self:
@@ -121,5 +121,5 @@ class MemorySite:
 
 
 def pollers() -> set[threading.Thread]:
-    """Return the threads that poll now, of whatever store."""
+    """Return the polling threads of all stores."""
     return {thread for thread in threading.enumerate() if thread.name == "staticstore-poller"}

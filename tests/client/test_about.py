@@ -1,4 +1,4 @@
-"""The site's own words, as a store reads them from hosts good and bad."""
+"""The site's description, read from good and bad hosts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS = {"title": "Ilvar", "license": "CC0-1.0", "keywords": ["snow"]}
 
 
 class Site:
-    """A published site in memory, with words of its own."""
+    """A published site in memory, with a description."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir(parents=True)
@@ -36,13 +36,13 @@ class Site:
         assert self.head.about is not None
         self.href = self.head.about.href
 
-    def say(self, body: bytes) -> None:
-        """Have the head name another document, which is there."""
+    def describe(self, body: bytes) -> None:
+        """Let the head name another document, and serve it."""
         self.name(Document.of(Role.ABOUT, body))
         self.files[self.href] = body
 
     def name(self, document: Document | None) -> None:
-        """Have the head name another document."""
+        """Let the head name another document."""
         self.head = Head(**{**vars(self.head), "about": document})
         self.files["index.head.json"] = self.head.encode()
         if document is not None:
@@ -68,7 +68,7 @@ def connect(site: Site, start: Callable[..., RawServer], stack: ExitStack) -> Co
 
 
 @pytest.mark.parametrize("lazy", [False, True])
-def test_what_a_site_says_of_itself_is_read(connect: Connect, lazy: bool) -> None:
+def test_the_description_of_a_site_is_read(connect: Connect, lazy: bool) -> None:
     assert connect(lazy=lazy).about() == WORDS
 
 
@@ -77,7 +77,7 @@ def test_a_lazy_store_stays_lazy(connect: Connect, site: Site) -> None:
     assert connect(lazy=True).about() == WORDS
 
 
-def test_it_is_the_callers_own(connect: Connect) -> None:
+def test_the_result_belongs_to_the_caller(connect: Connect) -> None:
     store = connect()
     first = store.about()
     assert first is not None
@@ -85,9 +85,9 @@ def test_it_is_the_callers_own(connect: Connect) -> None:
     assert store.about() == WORDS
 
 
-def test_it_is_of_the_head_that_is_held(connect: Connect, site: Site) -> None:
+def test_it_is_the_description_that_the_current_head_names(connect: Connect, site: Site) -> None:
     store = connect()
-    site.say(b'{"title":"Other"}\n')
+    site.describe(b'{"title":"Other"}\n')
     site.name(site.head.about)
     assert store.about() == WORDS
     site.files["index.head.json"] = Head(
@@ -97,7 +97,7 @@ def test_it_is_of_the_head_that_is_held(connect: Connect, site: Site) -> None:
     assert store.about() == {"title": "Other"}
 
 
-def test_a_site_without_such_words_costs_no_request(
+def test_a_site_without_a_description_costs_no_request(
     site: Site, start: Callable[..., RawServer], stack: ExitStack
 ) -> None:
     site.name(None)
@@ -108,48 +108,44 @@ def test_a_site_without_such_words_costs_no_request(
     assert len(server.requests) == before
 
 
-def test_a_site_without_a_head_says_nothing(connect: Connect, site: Site) -> None:
+def test_a_site_without_a_head_has_no_description(connect: Connect, site: Site) -> None:
     del site.files["index.head.json"]
     assert connect().about() is None
 
 
-def test_an_about_without_a_head_that_names_it_is_not_believed(
-    connect: Connect, site: Site
-) -> None:
+def test_a_description_that_no_head_names_is_ignored(connect: Connect, site: Site) -> None:
     site.name(None)
     assert "about.json" in site.files
     assert connect().about() is None
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_document_that_is_absent_says_nothing(connect: Connect, site: Site, status: int) -> None:
+def test_a_missing_document_means_no_description(connect: Connect, site: Site, status: int) -> None:
     answers = serve_files(site.files).but({site.href: lambda _, wire: wire.response(status)})
     assert connect(answers).about() is None
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"title":"Evil"}\n', b"x" * 100_000])
-def test_other_bytes_than_were_named_say_nothing(connect: Connect, site: Site, body: bytes) -> None:
+def test_a_document_with_other_bytes_is_ignored(connect: Connect, site: Site, body: bytes) -> None:
     store = connect()
     site.files[site.href] = body
     assert store.about() is None
 
 
-def test_a19_a_document_of_another_size_than_was_named_says_nothing(
-    connect: Connect, site: Site
-) -> None:
+def test_a19_a_document_of_another_size_is_ignored(connect: Connect, site: Site) -> None:
     assert site.head.about is not None
     site.name(Document(Role.ABOUT, site.head.about.size + 1, site.head.about.sha256))
     assert connect().about() is None
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>", b"\xff", b"[" * 60_000])
-def test_a_document_that_is_none_says_nothing(connect: Connect, site: Site, body: bytes) -> None:
-    site.say(body)
+def test_an_invalid_document_is_ignored(connect: Connect, site: Site, body: bytes) -> None:
+    site.describe(body)
     assert connect().about() is None
 
 
 @pytest.mark.parametrize("size", [(64 << 10) + 1, 1 << 62])
-def test_a8_a_document_that_is_too_large_is_not_asked_for(
+def test_a8_a_document_that_is_too_large_is_not_requested(
     site: Site, start: Callable[..., RawServer], stack: ExitStack, size: int
 ) -> None:
     assert site.head.about is not None
@@ -162,7 +158,7 @@ def test_a8_a_document_that_is_too_large_is_not_asked_for(
 
 def test_f11_hostile_fields_and_names_are_left_out(connect: Connect, site: Site) -> None:
     file = {"size": 1, "sha256": "ab" * 32}
-    site.say(
+    site.describe(
         json.dumps(
             {
                 "title": {"a": [[[]]]},
@@ -186,13 +182,13 @@ def test_a_failure_of_the_host_is_raised(connect: Connect, site: Site, status: i
         connect(answers).about()
 
 
-def test_a_line_that_breaks_is_a_failure(connect: Connect, site: Site) -> None:
+def test_a_broken_connection_is_an_error(connect: Connect, site: Site) -> None:
     answers = serve_files(site.files).but({site.href: lambda _, wire: wire.reset()})
     with pytest.raises(TransportError):
         connect(answers).about()
 
 
-def test_any_of_several_roots_may_have_it(
+def test_any_of_several_roots_may_serve_it(
     site: Site, start: Callable[..., RawServer], stack: ExitStack
 ) -> None:
     first = {name: body for name, body in site.files.items() if name != site.href}
@@ -201,7 +197,7 @@ def test_any_of_several_roots_may_have_it(
     assert stack.enter_context(store.connect(retries=0)).about() == WORDS
 
 
-def test_a_copy_that_has_other_bytes_is_passed_over(
+def test_a_copy_with_other_bytes_is_skipped(
     site: Site, start: Callable[..., RawServer], stack: ExitStack
 ) -> None:
     first = {**site.files, site.href: b'{"title":"Evil"}\n'}
@@ -210,11 +206,11 @@ def test_a_copy_that_has_other_bytes_is_passed_over(
     assert stack.enter_context(store.connect(retries=0)).about() == WORDS
 
 
-def test_a_store_that_is_not_connected_says_so(site: Site) -> None:
+def test_a_store_that_is_not_connected_raises_not_connected(site: Site) -> None:
     with pytest.raises(NotConnectedError):
         StaticStore("http://127.0.0.1:1/").about()
 
 
-def test_a_folder_is_read_as_well(site: Site, tmp_path: Path) -> None:
+def test_a_folder_can_be_read_too(site: Site, tmp_path: Path) -> None:
     with StaticStore(tmp_path / "site", poll_interval=0) as store:
         assert store.about() == WORDS

@@ -1,4 +1,4 @@
-"""What was wrong in the ancestor, encore.storage: each of its defects is a test here."""
+"""Defects of the ancestor, encore.storage: a test for each."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_disconnect_does_not_wait_for_the_next_poll(site: MemorySite) -> None:
 
 
 # Its query() yielded while it held the lock that exists() needs.
-def test_a_query_can_be_answered_with_the_store(store: StaticStore) -> None:
+def test_a_query_can_use_the_store_while_it_runs(store: StaticStore) -> None:
     def ask() -> list[bool]:
         return [store.exists(key) for key, _ in store.query()]
 
     assert Call(ask).result() == [True, True]
 
 
-def test_a_query_goes_on_over_an_update_in_between(site: MemorySite, store: StaticStore) -> None:
+def test_a_query_continues_over_an_update(site: MemorySite, store: StaticStore) -> None:
     def ask() -> list[tuple[str, bool]]:
         found = []
         for key, _ in store.query():
@@ -58,7 +58,7 @@ def test_a_query_goes_on_over_an_update_in_between(site: MemorySite, store: Stat
     assert Call(ask).result() == [("a", False), ("b", False)]
 
 
-def test_a_query_left_in_the_middle_keeps_nobody_waiting(store: StaticStore) -> None:
+def test_an_unfinished_query_blocks_nobody(store: StaticStore) -> None:
     query = store.query()
     next(query)
     assert not Call(store.update_index).result()
@@ -81,7 +81,7 @@ def test_readers_do_not_wait_for_a_download_of_the_index(
     assert not update.is_back(0)
 
 
-# One truncated index killed its poll thread in silence.
+# One truncated index silently ended its poll thread.
 def test_a_truncated_index_does_not_end_the_polling(site: MemorySite) -> None:
     others = pollers()
     failed, changed = threading.Event(), threading.Event()
@@ -105,7 +105,7 @@ def test_a_truncated_index_does_not_end_the_polling(site: MemorySite) -> None:
         assert changed.wait(TIMEOUT)
 
 
-# range(1, 3) was 2 bytes of a file and 3 of a 206; range(None, 3) the first or the last three.
+# range(1, 3) was 2 bytes from a file and 3 from a 206; range(None, 3) the first or the last three.
 @pytest.mark.parametrize("bounds", [(1, 3), (None, 3), (0, 3), (-3, None), (3, None), (None, None)])
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.parametrize("describe", [lambda key, value: entry(value), lambda key, value: {}])
@@ -146,7 +146,7 @@ def test_a_proxy_needs_no_credentials(site: MemorySite) -> None:
     "auth", [("ali", "open sesame"), {"username": "ali", "password": "open sesame"}], ids=str
 )
 @pytest.mark.parametrize("realm", ["", "site", "Any other realm", "é"])
-def test_the_documented_credentials_work_whatever_the_realm_is_called(
+def test_the_documented_credentials_work_with_any_realm(
     site: MemorySite, auth: Any, realm: str
 ) -> None:
     def ask_for_credentials(request: Request, wire: Wire) -> None:
@@ -186,7 +186,7 @@ def test_asking_for_the_size_again_opens_no_stream(site: MemorySite, store: Stat
     assert len(site.requests("data/b")) == 1
 
 
-# Its copies of metadata were shallow: a caller spoiled the index, and the next comparison.
+# Its copies of metadata were shallow: a caller corrupted the index and the next comparison.
 def test_metadata_is_copied_deeply(site: MemorySite, store: StaticStore) -> None:
     for metadata in (
         store.get_metadata("a"),
@@ -228,7 +228,7 @@ def test_no_key_leaves_the_data_folder(tmp_path: Path, key: str) -> None:
             store.to_bytes(key)
 
 
-def test_no_key_with_dots_is_a_path() -> None:
+def test_dots_in_a_key_never_form_a_path() -> None:
     with pytest.raises(InvalidKeyError):
         key_to_path("../secret")
 
@@ -236,7 +236,7 @@ def test_no_key_with_dots_is_a_path() -> None:
 # It never noticed that data had changed under unchanged metadata.
 @pytest.mark.parametrize("new", [VALUE[::-1], VALUE[:-1], VALUE + b"!"])
 @pytest.mark.parametrize("local", [True, False])
-def test_data_that_changed_under_unchanged_metadata_is_noticed(
+def test_data_that_changed_under_unchanged_metadata_is_detected(
     site: MemorySite, tmp_path: Path, new: bytes, local: bool
 ) -> None:
     write_site(tmp_path, {"a": VALUE})
@@ -251,7 +251,7 @@ def test_data_that_changed_under_unchanged_metadata_is_noticed(
             stream.read()
 
 
-def test_data_that_changed_between_two_reads_of_a_stream_is_noticed(
+def test_data_that_changed_between_two_reads_of_a_stream_is_detected(
     site: MemorySite, store: StaticStore
 ) -> None:
     big = bytes(1_000_000)

@@ -48,7 +48,7 @@ def test_a_store_opens_no_value_that_it_lacks(store: StaticStore) -> None:
 
 def test_read_takes_no_size_and_says_what_does(store: StaticStore) -> None:
     value: Any = store["text.txt"]
-    with pytest.raises(TypeError, match=r"value\.range\(0, n\) or value\.open\(\)\.read\(n\)"):
+    with pytest.raises(TypeError, match=r"value\.range\(0, n\), value\.open\(\)\.read\(n\)"):
         value.read(10)
 
 

@@ -1,4 +1,4 @@
-"""What a store does once the process id is another one: the same as in a forked child."""
+"""A store whose process id has changed behaves as in a forked child."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def site() -> Iterator[MemorySite]:
 
 @pytest.fixture
 def fork(monkeypatch: pytest.MonkeyPatch) -> Fork:
-    """Let this process look like a child of itself."""
+    """Make this process look like a child of itself."""
 
     def fork() -> None:
         pid = os.getpid() + 1
@@ -39,7 +39,7 @@ def fork(monkeypatch: pytest.MonkeyPatch) -> Fork:
 
 
 @pytest.mark.parametrize("options", [{}, {"lazy": True}, {"memory": 1 << 20}])
-def test_a_store_goes_on(site: MemorySite, fork: Fork, options: dict[str, Any]) -> None:
+def test_a_store_works_in_a_child(site: MemorySite, fork: Fork, options: dict[str, Any]) -> None:
     with StaticStore(site.url, poll_interval=0, **options) as store:
         value = store["a"]
         value.read()
@@ -51,7 +51,7 @@ def test_a_store_goes_on(site: MemorySite, fork: Fork, options: dict[str, Any]) 
     assert not store.is_connected()
 
 
-def test_a_poller_ends_and_another_begins(site: MemorySite, fork: Fork) -> None:
+def test_the_poller_ends_and_a_new_one_starts(site: MemorySite, fork: Fork) -> None:
     heard = threading.Event()
     with StaticStore(site.url, poll_interval=0.02) as store:
         parents = store._live.connected()._poller
@@ -67,7 +67,7 @@ def test_a_poller_ends_and_another_begins(site: MemorySite, fork: Fork) -> None:
         assert heard.wait(TIMEOUT)
 
 
-def test_closing_what_the_parent_has_does_nothing(site: MemorySite, fork: Fork) -> None:
+def test_closing_resources_of_the_parent_does_nothing(site: MemorySite, fork: Fork) -> None:
     with site.open() as store:
         parents = store._live.connected()
         fork()
@@ -95,14 +95,14 @@ def test_a_stream_from_the_cache_is_refused(site: MemorySite, tmp_path: Path, fo
                 stream.read()
 
 
-def test_an_opened_file_goes_on(site: MemorySite, fork: Fork) -> None:
+def test_an_opened_file_works_in_a_child(site: MemorySite, fork: Fork) -> None:
     with site.open() as store, store["large"].open(cache_size=0) as file:
         begun = b"".join(file.read(1 << 18) for _ in range(4))
         fork()
         assert begun + file.read() == LARGE
 
 
-def test_a_digest_of_the_parent_is_refused(fork: Fork) -> None:
+def test_a_hasher_of_the_parent_is_refused(fork: Fork) -> None:
     with Hasher() as digest:
         digest.update(LARGE)
         buffers = digest.buffers(1 << 20)
@@ -112,7 +112,7 @@ def test_a_digest_of_the_parent_is_refused(fork: Fork) -> None:
             next(buffers)
 
 
-def test_a_copy_that_was_read_whole_is_read_again(site: MemorySite, fork: Fork) -> None:
+def test_a_copy_read_whole_by_the_parent_is_read_again(site: MemorySite, fork: Fork) -> None:
     with MemorySite(index_of(VALUES)) as copy:
         copy.files |= site.files
         del site.files["data/large"]
@@ -123,7 +123,7 @@ def test_a_copy_that_was_read_whole_is_read_again(site: MemorySite, fork: Fork) 
                 fork()
 
 
-def test_a_limit_of_the_rate_is_not_held_up(site: MemorySite, fork: Fork) -> None:
+def test_a_rate_limit_works_in_a_child(site: MemorySite, fork: Fork) -> None:
     with site.open() as store:
         wire = store._values().access.session.wire
         with wire.limited(1e9) as limit, limit._lock.get():

@@ -1,4 +1,4 @@
-"""Many values at once: in the order asked, within bounds, and from wherever they are."""
+"""Many values at once: in the order requested, within bounds, and from several sources."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def requested(server: RawServer) -> list[str]:
     return [request.path.removeprefix("/data/") for request in server.requests[1:]]
 
 
-def test_none_are_none(start: Start) -> None:
+def test_no_keys_give_no_values(start: Start) -> None:
     with connected(start(site_of({"a": b"1"}))) as store:
         assert list(store.read_many([])) == []
 
@@ -62,7 +62,7 @@ def test_the_values_are_those_of_the_snapshot_of_the_call(start: Start) -> None:
         assert list(found) == [("a", b"one"), ("b", b"two")]
 
 
-def test_a_call_after_disconnect_is_refused_at_once(start: Start) -> None:
+def test_a_call_after_disconnect_is_refused_immediately(start: Start) -> None:
     store = connected(start(site_of({"a": b"1"})))
     store.disconnect()
     with pytest.raises(NotConnectedError):
@@ -96,13 +96,13 @@ def test_an_empty_value_is_verified_like_any_other(start: Start) -> None:
         list(store.read_many(["a"]))
 
 
-def test_a_value_of_no_known_size_is_read_all_the_same(start: Start) -> None:
+def test_a_value_of_unknown_size_can_be_read(start: Start) -> None:
     files = {"index.json": b'{"a": {}, "b": {"size": -1}}', "data/a": b"one", "data/b": b"two"}
     with connected(start(serve_files(files))) as store:
         assert dict(store.read_many("ba")) == {"a": b"one", "b": b"two"}
 
 
-def test_a_digest_that_is_none_is_plain_metadata(start: Start) -> None:
+def test_an_invalid_digest_is_plain_metadata(start: Start) -> None:
     files = {"index.json": b'{"a": {"size": 3, "sha256": "Z"}}', "data/a": b"one"}
     with connected(start(serve_files(files))) as store:
         assert list(store.read_many("a")) == [("a", b"one")]
@@ -123,19 +123,19 @@ def test_a_digest_that_is_a_path_touches_no_file(
     assert mine.read_bytes() == b"my\n"
 
 
-# -- C23: large values, by as many connections as help ---------------------------------------
+# -- C23: large values, over as many connections as help -------------------------------------
 
 
 @pytest.fixture
-def of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let values above 100 bytes be large, and parts of them have 1,000."""
+def large_values_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat values above 100 bytes as large, with parts of 1,000 bytes."""
     monkeypatch.setattr("staticstore.tuning.LARGE_VALUE_BYTES", 100)
     monkeypatch.setattr("staticstore.tuning.LARGE_PART_BYTES", 1000)
     monkeypatch.setattr("staticstore.tuning.LARGE_AHEAD_BYTES", 24_000)
 
 
 def once_together(count: int, answer: Answer) -> Answer:
-    """Answer requests for data once so many of them are waiting."""
+    """Answer requests for data as soon as this many are waiting."""
     lock, together = threading.Lock(), threading.Event()
     waiting = []
 
@@ -154,8 +154,8 @@ def once_together(count: int, answer: Answer) -> Answer:
 @pytest.mark.parametrize(
     "sizes", [[1000] * 24, [150] * 24, [24_000], [3000] * 8], ids=lambda s: f"{len(s)}x{s[0]}"
 )
-def test_c23_large_values_are_read_by_24_connections(
-    start: Start, of_parts: None, sizes: list[int]
+def test_c23_large_values_are_read_over_24_connections(
+    start: Start, large_values_in_parts: None, sizes: list[int]
 ) -> None:
     values = {f"{number:02}": bytes([number]) * size for number, size in enumerate(sizes)}
     server = start(once_together(24, site_of(values)))
@@ -163,7 +163,7 @@ def test_c23_large_values_are_read_by_24_connections(
         assert list(store.read_many(values)) == [*values.items()]
 
 
-def test_c23_small_values_with_long_bodies_do_not_wait_for_the_first(
+def test_c23_small_values_with_long_bodies_are_read_in_parallel(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.LONG_BODY_BYTES", 10)
@@ -172,7 +172,7 @@ def test_c23_small_values_with_long_bodies_do_not_wait_for_the_first(
         assert list(store.read_many(values)) == [*values.items()]
 
 
-def test_c23_no_more_than_the_bound_is_read_ahead(start: Start, of_parts: None) -> None:
+def test_c23_read_ahead_is_bounded(start: Start, large_values_in_parts: None) -> None:
     values = {f"{number:02}": bytes([number]) * 5000 for number in range(20)}
     server = start(site_of(values))
     with connected(server) as store:
@@ -182,7 +182,9 @@ def test_c23_no_more_than_the_bound_is_read_ahead(start: Start, of_parts: None) 
         assert len(requested(server)) <= 5 + 24
 
 
-def test_c23_a_value_larger_than_the_bound_comes_in_parts(start: Start, of_parts: None) -> None:
+def test_c23_a_value_larger_than_the_bound_comes_in_parts(
+    start: Start, large_values_in_parts: None
+) -> None:
     values = {"a": b"1", "b": bytes(range(250)) * 400, "c": b"3"}
     server = start(site_of(values))
     with connected(server) as store:
@@ -191,8 +193,8 @@ def test_c23_a_value_larger_than_the_bound_comes_in_parts(start: Start, of_parts
     assert sorted(filter(None, parts)) == [(at, at + 1000) for at in range(0, 100_000, 1000)]
 
 
-def test_c23_one_larger_than_the_bound_without_a_digest_waits_for_its_turn(
-    start: Start, of_parts: None
+def test_c23_a_value_larger_than_the_bound_without_a_digest_waits_for_its_turn(
+    start: Start, large_values_in_parts: None
 ) -> None:
     value = bytes(25_000)
     files = {"index.json": b'{"a": {"size": 1}, "b": {"size": 25000}}', "data/b": value}
@@ -204,7 +206,9 @@ def test_c23_one_larger_than_the_bound_without_a_digest_waits_for_its_turn(
         assert list(found) == [("b", value)]
 
 
-def test_c23_a_host_without_ranges_is_asked_for_whole_values(start: Start, of_parts: None) -> None:
+def test_c23_a_host_without_ranges_is_asked_for_whole_values(
+    start: Start, large_values_in_parts: None
+) -> None:
     values = {f"{number:02}": bytes([number]) * 5000 for number in range(20)}
     files = {"index.json": index_of(values), **{f"data/{k}": v for k, v in values.items()}}
     server = start(serve_files(files, ranges=False))
@@ -215,20 +219,24 @@ def test_c23_a_host_without_ranges_is_asked_for_whole_values(start: Start, of_pa
     assert len(server.requests) <= 1 + len(values) + 2 * 24
 
 
-def test_c23_parts_of_another_version_are_an_integrity_error(start: Start, of_parts: None) -> None:
+def test_c23_parts_of_another_version_are_an_integrity_error(
+    start: Start, large_values_in_parts: None
+) -> None:
     files = {"index.json": index_of({"a": bytes(5000)}), "data/a": bytes(4999) + b"x"}
     with connected(start(serve_files(files))) as store, pytest.raises(IntegrityError):
         list(store.read_many("a"))
 
 
-def test_c23_a_size_that_no_memory_has_is_an_integrity_error(start: Start, of_parts: None) -> None:
+def test_c23_a_size_beyond_any_memory_is_an_integrity_error(
+    start: Start, large_values_in_parts: None
+) -> None:
     index = index_of({"a": b"one"}).replace(b'"size": 3', b'"size": %d' % (1 << 62))
     server = start(serve_files({"index.json": index, "data/a": b"one"}))
     with connected(server) as store, pytest.raises(IntegrityError):
         list(store.read_many("a"))
 
 
-def test_c23_a_part_that_breaks_off_is_read_all_the_same(start: Start, of_parts: None) -> None:
+def test_c23_a_part_that_breaks_off_is_resumed(start: Start, large_values_in_parts: None) -> None:
     values = {"a": bytes(range(200)) * 50}
     good = site_of(values)
 
@@ -242,7 +250,7 @@ def test_c23_a_part_that_breaks_off_is_read_all_the_same(start: Start, of_parts:
         assert dict(store.read_many("a")) == values
 
 
-def test_c23_what_was_read_in_parts_is_held_in_memory(start: Start, of_parts: None) -> None:
+def test_c23_values_read_in_parts_stay_in_memory(start: Start, large_values_in_parts: None) -> None:
     values = {"a": bytes(range(200)) * 50}
     server = start(site_of(values))
     with connected(server, memory=100_000) as store:
@@ -252,7 +260,7 @@ def test_c23_what_was_read_in_parts_is_held_in_memory(start: Start, of_parts: No
         assert len(server.requests) == before
 
 
-def test_keys_are_taken_no_more_than_two_windows_ahead(
+def test_at_most_two_windows_of_keys_are_taken_ahead(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 10)
@@ -270,7 +278,7 @@ def test_keys_are_taken_no_more_than_two_windows_ahead(
         assert len(taken) <= 50
 
 
-def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
+def test_at_most_two_windows_of_bytes_are_fetched_ahead(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.WINDOW_BYTES", 1000)
@@ -283,7 +291,7 @@ def test_no_more_than_two_windows_of_bytes_are_fetched_ahead(
     assert len(requested(server)) <= 9
 
 
-def test_of_many_windows_the_values_come_in_the_order_asked(
+def test_values_of_many_windows_come_in_the_order_requested(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 7)
@@ -293,7 +301,7 @@ def test_of_many_windows_the_values_come_in_the_order_asked(
         assert list(store.read_many(keys)) == [(key, values[key]) for key in keys]
 
 
-def test_one_that_fails_is_raised_when_its_turn_comes(start: Start) -> None:
+def test_a_failed_value_is_raised_in_its_turn(start: Start) -> None:
     server = start(site_of({"a": b"1", "b": b"2"}, b=lambda request, wire: wire.response(500)))
     with connected(server) as store:
         found = store.read_many("aba")
@@ -302,7 +310,7 @@ def test_one_that_fails_is_raised_when_its_turn_comes(start: Start) -> None:
             next(found)
 
 
-def test_trailers_without_end_keep_nobody_waiting(start: Start) -> None:
+def test_endless_trailers_do_not_block(start: Start) -> None:
     def endless(request: Request, wire: Wire) -> None:
         wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n")
         while True:
@@ -313,7 +321,7 @@ def test_trailers_without_end_keep_nobody_waiting(start: Start) -> None:
         assert dict(store.read_many("ab")) == {"a": b"1", "b": b"2"}
 
 
-def test_what_was_redirected_is_had_all_the_same(start: Start) -> None:
+def test_a_redirected_value_is_read(start: Start) -> None:
     def elsewhere(request: Request, wire: Wire) -> None:
         wire.response(302, headers={"Location": "/data/b"})
 
@@ -321,7 +329,7 @@ def test_what_was_redirected_is_had_all_the_same(start: Start) -> None:
         assert dict(store.read_many("ab")) == {"a": b"2", "b": b"2"}
 
 
-def test_what_is_held_in_memory_is_not_requested_again(start: Start) -> None:
+def test_a_value_in_memory_is_not_requested_again(start: Start) -> None:
     values = {"a": b"one", "b": b"two"}
     server = start(site_of(values))
     with connected(server, memory=1000) as store:
@@ -332,7 +340,7 @@ def test_what_is_held_in_memory_is_not_requested_again(start: Start) -> None:
         assert len(server.requests) == before
 
 
-def test_what_is_in_the_cache_on_disk_is_not_requested_again(start: Start, tmp_path: Path) -> None:
+def test_a_value_in_the_cache_on_disk_is_not_requested_again(start: Start, tmp_path: Path) -> None:
     values = {"a": b"one", "b": b"two"}
     server = start(site_of(values))
     for _ in range(2):
@@ -355,7 +363,7 @@ def test_packed_values_take_one_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("href", ["../secret", "/etc/passwd", "http://evil/x", "packs/none.zip"])
-def test_a_pack_that_is_none_is_passed_over(start: Start, href: str) -> None:
+def test_an_invalid_pack_is_skipped(start: Start, href: str) -> None:
     index = index_of({"a": b"one"}).replace(
         b'"size"', b'"packed": ["%s", 0], "size"' % href.encode()
     )
@@ -425,7 +433,7 @@ def test_streams_are_opened_ahead(start: Start) -> None:
         assert [stream.read() for stream in store.multiget_data(values)] == list(values.values())
 
 
-def test_streams_that_nobody_takes_are_not_asked_for(start: Start) -> None:
+def test_unused_streams_are_not_requested(start: Start) -> None:
     values = {f"{number:02}": b"%d" % number for number in range(30)}
     server = start(site_of(values))
     with connected(server) as store:
@@ -436,7 +444,7 @@ def test_streams_that_nobody_takes_are_not_asked_for(start: Start) -> None:
 
 
 @pytest.mark.parametrize("misbehave", ["reset", "stall"])
-def test_a_host_that_is_gone_is_not_asked_for_each_value(start: Start, misbehave: str) -> None:
+def test_a_host_that_is_down_is_not_requested_for_each_value(start: Start, misbehave: str) -> None:
     values = {f"{number:03}": b"value" for number in range(400)}
     server = start(site_of(values))
     with StaticStore(server.url, poll_interval=0).connect(retries=0, timeout=0.3) as store:
@@ -447,7 +455,7 @@ def test_a_host_that_is_gone_is_not_asked_for_each_value(start: Start, misbehave
     assert len(server.requests) < asked_by_each + 3 * tuning.CAREFUL_THREADS
 
 
-def test_f17_the_first_of_many_tiny_values_is_given_out_before_many_are_fetched(
+def test_f17_the_first_of_many_tiny_values_is_returned_before_many_are_fetched(
     start: Start,
 ) -> None:
     server = start(site_of({f"{number:04}": b"tiny" for number in range(1500)}))

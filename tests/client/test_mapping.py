@@ -1,4 +1,4 @@
-"""A store is a mapping: of one snapshot at a time, equal to itself alone, and always true."""
+"""A store is a mapping of one snapshot at a time, equal only to itself, and always true."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_it_is_a_mapping_from_keys_to_values(store: StaticStore) -> None:
     assert all(isinstance(value, URLValue) and value.key == key for key, value in plain.items())
 
 
-def test_iterating_goes_on_in_the_snapshot_it_began_in(
+def test_iterating_continues_in_the_snapshot_it_began_in(
     site: MemorySite, store: StaticStore
 ) -> None:
     found: list[str] = []
@@ -61,7 +61,7 @@ VIEWS: dict[str, Callable[[StaticStore], Any]] = {
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
-def test_what_was_asked_for_is_of_the_snapshot_of_that_moment(
+def test_a_view_belongs_to_the_snapshot_of_its_creation(
     site: MemorySite, store: StaticStore, view: Callable[[StaticStore], Any]
 ) -> None:
     seen = view(store)
@@ -70,7 +70,7 @@ def test_what_was_asked_for_is_of_the_snapshot_of_that_moment(
     assert list(store) == ["z"]
 
 
-def test_views_know_their_size_and_members(site: MemorySite, store: StaticStore) -> None:
+def test_views_have_a_size_and_members(site: MemorySite, store: StaticStore) -> None:
     keys, values, items = store.keys(), store.values(), store.items()
     change(site, store)
     assert (len(keys), len(values), len(items)) == (3, 3, 3)
@@ -79,7 +79,7 @@ def test_views_know_their_size_and_members(site: MemorySite, store: StaticStore)
     assert keys & {"a", "z"} == {"a"}
 
 
-def test_it_equals_itself_alone(site: MemorySite, store: StaticStore) -> None:
+def test_it_equals_only_itself(site: MemorySite, store: StaticStore) -> None:
     with site.open() as other:
         assert store == store
         assert store != other
@@ -88,7 +88,7 @@ def test_it_equals_itself_alone(site: MemorySite, store: StaticStore) -> None:
         assert hash(store) == hash(store)
 
 
-def test_it_is_true_also_without_keys_and_without_a_connection(site: MemorySite) -> None:
+def test_it_is_true_even_without_keys_or_a_connection(site: MemorySite) -> None:
     store = StaticStore(site.url, poll_interval=0)
     assert store
     with store:
@@ -96,7 +96,7 @@ def test_it_is_true_also_without_keys_and_without_a_connection(site: MemorySite)
         assert store
 
 
-def test_get_gives_a_value_or_the_default_or_raises(store: StaticStore) -> None:
+def test_get_returns_a_value_or_the_default_or_raises(store: StaticStore) -> None:
     assert store.get("a").key == "a"
     assert store.get("nowhere", None) is None
     assert store.get("nowhere", default=5) == 5
@@ -106,7 +106,7 @@ def test_get_gives_a_value_or_the_default_or_raises(store: StaticStore) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "../a", "/a", "a/../a", "\ud800", None, 5, b"a", ["a"]])
-def test_anything_may_be_asked_for_and_is_not_there(store: StaticStore, key: Any) -> None:
+def test_a_key_of_any_type_is_merely_not_contained(store: StaticStore, key: Any) -> None:
     assert key not in store
     assert not store.exists(key)
     assert store.get(key, "default") == "default"
@@ -131,18 +131,18 @@ def test_a_missing_key_is_a_key_error_everywhere(store: StaticStore, key: Any) -
         assert caught.value.args == (key,)
 
 
-def test_many_values_come_in_the_order_asked(store: StaticStore) -> None:
+def test_many_values_come_in_the_order_requested(store: StaticStore) -> None:
     assert [value.key for value in store.multiget(iter("cab"))] == ["c", "a", "b"]
     assert [stream.read() for stream in store.multiget_data("cab")] == [b"c", b"a", b"b"]
     assert list(store.multiget_metadata("cab")) == [ENTRIES[key] for key in "cab"]
     assert list(store.multiget_metadata(["a", "c"], ["type"])) == [{"type": "raster"}, {}]
 
 
-def test_a_key_that_is_asked_for_twice_comes_twice(store: StaticStore) -> None:
+def test_a_key_requested_twice_comes_twice(store: StaticStore) -> None:
     assert [value.key for value in store.multiget("aa")] == ["a", "a"]
 
 
-def test_no_stream_is_opened_before_one_is_asked_for(site: MemorySite, store: StaticStore) -> None:
+def test_no_stream_is_opened_before_it_is_requested(site: MemorySite, store: StaticStore) -> None:
     streams = store.multiget_data(["a", "b"])
     assert site.requests("data/a") == []
     with next(streams):
@@ -157,7 +157,7 @@ def test_metadata_can_be_selected_and_is_a_copy(store: StaticStore) -> None:
     assert store.get_metadata("a") == ENTRIES["a"]
 
 
-def test_a_wrong_selection_is_a_type_error_at_once(store: StaticStore) -> None:
+def test_a_wrong_selection_is_a_type_error_immediately(store: StaticStore) -> None:
     with pytest.raises(TypeError):
         store.get_metadata("a", "type")
     with pytest.raises(TypeError):
@@ -172,7 +172,7 @@ def test_queries_are_those_of_the_index(store: StaticStore) -> None:
     assert list(store.glob("[ab]")) == ["a", "b"]
 
 
-def test_none_of_it_makes_a_request(site: MemorySite, store: StaticStore) -> None:
+def test_mapping_methods_make_no_request(site: MemorySite, store: StaticStore) -> None:
     before = len(site.server.requests)
     for value in store.values():
         assert value.metadata == store.get_metadata(value.key)
@@ -209,7 +209,7 @@ CALLS: dict[str, Callable[[StaticStore], Any]] = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-def test_a_store_that_is_not_connected_says_so(
+def test_a_store_that_is_not_connected_raises_not_connected(
     site: MemorySite, call: Callable[[StaticStore], Any]
 ) -> None:
     store = StaticStore(site.url, poll_interval=0)

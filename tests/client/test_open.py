@@ -1,4 +1,4 @@
-"""C16, C20, C21: what `open` gives verifies whoever reads all, and believes no hint."""
+"""C16, C20, C21: reading all bytes of `open` verifies them, and hints are not trusted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def requested(server: RawServer) -> list[tuple[int, int | None] | None]:
     return [request.range for request in server.requests if request.path == "/data/a"]
 
 
-# -- C20: who reads all bytes verifies them ------------------------------------------------
+# -- C20: reading all bytes verifies them --------------------------------------------------
 
 
 def _by_read(size: int) -> Read:
@@ -85,7 +85,7 @@ def _as_text(file: OpenedValue) -> bytes:
     return io.TextIOWrapper(file, "latin-1", newline="").read().encode("latin-1")
 
 
-def _from_its_beginning_again(file: OpenedValue) -> bytes:
+def _from_the_beginning_again(file: OpenedValue) -> bytes:
     file.read(100_000)
     file.seek(0)
     return _by_read(3000)(file)
@@ -118,7 +118,7 @@ WAYS: dict[str, Read] = {
     "readlines": lambda file: b"".join(file.readlines()),
     "copyfileobj": _by_copyfileobj,
     "text": _as_text,
-    "again": _from_its_beginning_again,
+    "again": _from_the_beginning_again,
     "the end first": _the_end_first,
     "the end first, small steps": _the_end_first_in_small_steps,
 }
@@ -126,14 +126,14 @@ WAYS: dict[str, Read] = {
 
 @pytest.fixture(params=["small", "middle", "large"])
 def value(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """Give a value of one block, of many, and one that is not taken whole into memory."""
+    """Return a value of one block, of many, and one that is too large for memory."""
     if request.param == "large":
         monkeypatch.setattr("staticstore.tuning.IN_MEMORY_BYTES", 1 << 16)
     return SMALL if request.param == "small" else VALUE
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_c20_who_reads_all_bytes_verifies_them(connect: Connect, value: bytes, way: str) -> None:
+def test_c20_reading_all_bytes_verifies_them(connect: Connect, value: bytes, way: str) -> None:
     other = value[:-100] + bytes(1) + value[-99:]
     store, _ = connect(serve_files({**files(value), "data/a": other}))
     with store["a"].open() as file, pytest.raises(IntegrityError):
@@ -141,14 +141,16 @@ def test_c20_who_reads_all_bytes_verifies_them(connect: Connect, value: bytes, w
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_c20_every_way_of_reading_gives_the_value(connect: Connect, value: bytes, way: str) -> None:
+def test_c20_every_way_of_reading_returns_the_value(
+    connect: Connect, value: bytes, way: str
+) -> None:
     store, _ = connect(serve_files(files(value)))
     with store["a"].open() as file:
         assert WAYS[way](file) == value
 
 
 @pytest.mark.parametrize("cache_size", [0, 1 << 16, 8 << 20])
-def test_c20_the_last_piece_is_not_given_if_the_digest_is_wrong(
+def test_c20_the_last_piece_is_not_returned_if_the_digest_is_wrong(
     connect: Connect, cache_size: int
 ) -> None:
     store, _ = connect(serve_files({**files(), "data/a": VALUE[:-1] + b"?"}))
@@ -162,7 +164,7 @@ def test_c20_the_last_piece_is_not_given_if_the_digest_is_wrong(
     assert given < len(VALUE)
 
 
-def test_c20_reading_in_another_order_does_no_harm(connect: Connect) -> None:
+def test_c20_reading_in_another_order_works(connect: Connect) -> None:
     store, _ = connect(serve_files(files()))
     chance = random.Random(3)
     with store["a"].open() as file:
@@ -176,7 +178,7 @@ def test_c20_reading_in_another_order_does_no_harm(connect: Connect) -> None:
 
 @pytest.mark.parametrize("length", [True, False])
 @pytest.mark.parametrize("same_size", [True, False])
-def test_c20_a_page_in_the_place_of_a_part_is_never_given(
+def test_c20_a_page_instead_of_a_part_is_never_returned(
     connect: Connect, length: bool, same_size: bool
 ) -> None:
     page = b"<!doctype html><title>Log in</title>".ljust(len(VALUE) if same_size else 0)
@@ -192,7 +194,7 @@ def _hashing() -> set[threading.Thread]:
     return {one for one in threading.enumerate() if one.name == "staticstore digest"}
 
 
-def test_a_file_that_is_given_up_leaves_no_thread_that_hashes(connect: Connect) -> None:
+def test_an_abandoned_file_leaves_no_hashing_thread(connect: Connect) -> None:
     store, _ = connect(serve_files(files(LARGE)))
     before = _hashing()
     file = store["a"].open()
@@ -205,7 +207,9 @@ def test_a_file_that_is_given_up_leaves_no_thread_that_hashes(connect: Connect) 
     assert not hashing.is_alive()
 
 
-def test_c20_a_host_that_gives_no_more_parts_but_another_version(connect: Connect) -> None:
+def test_c20_another_version_from_a_host_that_stops_serving_parts_is_an_error(
+    connect: Connect,
+) -> None:
     index = {"index.json": index_of({"a": VALUE})}
     parts = serve_files({**index, "data/a": VALUE[::-1]})
     whole = serve_files({**index, "data/a": VALUE}, ranges=False)
@@ -234,7 +238,7 @@ def test_a_small_value_that_was_read_whole_is_not_fetched_again(
 
 
 def edges(value: bytes, others: bytes) -> Answer:
-    """Answer in turn as two servers behind one name, with tags of their own."""
+    """Answer in turn like two servers behind one name, with different tags."""
     asked: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -268,7 +272,7 @@ def test_c21_edges_with_different_bytes_are_an_integrity_error(connect: Connect)
                 file.read(10)
 
 
-def test_c21_a_value_that_was_replaced_everywhere_is_an_integrity_error(connect: Connect) -> None:
+def test_c21_a_value_replaced_on_all_edges_is_an_integrity_error(connect: Connect) -> None:
     here = files()
     store, _ = connect(serve_files(here))
     with store["a"].open() as file:
@@ -290,12 +294,12 @@ def test_c21_different_tags_without_a_digest_are_an_integrity_error(connect: Con
             file.read(10)
 
 
-# -- C16: the size, where the index does not say it ----------------------------------------
+# -- C16: the size, if the index does not have it ------------------------------------------
 
 
 @pytest.mark.parametrize("says", [None, "0", "7", "99999999"])
 @pytest.mark.parametrize("ranges", [True, False])
-def test_c16_the_size_is_not_that_of_a_head(
+def test_c16_the_size_is_not_taken_from_a_head_request(
     connect: Connect, says: str | None, ranges: bool
 ) -> None:
     good = serve_files({"index.json": b'{"a": {}}', "data/a": VALUE}, ranges=ranges)
@@ -325,7 +329,7 @@ def test_c16_an_empty_value_of_unknown_size_is_empty(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("position", [0, 5])
-def test_a_long_read_is_not_held_twice(tmp_path: Path, position: int) -> None:
+def test_a_long_read_is_held_in_memory_only_once(tmp_path: Path, position: int) -> None:
     write_site(tmp_path, {"a": LARGE * 4})
     with StaticStore(tmp_path, poll_interval=0) as store, store["a"].open() as file:
         file.seek(position)
@@ -339,7 +343,7 @@ def test_a_long_read_is_not_held_twice(tmp_path: Path, position: int) -> None:
 
 
 @pytest.mark.parametrize("position", [0, 5])
-def test_a_size_that_no_memory_has_is_an_integrity_error(connect: Connect, position: int) -> None:
+def test_a_size_beyond_any_memory_is_an_integrity_error(connect: Connect, position: int) -> None:
     index = index_of({"a": VALUE}).replace(str(len(VALUE)).encode(), b"%d" % (1 << 62))
     store, _ = connect(serve_files({"index.json": index, "data/a": VALUE}))
     with store["a"].open() as file:
@@ -360,7 +364,7 @@ def test_it_is_a_buffered_file_with_a_size(connect: Connect) -> None:
     assert requested(server) == []
 
 
-def test_a_look_ahead_keeps_the_position(connect: Connect) -> None:
+def test_peek_keeps_the_position(connect: Connect) -> None:
     store, _ = connect(serve_files(files()))
     with store["a"].open() as file:
         file.seek(40_000)
@@ -387,7 +391,7 @@ def test_a_line_longer_than_all_blocks_is_one_line(connect: Connect) -> None:
         assert list(file) == [line] * 3
 
 
-def test_lines_go_on_where_the_caller_moves_to(connect: Connect) -> None:
+def test_lines_continue_where_the_caller_seeks_to(connect: Connect) -> None:
     store, _ = connect(serve_files(files(LINES)))
     found: list[bytes] = []
     with store["a"].open() as file:
@@ -402,7 +406,7 @@ def test_lines_go_on_where_the_caller_moves_to(connect: Connect) -> None:
 
 
 class _Value:
-    """What can be pickled in the place of a value, and opens one."""
+    """A picklable substitute for a value, which opens one."""
 
     store: StaticStore
 
@@ -410,7 +414,7 @@ class _Value:
         return OpenedValue(self, self.store["a"]._target, **options)
 
 
-def test_e4_a_pickle_carries_value_and_position(connect: Connect) -> None:
+def test_e4_a_pickle_contains_value_and_position(connect: Connect) -> None:
     _Value.store, _ = connect(serve_files(files()))
     with _Value().open(cache_size=0) as file:
         file.seek(300_000)
@@ -421,14 +425,14 @@ def test_e4_a_pickle_carries_value_and_position(connect: Connect) -> None:
             assert again.read(10) == file.read(10) == VALUE[300_010:300_020]
 
 
-def test_e4_a_pickle_carries_no_byte_of_the_value(connect: Connect) -> None:
+def test_e4_a_pickle_contains_no_bytes_of_the_value(connect: Connect) -> None:
     _Value.store, _ = connect(serve_files(files()))
     with _Value().open(cache_size=1 << 20) as file:
         file.read(100_000)
         assert len(pickle.dumps(file)) < 300
 
 
-def test_a_closed_file_is_not_pickled(connect: Connect) -> None:
+def test_a_closed_file_cannot_be_pickled(connect: Connect) -> None:
     store, _ = connect(serve_files(files()))
     file = store["a"].open()
     file.close()

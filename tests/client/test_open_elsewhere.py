@@ -1,4 +1,4 @@
-"""E4: what `open` gives, in a forked child and where its pickle is unpickled."""
+"""E4: files from `open`, in a forked child and where their pickle is unpickled."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def opened(server: RawServer, **connect: object) -> Iterator[OpenedValue]:
 
 
 def in_a_child(call: Callable[[], object]) -> int:
-    """Make a call in a forked child; return 0 if it gives something true."""
+    """Make a call in a forked child; return 0 if its result is true."""
     child = os.fork()
     if child == 0:
         try:
@@ -59,7 +59,7 @@ READS: dict[str, Callable[[OpenedValue], bool]] = {
 
 @pytest.mark.parametrize("how", READS)
 @pytest.mark.parametrize("ranges", [True, False])
-def test_e4_a_forked_child_and_its_parent_read_on(start: Start, how: str, ranges: bool) -> None:
+def test_e4_a_forked_child_and_its_parent_can_read_on(start: Start, how: str, ranges: bool) -> None:
     server = start(serve_files(FILES, ranges=ranges))
     with opened(server) as file:
         for _ in range(1000):
@@ -71,7 +71,7 @@ def test_e4_a_forked_child_and_its_parent_read_on(start: Start, how: str, ranges
     assert after != before
 
 
-def test_e4_children_read_at_the_same_time(start: Start) -> None:
+def test_e4_children_can_read_at_the_same_time(start: Start) -> None:
     with opened(start(serve_files(FILES))) as file:
         file.read(400_000)
 
@@ -97,7 +97,7 @@ def test_e4_children_read_at_the_same_time(start: Start) -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_e4_a_pickle_carries_no_secret(start: Start, protocol: int) -> None:
+def test_e4_a_pickle_contains_no_secret(start: Start, protocol: int) -> None:
     server = start(serve_files(FILES))
     with opened(server, auth=("ali", SECRET), headers={"X-Api-Key": SECRET}) as file:
         file.read(100_000)
@@ -111,16 +111,16 @@ with pickle.load(open(sys.argv[1], "rb")) as file:
 """
 
 
-def test_e4_a_pickle_is_read_by_another_process(start: Start, tmp_path: Path) -> None:
+def test_e4_a_pickle_can_be_read_in_another_process(start: Start, tmp_path: Path) -> None:
     with opened(start(serve_files(FILES))) as file:
         file.seek(1_234_567)
         (tmp_path / "pickle").write_bytes(pickle.dumps(file))
         command = [sys.executable, "-c", _CHILD, str(tmp_path / "pickle")]
-        told = subprocess.run(command, check=True, capture_output=True).stdout
-    assert told == b"1234567 " + VALUE[1_234_567:1_234_587] + b"3000000"
+        received = subprocess.run(command, check=True, capture_output=True).stdout
+    assert received == b"1234567 " + VALUE[1_234_567:1_234_587] + b"3000000"
 
 
-def test_e4_a_pickle_is_read_after_the_store_is_closed(start: Start) -> None:
+def test_e4_a_pickle_can_be_read_after_the_store_is_closed(start: Start) -> None:
     with opened(start(serve_files(FILES))) as file:
         file.seek(500_000)
         text = pickle.dumps(file)

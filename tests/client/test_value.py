@@ -1,4 +1,4 @@
-"""One value: what the index says of it, what the host says, and how many requests that costs."""
+"""One value: what index and host say about it, and how many requests that costs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def methods(site: MemorySite, key: str) -> list[str]:
     return [request.method for request in site.requests(f"data/{key}")]
 
 
-# -- where facts come from --------------------------------------------------------------------
+# -- sources of facts -------------------------------------------------------------------------
 
 
-def test_what_the_index_says_needs_no_request(site: MemorySite, store: StaticStore) -> None:
+def test_facts_in_the_index_need_no_request(site: MemorySite, store: StaticStore) -> None:
     value = store["known"]
     assert value.size == len(VALUE)
     assert value.modified == datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -46,7 +46,7 @@ def test_what_the_index_says_needs_no_request(site: MemorySite, store: StaticSto
     assert methods(site, "known") == []
 
 
-def test_what_the_index_does_not_say_comes_from_one_head(
+def test_facts_missing_from_the_index_come_from_one_head_request(
     site: MemorySite, store: StaticStore
 ) -> None:
     value = store["silent.csv"]
@@ -59,7 +59,9 @@ def test_what_the_index_does_not_say_comes_from_one_head(
     assert methods(site, "silent.csv") == ["HEAD"]
 
 
-def test_once_the_data_is_open_its_answer_says_it(site: MemorySite, store: StaticStore) -> None:
+def test_once_the_data_is_open_facts_come_from_its_answer(
+    site: MemorySite, store: StaticStore
+) -> None:
     value = store["silent.csv"]
     with value:
         assert value.size == len(VALUE)
@@ -69,12 +71,14 @@ def test_once_the_data_is_open_its_answer_says_it(site: MemorySite, store: Stati
     assert methods(site, "silent.csv") == ["GET"]
 
 
-def test_the_etag_is_always_the_hosts(site: MemorySite, store: StaticStore) -> None:
+def test_the_etag_always_comes_from_the_host(site: MemorySite, store: StaticStore) -> None:
     assert store["known"].etag == store["known"].etag is not None
     assert methods(site, "known") == ["HEAD", "HEAD"]
 
 
-def test_a_host_that_says_nothing_leaves_it_unknown(site: MemorySite, store: StaticStore) -> None:
+def test_facts_that_the_host_does_not_give_are_unknown(
+    site: MemorySite, store: StaticStore
+) -> None:
     def say_nothing(request: Request, wire: Wire) -> None:
         wire.response(200, VALUE, length=False)
 
@@ -96,7 +100,7 @@ def test_the_length_of_a_compressed_answer_is_not_the_size(
 
 
 @pytest.mark.parametrize("length", ["-5", "5, 6", "five", "", "+5", "9" * 30])
-def test_a_length_that_is_none_leaves_the_size_unknown(
+def test_an_invalid_length_leaves_the_size_unknown(
     site: MemorySite, store: StaticStore, length: str
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -108,7 +112,7 @@ def test_a_length_that_is_none_leaves_the_size_unknown(
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", "0", "Thu, 99 Nov 2026 12:00:00 GMT"])
-def test_a_date_that_is_none_leaves_modified_unknown(
+def test_an_invalid_date_leaves_modified_unknown(
     site: MemorySite, store: StaticStore, date: str
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -118,16 +122,16 @@ def test_a_date_that_is_none_leaves_modified_unknown(
     assert store["silent.csv"].modified is None
 
 
-def test_a_question_that_failed_is_asked_again(site: MemorySite, store: StaticStore) -> None:
+def test_a_failed_question_is_asked_again(site: MemorySite, store: StaticStore) -> None:
     value = store["silent.csv"]
     site.spoil(lambda request, wire: wire.response(500), "data/silent.csv")
     with pytest.raises(TransportError):
         repr(value.size)
-    site.mend()
+    site.restore()
     assert value.size == len(VALUE)
 
 
-def test_url_key_and_repr_tell_which_value_it_is(site: MemorySite, store: StaticStore) -> None:
+def test_url_key_and_repr_identify_the_value(site: MemorySite, store: StaticStore) -> None:
     value = store["k e/y%.csv"]
     assert value.key == "k e/y%.csv"
     assert value.url == f"{site.url}data/k%20e/y%25.csv"
@@ -147,7 +151,7 @@ def test_the_repr_shows_size_and_media_type_of_the_index_without_a_request(
         assert [site.requests(f"data/{key}") for key in store] == [[], [], []]
 
 
-def test_the_repr_shows_what_cannot_be_printed_as_text(site: MemorySite) -> None:
+def test_the_repr_escapes_unprintable_characters(site: MemorySite) -> None:
     site.write({"a\u2028b": {}})
     with site.open() as store:
         assert repr(store["a\u2028b"]) == "<URLValue: 'a\\u2028b'>"
@@ -169,7 +173,7 @@ def test_metadata_is_a_deep_copy_each_time(store: StaticStore) -> None:
     assert store.get_metadata("known") == KNOWN
 
 
-def test_a_value_is_of_its_snapshot(site: MemorySite, store: StaticStore) -> None:
+def test_a_value_belongs_to_its_snapshot(site: MemorySite, store: StaticStore) -> None:
     value = store["known"]
     other = b"other bytes"
     site.files["data/known"] = other
@@ -190,7 +194,7 @@ def test_nothing_is_requested_before_it_is_needed(site: MemorySite, store: Stati
     assert methods(site, "known") == []
 
 
-def test_data_is_one_stream(site: MemorySite, store: StaticStore) -> None:
+def test_data_is_a_single_stream(site: MemorySite, store: StaticStore) -> None:
     value = store["known"]
     with value.data as stream:
         assert value.data is stream
@@ -199,7 +203,7 @@ def test_data_is_one_stream(site: MemorySite, store: StaticStore) -> None:
     assert methods(site, "known") == ["GET"]
 
 
-def test_data_is_opened_anew_once_it_was_closed(site: MemorySite, store: StaticStore) -> None:
+def test_data_is_reopened_after_it_was_closed(site: MemorySite, store: StaticStore) -> None:
     value = store["known"]
     for _ in range(2):
         with value.data as stream:
@@ -207,7 +211,7 @@ def test_data_is_opened_anew_once_it_was_closed(site: MemorySite, store: StaticS
     assert methods(site, "known") == ["GET", "GET"]
 
 
-def test_a_with_block_gives_the_data_and_closes_it(store: StaticStore) -> None:
+def test_a_with_block_returns_the_data_and_closes_it(store: StaticStore) -> None:
     with store["known"] as stream:
         assert isinstance(stream, io.BufferedIOBase)
         assert stream.readable()
@@ -217,7 +221,7 @@ def test_a_with_block_gives_the_data_and_closes_it(store: StaticStore) -> None:
         stream.read()
 
 
-def test_a_with_block_closes_the_data_also_after_an_error(store: StaticStore) -> None:
+def test_a_with_block_closes_the_data_even_after_an_error(store: StaticStore) -> None:
     with pytest.raises(ZeroDivisionError), store["known"] as stream:
         raise ZeroDivisionError
     assert stream.closed
@@ -230,11 +234,13 @@ def test_a_with_block_may_close_the_data_itself(store: StaticStore) -> None:
     assert value.data.read() == VALUE
 
 
-def test_the_end_of_a_block_that_never_began_does_nothing(store: StaticStore) -> None:
+def test_leaving_a_block_that_was_never_entered_does_nothing(store: StaticStore) -> None:
     store["known"].__exit__(None, None, None)
 
 
-def test_reading_whole_does_not_touch_the_stream(site: MemorySite, store: StaticStore) -> None:
+def test_reading_the_whole_value_does_not_touch_the_stream(
+    site: MemorySite, store: StaticStore
+) -> None:
     value = store["known"]
     with value.data as stream:
         stream.read(5)
@@ -246,7 +252,7 @@ def test_reading_whole_does_not_touch_the_stream(site: MemorySite, store: Static
 
 
 @pytest.mark.parametrize("size", [1, 1000, 256_000, 256_001, 1 << 20])
-def test_pieces_have_the_size_asked_for(store: StaticStore, size: int) -> None:
+def test_pieces_have_the_requested_size(store: StaticStore, size: int) -> None:
     value = store["known"]
     pieces = [piece for piece, _ in zip(value.iterdata(size), range(300), strict=False)]
     expected = [VALUE[start : start + size] for start in range(0, len(VALUE), size)][:300]
@@ -254,26 +260,26 @@ def test_pieces_have_the_size_asked_for(store: StaticStore, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_pieces_without_a_size_are_a_value_error_at_once(store: StaticStore, size: int) -> None:
+def test_an_invalid_piece_size_is_a_value_error_immediately(store: StaticStore, size: int) -> None:
     with pytest.raises(ValueError, match="buffer_size"):
         store["known"].iterdata(size)
 
 
-def test_pieces_that_nobody_takes_cost_no_request(site: MemorySite, store: StaticStore) -> None:
+def test_unused_pieces_make_no_request(site: MemorySite, store: StaticStore) -> None:
     store["known"].iterdata()
     assert methods(site, "known") == []
 
 
-def test_progress_ends_with_all_the_bytes(store: StaticStore, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+def test_progress_ends_with_the_total_number_of_bytes(store: StaticStore, tmp_path: Path) -> None:
+    received: list[tuple[int, int | None]] = []
 
     def progress(done: int, total: int | None) -> None:
-        told.append((done, total))
+        received.append((done, total))
 
     list(store["known"].iterdata(100_000, progress))
-    assert told == [(100_000, 256_000), (200_000, 256_000), (256_000, 256_000)]
+    assert received == [(100_000, 256_000), (200_000, 256_000), (256_000, 256_000)]
     store.to_file("known", tmp_path / "known", progress)
-    assert told[-1] == (256_000, 256_000)
+    assert received[-1] == (256_000, 256_000)
 
 
 class Whole:
@@ -284,13 +290,13 @@ class Whole:
         return self._number
 
 
-def test_bounds_may_be_of_any_whole_kind(store: StaticStore) -> None:
+def test_bounds_may_be_of_any_integer_type(store: StaticStore) -> None:
     bounds: Any = Whole(2), Whole(5)
     assert store["known"].range(*bounds).read() == VALUE[2:5]
 
 
 @pytest.mark.parametrize("bounds", [("1", 3), (None, 2.0), (b"1",), ([1],)], ids=repr)
-def test_a_bound_of_another_kind_is_a_type_error(
+def test_a_bound_of_another_type_is_a_type_error(
     site: MemorySite, store: StaticStore, bounds: Any
 ) -> None:
     with pytest.raises(TypeError):
@@ -307,7 +313,7 @@ def test_a_range_is_one_request(site: MemorySite, store: StaticStore) -> None:
 
 
 @pytest.mark.parametrize("bounds", [(3, 3), (5, 2), (256_000, None), (0, 0), (0, -256_000)])
-def test_an_empty_range_is_no_request(
+def test_an_empty_range_makes_no_request(
     site: MemorySite, store: StaticStore, bounds: tuple[int, int | None]
 ) -> None:
     with store["known"].range(*bounds) as stream:
@@ -315,14 +321,14 @@ def test_an_empty_range_is_no_request(
     assert methods(site, "known") == []
 
 
-def test_a_file_is_replaced_whole(store: StaticStore, tmp_path: Path) -> None:
+def test_a_file_is_replaced_as_a_whole(store: StaticStore, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     store["known"].to_file(str(tmp_path / "a"))
     assert (tmp_path / "a").read_bytes() == VALUE
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_file_that_cannot_be_had_right_stays_as_it_was(
+def test_a_file_stays_unchanged_if_the_new_value_is_wrong_or_missing(
     site: MemorySite, store: StaticStore, tmp_path: Path
 ) -> None:
     (tmp_path / "a").write_bytes(b"old")
@@ -333,12 +339,12 @@ def test_a_file_that_cannot_be_had_right_stays_as_it_was(
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_folder_that_is_not_there_is_an_os_error(store: StaticStore, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_os_error(store: StaticStore, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         store["known"].to_file(tmp_path / "nowhere" / "a")
 
 
-def test_two_values_of_a_key_share_no_stream(store: StaticStore) -> None:
+def test_two_values_of_a_key_have_separate_streams(store: StaticStore) -> None:
     one, other = store["known"], store["known"]
     assert isinstance(one, URLValue)
     with one as first, other as second:

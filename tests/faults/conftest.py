@@ -18,13 +18,13 @@ VALUES = {"a.txt": b"0123456789" * 100, "b.txt": b"second"}
 
 
 def files_of(values: dict[str, bytes]) -> dict[str, bytes]:
-    """Return what a site with these values serves."""
+    """Return the files of a site with these values."""
     return {"index.json": index_of(values), **{f"data/{key}": v for key, v in values.items()}}
 
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
-    """Open a store on a server that answers according to a script."""
+    """Open a store on a server that answers with a script."""
     with ExitStack() as stack:
 
         def open_(answer: Answer, **connect: Any) -> tuple[StaticStore, RawServer]:

@@ -1,9 +1,9 @@
-"""Forks readers from a process in which threads read and poll; run by `test_e_fork`.
+"""Fork readers from a process in which threads read and poll; run by `test_e_fork`.
 
     python -m tests.faults.forked_readers URL FOLDER CHILDREN ROUNDS [CERTIFICATES]
 
-Prints a line for each child that ended in another way than well, and in the end how
-many did not.
+Prints a line for each child that failed, and in the end how many
+succeeded.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 
 from staticstore import StaticStore
 
-_SECONDS = 60  # after which a child, or a thread of the parent, hangs
+_SECONDS = 60  # after which a child, or a thread of the parent, counts as hanging
 _SHARE = 33  # values that a child reads in each of three ways; with one more a hundred
 
 
 def read_all(store: StaticStore, folder: Path, first: int) -> None:
-    """Read a hundred values, starting with any of them, in three ways."""
+    """Read a hundred values in three ways, starting with any of them."""
     keys = list(store)
     turn = itertools.islice(itertools.cycle(keys), first, first + 3 * _SHARE + 1)
     whole, parts, many = (list(itertools.islice(turn, n)) for n in (_SHARE, _SHARE, _SHARE + 1))
@@ -40,9 +40,9 @@ def read_all(store: StaticStore, folder: Path, first: int) -> None:
 
 
 def run_child(store: StaticStore, folder: Path, number: int) -> None:
-    """Do in a forked child all that a reader does; leave without the parent's farewells."""
+    """Read in a forked child, and exit without the exit handlers of the parent."""
     status = 1
-    signal.alarm(_SECONDS)  # whatever hangs
+    signal.alarm(_SECONDS)  # ends a child that hangs
     try:
         read_all(store, folder, number)
         store.update_index()
@@ -56,7 +56,7 @@ def run_child(store: StaticStore, folder: Path, number: int) -> None:
 
 
 def main(url: str, data: str, children: str, rounds: str, certificates: str = "") -> None:
-    """Fork, again and again, while four threads read and the poller polls."""
+    """Fork repeatedly while four threads read and the poller polls."""
     warnings.simplefilter("ignore", DeprecationWarning)  # of forks of a process with threads
     logging.disable(logging.CRITICAL)
     faulthandler.enable()

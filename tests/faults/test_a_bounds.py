@@ -1,4 +1,4 @@
-"""A8: every document is bounded by the reader, counted in decoded bytes, before memory is spent."""
+"""A8: the reader bounds every document, in decoded bytes, before it uses much memory."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import pytest
 from staticstore import IndexFormatError, StaticStore, StoreError, mirror, publish
 from staticstore.index.blocks import BlockRoot
 from staticstore.index.head import Document, Head, Role
-from staticstore.transport.http import response as responses
+from staticstore.transport.http import wire
 from tests.servers import Answer, RawServer, Wire, serve_files
 
 MOST = 1 << 20  # bytes of an index
 DECODED = 48 << 20
 BOMB = gzip.compress(bytes(DECODED), 9)
 HUGE = 2**61
-# What a store takes anyway: pieces of a mebibyte, a few of them at a time.
+# What a store needs anyway: pieces of a mebibyte, a few of them at a time.
 ALLOWED = 12 << 20
 
 
 class Site:
-    """A published site, and a host whose head can call documents larger than they are."""
+    """A published site whose host serves documents that are larger than they should be."""
 
     def __init__(self, folder: Path, own: Path) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class Site:
         return Head.parse(self.files["index.head.json"])
 
     def bomb(self, document: Document, size: int = HUGE) -> None:
-        """Have a bomb in the place of a document, which the head calls as large as can be."""
+        """Serve a bomb instead of a document, whose head declares the largest possible size."""
         self.bombs.add(document.href)
         for name in ("index.head.json", document.href):
             text = self.files["index.head.json"].decode()
@@ -107,7 +107,7 @@ def connect(site: Site, stack: ExitStack) -> Connect:
 
 
 def peak_of(call: Callable[[], object]) -> int:
-    """Make a call, whatever it raises of ours; return the most bytes that it had."""
+    """Make a call, ignoring our own errors; return the peak of the memory in bytes."""
     tracemalloc.start()
     try:
         call()
@@ -134,7 +134,7 @@ def test_the_index_under_its_digest_is_bounded(site: Site, connect: Connect) -> 
     assert f"/{site.head.index.href}" not in [request.path for request in site.server.requests]
 
 
-def test_an_index_larger_than_its_head_says_is_bounded(site: Site, connect: Connect) -> None:
+def test_an_index_larger_than_its_head_declares_is_bounded(site: Site, connect: Connect) -> None:
     site.bombs |= {site.head.index.href, "index.json"}
     assert peak_of(connect) < ALLOWED
 
@@ -195,7 +195,7 @@ def _replace_root(site: Site, body: bytes) -> None:
 
 
 def _with_a_part_of_zeros(site: Site) -> Answer:
-    """Give whatever part is asked for, however large it is."""
+    """Return any requested part, however large it is."""
 
     def answer(request: Any, wire: Wire) -> None:
         asked = request.headers.get("Range", "")
@@ -209,7 +209,9 @@ def _with_a_part_of_zeros(site: Site) -> Answer:
     return answer
 
 
-def test_what_a_mirror_fetches_is_bounded(site: Site, connect: Connect, tmp_path: Path) -> None:
+def test_documents_that_a_mirror_fetches_are_bounded(
+    site: Site, connect: Connect, tmp_path: Path
+) -> None:
     store = connect()
     assert site.head.blocks is not None
     site.bombs |= {site.head.blocks.href, *(name for name in site.files if name[:6] == "packs/")}
@@ -217,10 +219,10 @@ def test_what_a_mirror_fetches_is_bounded(site: Site, connect: Connect, tmp_path
     assert len(list((tmp_path / "copy" / "data").iterdir())) == 1000
 
 
-def test_what_is_compressed_more_than_any_text_is_refused(
+def test_data_compressed_more_than_any_text_is_refused(
     site: Site, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(responses, "_SURELY_NO_BOMB_BYTES", 4 << 20)
+    monkeypatch.setattr(wire, "_SURELY_NO_BOMB_BYTES", 4 << 20)
     del site.files["index.head.json"]
     site.bombs.add("index.json")
     store = StaticStore(site.server.url, poll_interval=0)
@@ -228,7 +230,7 @@ def test_what_is_compressed_more_than_any_text_is_refused(
         store.connect(retries=0)
 
 
-def test_what_was_too_large_is_named(site: Site, connect: Connect) -> None:
+def test_the_error_names_what_was_too_large(site: Site, connect: Connect) -> None:
     store = connect()
     site.files["index.head.json"] = b"{" + b" " * 5000 + b"}"
     with pytest.raises(StoreError, match="the head is larger than 4096 bytes"):
@@ -236,7 +238,7 @@ def test_what_was_too_large_is_named(site: Site, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("where", ["unknown", "pages"])
-def test_what_is_nested_in_a_root_of_blocks_costs_no_memory(where: str) -> None:
+def test_nesting_in_a_root_of_blocks_takes_no_memory(where: str) -> None:
     nested = b"[" + b"[]," * (1 << 20) + b"[]]"
     fields = b'"format":"staticstore-blocks/1","modulus":1,"href":"","size":0,"sha256":"",'
     other = b'"pages":[],' if where == "unknown" else b""
@@ -244,7 +246,7 @@ def test_what_is_nested_in_a_root_of_blocks_costs_no_memory(where: str) -> None:
     assert peak_of(lambda: BlockRoot.parse(body)) < 1 << 20
 
 
-def test_what_is_nested_in_a_list_of_blocks_costs_no_memory() -> None:
+def test_nesting_in_a_list_of_blocks_takes_no_memory() -> None:
     root = BlockRoot(1, Document.of(Role.BLOCK_LIST, b""), ())
     page = b"[" + b"[]," * (1 << 20) + b"[]]\n"
     assert peak_of(lambda: root.blocks_of(page, 0, 10)) < 1 << 20

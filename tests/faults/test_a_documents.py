@@ -1,4 +1,4 @@
-"""A8, A19, A20, A26: a document that a head vouches for, and that is not what it looks like."""
+"""A8, A19, A20, A26: documents with the right digest whose content is not as it should be."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ GOOD = [f'"k{n:03}":{{"n":{n}}}' for n in range(120)]
 
 
 def lines(*texts: str) -> bytes:
-    """Write a document as it looks in canonical form."""
+    """Write a document in canonical form."""
     return ("{\n" + ",\n".join(texts) + "\n}\n").encode()
 
 
 def general(body: bytes) -> dict[str, Any]:
-    """Return what a document says as any JSON."""
+    """Return what any JSON parser makes of a document."""
     return dict(Index.parse(b" " + body).items())
 
 
@@ -51,14 +51,14 @@ OVERFLOW = lines(*GOOD, '"l":{"n":1e999}')
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small documents have many pieces, and be checked behind the swap like large ones."""
+    """Make small documents have many pieces, and be checked after the swap like large ones."""
     monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 100)
     monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
     monkeypatch.setattr("staticstore.tuning.CHECK_DELAY_SECONDS", 0)
 
 
 class Site:
-    """A site whose head vouches for whatever is put there."""
+    """A site whose head names any given document with the right digest."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -87,7 +87,7 @@ class Site:
         return {"href": href, "size": len(body), "sha256": sha256}
 
     def change(self, old: bytes, key: str, metadata: Any) -> dict[str, Any]:
-        """Write a change file that leads on from an index."""
+        """Write a change file that follows an index."""
         line = json.dumps({"key": key, "metadata": metadata}, separators=(",", ":"))
         document = self.document("changes", "jsonl", f"{line}\n".encode())
         return {**document, "count": 1, "from": [hashlib.sha256(old).hexdigest()[:16]]}
@@ -128,7 +128,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def checked(store: StaticStore) -> StaticStore:
-    """Wait for the check behind the swap, if there is one."""
+    """Wait for the check that follows the swap, if there is one."""
     check = store._live._current._check
     if check is not None:
         check.join(TIMEOUT)
@@ -136,25 +136,25 @@ def checked(store: StaticStore) -> StaticStore:
     return store
 
 
-def picture_of(store: StaticStore, stack: ExitStack) -> dict[str, Any]:
-    """Return what the store says, kept up to date by its signals alone."""
-    picture = dict(store.index.items())
+def followed_entries(store: StaticStore, stack: ExitStack) -> dict[str, Any]:
+    """Return the entries of a store, and keep them up to date by its signals alone."""
+    followed = dict(store.index.items())
 
     def follow(changes: Any) -> None:
         for change in changes:
-            assert (change.key in picture) == (change.action != "set")
-            picture[change.key] = change.metadata
+            assert (change.key in followed) == (change.action != "set")
+            followed[change.key] = change.metadata
             if change.action == "delete":
-                del picture[change.key]
+                del followed[change.key]
 
     stack.enter_context(
         index_updated.connected_to(lambda sender, changes: follow(changes), sender=store)
     )
-    return picture
+    return followed
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-def test_a20_a_store_says_in_the_end_what_json_says(
+def test_a20_in_the_end_a_store_equals_what_json_says(
     site: Site, connect: Connect, body: bytes
 ) -> None:
     site.put(body)
@@ -164,7 +164,7 @@ def test_a20_a_store_says_in_the_end_what_json_says(
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-def test_a19_a20_listing_a_store_says_so_at_once(
+def test_a19_a20_listing_a_store_immediately_yields_what_json_says(
     site: Site, connect: Connect, gate: threading.Event, body: bytes
 ) -> None:
     site.put(body, entries=2**63 - 1)
@@ -175,26 +175,26 @@ def test_a19_a20_listing_a_store_says_so_at_once(
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("is_checked", [True, False])
-def test_a20_a_poll_is_announced_as_what_json_says(
+def test_a20_a_poll_is_announced_as_json_says(
     site: Site, connect: Connect, stack: ExitStack, body: bytes, is_checked: bool
 ) -> None:
     site.put(lines(*GOOD))
     if not is_checked:
-        gate = stack.enter_context(_held_back())
+        gate = stack.enter_context(_DelayedCheck())
     store = connect()
     if is_checked:
         checked(store)
-    picture = picture_of(store, stack)
+    followed = followed_entries(store, stack)
     site.put(body)
     store.update_index()
-    assert picture == dict(store.index.items()) == general(body)
+    assert followed == dict(store.index.items()) == general(body)
     if not is_checked:
         gate.set()
     assert dict(checked(store).index.items()) == general(body)
-    assert picture == general(body)
+    assert followed == general(body)
 
 
-class _held_back(ExitStack):
+class _DelayedCheck(ExitStack):
     def __enter__(self) -> Any:
         gate, run = threading.Event(), IndexCheck.run
         patch = self.enter_context(pytest.MonkeyPatch.context())
@@ -203,29 +203,29 @@ class _held_back(ExitStack):
         return gate
 
 
-# Of each, a key that is changed: of two lines with one key the first, and an entry that is none.
+# A changed key of each: of two lines with one key the first, and an entry that is not an object.
 CHANGED = {"blank": "k110", "unsorted": "k110", "nested": "k050", "twice": "k010", "spaces": "k110"}
 
 
 @pytest.mark.parametrize("name", ODD)
-@pytest.mark.parametrize("way", ["whole", "change file", "change file, and told"])
-def test_a20_what_changes_made_of_a_document_in_doubt_is_fetched_whole(
+@pytest.mark.parametrize("way", ["whole", "change file", "change file, by signals"])
+def test_a20_the_result_of_changes_to_a_doubtful_document_is_fetched_whole(
     site: Site, connect: Connect, stack: ExitStack, gate: threading.Event, name: str, way: str
 ) -> None:
     old, key = ODD[name], CHANGED[name]
     site.put(old)
     store = connect()
-    picture = picture_of(store, stack) if way.endswith("told") else None
+    followed = followed_entries(store, stack) if way.endswith("signals") else None
     line = f'"{key}":{{"n":{int(key[1:])}}}'
     new = old.replace(line.encode(), f'"{key}":{{"n":7}}'.encode())
     site.put(new, changes=[] if way == "whole" else [site.change(old, key, {"n": 7})])
     store.update_index()
     gate.set()
     assert dict(checked(store).index.items()) == general(new)
-    assert picture is None or picture == general(new)
+    assert followed is None or followed == general(new)
 
 
-def test_a20_a_snapshot_that_is_held_stays_what_it_is(site: Site, connect: Connect) -> None:
+def test_a20_a_snapshot_in_use_stays_unchanged(site: Site, connect: Connect) -> None:
     site.put(lines(*GOOD))
     store = checked(connect())
     before, said = store.index, general(lines(*GOOD))
@@ -235,7 +235,7 @@ def test_a20_a_snapshot_that_is_held_stays_what_it_is(site: Site, connect: Conne
     assert dict(store.index.items()) == general(TWICE)
 
 
-def test_a20_an_index_that_is_none_is_refused_behind_the_swap(
+def test_a20_an_invalid_index_is_refused_after_the_swap(
     site: Site, connect: Connect, gate: threading.Event, stack: ExitStack
 ) -> None:
     site.put(OVERFLOW)
@@ -252,7 +252,7 @@ def test_a20_an_index_that_is_none_is_refused_behind_the_swap(
     assert "121 keys" in repr(store)
 
 
-def test_a20_a_refused_index_stays_refused_until_another_comes(
+def test_a20_a_refused_index_stays_refused_until_another_one_arrives(
     site: Site, connect: Connect, stack: ExitStack
 ) -> None:
     site.put(OVERFLOW)
@@ -282,7 +282,7 @@ def test_a20_a_refused_index_never_replaces_a_good_one(
     assert store.index is before
 
 
-def test_e1_a20_a_check_ends_when_the_store_is_disconnected(
+def test_e1_a20_disconnect_ends_a_check(
     site: Site, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.CHECK_PAUSE_SECONDS", TIMEOUT)
@@ -293,7 +293,7 @@ def test_e1_a20_a_check_ends_when_the_store_is_disconnected(
     assert not store.index.is_checked
 
 
-def test_e1_a20_a_check_that_was_ended_is_taken_up_by_the_next_connection(
+def test_e1_a20_an_interrupted_check_continues_with_the_next_connection(
     site: Site, connect: Connect
 ) -> None:
     site.put(lines(*GOOD))
@@ -306,7 +306,7 @@ def test_e1_a20_a_check_that_was_ended_is_taken_up_by_the_next_connection(
     assert checked(store).index.is_checked
 
 
-def test_a20_a_check_keeps_no_store_alive(
+def test_a20_a_check_does_not_keep_its_store_alive(
     site: Site, connect: Connect, gate: threading.Event
 ) -> None:
     site.put(lines(*GOOD))
@@ -323,7 +323,7 @@ def test_a20_a_check_keeps_no_store_alive(
 
 @pytest.mark.parametrize("where", ["parse", "changed_by"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyError, StopIteration, RecursionError])
-def test_a26_what_is_unforeseen_in_a_poll_is_a_failed_poll(
+def test_a26_an_unexpected_exception_in_a_poll_is_a_failed_poll(
     site: Site,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
@@ -358,10 +358,10 @@ DEEP_OR_NOT: dict[str, tuple[Callable[[], bytes], bool]] = {
     "in a text with escapes": (lambda: b'{"b":"[' + b"\\\\[" * N + b'"}', False),
     "behind escaped quotes": (lambda: b'{"b":"' + b'\\"[' * N + b'"}', False),
     "in many texts": (lambda: b'{"b":[' + b",".join([b'"["'] * N) + b"]}", False),
-    "in a text without an end": (lambda: b'{"b":"' + b'\\"[' * N, False),
+    "in an unterminated text": (lambda: b'{"b":"' + b'\\"[' * N, False),
     "side by side": (lambda: b"[" + b"[[[]]]" * N + b"]", False),
     "closed": (lambda: b"]" * N, False),
-    "just as deep as may be": (lambda: b"[" * MOST_LEVELS + b'"["' * N + b"]" * MOST_LEVELS, False),
+    "as deep as allowed": (lambda: b"[" * MOST_LEVELS + b'"["' * N + b"]" * MOST_LEVELS, False),
     "too deep": (lambda: b"[" * (MOST_LEVELS + 1) + b'"["' * N + b"]" * (MOST_LEVELS + 1), True),
     "too deep behind a text": (lambda: b'"' + b"\\\\]" * N + b'"' + b"{[" * MOST_LEVELS, True),
     "open": (lambda: b"[" * N, True),
@@ -369,7 +369,7 @@ DEEP_OR_NOT: dict[str, tuple[Callable[[], bytes], bool]] = {
 
 
 @pytest.mark.parametrize(("text", "is_deep"), DEEP_OR_NOT.values(), ids=DEEP_OR_NOT)
-def test_a8_checking_the_depth_takes_no_more_than_twice_the_text(
+def test_a8_checking_the_depth_takes_at_most_twice_the_memory_of_the_text(
     text: Callable[[], bytes], is_deep: bool
 ) -> None:
     body = text()
@@ -396,7 +396,7 @@ NO_KEYS = [5, b"k001", None, ("k001",), [], {}, "\ud800"]
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("key", NO_KEYS, ids=repr)
 @pytest.mark.parametrize("is_lazy", [False, True])
-def test_what_is_no_key_is_a_key_error_whatever_form_the_index_has(
+def test_an_invalid_key_is_a_key_error_in_every_form_of_the_index(
     site: Site, stack: ExitStack, form: Callable[[Site], Any], key: Any, is_lazy: bool
 ) -> None:
     form(site)

@@ -1,7 +1,7 @@
-"""A15, A16, A22, A23, A25: what a host says again is not taken for news, but not ignored forever.
+"""A15, A16, A22, A23, A25: older answers are not taken for new ones, but not ignored forever.
 
-Sites are written by a real publisher; a host gives one of several states of it, by
-a server of ours, by Python's own and by nginx.
+Sites are written by a real publisher; a host serves one of several states of it: a
+server of ours, Python's own, or nginx.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class Edge:
-    """A host that gives one of several states of a site, and its modification times."""
+    """A host that serves one of several states of a site, with modification times."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class Edge:
         (folder / "data").mkdir(parents=True)
 
     def publish(self, state: str, **values: str | None) -> None:
-        """Publish values, None to delete one, and name what stands there then."""
+        """Publish values, None to delete one, and store the result as a state."""
         for key, value in values.items():
             path = self.folder / "data" / key
             path.unlink(missing_ok=True)
@@ -60,12 +60,12 @@ class Edge:
         self.state = state
 
     def touch(self, state: str, seconds: float) -> None:
-        """Have a state that is so much younger."""
+        """Make a state younger by some seconds."""
         files = self.states[state]
         self.states[state] = {name: (body, time + seconds) for name, (body, time) in files.items()}
 
-    def bend(self, state: str, **fields: Any) -> None:
-        """Have another head in a state."""
+    def change_head(self, state: str, **fields: Any) -> None:
+        """Change fields of the head of a state."""
         body, modified = self.states[state]["index.head.json"]
         head = json.dumps({**json.loads(body), **fields}).encode()
         self.states[state]["index.head.json"] = head, modified
@@ -110,7 +110,7 @@ class Edge:
 
 @pytest.fixture
 def edge(tmp_path: Path, stack: ExitStack) -> Edge:
-    """A host with an old and a new state, and the new one shown."""
+    """A host with an old and a new state, which serves the new one."""
     made = Edge(tmp_path / "site")
     made.publish("old", a="1", gone="x")
     made.publish("new", a="2", gone=None, come="y")
@@ -127,7 +127,7 @@ def store(edge: Edge, stack: ExitStack) -> StaticStore:
 
 
 def polled(store: StaticStore) -> list[str] | str:
-    """Poll; return the keys that changed, or the word "failed"."""
+    """Poll; return the keys that changed, or "failed"."""
     try:
         return [f"{change.action} {change.key}" for change in store.update_index()]
     except TransportError:
@@ -141,7 +141,7 @@ BACK = ["update a", "delete come", "set gone"]
 
 
 @pytest.mark.parametrize("heads", [True, False], ids=["head", "plain"])
-def test_a22_a_backup_that_was_put_back_is_believed_at_the_fifth_time(
+def test_a22_a_restored_backup_is_accepted_the_fifth_time(
     edge: Edge, stack: ExitStack, heads: bool
 ) -> None:
     if not heads:
@@ -156,7 +156,7 @@ def test_a22_a_backup_that_was_put_back_is_believed_at_the_fifth_time(
 
 @pytest.mark.parametrize("heads", [True, False], ids=["head", "plain"])
 @pytest.mark.parametrize("pattern", ["on", "oon", "ooon", "oooon", "nno"])
-def test_a16_an_edge_that_lags_behind_changes_nothing(
+def test_a16_an_outdated_edge_changes_nothing(
     edge: Edge, stack: ExitStack, heads: bool, pattern: str
 ) -> None:
     if not heads:
@@ -173,7 +173,7 @@ def test_a16_an_edge_that_lags_behind_changes_nothing(
 @pytest.mark.parametrize("heads", [True, False], ids=["head", "plain"])
 @pytest.mark.parametrize("validators", [("ETag", "Last-Modified"), ("Last-Modified",), ("ETag",)])
 @pytest.mark.parametrize("by_order", [True, False], ids=["order", "equality"])
-def test_a22_a_backup_is_taken_whatever_validators_the_host_has(
+def test_a22_a_backup_is_accepted_whatever_validators_the_host_has(
     edge: Edge, stack: ExitStack, heads: bool, validators: tuple[str, ...], by_order: bool
 ) -> None:
     edge.validators, edge.by_order = validators, by_order
@@ -190,7 +190,7 @@ def test_a22_a_backup_is_taken_whatever_validators_the_host_has(
 
 @pytest.mark.parametrize("heads", [True, False], ids=["head", "plain"])
 @pytest.mark.parametrize("by_order", [True, False], ids=["order", "equality"])
-def test_a22_a_run_once_a_day_comes_to_an_end_too(
+def test_a22_a_run_once_a_day_accepts_it_in_the_end_too(
     edge: Edge, tmp_path: Path, heads: bool, by_order: bool
 ) -> None:
     edge.validators, edge.by_order = ("Last-Modified",), by_order
@@ -207,11 +207,11 @@ def test_a22_a_run_once_a_day_comes_to_an_end_too(
     assert [run() for _ in range(6)] == [["a", "come"]] * 4 + [["a", "gone"]] * 2
 
 
-def test_a22_a_generation_far_ahead_is_taken_and_the_right_ones_believed_again(
+def test_a22_a_generation_far_ahead_is_accepted_and_the_right_ones_are_accepted_again(
     edge: Edge, store: StaticStore
 ) -> None:
     edge.publish("bad", a="evil")
-    edge.bend("bad", generation=2**62)
+    edge.change_head("bad", generation=2**62)
     assert polled(store) == ["update a"]
     edge.publish("right", a="3")
     assert [polled(store) for _ in range(5)] == [[]] * 4 + [["update a"]]
@@ -224,11 +224,11 @@ def test_a15_the_same_generation_with_another_index_is_older(
 ) -> None:
     generation = store.info()["generation"]
     edge.publish("forged", a="evil")
-    edge.bend("forged", generation=generation)
+    edge.change_head("forged", generation=generation)
     assert [polled(store) for _ in range(4)] == [[]] * 4
 
 
-def test_a23_a_lineage_that_was_left_is_older(edge: Edge, store: StaticStore) -> None:
+def test_a23_an_abandoned_lineage_is_older(edge: Edge, store: StaticStore) -> None:
     (edge.folder / "index.head.json").unlink()
     edge.publish("anew", a="5")
     assert polled(store) == ["update a"]
@@ -244,9 +244,7 @@ def test_a23_a_lineage_that_was_left_is_older(edge: Edge, store: StaticStore) ->
 # Absent heads
 
 
-def test_a23_a_head_that_is_absent_once_makes_nothing_known_forgotten(
-    edge: Edge, store: StaticStore
-) -> None:
+def test_a23_a_head_that_is_missing_once_is_not_forgotten(edge: Edge, store: StaticStore) -> None:
     for _ in range(3):
         edge.absent, edge.state = {"index.head.json"}, "old"
         assert polled(store) == "failed"
@@ -257,13 +255,15 @@ def test_a23_a_head_that_is_absent_once_makes_nothing_known_forgotten(
     assert store.info()["generation"] == 2
 
 
-def test_a23_an_old_edge_without_a_head_takes_nothing_back(edge: Edge, store: StaticStore) -> None:
+def test_a23_an_old_edge_without_a_head_does_not_revert_anything(
+    edge: Edge, store: StaticStore
+) -> None:
     edge.absent, edge.state = {"index.head.json"}, "old"
     assert [polled(store) for _ in range(6)] == ["failed"] * 2 + [[]] * 4
     assert polled(store) == BACK
 
 
-def test_a23_a_younger_index_without_a_head_is_taken_at_the_third_absence(
+def test_a23_a_younger_index_without_a_head_is_accepted_the_third_time(
     edge: Edge, store: StaticStore
 ) -> None:
     edge.publish("younger", a="3")
@@ -273,7 +273,7 @@ def test_a23_a_younger_index_without_a_head_is_taken_at_the_third_absence(
     assert store.info()["generation"] is None
 
 
-def test_a23_after_that_an_older_head_of_the_lineage_is_still_older(
+def test_a23_afterwards_an_older_head_of_the_lineage_is_still_older(
     edge: Edge, store: StaticStore
 ) -> None:
     edge.publish("younger", a="3")
@@ -328,7 +328,7 @@ def put(site: Path, entries: dict[str, Any], seconds: float) -> None:
     os.utime(path, (NOON.timestamp() + seconds, NOON.timestamp() + seconds))
 
 
-def test_a22_an_index_that_was_put_back_with_its_time_is_taken_in_the_end(
+def test_a22_a_restored_index_with_its_old_time_is_accepted_in_the_end(
     served: tuple[str, Path], stack: ExitStack
 ) -> None:
     url, site = served
@@ -343,7 +343,7 @@ def test_a22_an_index_that_was_put_back_with_its_time_is_taken_in_the_end(
     assert POLLS_UNTIL_BELIEVED <= polls <= 24 + POLLS_UNTIL_BELIEVED
 
 
-def test_a22_a_whole_site_that_was_put_back_is_taken_in_the_end(
+def test_a22_a_restored_site_is_accepted_in_the_end(
     served: tuple[str, Path], tmp_path: Path, stack: ExitStack
 ) -> None:
     url, site = served
@@ -368,7 +368,7 @@ def test_a22_a_whole_site_that_was_put_back_is_taken_in_the_end(
 
 @pytest.mark.parametrize("status", [400, 412, 413, 431, 501])
 @pytest.mark.parametrize("heads", [True, False], ids=["head", "plain"])
-def test_a25_a_condition_that_is_refused_is_left_out_at_once(
+def test_a25_a_refused_conditional_request_is_repeated_without_the_condition(
     edge: Edge, stack: ExitStack, status: int, heads: bool
 ) -> None:
     if not heads:
@@ -405,7 +405,7 @@ def test_a25_a_condition_that_is_refused_is_left_out_at_once(
         ("Last-Modified", "Fri, 20 Nov 2026 12:00:00 +0000"),
     ],
 )
-def test_a25_a_validator_that_is_none_is_not_sent_back(
+def test_a25_an_invalid_validator_is_not_sent_back(
     edge: Edge, stack: ExitStack, name: str, value: str
 ) -> None:
     answer: Answer = lambda request, wire: wire.response(  # noqa: E731
@@ -419,7 +419,7 @@ def test_a25_a_validator_that_is_none_is_not_sent_back(
     assert not {"If-None-Match", "If-Modified-Since"} & set(asked)
 
 
-def test_a25_a_weak_entity_tag_is_a_validator(edge: Edge, stack: ExitStack) -> None:
+def test_a25_a_weak_etag_is_a_validator(edge: Edge, stack: ExitStack) -> None:
     edge.server.answer = lambda request, wire: wire.response(
         200 if request.path == "/index.json" else 404, b"{}", {"ETag": 'W/"x"'}
     )
@@ -429,7 +429,7 @@ def test_a25_a_weak_entity_tag_is_a_validator(edge: Edge, stack: ExitStack) -> N
     assert edge.server.requests[-1].headers["If-None-Match"] == 'W/"x"'
 
 
-# The notion itself
+# The class itself
 
 
 def head_of(lineage: str, generation: int, index: bytes = b"{}") -> Head:
@@ -437,7 +437,7 @@ def head_of(lineage: str, generation: int, index: bytes = b"{}") -> Head:
     return Head(lineage * 32, generation, published, Document.of(Role.INDEX, index), 0)
 
 
-def test_what_is_known_comes_back_from_its_note() -> None:
+def test_freshness_is_restored_from_its_note() -> None:
     freshness = Freshness()
     freshness.know_head(head_of("a", 5))
     freshness.know_head(head_of("b", 1))
@@ -465,7 +465,7 @@ def test_what_is_known_comes_back_from_its_note() -> None:
         {"modified": "yesterday"},
     ],
 )
-def test_a_note_that_is_none_is_not_believed(change: dict[str, Any]) -> None:
+def test_an_invalid_note_is_ignored(change: dict[str, Any]) -> None:
     said = {**Freshness().as_json(), **change}
     with pytest.raises((LookupError, TypeError, ValueError, AttributeError, StoreError)):
         Freshness.parse(said)
@@ -475,7 +475,7 @@ def test_a_note_that_is_none_is_not_believed(change: dict[str, Any]) -> None:
     ("modified", "is_older"),
     [(None, True), (timedelta(hours=5), True), (timedelta(hours=5, seconds=1), False)],
 )
-def test_a_plain_index_beside_a_known_head_is_older_unless_it_is_shown_to_be_younger(
+def test_an_index_without_a_head_is_older_unless_it_is_proven_younger(
     modified: timedelta | None, is_older: bool
 ) -> None:
     freshness = Freshness()
@@ -484,7 +484,7 @@ def test_a_plain_index_beside_a_known_head_is_older_unless_it_is_shown_to_be_you
     assert freshness.accepts_index("0" * 64, time) is not is_older
 
 
-def test_answers_that_repeat_an_older_one_are_counted() -> None:
+def test_repeated_older_answers_are_counted() -> None:
     freshness = Freshness()
     freshness.know_head(head_of("a", 5))
     freshness.repeat(of_head=True)
@@ -505,8 +505,8 @@ def lazily(edge: Edge, stack: ExitStack, **options: Any) -> StaticStore:
 
 
 @pytest.fixture
-def gone(edge: Edge, stack: ExitStack) -> StaticStore:
-    """A lazy store whose host has gone back to the old state and lost the new one's files."""
+def reverted(edge: Edge, stack: ExitStack) -> StaticStore:
+    """A lazy store whose host has reverted to the old state and lost the files of the new one."""
     store = lazily(edge, stack)
     assert "come" in store
     edge.state = "old"
@@ -514,26 +514,26 @@ def gone(edge: Edge, stack: ExitStack) -> StaticStore:
 
 
 @pytest.mark.parametrize("want", [list, len, lambda store: list(store.query())])
-def test_a15_a_lazy_store_that_becomes_whole_does_not_step_back(
-    gone: StaticStore, want: Callable[[StaticStore], object]
+def test_a15_a_lazy_store_that_fetches_the_whole_index_does_not_go_back(
+    reverted: StaticStore, want: Callable[[StaticStore], object]
 ) -> None:
     for _ in range(3):
         try:
-            want(gone)
+            want(reverted)
         except StoreError:
             pass
         else:
             assert want is len  # what the head says, without a request
-    assert gone.info()["generation"] == 2
+    assert reverted.info()["generation"] == 2
 
 
-def test_a15_nor_does_it_over_a_disconnect(gone: StaticStore) -> None:
-    gone.disconnect()
-    gone.connect(retries=0)
-    assert gone.info()["generation"] == 2
+def test_a15_nor_does_a_lazy_store_go_back_after_a_disconnect(reverted: StaticStore) -> None:
+    reverted.disconnect()
+    reverted.connect(retries=0)
+    assert reverted.info()["generation"] == 2
 
 
-def test_a15_a_lazy_store_that_is_current_reads_on_after_a_disconnect(
+def test_a15_a_current_lazy_store_can_be_read_after_a_disconnect(
     edge: Edge, stack: ExitStack
 ) -> None:
     store = lazily(edge, stack)
@@ -543,7 +543,7 @@ def test_a15_a_lazy_store_that_is_current_reads_on_after_a_disconnect(
     assert "a" in store
 
 
-def test_a15_a_lazy_store_knows_what_its_cache_knows(
+def test_a15_a_lazy_store_uses_the_freshness_in_its_cache(
     edge: Edge, stack: ExitStack, tmp_path: Path
 ) -> None:
     with StaticStore(edge.server.url, poll_interval=0, cache=tmp_path / "cache"):
@@ -554,7 +554,7 @@ def test_a15_a_lazy_store_knows_what_its_cache_knows(
     assert store.info()["generation"] == 2
 
 
-def test_a_failed_first_poll_is_no_success(edge: Edge, stack: ExitStack, tmp_path: Path) -> None:
+def test_a_failed_first_poll_is_not_a_success(edge: Edge, stack: ExitStack, tmp_path: Path) -> None:
     options: dict[str, Any] = {"poll_interval": 0, "cache": tmp_path / "cache"}
     with StaticStore(edge.server.url, **options).connect(retries=0) as store:
         before = store.info()["last_success"]

@@ -1,4 +1,4 @@
-"""FAULTS A: what arrives in the place of the index."""
+"""FAULTS A: answers to requests for the index."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def served(body: bytes, content_type: str = "application/json") -> Any:
 
 BAD = {
     "empty": b"",
-    "cut short": b'{"a.txt": {"size": 1',
+    "truncated": b'{"a.txt": {"size": 1',
     "a page": b"<!DOCTYPE html><title>Welcome to the hotel</title>",
     "a list": b"[]",
     "null": b"null",
@@ -56,7 +56,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD)
-def test_a1_a3_a4_a6_no_index_is_an_index_format_error(opened: Opened, body: bytes) -> None:
+def test_a1_a3_a4_a6_an_invalid_index_is_an_index_format_error(opened: Opened, body: bytes) -> None:
     with pytest.raises(IndexFormatError):
         opened(served(body))
 
@@ -93,7 +93,7 @@ def test_a1_the_error_shows_content_type_and_beginning_escaped(opened: Opened) -
     assert "x" * 81 not in text
 
 
-def test_a2_an_entry_that_is_no_object_is_reported_and_the_rest_lives(opened: Opened) -> None:
+def test_a2_an_entry_that_is_not_an_object_is_reported_and_the_others_stay(opened: Opened) -> None:
     store, _ = opened(served(b'{"a": {}, "b": [1], "c": null, "d": {"x": 1}}'))
     assert list(store) == ["a", "d"]
     warnings = store.info()["warnings"]
@@ -102,7 +102,7 @@ def test_a2_an_entry_that_is_no_object_is_reported_and_the_rest_lives(opened: Op
 
 
 @pytest.mark.parametrize("size", [-1, 2.5, True, 2**64, "12", None, [12]])
-def test_a5_a_size_that_is_none_is_plain_metadata(opened: Opened, size: object) -> None:
+def test_a5_an_invalid_size_is_plain_metadata(opened: Opened, size: object) -> None:
     files = files_of(VALUES)
     files["index.json"] = json.dumps({"b.txt": {"size": size}}).encode()
     store, _ = opened(serve_files(files))
@@ -122,7 +122,7 @@ def test_a7_the_charset_of_the_header_is_ignored(opened: Opened, content_type: s
     assert store.get_metadata("日本") == {"title": "é"}
 
 
-def test_a8_an_index_that_says_to_be_too_large_is_refused(opened: Opened) -> None:
+def test_a8_an_index_whose_content_length_is_too_large_is_refused(opened: Opened) -> None:
     with pytest.raises(IndexFormatError, match="max_index_bytes=1000"):
         opened(served(b" " * 1001), max_index_bytes=1000)
 
@@ -137,7 +137,7 @@ def test_a8_an_endless_index_is_refused_at_the_bound(opened: Opened) -> None:
         opened(endless, max_index_bytes=4 << 20)
 
 
-def test_a8_a_gzip_bomb_is_refused_before_its_memory_is_spent(opened: Opened) -> None:
+def test_a8_a_gzip_bomb_is_refused_before_it_fills_the_memory(opened: Opened) -> None:
     bomb = gzip.compress(b" " * (200 << 20))
 
     def answer(request: Request, wire: Wire) -> None:
@@ -160,7 +160,7 @@ def test_a_compressed_index_is_read(opened: Opened, good: Files) -> None:
     assert list(opened(answer)[0]) == ["a"]
 
 
-def test_an_index_in_a_coding_that_was_not_asked_for_is_refused(opened: Opened) -> None:
+def test_an_index_in_an_unexpected_coding_is_refused(opened: Opened) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.response(200, b"\x1b\x03", {"Content-Encoding": "br"})
 
@@ -169,7 +169,7 @@ def test_an_index_in_a_coding_that_was_not_asked_for_is_refused(opened: Opened) 
 
 
 @pytest.mark.parametrize("status", [404, 410, 500, 503])
-def test_a9_a_refusal_after_success_keeps_the_snapshot(
+def test_a9_an_error_after_a_success_keeps_the_snapshot(
     opened: Opened, good: Files, status: int
 ) -> None:
     store, server = opened(good)
@@ -196,13 +196,13 @@ def test_a10_the_same_content_in_another_form_sends_no_signal(opened: Opened, ot
     assert not store.update_index()
 
 
-def test_a11_a_304_although_nothing_is_held_is_asked_again_and_refused(opened: Opened) -> None:
+def test_a11_a_304_without_an_index_is_asked_again_and_refused(opened: Opened) -> None:
     with pytest.raises(TransportError, match="304"):
         opened(lambda request, wire: wire.response(304))
 
 
 @pytest.mark.parametrize("status", [203, 204, 206, 304])
-def test_a11_one_unconditional_request_heals_an_answer_that_was_not_asked_for(
+def test_a11_one_unconditional_request_repairs_an_unrequested_status(
     opened: Opened, good: Files, status: int
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -218,7 +218,7 @@ def test_a11_one_unconditional_request_heals_an_answer_that_was_not_asked_for(
 
 
 @pytest.mark.parametrize("status", [203, 204, 206])
-def test_a11_an_answer_that_was_not_asked_for_twice_is_a_transport_error(
+def test_a11_a_second_unrequested_status_is_a_transport_error(
     opened: Opened, good: Files, status: int
 ) -> None:
     store, server = opened(good)
@@ -229,7 +229,7 @@ def test_a11_an_answer_that_was_not_asked_for_twice_is_a_transport_error(
     assert len(server.requests) == 3
 
 
-def test_a12_nginx_says_304_to_another_index_of_the_same_size_and_second(tmp_path: Any) -> None:
+def test_a12_nginx_answers_304_for_another_index_of_the_same_size_and_second(tmp_path: Any) -> None:
     require("nginx")
     write_index(tmp_path, b'{"a": {}}')
     with Nginx(tmp_path) as nginx, StaticStore(nginx.url, poll_interval=0).connect() as store:
@@ -252,7 +252,7 @@ def test_an_unchanged_index_costs_a_304(opened: Opened, good: Files) -> None:
     assert "If-None-Match" in server.requests[-1].headers
 
 
-def test_an_index_whose_body_breaks_is_fetched_again_from_the_start(
+def test_an_index_whose_body_breaks_off_is_fetched_again_from_the_start(
     opened: Opened, good: Files
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -275,7 +275,7 @@ def test_an_index_that_stalls_is_a_timeout(opened: Opened) -> None:
         opened(answer, timeout=(5, 0.2))
 
 
-def test_an_index_that_drips_ends_at_its_deadline(opened: Opened) -> None:
+def test_a_slow_index_ends_at_its_deadline(opened: Opened) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
         wire.drip(b" " * 10_000)
@@ -284,13 +284,13 @@ def test_an_index_that_drips_ends_at_its_deadline(opened: Opened) -> None:
         opened(answer, index_deadline=0.3)
 
 
-def test_a_refused_key_in_an_index_is_reported_and_the_others_live(opened: Opened) -> None:
+def test_a_refused_key_in_an_index_is_reported_and_the_others_stay(opened: Opened) -> None:
     store, _ = opened(served(b'{"../x": {}, "a//b": {}, "/x": {}, "": {}, "good": {}}'))
     assert list(store) == ["good"]
     assert len(store.info()["warnings"]) == 4
 
 
-def test_a_server_that_is_not_there_is_a_transport_error() -> None:
+def test_a_server_that_is_down_is_a_transport_error() -> None:
     with RawServer(lambda request, wire: wire.close()) as server:
         url = server.url
     with pytest.raises(TransportError, match="refused"):

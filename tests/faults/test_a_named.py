@@ -1,6 +1,6 @@
 """A19 and F16: a head names documents by their digests, and nothing else becomes a path.
 
-Heads are those of a real publisher, bent by the test.
+Heads are those of a real publisher, changed by the test.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PLACES = ["index", "blocks", "changes"]
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with a head that names one document of each kind; not to be changed."""
+    """A site with a head that names one document of each kind; read-only."""
     data = tmp_path_factory.mktemp("published") / "site" / "data"
     data.mkdir(parents=True)
     for number in range(40):
@@ -59,20 +59,20 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(published: Path, tmp_path: Path) -> Path:
-    """The same, to be changed."""
+    """A copy of the published site that may be changed."""
     return shutil.copytree(published, tmp_path / "site")
 
 
-def bent(site: Path, change: Callable[[Any], None]) -> bytes:
-    """Return the head of a site, changed."""
+def changed_head(site: Path, change: Callable[[Any], None]) -> bytes:
+    """Return the changed head of a site."""
     said = json.loads((site / "index.head.json").read_bytes())
     change(said)
     return json.dumps(said).encode()
 
 
-def bend(site: Path, change: Callable[[Any], None]) -> None:
+def change_head(site: Path, change: Callable[[Any], None]) -> None:
     """Change the head of a site."""
-    body = bent(site, change)
+    body = changed_head(site, change)
     (site / "index.head.json").unlink()
     (site / "index.head.json").write_bytes(body)
 
@@ -83,7 +83,7 @@ def named_in(said: Any, place: str) -> Any:
 
 @pytest.mark.parametrize("href", HREFS)
 @pytest.mark.parametrize("place", PLACES)
-def test_a19_a_head_with_an_href_that_is_not_made_of_its_digest_is_none(
+def test_a19_a_head_with_an_href_that_does_not_match_its_digest_is_invalid(
     published: Path, place: str, href: str
 ) -> None:
     def change(said: Any) -> None:
@@ -91,13 +91,13 @@ def test_a19_a_head_with_an_href_that_is_not_made_of_its_digest_is_none(
         named["href"] = href.format(sha256=named["sha256"])
 
     with pytest.raises(IndexFormatError):
-        Head.parse(bent(published, change))
+        Head.parse(changed_head(published, change))
 
 
 @pytest.mark.parametrize("wrong", [None, 5, [], {}, True, 1.5])
 @pytest.mark.parametrize("field", ["href", "size", "sha256"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a19_a_field_of_another_type_is_no_head(
+def test_a19_a_head_with_a_field_of_another_type_is_invalid(
     published: Path, place: str, field: str, wrong: object
 ) -> None:
     if field == "size" and wrong == 5:
@@ -107,22 +107,24 @@ def test_a19_a_field_of_another_type_is_no_head(
         named_in(said, place)[field] = wrong
 
     with pytest.raises(IndexFormatError):
-        Head.parse(bent(published, change))
+        Head.parse(changed_head(published, change))
 
 
-def test_a19_a_site_whose_head_is_none_is_read_by_its_index(site: Path) -> None:
-    bend(site, lambda said: said["index"].update(href=".git/config"))
+def test_a19_a_site_with_an_invalid_head_is_read_by_its_index(site: Path) -> None:
+    change_head(site, lambda said: said["index"].update(href=".git/config"))
     with StaticStore(site, poll_interval=0) as store:
         assert (len(store), store.info()["generation"]) == (41, None)
 
 
 @pytest.mark.parametrize("href", [".git/config", "index.html", ".staticstore/notes.json"])
-def test_a19_a_mirror_writes_no_name_of_the_hosts(site: Path, tmp_path: Path, href: str) -> None:
+def test_a19_a_mirror_writes_no_name_chosen_by_the_host(
+    site: Path, tmp_path: Path, href: str
+) -> None:
     evil = b"evil"
     (site / href).parent.mkdir(exist_ok=True)
     (site / href).write_bytes(evil)
     change = {"from": [], "href": href, "size": 4, "sha256": _sha256(evil), "count": 0}
-    bend(site, lambda said: said["changes"].append(change))
+    change_head(site, lambda said: said["changes"].append(change))
     with StaticStore(site, poll_interval=0) as store:
         mirror(store, tmp_path / "copy")
     assert not [
@@ -148,7 +150,7 @@ def _sha256(body: bytes) -> str:
         f"packs/{SHA256[1:]}.zip",
     ],
 )
-def test_a19_a_pack_of_another_name_is_none_and_still_hidden(
+def test_a19_a_pack_with_another_name_is_ignored_and_still_hidden(
     site: Path, tmp_path: Path, href: str
 ) -> None:
     assert place_of([href, 0]) is None
@@ -164,18 +166,18 @@ def test_a19_a_pack_of_another_name_is_none_and_still_hidden(
     assert not (tmp_path / "copy" / "packs").exists()
 
 
-# The one door (F16)
+# The only function that writes documents (F16)
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_f16_other_bytes_never_stand_under_a_digest(tmp_path: Path, role: Role) -> None:
+def test_f16_a_document_is_only_stored_under_its_own_digest(tmp_path: Path, role: Role) -> None:
     with pytest.raises(IntegrityError):
         write_document(SiteFolder(tmp_path), Document.of(role, b"right"), b"wrong")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("left_out", [None, "../x"])
-def test_f16_a_mirror_of_an_index_that_is_gone_has_a_head_of_its_own(
+def test_f16_a_mirror_of_an_index_that_is_gone_has_its_own_head(
     site: Path, tmp_path: Path, left_out: str | None
 ) -> None:
     if left_out is not None:
@@ -193,7 +195,7 @@ def test_f16_a_mirror_of_an_index_that_is_gone_has_a_head_of_its_own(
 
 
 def _publish_by_another_program(site: Path, key: str) -> None:
-    """Have an index with a key that readers leave out, and a head that names it."""
+    """Publish an index with a key that readers leave out, and a head that names it."""
     body = json.dumps({**json.loads((site / "index.json").read_bytes()), key: {}}).encode()
     document = Document.of(Role.INDEX, body)
     (site / "index.json").unlink()
@@ -204,13 +206,13 @@ def _publish_by_another_program(site: Path, key: str) -> None:
         said["index"] = {**document.as_json(), "entries": 42}
         said["blocks"], said["changes"] = None, []
 
-    bend(site, change)
+    change_head(site, change)
 
 
 # The walk
 
 
-def test_a_walk_names_each_document_after_those_that_it_leads_to(site: Path) -> None:
+def test_a_walk_yields_each_document_after_those_that_it_refers_to(site: Path) -> None:
     head = Head.parse((site / "index.head.json").read_bytes())
     named = list(named_documents(head, lambda one: (site / one.href).read_bytes()))
     assert [one.role for one in named] == [
@@ -223,7 +225,7 @@ def test_a_walk_names_each_document_after_those_that_it_leads_to(site: Path) -> 
 
 
 @pytest.mark.parametrize("root", [None, b"", b"{}", b"[" * 100_000])
-def test_a_walk_goes_on_without_a_root_that_is_none(site: Path, root: bytes | None) -> None:
+def test_a_walk_continues_without_an_invalid_root(site: Path, root: bytes | None) -> None:
     head = Head.parse((site / "index.head.json").read_bytes())
     roles = [one.role for one in named_documents(head, lambda one: root)]
     assert roles == [Role.CHANGES, Role.BLOCK_ROOT, Role.INDEX]

@@ -1,4 +1,4 @@
-"""A14, A21: where change files and blocks lead is told by the sum, at the cost of the change."""
+"""A14, A21: the sum verifies the result of change files and blocks at the cost of the change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIE = b'{"key":"a.txt","metadata":{"size":5}}\n'
 
 
 class Site:
-    """A folder that is published, and a host that gives another head and change file."""
+    """A folder that is published, and a host that serves another head or change file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,21 +44,21 @@ class Site:
     def head(self) -> Head:
         return Head.parse(self.files["index.head.json"])
 
-    def bend(self, **fields: Any) -> None:
-        """Have a head with other fields of its index."""
+    def change_head(self, **fields: Any) -> None:
+        """Change fields of the index in the head."""
         said = json.loads(self.files["index.head.json"])
         said["index"] |= fields
         self.files["index.head.json"] = json.dumps(said).encode()
 
-    def lie(self, body: bytes = LIE) -> None:
-        """Have a change file of the right digest that says something else."""
+    def forge_change_file(self, body: bytes = LIE) -> None:
+        """Serve a change file with the right digest and other content."""
         said = json.loads(self.files["index.head.json"])
         document = Document.of(Role.CHANGES, body)
         said["changes"][-1] |= {**document.as_json(), "count": body.count(b"\n")}
         self.files[document.href] = body
         self.files["index.head.json"] = json.dumps(said).encode()
 
-    def asked(self) -> list[str]:
+    def requested_paths(self) -> list[str]:
         return [request.path.lstrip("/") for request in self.server.requests]
 
 
@@ -77,40 +77,38 @@ def connected(site: Site, stack: ExitStack, **options: Any) -> StaticStore:
 
 LIES = {
     "another entry": LIE,
-    "an entry more": b'{"key":"a.txt","metadata":{"size":1}}\n{"key":"zz","metadata":{}}\n',
-    "one less": b'{"key":"a.txt","metadata":null}\n',
+    "one more entry": b'{"key":"a.txt","metadata":{"size":1}}\n{"key":"zz","metadata":{}}\n',
+    "one entry less": b'{"key":"a.txt","metadata":null}\n',
     "other white space": b'{"key":"a.txt","metadata":{ }}\n',
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a21_a_change_file_that_leads_elsewhere_is_made_up_for_by_the_whole(
+def test_a21_after_a_wrong_change_file_the_whole_index_is_fetched(
     site: Site, stack: ExitStack, lie: str
 ) -> None:
     store = connected(site, stack)
     site.publish(a="2")
-    site.lie(LIES[lie])
+    site.forge_change_file(LIES[lie])
     store.update_index()
     assert store.index.canonical() == site.files["index.json"]
     assert "lead to another index" in " ".join(store.info()["warnings"])
 
 
-def test_a21_a_change_file_that_leads_there_costs_no_more_than_itself(
-    site: Site, stack: ExitStack
-) -> None:
+def test_a21_a_right_change_file_is_the_only_download(site: Site, stack: ExitStack) -> None:
     store = connected(site, stack)
     for value in ("2", "3", "4"):
         site.publish(a=value)
-        before = len(site.asked())
+        before = len(site.requested_paths())
         store.update_index()
-        assert site.asked()[before:] == [
+        assert site.requested_paths()[before:] == [
             "index.head.json",
             site.head.change_files[-1].document.href,
         ]
         assert store.index.canonical() == site.files["index.json"]
 
 
-def test_a21_after_two_wrong_sums_in_a_row_the_head_counts_as_one_without(
+def test_a21_after_two_wrong_sums_in_a_row_the_sum_is_ignored(
     site: Site, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.HASHED_INDEX_BYTES", 0)
@@ -118,10 +116,10 @@ def test_a21_after_two_wrong_sums_in_a_row_the_head_counts_as_one_without(
     whole = []
     for value in "23456":
         site.publish(a=value)
-        site.bend(sum=f"{int(value):032x}")
-        before = len(site.asked())
+        site.change_head(sum=f"{int(value):032x}")
+        before = len(site.requested_paths())
         store.update_index()
-        whole.append(site.head.index.href in site.asked()[before:])
+        whole.append(site.head.index.href in site.requested_paths()[before:])
         assert store.index.canonical() == site.files["index.json"]
     assert whole == [True, True, False, False, False]
 
@@ -132,20 +130,20 @@ def test_a21_without_a_sum_a_small_index_is_hashed(
 ) -> None:
     store = connected(site, stack, cache=tmp_path / "cache" if cache else None)
     site.publish(a="2")
-    site.bend(sum=None)
-    site.lie()
+    site.change_head(sum=None)
+    site.forge_change_file()
     store.update_index()
     assert store.index.canonical() == site.files["index.json"]
 
 
-def test_a21_without_a_sum_a_large_one_is_hashed_when_the_cache_writes_it(
+def test_a21_without_a_sum_a_large_index_is_hashed_when_it_is_cached(
     site: Site, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.HASHED_INDEX_BYTES", 0)
     store = connected(site, stack, cache=tmp_path / "cache")
     site.publish(a="2")
-    site.bend(sum=None)
-    site.lie()
+    site.change_head(sum=None)
+    site.forge_change_file()
     store.update_index()
     assert store.index.canonical() == site.files["index.json"]
     again = connected(site, stack, cache=tmp_path / "cache")
@@ -153,23 +151,23 @@ def test_a21_without_a_sum_a_large_one_is_hashed_when_the_cache_writes_it(
 
 
 @pytest.mark.parametrize("wrong", ["", "0" * 31, "G" * 32, "0" * 33, 5, [], True])
-def test_a19_a_sum_that_is_none_is_no_head(site: Site, wrong: object) -> None:
-    site.bend(sum=wrong)
+def test_a19_a_head_with_an_invalid_sum_is_invalid(site: Site, wrong: object) -> None:
+    site.change_head(sum=wrong)
     with pytest.raises(StoreError):
         Head.parse(site.files["index.head.json"])
 
 
 @pytest.mark.parametrize("entries", [0, 5, 2**63 - 1])
-def test_a19_false_entries_are_warned_of_and_not_believed(
+def test_a19_a_false_number_of_entries_is_a_warning_and_is_not_used(
     site: Site, stack: ExitStack, entries: int
 ) -> None:
-    site.bend(entries=entries)
+    site.change_head(entries=entries)
     store = connected(site, stack)
     assert len(store) == len(list(store)) == 301
     assert f"counts {entries} entries where the index has 301" in store.info()["warnings"][0]
 
 
-def test_a19_a_false_count_of_a_change_file_is_warned_of(site: Site, stack: ExitStack) -> None:
+def test_a19_a_false_number_in_a_change_file_is_a_warning(site: Site, stack: ExitStack) -> None:
     store = connected(site, stack)
     site.publish(a="2")
     said = json.loads(site.files["index.head.json"])
@@ -182,14 +180,14 @@ def test_a19_a_false_count_of_a_change_file_is_warned_of(site: Site, stack: Exit
 # The publisher
 
 
-def test_the_publisher_carries_the_sum_along(site: Site) -> None:
+def test_the_publisher_updates_the_sum(site: Site) -> None:
     for value in ("2", "3"):
         site.publish(a=value)
         assert site.head.sum == sum_text(sum_of_document(site.files["index.json"]))
 
 
-def test_a_sum_that_is_not_that_of_the_index_is_found_by_a_check(site: Site) -> None:
-    site.bend(sum="0" * 32)
+def test_a_wrong_sum_is_found_by_check(site: Site) -> None:
+    site.change_head(sum="0" * 32)
     (site.folder / "index.head.json").write_bytes(site.files["index.head.json"])
     assert verify_site(site.folder).wrong == [
         ("index.head.json", "its sum is not that of the index: publish the site again")
@@ -197,7 +195,7 @@ def test_a_sum_that_is_not_that_of_the_index_is_found_by_a_check(site: Site) -> 
 
 
 @given(entries, entries)
-def test_a_sum_carried_along_is_that_of_the_new_document(
+def test_an_updated_sum_is_that_of_the_new_document(
     old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]
 ) -> None:
     before, after = Index.from_entries(old), Index.from_entries(new)
@@ -216,34 +214,30 @@ def _bytes(raw: Any) -> bytes | None:
 # Bounds (A8)
 
 
-def test_a8_change_files_are_bounded_by_the_index_that_is_held(
-    site: Site, stack: ExitStack
-) -> None:
+def test_a8_change_files_are_bounded_by_the_size_of_the_index(site: Site, stack: ExitStack) -> None:
     store = connected(site, stack)
     site.publish(a="2")
-    site.lie(b'{"key":"a.txt","metadata":{"x":"' + b"x" * 10**6 + b'"}}\n')
-    site.bend(size=10**12)
+    site.forge_change_file(b'{"key":"a.txt","metadata":{"x":"' + b"x" * 10**6 + b'"}}\n')
+    site.change_head(size=10**12)
     site.files.pop(f"index/{site.head.index.sha256}.json")
-    before = len(site.asked())
+    before = len(site.requested_paths())
     with pytest.raises(StoreError):
         store.update_index()
-    assert not [path for path in site.asked()[before:] if path.startswith("changes/")]
+    assert not [path for path in site.requested_paths()[before:] if path.startswith("changes/")]
 
 
-def test_a8_changes_do_not_make_an_index_larger_than_it_may_be(
-    site: Site, stack: ExitStack
-) -> None:
+def test_a8_changes_do_not_make_an_index_larger_than_allowed(site: Site, stack: ExitStack) -> None:
     store = StaticStore(site.server.url, poll_interval=0)
     stack.callback(store.disconnect)
     store.connect(retries=0, max_index_bytes=len(site.files["index.json"]) + 50)
     site.publish(a="22", b="2")
-    site.bend(size=len(site.files["index.json"]) - 200)
+    site.change_head(size=len(site.files["index.json"]) - 200)
     with pytest.raises(IndexFormatError, match="the index is larger than max_index_bytes"):
         store.update_index()
     assert "b.txt" not in store
 
 
-def test_the_size_of_an_index_is_carried_along(site: Site, stack: ExitStack) -> None:
+def test_the_size_of_the_index_is_kept_up_to_date(site: Site, stack: ExitStack) -> None:
     store = connected(site, stack)
     for value in ("22", "333"):
         site.publish(a=value, **{value: "x"})

@@ -33,7 +33,7 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("key", [key for keys in REFUSED.values() for key in keys])
-def test_b1_b5_a_key_that_is_none_is_left_out_and_reported(opened: Opened, key: str) -> None:
+def test_b1_b5_an_invalid_key_is_left_out_and_reported(opened: Opened, key: str) -> None:
     files = {"index.json": json.dumps({key: {}, "good": {}}).encode()}
     store, _ = opened(serve_files(files))
     assert list(store) == ["good"]
@@ -52,7 +52,7 @@ def test_b3_a_key_that_looks_like_a_url_is_refused_for_its_empty_segment(
 def test_b1_a_key_with_dots_would_leave_the_folder_on_the_way_to_any_server(
     tmp_path: Path,
 ) -> None:
-    """Show why such keys are refused: even quoted, a client or server folds them."""
+    """Show why such keys are refused: even if quoted, clients or servers resolve them."""
     (tmp_path / "site/data").mkdir(parents=True)
     (tmp_path / "secret").write_text("secret")
     with PythonServer(tmp_path) as server:
@@ -63,7 +63,7 @@ def test_b1_a_key_with_dots_would_leave_the_folder_on_the_way_to_any_server(
 
 
 @pytest.mark.parametrize("key", [key for keys in LEGAL.values() for key in keys])
-def test_b2_b3_b4_b6_a_legal_key_reaches_the_wire_quoted_once(opened: Opened, key: str) -> None:
+def test_b2_b3_b4_b6_a_valid_key_is_sent_quoted_once(opened: Opened, key: str) -> None:
     value = key.encode()
     files = {"index.json": index_of({key: value}), f"data/{key}": value}
     store, server = opened(serve_files(files))
@@ -72,7 +72,7 @@ def test_b2_b3_b4_b6_a_legal_key_reaches_the_wire_quoted_once(opened: Opened, ke
 
 
 @pytest.mark.parametrize("key", [*LEGAL["B2"], *LEGAL["B4"], *LEGAL["B6"]])
-def test_b2_b4_b6_nginx_serves_a_legal_key(tmp_path: Path, key: str) -> None:
+def test_b2_b4_b6_nginx_serves_a_valid_key(tmp_path: Path, key: str) -> None:
     require("nginx")
     write_site(tmp_path, {key: key.encode()})
     with Nginx(tmp_path) as nginx, StaticStore(nginx.url, poll_interval=0) as store:
@@ -86,7 +86,7 @@ def test_b6_keys_that_differ_in_unicode_form_or_case_are_different_keys(tmp_path
         assert {key: store.to_bytes(key) for key in store} == {key: key.encode() for key in keys}
 
 
-def test_b6_a_key_and_another_below_it_are_fine_in_an_index(tmp_path: Path) -> None:
+def test_b6_an_index_may_have_a_key_and_another_below_it(tmp_path: Path) -> None:
     write_index(tmp_path, {"a": entry(b""), "a/b": entry(b""), "c" * 300: entry(b"")})
     with StaticStore(tmp_path, poll_interval=0) as store:
         assert list(store) == ["a", "a/b", "c" * 300]

@@ -1,4 +1,4 @@
-"""FAULTS C17 to C19: what hosts do to a head, and to the documents that it names."""
+"""FAULTS C17 to C19: hosts that spoil a head, or the documents that it names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEW = b"new"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """A site with a head, blocks and packs, and the same after a change."""
+    """A site with a head, blocks and packs, before and after a change."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "data" / "v").mkdir(parents=True)
     for key, value in VALUES.items():
@@ -41,7 +41,7 @@ Served = Callable[[Callable[[dict[str, bytes]], Answer]], tuple[dict[str, bytes]
 
 @pytest.fixture
 def served(site: tuple[dict[str, bytes], dict[str, bytes]]) -> Iterator[Served]:
-    """Serve the older site as a script says; its files may change."""
+    """Serve the older site with a script; its files may change."""
     with ExitStack() as stack:
 
         def serve(
@@ -54,7 +54,7 @@ def served(site: tuple[dict[str, bytes], dict[str, bytes]]) -> Iterator[Served]:
 
 
 def check(files: dict[str, bytes], newer: dict[str, bytes], server: RawServer) -> None:
-    """Read such a site in all ways, and follow a change of it."""
+    """Read such a site in every way, and follow a change of it."""
     lazy = StaticStore(server.url, poll_interval=0, lazy=True)
     with lazy.connect(retries=0, timeout=(5, 5)):
         assert lazy["v/0023.txt"].read() == VALUES["v/0023.txt"]
@@ -85,7 +85,7 @@ LABELS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize(
     ("label", "length"), [*((label, True) for label in LABELS), ("br", False), ("Gzip", False)]
 )
-def test_c19_a_site_whose_host_mislabels_or_codes_all_of_it_is_read(
+def test_c19_a_site_on_a_host_that_mislabels_or_encodes_everything_can_be_read(
     site: tuple[dict[str, bytes], dict[str, bytes]], served: Served, label: str, length: bool
 ) -> None:
     def answering(files: dict[str, bytes]) -> Answer:
@@ -104,7 +104,7 @@ def test_c19_a_site_whose_host_mislabels_or_codes_all_of_it_is_read(
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 412, 416, 417, 431, 501])
-def test_c17_a_site_whose_host_refuses_ranges_and_conditions_is_read(
+def test_c17_a_site_on_a_host_that_refuses_ranges_and_conditions_can_be_read(
     site: tuple[dict[str, bytes], dict[str, bytes]], served: Served, status: int
 ) -> None:
     def answering(files: dict[str, bytes]) -> Answer:
@@ -122,7 +122,7 @@ def test_c17_a_site_whose_host_refuses_ranges_and_conditions_is_read(
 
 
 @pytest.mark.parametrize("status", [102, 103])
-def test_c18_a_site_whose_host_sends_interim_answers_is_read(
+def test_c18_a_site_on_a_host_that_sends_interim_answers_can_be_read(
     site: tuple[dict[str, bytes], dict[str, bytes]], served: Served, status: int
 ) -> None:
     def answering(files: dict[str, bytes]) -> Answer:
@@ -146,7 +146,7 @@ def test_c18_a_site_whose_host_sends_interim_answers_is_read(
         ("br", lambda body: b"\x8b\x00" + body[::-1]),
     ],
 )
-def test_c19_a_document_that_cannot_be_decoded_counts_as_another(
+def test_c19_a_document_that_cannot_be_decoded_counts_as_wrong(
     site: tuple[dict[str, bytes], dict[str, bytes]],
     served: Served,
     folder: str,

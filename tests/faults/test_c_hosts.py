@@ -1,4 +1,4 @@
-"""FAULTS C15 to C22: hosts that refuse, mislabel or misframe; by every way to read a value."""
+"""FAULTS C15 to C22: hosts that refuse, mislabel or misframe; for every way to read a value."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ WHOLE: dict[str, Read] = {
         for engine in ENGINES
     },
 }
-#: Ways to read a part of it, and which.
+#: Ways to read a part of it, and which part.
 PARTS: dict[str, tuple[Read, bytes]] = {
     "range": (_range(100, 200), A[100:200]),
     "first bytes": (_range(0, 9), A[:9]),
@@ -100,7 +100,7 @@ ALL = {**{name: (way, A) for name, way in WHOLE.items()}, **PARTS}
 
 
 def wrong(store: StaticStore, folder: Path, ways: dict[str, tuple[Read, bytes]]) -> list[str]:
-    """Return the ways that do not give the right bytes."""
+    """Return the ways that do not return the right bytes."""
     return [name for name, (read, right) in ways.items() if read(store, folder) != right]
 
 
@@ -124,18 +124,18 @@ def good() -> Files:
 
 
 def site(answer: Answer, *, fields: dict[str, Any] | None = None) -> Files:
-    """Serve the site, but for the value, which the script answers for."""
+    """Serve the site, but answer requests for the value with a script."""
     files = files_of({"a": A})
     if fields is not None:
         files["index.json"] = json.dumps({"a": fields}).encode()
     return serve_files(files).but({"data/a": answer})
 
 
-# -- C15: what a cache remembers -----------------------------------------------------------
+# -- C15: refusals and old values in caches -------------------------------------------------
 
 
-def remembering(good: Files, status: int, *, only_query: bool) -> Answer:
-    """Refuse all but those who insist."""
+def refusal_in_a_cache(good: Files, status: int, *, only_query: bool) -> Answer:
+    """Refuse requests that do not bypass the cache."""
 
     def answer(request: Request, wire: Wire) -> None:
         insists = request.headers.get("Cache-Control") == "no-cache" and not only_query
@@ -148,19 +148,19 @@ def remembering(good: Files, status: int, *, only_query: bool) -> Answer:
 
 @pytest.mark.parametrize("only_query", [False, True])
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_c15_a_refusal_that_a_cache_remembers_is_asked_past(
+def test_c15_a_refusal_in_a_cache_is_bypassed(
     opened: Opened,
     good: Files,
     tmp_path: Path,
     status: int,
     only_query: bool,
 ) -> None:
-    store, _ = opened(site(remembering(good, status, only_query=only_query)))
+    store, _ = opened(site(refusal_in_a_cache(good, status, only_query=only_query)))
     assert wrong(store, tmp_path, ALL) == []
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_c15_a_refusal_that_stays_is_the_first_error(
+def test_c15_if_the_refusal_persists_the_first_error_is_raised(
     opened: Opened, tmp_path: Path, status: int
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -195,7 +195,7 @@ HEADS: dict[str, Answer] = {
 FALSE_HEADS: dict[str, Answer] = {
     "too little": head(**{"Content-Length": "5"}),
     "too much": head(**{"Content-Length": "99999"}),
-    "coded": head(**{"Content-Length": "7", "Content-Encoding": "gzip"}),
+    "encoded": head(**{"Content-Length": "7", "Content-Encoding": "gzip"}),
 }
 
 
@@ -207,8 +207,8 @@ def heads(good: Files, answer: Answer) -> Answer:
 
 
 @pytest.mark.parametrize("answer", [*HEADS.values(), *FALSE_HEADS.values()], ids=EVERY_HEAD)
-@pytest.mark.parametrize("fields", [{}, {"sha256": SHA256}], ids=["nothing known", "digest"])
-def test_c16_no_part_depends_on_a_head(
+@pytest.mark.parametrize("fields", [{}, {"sha256": SHA256}], ids=["unknown", "digest"])
+def test_c16_parts_do_not_depend_on_a_head_request(
     opened: Opened,
     good: Files,
     tmp_path: Path,
@@ -220,7 +220,7 @@ def test_c16_no_part_depends_on_a_head(
 
 
 @pytest.mark.parametrize("answer", HEADS.values(), ids=HEADS)
-def test_c16_what_a_head_does_not_say_comes_from_a_get(
+def test_c16_facts_missing_from_a_head_response_come_from_a_get(
     opened: Opened, good: Files, answer: Answer
 ) -> None:
     store, _ = opened(site(heads(good, answer), fields={}))
@@ -228,7 +228,7 @@ def test_c16_what_a_head_does_not_say_comes_from_a_get(
 
 
 @pytest.mark.parametrize("name", [name for name in HEADS if name not in ("0", "nothing")])
-def test_c16_what_a_refused_head_does_not_say_comes_from_a_get(
+def test_c16_after_a_refused_head_request_facts_come_from_a_get(
     opened: Opened, good: Files, name: str
 ) -> None:
     store, _ = opened(site(heads(good, HEADS[name]), fields={}))
@@ -238,7 +238,9 @@ def test_c16_what_a_refused_head_does_not_say_comes_from_a_get(
     assert value.media_type == "application/octet-stream"
 
 
-def test_c16_an_answer_that_was_read_outweighs_a_head(opened: Opened, good: Files) -> None:
+def test_c16_a_response_that_was_read_outweighs_a_head_response(
+    opened: Opened, good: Files
+) -> None:
     store, _ = opened(site(heads(good, FALSE_HEADS["too little"]), fields={}))
     value = store["a"]
     value.range(0, 4).close()
@@ -270,7 +272,7 @@ def without_ranges(good: Files, status: int, field: str = "Range") -> Answer:
 
 @pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("fields", [entry(A), {}], ids=["known", "unknown"])
-def test_c17_parts_come_from_the_whole_where_a_range_is_refused(
+def test_c17_if_a_range_is_refused_parts_come_from_the_whole(
     opened: Opened,
     good: Files,
     tmp_path: Path,
@@ -281,16 +283,16 @@ def test_c17_parts_come_from_the_whole_where_a_range_is_refused(
     assert wrong(store, tmp_path, PARTS) == []
 
 
-def test_c17_a_range_that_fails_again_and_again_is_asked_for_as_a_whole(
+def test_c17_after_repeated_failures_of_a_range_the_whole_is_requested(
     opened: Opened, good: Files, tmp_path: Path
 ) -> None:
     store, server = opened(site(without_ranges(good, 502)), retries=1)
-    for _ in range(2):  # and asked for as a part the next time, for it may have been a failure
+    for _ in range(2):  # a part is requested again, since the failure may be temporary
         assert _range(3, 9)(store, tmp_path) == A[3:9]
     assert ["Range" in one.headers for one in server.requests[1:]] == [True, True, False] * 2
 
 
-def test_c17_a_host_that_refuses_ranges_is_not_asked_twice_for_each(
+def test_c17_a_host_that_refuses_ranges_is_asked_for_one_only_once(
     opened: Opened, good: Files, tmp_path: Path
 ) -> None:
     store, server = opened(site(without_ranges(good, 403)))
@@ -299,14 +301,14 @@ def test_c17_a_host_that_refuses_ranges_is_not_asked_twice_for_each(
     assert len([one for one in server.requests if "Range" in one.headers]) == 1
 
 
-def test_c17_what_a_plain_request_is_refused_with_is_raised(opened: Opened, tmp_path: Path) -> None:
+def test_c17_an_error_for_a_plain_request_is_raised(opened: Opened, tmp_path: Path) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.response(405 if "Range" in request.headers else 403)
 
     store, server = opened(site(answer))
     with pytest.raises(AuthorizationError):
         _range(3, 9)(store, tmp_path)
-    with pytest.raises(AuthorizationError):  # and nothing was learned about ranges
+    with pytest.raises(AuthorizationError):  # and nothing was concluded about ranges
         _range(3, 9)(store, tmp_path)
     assert "Range" in server.requests[-2].headers
 
@@ -314,7 +316,7 @@ def test_c17_what_a_plain_request_is_refused_with_is_raised(opened: Opened, tmp_
 @pytest.mark.parametrize("status", [403, 412])
 @pytest.mark.parametrize("field", ["Range", "If-Range"])
 @pytest.mark.parametrize("way", ["read", "stream", "to_file", "range of all"])
-def test_c17_a_read_that_breaks_goes_on_where_a_range_is_refused(
+def test_c17_a_broken_read_continues_even_if_ranges_are_refused(
     opened: Opened, good: Files, tmp_path: Path, way: str, status: int, field: str
 ) -> None:
     seen: list[Request] = []
@@ -333,7 +335,7 @@ def test_c17_a_read_that_breaks_goes_on_where_a_range_is_refused(
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 406, 412, 417, 431, 501])
-def test_c17_a_poll_asks_once_more_where_its_condition_is_refused(
+def test_c17_a_poll_repeats_a_refused_conditional_request_without_the_condition(
     opened: Opened, status: int
 ) -> None:
     files = files_of({"a": A})
@@ -349,11 +351,11 @@ def test_c17_a_poll_asks_once_more_where_its_condition_is_refused(
     assert len(store.update_index()) == 1
 
 
-# -- C18: heads of answers ----------------------------------------------------------------
+# -- C18: heads of responses --------------------------------------------------------------
 
 
 def framed(*lines: str | bytes, interim: bytes = b"") -> Answer:
-    """Answer any request with the whole value below such lines."""
+    """Answer any request with the whole value below these lines."""
     head = [line if isinstance(line, bytes) else line.encode() for line in lines]
     return lambda request, wire: wire.send(
         interim + b"\r\n".join([b"HTTP/1.1 200 OK", *head, b"", b""]) + A
@@ -388,7 +390,7 @@ ODD_HEADS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", ODD_HEADS.values(), ids=ODD_HEADS)
-def test_c18_an_odd_head_is_read(opened: Opened, tmp_path: Path, answer: Answer) -> None:
+def test_c18_an_unusual_head_is_accepted(opened: Opened, tmp_path: Path, answer: Answer) -> None:
     store, _ = opened(site(answer))
     assert wrong(store, tmp_path, ALL) == []
 
@@ -402,7 +404,7 @@ UNREADABLE: dict[str, Answer] = {
     "another transfer coding": framed("Transfer-Encoding: gzip, chunked"),
     "endless fields": framed(*(f"X-{number}: y" for number in range(5000)), LENGTH),
     "endless bytes of fields": framed(*["X: " + "y" * 60_000] * 20, LENGTH),
-    "a line without an end": framed("X: " + "y" * 100_000, LENGTH),
+    "an endless line": framed("X: " + "y" * 100_000, LENGTH),
     "endless interim answers": framed(LENGTH, interim=b"HTTP/1.1 102 Processing\r\n\r\n" * 200),
     "no HTTP": lambda request, wire: wire.send(b"SSH-2.0-OpenSSH_9.2p1\r\n" * 10),
     "no status": lambda request, wire: wire.send(b"HTTP/1.1 OK\r\n\r\n"),
@@ -411,18 +413,18 @@ UNREADABLE: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
-def test_c18_a_head_that_cannot_be_read_is_refused_in_words_and_not_tried_again(
+def test_c18_an_invalid_head_is_a_clear_error_without_a_retry(
     opened: Opened, answer: Answer
 ) -> None:
     store, server = opened(site(answer), retries=4)
     before = len(server.requests)
     with pytest.raises(TransportError, match=r"header field|transfer coding|interim|HTTP/1"):
         store["a"].read()
-    # The second time on a new connection, where an earlier answer might have had more bytes.
+    # The second time on a new connection, since an earlier answer might have had more bytes.
     assert len(server.requests) - before <= 2
 
 
-def test_c18_a_head_that_is_cut_short_is_not_taken_for_a_whole_one(opened: Opened) -> None:
+def test_c18_a_truncated_head_is_not_taken_for_a_complete_one(opened: Opened) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.send(b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Le")
         wire.close()
@@ -432,7 +434,7 @@ def test_c18_a_head_that_is_cut_short_is_not_taken_for_a_whole_one(opened: Opene
         store["a"].read()
 
 
-# -- C19: labels of codings ---------------------------------------------------------------
+# -- C19: Content-Encoding ----------------------------------------------------------------
 
 LABELS = ["aws-chunked", "UTF-8", "none", "identity, identity", "br", "zstd", "gzip", "deflate"]
 
@@ -445,7 +447,7 @@ def labeled(label: str, body: bytes, *, length: bool = True) -> Answer:
 
 @pytest.mark.parametrize("length", [True, False], ids=["length", "no length"])
 @pytest.mark.parametrize("label", [*LABELS, "gzip, gzip", "aws-chunked,gzip"])
-def test_c19_a_label_over_plain_bytes_is_ignored_where_the_digest_says_so(
+def test_c19_a_wrong_label_on_plain_bytes_is_ignored_if_the_digest_matches(
     opened: Opened, tmp_path: Path, label: str, length: bool
 ) -> None:
     store, _ = opened(site(labeled(label, A, length=length)))
@@ -481,7 +483,7 @@ FIELDS = {
 @pytest.mark.parametrize("length", [True, False], ids=["length", "no length"])
 @pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
 @pytest.mark.parametrize(("label", "body"), CODED.values(), ids=CODED)
-def test_c19_a_coded_value_is_decoded(
+def test_c19_an_encoded_value_is_decoded(
     opened: Opened, tmp_path: Path, label: str, body: bytes, fields: dict[str, Any], length: bool
 ) -> None:
     store, _ = opened(site(labeled(label, body, length=length), fields=fields))
@@ -491,7 +493,7 @@ def test_c19_a_coded_value_is_decoded(
 
 
 @pytest.mark.parametrize("label", ["gzip", "deflate", "gzip, gzip"])
-def test_c19_a_label_over_plain_bytes_is_ignored_where_nothing_is_known(
+def test_c19_without_size_and_digest_a_wrong_label_on_plain_bytes_is_ignored(
     opened: Opened, tmp_path: Path, label: str
 ) -> None:
     plain = b'{"json": "that no coding begins with"}' * 50
@@ -501,7 +503,7 @@ def test_c19_a_label_over_plain_bytes_is_ignored_where_nothing_is_known(
 
 
 @pytest.mark.parametrize("label", ["br", "zstd", "compress", "gzip, br"])
-def test_c19_a_coding_that_cannot_be_undone_is_an_error_where_nothing_is_known(
+def test_c19_without_size_and_digest_data_that_cannot_be_decoded_is_an_error(
     opened: Opened, tmp_path: Path, label: str
 ) -> None:
     store, _ = opened(site(labeled(label, A), fields={}))
@@ -511,14 +513,14 @@ def test_c19_a_coding_that_cannot_be_undone_is_an_error_where_nothing_is_known(
 
 @pytest.mark.parametrize("length", [True, False], ids=["length", "no length"])
 @pytest.mark.parametrize("is_coded_again", [False, True])
-def test_c19_a_file_in_gzip_is_itself(
+def test_c19_a_gzip_file_is_not_decompressed(
     opened: Opened, tmp_path: Path, is_coded_again: bool, length: bool
 ) -> None:
     packed = gzip.compress(A, mtime=0)
     sent = gzip.compress(packed) if is_coded_again else packed
     good = serve_files(files_of({"a": packed}))
     store, _ = opened(good.but({"data/a": labeled("gzip", sent, length=length)}))
-    assert len(packed) < SIZE  # so that all ways read all of it
+    assert len(packed) < SIZE  # so that every way reads all of it
     assert wrong(store, tmp_path, {name: (read, packed) for name, read in WHOLE.items()}) == []
 
 
@@ -543,7 +545,7 @@ def test_c19_a_large_value_is_decoded(opened: Opened, tmp_path: Path, length: bo
 
 
 @pytest.mark.parametrize("says", ["digest", "size", "nothing"])
-def test_c19_a_value_whose_gzip_is_as_long_as_itself_is_decoded(
+def test_c19_a_value_whose_gzip_has_the_same_length_is_decoded(
     opened: Opened, tmp_path: Path, says: str
 ) -> None:
     value, coded = as_long_as_its_gzip()
@@ -556,7 +558,7 @@ def test_c19_a_value_whose_gzip_is_as_long_as_itself_is_decoded(
 
 @pytest.mark.parametrize("length", [True, False], ids=["length", "no length"])
 @pytest.mark.parametrize("value", [A[::-1], A[:100]], ids=["as long", "shorter"])
-def test_c15_an_old_value_with_a_wrong_label_is_asked_past(
+def test_c15_an_old_value_with_a_wrong_label_is_bypassed(
     opened: Opened, good: Files, tmp_path: Path, value: bytes, length: bool
 ) -> None:
     old = labeled("gzip", value, length=length)
@@ -569,7 +571,7 @@ def test_c15_an_old_value_with_a_wrong_label_is_asked_past(
     assert wrong(store, tmp_path, ALL) == []
 
 
-def test_c19_what_is_endless_is_stopped(opened: Opened, tmp_path: Path) -> None:
+def test_c19_endless_data_is_stopped(opened: Opened, tmp_path: Path) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
         while True:
@@ -601,13 +603,13 @@ INDEX = index_of({"a": A, "b": A * 2})
         ("aws-chunked, gzip", gzip.compress(INDEX)),
     ],
 )
-def test_c19_a_coded_index_is_decoded(opened: Opened, label: str, body: bytes) -> None:
+def test_c19_an_encoded_index_is_decoded(opened: Opened, label: str, body: bytes) -> None:
     files = {"index.json": INDEX}
     store, _ = opened(serve_files(files).but({"index.json": labeled(label, body)}))
     assert list(store) == ["a", "b"]
 
 
-# -- C20: whoever reads all bytes verifies them --------------------------------------------
+# -- C20: reading all bytes verifies them --------------------------------------------------
 
 PAGE = b"<!doctype html><title>Log in to the hotel's network</title>" * 200
 OTHERS: dict[str, Answer] = {
@@ -624,7 +626,7 @@ OTHERS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", list(OTHERS.values())[:-1], ids=list(OTHERS)[:-1])
-def test_c20_no_byte_of_another_value_is_given_in_answers_of_the_whole(
+def test_c20_no_byte_of_another_value_is_returned_from_whole_answers(
     opened: Opened, tmp_path: Path, answer: Answer
 ) -> None:
     store, _ = opened(site(answer))
@@ -665,7 +667,7 @@ def test_c20_a_large_value_from_a_host_without_ranges_is_verified_at_its_end(
 
 
 def two_edges(good: Files) -> Answer:
-    """Give a new tag with each answer, and the whole to whoever has another one."""
+    """Change the tag with each answer, and send the whole if the client has another one."""
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -681,7 +683,7 @@ def two_edges(good: Files) -> Answer:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_c21_parts_with_two_tags_come_from_the_whole_that_the_digest_proves(
+def test_c21_parts_with_two_tags_come_from_the_whole_if_the_digest_matches(
     opened: Opened, good: Files, engine: str
 ) -> None:
     store, server = opened(site(two_edges(good)))
@@ -692,7 +694,7 @@ def test_c21_parts_with_two_tags_come_from_the_whole_that_the_digest_proves(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_c21_parts_with_two_tags_are_an_integrity_error_where_nothing_proves_them(
+def test_c21_parts_with_two_tags_are_an_integrity_error_without_a_digest(
     opened: Opened, good: Files, engine: str
 ) -> None:
     store, _ = opened(site(two_edges(good), fields={"size": SIZE}))
@@ -714,24 +716,24 @@ def broken_part(then: Answer) -> Answer:
     return answer
 
 
-def test_c21_a_range_that_breaks_goes_on_with_another_tag(opened: Opened, good: Files) -> None:
+def test_c21_a_broken_range_continues_with_another_tag(opened: Opened, good: Files) -> None:
     store, _ = opened(site(broken_part(two_edges(good))), retries=1)
     with store.get_data_range("a", 100, 4100) as stream:
         assert stream.read() == A[100:4100]
 
 
-def test_c14_a_range_that_breaks_does_not_go_on_with_another_value(opened: Opened) -> None:
+def test_c14_a_broken_range_does_not_continue_with_another_value(opened: Opened) -> None:
     other = serve_files({"data/a": A[::-1]})
     store, _ = opened(site(broken_part(other)), retries=1)
     with pytest.raises(IntegrityError), store.get_data_range("a", 100, 4100) as stream:
         stream.read()
 
 
-# -- C22: a host that wants to rest --------------------------------------------------------
+# -- C22: a long Retry-After ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_c22_a_host_that_wants_to_rest_for_long_is_not_asked_again(
+def test_c22_a_host_with_a_long_retry_after_is_not_asked_again(
     opened: Opened, tmp_path: Path, status: int
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -747,7 +749,7 @@ def test_c22_a_host_that_wants_to_rest_for_long_is_not_asked_again(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_c22_many_values_of_such_a_host_are_not_asked_for_one_by_one(
+def test_c22_many_values_of_such_a_host_are_not_requested_one_by_one(
     opened: Opened, engine: str
 ) -> None:
     values = {f"{number:03}": b"%d" % number for number in range(300)}
@@ -763,7 +765,7 @@ def test_c22_many_values_of_such_a_host_are_not_asked_for_one_by_one(
     assert len(server.requests) < 400
 
 
-def test_c22_a_poll_says_it(opened: Opened) -> None:
+def test_c22_a_failed_poll_names_the_waiting_time(opened: Opened) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.response(429, headers={"Retry-After": "86400"})
 

@@ -1,4 +1,4 @@
-"""FAULTS C: what arrives in the place of parts of a value, by whichever way they are asked for."""
+"""FAULTS C: answers to requests for parts of a value, for every way to request them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def right(parts: Parts) -> list[bytes]:
 
 
 def site(answer: Answer, **options: Any) -> Files:
-    """Serve the site, but for one value that the script answers for."""
+    """Serve the site, but answer requests for one value with a script."""
     return serve_files(files_of(VALUES), **options).but({"data/a.txt": answer})
 
 
@@ -87,7 +87,7 @@ def good() -> Files:
 
 
 def part(request: Request, body: bytes | None = None, **fields: str) -> tuple[bytes, bytes]:
-    """Return head and body of a good answer to a request for a part, or another body."""
+    """Return head and body of a good answer to a request for a part, or with another body."""
     start, end = request.range or (0, SIZE)
     assert end is not None
     fields = {
@@ -101,7 +101,7 @@ def part(request: Request, body: bytes | None = None, **fields: str) -> tuple[by
 
 
 def once(spoiled: Answer, good: Files) -> Answer:
-    """Answer the first request for the value in another way than all others."""
+    """Answer the first request for the value with another script."""
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -118,7 +118,7 @@ def test_parts_are_right(opened: Opened, good: Files, read: Read) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "close", "stall"])
 @pytest.mark.parametrize("at", [0, 1, 399])
-def test_c1_a_part_that_breaks_is_had_all_the_same(
+def test_c1_a_part_that_breaks_off_is_resumed(
     opened: Opened, good: Files, read: Read, at: int, how: str
 ) -> None:
     def breaks(request: Request, wire: Wire) -> None:
@@ -130,7 +130,7 @@ def test_c1_a_part_that_breaks_is_had_all_the_same(
     assert read(store, ONE) == right(ONE)
 
 
-def test_c1_a_part_that_always_breaks_is_a_transport_error(opened: Opened, read: Read) -> None:
+def test_c1_a_part_that_always_breaks_off_is_a_transport_error(opened: Opened, read: Read) -> None:
     def breaks(request: Request, wire: Wire) -> None:
         head, body = part(request)
         wire.send(head + body[:10])
@@ -143,7 +143,7 @@ def test_c1_a_part_that_always_breaks_is_a_transport_error(opened: Opened, read:
     assert len(server.requests) < 20
 
 
-def test_c2_a_part_cut_short_without_a_length_is_an_error(opened: Opened, read: Read) -> None:
+def test_c2_a_truncated_part_without_a_length_is_an_error(opened: Opened, read: Read) -> None:
     def cut(request: Request, wire: Wire) -> None:
         head, body = part(request)
         lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
@@ -155,9 +155,7 @@ def test_c2_a_part_cut_short_without_a_length_is_an_error(opened: Opened, read: 
         read(store, ONE)
 
 
-def test_c2_a_whole_in_the_place_of_a_part_that_is_cut_short_is_an_error(
-    opened: Opened, read: Read
-) -> None:
+def test_c2_a_truncated_whole_instead_of_a_part_is_an_error(opened: Opened, read: Read) -> None:
     store, _ = opened(site(lambda request, wire: wire.response(200, BIG[:50_000], length=False)))
     with pytest.raises(IntegrityError):
         read(store, ONE)
@@ -171,7 +169,7 @@ def test_c3_parts_of_a_longer_value_are_an_integrity_error(opened: Opened, read:
     assert (caught.value.expected, caught.value.actual) == (SIZE, SIZE + 1)
 
 
-def test_c4_parts_are_asked_for_without_a_content_coding(
+def test_c4_parts_are_requested_without_a_content_coding(
     opened: Opened, good: Files, read: Read
 ) -> None:
     store, server = opened(good)
@@ -179,7 +177,7 @@ def test_c4_parts_are_asked_for_without_a_content_coding(
     assert server.requests[-1].headers["Accept-Encoding"] == "identity"
 
 
-def test_c4_an_encoded_206_is_refused_and_the_whole_asked_for(
+def test_c4_an_encoded_206_is_refused_and_the_whole_requested(
     opened: Opened, good: Files, read: Read
 ) -> None:
     coded = gzip.compress(BIG) * 1000
@@ -195,7 +193,7 @@ def test_c4_an_encoded_206_is_refused_and_the_whole_asked_for(
     assert read(store, FAR_APART) == right(FAR_APART)
 
 
-def test_c4_a_host_that_compresses_in_place_of_giving_parts_gives_the_right_ones(
+def test_c4_parts_are_right_from_a_host_that_compresses_instead_of_serving_parts(
     opened: Opened, read: Read
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -205,16 +203,14 @@ def test_c4_a_host_that_compresses_in_place_of_giving_parts_gives_the_right_ones
     assert read(store, FAR_APART) == right(FAR_APART)
 
 
-def test_c5_a_host_without_ranges_gives_the_right_parts(opened: Opened, read: Read) -> None:
+def test_c5_parts_are_right_from_a_host_without_ranges(opened: Opened, read: Read) -> None:
     store, _ = opened(serve_files(files_of(VALUES), ranges=False))
     assert read(store, FAR_APART) == right(FAR_APART)
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "range"])
-def test_c5_a_host_without_ranges_is_read_whole_no_more_than_once_in_earnest(
-    opened: Opened, way: str
-) -> None:
-    """The first answers show that there are no parts, and are not read to their end."""
+def test_c5_a_host_without_ranges_is_read_whole_at_most_once(opened: Opened, way: str) -> None:
+    """The first answers show that ranges are ignored, and are not read to their end."""
     store, server = opened(serve_files(files_of(VALUES), ranges=False))
     parts = [(start, start + 10) for start in range(0, SIZE, 20_000)]
     assert WAYS[way](store, parts) == right(parts)
@@ -235,7 +231,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("fields", LIES.values(), ids=LIES)
-def test_c6_a_206_that_is_not_what_was_asked_for_is_not_believed(
+def test_c6_a_206_with_another_range_is_not_accepted(
     opened: Opened, good: Files, read: Read, fields: dict[str, str]
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -265,7 +261,7 @@ def test_c7_parts_of_two_versions_are_an_integrity_error(opened: Opened, way: st
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_c7_parts_of_two_versions_are_asked_for_once_more(
+def test_c7_parts_of_two_versions_are_requested_once_more(
     opened: Opened, good: Files, engine: str
 ) -> None:
     def older(request: Request, wire: Wire) -> None:
@@ -285,14 +281,14 @@ def test_c9_no_part_of_an_empty_value_makes_a_request(opened: Opened, read: Read
     assert len(server.requests) == before
 
 
-def test_c10_a_404_says_which_is_older(opened: Opened, read: Read) -> None:
+def test_c10_a_404_says_that_the_index_is_older(opened: Opened, read: Read) -> None:
     store, _ = opened(site(lambda request, wire: wire.response(404)))
     with pytest.raises(HTTPStatusError, match="older") as caught:
         read(store, ONE)
     assert (caught.value.status, caught.value.key) == (404, "a.txt")
 
 
-def test_c11_a_503_with_retry_after_is_tried_again(opened: Opened, good: Files, read: Read) -> None:
+def test_c11_a_503_with_retry_after_is_retried(opened: Opened, good: Files, read: Read) -> None:
     def busy(request: Request, wire: Wire) -> None:
         wire.response(503, headers={"Retry-After": "0"})
 
@@ -307,7 +303,7 @@ def test_c12_a_connection_closed_while_idle_is_replaced(
     assert read(store, ONE) == right(ONE)
 
 
-def test_c13_a_part_slower_than_the_least_rate_is_a_timeout(opened: Opened, read: Read) -> None:
+def test_c13_a_part_slower_than_the_minimum_rate_is_a_timeout(opened: Opened, read: Read) -> None:
     def drips(request: Request, wire: Wire) -> None:
         head, body = part(request)
         wire.send(head)
@@ -329,7 +325,7 @@ def test_c14_a_value_replaced_between_two_parts_is_an_integrity_error(opened: Op
             file.read(4)
 
 
-def test_a_size_that_no_memory_has_is_no_reason_to_try(opened: Opened) -> None:
+def test_a_size_beyond_any_memory_is_refused_immediately(opened: Opened) -> None:
     index = b'{"a.txt": {"size": %d}}' % (1 << 62)
     store, _ = opened(serve_files({"index.json": index, "data/a.txt": BIG}))
     ways: list[Callable[[], object]] = [
@@ -344,7 +340,7 @@ def test_a_size_that_no_memory_has_is_no_reason_to_try(opened: Opened) -> None:
             read()
 
 
-# -- C15: an edge that gives an old value --------------------------------------------------
+# -- C15: an edge that serves an old value -------------------------------------------------
 
 OLD = b"older" * 50
 
@@ -368,7 +364,7 @@ def _to_file(store: StaticStore, folder: Path) -> bytes:
 
 
 def edge(good: Files, *, only_query: bool) -> Answer:
-    """Give the old value to all but those who insist."""
+    """Serve the old value to requests that do not bypass the cache."""
     old = serve_files({"data/a.txt": OLD})
 
     def answer(request: Request, wire: Wire) -> None:
@@ -381,7 +377,7 @@ def edge(good: Files, *, only_query: bool) -> Answer:
 
 @pytest.mark.parametrize("only_query", [False, True])
 @pytest.mark.parametrize("way", WHOLE)
-def test_c15_an_edge_with_an_old_value_is_asked_for_the_new_one(
+def test_c15_an_edge_with_an_old_value_is_bypassed(
     opened: Opened, good: Files, tmp_path: Path, way: str, only_query: bool
 ) -> None:
     store, _ = opened(site(edge(good, only_query=only_query)))
@@ -389,7 +385,7 @@ def test_c15_an_edge_with_an_old_value_is_asked_for_the_new_one(
 
 
 @pytest.mark.parametrize("way", WHOLE)
-def test_c15_an_old_value_that_stays_is_an_integrity_error(
+def test_c15_a_persistent_old_value_is_an_integrity_error(
     opened: Opened, tmp_path: Path, way: str
 ) -> None:
     store, server = opened(site(serve_files({"data/a.txt": OLD})))
@@ -400,7 +396,7 @@ def test_c15_an_old_value_that_stays_is_an_integrity_error(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_c15_a_query_is_not_added_to_one_of_the_root(opened: Opened, good: Files) -> None:
+def test_c15_a_root_with_a_query_gets_no_second_query(opened: Opened, good: Files) -> None:
     _, server = opened(site(serve_files({"data/a.txt": OLD})))
     with (
         StaticStore(f"{server.url}?sig=sesame", poll_interval=0) as store,
@@ -414,7 +410,7 @@ EDGE = 'location ~ ^/data/ { add_header Cache-Control "max-age=3600"; }'
 
 
 @pytest.mark.parametrize("way", WHOLE)
-def test_c15_behind_a_proxy_that_caches(tmp_path: Path, way: str) -> None:
+def test_c15_it_works_with_a_caching_proxy(tmp_path: Path, way: str) -> None:
     folder = tmp_path / "site"
     folder.mkdir()
     write_site(folder, {"a.txt": OLD})

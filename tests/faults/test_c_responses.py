@@ -1,4 +1,4 @@
-"""FAULTS C: what arrives in the place of a value, or of a part of it."""
+"""FAULTS C: answers to requests for a value, or for a part of it."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ WAYS: dict[str, Read] = {
 
 @pytest.fixture(params=WAYS)
 def read(request: pytest.FixtureRequest) -> Read:
-    """Each way to read a value whole."""
+    """Each way to read a whole value."""
     return WAYS[request.param]
 
 
 def silent(key: str, value: bytes) -> dict[str, Any]:
-    """Describe a value by nothing at all."""
+    """Describe a value by empty metadata."""
     return {}
 
 
 def site(answer: Answer, *, index: bytes | None = None, **options: Any) -> Files:
-    """Serve the site, but for one value that the script answers for."""
+    """Serve the site, but answer requests for one value with a script."""
     files = files_of(VALUES)
     if index is not None:
         files["index.json"] = index
@@ -76,7 +76,7 @@ def site(answer: Answer, *, index: bytes | None = None, **options: Any) -> Files
 
 
 def broken(good: Files, at: int, how: str = "reset") -> Answer:
-    """Break off the first answer after some bytes, and be good from then on."""
+    """Break off the first answer after some bytes, and serve well from then on."""
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -93,19 +93,19 @@ def broken(good: Files, at: int, how: str = "reset") -> Answer:
 
 @pytest.mark.parametrize("how", ["reset", "close", "stall"])
 @pytest.mark.parametrize("at", [0, 1, 500, SIZE - 1])
-def test_c1_a_read_that_breaks_is_resumed_at_the_byte_reached(
+def test_c1_a_broken_read_is_resumed_at_the_byte_reached(
     opened: Opened, good: Files, read: Read, tmp_path: Path, at: int, how: str
 ) -> None:
     store, server = opened(site(broken(good, at, how)), retries=2, timeout=(5, 0.2))
     assert read(store, tmp_path) == A
     last = server.requests[-1]
-    # What had arrived in the same piece as the end is lost with it: resumed there or before.
+    # Bytes that arrived in the same piece as the end are lost with it: resumed there or before.
     assert last.range is None or last.range[0] <= at
     if last.range is not None:
         assert last.headers["If-Range"].startswith('"')
 
 
-def test_c1_the_digest_binds_the_parts_where_there_is_no_etag(
+def test_c1_without_an_etag_the_digest_binds_the_parts(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     plain = serve_files(files_of(VALUES), etag=None)
@@ -113,7 +113,7 @@ def test_c1_the_digest_binds_the_parts_where_there_is_no_etag(
     assert read(store, tmp_path) == A
 
 
-def test_c1_a_host_without_ranges_is_read_again_and_the_known_part_thrown_away(
+def test_c1_from_a_host_without_ranges_the_whole_is_read_again_and_the_known_part_skipped(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     plain = serve_files(files_of(VALUES), ranges=False)
@@ -122,7 +122,7 @@ def test_c1_a_host_without_ranges_is_read_again_and_the_known_part_thrown_away(
 
 
 @pytest.mark.parametrize("way", ["read", "to_file"])
-def test_c1_what_nothing_binds_is_read_again_from_the_start(
+def test_c1_without_etag_and_digest_the_value_is_read_again_from_the_start(
     opened: Opened, tmp_path: Path, way: str
 ) -> None:
     plain = serve_files(files_of(VALUES), etag="weak")
@@ -141,7 +141,7 @@ def test_c1_what_nothing_binds_is_read_again_from_the_start(
     assert server.requests[-1].range is None
 
 
-def test_c1_a_stream_that_nothing_binds_ends_with_a_transport_error(
+def test_c1_a_broken_stream_without_etag_and_digest_is_a_transport_error(
     opened: Opened, tmp_path: Path
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -154,7 +154,7 @@ def test_c1_a_stream_that_nothing_binds_ends_with_a_transport_error(
         _stream(store, tmp_path)
 
 
-def test_c1_a_connection_that_always_breaks_ends_with_a_transport_error(
+def test_c1_a_connection_that_always_breaks_is_a_transport_error(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -170,7 +170,7 @@ def test_c1_a_connection_that_always_breaks_ends_with_a_transport_error(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_c1_a_range_is_resumed_too(opened: Opened, good: Files) -> None:
+def test_c1_a_broken_range_is_resumed_too(opened: Opened, good: Files) -> None:
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -214,12 +214,12 @@ def test_c1_a_range_whose_etag_has_changed_is_an_integrity_error(
 
 
 def unmeasured(body: bytes) -> Answer:
-    """Send a body whose end is the end of the connection."""
+    """Send a body that ends with the connection."""
     return lambda request, wire: wire.response(200, body, length=False)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 500, SIZE - 1])
-def test_c2_a_value_cut_short_without_a_length_is_an_integrity_error(
+def test_c2_a_truncated_value_without_a_length_is_an_integrity_error(
     opened: Opened, read: Read, tmp_path: Path, cut: int
 ) -> None:
     store, _ = opened(site(unmeasured(A[:cut])))
@@ -240,7 +240,7 @@ def test_c2_size_or_digest_alone_is_enough(
 
 
 @pytest.mark.parametrize("cut", [10, 15, 20])
-def test_c2_a_value_cut_short_inside_gzip_is_an_integrity_error(
+def test_c2_a_value_truncated_inside_gzip_is_an_integrity_error(
     opened: Opened, read: Read, tmp_path: Path, cut: int
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -253,7 +253,7 @@ def test_c2_a_value_cut_short_inside_gzip_is_an_integrity_error(
 
 @pytest.mark.parametrize("more", [b"!", b"x" * 100_000])
 @pytest.mark.parametrize("length", [True, False])
-def test_c3_a_value_longer_than_the_index_says_is_an_integrity_error(
+def test_c3_a_value_longer_than_in_the_index_is_an_integrity_error(
     opened: Opened, read: Read, tmp_path: Path, more: bytes, length: bool
 ) -> None:
     store, _ = opened(site(lambda request, wire: wire.response(200, A + more, length=length)))
@@ -273,7 +273,7 @@ def test_c3_an_endless_value_is_stopped(opened: Opened, read: Read, tmp_path: Pa
         read(store, tmp_path)
 
 
-def test_c3_a_stream_never_gives_the_last_piece_of_a_wrong_value(opened: Opened) -> None:
+def test_c3_a_stream_never_returns_the_last_piece_of_a_wrong_value(opened: Opened) -> None:
     wrong = A[:-1] + b"!"
     store, _ = opened(site(lambda request, wire: wire.response(200, wrong)))
     got = b""
@@ -285,7 +285,7 @@ def test_c3_a_stream_never_gives_the_last_piece_of_a_wrong_value(opened: Opened)
     assert caught.value.actual == hashlib.sha256(wrong).hexdigest()
 
 
-def test_c3_nor_where_the_index_gives_the_digest_alone(opened: Opened) -> None:
+def test_c3_nor_does_a_stream_if_the_index_has_only_the_digest(opened: Opened) -> None:
     index = f'{{"a.txt": {{"sha256": "{"0" * 64}"}}}}'.encode()
     store, _ = opened(site(unmeasured(A), index=index))
     got = b""
@@ -295,7 +295,7 @@ def test_c3_nor_where_the_index_gives_the_digest_alone(opened: Opened) -> None:
     assert len(got) < SIZE
 
 
-def test_c4_data_is_asked_for_without_a_content_coding(opened: Opened, good: Files) -> None:
+def test_c4_data_is_requested_without_a_content_coding(opened: Opened, good: Files) -> None:
     store, server = opened(good)
     store.to_bytes("a.txt")
     store.get_data_range("a.txt", 0, 5).close()
@@ -305,7 +305,7 @@ def test_c4_data_is_asked_for_without_a_content_coding(opened: Opened, good: Fil
     ]
 
 
-def test_c4_an_encoded_206_is_refused_and_the_whole_asked_for(opened: Opened, good: Files) -> None:
+def test_c4_an_encoded_206_is_refused_and_the_whole_requested(opened: Opened, good: Files) -> None:
     coded = gzip.compress(A)
 
     def answer(request: Request, wire: Wire) -> None:
@@ -326,7 +326,7 @@ def test_c4_an_encoded_206_is_refused_and_the_whole_asked_for(opened: Opened, go
         assert stream.read() == A[2:9]
 
 
-def test_c4_a_value_that_comes_compressed_all_the_same_is_decoded(
+def test_c4_a_value_that_is_compressed_anyway_is_decoded(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -338,10 +338,10 @@ def test_c4_a_value_that_comes_compressed_all_the_same_is_decoded(
         assert stream.read() == A[-7:]
 
 
-def test_c4_a_file_that_is_compressed_is_not_decoded_though_the_host_labels_it(
+def test_c4_a_compressed_file_is_not_decoded_even_if_the_host_labels_it(
     opened: Opened,
 ) -> None:
-    """Apache's `AddEncoding x-gzip .gz` labels a file as if it had compressed it."""
+    """Apache's `AddEncoding x-gzip .gz` labels a file as if Apache had compressed it."""
     packed = gzip.compress(A)
     files = {"index.json": index_of({"a.gz": packed}), "data/a.gz": packed}
 
@@ -374,7 +374,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("headers", LIES.values(), ids=LIES)
-def test_c6_a_206_that_is_not_what_was_asked_for_is_not_believed(
+def test_c6_a_206_with_another_range_is_not_accepted(
     opened: Opened, good: Files, headers: dict[str, str]
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -399,8 +399,8 @@ def test_c6_a_206_to_a_request_for_the_whole_is_a_transport_error(
         read(store, tmp_path)
 
 
-def test_c6_a_206_of_another_total_is_an_integrity_error_in_the_end(opened: Opened) -> None:
-    """The value was replaced by a longer one, on a host that answers ranges."""
+def test_c6_a_206_with_another_total_is_an_integrity_error_in_the_end(opened: Opened) -> None:
+    """The value was replaced by a longer one, on a host that supports ranges."""
     longer = serve_files({**files_of(VALUES), "data/a.txt": A + A, "index.json": index_of(VALUES)})
     store, _ = opened(longer)
     with pytest.raises(IntegrityError), store.get_data_range("a.txt", 5, 9) as stream:
@@ -428,7 +428,7 @@ def test_c9_an_empty_range_makes_no_request(
     assert len(server.requests) == before
 
 
-def test_c10_a_404_for_a_key_in_the_index_says_which_is_older(
+def test_c10_a_404_for_a_key_in_the_index_says_that_the_index_is_older(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     store, server = opened(site(lambda request, wire: wire.response(404)))
@@ -439,7 +439,7 @@ def test_c10_a_404_for_a_key_in_the_index_says_which_is_older(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_c11_a_503_with_retry_after_is_tried_again(opened: Opened, good: Files) -> None:
+def test_c11_a_503_with_retry_after_is_retried(opened: Opened, good: Files) -> None:
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -452,12 +452,12 @@ def test_c11_a_503_with_retry_after_is_tried_again(opened: Opened, good: Files) 
     assert store.to_bytes("a.txt") == A
 
 
-def test_c12_a_connection_closed_while_idle_is_replaced_at_once(
+def test_c12_a_connection_closed_while_idle_is_replaced_immediately(
     opened: Opened, good: Files
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
         if request.number == 1:
-            return wire.close()  # as if it had been closed before the request came
+            return wire.close()  # as if it had been closed before the request arrived
         return good(request, wire)
 
     store, server = opened(answer, retries=1)
@@ -465,7 +465,7 @@ def test_c12_a_connection_closed_while_idle_is_replaced_at_once(
     assert [request.number for request in server.requests] == [0, 1, 2]
 
 
-def test_c13_a_value_slower_than_the_least_rate_is_a_timeout(opened: Opened) -> None:
+def test_c13_a_value_slower_than_the_minimum_rate_is_a_timeout(opened: Opened) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode())
         wire.drip(A)
@@ -475,7 +475,7 @@ def test_c13_a_value_slower_than_the_least_rate_is_a_timeout(opened: Opened) -> 
         store.to_bytes("a.txt")
 
 
-def test_c13_a_slow_reader_is_no_slow_host(opened: Opened, good: Files) -> None:
+def test_c13_a_slow_reader_does_not_count_as_a_slow_host(opened: Opened, good: Files) -> None:
     store, _ = opened(good, timeout=(5, 0.3), min_rate=1e9)
     with store.get_data("a.txt") as stream:
         assert stream.read(10) + stream.read() == A
@@ -498,7 +498,7 @@ def test_c14_a_value_replaced_while_it_is_read_is_an_integrity_error(
 @pytest.mark.parametrize(
     ("start", "end"), [(-7, None), (-7, -3), (5, -5), (None, -990), (-2000, 3), (5, 3)]
 )
-def test_a_range_from_the_end_is_right_though_nobody_tells_the_size(
+def test_a_range_from_the_end_is_right_although_the_size_is_unknown(
     opened: Opened, start: int | None, end: int | None
 ) -> None:
     store, _ = opened(site(unmeasured(A), index=b'{"a.txt": {}}'))
@@ -506,7 +506,7 @@ def test_a_range_from_the_end_is_right_though_nobody_tells_the_size(
         assert stream.read() == A[start:end]
 
 
-def test_a_range_from_the_end_of_what_cannot_be_had_leaves_nothing_open(opened: Opened) -> None:
+def test_a_failed_range_from_the_end_leaves_nothing_open(opened: Opened) -> None:
     def answer(request: Request, wire: Wire) -> None:
         if request.method == "HEAD":
             return wire.response(200, length=False)
@@ -517,7 +517,7 @@ def test_a_range_from_the_end_of_what_cannot_be_had_leaves_nothing_open(opened: 
         store.get_data_range("a.txt", -5)
 
 
-def test_a_range_beyond_the_end_is_empty_though_nobody_tells_the_size(opened: Opened) -> None:
+def test_a_range_beyond_the_end_is_empty_although_the_size_is_unknown(opened: Opened) -> None:
     store, _ = opened(site(unmeasured(A), index=b'{"a.txt": {}}'))
     with store.get_data_range("a.txt", SIZE + 5, SIZE + 9) as stream:
         assert stream.read() == b""
@@ -535,7 +535,7 @@ def test_a_connection_that_breaks_before_the_range_begins_is_a_transport_error(
         stream.read()
 
 
-def test_c1_a_host_without_ranges_that_breaks_again_and_again_is_read_to_the_end(
+def test_c1_a_host_without_ranges_that_breaks_repeatedly_is_read_to_the_end(
     opened: Opened, read: Read, tmp_path: Path
 ) -> None:
     tag = hashlib.sha256(A).hexdigest()[:16]
@@ -559,7 +559,7 @@ def test_a_closed_stream_cannot_be_read(opened: Opened, good: Files) -> None:
         stream.read()
 
 
-def test_data_is_one_stream_until_it_is_closed(opened: Opened, good: Files) -> None:
+def test_data_is_a_single_stream_until_it_is_closed(opened: Opened, good: Files) -> None:
     store, _ = opened(good)
     value = store["a.txt"]
     assert value.data is value.data
@@ -568,7 +568,7 @@ def test_data_is_one_stream_until_it_is_closed(opened: Opened, good: Files) -> N
         assert again.read() == A
 
 
-def test_a_stream_that_broke_stays_broken(opened: Opened) -> None:
+def test_a_broken_stream_stays_broken(opened: Opened) -> None:
     def breaks(request: Request, wire: Wire) -> None:
         wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode() + A[:100])
         wire.reset()

@@ -1,4 +1,4 @@
-"""FAULTS D4 to D6: how credentials are sent, and what happens where they are refused."""
+"""FAULTS D4 to D6: how credentials are sent, and what happens if they are refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Connect = Callable[..., StaticStore]
 
 @pytest.fixture
 def connect(stack: ExitStack) -> Connect:
-    """Connect a store that does not poll by itself, and tries again as often as by default."""
+    """Connect a store that does not poll by itself, with the default number of retries."""
 
     def connect(root: str, auth: Any = None, **options: Any) -> StaticStore:
         store = StaticStore(root, poll_interval=0)
@@ -69,14 +69,14 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
 
 
 @pytest.fixture
-def asked(nginx: Nginx) -> Callable[[], list[LoggedRequest]]:
-    """Tell of nginx's requests since the test began."""
+def nginx_requests(nginx: Nginx) -> Callable[[], list[LoggedRequest]]:
+    """Return the requests to nginx since the test began."""
     before = len(nginx.requests())
     return lambda: nginx.requests()[before:]
 
 
 def refuse(status: int) -> Answer:
-    """Say no, as servers do that want a password."""
+    """Refuse as servers that require a password do."""
     fields = {401: {"WWW-Authenticate": 'Basic realm="site"'}, 407: {"Proxy-Authenticate": "Basic"}}
     return lambda request, wire: wire.response(status, b"no", fields.get(status, {}))
 
@@ -93,28 +93,28 @@ FORMS: dict[str, Any] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_d4_right_credentials_are_sent_with_each_request(
-    nginx: Nginx, connect: Connect, asked: Callable[[], list[LoggedRequest]], form: str
+    nginx: Nginx, connect: Connect, nginx_requests: Callable[[], list[LoggedRequest]], form: str
 ) -> None:
     store = connect(nginx.url, FORMS[form])
     assert store["a"].read() == VALUE
     store.update_index()
-    assert [request.status for request in asked()] == [404, 200, 200, 304]
+    assert [request.status for request in nginx_requests()] == [404, 200, 200, 304]
     pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    assert {request.headers["Authorization"] for request in asked()} == {f"Basic {pair}"}
+    assert {request.headers["Authorization"] for request in nginx_requests()} == {f"Basic {pair}"}
 
 
 @pytest.mark.parametrize("auth", [None, (USER, "wrong"), ("", "")], ids=["none", "wrong", "empty"])
-def test_d4_no_or_wrong_credentials_are_a_request_a_document_and_an_authorization_error(
-    nginx: Nginx, connect: Connect, asked: Callable[[], list[LoggedRequest]], auth: Any
+def test_d4_without_right_credentials_there_is_one_request_and_an_authorization_error(
+    nginx: Nginx, connect: Connect, nginx_requests: Callable[[], list[LoggedRequest]], auth: Any
 ) -> None:
     with pytest.raises(AuthorizationError, match="401 Unauthorized") as caught:
         connect(nginx.url, auth)
     assert (caught.value.status, caught.value.url) == (401, f"{nginx.url}index.json")
-    assert [request.status for request in asked()] == [401, 401]
+    assert [request.status for request in nginx_requests()] == [401, 401]
 
 
 @pytest.mark.parametrize("status", [401, 403, 407])
-def test_d4_a_refusal_is_never_tried_again(start: Start, connect: Connect, status: int) -> None:
+def test_d4_a_refusal_is_never_retried(start: Start, connect: Connect, status: int) -> None:
     server = start(refuse(status))
     with pytest.raises(AuthorizationError) as caught:
         connect(server.url, (USER, PASSWORD))
@@ -122,21 +122,21 @@ def test_d4_a_refusal_is_never_tried_again(start: Start, connect: Connect, statu
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("status", "asked"), [(401, 1), (403, 3), (407, 1)])
+@pytest.mark.parametrize(("status", "count"), [(401, 1), (403, 3), (407, 1)])
 def test_d4_a_refused_value_is_an_authorization_error_with_its_key(
-    start: Start, connect: Connect, status: int, asked: int
+    start: Start, connect: Connect, status: int, count: int
 ) -> None:
-    """A 403 is asked for past all caches, too, which may remember it (C15)."""
+    """A 403 is repeated past all caches, which may have stored it (C15)."""
     server = start(SITE.but({"data/a": refuse(status)}))
     store = connect(server.url)
     with pytest.raises(AuthorizationError) as caught:
         store["a"].read()
     assert (caught.value.status, caught.value.key) == (status, "a")
-    assert len(server.requests) == 1 + asked
+    assert len(server.requests) == 1 + count
 
 
 @pytest.mark.parametrize("method", ["size", "to_file", "range"])
-def test_d4_every_way_to_read_says_so(
+def test_d4_every_way_to_read_raises_it(
     start: Start, connect: Connect, tmp_path: Path, method: str
 ) -> None:
     files = {"index.json": b'{"a": {}}'}
@@ -192,12 +192,12 @@ def test_d4_the_poller_waits_longer_after_a_refusal() -> None:
     assert shortest > 2 * longest
 
 
-def test_d4_the_poller_waits_a_day_where_that_is_its_interval() -> None:
+def test_d4_the_poller_waits_a_day_if_that_is_its_interval() -> None:
     poller = Poller(lambda: None, 86400.0, threading.Event())
     assert poller.pause(AuthorizationError("no", status=401)) >= 0.9 * 86400.0
 
 
-def test_d4_a_fresh_connect_tries_new_credentials(nginx: Nginx, connect: Connect) -> None:
+def test_d4_a_new_connect_uses_new_credentials(nginx: Nginx, connect: Connect) -> None:
     store = StaticStore(nginx.url, poll_interval=0)
     with pytest.raises(AuthorizationError):
         store.connect((USER, "wrong"))
@@ -206,7 +206,7 @@ def test_d4_a_fresh_connect_tries_new_credentials(nginx: Nginx, connect: Connect
         assert list(store) == ["a"]
 
 
-def test_d4_an_authentication_of_the_users_own_is_used(start: Start, connect: Connect) -> None:
+def test_d4_an_authentication_object_of_the_user_is_used(start: Start, connect: Connect) -> None:
     class Token(AuthBase):
         def __call__(self, request: PreparedRequest) -> PreparedRequest:
             request.headers["Authorization"] = f"Bearer {next(tokens)}"
@@ -217,14 +217,14 @@ def test_d4_an_authentication_of_the_users_own_is_used(start: Start, connect: Co
     store = connect(server.url, Token())
     assert store["a"].read() == VALUE
     sent = [request.headers["Authorization"] for request in server.requests]
-    assert sent == ["Bearer 2", "Bearer 3"]  # the first asked for a head
+    assert sent == ["Bearer 2", "Bearer 3"]  # the first was sent with the request for a head
 
 
 # -- D5 ------------------------------------------------------------------------------
 
 
 class DigestSite:
-    """Asks for digest authentication as RFC 7616 has it; `renew` makes the nonce stale."""
+    """A site with digest authentication (RFC 7616); `renew` makes the nonce stale."""
 
     def __init__(self, answer: Answer, *, algorithm: str = "MD5", cookie: bool = False) -> None:
         self.answer = answer
@@ -248,7 +248,7 @@ class DigestSite:
         return self.answer(request, wire)
 
     def _is_right(self, request: Request, fields: dict[str, str]) -> bool:
-        """Section 3.4.1: the response is a digest over user, password and what is asked for."""
+        """Section 3.4.1: the response is a digest over user, password and request."""
         a1 = self._hash(f"{USER}:site:{PASSWORD}")
         a2 = self._hash(f"{request.method}:{request.target}")
         parts = [a1, fields["nonce"], fields["nc"], fields["cnonce"], "auth", a2]
@@ -282,7 +282,7 @@ def test_d5_digest_authentication_works(start: Start, connect: Connect, algorith
     store = connect(server.url, digest_auth())
     assert store["a"].read() == VALUE
     assert store["a"].range(3, 7).read() == VALUE[3:7]
-    # Asked for once; then the nonce is known.
+    # Challenged once; then the nonce is known.
     assert len(server.requests) == 4
     assert PASSWORD not in str(server.requests)
 
@@ -306,7 +306,7 @@ def test_d5_a_stale_nonce_is_replaced(start: Start, connect: Connect) -> None:
     assert len(server.requests) == 2 + 3 * 3
 
 
-def test_d5_other_threads_answer_challenges_of_their_own(start: Start, connect: Connect) -> None:
+def test_d5_each_thread_answers_its_own_challenges(start: Start, connect: Connect) -> None:
     server = start(DigestSite(SITE))
     store = connect(server.url, digest_auth())
     read: list[bytes] = []
@@ -328,7 +328,7 @@ def test_d5_a_wrong_password_is_an_authorization_error_after_two_requests(
     assert len(server.requests) == 2
 
 
-def test_d5_a_query_of_the_root_is_part_of_what_is_signed(start: Start, connect: Connect) -> None:
+def test_d5_a_query_of_the_root_is_part_of_the_signature(start: Start, connect: Connect) -> None:
     server = start(DigestSite(SITE))
     assert list(connect(server.url + "?sig=a%2Fb", digest_auth())) == ["a"]
 
@@ -364,7 +364,7 @@ def test_d5_a_redirect_within_the_origin_is_authenticated_too(
         'Digest realm="\x1b\xff", nonce="1", qop="auth"',
     ],
 )
-def test_d5_a_challenge_that_makes_no_sense_is_a_store_error(
+def test_d5_an_invalid_challenge_is_a_store_error(
     start: Start, connect: Connect, challenge: str
 ) -> None:
     server = start(
@@ -376,7 +376,7 @@ def test_d5_a_challenge_that_makes_no_sense_is_a_store_error(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_d5_an_endless_body_of_a_refusal_is_not_read(
+def test_d5_the_endless_body_of_a_refusal_is_not_read(
     start: Start, connect: Connect, status: int
 ) -> None:
     sent: list[int] = []
@@ -393,7 +393,7 @@ def test_d5_an_endless_body_of_a_refusal_is_not_read(
     with pytest.raises(TransportError):
         connect(server.url, digest_auth(), retries=0)
     server.stop()
-    assert sum(sent) < 48 << 20  # what the kernel holds, twice
+    assert sum(sent) < 48 << 20  # the buffers of the kernel, twice
 
 
 # -- D6 ------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ def test_d5_an_endless_body_of_a_refusal_is_not_read(
 
 @pytest.fixture
 def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Write a netrc file, and have the environment name it."""
+    """Write a netrc file, and name it in the environment."""
 
     def write(text: str) -> Path:
         path = tmp_path / "my netrc"
@@ -417,7 +417,7 @@ EXACT = f"machine 127.0.0.1 login ali password {SECRET}\n"
 
 
 def sent_by(server: RawServer) -> set[str | None]:
-    """Return what has come as Authorization."""
+    """Return the Authorization header fields that were received."""
     return {request.headers.get("Authorization") for request in server.requests}
 
 
@@ -426,7 +426,7 @@ def basic(user: str, password: str) -> str:
 
 
 @pytest.mark.parametrize("text", [EXACT, f"default login ali password {SECRET}\n"])
-def test_d6_a_netrc_is_not_read_unasked(
+def test_d6_a_netrc_is_not_read_without_being_requested(
     start: Start, connect: Connect, netrc: Netrc, text: str
 ) -> None:
     netrc(text)
@@ -435,7 +435,7 @@ def test_d6_a_netrc_is_not_read_unasked(
     assert sent_by(server) == {None}
 
 
-def test_d6_nor_is_one_in_the_home_folder(
+def test_d6_nor_is_the_netrc_in_the_home_folder_read(
     start: Start, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -446,9 +446,7 @@ def test_d6_nor_is_one_in_the_home_folder(
     assert sent_by(server) == {None}
 
 
-def test_d6_a_netrc_is_read_where_it_is_asked_for(
-    start: Start, connect: Connect, netrc: Netrc
-) -> None:
+def test_d6_a_netrc_is_read_on_request(start: Start, connect: Connect, netrc: Netrc) -> None:
     netrc(EXACT)
     server = start(SITE)
     connect(server.url, "netrc")
@@ -471,7 +469,7 @@ def test_d6_the_netrc_of_the_home_folder_is_read(
     assert sent_by(server) == {basic("ali", SECRET)}
 
 
-def test_d6_the_netrc_that_the_environment_names_comes_first(
+def test_d6_the_netrc_named_in_the_environment_takes_precedence(
     start: Start, connect: Connect, netrc: Netrc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -493,7 +491,7 @@ def test_d6_the_netrc_that_the_environment_names_comes_first(
     ],
     ids=["empty", "default", "other", "suffix", "below"],
 )
-def test_d6_only_an_entry_for_exactly_the_host_is_taken(
+def test_d6_only_an_entry_for_exactly_this_host_is_used(
     start: Start, connect: Connect, netrc: Netrc, text: str
 ) -> None:
     netrc(text)
@@ -503,7 +501,7 @@ def test_d6_only_an_entry_for_exactly_the_host_is_taken(
     assert not server.requests
 
 
-def test_d6_the_default_entry_is_not_for_a_host_of_that_name(
+def test_d6_the_default_entry_does_not_apply_to_a_host_named_default(
     connect: Connect, netrc: Netrc
 ) -> None:
     netrc(f"default login ali password {SECRET}\n")
@@ -545,7 +543,7 @@ def test_d6_a_netrc_that_is_a_folder_is_a_store_error(
         f"machine 127.0.0.1 login ali password {SECRET}\nmachine",
     ],
 )
-def test_d6_what_the_parser_says_of_a_broken_netrc_leaks_no_password(
+def test_d6_the_error_for_a_broken_netrc_contains_no_password(
     connect: Connect, netrc: Netrc, text: str
 ) -> None:
     path = netrc(text)
@@ -555,16 +553,16 @@ def test_d6_what_the_parser_says_of_a_broken_netrc_leaks_no_password(
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_d6_a_netrc_that_is_no_text_leaks_no_password(connect: Connect, netrc: Netrc) -> None:
+def test_d6_the_error_for_a_binary_netrc_contains_no_password(
+    connect: Connect, netrc: Netrc
+) -> None:
     netrc("").write_bytes(f"machine 127.0.0.1 password {SECRET}".encode() + b"\xff\xfe\x00")
     with pytest.raises(StoreError) as caught:
         connect("http://127.0.0.1:1/", "netrc")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_d6_the_netrc_is_read_at_connect_and_not_again(
-    start: Start, connect: Connect, netrc: Netrc
-) -> None:
+def test_d6_the_netrc_is_read_only_at_connect(start: Start, connect: Connect, netrc: Netrc) -> None:
     path = netrc(EXACT)
     server = start(SITE)
     store = connect(server.url, "netrc")

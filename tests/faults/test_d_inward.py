@@ -1,7 +1,7 @@
-"""FAULTS D10: a public site leads to no inner address, whatever it says and by whatever name.
+"""FAULTS D10: a public site leads to no internal address, whatever it says and by any name.
 
-What happens is seen by servers at public and inner addresses, all of them in
-a network namespace: the store may refuse as it likes, if they hear of it.
+The result is checked at servers with public and internal addresses, all of them in a
+network namespace: an error of the store does not count if a server got a request.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
 
 
 class Seen(NamedTuple):
-    """What came of it: in the store, and at the server that it was led to."""
+    """The result in the store, and the requests at the server that it was led to."""
 
     error: StoreError | None
     data: bytes | None
@@ -100,7 +100,7 @@ def _to(root: Callable[[], str]) -> Answer:
 
 
 def _store(stack: ExitStack, root: str, options: dict[str, Any]) -> StaticStore:
-    """Return a store that is not connected yet, and asks at most three times."""
+    """Return a store that is not connected yet, and makes at most three attempts."""
     store = StaticStore(root, poll_interval=0, **options)
     stack.callback(store.disconnect)
     return store
@@ -112,7 +112,7 @@ CONNECT: dict[str, Any] = {"timeout": (2, 2), "retries": 2, "proxies": {}}
 def redirected(
     here: str, there: str, written: str | None = None, *, read: str = "", **options: Any
 ) -> Seen:
-    """Let a site redirect its index, or only what `read` asks for, to another address."""
+    """Let a site redirect its index, or only the value for `read`, to another address."""
     with ExitStack() as stack:
         other = stack.enter_context(RawServer(SITE, host=there))
         host = written or (f"[{there}]" if ":" in there else there)
@@ -157,7 +157,7 @@ def rebound(first: str, then: str, *, read: str, engine: str = "threads", **opti
             options["origins"] = [f"http://site.example:{root.port}"]
         store = _store(stack, f"http://site.example:{root.port}/", options).connect(**CONNECT)
         resolve("site.example", then)
-        root.stop()  # so that another connection is made
+        root.stop()  # so that a new connection is made
         stack.enter_context(sending_by(engine))
         error, data = None, None
         try:
@@ -168,7 +168,7 @@ def rebound(first: str, then: str, *, read: str, engine: str = "threads", **opti
 
 
 def reused(read: str) -> tuple[Seen, bytes]:
-    """Let a root that was inner become public while a connection to it is kept open."""
+    """Make an internal root public while a connection to it is kept open."""
     with ExitStack() as stack:
         resolve("site.example", PRIVATE)
         inner = stack.enter_context(RawServer(SITE, host=PRIVATE))
@@ -181,7 +181,7 @@ def reused(read: str) -> tuple[Seen, bytes]:
         data = store["v1"].read()
         before = len(inner.requests)
         stream.read()
-        stream.close()  # the connection to the inner address is the first to be taken again
+        stream.close()  # the connection to the internal address is the first to be reused
         stack.enter_context(sending_by("threads"))
         error = None
         try:
@@ -193,7 +193,7 @@ def reused(read: str) -> tuple[Seen, bytes]:
 
 
 def copied(first: str, copy: str) -> Seen:
-    """Read from a copy at another address while the first root is away."""
+    """Read from a copy at another address while the first root is down."""
     with ExitStack() as stack:
         root = stack.enter_context(RawServer(SITE, host=first))
         other = stack.enter_context(RawServer(SITE, host=copy))
@@ -209,7 +209,7 @@ def copied(first: str, copy: str) -> Seen:
 
 
 @pytest.mark.parametrize("address", INNER)
-def test_d10_a_redirect_of_a_public_site_to_an_inner_address_is_refused(
+def test_d10_a_redirect_of_a_public_site_to_an_internal_address_is_refused(
     namespace: Namespace, address: str
 ) -> None:
     seen = namespace.run(redirected, PUBLIC, address)
@@ -235,7 +235,9 @@ def test_d10_a_redirect_of_a_public_site_to_an_inner_address_is_refused(
         "INTRANET.example",
     ],
 )
-def test_d10_however_the_address_is_written(namespace: Namespace, written: str) -> None:
+def test_d10_it_is_refused_in_every_notation_of_the_address(
+    namespace: Namespace, written: str
+) -> None:
     namespace.run(resolve, "intranet.example", "127.0.0.1")
     seen = namespace.run(redirected, PUBLIC, "127.0.0.1", written)
     assert isinstance(seen.error, TransportError)
@@ -249,23 +251,23 @@ def test_d10_a_site_at_a_public_ipv6_address_is_public(namespace: Namespace) -> 
 
 
 @pytest.mark.parametrize("read", READS)
-def test_d10_by_every_way_of_reading(namespace: Namespace, read: str) -> None:
+def test_d10_it_is_refused_for_every_way_of_reading(namespace: Namespace, read: str) -> None:
     seen = namespace.run(redirected, PUBLIC, PRIVATE, read=read)
     assert isinstance(seen.error, TransportError)
     assert f"the inner address {PRIVATE}" in str(seen.error)
     assert seen.requests == 0
 
 
-def test_d10_a_refused_redirect_is_not_tried_again(namespace: Namespace) -> None:
+def test_d10_a_refused_redirect_is_not_retried(namespace: Namespace) -> None:
     assert namespace.run(redirected, PUBLIC, PRIVATE).asked == 1
 
 
-def test_d10_the_error_names_what_to_do(namespace: Namespace) -> None:
+def test_d10_the_error_says_what_to_do(namespace: Namespace) -> None:
     seen = namespace.run(redirected, PUBLIC, PRIVATE)
     assert f"add 'http://{PRIVATE}:" in str(seen.error)
 
 
-def test_d10_tls_does_not_even_begin(namespace: Namespace, tmp_path: Path) -> None:
+def test_d10_no_tls_handshake_is_begun(namespace: Namespace, tmp_path: Path) -> None:
     seen = namespace.run(redirected_to_tls, write_certificates(tmp_path))
     assert "the inner address 127.0.0.1" in str(seen.error)
     assert seen.requests == 0
@@ -290,7 +292,7 @@ def test_d10_other_redirects_are_followed(namespace: Namespace, here: str, there
 
 
 @pytest.mark.parametrize("read", ["", "many"])
-def test_d10_a_named_origin_may_be_inner(namespace: Namespace, read: str) -> None:
+def test_d10_a_named_origin_may_be_internal(namespace: Namespace, read: str) -> None:
     seen = namespace.run(redirected, PUBLIC, PRIVATE, read=read, origins="there")
     assert seen.error is None
     assert seen.requests > 0
@@ -299,20 +301,20 @@ def test_d10_a_named_origin_may_be_inner(namespace: Namespace, read: str) -> Non
 @pytest.mark.parametrize(
     "origins", ["own", "any", [], [f"http://{PRIVATE}"], ["http://127.0.0.1"]], ids=str
 )
-def test_d10_other_origins_do_not_let_a_site_in(namespace: Namespace, origins: Any) -> None:
+def test_d10_other_named_origins_do_not_allow_it(namespace: Namespace, origins: Any) -> None:
     seen = namespace.run(redirected, PUBLIC, PRIVATE, origins=origins)
     assert isinstance(seen.error, TransportError)
     assert seen.requests == 0
 
 
-# -- names that are given another address ----------------------------------------------
+# -- names that change their address ---------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("address", "read"),
     [*((PRIVATE, read) for read in READS), ("127.0.0.1", "read"), ("fd00:ec2::254", "read")],
 )
-def test_d10_a_public_root_that_rebinds_is_refused(
+def test_d10_a_rebound_public_root_is_refused(
     namespace: Namespace, address: str, read: str
 ) -> None:
     seen = namespace.run(rebound, PUBLIC, address, read=read)
@@ -322,9 +324,7 @@ def test_d10_a_public_root_that_rebinds_is_refused(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_d10_a_root_that_rebinds_is_refused_by_the_fast_ways(
-    namespace: Namespace, engine: str
-) -> None:
+def test_d10_a_rebound_root_is_refused_by_each_engine(namespace: Namespace, engine: str) -> None:
     seen = namespace.run(rebound, PUBLIC, PRIVATE, read="many", engine=engine)
     assert "has become the inner address" in str(seen.error)
     assert seen.requests == 0
@@ -334,7 +334,7 @@ def test_d10_a_root_that_rebinds_is_refused_by_the_fast_ways(
 @pytest.mark.parametrize(
     ("first", "then"), [(PUBLIC, OTHER), (PRIVATE, "127.0.0.1"), (PRIVATE, PUBLIC)]
 )
-def test_d10_a_root_may_move_elsewhere(
+def test_d10_a_root_may_move_to_another_public_address(
     namespace: Namespace, first: str, then: str, engine: str
 ) -> None:
     seen = namespace.run(rebound, first, then, read="many", engine=engine)
@@ -342,23 +342,23 @@ def test_d10_a_root_may_move_elsewhere(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_d10_a_root_that_is_named_may_rebind(namespace: Namespace, engine: str) -> None:
+def test_d10_a_root_named_in_origins_may_be_rebound(namespace: Namespace, engine: str) -> None:
     seen = namespace.run(rebound, PUBLIC, PRIVATE, read="many", engine=engine, origins="site")
     assert seen.data == b"".join(VALUES.values())
 
 
 @pytest.mark.parametrize("read", ["read", "many"])
-def test_d10_a_connection_that_is_kept_open_is_judged_anew(namespace: Namespace, read: str) -> None:
+def test_d10_an_open_connection_is_checked_again(namespace: Namespace, read: str) -> None:
     seen, data = namespace.run(reused, read)
     assert data == VALUES["v1"]
     assert seen.requests == 0
 
 
-def test_d10_a_copy_that_the_user_names_may_be_inner(namespace: Namespace) -> None:
+def test_d10_a_copy_given_by_the_user_may_be_internal(namespace: Namespace) -> None:
     assert namespace.run(copied, PUBLIC, PRIVATE).data == VALUES["v0"]
 
 
-# -- through a proxy, where only what is written is known --------------------------------
+# -- through a proxy, where only the host in the URL is known ----------------------------
 
 
 @pytest.fixture
@@ -374,7 +374,7 @@ def connect(stack: ExitStack) -> Callable[..., StaticStore]:
 
 
 def proxied(there: str) -> Answer:
-    """Answer as a proxy for any site; that at ``site.example`` has its index elsewhere."""
+    """Answer as a proxy for any site; the one at ``site.example`` has its index elsewhere."""
 
     def answer(request: Request, wire: Wire) -> None:
         path = urlsplit(request.target).path[1:]
@@ -403,7 +403,7 @@ def proxied(there: str) -> Answer:
         "169.254.169.254:8080",
     ],
 )
-def test_d10_through_a_proxy_an_address_that_is_written_is_refused(
+def test_d10_through_a_proxy_an_internal_address_in_the_url_is_refused(
     start: Callable[..., RawServer], connect: Callable[..., StaticStore], host: str
 ) -> None:
     proxy = start(proxied(f"http://{host}/index.json"))
@@ -413,14 +413,14 @@ def test_d10_through_a_proxy_an_address_that_is_written_is_refused(
 
 
 @pytest.mark.parametrize("host", ["other.example", PUBLIC, f"[{PUBLIC_6}]"])
-def test_d10_through_a_proxy_other_hosts_are_asked(
+def test_d10_through_a_proxy_other_hosts_are_requested(
     start: Callable[..., RawServer], connect: Callable[..., StaticStore], host: str
 ) -> None:
     proxy = start(proxied(f"http://{host}/index.json"))
     assert "v0" in connect("http://site.example/", proxy)
 
 
-def test_d10_through_a_proxy_a_named_origin_may_be_inner(
+def test_d10_through_a_proxy_a_named_origin_may_be_internal(
     start: Callable[..., RawServer], connect: Callable[..., StaticStore]
 ) -> None:
     proxy = start(proxied(f"http://{PRIVATE}:8080/index.json"))
@@ -429,7 +429,7 @@ def test_d10_through_a_proxy_a_named_origin_may_be_inner(
 
 
 @pytest.mark.parametrize("host", [PRIVATE, "localhost", "[::1]"])
-def test_d10_through_a_proxy_an_inner_root_may_lead_inward(
+def test_d10_through_a_proxy_an_internal_root_may_lead_to_internal_addresses(
     start: Callable[..., RawServer], connect: Callable[..., StaticStore], host: str
 ) -> None:
     proxy = start(SITE)

@@ -1,4 +1,4 @@
-"""FAULTS D on the quick way of many requests: what it sends where, and whom it believes."""
+"""FAULTS D for many requests at once: which secrets are sent where, and who is trusted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def values_of(server: RawServer) -> list[Request]:
     return [request for request in server.requests if request.path.startswith("/data/")]
 
 
-def test_the_secrets_go_to_the_root(start: Start, connect: Connect) -> None:
+def test_secrets_are_sent_to_the_root(start: Start, connect: Connect) -> None:
     server = start(serve_files(FILES))
     assert dict(connect(server.url, auth=AUTH, headers=SECRETS).read_many(VALUES)) == VALUES
     assert {one.headers["Authorization"] for one in values_of(server)} == {BASIC}
@@ -56,7 +56,7 @@ def test_the_secrets_go_to_the_root(start: Start, connect: Connect) -> None:
     assert len(values_of(server)) == len(VALUES)
 
 
-def test_d1_no_secret_goes_to_where_it_redirects(start: Start, connect: Connect) -> None:
+def test_d1_no_secret_is_sent_after_a_redirect_elsewhere(start: Start, connect: Connect) -> None:
     other = start(serve_files(FILES))
 
     def redirects(request: Request, wire: Wire) -> None:
@@ -82,7 +82,7 @@ def test_d4_a_wrong_password_is_one_authorization_error(tmp_path: Path, connect:
             list(store.read_many(VALUES))
 
 
-def test_d6_no_netrc_is_read_that_nobody_asked_for(
+def test_d6_netrc_is_not_read_without_being_requested(
     start: Start, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".netrc").write_text("default login ali password sesame\n")
@@ -94,7 +94,7 @@ def test_d6_no_netrc_is_read_that_nobody_asked_for(
     assert not any("Authorization" in request.headers for request in server.requests)
 
 
-def test_d7_a_query_of_the_root_is_sent_and_a_fragment_of_a_key_is_not_one(
+def test_d7_the_query_of_the_root_is_sent_and_a_hash_sign_in_a_key_is_quoted(
     start: Start, connect: Connect
 ) -> None:
     values = {"a?b#c %41": b"1", "d": b"2"}
@@ -104,7 +104,7 @@ def test_d7_a_query_of_the_root_is_sent_and_a_fragment_of_a_key_is_not_one(
     assert {request.target.partition("?")[2] for request in server.requests} == {"sig=sesame"}
 
 
-def test_no_cookie_is_kept(start: Start, connect: Connect) -> None:
+def test_cookies_are_not_kept(start: Start, connect: Connect) -> None:
     def sets(request: Request, wire: Wire) -> None:
         wire.response(200, VALUES["00"], {"Set-Cookie": "a=b"})
 
@@ -116,7 +116,7 @@ def test_no_cookie_is_kept(start: Start, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
-def test_d8_no_proxy_of_the_environment_is_used_where_none_is_wanted(
+def test_d8_proxies_of_the_environment_are_not_used_with_an_empty_mapping(
     start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     server = start(serve_files(FILES))
@@ -126,9 +126,7 @@ def test_d8_no_proxy_of_the_environment_is_used_where_none_is_wanted(
     assert len(values_of(server)) == len(VALUES)
 
 
-def test_d8_through_a_proxy_with_a_password_the_origin_sees_none_of_it(
-    start: Start, connect: Connect
-) -> None:
+def test_d8_the_origin_does_not_see_the_password_of_a_proxy(start: Start, connect: Connect) -> None:
     require("squid")
     server = start(serve_files(FILES))
     with Squid(auth=("próxy", "p@ss word:/%#?€")) as squid:
@@ -139,7 +137,7 @@ def test_d8_through_a_proxy_with_a_password_the_origin_sees_none_of_it(
     assert {one.headers["Authorization"] for one in values_of(server)} == {BASIC}
 
 
-def test_d8_a_tunnel_learns_no_password_of_the_origin(
+def test_d8_a_proxy_does_not_see_the_password_of_the_origin_in_a_tunnel(
     start: Start, connect: Connect, certificates: Certificates
 ) -> None:
     require("squid")
@@ -159,7 +157,7 @@ def test_d8_a_tunnel_learns_no_password_of_the_origin(
     assert not any("Authorization" in one.headers for one in tunnels)
 
 
-def test_tls_with_an_authority_and_a_certificate_of_ones_own(
+def test_tls_works_with_a_custom_authority_and_a_client_certificate(
     start: Start, connect: Connect, certificates: Certificates
 ) -> None:
     context = certificates.context(certificates.server, ask_client=True)
@@ -171,7 +169,7 @@ def test_tls_with_an_authority_and_a_certificate_of_ones_own(
 
 
 @pytest.mark.parametrize("wrong", ["expired", "other_host", "foreign"])
-def test_d9_a_certificate_that_turns_bad_is_believed_by_nobody(
+def test_d9_a_certificate_that_becomes_invalid_is_refused(
     start: Start, connect: Connect, certificates: Certificates, wrong: str
 ) -> None:
     good = start(serve_files(FILES), ssl_context=certificates.context(certificates.server))

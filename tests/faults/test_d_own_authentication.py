@@ -1,4 +1,4 @@
-"""FAULTS D4, D5: what a caller's own authentication raises is the caller's."""
+"""FAULTS D4, D5: exceptions of a caller's own authentication are raised unchanged."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Connect = Callable[..., StaticStore]
 
 
 class OnCall(AuthBase):
-    """Raises while a request is prepared, once it is told what."""
+    """Authentication that raises a given error while a request is prepared."""
 
     error: BaseException | None = None
     calls = 0
@@ -79,7 +79,7 @@ class OnCall(AuthBase):
 
 
 class OnAnswer(OnCall):
-    """Raises when it sees the answer."""
+    """Authentication that raises when it sees the response."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.register_hook("response", self.look)  # type: ignore[no-untyped-call]
@@ -93,7 +93,7 @@ class OnAnswer(OnCall):
 
 
 class OfBasic(OnCall, HTTPBasicAuth):
-    """Is of a class of requests besides."""
+    """Authentication that also inherits from a class of requests."""
 
     def __init__(self) -> None:
         HTTPBasicAuth.__init__(self, "ali", "sesame")
@@ -101,7 +101,7 @@ class OfBasic(OnCall, HTTPBasicAuth):
 
 @pytest.fixture
 def connect(stack: ExitStack) -> Connect:
-    """Connect a store, which tries again as often as by default."""
+    """Connect a store with the default number of retries."""
 
     def connect(root: str, auth: AuthBase, *, poll_interval: float = 0.0) -> StaticStore:
         store = StaticStore(root, poll_interval=poll_interval)
@@ -118,7 +118,7 @@ def auth(request: pytest.FixtureRequest) -> OnCall:
 
 
 @pytest.mark.parametrize("read", READS)
-def test_d4_an_error_of_the_callers_authentication_comes_out_as_it_is(
+def test_d4_an_error_of_the_callers_authentication_is_raised_unchanged(
     start: Start, connect: Connect, auth: OnCall, read: str, tmp_path: Path
 ) -> None:
     store = connect(start(SITE).url, auth)
@@ -129,7 +129,7 @@ def test_d4_an_error_of_the_callers_authentication_comes_out_as_it_is(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_d4_whatever_it_is(
+def test_d4_any_kind_of_exception_is_raised_unchanged(
     start: Start, connect: Connect, auth: OnCall, error: BaseException
 ) -> None:
     store = connect(start(SITE).url, auth)
@@ -137,17 +137,19 @@ def test_d4_whatever_it_is(
     with pytest.raises(type(error)) as caught:
         store["v0"].read()
     assert caught.value is error
-    assert auth.calls == 1  # it was not tried again
+    assert auth.calls == 1  # not retried
 
 
-def test_d4_also_while_connecting(start: Start, connect: Connect, auth: OnCall) -> None:
+def test_d4_it_is_raised_unchanged_while_connecting(
+    start: Start, connect: Connect, auth: OnCall
+) -> None:
     auth.error = ValueError("no token in the keyring")
     with pytest.raises(ValueError, match="no token"):
         connect(start(SITE).url, auth)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_d4_also_where_many_requests_are_sent(
+def test_d4_it_is_raised_unchanged_for_many_requests(
     start: Start, connect: Connect, auth: OnCall, engine: str
 ) -> None:
     store = connect(start(SITE).url, auth)
@@ -156,14 +158,16 @@ def test_d4_also_where_many_requests_are_sent(
         list(store.read_many(VALUES))
 
 
-def test_d4_also_in_a_mirror(start: Start, connect: Connect, auth: OnCall, tmp_path: Path) -> None:
+def test_d4_it_is_raised_unchanged_in_a_mirror(
+    start: Start, connect: Connect, auth: OnCall, tmp_path: Path
+) -> None:
     store = connect(start(SITE).url, auth)
     auth.error = ValueError("no token in the keyring")
     with pytest.raises(ValueError, match="no token"):
         mirror(store, tmp_path / "copy")
 
 
-def test_d4_a_poll_that_fails_so_is_told_and_the_next_one_is_made(
+def test_d4_such_a_failed_poll_is_signaled_and_the_next_one_is_made(
     start: Start, connect: Connect, auth: OnCall
 ) -> None:
     failures: queue.SimpleQueue[StoreError] = queue.SimpleQueue()
@@ -185,7 +189,7 @@ def test_d4_a_poll_that_fails_so_is_told_and_the_next_one_is_made(
     assert "sesame" not in str(error)
 
 
-def test_d4_the_failure_is_in_info(start: Start, connect: Connect, auth: OnCall) -> None:
+def test_d4_such_a_failure_is_in_info(start: Start, connect: Connect, auth: OnCall) -> None:
     store = connect(start(SITE).url, auth)
     auth.error = ValueError("sesame")
     with pytest.raises(ValueError, match="sesame"):
@@ -205,7 +209,7 @@ def test_d4_the_failure_is_in_info(start: Start, connect: Connect, auth: OnCall)
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_d4_an_error_of_requests_in_it_is_a_transport_error(
+def test_d4_an_error_of_requests_in_authentication_is_a_transport_error(
     start: Start, auth: OnCall, error: BaseException
 ) -> None:
     store = StaticStore(start(SITE).url, poll_interval=0).connect(auth, retries=0)
@@ -216,7 +220,7 @@ def test_d4_an_error_of_requests_in_it_is_a_transport_error(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_d4_a_token_of_the_callers_is_made_anew_for_each_of_many_requests(
+def test_d4_a_callers_token_is_made_for_each_of_many_requests(
     start: Start, connect: Connect, engine: str
 ) -> None:
     class Tokens(HTTPBasicAuth):
@@ -240,7 +244,7 @@ def test_d4_a_token_of_the_callers_is_made_anew_for_each_of_many_requests(
 
 @pytest.fixture
 def challenged(start: Start) -> tuple[RawServer, list[str]]:
-    """Serve a site that asks for what it is told to ask for, even of who has answered before."""
+    """Serve a site that demands authentication on request, even after a right answer."""
     challenges = ['Digest realm="site", nonce="1", qop="auth"']
 
     def answer(request: Request, wire: Wire) -> None:
@@ -255,7 +259,7 @@ def challenged(start: Start) -> tuple[RawServer, list[str]]:
 
 
 class Inherited(HTTPDigestAuth):
-    """Adds nothing to it."""
+    """A subclass that adds nothing."""
 
 
 @pytest.mark.parametrize("kind", [HTTPDigestAuth, Inherited])
@@ -269,7 +273,7 @@ class Inherited(HTTPDigestAuth):
         'Digest realm="site", nonce="2", qop="auth-int"',
     ],
 )
-def test_d5_a_challenge_without_sense_after_a_good_one_does_not_stick(
+def test_d5_an_invalid_challenge_after_a_good_one_does_not_persist(
     challenged: tuple[RawServer, list[str]],
     connect: Connect,
     kind: type[HTTPDigestAuth],

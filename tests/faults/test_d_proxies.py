@@ -37,7 +37,7 @@ Seen = Callable[[], list[LoggedRequest]]
 
 @pytest.fixture(scope="module")
 def squid() -> Iterator[Squid]:
-    """A proxy that wants a password."""
+    """A proxy that requires a password."""
     require("squid")
     with Squid(auth=PROXY_AUTH, names=["localhost", "data.example"]) as proxy:
         yield proxy
@@ -45,27 +45,27 @@ def squid() -> Iterator[Squid]:
 
 @pytest.fixture(scope="module")
 def open_squid() -> Iterator[Squid]:
-    """A proxy that wants none."""
+    """A proxy without a password."""
     require("squid")
     with Squid(names=["localhost", "data.example"]) as proxy:
         yield proxy
 
 
 def _but_heads(requests: list[LoggedRequest]) -> list[LoggedRequest]:
-    """Leave out the question for a head, which the sites here do not have."""
+    """Leave out requests for a head, which the sites here do not have."""
     return [one for one in requests if one.status != 404]
 
 
 @pytest.fixture
 def forwarded(squid: Squid) -> Seen:
-    """Tell of the requests to the proxy since the test began."""
+    """Return the requests to the proxy since the test began."""
     before = len(squid.requests())
     return lambda: _but_heads(squid.requests()[before:])
 
 
 @pytest.fixture
 def openly_forwarded(open_squid: Squid) -> Seen:
-    """Tell of the requests to the open proxy since the test began."""
+    """Return the requests to the open proxy since the test began."""
     before = len(open_squid.requests())
     return lambda: _but_heads(open_squid.requests()[before:])
 
@@ -77,7 +77,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def safe(start: Start, certificates: Certificates) -> RawServer:
-    """The site, by TLS."""
+    """The site over TLS."""
     return start(SITE, ssl_context=certificates.context(certificates.server))
 
 
@@ -119,7 +119,7 @@ def test_d8_basic_auth_works_through_an_authenticated_tunnel(
         assert "Authorization" not in logged.headers
 
 
-def test_d8_a_query_of_the_root_stays_in_the_tunnel(
+def test_d8_a_query_of_the_root_is_hidden_in_a_tunnel(
     squid: Squid, forwarded: Seen, connect: Connect, certificates: Certificates, safe: RawServer
 ) -> None:
     proxies = {"https": squid.url_with_auth}
@@ -131,7 +131,7 @@ def test_d8_a_query_of_the_root_stays_in_the_tunnel(
 
 
 @pytest.mark.parametrize("user", ["", "eve:wrong@", "pr%C3%B3xy:wrong@", "pr%C3%B3xy@"])
-def test_d8_refused_by_the_proxy_is_one_request_and_an_authorization_error(
+def test_d8_a_refusal_by_the_proxy_is_one_request_and_an_authorization_error(
     squid: Squid, forwarded: Seen, connect: Connect, start: Start, user: str
 ) -> None:
     server = start(SITE)
@@ -144,7 +144,7 @@ def test_d8_refused_by_the_proxy_is_one_request_and_an_authorization_error(
 
 
 @pytest.mark.parametrize("user", ["", "eve:wrong@"])
-def test_d8_refused_a_tunnel_is_one_request_and_an_authorization_error(
+def test_d8_a_refused_tunnel_is_one_request_and_an_authorization_error(
     squid: Squid,
     forwarded: Seen,
     connect: Connect,
@@ -160,7 +160,7 @@ def test_d8_refused_a_tunnel_is_one_request_and_an_authorization_error(
     assert not safe.connections
 
 
-def test_d8_a_tunnel_that_is_refused_for_a_while_is_tried_again(
+def test_d8_a_tunnel_that_fails_temporarily_is_retried(
     start: Start, connect: Connect, certificates: Certificates
 ) -> None:
     proxy = start(lambda request, wire: wire.response(503))
@@ -180,14 +180,14 @@ def test_d8_a_proxy_without_credentials_works(
     assert not any("Proxy-Authorization" in logged.headers for logged in openly_forwarded())
 
 
-def test_d8_a_proxy_is_given_without_a_scheme(
+def test_d8_a_proxy_may_be_given_without_a_scheme(
     open_squid: Squid, openly_forwarded: Seen, connect: Connect, start: Start
 ) -> None:
     connect(start(SITE).url, proxies={"http": f"127.0.0.1:{open_squid.port}"})
     assert len(openly_forwarded()) == 1
 
 
-def test_d8_a_name_that_only_the_proxy_knows_is_resolved_there(
+def test_d8_a_host_name_known_only_to_the_proxy_is_resolved_there(
     open_squid: Squid, connect: Connect, start: Start
 ) -> None:
     server = start(SITE)
@@ -196,7 +196,7 @@ def test_d8_a_name_that_only_the_proxy_knows_is_resolved_there(
     assert server.requests[0].headers["Host"] == f"data.example:{server.port}"
 
 
-def test_d8_the_origin_sees_no_credentials_of_the_proxy_in_a_redirect_either(
+def test_d8_the_origin_sees_no_credentials_of_the_proxy_after_a_redirect(
     squid: Squid, connect: Connect, start: Start
 ) -> None:
     other, first = start(SITE), start(SITE)
@@ -219,7 +219,7 @@ def test_d8_a_407_of_an_origin_gets_no_credentials(connect: Connect, start: Star
     assert "Proxy-Authorization" not in server.requests[0].headers
 
 
-def test_d8_the_proxies_given_are_copied(
+def test_d8_the_given_proxies_are_copied(
     open_squid: Squid, openly_forwarded: Seen, connect: Connect, start: Start
 ) -> None:
     proxies = {"http": open_squid.url}
@@ -229,11 +229,11 @@ def test_d8_the_proxies_given_are_copied(
     assert len(openly_forwarded()) == 2
 
 
-# -- the environment's proxies ---------------------------------------------------------
+# -- proxies of the environment --------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-def test_d8_without_proxies_the_environment_is_followed(
+def test_d8_by_default_the_proxies_of_the_environment_are_used(
     squid: Squid,
     forwarded: Seen,
     connect: Connect,
@@ -248,7 +248,7 @@ def test_d8_without_proxies_the_environment_is_followed(
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_d8_so_it_is_for_https(
+def test_d8_by_default_the_https_proxy_of_the_environment_is_used(
     squid: Squid,
     forwarded: Seen,
     connect: Connect,
@@ -266,7 +266,7 @@ def test_d8_so_it_is_for_https(
 
 @pytest.mark.parametrize("exempt", ["*", "127.0.0.1", "127.0.0.0/8", "a.example, 127.0.0.1"])
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_d8_hosts_that_the_environment_exempts_are_asked_directly(
+def test_d8_hosts_in_no_proxy_are_asked_directly(
     squid: Squid,
     forwarded: Seen,
     connect: Connect,
@@ -283,7 +283,7 @@ def test_d8_hosts_that_the_environment_exempts_are_asked_directly(
     assert len(server.requests) == 1
 
 
-def test_d8_an_empty_mapping_uses_none(
+def test_d8_with_an_empty_mapping_no_proxy_is_used(
     squid: Squid,
     forwarded: Seen,
     connect: Connect,
@@ -298,7 +298,7 @@ def test_d8_an_empty_mapping_uses_none(
     assert len(server.requests) == 1
 
 
-def test_d8_proxies_given_come_before_those_of_the_environment(
+def test_d8_given_proxies_take_precedence_over_the_environment(
     squid: Squid,
     forwarded: Seen,
     connect: Connect,
@@ -311,7 +311,7 @@ def test_d8_proxies_given_come_before_those_of_the_environment(
     assert len(forwarded()) == 1
 
 
-def test_d8_a_proxy_that_is_gone_is_a_transport_error(connect: Connect, start: Start) -> None:
+def test_d8_a_proxy_that_is_down_is_a_transport_error(connect: Connect, start: Start) -> None:
     server = start(SITE)
     with RawServer(SITE) as gone:
         pass
@@ -321,7 +321,7 @@ def test_d8_a_proxy_that_is_gone_is_a_transport_error(connect: Connect, start: S
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4a"])
-def test_d12_socks_without_pysocks_says_what_is_missing(
+def test_d12_socks_without_pysocks_is_an_error_that_names_it(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     def missing(*args: object, **kwargs: object) -> None:
@@ -333,7 +333,7 @@ def test_d12_socks_without_pysocks_says_what_is_missing(
 
 
 @pytest.mark.parametrize("status", [102, 103])
-def test_c18_interim_answers_of_a_proxy_are_passed_over(
+def test_c18_interim_answers_of_a_proxy_are_skipped(
     connect: Connect, start: Start, status: int
 ) -> None:
     proxy = start(
@@ -346,7 +346,7 @@ def test_c18_interim_answers_of_a_proxy_are_passed_over(
     assert [request.method for request in proxy.requests] == ["CONNECT"]
 
 
-def test_d8_a_files_site_needs_no_proxy(
+def test_d8_a_site_in_a_folder_uses_no_proxy(
     tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")

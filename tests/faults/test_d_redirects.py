@@ -1,4 +1,4 @@
-"""FAULTS D1 to D3: where a host may send us, and what goes along."""
+"""FAULTS D1 to D3: where a host may redirect to, and what is sent along."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def to(location: str, status: int = 302) -> Answer:
-    """Redirect to a location, sent as the UTF-8 that it is."""
+    """Redirect to a location, sent as UTF-8."""
 
     def answer(request: Request, wire: Wire) -> None:
         wire.response(status, headers={"Location": location.encode().decode("latin-1")})
@@ -66,7 +66,7 @@ def to(location: str, status: int = 302) -> Answer:
 
 
 def index_at(location: str, status: int = 302) -> Files:
-    """Serve the site, but for the index, which stands at `location`."""
+    """Serve the site, but redirect its index to `location`."""
     return SITE.but({"index.json": to(location, status)})
 
 
@@ -142,7 +142,7 @@ def test_d1_a_redirect_of_a_value_gets_no_secret(start: Start, connect: Connect,
         }
 
 
-def test_d1_a_redirected_range_is_still_a_range(start: Start, connect: Connect) -> None:
+def test_d1_a_redirected_range_request_keeps_its_range(start: Start, connect: Connect) -> None:
     other = start(SITE)
     first = start(SITE.but({"data/a": to(f"{other.url}data/a")}))
     with connect(first.url).get_data_range("a", 5, 9) as stream:
@@ -207,20 +207,18 @@ def test_d1_user_and_password_of_a_redirect_are_ignored(
     assert "Authorization" not in other.requests[0].headers
 
 
-def test_d1_what_reads_as_the_first_host_behind_a_backslash_gets_no_secret(
+def test_d1_a_url_with_a_backslash_that_looks_like_the_first_host_gets_no_secret(
     start: Start, connect: Connect
 ) -> None:
     other, first = start(SITE), start(SITE)
-    # Of such a URL one parser says that the host comes before the backslash, another after "@".
+    # In such a URL, one parser sees the host before the backslash, another after "@".
     first.answer = index_at(f"http://127.0.0.1:{other.port}\\@127.0.0.1:{first.port}/moved.json")
     with pytest.raises(HTTPStatusError, match="404"):
         connect(first.url, auth=AUTH)
     assert all("Authorization" not in request.headers for request in other.requests)
 
 
-def test_d1_the_user_agent_says_who_asks_and_no_referrer_whence(
-    start: Start, connect: Connect
-) -> None:
+def test_d1_a_user_agent_is_sent_and_no_referrer(start: Start, connect: Connect) -> None:
     other = start(SITE)
     first = start(index_at(f"{other.url}index.json"))
     connect(first.url + "?sig=open-sesame")
@@ -275,14 +273,14 @@ def test_d12_a_401_after_a_redirect_to_another_origin_says_that_no_password_was_
     assert "Authorization" not in other.requests[0].headers
 
 
-def test_d12_a_401_of_the_site_itself_does_not_say_so(start: Start, connect: Connect) -> None:
+def test_d12_a_401_of_the_site_itself_does_not_say_that(start: Start, connect: Connect) -> None:
     server = start(lambda request, wire: wire.response(401))
     with pytest.raises(AuthorizationError, match="right user and password"):
         connect(server.url, auth=AUTH)
 
 
 @pytest.mark.parametrize("through", [[], ["/consent"], ["/a", "/b"]])
-def test_d12_a_host_that_wants_its_cookie_back_is_named(
+def test_d12_the_error_names_a_host_that_requires_its_cookie(
     start: Start, connect: Connect, through: list[str]
 ) -> None:
     hops = ["/index.json", *through]
@@ -297,7 +295,9 @@ def test_d12_a_host_that_wants_its_cookie_back_is_named(
     assert len(server.requests) == len(hops)
 
 
-def test_d12_so_it_is_where_each_redirect_has_another_query(start: Start, connect: Connect) -> None:
+def test_d12_the_error_names_it_even_if_each_redirect_has_another_query(
+    start: Start, connect: Connect
+) -> None:
     def answer(request: Request, wire: Wire) -> None:
         fields = {"Location": f"/index.json?check={request.number}", "Set-Cookie": "seen=1"}
         wire.response(302, headers=fields)
@@ -306,7 +306,7 @@ def test_d12_so_it_is_where_each_redirect_has_another_query(start: Start, connec
         connect(start(answer).url)
 
 
-def test_d12_a_redirect_in_a_circle_without_a_cookie_does_not_speak_of_one(
+def test_d12_a_redirect_loop_without_a_cookie_does_not_mention_cookies(
     start: Start, connect: Connect
 ) -> None:
     server = start(index_at("/index.json"))
@@ -314,7 +314,7 @@ def test_d12_a_redirect_in_a_circle_without_a_cookie_does_not_speak_of_one(
         connect(server.url)
 
 
-def test_d1_a_client_certificate_is_for_the_first_origin_only(
+def test_d1_a_client_certificate_is_sent_only_to_the_first_origin(
     start: Start, connect: Connect, certificates: Certificates
 ) -> None:
     strict = certificates.context(certificates.server, ask_client=True)
@@ -331,7 +331,7 @@ def test_d1_a_client_certificate_is_for_the_first_origin_only(
     assert not other.requests
 
 
-def test_d1_cookies_of_a_host_are_sent_to_nobody(start: Start, connect: Connect) -> None:
+def test_d1_cookies_are_never_sent(start: Start, connect: Connect) -> None:
     def answer(request: Request, wire: Wire) -> None:
         headers = {"Set-Cookie": "session=1; Path=/"}
         if request.path == "/index.json":
@@ -356,7 +356,7 @@ def test_d1_the_body_of_a_redirect_is_not_waited_for(start: Start, connect: Conn
     assert list(connect(start(answer).url, timeout=(2, 0.5))) == ["a"]
 
 
-def test_d1_an_endless_body_of_a_redirect_is_not_read(start: Start, connect: Connect) -> None:
+def test_d1_the_endless_body_of_a_redirect_is_not_read(start: Start, connect: Connect) -> None:
     other = start(SITE)
     sent: list[bytes] = []
 
@@ -371,10 +371,10 @@ def test_d1_an_endless_body_of_a_redirect_is_not_read(start: Start, connect: Con
     with suppress(TransportError):
         connect(first.url)
     first.stop()
-    assert len(sent) < 32  # what the kernel holds
+    assert len(sent) < 32  # the buffers of the kernel
 
 
-def test_d1_a_permanent_redirect_is_asked_for_again(start: Start, connect: Connect) -> None:
+def test_d1_a_permanent_redirect_is_requested_again(start: Start, connect: Connect) -> None:
     other = start(SITE)
     first = start(index_at(f"{other.url}index.json", 301))
     store = connect(first.url)
@@ -398,7 +398,7 @@ def test_d2_a_redirect_from_https_to_http_is_refused(
     assert not plain.requests
 
 
-def test_d2_nor_may_a_second_redirect_lead_back_to_http(
+def test_d2_a_second_redirect_back_to_http_is_refused_too(
     start: Start, connect: Connect, certificates: Certificates
 ) -> None:
     plain = start(SITE)
@@ -411,8 +411,8 @@ def test_d2_nor_may_a_second_redirect_lead_back_to_http(
     assert len(plain.requests) == 1
 
 
-def _stairs(hops: int) -> Files:
-    """Serve an index that stands so many redirects away."""
+def _redirect_chain(hops: int) -> Files:
+    """Serve an index that is this many redirects away."""
     steps = [f"step{number}" for number in range(hops)]
     answers = {
         here: to(there) for here, there in zip(["index.json", *steps], [*steps, "x"], strict=True)
@@ -422,27 +422,27 @@ def _stairs(hops: int) -> Files:
 
 
 def test_d2_five_hops_are_followed(start: Start, connect: Connect) -> None:
-    server = start(_stairs(5))
+    server = start(_redirect_chain(5))
     assert list(connect(server.url)) == ["a"]
     assert len(server.requests) == 6
 
 
 def test_d2_six_hops_are_refused(start: Start, connect: Connect) -> None:
-    server = start(_stairs(6))
+    server = start(_redirect_chain(6))
     with pytest.raises(TransportError, match="more than 5 redirects"):
         connect(server.url)
     assert len(server.requests) == 6
 
 
 @pytest.mark.parametrize("location", ["index.json", "/index.json", "", "#here", "?", "."])
-def test_d2_a_loop_ends(start: Start, connect: Connect, location: str) -> None:
+def test_d2_a_redirect_loop_ends(start: Start, connect: Connect, location: str) -> None:
     server = start(to(location))
     with pytest.raises(TransportError, match="more than 5 redirects"):
         connect(server.url)
     assert len(server.requests) == 6
 
 
-def test_d2_a_loop_of_two_hosts_ends(start: Start, connect: Connect) -> None:
+def test_d2_a_redirect_loop_of_two_hosts_ends(start: Start, connect: Connect) -> None:
     first, other = start(SITE), start(SITE)
     first.answer, other.answer = to(f"{other.url}index.json"), to(f"{first.url}index.json")
     with pytest.raises(TransportError, match="more than 5 redirects"):
@@ -450,7 +450,7 @@ def test_d2_a_loop_of_two_hosts_ends(start: Start, connect: Connect) -> None:
     assert [len(first.requests), len(other.requests)] == [3, 3]
 
 
-def test_d2_too_many_redirects_are_not_tried_again(start: Start, connect: Connect) -> None:
+def test_d2_too_many_redirects_are_not_retried(start: Start, connect: Connect) -> None:
     server = start(to("index.json"))
     with pytest.raises(TransportError):
         connect(server.url, retries=1)
@@ -503,7 +503,7 @@ def test_d3_a_value_is_never_read_from_a_file(
         "http://./",
     ],
 )
-def test_d3_a_redirect_to_what_is_no_web_host_is_refused(
+def test_d3_a_redirect_to_anything_but_a_web_host_is_refused(
     start: Start, connect: Connect, location: str
 ) -> None:
     server = start(to(location))
@@ -513,7 +513,7 @@ def test_d3_a_redirect_to_what_is_no_web_host_is_refused(
     assert {request.target for request in server.requests} == {"/index.json"}
 
 
-def test_d3_a_refused_redirect_is_not_tried_again(start: Start, connect: Connect) -> None:
+def test_d3_a_refused_redirect_is_not_retried(start: Start, connect: Connect) -> None:
     server = start(to("file:///etc/passwd"))
     with pytest.raises(TransportError, match="refused"):
         connect(server.url, retries=1)
@@ -538,7 +538,7 @@ def test_d3_a_refused_redirect_is_not_tried_again(start: Start, connect: Connect
         "//evil.example/index.json",
     ],
 )
-def test_d3_a_redirect_to_what_is_no_host_is_a_transport_error(
+def test_d3_a_redirect_to_an_invalid_host_is_a_transport_error(
     start: Start, connect: Connect, location: str
 ) -> None:
     server = start(to(location))
@@ -560,7 +560,7 @@ def test_d3_a_redirect_to_what_is_no_host_is_a_transport_error(
         "///etc/passwd",
     ],
 )
-def test_d3_odd_paths_are_asked_for_on_the_host_that_gave_them(
+def test_d3_unusual_paths_are_requested_from_the_same_host(
     start: Start, connect: Connect, location: str
 ) -> None:
     server = start(SITE)
@@ -581,7 +581,7 @@ def test_d3_a_location_that_is_not_ascii_is_utf_8(start: Start, connect: Connect
     assert server.requests[1].target == "/%C3%A9/index.json"
 
 
-def test_d3_control_characters_of_a_location_are_in_no_error(
+def test_d3_errors_contain_no_control_characters_of_a_location(
     start: Start, connect: Connect
 ) -> None:
     with RawServer(SITE) as gone:
@@ -592,7 +592,7 @@ def test_d3_control_characters_of_a_location_are_in_no_error(
     assert str(caught.value).isprintable()
 
 
-def test_d3_a_redirect_that_says_not_where_is_a_transport_error(
+def test_d3_a_redirect_without_a_location_is_a_transport_error(
     start: Start, connect: Connect
 ) -> None:
     server = start(lambda request, wire: wire.response(302))
@@ -600,7 +600,7 @@ def test_d3_a_redirect_that_says_not_where_is_a_transport_error(
         connect(server.url)
 
 
-def test_d3_a_refused_redirect_leaves_the_old_snapshot(start: Start, connect: Connect) -> None:
+def test_d3_a_refused_redirect_keeps_the_old_snapshot(start: Start, connect: Connect) -> None:
     server = start(SITE)
     store = connect(server.url)
     server.answer = to("file:///etc/passwd")

@@ -1,4 +1,4 @@
-"""FAULTS D13: no error carries a secret in any object that a report of errors would follow."""
+"""FAULTS D13: no error contains a secret in any object that an error report would include."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ FILES: dict[str, bytes] = {
     **{f"data/{key}": value for key, value in VALUES.items()},
 }
 SITE = serve_files(FILES)
-NO_HOST = "ho\u2100st".encode().decode("latin-1")  # as header fields have it
+NO_HOST = "ho\u2100st".encode().decode("latin-1")  # as in header fields
 CHALLENGE = 'Digest realm="r", nonce="n", qop="auth", algorithm="MD5"'
 
 
 def leaks(error: BaseException) -> list[str]:
-    """Return the texts behind an error that hold the secret."""
+    """Return the texts reachable from an error that contain the secret."""
     return [text for text in texts_behind(error) if any(form in text for form in FORMS)]
 
 
@@ -71,7 +71,7 @@ def refused(status: int, **fields: str) -> Answer:
 
 
 def for_values(answer: Answer) -> Answer:
-    """Answer requests for values so, and all others as a good host does."""
+    """Answer requests for values with a script, and all others normally."""
 
     def answering(request: Request, wire: Wire) -> None:
         (answer if "/data/" in request.target else SITE)(request, wire)
@@ -85,8 +85,8 @@ def connected(server: RawServer, **options: Any) -> StaticStore:
     return store.connect(given.pop("auth", AUTH), **given)
 
 
-def test_what_a_library_raises_does_hold_it() -> None:
-    """The walk that these tests make finds what it looks for."""
+def test_an_error_of_a_library_does_contain_the_secret() -> None:
+    """The search that these tests make finds what it looks for."""
     with pytest.raises(requests.ConnectionError) as caught:
         requests.get("http://127.0.0.1:9/", headers=HEADERS, auth=AUTH)
     assert leaks(caught.value)
@@ -96,10 +96,10 @@ def test_what_a_library_raises_does_hold_it() -> None:
 
 ANSWERS: dict[str, Answer] = {
     "closed": closed,
-    "cut short": cut_short,
+    "truncated": cut_short,
     "401": refused(401, WWW_Authenticate='Basic realm="site"'),
     "a challenge": refused(401, WWW_Authenticate=CHALLENGE),
-    "a challenge without sense": refused(401, WWW_Authenticate="Digest ,,,=,"),
+    "an invalid challenge": refused(401, WWW_Authenticate="Digest ,,,=,"),
     "a redirect to no URL": refused(302, Location=f"http://ali:{SECRET}@127.0.0.1:port/"),
     "a redirect to no host": refused(302, Location=f"http://ali:{SECRET}@{NO_HOST}/"),
     "a redirect to a closed port": refused(302, Location=f"http://127.0.0.1:9/?sig={SECRET}"),
@@ -109,7 +109,7 @@ ANSWERS: dict[str, Answer] = {
 
 @pytest.mark.parametrize("auth", [AUTH, HTTPDigestAuth(*AUTH)], ids=["basic", "digest"])
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_d13_no_error_of_an_index_carries_the_secret(answer: str, auth: Any) -> None:
+def test_d13_no_error_of_an_index_contains_the_secret(answer: str, auth: Any) -> None:
     with RawServer(ANSWERS[answer], heads=True) as server, pytest.raises(StoreError) as caught:
         connected(server, auth=auth)
     assert not leaks(caught.value)
@@ -127,15 +127,15 @@ READS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("read", READS)
-@pytest.mark.parametrize("answer", ["closed", "cut short", "401", "a redirect to a closed port"])
-def test_d13_no_error_of_a_value_carries_the_secret(read: str, answer: str) -> None:
+@pytest.mark.parametrize("answer", ["closed", "truncated", "401", "a redirect to a closed port"])
+def test_d13_no_error_of_a_value_contains_the_secret(read: str, answer: str) -> None:
     with RawServer(for_values(ANSWERS[answer])) as server, connected(server) as store:
         with pytest.raises((TransportError, IntegrityError)) as caught:
             READS[read](store)
         assert not leaks(caught.value)
 
 
-def test_d13_no_error_of_a_request_that_was_repeated_carries_the_secret() -> None:
+def test_d13_no_error_of_a_repeated_request_contains_the_secret() -> None:
     with RawServer(for_values(closed)) as server, connected(server, retries=1) as store:
         with pytest.raises(TransportError) as caught:
             store["v0"].read()
@@ -144,14 +144,14 @@ def test_d13_no_error_of_a_request_that_was_repeated_carries_the_secret() -> Non
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_d13_no_error_of_many_values_carries_the_secret(engine: str) -> None:
+def test_d13_no_error_of_many_values_contains_the_secret(engine: str) -> None:
     with RawServer(for_values(cut_short)) as server, connected(server) as store:
         with sending_by(engine), pytest.raises(StoreError) as caught:
             list(store.read_many(VALUES))
         assert not leaks(caught.value)
 
 
-def test_d13_no_error_of_a_file_or_a_mirror_carries_the_secret(tmp_path: Path) -> None:
+def test_d13_no_error_of_a_file_or_a_mirror_contains_the_secret(tmp_path: Path) -> None:
     with RawServer(for_values(cut_short)) as server, connected(server) as store:
         with pytest.raises(StoreError) as caught:
             store.to_file("v0", tmp_path / "v0")
@@ -161,22 +161,22 @@ def test_d13_no_error_of_a_file_or_a_mirror_carries_the_secret(tmp_path: Path) -
     assert SECRET not in str(report)
 
 
-def test_d13_what_poll_failed_sends_carries_no_secret() -> None:
-    told: list[StoreError] = []
+def test_d13_the_error_that_poll_failed_sends_contains_no_secret() -> None:
+    received: list[StoreError] = []
 
     def note(store: StaticStore, error: StoreError) -> None:
-        told.append(error)
+        received.append(error)
 
     with RawServer(SITE, heads=True) as server, connected(server) as store:
         server.answer = closed
         with poll_failed.connected_to(note, sender=store), pytest.raises(TransportError):
             store.update_index()
         assert SECRET not in str(store.info())
-    assert len(told) == 1
-    assert not leaks(told[0])
+    assert len(received) == 1
+    assert not leaks(received[0])
 
 
-def test_d13_no_log_record_carries_the_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_d13_no_log_record_contains_the_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with (
         RawServer(for_values(cut_short)) as server,
@@ -186,8 +186,8 @@ def test_d13_no_log_record_carries_the_secret(caplog: pytest.LogCaptureFixture) 
         store["v0"].read()
     assert caplog.records
     for record in caplog.records:
-        told = [*map(str, record.args or ()), record.getMessage()]
-        assert not any(form in text for form in FORMS for text in told)
+        received = [*map(str, record.args or ()), record.getMessage()]
+        assert not any(form in text for form in FORMS for text in received)
         assert record.exc_info is None or not leaks(record.exc_info[1] or Exception())
 
 
@@ -196,7 +196,7 @@ def test_d13_no_log_record_carries_the_secret(caplog: pytest.LogCaptureFixture) 
 
 @pytest.fixture
 def free_port() -> Iterator[int]:
-    """Give a port of this machine at which nobody listens."""
+    """Return a port of this machine on which nothing listens."""
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -204,7 +204,7 @@ def free_port() -> Iterator[int]:
 
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks4"])
 @pytest.mark.parametrize("target", ["http", "https"])
-def test_d13_no_error_of_a_proxy_carries_its_password(
+def test_d13_no_error_of_a_proxy_contains_its_password(
     scheme: str, target: str, free_port: int
 ) -> None:
     proxy = f"{scheme}://ali:{SECRET}@127.0.0.1:{free_port}"
@@ -215,7 +215,7 @@ def test_d13_no_error_of_a_proxy_carries_its_password(
 
 
 @pytest.mark.parametrize("target", ["http", "https"])
-def test_d13_no_error_of_a_proxy_that_refuses_carries_its_password(target: str) -> None:
+def test_d13_no_error_of_a_proxy_that_refuses_contains_its_password(target: str) -> None:
     with RawServer(refused(407, Proxy_Authenticate='Basic realm="p"'), heads=True) as server:
         proxy = server.url.replace("http://", f"http://ali:{SECRET}@")
         store = StaticStore(f"{target}://data.example/", poll_interval=0)
@@ -227,7 +227,7 @@ def test_d13_no_error_of_a_proxy_that_refuses_carries_its_password(target: str) 
 @pytest.mark.parametrize(
     "proxy", [f"http://ali:{SECRET}@[::1", f"http://ali:{SECRET}/@host:1", f"x://ali:{SECRET}@h"]
 )
-def test_d13_no_error_of_a_proxy_that_is_none_carries_its_password(
+def test_d13_no_error_of_an_invalid_proxy_contains_its_password(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
@@ -238,7 +238,7 @@ def test_d13_no_error_of_a_proxy_that_is_none_carries_its_password(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_d8_the_password_of_a_proxy_may_have_any_letter(engine: str) -> None:
+def test_d8_the_password_of_a_proxy_may_have_any_character(engine: str) -> None:
     def through(request: Request, wire: Wire) -> None:
         target = "/" + request.target.removeprefix("http://").partition("/")[2]
         SITE(request.__class__(**{**request.__dict__, "target": target}), wire)
@@ -253,7 +253,7 @@ def test_d8_the_password_of_a_proxy_may_have_any_letter(engine: str) -> None:
     assert sent == {"Basic " + base64.b64encode("ali:sésame".encode()).decode()}
 
 
-# -- what is no credential -------------------------------------------------------------
+# -- invalid credentials ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_d8_the_password_of_a_proxy_may_have_any_letter(engine: str) -> None:
         f"https://ali:x@host:{SECRET}/",
     ],
 )
-def test_d13_no_error_of_a_root_that_is_none_carries_it(root: str) -> None:
+def test_d13_no_error_of_an_invalid_root_contains_its_secret(root: str) -> None:
     with pytest.raises(ValueError, match="root URL") as caught:
         StaticStore(root)
     assert not leaks(caught.value)
@@ -279,14 +279,14 @@ def publish_after(root: str) -> object:
 
 
 @pytest.mark.parametrize("auth", [("ali", f"{SECRET}\udcff"), (f"{SECRET}\udcff", "x")])
-def test_d13_no_error_of_a_password_that_is_no_unicode_carries_it(auth: tuple[str, str]) -> None:
+def test_d13_no_error_of_a_password_that_is_not_unicode_contains_it(auth: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="Unicode") as caught:
         StaticStore("http://127.0.0.1:9/").connect(auth)
     assert not leaks(caught.value)
 
 
 @pytest.mark.parametrize("text", [f"machine h login a password {SECRET} x {SECRET}", f"{SECRET}"])
-def test_d13_no_error_of_a_netrc_file_carries_what_it_says(
+def test_d13_no_error_of_a_netrc_file_contains_its_text(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text(text)
@@ -308,7 +308,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("keys")
 @pytest.mark.parametrize("status", [401, 403, 400])
-def test_d13_no_error_of_a_push_carries_what_the_host_says(tmp_path: Path, status: int) -> None:
+def test_d13_no_error_of_a_push_contains_the_text_of_the_host(tmp_path: Path, status: int) -> None:
     (tmp_path / "site" / "data").mkdir(parents=True)
     (tmp_path / "site" / "data" / "a").write_bytes(b"a")
     publish(tmp_path / "site")
@@ -325,13 +325,13 @@ def test_d13_no_error_of_a_push_carries_what_the_host_says(tmp_path: Path, statu
 @pytest.mark.parametrize(
     "target", [f"s3://ali:{SECRET}@b/", f"s3://b/?sig={SECRET}", f"s3://[{SECRET}/"]
 )
-def test_d13_no_error_of_a_target_that_is_none_carries_it(target: str) -> None:
+def test_d13_no_error_of_an_invalid_target_contains_its_secret(target: str) -> None:
     with pytest.raises(StoreError) as caught:
         CloudTarget(target)
     assert not leaks(caught.value)
 
 
-def test_d13_no_error_of_the_files_of_a_cloud_carries_what_they_say(
+def test_d13_no_error_of_cloud_configuration_files_contains_their_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "credentials").write_text(f"aws_secret_access_key = {SECRET}\n")
@@ -341,10 +341,10 @@ def test_d13_no_error_of_the_files_of_a_cloud_carries_what_they_say(
     assert not leaks(caught.value)
 
 
-# -- how it is done --------------------------------------------------------------------
+# -- implementation --------------------------------------------------------------------
 
 
-def test_an_error_that_is_raised_alone_refers_to_none_that_is_being_handled() -> None:
+def test_an_error_raised_by_raised_alone_has_no_context() -> None:
     ours = TransportError("it failed")
     with pytest.raises(TransportError) as caught:
         try:
@@ -357,14 +357,14 @@ def test_an_error_that_is_raised_alone_refers_to_none_that_is_being_handled() ->
     assert str(ours.__cause__) == "KeyError"
 
 
-def test_what_stands_for_a_foreign_error_can_be_pickled_too() -> None:
+def test_a_substitute_for_a_foreign_error_can_be_pickled() -> None:
     cause = ForeignError.of(ConnectionResetError(104, "reset"))
     copied = pickle.loads(pickle.dumps(cause))
     assert (str(copied), copied.kinds) == (str(cause), cause.kinds)
 
 
-def test_d13_the_frames_of_libraries_are_no_part_of_it() -> None:
-    """A report may show the variables of each frame, and theirs hold header fields."""
+def test_d13_frames_of_libraries_are_not_part_of_the_traceback() -> None:
+    """A report may show the variables of each frame, which include header fields in libraries."""
     with pytest.raises(TransportError) as caught, mapped(Sockets(), key=None, url=None):
         requests.get("http://127.0.0.1:9/", headers=HEADERS, timeout=1)
     frames: list[str] = []

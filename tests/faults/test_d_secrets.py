@@ -1,4 +1,4 @@
-"""FAULTS D7, D13: a secret that a store was given is sent where it belongs, and shown nowhere."""
+"""FAULTS D7, D13: a given secret is sent where it belongs, and shown nowhere."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def given(request: pytest.FixtureRequest) -> Iterator[Given]:
 
 
 def by_path(answer: Answer) -> Answer:
-    """Answer a request that came for a proxy as if it had come for us."""
+    """Answer a request for a proxy as if it were for the server itself."""
 
     def answer_by_path(request: Request, wire: Wire) -> None:
         path = "/" + request.target.removeprefix("http://").partition("/")[2]
@@ -95,12 +95,12 @@ def is_shown(text: object) -> bool:
 
 
 def shown_by(error: BaseException) -> str:
-    """Return all that can be seen of an error, and of whatever it refers to."""
+    """Return all visible texts of an error, and of whatever it refers to."""
     parts = ["".join(traceback.format_exception(error)), repr(error), str(pickle.dumps(error))]
     return "\n".join([*parts, *texts_behind(error)])
 
 
-# -- that it is sent -------------------------------------------------------------------
+# -- where secrets are sent ------------------------------------------------------------
 
 
 def test_d7_the_secret_is_sent_with_each_request(given: Given) -> None:
@@ -136,7 +136,7 @@ def test_d7_user_and_password_of_the_root_are_unquoted(userinfo: str, sent: str)
         assert server.requests[0].headers["Authorization"] == f"Basic {encoded}"
 
 
-def test_d7_credentials_for_connect_come_before_those_of_the_root() -> None:
+def test_d7_credentials_for_connect_take_precedence_over_those_of_the_root() -> None:
     with RawServer(SITE) as server:
         root = f"http://ali:{SECRET}@127.0.0.1:{server.port}/"
         with StaticStore(root, poll_interval=0).connect(("eve", "other"), retries=0):
@@ -156,10 +156,10 @@ def test_d7_a_query_of_the_root_is_sent_byte_for_byte() -> None:
         ]
 
 
-# -- that it is not shown --------------------------------------------------------------
+# -- where secrets are not shown -------------------------------------------------------
 
 
-def test_d7_the_secret_is_in_nothing_that_a_store_shows(given: Given) -> None:
+def test_d7_nothing_that_a_store_shows_contains_the_secret(given: Given) -> None:
     for _ in range(2):
         shown: list[object] = [repr(given.store), str(given.store), given.store.info()]
         shown += [pickle.dumps(given.store), repr(copy.copy(given.store))]
@@ -170,7 +170,7 @@ def test_d7_the_secret_is_in_nothing_that_a_store_shows(given: Given) -> None:
     assert not is_shown([repr(value), value.metadata, repr(given.store.index)])
 
 
-def test_d7_what_comes_out_of_a_pickle_knows_no_secret(given: Given) -> None:
+def test_d7_an_unpickled_store_has_no_secret(given: Given) -> None:
     given.connect()
     copied = pickle.loads(pickle.dumps(given.store))
     assert not copied.is_connected()
@@ -178,8 +178,8 @@ def test_d7_what_comes_out_of_a_pickle_knows_no_secret(given: Given) -> None:
     before = len(given.server.requests)
     with copied.connect(retries=0):
         pass
-    # A query is part of the address, and comes along.
-    assert is_shown(given.server.requests[before:]) == given.store._root.has_query
+    # A query is part of the address, and is kept.
+    assert is_shown(given.server.requests[before:]) == bool(given.store._root.query)
 
 
 def answer_with(status: int, body: bytes = b"", **fields: str) -> Answer:
@@ -202,12 +202,12 @@ FAILURES: dict[str, Answer] = {
     "404": answer_with(404),
     "407": answer_with(407),
     "503": answer_with(503, Retry_After="100"),
-    "unasked 304": answer_with(304),
-    "unasked 206": answer_with(206, b"x", Content_Range="bytes 0-0/5"),
+    "unrequested 304": answer_with(304),
+    "unrequested 206": answer_with(206, b"x", Content_Range="bytes 0-0/5"),
     "redirect to a file": answer_with(302, Location="file:///etc/passwd"),
     "redirect to nowhere": answer_with(302, Location="http://nowhere.example/"),
     "redirect to no port": answer_with(302, Location="http://127.0.0.1:port/"),
-    "redirect without end": answer_with(302, Location=""),
+    "endless redirect": answer_with(302, Location=""),
     "unknown coding": answer_with(200, b"x", Content_Encoding="br"),
     "damaged coding": answer_with(200, b"no gzip", Content_Encoding="gzip"),
     "a page": answer_with(200, b"<html>", Content_Type="text/html"),
@@ -226,8 +226,8 @@ FAILURES: dict[str, Answer] = {
 }
 
 
-# Those that urllib3, requests and we ourselves have the most to say about.
-TALKATIVE = ("401", "redirect to nowhere", "redirect without end", "silent", "reset in the body")
+# Those that urllib3, requests and we ourselves describe at most length.
+TALKATIVE = ("401", "redirect to nowhere", "endless redirect", "silent", "reset in the body")
 URLS = ("user and password", "query")
 
 
@@ -236,7 +236,7 @@ URLS = ("user and password", "query")
     [(way, f) for way in WAYS for f in FAILURES if way in URLS or f in TALKATIVE],
     indirect=["given"],
 )
-def test_d7_the_secret_is_in_no_error_of_an_index(given: Given, failure: str) -> None:
+def test_d7_no_error_of_an_index_contains_the_secret(given: Given, failure: str) -> None:
     given.server.answer = FAILURES[failure]
     with pytest.raises(StoreError) as caught:
         given.connect(max_index_bytes=1000, timeout=(2, 0.15 if "silent" in failure else 2))
@@ -247,7 +247,7 @@ def test_d7_the_secret_is_in_no_error_of_an_index(given: Given, failure: str) ->
     "failure",
     ["404", "redirect to nowhere", "damaged coding", "reset in the body"],
 )
-def test_d7_the_secret_is_in_no_error_of_a_value(given: Given, failure: str) -> None:
+def test_d7_no_error_of_a_value_contains_the_secret(given: Given, failure: str) -> None:
     store = given.connect()
     given.server.answer = FAILURES[failure]
     with pytest.raises((TransportError, IntegrityError)) as caught:
@@ -255,14 +255,14 @@ def test_d7_the_secret_is_in_no_error_of_a_value(given: Given, failure: str) -> 
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_the_secret_is_in_no_error_of_a_host_that_is_gone(given: Given) -> None:
+def test_d7_no_error_of_a_host_that_is_down_contains_the_secret(given: Given) -> None:
     given.server.stop()
     with pytest.raises(TransportError) as caught:
         given.connect()
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_the_secret_is_in_no_error_of_a_host_without_a_name() -> None:
+def test_d7_no_error_of_an_unknown_host_contains_the_secret() -> None:
     root = f"http://ali:{SECRET}@nowhere.example/?sig={SECRET}"
     store = StaticStore(root, poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear"), pytest.raises(TransportError) as caught:
@@ -270,8 +270,8 @@ def test_d7_the_secret_is_in_no_error_of_a_host_without_a_name() -> None:
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_the_secret_is_in_no_error_of_tls() -> None:
-    with RawServer(SITE) as server:  # which speaks none, and waits for the end of a request
+def test_d7_no_error_of_tls_contains_the_secret() -> None:
+    with RawServer(SITE) as server:  # which does not use TLS, and waits for the end of a request
         root = f"https://ali:{SECRET}@127.0.0.1:{server.port}/?sig={SECRET}"
         store = StaticStore(root, poll_interval=0)
         with pytest.raises(TransportError) as caught:
@@ -279,7 +279,7 @@ def test_d7_the_secret_is_in_no_error_of_tls() -> None:
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_what_a_failed_poll_leaves_shows_no_secret(given: Given) -> None:
+def test_d7_nothing_after_a_failed_poll_contains_the_secret(given: Given) -> None:
     store = given.connect()
     given.server.answer = answer_with(500)
     with pytest.raises(HTTPStatusError):
@@ -288,7 +288,7 @@ def test_d7_what_a_failed_poll_leaves_shows_no_secret(given: Given) -> None:
     assert not is_shown(store.info())
 
 
-def test_d7_the_secret_is_in_no_log(given: Given, caplog: pytest.LogCaptureFixture) -> None:
+def test_d7_no_log_contains_the_secret(given: Given, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     store = given.connect()
     store["a"].read()
@@ -305,12 +305,12 @@ def test_d7_the_secret_is_in_no_log(given: Given, caplog: pytest.LogCaptureFixtu
 
 
 def redirect_to(other: RawServer) -> Answer:
-    """Redirect to a URL that is signed, as hosts of objects do."""
+    """Redirect to a signed URL, as object storage does."""
     return answer_with(302, Location=f"{other.url}index.json?X-Amz-Signature={SECRET}")
 
 
 @pytest.mark.parametrize("failure", ["404", "closed", "a page", "silent in the body"])
-def test_d7_a_secret_query_of_a_redirect_is_in_no_error(failure: str) -> None:
+def test_d7_no_error_contains_the_secret_query_of_a_redirect(failure: str) -> None:
     with RawServer(FAILURES[failure]) as other:
         with RawServer(redirect_to(other)) as server, pytest.raises(StoreError) as caught:
             StaticStore(server.url, poll_interval=0).connect(retries=0, timeout=(2, 0.3))
@@ -318,7 +318,7 @@ def test_d7_a_secret_query_of_a_redirect_is_in_no_error(failure: str) -> None:
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_a_secret_query_of_a_redirect_to_a_host_that_is_gone_is_in_no_error() -> None:
+def test_d7_no_error_contains_the_secret_query_of_a_redirect_to_a_host_that_is_down() -> None:
     with RawServer(SITE) as other:
         pass
     with RawServer(redirect_to(other)) as server, pytest.raises(TransportError) as caught:
@@ -326,7 +326,9 @@ def test_d7_a_secret_query_of_a_redirect_to_a_host_that_is_gone_is_in_no_error()
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_a_secret_query_of_a_redirect_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_d7_no_log_contains_the_secret_query_of_a_redirect(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG)
     with RawServer(SITE) as other, RawServer(redirect_to(other)) as server:
         with StaticStore(server.url, poll_interval=0).connect(retries=0):
@@ -335,7 +337,7 @@ def test_d7_a_secret_query_of_a_redirect_is_in_no_log(caplog: pytest.LogCaptureF
     assert not is_shown(caplog.text)
 
 
-# -- secrets in what is no argument ----------------------------------------------------
+# -- secrets in invalid arguments ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -357,14 +359,14 @@ def test_d7_a_secret_query_of_a_redirect_is_in_no_log(caplog: pytest.LogCaptureF
         f"file://ali:{SECRET}@host/",
     ],
 )
-def test_d7_a_root_that_is_none_is_refused_without_its_secret(root: str) -> None:
+def test_d7_the_error_for_an_invalid_root_contains_no_secret(root: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         StaticStore(root)
     assert not is_shown(shown_by(caught.value))
 
 
 @pytest.mark.parametrize("value", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\nX: y", f"{SECRET}€"])
-def test_d7_a_header_that_cannot_be_sent_is_refused_without_its_value(value: str) -> None:
+def test_d7_the_error_for_an_invalid_header_contains_no_value(value: str) -> None:
     with RawServer(SITE) as server:
         store = StaticStore(server.url, poll_interval=0)
         with pytest.raises((ValueError, StoreError)) as caught:
@@ -388,7 +390,7 @@ NO_PROXIES = [
 
 
 @pytest.mark.parametrize("proxy", NO_PROXIES)
-def test_d7_a_proxy_that_is_none_is_refused_without_its_secret(proxy: str) -> None:
+def test_d7_the_error_for_an_invalid_proxy_contains_no_secret(proxy: str) -> None:
     store = StaticStore("http://127.0.0.1:1/", poll_interval=0)
     with pytest.raises((ValueError, StoreError)) as caught:
         store.connect(proxies={"http": proxy}, retries=0)
@@ -396,7 +398,7 @@ def test_d7_a_proxy_that_is_none_is_refused_without_its_secret(proxy: str) -> No
 
 
 @pytest.mark.parametrize("proxy", NO_PROXIES)
-def test_d7_so_is_one_that_the_environment_names(
+def test_d7_the_error_for_an_invalid_proxy_of_the_environment_contains_no_secret(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
@@ -411,21 +413,21 @@ def test_d7_so_is_one_that_the_environment_names(
     [SECRET, (SECRET,), ("ali", SECRET, "x"), ("ali:", SECRET), ("ali", SECRET.encode()), 5,
      {"user": "ali", "password": SECRET}, {"username": "ali", "password": [SECRET]}],
 )  # fmt: skip
-def test_d7_credentials_that_are_none_are_refused_without_being_shown(auth: Any) -> None:
+def test_d7_the_error_for_invalid_credentials_does_not_show_them(auth: Any) -> None:
     store = StaticStore("http://127.0.0.1:1/", poll_interval=0)
     with pytest.raises((ValueError, TypeError)) as caught:
         store.connect(auth)
     assert not is_shown(shown_by(caught.value))
 
 
-def test_d7_a_session_shows_nothing(tmp_path: Path) -> None:
+def test_d7_the_repr_of_a_session_shows_no_secret(tmp_path: Path) -> None:
     options = SessionOptions(auth=("ali", SECRET), headers={"X-Api-Key": SECRET})
     session = Session(Root(f"https://ali:{SECRET}@host/?sig={SECRET}"), options)
     assert not is_shown([repr(one) for one in (session, session.root, options)])
     assert not is_shown([str(one) for one in (session, session.root, options)])
 
 
-# -- a password in the clear -----------------------------------------------------------
+# -- a password in plaintext -----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -436,37 +438,39 @@ def squid() -> Iterator[Squid]:
 
 
 @pytest.fixture
-def far(squid: Squid) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give a site on another machine, by its name, and how to reach it."""
+def remote_site(squid: Squid) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the URL of a site on another machine, and the options to reach it."""
     with RawServer(SITE) as server:
         yield f"data.example:{server.port}/", {"proxies": {"http": squid.url}, "retries": 0}
 
 
-def test_d7_a_password_over_plain_http_is_warned_of_once(far: tuple[str, dict[str, Any]]) -> None:
-    place, options = far
+def test_d7_a_password_over_plain_http_is_warned_of_once(
+    remote_site: tuple[str, dict[str, Any]],
+) -> None:
+    place, options = remote_site
     store = StaticStore(f"http://{place}", poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear: use https") as warned:
         store.connect(("ali", SECRET), **options)
     assert [str(warning.message) for warning in warned] == store.info()["warnings"]
     assert not is_shown(store.info())
     assert warned[0].filename == __file__
-    # A further warning would be an error here.
+    # A second warning would be an error here.
     store.update_index()
     assert store["a"].read() == VALUE
     assert len(store.info()["warnings"]) == 1
     store.disconnect()
 
 
-def test_d7_each_connect_warns_anew(far: tuple[str, dict[str, Any]]) -> None:
-    place, options = far
+def test_d7_each_connect_warns_again(remote_site: tuple[str, dict[str, Any]]) -> None:
+    place, options = remote_site
     store = StaticStore(f"http://ali:{SECRET}@{place}", poll_interval=0)
     for _ in range(2):
         with pytest.warns(UserWarning, match="in the clear"), store.connect(**options):
             assert len(store.info()["warnings"]) == 1
 
 
-def test_d7_the_warning_goes_with_the_password(far: tuple[str, dict[str, Any]]) -> None:
-    place, options = far
+def test_d7_the_warning_ends_with_the_password(remote_site: tuple[str, dict[str, Any]]) -> None:
+    place, options = remote_site
     store = StaticStore(f"http://{place}", poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear"), store.connect(("ali", "x"), **options):
         pass
@@ -474,10 +478,10 @@ def test_d7_the_warning_goes_with_the_password(far: tuple[str, dict[str, Any]]) 
         assert store.info()["warnings"] == []
 
 
-def test_d7_a_second_connect_that_is_refused_does_not_take_the_warning_away(
-    far: tuple[str, dict[str, Any]],
+def test_d7_a_refused_second_connect_does_not_remove_the_warning(
+    remote_site: tuple[str, dict[str, Any]],
 ) -> None:
-    place, options = far
+    place, options = remote_site
     store = StaticStore(f"http://{place}", poll_interval=0)
     with pytest.warns(UserWarning, match="in the clear"):
         store.connect(("ali", "x"), **options)
@@ -506,7 +510,7 @@ AUTHS: dict[str, Any] = {
         "http://127.0.0.1.example/",
     ],
 )
-def test_d7_a_password_to_another_machine_is_exposed(root: str, auth: str) -> None:
+def test_d7_a_password_sent_to_another_machine_is_exposed(root: str, auth: str) -> None:
     assert Session(Root(root), SessionOptions(AUTHS[auth])).exposes_password
 
 
@@ -522,11 +526,11 @@ def test_d7_a_password_to_another_machine_is_exposed(root: str, auth: str) -> No
         "file:///srv/site",
     ],
 )
-def test_d7_a_password_that_is_encrypted_or_stays_here_is_not_exposed(root: str) -> None:
+def test_d7_an_encrypted_or_local_password_is_not_exposed(root: str) -> None:
     assert not Session(Root(root), SessionOptions(("ali", SECRET))).exposes_password
 
 
-def test_d7_no_password_is_not_exposed() -> None:
+def test_d7_without_a_password_nothing_is_exposed() -> None:
     root = Root("http://data.example/")
     assert not Session(root).exposes_password
     digest = SessionOptions(HTTPDigestAuth("ali", SECRET))

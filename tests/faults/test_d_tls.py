@@ -1,4 +1,4 @@
-"""FAULTS D9: a host that cannot prove who it is gets no request, and no second chance."""
+"""FAULTS D9: a host with an invalid certificate gets no request, and no retry."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def self_signed(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """A certificate that vouches for itself."""
+    """A self-signed certificate."""
     folder = tmp_path_factory.mktemp("self-signed")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "certificate.pem")
@@ -45,11 +45,11 @@ def self_signed(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 @pytest.fixture
 def safe(start: Start, certificates: Certificates) -> RawServer:
-    """The site, by TLS, with a good certificate of our own authority."""
+    """The site over TLS, with a good certificate of our own authority."""
     return start(SITE, ssl_context=certificates.context(certificates.server))
 
 
-def test_d9_an_authority_of_ones_own_is_trusted(
+def test_d9_a_custom_authority_is_trusted(
     connect: Connect, certificates: Certificates, safe: RawServer
 ) -> None:
     store = connect(safe.url, verify=certificates.authority)
@@ -57,7 +57,7 @@ def test_d9_an_authority_of_ones_own_is_trusted(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_d9_every_name_in_the_certificate_is_good(
+def test_d9_every_name_in_the_certificate_is_accepted(
     connect: Connect, certificates: Certificates, safe: RawServer, host: str
 ) -> None:
     root = f"https://{host}:{safe.port}/"
@@ -68,7 +68,7 @@ BAD = {"expired": "expired", "other_host": "not valid for", "foreign": "unable t
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_d9_a_bad_certificate_is_a_transport_error_and_not_tried_again(
+def test_d9_a_bad_certificate_is_a_transport_error_without_a_retry(
     start: Start, connect: Connect, certificates: Certificates, name: str
 ) -> None:
     server = start(SITE, ssl_context=certificates.context(getattr(certificates, name)))
@@ -81,7 +81,7 @@ def test_d9_a_bad_certificate_is_a_transport_error_and_not_tried_again(
     assert not server.requests
 
 
-def test_d9_a_self_signed_certificate_is_a_transport_error_and_not_tried_again(
+def test_d9_a_self_signed_certificate_is_a_transport_error_without_a_retry(
     start: Start, connect: Connect, certificates: Certificates, self_signed: Pair
 ) -> None:
     server = start(SITE, ssl_context=certificates.context(self_signed))
@@ -91,15 +91,13 @@ def test_d9_a_self_signed_certificate_is_a_transport_error_and_not_tried_again(
     assert not server.requests
 
 
-def test_d9_an_authority_of_ones_own_is_not_trusted_unasked(
-    connect: Connect, safe: RawServer
-) -> None:
+def test_d9_an_unknown_authority_is_not_trusted(connect: Connect, safe: RawServer) -> None:
     with pytest.raises(TransportError, match="certificate is not trusted"):
         connect(safe.url)
     assert safe.connections == 1
 
 
-def test_d9_an_authority_of_ones_own_is_the_only_one_trusted(
+def test_d9_a_custom_authority_is_the_only_one_trusted(
     connect: Connect, certificates: Certificates, safe: RawServer
 ) -> None:
     with pytest.raises(TransportError, match="certificate is not trusted"):
@@ -107,7 +105,7 @@ def test_d9_an_authority_of_ones_own_is_the_only_one_trusted(
     assert safe.connections == 1
 
 
-def test_d9_a_certificate_that_becomes_bad_keeps_the_old_snapshot(
+def test_d9_when_a_certificate_becomes_invalid_the_old_snapshot_stays(
     connect: Connect, certificates: Certificates, safe: RawServer
 ) -> None:
     store = connect(safe.url, verify=certificates.authority)
@@ -146,14 +144,14 @@ def test_d9_a_bad_certificate_behind_a_proxy_is_refused_too(
     assert (server.connections, len(server.requests)) == (1, 0)
 
 
-def test_d9_a_host_without_tls_is_never_asked_in_the_clear(start: Start, connect: Connect) -> None:
+def test_d9_a_host_without_tls_is_never_asked_in_plaintext(start: Start, connect: Connect) -> None:
     server = start(SITE)
     with pytest.raises(TransportError):
         connect(f"https://127.0.0.1:{server.port}/", timeout=(0.2, 0.2), retries=0)
     assert not server.requests
 
 
-def test_d9_checking_can_be_turned_off_and_is_warned_of(
+def test_d9_verification_can_be_turned_off_with_a_warning(
     start: Start, connect: Connect, certificates: Certificates
 ) -> None:
     server = start(SITE, ssl_context=certificates.context(certificates.expired))
@@ -162,11 +160,11 @@ def test_d9_checking_can_be_turned_off_and_is_warned_of(
     assert list(store) == ["a"]
 
 
-# -- whom to trust ---------------------------------------------------------------------
+# -- authorities -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_d9_the_authorities_that_the_environment_names_are_trusted(
+def test_d9_authorities_named_in_the_environment_are_trusted(
     connect: Connect,
     certificates: Certificates,
     safe: RawServer,
@@ -177,7 +175,7 @@ def test_d9_the_authorities_that_the_environment_names_are_trusted(
     assert list(connect(safe.url)) == ["a"]
 
 
-def test_d9_the_authority_given_comes_before_that_of_the_environment(
+def test_d9_the_given_authority_takes_precedence_over_the_environment(
     connect: Connect,
     certificates: Certificates,
     safe: RawServer,
@@ -187,7 +185,7 @@ def test_d9_the_authority_given_comes_before_that_of_the_environment(
     assert list(connect(safe.url, verify=certificates.authority)) == ["a"]
 
 
-def test_d9_a_folder_without_authorities_trusts_nobody(
+def test_d9_with_an_empty_folder_of_authorities_nothing_is_trusted(
     connect: Connect, safe: RawServer, tmp_path: Path
 ) -> None:
     with pytest.raises(TransportError, match="certificate is not trusted"):
@@ -195,7 +193,7 @@ def test_d9_a_folder_without_authorities_trusts_nobody(
     assert safe.connections == 1
 
 
-def test_d9_a_missing_authority_is_said_before_anything_is_sent(
+def test_d9_a_missing_authority_is_reported_before_anything_is_sent(
     connect: Connect, safe: RawServer, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="verify names a file that does not exist"):
@@ -203,7 +201,7 @@ def test_d9_a_missing_authority_is_said_before_anything_is_sent(
     assert not safe.connections
 
 
-def test_d9_so_is_one_that_the_environment_names(
+def test_d9_a_missing_authority_named_in_the_environment_is_reported_too(
     connect: Connect, safe: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
@@ -212,7 +210,7 @@ def test_d9_so_is_one_that_the_environment_names(
     assert not safe.connections
 
 
-def test_d9_whom_the_environment_trusts_does_not_matter_without_tls(
+def test_d9_authorities_in_the_environment_do_not_matter_without_tls(
     start: Start, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
@@ -220,7 +218,7 @@ def test_d9_whom_the_environment_trusts_does_not_matter_without_tls(
     assert connect(str(tmp_path))["a"].read() == VALUE
 
 
-def test_d9_an_authority_that_is_no_certificate_is_not_tried_again(
+def test_d9_an_authority_that_is_not_a_certificate_is_an_error_without_a_retry(
     connect: Connect, safe: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "authority.pem").write_text("no certificate")
@@ -234,44 +232,51 @@ def test_d9_an_authority_that_is_no_certificate_is_not_tried_again(
 
 
 @pytest.fixture
-def strict(start: Start, certificates: Certificates) -> RawServer:
-    """The site, for those who prove who they are."""
+def site_for_clients(start: Start, certificates: Certificates) -> RawServer:
+    """The site, for clients with a certificate."""
     context = certificates.context(certificates.server, ask_client=True)
     return start(SITE, ssl_context=context)
 
 
 @pytest.mark.parametrize("form", [tuple, list])
-def test_d9_a_client_certificate_is_shown_to_a_host_that_asks_for_one(
-    connect: Connect, certificates: Certificates, strict: RawServer, form: Callable[[Any], Any]
+def test_d9_a_client_certificate_is_sent_to_a_host_that_asks_for_one(
+    connect: Connect,
+    certificates: Certificates,
+    site_for_clients: RawServer,
+    form: Callable[[Any], Any],
 ) -> None:
     pair = form(str(path) for path in certificates.client)
-    store = connect(strict.url, verify=certificates.authority, cert=pair)
+    store = connect(site_for_clients.url, verify=certificates.authority, cert=pair)
     assert store["a"].read() == VALUE
 
 
-def test_d9_certificate_and_key_can_stand_in_one_file(
-    connect: Connect, certificates: Certificates, strict: RawServer, tmp_path: Path
+def test_d9_certificate_and_key_may_be_in_one_file(
+    connect: Connect, certificates: Certificates, site_for_clients: RawServer, tmp_path: Path
 ) -> None:
     both = tmp_path / "client.pem"
     both.write_bytes(b"".join(path.read_bytes() for path in certificates.client))
-    store = connect(strict.url, verify=certificates.authority, cert=str(both))
+    store = connect(site_for_clients.url, verify=certificates.authority, cert=str(both))
     assert list(store) == ["a"]
 
 
 def test_d9_without_a_client_certificate_such_a_host_is_a_transport_error(
-    connect: Connect, certificates: Certificates, strict: RawServer
+    connect: Connect, certificates: Certificates, site_for_clients: RawServer
 ) -> None:
     with pytest.raises(TransportError):
-        connect(strict.url, verify=certificates.authority, retries=0)
-    assert not strict.requests
+        connect(site_for_clients.url, verify=certificates.authority, retries=0)
+    assert not site_for_clients.requests
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-def test_d9_a_missing_client_certificate_is_said_before_anything_is_sent(
-    connect: Connect, certificates: Certificates, strict: RawServer, tmp_path: Path, missing: int
+def test_d9_a_missing_client_certificate_is_reported_before_anything_is_sent(
+    connect: Connect,
+    certificates: Certificates,
+    site_for_clients: RawServer,
+    tmp_path: Path,
+    missing: int,
 ) -> None:
     pair = [str(path) for path in certificates.client]
     pair[missing] = str(tmp_path / "none.pem")
     with pytest.raises(StoreError, match="cert names a file that does not exist"):
-        connect(strict.url, verify=certificates.authority, cert=tuple(pair))
-    assert not strict.connections
+        connect(site_for_clients.url, verify=certificates.authority, cert=tuple(pair))
+    assert not site_for_clients.connections

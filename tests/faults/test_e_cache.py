@@ -1,4 +1,4 @@
-"""E6, E7: the cache of a store that is offline; a cache that cannot be used, or is damaged."""
+"""E6, E7: offline stores with a cache, and caches that are unusable or damaged."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fill(site: MemorySite, cache: Path) -> None:
 
 
 def read_all(store: StaticStore) -> None:
-    """Read in every way that uses the cache, and find what is right."""
+    """Read in every way that uses the cache, and check the results."""
     assert store["a"].read() == b"".join(store["a"].iterdata()) == VALUE
     assert store["large"].read() == b"".join(store["large"].iterdata()) == LARGE
     with store["large"] as stream:
@@ -61,7 +61,7 @@ def read_all(store: StaticStore) -> None:
 # -- E6 ----------------------------------------------------------------------------------
 
 
-def test_e6_offline_at_the_start_the_cached_index_and_values_serve(
+def test_e6_offline_at_the_start_cached_index_and_values_are_used(
     site: MemorySite, cache: Path
 ) -> None:
     fill(site, cache)
@@ -72,7 +72,7 @@ def test_e6_offline_at_the_start_the_cached_index_and_values_serve(
         read_all(store)
 
 
-def test_e6_offline_what_was_not_read_before_is_an_error(site: MemorySite, cache: Path) -> None:
+def test_e6_offline_a_value_not_read_before_is_an_error(site: MemorySite, cache: Path) -> None:
     opened(site, cache).disconnect()
     site.server.stop()
     with opened(site, cache) as store, pytest.raises(TransportError):
@@ -109,7 +109,7 @@ DAMAGES: list[Callable[[Path, int], None]] = [flip, shorten, lengthen]
 @pytest.mark.parametrize("position", [0, 40, 70, 100, -1])
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["note.json", "index.json"])
-def test_e7_a_damaged_index_is_fetched_again_and_mended(
+def test_e7_a_damaged_index_is_fetched_again_and_repaired(
     site: MemorySite, cache: Path, name: str, damage: Callable[[Path, int], None], position: int
 ) -> None:
     fill(site, cache)
@@ -123,7 +123,7 @@ def test_e7_a_damaged_index_is_fetched_again_and_mended(
         assert set(store) == {"a", "large"}
 
 
-def test_e7_a_damaged_index_is_none_offline(site: MemorySite, cache: Path) -> None:
+def test_e7_offline_a_damaged_index_counts_as_missing(site: MemorySite, cache: Path) -> None:
     fill(site, cache)
     [path] = cache.glob("indexes/*/index.json")
     flip(path, 5)
@@ -133,7 +133,7 @@ def test_e7_a_damaged_index_is_none_offline(site: MemorySite, cache: Path) -> No
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_e7_damaged_values_are_fetched_again_and_mended(
+def test_e7_damaged_values_are_fetched_again_and_repaired(
     site: MemorySite, cache: Path, damage: Callable[[Path, int], None]
 ) -> None:
     fill(site, cache)
@@ -147,7 +147,7 @@ def test_e7_damaged_values_are_fetched_again_and_mended(
         read_all(store)
 
 
-def test_e7_damage_is_told_of_once(
+def test_e7_damage_is_logged_once(
     site: MemorySite, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(site, cache)
@@ -160,7 +160,7 @@ def test_e7_damage_is_told_of_once(
 
 
 @pytest.mark.parametrize("note", [b"", b"[]", b"null", b'{"format": "staticstore-cached-index/1"}'])
-def test_e7_a_note_of_another_kind_is_none(site: MemorySite, cache: Path, note: bytes) -> None:
+def test_e7_an_invalid_note_is_ignored(site: MemorySite, cache: Path, note: bytes) -> None:
     fill(site, cache)
     [path] = cache.glob("indexes/*/note.json")
     path.write_bytes(hashlib.sha256(note).hexdigest().encode() + b"\n" + note)
@@ -175,11 +175,11 @@ def make_a_file(cache: Path) -> None:
     cache.write_bytes(b"this is a file")
 
 
-def make_it_lead_nowhere(cache: Path) -> None:
+def make_it_a_dangling_link(cache: Path) -> None:
     cache.symlink_to(cache.with_name("nowhere") / "at" / "all")
 
 
-def make_it_a_loop(cache: Path) -> None:
+def make_it_a_link_loop(cache: Path) -> None:
     cache.symlink_to(cache)
 
 
@@ -190,9 +190,10 @@ def put_files_in_place_of_folders(cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [make_a_file, make_it_lead_nowhere, make_it_a_loop, put_files_in_place_of_folders]
+    "spoil",
+    [make_a_file, make_it_a_dangling_link, make_it_a_link_loop, put_files_in_place_of_folders],
 )
-def test_e7_a_folder_that_is_none_does_no_harm(
+def test_e7_something_other_than_a_folder_does_no_harm(
     site: MemorySite, cache: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(cache)
@@ -203,14 +204,14 @@ def test_e7_a_folder_that_is_none_does_no_harm(
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
-def test_e7_a_folder_that_cannot_be_written_is_still_read(
+def test_e7_a_read_only_folder_is_still_read(
     site: MemorySite,
     cache: Path,
     number: int,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # In place of the system, which lets the superuser write anywhere.
+    # Imitate the system, which lets the superuser write anywhere.
     fill(site, cache)
     site.files["data/new"] = b"new"
     site.write({"a": entry(VALUE), "large": entry(LARGE), "new": entry(b"new")})
@@ -238,7 +239,7 @@ def test_e7_a_folder_that_cannot_be_written_is_still_read(
 
 
 class FullDisk:
-    """A file of which only the first bytes find room."""
+    """A file on a disk that has room for its first bytes only."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -261,7 +262,7 @@ class FullDisk:
         return getattr(self._file, name)
 
 
-def test_e7_a_disk_that_gets_full_leaves_nothing_behind(
+def test_e7_a_disk_that_fills_up_leaves_nothing_behind(
     site: MemorySite, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(site, cache) as store:
@@ -273,7 +274,7 @@ def test_e7_a_disk_that_gets_full_leaves_nothing_behind(
     assert not [path for path in (cache / "values").rglob("*") if path.is_file()]
 
 
-def test_e7_a_disk_with_room_again_is_used_again(
+def test_e7_a_disk_that_has_room_again_is_used_again(
     site: MemorySite, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.CACHE_PAUSE_SECONDS", 0.0)
@@ -287,9 +288,7 @@ def test_e7_a_disk_with_room_again_is_used_again(
     assert len(list(CacheFolder(cache).values())) == 2
 
 
-def test_e7_a_folder_that_is_deleted_while_it_is_used_is_made_again(
-    site: MemorySite, cache: Path
-) -> None:
+def test_e7_a_folder_deleted_while_in_use_is_created_again(site: MemorySite, cache: Path) -> None:
     with opened(site, cache) as store:
         read_all(store)
         shutil.rmtree(cache)
@@ -298,7 +297,7 @@ def test_e7_a_folder_that_is_deleted_while_it_is_used_is_made_again(
     assert len(list(CacheFolder(cache).values())) == 2
 
 
-def test_e7_a_value_that_is_deleted_while_it_is_read_is_read_to_its_end(
+def test_e7_a_value_deleted_while_it_is_read_is_read_to_its_end(
     site: MemorySite, cache: Path
 ) -> None:
     fill(site, cache)
@@ -308,7 +307,7 @@ def test_e7_a_value_that_is_deleted_while_it_is_read_is_read_to_its_end(
         assert stream.read() == LARGE[1:]
 
 
-def test_e7_a_fifo_in_place_of_a_value_is_not_waited_for(site: MemorySite, cache: Path) -> None:
+def test_e7_a_fifo_instead_of_a_value_does_not_block(site: MemorySite, cache: Path) -> None:
     fill(site, cache)
     for kept in list(CacheFolder(cache).values()):
         kept.paths[0].unlink()
@@ -321,7 +320,7 @@ def test_e7_a_fifo_in_place_of_a_value_is_not_waited_for(site: MemorySite, cache
 
 
 def write_and_evict(folder: str, first: int, errors: Any) -> None:
-    """Put and read many values in a cache with room for few."""
+    """Write and read many values in a cache that has room for few."""
     values = ValueCache(CacheFolder(Path(folder), 64 * 4096))
     problem = None
     for number in range(first, first + 1000):
@@ -333,7 +332,7 @@ def write_and_evict(folder: str, first: int, errors: Any) -> None:
     errors.put(problem or values.problem)
 
 
-def test_e7_processes_write_and_evict_at_once(cache: Path) -> None:
+def test_e7_processes_can_write_and_evict_at_once(cache: Path) -> None:
     context = multiprocessing.get_context("spawn")
     errors: Any = context.Queue()
     processes = [
@@ -349,7 +348,7 @@ def test_e7_processes_write_and_evict_at_once(cache: Path) -> None:
     assert not list(cache.rglob(".staticstore-*"))
 
 
-def test_e7_an_index_that_another_process_writes_now_is_left_to_it(
+def test_e7_an_index_that_another_process_is_writing_is_left_alone(
     site: MemorySite, cache: Path
 ) -> None:
     fill(site, cache)
@@ -381,7 +380,7 @@ StaticStore(sys.argv[1], poll_interval=0, cache=sys.argv[2]).connect()
 """
 
 
-def test_e7_a_process_killed_while_it_writes_an_index_spoils_nothing(
+def test_e7_a_process_killed_while_writing_an_index_damages_nothing(
     site: MemorySite, cache: Path
 ) -> None:
     fill(site, cache)

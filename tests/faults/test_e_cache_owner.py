@@ -1,4 +1,4 @@
-"""E9: a cache that somebody else made, may write, or has linked is not used, and that is said."""
+"""E9: a cache that others own, can write or have linked is not used, with a warning."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def opened(site: MemorySite, cache: Path) -> StaticStore:
 
 
 def is_read_from(site: MemorySite, cache: Path) -> bool:
-    """Return whether a store asks no host for the value that the cache holds."""
+    """Return whether a store reads the value from the cache without a request."""
     before = len(site.requests("data/a"))
     with opened(site, cache) as store:
         assert store["a"].read() == VALUE
@@ -68,7 +68,7 @@ def for_all_but_sticky(path: Path) -> None:
     path.chmod(0o1777)
 
 
-def with_second_name(path: Path) -> None:
+def with_hard_link(path: Path) -> None:
     os.link(path, path.parents[3] / f"second name of {path.name}")
 
 
@@ -82,21 +82,21 @@ def found(cache: Path, pattern: str) -> Path:
     return path
 
 
-def test_e9_a_cache_of_ones_own_is_used(site: MemorySite, cache: Path) -> None:
+def test_e9_the_cache_of_the_user_is_used(site: MemorySite, cache: Path) -> None:
     assert is_read_from(site, cache)
     site.server.stop()
     with opened(site, cache) as store:
         assert list(store) == ["a"]
 
 
-def test_e9_a_cache_can_be_written_by_its_owner_alone(cache: Path) -> None:
+def test_e9_only_the_owner_can_write_a_cache(cache: Path) -> None:
     modes = {path.stat().st_mode & 0o77 for path in [cache, *cache.rglob("*")]}
     assert modes == {0}
 
 
 @pytest.mark.parametrize("spoil", [linked, for_group, for_all, for_all_but_sticky])
 @pytest.mark.parametrize("pattern", [".", "values", "values/*"])
-def test_e9_values_in_a_folder_of_others_are_not_used(
+def test_e9_values_in_a_folder_that_others_can_write_are_not_used(
     site: MemorySite, cache: Path, pattern: str, spoil: Spoil, caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(found(cache, pattern))
@@ -106,7 +106,7 @@ def test_e9_values_in_a_folder_of_others_are_not_used(
 
 @pytest.mark.parametrize("spoil", [linked, for_group, for_all, for_all_but_sticky])
 @pytest.mark.parametrize("pattern", [".", "indexes", "indexes/*"])
-def test_e9_an_index_in_a_folder_of_others_is_not_used(
+def test_e9_an_index_in_a_folder_that_others_can_write_is_not_used(
     site: MemorySite, cache: Path, pattern: str, spoil: Spoil, caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(found(cache, pattern))
@@ -117,7 +117,7 @@ def test_e9_an_index_in_a_folder_of_others_is_not_used(
 
 
 @pytest.mark.parametrize("pattern", FOLDERS)
-def test_e9_nothing_is_written_into_a_folder_of_others(
+def test_e9_nothing_is_written_into_a_folder_that_others_can_write(
     site: MemorySite, cache: Path, pattern: str
 ) -> None:
     place = found(cache, pattern)
@@ -130,9 +130,9 @@ def test_e9_nothing_is_written_into_a_folder_of_others(
     assert not list(place.iterdir())
 
 
-@pytest.mark.parametrize("spoil", [linked, for_group, for_all, with_second_name])
+@pytest.mark.parametrize("spoil", [linked, for_group, for_all, with_hard_link])
 @pytest.mark.parametrize("pattern", FILES)
-def test_e9_a_file_of_others_is_not_used_and_replaced(
+def test_e9_a_file_that_others_can_write_is_not_used_and_replaced(
     site: MemorySite, cache: Path, pattern: str, spoil: Spoil
 ) -> None:
     path = found(cache, pattern)
@@ -161,7 +161,7 @@ def test_e9_a_cache_of_another_user_is_not_used(
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
 
 
-def test_e9_it_is_said_once(
+def test_e9_the_warning_is_given_once(
     site: MemorySite, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for_all(cache)
@@ -172,7 +172,7 @@ def test_e9_it_is_said_once(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_e9_a_lock_with_a_second_name_is_not_emptied(site: MemorySite, cache: Path) -> None:
+def test_e9_a_lock_file_with_a_hard_link_is_not_truncated(site: MemorySite, cache: Path) -> None:
     victim = cache.parent / "victim"
     victim.write_bytes(b"precious")
     lock = found(cache, "indexes/*/lock")
@@ -199,7 +199,7 @@ VALIDATORS: list[object] = [
 
 
 @pytest.mark.parametrize("validators", VALIDATORS)
-def test_e9_a_note_says_no_validators_but_those_of_rfc_9110(
+def test_e9_invalid_validators_in_a_note_are_ignored(
     site: MemorySite, cache: Path, validators: object
 ) -> None:
     note = found(cache, "indexes/*/note.json")
@@ -212,7 +212,7 @@ def test_e9_a_note_says_no_validators_but_those_of_rfc_9110(
     assert not {"If-None-Match", "If-Modified-Since", "If-Range", "X-Evil"} & set(asked)
 
 
-def test_e9_a_note_larger_than_a_note_is_none(site: MemorySite, cache: Path) -> None:
+def test_e9_a_note_that_is_too_large_is_ignored(site: MemorySite, cache: Path) -> None:
     note = found(cache, "indexes/*/note.json")
     with note.open("ab") as file:
         file.truncate(2 << 20)

@@ -1,4 +1,4 @@
-"""E5: when the poller polls, by a clock that the test holds in its hand."""
+"""E5: when the poller polls, with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Clock(threading.Event):
         return self.now
 
     def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None, "every wait has an end"
+        assert timeout is not None, "a wait without a timeout"
         if not self.is_set():
             self.waits.append(timeout)
             self.now += timeout
@@ -60,7 +60,7 @@ class Clock(threading.Event):
 def times_of_polls(
     interval: float, outcomes: list[Outcome], clock: Clock | None = None
 ) -> list[float]:
-    """Run a poller whose polls end in this way, and return when they were."""
+    """Run a poller whose polls have these outcomes, and return when they were made."""
     clock = clock or Clock()
     times: list[float] = []
 
@@ -72,7 +72,7 @@ def times_of_polls(
     return times
 
 
-def test_e6_a_store_that_began_offline_polls_soon_and_then_as_usual() -> None:
+def test_e6_a_store_that_began_offline_polls_soon_and_then_normally() -> None:
     clock, times, offline = Clock(), [], TransportError("nobody there")
     outcomes: list[Outcome] = [offline, offline, None, None, False]
 
@@ -85,7 +85,7 @@ def test_e6_a_store_that_began_offline_polls_soon_and_then_as_usual() -> None:
         assert is_about(pause, expected)
 
 
-def test_the_poller_begins_with_what_it_is_given_even_if_that_fails(
+def test_the_poller_begins_with_its_first_action_even_if_that_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     calls: list[str] = []
@@ -105,7 +105,7 @@ def test_the_poller_begins_with_what_it_is_given_even_if_that_fails(
 
 
 def pauses(times: list[float]) -> list[float]:
-    """Return the seconds between them."""
+    """Return the seconds between the polls."""
     return [after - before for before, after in zip([0.0, *times], times, strict=False)]
 
 
@@ -114,8 +114,8 @@ def is_about(pause: float, expected: float) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def same_chance() -> None:
-    """Let every run of a test throw the same dice."""
+def same_random_numbers() -> None:
+    """Give every run of a test the same random numbers."""
     random.seed(5)
 
 
@@ -124,7 +124,7 @@ def same_chance() -> None:
 
 @pytest.mark.parametrize("sleep", [HOUR, WEEK, YEAR])
 @pytest.mark.parametrize("begin", [0.0, 100.0, 299.0])
-def test_e5_a_machine_that_slept_polls_once_on_waking(sleep: float, begin: float) -> None:
+def test_e5_after_sleeping_the_machine_polls_once(sleep: float, begin: float) -> None:
     clock = Clock({begin: sleep})
     first, second, third = times_of_polls(300, [None, None], clock)
     assert begin + sleep <= first <= begin + 15 + sleep + 30
@@ -138,31 +138,31 @@ def test_e5_machines_that_slept_do_not_all_poll_at_the_same_moment() -> None:
     assert all(WEEK + 15 <= first <= WEEK + 15 + 10 for first in first_polls)
 
 
-def test_e5_with_a_short_interval_the_poll_on_waking_comes_soon() -> None:
+def test_e5_with_a_short_interval_the_poll_after_sleeping_comes_soon() -> None:
     clock = Clock({5.0: WEEK})
     first = times_of_polls(10, [], clock)[0]
     assert WEEK + 5 <= first <= WEEK + 10 * 1.1 + 1
 
 
-def test_e5_a_machine_that_slept_shorter_than_the_interval_polls_when_it_is_due() -> None:
+def test_e5_after_a_sleep_shorter_than_the_interval_the_poll_is_on_time() -> None:
     (first,) = times_of_polls(300, [], Clock({30.0: 100.0}))
     assert is_about(first, 300)
 
 
-def test_e5_a_machine_that_sleeps_again_and_again_polls_each_time_it_wakes() -> None:
+def test_e5_a_machine_that_sleeps_repeatedly_polls_each_time_it_wakes() -> None:
     clock = Clock({number * HOUR: HOUR * 0.9 for number in range(1, 4)})
     times = times_of_polls(600, [None] * 30, clock)
     assert all(is_about(pause, 600) or pause >= 0.9 * HOUR for pause in pauses(times))
 
 
-def test_e5_a_long_wait_looks_at_the_clock_now_and_then() -> None:
-    # A wait's own timeout stands still while the machine sleeps.
+def test_e5_a_long_wait_checks_the_clock_regularly() -> None:
+    # The timeout of a wait stops while the machine sleeps.
     clock = Clock()
     times_of_polls(HOUR, [], clock)
     assert max(clock.waits) <= 15
 
 
-def test_e5_disconnect_on_waking_ends_the_thread_without_a_poll() -> None:
+def test_e5_disconnect_after_sleeping_ends_the_thread_without_a_poll() -> None:
     class LastWait(Clock):
         def wait(self, timeout: float | None = None) -> bool:
             if self.now > WEEK:
@@ -172,7 +172,7 @@ def test_e5_disconnect_on_waking_ends_the_thread_without_a_poll() -> None:
     assert times_of_polls(300, [], LastWait({15.0: WEEK})) == []
 
 
-def test_e5_the_wall_clock_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e5_the_wall_clock_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     polled = threading.Semaphore(0)
     cut = threading.Event()
 
@@ -195,7 +195,7 @@ def test_e5_the_wall_clock_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR])
-def test_e5_a_jump_of_the_wall_clock_neither_hurries_nor_delays_a_store(
+def test_e5_a_jump_of_the_wall_clock_does_not_affect_polls(
     monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     wall_clock = time.time
@@ -214,15 +214,15 @@ def test_e5_the_clock_of_a_poller_never_goes_back() -> None:
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
-def test_e5_the_clock_of_a_poller_counts_the_sleep_of_the_machine() -> None:
+def test_e5_the_clock_of_a_poller_includes_the_sleep_of_the_machine() -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before <= seconds_since_boot() <= time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def test_e5_the_age_of_a_snapshot_counts_the_sleep_of_the_machine(
+def test_e5_the_age_of_a_snapshot_includes_the_sleep_of_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # CLOCK_MONOTONIC stands still while the machine sleeps, CLOCK_BOOTTIME does not.
+    # CLOCK_MONOTONIC stops while the machine sleeps, CLOCK_BOOTTIME does not.
     if not hasattr(time, "CLOCK_BOOTTIME"):
         pytest.skip("this system has no such clock")
     clock = time.clock_gettime
@@ -234,13 +234,13 @@ def test_e5_the_age_of_a_snapshot_counts_the_sleep_of_the_machine(
 # -- how long it waits ---------------------------------------------------------------------
 
 
-def test_e5_it_polls_once_an_interval_give_or_take_a_tenth() -> None:
+def test_e5_it_polls_once_an_interval_plus_or_minus_a_tenth() -> None:
     times = times_of_polls(300, [None] * 100)
     assert all(is_about(pause, 300) for pause in pauses(times))
     assert len({round(pause, 6) for pause in pauses(times)}) == 101
 
 
-def test_e5_the_first_poll_is_an_interval_after_the_start() -> None:
+def test_e5_the_first_poll_comes_an_interval_after_the_start() -> None:
     assert is_about(times_of_polls(300, [])[0], 300)
 
 
@@ -273,7 +273,7 @@ def test_e5_after_refused_credentials_it_waits_four_times_as_long() -> None:
     assert all(map(is_about, pauses(times), [60, 480, 960, 1920]))
 
 
-def test_e5_after_refused_credentials_it_waits_an_hour_at_most() -> None:
+def test_e5_after_refused_credentials_it_waits_at_most_an_hour() -> None:
     times = times_of_polls(300, [AuthorizationError("no", status=401)] * 20)
     assert is_about(max(pauses(times)), HOUR)
 
@@ -282,31 +282,31 @@ def busy(seconds: float) -> HTTPStatusError:
     return HTTPStatusError("busy", status=503, retry_after=seconds)
 
 
-def test_e5_a_host_that_asks_for_more_patience_gets_it() -> None:
+def test_e5_a_retry_after_longer_than_the_interval_is_obeyed() -> None:
     times = times_of_polls(10, [busy(100), None] * 50)
     assert all(100 <= pause <= 125 for pause in pauses(times)[1::2])
     assert all(is_about(pause, 10) for pause in pauses(times)[::2])
 
 
-def test_e5_readers_that_were_asked_for_patience_do_not_come_back_at_the_same_moment() -> None:
+def test_e5_readers_with_the_same_retry_after_do_not_return_at_the_same_moment() -> None:
     waits = {pauses(times_of_polls(10, [busy(100)]))[1] for _ in range(50)}
     assert len(waits) == 50
 
 
-def test_c22_a_host_that_wants_to_rest_for_a_year_is_asked_after_an_hour() -> None:
+def test_c22_a_retry_after_of_a_year_is_limited_to_an_hour() -> None:
     times = times_of_polls(10, [busy(3e7)] * 2)
     assert all(HOUR <= pause <= 1.25 * HOUR for pause in pauses(times)[1:])
 
 
-def test_e5_a_host_that_asks_for_less_patience_gets_the_usual() -> None:
+def test_e5_a_retry_after_shorter_than_the_interval_is_ignored() -> None:
     times = times_of_polls(300, [busy(1)])
     assert is_about(pauses(times)[1], 600)
 
 
-# -- its end, and what does not end it --------------------------------------------------------
+# -- the end of the poller --------------------------------------------------------------------
 
 
-def test_e5_the_event_ends_a_wait_at_once() -> None:
+def test_e5_the_event_ends_a_wait_immediately() -> None:
     cut = threading.Event()
     poller = Poller(lambda: None, WEEK, cut)
     poller.start()
@@ -316,13 +316,13 @@ def test_e5_the_event_ends_a_wait_at_once() -> None:
 
 
 @pytest.mark.parametrize("interval", [300, 0])
-def test_e5_an_event_that_is_set_before_the_start_lets_it_poll_never(interval: float) -> None:
+def test_e5_an_event_set_before_the_start_prevents_any_poll(interval: float) -> None:
     clock = Clock()
     clock.set()
     assert times_of_polls(interval, [None], clock) == []
 
 
-def test_e5_it_ends_when_nobody_wants_to_know_any_more() -> None:
+def test_e5_it_ends_when_its_store_is_gone() -> None:
     assert len(times_of_polls(300, [None, False, None])) == 2
 
 
@@ -331,7 +331,7 @@ def test_e5_it_does_not_keep_the_interpreter_alive() -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, RecursionError, SystemExit])
-def test_e5_an_error_that_nobody_foresaw_is_logged_and_polling_goes_on(
+def test_e5_an_unexpected_exception_is_logged_and_polling_continues(
     caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     clock = Clock()
@@ -366,7 +366,7 @@ FAILURES: dict[str, Callable[[MemorySite], None]] = {
 
 
 @pytest.mark.parametrize("fail", FAILURES.values(), ids=list(FAILURES))
-def test_a9_a_poller_goes_on_after_failures_and_finds_what_changed(
+def test_a9_after_failures_a_poller_continues_and_finds_changes(
     site: MemorySite, fail: Callable[[MemorySite], None]
 ) -> None:
     others = pollers()
@@ -385,7 +385,7 @@ def test_a9_a_poller_goes_on_after_failures_and_finds_what_changed(
             assert list(store) == ["a"]
             assert store.info()["stale"]
             site.server.start()
-            site.mend()
+            site.restore()
             site.write({"b": {}})
             assert [(change.action, change.key) for change in (next(changes), next(changes))] == [
                 ("delete", "a"),

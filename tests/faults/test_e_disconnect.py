@@ -1,4 +1,4 @@
-"""E1: `disconnect` ends everything, and is back within a second, whatever the network does."""
+"""E1: `disconnect` ends everything within a second, whatever the network does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def site() -> Iterator[MemorySite]:
 
 @contextmanager
 def full_listener(port: int = 0) -> Iterator[int]:
-    """Listen on a port whose queue is full, so that a connection to it is never made."""
+    """Listen on a port whose queue is full, so that connecting to it never succeeds."""
     with socket.create_server(("127.0.0.1", port), backlog=0) as listener:
         port = listener.getsockname()[1]
         waiting = [socket.socket() for _ in range(4)]
@@ -80,7 +80,7 @@ def polling(site: MemorySite) -> tuple[StaticStore, threading.Thread]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_e1_disconnect_during_a_stalled_poll_is_back_within_a_second(
+def test_e1_disconnect_during_a_stalled_poll_returns_within_a_second(
     site: MemorySite, stage: Stage
 ) -> None:
     store, thread = polling(site)
@@ -91,7 +91,7 @@ def test_e1_disconnect_during_a_stalled_poll_is_back_within_a_second(
     assert not thread.is_alive()
 
 
-def test_e1_disconnect_while_a_poll_connects_is_back_within_a_second(
+def test_e1_disconnect_while_a_poll_connects_returns_within_a_second(
     site: MemorySite, connecting: threading.Event
 ) -> None:
     store = StaticStore(site.url, poll_interval=0.01).connect(timeout=(3.0, 30.0))
@@ -104,10 +104,10 @@ def test_e1_disconnect_while_a_poll_connects_is_back_within_a_second(
         assert not store.is_connected()
 
 
-def test_e1_disconnect_ends_an_update_that_waits_for_a_poll_that_connects(
+def test_e1_disconnect_ends_an_update_that_waits_for_a_connecting_poll(
     site: MemorySite, connecting: threading.Event
 ) -> None:
-    # Connecting cannot be cut short; whoever waits for it can.
+    # Connecting cannot be interrupted, but waiting for it can.
     store = StaticStore(site.url, poll_interval=0.01).connect(timeout=(5.0, 30.0))
     port = site.server.port
     site.server.stop()
@@ -123,16 +123,14 @@ def test_e1_disconnect_ends_an_update_that_waits_for_a_poll_that_connects(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_e1_disconnect_twice_during_a_stalled_poll_is_back_twice(
-    site: MemorySite, stage: Stage
-) -> None:
+def test_e1_disconnect_returns_twice_during_a_stalled_poll(site: MemorySite, stage: Stage) -> None:
     store, _ = polling(site)
     assert site.stall(stage).reached.wait(TIMEOUT)
     for _ in range(2):
         assert Call(store.disconnect).is_back(SECOND)
 
 
-def test_e1_disconnect_from_many_threads_at_once_is_back_in_all_of_them(site: MemorySite) -> None:
+def test_e1_disconnect_returns_in_all_of_many_threads(site: MemorySite) -> None:
     store, thread = polling(site)
     assert site.stall("head").reached.wait(TIMEOUT)
     start = threading.Barrier(9)
@@ -164,7 +162,7 @@ def test_e1_disconnect_ends_the_wait_for_the_next_poll(site: MemorySite) -> None
     assert not thread.is_alive()
 
 
-def test_e1_a_poll_cut_short_is_no_failure(
+def test_e1_an_interrupted_poll_is_not_a_failure(
     site: MemorySite, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, thread = polling(site)
@@ -183,7 +181,7 @@ def test_e1_a_poll_cut_short_is_no_failure(
 
 
 def test_e1_an_abandoned_poll_neither_swaps_nor_signals(site: MemorySite) -> None:
-    # It has the whole new index in its hands, but the store was disconnected meanwhile.
+    # It has the whole new index, but the store was disconnected meanwhile.
     store = site.open()
     release, reached, heard = threading.Event(), threading.Event(), []
     follower = store._live.connected().follower
@@ -238,7 +236,7 @@ def test_e1_disconnect_ends_a_connect_that_stalls_in_the_tls_handshake() -> None
                 connect.result()
 
 
-def test_e1_disconnect_during_a_connect_that_finds_no_host_is_back_within_a_second(
+def test_e1_disconnect_during_a_connect_to_an_unreachable_host_returns_within_a_second(
     connecting: threading.Event,
 ) -> None:
     with full_listener() as port:
@@ -300,7 +298,7 @@ def test_e1_disconnect_ends_a_read_in_another_thread(
 
 
 @pytest.mark.parametrize("stage", ["head", "retry"])
-def test_e1_disconnect_ends_a_question_for_the_size(site: MemorySite, stage: Stage) -> None:
+def test_e1_disconnect_ends_a_request_for_the_size(site: MemorySite, stage: Stage) -> None:
     store = site.open(retries=4)
     stall = site.stall(stage, "data/a")
     call = Call(lambda: store["a"].size)
@@ -312,7 +310,7 @@ def test_e1_disconnect_ends_a_question_for_the_size(site: MemorySite, stage: Sta
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_e1_a_file_whose_copy_is_cut_short_is_not_there(
+def test_e1_an_interrupted_copy_leaves_no_file(
     site: MemorySite, stage: Stage, tmp_path: Path
 ) -> None:
     store = site.open(retries=4)
@@ -363,7 +361,7 @@ def test_e1_a_watch_ends(site: MemorySite) -> None:
     assert {change.key for change in changes.result()} <= {"a"}
 
 
-def test_e1_connect_and_disconnect_in_two_threads_end_in_one_state_or_the_other(
+def test_e1_connect_and_disconnect_in_two_threads_end_in_one_of_two_states(
     site: MemorySite,
 ) -> None:
     others = pollers()
@@ -455,7 +453,7 @@ def test_e1_disconnect_from_a_subscription(site: MemorySite) -> None:
     assert not store.is_connected()
 
 
-def test_e1_disconnect_while_a_handler_blocks_is_back_within_a_second(site: MemorySite) -> None:
+def test_e1_disconnect_while_a_handler_blocks_returns_within_a_second(site: MemorySite) -> None:
     store, thread = polling(site)
     blocked, release = threading.Event(), threading.Event()
 
@@ -543,12 +541,12 @@ EXITS = {
     "by sys.exit": ("", "sys.exit(3)", 3),
     "after disconnect": ("", "store.disconnect()", 0),
     "in a with block": ("", "with store: pass", 0),
-    "in a circle": ("store.mine = [store]", "", 0),
+    "in a reference cycle": ("store.mine = [store]", "", 0),
 }
 
 
 @pytest.mark.parametrize(("begin", "end", "code"), EXITS.values(), ids=list(EXITS))
-def test_e1_the_interpreter_exits_by_itself_while_a_poll_stalls(
+def test_e1_the_interpreter_can_exit_while_a_poll_stalls(
     site: MemorySite, begin: str, end: str, code: int
 ) -> None:
     with subprocess.Popen(
@@ -571,7 +569,7 @@ def test_e1_the_interpreter_exits_by_itself_while_a_poll_stalls(
     assert process.returncode == code
 
 
-def test_e1_the_interpreter_exits_while_the_first_index_stalls(site: MemorySite) -> None:
+def test_e1_the_interpreter_can_exit_while_the_first_index_stalls(site: MemorySite) -> None:
     stall = site.stall("body")
     script = (
         "import sys, threading\n"
@@ -596,7 +594,7 @@ def test_e1_the_interpreter_exits_while_the_first_index_stalls(site: MemorySite)
     assert (process.returncode, errors) == (0, "")
 
 
-def test_e1_what_a_reader_was_given_goes_on_where_it_needs_no_network(site: MemorySite) -> None:
+def test_e1_results_given_to_a_reader_stay_usable_without_the_network(site: MemorySite) -> None:
     store = site.open()
     found = store.query()
     index = store.index
@@ -605,7 +603,7 @@ def test_e1_what_a_reader_was_given_goes_on_where_it_needs_no_network(site: Memo
     assert index is store.index
 
 
-def test_e1_a_stalled_reader_does_not_keep_the_server_waiting(site: MemorySite) -> None:
+def test_e1_a_stalled_reader_does_not_block_the_server(site: MemorySite) -> None:
     reached, gone = threading.Event(), threading.Event()
 
     def stall(request: Request, wire: Wire) -> None:
@@ -624,10 +622,10 @@ def test_e1_a_stalled_reader_does_not_keep_the_server_waiting(site: MemorySite) 
 @pytest.mark.parametrize(
     "reads", ["next(store.read_many('aaaab'))", "next(store.multiget_data('aaaaaaaaab'))"]
 )
-def test_e1_values_that_are_fetched_ahead_do_not_keep_the_interpreter(
+def test_e1_values_being_fetched_ahead_do_not_block_the_exit_of_the_interpreter(
     start: Callable[..., RawServer], reads: str
 ) -> None:
-    """The host stalls, and nobody has disconnected."""
+    """The host stalls, and the store is still connected."""
     files = {"index.json": index_of({"a": b"1", "b": b"2"}), "data/a": b"1"}
     stalls = {"data/b": lambda request, wire: wire.stall()}
     server = start(serve_files(files).but(stalls))

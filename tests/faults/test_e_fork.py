@@ -1,6 +1,6 @@
-"""E4: a forked child has connections and locks of its own, and its parent notices nothing.
+"""E4: a forked child has connections and locks of its own, and does not affect its parent.
 
-`STATICSTORE_FORK_ROUNDS=20` forks twenty times as often.
+With `STATICSTORE_FORK_ROUNDS=20` there are twenty times as many forks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def put(site: MemorySite, values: dict[str, bytes]) -> None:
 
 
 def read_all(store: StaticStore) -> dict[str, bytes]:
-    """Read values in each way, a third in each."""
+    """Read values in three ways, a third in each."""
     keys = sorted(store)
     found = {key: store[key].read() for key in keys[0::3]}
     found |= {key: store[key].range(0, 4000).read() for key in keys[1::3]}
@@ -65,7 +65,7 @@ def read_all(store: StaticStore) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_e4_forked_readers_read_right_while_their_parent_reads(
+def test_e4_forked_readers_read_correctly_while_their_parent_reads(
     tmp_path: Path, scheme: str, engine: str
 ) -> None:
     values = {f"k{number}": b"%04d" % number * 250 for number in range(120)}
@@ -94,7 +94,7 @@ def test_e4_forked_readers_read_right_while_their_parent_reads(
 # -- locks ---------------------------------------------------------------------------------
 
 _LOCKS: Any = (type(threading.Lock()), type(threading.RLock()))
-# The gate's own lock is taken by who forks, and so held by nobody else then.
+# The gate's own lock is taken by the forking thread, so no other thread can hold it then.
 _ENDS = (types.ModuleType, type, types.FunctionType, types.FrameType, threading.Thread, ForkGate)
 
 
@@ -116,7 +116,7 @@ def locks_of(*roots: object) -> list[threading.Lock]:
         seen.add(id(one))
         if isinstance(one, _LOCKS):
             found[id(one)] = one
-        elif isinstance(one, PerProcess):  # perhaps not made yet
+        elif isinstance(one, PerProcess):  # may not exist yet
             waiting.append(one.get())
         elif isinstance(one, type) and one.__module__.partition(".")[0] in _PACKAGES:
             waiting += vars(one).values()
@@ -128,7 +128,7 @@ def locks_of(*roots: object) -> list[threading.Lock]:
 
 
 class Holding:
-    """Holds locks in another thread, as long as the block lasts."""
+    """Hold locks in another thread for the duration of the block."""
 
     def __init__(self, locks: list[threading.Lock]) -> None:
         self._locks = locks
@@ -169,7 +169,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RawSe
 
 
 def use(store: StaticStore) -> bool:
-    """Do all that takes a lock; return whether the store is connected in the end."""
+    """Use everything that takes a lock; return whether the store is connected in the end."""
     assert store["k5"].read() == VALUES["k5"]  # a lazy store reads parts of its index for it
     assert store["k6"].range(0, 4).read() == b"0006"
     assert read_all(store)["k7"] == VALUES["k7"]
@@ -188,7 +188,7 @@ def use(store: StaticStore) -> bool:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("options", [{}, {"lazy": True}, {"memory": 1 << 20}, {"cache": True}])
-def test_e4_no_lock_that_was_held_at_the_fork_holds_up_a_child(
+def test_e4_no_lock_held_at_the_fork_blocks_a_child(
     published: RawServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +208,7 @@ def test_e4_no_lock_that_was_held_at_the_fork_holds_up_a_child(
         assert use(store) is False
 
 
-def test_e4_no_lock_of_an_index_in_another_form_holds_up_a_child(site: MemorySite) -> None:
+def test_e4_no_lock_of_an_index_in_another_form_blocks_a_child(site: MemorySite) -> None:
     with site.open() as store:
         store.subscribe(lambda change: None)
         put(site, {**VALUES, "k1": b"new"})
@@ -218,7 +218,7 @@ def test_e4_no_lock_of_an_index_in_another_form_holds_up_a_child(site: MemorySit
     assert found == ["k1"]
 
 
-def test_e4_no_lock_of_several_roots_holds_up_a_child(tmp_path: Path) -> None:
+def test_e4_no_lock_of_several_roots_blocks_a_child(tmp_path: Path) -> None:
     write_site(tmp_path / "site", VALUES)
     publish(tmp_path / "site")
     with ExitStack() as stack:
@@ -236,7 +236,7 @@ def test_e4_no_lock_of_several_roots_holds_up_a_child(tmp_path: Path) -> None:
 
 
 def finalize_all() -> None:
-    """Do what the end of the interpreter does to stores and connections, and to nothing else."""
+    """Do what the exit of the interpreter does to stores and connections, and nothing else."""
     for finalizer, about in list(vars(weakref.finalize)["_registry"].items()):
         if about.func.__module__.partition(".")[0] in _PACKAGES:
             finalizer()
@@ -247,14 +247,14 @@ def connections(site: MemorySite) -> list[int]:
     return [request.connection for request in site.server.requests]
 
 
-def test_e4_a_child_asks_by_a_connection_of_its_own(site: MemorySite) -> None:
+def test_e4_a_child_uses_a_connection_of_its_own(site: MemorySite) -> None:
     with site.open() as store:
         in_child(lambda: store["k1"].read())
         store["k2"].read()
     assert connections(site) == [0, 1, 0]
 
 
-def test_e4_a_value_that_was_got_before_the_fork_does_so_too(site: MemorySite) -> None:
+def test_e4_a_value_from_before_the_fork_uses_a_connection_of_the_child(site: MemorySite) -> None:
     with site.open() as store:
         value = store["k1"]
         assert in_child(value.read) == VALUES["k1"]
@@ -271,7 +271,7 @@ def test_e4_children_of_a_child_have_connections_of_their_own(site: MemorySite) 
     assert connections(site) == [0, 1, 2, 0]
 
 
-def test_e4_children_at_once_get_the_values_that_each_asks_for(site: MemorySite) -> None:
+def test_e4_simultaneous_children_get_the_values_that_they_request(site: MemorySite) -> None:
     with site.open() as store:
         store["k0"].read()
         children = [fork(lambda key=key: store[key].read()) for key in VALUES]  # type: ignore[misc]
@@ -279,7 +279,7 @@ def test_e4_children_at_once_get_the_values_that_each_asks_for(site: MemorySite)
 
 
 @pytest.mark.parametrize("leave", [True, False], ids=["disconnect", "exit"])
-def test_e4_what_a_child_ends_goes_on_in_its_parent(site: MemorySite, leave: bool) -> None:
+def test_e4_a_child_that_ends_does_not_affect_its_parent(site: MemorySite, leave: bool) -> None:
     def end() -> None:
         if leave:
             store.disconnect()
@@ -294,7 +294,7 @@ def test_e4_what_a_child_ends_goes_on_in_its_parent(site: MemorySite, leave: boo
     assert connections(site) == [0, 0, 0]
 
 
-def test_e4_a_child_that_forgets_the_store_leaves_its_parents_alone(site: MemorySite) -> None:
+def test_e4_a_child_that_drops_the_store_does_not_affect_its_parent(site: MemorySite) -> None:
     stores = [site.open()]
 
     def forget() -> None:
@@ -336,28 +336,28 @@ def test_e4_a_store_that_is_connecting_at_the_fork_is_connected_by_the_child(
     store = StaticStore(site.url, poll_interval=0)
     connecting = Call(store.connect)
     assert stall.reached.wait(TIMEOUT)
-    site.mend()
+    site.restore()
     assert in_child(lambda: store.connect()["k1"].read()) == VALUES["k1"]
     store.disconnect()
     with pytest.raises(NotConnectedError):
         connecting.result()
 
 
-def test_e4_values_of_a_store_that_was_disconnected_stay_so_in_a_child(site: MemorySite) -> None:
+def test_e4_values_of_a_disconnected_store_stay_disconnected_in_a_child(site: MemorySite) -> None:
     with site.open() as store:
         value = store["k1"]
     with pytest.raises(NotConnectedError):
         in_child(value.read)
 
 
-# -- what was open at the fork -------------------------------------------------------------
+# -- open streams and files ----------------------------------------------------------------
 
 
 @pytest.fixture(params=["network", "folder", "cache"])
 def large(
     request: pytest.FixtureRequest, site: MemorySite, tmp_path: Path
 ) -> Iterator[StaticStore]:
-    """A store with a value of 3 MiB, which it reads from here or there."""
+    """A store with a value of 3 MiB, read from the host or a cache."""
     put(site, {"large": LARGE, **VALUES})
     root: str | Path = site.url
     if request.param == "folder":
@@ -378,7 +378,7 @@ def test_e4_a_stream_of_the_parent_is_refused_in_a_child(large: StaticStore) -> 
         assert begun + stream.read() == LARGE
 
 
-def test_e4_an_iteration_of_the_parent_is_refused_in_a_child(large: StaticStore) -> None:
+def test_e4_an_iterator_of_the_parent_is_refused_in_a_child(large: StaticStore) -> None:
     pieces = large["large"].iterdata(1 << 18)
     begun = next(pieces)
     with pytest.raises(NotConnectedError, match="before the process was forked"):
@@ -386,7 +386,7 @@ def test_e4_an_iteration_of_the_parent_is_refused_in_a_child(large: StaticStore)
     assert begun + b"".join(pieces) == LARGE
 
 
-def test_e4_a_child_opens_the_data_of_a_value_anew(large: StaticStore) -> None:
+def test_e4_a_child_reopens_the_data_of_a_value(large: StaticStore) -> None:
     with large["large"] as stream:
         value = large["large"]
         begun = value.data.read(10)
@@ -394,14 +394,14 @@ def test_e4_a_child_opens_the_data_of_a_value_anew(large: StaticStore) -> None:
         assert begun + value.data.read() == LARGE == stream.read()
 
 
-def test_e4_a_file_that_was_opened_is_read_on_by_both(large: StaticStore) -> None:
+def test_e4_an_opened_file_can_be_read_on_by_both(large: StaticStore) -> None:
     with large["large"].open(cache_size=0) as file:
-        begun = b"".join(file.read(1 << 18) for _ in range(4))  # the rest is on its way
+        begun = b"".join(file.read(1 << 18) for _ in range(4))  # the rest is being fetched
         assert begun + in_child(file.read) == LARGE
         assert begun + file.read() == LARGE
 
 
-def test_e4_a_file_without_ranges_is_read_on_by_both(site: MemorySite) -> None:
+def test_e4_a_file_without_ranges_can_be_read_on_by_both(site: MemorySite) -> None:
     put(site, {"large": LARGE * 4})  # more than is held in memory
 
     def whole(request: Request, wire: Wire) -> None:
@@ -420,10 +420,10 @@ def test_e4_a_file_without_ranges_is_read_on_by_both(site: MemorySite) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_e4_reading_many_goes_on_in_both(
+def test_e4_read_many_continues_in_both(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 4)  # that are fetched together
+    monkeypatch.setattr("staticstore.tuning.WINDOW_KEYS", 4)  # fetched together
     with sending_by(engine), site.open() as store:
         reading = store.read_many(VALUES)
         begun = dict([next(reading)])
@@ -431,7 +431,7 @@ def test_e4_reading_many_goes_on_in_both(
         assert begun | dict(reading) == VALUES
 
 
-def test_e4_streams_that_were_opened_ahead_are_opened_anew(site: MemorySite) -> None:
+def test_e4_streams_opened_ahead_are_reopened(site: MemorySite) -> None:
     with site.open() as store:
         streams = store.multiget_data(VALUES)
         begun = next(streams).read()
@@ -439,7 +439,7 @@ def test_e4_streams_that_were_opened_ahead_are_opened_anew(site: MemorySite) -> 
         assert [begun, *(s.read() for s in streams)] == list(VALUES.values())
 
 
-def test_e4_an_iteration_over_values_goes_on_in_both(site: MemorySite) -> None:
+def test_e4_an_iteration_over_values_continues_in_both(site: MemorySite) -> None:
     with site.open() as store:
         values = iter(store.values())
         next(values)
@@ -448,7 +448,7 @@ def test_e4_an_iteration_over_values_goes_on_in_both(site: MemorySite) -> None:
         assert [value.read() for value in values] == expected
 
 
-def test_e4_a_child_at_its_end_leaves_the_copies_of_its_parent(
+def test_e4_a_child_that_exits_leaves_the_copies_of_its_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -491,13 +491,13 @@ def test_e4_a_child_polls_if_its_parent_does(site: MemorySite) -> None:
     os.close(writing)
 
 
-def test_e4_a_child_of_a_parent_that_does_not_poll_does_not(site: MemorySite) -> None:
+def test_e4_a_child_does_not_poll_if_its_parent_does_not(site: MemorySite) -> None:
     with site.open() as store:
         names = in_child(lambda: (store["k1"].read(), _thread_names())[1])
     assert "staticstore-poller" not in names
 
 
-def test_e4_a_child_that_only_disconnects_asks_nothing(site: MemorySite) -> None:
+def test_e4_a_child_that_only_disconnects_makes_no_request(site: MemorySite) -> None:
     def leave() -> set[str]:
         store.disconnect()
         return _thread_names()
@@ -512,23 +512,23 @@ def _thread_names() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
-def test_e4_a_child_is_told_of_what_its_own_polls_find(site: MemorySite) -> None:
-    told: list[str] = []
+def test_e4_handlers_in_a_child_receive_the_changes_of_its_own_polls(site: MemorySite) -> None:
+    received: list[str] = []
 
     def poll() -> list[str]:
         store.update_index()
-        return told
+        return received
 
     with site.open() as store:
-        store.subscribe(lambda change: told.append(change.key))
+        store.subscribe(lambda change: received.append(change.key))
         put(site, {**VALUES, "new": b"new"})
         assert in_child(poll) == ["new"]
-        assert told == []
+        assert received == []
         store.update_index()
-        assert told == ["new"]
+        assert received == ["new"]
 
 
-def test_e4_a_subscription_by_the_parents_loop_ends_in_a_child(site: MemorySite) -> None:
+def test_e4_a_subscription_with_a_loop_of_the_parent_ends_in_a_child(site: MemorySite) -> None:
     calls: list[Any] = []
 
     def poll() -> tuple[bool, int]:
@@ -543,7 +543,7 @@ def test_e4_a_subscription_by_the_parents_loop_ends_in_a_child(site: MemorySite)
         assert len(calls) == 1
 
 
-def test_e4_a_watch_goes_on_in_both(site: MemorySite) -> None:
+def test_e4_a_watch_continues_in_both(site: MemorySite) -> None:
     def poll() -> list[str]:
         store.update_index()
         store.disconnect()
@@ -558,8 +558,8 @@ def test_e4_a_watch_goes_on_in_both(site: MemorySite) -> None:
         assert [change.key for change in watch] == ["new"]
 
 
-def test_e4_what_the_parent_had_yet_to_announce_is_its_own_affair(site: MemorySite) -> None:
-    told: list[str] = []
+def test_e4_pending_announcements_of_the_parent_are_not_made_in_a_child(site: MemorySite) -> None:
+    received: list[str] = []
     entered, gate = threading.Event(), threading.Event()
 
     def hold(sender: Any, **arguments: Any) -> None:
@@ -567,17 +567,17 @@ def test_e4_what_the_parent_had_yet_to_announce_is_its_own_affair(site: MemorySi
         gate.wait(TIMEOUT)
 
     with site.open() as store, key_set.connected_to(hold, sender=store):
-        store.subscribe(lambda change: told.append(change.key))
+        store.subscribe(lambda change: received.append(change.key))
         put(site, {**VALUES, "new": b"new"})
         polling = Call(store.update_index)
         assert entered.wait(TIMEOUT)
-        assert in_child(lambda: (list(store.update_index()), told)) == ([], [])
+        assert in_child(lambda: (list(store.update_index()), received)) == ([], [])
         gate.set()
         polling.result()
-    assert told == ["new"]
+    assert received == ["new"]
 
 
-@pytest.mark.parametrize("interval", [0, 0.05], ids=["asked", "polled"])
+@pytest.mark.parametrize("interval", [0, 0.05], ids=["on request", "polled"])
 def test_e4_a_handler_may_fork(site: MemorySite, interval: float) -> None:
     found: list[object] = []
     done = threading.Event()
@@ -598,7 +598,7 @@ def test_e4_a_handler_may_fork(site: MemorySite, interval: float) -> None:
     assert found == [b"new"]
 
 
-def test_e4_the_parents_polls_go_on_without_a_failure(site: MemorySite) -> None:
+def test_e4_polls_of_the_parent_do_not_fail(site: MemorySite) -> None:
     failures: list[Any] = []
 
     def use() -> None:
@@ -666,13 +666,13 @@ print(registered)
 """
 
 
-def test_e4_what_is_imported_at_a_fork_has_no_part_in_forks(site: MemorySite) -> None:
+def test_e4_modules_imported_during_a_fork_use_no_fork_hooks(site: MemorySite) -> None:
     arguments = [sys.executable, "-c", _IMPORT_ALL, site.url]
     run = subprocess.run(arguments, capture_output=True, text=True)
     assert run.stdout == "[]\n", run.stderr
 
 
-def test_e4_a_fork_waits_for_a_module_that_a_thread_imports(site: MemorySite) -> None:
+def test_e4_a_fork_waits_for_an_import_in_another_thread(site: MemorySite) -> None:
     arguments = [sys.executable, "-W", "ignore", "-c", _FORK_WHILE_A_MODULE_IS_IMPORTED, site.url]
     run = subprocess.run(arguments, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""E2: a handler may raise, block, disconnect, poll and read; the others are called all the same."""
+"""E2: a handler may raise, block, disconnect, poll and read; the others are called anyway."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def store(site: MemorySite) -> Iterator[StaticStore]:
 
 
 def update(store: StaticStore) -> None:
-    """Poll, in a thread so that a deadlock fails the test; a bad index does not matter here."""
+    """Poll in a thread, so that a deadlock fails the test; a bad index does not matter here."""
 
     def poll() -> None:
         with contextlib.suppress(IndexFormatError):
@@ -62,7 +62,7 @@ def update(store: StaticStore) -> None:
 
 
 @each_signal
-def test_e2_all_other_handlers_are_called_when_one_raises(
+def test_e2_when_a_handler_raises_all_others_are_called(
     site: MemorySite,
     store: StaticStore,
     signal: Signal,
@@ -89,7 +89,7 @@ def test_e2_all_other_handlers_are_called_when_one_raises(
     assert {record.name for record in caplog.records} == {"staticstore"}
 
 
-def test_e2_a_handler_that_raises_does_not_keep_later_signals_back(
+def test_e2_a_handler_that_raises_does_not_block_later_signals(
     site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []
@@ -112,7 +112,7 @@ def test_e2_a_handler_that_raises_does_not_keep_later_signals_back(
     assert heard == ["b", "c", "all", "d", "all"]
 
 
-def test_e2_a_subscription_that_raises_goes_on_and_so_do_the_others(
+def test_e2_a_subscription_that_raises_continues_and_so_do_the_others(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[tuple[int, str]] = []
@@ -131,7 +131,7 @@ def test_e2_a_subscription_that_raises_goes_on_and_so_do_the_others(
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, GeneratorExit], ids=repr)
 @pytest.mark.parametrize("way", ["signal", "subscription"])
-def test_e2_the_polling_thread_outlives_whatever_a_handler_raises(
+def test_e2_the_polling_thread_survives_any_exception_of_a_handler(
     site: MemorySite, error: type[BaseException], way: str
 ) -> None:
     others = pollers()
@@ -154,7 +154,7 @@ def test_e2_the_polling_thread_outlives_whatever_a_handler_raises(
 
 
 @pytest.mark.parametrize("error", [SystemExit, GeneratorExit], ids=repr)
-def test_e2_in_the_polling_thread_the_others_are_called_whatever_a_handler_raises(
+def test_e2_in_the_polling_thread_all_handlers_are_called_whatever_one_raises(
     site: MemorySite, error: type[BaseException]
 ) -> None:
     heard = threading.Semaphore(0)
@@ -210,20 +210,20 @@ READS: dict[str, Callable[[StaticStore], Any]] = {
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=list(READS))
-def test_e2_a_handler_that_blocks_keeps_no_reader_waiting(
+def test_e2_a_blocking_handler_blocks_no_reader(
     store: StaticStore, blocked: Call[None], read: Callable[[StaticStore], Any]
 ) -> None:
     Call(lambda: read(store)).result()
     assert not blocked.is_back(0)
 
 
-def test_e2_readers_see_the_new_snapshot_while_a_handler_of_it_blocks(
+def test_e2_readers_see_the_new_snapshot_while_its_handler_blocks(
     store: StaticStore, blocked: Call[None]
 ) -> None:
     assert list(store) == ["a", "b", "c"]
 
 
-def test_e2_a_poll_waits_for_its_turn_behind_a_handler_that_blocks(
+def test_e2_a_poll_waits_for_its_turn_behind_a_blocking_handler(
     site: MemorySite, store: StaticStore, blocked: Call[None]
 ) -> None:
     site.write({"a": {"v": 3}})
@@ -330,7 +330,7 @@ def test_e2_a_callback_may_subscribe(site: MemorySite, store: StaticStore, initi
 
 
 @each_signal
-def test_e2_a_handler_may_read_all_there_is(
+def test_e2_a_handler_may_read_everything(
     site: MemorySite, store: StaticStore, signal: Signal, index: bytes
 ) -> None:
     site.files["data/a"] = b"value"
@@ -350,7 +350,7 @@ def test_e2_a_handler_may_read_all_there_is(
     assert read == [(b"value", len(keys), len(keys), keys)]
 
 
-def test_e2_a_handler_sees_the_snapshot_it_is_told_of(site: MemorySite, store: StaticStore) -> None:
+def test_e2_a_handler_sees_the_snapshot_of_its_signal(site: MemorySite, store: StaticStore) -> None:
     seen: list[bool] = []
 
     def look(sender: StaticStore, *, key: str, metadata: Any, previous: Any) -> None:
@@ -362,7 +362,7 @@ def test_e2_a_handler_sees_the_snapshot_it_is_told_of(site: MemorySite, store: S
     assert seen == [True]
 
 
-def test_e2_a_poll_from_a_handler_is_back_at_once_and_its_signals_follow(
+def test_e2_a_poll_in_a_handler_returns_immediately_and_its_signals_follow(
     site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []
@@ -393,7 +393,7 @@ def test_e2_a_poll_from_a_handler_is_back_at_once_and_its_signals_follow(
     ]
 
 
-def test_e2_a_poll_that_fails_in_a_handler_raises_there_and_is_told_of_afterwards(
+def test_e2_a_failed_poll_in_a_handler_raises_there_and_is_signaled_afterwards(
     site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []
@@ -416,7 +416,7 @@ def test_e2_a_poll_that_fails_in_a_handler_raises_there_and_is_told_of_afterward
     assert heard == ["polled", "IndexFormatError"]
 
 
-def test_e2_a_handler_that_polls_again_at_each_failure_ends_at_disconnect(
+def test_e2_a_handler_that_polls_after_each_failure_ends_at_disconnect(
     site: MemorySite, store: StaticStore
 ) -> None:
     failures = threading.Semaphore(0)
@@ -484,7 +484,7 @@ def test_e2_the_other_handlers_of_a_poll_are_called_although_one_disconnects_the
     assert heard == ["b", "c", "end"]
 
 
-def test_e2_a_handler_that_waits_for_a_reader_in_another_thread_is_no_deadlock(
+def test_e2_a_handler_that_waits_for_a_reader_in_another_thread_does_not_deadlock(
     site: MemorySite, store: StaticStore
 ) -> None:
     read: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""E9 and F12 in the folder of a site: its lock, its notes, what a mirror fetches, and devices."""
+"""E9 and F12 in the folder of a site: its lock, its notes, files of a mirror, and devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from staticstore.site.publisher import verify_site
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are made by administrators there")
 
-LARGE = bytes(range(256)) * 6_000  # 1.5 MB, so that it waits in a file of its own
+LARGE = bytes(range(256)) * 6_000  # 1.5 MB, so that it is staged in a file of its own
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def is_untouched(victim: Path) -> bool:
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 @pytest.mark.parametrize("write", ["publish", "mirror"])
-def test_e9_a_lock_that_is_also_another_file_is_refused(
+def test_e9_a_lock_file_with_a_hard_link_is_refused(
     site: Path, tmp_path: Path, victim: Path, link: Callable[[Path, Path], None], write: str
 ) -> None:
     place = site if write == "publish" else tmp_path / "copy"
@@ -66,8 +66,8 @@ def test_e9_a_lock_that_is_also_another_file_is_refused(
     assert is_untouched(victim)
 
 
-def waiting_for(site: Path, copy: Path) -> Path:
-    """Return where the large value waits for its place in the copy."""
+def staged_file(site: Path, copy: Path) -> Path:
+    """Return the staged file of the large value in the copy."""
     from staticstore.site.mirroring.staging import Staging
 
     (copy / ".staticstore").mkdir(parents=True)
@@ -77,13 +77,13 @@ def waiting_for(site: Path, copy: Path) -> Path:
 
 @pytest.mark.parametrize("content", [b"precious", LARGE])
 @pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_e9_what_waits_is_not_used_if_it_has_another_name(
+def test_e9_a_staged_file_with_another_name_is_not_used(
     site: Path, tmp_path: Path, link: Callable[[Path, Path], None], content: bytes
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(content)
     os.utime(victim, (1, 1))
-    waiting = waiting_for(site, tmp_path / "copy")
+    waiting = staged_file(site, tmp_path / "copy")
     waiting.parent.mkdir(mode=0o700)
     link(victim, waiting)
     mirrored(site, tmp_path / "copy")
@@ -93,14 +93,14 @@ def test_e9_what_waits_is_not_used_if_it_has_another_name(
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
-def test_e9_a_folder_of_what_waits_that_others_may_write_is_made_anew(
+def test_e9_a_staging_folder_that_others_can_write_is_replaced(
     site: Path, tmp_path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = waiting_for(site, tmp_path / "copy")
+    waiting = staged_file(site, tmp_path / "copy")
     waiting.parent.mkdir()
     waiting.parent.chmod(mode)
     waiting.write_bytes(LARGE)
-    open_still = waiting.open("rb")  # or a new file may get its inode
+    open_still = waiting.open("rb")  # otherwise a new file could get its inode
     before = waiting.stat().st_ino
     seen: list[int] = []
     replace = os.replace
@@ -117,10 +117,10 @@ def test_e9_a_folder_of_what_waits_that_others_may_write_is_made_anew(
     assert seen == [0o700]
 
 
-def test_f17_what_waits_is_used_under_a_umask_that_lets_a_group_write(
+def test_f17_a_staged_file_is_used_with_a_umask_that_lets_a_group_write(
     site: Path, tmp_path: Path
 ) -> None:
-    waiting = waiting_for(site, tmp_path / "copy")
+    waiting = staged_file(site, tmp_path / "copy")
     waiting.parent.mkdir(mode=0o700)
     waiting.write_bytes(LARGE)
     waiting.chmod(0o664)
@@ -143,7 +143,7 @@ NOTES: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("fields", NOTES)
-def test_e9_a_mirrors_note_is_read_strictly(
+def test_e9_an_invalid_note_of_a_mirror_is_ignored(
     site: Path, tmp_path: Path, fields: dict[str, object]
 ) -> None:
     mirrored(site, tmp_path / "copy")
@@ -154,7 +154,7 @@ def test_e9_a_mirrors_note_is_read_strictly(
     mirrored(site, tmp_path / "copy")
 
 
-def test_a8_a_mirrors_note_larger_than_a_note_is_none(site: Path, tmp_path: Path) -> None:
+def test_a8_a_mirrors_note_that_is_too_large_is_ignored(site: Path, tmp_path: Path) -> None:
     mirrored(site, tmp_path / "copy")
     folder = SiteFolder(tmp_path / "copy")
     with folder.mirror_note.open("ab") as file:
@@ -164,14 +164,14 @@ def test_a8_a_mirrors_note_larger_than_a_note_is_none(site: Path, tmp_path: Path
 
 @pytest.fixture(params=[(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
 def permissions(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Set a umask, and return what files then have."""
+    """Set a umask, and return the permissions that files then have."""
     mask, mode = request.param
     before = os.umask(mask)
     yield mode
     os.umask(before)
 
 
-def test_f12_all_that_is_written_has_the_permissions_of_the_umask(
+def test_f12_all_written_files_have_the_permissions_of_the_umask(
     permissions: int, tmp_path: Path
 ) -> None:
     site, copy = tmp_path / "site", tmp_path / "copy"

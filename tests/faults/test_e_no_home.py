@@ -1,4 +1,4 @@
-"""E8: a user without a home folder and an account has no cache, and is told; netrc is refused."""
+"""E8: without home folder and account there is no cache, with a warning; netrc is an error."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def _no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pwd, "getpwuid", no_account)
 
 
-def test_e8_a_store_without_a_home_for_its_cache_goes_on_without_one(site: MemorySite) -> None:
+def test_e8_a_store_without_a_home_for_its_cache_works_without_a_cache(site: MemorySite) -> None:
     with StaticStore(site.url, poll_interval=0, cache=True) as store:
         assert store["a"].read() == b"value"
         assert "nothing is cached: the user has no home folder" in "".join(store.info()["warnings"])
 
 
-def test_e8_it_says_so_in_the_log(site: MemorySite, caplog: pytest.LogCaptureFixture) -> None:
+def test_e8_the_missing_cache_is_logged(site: MemorySite, caplog: pytest.LogCaptureFixture) -> None:
     StaticStore(site.url, cache=True)
     assert "nothing is cached" in caplog.text
 
 
-def test_e8_a_cache_that_is_named_is_used(site: MemorySite, tmp_path: Path) -> None:
+def test_e8_a_cache_given_by_path_is_used(site: MemorySite, tmp_path: Path) -> None:
     with StaticStore(site.url, poll_interval=0, cache=tmp_path) as store:
         store["a"].read()
         assert store.info()["warnings"] == []
@@ -56,7 +56,7 @@ def test_e8_netrc_without_a_home_is_a_store_error(site: MemorySite) -> None:
         StaticStore(site.url).connect("netrc")
 
 
-def test_e8_a_netrc_that_is_named_is_read(
+def test_e8_a_netrc_given_by_path_is_read(
     site: MemorySite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login ali password sesame")
@@ -66,7 +66,7 @@ def test_e8_a_netrc_that_is_named_is_read(
         assert "Authorization" in site.requests()[0].headers
 
 
-def test_e8_a_command_about_the_cache_says_that_a_folder_must_be_named(
+def test_e8_a_command_about_the_cache_asks_for_a_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["cache", "info"]) != 0
@@ -75,7 +75,7 @@ def test_e8_a_command_about_the_cache_says_that_a_folder_must_be_named(
     assert "Traceback" not in shown
 
 
-def test_e8_a_command_that_reads_goes_on_without_a_cache(
+def test_e8_a_reading_command_works_without_a_cache(
     site: MemorySite, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["ls", site.url, "--cache", "user"]) == 0

@@ -1,4 +1,4 @@
-"""E9: a part file or its note that somebody else made, may write, or has linked is not used."""
+"""E9: a part file or note that others own, can write or have linked is not used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="no owners and no permissions
 
 
 def breaking(good: Answer) -> Answer:
-    """Break the first answer off, and be good from then on."""
+    """Break off the first answer, and serve well from then on."""
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -41,14 +41,14 @@ def breaking(good: Answer) -> Answer:
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
-    """Return a file of the user's that no download has to do with."""
+    """Return a file of the user's that no download may touch."""
     path = tmp_path / "victim"
     path.write_bytes(b"precious")
     return path
 
 
 class Download:
-    """A download that broke off once, and goes on when `again` is called."""
+    """A download that was interrupted once, and is repeated by `again`."""
 
     def __init__(self, start: Start, folder: Path, index: bytes) -> None:
         folder.mkdir()
@@ -61,14 +61,14 @@ class Download:
         self.note = self.part.with_name(f"{self.part.name}.json")
 
     def again(self) -> None:
-        """Download, and hold the result against the value."""
+        """Download again, and compare the result with the value."""
         with StaticStore(self.server.url, poll_interval=0).connect(retries=0) as store:
             store.to_file("a", self.copy)
         assert self.copy.read_bytes() == VALUE
 
     @property
     def has_resumed(self) -> bool:
-        """Whether the last request asked for what was missing."""
+        """Whether the last request asked for the missing bytes."""
         values = [one for one in self.server.requests if one.path == "/data/a"]
         return values[-1].range == (AT, None)
 
@@ -88,7 +88,7 @@ def by_hard_link(path: Path, victim: Path) -> None:
     os.link(victim, path)
 
 
-def by_second_name(path: Path, victim: Path) -> None:
+def by_extra_hard_link(path: Path, victim: Path) -> None:
     os.link(path, victim.with_name("second name"))
 
 
@@ -111,24 +111,32 @@ def by_all(path: Path, victim: Path) -> None:
 
 
 Swap = Callable[[Path, Path], None]
-SWAPS: list[Swap] = [by_link, by_hard_link, by_second_name, by_fifo, by_folder, by_group, by_all]
+SWAPS: list[Swap] = [
+    by_link,
+    by_hard_link,
+    by_extra_hard_link,
+    by_fifo,
+    by_folder,
+    by_group,
+    by_all,
+]
 
 
-def test_e9_a_download_resumes_from_a_part_file_of_its_own(download: Download) -> None:
+def test_e9_a_download_resumes_from_its_own_part_file(download: Download) -> None:
     download.again()
     assert download.has_resumed
     assert list(download.copy.parent.iterdir()) == [download.copy]
 
 
 @posix
-def test_e9_a_part_file_can_be_read_and_written_by_its_owner_alone(download: Download) -> None:
+def test_e9_only_the_owner_can_read_and_write_a_part_file(download: Download) -> None:
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (download.part, download.note)}
     assert modes == {0o600}
 
 
 @posix
 @pytest.mark.parametrize("swap", SWAPS)
-def test_e9_a_part_file_that_is_not_ours_alone_is_not_used(
+def test_e9_a_part_file_that_others_can_change_is_not_used(
     download: Download, victim: Path, swap: Swap
 ) -> None:
     swap(download.part, victim)
@@ -141,7 +149,7 @@ def test_e9_a_part_file_that_is_not_ours_alone_is_not_used(
 
 @posix
 @pytest.mark.parametrize("swap", SWAPS)
-def test_e9_a_note_that_is_not_ours_alone_is_not_used(
+def test_e9_a_note_that_others_can_change_is_not_used(
     download: Download, victim: Path, swap: Swap
 ) -> None:
     swap(download.note, victim)
@@ -151,7 +159,7 @@ def test_e9_a_note_that_is_not_ours_alone_is_not_used(
 
 
 @posix
-def test_e9_a_folder_in_the_place_of_what_a_download_probes_is_left_alone(
+def test_e9_a_folder_in_place_of_a_temporary_file_is_left_alone(
     download: Download,
 ) -> None:
     probe = download.part.with_name(f"{download.part.name}.new")
@@ -173,7 +181,7 @@ def test_e9_a_part_file_of_another_user_is_not_used(
 
 
 @posix
-def test_e9_a_file_that_somebody_holds_open_does_not_become_the_result(
+def test_e9_a_part_file_that_another_process_holds_open_does_not_become_the_result(
     start: Start, tmp_path: Path
 ) -> None:
     server = start(serve_files({"index.json": index_of({"a": VALUE}), "data/a": VALUE}))
@@ -205,9 +213,7 @@ NOTES: list[object] = [
 
 
 @pytest.mark.parametrize("note", NOTES)
-def test_e9_a_note_that_is_not_as_we_write_it_is_none(
-    start: Start, tmp_path: Path, note: object
-) -> None:
+def test_e9_an_invalid_note_is_ignored(start: Start, tmp_path: Path, note: object) -> None:
     download = Download(start, tmp_path / "downloads", b'{"a": {}}')
     url = json.loads(download.note.read_bytes())["url"]
     download.note.write_text(json.dumps(note).replace("URL", url))
@@ -217,9 +223,7 @@ def test_e9_a_note_that_is_not_as_we_write_it_is_none(
 
 
 @pytest.mark.parametrize("tag", ['"tag"', '"\u00e9"', '""'])
-def test_e9_a_note_as_we_write_it_resumes_by_its_tag(
-    start: Start, tmp_path: Path, tag: str
-) -> None:
+def test_e9_a_valid_note_resumes_by_its_etag(start: Start, tmp_path: Path, tag: str) -> None:
     download = Download(start, tmp_path / "downloads", b'{"a": {}}')
     said = json.loads(download.note.read_bytes())
     download.note.write_text(json.dumps({**said, "etag": tag}))

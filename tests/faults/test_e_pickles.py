@@ -1,4 +1,4 @@
-"""E4: a pickle carries no secret, and what comes out of it is disconnected."""
+"""E4: a pickle of a store contains no secret, and the unpickled store is disconnected."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WAYS: dict[str, Callable[[StaticStore], StaticStore]] = {
 
 @pytest.mark.parametrize("connect", CONNECTS, ids=lambda connect: "".join(connect))
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_e4_a_pickle_carries_no_secret(
+def test_e4_a_pickle_of_a_store_contains_no_secret(
     site: MemorySite, connect: dict[str, Any], protocol: int
 ) -> None:
     with StaticStore(root_with_secrets(site), poll_interval=0).connect(**connect) as store:
@@ -54,7 +54,7 @@ def test_e4_a_pickle_carries_no_secret(
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
-def test_e4_what_comes_out_is_disconnected(
+def test_e4_an_unpickled_store_is_disconnected(
     site: MemorySite, way: Callable[[StaticStore], StaticStore]
 ) -> None:
     with site.open() as store:
@@ -79,7 +79,7 @@ USES: dict[str, Callable[[StaticStore], object]] = {
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=list(USES))
-def test_e4_what_comes_out_connects_at_its_first_use(
+def test_e4_an_unpickled_store_connects_at_its_first_use(
     site: MemorySite, use: Callable[[StaticStore], object]
 ) -> None:
     again = pickle.loads(pickle.dumps(StaticStore(site.url)))
@@ -88,14 +88,14 @@ def test_e4_what_comes_out_connects_at_its_first_use(
     again.disconnect()
 
 
-def test_e4_what_comes_out_does_not_poll_by_itself(site: MemorySite) -> None:
+def test_e4_an_unpickled_store_does_not_poll_by_itself(site: MemorySite) -> None:
     before = pollers()
     with pickle.loads(pickle.dumps(StaticStore(site.url))) as again:
         assert list(again) == ["a"]
         assert pollers() == before
 
 
-def test_e4_many_threads_connect_what_comes_out_once(site: MemorySite) -> None:
+def test_e4_many_threads_connect_an_unpickled_store_only_once(site: MemorySite) -> None:
     again = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
     calls = [Call(lambda: list(again)) for _ in range(8)]
     assert [call.result() for call in calls] == [["a"]] * 8
@@ -103,17 +103,17 @@ def test_e4_many_threads_connect_what_comes_out_once(site: MemorySite) -> None:
     again.disconnect()
 
 
-def test_e4_what_comes_out_tries_again_to_connect(site: MemorySite) -> None:
+def test_e4_an_unpickled_store_retries_to_connect(site: MemorySite) -> None:
     site.spoil(lambda request, wire: wire.response(404))
     again = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
     with pytest.raises(StoreError, match="404"):
         list(again)
-    site.mend()
+    site.restore()
     assert list(again) == ["a"]
     again.disconnect()
 
 
-def test_e4_what_was_disconnected_stays_so(site: MemorySite) -> None:
+def test_e4_a_disconnected_store_stays_disconnected(site: MemorySite) -> None:
     again = pickle.loads(pickle.dumps(StaticStore(site.url, poll_interval=0)))
     again.disconnect()
     with pytest.raises(NotConnectedError):
@@ -121,7 +121,7 @@ def test_e4_what_was_disconnected_stays_so(site: MemorySite) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
-def test_e4_what_comes_out_can_be_connected(
+def test_e4_an_unpickled_store_can_be_connected(
     site: MemorySite, way: Callable[[StaticStore], StaticStore]
 ) -> None:
     with site.open() as store, way(store).connect() as again:
@@ -130,7 +130,7 @@ def test_e4_what_comes_out_can_be_connected(
         assert list(again) == ["a"]
 
 
-def test_e4_where_the_store_is_and_how_it_polls_is_kept(site: MemorySite) -> None:
+def test_e4_location_and_polling_options_are_kept(site: MemorySite) -> None:
     site.files["sub dir/list.json"] = b'{"a": {}}'
     site.files["values/a"] = b"value"
     store = StaticStore(
@@ -159,7 +159,7 @@ def test_e4_a_store_that_was_never_connected_can_be_pickled() -> None:
     assert again.info()["root_url"] == "https://data.example.org/site/"
 
 
-def test_e4_a_subscription_does_not_travel(site: MemorySite) -> None:
+def test_e4_subscriptions_are_not_pickled(site: MemorySite) -> None:
     heard: list[Any] = []
     with site.open() as store:
         store.subscribe(heard.append)
@@ -169,7 +169,7 @@ def test_e4_a_subscription_does_not_travel(site: MemorySite) -> None:
     assert heard == []
 
 
-def test_e4_an_error_of_a_store_carries_no_secret(site: MemorySite) -> None:
+def test_e4_an_error_of_a_store_contains_no_secret(site: MemorySite) -> None:
     site.spoil(lambda request, wire: wire.response(500))
     store = StaticStore(root_with_secrets(site), poll_interval=0)
     with pytest.raises(StoreError) as caught:
@@ -178,6 +178,6 @@ def test_e4_an_error_of_a_store_carries_no_secret(site: MemorySite) -> None:
     assert SECRET not in f"{caught.value!r} {caught.value}"
 
 
-def test_e4_neither_repr_nor_info_shows_a_secret(site: MemorySite) -> None:
+def test_e4_repr_and_info_show_no_secret(site: MemorySite) -> None:
     with StaticStore(root_with_secrets(site), poll_interval=0) as store:
         assert SECRET not in f"{store!r} {store.info()!r} {store._root!r} {store['a']!r}"

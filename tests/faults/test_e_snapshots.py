@@ -1,4 +1,4 @@
-"""E3: whoever reads while the index changes sees one whole snapshot."""
+"""E3: readers see whole snapshots while the index changes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CHANGES = 100
 
 
 @pytest.fixture(autouse=True)
-def nervous_scheduler() -> Iterator[None]:
-    """Let Python change threads as often as it can."""
+def frequent_thread_switches() -> Iterator[None]:
+    """Let Python switch threads as often as it can."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
     yield
@@ -28,13 +28,13 @@ def nervous_scheduler() -> Iterator[None]:
 
 
 def snapshot(generation: int) -> dict[str, dict[str, int]]:
-    """Return entries that carry the generation, and keys that tell of it, too."""
+    """Return entries that contain the generation, and keys that contain it, too."""
     keys = [f"always/{number}" for number in range(4)] + [f"only/{generation}"]
     return {key: {"generation": generation} for key in keys}
 
 
 def generations(entries: Any) -> set[int]:
-    """Return the generations of these entries, and of the key that tells of one."""
+    """Return the generations in these entries, and in the key that contains one."""
     pairs = list(entries)
     assert len(pairs) == 5
     (key,) = [key for key, _ in pairs if key.startswith("only/")]
@@ -61,7 +61,7 @@ def _initial(store: StaticStore) -> list[Any]:
         return found[:5]
 
 
-def test_e3_32_threads_that_read_and_query_see_whole_snapshots_only(tmp_path: Path) -> None:
+def test_e3_32_reading_threads_see_only_whole_snapshots(tmp_path: Path) -> None:
     write_index(tmp_path, snapshot(0))
     done = threading.Event()
     mixed: list[set[int]] = []
@@ -90,7 +90,7 @@ def test_e3_32_threads_that_read_and_query_see_whole_snapshots_only(tmp_path: Pa
     assert min(rounds) >= 1
 
 
-def test_e3_what_a_snapshot_listed_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
+def test_e3_the_entries_of_a_snapshot_stay_as_long_as_it_is_referenced(tmp_path: Path) -> None:
     write_index(tmp_path, snapshot(0))
     with StaticStore(tmp_path, poll_interval=0).connect() as store:
         held, view = store.index, store.items()
@@ -101,12 +101,12 @@ def test_e3_what_a_snapshot_listed_is_there_as_long_as_it_is_held(tmp_path: Path
         assert generations((key, value.metadata) for key, value in view) == {0}
 
 
-def test_e3_handlers_are_told_of_whole_snapshots_only(tmp_path: Path) -> None:
+def test_e3_handlers_receive_only_whole_snapshots(tmp_path: Path) -> None:
     write_index(tmp_path, snapshot(0))
-    told: list[set[int]] = []
+    received: list[set[int]] = []
 
     def hear(sender: object, *, changes: Any) -> None:
-        told.append(generations(changes.index.items()))
+        received.append(generations(changes.index.items()))
 
     with StaticStore(tmp_path, poll_interval=0).connect() as store:
         start = threading.Barrier(5)
@@ -126,5 +126,5 @@ def test_e3_handlers_are_told_of_whole_snapshots_only(tmp_path: Path) -> None:
             for call in calls:
                 call.result()
             store.update_index()
-    assert all(len(found) == 1 for found in told)
-    assert told[-1] == {30}
+    assert all(len(found) == 1 for found in received)
+    assert received[-1] == {30}

@@ -48,7 +48,7 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 def password() -> tuple[str, str]:
-    """What a program gives as ``auth``: it is called where the pickle is."""
+    """Return credentials, as a function given as ``auth`` that is called after unpickling."""
     return "ali", SECRET
 
 
@@ -76,21 +76,21 @@ def site() -> Iterator[MemorySite]:
 
 @pytest.fixture
 def closed() -> Iterator[RawServer]:
-    """A host that wants a password."""
-    with RawServer(wanting_password(serve_files(FILES))) as server:
+    """A host that requires a password."""
+    with RawServer(requiring_password(serve_files(FILES))) as server:
         yield server
 
 
-def wanting_password(answer: Answer) -> Answer:
+def requiring_password(answer: Answer) -> Answer:
     expected = "Basic " + base64.b64encode(f"ali:{SECRET}".encode()).decode()
 
-    def answer_who_knows_it(request: Request, wire: Wire) -> None:
+    def answer_with_password(request: Request, wire: Wire) -> None:
         if request.headers.get("Authorization") != expected:
             wire.response(401, headers={"WWW-Authenticate": "Basic"})
         else:
             answer(request, wire)
 
-    return answer_who_knows_it
+    return answer_with_password
 
 
 def round_trip(one: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> Any:
@@ -101,7 +101,7 @@ def round_trip(one: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> Any:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_e4_a_value_is_read_where_it_is_unpickled(site: MemorySite, protocol: int) -> None:
+def test_e4_a_value_can_be_read_where_it_is_unpickled(site: MemorySite, protocol: int) -> None:
     with site.open() as store:
         pickled = pickle.dumps(store["c d/ü.txt"], protocol)
     value = pickle.loads(pickled)
@@ -122,7 +122,7 @@ READS: dict[str, Callable[[URLValue], bytes]] = {
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=list(READS))
-def test_e4_a_value_is_read_in_every_way(
+def test_e4_an_unpickled_value_can_be_read_in_every_way(
     site: MemorySite, read: Callable[[URLValue], bytes]
 ) -> None:
     with site.open() as store:
@@ -130,7 +130,7 @@ def test_e4_a_value_is_read_in_every_way(
     assert read(value) == VALUES["a.txt"]
 
 
-def test_e4_values_from_pickles_share_a_connection(site: MemorySite) -> None:
+def test_e4_unpickled_values_share_a_connection(site: MemorySite) -> None:
     with site.open() as store:
         pickled = [pickle.dumps(value) for value in store.values()]
     values = [pickle.loads(one) for one in pickled]
@@ -139,14 +139,16 @@ def test_e4_values_from_pickles_share_a_connection(site: MemorySite) -> None:
     assert site.server.connections == before + 1
 
 
-def test_e4_values_from_pickles_are_told_apart_by_how_they_are_reached(site: MemorySite) -> None:
+def test_e4_unpickled_values_with_different_options_have_separate_connections(
+    site: MemorySite,
+) -> None:
     with site.open() as store, site.open(timeout=(1, 1)) as other:
         values = [round_trip(one["a.txt"]) for one in (store, store, other)]
     first, second, third = (value._access.shared for value in values)
     assert first is second is not third
 
 
-def test_e4_the_connection_of_values_ends_with_the_last(site: MemorySite) -> None:
+def test_e4_the_connection_of_unpickled_values_ends_with_the_last_of_them(site: MemorySite) -> None:
     with site.open() as store:
         value = round_trip(store["a.txt"])
     settings = value._access.settings
@@ -157,7 +159,7 @@ def test_e4_the_connection_of_values_ends_with_the_last(site: MemorySite) -> Non
     assert PickledAccess(settings, ()).shared._sources is None
 
 
-def test_e4_unpickling_a_value_asks_nothing(site: MemorySite) -> None:
+def test_e4_unpickling_a_value_makes_no_request(site: MemorySite) -> None:
     with site.open() as store:
         pickled = pickle.dumps(store["a.txt"])
     before = len(site.server.requests)
@@ -166,7 +168,7 @@ def test_e4_unpickling_a_value_asks_nothing(site: MemorySite) -> None:
     assert len(site.server.requests) == before
 
 
-def test_e4_a_value_is_of_its_snapshot(site: MemorySite) -> None:
+def test_e4_an_unpickled_value_belongs_to_its_snapshot(site: MemorySite) -> None:
     with site.open() as store:
         value = round_trip(store["a.txt"])
     site.files["data/a.txt"] = b"other"
@@ -175,14 +177,14 @@ def test_e4_a_value_is_of_its_snapshot(site: MemorySite) -> None:
         value.read()
 
 
-def test_e4_a_value_is_pickled_again(site: MemorySite) -> None:
+def test_e4_an_unpickled_value_can_be_pickled_again(site: MemorySite) -> None:
     with site.open() as store:
         value = round_trip(round_trip(store["a.txt"]))
     assert value.read() == VALUES["a.txt"]
 
 
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
-def test_e4_a_copy_of_a_value_is_read_by_the_same_connection(
+def test_e4_a_copied_value_uses_the_same_connection(
     closed: RawServer, way: Callable[[URLValue], URLValue]
 ) -> None:
     with StaticStore(closed.url, poll_interval=0).connect(password()) as store:
@@ -194,7 +196,7 @@ def test_e4_a_copy_of_a_value_is_read_by_the_same_connection(
     assert closed.connections == 1
 
 
-def test_e4_a_value_of_a_folder_is_read_from_elsewhere(
+def test_e4_a_value_in_a_folder_can_be_read_from_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site/data").mkdir(parents=True)
@@ -207,7 +209,7 @@ def test_e4_a_value_of_a_folder_is_read_from_elsewhere(
     assert pickle.loads(pickled).read() == b"value"
 
 
-def test_e4_a_value_of_several_roots_is_read_from_a_copy(site: MemorySite) -> None:
+def test_e4_a_value_of_several_roots_can_be_read_from_a_copy(site: MemorySite) -> None:
     with MemorySite() as other:
         other.files |= FILES
         with StaticStore([site.url, other.url], poll_interval=0).connect(retries=0) as store:
@@ -217,7 +219,7 @@ def test_e4_a_value_of_several_roots_is_read_from_a_copy(site: MemorySite) -> No
         assert value.read() == VALUES["a.txt"]
 
 
-def test_e4_a_value_is_read_from_the_cache_that_its_store_has(
+def test_e4_an_unpickled_value_uses_the_cache_of_its_store(
     site: MemorySite, tmp_path: Path
 ) -> None:
     with StaticStore(site.url, poll_interval=0, cache=tmp_path) as store:
@@ -243,7 +245,7 @@ SECRETS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("connect", SECRETS.values(), ids=list(SECRETS))
-def test_e4_neither_a_store_nor_a_value_pickles_a_secret(
+def test_e4_pickles_of_stores_and_values_contain_no_secret(
     site: MemorySite, connect: dict[str, Any]
 ) -> None:
     root = site.url.replace("http://", f"http://ali:{SECRET}@")
@@ -259,7 +261,7 @@ def test_e4_neither_a_store_nor_a_value_pickles_a_secret(
 
 
 @pytest.mark.parametrize("auth", [password, Vault.known], ids=["function", "static method"])
-def test_e4_a_function_given_as_auth_is_called_where_the_pickle_is(
+def test_e4_an_auth_function_is_called_after_unpickling(
     closed: RawServer, auth: Callable[[], tuple[str, str]]
 ) -> None:
     with StaticStore(closed.url, poll_interval=0).connect(auth) as store:
@@ -270,7 +272,7 @@ def test_e4_a_function_given_as_auth_is_called_where_the_pickle_is(
 
 
 @pytest.mark.parametrize("connect", SECRETS.values(), ids=list(SECRETS))
-def test_e4_what_is_refused_says_that_pickles_carry_no_secret(
+def test_e4_a_401_after_unpickling_says_that_pickles_contain_no_secret(
     closed: RawServer, connect: dict[str, Any]
 ) -> None:
     options = {"auth": password(), **connect}
@@ -283,7 +285,7 @@ def test_e4_what_is_refused_says_that_pickles_carry_no_secret(
         assert again["a.txt"].read() == VALUES["a.txt"]
 
 
-def test_e4_a_refusal_of_a_store_that_is_from_no_pickle_does_not_speak_of_them(
+def test_e4_a_401_of_any_other_store_does_not_mention_pickles(
     closed: RawServer,
 ) -> None:
     with pytest.raises(AuthorizationError) as caught:
@@ -291,7 +293,7 @@ def test_e4_a_refusal_of_a_store_that_is_from_no_pickle_does_not_speak_of_them(
     assert "pickle" not in str(caught.value)
 
 
-def test_e4_the_options_of_connect_come_along(site: MemorySite) -> None:
+def test_e4_the_options_of_connect_are_pickled(site: MemorySite) -> None:
     options: dict[str, Any] = {
         "timeout": (3, 4),
         "retries": 7,
@@ -310,7 +312,7 @@ def test_e4_the_options_of_connect_come_along(site: MemorySite) -> None:
         assert again._live.connected().follower.max_bytes == 12345
 
 
-def test_e4_the_query_of_a_root_comes_along(site: MemorySite) -> None:
+def test_e4_the_query_of_a_root_is_pickled(site: MemorySite) -> None:
     with StaticStore(f"{site.url}?sig=a%2Bb", poll_interval=0) as store:
         value, again = round_trip((store["a.txt"], store))
     value.read()
@@ -319,7 +321,7 @@ def test_e4_the_query_of_a_root_comes_along(site: MemorySite) -> None:
         assert site.server.requests[-1].target == "/index.json?sig=a%2Bb"
 
 
-def test_e4_the_paths_of_certificates_come_along(
+def test_e4_the_paths_of_certificates_are_pickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificates = write_certificates(tmp_path)
@@ -350,7 +352,7 @@ def test_e4_an_auth_function_of_connect_is_called_once(closed: RawServer) -> Non
 
 
 @pytest.mark.parametrize("wrong", [lambda: 5, lambda: password], ids=["number", "function"])
-def test_e4_an_auth_function_returns_what_auth_may_be(site: MemorySite, wrong: Any) -> None:
+def test_e4_an_auth_function_must_return_valid_credentials(site: MemorySite, wrong: Any) -> None:
     with pytest.raises(TypeError, match="auth must be"):
         StaticStore(site.url).connect(wrong)
 
@@ -359,13 +361,13 @@ def test_e4_an_auth_function_returns_what_auth_may_be(site: MemorySite, wrong: A
 
 
 def read_there(one: StaticStore | URLValue) -> tuple[bytes, int]:
-    """Read in another process; return which."""
+    """Read in another process; return its id, too."""
     data = one["a.txt"].read() if isinstance(one, StaticStore) else one.read()
     return data, os.getpid()
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_e4_stores_and_values_are_used_by_processes(site: MemorySite, method: str) -> None:
+def test_e4_stores_and_values_can_be_used_in_other_processes(site: MemorySite, method: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks of a process with threads
         context = multiprocessing.get_context(method)
@@ -376,11 +378,11 @@ def test_e4_stores_and_values_are_used_by_processes(site: MemorySite, method: st
     assert os.getpid() not in {pid for _, pid in found}
 
 
-# -- what else is pickled ------------------------------------------------------------------
+# -- other objects -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_e4_an_index_is_pickled_whole(site: MemorySite, protocol: int) -> None:
+def test_e4_an_index_can_be_pickled(site: MemorySite, protocol: int) -> None:
     site.write(
         b'{"a": {"packed": ["packs/' + b"ab" * 32 + b'.zip", 3]}, "../x": {}, "b": {"v": 1}}'
     )
@@ -398,14 +400,14 @@ def test_e4_an_index_is_pickled_whole(site: MemorySite, protocol: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_e4_a_change_is_pickled(protocol: int) -> None:
+def test_e4_a_change_can_be_pickled(protocol: int) -> None:
     change = Change("a", b'{"v":1}', None)
     again = round_trip(change, protocol)
     assert (again, again.action, again.previous) == (change, "delete", {"v": 1})
 
 
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
-def test_e4_an_index_is_copied(way: Callable[[Index], Index]) -> None:
+def test_e4_an_index_can_be_copied(way: Callable[[Index], Index]) -> None:
     index = Index.from_entries({"a": {"v": 1}})
     assert way(index) == index
 
@@ -425,19 +427,19 @@ ERRORS: list[StoreError] = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_e4_an_error_is_pickled_with_all_that_it_says(error: StoreError, protocol: int) -> None:
+def test_e4_an_error_is_pickled_with_all_attributes(error: StoreError, protocol: int) -> None:
     again = round_trip(error, protocol)
     assert type(again) is type(error)
     assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
 
 
-def test_e4_every_error_is_among_these() -> None:
+def test_e4_every_error_class_is_tested_here() -> None:
     every = {one for one in vars(staticstore).values() if isinstance(one, type)}
     assert {one for one in every if issubclass(one, StoreError)} <= set(map(type, ERRORS))
 
 
 @pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_e4_what_belongs_to_a_process_is_refused_in_words(
+def test_e4_pickling_an_object_of_one_process_is_a_clear_error(
     site: MemorySite, way: Callable[[Any], object]
 ) -> None:
     with site.open() as store:

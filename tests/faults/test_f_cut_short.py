@@ -1,4 +1,4 @@
-"""F17: runs that are cut short again and again go on where the last ended, and come to an end."""
+"""F17: runs that are interrupted again and again resume, and complete in the end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.servers import Answer, RawServer, Request, Wire, serve_files
 
 Start = Callable[..., RawServer]
 
-CUT = 150_000  # bytes that a run gets
+CUT = 150_000  # bytes that a run receives
 MOST_RUNS = 30
 
 
@@ -50,8 +50,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-class Stingy:
-    """A host that gives so many bytes in a run, and then closes every connection."""
+class LimitedHost:
+    """A host that sends a limited number of bytes in a run, and then closes every connection."""
 
     def __init__(self, folder: Path) -> None:
         self.good: Answer = serve_files(files_of(folder))
@@ -68,9 +68,9 @@ class Stingy:
 
 
 class _Metered(Wire):
-    """A wire that breaks when a run has had its bytes."""
+    """A wire that breaks when a run has received its bytes."""
 
-    def __init__(self, wire: Wire, request: Request, host: Stingy) -> None:
+    def __init__(self, wire: Wire, request: Request, host: LimitedHost) -> None:
         super().__init__(wire._connection, request)
         self._host = host
 
@@ -83,8 +83,8 @@ class _Metered(Wire):
             self.close()
 
 
-def runs(host: Stingy, run: Callable[[], object]) -> int:
-    """Run until a run is not cut short; return how many it took."""
+def runs(host: LimitedHost, run: Callable[[], object]) -> int:
+    """Run until a run completes; return how many it took."""
     for number in range(1, MOST_RUNS + 1):
         host.left = CUT
         with contextlib.suppress(StoreError):
@@ -107,11 +107,11 @@ LONG = {"*": {"text": "".join(map(chr, range(33, 127))) * 100}}  # 9.4 kB for ea
 
 
 @pytest.mark.parametrize("options", [{"pack": True}, {}, {"metadata": LONG}])
-def test_f17_a_mirror_that_is_cut_short_again_and_again_ends(
+def test_f17_a_mirror_that_is_interrupted_again_and_again_completes(
     start: Start, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     site_of(tmp_path / "site", **options)
-    host = Stingy(tmp_path / "site")
+    host = LimitedHost(tmp_path / "site")
     url = start(host, heads=True).url
     took = runs(host, lambda: mirrored(url, tmp_path / "copy", indexed=True))
     size = sum(len(body) for body in files_of(tmp_path / "copy").values())
@@ -120,9 +120,9 @@ def test_f17_a_mirror_that_is_cut_short_again_and_again_ends(
     assert not (tmp_path / "copy/.staticstore/incoming").exists()
 
 
-def test_f17_hardly_a_byte_of_a_pack_comes_twice(start: Start, tmp_path: Path) -> None:
+def test_f17_hardly_any_byte_of_a_pack_is_transferred_twice(start: Start, tmp_path: Path) -> None:
     site_of(tmp_path / "site", pack=True)
-    host = Stingy(tmp_path / "site")
+    host = LimitedHost(tmp_path / "site")
     url = start(host, heads=True).url
     runs(host, lambda: mirrored(url, tmp_path / "copy"))
     [pack] = (tmp_path / "site/packs").iterdir()
@@ -135,19 +135,17 @@ def read_with_cache(url: str, cache: Path) -> None:
         assert len(store) == 60
 
 
-def test_f17_an_index_goes_on_where_it_ended_if_there_is_a_cache(
-    start: Start, tmp_path: Path
-) -> None:
+def test_f17_an_index_is_resumed_if_there_is_a_cache(start: Start, tmp_path: Path) -> None:
     site_of(tmp_path / "site", metadata=LONG)
-    host = Stingy(tmp_path / "site")
+    host = LimitedHost(tmp_path / "site")
     url = start(host, heads=True).url
     assert 3 < runs(host, lambda: read_with_cache(url, tmp_path / "cache")) < 8
     assert not list((tmp_path / "cache").rglob(PART_PATTERN))
 
 
-def test_f17_a_change_file_goes_on_where_it_ended(start: Start, tmp_path: Path) -> None:
+def test_f17_a_change_file_is_resumed(start: Start, tmp_path: Path) -> None:
     site_of(tmp_path / "site")
-    host = Stingy(tmp_path / "site")
+    host = LimitedHost(tmp_path / "site")
     server = start(host, heads=True)
     with StaticStore(server.url, poll_interval=0, cache=tmp_path / "cache").connect(
         retries=0
@@ -160,12 +158,12 @@ def test_f17_a_change_file_goes_on_where_it_ended(start: Start, tmp_path: Path) 
 
 
 class Document:
-    """The index of a site, of which a store with a cache has got the beginning."""
+    """The index of a site, the beginning of which is in the cache of a store."""
 
     def __init__(self, start: Start, folder: Path) -> None:
         site_of(folder / "site", metadata=LONG)
         self.cache = folder / "cache"
-        self.host = Stingy(folder / "site")
+        self.host = LimitedHost(folder / "site")
         self.server = start(self.host, heads=True)
         with pytest.raises(StoreError):
             read_with_cache(self.server.url, self.cache)
@@ -173,7 +171,7 @@ class Document:
         self.host.left = 1 << 30
 
     def read(self) -> list[tuple[int, int | None] | None]:
-        """Read the index, and return the ranges of it that were asked for."""
+        """Read the index, and return the requested ranges of it."""
         before = len(self.server.requests)
         read_with_cache(self.server.url, self.cache)
         asked = self.server.requests[before:]
@@ -185,17 +183,17 @@ def document(start: Start, tmp_path: Path) -> Document:
     return Document(start, tmp_path)
 
 
-def test_f17_a_beginning_is_its_owners_alone(document: Document) -> None:
+def test_f17_only_the_owner_can_read_a_beginning(document: Document) -> None:
     assert stat.S_IMODE(document.part.stat().st_mode) & 0o077 == 0
 
 
-def test_f17_what_has_come_is_not_asked_for_again(document: Document) -> None:
+def test_f17_bytes_that_have_arrived_are_not_requested_again(document: Document) -> None:
     begun = document.part.stat().st_size
     assert document.read() == [(begun - 1, None)]
 
 
 @pytest.mark.parametrize("beginning", [b"\0" * 50_000, b"", b"{", b"\0" * (5 << 20)])
-def test_f17_a_beginning_that_is_wrong_is_dropped(document: Document, beginning: bytes) -> None:
+def test_f17_a_wrong_beginning_is_discarded(document: Document, beginning: bytes) -> None:
     document.part.write_bytes(beginning)
     assert document.read()[-1] is None
     assert not document.part.exists()
@@ -217,7 +215,7 @@ def by_all(part: Path, victim: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="no permissions")
 @pytest.mark.parametrize("swap", [by_hard_link, by_link, by_all])
-def test_e9_a_beginning_that_is_not_ours_alone_is_not_used(
+def test_e9_a_beginning_that_others_can_change_is_not_used(
     document: Document, tmp_path: Path, swap: Callable[[Path, Path], None]
 ) -> None:
     victim = tmp_path / "victim"
@@ -228,7 +226,7 @@ def test_e9_a_beginning_that_is_not_ours_alone_is_not_used(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 416, 501])
-def test_c17_a_refused_range_of_a_document_is_one_request_for_the_whole(
+def test_c17_a_refused_range_of_a_document_leads_to_one_request_for_the_whole(
     document: Document, status: int
 ) -> None:
     good = document.host.good
@@ -244,7 +242,7 @@ def test_c17_a_refused_range_of_a_document_is_one_request_for_the_whole(
     assert (len(asked), asked[-1]) == (2, None)
 
 
-def test_c5_a_whole_document_in_answer_to_a_range_is_taken(document: Document) -> None:
+def test_c5_a_whole_document_in_answer_to_a_range_is_accepted(document: Document) -> None:
     document.host.good = serve_files(files_of(document.cache.parent / "site"), ranges=False)
     assert len(document.read()) == 1
 
@@ -266,7 +264,7 @@ def test_f17_a_host_that_names_another_document_each_time_does_not_fill_the_disk
     assert (tmp_path / f".staticstore-document-{39:064x}.part").exists()
 
 
-def test_f17_a_full_disk_does_not_keep_a_document_from_being_read(
+def test_f17_a_document_can_be_read_with_a_full_disk(
     document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(self: DirectFile, piece: object) -> int:
@@ -295,7 +293,7 @@ mirrored(sys.argv[1], Path(sys.argv[2]), indexed=True)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
-def test_f17_runs_that_are_killed_go_on_where_the_last_ended(start: Start, tmp_path: Path) -> None:
+def test_f17_killed_runs_are_resumed(start: Start, tmp_path: Path) -> None:
     site_of(tmp_path / "site", pack=True)
     server = start(serve_files(files_of(tmp_path / "site")), heads=True)
     command = [sys.executable, "-c", KILLED, server.url, str(tmp_path / "copy")]

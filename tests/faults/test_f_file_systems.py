@@ -1,4 +1,4 @@
-"""F18: folders that cannot be synced and times that cannot be set are done without, said once."""
+"""F18: folders that cannot be synced and times that cannot be set are skipped with one warning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ fsync, utime = os.fsync, os.utime
 
 @pytest.fixture(autouse=True)
 def not_warned_yet() -> Iterator[None]:
-    """Begin each test as a process that has said nothing."""
+    """Begin each test like a process that has given no warning."""
     file_system._warn.cache_clear()
     yield
     file_system._warn.cache_clear()
@@ -55,7 +55,7 @@ def opens_no_folders(patch: pytest.MonkeyPatch, code: int) -> None:
     open_ = os.open
 
     def opened(path: Any, flags: int, *more: Any, **options: Any) -> int:
-        # As where a folder may be written, but not read; a scan says so by O_DIRECTORY.
+        # As where a folder may be written, but not read; a scan uses O_DIRECTORY.
         if flags == os.O_RDONLY and os.path.isdir(path):
             raise OSError(code, os.strerror(code))
         return open_(path, flags, *more, **options)
@@ -94,7 +94,7 @@ lacking = pytest.mark.parametrize(("lack", "code"), LACKS)
 
 
 @lacking
-def test_f18_all_that_writes_does_without(
+def test_f18_everything_that_writes_works_without_it(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lack: Lack, code: int
 ) -> None:
     lack(monkeypatch, code)
@@ -114,7 +114,7 @@ def test_f18_all_that_writes_does_without(
 
 
 @pytest.mark.parametrize(("lack", "code"), [LACKS[0], LACKS[5]])
-def test_f18_it_is_said_once(
+def test_f18_the_warning_is_given_once(
     site: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,7 +143,7 @@ def test_f18_a_disk_that_fails_is_an_error(
             publish(site)
 
 
-def test_f18_what_is_forgotten_stays_a_day_where_no_time_can_be_set(
+def test_f18_forgotten_documents_stay_a_day_even_if_no_time_can_be_set(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(site)

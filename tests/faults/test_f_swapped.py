@@ -1,4 +1,4 @@
-"""F12: what a scan found is hashed, packed and pushed, or reported, whatever takes its place."""
+"""F12: a file found by a scan is hashed, packed and pushed, or reported if it was replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Swap = Callable[[Path, Path], None]
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """Return a folder that is no part of any site."""
+    """Return a folder that is not part of any site."""
     folder = tmp_path / "outside"
     folder.mkdir()
     for name in ("a.txt", "b.txt"):
@@ -46,13 +46,13 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def file_for_link(data: Path, outside: Path) -> None:
+def replace_file_by_link(data: Path, outside: Path) -> None:
     for key in KEYS:
         (data / key).unlink()
         (data / key).symlink_to(outside / Path(key).name)
 
 
-def file_for_link_to_link(data: Path, outside: Path) -> None:
+def replace_file_by_link_to_link(data: Path, outside: Path) -> None:
     for key in KEYS:
         between = data.parent / f"between {Path(key).name}"
         between.symlink_to(outside / Path(key).name)
@@ -60,19 +60,19 @@ def file_for_link_to_link(data: Path, outside: Path) -> None:
         (data / key).symlink_to(between)
 
 
-def folder_for_link(data: Path, outside: Path) -> None:
+def replace_folder_by_link(data: Path, outside: Path) -> None:
     (data / "sub").rename(data.parent / "gone")
     (data / "sub").symlink_to(outside)
 
 
-def data_for_link(data: Path, outside: Path) -> None:
+def replace_data_by_link(data: Path, outside: Path) -> None:
     (outside / "sub").mkdir()
     (outside / "sub/b.txt").write_bytes(SECRET)
     data.rename(data.parent / "gone")
     data.symlink_to(outside)
 
 
-def file_for_link_to_its_inode(data: Path, outside: Path) -> None:
+def replace_file_by_link_to_its_inode(data: Path, outside: Path) -> None:
     for key in KEYS:
         there = outside / f"new {Path(key).name}"
         (data / key).rename(there)
@@ -81,16 +81,16 @@ def file_for_link_to_its_inode(data: Path, outside: Path) -> None:
 
 
 SWAPS: list[Swap] = [
-    file_for_link,
-    file_for_link_to_link,
-    file_for_link_to_its_inode,
-    folder_for_link,
-    data_for_link,
+    replace_file_by_link,
+    replace_file_by_link_to_link,
+    replace_file_by_link_to_its_inode,
+    replace_folder_by_link,
+    replace_data_by_link,
 ]
 
 
 def once(action: Callable[[], None]) -> Callable[[], None]:
-    """Return what acts when it is called first; who calls it meanwhile waits."""
+    """Return a function that acts on its first call; concurrent calls wait for it."""
     lock, done = threading.Lock(), list[None]()
 
     def act() -> None:
@@ -103,7 +103,7 @@ def once(action: Callable[[], None]) -> Callable[[], None]:
 
 
 def before_hashing(patch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
-    """Do something between the scan and the first digest."""
+    """Act between the scan and the first digest."""
     act, real = once(action), digest_of
 
     def late(path: str, *arguments: Any, **options: Any) -> Any:
@@ -122,7 +122,7 @@ def shows_secret(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("swap", SWAPS)
-def test_f12_a_link_that_comes_after_the_scan_is_reported(
+def test_f12_a_link_made_after_the_scan_is_reported(
     site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
     before_hashing(monkeypatch, lambda: swap(site / "data", outside))
@@ -134,7 +134,7 @@ def test_f12_a_link_that_comes_after_the_scan_is_reported(
 
 
 @pytest.mark.parametrize("swap", SWAPS)
-def test_f12_so_it_is_where_processes_hash(
+def test_f12_a_link_made_after_the_scan_is_reported_by_hash_processes(
     site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.FILES_PER_PROCESS", 1)
@@ -150,7 +150,7 @@ def test_f12_so_it_is_where_processes_hash(
     assert not shows_secret(site)
 
 
-def test_f12_a_file_that_an_editor_replaces_is_hashed_as_it_is_then(
+def test_f12_a_file_replaced_by_an_editor_is_hashed_in_its_new_state(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def save() -> None:
@@ -163,23 +163,21 @@ def test_f12_a_file_that_an_editor_replaces_is_hashed_as_it_is_then(
         assert store["sub/b.txt"].read() == b"saved"
 
 
-def test_f12_on_a_file_system_that_numbers_its_files_anew_all_are_hashed(site: Path) -> None:
+def test_f12_on_a_file_system_that_renumbers_files_all_are_hashed(site: Path) -> None:
     files = [file._replace(inode=file.inode + 1) for file in scan(site / "data").files]
     outcomes = hashing.hash_files(files).values()
     assert [type(outcome) for outcome in outcomes] == [FileDigest, FileDigest]
 
 
-def test_f12_a_folder_that_is_replaced_during_the_scan_is_reported(
-    site: Path, outside: Path
-) -> None:
-    act = once(lambda: folder_for_link(site / "data", outside))
+def test_f12_a_folder_replaced_during_the_scan_is_reported(site: Path, outside: Path) -> None:
+    act = once(lambda: replace_folder_by_link(site / "data", outside))
     found = scan(site / "data", lambda files: act())  # of data/ itself, before data/sub
     assert [file.key for file in found.files] == ["a.txt"]
     assert [(one.path, one.kind) for one in found.left_out] == [("sub", "failed")]
 
 
 @pytest.mark.parametrize("swap", SWAPS)
-def test_f12_a_check_reads_no_link_that_came_after_its_scan(
+def test_f12_a_check_reads_no_link_made_after_its_scan(
     site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
     for key in KEYS:
@@ -190,10 +188,10 @@ def test_f12_a_check_reads_no_link_that_came_after_its_scan(
 
 
 @pytest.mark.parametrize("swap", SWAPS)
-def test_f12_a_push_sends_nothing_of_a_link_that_came_after_the_publish(
+def test_f12_a_push_sends_nothing_through_a_link_made_after_the_publish(
     site: Path, outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
-    for key in KEYS:  # of these bytes, so that no digest tells
+    for key in KEYS:  # the same bytes, so that no digest differs
         (site / "data" / key).write_bytes(SECRET)
     publish(site)
     act, real = once(lambda: swap(site / "data", outside)), verified_pieces
@@ -209,7 +207,7 @@ def test_f12_a_push_sends_nothing_of_a_link_that_came_after_the_publish(
 
 
 @pytest.mark.parametrize("swap", SWAPS)
-def test_f12_a_mirror_keeps_no_link_that_came_after_its_look(
+def test_f12_a_mirror_keeps_no_link_made_after_its_survey(
     site: Path, outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: Swap
 ) -> None:
     for key in KEYS:
@@ -224,7 +222,7 @@ def test_f12_a_mirror_keeps_no_link_that_came_after_its_look(
     assert (outside / "b.txt").read_bytes() == SECRET
 
 
-def test_f12_a_link_that_comes_during_the_scan_is_not_followed(
+def test_f12_a_link_made_during_the_scan_is_not_followed(
     site: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = site / "data/a.txt"
@@ -248,7 +246,7 @@ def test_f12_a_link_that_comes_during_the_scan_is_not_followed(
     assert "a.txt" not in json.loads((site / "index.json").read_bytes())
 
 
-def test_f12_what_a_link_led_to_before_may_change_meanwhile(
+def test_f12_the_target_of_an_existing_link_may_change_meanwhile(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site / "data/c.txt").symlink_to("a.txt")

@@ -18,7 +18,7 @@ from tests.servers import RawServer, serve_files
 from tests.sites import index_of
 
 SMALL = b"a small value\n" * 100
-LARGE = bytes(range(256)) * 6_000  # above what has a part file
+LARGE = bytes(range(256)) * 6_000  # large enough for a part file
 VALUES = {"small": SMALL, "large": LARGE}
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no devices in the file system")
@@ -55,7 +55,7 @@ def link_to_link(path: Path) -> None:
 
 @pytest.mark.parametrize("key", VALUES)
 @pytest.mark.parametrize("make", [null_device, link_to_null, link_to_link])
-def test_f12_a_device_takes_the_bytes_and_stays(
+def test_f12_a_device_receives_the_bytes_and_stays_a_device(
     store: StaticStore, tmp_path: Path, make: Callable[[Path], None], key: str
 ) -> None:
     target = tmp_path / "target"
@@ -67,7 +67,7 @@ def test_f12_a_device_takes_the_bytes_and_stays(
 
 
 class Reader:
-    """Reads a FIFO to its end, in a thread."""
+    """A thread that reads a FIFO to its end."""
 
     def __init__(self, fifo: Path) -> None:
         os.mkfifo(fifo)
@@ -93,15 +93,15 @@ class Reader:
         self._thread.join()
 
 
-def test_f12_a_fifo_gives_its_reader_the_bytes(store: StaticStore, tmp_path: Path) -> None:
-    # What a pipe holds at once: the writer is done before anybody reads.
+def test_f12_a_fifo_passes_the_bytes_to_its_reader(store: StaticStore, tmp_path: Path) -> None:
+    # The capacity of a pipe: the writer finishes before anything is read.
     with Reader(tmp_path / "fifo") as reader:
         store.to_file("small", tmp_path / "fifo")
     assert reader.read == SMALL
     assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
 
 
-def test_f12_nothing_wrong_reaches_who_reads_a_fifo(tmp_path: Path) -> None:
+def test_f12_the_reader_of_a_fifo_gets_no_wrong_byte(tmp_path: Path) -> None:
     files = {"index.json": index_of({"a": SMALL}), "data/a": SMALL[::-1]}
     with RawServer(serve_files(files)) as server, StaticStore(server.url, poll_interval=0) as store:
         with Reader(tmp_path / "fifo") as reader, pytest.raises(IntegrityError):
@@ -136,7 +136,7 @@ REFUSED: list[tuple[str, Callable[[Path], None]]] = [
 
 @pytest.mark.parametrize("key", VALUES)
 @pytest.mark.parametrize(("reason", "make"), REFUSED)
-def test_f12_what_cannot_be_written_into_is_refused_before_anything_is_asked(
+def test_f12_an_unsuitable_target_is_refused_before_any_request(
     server: RawServer,
     store: StaticStore,
     tmp_path: Path,
@@ -164,7 +164,7 @@ def get(
 
 
 @pytest.mark.parametrize("key", VALUES)
-def test_f12_a_name_that_is_too_long_is_refused_before_anything_is_asked(
+def test_f12_a_name_that_is_too_long_is_refused_before_any_request(
     store: StaticStore, server: RawServer, tmp_path: Path, key: str
 ) -> None:
     asked = len(server.requests)
@@ -175,7 +175,7 @@ def test_f12_a_name_that_is_too_long_is_refused_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
-def test_f12_the_standard_output_takes_the_bytes_by_its_names(
+def test_f12_standard_output_can_be_given_by_its_names(
     server: RawServer, tmp_path: Path, name: str
 ) -> None:
     if name == "link":
@@ -185,9 +185,7 @@ def test_f12_the_standard_output_takes_the_bytes_by_its_names(
     assert (ended.stdout.encode(), ended.returncode) == (SMALL, 0)
 
 
-def test_f12_a_file_behind_the_standard_output_is_continued(
-    server: RawServer, tmp_path: Path
-) -> None:
+def test_f12_a_file_behind_standard_output_is_continued(server: RawServer, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w+b", buffering=0) as out:
         out.write(b"before\n")
         ended = get(server.url, "small", "-o", "/dev/stdout", stdout=out.fileno())
@@ -197,13 +195,13 @@ def test_f12_a_file_behind_the_standard_output_is_continued(
 
 
 @pytest.mark.parametrize("number", [2**31, 10**20])
-def test_f12_a_descriptor_that_cannot_be_is_refused(store: StaticStore, number: int) -> None:
+def test_f12_an_invalid_descriptor_is_refused(store: StaticStore, number: int) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         store.to_file("small", f"/dev/fd/{number}")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--range", "0:5")])
-def test_f12_the_command_says_why_a_fifo_is_refused(
+def test_f12_the_command_explains_why_a_fifo_is_refused(
     server: RawServer, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
@@ -214,7 +212,7 @@ def test_f12_the_command_says_why_a_fifo_is_refused(
     assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
 
 
-def test_f12_a_range_goes_into_a_device(server: RawServer) -> None:
+def test_f12_a_range_can_be_written_into_a_device(server: RawServer) -> None:
     ended = get(server.url, "small", "-o", "/dev/stdout", "--range", "2:7")
     assert (ended.stdout.encode(), ended.returncode) == (SMALL[2:7], 0)
 
@@ -227,7 +225,9 @@ def test_f12_a_link_to_a_file_is_replaced(store: StaticStore, tmp_path: Path) ->
     assert (tmp_path / "other").read_bytes() == b"other"
 
 
-def test_f12_a_value_from_the_cache_goes_into_a_device(server: RawServer, tmp_path: Path) -> None:
+def test_f12_a_value_from_the_cache_can_be_written_into_a_device(
+    server: RawServer, tmp_path: Path
+) -> None:
     with StaticStore(server.url, poll_interval=0, cache=tmp_path / "cache") as store:
         store.to_file("large", tmp_path / "first")
         os.mkfifo(tmp_path / "fifo")
@@ -236,9 +236,7 @@ def test_f12_a_value_from_the_cache_goes_into_a_device(server: RawServer, tmp_pa
     assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
 
 
-def test_f12_what_was_written_into_a_device_is_kept_in_no_cache(
-    server: RawServer, tmp_path: Path
-) -> None:
+def test_f12_a_value_written_into_a_device_is_not_cached(server: RawServer, tmp_path: Path) -> None:
     (tmp_path / "target").symlink_to("/dev/null")
     with StaticStore(server.url, poll_interval=0, cache=tmp_path / "cache") as store:
         store.to_file("small", tmp_path / "target")

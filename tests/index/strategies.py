@@ -1,4 +1,4 @@
-"""What hypothesis draws for the tests of the index: keys, JSON, and indexes."""
+"""Hypothesis strategies for the tests of the index: keys, JSON, and indexes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["entries", "json_values", "keys", "metadata", "quick", "texts"]
 
 quick = settings(max_examples=100, deadline=None, database=None)
 
-#: Whatever JSON can say in UTF-8: no lone surrogates.
+#: All texts that JSON can have in UTF-8: no lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 # Plain ones, so that two indexes share some; and ones that sort differently in UTF-16 or escaped.
@@ -22,7 +22,7 @@ _segments = st.sampled_from(
     ["a", "b", "A", "é", "日", " ", '"', "!", "~", "a b", "%2e%2e", "...", "\uffff", "\U0001d11e"]
 )
 
-#: Legal keys.
+#: Valid keys.
 keys: SearchStrategy[str] = st.one_of(
     _segments,
     st.lists(_segments, min_size=1, max_size=3).map("/".join),
@@ -39,7 +39,7 @@ json_values: SearchStrategy[Any] = st.recursive(
     max_leaves=4,
 )
 
-#: What an index says of a key.
+#: The metadata of a key.
 metadata: SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.sampled_from(["type", "title", "size", "packed", "bbox"]) | texts, json_values, max_size=3
 )

@@ -1,4 +1,4 @@
-"""Blocks: an index cut where its keys say, so that an insertion shifts no other block."""
+"""Blocks: an index is cut at certain keys, so that an insertion shifts no other block."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_blocks_are_whole_lines_that_cover_the_index(state: dict[str, object], s
 
 @given(_states, st.sampled_from("ab"))
 @settings(max_examples=100, deadline=None)
-def test_a_key_stands_in_the_block_that_is_found_for_it(state: dict[str, object], key: str) -> None:
+def test_a_key_is_in_the_block_found_for_it(state: dict[str, object], key: str) -> None:
     body = Index.from_entries({**state, key: {}}).canonical()  # type: ignore[dict-item]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks_module, "_BLOCK_BYTES", 40)
@@ -57,11 +57,11 @@ def test_a_key_stands_in_the_block_that_is_found_for_it(state: dict[str, object]
     assert key in Index.parse(b"{%b}" % body[block.offset : block.end].rstrip(b",\n"))
 
 
-def test_before_the_first_key_is_no_block() -> None:
+def test_there_is_no_block_before_the_first_key() -> None:
     assert holding(cut(body_of(10)), "") is None
 
 
-def test_a_block_ends_before_a_key_whose_checksum_says_so() -> None:
+def test_a_block_ends_before_a_key_with_a_certain_checksum() -> None:
     body = body_of(5000)
     root, lines = block_files(body, None)
     firsts = [block.first for block in root.blocks_of(lines, 2, len(body) - 2)]
@@ -79,18 +79,18 @@ def test_blocks_have_about_the_right_size() -> None:
     assert 1 << 15 < sum(block.size for block in found) / len(found) < 1 << 17
 
 
-def test_a_key_less_changes_one_block() -> None:
+def test_removing_a_key_changes_one_block() -> None:
     before, after = cut(body_of(50_000)), cut(body_of(50_000, without=30_001))
     assert len({one.sha256 for one in after} - {one.sha256 for one in before}) == 1
 
 
-def test_the_modulus_stays_while_it_is_not_far_from_the_best() -> None:
+def test_the_modulus_is_kept_while_it_is_close_to_the_best() -> None:
     root, _ = block_files(body_of(1000), None)
     larger = BlockRoot(2 * root.modulus, root.lines, root.pages)
     assert block_files(body_of(1000), larger)[0].modulus == larger.modulus
 
 
-def test_the_modulus_does_not_stay_where_it_is_far_from_the_best() -> None:
+def test_the_modulus_is_replaced_if_it_is_far_from_the_best() -> None:
     root, _ = block_files(body_of(1000), None)
     larger = BlockRoot(8 * root.modulus, root.lines, root.pages)
     assert block_files(body_of(1000), larger)[0].modulus == root.modulus
@@ -109,7 +109,7 @@ def test_pages_cover_the_list_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None
     assert in_pages == list(root.blocks_of(lines, 2, len(body) - 2))
 
 
-def test_a_root_comes_back_as_it_was_written() -> None:
+def test_a_root_can_be_parsed_again() -> None:
     root, _ = block_files(body_of(3000), None)
     assert BlockRoot.parse(root.encode()) == root
 
@@ -135,7 +135,7 @@ ROOT = '"format":"staticstore-blocks/1","modulus":4,"href":"blocks/x","size":9,"
         '{{{},"pages":[["a",0,9,{}]]}}'.format(ROOT.replace("blocks/x", "../x"), SHA256),
     ],
 )
-def test_what_is_no_root_is_refused(body: str) -> None:
+def test_an_invalid_root_is_refused(body: str) -> None:
     with pytest.raises(IndexFormatError):
         BlockRoot.parse(body.encode())
 
@@ -150,7 +150,7 @@ def test_what_is_no_root_is_refused(body: str) -> None:
         b'["b",2,4,%b]\n["a",6,4,%b]\n' % (SHA256.encode(), SHA256.encode()),
     ],
 )
-def test_what_is_no_list_of_blocks_is_refused(page: bytes) -> None:
+def test_an_invalid_list_of_blocks_is_refused(page: bytes) -> None:
     root, _ = block_files(body_of(10), None)
     with pytest.raises(IndexFormatError):
         root.blocks_of(page, 2, 40)

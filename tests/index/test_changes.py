@@ -1,4 +1,4 @@
-"""What differs between two snapshots, and what it makes of the first."""
+"""Differences between two snapshots, and their application to the first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def index_of(body: str) -> Index:
 
 @quick
 @given(entries, entries)
-def test_the_changes_between_two_snapshots_make_the_second_of_the_first(
+def test_applying_the_changes_between_two_snapshots_yields_the_second(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     old, new = Index.from_entries(before), Index.from_entries(after)
@@ -30,7 +30,7 @@ def test_the_changes_between_two_snapshots_make_the_second_of_the_first(
 
 @quick
 @given(entries, entries)
-def test_changes_are_those_that_a_plain_comparison_finds_in_key_order(
+def test_changes_equal_those_of_a_plain_comparison_in_key_order(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     old, new = Index.from_entries(before), Index.from_entries(after)
@@ -54,7 +54,7 @@ def test_equal_snapshots_have_no_changes(wanted: dict[str, Any]) -> None:
 
 
 def test_a_snapshot_is_not_compared_with_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What a poll that found nothing new would otherwise spend on a million keys.
+    # Otherwise a poll that found nothing new would compare a million keys.
     def differing_keys(self: Index, other: Index) -> bool:
         raise AssertionError("compared")
 
@@ -100,7 +100,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_a10_what_is_only_written_otherwise_is_no_change(one: str, other: str) -> None:
+def test_a10_a_different_notation_is_no_change(one: str, other: str) -> None:
     assert not diff(index_of(one), index_of(other))
     assert not diff(index_of(other), index_of(one))
     assert index_of(one) == index_of(other)
@@ -120,7 +120,7 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
-def test_other_metadata_is_an_update(one: str, other: str) -> None:
+def test_different_metadata_is_an_update(one: str, other: str) -> None:
     assert [change.action for change in diff(index_of(one), index_of(other))] == ["update"]
     assert index_of(one) != index_of(other)
 
@@ -129,27 +129,27 @@ PACKED = '{"a": {"packed": ["packs/1.zip", 0], "v": 1}}'
 
 
 @pytest.mark.parametrize("other", ['["packs/2.zip", 0]', '["packs/1.zip", 77]'])
-def test_another_place_in_a_pack_is_no_change(other: str) -> None:
+def test_a_different_place_in_a_pack_is_no_change(other: str) -> None:
     assert not diff(index_of(PACKED), index_of('{"a": {"v": 1, "packed": ' + other + "}}"))
     assert not diff(index_of(PACKED), index_of('{"a": {"v": 1}}'))
 
 
-def test_the_place_in_a_pack_is_in_no_change() -> None:
+def test_changes_do_not_contain_the_place_in_a_pack() -> None:
     (change,) = diff(index_of(PACKED), index_of(PACKED.replace('"v": 1', '"v": 2')))
     assert (change.previous, change.metadata) == ({"v": 1}, {"v": 2})
 
 
-def test_applied_changes_bring_the_place_in_a_pack_along() -> None:
+def test_applied_changes_include_the_place_in_a_pack() -> None:
     old, new = index_of("{}"), index_of(PACKED)
     assert apply(diff(old, new), old).canonical() == new.canonical()
 
 
-def test_apply_takes_changes_for_keys_that_are_not_there() -> None:
+def test_apply_accepts_changes_for_missing_keys() -> None:
     changes = [Change("a", b"{}", None), Change("b", b'{"v": 1}', b'{"v": 2}')]
     assert dict(apply(changes, index_of('{"c": {}}'))) == {"b": {"v": 2}, "c": {}}
 
 
-def test_of_two_changes_for_a_key_the_last_counts() -> None:
+def test_of_two_changes_for_a_key_the_last_wins() -> None:
     changes = [Change("a", None, b'{"v": 1}'), Change("a", b'{"v": 1}', None)]
     assert dict(apply(changes, index_of("{}"))) == {}
 
@@ -176,27 +176,27 @@ def test_changes_are_a_sequence(changes: Changes) -> None:
         changes[4]
 
 
-def test_changes_are_sorted_by_their_kinds(changes: Changes) -> None:
+def test_changes_are_grouped_by_action(changes: Changes) -> None:
     assert [change.key for change in changes.set] == ["s1", "s2"]
     assert [change.key for change in changes.update] == ["u"]
     assert [change.key for change in changes.delete] == ["d"]
 
 
-def test_changes_are_false_only_when_there_are_none(changes: Changes) -> None:
+def test_changes_are_false_only_if_empty(changes: Changes) -> None:
     assert changes
     assert not Changes((), changes.index)
 
 
-def test_changes_know_the_snapshot_they_lead_to() -> None:
+def test_changes_have_the_snapshot_that_they_lead_to() -> None:
     new = index_of('{"a": {}}')
     assert diff(index_of("{}"), new).index is new
 
 
-def test_changes_show_how_many_of_each_kind_there_are(changes: Changes) -> None:
+def test_the_repr_of_changes_has_the_number_of_each_action(changes: Changes) -> None:
     assert repr(changes) == "<Changes: 2 set, 1 update, 1 delete>"
 
 
-def test_a_change_shows_its_action_and_its_key_as_text(changes: Changes) -> None:
+def test_the_repr_of_a_change_has_its_action_and_escaped_key(changes: Changes) -> None:
     assert repr(changes[3]) == "<Change: update 'u'>"
     assert repr(Change("a\u2028b", None, b"{}")) == "<Change: set 'a\\u2028b'>"
 
@@ -211,7 +211,7 @@ def test_equal_changes_have_the_same_key_and_metadata() -> None:
 
 
 @pytest.mark.parametrize("value", [Change("a", None, b"{}"), index_of("{}")], ids=repr)
-def test_what_compares_by_its_content_has_no_hash(value: object) -> None:
+def test_objects_that_compare_by_content_have_no_hash(value: object) -> None:
     with pytest.raises(TypeError):
         hash(value)
 
@@ -226,11 +226,11 @@ def test_an_index_equals_a_mapping_with_the_same_entries() -> None:
     assert index != 5
 
 
-def test_an_index_shows_how_many_keys_it_has() -> None:
+def test_the_repr_of_an_index_has_its_number_of_keys() -> None:
     assert repr(index_of('{"a": {}, "b": {}}')) == "<Index: 2 keys>"
 
 
-def test_an_index_gives_the_raw_text_of_an_entry() -> None:
+def test_raw_returns_the_text_of_an_entry() -> None:
     index = index_of('{"a": { "v":1.0 }}')
     raw = index.raw("a")
     assert raw is not None
@@ -239,7 +239,7 @@ def test_an_index_gives_the_raw_text_of_an_entry() -> None:
 
 
 @pytest.mark.parametrize("key", ["b", "../a", "", 5, None, b"a", ["a"], {"a": 1}], ids=repr)
-def test_anything_may_be_asked_for_and_is_not_there(key: Any) -> None:
+def test_a_key_of_any_type_is_merely_not_contained(key: Any) -> None:
     assert key not in index_of('{"a": {}}')
 
 

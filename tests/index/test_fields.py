@@ -1,4 +1,4 @@
-"""The fields that the reader understands, where they have the right type (FAULTS A5)."""
+"""The fields that the reader understands, if they have the right type (FAULTS A5)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ NOTHING = Content(None, None, None, None)
 
 
 @pytest.mark.parametrize("size", [0, 1, 12, 1 << 40, (1 << 63) - 1])
-def test_a_size_is_believed(size: int) -> None:
+def test_a_valid_size_is_used(size: int) -> None:
     assert Content.of({"size": size}) == NOTHING._replace(size=size)
 
 
 @pytest.mark.parametrize(
     "size", [-1, 2.5, 2.0, True, False, 1 << 63, 2**64, "12", None, [12], {}, ""], ids=repr
 )
-def test_a5_a_size_of_another_kind_is_not_believed(size: object) -> None:
+def test_a5_an_invalid_size_is_ignored(size: object) -> None:
     assert Content.of({"size": size}).size is None
 
 
 @pytest.mark.parametrize("size", [-1, 2.5, True, 2**64, "12"], ids=repr)
-def test_a5_what_is_not_believed_is_plain_metadata(size: Any) -> None:
+def test_a5_an_invalid_size_stays_plain_metadata(size: Any) -> None:
     index = Index.from_entries({"a": {"size": size}})
     assert index["a"] == {"size": size}
     assert list(index.query(size=size)) == [("a", {"size": size})]
 
 
-def test_a_digest_is_believed() -> None:
+def test_a_valid_digest_is_used() -> None:
     assert Content.of({"sha256": DIGEST}) == NOTHING._replace(sha256=DIGEST)
 
 
@@ -48,7 +48,7 @@ def test_a_digest_is_believed() -> None:
     ],
     ids=ascii,
 )
-def test_a_digest_of_another_kind_is_not_believed(digest: object) -> None:
+def test_an_invalid_digest_is_ignored(digest: object) -> None:
     assert Content.of({"sha256": digest}).sha256 is None
 
 
@@ -63,7 +63,7 @@ def test_a_digest_of_another_kind_is_not_believed(digest: object) -> None:
         ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_a_time_in_utc_is_believed(text: str, time: datetime) -> None:
+def test_a_valid_time_in_utc_is_used(text: str, time: datetime) -> None:
     assert parse_time(Content.of({"modified": text}).modified) == time
     assert time.tzinfo is not None
 
@@ -85,17 +85,17 @@ def test_a_time_in_utc_is_believed(text: str, time: datetime) -> None:
     ],
     ids=ascii,
 )
-def test_a_time_of_another_kind_is_not_believed(time: object) -> None:
+def test_an_invalid_time_is_ignored(time: object) -> None:
     assert parse_time(Content.of({"modified": time}).modified) is None
 
 
 @quick
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_a_time_reads_back_as_it_was_written(time: datetime) -> None:
+def test_a_formatted_time_can_be_parsed_again(time: datetime) -> None:
     assert parse_time(time_text(time)) == time
 
 
-def test_a_time_of_another_zone_is_written_in_utc() -> None:
+def test_a_time_in_another_zone_is_formatted_in_utc() -> None:
     time = datetime(2026, 11, 20, 1, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     assert time_text(time) == "2026-11-19T20:00:00Z"
 
@@ -104,7 +104,7 @@ def test_a_time_of_another_zone_is_written_in_utc() -> None:
     "media_type",
     ["image/tiff", "text/csv; charset=utf-8", "application/geo+json", "x/y;q", "a!#$&^_.+-/b"],
 )
-def test_a_media_type_is_believed(media_type: str) -> None:
+def test_a_valid_media_type_is_used(media_type: str) -> None:
     assert parse_media_type(media_type) == media_type
 
 
@@ -116,13 +116,13 @@ def test_a_media_type_is_believed(media_type: str) -> None:
     ],
     ids=ascii,
 )
-def test_a_parse_media_type_another_kind_is_not_believed(media_type: object) -> None:
+def test_an_invalid_media_type_is_ignored(media_type: object) -> None:
     assert parse_media_type(media_type) is None
 
 
 @quick
 @given(metadata)
-def test_content_comes_from_any_metadata_without_an_error(fields: dict[str, Any]) -> None:
+def test_content_can_be_made_from_any_metadata(fields: dict[str, Any]) -> None:
     content = Content.of(fields)
     assert content.size is None or content.size == fields["size"]
     assert parse_media_type(fields.get("media_type")) in (None, fields.get("media_type"))
@@ -130,7 +130,7 @@ def test_content_comes_from_any_metadata_without_an_error(fields: dict[str, Any]
 
 
 @pytest.mark.parametrize("packed", [["packs/x.zip", 0], ["", 1 << 70]], ids=repr)
-def test_a_place_in_a_pack_is_known_and_not_shown(packed: list[Any]) -> None:
+def test_a_place_in_a_pack_is_used_and_hidden(packed: list[Any]) -> None:
     assert is_packed(packed)
     assert Index.from_entries({"a": {"packed": packed, "v": 1}})["a"] == {"v": 1}
 
@@ -140,12 +140,12 @@ def test_a_place_in_a_pack_is_known_and_not_shown(packed: list[Any]) -> None:
     [[], ["x"], ["x", -1], ["x", 1.0], ["x", True], [1, "x"], ["x", 1, 2], "x", None, {"x": 1}],
     ids=repr,
 )
-def test_what_is_no_place_in_a_pack_is_plain_metadata(packed: Any) -> None:
+def test_an_invalid_place_in_a_pack_is_plain_metadata(packed: Any) -> None:
     assert not is_packed(packed)
     assert Index.from_entries({"a": {"packed": packed}})["a"] == {"packed": packed}
 
 
-def test_what_is_packed_is_told_with_its_place_to_who_asks_for_it() -> None:
+def test_packed_entries_yields_the_places_in_packs() -> None:
     place = ["packs/x.zip", 7]
     index = Index.from_entries({key: {} for key in map(str, range(200))} | {"b": {"packed": place}})
     changed = index.changed_by({"a": b'{"packed":["packs/x.zip",0]}', "c": b'{"packed":"x"}'})

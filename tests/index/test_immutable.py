@@ -1,4 +1,4 @@
-"""What leaves an index is the caller's own; what stays never changes."""
+"""Results of an index belong to the caller; the index itself never changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ WAYS: dict[str, Callable[[Index], Mapping[str, Any]]] = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
-def test_what_leaves_cannot_change_what_stays(way: Callable[[Index], dict[str, Any]]) -> None:
+def test_changing_a_result_does_not_change_the_index(
+    way: Callable[[Index], dict[str, Any]],
+) -> None:
     index = Index.parse(BODY)
     mine = way(index)
     mine["list"][1]["x"] = "spoiled"
@@ -36,7 +38,7 @@ def test_what_leaves_cannot_change_what_stays(way: Callable[[Index], dict[str, A
     assert way(index)["list"] == [1, {"x": 2}]
 
 
-def test_a_change_gives_a_copy_each_time() -> None:
+def test_a_change_returns_a_new_copy_each_time() -> None:
     (change,) = diff(Index.parse(b'{"a": {"list": [1]}}'), Index.parse(b'{"a": {"list": [2]}}'))
     for _ in range(2):
         assert (change.previous, change.metadata) == ({"list": [1]}, {"list": [2]})
@@ -45,7 +47,7 @@ def test_a_change_gives_a_copy_each_time() -> None:
             metadata["list"].clear()
 
 
-def test_apply_leaves_the_first_snapshot_as_it_is() -> None:
+def test_apply_leaves_the_first_snapshot_unchanged() -> None:
     old = Index.parse(BODY)
     apply(diff(old, Index.parse(b'{"c": {}}')), old)
     assert old == Index.parse(BODY)
@@ -67,6 +69,6 @@ def test_an_index_has_no_method_that_changes_it(method: str) -> None:
     ],
     ids=lambda value: str(value),
 )
-def test_what_all_share_has_no_attribute_that_one_could_set(shared: object, attribute: str) -> None:
+def test_shared_objects_have_no_attribute_that_can_be_set(shared: object, attribute: str) -> None:
     with pytest.raises(AttributeError):
         setattr(shared, attribute, "spoiled")

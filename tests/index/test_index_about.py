@@ -1,4 +1,4 @@
-"""What a site may say of itself; F11: only files of the fixed names are ever named."""
+"""The description of a site; F11: only files of the fixed names are ever named."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def parsed(said: Any) -> dict[str, Any]:
     return About.parse(json.dumps(said).encode()).as_json()
 
 
-def test_all_that_is_said_is_read() -> None:
+def test_all_fields_are_parsed() -> None:
     said = {**WORDS, "files": dict.fromkeys(FILE_NAMES, FILE)}
     assert parsed(said) == said
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_an_encoded_description_can_be_parsed() -> None:
     about = About(WORDS, {"README.md": NamedFile.of(b"hello")})
     assert About.parse(about.encode()) == about
 
 
-def test_no_more_files_can_be_named() -> None:
+def test_these_are_the_only_file_names() -> None:
     assert sorted(FILE_NAMES) == [
         "CITATION.cff",
         "LICENSE",
@@ -97,7 +97,7 @@ def test_f11_a_file_of_any_other_name_is_left_out(name: str) -> None:
         {"size": 3, "sha256": ["ab" * 32]},
     ],
 )
-def test_a_file_described_in_another_way_is_left_out(file: Any) -> None:
+def test_an_invalid_file_description_is_left_out(file: Any) -> None:
     assert parsed({"files": {"README.md": file}}) == {}
 
 
@@ -137,7 +137,7 @@ def test_unknown_fields_are_ignored() -> None:
         "https://example.org/\n",
     ],
 )
-def test_a_homepage_that_is_no_address_of_the_web_is_left_out(homepage: str) -> None:
+def test_a_homepage_that_is_not_a_web_address_is_left_out(homepage: str) -> None:
     assert parsed({"homepage": homepage}) == {}
 
 
@@ -157,7 +157,7 @@ def test_a_homepage_that_is_no_address_of_the_web_is_left_out(homepage: str) -> 
         b'{"title": "' + b"x" * MOST_ABOUT_BYTES + b'"}',
     ],
 )
-def test_what_is_no_such_document_is_an_error(body: bytes) -> None:
+def test_an_invalid_document_is_an_error(body: bytes) -> None:
     with pytest.raises(IndexFormatError):
         About.parse(body)
 
@@ -178,7 +178,7 @@ JSON = st.recursive(
 
 @settings(max_examples=50)
 @given(JSON)
-def test_whatever_json_says_is_read_or_refused(said: Any) -> None:
+def test_any_json_is_parsed_or_refused(said: Any) -> None:
     body = json.dumps(said, ensure_ascii=False).encode("utf-8", "replace")
     try:
         about = About.parse(body)
@@ -188,7 +188,7 @@ def test_whatever_json_says_is_read_or_refused(said: Any) -> None:
     assert About.parse(about.encode()) == about
 
 
-def test_what_is_given_is_the_callers_own() -> None:
+def test_the_result_belongs_to_the_caller() -> None:
     about = About({"keywords": ["a"]}, {"LICENSE": NamedFile.of(b"")})
     given_away = about.as_json()
     given_away["keywords"].append("b")
@@ -203,7 +203,7 @@ HEAD = Head("cd" * 16, 1, "2026-11-20T12:00:00Z", Document(Role.INDEX, 12, "ab" 
 DOCUMENT = Document(Role.ABOUT, 812, "77" * 32)
 
 
-def test_the_head_names_it_without_an_href() -> None:
+def test_the_head_names_the_description_without_an_href() -> None:
     head = Head(**{**vars(HEAD), "about": DOCUMENT})
     assert json.loads(head.encode())["about"] == {"size": 812, "sha256": "77" * 32}
     assert Head.parse(head.encode()) == head
@@ -224,7 +224,7 @@ def test_the_head_names_it_without_an_href() -> None:
         {"size": 812, "sha256": "77" * 32, "href": None},
     ],
 )
-def test_a19_a_head_that_names_something_else_is_none(about: Any) -> None:
+def test_a19_a_head_with_an_invalid_about_is_invalid(about: Any) -> None:
     said = {**json.loads(HEAD.encode()), "about": about}
     with pytest.raises(IndexFormatError):
         Head.parse(json.dumps(said).encode())

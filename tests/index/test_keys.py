@@ -1,4 +1,4 @@
-"""Which texts are keys, and where a key leads."""
+"""Which texts are keys, and which paths they have."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEGAL = [
 
 
 @pytest.mark.parametrize("key", REFUSED, ids=ascii)
-def test_what_can_never_name_a_value_is_refused(key: str) -> None:
+def test_an_invalid_key_is_refused(key: str) -> None:
     assert key_problem(key)
     with pytest.raises(InvalidKeyError) as caught:
         check_key(key)
@@ -46,13 +46,13 @@ def test_what_can_never_name_a_value_is_refused(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", LEGAL, ids=ascii)
-def test_any_other_text_is_a_key_and_stays_as_it_is(key: str) -> None:
+def test_any_other_text_is_a_key_and_stays_unchanged(key: str) -> None:
     assert key_problem(key) is None
     assert check_key(key) is key
 
 
 @pytest.mark.parametrize("key", [None, 5, b"bytes", ["list"], PurePosixPath("a")], ids=repr)
-def test_what_is_no_text_is_refused_with_its_type(key: object) -> None:
+def test_a_key_that_is_not_a_string_is_refused_with_its_type(key: object) -> None:
     with pytest.raises(InvalidKeyError, match=type(key).__name__) as caught:
         check_key(key)
     assert caught.value.key is None
@@ -80,7 +80,7 @@ def test_the_error_says_what_is_wrong_with_the_key(key: str, reason: str) -> Non
 
 @quick
 @given(st.text(st.sampled_from("./\\a%é \x00\x7f\u202e\u2069\ud800"), max_size=7))
-def test_the_rule_is_the_one_that_is_written_down(key: str) -> None:
+def test_the_rule_is_the_documented_one(key: str) -> None:
     legal = (
         all(segment not in ("", ".", "..") for segment in key.split("/"))
         and not key.startswith("\\")
@@ -94,7 +94,7 @@ def test_the_rule_is_the_one_that_is_written_down(key: str) -> None:
     assert (key_problem(key) is None) == legal
 
 
-def test_only_controls_turns_and_surrogates_are_refused_of_all_characters() -> None:
+def test_only_controls_direction_marks_and_surrogates_are_refused_characters() -> None:
     def is_refused(letter: str) -> bool:
         turns = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
         return unicodedata.category(letter) in ("Cc", "Cs") or letter in turns
@@ -109,7 +109,7 @@ def test_only_controls_turns_and_surrogates_are_refused_of_all_characters() -> N
 
 @quick
 @given(keys)
-def test_a_key_is_quoted_once_and_found_again_whole(key: str) -> None:
+def test_a_key_is_quoted_exactly_once(key: str) -> None:
     path = key_to_url_path("data/", key)
     assert path.isascii()
     assert unquote(path, errors="strict") == f"data/{key}"
@@ -117,7 +117,7 @@ def test_a_key_is_quoted_once_and_found_again_whole(key: str) -> None:
 
 @quick
 @given(keys)
-def test_a_quoted_key_is_the_path_of_a_url_and_nothing_else(key: str) -> None:
+def test_a_quoted_key_is_only_the_path_of_a_url(key: str) -> None:
     path = key_to_url_path("data/", key)
     parts = urlsplit(f"http://host/{path}")
     assert (parts.netloc, parts.path, parts.query, parts.fragment) == ("host", f"/{path}", "", "")
@@ -136,7 +136,7 @@ def test_a_quoted_key_is_the_path_of_a_url_and_nothing_else(key: str) -> None:
         ("a\\b", "data/a%5Cb"),
     ],
 )
-def test_b2_what_looks_quoted_is_quoted_once_more(key: str, path: str) -> None:
+def test_b2_a_key_that_looks_quoted_is_quoted_again(key: str, path: str) -> None:
     assert key_to_url_path("data/", key) == path
 
 
@@ -147,13 +147,13 @@ def test_the_data_path_is_quoted_too() -> None:
 # -- files -----------------------------------------------------------------------
 
 
-def test_a_key_leads_to_a_relative_path_of_its_segments() -> None:
+def test_a_key_becomes_a_relative_path_of_its_segments() -> None:
     assert key_to_path("a/b c/d.tif", windows=True) == PurePath("a", "b c", "d.tif")
 
 
 @quick
 @given(keys)
-def test_a_key_comes_back_from_its_path(key: str) -> None:
+def test_the_path_of_a_key_gives_the_key_again(key: str) -> None:
     assert key_to_path(key, windows=False).as_posix() == key
 
 
@@ -166,7 +166,7 @@ def test_a_path_never_leaves_its_folder(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", REFUSED, ids=ascii)
-def test_what_is_no_key_leads_nowhere(key: str) -> None:
+def test_an_invalid_key_has_no_path(key: str) -> None:
     with pytest.raises(InvalidKeyError):
         key_to_path(key)
 
@@ -178,7 +178,7 @@ def test_b6_a_segment_may_have_255_bytes(segment: str) -> None:
 
 @pytest.mark.parametrize("segment", ["x" * 256, "é" * 128, "x" * 300, "\U0001d11e" * 64])
 @pytest.mark.parametrize("key", ["{}", "a/{}", "{}/a"])
-def test_b6_no_file_has_a_longer_name(segment: str, key: str) -> None:
+def test_b6_a_longer_file_name_is_refused(segment: str, key: str) -> None:
     with pytest.raises(InvalidKeyError, match="255") as caught:
         key_to_path(key.format(segment), windows=False)
     assert caught.value.key == key.format(segment)
@@ -192,26 +192,26 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("key", WINDOWS)
-def test_b6_what_windows_cannot_name_is_refused_by_its_rules(key: str) -> None:
+def test_b6_with_windows_rules_names_invalid_there_are_refused(key: str) -> None:
     with pytest.raises(InvalidKeyError, match="Windows") as caught:
         key_to_path(key, windows=True)
     assert caught.value.key == key
 
 
-# As `os.path.isreserved` has them, of Python 3.13.
+# As in `os.path.isreserved` of Python 3.13.
 @pytest.mark.parametrize("key", ["CONIN$", "conout$.txt", "nul .txt", "CON  .x"])
-def test_b6_the_less_known_devices_of_windows_are_refused_too(key: str) -> None:
+def test_b6_less_known_device_names_of_windows_are_refused_too(key: str) -> None:
     with pytest.raises(InvalidKeyError, match="Windows"):
         key_to_path(key, windows=True)
 
 
 @pytest.mark.parametrize("key", WINDOWS)
-def test_b6_elsewhere_these_are_names_as_any_others(key: str) -> None:
+def test_b6_on_other_systems_these_names_are_allowed(key: str) -> None:
     assert key_to_path(key, windows=False).as_posix() == key
 
 
 @pytest.mark.parametrize(
     "key", ["CONSOLE", "com", "com10x", "a.CON", "lpt", "auxiliary.txt", "nul-1", ".a", "a b"]
 )
-def test_b6_what_only_looks_like_a_device_is_no_device(key: str) -> None:
+def test_b6_a_name_that_only_resembles_a_device_is_allowed(key: str) -> None:
     assert key_to_path(key, windows=True).as_posix() == key

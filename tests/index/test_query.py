@@ -1,4 +1,4 @@
-"""Queries give what a plain scan over the decoded entries gives."""
+"""Queries return what a plain scan over the decoded entries finds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from staticstore import Index
 from staticstore.index.query import Conditions, selected, selection
 from tests.index.strategies import keys, quick
 
-# Few and alike, so that queries find something: None and missing, booleans and
+# Few and similar values, so that queries find something: None and missing, booleans and
 # numbers, whole and not.
 VALUES: list[Any] = [None, True, False, 0, 1, 1.0, 0.5, "", "1", [], [1], [1.0], {}, {"x": 1}]
 FIELDS = ["a", "b", "c", "no identifier", "select", "where", "self"]
@@ -39,7 +39,7 @@ def scan(
     select: list[str] | None,
     *conditions: Mapping[str, Any],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Do plainly what `Index.query` does."""
+    """Scan all entries for what `Index.query` must return."""
     for key in sorted(entries):
         metadata = entries[key]
         for field, wanted in (pair for mapping in conditions for pair in mapping.items()):
@@ -60,7 +60,7 @@ def scan(
     _conditions.map(lambda wanted: {k: v for k, v in wanted.items() if k in "abc"}),
     st.none() | st.lists(_fields, max_size=3),
 )
-def test_a_query_is_a_plain_scan(
+def test_a_query_finds_the_same_as_a_plain_scan(
     entries: dict[str, dict[str, Any]],
     where: dict[str, Any] | None,
     equals: dict[str, Any],
@@ -90,7 +90,7 @@ def test_a_missing_field_equals_none_and_so_does_null() -> None:
     assert list(INDEX.query_keys(size=None)) == ["b", "c"]
 
 
-def test_equality_is_pythons() -> None:
+def test_equality_is_that_of_python() -> None:
     assert list(INDEX.query_keys(one=True)) == ["a", "b"]
     assert list(INDEX.query_keys(flag=1)) == ["a"]
     assert list(INDEX.query_keys(bbox=[1.0, 2])) == ["a"]
@@ -102,33 +102,33 @@ def test_all_conditions_must_hold() -> None:
     assert list(INDEX.query_keys(where={"type": "raster"}, size=None)) == ["c"]
 
 
-def test_a_field_in_where_and_as_a_keyword_must_fulfill_both() -> None:
+def test_a_field_in_where_and_as_a_keyword_must_match_both() -> None:
     assert list(INDEX.query_keys(where={"type": "raster"}, type="table")) == []
     assert list(INDEX.query_keys(where={"size": lambda size: size}, size=10)) == ["a"]
 
 
-def test_where_takes_fields_that_are_no_identifiers() -> None:
+def test_where_accepts_fields_that_are_not_identifiers() -> None:
     assert list(INDEX.query_keys(where={"data:type": "x"})) == ["c"]
 
 
-def test_a_predicate_is_asked_only_where_the_field_is() -> None:
+def test_a_predicate_is_called_only_for_entries_with_the_field() -> None:
     asked: list[Any] = []
     list(INDEX.query(size=asked.append))
     assert asked == [10, None]
 
 
-def test_a_predicate_is_asked_only_where_all_else_holds() -> None:
+def test_a_predicate_is_called_only_if_all_other_conditions_hold() -> None:
     asked: list[Any] = []
     list(INDEX.query(where={"size": asked.append, "type": "raster"}))
     assert asked == [10]
 
 
-def test_what_a_predicate_raises_goes_to_the_caller() -> None:
+def test_an_exception_of_a_predicate_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         list(INDEX.query(size=lambda size: 1 / 0))
 
 
-def test_select_takes_the_fields_that_are_there() -> None:
+def test_select_returns_the_fields_that_exist() -> None:
     assert list(INDEX.query(["size", "nowhere"])) == [
         ("a", {"size": 10}),
         ("b", {"size": None}),
@@ -141,7 +141,7 @@ def test_select_may_be_empty_or_an_iterator() -> None:
     assert list(INDEX.query(iter(["size"]), type="raster")) == [("a", {"size": 10}), ("c", {})]
 
 
-def test_nothing_is_decoded_before_it_is_asked_for() -> None:
+def test_nothing_is_decoded_before_the_first_result_is_requested() -> None:
     asked: list[Any] = []
 
     def ask(kind: Any) -> bool:
@@ -155,20 +155,20 @@ def test_nothing_is_decoded_before_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("select", ["title", 5, [5], ["title", None], b"title"], ids=repr)
-def test_a_wrong_select_is_a_type_error_at_once(select: Any) -> None:
+def test_a_wrong_select_is_a_type_error_immediately(select: Any) -> None:
     with pytest.raises(TypeError):
         INDEX.query(select)
 
 
 @pytest.mark.parametrize("where", ["type", [("type", "x")], 5, {5: 1}, {None: 1}], ids=repr)
-def test_a_wrong_where_is_a_type_error_at_once(where: Any) -> None:
+def test_a_wrong_where_is_a_type_error_immediately(where: Any) -> None:
     with pytest.raises(TypeError):
         INDEX.query(where=where)
     with pytest.raises(TypeError):
         INDEX.query_keys(where=where)
 
 
-def test_what_is_found_is_the_callers_own() -> None:
+def test_the_results_belong_to_the_caller() -> None:
     next(INDEX.query())[1]["bbox"].append(3)
     next(INDEX.query(["bbox"]))[1]["bbox"].append(3)
     assert INDEX["a"]["bbox"] == [1, 2.0]
@@ -179,14 +179,14 @@ def test_a_predicate_cannot_change_the_index() -> None:
     assert INDEX["a"]["bbox"] == [1, 2.0]
 
 
-def test_no_conditions_are_false_and_match_everything() -> None:
+def test_empty_conditions_are_false_and_match_everything() -> None:
     assert not Conditions(None, {})
     assert Conditions(None, {}).match({})
     assert Conditions({"a": None}, {})
     assert Conditions(None, {"a": bool})
 
 
-def test_no_selection_is_the_metadata_itself() -> None:
+def test_without_a_selection_the_metadata_itself_is_returned() -> None:
     metadata = {"a": 1}
     assert selection(None) is None
     assert selected(metadata, None) is metadata
@@ -196,7 +196,7 @@ def test_no_selection_is_the_metadata_itself() -> None:
 
 
 @pytest.mark.parametrize("form", ["canonical", "any"])
-def test_the_values_of_a_field_are_those_of_all_entries_whatever_form_they_are_in(
+def test_field_values_are_those_of_all_entries_in_every_form(
     form: str,
 ) -> None:
     entries: dict[str, Any] = {f"k{n:03}": {"n": n, "t": [n]} for n in range(300)}

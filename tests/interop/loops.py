@@ -24,33 +24,33 @@ MANY = {f"{number:05}": {"size": number} for number in range(10_000)}
 class Loop(ABC):
     """An event loop of a toolkit, run by this thread."""
 
-    #: Exceptions that it would have reported to the user.
+    #: Exceptions that the loop would have reported to the user.
     errors: list[BaseException]
 
     @abstractmethod
     def dispatch(self) -> Dispatch:
-        """Return a new dispatch for it."""
+        """Return a new dispatch for the loop."""
 
     @abstractmethod
     def run_until(self, condition: Callable[[], bool]) -> None:
-        """Run it until a condition holds; fail after a timeout."""
+        """Run the loop until a condition holds; fail after a timeout."""
 
     @abstractmethod
     def call_later(self, call: Callable[[], object]) -> None:
-        """Schedule a call of its own in a few milliseconds."""
+        """Let the loop make a call in a few milliseconds."""
 
     @abstractmethod
     def end(self) -> None:
         """Destroy the object that deliveries need."""
 
     def run_past(self, dispatch: Dispatch) -> None:
-        """Run it until everything dispatched so far has been delivered."""
+        """Run the loop until everything dispatched so far has been delivered."""
         passed = threading.Event()
         dispatch(passed.set)
         self.run_until(passed.is_set)
 
 
-class Diary:
+class Recorder:
     """A callback that records the changes and the threads that deliver them."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ def fail(error: Exception) -> Callable[[], object]:
 
 
 def write(site: MemorySite, store: StaticStore, *keys: str) -> None:
-    """Write an index with exactly these keys, and have a store poll it."""
+    """Write an index with exactly these keys, and let a store poll it."""
     site.write({key: {} for key in keys})
     store.update_index()
 
@@ -102,187 +102,189 @@ class DispatchContract:
         return site.open()
 
     def change(self, site: MemorySite, store: StaticStore, entries: object = None) -> None:
-        """Have another thread poll a change, while the loop does not run."""
+        """Let another thread poll a change, while the loop does not run."""
         site.write(AFTER if entries is None else entries)  # type: ignore[arg-type]
         Call(store.update_index).result()
 
     def test_changes_are_delivered_in_the_thread_of_the_loop_in_key_order(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary = Diary()
-        store.subscribe(diary, dispatch=loop.dispatch())
+        recorder = Recorder()
+        store.subscribe(recorder, dispatch=loop.dispatch())
         self.change(site, store)
-        loop.run_until(lambda: len(diary.lines) == len(ALL))
-        assert diary.lines == ALL
-        assert diary.threads == {threading.current_thread()}
+        loop.run_until(lambda: len(recorder.lines) == len(ALL))
+        assert recorder.lines == ALL
+        assert recorder.threads == {threading.current_thread()}
 
-    def test_what_the_poller_finds_is_delivered_while_the_loop_runs(
+    def test_changes_found_by_the_poller_are_delivered_while_the_loop_runs(
         self, loop: Loop, site: MemorySite
     ) -> None:
         site.write(BEFORE)
-        diary = Diary()
+        recorder = Recorder()
         with StaticStore(site.url, poll_interval=0.02) as store:
-            store.subscribe(diary, dispatch=loop.dispatch())
+            store.subscribe(recorder, dispatch=loop.dispatch())
             site.write(AFTER)
-            loop.run_until(lambda: len(diary.lines) == len(ALL))
-        assert diary.lines == ALL
+            loop.run_until(lambda: len(recorder.lines) == len(ALL))
+        assert recorder.lines == ALL
 
-    def test_g1_a_loop_that_does_not_run_does_not_block_who_polls(
+    def test_g1_a_loop_that_does_not_run_does_not_block_a_poll(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
         store.subscribe(print, dispatch=loop.dispatch())
-        self.change(site, store, MANY)  # returns though nothing can be delivered
+        self.change(site, store, MANY)  # returns although nothing can be delivered
 
-    def test_ten_thousand_changes_are_one_delivery_of_a_batch(
+    def test_ten_thousand_changes_in_a_batch_are_one_delivery(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        told: list[Changes] = []
-        store.subscribe(told.append, batch=True, dispatch=loop.dispatch())
+        delivered: list[Changes] = []
+        store.subscribe(delivered.append, batch=True, dispatch=loop.dispatch())
         self.change(site, store, MANY)
-        loop.run_until(lambda: bool(told))
-        assert [(len(each.set), len(each.delete)) for each in told] == [(len(MANY), len(BEFORE))]
+        loop.run_until(lambda: bool(delivered))
+        assert [(len(each.set), len(each.delete)) for each in delivered] == [
+            (len(MANY), len(BEFORE))
+        ]
 
     def test_deliveries_keep_their_order(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary = Diary()
-        store.subscribe(diary, actions=["set"], dispatch=loop.dispatch())
+        recorder = Recorder()
+        store.subscribe(recorder, actions=["set"], dispatch=loop.dispatch())
         self.change(site, store, MANY)
-        loop.run_until(lambda: len(diary.lines) == len(MANY))
-        assert diary.lines == [f"set {key}" for key in MANY]
+        loop.run_until(lambda: len(recorder.lines) == len(MANY))
+        assert recorder.lines == [f"set {key}" for key in MANY]
 
-    def test_g5_the_loop_serves_others_between_many_deliveries(
+    def test_g5_other_events_are_handled_between_many_deliveries(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary, counts = Diary(), list[int]()
-        store.subscribe(diary, actions=["set"], dispatch=loop.dispatch())
+        recorder, counts = Recorder(), list[int]()
+        store.subscribe(recorder, actions=["set"], dispatch=loop.dispatch())
         self.change(site, store, MANY)
-        loop.call_later(lambda: counts.append(len(diary.lines)))
-        loop.run_until(lambda: bool(counts) and len(diary.lines) == len(MANY))
+        loop.call_later(lambda: counts.append(len(recorder.lines)))
+        loop.run_until(lambda: bool(counts) and len(recorder.lines) == len(MANY))
         assert counts[0] < len(MANY)
 
-    def test_what_is_there_at_first_comes_through_the_loop_too(
+    def test_initial_entries_are_delivered_by_the_loop_too(
         self, loop: Loop, store: StaticStore
     ) -> None:
-        diary = Diary()
-        store.subscribe(diary, initial=True, batch=True, dispatch=loop.dispatch())
-        assert diary.lines == []
-        loop.run_until(lambda: bool(diary.lines))
-        assert diary.lines == ["set map", "set old"]
+        recorder = Recorder()
+        store.subscribe(recorder, initial=True, batch=True, dispatch=loop.dispatch())
+        assert recorder.lines == []
+        loop.run_until(lambda: bool(recorder.lines))
+        assert recorder.lines == ["set map", "set old"]
 
-    def test_g2_nothing_that_waits_is_delivered_after_close(
+    def test_g2_waiting_deliveries_are_not_made_after_close(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary, dispatch = Diary(), loop.dispatch()
-        subscription = store.subscribe(diary, dispatch=dispatch)
+        recorder, dispatch = Recorder(), loop.dispatch()
+        subscription = store.subscribe(recorder, dispatch=dispatch)
         self.change(site, store)
         subscription.close()
         loop.run_past(dispatch)
-        assert diary.lines == []
+        assert recorder.lines == []
 
     def test_nothing_is_delivered_after_a_callback_has_closed_the_subscription(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary, dispatch = Diary(), loop.dispatch()
+        recorder, dispatch = Recorder(), loop.dispatch()
 
         def hear(change: Change) -> None:
-            diary(change)
+            recorder(change)
             subscription.close()
 
         subscription = store.subscribe(hear, dispatch=dispatch)
         self.change(site, store)
         loop.run_past(dispatch)
-        assert diary.lines == ALL[:1]
+        assert recorder.lines == ALL[:1]
 
-    def test_g2_what_waits_at_disconnect_is_delivered_after_the_next_connect_and_not_before(
+    def test_g2_deliveries_waiting_at_disconnect_are_made_after_the_next_connect(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary, dispatch = Diary(), loop.dispatch()
-        store.subscribe(diary, dispatch=dispatch)
+        recorder, dispatch = Recorder(), loop.dispatch()
+        store.subscribe(recorder, dispatch=dispatch)
         self.change(site, store)
         store.disconnect()
         loop.run_past(dispatch)
-        assert diary.lines == []
+        assert recorder.lines == []
         site.write({**AFTER, "newer": {}})
         Call(lambda: store.connect(retries=0)).result()
-        loop.run_until(lambda: len(diary.lines) == len(ALL) + 1)
-        assert diary.lines == [*ALL, "set newer"]
+        loop.run_until(lambda: len(recorder.lines) == len(ALL) + 1)
+        assert recorder.lines == [*ALL, "set newer"]
 
     def test_a_callback_may_disconnect_the_store(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary, dispatch = Diary(), loop.dispatch()
+        recorder, dispatch = Recorder(), loop.dispatch()
 
         def hear(change: Change) -> None:
-            diary(change)
+            recorder(change)
             store.disconnect()
 
         store.subscribe(hear, dispatch=dispatch)
         self.change(site, store)
         loop.run_past(dispatch)
-        assert diary.lines == ALL[:1]
+        assert recorder.lines == ALL[:1]
 
-    def test_g3_what_a_delivery_raises_is_shown_by_the_toolkit_and_stops_nothing(
+    def test_g3_an_exception_of_a_delivery_is_shown_by_the_toolkit_and_stops_nothing(
         self,
         loop: Loop,
         site: MemorySite,
         store: StaticStore,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        diary, dispatch = Diary(), loop.dispatch()
+        recorder, dispatch = Recorder(), loop.dispatch()
 
         def fail(change: Change) -> None:
             raise ZeroDivisionError(change.key)
 
         store.subscribe(fail, dispatch=dispatch)
-        store.subscribe(diary, dispatch=dispatch)
+        store.subscribe(recorder, dispatch=dispatch)
         self.change(site, store)
         loop.run_past(dispatch)
-        assert diary.lines == ALL
+        assert recorder.lines == ALL
         shown = [(type(error), str(error)) for error in loop.errors]
         assert shown == [(ZeroDivisionError, line.split()[1]) for line in ALL]
         assert caplog.records == []
 
-    def test_g4_a_loop_that_is_gone_is_logged_and_others_are_told(
+    def test_g4_a_closed_loop_is_logged_and_others_receive_their_changes(
         self,
         loop: Loop,
         site: MemorySite,
         store: StaticStore,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        diary = Diary()
+        recorder = Recorder()
         store.subscribe(print, batch=True, dispatch=loop.dispatch())
-        store.subscribe(diary)
+        store.subscribe(recorder)
         loop.end()
         self.change(site, store)
-        assert diary.lines == ALL
+        assert recorder.lines == ALL
         (record,) = caplog.records
         assert record.exc_info is not None
         assert isinstance(record.exc_info[1], RuntimeError)
 
-    def test_g1_a_poll_during_the_loops_own_work_is_delivered_after_it(
+    def test_g1_a_poll_during_other_work_of_the_loop_is_delivered_after_it(
         self, loop: Loop, site: MemorySite, store: StaticStore
     ) -> None:
-        diary, entered, done = Diary(), threading.Event(), threading.Event()
+        recorder, entered, done = Recorder(), threading.Event(), threading.Event()
 
         def work() -> None:
             entered.set()
             assert done.wait(TIMEOUT)  # the thread of the window is busy
-            diary.lines.append("work")
+            recorder.lines.append("work")
 
         def poll() -> None:
             assert entered.wait(TIMEOUT)
             self.change(site, store)
             done.set()
 
-        store.subscribe(diary, dispatch=loop.dispatch())
+        store.subscribe(recorder, dispatch=loop.dispatch())
         loop.call_later(work)
         polled = Call(poll)
-        loop.run_until(lambda: len(diary.lines) == 1 + len(ALL))
+        loop.run_until(lambda: len(recorder.lines) == 1 + len(ALL))
         polled.result()
-        assert diary.lines == ["work", *ALL]
+        assert recorder.lines == ["work", *ALL]
 
-    def test_work_is_done_in_a_thread_and_what_it_returns_told_in_that_of_the_loop(
+    def test_work_is_done_in_a_thread_and_its_result_delivered_by_the_loop(
         self, loop: Loop
     ) -> None:
         outcome = Outcome()
@@ -291,7 +293,7 @@ class DispatchContract:
         assert outcome.threads == [threading.current_thread()]
         assert outcome.results[0] is not threading.current_thread()
 
-    def test_work_does_not_keep_who_asks_for_it_waiting(self, loop: Loop) -> None:
+    def test_in_thread_returns_immediately(self, loop: Loop) -> None:
         outcome, go_on = Outcome(), threading.Event()
         in_thread(lambda: go_on.wait(TIMEOUT), outcome.done, dispatch=loop.dispatch())
         assert outcome.results == []
@@ -299,7 +301,7 @@ class DispatchContract:
         loop.run_until(lambda: outcome.results == [True])
 
     @pytest.mark.parametrize("error", [StoreError("gone"), OSError("gone")])
-    def test_what_a_site_or_a_disk_causes_is_told_as_a_failure(
+    def test_errors_of_a_site_or_a_disk_are_delivered_as_failures(
         self, loop: Loop, error: Exception
     ) -> None:
         outcome = Outcome()
@@ -308,7 +310,7 @@ class DispatchContract:
         assert outcome.threads == [threading.current_thread()]
         assert loop.errors == []
 
-    def test_g8_what_nobody_expects_of_work_is_shown_by_the_toolkit(self, loop: Loop) -> None:
+    def test_g8_an_unexpected_exception_of_work_is_shown_by_the_toolkit(self, loop: Loop) -> None:
         outcome, dispatch = Outcome(), loop.dispatch()
         in_thread(
             fail(ZeroDivisionError("a")), outcome.done, failed=outcome.failed, dispatch=dispatch
@@ -319,7 +321,7 @@ class DispatchContract:
         assert [str(error) for error in loop.errors] == ["a", "b"]
         assert outcome.results == []
 
-    def test_g9_work_that_ends_after_the_window_tells_nobody(
+    def test_g9_work_that_ends_after_the_window_delivers_nothing(
         self, loop: Loop, caplog: pytest.LogCaptureFixture
     ) -> None:
         outcome, dispatch, go_on = Outcome(), loop.dispatch(), threading.Event()

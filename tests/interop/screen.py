@@ -1,4 +1,4 @@
-"""What a window needs of the machine: a virtual screen, and a toolkit."""
+"""Requirements of windows: a virtual screen, and a toolkit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Screen:
     def __init__(self) -> None:
         if shutil.which("Xvfb") is None:
             try:
-                install("Xvfb", "xvfb")  # it looks for its keyboards below /usr, and nowhere else
+                install("Xvfb", "xvfb")  # it looks for its keyboards below /usr only
             except Unavailable as error:
                 unavailable(error)
         reader, writer = os.pipe()
@@ -31,21 +31,21 @@ class Screen:
             stderr=subprocess.DEVNULL,
         )
         os.close(writer)
-        with open(reader, encoding="ascii") as told:
-            #: What `DISPLAY` is set to.
-            self.name = f":{told.readline().strip()}"
+        with open(reader, encoding="ascii") as received:
+            #: The value for `DISPLAY`.
+            self.name = f":{received.readline().strip()}"
         assert self.name != ":", "Xvfb did not start"
 
     def close(self) -> None:
-        """Stop it."""
+        """Stop the server."""
         self._process.terminate()
         self._process.wait()
 
 
 def require_modules(*modules: str, packages: Sequence[str]) -> None:
-    """Skip the test, or fail it on CI, if modules cannot be imported, with these packages either.
+    """Skip the test, or fail it on CI, if modules cannot be imported, even with these packages.
 
-    They are imported by a process of its own, since a toolkit that is loaded stays.
+    They are imported by a separate process, since a toolkit cannot be unloaded.
     """
     if _defect(modules):
         try:

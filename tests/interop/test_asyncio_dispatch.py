@@ -57,9 +57,7 @@ class TestAsyncio(DispatchContract):
     """The contract of a dispatch."""
 
 
-def test_coroutines_are_awaited_in_order_the_next_after_the_last_ones_end(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_coroutines_are_awaited_one_after_the_other(site: MemorySite, store: StaticStore) -> None:
     steps: list[str] = []
 
     async def hear(change: Change) -> None:
@@ -78,7 +76,7 @@ def test_coroutines_are_awaited_in_order_the_next_after_the_last_ones_end(
     assert steps == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
 
 
-def test_no_coroutine_begins_after_close_and_the_one_that_runs_ends(
+def test_no_coroutine_begins_after_close_and_the_running_one_completes(
     site: MemorySite, store: StaticStore, loop: AsyncioLoop
 ) -> None:
     steps: list[str] = []
@@ -96,7 +94,7 @@ def test_no_coroutine_begins_after_close_and_the_one_that_runs_ends(
     assert steps == ["begin a", "end a"]
 
 
-def test_what_a_coroutine_raises_goes_to_the_loops_exception_handler(
+def test_an_exception_of_a_coroutine_goes_to_the_loops_exception_handler(
     site: MemorySite, store: StaticStore, loop: AsyncioLoop
 ) -> None:
     async def fail(change: Change) -> None:
@@ -110,7 +108,7 @@ def test_what_a_coroutine_raises_goes_to_the_loops_exception_handler(
     assert [str(error) for error in loop.errors] == ["a", "b"]
 
 
-def test_a_coroutine_whose_own_wait_is_cancelled_stops_nothing(
+def test_a_cancelled_wait_in_a_coroutine_stops_nothing(
     site: MemorySite, store: StaticStore, loop: AsyncioLoop
 ) -> None:
     async def wait(change: Change) -> None:
@@ -125,7 +123,9 @@ def test_a_coroutine_whose_own_wait_is_cancelled_stops_nothing(
     assert [type(error) for error in loop.errors] == [asyncio.CancelledError] * 2
 
 
-def test_the_end_of_the_loop_cancels_what_it_awaits(site: MemorySite, store: StaticStore) -> None:
+def test_closing_the_loop_cancels_the_running_coroutine(
+    site: MemorySite, store: StaticStore
+) -> None:
     begun = False
 
     async def hear(change: Change) -> None:
@@ -144,7 +144,7 @@ def test_the_end_of_the_loop_cancels_what_it_awaits(site: MemorySite, store: Sta
     assert time.monotonic() - before < TIMEOUT / 2
 
 
-def test_a_coroutine_told_of_what_waited_at_disconnect_is_awaited_too(
+def test_a_coroutine_for_a_delivery_that_waited_at_disconnect_is_awaited_too(
     site: MemorySite, store: StaticStore, loop: AsyncioLoop
 ) -> None:
     heard: list[str] = []
@@ -165,7 +165,7 @@ def test_a_coroutine_told_of_what_waited_at_disconnect_is_awaited_too(
     assert heard == ["a", "b", "c"]
 
 
-def test_what_a_thread_has_read_may_be_told_to_a_coroutine_function(
+def test_the_result_of_in_thread_may_go_to_a_coroutine_function(
     site: MemorySite, loop: AsyncioLoop
 ) -> None:
     heard: list[str] = []
@@ -178,14 +178,16 @@ def test_what_a_thread_has_read_may_be_told_to_a_coroutine_function(
     loop.run_until(lambda: heard == ["read"])
 
 
-def test_a_coroutine_function_without_a_loop_is_a_type_error_at_once(store: StaticStore) -> None:
+def test_a_coroutine_function_without_a_loop_is_a_type_error_immediately(
+    store: StaticStore,
+) -> None:
     async def hear(change: Change) -> None: ...
 
     with pytest.raises(TypeError, match="asyncio_dispatch"):
         store.subscribe(hear)
 
 
-def test_without_a_loop_that_runs_one_must_be_given() -> None:
+def test_without_a_running_loop_one_must_be_given() -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio_dispatch()
 
@@ -198,7 +200,7 @@ def test_without_qt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("module", ["desktop", "call_queue", "rows", "qt_core"])
-def test_no_toolkit_is_imported_before_it_is_asked_for(module: str) -> None:
+def test_no_toolkit_is_imported_before_it_is_used(module: str) -> None:
     code = f"import sys, staticstore.interop.{module}; print(*sys.modules)"
     found: Any = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     names = {name.partition(".")[0] for name in found}

@@ -37,12 +37,12 @@ def starts(environment: dict[str, str]) -> bool:
     return done.returncode == 0
 
 
-def test_the_window_of_qt_without_a_screen() -> None:
+def test_the_qt_window_without_a_screen() -> None:
     require_modules("PySide6.QtWidgets", "pytestqt", packages=QT_PACKAGES)
     run_qt({"QT_QPA_PLATFORM": "offscreen"})
 
 
-def test_the_window_of_qt_on_a_screen(screen: Screen) -> None:
+def test_the_qt_window_on_a_screen(screen: Screen) -> None:
     require_modules("PySide6.QtWidgets", "pytestqt", packages=QT_PACKAGES)
     environment = {"QT_QPA_PLATFORM": "xcb", "DISPLAY": screen.name}
     try:
@@ -56,7 +56,7 @@ def test_the_window_of_qt_on_a_screen(screen: Screen) -> None:
 @pytest.mark.parametrize(
     ("name", "toolkit"), [("browser_qt.py", "PySide6"), ("browser_tk.py", "tkinter")]
 )
-def test_a_window_is_one_file_that_needs_its_toolkit_and_staticstore(
+def test_a_window_is_one_file_that_needs_only_its_toolkit_and_staticstore(
     name: str, toolkit: str
 ) -> None:
     imported: set[str] = set()

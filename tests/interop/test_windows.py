@@ -15,7 +15,7 @@ from tests.interop.screen import Screen, require_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = Path(__file__).parent / "windows"
-BOUND = 110  # seconds: less than a test may take
+BOUND = 110  # seconds: less than the time limit of a test
 BINDINGS = {"PySide6": "pyside6", "PyQt6": "pyqt6"}
 # Needed by PySide6 and PyQt6, and not part of Debian's Python.
 QT_PACKAGES = [
@@ -56,7 +56,7 @@ def screen() -> Iterator[Screen]:
 @pytest.mark.parametrize(
     ("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)]
 )
-def test_what_is_missing_skips_a_test_with_a_line_and_fails_it_on_ci(
+def test_a_missing_program_skips_a_test_with_one_line_and_fails_it_on_ci(
     monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
 ) -> None:
     monkeypatch.setenv("CI", ci)
@@ -66,7 +66,7 @@ def test_what_is_missing_skips_a_test_with_a_line_and_fails_it_on_ci(
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
-def test_what_needs_qt(binding: str) -> None:
+def test_qt_windows_and_dispatch(binding: str) -> None:
     require_modules(f"{binding}.QtWidgets", f"{binding}.QtTest", "pytestqt", packages=QT_PACKAGES)
     run_tests(
         *sorted(WINDOWS.glob("test_qt_*.py")),
@@ -75,7 +75,7 @@ def test_what_needs_qt(binding: str) -> None:
     )
 
 
-def test_what_needs_tk(screen: Screen) -> None:
+def test_tk_windows_and_dispatch(screen: Screen) -> None:
     require_modules("tkinter", packages=TK_PACKAGES)
     run_tests(
         *sorted(WINDOWS.glob("test_tk_*.py")),

@@ -1,14 +1,14 @@
-"""The servers that tests start: real ones, one that misbehaves on purpose, and a line to cut.
+"""The servers that tests start: real ones, one that misbehaves on purpose, and a relay.
 
-All listen on loopback, each at a port that was free, and end with their
-``with`` block.  `start` and `stop` can be called instead, and again: the port
-stays the same.
+All listen on loopback, each at a port that was free, and stop at the end of
+their ``with`` block.  `start` and `stop` can be called instead, repeatedly:
+the port stays the same.
 
     Nginx, Apache, Caddy, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
     S3Server        moto's, which speaks S3
     RawServer       a script decides about every byte; serve_files does the rest
-    Relay           counts, delays and cuts what goes to any of them
+    Relay           counts, delays and cuts the traffic to any of them
 """
 
 from .apache import Apache

@@ -1,4 +1,4 @@
-"""Starts a real Apache for one site, with modules that compress, as Debian turns them on."""
+"""Starts a real Apache for one site, with compression modules as Debian enables them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODULES = (
     "status",
 )
 
-# Paths are relative to the server's folder, so none has to be quoted; but those of the modules.
+# Paths are relative to the server's folder, so none has to be quoted, except those of modules.
 CONFIGURATION = """\
 ServerRoot "{folder}"
 ServerName localhost
@@ -61,7 +61,7 @@ DirectoryIndex index.html
 </VirtualHost>
 """
 
-# That a file is a list of others if its name ends so stands in Debian's own lines.
+# Debian's own configuration also treats files with this ending as lists of others.
 COMPRESSION = """\
 AddOutputFilterByType BROTLI_COMPRESS;DEFLATE text/html text/plain text/csv application/json
 AddHandler type-map var
@@ -74,7 +74,7 @@ text/csv csv
 application/json json
 """
 
-# Within a field Apache writes tabs, and what is not printable, as in C.
+# Apache escapes tabs and unprintable characters in a field as in C.
 RECORD = r"\t".join(["%>s", "%O", "%r", *(f"%{{{name}}}i" for name in LOGGED)])
 
 
@@ -101,11 +101,11 @@ class Apache(Daemon):
 
     @property
     def url(self) -> str:
-        """The site's root URL, with a slash at its end."""
+        """The site's root URL, with a final slash."""
         return f"http://{self.host}:{self.port}/"
 
     def launcher(self) -> list[str]:
-        """Become nobody, since Apache will not be root, but one whom no folder is closed to."""
+        """Drop root, which Apache refuses, but keep access to every folder."""
         if os.geteuid() != 0:
             return []
         capability = "+dac_override"
@@ -131,12 +131,12 @@ class Apache(Daemon):
         return ["-f", str(self.folder / "apache.conf"), "-D", "FOREGROUND"]
 
     def is_ready(self) -> bool:
-        """Read it in Apache's own log."""
+        """Read it from Apache's own log."""
         log = self.folder / "error.log"
         return log.exists() and b"resuming normal operations" in log.read_bytes()
 
     def settle(self) -> None:
-        """Ask Apache what it does, until that is to answer us and nothing else."""
+        """Ask Apache for its status, until it is answering only this request."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
@@ -148,7 +148,7 @@ class Apache(Daemon):
         raise TimeoutError(f"some client has not read its answer for {PATIENCE:.0f} s")
 
     def read_log(self, line: str) -> LoggedRequest:
-        """Parse a line as `RECORD` describes it."""
+        """Parse a line in the format of `RECORD`."""
         written = [field.encode().decode("unicode_escape") for field in line.split("\t")]
         status, sent, request, *fields = written
         method, target, _ = request.split(" ")

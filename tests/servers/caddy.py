@@ -35,7 +35,7 @@ http://settle.invalid:{port} {{
 class Caddy(Daemon):
     """A Caddy that serves the folder `site`, the root of which is at `url`.
 
-    What it logs as sent is the body alone.
+    The number of bytes in its log is that of the body alone.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class Caddy(Daemon):
 
     @property
     def url(self) -> str:
-        """The site's root URL, with a slash at its end."""
+        """The site's root URL, with a final slash."""
         return f"http://{self.host}:{self.port}/"
 
     def environment(self) -> dict[str, str]:
-        """Have it write to its own folder, and do one thing after another: see `settle`."""
+        """Make it write to its own folder, and use one thread: see `settle`."""
         folders = {name: str(self.folder) for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME")}
         return {"GOMAXPROCS": "1", **folders}
 
@@ -71,11 +71,11 @@ class Caddy(Daemon):
         return ["run", "--config", "Caddyfile", "--adapter", "caddyfile"]
 
     def is_ready(self) -> bool:
-        """Read it in Caddy's own log."""
+        """Read it from Caddy's own log."""
         return b"serving initial configuration" in (self.folder / "output.log").read_bytes()
 
     def settle(self) -> None:
-        """Make a request of our own, to which Caddy turns when it has logged the others."""
+        """Make a request of our own, which Caddy answers after logging the others."""
         with socket.create_connection((self.host, self.port), PATIENCE) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\nHost: settle.invalid\r\n\r\n")
             while connection.recv(4096):

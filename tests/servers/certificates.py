@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, good ones and bad ones, from authorities nobody else knows."""
+"""Certificates for tests of TLS, good ones and bad ones, from authorities of our own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Pair: TypeAlias = tuple[Path, Path]
 class Certificates:
     """The files written by `write_certificates`.
 
-    `authority` is the one to trust, and has signed all but `foreign`, which
-    is right in all else and signed by `foreign_authority`.
+    `authority` is the one to trust, and has signed all except `foreign`, which
+    is otherwise right and signed by `foreign_authority`.
     """
 
     authority: Path
@@ -31,7 +31,7 @@ class Certificates:
     client: Pair
 
     def context(self, pair: Pair, *, ask_client: bool = False) -> ssl.SSLContext:
-        """Make a server's context, for `RawServer`; it can insist on our client's certificate."""
+        """Create a server's context, for `RawServer`; it can require a client certificate."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*pair)
         if ask_client:
@@ -41,7 +41,7 @@ class Certificates:
 
 
 def write_certificates(folder: Path) -> Certificates:
-    """Make them all, and write them into the folder."""
+    """Create all of them, and write them into the folder."""
 
     def write(name: str, certificate: trustme.LeafCert) -> Pair:
         chain, key = folder / f"{name}.pem", folder / f"{name}.key"

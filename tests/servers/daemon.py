@@ -1,4 +1,4 @@
-"""Runs a server program in the foreground, in a folder of its own, and sees to its end."""
+"""Runs a server program in the foreground, in a folder of its own, and ensures that it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 
 from .debian import require
 
-# Fields of a request which the servers write into their logs.
+# Header fields of a request that the servers write into their logs.
 LOGGED = (
     "Host",
     "Range",
@@ -46,8 +46,8 @@ GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
 class LoggedRequest:
     """A line of a server's access log.
 
-    `target` is as it was on the wire, `sent` counts the bytes of the answer
-    with its head, and `headers` has those of `LOGGED` that were there.
+    `target` is as it was on the wire, `sent` is the number of bytes of the response
+    with its head, and `headers` has those of `LOGGED` that were present.
     """
 
     method: str
@@ -58,11 +58,11 @@ class LoggedRequest:
 
 
 class Daemon(ABC):
-    """A server program on loopback, started for some tests and ended after them.
+    """A server program on loopback, started for some tests and stopped after them.
 
-    A context manager; `start` and `stop` can also be called, and again: the
-    port stays the same, and `requests` tells of all that came.  A constructor
-    skips the test where the program cannot be had.
+    A context manager; `start` and `stop` can also be called, repeatedly: the
+    port stays the same, and `requests` returns all requests since the beginning.
+    The constructor skips the test if the program is unavailable.
     """
 
     program: ClassVar[str]
@@ -78,44 +78,44 @@ class Daemon(ABC):
 
     @property
     def folder(self) -> Path:
-        """Where the running server has its configuration and its logs."""
+        """The folder with the configuration and the logs of the running server."""
         assert self._folder is not None, f"{self.program} is not running"
         return self._folder
 
     @abstractmethod
     def configure(self) -> list[str]:
-        """Write to `folder` what the server reads; give the arguments to start it with."""
+        """Write the files that the server reads to `folder`; return its arguments."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Tell whether the server which was started (and no other) takes requests."""
+        """Return whether the server that was started (and no other) accepts requests."""
 
     @abstractmethod
     def settle(self) -> None:
-        """Return when every answer given so far stands in the log."""
+        """Return when every response sent so far is in the log."""
 
     @abstractmethod
     def read_log(self, line: str) -> LoggedRequest:
         """Parse a line of the file `access.log`."""
 
     def launcher(self) -> list[str]:
-        """Give what the program is started by, if not by us ourselves."""
+        """Return the command that starts the program, if it is not started directly."""
         return []
 
     def environment(self) -> dict[str, str]:
-        """Give what the program finds in its environment beside what is in ours."""
+        """Return additions to our environment for the program."""
         return {}
 
     def clear(self) -> None:  # noqa: B027 - most have nothing to do
-        """Remove what the ended program leaves outside of `folder`."""
+        """Remove what the stopped program leaves outside of `folder`."""
 
     def start(self) -> Self:
-        """Start the server, and return when it takes requests."""
+        """Start the server, and return when it accepts requests."""
         if self._folder is not None:
             return self
         wanted = self.port
         for _ in range(5):
-            # Between our look and the server's start somebody else may take the port.
+            # Another program may take the port between our look and the server's start.
             self.port = wanted or _free_port(self.host)
             if (complaint := self._launch()) is None:
                 return self
@@ -124,7 +124,7 @@ class Daemon(ABC):
         raise RuntimeError(f"{self.program} did not start: {complaint}")
 
     def stop(self) -> None:
-        """End the server and remove its folder; at once, and as often as one likes."""
+        """Stop the server immediately and remove its folder; may be called repeatedly."""
         with self._running:
             if self._folder is not None:
                 with contextlib.suppress(OSError):  # it may have died before
@@ -132,19 +132,19 @@ class Daemon(ABC):
                 self._earlier += self._logged()
 
     def requests(self) -> list[LoggedRequest]:
-        """Tell of the requests answered so far, in the order of their answers' ends."""
+        """Return the requests answered so far, in the order in which their responses ended."""
         if self._folder is None:
             return list(self._earlier)
         self.settle()
         return [*self._earlier, *self._logged()]
 
     def _logged(self) -> list[LoggedRequest]:
-        # A target may hold any byte.
+        # A target may contain any byte.
         log = (self.folder / "access.log").read_text("utf-8", errors="surrogateescape")
         return [self.read_log(line) for line in log.split("\n") if line]
 
     def _launch(self) -> str | None:
-        """Start the program; if it does not take requests, clear away and give its complaint."""
+        """Start the program; if it does not accept requests, clean up and return its message."""
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{self.program}-"))
             self._folder = Path(folder)

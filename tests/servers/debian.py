@@ -1,15 +1,15 @@
-"""Finds the programs of real web servers, for tests that will not trust an imitation.
+"""Finds the programs of real web servers, for tests that need more than an imitation.
 
-An installed program is used as it is.  Else the package of Debian (or of a
-distribution made like it) is fetched and unpacked below the project's
-`.cache/`, with what it depends on and the machine lacks.  Nothing is
-installed, and no privilege is needed::
+An installed program is used as it is.  Otherwise the package of Debian (or of a
+distribution like it) is downloaded and unpacked below the project's `.cache/`,
+with the dependencies that the machine lacks.  Nothing is installed, and no
+privilege is needed::
 
     .cache/debian/
-        lock                    held while something is fetched
-        lists/                  what apt knows of the archive
-        work-…/                 the fetch under way, or the rest of one that was killed
-        nginx-debian12-x86_64/  a whole program: moved here once it has been seen to start
+        lock                    held during a fetch
+        lists/                  apt's lists of packages
+        work-…/                 a fetch in progress, or the rest of one that was killed
+        nginx-debian12-x86_64/  a whole program: moved here once it has started
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "debian"
 # Program -> the package that has it in usr/sbin or usr/bin.
 PACKAGES = {"nginx": "nginx", "squid": "squid", "apache2": "apache2-bin", "caddy": "caddy"}
 
-# What has a program say its version, where that is not `-v`.
+# The option that shows the version, if it is not `-v`.
 ASKED_FOR_VERSION = {"caddy": "version"}
 
-# Seconds which a fetch may take in all, waiting for another run's included: less than a test may.
+# Seconds that a fetch may take, including waiting for another run's: less than a test may.
 BOUND = 100.0
 
-# The machine's own settings (sources, keys, a proxy) hold; its hooks do not, which are meant for
+# The machine's own settings (sources, keys, a proxy) apply, but not its hooks, which are meant for
 # real installations and, run by root, would clean the machine's own folders.
 APT_CONFIGURATION = """\
 Dir::State::lists "{lists}";
@@ -59,7 +59,7 @@ Acquire::https::Timeout "20";
 
 
 class Unavailable(Exception):
-    """The program is neither installed nor to be had, for the reason given."""
+    """The program is neither installed nor available, for the reason given."""
 
     def __init__(self, program: str, reason: str) -> None:
         super().__init__(f"{program} is not available: {reason}")
@@ -69,9 +69,9 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """A program that can be run: with `environment` added to one's own.
+    """A program that can be run, with `environment` added to our own.
 
-    `prefix` is what its package takes for the root folder.
+    `prefix` is the folder that its package treats as the root folder.
     """
 
     path: Path
@@ -80,7 +80,7 @@ class Program:
 
 
 def require(program: str) -> Program:
-    """Find the program, or skip the test that needs it; on CI, where `CI` is "true", fail it."""
+    """Find the program, or skip the test that needs it; on CI (`CI` is "true"), fail it."""
     try:
         return find(program)
     except Unavailable as error:
@@ -88,19 +88,19 @@ def require(program: str) -> Program:
 
 
 def unavailable(error: Unavailable) -> NoReturn:
-    """Skip a test for want of what it needs; on CI, where `CI` is "true", fail it."""
+    """Skip a test that lacks what it needs; on CI (`CI` is "true"), fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
 
 
 def find(program: str) -> Program:
-    """Find a program of `PACKAGES`, fetching it if need be.
+    """Find a program of `PACKAGES`, fetching it if necessary.
 
     Raises
     ------
     Unavailable
-        Now, and at once whenever this run of Python asks again.
+        Now, and immediately whenever this run of Python asks again.
     """
     outcome = _outcome(program)
     if isinstance(outcome, Unavailable):
@@ -109,12 +109,12 @@ def find(program: str) -> Program:
 
 
 def install(name: str, *packages: str) -> None:
-    """Install packages on this machine, for what does not run from a folder; only root can.
+    """Install packages on this machine, if they cannot run from a folder; needs root.
 
     Raises
     ------
     Unavailable
-        There is no apt-get, this is not root, or it did not work.
+        There is no apt-get, this is not root, or it failed.
     """
     if not (apt := shutil.which("apt-get")) or os.geteuid() != 0:
         raise Unavailable(name, f"not installed, and only root can: apt-get install {packages[0]}")
@@ -128,7 +128,7 @@ def install(name: str, *packages: str) -> None:
 
 @functools.cache
 def _outcome(program: str) -> Program | Unavailable:
-    # Remembered, so that a machine without network waits for its timeouts once, not in each test.
+    # Remembered, so that a machine without network waits for its timeouts only once.
     package = PACKAGES[program]
     folders = [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"]
     if installed := shutil.which(program, path=os.pathsep.join(folders)):
@@ -137,7 +137,7 @@ def _outcome(program: str) -> Program | Unavailable:
         system = platform.freedesktop_os_release()
         release = system["ID"] + system.get("VERSION_ID", "")
         folder = CACHE / f"{program}-{release}-{platform.machine()}"
-        # Seen to start, because the machine's libraries may have changed since the fetch.
+        # Started again, because the machine's libraries may have changed since the fetch.
         if _defect(program, folder) is not None:
             _fetch(program, package, folder)
     except Unavailable as error:
@@ -161,7 +161,7 @@ def _unpacked(program: str, folder: Path) -> Program:
 
 
 def _defect(program: str, folder: Path) -> str | None:
-    """Say why the program in that folder does not start; None if it does."""
+    """Return why the program in that folder does not start; None if it does."""
     if not folder.is_dir():
         return "it has not been fetched"
     candidate = _unpacked(program, folder)
@@ -182,14 +182,14 @@ def _defect(program: str, folder: Path) -> str | None:
 
 
 def _fetch(program: str, package: str, folder: Path) -> None:
-    """Unpack the package and what it needs to `folder`, all or nothing."""
+    """Unpack the package and its dependencies to `folder`, all or nothing."""
     if not (apt := shutil.which("apt-get")) or not (dpkg := shutil.which("dpkg")):
         raise Unavailable(program, "not installed, and there is no apt-get and dpkg to fetch it")
     deadline = time.monotonic() + BOUND
     CACHE.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(CACHE / "lock", timeout=BOUND):
-            if _defect(program, folder) is None:  # another run was quicker
+            if _defect(program, folder) is None:  # another run was faster
                 return
             for old in (folder, *CACHE.glob("work-*")):
                 shutil.rmtree(old, ignore_errors=True)
@@ -207,14 +207,14 @@ def _fetch(program: str, package: str, folder: Path) -> None:
 
 
 def _download(program: str, package: str, apt: str, work: Path, deadline: float) -> None:
-    """Have apt put the package, and what it needs and the machine lacks, into `work/archives`."""
+    """Let apt put the package, and its missing dependencies, into `work/archives`."""
     archives, lists = work / "archives", CACHE / "lists"
     for folder in (archives, lists):
         (folder / "partial").mkdir(parents=True, exist_ok=True)
     settings = work / "apt.conf"
     settings.write_text(APT_CONFIGURATION.format(lists=lists, work=work, archives=archives))
     get: list[str | Path] = [apt, "-c", settings, "-qq"]
-    # One source that is out of order does not matter, if the package is in another.
+    # One unavailable source does not matter, if the package is in another.
     complaint = _run(program, [*get, "update"], deadline, check=False)
     wanted = ["--download-only", "--no-install-recommends", "-y", "install", package]
     try:
@@ -224,7 +224,7 @@ def _download(program: str, package: str, apt: str, work: Path, deadline: float)
 
 
 def _run(program: str, command: list[str | Path], deadline: float, check: bool = True) -> str:
-    """Run a command to its end in silence, and give the last line of its complaints."""
+    """Run a command silently, and return the last line of its error output."""
     try:
         done = subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""Answers for `RawServer` from a mapping of files, so that a script has only one thing to spoil."""
+"""Answers for `RawServer` from a mapping of files, so that a script spoils only one thing."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def serve_files(
     etag: ETag = "strong",
     dates: bool = True,
 ) -> Files:
-    """Answer like a good server for these files, with or without some of its virtues.
+    """Answer like a good server for these files, with or without some of its features.
 
     Parameters
     ----------
     files : mapping
-        From paths, decoded and without the slash at their head, to contents.
-        It is read anew for each request, so files may come, change and go.
+        From paths, decoded and without the leading slash, to contents.
+        It is read for each request, so files may come, change and go.
     ranges : bool
         Answer a request for one range with 206.
     etag : "strong", "weak" or None
         Derived from the content.
     dates : bool
-        Send ``Last-Modified``: it rises by a second with each change that is seen.
+        Send ``Last-Modified``: it advances by a second with each change that is seen.
     """
     return Files(files, {}, ranges, etag, dates)
 
@@ -57,14 +57,14 @@ class Files:
         self._modified: dict[str, tuple[bytes, datetime]] = {}
 
     def but(self, answers: Mapping[str, Answer]) -> Files:
-        """Answer the same, but for these paths with these scripts.
+        """Answer the same, but use scripts for these paths.
 
         A script can leave a request to the original, ``files(request, wire)``.
         """
         return Files(self._files, {**self._answers, **answers}, *self._options)
 
     def __call__(self, request: Request, wire: Wire) -> None:
-        """Answer the request: RFC 9110, as far as reading needs it."""
+        """Answer the request according to RFC 9110, as far as reading needs it."""
         path = request.path.removeprefix("/")
         if path in self._answers:
             self._answers[path](request, wire)
@@ -99,7 +99,7 @@ class Files:
         if unchanged:
             return wire.response(304, headers=fields)
 
-        # If-Range holds one strong tag or one date, and either must be just the one we send.
+        # If-Range has one strong tag or one date, and either must be exactly the one that we send.
         current = (_tag(content) if etag == "strong" else None, fields.get("Last-Modified"))
         part = request.range
         if not ranges or part is None or asked.get("If-Range", current[0]) not in current:

@@ -1,4 +1,4 @@
-"""Starts a real nginx for one site: the host that most readers will meet."""
+"""Starts a real nginx for one site: the most common host."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ class Nginx(Daemon):
     site : Path
         The folder; it may change while it is served.
     gzip : bool
-        Compress whatever a client takes compressed.
+        Compress for every client that accepts it.
     max_ranges : int, optional
         How many ranges a request may ask for; 0 turns ranges off.
     auth : (user, password), optional
-        Ask for these.
+        Require these credentials.
     tls : (certificate file, key file), optional
-        Speak https.
+        Use https.
     location : str
         The path of the site's root, quoted as in a URL.
     extra : str
@@ -110,13 +110,13 @@ class Nginx(Daemon):
 
     @property
     def url(self) -> str:
-        """The site's root URL, with a slash at its end."""
+        """The site's root URL, with a final slash."""
         scheme = "https" if self.tls else "http"
         return f"{scheme}://{self.host}:{self.port}{self.location}"
 
     def configure(self) -> list[str]:
         """Write the configuration, the password and the certificate."""
-        # A link instead of nginx's own `alias`, which has its own opinion on $ and on slashes.
+        # A link instead of nginx's own `alias`, which treats $ and slashes specially.
         root = self.folder / "www" / unquote(self.location).strip("/")
         root.parent.mkdir(parents=True, exist_ok=True)
         root.symlink_to(self.site.resolve(), target_is_directory=True)
@@ -126,7 +126,7 @@ class Nginx(Daemon):
         if self.auth is not None:
             options += ['auth_basic "site";', "auth_basic_user_file passwords;"]
             user, password = self.auth
-            # Digested, because nginx takes a colon in a plain password for the end of it.
+            # Hashed, because nginx takes a colon in a plain password for its end.
             digest = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
             encoded = base64.b64encode(digest).decode()
             (self.folder / "passwords").write_text(f"{user}:{{SHA}}{encoded}\n", "utf-8")
@@ -136,7 +136,7 @@ class Nginx(Daemon):
                 shutil.copyfile(source, self.folder / name)
         options += self.extra.splitlines()
         text = CONFIGURATION.format(
-            # The folders of a test that root runs are closed to all others, nginx's worker too.
+            # If root runs the tests, nginx's worker could not read their folders.
             user="user root;" if os.geteuid() == 0 else "",
             record=json.dumps(RECORD),
             address=f"{self.host}:{self.port}",
@@ -147,7 +147,7 @@ class Nginx(Daemon):
         return ["-p", f"{self.folder}/", "-c", "nginx.conf"]
 
     def is_ready(self) -> bool:
-        """Ask on the socket in the server's folder: nobody else can be behind that one."""
+        """Ask on the socket in the server's folder, which no other server uses."""
         try:
             self.settle()
         except OSError:
@@ -155,7 +155,7 @@ class Nginx(Daemon):
         return True
 
     def settle(self) -> None:
-        """Make a request of our own: the only worker turns to it when it has logged the others."""
+        """Make a request of our own: the only worker answers it after logging the others."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(self.folder / "settle.sock"))
@@ -164,7 +164,7 @@ class Nginx(Daemon):
                 pass
 
     def read_log(self, line: str) -> LoggedRequest:
-        """Parse a line as `RECORD` describes it."""
+        """Parse a line in the format of `RECORD`."""
         record: dict[str, str] = json.loads(line)
         headers = {name: record[name] for name in LOGGED if record[name]}
         status, sent = int(record["status"]), int(record["sent"])

@@ -16,7 +16,7 @@ from requests.structures import CaseInsensitiveDict
 
 
 class PlainRequest(NamedTuple):
-    """A request that came: its path, as it was on the wire, and its header."""
+    """A request: its path as it was on the wire, and its header fields."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class PlainRequest(NamedTuple):
 
 
 class PythonServer:
-    """What `python -m http.server` does with the folder `site`, but in a thread, and quietly."""
+    """Does what `python -m http.server` does for the folder `site`, in a thread, and quietly."""
 
     def __init__(self, site: Path) -> None:
         self.site = site
@@ -35,15 +35,15 @@ class PythonServer:
 
     @property
     def url(self) -> str:
-        """The site's root URL, with a slash at its end."""
+        """The site's root URL, with a final slash."""
         return f"http://{self.host}:{self.port}/"
 
     def requests(self) -> list[PlainRequest]:
-        """Tell of the requests so far."""
+        """Return the requests so far."""
         return list(self._requests)
 
     def start(self) -> Self:
-        """Start the server; again, at the port it had."""
+        """Start the server; after `stop`, again at the same port."""
         if self._server is None:
             answer = partial(_Answer, directory=str(self.site), seen=self._requests)
             self._server = _Server((self.host, self.port), answer)
@@ -94,7 +94,7 @@ class _Answer(SimpleHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    # Joined at the end, so that no thread of ours outlives a test with a socket in its hand.
+    # Joined at the end, so that no thread with a socket outlives a test.
     daemon_threads = False
 
     def __init__(self, address: tuple[str, int], answer: partial[_Answer]) -> None:
@@ -107,7 +107,7 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
-    # What socketserver calls a request is a connection.
+    # A "request" of socketserver is a connection.
     def process_request(self, request: Any, client_address: Any) -> None:
         self.open.add(request)
         super().process_request(request, client_address)
@@ -127,5 +127,5 @@ class _Server(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # it was on its way out
+                continue  # it was being closed already
         self.server_close()

@@ -15,13 +15,13 @@ _NO_HEAD = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class RawServer:
-    """Listens on loopback and has `answer(request, wire)` answer each request.
+    """Listens on loopback and lets `answer(request, wire)` answer each request.
 
     Connections are served at the same time, each in a thread of its own, and
     kept alive until the client or the script closes them.  `answer` may be
     replaced while the server runs.
 
-    What a script raises, and a script that answers nothing at all, is raised
+    An exception of a script, or a script that does not answer at all, is raised
     again by `stop`, or at the end of the ``with`` block.
 
     Parameters
@@ -29,11 +29,11 @@ class RawServer:
     answer : callable
         The script.
     ssl_context : ssl.SSLContext, optional
-        Speak TLS.
+        Use TLS.
     heads : bool, optional
-        Whether the script answers requests for a head of the index, too.  Else
-        this is the host of a site without one: it says so by itself, and such
-        requests are not among those that it shows.
+        Whether the script also answers requests for a head of the index.  If not,
+        this is the host of a site without one: the server answers them itself, and
+        such requests are not among those that it reports.
     """
 
     def __init__(
@@ -59,24 +59,24 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        """The server's root URL, with a slash at its end."""
+        """The server's root URL, with a final slash."""
         scheme = "https" if self._ssl_context else "http"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}/"
 
     @property
     def requests(self) -> list[Request]:
-        """The requests that have come so far, in their order."""
+        """The requests received so far, in order."""
         with self._lock:
             return list(self._seen)
 
     @property
     def connections(self) -> int:
-        """How many connections there have been."""
+        """The number of connections so far."""
         return self._connections
 
     def start(self) -> Self:
-        """Start listening; again, at the port it had."""
+        """Start listening; after `stop`, again at the same port."""
         if self._listener is None:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             self._listener = socket.create_server(
@@ -89,7 +89,7 @@ class RawServer:
         return self
 
     def stop(self) -> None:
-        """End all connections, and raise what the script has raised."""
+        """End all connections, and raise the exceptions of the script."""
         self._end()
         errors, self._errors = self._errors, []
         if len(errors) == 1:
@@ -103,8 +103,8 @@ class RawServer:
         with self._lock:
             listener, self._listener = self._listener, None
             for connection in (listener, *self._open):
-                # Wakes whoever waits for it.  Not by the method of an SSLSocket, which would
-                # take the TLS layer away from under a thread that is using it.
+                # Wakes the threads that wait for it.  Not by the method of an SSLSocket, which
+                # would remove the TLS layer under a thread that is using it.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
         for thread in self._threads:
@@ -125,7 +125,7 @@ class RawServer:
                         connection, server_side=True, do_handshake_on_connect=False
                     )
                 except OSError:
-                    continue  # gone before it was here
+                    continue  # gone before it was accepted
             with self._lock:
                 if self._listener is None:
                     connection.close()
@@ -191,12 +191,12 @@ class RawServer:
         except BaseException as failure:
             if error is None:
                 raise
-            # The test's own failure is the one to be shown; this may be its cause.
+            # The failure of the test is to be shown; this one may be its cause.
             error.add_note(f"the server's script failed as well: {failure!r}")
 
 
 class _Reader:
-    """Takes requests from a connection; a client that goes away is `ClientGone`."""
+    """Reads requests from a connection; a client that goes away is `ClientGone`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -209,7 +209,7 @@ class _Reader:
             raise ClientGone from error
 
     def head(self) -> bytes | None:
-        """Read as far as the empty line; None if the client says that there is no more."""
+        """Read up to the empty line; None if the client has ended the connection."""
         while b"\r\n\r\n" not in self._held:
             if len(self._held) > 1 << 16:
                 raise ValueError("a request's head of more than 64 KiB")

@@ -1,4 +1,4 @@
-"""A line between a client and a server on loopback that counts, delays, and can be cut."""
+"""A relay between a client and a server on loopback that counts, delays, and can be cut."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Self
 
 
 class Relay:
-    """Passes bytes on between its own `port` and that of a server.
+    """Forwards bytes between its own `port` and that of a server.
 
     `sent` counts the bytes from clients to the server, `received` those to
-    the clients, and `connections` the connections that there have been.
+    the clients, and `connections` the connections so far.
 
     Parameters
     ----------
     server_port : int
-        Where the server listens.
+        The port of the server.
     delay : float
-        Seconds which a round trip takes longer; the first of a connection
-        opens it, as on a real line.  It can be changed while the relay runs.
+        Seconds added to each round trip; the first one of a connection opens it,
+        as in a real network.  It can be changed while the relay runs.
     """
 
     def __init__(self, server_port: int, *, delay: float = 0.0) -> None:
@@ -40,11 +40,11 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """The root URL of a server of plain HTTP, by way of the relay."""
+        """The root URL of a plain HTTP server, through the relay."""
         return f"http://{self.host}:{self.port}/"
 
     def start(self) -> Self:
-        """Start listening; again, at the port it had."""
+        """Start listening; after `stop`, again at the same port."""
         if self._thread is None:
             started: Future[None] = Future()
             self._thread = threading.Thread(
@@ -55,7 +55,7 @@ class Relay:
         return self
 
     def cut(self) -> None:
-        """Reset all connections, on both sides, and go on listening."""
+        """Reset all connections, on both sides, and keep listening."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(timeout=10.0)
 
     def stop(self) -> None:
@@ -86,7 +86,7 @@ class Relay:
             _reset(writer)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Only the end of the relay cancels, and Python 3.11 complains of that on stderr.
+        # Only the end of the relay cancels, and Python 3.11 would report that on stderr.
         with contextlib.suppress(asyncio.CancelledError):
             await self._join(reader, writer)
 
@@ -106,14 +106,14 @@ class Relay:
                 async with asyncio.TaskGroup() as directions:
                     directions.create_task(self._pass(reader, onward, up=True))
                     directions.create_task(self._pass(upstream, writer, up=False))
-            except* OSError:  # one end was reset, so the other is
+            except* OSError:  # one end was reset, so the other is reset too
                 _reset(writer)
                 _reset(onward)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
     ) -> None:
-        """Pass on in one direction, till its end."""
+        """Forward in one direction, until its end."""
         while data := await reader.read(1 << 16):
             self.count(data, up=up)
             if up:
@@ -123,7 +123,7 @@ class Relay:
         writer.write_eof()
 
     def count(self, data: bytes, *, up: bool) -> None:
-        """Count what is passed on, up to the server or down to the client."""
+        """Count forwarded bytes, up to the server or down to the client."""
         if up:
             self.sent += len(data)
         else:

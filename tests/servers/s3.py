@@ -21,7 +21,7 @@ _REQUEST = re.compile(r'"([A-Z]+) (\S+) HTTP/1.1" (\d+)')
 
 
 class S3Server:
-    """A server with buckets that everybody may read, and nothing in them at the start."""
+    """A server with buckets that everybody may read, empty at the start."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -69,7 +69,7 @@ class S3Server:
                     self._changed.notify_all()
 
     def bucket(self, name: str) -> str:
-        """Make a bucket; return its URL for readers."""
+        """Create a bucket; return its URL for readers."""
         answer = requests.put(
             f"{self.url}/{name}", headers={"x-amz-acl": "public-read"}, timeout=PATIENCE
         )
@@ -77,7 +77,7 @@ class S3Server:
         return f"{self.url}/{name}"
 
     def requests(self, bucket: str) -> list[tuple[str, str]]:
-        """Tell of the requests for what is in a bucket: method and path, in order."""
+        """Return the requests for contents of a bucket: method and path, in order."""
         self._marks += 1
         mark = f"/moto-api/mark-{self._marks}"
         requests.get(self.url + mark, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Starts a real squid: the proxy between a reader and the world, which wants a password."""
+"""Starts a real squid: a proxy that can require a password."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from urllib.parse import quote, unquote
 
 from .daemon import LOGGED, PATIENCE, Daemon, LoggedRequest
 
-# Asked for and refused only to see that squid has come to it; it stands in no log.
+# Requested and refused only to see that squid has got there; it is not logged.
 SETTLE = "http://127.0.0.1/staticstore-settle"
 
-# Paths are relative to the server's folder, so none has to be quoted.  Folders and programs which
-# are never used are named too where squid would not start without them.
+# Paths are relative to the server's folder, so none has to be quoted.  Folders and programs that
+# are never used are named too if squid would not start without them.
 CONFIGURATION = """\
 {user}
 http_port 127.0.0.1:{port}
@@ -65,7 +65,7 @@ acl known proxy_auth REQUIRED
 http_access deny !known
 """
 
-# With "#" squid quotes a field as in a URL, once more if it is one: blanks separate the fields.
+# With "#" squid quotes a field as in a URL (a URL twice): blanks separate the fields.
 RECORD = ["%#rm", "%#ru", "%>Hs", "%<st", *(f"%#{{{name}}}>h" for name in LOGGED)]
 
 
@@ -77,16 +77,16 @@ class Squid(Daemon):
     Parameters
     ----------
     auth : (user, password), optional
-        Ask for these, in ``Proxy-Authorization``.
+        Require these credentials, in ``Proxy-Authorization``.
     names : iterable of str
-        Host names that mean this machine to the proxy, though not to its clients.
+        Host names that mean this machine to the proxy, but not to its clients.
     caches : bool
-        Keep answers in memory, as their header fields allow.
+        Keep responses in memory, as their header fields allow.
     """
 
     program = "squid"
 
-    # It has nothing to save, and would take two seconds to think about that.
+    # It has nothing to save, and would otherwise wait two seconds.
     farewell = signal.SIGKILL
 
     def __init__(
@@ -108,7 +108,7 @@ class Squid(Daemon):
 
     @property
     def url_with_auth(self) -> str:
-        """The proxy's URL with the credentials it wants, quoted."""
+        """The proxy's URL with the required credentials, quoted."""
         if self.auth is None:
             return self.url
         user, password = (quote(part, safe="") for part in self.auth)
@@ -116,19 +116,19 @@ class Squid(Daemon):
 
     @property
     def _service(self) -> str:
-        # Two squids of one name would share their memory; a port has one squid only.
+        # Two squids of one name would share their memory; a port has only one squid.
         return f"staticstore{self.port}"
 
     def configure(self) -> list[str]:
-        """Write the configuration, and make the folder belong to the user that squid becomes."""
+        """Write the configuration, and give the folder to the user that squid becomes."""
         if self.auth is not None:
             user, password = self.auth
-            # The helper takes nothing plainer than this.
+            # The helper accepts nothing simpler.
             digest = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
             (self.folder / "passwords").write_text(f"{user}:{digest}\n", "utf-8")
-            # Copied, for where it stands may be closed to the user that squid becomes.
+            # Copied, since its folder may be closed to the user that squid becomes.
             helpers = [*self.found.prefix.glob("usr/lib*/squid/basic_ncsa_auth")]
-            assert helpers, "this squid came without basic_ncsa_auth"
+            assert helpers, "this squid has no basic_ncsa_auth"
             shutil.copy(helpers[0], self.folder)
         (self.folder / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in self.names))
         (self.folder / "mime.conf").touch()
@@ -150,10 +150,10 @@ class Squid(Daemon):
         return ["-N", "-f", "squid.conf", "-n", self._service]
 
     def is_ready(self) -> bool:
-        """Read it in squid's own log.
+        """Read it from squid's own log.
 
-        Connecting to a port that nobody listens at yet would do, but for the
-        time in 28,000 when the kernel picks that very port for our end.
+        Connecting to a port on which nothing listens yet would also do, except
+        once in 28,000 times, when the kernel picks that very port for our end.
         """
         log = self.folder / "cache.log"
         return log.exists() and b"Accepting HTTP Socket connections" in log.read_bytes()
@@ -164,14 +164,14 @@ class Squid(Daemon):
             segment.unlink(missing_ok=True)
 
     def settle(self) -> None:
-        """Make a request of our own: squid turns to it when it has logged the others."""
+        """Make a request of our own: squid answers it after logging the others."""
         with socket.create_connection((self.host, self.port), PATIENCE) as connection:
             connection.sendall(f"GET {SETTLE} HTTP/1.0\r\n\r\n".encode())
             while connection.recv(4096):
                 pass
 
     def read_log(self, line: str) -> LoggedRequest:
-        """Parse a line as `RECORD` describes it."""
+        """Parse a line in the format of `RECORD`."""
         method, target, status, sent, *fields = line.split(" ")
         pairs = zip(LOGGED, fields, strict=True)
         headers = {name: unquote(field) for name, field in pairs if field != "-"}

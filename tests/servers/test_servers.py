@@ -1,4 +1,4 @@
-"""The servers of the tests do what the other tests take for granted."""
+"""The servers of the tests do what the other tests rely on."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def hello(request: Request, wire: Wire) -> None:
 
 
 class TestDebian:
-    """What is fetched is whole, and is fetched once."""
+    """A fetched program is complete, and is fetched once."""
 
     @pytest.fixture
     def archive(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-        """Imitate apt-get and dpkg: the package's only file is what `archive` holds."""
+        """Imitate apt-get and dpkg: the package's only file has the content of `archive`."""
         tools = tmp_path / "tools"
         tools.mkdir()
         archive = tmp_path / "archive"
@@ -113,7 +113,7 @@ class TestDebian:
             find("toy")
         assert not list((tmp_path / "cache").glob("toy-*"))
 
-    def test_what_a_killed_fetch_left_is_not_used(self, archive: Path, tmp_path: Path) -> None:
+    def test_the_rest_of_a_killed_fetch_is_not_used(self, archive: Path, tmp_path: Path) -> None:
         left = tmp_path / "cache/work-1/whole/usr/sbin"
         left.mkdir(parents=True)
         (left / "older").touch()
@@ -122,7 +122,7 @@ class TestDebian:
         assert not left.exists()
 
     @pytest.mark.usefixtures("archive")
-    def test_why_it_cannot_be_had_is_said_in_one_line(
+    def test_the_reason_why_it_is_unavailable_is_one_line(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("CI", raising=False)
@@ -167,13 +167,13 @@ class TestNginx:
         assert answer.status_code == 200
         assert answer.headers["Content-Encoding"] == "gzip"
 
-    def test_a_password_is_asked_for(self, site: Path, session: requests.Session) -> None:
+    def test_a_password_can_be_required(self, site: Path, session: requests.Session) -> None:
         with Nginx(site, auth=AUTH) as server:
             url = f"{server.url}index.json"
             assert session.get(url, timeout=TIMEOUT).status_code == 401
             assert session.get(url, auth=AUTH, timeout=TIMEOUT).status_code == 200
 
-    def test_a_site_can_stand_below_a_path(self, site: Path, session: requests.Session) -> None:
+    def test_a_site_can_be_below_a_path(self, site: Path, session: requests.Session) -> None:
         with Nginx(site, location="/a%20b/") as server:
             assert server.url.endswith("/a%20b/")
             assert session.get(f"{server.url}index.json", timeout=TIMEOUT).text == "{}\n"
@@ -189,7 +189,7 @@ class TestNginx:
             url = f"{server.url}index.json"
             assert session.get(url, verify=str(certificates.authority), timeout=TIMEOUT).ok
 
-    def test_stopped_and_started_it_has_the_port_and_the_log_it_had(
+    def test_after_a_restart_it_has_the_same_port_and_log(
         self, site: Path, session: requests.Session
     ) -> None:
         with Nginx(site) as server:
@@ -203,7 +203,7 @@ class TestNginx:
             assert len(server.requests()) == 2
         assert len(server.requests()) == 2
 
-    def test_a_wrong_configuration_is_told_in_its_own_words(self, site: Path) -> None:
+    def test_a_wrong_configuration_is_reported_with_its_message(self, site: Path) -> None:
         with pytest.raises(RuntimeError, match='unknown directive "nonsense"'):
             Nginx(site, extra="nonsense;").start()
 
@@ -225,7 +225,7 @@ class TestNginx:
             check=False,
         )
         with suppress(ConnectionError), connect(done.stdout.strip()) as client:
-            client.recv(1)  # nothing was asked: it waits for the end of the server
+            client.recv(1)  # no request was made: this waits for the end of the server
 
 
 @pytest.mark.parametrize("kind", [Apache, Caddy])
@@ -243,7 +243,7 @@ class TestApacheAndCaddy:
         assert request.headers["Host"] == f"127.0.0.1:{server.port}"
         assert request.sent >= 3
 
-    def test_fields_of_a_request_are_told_as_they_are(
+    def test_header_fields_of_a_request_are_logged_unchanged(
         self, kind: type[Apache | Caddy], site: Path, session: requests.Session
     ) -> None:
         fields = {"User-Agent": 'a "b" \\ c\td', "Authorization": "Basic YTpi"}
@@ -253,7 +253,7 @@ class TestApacheAndCaddy:
         assert {name: request.headers[name] for name in fields} == fields
         assert "Range" not in request.headers
 
-    def test_stopped_and_started_it_has_the_port_and_the_log_it_had(
+    def test_after_a_restart_it_has_the_same_port_and_log(
         self, kind: type[Apache | Caddy], site: Path, session: requests.Session
     ) -> None:
         with kind(site) as server:
@@ -266,7 +266,7 @@ class TestApacheAndCaddy:
             assert len(server.requests()) == 2
         assert len(server.requests()) == 2
 
-    def test_a_wrong_configuration_is_told_in_its_own_words(
+    def test_a_wrong_configuration_is_reported_with_its_message(
         self, kind: type[Apache | Caddy], site: Path
     ) -> None:
         with pytest.raises(RuntimeError, match=r"did not start(.|\n)*nonsense"):
@@ -310,13 +310,13 @@ class TestSquid:
                 session.get(f"{server.url}index.json", proxies={"http": proxy.url}, timeout=TIMEOUT)
             assert len(server.requests) == 2
 
-    def test_it_forwards_to_this_machine_only(self, session: requests.Session) -> None:
+    def test_it_forwards_only_to_this_machine(self, session: requests.Session) -> None:
         with Squid() as proxy:
             proxies = {"http": proxy.url}
             answer = session.get("http://192.0.2.1/", proxies=proxies, timeout=TIMEOUT)
             assert answer.status_code == 403
 
-    def test_names_can_be_given_to_this_machine(self, session: requests.Session) -> None:
+    def test_this_machine_can_be_given_names(self, session: requests.Session) -> None:
         with RawServer(hello) as server, Squid(names=["data.example"]) as proxy:
             url = f"http://data.example:{server.port}/"
             assert session.get(url, proxies={"http": proxy.url}, timeout=TIMEOUT).text == "hello"
@@ -343,12 +343,12 @@ class TestPythonServer:
             "bytes=1-3",
         )
 
-    def test_it_ends_although_a_client_says_nothing(
+    def test_it_ends_although_a_client_sends_nothing(
         self, site: Path, session: requests.Session
     ) -> None:
         with PythonServer(site) as server:
             client = connect(server.url)
-            session.get(server.url, timeout=TIMEOUT)  # after which it knows of the first, too
+            session.get(server.url, timeout=TIMEOUT)  # the first one is accepted by now, too
         with client:
             assert client.recv(1) == b""
 
@@ -363,7 +363,7 @@ class TestRawServer:
             ("/x", 1, 0),
         ]
 
-    def test_a_request_is_told_as_it_was_on_the_wire(self) -> None:
+    def test_a_request_is_reported_as_it_was_on_the_wire(self) -> None:
         with RawServer(hello) as server, connect(server.url) as client:
             client.sendall(b"PUT /a%2fb?c HTTP/1.1\r\nA: 1\r\na: 2\r\nContent-Length: 2\r\n\r\nxy")
             client.recv(1)
@@ -398,7 +398,7 @@ class TestRawServer:
         assert response.content == b"hello"
         assert "Content-Length" not in response.headers
 
-    def test_a_reset_comes_after_all_that_was_sent(self) -> None:
+    def test_a_reset_follows_all_that_was_sent(self) -> None:
         data = bytes(1 << 20)
 
         def answer(request: Request, wire: Wire) -> None:
@@ -413,7 +413,9 @@ class TestRawServer:
             assert b"".join(chunks) == data
 
     @pytest.mark.parametrize("tls", [False, True])
-    def test_a_stall_ends_when_the_client_goes(self, tls: bool, certificates: Certificates) -> None:
+    def test_a_stall_ends_when_the_client_disconnects(
+        self, tls: bool, certificates: Certificates
+    ) -> None:
         ended = threading.Event()
 
         def answer(request: Request, wire: Wire) -> None:
@@ -447,7 +449,7 @@ class TestRawServer:
         with client:
             assert client.recv(1) == b""
 
-    def test_bytes_can_drip(self) -> None:
+    def test_bytes_can_be_sent_slowly(self) -> None:
         def answer(request: Request, wire: Wire) -> None:
             wire.drip(b"abc", pause=0.0)
             wire.close()
@@ -470,7 +472,7 @@ class TestRawServer:
             now.set()
             assert client.recv(9) == b"b"
 
-    def test_an_error_in_the_script_is_raised_at_the_end(self) -> None:
+    def test_an_exception_of_the_script_is_raised_at_the_end(self) -> None:
         def answer(request: Request, wire: Wire) -> None:
             raise LookupError("a slip")
 
@@ -481,7 +483,7 @@ class TestRawServer:
         with pytest.raises(LookupError, match="a slip"):
             server.stop()
 
-    def test_an_error_of_the_test_is_not_hidden_by_one_of_the_script(self) -> None:
+    def test_an_exception_of_the_test_is_not_hidden_by_one_of_the_script(self) -> None:
         def answer(request: Request, wire: Wire) -> None:
             raise LookupError("a slip")
 
@@ -495,7 +497,7 @@ class TestRawServer:
             fail()
         assert "a slip" in caught.value.__notes__[0]
 
-    def test_a_script_that_says_nothing_is_an_error(self) -> None:
+    def test_a_script_that_does_not_answer_is_an_error(self) -> None:
         server = RawServer(lambda request, wire: None).start()
         with connect(server.url) as client:
             client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
@@ -503,7 +505,7 @@ class TestRawServer:
         with pytest.raises(RuntimeError, match="did not answer GET /x"):
             server.stop()
 
-    def test_a_client_that_goes_away_is_no_error(self) -> None:
+    def test_a_client_that_disconnects_is_not_an_error(self) -> None:
         gone = threading.Event()
 
         def answer(request: Request, wire: Wire) -> None:
@@ -565,7 +567,7 @@ class TestFiles:
         assert tag.startswith("W/")
         assert answer.status_code == 200
 
-    def test_virtues_can_be_left_out(self, session: requests.Session) -> None:
+    def test_features_can_be_left_out(self, session: requests.Session) -> None:
         with RawServer(serve_files(FILES, ranges=False, etag=None, dates=False)) as server:
             answer = self.get(session, server, Range="bytes=1-3")
         assert answer.status_code == 200
@@ -635,7 +637,7 @@ class TestRelay:
         assert first >= 0.1  # opening the connection, and the request
         assert second >= 0.05  # the request
 
-    def test_stopped_it_refuses(self) -> None:
+    def test_when_stopped_it_refuses_connections(self) -> None:
         with RawServer(hello) as server, Relay(server.port) as relay:
             pass
         with pytest.raises(ConnectionRefusedError):
@@ -669,7 +671,7 @@ class TestCertificates:
         with pytest.raises(ssl.SSLCertVerificationError, match=reason):
             self.verify(certificates, name)
 
-    def test_a_client_can_be_asked_for_its_own(
+    def test_a_client_can_be_asked_for_a_certificate(
         self, certificates: Certificates, session: requests.Session
     ) -> None:
         context = certificates.context(certificates.server, ask_client=True)

@@ -1,4 +1,4 @@
-"""What a script of `RawServer` has in its hands: a request, and the wire to answer it on."""
+"""The arguments of a script of `RawServer`: a request, and the wire to answer it on."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from requests.structures import CaseInsensitiveDict
 
 
 class ClientGone(Exception):
-    """Nobody is left to answer: the client went away, or the server was stopped."""
+    """No client to answer: it disconnected, or the server was stopped."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came over the wire.
+    """A request as it was on the wire.
 
-    `number` says how many the server had seen before, and `connection` how
-    many connections before that of this one.
+    `number` is the number of requests that the server had received before, and
+    `connection` that of connections before the one of this request.
     """
 
     method: str
@@ -45,17 +45,17 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target without its query, decoded; with the slash at its head."""
+        """The target without its query, decoded; with the leading slash."""
         return unquote(self.target.partition("?")[0])
 
     @cached_property
     def headers(self) -> CaseInsensitiveDict[str]:
-        """The fields by their names, whatever their case; of equal names the last."""
+        """The header fields by name, in any case; of equal names the last."""
         return CaseInsensitiveDict(self.header_list)
 
     @property
     def range(self) -> tuple[int, int | None] | None:
-        """The one range asked for, as in a slice; None if there is none, or many.
+        """The one requested range, as in a slice; None if there is none, or many.
 
         ``bytes=5-9`` is (5, 10), ``bytes=5-`` is (5, None) and ``bytes=-5``
         is (-5, None).
@@ -75,9 +75,9 @@ class Request:
 
 
 class Wire:
-    """The connection on which a request came, for the answer to it.
+    """The connection of a request, for the answer to it.
 
-    Every method raises `ClientGone` when there is nobody to answer; a script
+    Every method raises `ClientGone` if there is no client to answer; a script
     lets it pass.
     """
 
@@ -105,11 +105,11 @@ class Wire:
         *,
         length: bool = True,
     ) -> None:
-        """Send a whole, well-formed answer, with these fields and those that it needs.
+        """Send a whole, well-formed answer, with these header fields and the necessary ones.
 
-        A ``Content-Length`` among `headers` is believed, right or wrong.
-        With ``length=False`` there is none, and the connection's end is the
-        body's.
+        A ``Content-Length`` among `headers` is used, right or wrong.
+        With ``length=False`` there is none, and the body ends with the
+        connection.
         """
         bare = status < 200 or status in (204, 304)
         fields = CaseInsensitiveDict({"Date": formatdate(usegmt=True)})
@@ -126,7 +126,7 @@ class Wire:
             self.close()
 
     def reset(self) -> None:
-        """End the connection with a reset, after what was sent has reached the client's system."""
+        """End the connection with a reset, after all bytes have reached the client's system."""
         deadline = monotonic() + 1.0
         while self._unsent() and monotonic() < deadline and not self._ends(within=0.001):
             pass
@@ -134,21 +134,21 @@ class Wire:
         self._end()
 
     def close(self) -> None:
-        """End the connection in good order, whether or not the answer is whole."""
+        """Close the connection properly, whether or not the answer is complete."""
         with suppress(OSError):
             if isinstance(self._connection, ssl.SSLSocket):
-                # Says that the stream ends here, and does not wait for the client to agree.
+                # Ends the stream here, and does not wait for the client to agree.
                 self._connection.setblocking(False)
                 self._connection.unwrap()
         self._end()
 
     def stall(self) -> None:
-        """Send nothing and keep the connection, until the client goes or the server is stopped."""
+        """Send nothing and keep the connection, until the client or the server ends it."""
         self.used = True
         self._ends(within=None)
 
     def drip(self, data: bytes, pause: float = 0.02) -> None:
-        """Send a byte each `pause` seconds, until the client goes or the server is stopped."""
+        """Send a byte every `pause` seconds, until the client or the server ends the connection."""
         for offset in range(len(data)):
             self.send(data[offset : offset + 1])
             if self._ends(within=pause):
@@ -167,7 +167,7 @@ class Wire:
         return bool(poll.poll(None if within is None else within * 1000.0))
 
     def _unsent(self) -> int:
-        """Count the bytes which the client's system has not acknowledged."""
+        """Count the bytes that the client's system has not acknowledged."""
         answer = fcntl.ioctl(self._connection, termios.TIOCOUTQ, struct.pack("i", 0))
         count: int = struct.unpack("i", answer)[0]
         return count
@@ -177,5 +177,5 @@ class Wire:
         self._connection.close()
 
 
-# Called in a thread of the connection, for each request that comes on it.
+# Called in a thread of the connection, for each request on it.
 Answer: TypeAlias = Callable[[Request, Wire], None]

@@ -11,21 +11,22 @@ from typing import Any
 import pytest
 
 from staticstore.transport.http.arguments import SessionOptions
-from staticstore.transport.http.response import Fetched, SizeLimit
+from staticstore.transport.http.response import Fetched
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
+from staticstore.transport.http.wire import SizeLimit
 from tests.servers import RawServer
 
 Start = Callable[..., RawServer]
 SessionAt = Callable[..., Session]
 
-# Seconds within which what was cut short is over.
+# Seconds within which a call whose connection was cut must return.
 PROMPTLY = 1.0
 
 
 @pytest.fixture
 def session_at(stack: ExitStack) -> SessionAt:
-    """Open a session that is patient with a slow machine, and retries nothing."""
+    """Open a session that tolerates a slow machine and never retries."""
 
     def session_at(root: str, **options: Any) -> Session:
         patient = SessionOptions(timeout=(5, 5), retries=0, proxies={})
@@ -50,7 +51,7 @@ def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float
 
 
 def fetch(session: Session, url_path: str = "index.json", **options: Any) -> bytes:
-    """Get a whole document, with more time and space than it needs."""
+    """Fetch a whole document, with ample time and space."""
     limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
     deadline = time.monotonic() + limits.pop("seconds")
     limit = SizeLimit(limits.pop("max_bytes"), "the index")
@@ -60,7 +61,7 @@ def fetch(session: Session, url_path: str = "index.json", **options: Any) -> byt
 
 
 class Call(threading.Thread):
-    """A call in its own thread, which can be joined."""
+    """A call in a thread of its own, which can be joined."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)

@@ -32,11 +32,10 @@ from typing import NamedTuple
 from ... import tuning
 from ...disk.atomic import TEMPORARY_PATTERN
 from ...disk.file_system import NotOwnError, foreign_part, open_own
-from ...errors import StoreError, checked_number, quoted
+from ...errors import StoreError, checked_number, quoted, reason_of
 from ...index.codec import SHA256
 
 __all__ = [
-    "DEFAULT_MAX_BYTES",
     "DOCUMENT",
     "INDEX_FILES",
     "NOTE",
@@ -45,13 +44,13 @@ __all__ = [
     "user_folder",
 ]
 
-DEFAULT_MAX_BYTES = 4 << 30
 #: The files of an index; without the first one the other does not count.
 INDEX_FILES = NOTE, DOCUMENT = "note.json", "index.json"
 
 _LOG = logging.getLogger("staticstore")
 
-_VALUE_FOLDER = re.compile(r"[0-9a-f]{2}")
+_DEFAULT_MAX_BYTES = 4 << 30
+_VALUE_FOLDER = re.compile(r"[0-9a-f]{2}")  # the first digits of the sha256s in it
 _BLOCK_BYTES = 4096  # that the smallest file takes of a disk
 _LEFT_OVER_SECONDS = 86_400.0  # age of a temporary file that no process writes any more
 
@@ -90,7 +89,7 @@ class CacheFolder:
         Why nothing can be kept at the moment; None if it can.
     """
 
-    def __init__(self, path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(self, path: Path, max_bytes: int = _DEFAULT_MAX_BYTES) -> None:
         checked_number(max_bytes, "max_cache_bytes", least=0)
         self.path = path
         self.max_bytes = max_bytes
@@ -103,7 +102,7 @@ class CacheFolder:
 
     @classmethod
     def of(
-        cls, cache: bool | str | os.PathLike[str], max_bytes: int = DEFAULT_MAX_BYTES
+        cls, cache: bool | str | os.PathLike[str], max_bytes: int = _DEFAULT_MAX_BYTES
     ) -> CacheFolder:
         """Return the folder that the `cache` argument of a store names.
 
@@ -139,13 +138,14 @@ class CacheFolder:
         OSError
             It cannot be made.
         """
-        if not folder.is_dir():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            for one in self._path_to(folder):
-                if not one.is_symlink():
-                    one.mkdir(mode=0o700, exist_ok=True)
-                _check(one)
-        self.check(folder)
+        if folder.is_dir():
+            self.check(folder)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for one in self._path_to(folder):
+            if not one.is_symlink():  # it may lead anywhere, and `_check` refuses it
+                one.mkdir(mode=0o700, exist_ok=True)
+            _check(one)  # before the next one: nothing is made in a folder of others
 
     def check(self, folder: Path) -> None:
         """Check that this folder and a folder in it are the user's own.
@@ -161,8 +161,9 @@ class CacheFolder:
             _check(one)
 
     def _path_to(self, folder: Path) -> list[Path]:
-        above = [one for one in (folder, *folder.parents) if one.is_relative_to(self.path)]
-        return above[::-1]
+        # The cache folder first.
+        upwards = [one for one in (folder, *folder.parents) if one.is_relative_to(self.path)]
+        return upwards[::-1]
 
     def open(self, path: Path) -> FileIO:
         """Open a file in this folder.
@@ -175,10 +176,8 @@ class CacheFolder:
             It cannot be opened.
         """
         now, parent = time.monotonic(), path.parent
-        if (
-            now - self._checked.get(parent, -tuning.CACHE_CHECK_SECONDS)
-            >= tuning.CACHE_CHECK_SECONDS
-        ):
+        checked_at = self._checked.get(parent)
+        if checked_at is None or now - checked_at >= tuning.CACHE_CHECK_SECONDS:
             self.check(parent)
             self._checked[parent] = now
         try:
@@ -191,7 +190,7 @@ class CacheFolder:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Turn errors of the operating system in the block into notes."""
+        """Note an error of the operating system in the block, and pause writing."""
         try:
             yield
         except OSError as error:
@@ -204,7 +203,7 @@ class CacheFolder:
         """Note an error of the operating system, or a file that is not the user's own."""
         if isinstance(error, NotOwnError):
             what = "is not used (make one that belongs to you, and that only you may write)"
-        self.note(f"{what}: {error.strerror or type(error).__name__}")
+        self.note(f"{what}: {reason_of(error)}")
 
     def note(self, problem: str) -> None:
         """Note a problem; it is logged once."""
@@ -220,10 +219,6 @@ class CacheFolder:
         if not re.match(SHA256, sha256):  # it could be a path out of the folder
             raise ValueError("the name of a value is not a digest")
         return self.path / "values" / sha256[:2] / sha256
-
-    def place_of_index(self, site: str) -> Path:
-        """Return the folder of the index of a site, whose name is a digest."""
-        return self.path / "indexes" / site
 
     @staticmethod
     def disk_use(size: int) -> int:
@@ -242,12 +237,15 @@ class CacheFolder:
         for folder in self._entries(self.path / "values"):
             if _VALUE_FOLDER.fullmatch(folder.name):
                 for entry in self._entries(Path(folder.path)):
-                    known = _regular(entry)
-                    if known is None:
+                    status = _status_of_regular(entry)
+                    if status is None:
                         continue
                     if re.match(SHA256, entry.name):
-                        yield CacheEntry((Path(entry.path),), known.st_size, known.st_mtime)
-                    elif Path(entry.name).match(TEMPORARY_PATTERN) and _is_old(known):
+                        yield CacheEntry((Path(entry.path),), status.st_size, status.st_mtime)
+                    elif (
+                        Path(entry.name).match(TEMPORARY_PATTERN)
+                        and time.time() - status.st_mtime > _LEFT_OVER_SECONDS
+                    ):
                         _remove(Path(entry.path))
 
     def indexes(self) -> Iterator[CacheEntry]:
@@ -255,14 +253,15 @@ class CacheFolder:
         for site in self._entries(self.path / "indexes"):
             if re.match(SHA256, site.name):
                 files = {entry.name: entry for entry in self._entries(Path(site.path))}
-                found = [
-                    (files[name], _regular(files[name])) for name in INDEX_FILES if name in files
-                ]
-                known = [(Path(entry.path), one) for entry, one in found if one is not None]
-                if known:
-                    size = sum(one.st_size for _, one in known)
-                    last_used = max(one.st_mtime for _, one in known)
-                    yield CacheEntry(tuple(path for path, _ in known), size, last_used)
+                found = {
+                    Path(files[name].path): status
+                    for name in INDEX_FILES
+                    if name in files and (status := _status_of_regular(files[name])) is not None
+                }
+                if found:
+                    size = sum(status.st_size for status in found.values())
+                    last_used = max(status.st_mtime for status in found.values())
+                    yield CacheEntry(tuple(found), size, last_used)
 
     def evict(self, max_bytes: int, *, spare: int = 0) -> int:
         """Remove the least recently used entries above a limit; return the bytes left.
@@ -275,7 +274,8 @@ class CacheFolder:
         max_bytes : int
             The most that the entries may take of the disk.
         spare : int, optional
-            Bytes to free in addition, if any must be freed.
+            Bytes to free in addition, if any must be freed: the next values find room
+            without another survey of the folder.
         """
         entries = sorted([*self.values(), *self.indexes()], key=lambda one: one.last_used)
         total = sum(one.disk_use for one in entries)
@@ -293,8 +293,8 @@ class CacheFolder:
             with os.scandir(folder) as entries:
                 return list(entries)
         except NotOwnError as error:
-            self.note_error(error, "")
-        except OSError:
+            self.note_error(error, "")  # which has its own text for such a folder
+        except OSError:  # the folder does not exist yet
             pass
         return []
 
@@ -324,16 +324,12 @@ def _check(folder: Path) -> None:
         raise NotOwnError(errno.EPERM, f"{quoted(str(folder))} {reason}")
 
 
-def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
+def _status_of_regular(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
-        known = entry.stat(follow_symlinks=False)
-    except OSError:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:  # another process has removed it
         return None
-    return known if stat.S_ISREG(known.st_mode) else None
-
-
-def _is_old(known: os.stat_result) -> bool:
-    return time.time() - known.st_mtime > _LEFT_OVER_SECONDS
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _remove(path: Path) -> bool:

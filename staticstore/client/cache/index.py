@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import FileIO
@@ -15,7 +14,7 @@ from ... import tuning
 from ...disk.atomic import atomic_file, remove_leftovers
 from ...disk.file_system import NotOwnError, open_own, read_own, remove_foreign
 from ...disk.part_file import PartFolder
-from ...errors import IntegrityError, NotConnectedError, StoreError
+from ...errors import IntegrityError, NotConnectedError, StoreError, checked_number, reason_of
 from ...index import codec
 from ...index.freshness import Freshness
 from ...index.head import Head, parse_count, parse_sha256
@@ -80,7 +79,7 @@ class Note(NamedTuple):
             head, source = said["head"], said["source"]
             return cls(
                 root=str(said["root"]),
-                fetched=_finite(said["fetched"]),
+                fetched=float(checked_number(said["fetched"], "fetched", least=0)),
                 size=parse_count(said["size"]),
                 sha256=parse_sha256(said["sha256"]),
                 entries=parse_count(said["entries"]),
@@ -125,7 +124,7 @@ class CachedIndex:
         self._root = root
         # A digest, since the query of a root may be a secret.
         site = "\n".join([root.join(""), index_path, data_path])
-        self._place = folder.place_of_index(hashlib.sha256(site.encode()).hexdigest())
+        self._place = folder.path / "indexes" / hashlib.sha256(site.encode()).hexdigest()
         self._note: Note | None = None
         #: Where interrupted documents are kept.
         self.parts = PartFolder(self._opened)
@@ -303,12 +302,6 @@ class CachedIndex:
         return size, digest.hexdigest(), entries, warnings
 
 
-def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise ValueError("a time is not finite")
-    return float(number)
-
-
 def read_note(place: Path) -> Note:
     """Read the note of an index; raise `ValueError` if damaged, or `OSError`."""
     return Note.parse(read_own(place / NOTE, _MOST_NOTE_BYTES))
@@ -374,7 +367,7 @@ def verify_cache(folder: CacheFolder) -> CacheReport:
         except FileNotFoundError:
             continue
         except OSError as error:
-            problem = error.strerror or type(error).__name__
+            problem = reason_of(error)
         if problem is None:
             checked += 1
         else:

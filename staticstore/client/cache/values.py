@@ -101,8 +101,8 @@ class ValueCache:
         if sha256 is None:
             return None
         data = self._memory.get().find(sha256)
-        if data is None:
-            data = self._read_file(sha256, size)
+        if data is None and self.folder is not None:
+            data = _read_file(self.folder, sha256, size)
             if data is not None:
                 self._hold(sha256, data)
         return data
@@ -112,10 +112,10 @@ class ValueCache:
         if sha256 is None:
             return None
         data = self._memory.get().find(sha256)
-        if data is None and size is not None and size <= tuning.CACHE_IN_MEMORY_BYTES:
-            data = self._read_file(sha256, size)
-        elif data is None:
-            return self._open_file(sha256, size)
+        if data is None and self.folder is not None:
+            if size is None or size > tuning.CACHE_IN_MEMORY_BYTES:
+                return _open_file(self.folder, sha256, size)
+            data = _read_file(self.folder, sha256, size)
         return None if data is None else io.BytesIO(data)
 
     def put(self, sha256: str | None, data: bytes) -> None:
@@ -156,7 +156,7 @@ class ValueCache:
         """
         folder = self.folder
         if folder is None or sha256 is None or size is None or not _takes(folder, sha256, size):
-            yield _ignore
+            yield lambda piece: None
             return
         self._make_room(folder, folder.disk_use(size))
         with _Writer(folder, folder.place_of_value(sha256)) as writer:
@@ -165,46 +165,6 @@ class ValueCache:
     def _hold(self, sha256: str, data: bytes) -> None:
         if len(data) <= self._most_memory:
             self._memory.get().hold(sha256, data)
-
-    def _read_file(self, sha256: str, size: int | None) -> bytes | None:
-        folder, file = self.folder, self._file_of(sha256, size)
-        if folder is None or file is None:
-            return None
-        with file, _reading(folder):
-            data = file.readall()
-            if hashlib.sha256(data).hexdigest() == sha256:
-                folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
-                return data
-        _discard(folder, sha256)
-        return None
-
-    def _open_file(self, sha256: str, size: int | None) -> BinaryIO | None:
-        folder, file = self.folder, self._file_of(sha256, size)
-        if folder is None or file is None:
-            return None
-        with contextlib.ExitStack() as stack, _reading(folder):
-            stack.enter_context(file)
-            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-                folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
-                file.seek(0)
-                stack.pop_all()
-                return io.BufferedReader(_OwnFile(file), tuning.CACHE_PIECE_BYTES)
-        _discard(folder, sha256)
-        return None
-
-    def _file_of(self, sha256: str, size: int | None) -> io.FileIO | None:
-        folder = self.folder
-        if folder is None:
-            return None
-        with _reading(folder), contextlib.ExitStack() as stack:
-            file = stack.enter_context(folder.open(folder.place_of_value(sha256)))
-            if size in (None, os.fstat(file.fileno()).st_size):
-                stack.pop_all()
-                return file
-            # With the right digest, the size in the index is wrong.
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                _discard(folder, sha256)
-        return None
 
     def _make_room(self, folder: CacheFolder, size: int) -> None:
         self._room -= size
@@ -218,6 +178,46 @@ class ValueCache:
             self._room = most - left - size
         finally:
             evicting.release()
+
+
+def _read_file(folder: CacheFolder, sha256: str, size: int | None) -> bytes | None:
+    file = _file_of(folder, sha256, size)
+    if file is None:
+        return None
+    with file, _reading(folder):
+        data = file.readall()
+        if hashlib.sha256(data).hexdigest() == sha256:
+            folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
+            return data
+    _discard(folder, sha256)
+    return None
+
+
+def _open_file(folder: CacheFolder, sha256: str, size: int | None) -> BinaryIO | None:
+    file = _file_of(folder, sha256, size)
+    if file is None:
+        return None
+    with contextlib.ExitStack() as stack, _reading(folder):
+        stack.enter_context(file)
+        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+            folder.touch(folder.place_of_value(sha256), os.fstat(file.fileno()))
+            file.seek(0)
+            stack.pop_all()
+            return io.BufferedReader(_OwnFile(file), tuning.CACHE_PIECE_BYTES)
+    _discard(folder, sha256)
+    return None
+
+
+def _file_of(folder: CacheFolder, sha256: str, size: int | None) -> io.FileIO | None:
+    with _reading(folder), contextlib.ExitStack() as stack:
+        file = stack.enter_context(folder.open(folder.place_of_value(sha256)))
+        if size in (None, os.fstat(file.fileno()).st_size):
+            stack.pop_all()
+            return file
+        # With the right digest, the size in the index is wrong.
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            _discard(folder, sha256)
+    return None
 
 
 def _takes(folder: CacheFolder, sha256: str, size: int) -> bool:
@@ -240,10 +240,6 @@ def _discard(folder: CacheFolder, sha256: str) -> None:
     folder.note("held a value that was damaged, and is fetched again")
     with contextlib.suppress(OSError):
         folder.place_of_value(sha256).unlink()
-
-
-def _ignore(piece: bytes) -> None:
-    pass
 
 
 class _Memory:
@@ -303,7 +299,8 @@ class _Writer:
 
 
 class _OwnFile(io.RawIOBase):
-    # For the process that opened it: a forked child would move the parent's position.
+    # For the process that opened it: a forked child would move the parent's position.  Not a
+    # subclass of FileIO, which warns if it is collected before it is closed.
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file

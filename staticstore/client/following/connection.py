@@ -13,24 +13,19 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ... import tuning
-from ...errors import (
-    AuthorizationError,
-    HTTPStatusError,
-    NotConnectedError,
-    StoreError,
-)
+from ...errors import AuthorizationError, HTTPStatusError, NotConnectedError, StoreError
 
 if TYPE_CHECKING:
     from ..cache.index import CachedIndex
     from ..telling.subscription import Watch
-    from .held import Follower
+    from .follower import SiteFollower
 
 __all__ = ["Connection", "Poller", "seconds_since_boot"]
 
 _LOG = logging.getLogger("staticstore")
 
 _JITTER_PART = 0.1  # of the interval, so that a thousand readers do not poll at once
-_MOST_DOUBLINGS = 30
+_MOST_DOUBLINGS = 30  # after a thousand, the pause would overflow a float
 _REFUSED_DOUBLINGS = 2  # slower, so that wrong credentials do not lock an account
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
@@ -51,14 +46,14 @@ class Connection:
     ----------
     follow : callable
         Makes the follower.
-    cached : CachedIndex, optional
+    cached : CachedIndex or None
         Keeps the index on disk; also an attribute.
-    poll_interval : float, optional
+    poll_interval : float
         Seconds between polls, 0 for no polling; also an attribute.
 
     Attributes
     ----------
-    follower : Follower
+    follower : SiteFollower
         Fetches the index, and knows the roots of the site.
     cut : threading.Event
         Set when the connection is closed.
@@ -68,9 +63,9 @@ class Connection:
 
     def __init__(
         self,
-        follow: Callable[[], Follower],
-        cached: CachedIndex | None = None,
-        poll_interval: float = 0,
+        follow: Callable[[], SiteFollower],
+        cached: CachedIndex | None,
+        poll_interval: float,
     ) -> None:
         self.follower = follow()
         self.cached = cached
@@ -98,12 +93,17 @@ class Connection:
         """Return whether the connection is closed, or belongs to another process."""
         return self.cut.is_set() or self._pid != os.getpid()
 
+    def check_open(self) -> None:
+        """Raise `NotConnectedError` if `is_cut`."""
+        if self.is_cut():
+            raise NotConnectedError("the store was disconnected")
+
     @property
     def is_usable(self) -> bool:
         """Whether the first index has come and the connection is not closed."""
         return self.ready and not self.cut.is_set()
 
-    def belong_to(self, owner: object) -> None:
+    def close_with(self, owner: object) -> None:
         """Close the connection when `owner` is garbage."""
         self._finalizer = weakref.finalize(owner, self.close)
 
@@ -124,8 +124,7 @@ class Connection:
             The connection was closed meanwhile.
         """
         while not self._polling.acquire(timeout=tuning.CUT_CHECK_SECONDS):
-            if self.is_cut():
-                raise NotConnectedError("the store was disconnected")
+            self.check_open()
         try:
             yield
         finally:
@@ -146,7 +145,7 @@ class Connection:
         with self._lock:
             watches, poller = list(self._watches), self._poller
             if self._finalizer is not None:
-                self._finalizer.detach()
+                self._finalizer.detach()  # else it holds the connection as long as the owner lives
         for watch in watches:
             watch.end()
         if poller is not None and poller is not threading.current_thread():
@@ -231,13 +230,13 @@ class Poller(threading.Thread):
             pause = min(pause * 2**doublings, max(pause, tuning.LONGEST_POLL_BACKOFF_SECONDS))
         pause *= random.uniform(1 - _JITTER_PART, 1 + _JITTER_PART)
         if isinstance(error, HTTPStatusError) and error.retry_after is not None:
-            patience = min(error.retry_after, tuning.LONGEST_POLL_BACKOFF_SECONDS)
-            return max(pause, patience * random.uniform(1, 1 + _JITTER_PART))
+            requested = min(error.retry_after, tuning.LONGEST_POLL_BACKOFF_SECONDS)
+            return max(pause, requested * random.uniform(1, 1 + _JITTER_PART))
         return pause
 
     def _wait(self, seconds: float) -> bool:
-        # The timeout of an event stands still while the machine sleeps, so a long wait
-        # checks the clock in between.
+        # False if the connection was cut.  The timeout of an event stands still while the machine
+        # sleeps, so a long wait checks the clock in between.
         due = self._clock() + seconds
         while (left := due - self._clock()) > 0:
             if self._cut.wait(min(left, tuning.CLOCK_CHECK_SECONDS)):

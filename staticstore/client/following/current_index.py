@@ -12,12 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ... import tuning
-from ...errors import (
-    IndexFormatError,
-    NotConnectedError,
-    StoreError,
-    unforeseen_as_refusal,
-)
+from ...errors import IndexFormatError, StoreError, unforeseen_as_refusal
 from ...index.changes import Changes, follow
 from ..telling.deliveries import Subscribers
 from .connection import Connection, seconds_since_boot
@@ -113,33 +108,17 @@ class CurrentIndex:
         if found is not None:
             held, freshness, fetched = found
             with self.lock:
-                _check_open(connection)
+                connection.check_open()
                 self.held, self.subscribers.known, self.is_lazy = held, held.index, False
                 self.freshness.restore(freshness)
                 age = max(time.time() - fetched, 0.0)
                 self._confirmed = fetched, seconds_since_boot() - age
         return self.whole
 
-    def write_cache(self, connection: Connection) -> bool:
-        """Write the index to the cache, if there is one.
-
-        Returns
-        -------
-        bool
-            False if changes have led to other bytes than the head names.
-        """
-        held, cached = self.whole, connection.cached
-        if cached is None or held is None:
-            return True
-        if self.error is None:
-            return cached.write(held, self.freshness, connection.is_cut)
-        cached.count(held, self.freshness)
-        return True
-
     def take_parts(self, connection: Connection, held: Held | None) -> None:
         """Hold parts of an index; with None, need the whole from now on."""
         with self.lock:
-            _check_open(connection)
+            connection.check_open()
             self.is_lazy = held is not None
             if held is not None:
                 self.held = held
@@ -172,7 +151,7 @@ class CurrentIndex:
             changes = Changes((), new.index) if old is None else follow(old, new.index)
         new = dataclasses.replace(new, content=changes.index)
         with self.lock:
-            _check_open(connection)
+            connection.check_open()
             self.held = new
             number = self.subscribers.put_changes(
                 old, changes, connection.is_cut, is_first=not connection.ready
@@ -254,11 +233,6 @@ class CurrentIndex:
             self.error = str(error)
         _LOG.warning("a poll failed, and the old snapshot is kept: %s", error)
         self.subscribers.announce_failure(error, connection.is_cut)
-
-
-def _check_open(connection: Connection) -> None:
-    if connection.is_cut():
-        raise NotConnectedError("the store was disconnected")
 
 
 class IndexCheck(threading.Thread):

@@ -13,12 +13,14 @@ from ...errors import IndexFormatError, IntegrityError, TransportError
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
 from ...transport.http.failures import FIELD_REFUSED, cannot_be_decoded
-from ...transport.http.response import Absent, Fetched, SizeLimit
+from ...transport.http.response import Absent, Fetched
+from ...transport.http.wire import SizeLimit
 from ...transport.values.remote_value import anywhere
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartFolder
     from ...index.blocks import Stretch
+    from ...index.freshness import Freshness
     from ...index.head import Document, Role
     from ...transport.http.session import Session
 
@@ -208,10 +210,15 @@ class RootReader:
         Path of the index below the root, not quoted.
     max_bytes : int
         The most bytes that an index may have.
+    freshness : Freshness
+        What the root has said before; also an attribute.
     """
 
-    def __init__(self, session: Session, index_path: str, max_bytes: int) -> None:
+    def __init__(
+        self, session: Session, index_path: str, max_bytes: int, freshness: Freshness
+    ) -> None:
         self.session = session
+        self.freshness = freshness
         self._index_path = index_path
         self._index_limit = SizeLimit(max_bytes, "the index", "max_index_bytes")
         self._requests = 0

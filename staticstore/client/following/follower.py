@@ -35,7 +35,7 @@ _HEAD_EVERY_POLLS = 10
 
 # Asks a root for its current state: for the head until the first time, by `time.monotonic`,
 # for all else until the second.
-_Ask = Callable[[RootReader, Freshness, float, float], Held | None]
+_Ask = Callable[[RootReader, float, float], Held | None]
 
 
 class SiteFollower:
@@ -46,7 +46,8 @@ class SiteFollower:
     others are copies: they serve documents whose digests the first has named, and an index
     only to a store that holds none.
 
-    It implements `staticstore.client.following.held.Follower`, which says what its methods do.
+    One poll at a time calls `fetch`, `part` or `whole`, any thread the other methods.  Every
+    call ends when the session's wire is cut.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class SiteFollower:
         self.freshness = freshness
         self._seconds = seconds
         self._has_head = index_path == "index.json"
-        self._roots = [RootReader(session, index_path, max_bytes) for session in sessions]
+        self._roots = [RootReader(one, index_path, max_bytes, freshness) for one in sessions]
         self._reader = IndexReader(index_path, max_bytes)
         self._polls = 0
         self._passed_over: str | None = None
@@ -121,19 +122,54 @@ class SiteFollower:
     def fetch(
         self, held: Held | None, *, seconds: float | None = None, anew: bool = False
     ) -> Held | None:
-        """Return the current index, whole; None if it is the one that is held."""
+        """Return the current index, whole; None if it is the one that is held.
+
+        Parameters
+        ----------
+        held : Held or None
+            What is held, whole or in parts.
+        seconds : float, optional
+            A lower time limit than usual.
+        anew : bool, optional
+            Whether to read the index whole even if it is the one that is held.
+
+        Raises
+        ------
+        TransportError
+            The index could not be fetched; or the head, which was there before, is absent.
+        IndexFormatError
+            The document is no index.
+        IntegrityError
+            The host has other bytes than its head says, twice.
+        """
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         base = held if held is not None and held.is_whole and not anew else None
         ask = partial(self._polled, base, held is None)
         return self._first(held, ask, deadline, anew=base is None)
 
     def part(self, held: Held | None) -> Held | None:
-        """Return the current index, in parts; None if the site serves none."""
+        """Return the current index, in parts; None if the site serves none.
+
+        Raises
+        ------
+        TransportError
+            The head could not be fetched.
+        """
         deadline = time.monotonic() + self._seconds
         return self._first(held, partial(self._sighted, held), deadline, anew=held is None)
 
     def whole(self, held: Held) -> Held:
-        """Return the index that the head of a snapshot names, read whole."""
+        """Return the index that the head of a snapshot names, read whole.
+
+        It replaces parts, or a snapshot that changes led to.
+
+        Raises
+        ------
+        IntegrityError
+            The host has it no longer.
+        TransportError, IndexFormatError
+            As `fetch`.
+        """
         assert held.head is not None, "only a head names parts, or changes"
         sighting = Sighting(held.head, held.validators)
         before = held if held.is_whole else None
@@ -150,8 +186,8 @@ class SiteFollower:
         elif held.source is None:
             first.recall(held.validators, of_head=held.head is not None)
         if held is None and copies and self.freshness.sha256 is None:
-            return self.session.repeated(partial(self._first_or_copy, ask, deadline), deadline)
-        found = ask(first, self.freshness, deadline, deadline)
+            return self.session.retried(partial(self._first_or_copy, ask, deadline), deadline)
+        found = ask(first, deadline, deadline)
         self._passed_over = None
         return found
 
@@ -159,21 +195,19 @@ class SiteFollower:
         first, *copies = self._roots
         patience = min(deadline, time.monotonic() + tuning.FIRST_ROOT_PATIENCE_SECONDS)
         try:
-            return ask(first, self.freshness, patience, deadline)
+            return ask(first, patience, deadline)
         except PASSED_OVER as error:
             for copy in copies:
                 with contextlib.suppress(*PASSED_OVER):
-                    # A freshness of its own: what a copy says is not known of the site.
-                    found = ask(copy, Freshness(), deadline, deadline)
+                    # Of its own, and empty: what a copy says is not known of the site.
+                    copy.freshness = Freshness()
+                    found = ask(copy, deadline, deadline)
                     if found is not None:
-                        url = copy.session.root.url
-                        self._pass_over(first, error, url)
+                        passed, url = first.session.root.url, copy.session.root.url
+                        self._passed_over = f"{passed} is passed over, and {url} read: {error}"
+                        _LOG.warning("%s", self._passed_over)
                         return dataclasses.replace(found, source=url)
             raise
-
-    def _pass_over(self, root: RootReader, error: StoreError, url: str) -> None:
-        self._passed_over = f"{root.session.root.url} is passed over, and {url} read: {error}"
-        _LOG.warning("%s", self._passed_over)
 
     def _root_of(self, held: Held) -> RootReader:
         roots = (root for root in self._roots if root.session.root.url == held.source)
@@ -194,7 +228,6 @@ class SiteFollower:
         base: Held | None,
         accepts_all: bool,
         root: RootReader,
-        freshness: Freshness,
         patience: float,
         deadline: float,
     ) -> Held | None:
@@ -202,42 +235,35 @@ class SiteFollower:
 
         Older answers count only with `accepts_all`, where a store holds nothing.
         """
-        if self._asks_head(base, freshness):
-            found = self._head(root, freshness, patience)
+        if self._asks_head(base, root.freshness):
+            found = self._head(root, patience)
             if found is None:
                 return None
             if isinstance(found, Sighting):
-                if freshness.accepts_head(found.head) or accepts_all:
-                    return self._followed(root, base, found, freshness, deadline)
+                if root.freshness.accepts_head(found.head) or accepts_all:
+                    return self._followed(root, base, found, deadline)
                 return None
-        return self._plain(root, base, freshness, deadline, accepts_all=accepts_all)
+        return self._plain(root, base, deadline, accepts_all=accepts_all)
 
     def _sighted(
-        self,
-        held: Held | None,
-        root: RootReader,
-        freshness: Freshness,
-        patience: float,
-        _: float,
+        self, held: Held | None, root: RootReader, patience: float, _: float
     ) -> Held | None:
         if not self._has_head:
             return None
-        found = self._head(root, freshness, patience)
+        found = self._head(root, patience)
         if isinstance(found, Absent):
             return None
         if found is not None:
-            is_known = held is not None or freshness.sha256 is not None
-            if freshness.accepts_head(found.head) or not is_known:
-                return self._part_of(root, held, found, freshness)
+            is_known = held is not None or root.freshness.sha256 is not None
+            if root.freshness.accepts_head(found.head) or not is_known:
+                return self._part_of(root, held, found)
         return None if held is None else self._renewed(root, held)
 
-    def _part_of(
-        self, root: RootReader, held: Held | None, sighting: Sighting, freshness: Freshness
-    ) -> Held | None:
+    def _part_of(self, root: RootReader, held: Held | None, sighting: Sighting) -> Held | None:
         head, validators = sighting
         if head.blocks is None:
             return None
-        self._take(root, sighting, freshness)
+        self._take(root, sighting)
         is_same = held is not None and held.head is not None and head.index == held.head.index
         if held is not None and is_same and held.source is None:
             return self._renewed(root, dataclasses.replace(held, head=head, validators=validators))
@@ -248,7 +274,7 @@ class SiteFollower:
         parts, head = held.content, held.head
         assert isinstance(parts, IndexParts)
         assert head is not None
-        if parts.is_read_by(root.session):
+        if root.session in parts.sessions:
             return held
         return dataclasses.replace(held, content=self._parts(root, head))
 
@@ -264,9 +290,8 @@ class SiteFollower:
         # At the first poll, too: a head may be new since the index was cached.
         return is_expected or self._polls == 1 or self._polls % _HEAD_EVERY_POLLS == 0
 
-    def _head(
-        self, root: RootReader, freshness: Freshness, deadline: float
-    ) -> Sighting | Absent | None:
+    def _head(self, root: RootReader, deadline: float) -> Sighting | Absent | None:
+        freshness = root.freshness
         is_known = freshness.head is not None
         found = root.head(deadline, is_known=is_known, is_doubtful=freshness.is_doubtful)
         if found is None:
@@ -276,12 +301,7 @@ class SiteFollower:
         return found
 
     def _followed(
-        self,
-        root: RootReader,
-        base: Held | None,
-        sighting: Sighting,
-        freshness: Freshness,
-        deadline: float,
+        self, root: RootReader, base: Held | None, sighting: Sighting, deadline: float
     ) -> Held:
         documents = self._documents(root, deadline)
         try:
@@ -289,26 +309,21 @@ class SiteFollower:
         except IntegrityError:
             # The site was being published, or a cache has an old part of it: try once more.
             again = root.head(deadline, is_known=True, is_doubtful=True)
-            if not isinstance(again, Sighting) or freshness.is_older_head(again.head):
+            if not isinstance(again, Sighting) or root.freshness.is_older_head(again.head):
                 raise
             sighting = again
             new = self._reader.follow(base, sighting, documents)
-        self._take(root, sighting, freshness)
+        self._take(root, sighting)
         return new
 
-    def _take(self, root: RootReader, sighting: Sighting, freshness: Freshness) -> None:
-        freshness.know_head(sighting.head)
+    def _take(self, root: RootReader, sighting: Sighting) -> None:
+        root.freshness.know_head(sighting.head)
         root.confirm(sighting.validators, of_head=True)
 
     def _plain(
-        self,
-        root: RootReader,
-        base: Held | None,
-        freshness: Freshness,
-        deadline: float,
-        *,
-        accepts_all: bool,
+        self, root: RootReader, base: Held | None, deadline: float, *, accepts_all: bool
     ) -> Held | None:
+        freshness = root.freshness
         found = root.index(deadline, is_doubtful=freshness.is_doubtful)
         if found is None:
             freshness.repeat(of_head=False)

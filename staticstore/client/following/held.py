@@ -1,4 +1,4 @@
-"""What a store holds of a site, an index or parts of one, and what fetches it."""
+"""The parts of an index that were read, and the lazy index that reads them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
 
@@ -24,97 +24,13 @@ if TYPE_CHECKING:
     from ...index.head import Document, Head, Role
     from ...index.snapshot import Index
     from ...transport.http.session import Session
-    from ...transport.values.remote_value import Sources
-    from .index_reader import Held
 
-__all__ = ["Follower", "IndexParts", "LazyIndex"]
+__all__ = ["IndexParts", "LazyIndex"]
 
 _MOST_PROBLEMS = 100
 _PARSED_RATIO = 4  # memory of a parsed part to bytes of its text, at most
 
 T = TypeVar("T")
-
-
-class Follower(Protocol):
-    """What fetches the index of a site for a connection, and knows its roots.
-
-    One poll at a time calls `fetch`, `part` or `whole`, any thread the others.  Every call
-    ends when the session's wire is cut.
-    """
-
-    #: The most bytes that an index may have.
-    max_bytes: int
-
-    @property
-    def session(self) -> Session:
-        """The session of the first root."""
-        ...
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong with the roots and their documents, for people."""
-        ...
-
-    def fetch(
-        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
-    ) -> Held | None:
-        """Return the current index, whole; None if it is the one that is held.
-
-        Parameters
-        ----------
-        held : Held or None
-            What is held, whole or in parts.
-        seconds : float, optional
-            A lower time limit than usual.
-        anew : bool, optional
-            Whether to read the index whole even if it is the one that is held.
-
-        Raises
-        ------
-        TransportError
-            The index could not be fetched; or the head, which was there before, is absent.
-        IndexFormatError
-            The document is no index.
-        IntegrityError
-            The host has other bytes than its head says, twice.
-        """
-        ...
-
-    def part(self, held: Held | None) -> Held | None:
-        """Return the current index, in parts; None if the site serves none.
-
-        Raises
-        ------
-        TransportError
-            The head could not be fetched.
-        """
-        ...
-
-    def whole(self, held: Held) -> Held:
-        """Return the index that the head of a snapshot names, read whole.
-
-        It replaces parts, or a snapshot that changes led to.
-
-        Raises
-        ------
-        IntegrityError
-            The host has it no longer.
-        TransportError, IndexFormatError
-            As `fetch`.
-        """
-        ...
-
-    def sources(self, held: Held) -> Sources:
-        """Return where the values of a snapshot can be read."""
-        ...
-
-    def documents(self, held: Held) -> Documents:
-        """Return the documents that the head of a snapshot names."""
-        ...
-
-    def close(self) -> None:
-        """Cut every connection; never blocks."""
-        ...
 
 
 class IndexParts:
@@ -144,7 +60,8 @@ class IndexParts:
         max_bytes: int,
         served: set[Role],
     ) -> None:
-        self._sessions = tuple(sessions)
+        #: Those that fetch parts; of the connection that made this.
+        self.sessions = tuple(sessions)
         self._served = served
         self._head = head
         self._seconds = seconds
@@ -157,10 +74,6 @@ class IndexParts:
     def __len__(self) -> int:
         """Return the number of entries, as the head claims it."""
         return self._head.entries
-
-    def is_read_by(self, session: Session) -> bool:
-        """Return whether parts are fetched by a session, and not by an earlier connection."""
-        return session in self._sessions
 
     def find(self, key: str) -> bytes | None:
         """Return the raw entry of a key, or None; reads one page and one block at most.
@@ -228,7 +141,7 @@ class IndexParts:
         return parsed
 
     def _documents(self, deadline: float) -> Documents:
-        return Documents(self._sessions, deadline, self._max_bytes, self._served)
+        return Documents(self.sessions, deadline, self._max_bytes, self._served)
 
 
 class _PartMemory:

@@ -17,7 +17,8 @@ from ...index.changes import changed_sum, parse_change_lines, sum_text
 from ...index.forms.lines import Lines, split_line
 from ...index.forms.piece import Piece, key_at
 from ...index.snapshot import Index
-from ...transport.http.response import Fetched, SizeLimit
+from ...transport.http.response import Fetched
+from ...transport.http.wire import SizeLimit
 from .documents import Documents, Sighting, with_excerpt
 
 if TYPE_CHECKING:

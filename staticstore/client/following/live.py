@@ -106,7 +106,7 @@ class LiveIndex(ChangeSource):
         self._pid = os.getpid()
         if own is None:
             return
-        own.belong_to(self._store())
+        own.close_with(self._store())
         if polls and not own.is_cut():
             if (index := self.snapshot) is not None:
                 self._current.check(own, index)
@@ -124,7 +124,7 @@ class LiveIndex(ChangeSource):
             self._connection = connection
             before = current.held
             current.is_lazy = is_lazy and current.whole is None
-        connection.belong_to(self._store())
+        connection.close_with(self._store())
         try:
             self._start(connection, in_a_hurry=connection.poll_interval > 0)
             if connection.poll_interval > 0:
@@ -158,12 +158,17 @@ class LiveIndex(ChangeSource):
             current.announce_failure(connection, error)
 
     def _write_cache(self, connection: Connection) -> None:
-        held = self._current.whole
-        if held is not None and not self._current.write_cache(connection):
+        current, cached = self._current, connection.cached
+        held = current.whole
+        if held is None or cached is None:
+            return
+        if current.error is not None:
+            cached.count(held, current.freshness)
+        elif not cached.write(held, current.freshness, connection.is_cut):
             _LOG.warning("changes led to other bytes than the head names: the index is fetched")
             with connection.polling():
                 whole = connection.follower.whole(held)
-                _, number = self._current.swap(connection, held, whole)
+                _, number = current.swap(connection, held, whole)
             self._deliver(connection, number)
 
     def _deliver(self, connection: Connection, number: int) -> None:
@@ -301,7 +306,7 @@ class LiveIndex(ChangeSource):
         current = self._current
         try:
             with connection.polling():
-                if self._needs_parts_only() and self._poll_parts(connection):
+                if self._poll_parts(connection):
                     return Changes((), lambda: self.index)
                 if current.held is None:  # a lazy store whose site serves no parts
                     current.restore(connection)
@@ -321,14 +326,14 @@ class LiveIndex(ChangeSource):
         self._deliver(connection, number)
         return changes
 
-    def _needs_parts_only(self) -> bool:
+    def _poll_parts(self, connection: Connection) -> bool:
+        """Poll the parts of a lazy store; False if the whole index is needed, now or always."""
         current = self._current
         is_heard = any(signal.has_receivers_for(self._store()) for signal in CHANGE_SIGNALS)
-        return current.is_lazy and current.whole is None and not is_heard
-
-    def _poll_parts(self, connection: Connection) -> bool:
-        held = connection.follower.part(self._current.held)
-        self._current.take_parts(connection, held)
+        if not current.is_lazy or current.whole is not None or is_heard:
+            return False
+        held = connection.follower.part(current.held)
+        current.take_parts(connection, held)
         return held is not None
 
     # -- subscriptions ---------------------------------------------------------

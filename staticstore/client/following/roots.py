@@ -94,13 +94,13 @@ class EqualRootsFollower(SiteFollower):
         self._polls += 1
         deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
         base = held if held is not None and held.is_whole and not anew else None
-        return self.session.repeated(partial(self._newest, held, base, deadline), deadline)
+        return self.session.retried(partial(self._newest, held, base, deadline), deadline)
 
     def part(self, held: Held | None) -> Held | None:
         """Return the current index, in parts; None if the site serves none."""
         self._polls += 1
         deadline = time.monotonic() + self._seconds
-        return self.session.repeated(partial(self._newest_part, held, deadline), deadline)
+        return self.session.retried(partial(self._newest_part, held, deadline), deadline)
 
     # -- what the roots answer -----------------------------------------------------
 
@@ -129,7 +129,7 @@ class EqualRootsFollower(SiteFollower):
         if not self._accepts(held, heads):
             return held
         root, sighting = heads[0]
-        return self._part_of(root, held, sighting, self.freshness)
+        return self._part_of(root, held, sighting)
 
     def _accepts(self, held: Held | None, heads: list[tuple[RootReader, Sighting]]) -> bool:
         """Return whether the newest head is followed; remove older ones from `heads`."""
@@ -146,7 +146,7 @@ class EqualRootsFollower(SiteFollower):
         self, held: Held | None, deadline: float, one: tuple[RootReader, Sighting]
     ) -> Held:
         root, sighting = one
-        new = self._followed(root, held, sighting, self.freshness, deadline)
+        new = self._followed(root, held, sighting, deadline)
         self._sha256[root], self._plain_root = new.sha256, None
         return new
 
@@ -156,7 +156,7 @@ class EqualRootsFollower(SiteFollower):
         if self._plain_root is not root or base is None:
             root.forget()
         accepts_all = held is None
-        new = self._plain(root, base, self.freshness, deadline, accepts_all=accepts_all) or base
+        new = self._plain(root, base, deadline, accepts_all=accepts_all) or base
         if new is not None and not self.freshness.older:
             self._sha256[root], self._plain_root = new.sha256, root
         return new
@@ -214,9 +214,8 @@ class EqualRootsFollower(SiteFollower):
         is_doubtful = self.freshness.is_doubtful
         try:
             found = root.head(deadline, is_known=True, is_doubtful=is_doubtful)
-            if (
-                isinstance(found, Absent) and found.status == 401
-            ):  # another root may accept the credentials
+            # Another root may accept the credentials.
+            if isinstance(found, Absent) and found.status == 401:
                 raise absence_error(found)
         except StoreError as error:
             if root not in self._troubles and not isinstance(error, NotConnectedError):

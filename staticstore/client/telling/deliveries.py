@@ -79,7 +79,7 @@ class Deliveries:
                         return False
             except BaseException:  # KeyboardInterrupt: another thread runs the rest
                 if self._pid == os.getpid():
-                    self._end_turn()
+                    self._next(ends_turn=True)
                 raise
         return self._delivered >= number
 
@@ -94,21 +94,15 @@ class Deliveries:
                 self._change.wait(tuning.CUT_CHECK_SECONDS)
             return False
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self, *, ends_turn: bool = False) -> Callable[[], None] | None:
         with self._change:
-            # All that was taken from the queue has been run by now.
+            # All that was taken from the queue has been run by now, or has raised.
             self._delivered = self._enqueued - len(self._waiting)
             self._change.notify_all()
-            if self._waiting:
+            if self._waiting and not ends_turn:
                 return self._waiting.popleft()
-            self._deliverer = None  # the turn ends
-            return None
-
-    def _end_turn(self) -> None:
-        with self._change:
-            self._delivered = self._enqueued - len(self._waiting)
             self._deliverer = None
-            self._change.notify_all()
+            return None
 
 
 def announce_changes(
@@ -186,10 +180,6 @@ class Subscribers(SubscriptionOwner):
         self._subscriptions: dict[Subscription, None] = {}
         #: Signals and callbacks that are to come.
         self.deliveries = Deliveries()
-
-    def __len__(self) -> int:
-        """Return the number of subscriptions."""
-        return len(self._subscriptions)
 
     def is_open(self) -> bool:
         """Return whether the store is connected."""

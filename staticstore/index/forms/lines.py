@@ -45,6 +45,9 @@ class Lines(Stored):
         `IndexFormatError`; `UncheckedLines` then parses the whole document.
     """
 
+    #: Whether each line is known to be a valid entry in canonical form.
+    is_checked: bool = False
+
     def __init__(
         self, pieces: Iterable[Piece], count: int | None = None, *, is_checked: bool = True
     ) -> None:
@@ -52,18 +55,13 @@ class Lines(Stored):
         self._pieces = list(pieces)
         self._firsts = [piece.first for piece in self._pieces]
         self._count = count
-        self._is_checked = is_checked
+        self.is_checked = is_checked
         # Whether the lines are known to be as many entries, their keys in order.
         self._is_in_order = is_checked
         # Never waited for, since a forked child may find it held forever.  Without it, a look-up
         # does not use `_raws`, which may be half changed.
         self._lock = threading.Lock()
         self._raws: LRUCache[str, bytes] = LRUCache(tuning.FOUND_ENTRIES)
-
-    @property
-    def is_checked(self) -> bool:
-        """Whether each line is known to be a valid entry in canonical form."""
-        return self._is_checked
 
     def get(self, key: str) -> bytes | None:
         """See `Stored`."""
@@ -90,7 +88,7 @@ class Lines(Stored):
             raw = piece.find(key)
         except UnicodeEncodeError:  # half of a surrogate pair: not a key
             return None
-        if not (self._is_checked or piece.is_checked):
+        if not (self.is_checked or piece.is_checked):
             keys = self._read(number, Piece.keys)
             piece.check_lines()
             # A key that is there and was not found is written in another way.
@@ -176,7 +174,7 @@ class Lines(Stored):
             done = number + 1
         pieces += self._pieces[done:]
         count = len(self) + len(after) - len(before)
-        lines = Lines(pieces, count, is_checked=self._is_checked)
+        lines = Lines(pieces, count, is_checked=self.is_checked)
         lines.field_indexes.follow(self.field_indexes, before, after)
         return lines
 
@@ -194,9 +192,9 @@ class Lines(Stored):
         """
         if not isinstance(other, Lines):
             return super().keys_that_may_differ(other)
-        are_checked = self._is_checked, other._is_checked
+        are_checked = self.is_checked, other.is_checked
         keys = set(differing_keys(self._pieces, other._pieces, are_checked=are_checked))
-        if self._is_checked and not other._is_checked:
+        if self.is_checked and not other.is_checked:
             other._become_checked()
         return keys
 
@@ -204,7 +202,7 @@ class Lines(Stored):
 
     def checking(self) -> Iterator[None]:
         """Check each piece, one a step; see `Stored`."""
-        if self._is_checked:
+        if self.is_checked:
             return
         for number, piece in enumerate(self._pieces):
             if not piece.is_checked:
@@ -227,7 +225,7 @@ class Lines(Stored):
     def _become_checked(self) -> None:
         for piece in self._pieces:
             piece.is_checked = True
-        self._is_checked = self._is_in_order = True
+        self.is_checked = self._is_in_order = True
 
     def _read(self, number: int, read: Callable[[Piece], T]) -> T:
         """Read a piece, and check the order of its keys and those of its neighbors."""

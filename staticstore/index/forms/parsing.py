@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..fields import Content
     from .stored import RawChanges
 
-__all__ = ["UncheckedLines", "parse", "written"]
+__all__ = ["UncheckedLines", "build", "parse"]
 
 T = TypeVar("T")
 
@@ -55,17 +55,17 @@ def parse(
     IndexFormatError
         It is not an index.
     """
-    known = None if before is None or not before.is_checked else before.checked()
+    valid = None if before is None or not before.is_checked else before.checked()
     if body.startswith(b'{\n"') and body.endswith(b"}\n}\n"):
         try:
-            return _parse_lines(body, is_vouched, newlines, known), ()
+            return _parse_lines(body, is_vouched, newlines, valid), ()
         except IndexFormatError:  # it only looks like canonical form
             pass
-    return parse_any(body, known)
+    return parse_any(body, valid)
 
 
-def written(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
-    """Write keys, in order, and their metadata in canonical form: `Index.from_items`."""
+def build(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
+    """Build entries of keys, in order, and their metadata: `Index.from_items`."""
     keys: list[str] = []
     lines: list[bytes] = []
     remaining = iter(items)
@@ -73,12 +73,16 @@ def written(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
         keys += [key for key, _ in batch]
         lines.append(canonical_lines(batch))
     body = b"{\n" + b",\n".join(lines) + b"\n}\n"
+    # Each line ends with the brace of its object, and the document with one more: JSON escapes
+    # a newline in a text.
     are_objects = body.count(b"}\n") + body.count(b"},\n") == len(keys) + 1
     if are_objects and are_keys(keys) and all(map(operator.lt, keys, islice(keys, 1, None))):
-        pieces = [Piece(body, *cut, key_at(body, cut[0])) for cut in _cuts(body)] if keys else []
+        places = _places(body) if keys else ()
+        pieces = [Piece(body, start, end, key_at(body, start)) for start, end in places]
         for piece in pieces:
             piece.is_checked = True
         return Lines(pieces, len(keys))
+    # Not canonical, or not valid: parsed as any other document, it says why.
     stored, warnings = parse(body, is_vouched=False, newlines=None, before=None)
     if warnings:
         raise IndexFormatError(warnings[0])
@@ -89,7 +93,7 @@ def _parse_lines(
     body: bytes | bytearray, is_vouched: bool, newlines: int | None, before: Stored | None
 ) -> Stored:
     if len(body) > tuning.CHECKED_AT_ONCE_BYTES:
-        count = None if newlines is None else newlines - 2
+        count = None if newlines is None else newlines - 2  # the lines with the outer braces
         if is_vouched:
             return UncheckedLines(body, list(_pieces(body, checks=False)), count)
         if isinstance(before, Lines):
@@ -99,8 +103,9 @@ def _parse_lines(
     return Lines(_pieces(body, checks=True))
 
 
-def _cuts(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
+def _places(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Yield where each piece of whole lines begins and ends."""
+    # Between "{\n" and "}\n".
     start, last, size = 2, len(body) - 2, tuning.INDEX_PIECE_BYTES
     while start < last:
         end = body.find(b"\n", min(start + size, last - 1)) + 1
@@ -110,13 +115,13 @@ def _cuts(body: bytes | bytearray) -> Iterator[tuple[int, int]]:
 
 def _pieces(body: bytes | bytearray, *, checks: bool) -> Iterator[Piece]:
     """Yield the pieces; without `checks`, only the first key of each is read."""
-    before = ""
-    for start, end in _cuts(body):
+    last_key = ""
+    for start, end in _places(body):
         piece = Piece(body, start, end, "")
         keys = piece.check() if checks else [key_at(body, start)]
-        if keys[0] <= before:
+        if keys[0] <= last_key:
             raise IndexFormatError("the lines of the index are not in order")
-        piece.first, before, piece.is_checked = keys[0], keys[-1], checks
+        piece.first, last_key, piece.is_checked = keys[0], keys[-1], checks
         yield piece
 
 
@@ -143,14 +148,16 @@ class UncheckedLines(Stored):
         The number of lines, if they were counted already.
     """
 
+    #: See `Stored`.
+    problems: tuple[str, ...] = ()
+    refusal: str | None = None
+
     def __init__(self, body: bytes | bytearray, pieces: list[Piece], count: int | None) -> None:
         self._body: bytes | bytearray = body
         # What gives the answers: entries, once the document was parsed as any JSON.
         self._answers: Lines | Entries = Lines(pieces, count, is_checked=False)
         # An index of a field reads all lines, and so checks their order, before it answers.
         self.field_indexes = self._answers.field_indexes
-        self._problems: tuple[str, ...] = ()
-        self._refusal: str | None = None
         self._parsing = PerProcess(threading.Lock)
 
     # -- the check ---------------------------------------------------------------------
@@ -179,36 +186,26 @@ class UncheckedLines(Stored):
         return self._parsed()
 
     def _parsed(self) -> Entries | Lines:
-        """Parse the document as any JSON, unless it is known what it is."""
+        """Parse the document as any JSON, unless it is checked, parsed or refused already."""
         with self._parsing.get():
-            if self._refusal is None and not self.is_checked:
+            if self.refusal is None and not self.is_checked:
                 try:
-                    entries, self._problems = parse_any(self._body)
+                    entries, self.problems = parse_any(self._body)
                 except IndexFormatError as error:
-                    self._refusal = str(error)
+                    self.refusal = str(error)
                     self.field_indexes = FieldIndexes(self.values_of)  # which raises
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes
-            if self._refusal is not None:
-                raise IndexFormatError(self._refusal)
+            if self.refusal is not None:
+                raise IndexFormatError(self.refusal)
             return self._answers
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """See `Stored`."""
-        return self._problems
-
-    @property
-    def refusal(self) -> str | None:
-        """See `Stored`."""
-        return self._refusal
 
     # -- reading -----------------------------------------------------------------------
 
     def _ask(self, ask: Callable[[Stored], T]) -> T:
         """Ask the lines if they can answer, else the document parsed as any JSON."""
-        if self._refusal is None:
+        if self.refusal is None:
             try:
                 return ask(self._answers)
             except IndexFormatError:
@@ -227,7 +224,7 @@ class UncheckedLines(Stored):
 
     def get(self, key: str) -> Raw | None:
         """See `Stored`."""
-        if self._refusal is None:  # as `_ask`, but faster (benchmark: parsing)
+        if self.refusal is None:  # as `_ask`, but faster (benchmark: parsing)
             try:
                 return self._answers.get(key)
             except IndexFormatError:
@@ -287,7 +284,7 @@ class UncheckedLines(Stored):
     def lines(self) -> Lines | None:
         """See `Stored`."""
         answers = self._answers
-        return answers if self._refusal is None and isinstance(answers, Lines) else None
+        return answers if self.refusal is None and isinstance(answers, Lines) else None
 
     def canonical(self) -> bytes:
         """See `Stored`."""

@@ -101,11 +101,10 @@ class Piece:
 
     def _are_ordered(self, keys: list[str]) -> bool:
         """Return whether these are valid keys in order, and the text ends as a line does."""
-        return (
-            keys == sorted(keys)
-            and are_keys(keys)
-            and self.text.endswith(_end_of_line(self.text, self.end), self.start, self.end)
-        )
+        # The last line of a document has no comma, and "}\n" follows it.
+        ending = b"}\n" if self.end == len(self.text) - 2 else b"},\n"
+        is_whole = self.text.endswith(ending, self.start, self.end)
+        return is_whole and keys == sorted(keys) and are_keys(keys)
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys in order.
@@ -253,7 +252,3 @@ def with_commas(text: bytes | bytearray, start: int, end: int) -> Iterator[bytes
         yield memoryview(text)[start : end if is_complete else end - 1]
         if not is_complete:
             yield b",\n"
-
-
-def _end_of_line(text: bytes | bytearray, end: int) -> bytes:
-    return b"}\n" if end == len(text) - 2 else b"},\n"

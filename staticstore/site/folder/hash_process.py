@@ -106,8 +106,9 @@ class HashProcess:
             return self
         try:
             paths = (sys.path, sys.modules[_PACKAGE].__path__)
-            _send(_requests(self._process), [list(map(str, path)) for path in paths])
-            if _answers(self._process).readline(len(_GREETING)) != _GREETING:
+            _send(self._process.stdin, [list(map(str, path)) for path in paths])
+            assert self._process.stdout is not None
+            if self._process.stdout.readline(len(_GREETING)) != _GREETING:
                 self._end()
         except OSError:
             self._end()
@@ -129,8 +130,8 @@ class HashProcess:
         if self._process is not None:
             try:
                 # marshal writes plain tuples only
-                _send(_requests(self._process), list(map(tuple, files)))
-                rows = _receive(_answers(self._process))
+                _send(self._process.stdin, list(map(tuple, files)))
+                rows = _receive(self._process.stdout)
                 return [row and FileDigest(*row) for row in rows]
             except (OSError, EOFError):
                 self._end()
@@ -150,26 +151,18 @@ class HashProcess:
                 pass
 
 
-def _send(pipe: IO[bytes], value: list[Any]) -> None:
+def _send(pipe: IO[bytes] | None, value: list[Any]) -> None:
+    assert pipe is not None
     message = marshal.dumps(value)
     pipe.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
     pipe.flush()
 
 
-def _receive(pipe: IO[bytes]) -> list[Any]:
+def _receive(pipe: IO[bytes] | None) -> list[Any]:
+    assert pipe is not None
     length = int.from_bytes(pipe.read(_LENGTH_BYTES), "big")
     value: list[Any] = marshal.loads(pipe.read(length))
     return value
-
-
-def _requests(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdin is not None
-    return process.stdin
-
-
-def _answers(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdout is not None
-    return process.stdout
 
 
 def answer(requests: IO[bytes], answers: IO[bytes]) -> None:

@@ -130,7 +130,8 @@ def may_be_withheld(keys: Iterable[str]) -> bool:
         beginning, ending = _hints()
         if not beginning.search(names) and not ending.search(names):
             return False
-    return _matches(text)
+    lines = _segmented(text)
+    return _pattern(has_short_names="~" in lines).search(lines) is not None
 
 
 def withheld_key(key: str, allowed: Collection[str] = ()) -> Withheld | None:
@@ -246,11 +247,6 @@ def unfinished(keys: Collection[str]) -> list[str]:
 def _segmented(text: str) -> str:
     # One key a line, with a slash before each segment, as the pattern expects them.
     return "/" + folded(text).replace("\n", "\n/")
-
-
-def _matches(text: str) -> bool:
-    folded = _segmented(text)
-    return _pattern(has_short_names="~" in folded).search(folded) is not None
 
 
 @functools.cache

@@ -91,9 +91,7 @@ class CloudTarget:
         except ImportError as error:
             text = "this target needs the package `obstore`, which the extra `cloud` brings"
             raise StoreError(text, url=url) from error
-        settings: dict[str, Any] = {}
-        if scheme == "s3":
-            settings = aws_settings(os.environ)
+        settings: dict[str, Any] = aws_settings(os.environ) if scheme == "s3" else {}
         if region is not None:
             settings["region"] = region
         if endpoint is not None:

@@ -11,15 +11,15 @@ from typing import NamedTuple
 from ... import tuning
 from ...disk.file_system import open_regular
 from ...errors import StoreError, quoted, reason_of
-from ...index.about import ABOUT_NAME, FILE_MEDIA_TYPE, FILE_NAMES
+from ...index.about import ABOUT_NAME
 from ...index.blocks import named_documents
 from ...index.fields import Content, parse_media_type
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ...transport.values.verifier import Verifier
-from ..about import published_about, read_files
+from ..about import published_about, read_files, served_type
 from ..documents.packs import pack_digest, packs_of
-from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type, media_type_of
+from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
 from ..folder.notes import read_notes
 from ..folder.scan import scan
@@ -153,15 +153,14 @@ class PushSource:
         return [list(self.packs()), *named]
 
     def _named(self, document: Document) -> Upload:
-        served = Served(media_type_of(document.href) or UNKNOWN, _IMMUTABLE)
+        served = Served(served_type(document.href), _IMMUTABLE)
         path = self.folder.root / document.href
         return Upload(document.href, path, document.size, document.sha256, served)
 
 
 def served_fresh(href: str) -> Served:
     """Return how to serve a file that can change: caches revalidate each time."""
-    media_type = FILE_MEDIA_TYPE if href in FILE_NAMES else media_type_of(href)
-    return Served(media_type or UNKNOWN, _NO_CACHE)
+    return Served(served_type(href), _NO_CACHE)
 
 
 def verified_pieces(upload: Upload) -> Iterator[bytes]:

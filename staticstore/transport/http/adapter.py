@@ -15,8 +15,9 @@ from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Request, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.exceptions import InvalidURL
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -24,14 +25,16 @@ from urllib3.response import HTTPResponse as UrllibResponse
 
 from ... import tuning
 from ...disk.file_system import NotRegularError, open_regular
+from ...errors import InnerAddressError
 from ...processes import fork_gate
 from .conditions import Representation, answer, header_fields
 from .http1 import BoundedResponse
+from .root import Origin, Origins, is_inner, origin_of
 
 if TYPE_CHECKING:
     from .wire import Wire
 
-__all__ = ["BoundedAdapter", "FileAdapter"]
+__all__ = ["BoundedAdapter", "FileAdapter", "Perimeter"]
 
 _ERROR_BODY_BYTES = 1 << 16  # of a refusal that an authentication scheme may read
 _ABSENT_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -71,7 +74,7 @@ class BoundedAdapter(HTTPAdapter):
         The query may be as good as a password; the connection appends it.
         """
         url, mark, query = super().request_url(request, proxies).partition("?")
-        self._wire.keep_query(mark + query)
+        self._wire.current.query = mark + query
         return url
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
@@ -144,11 +147,10 @@ class _BoundedConnection:
             # Opened for an earlier request, which perhaps was allowed more addresses.
             self._check_peer()
         self._requests_sent += 1
-        target = url + self.wire.take_query()
-        super().putrequest(method, target, *args, **kwargs)  # type: ignore[misc]
+        super().putrequest(method, url + self.wire.current.query, *args, **kwargs)  # type: ignore[misc]
 
     def _check_peer(self) -> None:
-        check = self.wire.bounds.check_peer
+        check = self.wire.current.bounds.check_peer
         if check is not None:
             check(self._peer_address)
 
@@ -209,6 +211,68 @@ class _IdleConnections:
 
     def qsize(self) -> int:
         return len(self._items)
+
+
+class Perimeter:
+    """The check of the addresses that one session connects to.
+
+    A root is public as soon as a connection to it had a public address, and
+    never becomes inner again.  So a host whose name later gets another address
+    (DNS rebinding) is refused, while a root that was inner from the start may
+    lead anywhere.  Any thread may use it.
+
+    Parameters
+    ----------
+    origins : "own", "any" or sequence of str
+        As in `StaticStore`; those that are named may have inner addresses.
+    """
+
+    def __init__(self, origins: Origins) -> None:
+        self._named = frozenset[Origin]() if isinstance(origins, str) else _as_sent(origins)
+        # Each is only ever set, so that no thread can undo what another has seen.
+        self._was_inner = self._was_public = False
+
+    def check(self, address: str, url: str, is_root: bool) -> None:
+        """Refuse a connection from a public root to an inner address.
+
+        Parameters
+        ----------
+        address : str
+            Of the peer; through a proxy, the host in the URL.
+        url : str
+            The requested URL.
+        is_root : bool
+            Whether the URL has the root's own origin.
+
+        Raises
+        ------
+        InnerAddressError
+            The address is inner and not allowed.
+        """
+        inner = is_inner(address)
+        if is_root and inner:
+            self._was_inner = True
+        elif is_root:
+            self._was_public = True
+        if not inner or (self._was_inner and not self._was_public):
+            return
+        origin = origin_of(url)
+        if origin in self._named:
+            return
+        what = "has become" if is_root else "leads to"
+        raise InnerAddressError(
+            f"refused: this public site {what} the inner address {address}; if that is right, "
+            f"add '{origin}' to the store's origins"
+        )
+
+
+def _as_sent(origins: tuple[str, ...]) -> frozenset[Origin]:
+    # requests sends hosts in IDNA, not in Unicode.
+    sent = set()
+    for origin in origins:
+        with contextlib.suppress(InvalidURL):  # no request can go there
+            sent.add(origin_of(str(Request("GET", origin).prepare().url)))
+    return frozenset(sent)
 
 
 class FileAdapter(BaseAdapter):

@@ -18,13 +18,10 @@ from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 from ...errors import StoreError, raise_alone
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
-
     from .root import Origins, Root
 
 
 __all__ = [
-    "NO_AUTH",
     "Credentials",
     "SessionOptions",
     "authentication",
@@ -188,23 +185,13 @@ Credentials = (
 _FORMS = '(user, password), a mapping, an AuthBase, "netrc" or a function that returns one of these'
 
 
-class _NoAuth(AuthBase):
-    # Without any authentication requests would look into the user's netrc file.
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        return request
-
-
-#: Authentication that sends nothing, for a host that must not see a secret.
-NO_AUTH = _NoAuth()
-
-
 def called(auth: Credentials) -> Credentials:
     """Return the result of a function given as ``auth``; anything else unchanged."""
     return auth if isinstance(auth, AuthBase) or not callable(auth) else auth()
 
 
-def authentication(auth: Credentials, root: Root) -> AuthBase:
-    """Return the authentication of requests to the root's origin.
+def authentication(auth: Credentials, root: Root) -> AuthBase | None:
+    """Return the authentication of requests to the root's origin, or None.
 
     Parameters
     ----------
@@ -221,13 +208,13 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
         The netrc file has no entry for the host.
     """
     if auth is None:
-        return NO_AUTH if root.userinfo is None else _basic(*root.userinfo)
+        return None if root.userinfo is None else _basic(*root.userinfo)
     if isinstance(auth, AuthBase):
         return auth
     if isinstance(auth, str):
         if auth != "netrc":
             raise ValueError(f"auth must be {_FORMS}")
-        return NO_AUTH if root.is_local else _basic(*_netrc_entry(root.origin.host))
+        return None if root.is_local else _basic(*_netrc_entry(root.origin.host))
     if isinstance(auth, Mapping):
         if missing := {"username", "password"} - auth.keys():
             raise ValueError(f"the mapping for auth lacks {' and '.join(sorted(missing))}")
@@ -237,7 +224,7 @@ def authentication(auth: Credentials, root: Root) -> AuthBase:
     raise TypeError(f"auth must be {_FORMS}")
 
 
-def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
+def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase | None:
     """Return the authentication for another root than the one that `auth` is for.
 
     It is made of the user and password of its own URL, or of its own entry in the
@@ -249,7 +236,7 @@ def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase:
     return authentication(None, root)
 
 
-def sends_password(auth: AuthBase) -> bool:
+def sends_password(auth: AuthBase | None) -> bool:
     """Return whether the password can be read in the request."""
     return isinstance(auth, HTTPBasicAuth)
 
@@ -259,14 +246,12 @@ def is_of_requests(call: object) -> bool:
     return getattr(call, "__module__", None) == AuthBase.__module__
 
 
-def is_fixed(auth: AuthBase) -> bool:
+def is_fixed(auth: AuthBase | None) -> bool:
     """Return whether every request gets the same fields, regardless of answers."""
-    return auth is NO_AUTH or (
-        isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__)
-    )
+    return auth is None or (isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__))
 
 
-def renewed(auth: AuthBase) -> AuthBase:
+def renewed(auth: AuthBase | None) -> AuthBase | None:
     """Return the same credentials, without the challenge of a host.
 
     Digest authentication keeps the last challenge; a malformed one would fail

@@ -1,4 +1,4 @@
-"""Ranges, validators, conditions and content codings in header fields of HTTP.
+"""Validators, conditions, ranges and content codings in header fields of HTTP.
 
 RFC 9110, sections 8, 13 and 14, for the reader, which checks what hosts send,
 and for both servers: the adapter for ``file:`` roots, and ``serve``.
@@ -25,19 +25,16 @@ __all__ = [
     "DECODABLE",
     "GZIP_MAGIC",
     "Answer",
-    "ContentRange",
     "Representation",
     "answer",
     "checked_validators",
     "codings_of",
     "decoded",
     "header_fields",
-    "parse_content_range",
     "parse_date",
     "parse_strong_etag",
 ]
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')
 _ETAG = re.compile(rf"(?:W/)?{_STRONG_ETAG.pattern}")
 _LONGEST_VALIDATOR_CHARACTERS = 1024
@@ -53,33 +50,6 @@ GZIP_MAGIC = b"\x1f\x8b"
 # The other content codings of IANA's list.
 _OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
 _MOST_CODINGS = 5
-
-
-class ContentRange(NamedTuple):
-    """The part that a 206 says it holds (RFC 9110, section 14.4): half-open, in bytes."""
-
-    start: int
-    end: int
-    #: Size of the whole value; None if the host did not say.
-    total: int | None
-
-
-def parse_content_range(text: str | None) -> ContentRange | None:
-    """Parse the field Content-Range of a 206; None if it is missing or makes no sense.
-
-    Examples
-    --------
-    >>> parse_content_range("bytes 0-8/12")
-    ContentRange(start=0, end=9, total=12)
-    """
-    match = _CONTENT_RANGE.match(text or "")
-    if match is None:
-        return None
-    start, last = int(match[1]), int(match[2])
-    total = None if match[3] == "*" else int(match[3])
-    if last < start or (total is not None and last >= total):
-        return None
-    return ContentRange(start, last + 1, total)
 
 
 def parse_strong_etag(text: str | None) -> str | None:

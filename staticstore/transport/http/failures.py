@@ -1,23 +1,21 @@
-"""Failures of requests: mapped to our errors where they arise, and retried.
+"""Failures of requests: mapped to our errors where they arise, and which may heal.
 
 Foreign errors are mapped by `mapped`, refusals of a host by `status_error`.
-Everything is retried by one loop, `retrying`.
+`Session.retried` is the one loop that retries.
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import re
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.client import responses as _REASONS
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol
 
 from requests import RequestException
 from requests.exceptions import (
@@ -45,23 +43,20 @@ from ...errors import (
 
 __all__ = [
     "FIELD_REFUSED",
-    "FOREIGN",
     "OF_LIBRARIES",
+    "OUTSIDE",
     "CodingError",
     "Cuttable",
     "HeaderError",
     "cannot_be_decoded",
     "mapped",
     "may_heal",
-    "once",
     "parse_retry_after",
-    "retrying",
+    "raise_mapped",
     "status_error",
     "wants_long_rest",
     "was_dropped",
 ]
-
-T = TypeVar("T")
 
 
 class HeaderError(HTTPException):
@@ -83,8 +78,10 @@ class Cuttable(Protocol):
 
 #: What requests, urllib3 and http.client raise.
 OF_LIBRARIES = (RequestException, HTTPError, HTTPException)
-#: All that is mapped; http.client raises the last two for the size of a chunk.
-FOREIGN = (*OF_LIBRARIES, OSError, ValueError, OverflowError)
+# All that is mapped; http.client raises the last two for the size of a chunk.
+_FOREIGN = (*OF_LIBRARIES, OSError, ValueError, OverflowError)
+#: What `mapped` maps; the store's own errors among these pass unchanged.
+OUTSIDE = (*_FOREIGN, InnerAddressError)
 #: Refusals that may concern a header field (Range, a condition) and not the document:
 #: firewalls use many statuses, and only a request without the field shows which.
 FIELD_REFUSED = frozenset(range(400, 500)) - {401, 404, 407, 408, 410, 425, 429} | {501, 505}
@@ -105,13 +102,7 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 @contextlib.contextmanager
-def mapped(
-    wire: Cuttable,
-    *,
-    key: str | None,
-    url: str | None,
-    foreign: tuple[type[Exception], ...] = FOREIGN,
-) -> Iterator[None]:
+def mapped(wire: Cuttable, *, key: str | None, url: str | None) -> Iterator[None]:
     """Map errors of libraries and sockets in the block to a `StoreError`.
 
     Parameters
@@ -121,20 +112,23 @@ def mapped(
         store was disconnected.
     key, url : str or None
         For the error.
-    foreign : tuple of exception types, optional
-        What is mapped; other errors pass unchanged.
     """
     try:
         yield
-    except StoreError:
-        raise
-    except InnerAddressError as error:
-        raise_alone(TransportError(str(error), key=key, url=url))
-    except foreign as error:
-        raise_alone(_our_error(error, wire, key=key, url=url), error)
+    except OUTSIDE as error:
+        raise_mapped(error, wire, key=key, url=url)
+
+
+def raise_mapped(error: Exception, wire: Cuttable, *, key: str | None, url: str | None) -> NoReturn:
+    """Raise the `StoreError` for an error of a library or socket, as `mapped` does."""
+    if isinstance(error, StoreError):
+        raise error
+    raise_alone(_our_error(error, wire, key=key, url=url), error)
 
 
 def _our_error(error: Exception, wire: Cuttable, *, key: str | None, url: str | None) -> StoreError:
+    if isinstance(error, InnerAddressError):
+        return TransportError(str(error), key=key, url=url)
     if wire.cut.is_set():
         return NotConnectedError("the store was disconnected", key=key, url=url)
     causes = list(causes_of(error))
@@ -228,65 +222,6 @@ def parse_retry_after(text: str | None) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def retrying(
-    attempt: Callable[[], T],
-    *,
-    retries: int,
-    deadline: float | None,
-    wait: Callable[[float], object],
-) -> T:
-    """Make an attempt, and repeat it after failures that may heal.
-
-    The waits grow exponentially, with jitter, and by the Retry-After of the
-    host.  An idle connection that the host has closed is replaced at once.
-
-    Parameters
-    ----------
-    attempt : callable
-        What to do.
-    retries : int
-        How often to repeat it, at most.
-    deadline : float or None
-        When all must be over, by `time.monotonic`.
-    wait : callable
-        Waits the given number of seconds, or less.
-
-    Raises
-    ------
-    StoreError
-        From the last attempt.
-    """
-    for number in range(retries):
-        try:
-            return attempt()
-        except TransportError as error:
-            if not may_heal(error):
-                raise
-            seconds = _backoff(number, error)
-            if deadline is not None and time.monotonic() + seconds >= deadline:
-                raise
-        wait(seconds)
-    return attempt()
-
-
-def once(attempt: Callable[[], T]) -> T:
-    """Make an attempt; repeat it at once if an idle connection was closed."""
-    try:
-        return attempt()
-    except TransportError as error:
-        if not was_dropped(error):
-            raise
-    return attempt()
-
-
-def _backoff(number: int, error: TransportError) -> float:
-    if number == 0 and was_dropped(error):
-        return 0.0
-    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
-    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
-    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
-
-
 def may_heal(error: BaseException) -> bool:
     """Return whether the same request may succeed a little later."""
     if isinstance(error, HTTPStatusError):
@@ -295,7 +230,7 @@ def may_heal(error: BaseException) -> bool:
         return False
     # An error without a foreign cause says that the host answers wrongly, and would again.
     kinds = [kind for kind in _kinds(error) if not issubclass(kind, StoreError)]
-    return any(issubclass(kind, FOREIGN) for kind in kinds) and not any(
+    return any(issubclass(kind, _FOREIGN) for kind in kinds) and not any(
         issubclass(kind, _NEVER_HEALS) for kind in kinds
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import re
 import socket
 import time
@@ -22,7 +23,7 @@ from ... import tuning
 from .failures import HeaderError
 
 if TYPE_CHECKING:
-    from .wire import Bounds, Wire
+    from .wire import Wire
 
 __all__ = ["BoundedResponse", "HeaderReader", "Status"]
 
@@ -222,7 +223,7 @@ class BoundedResponse(HTTPResponse):
         """Return the file that the answer is read from."""
         # Unbuffered: a SocketIO, which keeps the socket open as long as it lives.
         raw = cast(io.RawIOBase, self._sock.makefile("rb", buffering=0))
-        self._reads = _BoundedReads(self._sock, raw, self._wire, self._wire.bounds)
+        self._reads = _BoundedReads(self._sock, raw, self._wire)
         return io.BufferedReader(self._reads, tuning.RECEIVE_BUFFER_BYTES)
 
     def begin(self) -> None:
@@ -239,7 +240,7 @@ class BoundedResponse(HTTPResponse):
         self.will_close = self._closes() or (self.length is None and not self.chunked)
         self._reads.head_is_read()
         self._promised = self.length or 0
-        self._wire.note_answer(self)
+        self._wire.current.answer = self
 
     def _read_status(self) -> Status:
         # `http.client` calls it for a proxy's answer to CONNECT.
@@ -276,12 +277,12 @@ class BoundedResponse(HTTPResponse):
 
 
 class _BoundedReads(io.RawIOBase):
-    def __init__(self, sock: socket.socket, raw: io.RawIOBase, wire: Wire, bounds: Bounds) -> None:
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, wire: Wire) -> None:
         self._sock = sock
         self._raw = raw
         self._wire = wire
-        self._bounds = bounds
-        self._head_deadline: float | None = time.monotonic() + bounds.silence
+        self._bounds = wire.current.bounds
+        self._head_deadline: float | None = time.monotonic() + self._bounds.silence
         self._waited = 0.0
         self._received = 0
         # Seconds in which a rate limit held us up; no bound counts them.
@@ -303,8 +304,7 @@ class _BoundedReads(io.RawIOBase):
         count = self._raw.readinto(buffer)
         if self._wire.cut.is_set():
             raise ConnectionAbortedError("disconnected")
-        if not self._wire.spend(count or 0):
-            raise HTTPException("the host sent too many bytes that yield no data")
+        self._spend(count or 0)
         self._check_rate(count or 0, time.monotonic() - began)
         for limit in limits:
             self._rested += limit.spend(count or 0)
@@ -319,8 +319,16 @@ class _BoundedReads(io.RawIOBase):
             self._raw.close()
         super().close()
 
+    def _spend(self, count: int) -> None:
+        # Of the thread that reads, which may be another than sent the request.
+        current = self._wire.current
+        if current.allowance is not None:
+            if count > current.allowance:
+                raise HTTPException("the host sent too many bytes that yield no data")
+            current.allowance -= count
+
     def _check_cut(self) -> None:
-        if self._wire.is_inherited:
+        if self._wire.pid != os.getpid():
             raise ConnectionAbortedError("the connection belongs to another process")
         if self._wire.cut.is_set():
             raise ConnectionAbortedError("disconnected")

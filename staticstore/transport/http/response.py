@@ -4,51 +4,84 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ... import tuning
-from ...errors import IndexFormatError, NotConnectedError, TransportError
+from ...errors import NotConnectedError, TransportError
 from ..values.verifier import Hasher
 from .conditions import (
     DECODABLE,
     GZIP_MAGIC,
-    ContentRange,
     checked_validators,
     codings_of,
     decoded,
-    parse_content_range,
     parse_date,
     parse_strong_etag,
 )
-from .failures import mapped
+from .failures import OUTSIDE, mapped, raise_mapped
 
 if TYPE_CHECKING:
     import requests
 
     from ...disk.part_file import PartialDocument
-    from .wire import Receivable, Wire
+    from .wire import Receivable, SizeLimit, Wire
 
-__all__ = ["Absent", "Fetched", "Response", "SizeLimit", "allowance", "read_bounded", "use_up"]
+__all__ = [
+    "Absent",
+    "ContentRange",
+    "Fetched",
+    "Response",
+    "allowance",
+    "parse_content_range",
+    "read_bounded",
+]
+
+T = TypeVar("T")
 
 # Bytes that may be received for each byte read (chunks of one byte take six), and in
 # addition: the head of a chunk, trailers at the end.
 _RECEIVED_BYTES_PER_BYTE = 8
 _RECEIVED_BESIDE_BYTES = 1 << 20
 _SLACK_BYTES = 1 << 10  # that a coding adds to a short text
-# Texts compress 50 to 1 at best; zeros in gzip 1000 to 1.
-_MOST_RATIO = 500
-_SURELY_NO_BOMB_BYTES = 64 << 20  # decoded
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-_GZIP = (("gzip",), ("x-gzip",))
 
 
 def allowance(size: int) -> int:
-    """Return how many bytes may be received to read `size`; see `Wire.allowing`."""
+    """Return how many bytes may be received to read `size`."""
     return _RECEIVED_BYTES_PER_BYTE * size + _RECEIVED_BESIDE_BYTES
+
+
+class ContentRange(NamedTuple):
+    """The part that a 206 says it holds (RFC 9110, section 14.4): half-open, in bytes."""
+
+    start: int
+    end: int
+    #: Size of the whole value; None if the host did not say.
+    total: int | None
+
+
+def parse_content_range(text: str | None) -> ContentRange | None:
+    """Parse the field Content-Range of a 206; None if it is missing or makes no sense.
+
+    Examples
+    --------
+    >>> parse_content_range("bytes 0-8/12")
+    ContentRange(start=0, end=9, total=12)
+    """
+    match = _CONTENT_RANGE.match(text or "")
+    if match is None:
+        return None
+    start, last = int(match[1]), int(match[2])
+    total = None if match[3] == "*" else int(match[3])
+    if last < start or (total is not None and last >= total):
+        return None
+    return ContentRange(start, last + 1, total)
 
 
 class Response:
@@ -80,7 +113,8 @@ class Response:
         self._response = response
         self._wire = wire
         self._key = key
-        self.codings = codings_of(response.headers.get("Content-Encoding"))
+        coding = response.headers.get("Content-Encoding")
+        self.codings = codings_of(coding) if coding else ()
         # A body from a socket that is not chunked is received into the caller's buffer.
         self._answer = None if answer is None or answer.chunked else answer
 
@@ -171,9 +205,8 @@ class Response:
         NotConnectedError
             The store was disconnected.
         """
-        with self._receiving(size, decode):
-            piece: bytes = self._response.raw.read(size, decode_content=decode)
-            return piece
+        raw = self._response.raw
+        return self._received(lambda: raw.read(size, decode_content=decode), size, decode)
 
     def readinto(self, buffer: memoryview, *, decode: bool = False) -> int:
         """Read what has arrived, or what arrives next, into a buffer; return its size.
@@ -181,18 +214,19 @@ class Response:
         Like `read`, but perhaps fewer bytes; none that arrive before a
         connection breaks are lost.
         """
-        with self._receiving(len(buffer), decode):
-            if self._answer is None or decode:
-                piece: bytes = self._response.raw.read1(len(buffer), decode_content=decode)
-                buffer[: len(piece)] = piece
-                return len(piece)
-            count = self._answer.receive_into(buffer)
-            if self._answer.isclosed():
-                self._response.raw.release_conn()
-            return count
+        return self._received(lambda: self._readinto(buffer, decode), len(buffer), decode)
 
-    @contextlib.contextmanager
-    def _receiving(self, size: int, decode: bool) -> Iterator[None]:
+    def _readinto(self, buffer: memoryview, decode: bool) -> int:
+        if self._answer is None or decode:
+            piece: bytes = self._response.raw.read1(len(buffer), decode_content=decode)
+            buffer[: len(piece)] = piece
+            return len(piece)
+        count = self._answer.receive_into(buffer)
+        if self._answer.isclosed():
+            self._response.raw.release_conn()
+        return count
+
+    def _received(self, read: Callable[[], T], size: int, decode: bool) -> T:
         if decode and not DECODABLE.issuperset(self.codings):
             raise TransportError(
                 f"the host used a content coding that was not asked for: {self.codings[-1]}",
@@ -201,7 +235,7 @@ class Response:
             )
         if decode and self.codings:  # urllib3 would take other labels for codings, too
             self._response.raw.headers["Content-Encoding"] = ", ".join(self.codings)
-        if self._wire.is_inherited:
+        if self._wire.pid != os.getpid():
             raise NotConnectedError(
                 "this stream was opened before the process was forked: open another one here",
                 key=self._key,
@@ -209,8 +243,14 @@ class Response:
             )
         if self._wire.cut.is_set():
             raise NotConnectedError("the store was disconnected", key=self._key, url=self.url)
-        with self.mapped(), self._wire.allowing(allowance(size)):
-            yield
+        current = self._wire.current
+        current.allowance = allowance(size)
+        try:
+            return read()
+        except OUTSIDE as error:
+            raise_mapped(error, self._wire, key=self._key, url=self.url)
+        finally:
+            current.allowance = None
 
     def mapped(self) -> contextlib.AbstractContextManager[None]:
         """Map errors of libraries in the block to ours, with key and URL."""
@@ -219,13 +259,6 @@ class Response:
     def close(self) -> None:
         """Release the connection, or close it if the body has not been read to its end."""
         self._response.close()
-
-
-def use_up(response: Response) -> None:
-    """Read a short body to its end, so that the connection can serve another request."""
-    if (response.content_length or 0) <= tuning.USED_UP_BYTES:
-        with contextlib.suppress(TransportError):
-            response.read(tuning.USED_UP_BYTES)
 
 
 class Fetched(NamedTuple):
@@ -248,33 +281,6 @@ class Absent(NamedTuple):
     url: str
     #: What is wrong with the document in its place; None if there is none.
     problem: str | None = None
-
-
-class SizeLimit(NamedTuple):
-    """The most bytes that a document may have, decoded, and the words for an error."""
-
-    most_bytes: int
-    #: The name of the document.
-    what: str
-    #: The argument that the user has set; None for a fixed limit.
-    argument: str | None = None
-
-    def check(self, count: int, url: str) -> None:
-        """Raise `IndexFormatError` if there are more bytes."""
-        if count > self.most_bytes:
-            bound = (
-                f"{self.argument}={self.most_bytes}"
-                if self.argument
-                else f"{self.most_bytes} bytes"
-            )
-            raise IndexFormatError(f"{self.what} is larger than {bound}", url=url)
-
-    def check_ratio(self, count: int, received: int, url: str) -> None:
-        """Raise `IndexFormatError` if `count` bytes were decoded from too few."""
-        if count > _SURELY_NO_BOMB_BYTES and count > _MOST_RATIO * received:
-            raise IndexFormatError(
-                f"{self.what} is refused: it is compressed more than {_MOST_RATIO} to 1", url=url
-            )
 
 
 def read_bounded(
@@ -326,7 +332,7 @@ def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument
     first = next(received, b"")
     pieces = itertools.chain([first], received)
     codings = response.codings
-    if codings in _GZIP:  # by far the most frequent: decoded as it arrives
+    if codings in (("gzip",), ("x-gzip",)):  # by far the most frequent: decoded as it arrives
         codings = codings if first.startswith(GZIP_MAGIC) else ()
         return _read_decoded(response, pieces, codings, received, limit, beginning)
     # Other labels are rare, so the bytes as sent may be held beside the decoded ones.

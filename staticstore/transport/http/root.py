@@ -1,10 +1,14 @@
-"""The root of a site, the URLs below it, and the origins it may lead to."""
+"""The root of a site, the URLs below it, and the origins and addresses it may lead to."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import ipaddress
 import os
 import re
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
@@ -17,7 +21,9 @@ __all__ = [
     "Origin",
     "Origins",
     "Root",
+    "address_in",
     "checked_origins",
+    "is_inner",
     "origin_of",
     "redirect_target",
     "roots_of",
@@ -36,6 +42,9 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _HOST = r"[^\s*%\\]+"  # neither a pattern nor quoted characters
 # What may be a URL without its scheme: a host with a dot, an address or localhost, and a path.
 _BARE_URL = re.compile(
@@ -100,6 +109,10 @@ class Root:
         Whether it is a folder on this machine.
     origin : Origin
         The origin of `url`.
+    join : callable
+        Takes a quoted path below the root, and returns its URL, without resolving dots.
+    query : str
+        What ends every URL below the root, with its question mark; it may be a secret.
 
     Examples
     --------
@@ -117,7 +130,7 @@ class Root:
         if not text:
             raise ValueError("a root is a URL or a path, and must not be empty")
         self.userinfo: tuple[str, str] | None = None
-        self._query = ""
+        self.query = ""
         if isinstance(location, str):
             _check_spelling(text)
         if not re.match(_SCHEME, text):
@@ -126,6 +139,8 @@ class Root:
             self.url = self._from_url(text)
         self.is_local = self.url.startswith("file:")
         self.origin = origin_of(self.url)
+        # A bound method of `str`, the quickest way, since each request is joined.
+        self.join = (_unbraced(self.url) + "{}" + _unbraced(self.query)).format
 
     def _from_url(self, text: str) -> str:
         try:
@@ -149,7 +164,7 @@ class Root:
             raise ValueError("the root URL names no host")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
-        self._query = parts.query
+        self.query = f"?{parts.query}" if parts.query else ""
         self.userinfo = _userinfo(parts)
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         port_text = "" if port is None else f":{port}"
@@ -159,11 +174,6 @@ class Root:
         return f"{scheme}://{host}{port_text}{quote(path, safe=_PATH_CHARACTERS)}"
 
     @property
-    def has_query(self) -> bool:
-        """Whether the root has a query, which is part of every request."""
-        return bool(self._query)
-
-    @property
     def folder(self) -> str | None:
         """The path of a local root; None for one on the network."""
         if not self.is_local:
@@ -171,10 +181,6 @@ class Root:
         from urllib.request import url2pathname  # 20 ms to import
 
         return url2pathname(urlsplit(self.url).path)
-
-    def join(self, url_path: str) -> str:
-        """Return the URL of a quoted path below the root, without resolving dots."""
-        return f"{self.url}{url_path}{'?' + self._query if self._query else ''}"
 
     def shares_origin(self, url: str) -> bool:
         """Return whether a URL has the root's own origin, so that it may see secrets."""
@@ -288,6 +294,10 @@ def _check_spelling(text: str) -> None:
         raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
 
 
+def _unbraced(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def _folder_url(folder: str) -> str:
     from pathlib import Path  # slow to import
 
@@ -299,3 +309,59 @@ def _userinfo(parts: SplitResult) -> tuple[str, str] | None:
     if parts.username is None and parts.password is None:
         return None
     return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@functools.lru_cache(maxsize=256)  # called for each request, with the same few addresses
+def is_inner(address: str) -> bool:
+    """Return whether an address is not public; a host name counts as public.
+
+    Examples
+    --------
+    >>> [is_inner(a) for a in ("8.8.8.8", "10.0.0.1", "::ffff:127.0.0.1", "data.example.org")]
+    [False, True, True, False]
+    """
+    literal = address_in(address)
+    return literal is not None and any(
+        not one.is_global or one.is_reserved or (one.version == 6 and one.is_site_local)
+        for one in _embedded(ipaddress.ip_address(literal))
+    )
+
+
+def address_in(host: str) -> str | None:
+    """Return the address that a host stands for, in any notation; None for a name.
+
+    Examples
+    --------
+    >>> address_in("0x7f.1"), address_in("localhost"), address_in("data.example.org")
+    ('127.0.0.1', '127.0.0.1', None)
+    """
+    host = unquote(host).rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with contextlib.suppress(OSError, ValueError):
+        return socket.inet_ntoa(socket.inet_aton(host))  # 127.1, 0x7f000001, 0177.0.0.1
+    return None
+
+
+def _embedded(address: _Address) -> Iterator[_Address]:
+    # A connection to this address may end at any of those that it embeds.
+    if address.version == 4:
+        yield address
+    elif address in _NAT64:
+        yield ipaddress.IPv4Address(address.packed[12:])
+    elif address in _LOCAL_NAT64:
+        yield from _translated(address.packed)
+    else:
+        yield address.ipv4_mapped or address.sixtofour or address
+
+
+def _translated(packed: bytes) -> Iterator[ipaddress.IPv4Address]:
+    # The NAT64 may have a prefix of 48 or of 96 bits (RFC 6052, section 2.2); only the
+    # network knows.  A reading in 0.0.0.0/8 is impossible, unless both are there.
+    readings = [ipaddress.IPv4Address(p) for p in (packed[6:8] + packed[9:11], packed[12:])]
+    yield from [one for one in readings if one not in _THIS_NETWORK] or readings

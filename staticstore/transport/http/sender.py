@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from ...errors import NotConnectedError, StoreError, TransportError, checked_number, raise_alone
+from ...errors import (
+    InnerAddressError,
+    NotConnectedError,
+    StoreError,
+    TransportError,
+    checked_number,
+    raise_alone,
+)
 from ...processes import PerProcess
-from ..many.request import RequestTemplate
-from .adapter import BoundedAdapter, FileAdapter
+from .adapter import BoundedAdapter, FileAdapter, Perimeter
 from .arguments import (
-    NO_AUTH,
     SessionOptions,
     authentication,
     checked_cert,
@@ -29,15 +34,25 @@ from .arguments import (
     is_of_requests,
     renewed,
 )
-from .failures import FOREIGN, OF_LIBRARIES, mapped, status_error
+from .failures import OF_LIBRARIES, OUTSIDE, mapped, raise_mapped, status_error
 from .response import Response
-from .root import MOST_REDIRECTS, REDIRECT_STATUSES, Root, origin_of, redirect_target
-from .wire import Bounds, Perimeter, Wire
+from .root import (
+    MOST_REDIRECTS,
+    REDIRECT_STATUSES,
+    Root,
+    origin_of,
+    redirect_target,
+)
+from .wire import Bounds, Wire
 
-__all__ = ["Request", "Sender"]
+__all__ = ["OwnConnections", "Request", "RequestTemplate", "Sender"]
+
+T = TypeVar("T")
 
 _HTTP = ("http", "https")
 _LEAST_TIMEOUT_SECONDS = 0.001
+# What the schemes of requests raise for a malformed challenge.
+_OF_A_BAD_CHALLENGE = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class Request(NamedTuple):
@@ -54,6 +69,45 @@ class Request(NamedTuple):
     key: str | None = None
     #: Statuses that are answers, not errors.
     answers: frozenset[int] = frozenset()
+
+
+class RequestTemplate(NamedTuple):
+    """What all requests to the own origin of a root have in common."""
+
+    root: Root
+    wire: Wire
+    #: With credentials.
+    headers: Mapping[str, str]
+    #: URL, with credentials.
+    proxy: str | None
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    #: To connect, and between two reads, in seconds.
+    timeout: tuple[float, float]
+    #: Bytes per second.
+    min_rate: float
+    #: As in `Bounds`; None through a proxy.
+    check_peer: Callable[[str], None] | None
+    #: The connections that single requests use, too.
+    pool: Any
+    #: What precedes the path below the root in the target of a request.
+    prefix: str
+    #: What follows it.
+    query: str
+
+
+class _Where(NamedTuple):
+    """What an error names."""
+
+    key: str | None
+    url: str
+
+
+class OwnConnections(NamedTuple):
+    """The connections of one process: a forked child makes its own."""
+
+    wire: Wire
+    requests_session: requests.Session
 
 
 class Sender:
@@ -83,21 +137,20 @@ class Sender:
         self._connect_timeout, self._silence = checked_timeout(options.timeout)
         self._min_rate = checked_number(options.min_rate, "min_rate", least=0)
         self._perimeter = Perimeter(options.origins)
-        self._requests_sessions = PerProcess(
-            self._new_requests_session, after_fork=self._requests_session_after_fork
-        )
+        self._own = self._new_own()
 
     @property
-    def requests_session(self) -> requests.Session:
-        """The session of requests in this process."""
-        return self._requests_sessions.get()
+    def own(self) -> OwnConnections:
+        """The connections of this process."""
+        own = self._own
+        if own.wire.pid != os.getpid():  # of threads that get here at once, any may win
+            # Only the parent goes on counting requests under a nonce of the host.
+            self.auth = renewed(self.auth)
+            own = self._own = self._new_own()
+        return own
 
-    def _requests_session_after_fork(self, parents: requests.Session) -> requests.Session:
-        # Only the parent goes on counting requests under a nonce of the host.
-        self.auth = renewed(self.auth)
-        return self._new_requests_session()
-
-    def _new_requests_session(self) -> requests.Session:
+    def _new_own(self) -> OwnConnections:
+        wire = self._wires.get()
         session = requests.Session()
         session.trust_env = False  # netrc and proxies are looked up here, on request
         session.headers = requests.structures.CaseInsensitiveDict(
@@ -108,14 +161,14 @@ class Sender:
             # Mounted only here, so that no redirect of a host can reach a file.
             session.mount("file://", FileAdapter())
         else:
-            adapter = BoundedAdapter(self._wires.get())
+            adapter = BoundedAdapter(wire)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
-        return session
+        return OwnConnections(wire, session)
 
     def close(self) -> None:
         """Release the connections; idempotent."""
-        self.requests_session.close()
+        self.own.requests_session.close()
 
     def send(self, request: Request) -> Response:
         """Send a request, follow redirects, and return the answer, its body not yet read.
@@ -130,16 +183,17 @@ class Sender:
             The session was closed.
         """
         url = self._root.join(request.url_path)
-        seen, wants_cookie = {url}, False
+        seen, trusted, wants_cookie = {url}, True, False
         for _ in range(MOST_REDIRECTS + 1):
-            response = self._send_once(request, url)
+            response = self._send_once(request, url, trusted=trusted)
             location = response.header("Location")
             if response.status not in REDIRECT_STATUSES or location is None:
                 if response.status not in request.answers:
-                    self._check_status(response, url, request.key)
+                    _check_status(response, request.key, trusted=trusted)
                 return response
             response.close()
             url = redirect_target(url, location, request.key)
+            trusted = self._root.shares_origin(url)
             wants_cookie = wants_cookie or response.header("Set-Cookie") is not None
             if wants_cookie and url in seen:
                 break
@@ -150,104 +204,91 @@ class Sender:
             message = f"more than {MOST_REDIRECTS} redirects"
         raise TransportError(message, key=request.key, url=url)
 
-    def _check_status(self, response: Response, url: str, key: str | None) -> None:
-        if response.status < 400 or response.status == 416:
-            return
-        response.close()
-        error = status_error(
-            response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
-        )
-        if response.status == 401 and not self._root.shares_origin(url):
-            error.args = (
-                "the host redirected to another origin, which answered 401 Unauthorized: user and"
-                " password are sent to the origin of the root only",
-            )
-        raise error
-
-    def _send_once(self, request: Request, url: str) -> Response:
-        wire, key = self._wires.get(), request.key
+    def _send_once(self, request: Request, url: str, *, trusted: bool) -> Response:
+        wire, session = self.own
+        where = _Where(request.key, url)
         if wire.cut.is_set():
-            raise NotConnectedError("the store is not connected", key=key, url=url)
-        trusted = self._root.shares_origin(url)
-        # A deadline replaces the least rate.
-        min_rate = self._min_rate if request.deadline is None else 0
-        with mapped(wire, key=key, url=url):
-            prepared = self._prepared(request.method, url, request.headers, trusted=trusted)
-        if trusted:
-            with self._authenticating(type(self.auth).__call__, key=key, url=url):
-                prepared.prepare_auth(self.auth, url)
-        with mapped(wire, key=key, url=url):
-            proxies = self._proxies_for(str(prepared.url))
-            check_peer = self._peer_check(str(prepared.url), proxies, is_root=trusted)
-        options: dict[str, Any] = {
+            raise NotConnectedError("the store is not connected", key=where.key, url=url)
+        prepared = self._mapped(lambda: self._prepared(session, request, url, trusted), where)
+        if trusted and self.auth is not None:
+            call = functools.partial(prepared.prepare_auth, self.auth, url)
+            self._in_scheme(call, type(self.auth).__call__, where)
+        options = self._mapped(lambda: self._options(prepared, request, trusted), where)
+        # Not `requests.Session.send`: it reads the body of a redirect, however
+        # long, even with `allow_redirects=False`.
+        adapter = session.get_adapter(url)
+        answer = self._mapped(lambda: adapter.send(prepared, **options), where)
+        try:
+            for hook in prepared.hooks["response"]:
+                call = functools.partial(hook, answer, **options)
+                answer = self._in_scheme(call, hook, where, answer.status_code) or answer
+        except BaseException:
+            answer.close()
+            raise
+        received, wire.current.answer = wire.current.answer, None
+        return Response(answer, wire, key=where.key, answer=received)
+
+    def _prepared(
+        self, session: requests.Session, request: Request, url: str, trusted: bool
+    ) -> requests.PreparedRequest:
+        own = self._headers if trusted else {}
+        fields = {"Accept-Encoding": "identity", **own, **request.headers}
+        return session.prepare_request(requests.Request(request.method, url, headers=fields))
+
+    def _options(
+        self, prepared: requests.PreparedRequest, request: Request, trusted: bool
+    ) -> dict[str, Any]:
+        """Return the arguments for the adapter, and set the bounds on the answer."""
+        url = str(prepared.url)
+        proxies = self._proxies_for(url)
+        current = self.own.wire.current
+        current.answer = None
+        current.bounds = Bounds(
+            self._silence,
+            request.deadline,
+            self._min_rate if request.deadline is None else 0,  # which the deadline replaces
+            self._peer_check(url, proxies, is_root=trusted),
+        )
+        return {
             "stream": True,
             "proxies": proxies,
             "verify": self._verify,
             "cert": self._cert if trusted else None,
             "timeout": self._timeout(request.deadline),
         }
-        with wire.bounded(Bounds(self._silence, request.deadline, min_rate, check_peer)):
-            answer = self._exchange(prepared, options, key=key, url=url)
-        return Response(answer, wire, key=key, answer=wire.take_answer())
 
-    def _prepared(
-        self, method: str, url: str, headers: Mapping[str, str], *, trusted: bool
-    ) -> requests.PreparedRequest:
-        own = self._headers if trusted else {}
-        return self.requests_session.prepare_request(
-            requests.Request(
-                method,
-                url,
-                headers={"Accept-Encoding": "identity", **own, **headers},
-                auth=NO_AUTH,
-            )
-        )
+    # Not the context manager of `failures`, since these run for each request.
 
-    def _exchange(
-        self,
-        prepared: requests.PreparedRequest,
-        options: dict[str, Any],
-        *,
-        key: str | None,
-        url: str,
-    ) -> requests.Response:
-        # Not `requests.Session.send`: it reads the body of a redirect, however
-        # long, even with `allow_redirects=False`.
-        with mapped(self._wires.get(), key=key, url=url):
-            answer = self.requests_session.get_adapter(url).send(prepared, **options)
+    def _mapped(self, call: Callable[[], T], where: _Where) -> T:
         try:
-            for hook in prepared.hooks["response"]:
-                with self._authenticating(hook, key=key, url=url, status=answer.status_code):
-                    answer = hook(answer, **options) or answer
-        except BaseException:
-            answer.close()
-            raise
-        return answer
+            return call()
+        except OUTSIDE as error:
+            raise_mapped(error, self.own.wire, key=where.key, url=where.url)
 
-    @contextlib.contextmanager
-    def _authenticating(
-        self, call: object, *, key: str | None, url: str, status: int = 401
-    ) -> Iterator[None]:
-        # Errors that the caller's own scheme raises are the caller's, except
-        # those that the libraries below raise in it.
-        is_own = not is_of_requests(call)
-        foreign = OF_LIBRARIES if is_own else FOREIGN
-        with mapped(self._wires.get(), key=key, url=url, foreign=foreign):
-            try:
-                yield
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                if is_own:
-                    raise
-                # The schemes of requests raise these for a malformed challenge.
+    def _in_scheme(
+        self, call: Callable[[], T], scheme: object, where: _Where, status: int = 401
+    ) -> T:
+        """Call a method or hook of an authentication scheme."""
+        try:
+            return call()
+        except Exception as error:
+            is_callers = not is_of_requests(scheme)
+            if isinstance(error, _OF_A_BAD_CHALLENGE) and not is_callers:
                 self.auth = renewed(self.auth)
-                raise_alone(status_error(status, key=key, url=url), error)
+                raise_alone(status_error(status, key=where.key, url=where.url), error)
+            # What else the caller's own scheme raises is the caller's.
+            if isinstance(error, (*OF_LIBRARIES, InnerAddressError) if is_callers else OUTSIDE):
+                raise_mapped(error, self.own.wire, key=where.key, url=where.url)
+            raise
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
             return self._proxies
         proxy = select_proxy(url, get_environ_proxies(url))
+        if proxy is None:
+            return {}
         try:
-            return checked_proxies({} if proxy is None else {urlsplit(url).scheme: proxy})
+            return checked_proxies({urlsplit(url).scheme: proxy})
         except ValueError as error:
             raise_alone(StoreError(f"in the environment, {error}"))
 
@@ -279,11 +320,12 @@ class Sender:
         is_http = urlsplit(proxy or "http:").scheme in _HTTP
         if self._root.is_local or not is_fixed(self.auth) or not is_http:
             return None
-        wire = self._wires.get()
+        wire, session = self.own
+        request = Request("GET", "", {})
         with mapped(wire, key=None, url=self._root.url):
-            prepared = self._prepared("GET", self._root.join(""), {}, trusted=True)
+            prepared = self._prepared(session, request, self._root.join(""), trusted=True)
             prepared.prepare_auth(self.auth, self._root.url)
-            adapter = self.requests_session.get_adapter(self._root.url)
+            adapter = session.get_adapter(self._root.url)
             assert isinstance(adapter, BoundedAdapter), "only a folder has another"
             target = adapter.request_url(prepared, proxies)
             return RequestTemplate(
@@ -300,9 +342,24 @@ class Sender:
                     prepared, self._verify, proxies=proxies, cert=self._cert
                 ),
                 prefix=target,
-                query=wire.take_query(),
+                query=wire.current.query,
             )
 
 
 def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _check_status(response: Response, key: str | None, *, trusted: bool) -> None:
+    if response.status < 400 or response.status == 416:
+        return
+    response.close()
+    error = status_error(
+        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
+    )
+    if response.status == 401 and not trusted:
+        error.args = (
+            "the host redirected to another origin, which answered 401 Unauthorized: user and"
+            " password are sent to the origin of the root only",
+        )
+    raise error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -18,14 +19,13 @@ from .arguments import (
     checked_retries,
     sends_password,
 )
-from .failures import FIELD_REFUSED, once, retrying
-from .response import Absent, Fetched, Response, SizeLimit, read_bounded, use_up
-from .sender import Request, Sender
-from .wire import Wire
+from .failures import FIELD_REFUSED, may_heal, was_dropped
+from .response import Absent, Fetched, Response, read_bounded
+from .sender import Request, RequestTemplate, Sender
+from .wire import SizeLimit, Wire
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartialDocument
-    from ..many.request import RequestTemplate
     from .root import Root
 
 __all__ = ["Session", "open_sessions"]
@@ -52,7 +52,7 @@ class Session:
         Those of the sessions of other roots, so that all are cut together.
     is_alone : bool, optional
         Whether the site has no other root.  If it has, a failed request is not
-        retried here, but by `repeated` once all roots have failed.
+        retried here, but by `retried` once all roots have failed.
 
     Raises
     ------
@@ -124,7 +124,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
         key: str | None = None,
-        repeats: bool = True,
+        is_retried: bool = True,
     ) -> Response:
         """Send a request and return the answer, its body not yet read.
 
@@ -143,7 +143,7 @@ class Session:
             When all must be over, by `time.monotonic`.
         key : str, optional
             For errors.
-        repeats : bool, optional
+        is_retried : bool, optional
             Whether to retry.
 
         Returns
@@ -161,7 +161,9 @@ class Session:
             The session was closed.
         """
         request = Request(method, url_path, headers or {}, deadline, key)
-        return self._retrying(lambda: self._sender.send(request), deadline, repeats=repeats)
+        return self._noting_failure(
+            lambda: self._sender.send(request), deadline, is_retried=is_retried
+        )
 
     def fetch(
         self,
@@ -207,11 +209,11 @@ class Session:
             response = self._resumed(request, beginning) or self._sender.send(request)
             with contextlib.closing(response):
                 if response.status in absent:
-                    use_up(response)
+                    _use_up(response)
                     return Absent(response.status, response.url)
                 return read_bounded(response, limit, beginning)
 
-        return self._retrying(attempt, deadline)
+        return self._noting_failure(attempt, deadline)
 
     def _resumed(self, request: Request, beginning: PartialDocument | None) -> Response | None:
         # None means that the document has to be requested whole.
@@ -226,7 +228,7 @@ class Session:
         beginning.clear()
         if response.status == 200:
             return response
-        use_up(response)
+        _use_up(response)
         response.close()
         return None
 
@@ -260,7 +262,7 @@ class Session:
         def attempt() -> bytes | None:
             with contextlib.closing(self._sender.send(request)) as response:
                 if response.status in refusals:
-                    use_up(response)
+                    _use_up(response)
                     return None
                 if not response.is_part(start, end):
                     return None
@@ -268,7 +270,7 @@ class Session:
                 part = bytes(read_bounded(response, limit).body)
                 return part if len(part) == end - start else None
 
-        return self._retrying(attempt, deadline)
+        return self._noting_failure(attempt, deadline)
 
     def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
@@ -277,17 +279,45 @@ class Session:
         """
         return self._sender.template()
 
-    def repeated(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
-        """Make an attempt, and retry it after failures that may heal."""
-        wait = self.wire.cut.wait
-        return retrying(attempt, retries=self.retries, deadline=deadline, wait=wait)
+    def retried(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
+        """Make an attempt, and repeat it after failures that may heal.
 
-    def _retrying(
-        self, attempt: Callable[[], T], deadline: float | None, *, repeats: bool = True
+        The waits grow exponentially, with jitter, and by the Retry-After of the
+        host.  An idle connection that the host has closed is replaced at once.
+
+        Parameters
+        ----------
+        attempt : callable
+            What to do.
+        deadline : float, optional
+            When all must be over, by `time.monotonic`.
+
+        Raises
+        ------
+        StoreError
+            From the last attempt.
+        """
+        for number in range(self.retries):
+            try:
+                return attempt()
+            except TransportError as error:
+                if not may_heal(error):
+                    raise
+                seconds = _backoff(number, error)
+                if deadline is not None and time.monotonic() + seconds >= deadline:
+                    raise
+            self.wire.cut.wait(seconds)
+        return attempt()
+
+    def _noting_failure(
+        self, attempt: Callable[[], T], deadline: float | None, *, is_retried: bool = True
     ) -> T:
-        is_repeated = repeats and self._is_alone
+        """Make an attempt, retry it if that is wanted, and note whether the host fails."""
         try:
-            result = self.repeated(attempt, deadline) if is_repeated else once(attempt)
+            if is_retried and self._is_alone:
+                result = self.retried(attempt, deadline)
+            else:
+                result = _once(attempt)
         except TransportError as error:
             if error.status is None or error.status in _UNFIT_STATUSES or error.status >= 500:
                 self._failed_at = time.monotonic()
@@ -296,6 +326,31 @@ class Session:
             raise
         self._failed_at = None
         return result
+
+
+def _once(attempt: Callable[[], T]) -> T:
+    # Repeated only if an idle connection was closed, and then at once.
+    try:
+        return attempt()
+    except TransportError as error:
+        if not was_dropped(error):
+            raise
+    return attempt()
+
+
+def _backoff(number: int, error: TransportError) -> float:
+    if number == 0 and was_dropped(error):
+        return 0.0
+    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
+    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
+    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
+
+
+def _use_up(response: Response) -> None:
+    # So that the connection can serve another request.
+    if (response.content_length or 0) <= tuning.USED_UP_BYTES:
+        with contextlib.suppress(TransportError):
+            response.read(tuning.USED_UP_BYTES)
 
 
 def _is_loopback(host: str) -> bool:

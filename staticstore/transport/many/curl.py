@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pycurl
 
@@ -23,7 +24,10 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ... import tuning
 from ...errors import InnerAddressError, NotConnectedError
 from ...processes import fork_gate
-from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
+from .request import SizedAnswer, SizedRequest, accepted
+
+if TYPE_CHECKING:
+    from ..http.sender import RequestTemplate
 
 __all__ = ["by_curl"]
 

@@ -1,42 +1,14 @@
-"""One of many requests to a root, what all of them share, and an answer that fits."""
+"""One of many requests to a root, and an answer that fits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from ..http.conditions import codings_of, parse_content_range, parse_strong_etag
+from ..http.conditions import codings_of, parse_strong_etag
+from ..http.response import parse_content_range
 
-if TYPE_CHECKING:
-    from ..http.root import Root
-    from ..http.wire import Wire
-
-__all__ = ["RequestTemplate", "SizedAnswer", "SizedRequest", "accepted"]
-
-
-class RequestTemplate(NamedTuple):
-    """What all requests to the own origin of a root have in common."""
-
-    root: Root
-    wire: Wire
-    #: With credentials.
-    headers: Mapping[str, str]
-    #: URL, with credentials.
-    proxy: str | None
-    verify: bool | str
-    cert: str | tuple[str, str] | None
-    #: To connect, and between two reads, in seconds.
-    timeout: tuple[float, float]
-    #: Bytes per second.
-    min_rate: float
-    #: As in `Bounds`; None through a proxy.
-    check_peer: Callable[[str], None] | None
-    #: The connections that single requests use, too.
-    pool: Any
-    #: What precedes the path below the root in the target of a request.
-    prefix: str
-    #: What follows it.
-    query: str
+__all__ = ["SizedAnswer", "SizedRequest", "accepted"]
 
 
 class SizedRequest(NamedTuple):

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from urllib3 import Timeout
 
@@ -20,24 +20,19 @@ from ... import tuning
 from ...errors import NotConnectedError, StoreError, TransportTimeout
 from ..http.failures import mapped
 from ..http.response import allowance
-from ..http.wire import Bounds
-from .request import RequestTemplate, SizedAnswer, SizedRequest, accepted
+from ..http.wire import Bounds, Wire
+from .request import SizedAnswer, SizedRequest, accepted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ..http.sender import RequestTemplate
     from ..http.session import Session
 
-__all__ = ["Engine", "by_threads", "engine", "fetch_all"]
+    # A way to send many requests; see `fetch_all`.
+    _Engine = Callable[[RequestTemplate, Sequence[SizedRequest]], list[SizedAnswer | None]]
 
-
-class Engine(Protocol):
-    """A way to send many requests; see `fetch_all`."""
-
-    def __call__(
-        self, template: RequestTemplate, requests: Sequence[SizedRequest]
-    ) -> list[SizedAnswer | None]:
-        """Send the requests."""
+__all__ = ["by_threads", "engine", "fetch_all", "requests_at_once"]
 
 
 def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedAnswer | None]:
@@ -72,7 +67,7 @@ def fetch_all(session: Session, requests: Sequence[SizedRequest]) -> list[SizedA
 
 
 @cache
-def engine() -> Engine:
+def engine() -> _Engine:
     """Return the fastest engine that is installed."""
     try:
         from .curl import by_curl
@@ -111,8 +106,7 @@ def by_threads(
             if time.monotonic() - began > tuning.FAR_SECONDS:
                 add_worker()
 
-    limits = template.wire.limits
-    most = min(tuning.MANY_THREADS, len(requests), *(limit.requests for limit in limits))
+    most = requests_at_once(template.wire, min(tuning.MANY_THREADS, len(requests)))
     others = iter(range(1, most))
     with Workers(most, "staticstore fetch") as pool:
         workers.put(pool.submit(work))
@@ -121,15 +115,21 @@ def by_threads(
     return found
 
 
+def requests_at_once(wire: Wire, most: int) -> int:
+    """Return how many requests to send at once, at most: fewer at a limited rate."""
+    return min([most, *(limit.requests for limit in wire.limits)])
+
+
 def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | None:
     headers = dict(template.headers)
     if request.start is not None:
         headers["Range"] = f"bytes={request.range}"
     wire = template.wire
-    bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    current = wire.current
+    current.bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
+    current.query = template.query
     try:
-        with mapped(wire, key=None, url=None), wire.bounded(bounds):
-            wire.keep_query(template.query)
+        with mapped(wire, key=None, url=None):
             response = template.pool.urlopen(
                 "GET",
                 template.prefix + request.url_path,
@@ -141,7 +141,8 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
                 timeout=Timeout(*template.timeout),
             )
             # A response that was read to its end has returned its connection.
-            with contextlib.closing(response), wire.allowing(allowance(request.size)):
+            current.allowance = allowance(request.size)
+            with contextlib.closing(response):
                 if request.start is not None and response.status == 200:
                     return None  # the whole: do not read as far as the part
                 body = response.read(request.size + 1, decode_content=False)
@@ -149,4 +150,6 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
         raise
     except StoreError:
         return None
+    finally:
+        current.allowance = None
     return accepted(request, response.status, response.headers, body)

@@ -154,7 +154,7 @@ def ask(
             if not _may_be_due_to_range(value, error):
                 raise
             # A request that was retried and failed is sent once more, without the range.
-            whole = _ask_whole(value, repeats=(error.status or 500) < 500)
+            whole = _ask_whole(value, is_retried=(error.status or 500) < 500)
             if error.status in FIELD_REFUSED:  # any other failure may have been by chance
                 value.session.note_refused_range()
             return whole
@@ -177,7 +177,7 @@ def ask_head(value: RemoteValue) -> Response:
         fields = dict(value.fields)
         try:
             return value.session.request(
-                "HEAD", value.url_path, headers=fields, key=value.key, repeats=False
+                "HEAD", value.url_path, headers=fields, key=value.key, is_retried=False
             )
         except TransportError as error:
             if error.status in (401, 407):  # a GET would be refused, too
@@ -216,8 +216,8 @@ def _may_be_due_to_range(value: RemoteValue, error: TransportError) -> bool:
     return value.session.retries > 0 and (is_failure or was_dropped(error))
 
 
-def _ask_whole(value: RemoteValue, *, repeats: bool = True) -> ValueAnswer:
-    response = _get(value, {}, repeats=repeats)
+def _ask_whole(value: RemoteValue, *, is_retried: bool = True) -> ValueAnswer:
+    response = _get(value, {}, is_retried=is_retried)
     if response.status != 200:
         response.close()
         raise TransportError(
@@ -229,10 +229,10 @@ def _ask_whole(value: RemoteValue, *, repeats: bool = True) -> ValueAnswer:
     return _accepted_whole(value, response)
 
 
-def _get(value: RemoteValue, headers: dict[str, str], *, repeats: bool = True) -> Response:
+def _get(value: RemoteValue, headers: dict[str, str], *, is_retried: bool = True) -> Response:
     headers.update(value.fields)
     return value.session.request(
-        "GET", value.url_path, headers=headers, key=value.key, repeats=repeats
+        "GET", value.url_path, headers=headers, key=value.key, is_retried=is_retried
     )
 
 
@@ -308,7 +308,7 @@ def _decoded_answer(value: RemoteValue, response: Response) -> VerifiedAnswer:
         finally:
             answer.close()
 
-    return value.session.repeated(attempt)
+    return value.session.retried(attempt)
 
 
 def _decoded(value: RemoteValue, response: Response) -> tuple[BinaryIO, int]:

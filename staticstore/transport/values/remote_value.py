@@ -80,11 +80,12 @@ class RemoteValue(NamedTuple):
         return self.sources is not None and self.session in self.sources.unlike
 
     def read_already(self) -> RemoteValue | None:
-        """Return the local copy of a value that was read whole, if the host is failing."""
-        wholes = None if self.sources is None else self.sources.wholes
-        if wholes is None or not self.session.is_failing or not wholes.has(self.sha256):
+        """Return the local copy of a value that was read whole, if all its hosts are failing."""
+        sources = self.sources
+        if sources is None or sources.wholes is None or not sources.wholes.has(self.sha256):
             return None
-        return self.read_whole()
+        are_failing = all(session.is_failing for session in sources.alike)
+        return self.read_whole() if are_failing else None
 
     def read_whole(self) -> RemoteValue | None:
         """Read the value whole from any root, and return the local copy, to read parts of.
@@ -123,7 +124,7 @@ class RemoteValue(NamedTuple):
         if self.session.root.is_local:
             return
         yield self._replace(fields=_NO_CACHE)
-        if self.sha256 is not None and not self.session.root.has_query:
+        if self.sha256 is not None and not self.session.root.query:
             url_path = f"{self.url_path}?sha256={self.sha256}"
             yield self._replace(url_path=url_path, fields=_NO_CACHE)
 
@@ -165,7 +166,7 @@ def first_right(value: RemoteValue, read: Callable[[RemoteValue], T], *, whole: 
                 raise
             return read(here)
 
-    return value.session.repeated(attempt)
+    return value.session.retried(attempt)
 
 
 def _at_each_root(value: RemoteValue, sources: Sources, *, whole: bool) -> list[RemoteValue]:
@@ -255,7 +256,7 @@ def anywhere(
     """
     if len(sessions) == 1:
         return read(sessions[0])
-    return sessions[0].repeated(lambda: from_any(least_failing(sessions), read), deadline)
+    return sessions[0].retried(lambda: from_any(least_failing(sessions), read), deadline)
 
 
 def from_any(ways: Sequence[Way], read: Callable[[Way], T]) -> T:

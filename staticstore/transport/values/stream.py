@@ -72,14 +72,17 @@ class ValueStream(io.RawIOBase):
         self._breaks = 0
         self._finished = False
         self._failure: StoreError | None = None
-        #: The strong entity tag of the answer that is read now, or None.
-        self.etag = answer.response.strong_etag
         self.response = answer.response  #: the first answer
 
     @property
     def total(self) -> int | None:
         """Size of the whole value, if it is known."""
         return self._value.size if self._value.size is not None else self._answer.total
+
+    @property
+    def etag(self) -> str | None:
+        """The strong entity tag of the answer that is read now, or None."""
+        return self._answer.response.strong_etag
 
     @property
     def is_bound(self) -> bool:
@@ -224,7 +227,6 @@ class ValueStream(io.RawIOBase):
             self._value, self._answer = first_right(
                 self._value, self._ask_rest, whole=self._digest_binds
             )
-            self.etag = self._answer.response.strong_etag
         else:
             _, self._answer = self._ask_rest(self._value)
 

@@ -99,7 +99,9 @@ class Hasher:
             self._check_process()
             returned.acquire()
             if turn < most:
-                ring.append(_new_buffer(size))
+                # A large one begins at a page boundary, as `DirectFile` needs it.
+                is_small = size < tuning.HASHED_UNTHREADED_BYTES
+                ring.append(memoryview(bytearray(size) if is_small else mmap.mmap(-1, size)))
             yield ring[turn % most]
             if self._thread is None:
                 returned.release()
@@ -165,12 +167,6 @@ class Hasher:
         return self._hash.hexdigest()
 
 
-def _new_buffer(size: int) -> memoryview:
-    # A large one begins at a page boundary, as `DirectFile` needs it.
-    is_small = size < tuning.HASHED_UNTHREADED_BYTES
-    return memoryview(bytearray(size) if is_small else mmap.mmap(-1, size))
-
-
 class Verifier:
     """Count and hash the bytes of one value as they arrive, and check them at the end.
 
@@ -231,13 +227,8 @@ class Verifier:
         if self.size is not None and self.count != self.size:
             raise self.size_error(self.count)
         if self._hasher is not None and (actual := self._hasher.hexdigest()) != self.sha256:
-            raise IntegrityError(
-                "the value has another sha256 than the index says",
-                expected=self.sha256,
-                actual=actual,
-                key=self._key,
-                url=self._url,
-            )
+            text = "the value has another sha256 than the index says"
+            raise self._error(text, self.sha256, actual)
 
     def buffers(self, size: int) -> Iterator[memoryview]:
         """Yield buffers to fill in turn, hashed without a copy: see `Hasher.buffers`."""
@@ -252,13 +243,11 @@ class Verifier:
 
     def size_error(self, actual: object) -> IntegrityError:
         """Return the error for a value of another size."""
-        return IntegrityError(
-            f"the value has {actual} bytes where the index says {self.size}",
-            expected=self.size,
-            actual=actual,
-            key=self._key,
-            url=self._url,
-        )
+        text = f"the value has {actual} bytes where the index says {self.size}"
+        return self._error(text, self.size, actual)
+
+    def _error(self, text: str, expected: object, actual: object) -> IntegrityError:
+        return IntegrityError(text, expected=expected, actual=actual, key=self._key, url=self._url)
 
 
 class OrderedVerifier:

@@ -1,4 +1,4 @@
-"""What a store keeps on disk: the last index, and values."""
+"""The cache of a store on disk: the last index, and values."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ def digest(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest()
 
 
-def kept_files(cache: Path) -> set[str]:
+def cached_files(cache: Path) -> set[str]:
     return {path.name for path in cache.rglob("*") if path.is_file()}
 
 
-def take_away(site: MemorySite) -> None:
+def stop_host(site: MemorySite) -> None:
     site.server.stop()
 
 
 # -- the index ---------------------------------------------------------------------------
 
 
-def test_a_second_store_asks_for_what_has_changed_alone(
+def test_a_second_store_requests_only_changes(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {"v": 1}})
@@ -104,7 +104,7 @@ def test_a_site_with_a_head_is_followed_by_a_change_file(
         assert len(store) == 201
 
 
-def test_what_differs_from_the_cached_index_is_signaled(
+def test_differences_from_the_cached_index_are_signaled(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {"v": 1}, "b": {}})
@@ -120,7 +120,7 @@ def test_what_differs_from_the_cached_index_is_signaled(
         assert heard == [("update", "a"), ("delete", "b"), ("set", "c")]
 
 
-def test_nothing_is_signaled_if_the_cached_index_is_current(
+def test_no_signal_is_sent_if_the_cached_index_is_current(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {}})
@@ -135,7 +135,7 @@ def test_nothing_is_signaled_if_the_cached_index_is_current(
         assert heard == []
 
 
-def test_a_poll_that_finds_nothing_writes_nothing(
+def test_a_poll_without_changes_writes_nothing(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     store = open_()
@@ -145,17 +145,17 @@ def test_a_poll_that_finds_nothing_writes_nothing(
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.json")} == before
 
 
-def test_a_poll_that_finds_something_is_kept(
+def test_a_poll_with_changes_updates_the_cache(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     store = open_()
     site.write({"new": {}})
     store.update_index()
-    take_away(site)
+    stop_host(site)
     assert list(open_()) == ["new"]
 
 
-def test_the_thread_that_polls_keeps_what_it_finds(
+def test_the_polling_thread_updates_the_cache(
     site: MemorySite,
     open_: Callable[..., StaticStore],
     cache: Path,
@@ -180,42 +180,40 @@ def test_the_thread_that_polls_keeps_what_it_finds(
 
 
 @pytest.mark.parametrize("body", [b'{"b": {"x": 1}, "a": {}}', b'{\n"a":{},\n"b":{"x":1}\n}\n'])
-def test_an_index_in_any_form_comes_back(
+def test_an_index_in_any_form_is_restored(
     site: MemorySite, open_: Callable[..., StaticStore], body: bytes
 ) -> None:
     site.write(body)
     before = open_().index
-    take_away(site)
+    stop_host(site)
     assert open_().index == before
 
 
-def test_an_index_that_was_changed_comes_back(
-    site: MemorySite, open_: Callable[..., StaticStore]
-) -> None:
+def test_a_changed_index_is_restored(site: MemorySite, open_: Callable[..., StaticStore]) -> None:
     entries: dict[str, Any] = {f"{number:04}": {"v": number} for number in range(1000)}
     lines = ",\n".join(f'"{key}":{{"v":{number}}}' for number, key in enumerate(entries))
     site.write(f"{{\n{lines}\n}}\n".encode())
     store = open_()
     site.write(f"{{\n{lines.replace(':7}', ':-7}')}\n}}\n".encode())
     assert len(store.update_index()) == 1
-    take_away(site)
+    stop_host(site)
     assert open_().index == {**entries, "0007": {"v": -7}}
 
 
-def test_what_was_left_out_of_the_cached_index_is_still_told(
+def test_warnings_about_the_cached_index_are_restored(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {}, "../b": {}})
     warnings = open_().info()["warnings"]
     assert len(warnings) == 1
-    take_away(site)
+    stop_host(site)
     assert open_().info()["warnings"] == warnings
 
 
 @pytest.mark.parametrize("paths", [{"index_path": "other"}, {"data_path": "other/"}], ids=str)
 def test_another_path_is_another_site(site: MemorySite, cache: Path, paths: dict[str, Any]) -> None:
     StaticStore(site.url, poll_interval=0, cache=cache).connect().disconnect()
-    take_away(site)
+    stop_host(site)
     other = StaticStore(site.url, poll_interval=0, cache=cache, **paths)
     with pytest.raises(TransportError):
         other.connect(retries=0)
@@ -225,7 +223,7 @@ def test_no_secret_of_the_root_is_in_the_cache(site: MemorySite, cache: Path) ->
     root = site.url.replace("http://", "http://ali:sesame@") + "?signature=sesame"
     with StaticStore(root, poll_interval=0, cache=cache) as store:
         assert store.is_connected()
-    assert kept_files(cache)
+    assert cached_files(cache)
     for path in cache.rglob("*"):
         assert "sesame" not in str(path)
         assert path.is_dir() or b"sesame" not in path.read_bytes()
@@ -239,7 +237,7 @@ def test_without_its_host_a_store_starts_from_the_cache(
 ) -> None:
     site.write({"a": {"v": 1}})
     open_().disconnect()
-    take_away(site)
+    stop_host(site)
     store = open_()
     info = store.info()
     assert store.index == {"a": {"v": 1}}
@@ -254,7 +252,7 @@ def test_the_failure_of_the_first_poll_is_signaled(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     open_().disconnect()
-    take_away(site)
+    stop_host(site)
     store = StaticStore(site.url, poll_interval=0, cache=cache)
     errors: list[Any] = []
 
@@ -265,12 +263,12 @@ def test_the_failure_of_the_first_poll_is_signaled(
         assert [type(error) for error in errors] == [TransportError]
 
 
-def test_when_the_host_comes_back_the_difference_is_signaled(
+def test_when_the_host_is_back_the_difference_is_signaled(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {"v": 1}})
     open_().disconnect()
-    take_away(site)
+    stop_host(site)
     store = open_()
     site.write({"a": {"v": 2}})
     site.server.start()
@@ -280,25 +278,25 @@ def test_when_the_host_comes_back_the_difference_is_signaled(
     assert store.info()["last_error"] is None
 
 
-def test_the_poller_tries_again_soon(site: MemorySite, open_: Callable[..., StaticStore]) -> None:
+def test_the_poller_retries_soon(site: MemorySite, open_: Callable[..., StaticStore]) -> None:
     open_().disconnect()
-    take_away(site)
+    stop_host(site)
     store = open_(poll_interval=0.05)
     site.write({"new": {}})
     site.server.start()
     assert [change.key for change in [next(iter(store.watch(timeout=TIMEOUT)))]] == ["new"]
 
 
-def test_a_store_without_a_host_and_without_an_index_does_not_start(
+def test_without_host_and_cached_index_connecting_fails(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
-    take_away(site)
+    stop_host(site)
     with pytest.raises(TransportError):
         open_()
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_is_refused_does_not_get_the_cached_index(
+def test_a_refused_user_does_not_get_the_cached_index(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore], status: int
 ) -> None:
     site.write({"a": {}})
@@ -311,7 +309,7 @@ def test_who_is_refused_does_not_get_the_cached_index(
         store.index  # noqa: B018
 
 
-def test_what_is_no_index_is_told_although_one_is_cached(
+def test_an_invalid_index_is_an_error_even_with_a_cached_one(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     open_().disconnect()
@@ -321,7 +319,7 @@ def test_what_is_no_index_is_told_although_one_is_cached(
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
-def test_a_host_that_has_lost_the_index_is_as_good_as_none(
+def test_a_host_without_the_index_counts_as_unreachable(
     site: MemorySite, open_: Callable[..., StaticStore], status: int
 ) -> None:
     site.write({"a": {}})
@@ -330,39 +328,39 @@ def test_a_host_that_has_lost_the_index_is_as_good_as_none(
     assert list(open_()) == ["a"]
 
 
-def test_a_lazy_store_falls_back_on_the_whole_cached_index(
+def test_a_lazy_store_falls_back_to_the_whole_cached_index(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {"v": 1}})
     open_().disconnect()
-    take_away(site)
+    stop_host(site)
     assert open_(lazy=True).get_metadata("a") == {"v": 1}
 
 
-def test_an_index_that_nobody_confirmed_does_not_look_fresh(
+def test_an_unconfirmed_index_keeps_its_last_success(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     store = open_()
     fetched = store.info()["last_success"]
     store.disconnect()
-    take_away(site)
+    stop_host(site)
     store.connect(retries=0).disconnect()
     age = open_().info()["last_success"] - fetched
     assert abs(age.total_seconds()) < 0.1
 
 
-def test_an_index_held_over_a_disconnect_serves_as_well(
+def test_an_index_kept_over_a_disconnect_is_used_too(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"a": {}})
     store = open_()
     store.disconnect()
-    take_away(site)
+    stop_host(site)
     assert list(store.connect(retries=0)) == ["a"]
     assert store.info()["stale"] is True
 
 
-def test_who_polls_does_not_wait_long_for_a_host_that_stalls(
+def test_connecting_with_a_poller_does_not_wait_long_for_a_stalled_host(
     site: MemorySite, open_: Callable[..., StaticStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.CONNECT_PATIENCE_SECONDS", 0.2)
@@ -374,7 +372,7 @@ def test_who_polls_does_not_wait_long_for_a_host_that_stalls(
     assert time.monotonic() - before < 4
 
 
-def test_a_large_index_is_written_by_the_thread_that_polls(
+def test_a_large_index_is_written_by_the_polling_thread(
     site: MemorySite,
     cache: Path,
     open_: Callable[..., StaticStore],
@@ -395,10 +393,10 @@ def test_a_large_index_is_written_by_the_thread_that_polls(
     open_(poll_interval=300)
     assert written.wait(TIMEOUT)
     assert writers == ["staticstore-poller"]
-    assert "note.json" in kept_files(cache)
+    assert "note.json" in cached_files(cache)
 
 
-def test_a_store_that_is_disconnected_writes_no_more(
+def test_a_disconnected_store_writes_nothing(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     site.write({"old": {}})
@@ -413,7 +411,7 @@ def test_a_store_that_is_disconnected_writes_no_more(
     assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
 
 
-def test_new_validators_of_the_same_index_are_kept_without_writing_it_again(
+def test_new_validators_are_cached_without_writing_the_same_index_again(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     store = open_()
@@ -442,7 +440,7 @@ HITS = {**READS, "data": lambda store, folder: store.get_data("a").read()}
 
 @pytest.mark.parametrize("reread", HITS.values(), ids=HITS)
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_what_was_read_whole_is_not_requested_again(
+def test_a_value_read_whole_is_not_requested_again(
     site: MemorySite,
     tmp_path: Path,
     open_: Callable[..., StaticStore],
@@ -455,18 +453,18 @@ def test_what_was_read_whole_is_not_requested_again(
     assert len(site.requests("data/a")) == 1
 
 
-def test_progress_is_told_of_what_comes_from_the_cache(
+def test_progress_includes_bytes_from_the_cache(
     site: MemorySite, tmp_path: Path, open_: Callable[..., StaticStore]
 ) -> None:
     write_value(site)
     store = open_()
     store["a"].read()
-    told: list[tuple[int, int | None]] = []
-    store.to_file("a", tmp_path / "out", lambda done, total: told.append((done, total)))
-    assert told == [(len(VALUE), len(VALUE))]
+    received: list[tuple[int, int | None]] = []
+    store.to_file("a", tmp_path / "out", lambda done, total: received.append((done, total)))
+    assert received == [(len(VALUE), len(VALUE))]
 
 
-def test_the_same_bytes_under_another_key_are_not_requested_either(
+def test_the_same_bytes_under_another_key_are_not_requested_again(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
     site.files["data/a"] = VALUE
@@ -476,7 +474,7 @@ def test_the_same_bytes_under_another_key_are_not_requested_either(
     assert not site.requests("data/b")
 
 
-def test_a_value_without_a_sha256_is_not_kept(
+def test_a_value_without_a_sha256_is_not_cached(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     write_value(site)
@@ -487,18 +485,18 @@ def test_a_value_without_a_sha256_is_not_kept(
     assert not (cache / "values").exists()
 
 
-def test_what_was_not_read_to_its_end_is_not_kept(
+def test_a_value_not_read_to_its_end_is_not_cached(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     write_value(site)
     pieces = open_()["a"].iterdata(100)
     next(pieces)
     pieces.close()  # type: ignore[attr-defined]
-    assert digest(VALUE) not in kept_files(cache)
+    assert digest(VALUE) not in cached_files(cache)
     assert not list(cache.rglob(".staticstore-*"))
 
 
-def test_a_wrong_value_is_not_kept(
+def test_a_wrong_value_is_not_cached(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore], tmp_path: Path
 ) -> None:
     write_value(site)
@@ -507,10 +505,10 @@ def test_a_wrong_value_is_not_kept(
     for read in READS.values():
         with pytest.raises(Exception, match="sha256"):
             read(store, tmp_path)
-    assert not kept_files(cache / "values")
+    assert not cached_files(cache / "values")
 
 
-def test_only_the_user_reads_what_is_kept(
+def test_cached_files_are_readable_by_the_user_only(
     site: MemorySite, cache: Path, open_: Callable[..., StaticStore]
 ) -> None:
     write_value(site)
@@ -519,16 +517,16 @@ def test_only_the_user_reads_what_is_kept(
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_pickled_store_knows_its_cache(site: MemorySite, cache: Path) -> None:
+def test_a_pickled_store_keeps_its_cache(site: MemorySite, cache: Path) -> None:
     write_value(site)
     store = StaticStore(site.url, poll_interval=0, cache=cache, max_cache_bytes=1 << 20)
     with pickle.loads(pickle.dumps(store)) as again:
         again["a"].read()
         assert dict(again._settings.options)["max_cache_bytes"] == 1 << 20
-    assert digest(VALUE) in kept_files(cache)
+    assert digest(VALUE) in cached_files(cache)
 
 
-def test_a_relative_cache_stays_where_it_was(
+def test_a_relative_cache_path_is_resolved_immediately(
     site: MemorySite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -538,7 +536,7 @@ def test_a_relative_cache_stays_where_it_was(
         assert (tmp_path / "here").is_dir()
 
 
-def test_true_is_the_user_s_own_folder(
+def test_true_means_the_folder_of_the_user(
     site: MemorySite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -550,19 +548,19 @@ def test_true_is_the_user_s_own_folder(
 
 
 @pytest.mark.parametrize("cache", ["", "a\0b", 7, b"folder"])
-def test_a_cache_that_is_no_folder_is_refused(cache: Any) -> None:
+def test_a_cache_that_is_not_a_folder_is_refused(cache: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="cache"):
         StaticStore("https://data.example.org/", cache=cache)
 
 
 @pytest.mark.parametrize("size", [-1, True, "1"])
-def test_a_bound_that_is_none_is_refused(cache: Path, size: Any) -> None:
+def test_an_invalid_bound_is_refused(cache: Path, size: Any) -> None:
     with pytest.raises(ValueError, match="max_cache_bytes"):
         StaticStore("https://data.example.org/", cache=cache, max_cache_bytes=size)
 
 
 @pytest.mark.parametrize("cache", [None, False])
-def test_without_a_cache_nothing_is_kept(site: MemorySite, cache: Any) -> None:
+def test_without_a_cache_nothing_is_written(site: MemorySite, cache: Any) -> None:
     write_value(site)
     with StaticStore(site.url, poll_interval=0, cache=cache) as store:
         assert store["a"].read() == store["a"].read()
@@ -585,33 +583,33 @@ def is_there(values: ValueCache, number: int) -> bool:
     return values.read(digest(b"%d" % number), None) is not None
 
 
-def test_what_was_not_used_for_longest_goes_first(cache: Path) -> None:
+def test_the_least_recently_used_value_is_removed_first(cache: Path) -> None:
     values = value_cache(cache, 16 * 4096)
     put(values, *range(10))
     for number in range(10):
         path = CacheFolder(cache).place_of_value(digest(b"%d" % number))
         os.utime(path, (1e9 + number, 1e9 + number))
-    assert is_there(values, 0)  # which is a use
+    assert is_there(values, 0)  # this counts as a use
     put(values, *range(10, 20))
     assert is_there(values, 0)
     assert not is_there(values, 1)
     assert is_there(values, 19)
 
 
-def test_the_bound_is_kept(cache: Path) -> None:
+def test_the_size_bound_is_respected(cache: Path) -> None:
     folder = CacheFolder(cache, 40 * 4096)
     put(ValueCache(folder), *range(200))
     assert 20 <= len(list(folder.values())) <= 40
 
 
-def test_a_value_that_is_too_large_is_not_kept(cache: Path) -> None:
+def test_a_value_larger_than_the_bound_is_not_cached(cache: Path) -> None:
     values = value_cache(cache, 40_000)
     values.put(digest(b"x" * 10_001), b"x" * 10_001)
     values.put(digest(b"y" * 10_000), b"y" * 10_000)
-    assert kept_files(cache) == {digest(b"y" * 10_000)}
+    assert cached_files(cache) == {digest(b"y" * 10_000)}
 
 
-def test_an_index_counts_as_well(site: MemorySite, cache: Path) -> None:
+def test_an_index_counts_towards_the_bound(site: MemorySite, cache: Path) -> None:
     site.write({"a": {}})
     StaticStore(site.url, poll_interval=0, cache=cache).connect().disconnect()
     [index] = CacheFolder(cache).indexes()
@@ -621,7 +619,7 @@ def test_an_index_counts_as_well(site: MemorySite, cache: Path) -> None:
     assert not list(CacheFolder(cache).indexes())
 
 
-def test_only_what_is_ours_is_removed(cache: Path) -> None:
+def test_only_our_own_files_are_removed(cache: Path) -> None:
     mine = cache / "values/ab/holiday.jpg"
     mine.parent.mkdir(parents=True)
     mine.touch()
@@ -629,7 +627,7 @@ def test_only_what_is_ours_is_removed(cache: Path) -> None:
     assert mine.exists()
 
 
-def test_what_a_killed_process_left_is_removed_a_day_after(cache: Path) -> None:
+def test_files_of_a_killed_process_are_removed_after_a_day(cache: Path) -> None:
     values = value_cache(cache, 1 << 20)
     put(values, 1)
     shelf = next(cache.glob("values/*"))
@@ -637,20 +635,20 @@ def test_what_a_killed_process_left_is_removed_a_day_after(cache: Path) -> None:
         (shelf / name).touch()
         os.utime(shelf / name, (time.time() - age,) * 2)
     list(CacheFolder(cache).values())
-    assert kept_files(cache) == {digest(b"1"), ".staticstore-new.tmp"}
+    assert cached_files(cache) == {digest(b"1"), ".staticstore-new.tmp"}
 
 
-def test_a_lie_about_the_size_does_not_remove_a_good_value(cache: Path) -> None:
+def test_a_false_size_does_not_remove_a_good_value(cache: Path) -> None:
     values = value_cache(cache, 1 << 20)
     put(values, 1)
     assert values.read(digest(b"1"), 2) is None
     assert is_there(values, 1)
 
 
-def test_stores_need_not_wait_for_each_other(
+def test_stores_do_not_wait_for_each_other(
     site: MemorySite, open_: Callable[..., StaticStore]
 ) -> None:
-    """A value that two threads read at once may be requested twice, and is kept once."""
+    """A value that two threads read at once may be requested twice, and is cached once."""
     reached = threading.Barrier(2, timeout=TIMEOUT)
     good = site.good
 

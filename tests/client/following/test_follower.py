@@ -1,4 +1,4 @@
-"""How the index is asked for, again and again."""
+"""How the index is requested, repeatedly."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def fetch(follower: Follower, held: Held | None = None) -> Held:
 
 
 def conditions(site: MemorySite) -> list[set[str]]:
-    """Return which validators each request carried."""
+    """Return which validators each request had."""
     return [CONDITIONS & set(request.headers) for request in site.requests()]
 
 
-def test_the_first_time_it_asks_without_conditions(site: MemorySite, follower: Follower) -> None:
+def test_the_first_request_is_unconditional(site: MemorySite, follower: Follower) -> None:
     assert fetch(follower).index == {"a": {"v": 1}}
     assert conditions(site) == [set()]
 
 
-def test_the_validators_of_what_is_held_are_sent(site: MemorySite, follower: Follower) -> None:
+def test_the_validators_of_the_current_index_are_sent(site: MemorySite, follower: Follower) -> None:
     held = fetch(follower)
     assert follower.fetch(held) is None
     second = site.requests()[1]
@@ -72,7 +72,7 @@ def test_the_validators_of_what_is_held_are_sent(site: MemorySite, follower: Fol
     ],
     ids=str,
 )
-def test_an_entity_tag_is_sent_and_a_date_where_there_is_none(
+def test_an_etag_is_sent_or_a_date_if_there_is_none(
     site: MemorySite, follower: Follower, options: dict[str, Any], expected: set[str]
 ) -> None:
     site.server.answer = serve_files(site.files, **options)
@@ -107,7 +107,7 @@ def test_the_same_bytes_without_validators_are_not_parsed_again(
 def test_new_validators_of_the_same_bytes_are_used_from_then_on(
     site: MemorySite, follower: Follower
 ) -> None:
-    # Somebody has touched the file: with the old validators it would be sent whole for ever.
+    # The file was touched: with the old validators it would be sent whole every time.
     tags = itertools.count()
 
     def answer(request: Request, wire: Wire) -> None:
@@ -124,7 +124,7 @@ def test_new_validators_of_the_same_bytes_are_used_from_then_on(
     ]
 
 
-def test_a12_now_and_then_it_asks_without_conditions(site: MemorySite, follower: Follower) -> None:
+def test_a12_every_24th_request_is_unconditional(site: MemorySite, follower: Follower) -> None:
     held = fetch(follower)
     for _ in range(50):
         held = follower.fetch(held) or held
@@ -134,7 +134,7 @@ def test_a12_now_and_then_it_asks_without_conditions(site: MemorySite, follower:
     assert max(gaps) <= 24
 
 
-def test_a12_a_change_that_the_validators_do_not_show_is_found_in_time(
+def test_a12_a_change_that_the_validators_hide_is_found_eventually(
     site: MemorySite, follower: Follower
 ) -> None:
     blind = {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
@@ -154,7 +154,7 @@ def test_a12_a_change_that_the_validators_do_not_show_is_found_in_time(
 
 
 @pytest.mark.parametrize("status", [203, 204, 206, 304, 416])
-def test_a11_an_answer_that_was_not_asked_for_is_asked_for_once_more(
+def test_a11_an_unrequested_status_is_followed_by_one_unconditional_request(
     site: MemorySite, follower: Follower, status: int
 ) -> None:
     answers = iter([status])
@@ -173,7 +173,7 @@ def test_a11_an_answer_that_was_not_asked_for_is_asked_for_once_more(
 
 
 @pytest.mark.parametrize("status", [203, 204, 206, 304, 416])
-def test_a11_a_host_that_insists_is_a_transport_error(
+def test_a11_a_second_unrequested_status_is_a_transport_error(
     site: MemorySite, follower: Follower, status: int
 ) -> None:
     site.spoil(lambda request, wire: wire.response(status))
@@ -183,7 +183,7 @@ def test_a11_a_host_that_insists_is_a_transport_error(
     assert len(site.requests()) == 2
 
 
-def test_what_is_no_index_is_told_with_its_type_and_its_beginning(
+def test_the_error_for_an_invalid_index_has_its_type_and_beginning(
     site: MemorySite, follower: Follower
 ) -> None:
     body = b"<html>\x1b[31m\n" + b"x" * 1000
@@ -197,7 +197,7 @@ def test_what_is_no_index_is_told_with_its_type_and_its_beginning(
     assert (caught.value.status, caught.value.url) == (200, f"{site.url}index.json")
 
 
-def test_a_body_that_is_no_text_is_told_all_the_same(site: MemorySite, follower: Follower) -> None:
+def test_the_error_for_a_binary_body_shows_it_too(site: MemorySite, follower: Follower) -> None:
     site.spoil(lambda request, wire: wire.response(200, b"\xff\xfe\x00" * 200))
     with pytest.raises(IndexFormatError, match="no type") as caught:
         follower.fetch(None)
@@ -205,7 +205,7 @@ def test_a_body_that_is_no_text_is_told_all_the_same(site: MemorySite, follower:
 
 
 @pytest.mark.parametrize("status", [404, 410, 500, 503])
-def test_a9_a_host_that_says_no_is_an_http_status_error(
+def test_a9_an_error_status_is_an_http_status_error(
     site: MemorySite, follower: Follower, status: int
 ) -> None:
     held = fetch(follower)
@@ -221,7 +221,7 @@ def test_the_path_of_the_index_is_quoted(site: MemorySite, session: Session) -> 
     assert site.server.requests[-1].target == "/in%20dex/100%25.json"
 
 
-def test_the_index_may_come_compressed(site: MemorySite, follower: Follower) -> None:
+def test_the_index_may_be_compressed(site: MemorySite, follower: Follower) -> None:
     fetch(follower)
     assert site.requests()[0].headers["Accept-Encoding"] == "gzip, deflate"
 
@@ -235,7 +235,7 @@ def test_a_store_polls_conditionally(site: MemorySite) -> None:
     assert conditions(site) == [set(), *[{"If-None-Match"}] * 3]
 
 
-def test_an_index_path_of_the_users_is_used(site: MemorySite) -> None:
+def test_a_custom_index_path_is_used(site: MemorySite) -> None:
     site.files["other.json"] = b'{"b": {}}'
     with StaticStore(site.url, index_path="other.json", poll_interval=0) as store:
         assert list(store) == ["b"]

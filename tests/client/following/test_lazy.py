@@ -1,107 +1,71 @@
-"""A lazy store reads of the index what it needs, until it needs the whole."""
+"""A lazy store reads only the parts of the index that it needs, until it needs the whole."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from staticstore import StaticStore, index_updated, key_deleted, key_set, key_updated, publish
-from staticstore.index.head import Head
-from tests.servers import Nginx, RawServer, Request, Wire, serve_files
-
-KEYS = [f"{number:04}.txt" for number in range(600)]
-
-
-class Site:
-    """A folder that is published and served."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files: dict[str, bytes] = {}
-        self.server = RawServer(serve_files(self.files), heads=True)
-        (folder / "data").mkdir(parents=True)
-        self.publish(**{key: b"value of %b" % key.encode() for key in KEYS})
-
-    def publish(self, **values: bytes) -> None:
-        for key, value in values.items():
-            (self.folder / "data" / key).write_bytes(value)
-        publish(self.folder)
-        for path in self.folder.rglob("*"):
-            name = path.relative_to(self.folder).as_posix()
-            if path.is_file() and not name.startswith("."):
-                self.files[name] = path.read_bytes()
-
-    @property
-    def head(self) -> Head:
-        return Head.parse(self.files["index.head.json"])
-
-    def asked(self) -> list[str]:
-        """Return what was asked for so far: the folders of files named by their digest."""
-        names = [request.path.lstrip("/") for request in self.server.requests]
-        parts = ["Range" in request.headers for request in self.server.requests]
-        return [
-            f"{name.partition('/')[0]}{' part' if part else ''}"
-            for name, part in zip(names, parts, strict=True)
-        ]
-
-
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a small index have many blocks and pages."""
-    monkeypatch.setattr("staticstore.index.blocks._BLOCK_BYTES", 2000)
-    monkeypatch.setattr("staticstore.index.blocks._PAGE_BYTES", 1000)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path / "site")
-    with made.server:
-        yield made
-
-
-@pytest.fixture
-def store(site: Site) -> Iterator[StaticStore]:
-    lazy = StaticStore(site.server.url, poll_interval=0, lazy=True)
-    with lazy.connect(retries=0, timeout=(5, 5)) as store:
-        yield store
-
+from staticstore import StaticStore, index_updated, key_deleted, key_set, key_updated
+from tests.client.following.conftest import KEYS, PublishedSite
+from tests.servers import Nginx, Request, Wire, serve_files
 
 LOOK_UP = ["index.head.json", "blocks", "blocks part", "index part"]
 
 
-def test_connecting_asks_for_the_head_alone(site: Site, store: StaticStore) -> None:
-    assert site.asked() == ["index.head.json"]
+def requests(site: PublishedSite) -> list[str]:
+    """Return what was requested: folders of files that are named by their digests."""
+    requested = [(request.path.lstrip("/"), request.headers) for request in site.server.requests]
+    return [
+        f"{path.partition('/')[0]}{' part' if 'Range' in headers else ''}"
+        for path, headers in requested
+    ]
 
 
-def test_a_key_is_found_by_root_page_and_block(site: Site, store: StaticStore) -> None:
+@pytest.fixture
+def store(published: PublishedSite) -> Iterator[StaticStore]:
+    lazy = StaticStore(published.server.url, poll_interval=0, lazy=True)
+    with lazy.connect(retries=0, timeout=(5, 5)) as store:
+        yield store
+
+
+def test_connecting_requests_only_the_head(published: PublishedSite, store: StaticStore) -> None:
+    assert requests(published) == ["index.head.json"]
+
+
+def test_a_key_is_found_by_root_page_and_block(
+    published: PublishedSite, store: StaticStore
+) -> None:
     assert store.get_metadata("0300.txt", ["size"]) == {"size": 17}
-    assert site.asked() == LOOK_UP
+    assert requests(published) == LOOK_UP
 
 
-def test_a_key_of_the_same_block_needs_no_request(site: Site, store: StaticStore) -> None:
+def test_a_key_in_the_same_block_needs_no_request(
+    published: PublishedSite, store: StaticStore
+) -> None:
     for _ in range(3):
         assert "0300.txt" in store
-    assert site.asked() == LOOK_UP
+    assert requests(published) == LOOK_UP
 
 
-def test_a_key_that_is_not_there_costs_the_same(site: Site, store: StaticStore) -> None:
+def test_a_missing_key_costs_the_same(published: PublishedSite, store: StaticStore) -> None:
     assert "0300.tx" not in store
-    assert site.asked() == LOOK_UP
+    assert requests(published) == LOOK_UP
     with pytest.raises(KeyError):
         store["0300.tx"]
 
 
-def test_a_key_before_the_first_needs_the_root_alone(site: Site, store: StaticStore) -> None:
+def test_a_key_before_the_first_needs_only_the_root(
+    published: PublishedSite, store: StaticStore
+) -> None:
     assert not store.exists("+")
-    assert site.asked() == ["index.head.json", "blocks"]
+    assert requests(published) == ["index.head.json", "blocks"]
 
 
 @pytest.mark.parametrize("key", ["\ud800", "", "../x", 5, None])
-def test_what_can_be_no_key_is_not_there(store: StaticStore, key: Any) -> None:
+def test_an_impossible_key_is_not_contained(store: StaticStore, key: Any) -> None:
     assert key not in store
 
 
@@ -109,36 +73,38 @@ def test_every_key_is_found(store: StaticStore) -> None:
     assert [store.to_bytes(key) for key in KEYS] == [b"value of %b" % k.encode() for k in KEYS]
 
 
-def test_a_value_is_verified(site: Site, store: StaticStore) -> None:
+def test_a_value_is_verified(published: PublishedSite, store: StaticStore) -> None:
     value = store["0300.txt"]
     assert (value.size, value.sha256 is not None) == (17, True)
     assert value.read() == b"value of 0300.txt"
 
 
-def test_info_says_what_the_head_says(site: Site, store: StaticStore) -> None:
+def test_info_is_based_on_the_head(published: PublishedSite, store: StaticStore) -> None:
     info = store.info()
     assert (info["entries"], info["generation"], info["stale"]) == (600, 1, False)
     assert len(store) == 600
-    assert site.asked() == ["index.head.json"]
+    assert requests(published) == ["index.head.json"]
 
 
-def test_a_poll_asks_for_the_head_alone(site: Site, store: StaticStore) -> None:
-    site.publish(**{"0300.txt": b"another by now"})
+def test_a_poll_requests_only_the_head(published: PublishedSite, store: StaticStore) -> None:
+    published.publish(**{"0300.txt": b"another by now"})
     assert not store.update_index()
-    assert site.asked() == ["index.head.json"] * 2
+    assert requests(published) == ["index.head.json"] * 2
     assert store.to_bytes("0300.txt") == b"another by now"
 
 
-def test_a_poll_that_finds_nothing_keeps_what_was_read(site: Site, store: StaticStore) -> None:
+def test_a_poll_without_changes_keeps_the_parts_read(
+    published: PublishedSite, store: StaticStore
+) -> None:
     assert "0300.txt" in store
     store.update_index()
     assert "0300.txt" in store
-    assert site.asked() == [*LOOK_UP, "index.head.json"]
+    assert requests(published) == [*LOOK_UP, "index.head.json"]
 
 
-def test_a_value_is_of_its_own_snapshot(site: Site, store: StaticStore) -> None:
+def test_a_value_belongs_to_its_snapshot(published: PublishedSite, store: StaticStore) -> None:
     value = store["0300.txt"]
-    site.publish(**{"0300.txt": b"another by now"})
+    published.publish(**{"0300.txt": b"another by now"})
     store.update_index()
     assert value.size == 17
 
@@ -157,64 +123,70 @@ WHOLE: list[Callable[[StaticStore], object]] = [
 
 
 @pytest.mark.parametrize("use", WHOLE)
-def test_what_needs_the_whole_fetches_it(
-    site: Site, store: StaticStore, use: Callable[[StaticStore], object]
+def test_an_operation_on_all_keys_fetches_the_whole_index(
+    published: PublishedSite, store: StaticStore, use: Callable[[StaticStore], object]
 ) -> None:
     use(store)
-    assert "index" in site.asked()
+    assert "index" in requests(published)
     assert len(store.index) == 600
 
 
-def test_the_whole_is_fetched_once(site: Site, store: StaticStore) -> None:
+def test_the_whole_index_is_fetched_once(published: PublishedSite, store: StaticStore) -> None:
     for use in WHOLE:
         use(store)
-    assert site.asked().count("index") == 1
+    assert requests(published).count("index") == 1
 
 
-def test_from_then_on_it_is_as_any_other(site: Site, store: StaticStore) -> None:
+def test_from_then_on_the_store_is_like_any_other(
+    published: PublishedSite, store: StaticStore
+) -> None:
     list(store)
-    site.publish(**{"new.txt": b"new"})
+    published.publish(**{"new.txt": b"new"})
     assert [(one.action, one.key) for one in store.update_index()] == [("set", "new.txt")]
 
 
 @pytest.mark.parametrize("signal", [key_set, key_updated, key_deleted, index_updated])
-def test_the_poll_after_a_handler_was_connected_makes_it_whole(
-    site: Site, store: StaticStore, signal: Any
+def test_the_first_poll_with_a_handler_fetches_the_whole_index(
+    published: PublishedSite, store: StaticStore, signal: Any
 ) -> None:
     def handler(sender: object, **_: object) -> None: ...
 
     with signal.connected_to(handler, sender=store):
         store.update_index()
-    assert "index" in site.asked()
+    assert "index" in requests(published)
 
 
-def test_a_handler_is_told_what_changed_since_the_last_poll(site: Site, store: StaticStore) -> None:
-    told: list[str] = []
+def test_a_handler_receives_the_changes_since_the_last_poll(
+    published: PublishedSite, store: StaticStore
+) -> None:
+    received: list[str] = []
 
     def handler(sender: object, key: str, **_: object) -> None:
-        told.append(key)
+        received.append(key)
 
     with key_set.connected_to(handler, sender=store):
-        site.publish(**{"new.txt": b"new"})
+        published.publish(**{"new.txt": b"new"})
         store.update_index()
-    assert told == ["new.txt"]
+    assert received == ["new.txt"]
 
 
-def test_a_handler_of_another_store_changes_nothing(site: Site, store: StaticStore) -> None:
+def test_a_handler_of_another_store_has_no_effect(
+    published: PublishedSite, store: StaticStore
+) -> None:
     def handler(sender: object, **_: object) -> None: ...
 
-    other = StaticStore(site.server.url, poll_interval=0)
+    other = StaticStore(published.server.url, poll_interval=0)
     with key_set.connected_to(handler, sender=other):
         store.update_index()
-    assert site.asked() == ["index.head.json"] * 2
+    assert requests(published) == ["index.head.json"] * 2
 
 
 @pytest.mark.parametrize("what", ["root", "page", "block"])
 @pytest.mark.parametrize("how", ["damaged", "missing", "without ranges", "another range"])
-def test_without_right_parts_it_becomes_whole(
-    site: Site, store: StaticStore, what: str, how: str
+def test_with_missing_or_wrong_parts_the_whole_index_is_fetched(
+    published: PublishedSite, store: StaticStore, what: str, how: str
 ) -> None:
-    good = serve_files(site.files)
+    good = serve_files(published.files)
 
     def answer(request: Request, wire: Wire) -> None:
         is_part = "Range" in request.headers
@@ -236,74 +208,80 @@ def test_without_right_parts_it_becomes_whole(
             body = b"x" * (int(last) + 1 - int(first))
             wire.response(206, body, {"Content-Range": given})
 
-    site.server.answer = answer
+    published.server.answer = answer
     assert store.to_bytes("0300.txt") == b"value of 0300.txt"
-    assert "index" in site.asked()
+    assert "index" in requests(published)
     assert store.info()["last_error"] is None
 
 
 @pytest.mark.parametrize("lacking", ["index.head.json", "blocks"])
-def test_a_site_without_head_or_blocks_is_read_whole(site: Site, lacking: str) -> None:
+def test_without_a_head_or_blocks_the_whole_index_is_fetched(
+    published: PublishedSite, lacking: str
+) -> None:
     if lacking == "blocks":
-        head = site.files["index.head.json"].replace(b'"blocks"', b'"others"')
-        site.files["index.head.json"] = head
+        head = published.files["index.head.json"].replace(b'"blocks"', b'"others"')
+        published.files["index.head.json"] = head
     else:
-        del site.files[lacking]
-    with StaticStore(site.server.url, poll_interval=0, lazy=True).connect() as store:
+        del published.files[lacking]
+    with StaticStore(published.server.url, poll_interval=0, lazy=True).connect() as store:
         assert store.to_bytes("0300.txt") == b"value of 0300.txt"
         store.update_index()
-    assert "index part" not in site.asked()
+    assert "index part" not in requests(published)
 
 
-def test_an_older_head_is_ignored_and_counted(site: Site, store: StaticStore) -> None:
-    old = site.files["index.head.json"]
-    site.publish(**{"0300.txt": b"another by now"})
+def test_an_older_head_is_ignored_and_counted(published: PublishedSite, store: StaticStore) -> None:
+    old = published.files["index.head.json"]
+    published.publish(**{"0300.txt": b"another by now"})
     store.update_index()
-    site.files["index.head.json"] = old
+    published.files["index.head.json"] = old
     store.update_index()
     assert store.info()["generation"] == 2
     assert any("older index 1 times" in warning for warning in store.info()["warnings"])
 
 
-def test_an_index_that_is_gone_by_now_is_fetched_as_it_is(site: Site, store: StaticStore) -> None:
-    old = site.head.index.href
-    site.publish(**{"0300.txt": b"another by now"})
-    del site.files[old]
+def test_if_the_index_has_gone_the_current_one_is_fetched(
+    published: PublishedSite, store: StaticStore
+) -> None:
+    old = published.head.index.href
+    published.publish(**{"0300.txt": b"another by now"})
+    del published.files[old]
     assert len(list(store.query_keys(size=14))) == 1
 
 
-def test_it_is_not_whole_after_a_disconnect(store: StaticStore) -> None:
+def test_after_a_disconnect_the_store_is_lazy_again(store: StaticStore) -> None:
     store.disconnect()
     assert store.info()["entries"] == 600
     assert "600 keys, not connected" in repr(store)
 
 
-def test_a_store_that_was_whole_stays_it(site: Site) -> None:
-    store = StaticStore(site.server.url, poll_interval=0, lazy=True)
+def test_a_store_with_a_whole_index_stays_whole(published: PublishedSite) -> None:
+    store = StaticStore(published.server.url, poll_interval=0, lazy=True)
     with store.connect():
         list(store)
     with store.connect():
         assert len(store.index) == 600
-    assert site.asked().count("index") == 1
+    assert requests(published).count("index") == 1
 
 
-def test_it_is_pickled_with_the_store() -> None:
+def test_laziness_is_pickled_with_the_store() -> None:
     store = pickle.loads(pickle.dumps(StaticStore("http://host/", lazy=True)))
     assert store._options["lazy"] is True
 
 
-def test_a_bad_entry_is_absent_and_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_entry_is_absent_and_reported(
+    published: PublishedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "staticstore.client.following.held.line_problem", lambda key, raw: "it is bad"
     )
-    with StaticStore(site.server.url, poll_interval=0, lazy=True).connect() as store:
+    with StaticStore(published.server.url, poll_interval=0, lazy=True).connect() as store:
         assert "0300.txt" not in store
         assert store.info()["warnings"] == ["'0300.txt' is left out: it is bad"]
 
 
-def test_it_works_with_nginx(site: Site) -> None:
+def test_it_works_with_nginx(published: PublishedSite) -> None:
     with (
-        Nginx(site.folder) as nginx,
+        Nginx(published.folder) as nginx,
         StaticStore(nginx.url, poll_interval=0, lazy=True).connect() as store,
     ):
         assert store.to_bytes("0300.txt") == b"value of 0300.txt"

@@ -1,4 +1,4 @@
-"""The index of a connected store: fetched, swapped, kept over a disconnect, let go."""
+"""The index of a connected store: fetched, swapped, kept over a disconnect, released."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from tests.servers import Answer, Request, Wire
 
 
 @contextmanager
-def told_of(store: StaticStore) -> Iterator[list[str]]:
-    """Give what `index_updated` tells, a text for each poll."""
+def signaled_changes(store: StaticStore) -> Iterator[list[str]]:
+    """Collect the changes that `index_updated` sends, one text for each poll."""
     heard: list[str] = []
 
     def hear(sender: object, *, changes: Changes) -> None:
@@ -59,7 +59,7 @@ def store(site: MemorySite) -> Iterator[StaticStore]:
 
 
 class Slow:
-    """An answer with the index as it was when it was asked for, that comes when it is let."""
+    """An answer with the index of the time of the request, sent when the test allows it."""
 
     def __init__(self, site: MemorySite) -> None:
         self.reached = threading.Event()
@@ -73,16 +73,16 @@ class Slow:
         wire.response(200, body)
 
 
-def test_of_two_polls_the_second_waits_lest_an_old_index_be_put_over_a_new_one(
+def test_a_second_poll_waits_so_that_no_old_index_replaces_a_newer_one(
     site: MemorySite, store: StaticStore
 ) -> None:
-    with told_of(store) as told:
+    with signaled_changes(store) as signaled:
         site.write({"older": {}})
         slow = Slow(site)
         site.spoil(slow)
         first = Call(store.update_index)
         assert slow.reached.wait(TIMEOUT)
-        site.mend()
+        site.restore()
         site.write({"newer": {}})
         second = Call(store.update_index)
         assert not second.is_back(0.05)
@@ -90,10 +90,10 @@ def test_of_two_polls_the_second_waits_lest_an_old_index_be_put_over_a_new_one(
         assert [change.key for change in first.result()] == ["a", "older"]
         assert [change.key for change in second.result()] == ["newer", "older"]
         assert list(store) == ["newer"]
-    assert told == ["delete a set older", "set newer delete older"]
+    assert signaled == ["delete a set older", "set newer delete older"]
 
 
-def test_a_site_that_changed_back_while_a_poll_was_slow_is_seen_as_it_is(
+def test_a_site_that_changed_back_during_a_slow_poll_is_seen_as_it_is(
     site: MemorySite, store: StaticStore
 ) -> None:
     held = site.files["index.json"]
@@ -102,7 +102,7 @@ def test_a_site_that_changed_back_while_a_poll_was_slow_is_seen_as_it_is(
     site.spoil(slow)
     first = Call(store.update_index)
     assert slow.reached.wait(TIMEOUT)
-    site.mend()
+    site.restore()
     site.write(held)
     second = Call(store.update_index)
     assert not second.is_back(0.05)
@@ -112,8 +112,8 @@ def test_a_site_that_changed_back_while_a_poll_was_slow_is_seen_as_it_is(
     assert list(store) == ["a"]
 
 
-def test_two_polls_of_the_same_change_tell_it_once(site: MemorySite, store: StaticStore) -> None:
-    with told_of(store) as told:
+def test_two_polls_of_the_same_change_signal_it_once(site: MemorySite, store: StaticStore) -> None:
+    with signaled_changes(store) as signaled:
         site.write({"b": {}})
         slow = Slow(site)
         site.spoil(slow)
@@ -122,12 +122,10 @@ def test_two_polls_of_the_same_change_tell_it_once(site: MemorySite, store: Stat
         second = Call(store.update_index)
         slow.release.set()
         assert (len(first.result()), len(second.result())) == (2, 0)
-    assert told == ["delete a set b"]
+    assert signaled == ["delete a set b"]
 
 
-def test_a_poll_that_waited_for_one_that_failed_succeeds(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_a_poll_that_waited_for_a_failed_one_succeeds(site: MemorySite, store: StaticStore) -> None:
     reached, release = threading.Event(), threading.Event()
 
     def fail_late(request: Request, wire: Wire) -> None:
@@ -139,14 +137,14 @@ def test_a_poll_that_waited_for_one_that_failed_succeeds(
     first = Call(store.update_index)
     assert reached.wait(TIMEOUT)
     second = Call(store.update_index)
-    site.mend()
+    site.restore()
     release.set()
     with pytest.raises(HTTPStatusError):
         first.result()
     second.result()
 
 
-def test_readers_do_not_wait_for_a_poll_that_another_poll_waits_for(
+def test_readers_do_not_wait_for_a_poll_that_waits_for_another(
     site: MemorySite, store: StaticStore
 ) -> None:
     slow = Slow(site)
@@ -162,29 +160,29 @@ def test_readers_do_not_wait_for_a_poll_that_another_poll_waits_for(
 # -- over a disconnect -----------------------------------------------------------------------
 
 
-def test_what_changed_while_disconnected_is_told_before_connect_returns(
+def test_changes_while_disconnected_are_signaled_before_connect_returns(
     site: MemorySite, store: StaticStore
 ) -> None:
     store.disconnect()
     site.write({"b": {}})
-    with told_of(store) as told:
+    with signaled_changes(store) as signaled:
         store.connect()
-        assert told == ["delete a set b"]
+        assert signaled == ["delete a set b"]
 
 
-def test_after_a_disconnect_the_index_held_is_asked_for_conditionally(
+def test_after_a_disconnect_the_current_index_is_requested_conditionally(
     site: MemorySite, store: StaticStore
 ) -> None:
     index = store.index
     store.disconnect()
-    with told_of(store) as told:
+    with signaled_changes(store) as signaled:
         store.connect()
-        assert told == []
+        assert signaled == []
     assert store.index is index
     assert "If-None-Match" in site.requests()[-1].headers
 
 
-def test_subscribers_are_told_of_what_changed_while_disconnected(
+def test_subscribers_receive_changes_made_while_disconnected(
     site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[Change] = []
@@ -196,8 +194,8 @@ def test_subscribers_are_told_of_what_changed_while_disconnected(
 
 
 @contextmanager
-def swapped_but_not_told(site: MemorySite, store: StaticStore) -> Iterator[None]:
-    """Disconnect while version 1 is being told, and version 2 is swapped and waits."""
+def pending_announcement(site: MemorySite, store: StaticStore) -> Iterator[None]:
+    """Disconnect while version 1 is being announced, and version 2 is swapped and waits."""
     blocked, release = threading.Event(), threading.Event()
 
     def block(sender: object, **_: Any) -> None:
@@ -221,7 +219,7 @@ def swapped_but_not_told(site: MemorySite, store: StaticStore) -> Iterator[None]
 
 
 @contextmanager
-def versions_told(store: StaticStore) -> Iterator[list[tuple[Any, Any]]]:
+def signaled_versions(store: StaticStore) -> Iterator[list[tuple[Any, Any]]]:
     heard: list[tuple[Any, Any]] = []
 
     def hear(sender: object, *, key: str, metadata: Any, previous: Any) -> None:
@@ -232,49 +230,47 @@ def versions_told(store: StaticStore) -> Iterator[list[tuple[Any, Any]]]:
 
 
 @pytest.mark.parametrize("last", [2, 3])
-def test_a_poll_swapped_but_not_told_is_told_once_after_the_next_connect(
+def test_a_swapped_poll_that_was_not_announced_is_announced_once_after_the_next_connect(
     site: MemorySite, store: StaticStore, last: int
 ) -> None:
-    with versions_told(store) as told:
-        with swapped_but_not_told(site, store):
+    with signaled_versions(store) as signaled:
+        with pending_announcement(site, store):
             pass
-        assert told == [(0, 1)]
+        assert signaled == [(0, 1)]
         site.write({"a": {"v": last}})
         store.connect()
-        assert told == [(0, 1), (1, last)]
+        assert signaled == [(0, 1), (1, last)]
         store.disconnect()
         store.connect()
-        assert told == [(0, 1), (1, last)]
+        assert signaled == [(0, 1), (1, last)]
 
 
-def test_a_poll_swapped_but_not_told_and_undone_meanwhile_is_not_told(
+def test_a_swapped_poll_that_was_undone_meanwhile_is_not_announced(
     site: MemorySite, store: StaticStore
 ) -> None:
-    with versions_told(store) as told:
-        with swapped_but_not_told(site, store):
+    with signaled_versions(store) as signaled:
+        with pending_announcement(site, store):
             pass
         site.write({"a": {"v": 1}})
         store.connect()
-        assert told == [(0, 1)]
+        assert signaled == [(0, 1)]
 
 
-def test_a_connect_tells_after_the_poll_that_is_still_being_told(
+def test_a_connect_announces_after_the_poll_that_is_still_being_announced(
     site: MemorySite, store: StaticStore
 ) -> None:
-    with versions_told(store) as told:
-        with swapped_but_not_told(site, store):
+    with signaled_versions(store) as signaled:
+        with pending_announcement(site, store):
             connect = Call(store.connect)
             assert not connect.is_back(0.05)
         connect.result()
-        assert told == [(0, 1), (1, 2)]
+        assert signaled == [(0, 1), (1, 2)]
 
 
 # -- connecting ---------------------------------------------------------------------------------
 
 
-def test_a_store_that_is_connected_cannot_be_connected_again(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_a_connected_store_cannot_be_connected_again(site: MemorySite, store: StaticStore) -> None:
     others = pollers()
     with pytest.raises(StoreError, match="connected already"):
         store.connect()
@@ -303,7 +299,7 @@ def test_of_two_threads_that_connect_one_gets_a_store_error(site: MemorySite) ->
         store.disconnect()
 
 
-def test_a_store_can_be_connected_while_another_thread_has_yet_to_leave_disconnect(
+def test_a_store_can_be_connected_while_another_thread_is_still_in_disconnect(
     site: MemorySite,
 ) -> None:
     blocked, release = threading.Event(), threading.Event()
@@ -335,7 +331,7 @@ SPOILED: dict[str, tuple[Callable[[MemorySite], None], type[StoreError]]] = {
 
 
 @pytest.mark.parametrize(("spoil", "error"), SPOILED.values(), ids=list(SPOILED))
-def test_after_a_connect_that_failed_another_one_works(
+def test_connecting_works_after_a_failed_connect(
     site: MemorySite, spoil: Callable[[MemorySite], None], error: type[StoreError]
 ) -> None:
     others = pollers()
@@ -353,7 +349,7 @@ def test_after_a_connect_that_failed_another_one_works(
         assert list(store) == ["a"]
 
 
-def test_after_a_second_connect_that_failed_the_first_snapshot_is_there(
+def test_after_a_failed_second_connect_the_first_snapshot_is_still_there(
     site: MemorySite, store: StaticStore
 ) -> None:
     store.disconnect()
@@ -363,18 +359,18 @@ def test_after_a_second_connect_that_failed_the_first_snapshot_is_there(
     assert list(store.index) == ["a"]
     assert not store.is_connected()
     site.write({"b": {}})
-    with told_of(store) as told:
+    with signaled_changes(store) as signaled:
         store.connect()
-        assert told == ["delete a set b"]
+        assert signaled == ["delete a set b"]
 
 
-def test_connect_gives_the_store_back(site: MemorySite) -> None:
+def test_connect_returns_the_store(site: MemorySite) -> None:
     store = StaticStore(site.url, poll_interval=0)
     assert store.connect() is store
     store.disconnect()
 
 
-def test_a_with_block_connects_if_need_be_and_disconnects_at_its_end(site: MemorySite) -> None:
+def test_a_with_block_connects_if_necessary_and_disconnects_at_its_end(site: MemorySite) -> None:
     store = StaticStore(site.url, poll_interval=0)
     with store as entered:
         assert entered is store
@@ -392,13 +388,13 @@ def test_without_an_interval_there_is_no_polling_thread(site: MemorySite) -> Non
 
 
 @pytest.mark.parametrize("interval", [-1, float("nan"), -0.001])
-def test_an_interval_below_zero_is_a_value_error(interval: float) -> None:
+def test_a_negative_interval_is_a_value_error(interval: float) -> None:
     with pytest.raises(ValueError, match="poll_interval"):
         StaticStore("https://data.example.org/", poll_interval=interval)
 
 
 @pytest.mark.parametrize("path", ["../", "/", "a//", "a/../"])
-def test_a_data_path_that_leads_out_is_a_value_error(path: str) -> None:
+def test_a_data_path_outside_the_site_is_a_value_error(path: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
         StaticStore("https://data.example.org/", data_path=path)
     with pytest.raises(ValueError, match="not a key"):
@@ -455,9 +451,7 @@ def test_info_after_a_failed_poll_has_its_error_and_the_last_success(
     assert info["entries"] == 1
 
 
-def test_info_after_a_success_has_forgotten_the_failure(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_info_after_a_success_has_no_error(site: MemorySite, store: StaticStore) -> None:
     before = store.info()
     good = site.files["index.json"]
     site.write(b"<html>")
@@ -478,7 +472,7 @@ def test_info_after_disconnect_is_stale_and_keeps_the_rest(store: StaticStore) -
     assert after == {**before, "stale": True}
 
 
-def test_info_tells_of_what_was_left_out_of_the_index(site: MemorySite) -> None:
+def test_info_warns_of_entries_that_were_left_out(site: MemorySite) -> None:
     site.write(b'{"../x": {}, "a": {}, "b": []}')
     with site.open() as store:
         assert store.info()["entries"] == 1
@@ -489,7 +483,7 @@ def test_info_tells_of_what_was_left_out_of_the_index(site: MemorySite) -> None:
         assert len(store.info()["warnings"]) == 2
 
 
-def test_what_was_left_out_of_the_index_is_logged_once(
+def test_entries_that_were_left_out_are_logged_once(
     site: MemorySite, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.write(b'{"../x": {}, "a": {}}')
@@ -499,7 +493,7 @@ def test_what_was_left_out_of_the_index_is_logged_once(
         assert ["../x" in record.getMessage() for record in warnings] == [True]
 
 
-def test_info_tells_of_a_password_in_the_clear_also_after_a_second_connect(
+def test_info_warns_of_a_password_in_the_clear_even_after_a_second_connect(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = socket.getaddrinfo
@@ -519,7 +513,7 @@ def test_info_tells_of_a_password_in_the_clear_also_after_a_second_connect(
 # -- repr ---------------------------------------------------------------------------------------
 
 
-def test_the_repr_tells_where_how_many_and_whether(site: MemorySite) -> None:
+def test_the_repr_has_the_url_the_number_of_keys_and_the_state(site: MemorySite) -> None:
     store = StaticStore(site.url, poll_interval=0)
     assert repr(store) == f"<StaticStore: {site.url}, not connected>"
     with store:
@@ -527,7 +521,7 @@ def test_the_repr_tells_where_how_many_and_whether(site: MemorySite) -> None:
     assert repr(store) == f"<StaticStore: {site.url}, 0 keys, not connected>"
 
 
-# -- a store that nobody holds ------------------------------------------------------------------
+# -- a store without references --------------------------------------------------------------
 
 
 @pytest.fixture
@@ -561,7 +555,7 @@ def _fail(store: StaticStore) -> None:
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("use", USES.values(), ids=list(USES))
 @pytest.mark.parametrize("interval", [0, 3600])
-def test_a_store_that_nobody_holds_is_gone_at_once_and_its_thread_ends(
+def test_a_store_without_references_is_freed_immediately_and_its_thread_ends(
     site: MemorySite, use: Callable[[StaticStore], object], interval: float
 ) -> None:
     others = pollers()
@@ -578,7 +572,7 @@ def test_a_store_that_nobody_holds_is_gone_at_once_and_its_thread_ends(
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_a_store_that_was_disconnected_is_gone_at_once(site: MemorySite) -> None:
+def test_a_disconnected_store_is_freed_immediately(site: MemorySite) -> None:
     store = site.open()
     store.disconnect()
     reference = weakref.ref(store)
@@ -586,7 +580,7 @@ def test_a_store_that_was_disconnected_is_gone_at_once(site: MemorySite) -> None
     assert reference() is None
 
 
-def test_a_store_in_a_circle_is_collected_and_its_thread_ends(site: MemorySite) -> None:
+def test_a_store_in_a_reference_cycle_is_collected_and_its_thread_ends(site: MemorySite) -> None:
     others = pollers()
     store = StaticStore(site.url, poll_interval=3600).connect()
     (thread,) = pollers() - others
@@ -599,7 +593,7 @@ def test_a_store_in_a_circle_is_collected_and_its_thread_ends(site: MemorySite) 
     assert not thread.is_alive()
 
 
-def test_a_store_dropped_while_a_poll_stalls_ends_its_thread(site: MemorySite) -> None:
+def test_a_store_dropped_during_a_stalled_poll_ends_its_thread(site: MemorySite) -> None:
     others = pollers()
     store = StaticStore(site.url, poll_interval=0.01).connect()
     (thread,) = pollers() - others
@@ -613,7 +607,7 @@ def test_a_store_dropped_while_a_poll_stalls_ends_its_thread(site: MemorySite) -
     assert has_ended
 
 
-def test_a_store_dropped_by_a_handler_in_its_own_thread_ends_it(site: MemorySite) -> None:
+def test_a_store_dropped_by_a_handler_in_its_own_thread_ends_the_thread(site: MemorySite) -> None:
     others = pollers()
     stores = [StaticStore(site.url, poll_interval=0.01).connect()]
     (thread,) = pollers() - others
@@ -627,7 +621,7 @@ def test_a_store_dropped_by_a_handler_in_its_own_thread_ends_it(site: MemorySite
     assert not thread.is_alive()
 
 
-def test_a_value_can_be_read_as_long_as_its_store_is_held(site: MemorySite) -> None:
+def test_a_value_can_be_read_as_long_as_its_store_is_referenced(site: MemorySite) -> None:
     site.write({"a": {}})
     site.files["data/a"] = b"value"
     store = site.open()
@@ -658,7 +652,7 @@ print("hangs" if thread.is_alive() else "ends", flush=True)
 """
 
 
-def test_a_store_collected_while_one_of_its_values_connects_is_no_deadlock(
+def test_collecting_a_store_while_its_value_connects_does_not_deadlock(
     site: MemorySite,
 ) -> None:
     # In a process of its own, since a collector that hangs never runs again.
@@ -676,7 +670,7 @@ def test_a_store_collected_while_one_of_its_values_connects_is_no_deadlock(
 
 
 def _closing(answer: Answer) -> Answer:
-    """Close the connection after each answer, so that the next request makes another."""
+    """Close the connection after each answer, so that the next request makes a new one."""
 
     def close(request: Request, wire: Wire) -> None:
         answer(request, wire)
@@ -686,7 +680,7 @@ def _closing(answer: Answer) -> Answer:
     return close
 
 
-def test_a_watch_collected_while_the_store_is_busy_is_no_deadlock(
+def test_collecting_a_watch_while_the_store_is_busy_does_not_deadlock(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The collector may run at any allocation, also where the store holds its lock.
@@ -704,4 +698,4 @@ def test_a_watch_collected_while_the_store_is_busy_is_no_deadlock(
         is_back = Call(store.update_index).is_back(2.0)
     finally:
         gc.enable()
-    assert is_back, "the store waits for itself"
+    assert is_back, "the store deadlocks"

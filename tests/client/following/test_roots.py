@@ -22,29 +22,11 @@ from staticstore import (
 )
 from staticstore.errors import HTTPStatusError, NotConnectedError
 from staticstore.transport.values import download
-from tests.client.following.test_equal_roots import VALUES, Host, Site
+from tests.client.following.conftest import VALUES, Host, HostedSite
 from tests.client.scene import Call
 from tests.servers import Answer, Request, Wire
 
 EVIL = b"VALUE OF A"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path / "site")
-    yield made
-    for host in made.hosts:
-        host.server.stop()
-
-
-@pytest.fixture
-def first(site: Site) -> Host:
-    return site.hosts[0]
-
-
-@pytest.fixture
-def copy(site: Site) -> Host:
-    return site.hosts[1]
 
 
 @pytest.fixture
@@ -56,9 +38,9 @@ def stores() -> Iterator[list[StaticStore]]:
 
 
 @pytest.fixture
-def connect(site: Site, stores: list[StaticStore]) -> Callable[..., StaticStore]:
+def connect(hosted: HostedSite, stores: list[StaticStore]) -> Callable[..., StaticStore]:
     def connect(**options: Any) -> StaticStore:
-        stores.append(StaticStore(site.roots, poll_interval=0, **options))
+        stores.append(StaticStore(hosted.roots, poll_interval=0, **options))
         return stores[-1].connect(retries=0)
 
     return connect
@@ -71,21 +53,21 @@ def with_status(status: int) -> Answer:
     return lambda request, wire: wire.response(status)
 
 
-def bent(host: Host, **fields: Any) -> None:
-    """Have a host give a head with other fields."""
+def change_head(host: Host, **fields: Any) -> None:
+    """Change fields of the head that a host serves."""
     said = json.loads(host.files["index.head.json"])
     host.files["index.head.json"] = json.dumps({**said, **fields}).encode()
 
 
-def hostile(copy: Host, folder: Path) -> None:
-    """Have a copy give another site of the same lineage, far ahead of it."""
+def make_hostile(copy: Host, folder: Path) -> None:
+    """Let a copy serve another site of the same lineage, with a far higher generation."""
     lineage = json.loads(copy.files["index.head.json"])["lineage"]
     (folder / "data").mkdir(parents=True)
     for key in VALUES:
         (folder / "data" / key).write_bytes(EVIL)
     publish(folder)
     copy.copy(folder)
-    bent(copy, lineage=lineage, generation=2**62)
+    change_head(copy, lineage=lineage, generation=2**62)
 
 
 # Who decides
@@ -100,10 +82,10 @@ def test_a_copy_is_not_asked_for_a_head_while_the_first_answers(
     assert copy.server.requests == []
 
 
-def test_a_copy_with_a_higher_generation_is_not_believed(
+def test_a_higher_generation_of_a_copy_is_ignored(
     connect: Connect, copy: Host, tmp_path: Path
 ) -> None:
-    hostile(copy, tmp_path / "hostile")
+    make_hostile(copy, tmp_path / "hostile")
     store = connect()
     for _ in range(12):
         store.update_index()
@@ -112,11 +94,11 @@ def test_a_copy_with_a_higher_generation_is_not_believed(
 
 
 @pytest.mark.parametrize("trouble", ["down", "503", "401", "a page", "cut"])
-def test_while_the_first_fails_the_snapshot_stays(
+def test_the_snapshot_stays_while_the_first_root_fails(
     connect: Connect, first: Host, copy: Host, tmp_path: Path, trouble: str
 ) -> None:
     store = connect()
-    hostile(copy, tmp_path / "hostile")
+    make_hostile(copy, tmp_path / "hostile")
     if trouble == "down":
         first.server.stop()
     elif trouble == "a page":
@@ -132,7 +114,7 @@ def test_while_the_first_fails_the_snapshot_stays(
     assert store.info()["stale"]
 
 
-def test_a_first_that_fails_is_a_failed_poll(connect: Connect, first: Host) -> None:
+def test_a_failing_first_root_is_a_failed_poll(connect: Connect, first: Host) -> None:
     store, failures = connect(), list[StoreError]()
     first.server.stop()
     heard = poll_failed.connected_to(lambda sender, error: failures.append(error), sender=store)
@@ -141,10 +123,10 @@ def test_a_first_that_fails_is_a_failed_poll(connect: Connect, first: Host) -> N
     assert len(failures) == 1
 
 
-def test_the_first_is_asked_once_a_poll_without_retries(
-    site: Site, stores: list[StaticStore], first: Host
+def test_a_poll_requests_the_first_root_once_without_retries(
+    hosted: HostedSite, stores: list[StaticStore], first: Host
 ) -> None:
-    stores.append(StaticStore(site.roots, poll_interval=0).connect(retries=4))
+    stores.append(StaticStore(hosted.roots, poll_interval=0).connect(retries=4))
     first.server.answer = with_status(503)
     before = len(first.server.requests)
     with pytest.raises(HTTPStatusError):
@@ -152,10 +134,10 @@ def test_the_first_is_asked_once_a_poll_without_retries(
     assert len(first.server.requests) == before + 1
 
 
-# A store that holds nothing
+# A store without an index
 
 
-def test_a_store_that_holds_nothing_takes_the_index_of_a_copy(
+def test_a_store_without_an_index_uses_that_of_a_copy(
     connect: Connect, first: Host, copy: Host
 ) -> None:
     first.server.stop()
@@ -164,7 +146,7 @@ def test_a_store_that_holds_nothing_takes_the_index_of_a_copy(
     assert "is passed over" in info["warnings"][0]
 
 
-def test_a_first_that_says_nothing_is_waited_for_ten_seconds_at_most(
+def test_a_silent_first_root_is_waited_for_at_most_ten_seconds(
     connect: Connect, first: Host, copy: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.FIRST_ROOT_PATIENCE_SECONDS", 0.2)
@@ -175,7 +157,7 @@ def test_a_first_that_says_nothing_is_waited_for_ten_seconds_at_most(
 def test_the_first_decides_again_when_it_is_back(
     connect: Connect, first: Host, copy: Host, tmp_path: Path
 ) -> None:
-    hostile(copy, tmp_path / "hostile")
+    make_hostile(copy, tmp_path / "hostile")
     first.server.stop()
     store = connect()
     assert store.info()["generation"] == 2**62
@@ -187,27 +169,29 @@ def test_the_first_decides_again_when_it_is_back(
     assert info["warnings"] == []
 
 
-def test_a_copy_is_not_followed_while_the_first_is_away(
-    site: Site, connect: Connect, first: Host, copy: Host
+def test_a_copy_is_not_followed_while_the_first_root_is_down(
+    hosted: HostedSite, connect: Connect, first: Host, copy: Host
 ) -> None:
     first.server.stop()
     store = connect()
-    site.publish(copy, **{"new.txt": b"1"})
+    hosted.publish(copy, **{"new.txt": b"1"})
     with pytest.raises(TransportError):
         store.update_index()
     assert "new.txt" not in store
 
 
-def test_if_all_are_down_the_error_is_the_firsts(site: Site, connect: Connect, first: Host) -> None:
-    for host in site.hosts:
+def test_if_all_are_down_the_error_is_that_of_the_first_root(
+    hosted: HostedSite, connect: Connect, first: Host
+) -> None:
+    for host in hosted.hosts:
         host.server.stop()
     with pytest.raises(TransportError) as caught:
         connect()
     assert str(caught.value.url).startswith(first.url)
 
 
-def test_what_fails_everywhere_for_now_is_tried_again(
-    site: Site, stores: list[StaticStore]
+def test_a_temporary_failure_of_all_roots_is_retried(
+    hosted: HostedSite, stores: list[StaticStore]
 ) -> None:
     def once(host: Host) -> Answer:
         def answer(request: Request, wire: Wire) -> None:
@@ -216,13 +200,13 @@ def test_what_fails_everywhere_for_now_is_tried_again(
 
         return answer
 
-    for host in site.hosts:
+    for host in hosted.hosts:
         host.server.answer = once(host)
-    stores.append(StaticStore(site.roots, poll_interval=0).connect(retries=2))
-    assert stores[0].info()["source"] == site.hosts[0].url
+    stores.append(StaticStore(hosted.roots, poll_interval=0).connect(retries=2))
+    assert stores[0].info()["source"] == hosted.hosts[0].url
 
 
-def test_a_lazy_store_reads_parts_of_a_copys_index(
+def test_a_lazy_store_reads_parts_of_the_index_of_a_copy(
     connect: Connect, first: Host, copy: Host
 ) -> None:
     first.server.stop()
@@ -231,7 +215,7 @@ def test_a_lazy_store_reads_parts_of_a_copys_index(
     assert store.info()["source"] == copy.url
 
 
-def test_an_index_of_a_copy_in_the_cache_is_still_a_copys(
+def test_an_index_from_a_copy_is_still_marked_when_it_comes_from_the_cache(
     connect: Connect, first: Host, copy: Host, tmp_path: Path
 ) -> None:
     first.server.stop()
@@ -244,13 +228,13 @@ def test_an_index_of_a_copy_in_the_cache_is_still_a_copys(
 
 
 @pytest.mark.parametrize("folder", ["index", "changes"])
-def test_documents_that_the_first_has_named_come_from_any(
-    site: Site, connect: Connect, first: Host, copy: Host, folder: str
+def test_documents_named_by_the_first_root_may_come_from_any(
+    hosted: HostedSite, connect: Connect, first: Host, copy: Host, folder: str
 ) -> None:
     many = {f"{number}.txt": b"%d" % number for number in range(60)}
-    site.publish(first, copy, **many)
+    hosted.publish(first, copy, **many)
     store = None if folder == "index" else connect()
-    site.publish(first, copy, **{"new.txt": b"1"})
+    hosted.publish(first, copy, **{"new.txt": b"1"})
     for name in list(first.files):
         if name.startswith(f"{folder}/") or name == "index.json":
             first.spoil(name, b"{}")
@@ -259,7 +243,7 @@ def test_documents_that_the_first_has_named_come_from_any(
     assert "new.txt" in store
 
 
-def test_a_document_of_a_copy_is_held_against_the_firsts_digest(
+def test_a_document_of_a_copy_is_verified_with_the_digest_of_the_first_root(
     connect: Connect, first: Host, copy: Host
 ) -> None:
     for host, body in ((first, None), (copy, b"{}")):
@@ -291,7 +275,7 @@ def test_a_wrong_value_of_a_copy_is_refused(connect: Connect, first: Host, copy:
         store.to_bytes("a.txt")
 
 
-def test_a_value_without_a_digest_comes_from_the_first_alone(
+def test_a_value_without_a_digest_comes_only_from_the_first_root(
     connect: Connect, first: Host, copy: Host
 ) -> None:
     for host in (first, copy):
@@ -301,13 +285,7 @@ def test_a_value_without_a_digest_comes_from_the_first_alone(
     first.spoil("data/a.txt", None)
     with pytest.raises(HTTPStatusError):
         store.to_bytes("a.txt")
-    assert copy.asked("data/a.txt") == []
-
-
-@pytest.fixture
-def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a root that failed be asked again at once."""
-    monkeypatch.setattr("staticstore.tuning.FAILED_ROOT_SECONDS", 0.0)
+    assert copy.requests("data/a.txt") == []
 
 
 READS: dict[str, Callable[[StaticStore], bytes]] = {
@@ -325,25 +303,27 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("how", READS)
-def test_a_part_is_cut_out_of_the_whole_that_a_copy_gives(
+def test_a_part_is_cut_out_of_the_whole_value_of_a_copy(
     connect: Connect, first: Host, copy: Host, how: str
 ) -> None:
     store = connect()
     first.server.stop()
     assert READS[how](store) == EXPECTED[how]
-    assert [request.headers.get("Range") for request in copy.asked("data/large.bin")] == [None]
+    assert [request.headers.get("Range") for request in copy.requests("data/large.bin")] == [None]
 
 
-def test_the_whole_is_kept_for_the_next_part(connect: Connect, first: Host, copy: Host) -> None:
+def test_the_whole_value_is_kept_for_the_next_part(
+    connect: Connect, first: Host, copy: Host
+) -> None:
     store = connect()
     first.server.stop()
     for how in READS:
         assert READS[how](store) == EXPECTED[how]
-    assert len(copy.asked("data/large.bin")) == 1
+    assert len(copy.requests("data/large.bin")) == 1
 
 
 @pytest.mark.parametrize("how", READS)
-def test_a_part_of_a_wrong_whole_is_refused(
+def test_a_part_of_a_wrong_value_is_refused(
     connect: Connect, first: Host, copy: Host, how: str
 ) -> None:
     store = connect()
@@ -353,7 +333,7 @@ def test_a_part_of_a_wrong_whole_is_refused(
         READS[how](store)
 
 
-def test_no_part_is_cut_out_of_what_is_too_large(
+def test_no_part_is_cut_out_of_a_value_that_is_too_large(
     connect: Connect, first: Host, copy: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "_MOST_BYTES", 1000)
@@ -361,20 +341,20 @@ def test_no_part_is_cut_out_of_what_is_too_large(
     first.server.stop()
     with pytest.raises(TransportError):
         store["large.bin"].range(5, 9)
-    assert copy.asked("data/large.bin") == []
+    assert copy.requests("data/large.bin") == []
 
 
-@pytest.mark.usefixtures("restless")
+@pytest.mark.usefixtures("immediate_retry")
 def test_parts_come_from_the_first_again_when_it_is_back(connect: Connect, first: Host) -> None:
     store = connect()
     first.server.stop()
     READS["range"](store)
     first.server.start()
     assert READS["range"](store) == EXPECTED["range"]
-    assert len(first.asked("data/large.bin")) == 1
+    assert len(first.requests("data/large.bin")) == 1
 
 
-def test_what_was_kept_for_parts_is_gone_after_a_disconnect(
+def test_whole_values_kept_for_parts_are_dropped_at_disconnect(
     connect: Connect, first: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -387,10 +367,10 @@ def test_what_was_kept_for_parts_is_gone_after_a_disconnect(
     assert [path.name for path in tmp_path.iterdir() if path.name != "site"] == []
 
 
-# And else
+# Other operations
 
 
-def test_disconnecting_ends_the_wait_for_the_first(connect: Connect, first: Host) -> None:
+def test_disconnecting_ends_the_wait_for_the_first_root(connect: Connect, first: Host) -> None:
     store, reached = connect(), threading.Event()
 
     def stall(request: Request, wire: Wire) -> None:
@@ -405,16 +385,18 @@ def test_disconnecting_ends_the_wait_for_the_first(connect: Connect, first: Host
         waiting.result()
 
 
-def test_a_pickle_knows_all_roots_and_whether_they_are_equal(site: Site, first: Host) -> None:
-    again = pickle.loads(pickle.dumps(StaticStore(site.roots, poll_interval=0)))
+def test_a_pickle_contains_all_roots_and_whether_they_are_equal(
+    hosted: HostedSite, first: Host
+) -> None:
+    again = pickle.loads(pickle.dumps(StaticStore(hosted.roots, poll_interval=0)))
     first.server.stop()
     with again.connect(retries=0) as store:
-        assert store.info()["source"] == site.roots[1]
-    equal = StaticStore(site.roots, poll_interval=0, equal_roots=True)
+        assert store.info()["source"] == hosted.roots[1]
+    equal = StaticStore(hosted.roots, poll_interval=0, equal_roots=True)
     assert pickle.loads(pickle.dumps(equal))._options["equal_roots"]
 
 
-def test_a_mirror_takes_from_copies_what_the_first_lacks(
+def test_a_mirror_fetches_from_copies_what_the_first_root_lacks(
     connect: Connect, first: Host, tmp_path: Path
 ) -> None:
     first.spoil("data/b.txt", None)
@@ -422,38 +404,38 @@ def test_a_mirror_takes_from_copies_what_the_first_lacks(
     assert (tmp_path / "copied" / "data" / "b.txt").read_bytes() == VALUES["b.txt"]
 
 
-def test_several_roots_without_heads_are_asked_for_one_at_every_tenth_poll(
-    connect: Connect, site: Site, first: Host
+def test_without_heads_one_is_looked_for_at_every_tenth_poll(
+    connect: Connect, hosted: HostedSite, first: Host
 ) -> None:
-    for host in site.hosts:
+    for host in hosted.hosts:
         del host.files["index.head.json"]
     store = connect()
     for _ in range(30):
         store.update_index()
-    assert len(first.asked("index.head.json")) == 1 + 3
-    assert len(site.hosts[1].asked("index.head.json")) == 0
+    assert len(first.requests("index.head.json")) == 1 + 3
+    assert len(hosted.hosts[1].requests("index.head.json")) == 0
 
 
-# Once something is held
+# A store with an index
 
 
-def test_d11_a_lazy_store_takes_no_copys_index_when_it_becomes_whole(
+def test_d11_a_lazy_store_does_not_fetch_the_whole_index_from_a_copy(
     connect: Connect, first: Host, copy: Host, tmp_path: Path
 ) -> None:
     store = connect(lazy=True)
     assert "a.txt" in store
-    hostile(copy, tmp_path / "hostile")
+    make_hostile(copy, tmp_path / "hostile")
     first.files.clear()
     with pytest.raises(StoreError):
         list(store)
     assert store.info()["generation"] == 1
 
 
-def test_d11_nor_does_one_whose_cache_has_the_firsts(
+def test_d11_a_store_with_a_cached_index_does_not_use_that_of_a_copy(
     connect: Connect, first: Host, copy: Host, tmp_path: Path
 ) -> None:
     connect(cache=tmp_path / "cache").disconnect()
-    hostile(copy, tmp_path / "hostile")
+    make_hostile(copy, tmp_path / "hostile")
     first.server.stop()
     store = connect(lazy=True, cache=tmp_path / "cache")
     assert store.info()["generation"] == 1
@@ -462,7 +444,7 @@ def test_d11_nor_does_one_whose_cache_has_the_firsts(
 
 
 @pytest.mark.parametrize("read", ["data", "iterdata", "get_data"])
-def test_d11_a_stream_gives_nothing_of_a_copys_value_before_it_is_verified(
+def test_d11_a_stream_returns_no_byte_of_a_copy_before_it_is_verified(
     connect: Connect, first: Host, copy: Host, read: str
 ) -> None:
     first.spoil("data/large.bin", None)

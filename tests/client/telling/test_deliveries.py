@@ -1,4 +1,4 @@
-"""Who sends signals, and when: one thread at a time, polls whole, in the order of their swaps."""
+"""Who sends signals, and when: one thread at a time, whole polls, in the order of swaps."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def never() -> bool:
 
 
 @pytest.fixture
-def nervous_scheduler() -> Iterator[None]:
-    """Let Python change threads as often as it can."""
+def frequent_thread_switches() -> Iterator[None]:
+    """Let Python switch threads as often as it can."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -45,7 +45,7 @@ class Gate:
 # -- the queue alone ------------------------------------------------------------------------
 
 
-def test_deliveries_run_in_the_order_they_were_put() -> None:
+def test_deliveries_run_in_the_order_they_were_queued() -> None:
     deliveries, ran = Deliveries(), list[int]()
     numbers = [deliveries.put(lambda number=number: ran.append(number)) for number in range(5)]  # type: ignore[misc]
     deliveries.run(numbers[2], given_up=never)
@@ -54,13 +54,13 @@ def test_deliveries_run_in_the_order_they_were_put() -> None:
     assert ran == [0, 1, 2, 3, 4]
 
 
-def test_a_delivery_is_not_run_before_somebody_waits_for_it() -> None:
+def test_a_delivery_does_not_run_before_a_thread_waits_for_it() -> None:
     deliveries, ran = Deliveries(), list[int]()
     deliveries.put(lambda: ran.append(1))
     assert ran == []
 
 
-def test_a_delivery_that_was_run_is_not_run_again() -> None:
+def test_a_delivery_runs_only_once() -> None:
     deliveries, ran = Deliveries(), list[int]()
     number = deliveries.put(lambda: ran.append(1))
     deliveries.run(number, given_up=never)
@@ -68,7 +68,7 @@ def test_a_delivery_that_was_run_is_not_run_again() -> None:
     assert ran == [1]
 
 
-def test_a_thread_waits_for_its_delivery_while_another_one_delivers() -> None:
+def test_a_thread_waits_for_its_delivery_while_another_thread_delivers() -> None:
     deliveries, first_gate, second_gate = Deliveries(), Gate(), Gate()
     first = deliveries.put(first_gate)
     one = Call(lambda: deliveries.run(first, given_up=never))
@@ -99,7 +99,7 @@ def test_a_thread_whose_delivery_is_done_does_not_wait_for_later_ones() -> None:
     one.result()
 
 
-def test_a_wait_that_has_lost_its_sense_is_given_up() -> None:
+def test_a_wait_ends_when_it_is_given_up() -> None:
     deliveries, gate, given_up = Deliveries(), Gate(), threading.Event()
     first = deliveries.put(gate)
     one = Call(lambda: deliveries.run(first, given_up=never))
@@ -112,7 +112,7 @@ def test_a_wait_that_has_lost_its_sense_is_given_up() -> None:
     one.result()
 
 
-def test_from_within_a_delivery_the_wait_is_over_at_once_and_the_next_one_follows() -> None:
+def test_waiting_within_a_delivery_returns_immediately_and_the_next_one_follows() -> None:
     deliveries, ran = Deliveries(), list[str]()
 
     def outer() -> None:
@@ -141,7 +141,7 @@ def test_an_interrupt_releases_the_turn_and_loses_no_delivery(error: type[BaseEx
     assert ran == [1, 2]
 
 
-def test_an_interrupt_hands_the_turn_to_a_thread_that_waits() -> None:
+def test_an_interrupt_passes_the_turn_to_a_waiting_thread() -> None:
     deliveries, gate, ran = Deliveries(), Gate(), threading.Event()
 
     def interrupted() -> None:
@@ -160,7 +160,7 @@ def test_an_interrupt_hands_the_turn_to_a_thread_that_waits() -> None:
         one.result()
 
 
-@pytest.mark.usefixtures("nervous_scheduler")
+@pytest.mark.usefixtures("frequent_thread_switches")
 def test_many_threads_deliver_one_at_a_time_each_delivery_once_and_in_order() -> None:
     deliveries = Deliveries()
     busy = threading.Lock()
@@ -223,7 +223,7 @@ def test_the_poll_that_swapped_first_is_delivered_first_and_whole() -> None:
     assert heard == ["a", "b", "end", "A", "c", "end"]
 
 
-def test_an_update_returns_when_its_signals_have_been_sent() -> None:
+def test_an_update_returns_after_its_signals_were_sent() -> None:
     heard: list[str] = []
     with MemorySite({}) as site, site.open() as store:
 
@@ -256,17 +256,17 @@ def test_a_keyboard_interrupt_in_a_handler_reaches_the_caller_and_ends_nothing_e
     assert heard == ["a", "c"]
 
 
-@pytest.mark.usefixtures("nervous_scheduler")
-def test_of_concurrent_updates_every_change_is_told_once_and_in_order(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("frequent_thread_switches")
+def test_concurrent_updates_signal_every_change_once_and_in_order(tmp_path: Path) -> None:
     versions = 60
     write_index(tmp_path, {"k": {"v": 0}})
-    told: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
     busy = threading.Lock()
     done = threading.Event()
 
     def hear(sender: object, *, key: str, metadata: Any, previous: Any) -> None:
         assert busy.acquire(blocking=False), "two handlers at once"
-        told.append((previous["v"], metadata["v"]))
+        received.append((previous["v"], metadata["v"]))
         busy.release()
 
     def poll(store: StaticStore) -> list[tuple[int, int]]:
@@ -290,14 +290,14 @@ def test_of_concurrent_updates_every_change_is_told_once_and_in_order(tmp_path: 
         done.set()
         returned = [pair for call in calls for pair in call.result()]
         returned += poll(store)
-    assert told[0][0] == 0
-    assert told[-1][1] == versions
-    assert [before for before, _ in told[1:]] == [after for _, after in told[:-1]]
-    assert sorted(returned) == sorted(told)
+    assert received[0][0] == 0
+    assert received[-1][1] == versions
+    assert [before for before, _ in received[1:]] == [after for _, after in received[:-1]]
+    assert sorted(returned) == sorted(received)
 
 
-@pytest.mark.usefixtures("nervous_scheduler")
-def test_who_replays_the_changes_has_the_index(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("frequent_thread_switches")
+def test_replaying_the_changes_yields_the_index(tmp_path: Path) -> None:
     chance = random.Random(7)
     write_index(tmp_path, {})
     replayed: dict[str, Any] = {}

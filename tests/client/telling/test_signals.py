@@ -1,4 +1,4 @@
-"""The signals: what they carry, to whom, and in which order."""
+"""The signals: their arguments, their receivers, and their order."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_first_snapshot_sends_no_signals(site: MemorySite) -> None:
         assert heard == []
 
 
-def test_a_poll_that_changed_nothing_sends_no_signals(site: MemorySite, store: StaticStore) -> None:
+def test_a_poll_without_changes_sends_no_signals(site: MemorySite, store: StaticStore) -> None:
     heard: list[object] = []
 
     def hear(sender: object, **_: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_poll_that_changed_nothing_sends_no_signals(site: MemorySite, store: S
     assert heard == []
 
 
-def test_every_handler_gets_metadata_of_its_own(site: MemorySite, store: StaticStore) -> None:
+def test_every_handler_gets_its_own_metadata(site: MemorySite, store: StaticStore) -> None:
     heard: list[Any] = []
 
     def spoil(sender: object, *, key: str, metadata: Any, previous: Any) -> None:
@@ -118,7 +118,7 @@ def test_every_handler_gets_metadata_of_its_own(site: MemorySite, store: StaticS
     assert (changes[0].metadata, store.get_metadata("a")) == ({"v": 2}, {"v": 2})
 
 
-def test_handlers_of_other_stores_hear_nothing(site: MemorySite, store: StaticStore) -> None:
+def test_handlers_of_other_stores_receive_nothing(site: MemorySite, store: StaticStore) -> None:
     heard: list[object] = []
 
     def hear(sender: object, **_: Any) -> None:
@@ -131,7 +131,9 @@ def test_handlers_of_other_stores_hear_nothing(site: MemorySite, store: StaticSt
         assert heard == [other]
 
 
-def test_without_a_filter_a_handler_hears_every_store(site: MemorySite, store: StaticStore) -> None:
+def test_a_handler_without_a_sender_receives_signals_of_every_store(
+    site: MemorySite, store: StaticStore
+) -> None:
     heard: list[object] = []
 
     def hear(sender: object, **_: Any) -> None:
@@ -143,7 +145,7 @@ def test_without_a_filter_a_handler_hears_every_store(site: MemorySite, store: S
         assert heard == [store, other]
 
 
-def test_a_handler_is_held_weakly(site: MemorySite, store: StaticStore) -> None:
+def test_a_handler_is_referenced_weakly(site: MemorySite, store: StaticStore) -> None:
     class Window:
         def hear(self, sender: object, **_: Any) -> None:
             heard.append(sender)
@@ -182,7 +184,7 @@ def test_a_muted_signal_is_not_sent(
         assert heard
 
 
-def test_nothing_is_decoded_where_nobody_listens(
+def test_nothing_is_decoded_without_receivers(
     site: MemorySite, store: StaticStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def send_change(*_: Any) -> None:
@@ -200,7 +202,7 @@ def test_nothing_is_decoded_where_nobody_listens(
 # -- poll_failed ------------------------------------------------------------------------------
 
 
-def test_a_poll_that_failed_is_told_with_its_error_and_raised(
+def test_a_failed_poll_is_signaled_with_its_error_and_raised(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[StoreError] = []
@@ -231,7 +233,7 @@ def test_a_failed_poll_sends_no_other_signal(site: MemorySite, store: StaticStor
     assert heard == []
 
 
-def test_a_connect_that_fails_is_raised_and_not_told(site: MemorySite) -> None:
+def test_a_failed_connect_is_raised_and_not_signaled(site: MemorySite) -> None:
     heard: list[object] = []
 
     def hear(sender: object, **_: Any) -> None:
@@ -243,7 +245,7 @@ def test_a_connect_that_fails_is_raised_and_not_told(site: MemorySite) -> None:
     assert heard == []
 
 
-def test_the_polling_thread_sends_what_it_polled(site: MemorySite) -> None:
+def test_the_polling_thread_sends_the_signals_of_its_polls(site: MemorySite) -> None:
     threads: list[str] = []
     heard = threading.Event()
 
@@ -260,7 +262,7 @@ def test_the_polling_thread_sends_what_it_polled(site: MemorySite) -> None:
     assert threads == ["staticstore-poller"]
 
 
-def test_the_signals_are_names_of_the_package() -> None:
+def test_the_signals_are_exported_by_the_package() -> None:
     for signal in (key_set, key_updated, key_deleted, index_updated, poll_failed):
         assert isinstance(signal, Signal)
         assert any(getattr(staticstore, name) is signal for name in staticstore.__all__)

@@ -1,4 +1,4 @@
-"""Subscriptions: who is told of what, by whom, and until when."""
+"""Subscriptions: which changes they receive, in which thread, and until when."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def store(site: MemorySite) -> Iterator[StaticStore]:
         yield connected
 
 
-class Diary:
-    """A callback that writes down what it is told."""
+class Recorder:
+    """A callback that records what it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -57,11 +57,13 @@ def change(site: MemorySite, store: StaticStore) -> None:
 # -- filters ------------------------------------------------------------------------------
 
 
-def test_by_default_every_change_is_told_in_key_order(site: MemorySite, store: StaticStore) -> None:
-    diary = Diary()
-    store.subscribe(diary)
+def test_by_default_every_change_is_delivered_in_key_order(
+    site: MemorySite, store: StaticStore
+) -> None:
+    recorder = Recorder()
+    store.subscribe(recorder)
     change(site, store)
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 def test_a_change_has_the_metadata_before_and_after(site: MemorySite, store: StaticStore) -> None:
@@ -91,57 +93,57 @@ def test_a_change_has_the_metadata_before_and_after(site: MemorySite, store: Sta
         ({"where": {"type": "raster"}, "size": 2}, ["update map"]),
         ({"size": lambda size: size == 1}, ["update map", "update table"]),
         ({"where": {"type": "raster"}, "actions": ["delete"]}, ["delete old"]),
-        # A missing field equals None, but a side that is not there matches nothing.
+        # A missing field equals None, but a missing side matches nothing.
         ({"size": None}, ["set new", "delete old", "update table"]),
         ({"nowhere": None}, ALL),
     ],
 )
-def test_a_change_is_told_if_action_and_metadata_or_previous_match(
+def test_a_change_is_delivered_if_action_and_metadata_or_previous_match(
     site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]
 ) -> None:
-    diary = Diary()
-    store.subscribe(diary, **options)
+    recorder = Recorder()
+    store.subscribe(recorder, **options)
     change(site, store)
-    assert diary.lines == expected
+    assert recorder.lines == expected
 
 
-def test_conditions_must_hold_on_one_side_together(site: MemorySite, store: StaticStore) -> None:
-    # The table was a table of size 1 and is a vector of size None: never a table of size None.
-    diary = Diary()
-    store.subscribe(diary, type="table", where={"size": None})
+def test_conditions_must_hold_together_on_one_side(site: MemorySite, store: StaticStore) -> None:
+    # The table had size 1 and is now a vector of size None: never a table of size None.
+    recorder = Recorder()
+    store.subscribe(recorder, type="table", where={"size": None})
     change(site, store)
-    assert diary.lines == []
+    assert recorder.lines == []
 
 
 @pytest.mark.parametrize("actions", ["set", ["sets"], ["set", "changed"], [None], [1]], ids=str)
-def test_an_unknown_action_is_a_value_error_at_once(store: StaticStore, actions: Any) -> None:
+def test_an_unknown_action_is_a_value_error_immediately(store: StaticStore, actions: Any) -> None:
     with pytest.raises(ValueError, match="no such action"):
         store.subscribe(print, actions=actions)
 
 
-def test_a_wrong_condition_is_a_type_error_at_once(store: StaticStore) -> None:
+def test_a_wrong_condition_is_a_type_error_immediately(store: StaticStore) -> None:
     with pytest.raises(TypeError):
         store.subscribe(print, where="type")  # type: ignore[call-overload]
 
 
-def test_a_predicate_that_raises_is_logged_and_the_subscription_goes_on(
+def test_a_predicate_that_raises_is_logged_and_the_subscription_continues(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    diary = Diary()
-    store.subscribe(diary, size=lambda size: size > 1)  # of None it cannot be asked
+    recorder = Recorder()
+    store.subscribe(recorder, size=lambda size: size > 1)  # fails for None
     change(site, store)
-    assert diary.lines == ["update map"]
+    assert recorder.lines == ["update map"]
     assert len(caplog.records) == 1
 
 
-def test_a_callback_gets_metadata_of_its_own(site: MemorySite, store: StaticStore) -> None:
+def test_a_callback_gets_its_own_metadata(site: MemorySite, store: StaticStore) -> None:
     heard: list[Any] = []
 
-    def spoil(told: Change) -> None:
-        heard.append(told.metadata)
-        if told.metadata is not None:
-            told.metadata["type"] = "spoiled"
-            told.metadata.clear()
+    def spoil(received: Change) -> None:
+        heard.append(received.metadata)
+        if received.metadata is not None:
+            received.metadata["type"] = "spoiled"
+            received.metadata.clear()
 
     store.subscribe(spoil, actions=["set"])
     store.subscribe(spoil, actions=["set"])
@@ -150,61 +152,61 @@ def test_a_callback_gets_metadata_of_its_own(site: MemorySite, store: StaticStor
     assert store.get_metadata("new") == {"type": "raster"}
 
 
-# -- when it begins and ends ------------------------------------------------------------------
+# -- begin and end ------------------------------------------------------------------------
 
 
-def test_a_subscription_is_told_nothing_after_its_end(site: MemorySite, store: StaticStore) -> None:
-    diary = Diary()
-    subscription = store.subscribe(diary)
+def test_a_closed_subscription_receives_nothing(site: MemorySite, store: StaticStore) -> None:
+    recorder = Recorder()
+    subscription = store.subscribe(recorder)
     subscription.close()
     subscription.close()
     change(site, store)
-    assert diary.lines == []
+    assert recorder.lines == []
 
 
 def test_a_with_block_ends_a_subscription(site: MemorySite, store: StaticStore) -> None:
-    diary = Diary()
-    with store.subscribe(diary):
+    recorder = Recorder()
+    with store.subscribe(recorder):
         site.write({})
         store.update_index()
     site.write(BEFORE)
     store.update_index()
-    assert diary.lines == ["delete map", "delete old", "delete table"]
+    assert recorder.lines == ["delete map", "delete old", "delete table"]
 
 
-def test_a_subscription_closed_by_another_thread_during_a_poll_is_told_no_more(
+def test_a_subscription_closed_by_another_thread_during_a_poll_receives_no_more(
     site: MemorySite, store: StaticStore
 ) -> None:
-    told, go_on = threading.Event(), threading.Event()
-    diary = Diary()
+    received, go_on = threading.Event(), threading.Event()
+    recorder = Recorder()
 
     def hear(each: Change) -> None:
-        diary(each)
-        told.set()
+        recorder(each)
+        received.set()
         assert go_on.wait(TIMEOUT)
 
     subscription = store.subscribe(hear)
     poll = Call(lambda: change(site, store))
-    assert told.wait(TIMEOUT)
+    assert received.wait(TIMEOUT)
     subscription.close()
     go_on.set()
     poll.result()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
 
 
-def test_after_disconnect_a_subscription_is_told_nothing_until_the_next_connect(
+def test_after_disconnect_a_subscription_receives_nothing_until_the_next_connect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary = Diary()
-    store.subscribe(diary)
+    recorder = Recorder()
+    store.subscribe(recorder)
     store.disconnect()
     site.write(AFTER)
-    assert diary.lines == []
+    assert recorder.lines == []
     store.connect()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
-def test_the_callback_is_held_strongly(site: MemorySite, store: StaticStore) -> None:
+def test_the_callback_is_referenced_strongly(site: MemorySite, store: StaticStore) -> None:
     lines: list[str] = []
     store.subscribe(lambda each: lines.append(each.key))
     gc.collect()
@@ -212,12 +214,12 @@ def test_the_callback_is_held_strongly(site: MemorySite, store: StaticStore) -> 
     assert len(lines) == 4
 
 
-def test_the_callback_is_let_go_when_the_subscription_is_closed(store: StaticStore) -> None:
-    diary = Diary()
-    subscription = store.subscribe(diary)
-    reference = weakref.ref(diary)
+def test_the_callback_is_released_when_the_subscription_is_closed(store: StaticStore) -> None:
+    recorder = Recorder()
+    subscription = store.subscribe(recorder)
+    reference = weakref.ref(recorder)
     subscription.close()
-    del diary, subscription
+    del recorder, subscription
     gc.collect()
     assert reference() is None
 
@@ -228,23 +230,23 @@ def test_a_subscription_may_outlive_its_store(site: MemorySite) -> None:
     subscription.close()
 
 
-def test_a_store_that_is_not_connected_takes_no_subscription(site: MemorySite) -> None:
+def test_a_store_that_is_not_connected_refuses_a_subscription(site: MemorySite) -> None:
     with pytest.raises(NotConnectedError):
         StaticStore(site.url).subscribe(print)
 
 
-def test_two_subscriptions_of_one_callback_are_told_twice(
+def test_two_subscriptions_of_one_callback_are_called_twice(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary = Diary()
-    first = store.subscribe(diary)
-    store.subscribe(diary)
+    recorder = Recorder()
+    first = store.subscribe(recorder)
+    store.subscribe(recorder)
     change(site, store)
-    assert diary.lines == [line for line in ALL for _ in range(2)]
+    assert recorder.lines == [line for line in ALL for _ in range(2)]
     first.close()
     site.write({})
     store.update_index()
-    assert len(diary.lines) == 2 * len(ALL) + 3
+    assert len(recorder.lines) == 2 * len(ALL) + 3
 
 
 # -- dispatch ---------------------------------------------------------------------------------
@@ -252,82 +254,82 @@ def test_two_subscriptions_of_one_callback_are_told_twice(
 Calls = list[Callable[[], None]]
 
 
-def test_dispatch_gets_the_calls_and_makes_them_when_it_likes(
+def test_dispatch_gets_the_calls_and_makes_them_when_it_wants(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Diary(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
-    assert diary.lines == []
+    assert recorder.lines == []
     assert len(calls) == 4
     for call in calls:
         call()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
-def test_dispatch_gets_only_what_matches(site: MemorySite, store: StaticStore) -> None:
+def test_dispatch_gets_only_matching_changes(site: MemorySite, store: StaticStore) -> None:
     calls = Calls()
     store.subscribe(print, dispatch=calls.append, type="table")
     change(site, store)
     assert len(calls) == 1
 
 
-def test_a_call_that_waits_in_a_loop_is_not_made_after_close(
+def test_a_call_waiting_in_a_loop_is_not_made_after_close(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Diary(), Calls()
-    subscription = store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    subscription = store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     calls[0]()
     subscription.close()
     for call in calls[1:]:
         call()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
 
 
-def test_a_call_that_waits_in_a_loop_is_not_made_after_disconnect(
+def test_a_call_waiting_in_a_loop_is_not_made_after_disconnect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Diary(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     calls[0]()
     store.disconnect()
     for call in calls[1:]:
         call()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
 
 
-def test_what_waited_in_a_loop_at_disconnect_is_told_after_the_next_connect(
+def test_a_call_waiting_in_a_loop_at_disconnect_is_delivered_after_the_next_connect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Diary(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     store.disconnect()
     store.connect()
     for call in calls:
         call()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
-def test_a_dispatch_that_raises_is_logged_and_the_others_are_told(
+def test_a_dispatch_that_raises_is_logged_and_the_others_are_called(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     def closed_loop(call: object) -> None:
         raise RuntimeError("Event loop is closed")
 
-    diary = Diary()
+    recorder = Recorder()
     store.subscribe(print, dispatch=closed_loop)
-    store.subscribe(diary)
+    store.subscribe(recorder)
     change(site, store)
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == [
         "Event loop is closed"
     ] * 4
 
 
-def test_what_a_dispatched_callback_raises_is_for_the_loop_to_show(
+def test_an_exception_of_a_dispatched_callback_is_left_to_the_loop(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(each: Change) -> None:
@@ -341,10 +343,10 @@ def test_what_a_dispatched_callback_raises_is_for_the_loop_to_show(
     assert caplog.records == []
 
 
-def test_what_a_dispatch_that_raised_was_given_is_not_told_later(
+def test_calls_given_to_a_dispatch_that_raised_are_not_delivered_later(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Diary(), Calls()
+    recorder, calls = Recorder(), Calls()
 
     def dispatch(call: Callable[[], None]) -> None:
         if len(calls) == 1:
@@ -352,11 +354,11 @@ def test_what_a_dispatch_that_raised_was_given_is_not_told_later(
             raise RuntimeError("just once")
         calls.append(call)
 
-    store.subscribe(diary, dispatch=dispatch)
+    store.subscribe(recorder, dispatch=dispatch)
     change(site, store)
     for call in calls:
         call()
-    assert diary.lines == [ALL[0], *ALL[2:]]
+    assert recorder.lines == [ALL[0], *ALL[2:]]
 
 
 def test_an_event_loop_can_be_the_dispatch(site: MemorySite, store: StaticStore) -> None:
@@ -371,7 +373,7 @@ def test_an_event_loop_can_be_the_dispatch(site: MemorySite, store: StaticStore)
     assert asyncio.run(listen()) == ALL
 
 
-def test_without_dispatch_the_thread_that_polls_calls(site: MemorySite, store: StaticStore) -> None:
+def test_without_dispatch_the_polling_thread_calls(site: MemorySite, store: StaticStore) -> None:
     threads: list[threading.Thread] = []
     store.subscribe(lambda each: threads.append(threading.current_thread()))
     poll = Call(lambda: change(site, store))
@@ -383,18 +385,20 @@ def test_without_dispatch_the_thread_that_polls_calls(site: MemorySite, store: S
 
 
 class Batches:
-    """A callback that writes down what it is told at once."""
+    """A callback that records the batches it receives."""
 
     def __init__(self) -> None:
         self.lines: list[list[str]] = []
-        self.told: list[Changes] = []
+        self.received: list[Changes] = []
 
     def __call__(self, changes: Changes) -> None:
-        self.told.append(changes)
+        self.received.append(changes)
         self.lines.append([f"{each.action} {each.key}" for each in changes])
 
 
-def test_a_batch_is_all_changes_of_a_poll_in_one_call(site: MemorySite, store: StaticStore) -> None:
+def test_a_batch_has_all_changes_of_a_poll_in_one_call(
+    site: MemorySite, store: StaticStore
+) -> None:
     batches = Batches()
     store.subscribe(batches, batch=True)
     change(site, store)
@@ -403,11 +407,11 @@ def test_a_batch_is_all_changes_of_a_poll_in_one_call(site: MemorySite, store: S
     assert batches.lines == [ALL, ["delete map", "delete new", "delete table"]]
 
 
-def test_a_batch_leads_to_its_snapshot(site: MemorySite, store: StaticStore) -> None:
+def test_a_batch_gives_access_to_its_snapshot(site: MemorySite, store: StaticStore) -> None:
     batches = Batches()
     store.subscribe(batches, batch=True, actions=["delete"])
     change(site, store)
-    assert batches.told[0].index is store.index
+    assert batches.received[0].index is store.index
 
 
 @pytest.mark.parametrize(
@@ -419,7 +423,7 @@ def test_a_batch_leads_to_its_snapshot(site: MemorySite, store: StaticStore) -> 
         ({"size": lambda size: size == 1}, ["update map", "update table"]),
     ],
 )
-def test_a_batch_has_only_what_was_asked_for(
+def test_a_batch_has_only_matching_changes(
     site: MemorySite, store: StaticStore, options: dict[str, Any], expected: list[str]
 ) -> None:
     batches = Batches()
@@ -428,9 +432,7 @@ def test_a_batch_has_only_what_was_asked_for(
     assert batches.lines == [expected]
 
 
-def test_a_poll_that_finds_nothing_that_was_asked_for_is_no_batch(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_a_poll_without_matching_changes_is_no_batch(site: MemorySite, store: StaticStore) -> None:
     batches = Batches()
     store.subscribe(batches, batch=True, type="nothing")
     change(site, store)
@@ -438,24 +440,24 @@ def test_a_poll_that_finds_nothing_that_was_asked_for_is_no_batch(
     assert batches.lines == []
 
 
-def test_a_predicate_that_raises_costs_a_batch_only_that_change(
+def test_a_predicate_that_raises_removes_only_that_change_from_a_batch(
     site: MemorySite, store: StaticStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     batches = Batches()
-    store.subscribe(batches, batch=True, size=lambda size: size > 1)  # of None it cannot be asked
+    store.subscribe(batches, batch=True, size=lambda size: size > 1)  # fails for None
     change(site, store)
     assert batches.lines == [["update map"]]
     assert len(caplog.records) == 1
 
 
-def test_the_first_batch_is_all_that_is_there(site: MemorySite, store: StaticStore) -> None:
+def test_the_initial_batch_has_all_entries(site: MemorySite, store: StaticStore) -> None:
     batches = Batches()
     store.subscribe(batches, batch=True, initial=True, type="raster")
     change(site, store)
     assert batches.lines == [["set map", "set old"], ALL[:3]]
 
 
-def test_the_first_batch_comes_also_where_there_is_nothing(store: StaticStore) -> None:
+def test_the_initial_batch_is_delivered_even_if_empty(store: StaticStore) -> None:
     batches = Batches()
     store.subscribe(batches, batch=True, initial=True, type="nothing")
     assert batches.lines == [[]]
@@ -471,7 +473,9 @@ def test_a_batch_is_one_call_for_a_dispatch(site: MemorySite, store: StaticStore
     assert batches.lines == [["set map", "set old", "set table"], ALL]
 
 
-def test_what_changed_while_disconnected_is_one_batch(site: MemorySite, store: StaticStore) -> None:
+def test_changes_made_while_disconnected_are_one_batch(
+    site: MemorySite, store: StaticStore
+) -> None:
     batches = Batches()
     store.subscribe(batches, batch=True)
     store.disconnect()
@@ -480,7 +484,7 @@ def test_what_changed_while_disconnected_is_one_batch(site: MemorySite, store: S
     assert batches.lines == [ALL]
 
 
-def test_a_batch_is_told_after_the_keys_and_before_the_whole(
+def test_a_batch_is_delivered_after_the_key_signals_and_before_index_updated(
     site: MemorySite, store: StaticStore
 ) -> None:
     steps: list[str] = []
@@ -494,7 +498,9 @@ def test_a_batch_is_told_after_the_keys_and_before_the_whole(
 # -- initial ----------------------------------------------------------------------------------
 
 
-def test_initial_delivers_first_what_is_there_as_sets(site: MemorySite, store: StaticStore) -> None:
+def test_initial_first_delivers_existing_entries_as_sets(
+    site: MemorySite, store: StaticStore
+) -> None:
     heard: list[Change] = []
     store.subscribe(heard.append, initial=True)
     assert [(each.action, each.key, each.metadata, each.previous) for each in heard] == [
@@ -504,29 +510,29 @@ def test_initial_delivers_first_what_is_there_as_sets(site: MemorySite, store: S
     assert len(heard) == len(BEFORE) + len(ALL)
 
 
-def test_initial_delivers_only_what_matches(store: StaticStore) -> None:
-    diary = Diary()
-    store.subscribe(diary, initial=True, type="raster")
-    assert diary.lines == ["set map", "set old"]
+def test_initial_delivers_only_matching_entries(store: StaticStore) -> None:
+    recorder = Recorder()
+    store.subscribe(recorder, initial=True, type="raster")
+    assert recorder.lines == ["set map", "set old"]
 
 
-def test_initial_delivers_nothing_to_who_wants_no_sets(store: StaticStore) -> None:
-    diary = Diary()
-    store.subscribe(diary, initial=True, actions=["update", "delete"])
-    assert diary.lines == []
+def test_initial_delivers_nothing_to_a_subscription_without_sets(store: StaticStore) -> None:
+    recorder = Recorder()
+    store.subscribe(recorder, initial=True, actions=["update", "delete"])
+    assert recorder.lines == []
 
 
-def test_initial_goes_through_dispatch_too(store: StaticStore) -> None:
+def test_initial_uses_dispatch_too(store: StaticStore) -> None:
     calls = Calls()
     store.subscribe(print, initial=True, dispatch=calls.append)
     assert len(calls) == len(BEFORE)
 
 
-def test_initial_is_told_to_the_new_subscription_alone(store: StaticStore) -> None:
-    diary = Diary()
-    store.subscribe(diary)
+def test_initial_is_delivered_only_to_the_new_subscription(store: StaticStore) -> None:
+    recorder = Recorder()
+    store.subscribe(recorder)
     store.subscribe(print, initial=True, actions=["update"])
-    assert diary.lines == []
+    assert recorder.lines == []
 
 
 def test_a_callback_may_disconnect_during_the_initial_delivery(store: StaticStore) -> None:
@@ -541,7 +547,7 @@ def test_a_callback_may_disconnect_during_the_initial_delivery(store: StaticStor
     assert not store.is_connected()
 
 
-def test_initial_waits_for_what_is_being_delivered_and_begins_with_the_newest_snapshot(
+def test_initial_waits_for_running_deliveries_and_begins_with_the_newest_snapshot(
     site: MemorySite, store: StaticStore
 ) -> None:
     blocked, release = threading.Event(), threading.Event()
@@ -550,36 +556,36 @@ def test_initial_waits_for_what_is_being_delivered_and_begins_with_the_newest_sn
         blocked.set()
         assert release.wait(TIMEOUT)
 
-    diary = Diary()
+    recorder = Recorder()
     with index_updated.connected_to(block, sender=store):
         poll = Call(lambda: change(site, store))
         assert blocked.wait(TIMEOUT)
-        subscribe = Call(lambda: store.subscribe(diary, initial=True))
+        subscribe = Call(lambda: store.subscribe(recorder, initial=True))
         assert not subscribe.is_back(0.05)
-        assert diary.lines == []
+        assert recorder.lines == []
         release.set()
         subscribe.result()
         poll.result()
-    assert diary.lines == ["set map", "set new", "set table"]
+    assert recorder.lines == ["set map", "set new", "set table"]
 
 
 class Replay:
-    """A callback that keeps a copy of the index, and notes what does not fit into it."""
+    """A callback that keeps a copy of the index, and records changes that do not fit."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Any] = {}
         self.problems: list[str] = []
 
-    def __call__(self, told: Change) -> None:
-        if told.previous != self.entries.get(told.key):
-            self.problems.append(f"{told} after {self.entries.get(told.key)}")
-        if told.metadata is None:
-            self.entries.pop(told.key, None)
+    def __call__(self, received: Change) -> None:
+        if received.previous != self.entries.get(received.key):
+            self.problems.append(f"{received} after {self.entries.get(received.key)}")
+        if received.metadata is None:
+            self.entries.pop(received.key, None)
         else:
-            self.entries[told.key] = told.metadata
+            self.entries[received.key] = received.metadata
 
 
-def test_who_subscribes_during_polls_misses_nothing_and_is_told_nothing_twice(
+def test_a_subscription_made_during_polls_misses_nothing_and_repeats_nothing(
     tmp_path: Path,
 ) -> None:
     chance = random.Random(3)
@@ -616,7 +622,7 @@ def test_who_subscribes_during_polls_misses_nothing_and_is_told_nothing_twice(
             assert replay.entries == dict(store.index)
 
 
-def test_who_subscribed_after_a_poll_that_was_never_told_is_told_only_what_came_later(
+def test_a_subscription_made_after_an_unannounced_poll_receives_only_later_changes(
     site: MemorySite, store: StaticStore
 ) -> None:
     blocked, release = threading.Event(), threading.Event()
@@ -625,7 +631,7 @@ def test_who_subscribed_after_a_poll_that_was_never_told_is_told_only_what_came_
         blocked.set()
         release.wait(TIMEOUT)
 
-    early, late = Diary(), Diary()
+    early, late = Recorder(), Recorder()
     store.subscribe(early)
     with index_updated.connected_to(block, sender=store):
         first = Call(lambda: change(site, store))
@@ -648,29 +654,29 @@ def test_who_subscribed_after_a_poll_that_was_never_told_is_told_only_what_came_
     assert late.lines == ["set newest", "delete newer", "delete newest"]
 
 
-def test_a_call_that_a_loop_made_while_disconnected_is_told_after_the_next_connect(
+def test_a_call_made_by_a_loop_while_disconnected_is_delivered_after_the_next_connect(
     site: MemorySite, store: StaticStore
 ) -> None:
-    diary, calls = Diary(), Calls()
-    store.subscribe(diary, dispatch=calls.append)
+    recorder, calls = Recorder(), Calls()
+    store.subscribe(recorder, dispatch=calls.append)
     change(site, store)
     calls.pop(0)()
     store.disconnect()
     while calls:
         calls.pop(0)()
-    assert diary.lines == ALL[:1]
+    assert recorder.lines == ALL[:1]
     store.connect()
     while calls:
         calls.pop(0)()
-    assert diary.lines == ALL
+    assert recorder.lines == ALL
 
 
 @pytest.mark.parametrize("dispatched", [False, True])
-def test_who_subscribed_before_a_disconnect_misses_nothing_and_is_told_nothing_twice(
+def test_a_subscription_made_before_a_disconnect_misses_nothing_and_repeats_nothing(
     site: MemorySite, store: StaticStore, dispatched: bool
 ) -> None:
     # The subscription begins with a snapshot whose own announcement still waits behind a
-    # handler that blocks, and the store is disconnected before it is made.
+    # handler that blocks, and the store is disconnected before the announcement is made.
     blocked, release = threading.Event(), threading.Event()
 
     def block(sender: object, **_: Any) -> None:
@@ -697,14 +703,14 @@ def test_who_subscribed_before_a_disconnect_misses_nothing_and_is_told_nothing_t
         subscribe.is_back()
         release.set()
         first.result()
-    told_before = dict(replay.entries)
+    received_before = dict(replay.entries)
     store.connect()
     for call in calls:
         call()
-    assert told_before == {}, "it is told something of a store that is disconnected"
+    assert received_before == {}, "a disconnected store delivered changes"
     assert replay.problems == []
     try:
         subscribe.result()
     except NotConnectedError:
-        return  # nobody was subscribed: an honest answer, too
+        return  # nobody was subscribed, which is also correct
     assert replay.entries == dict(store.index)

@@ -1,4 +1,4 @@
-"""`watch`: changes since the call, as they come."""
+"""`watch`: changes since the call, as they arrive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def store(site: MemorySite) -> Iterator[StaticStore]:
         yield connected
 
 
-def test_it_gives_the_changes_since_the_call(site: MemorySite, store: StaticStore) -> None:
+def test_it_yields_the_changes_since_the_call(site: MemorySite, store: StaticStore) -> None:
     watch = store.watch(timeout=TIMEOUT)
     site.write({"b": {}, "c": {}})
     store.update_index()
@@ -34,13 +34,13 @@ def test_it_gives_the_changes_since_the_call(site: MemorySite, store: StaticStor
     ]
 
 
-def test_it_does_not_give_what_was_before_the_call(site: MemorySite, store: StaticStore) -> None:
+def test_it_does_not_yield_changes_before_the_call(site: MemorySite, store: StaticStore) -> None:
     site.write({"b": {}})
     store.update_index()
     assert list(store.watch(timeout=0)) == []
 
 
-def test_it_begins_with_the_call_and_not_with_the_first_question(
+def test_it_begins_with_the_call_and_not_with_the_first_next(
     site: MemorySite, store: StaticStore
 ) -> None:
     watch = store.watch(timeout=0)
@@ -63,7 +63,7 @@ def test_it_ends_after_the_timeout_without_a_change(store: StaticStore) -> None:
     assert Call(lambda: list(watch)).result() == []
 
 
-def test_it_has_ended_for_good_after_the_timeout(site: MemorySite, store: StaticStore) -> None:
+def test_after_the_timeout_it_has_ended_for_good(site: MemorySite, store: StaticStore) -> None:
     watch = store.watch(timeout=0.01)
     assert list(watch) == []
     site.write({})
@@ -71,7 +71,9 @@ def test_it_has_ended_for_good_after_the_timeout(site: MemorySite, store: Static
     assert list(watch) == []
 
 
-def test_it_ends_at_disconnect_after_what_has_come(site: MemorySite, store: StaticStore) -> None:
+def test_at_disconnect_it_ends_after_the_changes_that_have_arrived(
+    site: MemorySite, store: StaticStore
+) -> None:
     watch = store.watch()
     site.write({})
     store.update_index()
@@ -80,14 +82,14 @@ def test_it_ends_at_disconnect_after_what_has_come(site: MemorySite, store: Stat
     assert list(watch) == []
 
 
-def test_it_ends_at_disconnect_in_the_thread_that_waits(store: StaticStore) -> None:
+def test_disconnect_ends_it_in_the_waiting_thread(store: StaticStore) -> None:
     watches = [Call(lambda: list(store.watch())) for _ in range(3)]
     assert not any(call.is_back(0.02) for call in watches)
     store.disconnect()
     assert [call.result() for call in watches] == [[], [], []]
 
 
-def test_one_that_ended_at_disconnect_does_not_begin_again(
+def test_one_that_ended_at_disconnect_does_not_restart(
     site: MemorySite, store: StaticStore
 ) -> None:
     watch = store.watch()
@@ -98,19 +100,19 @@ def test_one_that_ended_at_disconnect_does_not_begin_again(
     assert Call(lambda: list(watch)).result() == []
 
 
-def test_each_gives_all_the_changes(site: MemorySite, store: StaticStore) -> None:
+def test_each_yields_all_changes(site: MemorySite, store: StaticStore) -> None:
     watches = [store.watch(timeout=0) for _ in range(3)]
     site.write({})
     store.update_index()
     assert [[change.key for change in watch] for watch in watches] == [["a"]] * 3
 
 
-def test_one_that_nobody_holds_is_collected(site: MemorySite, store: StaticStore) -> None:
+def test_one_without_references_is_collected(site: MemorySite, store: StaticStore) -> None:
     gc.disable()
     try:
         reference = weakref.ref(store.watch())
         assert reference() is None
-        assert len(store._live._current.subscribers) == 0
+        assert not store._live._current.subscribers._subscriptions
     finally:
         gc.enable()
 
@@ -118,7 +120,7 @@ def test_one_that_nobody_holds_is_collected(site: MemorySite, store: StaticStore
 def test_one_that_has_ended_collects_no_changes(site: MemorySite, store: StaticStore) -> None:
     watch = store.watch(timeout=0)
     assert list(watch) == []
-    assert len(store._live._current.subscribers) == 0
+    assert not store._live._current.subscribers._subscriptions
 
 
 def test_it_does_not_keep_the_store_alive(site: MemorySite) -> None:
@@ -128,7 +130,7 @@ def test_it_does_not_keep_the_store_alive(site: MemorySite) -> None:
 
 
 @pytest.mark.parametrize("poll_interval", [0, 3600])
-def test_it_ends_with_a_store_that_nobody_holds(site: MemorySite, poll_interval: float) -> None:
+def test_it_ends_when_its_store_is_collected(site: MemorySite, poll_interval: float) -> None:
     store = StaticStore(site.url, poll_interval=poll_interval).connect()
     watch = store.watch()
     changes: Call[list[Change]] = Call(functools.partial(list, watch))
@@ -162,7 +164,7 @@ def test_one_made_while_another_thread_disconnects_ends(site: MemorySite) -> Non
         assert call.result() == []
 
 
-def test_one_that_meets_a_connection_that_was_closed_meanwhile_ends(
+def test_one_on_a_connection_that_was_closed_meanwhile_ends(
     site: MemorySite, store: StaticStore
 ) -> None:
     connection = store._live.connected()
@@ -173,14 +175,14 @@ def test_one_that_meets_a_connection_that_was_closed_meanwhile_ends(
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
-def test_a_timeout_that_is_none_is_a_value_error_at_once(
+def test_an_invalid_timeout_is_a_value_error_immediately(
     store: StaticStore, timeout: float
 ) -> None:
     with pytest.raises(ValueError, match="timeout"):
         store.watch(timeout)
 
 
-def test_many_changes_wait_in_it_without_keeping_the_poll_waiting(
+def test_many_changes_can_wait_without_blocking_the_poll(
     site: MemorySite, store: StaticStore
 ) -> None:
     watch = store.watch(timeout=0)

@@ -1,4 +1,4 @@
-"""The one canonical form: what the publisher writes, byte for byte."""
+"""The canonical form: what the publisher writes, byte for byte."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from staticstore.index.fields import canonical_line
 from tests.index.strategies import entries, keys, quick, texts
 
 
-def test_it_has_one_line_an_entry_between_braces_and_every_line_ends() -> None:
+def test_it_has_one_line_for_each_entry_between_braces() -> None:
     index = Index.from_entries({"b": {"y": [1, 2.5], "x": "é"}, "a": {}, "c": {"z": None}})
     assert index.canonical() == (
         '{\n"a":{},\n"b":{"x":"é","y":[1,2.5]},\n"c":{"z":null}\n}\n'.encode()
@@ -32,7 +32,7 @@ def test_one_entry_has_no_comma() -> None:
     assert Index.from_entries({"a": {"v": True}}).canonical() == b'{\n"a":{"v":true}\n}\n'
 
 
-def test_keys_and_fields_rise_by_code_point_at_every_level() -> None:
+def test_keys_and_fields_are_sorted_by_code_point_at_every_level() -> None:
     names = ["\U0001d11e", "\uffff", "é", "a", " ", '"', "~", "A"]
     fields = dict.fromkeys(names, 1)
     index = Index.from_entries({name: {**fields, "nested": [fields]} for name in names})
@@ -50,7 +50,7 @@ def test_a_quote_sorts_by_its_code_point_and_not_by_its_escape() -> None:
     assert index.canonical() == b'{\n"!":{},\n"\\"":{},\n"#":{}\n}\n'
 
 
-def test_nothing_is_escaped_that_json_lets_stand() -> None:
+def test_only_characters_that_json_must_escape_are_escaped() -> None:
     text = "".join(
         chr(code)
         for code in range(0x20, 0x11000)
@@ -59,7 +59,7 @@ def test_nothing_is_escaped_that_json_lets_stand() -> None:
     assert canonical_line("k", {"v": text}) == f'"k":{{"v":"{text}"}}'.encode()
 
 
-def test_what_json_must_escape_is_escaped_as_short_as_can_be() -> None:
+def test_required_escapes_are_as_short_as_possible() -> None:
     assert canonical_line("k", {"v": '"\\\b\f\n\r\t\0\x1f'}) == (
         rb'"k":{"v":"\"\\\b\f\n\r\t\u0000\u001f"}'
     )
@@ -67,7 +67,7 @@ def test_what_json_must_escape_is_escaped_as_short_as_can_be() -> None:
 
 @quick
 @given(entries)
-def test_it_reads_back_as_the_same_index(wanted: dict[str, Any]) -> None:
+def test_it_can_be_parsed_to_the_same_index(wanted: dict[str, Any]) -> None:
     index = Index.from_entries(wanted)
     again = Index.parse(index.canonical())
     assert again == index
@@ -76,7 +76,7 @@ def test_it_reads_back_as_the_same_index(wanted: dict[str, Any]) -> None:
 
 @quick
 @given(entries, st.randoms(use_true_random=False), st.booleans(), st.sampled_from([None, 2]))
-def test_it_does_not_depend_on_how_the_index_was_written(
+def test_it_does_not_depend_on_the_form_of_the_index(
     wanted: dict[str, Any], chance: random.Random, ascii_only: bool, indent: int | None
 ) -> None:
     def shuffled(value: Any) -> Any:
@@ -92,7 +92,7 @@ def test_it_does_not_depend_on_how_the_index_was_written(
 
 @quick
 @given(st.dictionaries(keys, st.dictionaries(texts, texts | st.integers(), max_size=4), max_size=5))
-def test_it_is_what_pythons_json_writes_without_spaces(wanted: dict[str, Any]) -> None:
+def test_it_equals_pythons_json_without_spaces(wanted: dict[str, Any]) -> None:
     lines = [
         json.dumps({key: wanted[key]}, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         for key in sorted(wanted)
@@ -103,7 +103,7 @@ def test_it_is_what_pythons_json_writes_without_spaces(wanted: dict[str, Any]) -
 
 @quick
 @given(entries)
-def test_every_line_between_the_braces_is_an_entry_in_strictly_rising_order(
+def test_every_line_between_the_braces_is_an_entry_in_ascending_order(
     wanted: dict[str, Any],
 ) -> None:
     first, *lines, last, rest = Index.from_entries(wanted).canonical().decode().split("\n")
@@ -128,7 +128,7 @@ def test_the_place_in_a_pack_is_kept() -> None:
         *[b"bytes", {"a", "set"}, date(2026, 11, 20), Decimal("1.0")],
     ],
 )
-def test_what_json_cannot_say_is_an_index_format_error(value: object) -> None:
+def test_metadata_that_json_cannot_express_is_an_index_format_error(value: object) -> None:
     with pytest.raises(IndexFormatError) as caught:
         canonical_line("the key", {"v": value})
     assert caught.value.key == "the key"
@@ -136,7 +136,7 @@ def test_what_json_cannot_say_is_an_index_format_error(value: object) -> None:
         Index.from_entries({"the key": {"v": value}})
 
 
-def test_metadata_that_holds_itself_is_an_index_format_error() -> None:
+def test_metadata_that_contains_itself_is_an_index_format_error() -> None:
     loop: list[Any] = []
     loop.append(loop)
     with pytest.raises(IndexFormatError):
@@ -149,17 +149,17 @@ def test_a_lone_surrogate_in_a_key_is_an_index_format_error() -> None:
 
 
 @pytest.mark.parametrize("key", ["../x", "", "/x", "a//b", "a\nb", "a\u202eb"])
-def test_an_index_is_not_built_with_a_refused_key(key: str) -> None:
+def test_an_index_cannot_be_built_with_an_invalid_key(key: str) -> None:
     with pytest.raises(IndexFormatError, match="left out"):
         Index.from_entries({"good": {}, key: {}})
 
 
-def test_an_index_is_not_built_with_an_entry_that_is_no_mapping() -> None:
+def test_an_index_cannot_be_built_with_an_entry_that_is_not_a_mapping() -> None:
     with pytest.raises(IndexFormatError, match="not a JSON object"):
         Index.from_entries({"a": ["list"]})  # type: ignore[dict-item]
 
 
-def test_an_index_keeps_nothing_of_what_it_was_built_of() -> None:
+def test_an_index_copies_the_metadata_it_is_built_from() -> None:
     source: dict[str, dict[str, Any]] = {"a": {"list": [1]}}
     index = Index.from_entries(source)
     source["a"]["list"].append(2)

@@ -1,4 +1,4 @@
-"""A20: what looks canonical and is not says in the end what any JSON parser says."""
+"""A20: documents that only look canonical are read as any JSON parser reads them in the end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from staticstore.index.forms.entries import parse_any
 
 @pytest.fixture(autouse=True, params=[40, 200])
 def _many_pieces(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Let small documents have many pieces, and be checked late like large ones."""
+    """Make small documents have many pieces, and be checked late like large ones."""
     monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", request.param)
     monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
 
 
 def general(body: bytes) -> Index | None:
-    """Parse a document the general way; None if it is no index."""
+    """Parse a document as any JSON; None if it is not an index."""
     try:
         entries, warnings = parse_any(body)
     except IndexFormatError:
@@ -32,7 +32,7 @@ def general(body: bytes) -> Index | None:
 
 
 def vouched(body: bytes) -> Index | None:
-    """Parse a document for which a digest vouches; None if it is no index."""
+    """Parse a document with the digest of the head; None if it is not an index."""
     try:
         return Index.parse(body, vouched_entries=7)
     except IndexFormatError:
@@ -40,7 +40,7 @@ def vouched(body: bytes) -> Index | None:
 
 
 def lines(*texts: str) -> bytes:
-    """Write a document as it looks in canonical form."""
+    """Write a document in canonical form."""
     return ("{\n" + ",\n".join(texts) + "\n}\n").encode()
 
 
@@ -88,7 +88,7 @@ _of_lines: st.SearchStrategy[Callable[[list[str]], list[str]]] = st.one_of(
         st.just(5) | _places,
         st.sampled_from(OTHER),
     ),
-    # An object that spans many lines, each of which looks like an entry.
+    # An object over many lines, each of which looks like an entry.
     st.builds(
         lambda a, b: lambda t: [*t[:a], '"k00x":{"z":{}', *t[a:b], '"zz":{}}', *t[b:]],
         _places,
@@ -129,7 +129,7 @@ thoroughly = settings(max_examples=80, deadline=None, database=None)
 
 
 def answers(index: Index) -> dict[str, Any]:
-    """Ask an index everything; raises if it is none."""
+    """Return everything that an index can be asked; raise if it is invalid."""
     return {
         "items": dict(index.items()),
         "keys": list(index),
@@ -146,7 +146,7 @@ def answers(index: Index) -> dict[str, Any]:
 @given(mutants)
 @example(EVIL)
 @example(BLANK)
-def test_a20_after_the_check_both_ways_say_the_same_or_both_refuse(body: bytes) -> None:
+def test_a20_after_the_check_both_ways_agree_or_both_refuse(body: bytes) -> None:
     wanted, index = general(body), vouched(body)
     if wanted is None:
         with pytest.raises(IndexFormatError):
@@ -184,7 +184,7 @@ READ: Mapping[str, Callable[[Index], Any]] = {
 @given(body=mutants)
 @example(body=EVIL)
 @example(body=BLANK)
-def test_a20_what_is_read_before_the_check_is_what_json_says(
+def test_a20_reading_before_the_check_gives_what_json_says(
     body: bytes, read: Callable[[Index], Any]
 ) -> None:
     wanted, index = general(body), vouched(body)
@@ -197,7 +197,7 @@ def test_a20_what_is_read_before_the_check_is_what_json_says(
 @thoroughly
 @given(mutants, st.booleans(), st.booleans(), st.booleans())
 @example(BLANK, False, False, True)
-def test_a20_a26_a_poll_finds_what_leads_to_the_document(
+def test_a20_a26_the_changes_of_a_poll_lead_to_the_document(
     body: bytes, is_checked: bool, is_vouched: bool, is_followed: bool
 ) -> None:
     old = Index.parse(lines(*GOOD), vouched_entries=None if is_checked else 24)
@@ -218,7 +218,7 @@ def test_a20_a26_a_poll_finds_what_leads_to_the_document(
 
 @thoroughly
 @given(mutants, st.lists(_places, unique=True, max_size=3))
-def test_a20_changes_of_a_document_that_is_checked_later_are_changes_of_what_it_is(
+def test_a20_changes_to_a_document_checked_later_apply_to_its_real_content(
     body: bytes, places: list[int]
 ) -> None:
     wanted, index = general(body), vouched(body)
@@ -229,24 +229,24 @@ def test_a20_changes_of_a_document_that_is_checked_later_are_changes_of_what_it_
     assert answers(changed.checked()) == answers(wanted.changed_by(states, wanted.warnings))
 
 
-def test_a20_a_look_up_checks_what_it_reads() -> None:
+def test_a20_a_lookup_checks_what_it_reads() -> None:
     for key in ("a", "b", "c", "d"):
         index = Index.parse(EVIL, vouched_entries=3)
         assert (key in index) == (key != "b")
 
 
-def test_a19_the_number_of_entries_is_counted_and_not_believed() -> None:
+def test_a19_entries_are_counted_whatever_the_head_says() -> None:
     for claim in (0, 5, 2**63 - 1):
         assert len(Index.parse(lines(*GOOD), vouched_entries=claim)) == len(GOOD)
 
 
-def test_newlines_that_were_counted_are_not_counted_again() -> None:
+def test_counted_newlines_are_not_counted_again() -> None:
     body = lines(*GOOD)
     index = Index.parse(body, vouched_entries=0, newlines=body.count(b"\n"))
     assert len(index) == len(GOOD)
 
 
-def test_what_is_in_canonical_form_stays_what_it_is() -> None:
+def test_a_canonical_document_stays_unchanged_by_its_check() -> None:
     index = Index.parse(lines(*GOOD), vouched_entries=24)
     before = index.lines()
     assert not index.is_checked
@@ -254,7 +254,7 @@ def test_what_is_in_canonical_form_stays_what_it_is() -> None:
     assert index.is_checked
 
 
-def test_a_check_goes_piece_by_piece_and_is_not_begun_again() -> None:
+def test_a_check_goes_piece_by_piece_and_is_resumed() -> None:
     index = Index.parse(lines(*GOOD), vouched_entries=24)
     steps = index.checking()
     assert sum(1 for _ in zip(range(2), steps, strict=False)) == 2
@@ -262,7 +262,7 @@ def test_a_check_goes_piece_by_piece_and_is_not_begun_again() -> None:
     assert 0 < rest < len(list(Index.parse(lines(*GOOD), vouched_entries=24).checking()))
 
 
-def test_an_index_that_is_refused_reads_as_none_but_is_counted() -> None:
+def test_a_refused_index_raises_on_reading_but_has_a_length() -> None:
     index = Index.parse(lines(*GOOD, '"l":{"a":1e999}'), vouched_entries=25)
     with pytest.raises(IndexFormatError):
         list(index.checking())
@@ -277,7 +277,7 @@ def test_an_index_that_is_refused_reads_as_none_but_is_counted() -> None:
         index.canonical()
 
 
-def test_what_follows_a_refused_index_is_all_new() -> None:
+def test_after_a_refused_index_every_key_is_new() -> None:
     old = Index.parse(lines(*GOOD, '"l":{"a":1e999}'), vouched_entries=25)
     with pytest.raises(IndexFormatError):
         old.checked()
@@ -289,7 +289,7 @@ def test_what_follows_a_refused_index_is_all_new() -> None:
 
 @pytest.mark.parametrize("state", ["lines", "unchecked", "dictionary", "changed", "folded"])
 @pytest.mark.parametrize("key", [5, b"k01", None, 1.5, ("k01",), [], {}, "\ud800", ""], ids=repr)
-def test_what_is_no_key_is_in_no_form_of_an_index(state: str, key: Any) -> None:
+def test_an_invalid_key_is_in_no_form_of_an_index(state: str, key: Any) -> None:
     index = Index.parse(lines(*GOOD), vouched_entries=24 if state == "unchecked" else None)
     if state == "dictionary":
         index = Index.parse(json.dumps(dict(index.items())).encode())

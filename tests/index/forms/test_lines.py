@@ -1,4 +1,4 @@
-"""An index in canonical form that is searched where it lies: as good as one that was parsed."""
+"""An index in canonical form, searched without parsing: equal to a parsed one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _states = st.dictionaries(
 
 @pytest.fixture(autouse=True)
 def _many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small documents have many pieces, and be trusted like large ones."""
+    """Make small documents have many pieces, and be trusted like large ones."""
     monkeypatch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 30)
     monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)
     monkeypatch.setattr("staticstore.tuning.RUN_KEYS", 2)
@@ -38,12 +38,12 @@ def general(state: dict[str, Any]) -> Index:
 
 
 def vouched(state: dict[str, Any]) -> Index:
-    """Parse a state in canonical form, for which a head vouches."""
+    """Parse a state in canonical form whose digest the head has."""
     return Index.parse(general(state).canonical(), vouched_entries=len(state))
 
 
 def lines(*texts: str) -> bytes:
-    """Write a document as it looks in canonical form."""
+    """Write a document in canonical form."""
     return ("{\n" + ",\n".join(texts) + "\n}\n").encode()
 
 
@@ -60,7 +60,7 @@ def test_both_forms_hold_the_same(state: dict[str, Any]) -> None:
 
 @given(_states, _states)
 @settings(max_examples=200, deadline=None)
-def test_both_forms_differ_in_the_same(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_both_forms_have_the_same_differences(old: dict[str, Any], new: dict[str, Any]) -> None:
     new = {**dict(list(old.items())[::2]), **new}
     changes = diff(vouched(old), vouched(new))
     assert list(changes) == list(diff(general(old), general(new)))
@@ -69,7 +69,7 @@ def test_both_forms_differ_in_the_same(old: dict[str, Any], new: dict[str, Any])
 
 @given(_states, _states, st.sampled_from([0, 1, 100]))
 @settings(max_examples=200, deadline=None)
-def test_changes_lead_to_the_lines_of_the_new_document(
+def test_changes_produce_the_lines_of_the_new_document(
     old: dict[str, Any], new: dict[str, Any], folded_above: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -83,7 +83,9 @@ def test_changes_lead_to_the_lines_of_the_new_document(
 
 @given(_states, _states)
 @settings(max_examples=100, deadline=None)
-def test_groups_go_along_when_changes_are_folded(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_field_indexes_are_updated_when_changes_are_folded(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
     before, after = vouched(old), vouched(new)
     list(before.query_keys(type="a"))
     followed = follow(before, after).index
@@ -94,7 +96,7 @@ def test_groups_go_along_when_changes_are_folded(old: dict[str, Any], new: dict[
 
 @given(_states, _states)
 @settings(max_examples=100, deadline=None)
-def test_what_differs_from_checked_lines_is_checked(
+def test_lines_that_differ_from_checked_ones_are_checked(
     old: dict[str, Any], new: dict[str, Any]
 ) -> None:
     before = Index.parse(general(old).canonical())
@@ -103,7 +105,7 @@ def test_what_differs_from_checked_lines_is_checked(
     assert len(after) == len(new)
 
 
-def test_a_document_in_canonical_form_is_not_taken_apart() -> None:
+def test_a_document_in_canonical_form_is_not_parsed() -> None:
     assert vouched({"a": {}}).lines() is not None
 
 
@@ -123,7 +125,7 @@ def test_a_document_in_canonical_form_is_not_taken_apart() -> None:
         b'{\n"a":{}\n}\n}\n',
     ],
 )
-def test_what_only_looks_canonical_is_parsed_as_any_other(body: bytes) -> None:
+def test_a_document_that_only_looks_canonical_is_parsed_as_json(body: bytes) -> None:
     try:
         decoded = json.loads(body)
     except ValueError:
@@ -135,11 +137,11 @@ def test_what_only_looks_canonical_is_parsed_as_any_other(body: bytes) -> None:
     assert dict(index.items()) == decoded
 
 
-def test_a_key_with_half_of_a_surrogate_pair_is_in_no_index() -> None:
+def test_no_index_contains_a_key_with_a_lone_surrogate() -> None:
     assert "\ud800" not in vouched({"a": {}})
 
 
-def test_an_index_without_entries_takes_some() -> None:
+def test_changes_can_be_applied_to_an_empty_index() -> None:
     changed = vouched({}).changed_by({"a": b'{"n":1}', "b": b"{}"})
     assert changed.canonical() == lines('"a":{"n":1}', '"b":{}')
 
@@ -158,7 +160,7 @@ def test_an_index_without_entries_takes_some() -> None:
         {"size": 1, "sha256": "a" * 64, "packed": ["packs/1.zip", 1]},
     ],
 )
-def test_contents_are_those_of_the_entry_alone(
+def test_contents_depend_only_on_the_entry(
     monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.DECODED_SINGLY_ENTRIES", 0)

@@ -1,4 +1,4 @@
-"""What an index may look like, and what becomes of one that does not (FAULTS A1 to A6)."""
+"""Valid and invalid forms of an index, and how they are parsed (FAULTS A1 to A6)."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ NO_INDEX = {
     "number": b"12",
     "text": b'"index"',
     "two objects": b"{}{}",
-    "something after it": b"{} x",
-    "something before it": b"x{}",
+    "trailing text": b"{} x",
+    "leading text": b"x{}",
     "script": b"callback({})",
     "single quotes": b"{'a': {}}",
     "bare key": b"{a: {}}",
     "number as a key": b"{1: {}}",
     "null as a key": b"{null: {}}",
-    "comma at the end": b'{"a": {},}',
+    "trailing comma": b'{"a": {},}',
     "comment": b'{"a": {} /* one */}',
     "no comma": b'{"a": {} "b": {}}',
     "NUL": b"\x00" * 100,
@@ -55,12 +55,12 @@ NO_INDEX = {
 
 
 @pytest.mark.parametrize("body", NO_INDEX.values(), ids=list(NO_INDEX))
-def test_a1_what_is_no_json_object_is_no_index(body: bytes) -> None:
+def test_a1_anything_but_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(IndexFormatError, match="not a JSON object"):
         Index.parse(body)
 
 
-def test_a1_an_index_cut_short_at_any_byte_is_no_index() -> None:
+def test_a1_an_index_truncated_at_any_byte_is_refused() -> None:
     assert len(Index.parse(GOOD)) == 2
     for length in range(len(GOOD)):
         with pytest.raises(IndexFormatError):
@@ -68,7 +68,7 @@ def test_a1_an_index_cut_short_at_any_byte_is_no_index() -> None:
 
 
 @pytest.mark.parametrize("kind", ["null", "[]", "[{}]", "12", "1.5", "true", '"text"'])
-def test_a2_an_entry_that_is_no_object_is_left_out_and_the_rest_lives(kind: str) -> None:
+def test_a2_an_entry_that_is_not_an_object_is_left_out_and_the_others_stay(kind: str) -> None:
     index = Index.parse(f'{{"a": {{"v": 1}}, "bad": {kind}, "z": {{"v": 2}}}}'.encode())
     assert dict(index) == {"a": {"v": 1}, "z": {"v": 2}}
     assert "bad" not in index
@@ -79,13 +79,13 @@ def test_a2_an_entry_that_is_no_object_is_left_out_and_the_rest_lives(kind: str)
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "nan", "1e999", "-1e999"])
 @pytest.mark.parametrize("place", ["{}", "[1, {}]", '{{"x": {}}}', '[[{{"y": {}}}]]'])
-def test_a3_what_is_no_number_spoils_the_index(number: str, place: str) -> None:
+def test_a3_an_invalid_number_makes_the_index_invalid(number: str, place: str) -> None:
     with pytest.raises(IndexFormatError):
         Index.parse(in_value(place.format(number).encode()))
 
 
 @pytest.mark.parametrize("entry", [b"NaN", b"1e999", b"Infinity"])
-def test_a3_also_in_the_place_of_an_entry(entry: bytes) -> None:
+def test_a3_also_instead_of_an_entry(entry: bytes) -> None:
     with pytest.raises(IndexFormatError):
         Index.parse(b'{"a": {}, "b": ' + entry + b"}")
 
@@ -104,7 +104,7 @@ def test_a3_also_in_the_place_of_an_entry(entry: bytes) -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a3_every_finite_number_is_read(text: str, number: float) -> None:
+def test_a3_every_finite_number_is_accepted(text: str, number: float) -> None:
     assert Index.parse(in_value(text.encode()))["spoiled"] == {"v": number}
 
 
@@ -126,7 +126,7 @@ def test_a4_an_entry_may_be_a_hundred_levels_deep(kind: str, depth: int) -> None
     assert json.loads(body) == Index.parse(body)
 
 
-def test_a4_a_hundred_levels_are_allowed_as_often_as_one_likes() -> None:
+def test_a4_a_hundred_levels_are_allowed_any_number_of_times() -> None:
     body = in_value(b"[" + nested("list", 98) + b", " + nested("object", 98) + b"]")
     assert json.loads(body) == Index.parse(body)
 
@@ -139,20 +139,20 @@ def test_a4_a_hundred_levels_are_allowed_as_often_as_one_likes() -> None:
         *[("both", depth) for depth in (100, 900, 100_000)],
     ],
 )
-def test_a4_what_is_nested_deeper_is_no_index(kind: str, depth: int) -> None:
+def test_a4_deeper_nesting_is_refused(kind: str, depth: int) -> None:
     with pytest.raises(IndexFormatError, match="nested too deeply"):
         Index.parse(in_value(nested(kind, depth)))
 
 
 @pytest.mark.parametrize("depth", [200, 100_000])
-def test_a4_also_in_the_place_of_an_entry_or_of_the_index(depth: int) -> None:
+def test_a4_also_instead_of_an_entry_or_of_the_index(depth: int) -> None:
     deep = nested("list", depth)
     for body in (b'{"a": ' + deep + b"}", deep, b'{"a":' * depth, b"[" * depth):
         with pytest.raises(IndexFormatError):
             Index.parse(body)
 
 
-def test_a4_many_lists_side_by_side_are_not_deep() -> None:
+def test_a4_many_lists_in_a_row_are_not_deep() -> None:
     body = in_value(b"[" + b",".join([b'[{"x": "]"}]'] * 5000) + b"]")
     assert Index.parse(body)["spoiled"] == json.loads(body)["spoiled"]
 
@@ -160,12 +160,12 @@ def test_a4_many_lists_side_by_side_are_not_deep() -> None:
 @pytest.mark.parametrize(
     "text", ['"' + "[{" * 500 + '"', r'"\"' + "[" * 500 + r'\\"', r'"\\\\\\\"' + "{" * 500 + '"']
 )
-def test_a4_brackets_in_a_text_are_not_nesting(text: str) -> None:
+def test_a4_brackets_in_a_string_are_not_nesting(text: str) -> None:
     assert Index.parse(in_value(text.encode()))["spoiled"] == {"v": json.loads(text)}
 
 
 @pytest.mark.parametrize("text", [r'"\\"', r'"a\"b"', r'"\\\\"', r'"x\\\""'])
-def test_a4_a_text_does_not_hide_the_nesting_after_it(text: str) -> None:
+def test_a4_a_string_does_not_hide_the_nesting_after_it(text: str) -> None:
     with pytest.raises(IndexFormatError, match="nested too deeply"):
         Index.parse(in_value(b"[" + text.encode() + b", " + nested("list", 99) + b"]"))
 
@@ -180,7 +180,7 @@ def test_a4_the_deepest_entry_can_be_copied_and_compared() -> None:
 
 
 @pytest.mark.parametrize("number", [b"1" * 5000, b"-" + b"9" * 5000, b"[" + b"1" * 5000 + b"]"])
-def test_a4_a_number_of_5000_digits_is_no_number(number: bytes) -> None:
+def test_a4_a_number_of_5000_digits_is_refused(number: bytes) -> None:
     with pytest.raises(IndexFormatError):
         Index.parse(in_value(number))
 
@@ -192,7 +192,7 @@ def test_a6_a_byte_order_mark_is_accepted() -> None:
     assert Index.parse(b"\xef\xbb\xbf" + GOOD) == Index.parse(GOOD)
 
 
-def test_a6_one_byte_order_mark_is_enough() -> None:
+def test_a6_a_second_byte_order_mark_is_refused() -> None:
     with pytest.raises(IndexFormatError):
         Index.parse(b"\xef\xbb\xbf" * 2 + GOOD)
 
@@ -200,7 +200,7 @@ def test_a6_one_byte_order_mark_is_enough() -> None:
 @pytest.mark.parametrize(
     "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "latin-1"]
 )
-def test_a6_any_other_encoding_is_no_index(encoding: str) -> None:
+def test_a6_any_other_encoding_is_refused(encoding: str) -> None:
     text = json.dumps({"ü": {"title": "Zürich"}}, ensure_ascii=False)
     with pytest.raises(IndexFormatError):
         Index.parse(text.encode(encoding))
@@ -212,7 +212,7 @@ NO_UTF_8 = {
     "raw surrogate": b"\xed\xa0\x80",
     "raw surrogate pair": b"\xed\xa0\xb4\xed\xb4\x9e",
     "beyond Unicode": b"\xf4\x90\x80\x80",
-    "cut short": b"\xe6\x97",
+    "truncated": b"\xe6\x97",
     "escaped high surrogate": b"\\ud834",
     "escaped low surrogate": b"\\udd1e",
     "escaped surrogates in the wrong order": b"\\udd1e\\ud834",
@@ -232,12 +232,12 @@ NO_UTF_8 = {
         b'{"../refused": {"v": "%s"}}',
     ],
 )
-def test_a6_a_text_that_is_not_utf_8_spoils_the_index(text: bytes, place: bytes) -> None:
+def test_a6_text_that_is_not_utf_8_makes_the_index_invalid(text: bytes, place: bytes) -> None:
     with pytest.raises(IndexFormatError):
         Index.parse(place % text)
 
 
-def test_a6_an_escaped_surrogate_pair_is_a_character() -> None:
+def test_a6_an_escaped_surrogate_pair_is_one_character() -> None:
     index = Index.parse(b'{"\\ud834\\udd1e": {"v": "\\ud834\\udd1e"}}')
     assert dict(index) == {"\U0001d11e": {"v": "\U0001d11e"}}
 
@@ -245,19 +245,19 @@ def test_a6_an_escaped_surrogate_pair_is_a_character() -> None:
 # -- keys -----------------------------------------------------------------------------
 
 
-def test_of_a_key_that_stands_twice_the_last_counts() -> None:
+def test_of_a_key_given_twice_the_last_one_wins() -> None:
     assert dict(Index.parse(b'{"a": {"v": 1}, "b": {}, "a": {"v": 2}}')) == {"a": {"v": 2}, "b": {}}
 
 
-def test_escaped_and_plain_a_key_is_the_same() -> None:
+def test_a_key_is_the_same_escaped_and_plain() -> None:
     assert dict(Index.parse(b'{"a": {"v": 1}, "\\u0061": {"v": 2}}')) == {"a": {"v": 2}}
 
 
-def test_of_a_field_that_stands_twice_the_last_counts() -> None:
+def test_of_a_field_given_twice_the_last_one_wins() -> None:
     assert Index.parse(b'{"a": {"v": 1, "v": 2}}')["a"] == {"v": 2}
 
 
-def test_a_last_entry_that_is_left_out_does_not_bring_an_earlier_one_back() -> None:
+def test_an_invalid_last_entry_does_not_restore_an_earlier_one() -> None:
     index = Index.parse(b'{"a": {"v": 1}, "a": null}')
     assert (len(index), len(index.warnings)) == (0, 1)
 
@@ -270,7 +270,7 @@ def test_a_refused_key_is_left_out_with_a_warning(key: str) -> None:
     assert "left out" in warning
 
 
-def test_a_warning_shows_controls_and_escapes_as_text() -> None:
+def test_a_warning_escapes_control_characters() -> None:
     (warning,) = Index.parse(b'{"\\u001b[31m\\u202e\\n": {}}').warnings
     assert warning.isprintable()
     assert "\\x1b[31m\\u202e\\n" in warning
@@ -280,14 +280,14 @@ def test_a_good_index_has_no_warnings() -> None:
     assert Index.parse(GOOD).warnings == ()
 
 
-def test_a_hundred_warnings_are_kept() -> None:
+def test_at_most_a_hundred_warnings_are_kept() -> None:
     body = b"{" + b",".join(b'"/%d": {}' % number for number in range(100)) + b"}"
     warnings = Index.parse(body).warnings
     assert len(warnings) == 100
     assert all("starts with a slash" in warning for warning in warnings)
 
 
-def test_of_more_than_a_hundred_warnings_the_rest_is_counted() -> None:
+def test_further_warnings_are_counted() -> None:
     body = b"{" + b",".join(b'"/%d": {}' % number for number in range(150)) + b"}"
     warnings = Index.parse(body).warnings
     assert len(warnings) == 101
@@ -300,7 +300,7 @@ def test_an_index_may_be_empty(body: bytes) -> None:
     assert len(Index.parse(body)) == 0
 
 
-def test_keys_are_in_the_order_of_their_code_points() -> None:
+def test_keys_are_sorted_by_code_points() -> None:
     keys = ["\U0001d11e", "\uffff", "é", "z", "a/b", "a", "a b", "A", '"', " ", "~"]
     index = Index.parse(json.dumps({key: {} for key in keys}).encode())
     assert list(index) == [" ", '"', "A", "a", "a b", "a/b", "z", "~", "é", "\uffff", "\U0001d11e"]
@@ -311,7 +311,7 @@ def test_keys_are_in_the_order_of_their_code_points() -> None:
 
 @quick
 @given(entries, st.booleans(), st.sampled_from([None, 1]))
-def test_it_reads_what_pythons_json_writes(
+def test_it_parses_what_pythons_json_writes(
     wanted: dict[str, Any], ascii_only: bool, indent: int | None
 ) -> None:
     body = json.dumps(wanted, ensure_ascii=ascii_only, indent=indent).encode()
@@ -342,7 +342,7 @@ def test_any_bytes_are_an_index_or_an_index_format_error(body: bytes) -> None:
 
 @quick
 @given(st.data())
-def test_a_damaged_index_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+def test_a_damaged_index_is_parsed_or_refused(data: st.DataObject) -> None:
     body = bytearray(GOOD)
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
@@ -353,7 +353,7 @@ def test_a_damaged_index_is_read_or_refused_and_nothing_else(data: st.DataObject
     assert all(isinstance(metadata, dict) for metadata in index.values())
 
 
-def test_an_error_names_the_entry_that_cannot_be_read() -> None:
+def test_an_error_names_the_invalid_entry() -> None:
     with pytest.raises(IndexFormatError) as caught:
         Index.parse(in_value(b"1e999"))
     assert caught.value.key == "spoiled"

@@ -1,4 +1,4 @@
-"""Snapshots that share their entries, and queries that look only at what they find."""
+"""Snapshots that share entries, and queries that only read entries that match."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _questions = st.dictionaries(_fields, _values, max_size=3)
 
 
 def scan(index: Index, wanted: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Find what a query must find, the plain way."""
+    """Find the results of a query by a plain scan."""
     return [
         (key, metadata)
         for key, metadata in index.items()
@@ -41,18 +41,18 @@ def scan(index: Index, wanted: dict[str, Any]) -> list[tuple[str, dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _shared_even_if_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small snapshots share, which otherwise only large ones do."""
+    """Make small snapshots share entries, which otherwise only large ones do."""
     monkeypatch.setattr("staticstore.tuning.OVERLAY_ENTRIES_PER_CHANGE", 0)
     monkeypatch.setattr("staticstore.tuning.RUN_KEYS", 2)
 
 
 def history(states: list[dict[str, Any]]) -> Iterator[tuple[Index, Index]]:
-    """Yield each state as the snapshot that polls lead to, and as one that was just parsed."""
+    """Yield each state as the snapshot that polls produce, and as a newly parsed one."""
     current = Index.from_entries(states[0])
     yield current, current
     for state in states[1:]:
         parsed = Index.from_entries(state)
-        list(current.query(type="a"))  # so that there are groups to keep in step
+        list(current.query(type="a"))  # so that there are field indexes to update
         current = follow(current, parsed).index
         yield current, parsed
 
@@ -69,7 +69,7 @@ def test_a_query_finds_what_a_scan_finds_after_any_history(
 
 @settings(max_examples=100, deadline=None)
 @given(states=st.lists(_indexes, min_size=1, max_size=4))
-def test_a_snapshot_reached_by_changes_is_the_one_that_was_parsed(
+def test_a_snapshot_produced_by_changes_equals_a_parsed_one(
     states: list[dict[str, Any]],
 ) -> None:
     for current, parsed in history(states):
@@ -83,7 +83,7 @@ def test_a_snapshot_reached_by_changes_is_the_one_that_was_parsed(
 
 @settings(max_examples=100, deadline=None)
 @given(states=st.lists(_indexes, min_size=2, max_size=5))
-def test_snapshots_of_one_history_differ_by_what_their_states_differ(
+def test_snapshots_of_one_history_have_the_differences_of_their_states(
     states: list[dict[str, Any]],
 ) -> None:
     snapshots = list(history(states))
@@ -92,7 +92,7 @@ def test_snapshots_of_one_history_differ_by_what_their_states_differ(
     assert apply(diff(first, last), first) == last
 
 
-def test_what_was_before_a_change_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_snapshot_stays_unchanged_by_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     old = Index.from_entries({"a": {"n": 1}, "b": {"n": 2}})
     assert list(old.query_keys(n=2)) == ["b"]
     new = apply(diff(old, Index.from_entries({"a": {"n": 2}, "c": {"n": 2}})), old)
@@ -103,18 +103,18 @@ def test_what_was_before_a_change_stays(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @given(one=_values, other=_values)
-def test_what_stands_for_values_is_equal_where_they_are(one: Any, other: Any) -> None:
+def test_frozen_values_are_equal_exactly_if_the_values_are(one: Any, other: Any) -> None:
     assert (frozen(one) == frozen(other)) == (one == other)
 
 
 @pytest.mark.parametrize(
     "wanted", [(1, 2), {1, 2}, b"a", range(2), object(), [(1,)], {"x": (1,)}, 1j]
 )
-def test_what_json_cannot_be_is_compared_one_by_one(wanted: object) -> None:
+def test_values_that_are_not_json_are_compared_one_by_one(wanted: object) -> None:
     assert frozen(wanted) is NOT_INDEXED
 
 
-def test_what_compares_in_its_own_way_is_asked() -> None:
+def test_an_object_with_its_own_equality_is_asked() -> None:
     class Everything:
         def __eq__(self, other: object) -> bool:
             return True
@@ -125,7 +125,7 @@ def test_what_compares_in_its_own_way_is_asked() -> None:
     assert list(index.query_keys(n=Everything())) == ["a", "b"]
 
 
-def test_a_tuple_equals_no_list() -> None:
+def test_a_tuple_does_not_equal_a_list() -> None:
     index = Index.from_entries({"a": {"bbox": [1, 2]}})
     assert list(index.query_keys(bbox=(1, 2))) == []
     assert list(index.query_keys(bbox=[1, 2])) == ["a"]
@@ -133,7 +133,7 @@ def test_a_tuple_equals_no_list() -> None:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note for which fields all entries are gone through."""
+    """Record the fields for which an index over all entries is built."""
     fields: list[str] = []
     values = Lines.values_of
 
@@ -149,14 +149,14 @@ def many(count: int = 500) -> Index:
     return Index.from_entries({f"{n:04}": {"n": n, "type": "ab"[n % 2]} for n in range(count)})
 
 
-def test_a_field_is_gone_through_once(built: list[str]) -> None:
+def test_a_field_index_is_built_once(built: list[str]) -> None:
     index = many()
     for n in range(10):
         assert list(index.query_keys(n=n, type="ab"[n % 2])) == [f"{n:04}"]
     assert built == ["n", "type"]
 
 
-def test_nor_again_after_a_few_changes(built: list[str]) -> None:
+def test_a_field_index_is_kept_after_a_few_changes(built: list[str]) -> None:
     index = many()
     list(index.query_keys(type="a"))
     states = {key: dict(metadata) for key, metadata in index.items()}
@@ -166,7 +166,7 @@ def test_nor_again_after_a_few_changes(built: list[str]) -> None:
     assert built == ["type"]
 
 
-def test_what_takes_too_much_memory_is_dropped(
+def test_field_indexes_beyond_the_memory_limit_are_dropped(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.FIELD_INDEXES_BYTES", 13_000)
@@ -176,7 +176,7 @@ def test_what_takes_too_much_memory_is_dropped(
     assert built == ["n", "type", "n", "type"]
 
 
-def test_what_alone_takes_too_much_memory_is_kept(
+def test_a_single_field_index_beyond_the_memory_limit_is_kept(
     built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.FIELD_INDEXES_BYTES", 1000)
@@ -195,7 +195,7 @@ def test_many_changes_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(1 for _ in changed.query_keys(n=0)) == 50
 
 
-def test_a_snapshot_keeps_no_document_of_its_changes_alive() -> None:
+def test_a_snapshot_does_not_keep_the_document_of_its_changes_alive() -> None:
     index = many()
     document = json.dumps({**dict(index.items()), "0000": {"n": -1}}).encode()
     changed = follow(index, Index.parse(document)).index

@@ -99,34 +99,34 @@ def site(sample_site: Path) -> Path:
 
 @pytest.fixture
 def url(site: Path) -> Iterator[str]:
-    """Its address."""
+    """The URL of the sample site."""
     with serve(site, port=0) as server:
         yield server.url
 
 
 @pytest.fixture
 def opened(scene: Scene, url: str) -> Scene:
-    """The window, with the sample site in it."""
+    """The window, showing the sample site."""
     scene.open_well(url)
     return scene
 
 
-# -- what it shows ----------------------------------------------------------------------------
+# -- contents ---------------------------------------------------------------------------------
 
 
-def test_it_shows_what_there_is_and_says_how_much_and_how_fresh(opened: Scene) -> None:
+def test_it_shows_the_keys_their_number_and_freshness(opened: Scene) -> None:
     assert len(opened.keys) == KEYS
     opened.until(lambda: opened.state)
     assert opened.state.startswith("last poll 0 s ago")
     assert opened.state.endswith(f"{KEYS} entries")
 
 
-def test_a_folder_is_an_address_too(scene: Scene, site: Path) -> None:
+def test_a_folder_can_be_the_address(scene: Scene, site: Path) -> None:
     scene.open_well(str(site))
     assert len(scene.keys) == KEYS
 
 
-def test_what_is_set_or_updated_appears_and_glows_for_a_second(opened: Scene, site: Path) -> None:
+def test_set_and_updated_rows_appear_and_glow_for_a_second(opened: Scene, site: Path) -> None:
     with (site / "data" / TABLE).open("a") as file:
         file.write("W9,weather,Summit,-19.5,48.2,1574,\n")
     (site / "data" / "hello.txt").write_text("hello")
@@ -147,7 +147,7 @@ def amber(scene: Scene, key: str) -> int:
     return int(color.red() - color.blue())
 
 
-def test_what_is_deleted_disappears_from_table_and_preview(opened: Scene, site: Path) -> None:
+def test_a_deleted_row_disappears_from_table_and_preview(opened: Scene, site: Path) -> None:
     opened.select(TABLE)
     opened.until(lambda: "catchment_km2" in opened.preview)
     (site / "data" / TABLE).unlink()
@@ -155,7 +155,7 @@ def test_what_is_deleted_disappears_from_table_and_preview(opened: Scene, site: 
     opened.until(lambda: TABLE not in opened.keys and "catchment_km2" not in opened.preview)
 
 
-def test_a_selected_value_that_is_updated_is_shown_anew(opened: Scene, site: Path) -> None:
+def test_an_updated_selected_value_is_shown_again(opened: Scene, site: Path) -> None:
     opened.select(TABLE)
     opened.until(lambda: "catchment_km2" in opened.preview)
     (site / "data" / TABLE).write_text("station,place\nW9,Summit\n")
@@ -176,7 +176,7 @@ def test_previews_show_pictures_tables_and_text(opened: Scene) -> None:
     opened.until(lambda: "FeatureCollection" in opened.preview)
 
 
-def test_markup_in_a_value_is_shown_and_not_followed(opened: Scene, site: Path) -> None:
+def test_markup_in_a_value_is_shown_as_text(opened: Scene, site: Path) -> None:
     (site / "data" / "page.txt").write_text("<b>bold</b> <img src='file:///etc/hosts'>")
     publish(site)
     opened.until(lambda: "page.txt" in opened.keys)
@@ -184,7 +184,7 @@ def test_markup_in_a_value_is_shown_and_not_followed(opened: Scene, site: Path) 
     opened.until(lambda: "<b>bold</b>" in opened.preview)
 
 
-def test_search_and_type_say_what_is_shown_and_go_on_to_say_it(opened: Scene, site: Path) -> None:
+def test_search_and_type_filter_the_rows_and_later_changes(opened: Scene, site: Path) -> None:
     opened.window.search.setText("ilvar")
     opened.until(lambda: opened.window.types.findText("table") >= 0)
     opened.window.types.setCurrentText("table")
@@ -198,7 +198,7 @@ def test_search_and_type_say_what_is_shown_and_go_on_to_say_it(opened: Scene, si
     assert "weather.txt" not in opened.keys
 
 
-def test_a_type_that_is_new_can_be_chosen(opened: Scene, site: Path) -> None:
+def test_a_new_type_can_be_chosen(opened: Scene, site: Path) -> None:
     assert opened.window.types.findText("note") < 0
     (site / "data" / "hello.txt").write_text("hello")
     with (site / "metadata.toml").open("a") as file:
@@ -209,9 +209,7 @@ def test_a_type_that_is_new_can_be_chosen(opened: Scene, site: Path) -> None:
     assert opened.keys == ["hello.txt"]
 
 
-def test_another_address_takes_the_place_of_the_first(
-    opened: Scene, tmp_path: Path, url: str
-) -> None:
+def test_a_second_address_replaces_the_first(opened: Scene, tmp_path: Path, url: str) -> None:
     other = tmp_path / "other"
     (other / "data").mkdir(parents=True)
     (other / "data" / "hello.txt").write_text("hello")
@@ -221,7 +219,7 @@ def test_another_address_takes_the_place_of_the_first(
     opened.until(lambda: len(pollers()) == 1)
 
 
-def test_what_a_site_says_may_be_anything(scene: Scene) -> None:
+def test_a_site_may_have_any_texts(scene: Scene) -> None:
     key = "<img src=x>.txt"
     index = {key: {"type": ["a"], "title": {"b": 1}, "size": 1 << 80}, "b": {"type": 5, "size": -1}}
     with MemorySite(index) as memory:
@@ -237,7 +235,7 @@ def test_what_a_site_says_may_be_anything(scene: Scene) -> None:
 # -- downloads --------------------------------------------------------------------------------
 
 
-def test_a_download_is_verified_and_says_so(
+def test_a_download_is_verified_with_a_message(
     opened: Scene, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened.download(PICTURE, tmp_path / "relief.png", monkeypatch)
@@ -246,7 +244,7 @@ def test_a_download_is_verified_and_says_so(
     opened.until(lambda: opened.window.findChild(QProgressDialog) is None)
 
 
-def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
+def test_a_download_shows_its_progress_and_can_be_cancelled(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value, go_on = bytes(8 << 20), threading.Event()
@@ -271,7 +269,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
     assert not (tmp_path / "big").exists()
 
 
-# -- errors -------- --------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -283,7 +281,7 @@ def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
         ("", "must not be empty"),
     ],
 )
-def test_g11_an_address_without_a_site_is_said_in_words_and_another_can_be_typed(
+def test_g11_an_address_without_a_site_is_reported_and_another_can_be_entered(
     scene: Scene, site: Path, address: str, words: str
 ) -> None:
     scene.open(address)
@@ -292,7 +290,7 @@ def test_g11_an_address_without_a_site_is_said_in_words_and_another_can_be_typed
     scene.open_well(str(site))
 
 
-def test_g12_a_password_that_is_wrong_is_asked_for_again(scene: Scene, site: Path) -> None:
+def test_g12_a_wrong_password_is_asked_for_again(scene: Scene, site: Path) -> None:
     with serve(site, port=0, auth=("ali", "open sesame")) as server:
         scene.open(server.url)
         user, password = scene.window.user, scene.window.secret
@@ -308,7 +306,7 @@ def test_g12_a_password_that_is_wrong_is_asked_for_again(scene: Scene, site: Pat
         scene.window.close()
 
 
-def test_g13_an_index_that_turns_bad_leaves_what_was_there_and_is_followed_again_when_mended(
+def test_g13_an_invalid_index_keeps_the_rows_and_is_followed_again_when_repaired(
     scene: Scene,
 ) -> None:
     with MemorySite({"a": {}, "b": {}}) as memory:
@@ -322,7 +320,7 @@ def test_g13_an_index_that_turns_bad_leaves_what_was_there_and_is_followed_again
         scene.window.close()
 
 
-def test_g11_a_host_that_goes_is_said_in_words_and_found_again(scene: Scene) -> None:
+def test_g11_a_host_that_goes_down_is_reported_and_found_again(scene: Scene) -> None:
     with MemorySite({"a": {}}) as memory:
         scene.open_well(memory.url)
         memory.server.stop()
@@ -333,7 +331,7 @@ def test_g11_a_host_that_goes_is_said_in_words_and_found_again(scene: Scene) -> 
         scene.window.close()
 
 
-def test_g14_a_value_that_fails_its_check_is_said_in_words_and_others_can_be_seen(
+def test_g14_a_failed_verification_is_shown_and_other_values_can_be_seen(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = {"bad.txt": entry(b"what was published"), "good.txt": entry(b"good")}
@@ -349,16 +347,14 @@ def test_g14_a_value_that_fails_its_check_is_said_in_words_and_others_can_be_see
         scene.window.close()
 
 
-def test_a_file_that_cannot_be_written_is_said_in_words(
+def test_a_file_that_cannot_be_written_is_reported(
     opened: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened.download(TABLE, tmp_path / "no" / "folder.csv", monkeypatch)
     opened.until(lambda: "No such file" in opened.news)
 
 
-def test_a_window_that_waits_for_one_site_can_open_another_and_be_used(
-    scene: Scene, site: Path
-) -> None:
+def test_while_waiting_for_a_site_another_one_can_be_opened(scene: Scene, site: Path) -> None:
     with MemorySite() as memory:
         stall = memory.stall("head")
         scene.open(memory.url)
@@ -368,6 +364,6 @@ def test_a_window_that_waits_for_one_site_can_open_another_and_be_used(
     assert scene.keys == ["measurements/weather-2025.csv", TABLE]
 
 
-def test_a_closed_window_lets_go_of_its_site(opened: Scene) -> None:
+def test_a_closed_window_disconnects_its_store(opened: Scene) -> None:
     opened.window.close()
     opened.until(lambda: not pollers())

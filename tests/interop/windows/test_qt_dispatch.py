@@ -61,7 +61,7 @@ class TestQt(DispatchContract):
     """The contract of a dispatch."""
 
 
-def test_without_a_receiver_the_application_is_it(
+def test_the_default_receiver_is_the_application(
     loop: QtLoop, site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []
@@ -70,7 +70,7 @@ def test_without_a_receiver_the_application_is_it(
     loop.run_until(lambda: len(heard) == 2)
 
 
-def test_what_waits_when_the_receiver_is_destroyed_is_not_delivered(
+def test_deliveries_waiting_when_the_receiver_is_destroyed_are_not_made(
     loop: QtLoop, site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[Change] = []
@@ -83,7 +83,7 @@ def test_what_waits_when_the_receiver_is_destroyed_is_not_delivered(
     assert heard == []
 
 
-def test_a_receiver_that_a_callback_destroys_is_told_no_more(
+def test_a_receiver_destroyed_by_a_callback_receives_nothing_more(
     loop: QtLoop, site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[Change] = []
@@ -101,7 +101,7 @@ def test_a_receiver_that_a_callback_destroys_is_told_no_more(
     assert len(heard) == 1
 
 
-def test_g1_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
+def test_g1_the_loop_of_a_dialog_opened_by_a_callback_delivers_the_following(
     loop: QtLoop, site: MemorySite, store: StaticStore
 ) -> None:
     heard: list[str] = []
@@ -146,7 +146,7 @@ def test_a_receiver_in_another_thread_is_called_there(
     assert threads == [worker]
 
 
-def test_without_an_application_it_is_an_error_that_says_so() -> None:
+def test_without_an_application_there_is_a_clear_error() -> None:
     code = f"""
 import {QtCore.__name__}
 from staticstore.interop.desktop import qt_dispatch
@@ -155,11 +155,11 @@ try:
 except RuntimeError as error:
     print(error)
 """
-    told = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert "create a QApplication first" in told
+    received = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "create a QApplication first" in received
 
 
-def test_it_is_not_for_a_thread_that_is_not_the_receivers(loop: QtLoop) -> None:
+def test_the_receiver_must_be_in_the_calling_thread(loop: QtLoop) -> None:
     with pytest.raises(RuntimeError, match="thread of its receiver"):
         Call(loop.dispatch).result()
 

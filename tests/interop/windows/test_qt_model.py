@@ -47,18 +47,22 @@ class Scene:
         if is_watched:
             mode = QtTest.QAbstractItemModelTester.FailureReportingMode.Warning
             self.tester = QtTest.QAbstractItemModelTester(self.model, mode)
-        self.told: list[Any] = []
+        self.received: list[Any] = []
         model = self.model
-        model.rowsInserted.connect(lambda _, first, last: self.told.append(("new", first, last)))
-        model.rowsRemoved.connect(lambda _, first, last: self.told.append(("gone", first, last)))
-        model.rowsMoved.connect(lambda *_: self.told.append("moved"))
-        model.dataChanged.connect(
-            lambda first, last, *_: self.told.append(("changed", first.row(), last.row()))
+        model.rowsInserted.connect(
+            lambda _, first, last: self.received.append(("new", first, last))
         )
-        model.modelReset.connect(lambda: self.told.append("reset"))
+        model.rowsRemoved.connect(
+            lambda _, first, last: self.received.append(("gone", first, last))
+        )
+        model.rowsMoved.connect(lambda *_: self.received.append("moved"))
+        model.dataChanged.connect(
+            lambda first, last, *_: self.received.append(("changed", first.row(), last.row()))
+        )
+        model.modelReset.connect(lambda: self.received.append("reset"))
 
     def change(self, entries: dict[str, Any] | bytes) -> None:
-        """Have another thread poll a change, and let the window apply it."""
+        """Let another thread poll a change, and let the window apply it."""
         self.site.write(entries)
         if Call(self.store.update_index).result():
             self.wait()
@@ -113,39 +117,39 @@ def test_columns_are_the_key_and_the_fields(scene: Scene) -> None:
     assert titles == ["key", "title", "size"]
 
 
-def test_cells_show_text_and_nothing_where_there_is_none(scene: Scene) -> None:
+def test_cells_show_text_or_nothing_for_missing_fields(scene: Scene) -> None:
     assert scene.cells(0) == list(ENTRIES)
     assert scene.cells(1) == ["Relief", "Stations", "Slope", "Weather"]
     assert scene.cells(2) == ["30", "4", "", "200"]
 
 
-def test_the_user_role_gives_values_as_they_are(scene: Scene) -> None:
+def test_the_user_role_returns_the_values(scene: Scene) -> None:
     assert scene.cells(2, Qt.ItemDataRole.UserRole) == [30, 4, None, 200]
 
 
-def test_an_integer_that_qt_has_no_number_for_is_a_text(scene: Scene) -> None:
+def test_an_integer_too_large_for_qt_is_text(scene: Scene) -> None:
     huge = 2**63
     scene.change({"a": {"size": huge}, "b": {"size": [-huge - 1]}, "c": {"size": -huge}})
     assert scene.cells(2, Qt.ItemDataRole.UserRole) == [str(huge), [str(-huge - 1)], -huge]
 
 
-def test_numbers_stand_at_the_right(scene: Scene) -> None:
+def test_numbers_are_aligned_right(scene: Scene) -> None:
     role = Qt.ItemDataRole.TextAlignmentRole
     assert [bool(alignment) for alignment in scene.cells(2, role)] == [True, True, False, True]
     assert scene.cells(1, role) == [None] * 4
 
 
-def test_a_row_knows_its_metadata_and_a_key_its_row(scene: Scene) -> None:
+def test_row_metadata_and_row_of_a_key_can_be_looked_up(scene: Scene) -> None:
     assert scene.model.metadata(1) == ENTRIES["b.csv"]
     assert scene.model.row("c.tif") == 2
     assert scene.model.row("nowhere") is None
 
 
-def test_it_is_a_model_by_qts_own_tester(scene: Scene, qtmodeltester: Any) -> None:
+def test_qts_model_tester_accepts_it(scene: Scene, qtmodeltester: Any) -> None:
     qtmodeltester.check(scene.model)
 
 
-def test_one_text_for_fields_is_a_type_error(scene: Scene) -> None:
+def test_a_single_string_for_fields_is_a_type_error(scene: Scene) -> None:
     with pytest.raises(TypeError):
         StoreTableModel(scene.store, "title")
 
@@ -153,39 +157,39 @@ def test_one_text_for_fields_is_a_type_error(scene: Scene) -> None:
 # -- changes ----------------------------------------------------------------------------------
 
 
-def test_a_new_entry_is_a_row_that_is_inserted_at_its_place(scene: Scene) -> None:
+def test_a_new_entry_is_inserted_as_a_row_at_its_place(scene: Scene) -> None:
     scene.change({**ENTRIES, "b.tif": {"title": "New"}})
-    assert scene.told == [("new", 2, 2)]
+    assert scene.received == [("new", 2, 2)]
     assert scene.keys == ["a.tif", "b.csv", "b.tif", "c.tif", "d.csv"]
 
 
-def test_new_entries_that_follow_each_other_are_inserted_together(scene: Scene) -> None:
+def test_adjacent_new_entries_are_inserted_together(scene: Scene) -> None:
     scene.change({**ENTRIES, "b1": {}, "b2": {}, "b3": {}, "e": {}})
-    assert scene.told == [("new", 4, 4), ("new", 2, 4)]
+    assert scene.received == [("new", 4, 4), ("new", 2, 4)]
 
 
-def test_entries_that_are_gone_are_removed_and_those_that_follow_each_other_together(
+def test_deleted_entries_are_removed_adjacent_ones_together(
     scene: Scene,
 ) -> None:
     scene.change({"c.tif": ENTRIES["c.tif"]})
-    assert scene.told == [("gone", 3, 3), ("gone", 0, 1)]
+    assert scene.received == [("gone", 3, 3), ("gone", 0, 1)]
     assert scene.keys == ["c.tif"]
 
 
-def test_an_update_changes_the_row_and_nothing_else(scene: Scene) -> None:
+def test_an_update_changes_only_its_row(scene: Scene) -> None:
     scene.change({**ENTRIES, "b.csv": {"title": "Anew"}})
-    assert scene.told == [("changed", 1, 1)]
+    assert scene.received == [("changed", 1, 1)]
     assert scene.cells(1)[1] == "Anew"
 
 
-def test_a_poll_that_does_all_of_it_is_no_reset(scene: Scene) -> None:
+def test_a_poll_with_all_kinds_of_changes_is_no_reset(scene: Scene) -> None:
     entries = {**ENTRIES, "a.tif": {}, "e": {}}
     del entries["c.tif"]
     scene.change(entries)
-    assert scene.told == [("gone", 2, 2), ("new", 3, 3), ("changed", 0, 0)]
+    assert scene.received == [("gone", 2, 2), ("new", 3, 3), ("changed", 0, 0)]
 
 
-def test_what_is_selected_stays_selected_while_rows_come_and_go(scene: Scene) -> None:
+def test_the_selection_stays_while_rows_are_inserted_and_removed(scene: Scene) -> None:
     selected = QtCore.QPersistentModelIndex(scene.model.index(2, 0))
     scene.change({"B": {}, "C": {}, "c.tif": {"title": "Anew"}})
     assert scene.model.key(selected.row()) == "c.tif"
@@ -218,7 +222,7 @@ def test_a_poller_and_a_published_site_on_nginx(
         ("", {"where": {"size": None}}, ["c.tif"]),
         ("", {"size": lambda size: size > 10}, ["a.tif", "d.csv"]),
         ("TIF", {}, ["a.tif", "c.tif"]),  # in a key
-        ("weath", {}, ["d.csv"]),  # in a field, whatever the case
+        ("weath", {}, ["d.csv"]),  # in a field, in any case
         ("20", {}, ["d.csv"]),  # in a number as it is shown
         ("raster", {}, []),  # in a field that is not shown
         ("s", {"type": "raster"}, ["c.tif"]),
@@ -226,7 +230,7 @@ def test_a_poller_and_a_published_site_on_nginx(
     ],
     ids=str,
 )
-def test_a_filter_shows_what_a_query_finds_and_a_text_stands_in(
+def test_a_filter_shows_the_results_of_a_query_that_contain_a_text(
     scene: Scene, text: str, query: dict[str, Any], expected: list[str]
 ) -> None:
     scene.model.set_filter("nothing at all")
@@ -235,14 +239,14 @@ def test_a_filter_shows_what_a_query_finds_and_a_text_stands_in(
     assert scene.keys == expected
 
 
-def test_an_entry_comes_and_goes_as_the_filter_lets_it_through(scene: Scene) -> None:
+def test_an_entry_appears_and_disappears_as_it_matches_the_filter(scene: Scene) -> None:
     scene.model.set_filter(type="raster")
-    scene.told.clear()
+    scene.received.clear()
     scene.change({**ENTRIES, "b.csv": {"type": "raster"}, "x": {"type": "table"}})
-    assert (scene.told, scene.keys) == ([("new", 1, 1)], ["a.tif", "b.csv", "c.tif"])
-    scene.told.clear()
+    assert (scene.received, scene.keys) == ([("new", 1, 1)], ["a.tif", "b.csv", "c.tif"])
+    scene.received.clear()
     scene.change({**ENTRIES, "a.tif": {"type": "table"}})
-    assert (scene.told, scene.keys) == ([("gone", 0, 1)], ["c.tif"])
+    assert (scene.received, scene.keys) == ([("gone", 0, 1)], ["c.tif"])
 
 
 def test_a_condition_that_raises_is_the_callers_error_and_changes_nothing(scene: Scene) -> None:
@@ -251,7 +255,7 @@ def test_a_condition_that_raises_is_the_callers_error_and_changes_nothing(scene:
     assert scene.keys == list(ENTRIES)
 
 
-def test_g7_a_condition_that_raises_for_a_change_hides_that_entry_and_goes_on(
+def test_g7_a_condition_that_raises_for_a_change_hides_that_entry(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene.model.set_filter(size=lambda size: size > 5)
@@ -282,7 +286,7 @@ def test_rows_can_be_sorted_by_any_column(
     assert scene.keys == expected
 
 
-def test_values_of_many_kinds_are_sorted_by_kind(open_scene: Callable[..., Scene]) -> None:
+def test_values_of_several_types_are_sorted_by_type(open_scene: Callable[..., Scene]) -> None:
     values = [None, -1, 2.5, 10, "10", "a", "B", {"a": 1}, [1], [2]]
     shuffled = random.Random(1).sample(range(len(values)), len(values))
     scene = open_scene({str(number): {"size": values[number]} for number in shuffled})
@@ -291,18 +295,21 @@ def test_values_of_many_kinds_are_sorted_by_kind(open_scene: Callable[..., Scene
 
 
 @pytest.mark.parametrize("order", [UP, DOWN])
-def test_a_row_moves_when_what_it_is_sorted_by_changes(scene: Scene, order: Any) -> None:
+def test_a_row_moves_when_its_sort_value_changes(scene: Scene, order: Any) -> None:
     scene.model.sort(2, order)
     row = QtCore.QPersistentModelIndex(scene.model.index(scene.model.row("b.csv"), 0))
-    scene.told.clear()
+    scene.received.clear()
     scene.change({**ENTRIES, "b.csv": {"size": 100}})
-    assert [one if isinstance(one, str) else one[0] for one in scene.told] == ["moved", "changed"]
+    assert [one if isinstance(one, str) else one[0] for one in scene.received] == [
+        "moved",
+        "changed",
+    ]
     keys = ["c.tif", "a.tif", "b.csv", "d.csv"]
     assert scene.keys == (keys if order == UP else keys[::-1])
     assert scene.model.key(row.row()) == "b.csv"
 
 
-def test_what_is_selected_stays_selected_when_rows_are_sorted(scene: Scene) -> None:
+def test_the_selection_stays_when_rows_are_sorted(scene: Scene) -> None:
     selected = QtCore.QPersistentModelIndex(scene.model.index(1, 0))
     scene.model.sort(1, DOWN)
     assert scene.model.key(selected.row()) == "b.csv"
@@ -318,7 +325,7 @@ def test_a_filter_keeps_the_order(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_the_rows_are_what_a_query_of_the_store_finds(
+def test_after_any_history_the_rows_are_the_results_of_a_query(
     open_scene: Callable[..., Scene], seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -346,9 +353,9 @@ def test_whatever_happens_the_rows_are_what_a_query_of_the_store_finds(
                 entries[key] = metadata()
         watched = [QtCore.QPersistentModelIndex(scene.model.index(row, 0)) for row in range(5)]
         before = [scene.model.key(one.row()) if one.isValid() else "" for one in watched]
-        scene.told.clear()
+        scene.received.clear()
         scene.change(entries)
-        assert "reset" not in scene.told
+        assert "reset" not in scene.received
         found = [
             key
             for key, fields in scene.store.query(where=query)
@@ -368,7 +375,7 @@ def test_whatever_happens_the_rows_are_what_a_query_of_the_store_finds(
 # -- cost -------------------------------------------------------------------------------------
 
 
-def test_only_what_is_on_the_screen_is_decoded(
+def test_only_visible_rows_are_decoded(
     open_scene: Callable[..., Scene], qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = {f"key {number:06}": {"title": "T", "size": number} for number in range(100_000)}
@@ -398,7 +405,7 @@ def test_only_what_is_on_the_screen_is_decoded(
 
 
 @pytest.mark.parametrize("column", [0, 2])
-def test_g5_many_changes_are_followed_little_by_little_while_the_window_lives(
+def test_g5_many_changes_are_applied_in_slices_while_the_window_responds(
     open_scene: Callable[..., Scene], column: int
 ) -> None:
     many = {f"key {number:05}": {"size": number % 7} for number in range(0, 20_000, 2)}
@@ -408,12 +415,12 @@ def test_g5_many_changes_are_followed_little_by_little_while_the_window_lives(
     scene.site.write(more)
     Call(scene.store.update_index).result()
     seen = count_events(scene, lambda: sorted(scene.keys) == list(more))
-    assert seen >= 3  # applying so many changes takes more slices than that
-    assert "reset" not in scene.told
+    assert seen >= 3  # so many changes take more slices than that
+    assert "reset" not in scene.received
 
 
 def count_events(scene: Scene, condition: Callable[[], bool]) -> int:
-    """Run the loop until a condition holds; count its other events in between."""
+    """Run the loop until a condition holds; count its other events meanwhile."""
     counts: list[None] = []
     timer = QtCore.QTimer()
     timer.timeout.connect(lambda: counts.append(None))
@@ -423,19 +430,19 @@ def count_events(scene: Scene, condition: Callable[[], bool]) -> int:
     return len(counts)
 
 
-def test_a_filter_that_is_set_meanwhile_sees_the_whole_change(
+def test_a_filter_set_meanwhile_sees_the_whole_change(
     open_scene: Callable[..., Scene],
 ) -> None:
     scene = open_scene(is_watched=False)
     many = {f"key {number:05}": {"size": number % 7} for number in range(10_000)}
     scene.site.write(many)
     Call(scene.store.update_index).result()
-    scene.qtbot.waitUntil(lambda: bool(scene.told), timeout=int(TIMEOUT * 1000))
+    scene.qtbot.waitUntil(lambda: bool(scene.received), timeout=int(TIMEOUT * 1000))
     scene.model.set_filter("99", size=1)
     assert scene.keys == [key for key in many if "99" in key and many[key]["size"] == 1]
-    scene.told.clear()
+    scene.received.clear()
     scene.wait()
-    assert scene.told == []
+    assert scene.received == []
 
 
 def test_a_slot_of_its_own_signals_cannot_filter_it(scene: Scene) -> None:
@@ -453,7 +460,7 @@ def test_a_slot_of_its_own_signals_cannot_filter_it(scene: Scene) -> None:
     assert scene.keys == [*ENTRIES, "e"]
 
 
-def test_a_dialog_that_a_slot_opens_lets_the_next_change_wait_until_it_is_closed(
+def test_a_dialog_opened_by_a_slot_delays_the_next_change_until_it_is_closed(
     scene: Scene,
 ) -> None:
     dialog = QtCore.QEventLoop()
@@ -473,52 +480,52 @@ def test_a_dialog_that_a_slot_opens_lets_the_next_change_wait_until_it_is_closed
     assert scene.keys == ["f"]
 
 
-# -- signals, and rows that glow -------------------------------------------------------------
+# -- signals, and glowing rows ----------------------------------------------------------------
 
 
-def test_the_changes_of_a_poll_are_told_once_when_all_of_them_are_in_the_rows(
+def test_the_changes_of_a_poll_are_signaled_once_after_all_of_them_are_applied(
     scene: Scene,
 ) -> None:
-    told: list[tuple[str, list[str]]] = []
-    scene.model.changed.connect(lambda changes: told.append((repr(changes), scene.keys)))
+    received: list[tuple[str, list[str]]] = []
+    scene.model.changed.connect(lambda changes: received.append((repr(changes), scene.keys)))
     scene.change({"a.tif": {"title": "Relief 2"}, "e": {}, "f": {}})
-    assert told == [("<Changes: 2 set, 1 update, 3 delete>", ["a.tif", "e", "f"])]
+    assert received == [("<Changes: 2 set, 1 update, 3 delete>", ["a.tif", "e", "f"])]
 
 
-def test_a_slot_that_is_told_of_changes_may_filter(scene: Scene) -> None:
+def test_a_slot_that_receives_changes_may_filter(scene: Scene) -> None:
     scene.model.changed.connect(lambda changes: scene.model.set_filter("e"))
     scene.change({"a": {}, "e": {}})
     assert scene.keys == ["e"]
 
 
-def test_large_changes_are_told_after_their_last_row(open_scene: Callable[..., Scene]) -> None:
+def test_large_changes_are_signaled_after_their_last_row(open_scene: Callable[..., Scene]) -> None:
     scene = open_scene(is_watched=False)
-    told: list[int] = []
-    scene.model.changed.connect(lambda changes: told.append(scene.model.rowCount()))
+    received: list[int] = []
+    scene.model.changed.connect(lambda changes: received.append(scene.model.rowCount()))
     scene.site.write({f"{number:05}": {} for number in range(10_000)})
     Call(scene.store.update_index).result()
-    scene.qtbot.waitUntil(lambda: bool(told), timeout=int(TIMEOUT * 1000))
-    assert told == [10_000]
+    scene.qtbot.waitUntil(lambda: bool(received), timeout=int(TIMEOUT * 1000))
+    assert received == [10_000]
 
 
-class Glowing:
-    """A model whose rows glow, and its signals that the background has changed."""
+class GlowingModel:
+    """A model with glowing rows, and its signals about changed backgrounds."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.model = StoreTableModel(scene.store, FIELDS, glow="#ffc233")
         mode = QtTest.QAbstractItemModelTester.FailureReportingMode.Warning
         self.tester = QtTest.QAbstractItemModelTester(self.model, mode)
-        self.told: list[tuple[int, int]] = []
+        self.received: list[tuple[int, int]] = []
         self.model.dataChanged.connect(self.tell)
 
     def tell(self, first: Any, last: Any, roles: Any) -> None:
         if [int(role) for role in roles] == [int(Qt.ItemDataRole.BackgroundRole)]:
-            self.told.append((first.row(), last.row()))
+            self.received.append((first.row(), last.row()))
 
     @property
     def strengths(self) -> list[float]:
-        """Return how strongly each row glows."""
+        """Return the strength of the glow of each row."""
         role = Qt.ItemDataRole.BackgroundRole
         cells = [self.model.index(row, 1) for row in range(self.model.rowCount())]
         colors = [self.model.data(cell, role) for cell in cells]
@@ -526,23 +533,23 @@ class Glowing:
         return [color.alphaF() if color else 0.0 for color in colors]
 
     def change(self, entries: dict[str, Any]) -> None:
-        """Have a change polled, and run the window no longer than it takes to apply it."""
-        told: list[Any] = []
-        self.model.changed.connect(told.append)
+        """Let a change be polled, and run the window only until it is applied."""
+        received: list[Any] = []
+        self.model.changed.connect(received.append)
         self.scene.site.write(entries)
         Call(self.scene.store.update_index).result()
-        self.until(lambda: bool(told))
+        self.until(lambda: bool(received))
 
     def until(self, condition: Callable[[], bool]) -> None:
         self.scene.qtbot.waitUntil(condition, timeout=int(TIMEOUT * 1000))
 
 
 @pytest.fixture
-def glowing(scene: Scene) -> Glowing:
-    return Glowing(scene)
+def glowing(scene: Scene) -> GlowingModel:
+    return GlowingModel(scene)
 
 
-def test_rows_that_were_set_or_updated_glow_less_and_less_for_a_second(glowing: Glowing) -> None:
+def test_set_and_updated_rows_fade_for_a_second(glowing: GlowingModel) -> None:
     assert glowing.strengths == [0] * 4
     glowing.change({**ENTRIES, "a.tif": {"title": "Relief 2"}, "e": {}})
     first = glowing.strengths
@@ -551,16 +558,18 @@ def test_rows_that_were_set_or_updated_glow_less_and_less_for_a_second(glowing: 
     glowing.until(lambda: glowing.strengths == [0] * 5)
 
 
-def test_no_time_is_spent_when_nothing_glows_any_more(glowing: Glowing) -> None:
+def test_no_time_is_spent_when_nothing_glows_any_more(glowing: GlowingModel) -> None:
     glowing.change({**ENTRIES, "e": {}})
     timers = glowing.model.findChildren(QtCore.QTimer)
     assert any(timer.isActive() for timer in timers)
     glowing.until(lambda: not any(timer.isActive() for timer in timers))
     assert glowing.strengths == [0] * 5
-    assert set(glowing.told) == {(0, 4)}  # one signal for all rows, the last when all are out
+    assert set(glowing.received) == {
+        (0, 4)
+    }  # one signal for all rows, the last one when all have faded
 
 
-def test_what_glows_is_the_entry_wherever_it_comes_to_stand(glowing: Glowing) -> None:
+def test_the_glow_belongs_to_the_entry_wherever_it_moves(glowing: GlowingModel) -> None:
     glowing.model.sort(0, DOWN)
     glowing.change({**ENTRIES, "e": {}})
     assert [strength > 0 for strength in glowing.strengths] == [True, False, False, False, False]
@@ -568,14 +577,14 @@ def test_what_glows_is_the_entry_wherever_it_comes_to_stand(glowing: Glowing) ->
     assert [glowing.model.key(row) for row, glow in enumerate(glowing.strengths) if glow] == ["e"]
 
 
-def test_ten_thousand_rows_that_glow_are_told_by_one_signal_at_a_time(glowing: Glowing) -> None:
+def test_for_ten_thousand_glowing_rows_there_is_one_signal_at_a_time(glowing: GlowingModel) -> None:
     many = 10_000
     glowing.tester.deleteLater()  # it would check all rows each time
     QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
     glowing.change({f"{number:05}": {} for number in range(many)})
-    # A machine that is busy for a second paints only the first and the last of the glow.
-    glowing.until(lambda: len(glowing.told) > 1)
-    assert set(glowing.told) == {(0, many - 1)}
+    # A machine that is busy for a second paints only the first and the last step of the glow.
+    glowing.until(lambda: len(glowing.received) > 1)
+    assert set(glowing.received) == {(0, many - 1)}
 
 
 def test_a_model_without_glow_has_no_background(scene: Scene) -> None:
@@ -583,7 +592,7 @@ def test_a_model_without_glow_has_no_background(scene: Scene) -> None:
     assert scene.cells(1, Qt.ItemDataRole.BackgroundRole) == [None] * 5
 
 
-def test_a_color_that_qt_does_not_know_is_a_value_error(scene: Scene) -> None:
+def test_an_unknown_color_is_a_value_error(scene: Scene) -> None:
     with pytest.raises(ValueError, match="no color 'ambre'"):
         StoreTableModel(scene.store, FIELDS, glow="ambre")
 
@@ -591,7 +600,7 @@ def test_a_color_that_qt_does_not_know_is_a_value_error(scene: Scene) -> None:
 # -- references ------------------------------------------------------------------------------
 
 
-def test_of_the_snapshots_only_the_last_is_held(scene: Scene) -> None:
+def test_only_the_last_snapshot_is_referenced(scene: Scene) -> None:
     reference = weakref.ref(scene.store.index)
     scene.change({**ENTRIES, "e": {}})
     scene.change({"f": {}})
@@ -608,7 +617,7 @@ def test_a_store_that_is_not_connected_has_no_model(site: MemorySite, qtbot: Any
 
 
 @pytest.mark.parametrize("status", [401, 404, 503])
-def test_g6_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwards(
+def test_g6_while_a_host_refuses_the_rows_stay_and_later_changes_follow(
     qtbot: Any, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with MemorySite(b'{"a": {}}') as site:
@@ -618,31 +627,31 @@ def test_g6_a_host_that_refuses_takes_nothing_away_and_the_model_goes_on_afterwa
             site.spoil(lambda request, wire: wire.response(status))
             qtbot.waitUntil(lambda: store.info()["last_error"] is not None, timeout=20_000)
             assert model.rowCount() == 1
-            site.mend()
+            site.restore()
             site.write({"a": {}, "b": {}})
             store.update_index()
             qtbot.waitUntil(lambda: model.rowCount() == 2, timeout=20_000)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": NaN}', b"[]"], ids=repr)
-def test_g6_an_index_that_turns_bad_takes_nothing_away_and_the_model_goes_on_afterwards(
+def test_g6_while_the_index_is_invalid_the_rows_stay_and_later_changes_follow(
     scene: Scene, body: bytes
 ) -> None:
     scene.site.write(body)
     with pytest.raises(ValueError, match="index"):
         scene.store.update_index()
     scene.wait()
-    assert (scene.keys, scene.told) == (list(ENTRIES), [])
+    assert (scene.keys, scene.received) == (list(ENTRIES), [])
     scene.change({**ENTRIES, "e": {}})
     assert scene.keys == [*ENTRIES, "e"]
 
 
-def test_an_entry_that_turns_bad_is_a_row_that_goes(scene: Scene) -> None:
+def test_an_entry_that_becomes_invalid_is_removed(scene: Scene) -> None:
     scene.change({**ENTRIES, "b.csv": "no object"})
-    assert scene.told == [("gone", 1, 1)]
+    assert scene.received == [("gone", 1, 1)]
 
 
-def test_after_a_disconnect_the_rows_stay_and_the_next_connect_brings_what_has_changed(
+def test_after_a_disconnect_the_rows_stay_and_the_next_connect_applies_changes(
     scene: Scene,
 ) -> None:
     scene.store.disconnect()
@@ -651,10 +660,10 @@ def test_after_a_disconnect_the_rows_stay_and_the_next_connect_brings_what_has_c
     assert scene.cells(1) == ["Relief", "Stations", "Slope", "Weather"]
     Call(lambda: scene.store.connect(retries=0)).result()
     scene.wait()
-    assert (scene.told, scene.keys) == ([("new", 4, 4)], [*ENTRIES, "e"])
+    assert (scene.received, scene.keys) == ([("new", 4, 4)], [*ENTRIES, "e"])
 
 
-def test_a_closed_model_keeps_its_rows_and_is_told_no_more(scene: Scene) -> None:
+def test_a_closed_model_keeps_its_rows_and_receives_nothing_more(scene: Scene) -> None:
     scene.model.close()
     scene.model.close()
     scene.change({})
@@ -675,7 +684,7 @@ def test_a_model_ends_with_its_window(
     assert caplog.records == []
 
 
-def test_a_model_that_nobody_holds_is_let_go(site: MemorySite, qtbot: Any) -> None:
+def test_a_model_without_references_is_collected(site: MemorySite, qtbot: Any) -> None:
     with site.open() as store:
         reference = weakref.ref(StoreTableModel(store, FIELDS))
         gc.collect()
@@ -684,7 +693,7 @@ def test_a_model_that_nobody_holds_is_let_go(site: MemorySite, qtbot: Any) -> No
         store.update_index()
 
 
-def test_a_model_may_be_the_last_that_knows_of_its_store(site: MemorySite, qtbot: Any) -> None:
+def test_a_model_may_hold_the_last_reference_to_its_store(site: MemorySite, qtbot: Any) -> None:
     window = QtCore.QObject()
     for _ in range(30):
         store = site.open()

@@ -88,13 +88,13 @@ GIF = bytes.fromhex(
 
 
 def svg(reference: str) -> bytes:
-    """Return a picture that names another one."""
+    """Return a picture that refers to another one."""
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     image = f'<image xlink:href="{reference}" width="20" height="20"/>'
     return f'<svg {spaces} width="20" height="20">{image}</svg>'.encode()
 
 
-def test_a_picture_is_shown_as_large_as_the_pane_likes_it(scene: Scene) -> None:
+def test_a_picture_is_scaled_to_the_pane(scene: Scene) -> None:
     scene.publish(map_png=picture(800, 200))
     scene.show("map.png")
     scene.until(lambda: scene.picture is not None)
@@ -112,7 +112,7 @@ def test_a_picture_of_each_known_format_is_shown(scene: Scene, form: str) -> Non
 @pytest.mark.parametrize(
     "name", ["map.png", "map.jpeg", "map.gif", "map.tif", "map.webp", "map.bmp"]
 )
-def test_f10_a_picture_is_of_the_format_that_its_media_type_says_or_is_not_shown(
+def test_f10_a_picture_of_another_format_than_its_media_type_is_not_shown(
     scene: Scene, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "own.png").write_bytes(picture(20, 20))
@@ -126,7 +126,7 @@ def test_f10_a_picture_is_of_the_format_that_its_media_type_says_or_is_not_shown
 
 
 @pytest.mark.parametrize("name", ["map.svg", "map.ico", "map.avif", "map.pdf", "map.jp2"])
-def test_f10_other_pictures_are_not_decoded(scene: Scene, name: str) -> None:
+def test_f10_pictures_of_other_formats_are_not_decoded(scene: Scene, name: str) -> None:
     scene.publish(**{name.replace(".", "_"): svg("file:///etc/hosts")})
     scene.show(name)
     scene.until(lambda: "There is no preview of" in scene.text)
@@ -147,7 +147,7 @@ def test_a_very_long_picture_is_shown(scene: Scene) -> None:
     assert (scene.picture.width(), scene.picture.height()) == (400, 1)
 
 
-def test_what_the_media_type_has_beside_its_name_does_not_matter(scene: Scene) -> None:
+def test_parameters_of_the_media_type_do_not_matter(scene: Scene) -> None:
     scene.publish(a_bin=CSV)
     scene.memory.write({"a.bin": entry(CSV, media_type="Text/CSV; charset=utf-8")})
     assert scene.store is not None
@@ -157,7 +157,7 @@ def test_what_the_media_type_has_beside_its_name_does_not_matter(scene: Scene) -
     assert "<table" in scene.pane.toHtml()
 
 
-def test_a_value_whose_size_nobody_says_is_read_so_far_and_no_further(scene: Scene) -> None:
+def test_a_value_of_unknown_size_is_read_up_to_the_limit(scene: Scene) -> None:
     scene.publish(a_txt=b"short", b_txt=bytes(5000))
     scene.memory.write({key: {"media_type": "text/plain"} for key in ("a.txt", "b.txt")})
     assert scene.store is not None
@@ -168,7 +168,7 @@ def test_a_value_whose_size_nobody_says_is_read_so_far_and_no_further(scene: Sce
     scene.until(lambda: "too large" in scene.text)
 
 
-def test_csv_is_a_table_and_markup_in_it_is_text(scene: Scene) -> None:
+def test_csv_is_shown_as_a_table_and_its_markup_as_text(scene: Scene) -> None:
     scene.publish(places_csv=CSV)
     scene.show("places.csv")
     scene.until(lambda: "1574" in scene.text)
@@ -176,7 +176,7 @@ def test_csv_is_a_table_and_markup_in_it_is_text(scene: Scene) -> None:
     assert "<i>Summit</i>" in scene.text
 
 
-def test_markup_in_a_text_is_shown_and_not_followed(scene: Scene) -> None:
+def test_markup_in_a_text_is_shown_as_text(scene: Scene) -> None:
     text = "<b>bold</b> <img src='file:///etc/hosts'>"
     scene.publish(page_html=text.encode())
     scene.show_text("page.html", text)
@@ -196,7 +196,7 @@ def test_of_a_long_text_the_first_lines_are_shown(scene: Scene) -> None:
         ("map_png", b"no picture", "Qt cannot read this as image/png"),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_words(
+def test_a_value_that_cannot_be_shown_has_a_message(
     scene: Scene, name: str, data: bytes, words: str
 ) -> None:
     scene.publish(**{name: data})
@@ -204,7 +204,7 @@ def test_what_cannot_be_shown_is_said_in_words(
     scene.until(lambda: words in scene.text)
 
 
-def test_g10_a_value_that_fails_its_check_is_said_in_words_and_the_next_one_is_shown(
+def test_g10_a_failed_verification_is_shown_and_so_is_the_next_value(
     scene: Scene,
 ) -> None:
     scene.publish(bad_txt=b"as published", good_txt=b"good")
@@ -215,7 +215,7 @@ def test_g10_a_value_that_fails_its_check_is_said_in_words_and_the_next_one_is_s
     scene.show_text("good.txt", "good")
 
 
-def test_none_is_an_empty_pane(scene: Scene) -> None:
+def test_none_clears_the_pane(scene: Scene) -> None:
     scene.publish(a_txt=b"text")
     scene.show_text("a.txt", "text")
     scene.pane.show_value(None)
@@ -223,7 +223,7 @@ def test_none_is_an_empty_pane(scene: Scene) -> None:
     assert scene.pane.value is None
 
 
-def test_a_value_that_is_read_too_late_is_not_shown(scene: Scene) -> None:
+def test_a_value_that_arrives_too_late_is_not_shown(scene: Scene) -> None:
     scene.publish(slow_txt=b"slow", fast_txt=b"fast")
     stall = scene.memory.stall("body", "data/slow.txt")
     scene.show("slow.txt")
@@ -231,7 +231,7 @@ def test_a_value_that_is_read_too_late_is_not_shown(scene: Scene) -> None:
     scene.show_text("fast.txt", "fast")
 
 
-def test_what_is_shown_already_is_not_read_again_and_what_was_updated_is(scene: Scene) -> None:
+def test_a_value_is_read_again_only_if_it_was_updated(scene: Scene) -> None:
     scene.publish(a_txt=b"text")
     scene.show_text("a.txt", "text")
     value = scene.pane.value
@@ -239,5 +239,5 @@ def test_what_is_shown_already_is_not_read_again_and_what_was_updated_is(scene: 
     assert scene.pane.value is value
     scene.publish(a_txt=b"another")
     scene.show("a.txt")
-    assert scene.text == "text"  # until the other has been read
+    assert scene.text == "text"  # until the other one has been read
     scene.until(lambda: scene.text == "another")

@@ -81,12 +81,10 @@ def scene() -> Iterator[Scene]:
     own.root.destroy()
     assert own.errors == []
     del own
-    gc.collect()  # by this thread: Tcl aborts the process if another one finds the root
+    gc.collect()  # in this thread: Tcl aborts the process if another one finds the root
 
 
-def test_it_shows_what_there_is_and_says_how_much_and_how_fresh(
-    scene: Scene, sample_site: Path
-) -> None:
+def test_it_shows_the_keys_their_number_and_freshness(scene: Scene, sample_site: Path) -> None:
     publish(sample_site)
     scene.open(str(sample_site))
     scene.until(lambda: len(scene.rows) == 16 and scene.state)
@@ -98,7 +96,7 @@ def test_it_shows_what_there_is_and_says_how_much_and_how_fresh(
     assert scene.state == "16 entries, polled 0 s ago"
 
 
-def test_what_changes_is_inserted_updated_and_removed_and_glows_for_a_second(scene: Scene) -> None:
+def test_changed_rows_are_inserted_updated_and_removed_and_glow_for_a_second(scene: Scene) -> None:
     with MemorySite({"a": {}, "c": {}, "d": {}}) as memory:
         scene.open(memory.url)
         scene.until(lambda: scene.rows == ("a", "c", "d"))
@@ -110,7 +108,7 @@ def test_what_changes_is_inserted_updated_and_removed_and_glows_for_a_second(sce
         scene.until(lambda: not any(map(scene.glows, scene.rows)))
 
 
-def test_g14_a_value_is_saved_and_one_that_fails_its_check_is_said_in_words(
+def test_g14_a_value_is_saved_and_a_failed_verification_is_shown(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "saved"
@@ -127,19 +125,19 @@ def test_g14_a_value_is_saved_and_one_that_fails_its_check_is_said_in_words(
         assert path.read_bytes() == b"good"
 
 
-def test_g11_a_site_that_is_not_there_is_said_in_words(scene: Scene) -> None:
+def test_g11_a_missing_site_is_shown(scene: Scene) -> None:
     scene.open("http://127.0.0.1:9/")
     scene.until(lambda: "Connection refused" in scene.news)
 
 
-def test_g12_a_password_that_is_wanted_is_said_in_words(scene: Scene) -> None:
+def test_g12_a_required_password_is_shown(scene: Scene) -> None:
     with MemorySite() as memory:
         memory.spoil(lambda request, wire: wire.response(401))
         scene.open(memory.url)
         scene.until(lambda: "401" in scene.news)
 
 
-def test_g13_an_index_that_turns_bad_leaves_what_was_there_until_it_is_mended(scene: Scene) -> None:
+def test_g13_an_invalid_index_keeps_the_rows_until_it_is_repaired(scene: Scene) -> None:
     with MemorySite({"a": {}}) as memory:
         scene.open(memory.url)
         scene.until(lambda: scene.rows == ("a",))

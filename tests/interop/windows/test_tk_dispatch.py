@@ -16,7 +16,7 @@ from tests.interop.loops import DispatchContract, Loop, write
 
 
 class TkLoop(Loop):
-    """The event loop of a root, with a window in it that may be destroyed."""
+    """The event loop of a root, with a window that may be destroyed."""
 
     def __init__(self) -> None:
         self.errors = []
@@ -54,7 +54,7 @@ def loop() -> Iterator[TkLoop]:
     yield own
     own.root.destroy()
     del own
-    gc.collect()  # by this thread: Tcl aborts the process if another one finds the root
+    gc.collect()  # in this thread: Tcl aborts the process if another one finds the root
 
 
 class TestTk(DispatchContract):
@@ -68,7 +68,7 @@ def test_the_root_can_be_the_widget(site: MemorySite, store: StaticStore, loop: 
     loop.run_until(lambda: len(heard) == 2)
 
 
-def test_a_widget_that_a_callback_destroys_is_told_no_more(
+def test_a_widget_destroyed_by_a_callback_receives_nothing_more(
     site: MemorySite, store: StaticStore, loop: TkLoop
 ) -> None:
     heard: list[Change] = []
@@ -85,7 +85,7 @@ def test_a_widget_that_a_callback_destroys_is_told_no_more(
     assert len(heard) == 1
 
 
-def test_g1_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
+def test_g1_the_loop_of_a_dialog_opened_by_a_callback_delivers_the_following(
     site: MemorySite, store: StaticStore, loop: TkLoop
 ) -> None:
     heard: list[str] = []
@@ -105,7 +105,7 @@ def test_g1_the_loop_of_a_dialog_that_a_callback_opens_delivers_what_follows(
     assert heard == ["a", "b", "c", "closed"]
 
 
-def test_no_timer_is_left_when_nobody_holds_the_dispatch(loop: TkLoop) -> None:
+def test_no_timer_is_left_when_the_dispatch_is_collected(loop: TkLoop) -> None:
     dispatch = loop.dispatch()
     loop.run_past(dispatch)
     del dispatch

@@ -1,4 +1,4 @@
-"""All forms of credentials, and the authentication made of them."""
+"""All forms of credentials, and the authentication objects made from them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from requests import Request
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth, HTTPProxyAuth
 
 from staticstore import StoreError
-from staticstore.transport.http.arguments import NO_AUTH, authentication, sends_password
+from staticstore.transport.http.arguments import authentication, sends_password
 from staticstore.transport.http.root import Root
 
 ROOT = Root("https://data.example/")
 
 
-def sent(auth: AuthBase) -> str | None:
-    """Return the Authorization field that is sent."""
+def sent(auth: AuthBase | None) -> str | None:
+    """Return the Authorization header field that is sent."""
     request = Request("GET", "https://data.example/").prepare()
+    assert auth is not None
     return auth(request).headers.get("Authorization")
 
 
@@ -38,8 +39,8 @@ def test_user_and_password_become_basic_authentication(auth: Any) -> None:
     assert sent(authentication(auth, ROOT)) == "Basic YWxpOnNlc2FtZQ=="
 
 
-def test_basic_authentication_is_in_utf_8() -> None:
-    # RFC 7617, section 2.1, has this very example.
+def test_basic_authentication_uses_utf_8() -> None:
+    # The example of RFC 7617, section 2.1.
     assert sent(authentication(("test", "123£"), ROOT)) == "Basic dGVzdDoxMjPCow=="
 
 
@@ -47,29 +48,27 @@ def test_a_password_may_have_colons() -> None:
     assert sent(authentication(("ali", "a:b:"), ROOT)) == "Basic YWxpOmE6Yjo="
 
 
-def test_an_authentication_of_requests_is_used_as_it_is() -> None:
+def test_an_auth_object_of_requests_is_used_unchanged() -> None:
     auth = HTTPDigestAuth("ali", "sesame")
     assert authentication(auth, ROOT) is auth
 
 
-def test_without_credentials_none_are_sent() -> None:
-    auth = authentication(None, ROOT)
-    assert auth is NO_AUTH
-    assert sent(auth) is None
+def test_without_credentials_no_authorization_is_sent() -> None:
+    assert authentication(None, ROOT) is None
 
 
-def test_without_credentials_those_of_the_root_are_sent() -> None:
+def test_without_credentials_those_of_the_root_are_used() -> None:
     root = Root("https://ali:sesame@data.example/")
     assert sent(authentication(None, root)) == "Basic YWxpOnNlc2FtZQ=="
 
 
-def test_credentials_come_before_those_of_the_root() -> None:
+def test_credentials_take_precedence_over_those_of_the_root() -> None:
     root = Root("https://eve:trap@data.example/")
     assert sent(authentication(("ali", "sesame"), root)) == "Basic YWxpOnNlc2FtZQ=="
 
 
 @pytest.mark.parametrize("auth", ["", "ali:sesame", "NETRC", "basic"])
-def test_a_text_that_is_not_netrc_is_a_value_error(auth: Any) -> None:
+def test_a_string_other_than_netrc_is_a_value_error(auth: Any) -> None:
     with pytest.raises(ValueError, match="netrc"):
         authentication(auth, ROOT)
 
@@ -82,7 +81,7 @@ def test_a_text_that_is_not_netrc_is_a_value_error(auth: Any) -> None:
         ({"user": "ali", "password": "sesame"}, "lacks username"),
     ],
 )
-def test_a_mapping_says_what_it_lacks(auth: Any, missing: str) -> None:
+def test_the_error_for_a_mapping_names_what_is_missing(auth: Any, missing: str) -> None:
     with pytest.raises(ValueError, match=missing):
         authentication(auth, ROOT)
 
@@ -103,7 +102,7 @@ def test_a_mapping_says_what_it_lacks(auth: Any, missing: str) -> None:
         lambda request: request,
     ],
 )
-def test_anything_else_is_a_type_error(auth: Any) -> None:
+def test_any_other_type_is_a_type_error(auth: Any) -> None:
     with pytest.raises(TypeError):
         authentication(auth, ROOT)
 
@@ -123,7 +122,7 @@ def test_a_user_name_with_a_colon_is_a_value_error() -> None:
         ('login "ali" password "open sesame"', "Basic YWxpOm9wZW4gc2VzYW1l"),
     ],
 )
-def test_an_entry_of_a_netrc_is_read(
+def test_a_netrc_entry_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str
 ) -> None:
     (tmp_path / "netrc").write_text(f"# mine\nmachine data.example {line}\n")
@@ -131,7 +130,9 @@ def test_an_entry_of_a_netrc_is_read(
     assert sent(authentication("netrc", ROOT)) == expected
 
 
-def test_the_last_entry_for_a_host_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_netrc_entry_for_a_host_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = "machine data.example login eve password trap\n" * 2
     text += "machine data.example login ali password sesame\ndefault login x password y\n"
     (tmp_path / "netrc").write_text(text)
@@ -139,7 +140,7 @@ def test_the_last_entry_for_a_host_counts(tmp_path: Path, monkeypatch: pytest.Mo
     assert sent(authentication("netrc", ROOT)) == "Basic YWxpOnNlc2FtZQ=="
 
 
-def test_a_netrc_in_no_home_is_a_store_error(
+def test_netrc_without_a_home_folder_is_a_store_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NETRC", raising=False)
@@ -150,7 +151,7 @@ def test_a_netrc_in_no_home_is_a_store_error(
         authentication("netrc", ROOT)
 
 
-def test_the_netrc_that_is_named_needs_no_home(
+def test_a_netrc_given_by_path_needs_no_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def homeless() -> Path:
@@ -168,8 +169,10 @@ def test_the_netrc_that_is_named_needs_no_home(
         (HTTPBasicAuth("ali", "sesame"), True),
         (HTTPProxyAuth("ali", "sesame"), True),
         (HTTPDigestAuth("ali", "sesame"), False),
-        (NO_AUTH, False),
+        (None, False),
     ],
 )
-def test_basic_authentication_lets_the_password_be_read(auth: AuthBase, readable: bool) -> None:
+def test_basic_authentication_sends_a_readable_password(
+    auth: AuthBase | None, readable: bool
+) -> None:
     assert sends_password(auth) is readable

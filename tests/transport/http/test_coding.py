@@ -34,16 +34,16 @@ CODED = {
 
 @pytest.mark.parametrize("size", [2, 7, 1 << 20])
 @pytest.mark.parametrize(("codings", "body"), CODED.values(), ids=CODED)
-def test_codings_are_undone(codings: list[str], body: bytes, size: int) -> None:
+def test_content_codings_are_decoded(codings: list[str], body: bytes, size: int) -> None:
     assert b"".join(decoded(pieces(body, size), codings)) == TEXT
 
 
-def test_raw_deflate_is_undone() -> None:
+def test_raw_deflate_is_decoded() -> None:
     assert b"".join(decoded(pieces(raw_deflate(TEXT), 100), ["deflate"])) == TEXT
 
 
 @pytest.mark.parametrize("codings", [["gzip"], ["gzip", "gzip"]])
-def test_a8_a_bomb_comes_in_small_pieces(codings: list[str]) -> None:
+def test_a8_a_gzip_bomb_is_decoded_in_small_pieces(codings: list[str]) -> None:
     body = gzip.compress(bytes(20 << 20))
     for _ in codings[1:]:
         body = gzip.compress(body)
@@ -53,7 +53,7 @@ def test_a8_a_bomb_comes_in_small_pieces(codings: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("codings", "body"), list(CODED.values())[:4], ids=list(CODED)[:4])
-def test_c2_what_is_cut_short_is_an_error(codings: list[str], body: bytes) -> None:
+def test_c2_truncated_data_is_an_error(codings: list[str], body: bytes) -> None:
     body = body.rstrip(b"\0")[:-9]
     with pytest.raises(CodingError, match="cut short"):
         list(decoded(pieces(body, 100), codings))
@@ -64,11 +64,11 @@ def test_c2_what_is_cut_short_is_an_error(codings: list[str], body: bytes) -> No
     [(["gzip"], "not gzip"), (["deflate"], "not deflate"), (["br"], "br was not asked for"),
      (["gzip"] * 6, "6 content codings")],
 )  # fmt: skip
-def test_c19_what_is_not_coded_so_is_an_error(codings: list[str], problem: str) -> None:
+def test_c19_data_that_is_not_encoded_is_an_error(codings: list[str], problem: str) -> None:
     with pytest.raises(CodingError, match=problem):
         list(decoded([b"\xff" * 100], codings))
 
 
 @pytest.mark.parametrize("codings", [[], ["gzip"], ["deflate"], ["gzip", "gzip"]])
-def test_nothing_is_nothing(codings: list[str]) -> None:
+def test_an_empty_body_stays_empty(codings: list[str]) -> None:
     assert list(decoded([], codings)) == []

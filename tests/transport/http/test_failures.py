@@ -1,4 +1,4 @@
-"""Foreign errors are mapped to ours, in words without secrets."""
+"""Mapping of foreign errors to ours, with messages that contain no secrets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ URL = "https://ali:sesame@data.example/index.json?sig=sesame"
 
 
 def map_error(error: BaseException, *, cut: bool = False) -> StoreError:
-    """Return what an error is mapped to."""
+    """Return the error that a foreign error is mapped to."""
     wire = Wire()
     if cut:
         wire.close()
@@ -54,14 +54,14 @@ def map_error(error: BaseException, *, cut: bool = False) -> StoreError:
 
 
 def bad_certificate() -> ssl.SSLCertVerificationError:
-    """Return the error of a TLS handshake."""
+    """Return the error of a failed TLS handshake."""
     error = ssl.SSLCertVerificationError(1, "verify failed")
     error.verify_message = "certificate has expired"
     return error
 
 
 def nested(innermost: Exception) -> requests.ConnectionError:
-    """Wrap an error as urllib3 and requests do."""
+    """Wrap an error in the way urllib3 and requests do."""
     pool = urllib3.HTTPSConnectionPool("data.example")
     reason = urllib3_errors.ProtocolError("Connection aborted.", innermost)
     outer = urllib3_errors.MaxRetryError(pool, "/index.json?sig=sesame", reason)
@@ -105,14 +105,14 @@ def test_foreign_errors_become_transport_errors_with_key_and_url(error: Exceptio
 
 
 @pytest.mark.parametrize("error", FOREIGN, ids=lambda error: type(error).__name__)
-def test_a_nested_error_is_found_too(error: Exception) -> None:
+def test_a_nested_error_is_mapped_too(error: Exception) -> None:
     ours = map_error(nested(error))
     assert isinstance(ours, TransportError)
     assert "sesame" not in str(ours)
 
 
 @pytest.mark.parametrize("error", [*FOREIGN, nested(OSError("x"))], ids=lambda e: type(e).__name__)
-def test_once_the_store_is_disconnected_that_is_the_reason(error: Exception) -> None:
+def test_after_disconnect_every_error_says_not_connected(error: Exception) -> None:
     ours = map_error(error, cut=True)
     assert type(ours) is NotConnectedError
     assert ours.key == "a"
@@ -122,19 +122,19 @@ def test_once_the_store_is_disconnected_that_is_the_reason(error: Exception) -> 
     "error",
     [IntegrityError("x"), IndexFormatError("x"), NotConnectedError("x"), TransportError("x")],
 )
-def test_our_own_errors_pass_as_they_are(error: StoreError) -> None:
+def test_our_own_errors_are_raised_unchanged(error: StoreError) -> None:
     assert map_error(error) is error
     assert map_error(error, cut=True) is error
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), KeyError("a"), MemoryError(), SystemExit()])
-def test_what_is_no_failure_of_the_transport_passes_as_it_is(error: BaseException) -> None:
+def test_errors_that_are_not_of_the_transport_are_raised_unchanged(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, mapped(Wire(), key=None, url=None):
         raise error
     assert caught.value is error
 
 
-def test_a_cause_tells_types_and_what_the_system_said_but_no_text_of_a_library() -> None:
+def test_a_cause_has_types_and_system_messages_but_no_text_of_a_library() -> None:
     ours = map_error(
         requests_errors.InvalidURL("what it quotes", ConnectionResetError(104, "reset"))
     )
@@ -153,14 +153,14 @@ def test_a_cause_tells_types_and_what_the_system_said_but_no_text_of_a_library()
     ],
     ids=repr,
 )
-def test_silence_becomes_a_timeout(error: Exception) -> None:
+def test_a_silent_host_is_a_timeout(error: Exception) -> None:
     ours = map_error(error)
     assert type(ours) is TransportTimeout
     assert isinstance(ours, TimeoutError)
     assert "silent or too slow for too long" in str(ours)
 
 
-def test_a_timeout_says_which_bound_was_crossed() -> None:
+def test_a_timeout_names_the_bound_that_was_exceeded() -> None:
     assert "long: slower than 5 bytes a second" in str(
         map_error(TimeoutError("slower than 5 bytes a second"))
     )
@@ -177,11 +177,13 @@ def test_a_timeout_says_which_bound_was_crossed() -> None:
         (nested(http.client.BadStatusLine("secret")), "failed: BadStatusLine"),
     ],
 )
-def test_the_innermost_cause_that_has_words_is_told(error: Exception, words: str) -> None:
+def test_the_message_is_that_of_the_innermost_cause_that_has_one(
+    error: Exception, words: str
+) -> None:
     assert words in str(map_error(error))
 
 
-def test_a_bad_certificate_is_told() -> None:
+def test_a_bad_certificate_is_named_in_the_message() -> None:
     ours = map_error(requests_errors.SSLError(urllib3_errors.SSLError(bad_certificate())))
     assert "the host's certificate is not trusted: certificate has expired" in str(ours)
     assert not may_heal(ours)
@@ -191,7 +193,9 @@ def test_a_bad_certificate_is_told() -> None:
     ("status", "kind"),
     [(407, AuthorizationError), (403, AuthorizationError), (502, HTTPStatusError)],
 )
-def test_a_tunnel_that_a_proxy_refuses_is_its_status(status: int, kind: type[Exception]) -> None:
+def test_a_tunnel_refused_by_a_proxy_has_the_status_of_the_proxy(
+    status: int, kind: type[Exception]
+) -> None:
     refused = OSError(f"Tunnel connection failed: {status} Some Words")
     proxy_error = urllib3_errors.ProxyError("Unable to connect to proxy", refused)
     ours = map_error(requests_errors.ProxyError(proxy_error))
@@ -209,7 +213,7 @@ HANDLED: list[Exception] = [
 
 
 @pytest.mark.parametrize("handled", HANDLED, ids=lambda error: type(error).__name__)
-def test_what_the_caller_is_handling_is_no_cause(handled: Exception) -> None:
+def test_an_exception_that_the_caller_is_handling_is_not_the_cause(handled: Exception) -> None:
     try:
         raise handled
     except Exception:
@@ -220,7 +224,7 @@ def test_what_the_caller_is_handling_is_no_cause(handled: Exception) -> None:
 
 
 @pytest.mark.parametrize("handled", [ConnectionResetError(), TimeoutError(), OSError(5, "broken")])
-def test_what_the_caller_is_handling_heals_nothing(handled: Exception) -> None:
+def test_an_exception_that_the_caller_is_handling_allows_no_retry(handled: Exception) -> None:
     try:
         raise handled
     except OSError:
@@ -232,13 +236,13 @@ def test_what_the_caller_is_handling_heals_nothing(handled: Exception) -> None:
     assert not was_dropped(refused)
 
 
-def test_causes_that_go_in_a_circle_end() -> None:
+def test_causes_that_form_a_circle_do_not_hang() -> None:
     first, second = OSError("first"), OSError("second")
     first.__cause__, second.__cause__ = second, first
     assert isinstance(map_error(first), TransportError)
 
 
-# -- what may heal ---------------------------------------------------------------------
+# -- what is retried -------------------------------------------------------------------
 
 
 def error_from(cause: Exception) -> TransportError:
@@ -248,12 +252,12 @@ def error_from(cause: Exception) -> TransportError:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_host_that_is_out_of_order_may_heal(status: int) -> None:
+def test_a_temporary_status_is_retried(status: int) -> None:
     assert may_heal(status_error(status, key=None, url=None))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 410, 412, 451, 501, 505, 511])
-def test_a_host_that_says_no_will_say_it_again(status: int) -> None:
+def test_a_permanent_status_is_not_retried(status: int) -> None:
     assert not may_heal(status_error(status, key=None, url=None))
 
 
@@ -266,7 +270,7 @@ def test_a_host_that_says_no_will_say_it_again(status: int) -> None:
         error_from(urllib3_errors.IncompleteRead(7, 3)),
     ],
 )
-def test_a_failure_on_the_way_may_heal(error: Exception) -> None:
+def test_a_network_failure_is_retried(error: Exception) -> None:
     assert may_heal(error)
 
 
@@ -288,7 +292,7 @@ def test_a_failure_on_the_way_may_heal(error: Exception) -> None:
         error_from(UnicodeError()),
     ],
 )
-def test_what_time_does_not_change_does_not_heal(error: Exception) -> None:
+def test_a_permanent_failure_is_not_retried(error: Exception) -> None:
     assert not may_heal(error)
 
 
@@ -303,7 +307,9 @@ def test_what_time_does_not_change_does_not_heal(error: Exception) -> None:
         (http.client.BadStatusLine("x"), False),
     ],
 )
-def test_a_dropped_connection_is_told_from_other_failures(cause: Exception, dropped: bool) -> None:
+def test_a_dropped_connection_is_distinguished_from_other_failures(
+    cause: Exception, dropped: bool
+) -> None:
     assert was_dropped(error_from(nested(cause))) is dropped
 
 
@@ -321,7 +327,7 @@ def test_a_dropped_connection_is_told_from_other_failures(cause: Exception, drop
         (599, "the host answered 599"),
     ],
 )
-def test_a_status_is_said_in_words(status: int, words: str) -> None:
+def test_a_status_is_explained_in_words(status: int, words: str) -> None:
     error = status_error(status, key=None, url=URL)
     assert str(error).startswith(words)
     assert (error.status, error.url) == (status, "https://data.example/index.json?…")
@@ -329,7 +335,7 @@ def test_a_status_is_said_in_words(status: int, words: str) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_value_that_is_gone_makes_the_index_old(status: int) -> None:
+def test_a_missing_value_hints_at_an_outdated_index(status: int) -> None:
     assert "older than what the host has" in str(status_error(status, key="a", url=URL))
     assert "older" not in str(status_error(status, key=None, url=URL))
 
@@ -344,7 +350,7 @@ def test_a_value_that_is_gone_makes_the_index_old(status: int) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_cross_process_boundaries(error: StoreError) -> None:
+def test_errors_can_be_pickled(error: StoreError) -> None:
     copied = pickle.loads(pickle.dumps(error))
     assert type(copied) is type(error)
     assert (str(copied), copied.__dict__) == (str(error), error.__dict__)
@@ -371,7 +377,7 @@ def test_errors_cross_process_boundaries(error: StoreError) -> None:
         ("5.5", None),
         ("1e3", None),
         ("5 s", None),
-        ("\u0665", None),  # another script's digit
+        ("\u0665", None),  # a digit of another script
         ("²", None),
         ("Thu, 01 Jan 1970 00:00:00 GMT", None),
         ("Mon, 32 Jan 2024 00:00:00 GMT", None),
@@ -381,7 +387,7 @@ def test_errors_cross_process_boundaries(error: StoreError) -> None:
         ("Mon, 99999999999999999999 Jan 2024 00:00:00 GMT", None),
     ],
 )
-def test_retry_after_is_in_seconds_and_nonsense_ignored(
+def test_retry_after_is_in_seconds_and_invalid_ones_are_ignored(
     text: str | None, seconds: float | None
 ) -> None:
     assert parse_retry_after(text) == seconds
@@ -403,7 +409,7 @@ def test_retry_after_may_be_a_date(form: Callable[[datetime], str]) -> None:
         "Friday, 31-Dec-60 23:59:59 GMT",
     ],
 )
-def test_retry_after_may_be_a_date_of_another_century(text: str) -> None:
+def test_retry_after_may_be_a_date_in_another_century(text: str) -> None:
     seconds = parse_retry_after(text)
     assert seconds is not None
     assert seconds > 1e8
@@ -417,12 +423,12 @@ _dateish = st.from_regex(
 
 @settings(deadline=None)
 @given(st.text() | _dateish)
-def test_no_retry_after_breaks_anything(text: str) -> None:
+def test_any_retry_after_is_parsed_without_an_exception(text: str) -> None:
     seconds = parse_retry_after(text)
     assert seconds is None or 0 <= seconds < 1e12
 
 
-def test_the_status_error_carries_it() -> None:
+def test_the_status_error_has_the_retry_after() -> None:
     def retry_after(status: int, text: Any) -> float | None:
         return status_error(status, key=None, url=None, retry_after=text).retry_after
 

@@ -36,7 +36,7 @@ def fields_of(*lines: bytes, method: str = "GET") -> list[tuple[str, str]]:
     ],
 )
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\r\n"])
-def test_a_status_line_is_read(line: bytes, status: tuple[str, int, str], end: bytes) -> None:
+def test_a_status_line_is_parsed(line: bytes, status: tuple[str, int, str], end: bytes) -> None:
     assert read(line + end + end)[0] == status
 
 
@@ -45,12 +45,12 @@ def test_a_status_line_is_read(line: bytes, status: tuple[str, int, str], end: b
     [b"", b"HTTP/1.1", b"HTTP/1.1 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1 099 x", b"HTTP/2 200 OK",
      b"HTTP/1.1 2000 OK", b"ICY 200 OK", b"<html>", b"http/1.1 200 OK"],
 )  # fmt: skip
-def test_c18_a_status_line_that_is_none_is_an_error_that_shows_it(line: bytes) -> None:
+def test_c18_an_invalid_status_line_is_an_error_that_quotes_it(line: bytes) -> None:
     with pytest.raises(HeaderError, match="is not HTTP/1"):
         read(line + b"\r\n\r\n")
 
 
-def test_c18_on_a_connection_used_before_it_may_belong_to_an_earlier_answer() -> None:
+def test_c18_on_a_reused_connection_an_invalid_line_may_belong_to_an_earlier_answer() -> None:
     with pytest.raises(RemoteDisconnected):
         read(b"more of a body\r\n", is_reused=True)
 
@@ -72,7 +72,7 @@ def test_c18_on_a_connection_used_before_it_may_belong_to_an_earlier_answer() ->
         ([b"\xe9: x", b"A: \xe9"], [("A", "é")]),
     ],
 )
-def test_c18_fields_are_read_around_lines_that_are_none(
+def test_c18_invalid_lines_among_the_fields_are_skipped(
     lines: list[bytes], fields: list[tuple[str, str]]
 ) -> None:
     assert fields_of(*lines) == fields
@@ -90,7 +90,7 @@ def test_c18_fields_are_read_around_lines_that_are_none(
         ([b"Transfer-Encoding: identity", b"Content-Length: 5"], [("Content-Length", "5")]),
     ],
 )
-def test_c18_one_field_says_where_the_body_ends(
+def test_c18_one_field_determines_the_length_of_the_body(
     lines: list[bytes], fields: list[tuple[str, str]]
 ) -> None:
     assert fields_of(*lines) == fields
@@ -112,18 +112,20 @@ UNFRAMED = [
 
 
 @pytest.mark.parametrize("lines", UNFRAMED)
-def test_c18_fields_that_do_not_say_where_the_body_ends_are_an_error(lines: list[bytes]) -> None:
+def test_c18_fields_that_leave_the_length_of_the_body_unclear_are_an_error(
+    lines: list[bytes],
+) -> None:
     with pytest.raises(HeaderError, match=r"Content-Length|transfer coding"):
         fields_of(*lines)
 
 
 @pytest.mark.parametrize("lines", UNFRAMED[:-2])
-def test_c16_where_there_is_no_body_they_are_left_out(lines: list[bytes]) -> None:
+def test_c16_without_a_body_these_fields_are_left_out(lines: list[bytes]) -> None:
     assert fields_of(*lines, method="HEAD") == []
 
 
 @pytest.mark.parametrize("line", [b"\r", b"\r\r"])
-def test_c18_a_line_that_may_be_the_end_of_the_head_or_not_is_an_error(line: bytes) -> None:
+def test_c18_a_line_that_some_take_for_the_end_of_the_head_is_an_error(line: bytes) -> None:
     with pytest.raises(HeaderError, match="carriage returns alone"):
         fields_of(b"A: b", line, b"Content-Length: 5")
 
@@ -131,13 +133,13 @@ def test_c18_a_line_that_may_be_the_end_of_the_head_or_not_is_an_error(line: byt
 @pytest.mark.parametrize(
     "line", [b"Content-Length 5", b"transfer-encoding chunked", b"Content-Length"]
 )
-def test_c18_a_broken_line_about_the_body_is_an_error(line: bytes) -> None:
+def test_c18_an_invalid_line_about_the_length_of_the_body_is_an_error(line: bytes) -> None:
     with pytest.raises(HeaderError, match="cannot be read"):
         fields_of(line)
 
 
 @pytest.mark.parametrize("status", [100, 102, 103, 199])
-def test_c18_interim_answers_are_passed_over_with_their_fields(status: int) -> None:
+def test_c18_interim_answers_are_skipped_with_their_fields(status: int) -> None:
     interim = b"HTTP/1.1 %d x\r\nContent-Length: 9\r\nA: b\r\n\r\n" % status
     found = read(interim * 3 + b"HTTP/1.1 200 OK\r\nC: d\r\n\r\n")
     assert found[0].code == 200
@@ -150,19 +152,19 @@ def test_c18_interim_answers_are_passed_over_with_their_fields(status: int) -> N
      b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70_000, b"HTTP/1.1 102 x\r\nA: " + b"b" * 70_000,
      b"HTTP/1.1 200 OK\r\n" + (b"A: " + b"b" * 60_000 + b"\r\n") * 9],
 )  # fmt: skip
-def test_c18_a_head_has_bounds(head: bytes) -> None:
+def test_c18_the_size_of_a_head_is_bounded(head: bytes) -> None:
     with pytest.raises(HeaderError, match="more than"):
         read(head)
 
 
 @pytest.mark.parametrize("end", [b"", b"A: b", b"A: b\r\n", b"A: b\r\nContent-Le"])
-def test_c18_a_head_cut_short_is_a_broken_connection(end: bytes) -> None:
+def test_c18_a_truncated_head_is_a_broken_connection(end: bytes) -> None:
     with pytest.raises(ConnectionResetError, match="header fields"):
         read(b"HTTP/1.1 200 OK\r\n" + end)
 
 
 @given(st.binary(), st.sampled_from(["GET", "HEAD"]))
-def test_c18_no_bytes_break_anything_else(text: bytes, method: str) -> None:
+def test_c18_any_bytes_raise_nothing_but_these_errors(text: bytes, method: str) -> None:
     try:
         message = read(b"HTTP/1.1 200 OK\r\n" + text, method=method)[1]
     except (HeaderError, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""A folder answers like a good web server."""
+"""A folder is read like a site on a good web server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from staticstore.transport.http import adapter
 from staticstore.transport.http.adapter import FileAdapter
 from staticstore.transport.http.conditions import (
     Answer,
-    ContentRange,
     Representation,
     answer,
     header_fields,
 )
-from staticstore.transport.http.response import Response
+from staticstore.transport.http.response import ContentRange, Response
 from tests.sites import write_site
 from tests.transport.conftest import Call, SessionAt, noted_waits
 
@@ -53,7 +52,7 @@ def body(response: Response) -> bytes:
 # -- the whole -------------------------------------------------------------------------
 
 
-def test_a_file_is_given_whole(ask: Ask, tmp_path: Path) -> None:
+def test_a_file_is_returned_whole(ask: Ask, tmp_path: Path) -> None:
     answer = ask()
     assert body(answer) == VALUE
     assert (answer.status, answer.content_length) == (200, 100)
@@ -62,7 +61,7 @@ def test_a_file_is_given_whole(ask: Ask, tmp_path: Path) -> None:
     assert answer.header("Last-Modified") == formatdate(TIME, usegmt=True)
 
 
-def test_an_empty_file_is_given_whole(session_at: SessionAt, tmp_path: Path) -> None:
+def test_an_empty_file_is_returned_whole(session_at: SessionAt, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     answer = session_at(str(tmp_path)).request("GET", "empty")
     assert (answer.status, answer.content_length, body(answer)) == (200, 0, b"")
@@ -73,7 +72,7 @@ def test_a_file_is_read_in_pieces(ask: Ask) -> None:
     assert [len(answer.read(40)) for _ in range(4)] == [40, 40, 20, 0]
 
 
-def test_head_gives_the_header_and_no_body(ask: Ask) -> None:
+def test_head_returns_header_fields_and_no_body(ask: Ask) -> None:
     answer = ask(method="HEAD")
     assert (answer.status, answer.content_length) == (200, 100)
     assert answer.etag == ask().etag
@@ -96,7 +95,7 @@ def test_other_methods_are_not_allowed(tmp_path: Path, method: str) -> None:
     "name",
     ["a b", "é日本", "100%", "%41", "a?b#c", "a;b=c&d", "a+b", "~x", ".hidden", "a:b", "x\n"],
 )
-def test_a_name_leads_to_its_file(session_at: SessionAt, tmp_path: Path, name: str) -> None:
+def test_a_url_path_finds_its_file(session_at: SessionAt, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(VALUE)
     url_path = (tmp_path / name).as_uri().removeprefix(f"{tmp_path.as_uri()}/")
     assert body(session_at(str(tmp_path)).request("GET", url_path)) == VALUE
@@ -135,7 +134,7 @@ def test_a_range_beyond_the_end_is_a_416(ask: Ask, asked: str) -> None:
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-", "bytes=0-0", "bytes=-1"])
-def test_of_an_empty_file_there_is_only_the_whole(
+def test_a_range_of_an_empty_file_is_answered_with_the_whole(
     session_at: SessionAt, tmp_path: Path, asked: str
 ) -> None:
     (tmp_path / "empty").touch()
@@ -162,13 +161,13 @@ def test_of_an_empty_file_there_is_only_the_whole(
         f"bytes=0-{'9' * 30}",
     ],
 )
-def test_what_is_no_single_range_is_answered_with_the_whole(ask: Ask, asked: str) -> None:
+def test_an_unsupported_range_is_answered_with_the_whole(ask: Ask, asked: str) -> None:
     answer = ask({"Range": asked})
     assert (answer.status, answer.header("Content-Range")) == (200, None)
     assert body(answer) == VALUE
 
 
-def test_a_head_request_knows_no_ranges(ask: Ask) -> None:
+def test_a_head_request_ignores_ranges(ask: Ask) -> None:
     answer = ask({"Range": "bytes=0-9"}, method="HEAD")
     assert (answer.status, answer.content_length) == (200, 100)
 
@@ -176,14 +175,14 @@ def test_a_head_request_knows_no_ranges(ask: Ask) -> None:
 # -- conditions (RFC 9110, section 13) -------------------------------------------------
 
 
-def test_the_etag_is_strong_and_stays(ask: Ask) -> None:
+def test_the_etag_is_strong_and_stable(ask: Ask) -> None:
     first, second = ask(), ask({"Range": "bytes=0-3"})
     assert first.strong_etag is not None
     assert first.strong_etag == second.strong_etag == ask(method="HEAD").strong_etag
 
 
 @pytest.mark.parametrize("change", ["size", "time", "nanosecond", "file"])
-def test_the_etag_changes_with_the_file(ask: Ask, tmp_path: Path, change: str) -> None:
+def test_the_etag_changes_when_the_file_does(ask: Ask, tmp_path: Path, change: str) -> None:
     before = ask().etag
     path = tmp_path / "a"
     if change == "size":
@@ -207,7 +206,7 @@ LATER = formatdate(TIME + 1, usegmt=True)
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", "*"])
-def test_an_etag_that_is_held_is_a_304(ask: Ask, form: str) -> None:
+def test_a_matching_etag_is_a_304(ask: Ask, form: str) -> None:
     answer = ask({"If-None-Match": form.format(ask().etag)})
     assert answer.status == 304
     assert answer.etag == ask().etag
@@ -215,7 +214,7 @@ def test_an_etag_that_is_held_is_a_304(ask: Ask, form: str) -> None:
 
 
 @pytest.mark.parametrize("date", [DATE, LATER])
-def test_a_date_that_is_held_is_a_304(ask: Ask, date: str) -> None:
+def test_a_matching_date_is_a_304(ask: Ask, date: str) -> None:
     assert ask({"If-Modified-Since": date}).status == 304
 
 
@@ -230,27 +229,25 @@ def test_a_date_that_is_held_is_a_304(ask: Ask, date: str) -> None:
         {"If-None-Match": '"other"', "If-Modified-Since": DATE},
     ],
 )
-def test_a_condition_that_fails_is_answered_with_the_file(
-    ask: Ask, headers: Mapping[str, str]
-) -> None:
+def test_without_a_match_the_file_is_returned(ask: Ask, headers: Mapping[str, str]) -> None:
     answer = ask(headers)
     assert (answer.status, body(answer)) == (200, VALUE)
 
 
-def test_an_etag_counts_more_than_a_date(ask: Ask) -> None:
+def test_an_etag_takes_precedence_over_a_date(ask: Ask) -> None:
     headers = {"If-None-Match": str(ask().etag), "If-Modified-Since": EARLIER}
     assert ask(headers).status == 304
 
 
 @pytest.mark.parametrize("validator", ["etag", "date"])
-def test_a_range_is_given_where_its_condition_holds(ask: Ask, validator: str) -> None:
+def test_a_range_is_returned_if_if_range_matches(ask: Ask, validator: str) -> None:
     if_range = DATE if validator == "date" else str(ask().etag)
     answer = ask({"Range": "bytes=5-9", "If-Range": if_range})
     assert (answer.status, body(answer)) == (206, VALUE[5:10])
 
 
 @pytest.mark.parametrize("if_range", ['"other"', EARLIER, LATER, "", "W/{etag}"])
-def test_the_whole_is_given_where_the_condition_of_a_range_fails(ask: Ask, if_range: str) -> None:
+def test_the_whole_is_returned_if_if_range_does_not_match(ask: Ask, if_range: str) -> None:
     if_range = if_range.format(etag=ask().etag)
     answer = ask({"Range": "bytes=5-9", "If-Range": if_range})
     assert (answer.status, body(answer)) == (200, VALUE)
@@ -271,9 +268,7 @@ def test_the_whole_is_given_where_the_condition_of_a_range_fails(ask: Ask, if_ra
         ({"If-Unmodified-Since": EARLIER, "If-Match": "{etag}"}, 200),
     ],
 )
-def test_a_precondition_that_fails_is_a_412(
-    ask: Ask, headers: Mapping[str, str], status: int
-) -> None:
+def test_a_failed_precondition_is_a_412(ask: Ask, headers: Mapping[str, str], status: int) -> None:
     etag = str(ask().etag)
     wanted = {name: value.replace("{etag}", etag) for name, value in headers.items()}
     if status == 200:
@@ -284,8 +279,8 @@ def test_a_precondition_that_fails_is_a_412(
     assert caught.value.status == status
 
 
-def test_a_file_of_a_year_that_no_date_can_say_has_no_date(tmp_path: Path) -> None:
-    # No file system of ours can say it either.
+def test_a_file_whose_date_cannot_be_written_has_no_last_modified(tmp_path: Path) -> None:
+    # No file system that we know can store such a date.
     found = SimpleNamespace(st_size=5, st_mtime_ns=10**21, st_ino=7)
     current = Representation.of(cast(os.stat_result, found))
     assert current.modified is None
@@ -294,16 +289,16 @@ def test_a_file_of_a_year_that_no_date_can_say_has_no_date(tmp_path: Path) -> No
     assert answer("GET", {"If-Unmodified-Since": DATE}, current) == Answer(200, 0, 5)
 
 
-def test_a_condition_comes_before_a_range(ask: Ask) -> None:
+def test_a_condition_is_checked_before_a_range(ask: Ask) -> None:
     headers = {"Range": "bytes=5-9", "If-None-Match": str(ask().etag)}
     assert ask(headers).status == 304
 
 
-# -- what is no file -------------------------------------------------------------------
+# -- what is not a regular file --------------------------------------------------------
 
 
 def no_file(path: Path) -> None:
-    """Leave nothing there."""
+    """Create nothing."""
 
 
 def folder(path: Path) -> None:
@@ -360,7 +355,7 @@ NO_FILES = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("make", NO_FILES)
-def test_what_is_no_file_is_not_found_and_nobody_waits_for_it(
+def test_anything_but_a_regular_file_is_not_found_without_waiting(
     session_at: SessionAt,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -380,9 +375,9 @@ def test_what_is_no_file_is_not_found_and_nobody_waits_for_it(
 @pytest.mark.parametrize(
     "url_path",
     ["a/b", "a/", "%00", "a%00", "x" * 300, "x/" * 3000, "%ff%fe"],
-    ids=["below a file", "slash", "NUL", "NUL at the end", "long name", "long path", "no UTF-8"],
+    ids=["below a file", "slash", "NUL", "NUL at the end", "long name", "long path", "not UTF-8"],
 )
-def test_a_path_that_no_file_can_have_is_not_found(
+def test_an_impossible_path_is_not_found(
     session_at: SessionAt,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -403,10 +398,10 @@ def test_a_link_to_a_file_is_followed(session_at: SessionAt, tmp_path: Path) -> 
     assert body(session_at(str(tmp_path)).request("GET", "link")) == VALUE
 
 
-def test_a_file_that_may_not_be_read_is_an_authorization_error(
+def test_an_unreadable_file_is_an_authorization_error(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # root, as which tests may run, may read everything.
+    # The tests may run as root, who may read everything.
     def refuse(path: Any) -> Any:
         raise PermissionError(13, "Permission denied", path)
 
@@ -417,13 +412,13 @@ def test_a_file_that_may_not_be_read_is_an_authorization_error(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_permissions_are_those_of_the_system(ask: Ask, tmp_path: Path) -> None:
+def test_file_permissions_are_respected(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "a").chmod(0)
     with pytest.raises(AuthorizationError):
         ask()
 
 
-def test_a_disk_that_fails_is_a_transport_error(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_is_a_transport_error(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Any) -> Any:
         raise OSError(5, "Input/output error", path)
 
@@ -432,9 +427,7 @@ def test_a_disk_that_fails_is_a_transport_error(ask: Ask, monkeypatch: pytest.Mo
         ask()
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_a_transport_error(
-    ask: Ask, tmp_path: Path
-) -> None:
+def test_a_file_that_shrinks_during_a_read_is_a_transport_error(ask: Ask, tmp_path: Path) -> None:
     answer = ask()
     answer.read(10)
     os.truncate(tmp_path / "a", 20)
@@ -442,7 +435,9 @@ def test_a_file_that_shrinks_while_it_is_read_is_a_transport_error(
         body(answer)
 
 
-def test_a_file_that_grows_while_it_is_read_gives_what_it_said(ask: Ask, tmp_path: Path) -> None:
+def test_a_file_that_grows_during_a_read_returns_its_announced_size(
+    ask: Ask, tmp_path: Path
+) -> None:
     answer = ask()
     with (tmp_path / "a").open("ab") as file:
         file.write(VALUE)
@@ -451,7 +446,7 @@ def test_a_file_that_grows_while_it_is_read_gives_what_it_said(ask: Ask, tmp_pat
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=500-"}, {"If-None-Match": "*"}])
-def test_no_file_is_left_open(
+def test_files_are_closed(
     ask: Ask, tmp_path: Path, method: str, headers: Mapping[str, str]
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
@@ -462,7 +457,7 @@ def test_no_file_is_left_open(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_site_in_a_folder_needs_no_network(
+def test_a_site_in_a_folder_makes_no_network_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(socket.socket, "connect")

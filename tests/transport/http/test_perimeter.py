@@ -1,4 +1,4 @@
-"""FAULTS D10: inner addresses, and where a public root may lead."""
+"""FAULTS D10: internal addresses, and which addresses a public root may lead to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore.errors import InnerAddressError
-from staticstore.transport.http.wire import Perimeter, address_in, is_inner
+from staticstore.transport.http.adapter import Perimeter
+from staticstore.transport.http.root import address_in, is_inner
 
 SITE = "https://data.example.org/index.json"
 ELSEWHERE = "http://intranet.example/index.json"
@@ -89,17 +90,17 @@ INNER = [
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_d10_a_public_address_is_none_of_ours(address: str) -> None:
+def test_d10_a_public_address_is_not_internal(address: str) -> None:
     assert not is_inner(address)
 
 
 @pytest.mark.parametrize("address", INNER)
-def test_d10_an_inner_address_is_known(address: str) -> None:
+def test_d10_an_internal_address_is_recognized(address: str) -> None:
     assert is_inner(address)
 
 
 @given(st.ip_addresses(v=4))
-def test_d10_an_address_that_stands_in_another_is_judged_as_itself(
+def test_d10_an_embedded_ipv4_address_is_judged_like_itself(
     address: ipaddress.IPv4Address,
 ) -> None:
     number = int(address)
@@ -113,7 +114,7 @@ def test_d10_an_address_that_stands_in_another_is_judged_as_itself(
 
 
 @given(st.ip_addresses())
-def test_d10_what_ipaddress_does_not_call_global_is_inner(
+def test_d10_an_address_that_ipaddress_does_not_call_global_is_internal(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     is_wrapped = address.version == 6 and (
@@ -151,14 +152,14 @@ def test_d10_what_ipaddress_does_not_call_global_is_inner(
         ("\x00", None),
     ],
 )
-def test_d10_an_address_is_found_in_any_notation(host: str, address: str | None) -> None:
+def test_d10_an_address_is_recognized_in_any_notation(host: str, address: str | None) -> None:
     assert address_in(host) == address
 
 
-# -- a root's class --------------------------------------------------------------------
+# -- the class of a root ---------------------------------------------------------------
 
 
-def led(perimeter: Perimeter, address: str, *, to: str = ELSEWHERE) -> bool:
+def allowed(perimeter: Perimeter, address: str, *, to: str = ELSEWHERE) -> bool:
     """Return whether a connection is allowed."""
     try:
         perimeter.check(address, to, to == SITE)
@@ -168,53 +169,53 @@ def led(perimeter: Perimeter, address: str, *, to: str = ELSEWHERE) -> bool:
 
 
 @pytest.mark.parametrize("origins", ["own", "any", ()])
-def test_d10_a_public_root_leads_to_public_addresses_only(
+def test_d10_a_public_root_leads_only_to_public_addresses(
     origins: Literal["own", "any"] | tuple[str, ...],
 ) -> None:
     perimeter = Perimeter(origins)
-    assert led(perimeter, "8.8.8.8", to=SITE)
-    assert [led(perimeter, address) for address in ("1.1.1.1", "10.0.0.1")] == [True, False]
+    assert allowed(perimeter, "8.8.8.8", to=SITE)
+    assert [allowed(perimeter, address) for address in ("1.1.1.1", "10.0.0.1")] == [True, False]
 
 
-def test_d10_an_inner_root_leads_anywhere() -> None:
+def test_d10_an_internal_root_leads_anywhere() -> None:
     perimeter = Perimeter("own")
-    assert led(perimeter, "10.0.0.1", to=SITE)
-    assert led(perimeter, "127.0.0.1")
-    assert led(perimeter, "8.8.8.8")
-    assert led(perimeter, "127.0.0.1")
+    assert allowed(perimeter, "10.0.0.1", to=SITE)
+    assert allowed(perimeter, "127.0.0.1")
+    assert allowed(perimeter, "8.8.8.8")
+    assert allowed(perimeter, "127.0.0.1")
 
 
 def test_d10_a_public_root_stays_public() -> None:
     perimeter = Perimeter("own")
-    assert led(perimeter, "8.8.8.8", to=SITE)
-    assert not led(perimeter, "10.0.0.1", to=SITE)
-    assert not led(perimeter, "10.0.0.1")
-    assert led(perimeter, "1.1.1.1", to=SITE)
+    assert allowed(perimeter, "8.8.8.8", to=SITE)
+    assert not allowed(perimeter, "10.0.0.1", to=SITE)
+    assert not allowed(perimeter, "10.0.0.1")
+    assert allowed(perimeter, "1.1.1.1", to=SITE)
 
 
-def test_d10_an_inner_root_becomes_public() -> None:
+def test_d10_an_internal_root_becomes_public() -> None:
     perimeter = Perimeter("own")
-    assert led(perimeter, "10.0.0.1", to=SITE)
-    assert led(perimeter, "8.8.8.8", to=SITE)
-    assert not led(perimeter, "10.0.0.1", to=SITE)
-    assert not led(perimeter, "127.0.0.1")
+    assert allowed(perimeter, "10.0.0.1", to=SITE)
+    assert allowed(perimeter, "8.8.8.8", to=SITE)
+    assert not allowed(perimeter, "10.0.0.1", to=SITE)
+    assert not allowed(perimeter, "127.0.0.1")
 
 
-def test_d10_nothing_inner_is_led_to_before_the_root_is_known() -> None:
-    assert not led(Perimeter("own"), "10.0.0.1")
+def test_d10_no_internal_address_is_allowed_before_the_root_is_known() -> None:
+    assert not allowed(Perimeter("own"), "10.0.0.1")
 
 
-def test_d10_a_named_origin_is_that_scheme_host_and_port() -> None:
+def test_d10_a_named_origin_is_matched_by_scheme_host_and_port() -> None:
     perimeter = Perimeter(("http://intranet.example:80", "http://bücher.example:80"))
-    assert led(perimeter, "8.8.8.8", to=SITE)
-    assert led(perimeter, "10.0.0.1")
-    assert led(perimeter, "10.0.0.1", to="http://xn--bcher-kva.example/a")
-    assert not led(perimeter, "10.0.0.1", to="https://intranet.example:80/")
-    assert not led(perimeter, "10.0.0.1", to="http://intranet.example:8080/")
-    assert not led(perimeter, "10.0.0.1", to="http://x.intranet.example/")
+    assert allowed(perimeter, "8.8.8.8", to=SITE)
+    assert allowed(perimeter, "10.0.0.1")
+    assert allowed(perimeter, "10.0.0.1", to="http://xn--bcher-kva.example/a")
+    assert not allowed(perimeter, "10.0.0.1", to="https://intranet.example:80/")
+    assert not allowed(perimeter, "10.0.0.1", to="http://intranet.example:8080/")
+    assert not allowed(perimeter, "10.0.0.1", to="http://x.intranet.example/")
 
 
-def test_d10_a_named_origin_that_no_request_can_go_to_allows_nothing() -> None:
+def test_d10_a_named_origin_with_an_impossible_host_allows_nothing() -> None:
     perimeter = Perimeter((f"http://{'x' * 64}.example:80",))
-    assert led(perimeter, "8.8.8.8", to=SITE)
-    assert not led(perimeter, "10.0.0.1")
+    assert allowed(perimeter, "8.8.8.8", to=SITE)
+    assert not allowed(perimeter, "10.0.0.1")

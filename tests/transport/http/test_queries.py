@@ -1,4 +1,4 @@
-"""urllib3 logs our requests without their queries, and those of others unchanged."""
+"""urllib3 logs our requests without their queries, and other requests unchanged."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ URLLIB3 = logging.getLogger("urllib3.connectionpool")
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what urllib3 logged of requests."""
+    """Return the messages that urllib3 logged about requests."""
     return [record.getMessage() for record in caplog.records if "GET" in record.getMessage()]
 
 
-def test_a_query_is_replaced_and_all_else_is_logged(
+def test_a_query_is_replaced_and_the_rest_is_logged(
     start: Start, session_at: SessionAt, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -34,7 +34,7 @@ def test_a_query_is_replaced_and_all_else_is_logged(
     assert server.requests[0].target == "/index.json?sig=sesame"
 
 
-def test_a_request_of_somebody_else_is_logged_as_ever(
+def test_a_request_of_other_code_is_logged_unchanged(
     start: Start, session_at: SessionAt, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -45,7 +45,7 @@ def test_a_request_of_somebody_else_is_logged_as_ever(
     assert "/theirs?page=2 " in logged(caplog)[-1]
 
 
-def test_so_it_is_in_another_thread_while_ours_goes_on(
+def test_a_request_of_another_thread_during_ours_is_logged_unchanged(
     start: Start, session_at: SessionAt, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -66,7 +66,7 @@ def test_so_it_is_in_another_thread_while_ours_goes_on(
     assert "sesame" not in second
 
 
-def test_a_session_that_is_gone_leaves_nothing_behind() -> None:
+def test_a_collected_session_leaves_no_log_filter_behind() -> None:
     gc.collect()
     before = set(URLLIB3.filters)
     session = Session(Root("https://data.example/"))

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from staticstore import NotConnectedError, TransportError
-from staticstore.transport.http.conditions import ContentRange
-from staticstore.transport.http.response import Response
+from staticstore.transport.http.response import ContentRange, Response
 from staticstore.transport.http.wire import Wire
 from tests.servers import Request
 from tests.servers import Wire as ServerWire
@@ -34,7 +33,7 @@ def answer_with(headers: Mapping[str, str], status: int = 200) -> Response:
     return Response(foreign, Wire(), key="a", answer=None)
 
 
-def test_header_fields_are_found_whatever_their_case_and_stripped() -> None:
+def test_header_fields_are_stripped_and_found_in_any_case() -> None:
     answer = answer_with({"X-Word": "  said\t"})
     assert answer.header("x-word") == "said"
     assert answer.header("X-Other") is None
@@ -57,15 +56,17 @@ def test_header_fields_are_found_whatever_their_case_and_stripped() -> None:
         ("0x10", None),
         ("1_000", None),
         ("10, 10", None),
-        ("\u0663", None),  # another script's digit
+        ("\u0663", None),  # a digit of another script
         ("²", None),
     ],
 )
-def test_a_content_length_is_a_number(text: str, length: int | None) -> None:
+def test_a_valid_content_length_is_a_number_and_others_are_none(
+    text: str, length: int | None
+) -> None:
     assert answer_with({"Content-Length": text}).content_length == length
 
 
-def test_no_content_length_is_none() -> None:
+def test_a_missing_content_length_is_none() -> None:
     assert answer_with({}).content_length is None
 
 
@@ -93,7 +94,7 @@ def test_no_content_length_is_none() -> None:
         ("", None),
     ],
 )
-def test_a_content_range_is_half_open_or_not_believed(
+def test_a_valid_content_range_is_half_open_and_others_are_none(
     text: str, expected: ContentRange | None
 ) -> None:
     assert answer_with({"Content-Range": text}, 206).content_range == expected
@@ -116,7 +117,7 @@ def test_a_content_range_is_half_open_or_not_believed(
         ("binary", ()),
     ],
 )
-def test_c19_content_codings_are_lowercase_and_other_labels_are_left_out(
+def test_c19_content_codings_are_lowercase_and_other_labels_are_dropped(
     text: str, codings: tuple[str, ...]
 ) -> None:
     assert answer_with({"Content-Encoding": text}).codings == codings
@@ -136,7 +137,7 @@ def test_c19_content_codings_are_lowercase_and_other_labels_are_left_out(
         ("", None, None),
     ],
 )
-def test_only_a_strong_etag_binds_bytes(text: str, etag: str | None, strong: str | None) -> None:
+def test_only_a_strong_etag_binds_parts(text: str, etag: str | None, strong: str | None) -> None:
     answer = answer_with({"ETag": text})
     assert (answer.etag, answer.strong_etag) == (etag, strong)
 
@@ -158,7 +159,7 @@ def test_only_a_strong_etag_binds_bytes(text: str, etag: str | None, strong: str
         ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
     ],
 )
-def test_last_modified_is_aware_and_in_utc_or_none(text: str, expected: datetime | None) -> None:
+def test_last_modified_is_an_aware_utc_time_or_none(text: str, expected: datetime | None) -> None:
     found = answer_with({"Last-Modified": text}).last_modified
     assert found == expected
     assert found is None or found.tzinfo is UTC
@@ -172,7 +173,7 @@ _dates = st.from_regex(
 
 @settings(deadline=None)
 @given(st.text() | _dates)
-def test_no_header_field_breaks_anything(text: str) -> None:
+def test_any_header_field_is_parsed_without_an_exception(text: str) -> None:
     names = ["Content-Length", "Content-Range", "Content-Encoding", "ETag", "Last-Modified"]
     answer = answer_with(dict.fromkeys(names, text))
     assert answer.content_length is None or answer.content_length >= 0
@@ -213,7 +214,7 @@ def test_a_body_is_read_in_pieces(session_at: SessionAt) -> None:
     ],
 )
 @responses.activate
-def test_a_content_coding_is_undone_where_that_is_asked_for(
+def test_a_content_coding_is_decoded_on_request(
     session_at: SessionAt, coding: str, body: bytes
 ) -> None:
     responses.get("https://data.example/a", body=body, headers={"Content-Encoding": coding})
@@ -226,7 +227,7 @@ def test_a_content_coding_is_undone_where_that_is_asked_for(
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "x, BR"])
 @responses.activate
-def test_a_coding_that_was_not_asked_for_is_refused(session_at: SessionAt, coding: str) -> None:
+def test_an_unexpected_coding_is_refused(session_at: SessionAt, coding: str) -> None:
     responses.get("https://data.example/a", body=BODY, headers={"Content-Encoding": coding})
     answer = session_at("https://data.example/").request("GET", "a", key="a")
     with pytest.raises(TransportError, match="not asked for") as caught:
@@ -236,7 +237,7 @@ def test_a_coding_that_was_not_asked_for_is_refused(session_at: SessionAt, codin
 
 @pytest.mark.parametrize("label", ["gzip, gzip", "Identity, GZIP, none,gzip", "x-gzip,gzip"])
 @responses.activate
-def test_c19_codings_of_several_labels_are_undone(session_at: SessionAt, label: str) -> None:
+def test_c19_several_codings_are_decoded(session_at: SessionAt, label: str) -> None:
     body = gzip.compress(gzip.compress(BODY))
     responses.get("https://data.example/a", body=body, headers={"Content-Encoding": label})
     answer = session_at("https://data.example/").request("GET", "a", key="a")
@@ -245,7 +246,7 @@ def test_c19_codings_of_several_labels_are_undone(session_at: SessionAt, label: 
 
 @pytest.mark.parametrize("body", [BODY, gzip.compress(BODY)[:10] + BODY])
 @responses.activate
-def test_a_damaged_coding_is_a_transport_error(session_at: SessionAt, body: bytes) -> None:
+def test_damaged_encoded_data_is_a_transport_error(session_at: SessionAt, body: bytes) -> None:
     responses.get("https://data.example/a", body=body, headers={"Content-Encoding": "gzip"})
     answer = session_at("https://data.example/").request("GET", "a", key="a")
     with pytest.raises(TransportError) as caught:
@@ -254,7 +255,7 @@ def test_a_damaged_coding_is_a_transport_error(session_at: SessionAt, body: byte
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
-def test_a_body_that_breaks_is_a_transport_error(
+def test_a_body_that_breaks_off_is_a_transport_error(
     start: Start, session_at: SessionAt, then: str
 ) -> None:
     def answer(request: Request, wire: ServerWire) -> None:
@@ -267,7 +268,7 @@ def test_a_body_that_breaks_is_a_transport_error(
     assert (caught.value.key, caught.value.status) == ("a", None)
 
 
-def test_closing_gives_a_connection_back_only_when_its_answer_is_read(
+def test_a_connection_is_reused_only_if_its_answer_was_read_to_the_end(
     start: Start, session_at: SessionAt
 ) -> None:
     server = start(lambda request, wire: wire.response(200, BODY))
@@ -284,7 +285,7 @@ def test_closing_gives_a_connection_back_only_when_its_answer_is_read(
 
 
 @pytest.mark.parametrize("host", ["file", "http"])
-def test_after_the_session_is_closed_nothing_is_read(
+def test_after_the_session_is_closed_nothing_can_be_read(
     start: Start, session_at: SessionAt, tmp_path: Any, host: str
 ) -> None:
     (tmp_path / "a").write_bytes(BODY)

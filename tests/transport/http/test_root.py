@@ -47,7 +47,7 @@ from staticstore.transport.http.root import Origin, Root, checked_origins, origi
         ("https://data.example/#", "https://data.example/"),
     ],
 )
-def test_a_root_url_is_clean_and_ends_in_a_slash(location: str, url: str) -> None:
+def test_a_root_url_is_normalized_and_ends_in_a_slash(location: str, url: str) -> None:
     root = Root(location)
     assert root.url == url
     assert repr(root) == f"<Root: {url}>"
@@ -106,7 +106,7 @@ def test_the_home_folder_is_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("path", ["100%", "100%/a%20b", "50%zz"])
-def test_a_percent_sign_that_quotes_nothing_is_quoted(path: str) -> None:
+def test_a_percent_sign_without_hex_digits_is_quoted(path: str) -> None:
     assert Root(f"https://data.example/{path}").url.count("%25") == 1
 
 
@@ -127,7 +127,7 @@ def test_a_percent_sign_that_quotes_nothing_is_quoted(path: str) -> None:
         ("ali:a+b@", ("ali", "a+b")),
     ],
 )
-def test_user_and_password_are_taken_out_and_unquoted(
+def test_user_and_password_are_removed_from_the_url_and_unquoted(
     userinfo: str, expected: tuple[str, str] | None
 ) -> None:
     root = Root(f"https://{userinfo}data.example:8443/site/")
@@ -144,14 +144,14 @@ def test_user_and_password_are_taken_out_and_unquoted(
         ("https://data.example/?a=1&b=?", "https://data.example/data/a%20b?a=1&b=?"),
     ],
 )
-def test_a_query_is_put_behind_every_url_below(location: str, url: str) -> None:
+def test_a_query_is_appended_to_every_url_below_the_root(location: str, url: str) -> None:
     root = Root(location)
     assert root.join("data/a%20b") == url
     assert ("?" in root.join("x")) == ("?" in location)
 
 
 @pytest.mark.parametrize("url_path", ["../x", "//evil.example/x", "/x", "http://evil.example/"])
-def test_nothing_is_resolved_when_urls_are_joined(url_path: str) -> None:
+def test_joining_a_url_resolves_nothing(url_path: str) -> None:
     assert (
         Root("https://data.example/site").join(url_path) == f"https://data.example/site/{url_path}"
     )
@@ -184,13 +184,13 @@ def test_nothing_is_resolved_when_urls_are_joined(url_path: str) -> None:
         ("file://data.example/site", "on this machine, not on 'data.example'"),
     ],
 )
-def test_what_is_no_root_is_refused(location: str, complaint: str) -> None:
+def test_an_invalid_root_is_refused(location: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Root(location)
 
 
 @pytest.mark.parametrize("location", [b"/srv/site", 5, None, ["/srv"]])
-def test_a_root_is_a_text_or_a_path(location: object) -> None:
+def test_a_root_is_a_string_or_a_path(location: object) -> None:
     with pytest.raises(TypeError):
         Root(location)  # type: ignore[arg-type]
 
@@ -206,7 +206,7 @@ def test_a_path_of_bytes_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=30))
-def test_a_root_is_a_url_or_a_value_error(text: str) -> None:
+def test_any_text_is_a_root_or_a_value_error(text: str) -> None:
     try:
         root = Root(f"https://data.example{text}")
     except ValueError:
@@ -220,7 +220,7 @@ def test_a_root_is_a_url_or_a_value_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["site", "a b", "é日本", "100%", "a?b#c", "a;b&c=d", "~x", "a:b"])
-def test_a_path_and_its_url_are_the_same_root(tmp_path: Path, name: str) -> None:
+def test_a_path_and_its_file_url_are_the_same_root(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     url = folder.as_uri()
     roots = [Root(folder), Root(str(folder)), Root(f"{folder}/"), Root(url), Root(f"{url}/")]
@@ -229,11 +229,11 @@ def test_a_path_and_its_url_are_the_same_root(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("form", ["file://{}", "file:{}", "file://localhost{}", "FILE://{}"])
-def test_every_form_of_a_file_url_is_taken(tmp_path: Path, form: str) -> None:
+def test_every_form_of_a_file_url_is_accepted(tmp_path: Path, form: str) -> None:
     assert Root(form.format(tmp_path)).url == f"{tmp_path.as_uri()}/"
 
 
-def test_a_relative_path_is_made_absolute_at_once(
+def test_a_relative_path_is_made_absolute_immediately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -242,12 +242,12 @@ def test_a_relative_path_is_made_absolute_at_once(
     assert root.url == f"{(tmp_path / 'site').as_uri()}/"
 
 
-def test_the_root_of_all_folders_is_a_root() -> None:
+def test_the_root_folder_is_a_valid_root() -> None:
     assert Root("/").url == "file:///"
 
 
 @pytest.mark.parametrize("path", ["C:\\data\\site", "C:/data/site", "c:", "D:site"])
-def test_a_drive_letter_is_no_scheme(path: str) -> None:
+def test_a_drive_letter_is_not_a_scheme(path: str) -> None:
     assert Root(path).is_local
 
 
@@ -276,12 +276,12 @@ def test_a_windows_path_becomes_the_url_of_its_drive(monkeypatch: pytest.MonkeyP
         ("file:///srv", Origin("file", "", None)),
     ],
 )
-def test_an_origin_is_scheme_host_and_port(url: str, origin: Origin) -> None:
+def test_an_origin_consists_of_scheme_host_and_port(url: str, origin: Origin) -> None:
     assert origin_of(url) == origin
 
 
 @pytest.mark.parametrize("url", ["http://h:port/", "http://h:70000/", "http://[::1/"])
-def test_what_has_no_origin_is_a_value_error(url: str) -> None:
+def test_a_url_without_an_origin_is_a_value_error(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         origin_of(url)
 
@@ -302,7 +302,7 @@ def test_what_has_no_origin_is_a_value_error(url: str) -> None:
         ("https://xdata.example/", False),
     ],
 )
-def test_secrets_are_shared_with_the_same_scheme_host_and_port_only(url: str, shared: bool) -> None:
+def test_only_the_same_scheme_host_and_port_get_secrets(url: str, shared: bool) -> None:
     assert Root("https://data.example/site").shares_origin(url) is shared
 
 
@@ -327,23 +327,25 @@ def test_a_named_origin_is_written_with_its_port(text: str, origin: str) -> None
 
 
 @pytest.mark.parametrize("origins", ["own", "any"])
-def test_origins_may_be_said_in_a_word(origins: str) -> None:
+def test_origins_may_be_given_by_a_single_word(origins: str) -> None:
     assert checked_origins(origins) == origins
 
 
 @pytest.mark.parametrize("kind", [list, tuple, set, iter])
-def test_origins_are_any_kind_of_sequence_each_once(kind: Callable[[list[str]], Any]) -> None:
+def test_origins_may_be_any_sequence_and_duplicates_are_dropped(
+    kind: Callable[[list[str]], Any],
+) -> None:
     origins = kind(["https://a.example", "https://a.example:443/"])
     assert checked_origins(origins) == ("https://a.example:443",)
 
 
-def test_checked_origins_are_themselves() -> None:
+def test_checking_origins_twice_changes_nothing() -> None:
     once = checked_origins(["https://a.example", "http://[::1]:8000"])
     assert checked_origins(once) == once
 
 
 @pytest.mark.parametrize("origins", [None, 5, True, b"own", {"https://a.example": 1}, [b"x"], [5]])
-def test_origins_that_are_no_texts_are_a_type_error(origins: Any) -> None:
+def test_origins_that_are_not_strings_are_a_type_error(origins: Any) -> None:
     with pytest.raises(TypeError, match="str"):
         checked_origins(origins)
 
@@ -377,12 +379,12 @@ def test_origins_that_are_no_texts_are_a_type_error(origins: Any) -> None:
         (["https://ali@cdn.example.org"], "is more than"),
     ],
 )
-def test_what_is_no_origin_is_a_value_error(origins: Any, problem: str) -> None:
+def test_an_invalid_origin_is_a_value_error(origins: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         checked_origins(origins)
 
 
-def test_the_error_for_an_origin_shows_no_password() -> None:
+def test_the_error_for_an_origin_contains_no_password() -> None:
     for origins in ("https://ali:sesame@a.example", ["https://ali:sesame@a.example?sesame"]):
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             checked_origins(origins)
@@ -390,6 +392,6 @@ def test_the_error_for_an_origin_shows_no_password() -> None:
 
 
 @pytest.mark.parametrize("origins", [5, [b"x"], "cdn.example.org", ["https://*"]])
-def test_a_store_says_at_once_what_is_wrong_with_its_origins(origins: Any) -> None:
+def test_a_store_refuses_invalid_origins_immediately(origins: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="origin"):
         StaticStore("https://data.example.org", origins=origins)

@@ -1,4 +1,4 @@
-"""One request: what is sent, which answers are accepted, what is retried, and when."""
+"""One request: what is sent, which answers are accepted, and what is retried and when."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport.http.response import Fetched, SizeLimit
+from staticstore.transport.http.response import Fetched
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
+from staticstore.transport.http.wire import SizeLimit
 from tests.servers import RawServer, Request, Wire, serve_files
 from tests.transport.conftest import Call, SessionAt, Start, fetch, noted_waits
 
@@ -36,7 +37,7 @@ INDEX = f"{ROOT}index.json"
 
 @pytest.fixture
 def answers() -> Any:
-    """Return the prepared answers in order, and require that all are requested."""
+    """Return prepared answers in order; all must be requested."""
     with responses.RequestsMock(registry=OrderedRegistry) as mock:
         yield mock
 
@@ -44,7 +45,7 @@ def answers() -> Any:
 # -- what is sent ----------------------------------------------------------------------
 
 
-def test_a_request_says_who_asks_and_for_plain_bytes(
+def test_a_request_has_our_user_agent_and_asks_for_unencoded_bytes(
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(f"{ROOT}data/a%20b")
@@ -99,20 +100,18 @@ def test_the_users_header_fields_are_copied(
         "Proxy-Authorization",
     ],
 )
-def test_a_header_field_of_the_stores_own_is_refused(session_at: SessionAt, name: str) -> None:
+def test_a_header_field_that_the_store_sets_is_refused(session_at: SessionAt, name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}' itself"):
         session_at(ROOT, headers={name: "x"})
 
 
 @pytest.mark.parametrize("name", ["X-Range", "Ranger", "Test", "Hostname", "Notify-If"])
-def test_a_header_field_that_only_sounds_like_one_is_not(session_at: SessionAt, name: str) -> None:
+def test_a_header_field_with_a_similar_name_is_accepted(session_at: SessionAt, name: str) -> None:
     session_at(ROOT, headers={name: "x"})
 
 
 @pytest.mark.parametrize("value", ["sesame\n", "a\r\nb", " sesame", "\x00", "日本", 5, b"\xff\n"])
-def test_a_header_value_that_cannot_be_sent_is_refused_at_once(
-    session_at: SessionAt, value: Any
-) -> None:
+def test_an_invalid_header_value_is_refused_immediately(session_at: SessionAt, value: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         session_at(ROOT, headers={"X-Api-Key": value})
 
@@ -120,15 +119,13 @@ def test_a_header_value_that_cannot_be_sent_is_refused_at_once(
 @pytest.mark.parametrize(
     "name", ["", "X Key", "X-Api-Key:", "X\n", "X\r\nY", "Schlüssel", "日本", 5]
 )
-def test_a_header_name_that_cannot_be_sent_is_refused_at_once(
-    session_at: SessionAt, name: Any
-) -> None:
+def test_an_invalid_header_name_is_refused_immediately(session_at: SessionAt, name: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         session_at(ROOT, headers={name: "x"})
 
 
 @pytest.mark.parametrize("path", ["100%", "a%20b/100%25", "50%zz"])
-def test_a_key_is_quoted_once_whatever_the_root_is(
+def test_a_key_is_quoted_once_whatever_the_path_of_the_root(
     start: Start, session_at: SessionAt, path: str
 ) -> None:
     server = start(lambda request, wire: wire.response(200))
@@ -140,7 +137,7 @@ def test_a_key_is_quoted_once_whatever_the_root_is(
 
 
 @pytest.mark.parametrize("retries", [-1, 1.5, "4", None, True])
-def test_retries_are_a_number(session_at: SessionAt, retries: Any) -> None:
+def test_retries_must_be_a_whole_number_from_zero(session_at: SessionAt, retries: Any) -> None:
     with pytest.raises(ValueError, match="retries"):
         session_at(ROOT, retries=retries)
 
@@ -149,7 +146,7 @@ def test_retries_are_a_number(session_at: SessionAt, retries: Any) -> None:
     "timeout",
     [0, -1, None, "5", (), (1,), (1, 2, 3), (1, 0), (None, 5), (5, None), float("nan"), 1e9],
 )
-def test_every_wait_has_an_end(session_at: SessionAt, timeout: Any) -> None:
+def test_a_timeout_must_be_finite_and_positive(session_at: SessionAt, timeout: Any) -> None:
     with pytest.raises(ValueError, match="each in seconds above 0"):
         session_at(ROOT, timeout=timeout)
 
@@ -157,7 +154,7 @@ def test_every_wait_has_an_end(session_at: SessionAt, timeout: Any) -> None:
 @pytest.mark.parametrize(
     ("timeout", "expected"), [(7, (7.0, 7.0)), ((1, 2), (1.0, 2.0)), ([0.5, 2], (0.5, 2.0))]
 )
-def test_a_timeout_is_for_connecting_and_for_reading(
+def test_a_timeout_has_a_part_for_connecting_and_one_for_reading(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     timeout: Any,
@@ -178,7 +175,7 @@ def test_a_deadline_shortens_the_timeouts(
     assert 0 < read <= 10
 
 
-def test_a_deadline_that_has_passed_is_a_short_timeout_and_no_error_of_arguments(
+def test_a_deadline_in_the_past_is_a_short_timeout_and_no_value_error(
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(INDEX)
@@ -189,7 +186,7 @@ def test_a_deadline_that_has_passed_is_a_short_timeout_and_no_error_of_arguments
 
 
 @pytest.mark.parametrize("argument", ["verify", "cert"])
-def test_a_file_that_is_not_there_is_named(
+def test_the_error_for_a_missing_file_names_the_option_and_the_file(
     session_at: SessionAt, tmp_path: Path, argument: str
 ) -> None:
     with pytest.raises(
@@ -198,7 +195,7 @@ def test_a_file_that_is_not_there_is_named(
         session_at(ROOT, **{argument: str(tmp_path / "none.pem")})
 
 
-def test_a_client_certificate_is_for_a_host_of_any_script(
+def test_a_client_certificate_works_with_an_internationalized_host_name(
     session_at: SessionAt, answers: responses.RequestsMock, tmp_path: Path
 ) -> None:
     (tmp_path / "client.pem").touch()
@@ -210,18 +207,16 @@ def test_a_client_certificate_is_for_a_host_of_any_script(
 
 
 @pytest.mark.parametrize("proxies", [{"http": ""}, {"no_proxy": "127.0.0.1"}, {"https": "x:1"}])
-def test_a_proxy_for_something_else_is_none(
+def test_a_proxy_for_other_urls_is_not_used(
     start: Start, session_at: SessionAt, proxies: dict[str, str]
 ) -> None:
     server = start(lambda request, wire: wire.response(200, b"x"))
     assert fetch(session_at(server.url, proxies=proxies)) == b"x"
 
 
-def test_files_are_read_for_roots_in_folders_and_for_no_others(
-    session_at: SessionAt, tmp_path: Path
-) -> None:
+def test_only_roots_in_folders_can_read_files(session_at: SessionAt, tmp_path: Path) -> None:
     def schemes(root: str) -> set[str]:
-        adapters = session_at(root)._sender.requests_session.adapters
+        adapters = session_at(root)._sender.own.requests_session.adapters
         return {prefix.rstrip(":/") for prefix in adapters}
 
     assert schemes(ROOT) == {"https", "http"}
@@ -234,11 +229,11 @@ def test_verify_is_a_bool_or_a_path(session_at: SessionAt, verify: Any) -> None:
         session_at(ROOT, verify=verify)
 
 
-# -- what is believed ------------------------------------------------------------------
+# -- which answers are accepted --------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 201, 203, 204, 206, 226, 299, 304, 416])
-def test_an_answer_that_says_yes_is_returned(
+def test_a_successful_answer_is_returned(
     session_at: SessionAt, answers: responses.RequestsMock, status: int
 ) -> None:
     answers.get(INDEX, status=status)
@@ -247,7 +242,7 @@ def test_an_answer_that_says_yes_is_returned(
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 412, 418, 429, 451, 500, 501, 503, 599])
-def test_an_answer_that_says_no_is_a_status_error(
+def test_an_unexpected_status_is_an_error(
     session_at: SessionAt, answers: responses.RequestsMock, status: int
 ) -> None:
     answers.get(INDEX, status=status)
@@ -258,7 +253,7 @@ def test_an_answer_that_says_no_is_a_status_error(
 
 
 @pytest.mark.parametrize("status", [401, 403, 407])
-def test_an_answer_that_wants_credentials_is_an_authorization_error(
+def test_an_answer_that_demands_credentials_is_an_authorization_error(
     session_at: SessionAt, answers: responses.RequestsMock, status: int
 ) -> None:
     answers.get(INDEX, status=status)
@@ -274,7 +269,7 @@ def test_only_redirects_are_followed(
     assert session_at(ROOT).request("GET", "index.json").status == status
 
 
-# -- what is tried again, and when -----------------------------------------------------
+# -- what is retried, and when ---------------------------------------------------------
 
 BROKEN: dict[str, dict[str, Any]] = {
     "429": {"status": 429},
@@ -289,7 +284,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("failure", BROKEN)
-def test_what_may_heal_is_tried_again(
+def test_a_temporary_failure_is_retried(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -305,7 +300,7 @@ def test_what_may_heal_is_tried_again(
 
 
 @pytest.mark.parametrize("failure", BROKEN)
-def test_a_secret_query_keeps_nothing_from_being_tried_again(
+def test_a_request_with_a_secret_query_is_retried_too(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -319,7 +314,7 @@ def test_a_secret_query_keeps_nothing_from_being_tried_again(
     assert waits == [0.0] if failure == "dropped" else len(waits) == 1
 
 
-def test_a_second_try_in_an_except_block_tells_its_own_failure(
+def test_a_second_request_in_an_except_block_raises_its_own_failure(
     start: Start, session_at: SessionAt
 ) -> None:
     server = start(lambda request, wire: wire.stall())
@@ -334,7 +329,7 @@ def test_a_second_try_in_an_except_block_tells_its_own_failure(
 
 
 @pytest.mark.parametrize("retries", [0, 1, 4])
-def test_attempts_are_one_more_than_retries(
+def test_there_is_one_more_attempt_than_retries(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -377,7 +372,7 @@ def test_waits_grow_with_jitter_up_to_half_a_minute(
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_waited_for(
+def test_retry_after_is_obeyed(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -407,7 +402,7 @@ def test_retry_after_is_waited_for(
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_c22_a_longer_retry_after_fails_at_once_and_is_said(
+def test_c22_a_longer_retry_after_fails_immediately_with_its_duration(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -423,7 +418,7 @@ def test_c22_a_longer_retry_after_fails_at_once_and_is_said(
     assert waits == []
 
 
-def test_a_retry_after_that_overflows_is_nonsense_too(
+def test_a_retry_after_that_overflows_is_ignored(
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(INDEX, status=503, headers={"Retry-After": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"})
@@ -432,7 +427,7 @@ def test_a_retry_after_that_overflows_is_nonsense_too(
     assert caught.value.retry_after is None
 
 
-def test_a_retry_after_beyond_the_deadline_is_not_waited_for(
+def test_a_retry_after_beyond_the_deadline_ends_the_attempts(
     session_at: SessionAt, answers: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers.get(INDEX, status=503, headers={"Retry-After": "60"})
@@ -456,7 +451,7 @@ def test_a_deadline_that_has_passed_ends_the_attempts(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 410, 412, 416, 501])
-def test_what_will_not_heal_is_asked_once(
+def test_a_permanent_failure_is_not_retried(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -482,7 +477,7 @@ def test_what_will_not_heal_is_asked_once(
         requests.exceptions.InvalidSchema("x"),
     ],
 )
-def test_a_mistake_is_not_tried_again(
+def test_an_invalid_request_is_not_retried(
     session_at: SessionAt,
     answers: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
@@ -497,7 +492,7 @@ def test_a_mistake_is_not_tried_again(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ZeroDivisionError])
-def test_what_is_no_failure_of_the_transport_gets_out_at_once(
+def test_errors_that_are_not_of_the_transport_are_raised_immediately(
     session_at: SessionAt, answers: responses.RequestsMock, error: type[BaseException]
 ) -> None:
     def raise_it(request: object) -> Any:
@@ -508,7 +503,7 @@ def test_what_is_no_failure_of_the_transport_gets_out_at_once(
         session_at(ROOT, retries=4).request("GET", "index.json")
 
 
-def test_the_failure_told_of_is_the_last_one(
+def test_the_error_raised_is_that_of_the_last_attempt(
     session_at: SessionAt, answers: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers.get(INDEX, status=503)
@@ -521,7 +516,7 @@ def test_the_failure_told_of_is_the_last_one(
     assert caught.value.status == 404
 
 
-def test_redirects_are_followed_anew_with_each_attempt(
+def test_redirects_are_followed_again_in_each_attempt(
     session_at: SessionAt, answers: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for status in (503, 200):
@@ -553,7 +548,7 @@ def test_a_document_is_fetched_whole_and_decoded(
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-def test_a_document_of_just_the_size_allowed_is_taken(
+def test_a_document_of_exactly_the_maximum_size_is_accepted(
     session_at: SessionAt, answers: responses.RequestsMock, coding: str
 ) -> None:
     body = bytes(1000)
@@ -563,7 +558,7 @@ def test_a_document_of_just_the_size_allowed_is_taken(
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-def test_a_document_of_a_byte_more_is_refused_and_not_tried_again(
+def test_a_document_one_byte_larger_is_refused_without_a_retry(
     session_at: SessionAt, answers: responses.RequestsMock, coding: str
 ) -> None:
     body = bytes(1001)
@@ -574,7 +569,7 @@ def test_a_document_of_a_byte_more_is_refused_and_not_tried_again(
     assert caught.value.url == INDEX
 
 
-def test_a_document_that_breaks_is_fetched_again_from_the_start(
+def test_a_document_that_breaks_off_is_fetched_again_from_the_start(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -593,7 +588,7 @@ def test_a_document_that_breaks_is_fetched_again_from_the_start(
 # -- connections that were idle (C12) --------------------------------------------------
 
 
-def test_a_connection_that_the_host_closed_while_idle_is_replaced_without_a_failure(
+def test_a_connection_that_the_host_closed_while_idle_is_replaced_silently(
     start: Start, session_at: SessionAt
 ) -> None:
     closed = threading.Event()
@@ -612,7 +607,7 @@ def test_a_connection_that_the_host_closed_while_idle_is_replaced_without_a_fail
     assert server.connections == 3
 
 
-def test_a_connection_dropped_as_it_is_reused_is_replaced_at_once(
+def test_a_reused_connection_that_is_dropped_is_replaced_immediately(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -629,7 +624,7 @@ def test_a_connection_dropped_as_it_is_reused_is_replaced_at_once(
     assert [request.connection for request in server.requests] == [0, 0, 1]
 
 
-def test_a_connection_dropped_again_is_waited_for(
+def test_a_second_dropped_connection_is_retried_after_a_wait(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start(lambda request, wire: wire.reset())
@@ -642,7 +637,7 @@ def test_a_connection_dropped_again_is_waited_for(
     assert len(server.requests) == 4
 
 
-def test_the_retry_is_made_on_a_fresh_connection_though_others_are_idle(
+def test_the_retry_uses_a_new_connection_even_if_others_are_idle(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = threading.Barrier(3)
@@ -651,7 +646,7 @@ def test_the_retry_is_made_on_a_fresh_connection_though_others_are_idle(
         if request.number < 3:
             together.wait(5)
             return wire.response(200, b"x")
-        # A line that forgot its idle connections, as routers do, knows none of them.
+        # A router that has forgotten idle connections drops them all.
         return wire.reset() if request.connection < 3 else wire.response(200, b"x")
 
     server = start(answer)
@@ -663,10 +658,10 @@ def test_the_retry_is_made_on_a_fresh_connection_though_others_are_idle(
     assert waits == [0.0]
 
 
-# -- the end ---------------------------------------------------------------------------
+# -- closing ---------------------------------------------------------------------------
 
 
-def test_a_closed_session_asks_for_nothing(start: Start, session_at: SessionAt) -> None:
+def test_a_closed_session_makes_no_request(start: Start, session_at: SessionAt) -> None:
     server = start(serve_files({}))
     session = session_at(server.url, retries=4)
     session.close()
@@ -685,7 +680,9 @@ def test_a_closed_session_reads_no_file(session_at: SessionAt, tmp_path: Path) -
         session.request("GET", "a")
 
 
-def test_a_session_may_be_closed_while_it_is_answered(start: Start, session_at: SessionAt) -> None:
+def test_a_session_may_be_closed_while_an_answer_is_being_sent(
+    start: Start, session_at: SessionAt
+) -> None:
     sessions: list[Session] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -697,7 +694,7 @@ def test_a_session_may_be_closed_while_it_is_answered(start: Start, session_at: 
         fetch(sessions[0])
 
 
-def test_many_threads_share_a_session(start: Start, session_at: SessionAt) -> None:
+def test_many_threads_can_share_a_session(start: Start, session_at: SessionAt) -> None:
     server = start(lambda request, wire: wire.response(200, request.target.encode()))
     session = session_at(server.url)
     calls: list[tuple[str, Call]] = []
@@ -709,7 +706,7 @@ def test_many_threads_share_a_session(start: Start, session_at: SessionAt) -> No
         assert call.result(10) == f"/{path}".encode()
 
 
-def test_debugging_http_client_breaks_nothing(
+def test_debug_output_of_http_client_does_no_harm(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
@@ -717,14 +714,14 @@ def test_debugging_http_client_breaks_nothing(
     assert fetch(session_at(server.url)) == b"x"
 
 
-def test_a_session_needs_no_server_to_be_made() -> None:
+def test_creating_a_session_makes_no_request() -> None:
     session = Session(Root("https://data.example/"))
     assert not session.wire.cut.is_set()
     session.close()
     assert session.wire.cut.is_set()
 
 
-def test_nothing_is_done_at_the_host_but_getting(start: Start, session_at: SessionAt) -> None:
+def test_only_get_requests_are_sent(start: Start, session_at: SessionAt) -> None:
     with RawServer(lambda request, wire: wire.response(200, b"", {"Allow": "GET"})) as server:
         session = session_at(server.url)
         assert session.request("HEAD", "a").read(10) == b""

@@ -1,4 +1,4 @@
-"""Bounds on the bytes of an answer, and cutting it off from another thread."""
+"""Bounds on the bytes of an answer, and cutting a connection from another thread."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def drip(data: bytes, *, after: bytes = b"", pause: float = 0.02) -> Answer:
-    """Send one part at once, the other byte by byte."""
+    """Send one part immediately, the other byte by byte."""
 
     def answer(request: Request, wire: Wire) -> None:
         wire.send(after)
@@ -59,17 +59,17 @@ def drip(data: bytes, *, after: bytes = b"", pause: float = 0.02) -> Answer:
     [HEAD, b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 90, b"HTTP/1.1 100 Continue\r\n\r\n" * 100],
     ids=["head", "endless fields", "endless interim answers"],
 )
-def test_a_head_that_drips_ends_at_the_read_timeout(
+def test_a_head_sent_byte_by_byte_ends_at_the_read_timeout(
     start: Start, session_at: SessionAt, data: bytes
 ) -> None:
     server = start(drip(data))
     session = session_at(server.url, timeout=(5, 0.3), min_rate=0)
-    # Byte by byte the head would take longer than we wait here.
+    # Byte by byte the head would take longer than the test waits.
     with pytest.raises(TransportTimeout, match="too slow"):
         Call(lambda: session.request("GET", "a")).result(1.3)
 
 
-def test_a_head_within_the_read_timeout_is_taken(start: Start, session_at: SessionAt) -> None:
+def test_a_head_within_the_read_timeout_is_accepted(start: Start, session_at: SessionAt) -> None:
     server = start(drip(b"HTTP/1.1 204 No Content\r\n\r\n", pause=0.001))
     assert session_at(server.url, timeout=(5, 5)).request("GET", "a").status == 204
 
@@ -94,7 +94,7 @@ def test_a_body_that_stalls_is_a_timeout(start: Start, session_at: SessionAt) ->
         response.read(1000)
 
 
-def test_a_body_slower_than_the_least_rate_is_a_timeout(
+def test_a_body_slower_than_the_minimum_rate_is_a_timeout(
     start: Start, session_at: SessionAt
 ) -> None:
     server = start(drip(bytes(1000), after=HEAD))
@@ -104,21 +104,21 @@ def test_a_body_slower_than_the_least_rate_is_a_timeout(
         Call(lambda: response.read(1000)).result(2.5)
 
 
-def test_a_body_faster_than_the_least_rate_is_read(start: Start, session_at: SessionAt) -> None:
+def test_a_body_faster_than_the_minimum_rate_is_read(start: Start, session_at: SessionAt) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"
     server = start(drip(bytes(30), after=head, pause=0.02))
     session = session_at(server.url, timeout=(5, 0.3), min_rate=5)
     assert session.request("GET", "a").read(100) == bytes(30)
 
 
-def test_without_a_least_rate_a_body_may_drip(start: Start, session_at: SessionAt) -> None:
+def test_without_a_minimum_rate_a_body_may_be_slow(start: Start, session_at: SessionAt) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"
     server = start(drip(bytes(30), after=head, pause=0.02))
     session = session_at(server.url, timeout=(5, 0.3), min_rate=0)
     assert session.request("GET", "a").read(100) == bytes(30)
 
 
-def test_a_burst_at_the_beginning_does_not_pay_for_what_follows(
+def test_a_burst_at_the_beginning_does_not_compensate_for_later_slowness(
     start: Start, session_at: SessionAt
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"
@@ -129,7 +129,7 @@ def test_a_burst_at_the_beginning_does_not_pay_for_what_follows(
         Call(lambda: response.read(200_000)).result(2.5)
 
 
-def test_a_document_that_drips_ends_at_its_deadline(start: Start, session_at: SessionAt) -> None:
+def test_a_slow_document_ends_at_its_deadline(start: Start, session_at: SessionAt) -> None:
     server = start(drip(bytes(1000), after=HEAD))
     session = session_at(server.url, timeout=(5, 5), retries=4)
     with pytest.raises(TransportTimeout):
@@ -137,7 +137,7 @@ def test_a_document_that_drips_ends_at_its_deadline(start: Start, session_at: Se
     assert len(server.requests) == 1
 
 
-def test_the_least_rate_is_not_for_documents_with_a_deadline(
+def test_the_minimum_rate_does_not_apply_to_documents_with_a_deadline(
     start: Start, session_at: SessionAt
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"
@@ -146,7 +146,7 @@ def test_the_least_rate_is_not_for_documents_with_a_deadline(
     assert fetch(session) == bytes(30)
 
 
-def test_the_deadline_is_for_all_attempts_and_redirects_together(
+def test_the_deadline_covers_all_attempts_and_redirects_together(
     start: Start, session_at: SessionAt
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -192,7 +192,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ids=range(12),
 )
 @pytest.mark.parametrize("way", ["document", "value"])
-def test_chunks_that_make_no_sense_are_a_transport_error(
+def test_invalid_chunks_are_a_transport_error(
     start: Start, session_at: SessionAt, chunks: bytes, way: str
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:
@@ -210,7 +210,7 @@ def test_chunks_that_make_no_sense_are_a_transport_error(
 
 
 @pytest.mark.parametrize("way", ["document", "value"])
-def test_a_chunk_of_minus_one_byte_is_not_read_to_the_end_of_all(
+def test_a_chunk_of_minus_one_byte_is_not_read_endlessly(
     start: Start, session_at: SessionAt, way: str
 ) -> None:
     sent: list[int] = []
@@ -231,10 +231,10 @@ def test_a_chunk_of_minus_one_byte_is_not_read_to_the_end_of_all(
             session.request("GET", "a").read(1000)
             raise TransportError("what was read was no more than was asked for")
     server.stop()
-    assert sum(sent) < 32 << 20  # what the kernel holds
+    assert sum(sent) < 32 << 20  # the buffers of the kernel
 
 
-def test_a_gzip_bomb_is_refused_before_the_memory_is_spent(
+def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(
     start: Start, session_at: SessionAt
 ) -> None:
     bomb = gzip.compress(bytes(100 << 20), compresslevel=1)
@@ -252,7 +252,9 @@ def test_a_gzip_bomb_is_refused_before_the_memory_is_spent(
     assert len(server.requests) == 1
 
 
-def test_a_gzip_bomb_as_a_refusal_is_not_decoded(start: Start, session_at: SessionAt) -> None:
+def test_a_gzip_bomb_in_an_error_response_is_not_decoded(
+    start: Start, session_at: SessionAt
+) -> None:
     bomb = gzip.compress(bytes(100 << 20), compresslevel=1)
     headers = {"Content-Encoding": "gzip", "WWW-Authenticate": 'Digest realm="x", nonce="y"'}
     server = start(lambda request, wire: wire.response(401, bomb, headers))
@@ -267,7 +269,7 @@ def test_a_gzip_bomb_as_a_refusal_is_not_decoded(start: Start, session_at: Sessi
     assert peak < 16 << 20
 
 
-def test_the_bounds_of_one_request_are_not_those_of_the_next(
+def test_the_bounds_of_one_request_do_not_apply_to_the_next(
     start: Start, session_at: SessionAt
 ) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
@@ -275,24 +277,24 @@ def test_the_bounds_of_one_request_are_not_those_of_the_next(
     session = session_at(server.url, timeout=(5, 5))
     with pytest.raises(TransportTimeout):
         fetch(session, seconds=0.1)
-    # Also on a connection that is used again.
+    # Also on a reused connection.
     server.answer = lambda request, wire: wire.response(200)
     session.request("GET", "a").read(10)
     server.answer = drip(bytes(10), after=head, pause=0.03)
     assert session.request("GET", "a").read(100) == bytes(10)
 
 
-def test_interim_answers_are_passed_over(start: Start, session_at: SessionAt) -> None:
+def test_interim_answers_are_skipped(start: Start, session_at: SessionAt) -> None:
     hints = b"HTTP/1.1 100 Continue\r\n\r\n"
     server = start(lambda request, wire: wire.send(hints + HEAD + bytes(1000)))
     assert fetch(session_at(server.url)) == bytes(1000)
 
 
-# -- cutting off -----------------------------------------------------------------------
+# -- cutting connections ---------------------------------------------------------------
 
 
 class Stalled:
-    """A read that stalls, and the event set when it does."""
+    """A stalling read, and an event that is set when it stalls."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -353,7 +355,7 @@ def test_closing_ends_a_read_that_stalls_in_the_body(
 
 
 @pytest.mark.parametrize("data", [HEAD * 100, HEAD + bytes(1000)])
-def test_closing_ends_a_read_that_drips(
+def test_closing_ends_a_read_of_single_bytes(
     start: Start, session_at: SessionAt, stalled: Stalled, data: bytes
 ) -> None:
     session = session_at(start(stalled.drip(data)).url, **PATIENT)
@@ -371,7 +373,7 @@ def test_closing_ends_a_read_that_drips(
     ],
     ids=["head", "body", "chunk", "gzip", "no length"],
 )
-def test_closing_ends_the_fetching_of_a_document(
+def test_closing_ends_a_document_fetch(
     start: Start, session_at: SessionAt, stalled: Stalled, data: bytes
 ) -> None:
     session = session_at(start(stalled.stall(data)).url, **PATIENT, retries=4)
@@ -426,7 +428,7 @@ def test_closing_ends_a_tls_handshake(
     stalled.is_cut_by_closing(session, lambda: session.request("GET", "a"))
 
 
-def test_closing_ends_the_opening_of_a_tunnel(
+def test_closing_ends_a_wait_for_a_tunnel(
     session_at: SessionAt, stalled: Stalled, quiet: Quiet
 ) -> None:
     proxies = {"https": f"http://127.0.0.1:{quiet()}"}
@@ -490,11 +492,11 @@ def test_closing_ends_a_wait_between_attempts(
     assert len(server.requests) == 1
 
 
-def test_closing_does_not_wait_for_a_connection_that_is_being_made(session_at: SessionAt) -> None:
+def test_closing_does_not_wait_for_a_pending_connect(session_at: SessionAt) -> None:
     with socket.socket() as listener, ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        # Whoever comes when the queue is full gets no answer.
+        # A client that connects while the queue is full gets no answer.
         for _ in range(2):
             early = waiting.enter_context(socket.socket())
             early.setblocking(False)
@@ -507,7 +509,7 @@ def test_closing_does_not_wait_for_a_connection_that_is_being_made(session_at: S
             call.result(3)
 
 
-def test_closing_ends_the_reading_of_a_refusal(
+def test_closing_ends_a_read_of_an_error_response(
     start: Start, session_at: SessionAt, stalled: Stalled
 ) -> None:
     refusal = b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="x", nonce="y"\r\n\r\nno'
@@ -535,7 +537,7 @@ def test_closing_ends_many_reads_at_once(start: Start, session_at: SessionAt) ->
             call.result()
 
 
-def test_closing_two_times_from_two_threads_is_closing_once(
+def test_closing_twice_from_two_threads_is_the_same_as_once(
     start: Start, session_at: SessionAt, stalled: Stalled
 ) -> None:
     session = session_at(start(stalled.stall()).url, **PATIENT)
@@ -547,7 +549,7 @@ def test_closing_two_times_from_two_threads_is_closing_once(
         call.result()
 
 
-def test_a_connection_that_is_made_while_the_session_is_closed_is_cut(
+def test_a_connection_made_while_the_session_is_closed_is_cut(
     start: Start, session_at: SessionAt, stalled: Stalled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start(stalled.stall())
@@ -570,7 +572,7 @@ def test_a_closed_session_leaves_no_connection_open(start: Start, session_at: Se
 
     def answer(request: Request, wire: Wire) -> None:
         wire.response(200, b"x")
-        wire.stall()  # until the client is gone
+        wire.stall()  # until the client has gone
         gone.set()
 
     session = session_at(start(answer).url)
@@ -579,7 +581,9 @@ def test_a_closed_session_leaves_no_connection_open(start: Start, session_at: Se
     assert gone.wait(1)
 
 
-def test_answers_that_nobody_closed_leave_no_warning(start: Start, session_at: SessionAt) -> None:
+def test_answers_that_are_never_closed_cause_no_warning(
+    start: Start, session_at: SessionAt
+) -> None:
     server = start(lambda request, wire: wire.response(200, bytes(100_000)))
     session = session_at(server.url)
     session.request("GET", "a").read(10)
@@ -587,11 +591,11 @@ def test_answers_that_nobody_closed_leave_no_warning(start: Start, session_at: S
     gc.collect()
 
 
-# -- the refusals of hosts that ask for a password -------------------------------------
+# -- error responses that ask for a password -------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
-def test_the_body_of_a_refusal_that_authentication_reads_is_bounded(
+def test_the_error_body_that_authentication_reads_is_bounded(
     start: Start, session_at: SessionAt, status: int
 ) -> None:
     sent: list[int] = []
@@ -609,10 +613,10 @@ def test_the_body_of_a_refusal_that_authentication_reads_is_bounded(
     with pytest.raises(TransportError):
         fetch(session)
     server.stop()
-    assert sum(sent) < 48 << 20  # what the kernel holds, for two requests
+    assert sum(sent) < 48 << 20  # the buffers of the kernel, for two requests
 
 
-def test_a_connection_with_the_rest_of_a_refusal_in_it_is_not_used_again(
+def test_a_connection_with_an_unread_error_body_is_not_reused(
     start: Start, session_at: SessionAt
 ) -> None:
     answered = threading.Event()
@@ -633,7 +637,7 @@ def test_a_connection_with_the_rest_of_a_refusal_in_it_is_not_used_again(
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 1 << 16, 1 << 17])
-def test_a_refusal_without_digest_is_told_whatever_its_size(
+def test_a_401_without_digest_is_reported_whatever_its_size(
     start: Start, session_at: SessionAt, size: int
 ) -> None:
     server = start(lambda request, wire: wire.response(401, bytes(size)))
@@ -644,9 +648,9 @@ def test_a_refusal_without_digest_is_told_whatever_its_size(
     assert len(server.requests) == 2
 
 
-def test_every_scheme_gets_bounded_connections(start: Start, session_at: SessionAt) -> None:
+def test_every_scheme_uses_bounded_connections(start: Start, session_at: SessionAt) -> None:
     session = session_at("http://data.example/")
-    adapter = session._sender.requests_session.get_adapter("http://data.example/")
+    adapter = session._sender.own.requests_session.get_adapter("http://data.example/")
     assert isinstance(adapter, adapters.BoundedAdapter)
     for manager in (adapter.poolmanager, adapter.proxy_manager_for("http://127.0.0.1:1")):
         for url in ("http://data.example/", "https://data.example/"):
@@ -654,11 +658,11 @@ def test_every_scheme_gets_bounded_connections(start: Start, session_at: Session
             assert issubclass(pool.ConnectionCls, adapters._BoundedConnection)
 
 
-def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
+def test_two_threads_that_first_use_a_proxy_at_once_get_bounded_connections(
     session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_at("http://data.example/")
-    adapter = session._sender.requests_session.get_adapter("http://data.example/")
+    adapter = session._sender.own.requests_session.get_adapter("http://data.example/")
     assert isinstance(adapter, adapters.BoundedAdapter)
     bind, begun, go = adapter._bind, threading.Event(), threading.Event()
 
@@ -681,7 +685,7 @@ def test_two_threads_that_turn_to_a_proxy_at_once_get_bounded_connections(
         assert issubclass(call.result(), adapters._BoundedConnection)  # type: ignore[arg-type]
 
 
-def test_trailers_without_end_are_a_transport_error(start: Start, session_at: SessionAt) -> None:
+def test_endless_trailers_are_a_transport_error(start: Start, session_at: SessionAt) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
         while True:
@@ -695,7 +699,7 @@ def test_trailers_without_end_are_a_transport_error(start: Start, session_at: Se
             pass
 
 
-def test_a_coding_that_comes_to_nothing_is_a_transport_error(
+def test_a_coding_that_decodes_to_nothing_is_a_transport_error(
     start: Start, session_at: SessionAt
 ) -> None:
     def answer(request: Request, wire: Wire) -> None:

@@ -1,4 +1,4 @@
-"""Limits on the rate of bytes: how long a receiver has to wait."""
+"""Limits on the transfer rate: how long a receiver has to wait."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = bytes(range(256)) * 100
 
 
 class Clock:
-    """A clock that only waiting moves."""
+    """A clock that advances only by waiting."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -41,14 +41,14 @@ def served(body: bytes) -> Answer:
     return answer
 
 
-def test_bytes_take_as_long_as_the_rate_says() -> None:
+def test_bytes_take_the_time_that_the_rate_requires() -> None:
     clock = Clock()
     limit = RateLimit(1000, clock.wait, clock=clock)
     assert [limit.spend(count) for count in (500, 250, 0)] == [0.5, 0.25, 0]
     assert clock.waits == [0.5, 0.25]
 
 
-def test_time_in_which_nobody_received_is_not_saved_up() -> None:
+def test_idle_time_is_not_saved_up() -> None:
     clock = Clock()
     limit = RateLimit(1000, clock.wait, clock=clock)
     clock.now += 1000
@@ -71,14 +71,14 @@ def test_waits_are_short_and_requests_few(rate: float) -> None:
     assert limit.requests == max(rate // 65536, 1)
 
 
-def test_a_limited_session_waits_for_every_byte_that_it_received(
+def test_a_limited_session_waits_for_every_received_byte(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_at(start(served(BODY)).url)
     waits = noted_waits(session, monkeypatch)
     with session.wire.limited(1e5):
         assert fetch(session) == BODY
-    # Nobody waited, so that each wait holds all before it as well.
+    # Nobody really waits, so each wait includes all waits before it.
     assert len(BODY) / 1e5 * 0.9 < max(waits) < (len(BODY) + 500) / 1e5
     waits.clear()
     assert fetch(session) == BODY
@@ -86,7 +86,7 @@ def test_a_limited_session_waits_for_every_byte_that_it_received(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_many_requests_at_once_share_the_rate_in_each_way(
+def test_parallel_requests_share_the_rate_with_each_engine(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     session = session_at(start(served(BODY)).url)
@@ -97,7 +97,7 @@ def test_many_requests_at_once_share_the_rate_in_each_way(
     assert max(waits) > 9 * len(BODY) / 1e6 * 0.5
 
 
-def test_waits_for_the_rate_count_neither_for_the_deadline_nor_for_the_least_rate(
+def test_waits_for_the_rate_count_for_neither_deadline_nor_minimum_rate(
     start: Start, session_at: SessionAt
 ) -> None:
     session = session_at(start(served(BODY)).url, timeout=0.1, min_rate=10**9)
@@ -106,9 +106,7 @@ def test_waits_for_the_rate_count_neither_for_the_deadline_nor_for_the_least_rat
         assert session.request("GET", "value").read(len(BODY)) == BODY
 
 
-def test_a_wait_for_the_rate_ends_when_the_session_is_closed(
-    start: Start, session_at: SessionAt
-) -> None:
+def test_closing_the_session_ends_a_wait_for_the_rate(start: Start, session_at: SessionAt) -> None:
     waiting = threading.Event()
     session = session_at(start(served(BODY)).url)
     wait: Callable[[float | None], bool] = session.wire.cut.wait

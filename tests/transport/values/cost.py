@@ -1,4 +1,4 @@
-"""What reading a value through `open` costs, in requests and bytes."""
+"""The cost of reading a value through `open`, in requests and bytes."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from staticstore import StaticStore
 from tests.servers import RawServer, Request, Wire
 from tests.sites import index_of
 
-__all__ = ["Cost", "Read", "Start", "cost_of", "parts_asked"]
+__all__ = ["Cost", "Read", "Start", "cost_of", "requested_parts"]
 
 Start = Callable[..., RawServer]
 Read = Callable[[Any], object]
 
 
 class Cost(NamedTuple):
-    """What the server was asked for, of the one value."""
+    """The requests that the server received for the one value."""
 
     requests: int
     bytes: int
 
 
 def cost_of(start: Start, value: bytes, read: Read) -> Cost:
-    """Read a value through `open`, and return what the server was asked for."""
-    parts = parts_asked(start, value, read)
+    """Read a value through `open`, and return the requests that the server received."""
+    parts = requested_parts(start, value, read)
     return Cost(len(parts), sum(end - start for start, end in parts))
 
 
-def parts_asked(start: Start, value: bytes, read: Read) -> list[tuple[int, int]]:
-    """Read a value through `open`, and return the parts that the server was asked for."""
+def requested_parts(start: Start, value: bytes, read: Read) -> list[tuple[int, int]]:
+    """Read a value through `open`, and return the parts that were requested."""
 
     def answer(request: Request, wire: Wire) -> None:
         if request.path != "/data/a":

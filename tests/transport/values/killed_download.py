@@ -1,7 +1,7 @@
-"""Downloads a value, and kills itself at the first, second, third… system call or piece.
+"""Download a value, killing the process at each system call or piece in turn.
 
 Run as ``python -m tests.transport.values.killed_download URL KEY FOLDER``; it downloads to
-``FOLDER/0``, ``FOLDER/1`` and so on, and prints how many, when a download has ended.
+``FOLDER/0``, ``FOLDER/1`` and so on, until a download completes, and prints their number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values become files: whole or not at all, and taken up where they broke off."""
+"""Values become whole files or none, and interrupted downloads are resumed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def files(index: bytes | None = None, value: bytes = VALUE) -> dict[str, bytes]:
 
 
 def breaking(at: int, good: Answer) -> Answer:
-    """Break the first answer off after some bytes, and be good from then on."""
+    """Break off the first answer after some bytes, and serve well from then on."""
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -53,8 +53,10 @@ def to_file(url: str, path: Path, **options: Any) -> None:
         store.to_file("a", path, **options)
 
 
-def broken_off(start: Start, path: Path, at: int = 2_000_000, **options: Any) -> RawServer:
-    """Let a download break off, and return the server, which is good from then on."""
+def interrupted_download(
+    start: Start, path: Path, at: int = 2_000_000, **options: Any
+) -> RawServer:
+    """Let a download break off; return the server, which serves well from then on."""
     good = serve_files(files(options.pop("index", None)), **options)
     server = start(good.but({"data/a": breaking(at, good)}))
     with pytest.raises(TransportError):
@@ -63,7 +65,7 @@ def broken_off(start: Start, path: Path, at: int = 2_000_000, **options: Any) ->
     return server
 
 
-def asked(server: RawServer) -> list[tuple[int, int | None] | None]:
+def requested_ranges(server: RawServer) -> list[tuple[int, int | None] | None]:
     return [request.range for request in server.requests if request.path == "/data/a"]
 
 
@@ -81,18 +83,18 @@ def leftovers(path: Path) -> list[str]:
     return sorted(one.name for one in path.parent.iterdir() if one != path)
 
 
-def test_what_broke_off_is_taken_up_by_the_next_call(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+def test_an_interrupted_download_is_resumed_by_the_next_call(start: Start, tmp_path: Path) -> None:
+    server = interrupted_download(start, tmp_path / "copy")
     part, note = part_of(tmp_path / "copy"), note_of(tmp_path / "copy")
     assert leftovers(tmp_path / "copy") == [part.name, note.name]
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
-    assert asked(server)[-1] == (2_000_000, None)
+    assert requested_ranges(server)[-1] == (2_000_000, None)
     assert leftovers(tmp_path / "copy") == []
 
 
 @pytest.mark.parametrize("at", [1 << 20, 2_000_000])
-def test_what_goes_past_the_page_cache_is_taken_up_too(
+def test_a_download_with_direct_io_is_resumed_too(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.DIRECT_BYTES", 0)
@@ -104,26 +106,26 @@ def test_what_goes_past_the_page_cache_is_taken_up_too(
             copy_directly(value, path)
         copy_directly(value, path)
     assert path.read_bytes() == VALUE
-    assert asked(server)[-1] == (at, None)
+    assert requested_ranges(server)[-1] == (at, None)
     assert leftovers(path) == []
 
 
-def test_progress_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+def test_progress_continues_where_it_was(start: Start, tmp_path: Path) -> None:
+    server = interrupted_download(start, tmp_path / "copy")
     steps: list[tuple[int, int | None]] = []
     to_file(server.url, tmp_path / "copy", progress=lambda *step: steps.append(step))
     assert steps[0][0] > 2_000_000
     assert steps[-1] == (SIZE, SIZE)
 
 
-def test_a_strong_etag_binds_what_no_digest_does(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+def test_a_strong_etag_allows_resuming_without_a_digest(start: Start, tmp_path: Path) -> None:
+    server = interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
-    assert asked(server)[-1] == (2_000_000, None)
+    assert requested_ranges(server)[-1] == (2_000_000, None)
 
 
-def test_what_neither_binds_is_begun_anew(start: Start, tmp_path: Path) -> None:
+def test_without_strong_etag_and_digest_the_download_restarts(start: Start, tmp_path: Path) -> None:
     good = serve_files(files(b'{"a": {}}'), etag="weak")
 
     def answer(request: Request, wire: Wire) -> None:
@@ -136,16 +138,16 @@ def test_what_neither_binds_is_begun_anew(start: Start, tmp_path: Path) -> None:
     assert leftovers(tmp_path / "copy") == []
 
 
-def test_another_value_with_another_etag_is_begun_anew(start: Start, tmp_path: Path) -> None:
-    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+def test_a_changed_etag_restarts_the_download(start: Start, tmp_path: Path) -> None:
+    interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     other = VALUE[::-1]
     server = start(serve_files(files(b'{"a": {}}', other)))
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == other
 
 
-def test_another_key_with_the_same_etag_is_begun_anew(start: Start, tmp_path: Path) -> None:
-    broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+def test_another_key_with_the_same_etag_restarts_the_download(start: Start, tmp_path: Path) -> None:
+    interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     other = VALUE[::-1]
 
     def answer(request: Request, wire: Wire) -> None:
@@ -159,7 +161,7 @@ def test_another_key_with_the_same_etag_is_begun_anew(start: Start, tmp_path: Pa
     assert (tmp_path / "copy").read_bytes() == other
 
 
-def test_a_note_holds_no_secret(start: Start, tmp_path: Path) -> None:
+def test_a_note_contains_no_secret(start: Start, tmp_path: Path) -> None:
     good = serve_files(files())
     server = start(good.but({"data/a": breaking(2_000_000, good)}))
     with pytest.raises(TransportError):
@@ -168,63 +170,63 @@ def test_a_note_holds_no_secret(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("note", [b"", b"[]", b'{"sha256": 5, "etag": {}}', b"{" * 100_000])
-def test_a_note_that_is_none_is_begun_anew(start: Start, tmp_path: Path, note: bytes) -> None:
-    server = broken_off(start, tmp_path / "copy", index=b'{"a": {}}')
+def test_an_invalid_note_restarts_the_download(start: Start, tmp_path: Path, note: bytes) -> None:
+    server = interrupted_download(start, tmp_path / "copy", index=b'{"a": {}}')
     note_of(tmp_path / "copy").write_bytes(note)
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
 
 
-def test_another_value_of_the_index_is_begun_anew(start: Start, tmp_path: Path) -> None:
-    broken_off(start, tmp_path / "copy")
+def test_a_changed_digest_in_the_index_restarts_the_download(start: Start, tmp_path: Path) -> None:
+    interrupted_download(start, tmp_path / "copy")
     other = VALUE[::-1]
     server = start(serve_files({"index.json": index_of({"a": other}), "data/a": other}))
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == other
-    assert asked(server) == [None]
+    assert requested_ranges(server) == [None]
 
 
-def test_a_part_that_was_damaged_is_begun_anew(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+def test_a_damaged_part_restarts_the_download(start: Start, tmp_path: Path) -> None:
+    server = interrupted_download(start, tmp_path / "copy")
     with part_of(tmp_path / "copy").open("r+b") as part:
         part.write(b"damaged")
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
-    assert asked(server)[-1] is None
+    assert requested_ranges(server)[-1] is None
 
 
 @pytest.mark.parametrize("length", [0, 1, SIZE - 1])
-def test_a_part_of_any_length_is_taken_up(start: Start, tmp_path: Path, length: int) -> None:
-    server = broken_off(start, tmp_path / "copy")
+def test_a_part_of_any_length_is_resumed(start: Start, tmp_path: Path, length: int) -> None:
+    server = interrupted_download(start, tmp_path / "copy")
     part_of(tmp_path / "copy").write_bytes(VALUE[:length])
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
 
 
-def test_c8_a_part_that_is_all_makes_no_request(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+def test_c8_a_complete_part_needs_no_request(start: Start, tmp_path: Path) -> None:
+    server = interrupted_download(start, tmp_path / "copy")
     part_of(tmp_path / "copy").write_bytes(VALUE)
-    before = len(asked(server))
+    before = len(requested_ranges(server))
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
-    assert len(asked(server)) == before
+    assert len(requested_ranges(server)) == before
 
 
 @pytest.mark.parametrize("there", [VALUE, VALUE + b"!"])
-def test_c8_a_416_ends_well_if_all_is_there_and_begins_anew_if_not(
+def test_c8_a_416_completes_a_complete_part_and_restarts_any_other(
     start: Start, tmp_path: Path, there: bytes
 ) -> None:
     index = json.dumps({"a": {"sha256": SHA256}}).encode()
-    server = broken_off(start, tmp_path / "copy", index=index)
+    server = interrupted_download(start, tmp_path / "copy", index=index)
     part_of(tmp_path / "copy").write_bytes(there)
     to_file(server.url, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == VALUE
-    assert asked(server)[1:] == (
+    assert requested_ranges(server)[1:] == (
         [(SIZE, None)] if there == VALUE else [(SIZE + 1, None), None, None]
     )
 
 
-def test_a_wrong_value_leaves_nothing(start: Start, tmp_path: Path) -> None:
+def test_a_wrong_value_leaves_no_file(start: Start, tmp_path: Path) -> None:
     server = start(serve_files(files(value=VALUE[::-1])))
     with pytest.raises(IntegrityError):
         to_file(server.url, tmp_path / "copy")
@@ -232,17 +234,17 @@ def test_a_wrong_value_leaves_nothing(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [245, 246, 250, 251, 255])
-def test_a_name_may_be_as_long_as_the_disk_has_it(
-    start: Start, tmp_path: Path, length: int
-) -> None:
+def test_a_file_name_may_have_the_maximum_length(start: Start, tmp_path: Path, length: int) -> None:
     path = tmp_path / ("n" * length)
     to_file(start(serve_files(files())).url, path)
     assert path.read_bytes() == VALUE
     assert leftovers(path) == []
 
 
-def test_a_part_that_another_process_writes_is_left_to_it(start: Start, tmp_path: Path) -> None:
-    server = broken_off(start, tmp_path / "copy")
+def test_a_part_that_another_process_is_writing_is_not_touched(
+    start: Start, tmp_path: Path
+) -> None:
+    server = interrupted_download(start, tmp_path / "copy")
     before = part_of(tmp_path / "copy").read_bytes()
     with part_of(tmp_path / "copy").open("r+b") as held:
         assert filelock.lock_descriptor(held.fileno(), blocking=False)
@@ -253,7 +255,7 @@ def test_a_part_that_another_process_writes_is_left_to_it(start: Start, tmp_path
 
 @pytest.mark.parametrize("value", [VALUE, b"small"])
 @pytest.mark.parametrize("sync", [True, False])
-def test_it_is_synced_unless_that_is_not_wanted(
+def test_a_file_is_synced_unless_sync_is_false(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, value: bytes
 ) -> None:
     server = start(serve_files({"index.json": index_of({"a": value}), "data/a": value}))
@@ -263,7 +265,7 @@ def test_it_is_synced_unless_that_is_not_wanted(
     assert bool(synced) == sync
 
 
-def test_kill_9_at_any_instant_leaves_the_whole_file_or_what_is_taken_up(
+def test_kill_9_at_any_moment_leaves_the_whole_file_or_a_resumable_part(
     start: Start, tmp_path: Path
 ) -> None:
     server = start(serve_files(files()))
@@ -279,10 +281,10 @@ def test_kill_9_at_any_instant_leaves_the_whole_file_or_what_is_taken_up(
             store.to_file("a", path)
             assert path.read_bytes() == VALUE
             assert leftovers(path) == []
-    assert any(part is not None for part in asked(server))
+    assert any(part is not None for part in requested_ranges(server))
 
 
-def test_where_there_are_no_locks_nothing_is_left(
+def test_without_file_locks_no_part_is_left(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(descriptor: int, *, blocking: bool) -> bool:

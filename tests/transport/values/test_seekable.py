@@ -1,4 +1,4 @@
-"""A value as a file that can be sought: what CPython's own files do, and what it costs."""
+"""A value as a seekable file: the behavior of Python's own files, and the cost."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ STEPS = st.one_of(
 )
 
 
-def done(file: Any, step: tuple[Any, ...]) -> Any:
-    """Do one thing to a file, and return all that can be seen of it."""
+def apply_step(file: Any, step: tuple[Any, ...]) -> Any:
+    """Apply one step to a file, and return all of its observable state."""
     name, *arguments = step
     try:
         if name == "readinto":
@@ -78,7 +78,7 @@ def done(file: Any, step: tuple[Any, ...]) -> Any:
         found = getattr(file, name)(*arguments)
     except ValueError:
         return "ValueError", file.tell()
-    if name == "read1":  # how much comes at once is left open
+    if name == "read1":  # may return any number of bytes
         file.seek(len(found) and -len(found) + 1, os.SEEK_CUR)
         return found[:1], file.tell()
     return found, file.tell()
@@ -86,24 +86,24 @@ def done(file: Any, step: tuple[Any, ...]) -> Any:
 
 @settings(deadline=None, max_examples=150)
 @given(steps=st.lists(STEPS, max_size=25), cache_size=st.sampled_from([0, BLOCK, 1 << 20]))
-def test_it_behaves_as_a_file_in_memory_does(
+def test_it_behaves_like_a_file_in_memory(
     store: StaticStore, steps: list[tuple[Any, ...]], cache_size: int
 ) -> None:
     with store["a"].open(cache_size=cache_size) as file, io.BytesIO(VALUE) as same:
         for step in steps:
-            # A file in memory takes a step back beyond its beginning for one to it.
+            # A file in memory treats a seek to before its beginning as one to the beginning.
             if step[-1] != os.SEEK_CUR or same.tell() + step[1] >= 0:
-                assert done(file, step) == done(same, step)
+                assert apply_step(file, step) == apply_step(same, step)
 
 
-def test_nothing_is_requested_before_it_is_read(start: Start) -> None:
+def test_nothing_is_requested_before_the_first_read(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         file.seek(100, os.SEEK_END)
         assert ranges(server) == []
 
 
-def test_a_read_beyond_the_end_requests_nothing(start: Start) -> None:
+def test_a_read_beyond_the_end_makes_no_request(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         file.seek(len(VALUE))
@@ -111,7 +111,7 @@ def test_a_read_beyond_the_end_requests_nothing(start: Start) -> None:
         assert ranges(server) == []
 
 
-def test_reading_nothing_requests_nothing(start: Start) -> None:
+def test_reading_zero_bytes_makes_no_request(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         assert file.read(0) == b""
@@ -128,14 +128,14 @@ def test_a_closed_file_is_a_value_error(store: StaticStore, call: str) -> None:
         getattr(file, call)()
 
 
-def test_it_is_a_file_for_reading_that_can_be_sought(store: StaticStore) -> None:
+def test_it_is_a_readable_seekable_file(store: StaticStore) -> None:
     with store["a"].open() as file:
         assert (file.readable(), file.seekable(), file.writable()) == (True, True, False)
         with pytest.raises(io.UnsupportedOperation):
             file.write(b"x")
 
 
-def test_a_read_somewhere_costs_a_block(start: Start) -> None:
+def test_a_small_read_costs_one_block(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         file.seek(10 * BLOCK + 5)
@@ -143,7 +143,7 @@ def test_a_read_somewhere_costs_a_block(start: Start) -> None:
     assert ranges(server) == [(10 * BLOCK, 11 * BLOCK)]
 
 
-def test_what_was_read_is_not_fetched_again(start: Start) -> None:
+def test_bytes_already_read_are_not_fetched_again(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         for position in [500_000, 100, 500_010, 110]:
@@ -152,7 +152,7 @@ def test_what_was_read_is_not_fetched_again(start: Start) -> None:
     assert len(ranges(server)) == 2
 
 
-def test_reading_on_fetches_twice_as_much_each_time(start: Start) -> None:
+def test_sequential_reads_double_the_amount_fetched(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         while file.read(1000):
@@ -162,7 +162,7 @@ def test_reading_on_fetches_twice_as_much_each_time(start: Start) -> None:
     assert sum(lengths) == len(VALUE)
 
 
-def test_reading_elsewhere_ends_the_reading_ahead(start: Start) -> None:
+def test_reading_elsewhere_stops_the_read_ahead(start: Start) -> None:
     server = start(serve_files(files()))
     with opened(server) as file:
         file.read(300_000)
@@ -184,7 +184,7 @@ def test_a_host_without_ranges_is_read_whole_once(start: Start) -> None:
 
 
 @pytest.mark.parametrize("length", [True, False])
-def test_the_size_comes_from_the_host_where_the_index_has_none(start: Start, length: bool) -> None:
+def test_without_a_size_in_the_index_the_host_gives_it(start: Start, length: bool) -> None:
     def answer(request: Request, wire: Wire) -> None:
         wire.response(200, VALUE, length=length)
 
@@ -194,7 +194,7 @@ def test_the_size_comes_from_the_host_where_the_index_has_none(start: Start, len
         assert file.read() == VALUE[-5:]
 
 
-def test_a_read_after_disconnect_is_not_connected(start: Start) -> None:
+def test_a_read_after_disconnect_is_a_not_connected_error(start: Start) -> None:
     server = start(serve_files(files()))
     store = StaticStore(server.url, poll_interval=0).connect()
     with store["a"].open() as file:
@@ -205,7 +205,7 @@ def test_a_read_after_disconnect_is_not_connected(start: Start) -> None:
             file.read(10)
 
 
-def test_a_read_that_fails_can_be_made_again(start: Start) -> None:
+def test_a_failed_read_can_be_repeated(start: Start) -> None:
     good = serve_files(files())
     seen: list[Request] = []
 
@@ -223,7 +223,7 @@ def test_a_read_that_fails_can_be_made_again(start: Start) -> None:
         assert file.read(10) == VALUE[900_000:][:10]
 
 
-def test_a_part_that_breaks_off_can_be_read_again(start: Start) -> None:
+def test_a_read_whose_part_breaks_off_can_be_repeated(start: Start) -> None:
     seen: list[Request] = []
 
     def answer(request: Request, wire: Wire) -> None:
@@ -240,7 +240,7 @@ def test_a_part_that_breaks_off_can_be_read_again(start: Start) -> None:
         assert file.read(10) == VALUE[:10]
 
 
-def test_after_an_interrupt_the_bytes_are_those_of_the_place(
+def test_after_an_interrupt_reads_return_the_bytes_of_their_position(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(start(serve_files(files()))) as file:
@@ -256,7 +256,7 @@ def test_after_an_interrupt_the_bytes_are_those_of_the_place(
         assert file.read(100) == VALUE[:100]
 
 
-def test_a_value_that_was_replaced_is_an_integrity_error(start: Start) -> None:
+def test_a_replaced_value_is_an_integrity_error(start: Start) -> None:
     here = files()
     server = start(serve_files(here))
     with opened(server) as file:

@@ -1,4 +1,4 @@
-"""Bytes are held against what the index says of them, and hashed as they come."""
+"""Comparing bytes with the size and digest in the index, and hashing them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def verify(size: int | None, sha256: str | None, *pieces: bytes) -> Verifier:
 @pytest.mark.parametrize("size", [10, None])
 @pytest.mark.parametrize("sha256", [SHA256, None])
 @pytest.mark.parametrize("pieces", [[VALUE], [VALUE[:3], b"", VALUE[3:]]])
-def test_the_right_bytes_are_right_however_they_come(
+def test_the_right_bytes_pass_however_they_are_divided(
     size: int | None, sha256: str | None, pieces: list[bytes]
 ) -> None:
     assert verify(size, sha256, *pieces).count == 10
@@ -38,20 +38,20 @@ def test_an_empty_value_is_verified_too() -> None:
 
 
 @pytest.mark.parametrize("size", [11, 0])
-def test_another_size_is_an_integrity_error(size: int) -> None:
+def test_a_different_size_is_an_integrity_error(size: int) -> None:
     with pytest.raises(IntegrityError, match=f"where the index says {size}") as caught:
         verify(size, SHA256, VALUE)
     assert (caught.value.expected, caught.value.key) == (size, "a")
     assert caught.value.url == "https://data.example/data/a?…"
 
 
-def test_too_few_bytes_are_counted() -> None:
+def test_missing_bytes_are_counted() -> None:
     with pytest.raises(IntegrityError, match="has 4 bytes where the index says 10") as caught:
         verify(10, None, VALUE[:4])
     assert (caught.value.expected, caught.value.actual) == (10, 4)
 
 
-def test_the_first_byte_too_many_is_an_integrity_error() -> None:
+def test_the_first_extra_byte_is_an_integrity_error() -> None:
     verifier = Verifier(10, SHA256)
     verifier.feed(VALUE)
     with pytest.raises(IntegrityError, match="has more than 10 bytes"):
@@ -59,14 +59,14 @@ def test_the_first_byte_too_many_is_an_integrity_error() -> None:
 
 
 @pytest.mark.parametrize("size", [10, None])
-def test_another_digest_is_an_integrity_error(size: int | None) -> None:
+def test_a_different_digest_is_an_integrity_error(size: int | None) -> None:
     with pytest.raises(IntegrityError, match="another sha256") as caught:
         verify(size, OTHER, VALUE)
     assert (caught.value.expected, caught.value.actual) == (OTHER, SHA256)
     assert caught.value.key == "a"
 
 
-def test_of_a_value_that_nobody_described_any_bytes_are_right() -> None:
+def test_without_size_and_digest_any_bytes_pass() -> None:
     assert verify(None, None, VALUE).count == 10
 
 
@@ -75,7 +75,7 @@ def test_of_a_value_that_nobody_described_any_bytes_are_right() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 16, (1 << 20) - 1, (1 << 20) + 1, 3 << 20])
 @pytest.mark.parametrize("is_lent", [False, True])
-def test_a_hasher_counts_newlines_where_it_hashes(size: int, is_lent: bool) -> None:
+def test_a_hasher_counts_newlines_while_hashing(size: int, is_lent: bool) -> None:
     body = (b"\n" + bytes(range(256)) * 300)[:70_001] * (size // 70_001 + 1)
     body = body[:size]
     with Hasher(counts_newlines=True) as hasher:
@@ -95,7 +95,7 @@ def test_a_hasher_counts_newlines_where_it_hashes(size: int, is_lent: bool) -> N
         assert hasher.hexdigest() == hashlib.sha256(body).hexdigest()
 
 
-def test_a_hasher_counts_nothing_unless_it_is_asked_to() -> None:
+def test_a_hasher_counts_newlines_only_on_request() -> None:
     with Hasher() as hasher:
         hasher.update(b"\n\n")
         assert hasher.newlines == 0
