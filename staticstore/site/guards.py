@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -286,7 +287,10 @@ def foreign_values(
     if _is_file(folder.data):
         return [folder.data_path[:-1]], {}
     keys = sorted(key for key in files_below(folder.data) if not _is_temporary(key))
-    found = {key: _found(folder, key) for key in keys}
+    found = {}
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+            found[key] = _found(folder, key)
     contents = [index.contents_of([key for key in found if key in index]) for index in indexes]
     doubtful = [
         file
