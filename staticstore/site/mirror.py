@@ -250,7 +250,7 @@ def mirror(
         _LOG.warning("the site changed during the copy: run the mirror again to get what is new")
     return MirrorReport(
         fetched=len(run.fetched),
-        kept=len(run.survey.kept),
+        kept=run.kept,
         deleted=run.deleted,
         skipped=sorted(run.skipped.items()),
         failed=sorted(run.failed.items()),
