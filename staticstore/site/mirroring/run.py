@@ -21,7 +21,7 @@ from ..documents.root_files import write_git_files
 from ..folder.bulk_notes import read_bulk_notes, write_bulk_notes
 from ..folder.data_file import FileDigest
 from ..folder.notes import Notes, read_notes
-from ..folder.retention import files_below, remove_files, unnamed_files
+from ..folder.retention import files_below, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor
@@ -124,6 +124,7 @@ class MirrorRun:
         self._old_count = len(self._old_index)  # for the guards
         self._packs = packs_of(self.origin.snapshot) if self._is_whole else frozenset[str]()
         self._wanted: list[str] = []
+        self._files: list[str] = []  # below data/, if some may be deleted
         # Files of the site's own words; None while unknown.
         self._about_names: frozenset[str] | None = None
 
@@ -189,7 +190,8 @@ class MirrorRun:
         left = self._settled + len(keys)
         self._check_part(left)
         if self.delete:
-            self._old_count = max(self._old_count, sum(1 for _ in files_below(self.folder.data)))
+            self._files = list(files_below(self.folder.data))
+            self._old_count = max(self._old_count, len(self._files))
         self.guards.check_shrink("the mirror", self._old_count, left)  # before hashing
         unfit = {}
         if not self._settled:  # otherwise `doubtful_keys` has checked them
@@ -351,12 +353,9 @@ class MirrorRun:
 
     def _named(self) -> set[str]:
         """Return the keys of the copy's index."""
-        keys = set(self.origin.snapshot if self._settled else self._keys)
-        return {
-            key
-            for key in keys
-            if self._is_as_before(key) or not (key in self.failed or key in self.skipped)
-        }
+        gone = (key for key in (*self.failed, *self.skipped) if not self._is_as_before(key))
+        settled = set(self._old_notes.keys()).difference(self._forgotten)
+        return settled.union(self._keys).difference(gone)
 
     def finish(self) -> None:
         """Delete files that the index does not name, if asked to, and note digests.
@@ -367,7 +366,8 @@ class MirrorRun:
             The folder cannot be written.
         """
         if self.delete:
-            unnamed = unnamed_files(self.folder.data, self._named())
+            # Those that were moved aside meanwhile are gone, which does no harm.
+            unnamed = sorted(set(self._files).difference(self._named()))
             self.deleted += remove_files(self.folder.data, unnamed)
             if self._about_names is not None:
                 remove_outdated(self.folder, self._about_names)
