@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,6 +128,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {name: body for name, body in found.items() if not name.startswith(".staticstore/")}
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of killed runs
 @given(steps)
 @settings(max_examples=25, deadline=None)
 def test_a_mirror_writes_what_a_first_one_writes(history: list[dict[str, Any]]) -> None:
