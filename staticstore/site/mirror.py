@@ -167,7 +167,8 @@ def mirror(
         whose index is a link out of it.  The copy is unchanged.
     RefusedError
         A guard refuses; its name is in `guard`.  A StoreError of
-        `staticstore.site.guards`.  NothingMatchesError if the site has no such keys.
+        `staticstore.site.guards`.  NothingMatchesError if the site has no such keys;
+        one of several patterns that matches none is a warning in the log.
     NotConnectedError
         The store is not connected, or was disconnected while this ran.
     TransportError
@@ -210,10 +211,11 @@ def mirror(
     folder.check_links("data")
     try:
         known = {} if is_ours(folder) else _known_values(folder, origin, guards)
-        if keys == [] and len(origin.snapshot):
+        if keys == []:
+            shown = first_few(list(map(quoted, patterns))) if patterns else "the conditions"
             guards.refuse(
                 "shrink",
-                f"none of the {len(origin.snapshot)} keys of the site matches",
+                f"none of the {len(origin.snapshot)} keys of the site matches {shown}",
                 NothingMatchesError,
             )
         folder.root.mkdir(parents=True, exist_ok=True)
@@ -274,7 +276,12 @@ def _ignored(origin: SiteSnapshot, older: int, seconds: float) -> MirrorReport:
 def _selected(
     index: Index, globs: list[str], where: Mapping[str, Any] | None, equals: Mapping[str, Any]
 ) -> list[str]:
-    matching = {key for pattern in globs for key in index.glob(pattern)}
+    found = {pattern: set(index.glob(pattern)) for pattern in globs}
+    unmatched = [quoted(pattern) for pattern, keys in found.items() if not keys]
+    if len(unmatched) < len(found):  # otherwise nothing is copied, and the error says so
+        for pattern in unmatched:
+            _LOG.warning("no key of the site matches %s", pattern)
+    matching = set[str]().union(*found.values())
     keys = index.query_keys(where=where, **equals)
     return [key for key in keys if not globs or key in matching]
 
