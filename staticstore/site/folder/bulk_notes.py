@@ -1,8 +1,8 @@
 """Notes of many files in columns, so that unchanged files cost no object each.
 
-The mirror keeps them in ``.staticstore/notes.bin``: a line of JSON that lists the folders,
-then for each folder the names of its files, and their sizes, modification times, inodes
-and digests.  Deleting the file costs nothing but time.
+The mirror keeps them in ``.staticstore/notes.bin``: a line with the digest of what follows,
+a line of JSON that lists the folders, then for each folder the names of its files, and
+their sizes, modification times, inodes and digests.  Deleting it costs nothing but time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ BULK_NOTES_NAME = "notes.bin"
 _FORMAT = "staticstore-bulk-notes/1"
 _NUMBER_BYTES = 8
 _DIGEST_BYTES = 32
-_SIGN = 1 << 63
 _MODE, _SIZE, _MTIME_NS, _INODE = map(attrgetter, ("st_mode", "st_size", "st_mtime_ns", "st_ino"))
 
 
@@ -197,11 +196,13 @@ class BulkNotes:
                 rows.append((prefix, len(found.names), len(names)))
                 columns = (found.sizes, found.mtimes_ns, found.inodes)
                 pieces += [names, *(column.tobytes() for column in columns), found.digests]
-        body = b"".join(pieces)
-        sha256 = hashlib.sha256(body).hexdigest()
-        header = {"format": _FORMAT, "order": sys.byteorder, "index": self.index}
-        yield codec.encode({**header, "sha256": sha256, "folders": rows}) + b"\n"
-        yield body
+        header = {"format": _FORMAT, "order": sys.byteorder, "index": self.index, "folders": rows}
+        pieces.insert(0, codec.encode(header) + b"\n")
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+        yield digest.hexdigest().encode() + b"\n"
+        yield from pieces
 
     @classmethod
     def parse(cls, text: bytes) -> BulkNotes:
@@ -212,13 +213,14 @@ class BulkNotes:
         IndexFormatError, LookupError, TypeError, ValueError
             They are damaged, or of another format or byte order.
         """
-        start = text.index(b"\n") + 1
-        header = codec.decode(text[:start])
-        body = memoryview(text)[start:]
+        sha256, begin = text[: 2 * _DIGEST_BYTES], 2 * _DIGEST_BYTES + 1
+        if hashlib.sha256(memoryview(text)[begin:]).hexdigest().encode() != sha256:
+            raise ValueError("damaged")
+        start = text.index(b"\n", begin) + 1
+        header = codec.decode(text[begin:start])
         if (header["format"], header["order"]) != (_FORMAT, sys.byteorder):
             raise ValueError("another format")
-        if hashlib.sha256(body).hexdigest() != header["sha256"]:
-            raise ValueError("damaged")
+        body = memoryview(text)[start:]
         folders: dict[str, FolderNotes] = {}
         at = 0
         for prefix, count, size in header["folders"]:
@@ -274,4 +276,5 @@ def _column(found: Sequence[os.stat_result | None], read: attrgetter[int]) -> ar
 
 def _fitted(number: int) -> int:
     # The inodes of some file systems have 64 bits without a sign, those of ReFS 128.
-    return (number + _SIGN) % (2 * _SIGN) - _SIGN
+    half = 1 << (8 * _NUMBER_BYTES - 1)
+    return (number + half) % (2 * half) - half

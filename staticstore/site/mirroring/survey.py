@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ... import tuning
 from ...errors import InvalidKeyError, quoted, reason_of
 from ...index.fields import Content, key_to_path
 from ..folder.bulk_notes import BulkNotes
@@ -207,7 +208,8 @@ def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) 
     """Return the keys that `survey` has to look at, and those that are gone.
 
     For all others the file is as noted, and so is the entry.  None if all have to be
-    looked at, since some may be withheld, or cannot have files of their own.
+    looked at: some may be withheld, or cannot have files of their own, or so many entries
+    have changed that a comparison costs more than it saves.
 
     Parameters
     ----------
@@ -224,16 +226,22 @@ def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) 
     for each folder.  benchmark: mirror-again
     """
     noted = notes.keys()
-    if may_be_withheld(noted):
+    if may_be_withheld(noted) or (old is not new and _differ_much(noted, old, new)):
         return None
     keys = set[str]() if old is new else set(old.keys_of_other_bytes(new, is_final=False))
     if len(noted) != len(old):
         keys.update(set(new).difference(noted))
-    if any(key not in old for key in keys):
+    if any(key not in old for key in keys.difference(noted)):
         fit = set(noted).difference(keys).union(new.contents_of(keys))
         if unfit_keys(sorted(fit), spelling_of(folder.private)):
             return None
     return keys | _changed_files(folder, notes)
+
+
+def _differ_much(keys: Sequence[str], old: Index, new: Index) -> bool:
+    sampled = keys[:: max(len(keys) // tuning.MIRROR_SAMPLED_ENTRIES, 1)]
+    differing = sum(old.raw(key) != new.raw(key) for key in sampled)
+    return differing > tuning.MIRROR_COMPARED_ENTRIES
 
 
 def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:

@@ -88,6 +88,14 @@ def test_an_entry_that_alone_has_changed_fetches_nothing(
     assert index_of(copy)["a/1.bin"]["title"] == "one"
 
 
+def test_if_most_entries_have_changed_all_are_looked_at(
+    site: Path, copy: Path, surveyed: list[set[str]]
+) -> None:
+    publish(site, metadata={"*": {"title": "one"}})
+    assert copied(site, copy).kept == len(FILES)
+    assert surveyed == [set(FILES)]
+
+
 def test_a_file_that_has_changed_in_the_copy_is_looked_at_and_fetched(
     site: Path, copy: Path, surveyed: list[set[str]]
 ) -> None:
