@@ -59,24 +59,31 @@ class FolderNotes:
         digest = self.digests[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES].hex()
         return FileDigest(digest, self.sizes[at], self.mtimes_ns[at], self.inodes[at])
 
-    def differing(self, found: Sequence[os.stat_result | None]) -> list[str]:
+    def differing(self, found: Sequence[os.stat_result | None], start: int = 0) -> list[str]:
         """Return the names whose files are not regular files in the noted state.
 
         Parameters
         ----------
         found : sequence of os.stat_result or None
-            The states of all files now, in the order of `names`; None for a file
-            that is missing.
+            The states of files now, in the order of `names`; None for a file that is
+            missing.
+        start : int, optional
+            The number of the row of the first of them.
         """
+        end = start + len(found)
         with contextlib.suppress(AttributeError):  # column by column: no object for each file
             are_noted = (
-                _column(found, _SIZE) == self.sizes
-                and _column(found, _MTIME_NS) == self.mtimes_ns
-                and _column(found, _INODE) == self.inodes
+                _column(found, _SIZE) == self.sizes[start:end]
+                and _column(found, _MTIME_NS) == self.mtimes_ns[start:end]
+                and _column(found, _INODE) == self.inodes[start:end]
             )
             if are_noted and all(map(stat.S_ISREG, set(map(_MODE, found)))):
                 return []
-        return [self.names[at] for at, status in enumerate(found) if not self._is_noted(at, status)]
+        return [
+            self.names[at]
+            for at, status in enumerate(found, start)
+            if not self._is_noted(at, status)
+        ]
 
     def _is_noted(self, at: int, status: os.stat_result | None) -> bool:
         if status is None or not stat.S_ISREG(status.st_mode):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ... import tuning
 from ...errors import InvalidKeyError, quoted, reason_of
 from ...index.fields import Content, key_to_path
-from ..folder.bulk_notes import BulkNotes
+from ..folder.bulk_notes import BulkNotes, FolderNotes
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.hashing import hash_files
 from ..folder.retention import only_files_below
@@ -253,33 +253,44 @@ def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:
         has_problem = places.problem(above) is not None or above in places.missing
         # With a slash at its end, a link would be followed.
         path = f"{places.data}/{above}".rstrip("/")
-        found = None if has_problem else _statuses_in(path, noted.names)
-        names = noted.names if found is None else noted.differing(found)
+        names = noted.names if has_problem else _changed_names(path, noted)
         changed.update(prefix + name for name in names)
     return changed
 
 
-def _statuses_in(path: str, names: Sequence[str]) -> Sequence[os.stat_result | None] | None:
-    """Return the states of files in a folder; None if it is a link, or cannot be opened."""
-    if os.open not in os.supports_dir_fd:  # Windows
-        return [_status_or_none(f"{path}/{name}") for name in names]
+def _changed_names(path: str, noted: FolderNotes) -> list[str]:
+    """Return the names of files with another state; all if the folder cannot be opened."""
+    folder, names = None, noted.names
+    if os.stat in os.supports_dir_fd:  # not on Windows
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            return names
+    else:
+        names = [f"{path}/{name}" for name in names]
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
+        changed: list[str] = []
+        size = tuning.SURVEY_BATCH_FILES
+        for start in range(0, len(names), size):
+            changed += noted.differing(_statuses(names[start : start + size], folder), start)
+        return changed
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _statuses(names: Sequence[str], folder: int | None) -> Sequence[os.stat_result | None]:
     stat_in = os.stat
     try:  # without a call of ours for each
         return [stat_in(name, dir_fd=folder, follow_symlinks=False) for name in names]
     except OSError:
         return [_status_or_none(name, folder) for name in names]
-    finally:
-        os.close(folder)
 
 
-def _status_or_none(name: str, folder: int | None = None) -> os.stat_result | None:
+def _status_or_none(name: str, folder: int | None) -> os.stat_result | None:
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except (OSError, ValueError):
+    except OSError:
         return None
 
 

@@ -112,6 +112,12 @@ def test_a_file_with_another_state_or_none_differs(folder: Path) -> None:
     assert notes.differing([a, b, None]) == ["a", "b", "c"]
 
 
+def test_the_rows_of_a_part_are_compared(folder: Path) -> None:
+    _, b, c = statuses(folder)
+    assert noted(folder).differing([b, c], 1) == []
+    assert noted(folder).differing([c, b], 1) == ["b", "c"]
+
+
 def test_what_is_no_regular_file_differs_whatever_its_state(folder: Path) -> None:
     (folder / "b").unlink()
     (folder / "b").symlink_to("a")

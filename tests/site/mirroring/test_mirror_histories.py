@@ -16,7 +16,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from staticstore import MirrorReport, StaticStore, mirror, publish
@@ -128,9 +128,16 @@ def files(root: Path) -> dict[str, bytes]:
     return {name: body for name, body in found.items() if not name.startswith(".staticstore/")}
 
 
+@pytest.fixture(autouse=True)
+def _as_in_large_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("staticstore.tuning.SURVEY_BATCH_FILES", 2)
+
+
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of killed runs
 @given(steps)
-@settings(max_examples=25, deadline=None)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_mirror_writes_what_a_first_one_writes(history: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(os, "fsync"):
         site, copy = Path(folder, "site"), Path(folder, "copy")
