@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...disk.file_system import read_regular
 from ...errors import quoted
+from ...index.fields import hide_packed
 from ...index.snapshot import Index
 from ..about import copy_about, remove_outdated
 from ..documents.head_files import write_documents
@@ -344,9 +345,10 @@ class MirrorRun:
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         # A value that failed keeps its old entry, if its old file is there.
         new = self.origin.snapshot
-        entries = new.query() if self._settled else ((key, new[key]) for key in self._keys)
-        for key, entry in entries:
+        # Many at once take a fifth of the time of each by itself.
+        for key, entry in new.query() if self._settled else new.stored.entries_of(self._keys):
             if key not in self.failed and key not in self.skipped:
+                hide_packed(entry)
                 yield key, entry
             elif self._is_as_before(key):
                 yield key, self._old_index[key]
