@@ -198,6 +198,11 @@ MIRROR_FIRST_BATCH_BYTES = 1 << 18
 # A larger value is written while it is received, by a thread of its own.  benchmark: mirror-large
 MIRROR_SMALL_BYTES = 1 << 20
 MIRROR_FAILURES = 32  # in a row; then the host counts as unreachable, and the run ends
+SURVEY_BATCH_FILES = 1024  # compared with notes at once.  More: more memory
+# Of so many entries, at most so many may differ for the indexes to be compared: each difference
+# costs as much as looking at ten entries.  benchmark: mirror-again
+MIRROR_SAMPLED_ENTRIES = 32
+MIRROR_COMPARED_ENTRIES = 4
 # File systems write together what is synced together.  benchmark: mirror
 SYNC_BATCH_FILES = 1024
 SYNC_THREADS = 8

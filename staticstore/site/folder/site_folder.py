@@ -15,6 +15,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ...index.head import DIGEST_FOLDERS, Document, Head
 from ...index.snapshot import Index
+from .bulk_notes import BULK_NOTES_NAME
 from .data_path import DATA_PATH, checked_data_path, noted_data_path
 from .withheld import is_hidden, path_below, withheld_key
 
@@ -92,6 +93,11 @@ class SiteFolder:
     def notes(self) -> Path:
         """The digests of the files that the publisher has hashed."""
         return self.private / "notes.json"
+
+    @property
+    def bulk_notes(self) -> Path:
+        """The states and digests of the files that a mirror has found right."""
+        return self.private / BULK_NOTES_NAME
 
     @property
     def mirror_note(self) -> Path:

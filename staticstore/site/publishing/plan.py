@@ -132,7 +132,7 @@ class DataSurvey:
         self._hashing = hashing
         self.check = check
         # Without notes all files are new, and hashed during the scan.  benchmark: publish-small
-        self._is_first = not os.path.exists(folder.notes)
+        self._is_first = not any(map(os.path.exists, (folder.notes, folder.bulk_notes)))
         self.found = scan(folder.data, self._see, published=published)
         self.notes = Notes({})
         self.digests: dict[str, FileDigest] = {}
