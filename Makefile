@@ -15,13 +15,14 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo window test lint kill bench bench-full clean stale
+.PHONY: help demo window test lint man kill bench bench-full clean stale
 
 help:
 	@echo 'make demo         try it on the sample site'
 	@echo 'make window       try it in a desktop program (Qt)'
 	@echo 'make test         run all checks and tests'
 	@echo 'make lint         run only the checks'
+	@echo 'make man          write docs/man/staticstore.1, the page of the manual'
 	@echo 'make kill         kill mirrors and publishes at 200 random instants (takes minutes)'
 	@echo 'make bench        compare it with similar libraries (takes a few minutes)'
 	@echo 'make bench-full   the same with a million entries, written to RESULTS.md'
@@ -42,6 +43,10 @@ lint: $(VENV)/.dev
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check -q .
 	@$(RUN) -m mypy
+
+man: $(VENV)/.dev
+	@$(RUN) -m sphinx -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
+	@cp $(VENV)/man/staticstore.1 docs/man/staticstore.1
 
 kill: $(VENV)/.dev
 	@$(RUN) -m tests.site.killed_at_random 200

@@ -113,7 +113,8 @@ class LiveSite:
             latest = max(path.stat().st_mtime for path in self._served.rglob("*"))
             self._seconds = itertools.count(int(latest) + 2)
         now = next(self._seconds)
-        for source in (self._served / state).rglob("*"):
+        paths = (self._served / state).rglob("*")
+        for source in sorted(paths, key=lambda path: path.name == "index.head.json"):
             target = self._folder / source.relative_to(self._served / state)
             if source.is_dir():
                 target.mkdir(parents=True, exist_ok=True)

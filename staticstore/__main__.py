@@ -27,8 +27,10 @@ def main() -> int:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end)
     try:
-        if any(importlib.util.find_spec(name) is None for name in _NEEDED):
-            print("the command line needs more: pip install 'staticstore[cli]'", file=sys.stderr)
+        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            needs = f"the command line needs the package `{missing[0]}`"
+            print(f"{needs}, which the extra `cli` brings", file=sys.stderr)
             return 1
         from .cli import run
 

@@ -17,6 +17,7 @@ import click
 from . import __version__
 from .commands.exits import ExitCode, ending_of
 from .commands.options import CommonOptions
+from .commands.shells import COMPLETE_VARIABLE, completed
 from .commands.terminal import Output
 
 __all__ = ["cli", "run"]
@@ -31,6 +32,7 @@ _COMMANDS = (
     *("publish", "serve", "push"),
     *("info", "ls", "query", "get", "watch"),
     *("mirror", "cache", "demo"),
+    "completion",
 )
 
 
@@ -79,6 +81,8 @@ def run(arguments: Sequence[str]) -> int:
     int
         The exit code, one of `ExitCode`.
     """
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        return _complete(instruction)
     # Before anything is parsed: errors of parsing are shown in the same form.
     output = Output(as_json="--json" in arguments)
     with _safe_streams(as_json=output.as_json), _logs_shown(output):
@@ -103,6 +107,14 @@ def _run(arguments: Sequence[str], output: Output) -> int:
         code = done.exit_code
     sys.stdout.flush()
     return code
+
+
+def _complete(instruction: str) -> int:
+    text = completed(cli, instruction, CommonOptions(Output(quiet=True)))
+    if text is None:
+        return ExitCode.ERROR
+    click.echo(text.encode())
+    return ExitCode.DONE
 
 
 @contextlib.contextmanager

@@ -158,9 +158,7 @@ CHECK_LONG_PAUSE_SECONDS = 0.01
 # An index up to this size is written to the cache at once, a larger one by the poller.
 # benchmark: connect-again
 CACHED_AT_ONCE_ENTRIES = 10_000
-# A line of so many bytes a second is slow, not dead: each second's worth of an index adds one
-# to its deadline.  Lower: a dead line is waited for longer.
-SLOW_LINE_BYTES_A_SECOND = 1 << 15
+SLOW_LINE_BYTES_A_SECOND = 1 << 15  # of an index.  Lower: a line that is dead is waited for longer
 CONNECT_PATIENCE_SECONDS = 10.0  # with an old index.  Longer: newer at first, but later
 FIRST_ROOT_PATIENCE_SECONDS = 10.0  # without an index; then the copies are asked
 EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # after one answer.  Longer: newer, but later
@@ -201,6 +199,11 @@ MIRROR_FIRST_BATCH_BYTES = 1 << 18
 # A larger value is written while it is received, by a thread of its own.  benchmark: mirror-large
 MIRROR_SMALL_BYTES = 1 << 20
 MIRROR_FAILURES = 32  # in a row; then the host counts as unreachable, and the run ends
+SURVEY_BATCH_FILES = 1024  # compared with notes at once.  More: more memory
+# Of so many entries, at most so many may differ for the indexes to be compared: each difference
+# costs as much as looking at ten entries.  benchmark: mirror-again
+MIRROR_SAMPLED_ENTRIES = 32
+MIRROR_COMPARED_ENTRIES = 4
 # File systems write together what is synced together.  benchmark: mirror
 SYNC_BATCH_FILES = 1024
 SYNC_THREADS = 8
@@ -241,3 +244,7 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 # What takes no longer shows no bar: one that vanishes at once is only a flicker.
 BAR_DELAY_SECONDS = 1.0
 SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
+COMPLETED_INDEX_KEYS = (
+    50_000  # offered by IPython.  More: it waits for more than a tenth of a second
+)
+COMPLETED_KEYS = 1_000  # offered by a shell at once.  More: nobody reads them

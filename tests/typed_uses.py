@@ -56,6 +56,7 @@ def reading(store: StaticStore) -> None:
     assert_type(list(store), list[str])
     assert_type(dict(store), dict[str, URLValue])
     assert_type(store.get_data("key"), BinaryIO)
+    assert_type(store.open("key"), OpenedValue)
     assert_type(store.get_data_range("key", 1, -1), BinaryIO)
     assert_type(store.get_metadata("key", ["title"]), dict[str, Any])
     assert_type(store.to_bytes("key"), bytes)

@@ -7,6 +7,7 @@ to make files just after many were removed.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import urllib.request
 from pathlib import Path
@@ -17,6 +18,7 @@ from .many import with_fast
 
 __all__ = ["SUBJECTS"]
 
+_FIND = "find -printf '%s %T@'"
 _PEERS = ("wget -i", "aria2c -i -j 16")
 
 
@@ -32,10 +34,42 @@ def _ours(state: str, *, fast: bool = True) -> Run:
     return run
 
 
-def _again(place: Place) -> Figures:
-    return measured(
-        place, *staticstore("mirror", place.site.at("many"), place.site.folder("many-copy"))
-    )
+def _again(changes: int) -> Run:
+    """Mirror a site again, of which some values have changed; connecting is not measured."""
+
+    def run(place: Place) -> Figures:
+        from staticstore import StaticStore, mirror
+
+        copy, site = place.site.folder("many-copy"), place.site.folder("many")
+        with StaticStore(place.site.at("many"), poll_interval=0) as store:
+            mirror(store, copy)  # warm
+        _change(site, changes)
+        with (
+            StaticStore(place.site.at("many"), poll_interval=0) as store,
+            place.meter.measuring() as figures,
+        ):
+            report = mirror(store, copy)
+        assert report.fetched == changes
+        return {"seconds": figures["seconds"]}
+
+    return run
+
+
+def _change(site: Path, count: int) -> None:
+    """Replace some values by others of the same size, and publish them."""
+    from staticstore import publish
+
+    for path in random.sample(sorted((site / "data").rglob("*.bin")), count):
+        size = path.stat().st_size
+        path.unlink()  # another state may have a link to it
+        path.write_bytes(random.randbytes(size))
+    if count:
+        publish(site)
+
+
+def _find(place: Place) -> Figures:
+    data = place.site.folder("many-copy") / "data"
+    return measured(place, "find", data, "-type", "f", "-printf", r"%s %T@\n")
 
 
 def _wget(place: Place) -> Figures:
@@ -131,10 +165,18 @@ SUBJECTS = [
     ),
     Subject(
         "mirror-again",
-        "a mirror of 100,000 values of which nothing has changed",
-        {"ours": _again},
-        (Target("ours", "seconds", 3.0),),
-        rounds=3,
+        "a mirror of 100,000 values, connected, of which none has changed",
+        {"ours": _again(0), _FIND: _find},
+        (Target("ours", "seconds", 1 / 3, _FIND),),
+        rounds=7,
+        sites="copies",
+    ),
+    Subject(
+        "mirror-ten",
+        "a mirror of 100,000 values, connected, of which ten have changed",
+        {"ours": _again(10), _FIND: _find},
+        (Target("ours", "seconds", 1 / 4, _FIND),),
+        rounds=7,
         sites="copies",
     ),
 ]

@@ -30,6 +30,18 @@ def _poll(connect: Callable[[str], Any], before: str, after: str | None) -> Run:
     return run
 
 
+def _told(place: Place) -> Figures:
+    """Poll as soon as the new head has its name, and time a subscriber's call."""
+    place.site.show("first")
+    store = connect_ours(place.site.url)
+    told: list[float] = []
+    store.subscribe(lambda change: told.append(time.perf_counter()))
+    place.site.show("ten")  # the head last
+    began = time.perf_counter()
+    store.update_index()
+    return {"seconds": told[0] - began}
+
+
 def _from_the_last_byte(connect: Callable[[str], Any], parser: str, before: str, after: str) -> Run:
     """Poll, timed from the call of the parser, when the last byte has been hashed."""
 
@@ -82,6 +94,13 @@ SUBJECTS = [
         },
         (Target("ours", "cpu", 5e-3), Target("ours", "wire", 5e3 + 10 * 400)),
         rounds=3,
+    ),
+    Subject(
+        "told",
+        "10 changes: from the new head's rename to the first call of a subscriber",
+        {"ours": _told},
+        (Target("ours", "seconds", 50e-3),),
+        rounds=7,
     ),
     Subject(
         "blocks",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..index.changes import Changes
     from ..index.snapshot import Index
+    from ..transport.values.seekable import OpenedValue
     from ..transport.values.stream import ReadProgress
     from .following.held import LazyIndex
     from .following.live import LiveIndex
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["Reading"]
 
 _MISSING: Any = object()
+# What people type first, and the method for it.
+_MEANT = {
+    "read": "to_bytes(key)",
+    "read_bytes": "to_bytes(key)",
+    "download": "to_file(key, path)",
+    "save": "to_file(key, path)",
+    "list": "keys() or glob(pattern)",
+    "find": "query(field=value) or glob(pattern)",
+    "refresh": "update_index()",
+}
 
 
 class Reading(Mapping[str, URLValue]):
@@ -99,6 +110,31 @@ class Reading(Mapping[str, URLValue]):
     def exists(self, key: str) -> bool:
         """Return whether the index has a key."""
         return key in self
+
+    def open(self, key: str, *, cache_size: int = 8 << 20) -> OpenedValue:
+        """Open a value as a seekable file, for libraries that read files: `URLValue.open`.
+
+        Nothing is requested now.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        cache_size : int, optional
+            Bytes to keep in memory, for being read again.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+
+        Examples
+        --------
+        >>> with sample_store.open("terrain/dem.tif") as file:
+        ...     file.read(2)
+        b'II'
+        """
+        return self[key].open(cache_size=cache_size)
 
     def get_data(self, key: str) -> BinaryIO:
         """Open a value as a stream: `URLValue.data`.
@@ -252,6 +288,15 @@ class Reading(Mapping[str, URLValue]):
     ) -> None:
         """Copy a value into a file, verified and atomic: `URLValue.to_file`."""
         self[key].to_file(path, progress, sync=sync)
+
+    if not TYPE_CHECKING:  # to type checkers these names do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise `AttributeError`, for some names with the method that was meant."""
+            meant = _MEANT.get(name)
+            hint = "" if meant is None else f": use {meant}"
+            text = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+            raise AttributeError(text, name=name, obj=self)
 
     # -- queries -------------------------------------------------------------------
 

@@ -53,11 +53,10 @@ class StaticStore(Reading, Subscribable):
     ----------
     root_url : str or path, or several of them
         An http(s) URL, a ``file:`` URL or a local path.  A user and password in it are used
-        unless `connect` gets others.  Of several roots the first is the site and decides;
-        the others are copies, which serve whole values that have a sha256, and parts cut
-        out of those.  While the first one fails, the store keeps its snapshot and
-        ``info()["stale"]`` is true; a store without one takes the index of a copy, with a
-        warning.
+        unless `connect` gets others.  Of several roots the first is the site and decides; the
+        others are copies, which serve whole values that have a sha256, and parts cut out of
+        those.  While the first one fails, the store keeps its snapshot and ``info()["stale"]``
+        is true; a store without one takes the index of a copy, with a warning.
     data_path : str, optional
         The path between the root and a key in the URL of a value.
     index_path : str, optional
@@ -74,9 +73,8 @@ class StaticStore(Reading, Subscribable):
     cache : True or path, optional
         A folder for the last index and for values with a sha256; True for this user's cache
         folder.  With it, `connect` works if the host cannot be reached.  Stores and processes
-        may share it, and files in it, which are verified when read, may be deleted at any
-        time.  If it cannot be used, ``info()["warnings"]`` says why: it must be no link, the
-        user's own, and not writable by others.
+        may share it; its files, verified when read, may be deleted at any time.  It must be
+        no link, the user's own, and not writable by others, or ``info()["warnings"]`` says so.
     max_cache_bytes : int, optional
         The most bytes of the cache; above it, the least recently used are deleted.  Values
         above a quarter of it are not cached.
@@ -85,9 +83,9 @@ class StaticStore(Reading, Subscribable):
     origins : "own", "any" or sequence of str, optional
         Other origins that the site may lead to.  From a site at a public address, redirects
         to an inner one (loopback, private, link-local and so on) are refused, and so is the
-        site if its name is given an inner address later; those named here, for example
-        ``["https://data.intranet.example"]``, are allowed.  Behind a proxy only addresses
-        in URLs are known.
+        site if its name is given an inner address later; those named here (such as
+        ``["https://data.intranet.example"]``) are allowed.  Behind a proxy only addresses in
+        URLs are known.
 
     Raises
     ------
@@ -142,8 +140,7 @@ class StaticStore(Reading, Subscribable):
             origins=checked_origins(origins),
         )
         self._options = dict(self._settings.options)
-        # Whether the first use connects.
-        self._is_unpickled = False
+        self._is_unpickled = False  # whether the first use connects
         self._connecting = PerProcess(threading.RLock)
         self._download = IndexDownload()
         self._live_index = LiveIndex(self)
@@ -323,6 +320,10 @@ class StaticStore(Reading, Subscribable):
         from ..index.notebook import store_html
 
         return store_html(repr(self)[1:-1], self.info(), self._live.snapshot)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        index = self._live.snapshot  # without I/O; None if a lazy store has only parts
+        return [] if index is None else index._ipython_key_completions_()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the site is and how it is reached; no snapshot, and no secret."""

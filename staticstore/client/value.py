@@ -143,8 +143,8 @@ class URLValue(ValueInfo):
             self._answer = answer
         return stream
 
-    def read(self) -> bytes:
-        """Read the whole value, verified.
+    def read(self, size: None = None) -> bytes:
+        """Read the whole value, verified; it has no position, and takes no `size`.
 
         Returns
         -------
@@ -156,6 +156,8 @@ class URLValue(ValueInfo):
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
         """
+        if size is not None:
+            raise TypeError("a value has no position: use value.range(0, n), value.open().read(n)")
         from ..transport.values.stream import copy_whole
 
         cache, content = self._access.cache, self._content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import TransportError, quoted
 from ..index.fields import Content, parse_media_type, parse_time
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .access import Access
 
 __all__ = ["ValueInfo"]
+
+# Methods of a file, which a value, having no position, does not have.
+_OF_FILES = frozenset({"close", "read1", "readinto", "readline", "readlines", "seek", "tell"})
 
 
 class ValueInfo:
@@ -110,9 +113,25 @@ class ValueInfo:
             self._answer = ask_head(self._target)
         return self._answer
 
+    if not TYPE_CHECKING:  # to type checkers these names do not exist
+
+        def __iter__(self) -> NoReturn:
+            """Raise `TypeError`, with what to iterate over."""
+            raise TypeError("a URLValue has no lines: iterate over value.open() or .iterdata()")
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise `AttributeError`, for the methods of a file with what to use."""
+            hint = f": use value.open().{name}" if name in _OF_FILES else ""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+            raise AttributeError(text, name=name, obj=self)
+
     def __repr__(self) -> str:
-        """Show the key."""
-        return f"<URLValue: {quoted(self.key)}>"
+        """Show the key, and size and media type if the index has them; without I/O."""
+        from ..index.notebook import size_text  # seldom needed
+
+        size, media_type = self._content.size, parse_media_type(self._metadata.get("media_type"))
+        known = [None if size is None else size_text(size), media_type]
+        return f"<URLValue: {', '.join([quoted(self.key), *filter(None, known)])}>"
 
     def _repr_html_(self) -> str:
         """Show in a notebook what the index says; without I/O."""

@@ -219,7 +219,7 @@ def _sample_site() -> Path:
             return sample
     raise CommandError(
         "the sample site is missing",
-        hint="it comes with the package: pip install --force-reinstall 'staticstore[cli]'",
+        hint="it comes with the package: install staticstore again",
     )
 
 

@@ -19,6 +19,7 @@ from ..errors import InvalidKeyError, quoted
 from ..index.notebook import size_text
 from .exits import CommandError, ExitCode
 from .options import CommonOptions, examples, output_options, site_options
+from .parameters import FILE, KEY
 from .value_files import FolderCopy, ValuePart, new_folders, write_errors_of
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ def _parse_place(
     )
 )
 @site_options
-@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@click.argument("keys", metavar="KEY...", type=KEY, nargs=-1, required=True)
 @click.option(
     "-o",
     "place",
     metavar="FILE|FOLDER",
+    type=FILE,
     callback=_parse_place,
     help="Write to this file, or into this folder; - is the standard output.",
 )

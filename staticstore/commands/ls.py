@@ -10,8 +10,8 @@ import click
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
 from ..index.query import selected
-from .arguments import select_option
 from .options import CommonOptions, examples, output_options, site_options
+from .parameters import KEY, select_option
 from .terminal import Column
 
 __all__ = ["ls"]
@@ -25,7 +25,7 @@ __all__ = ["ls"]
     )
 )
 @site_options
-@click.argument("pattern", metavar="[GLOB]", required=False)
+@click.argument("pattern", metavar="[GLOB]", type=KEY, required=False)
 @click.option("-l", "--long", is_flag=True, help="Show size, time and type as well.")
 @select_option
 @output_options

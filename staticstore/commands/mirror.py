@@ -14,19 +14,21 @@ import click
 from ..errors import StoreError
 from ..index.notebook import size_text
 from ..site.guards import Force
-from .arguments import (
-    ForceCommand,
-    allow_name_option,
-    force_option,
-    interval_option,
-    where_option,
-)
 from .exits import partly_failed
 from .options import (
     CommonOptions,
     examples,
     output_options,
     site_options,
+)
+from .parameters import (
+    FOLDER,
+    KEY,
+    ForceCommand,
+    allow_name_option,
+    force_option,
+    interval_option,
+    where_option,
 )
 from .terminal import Cell, Output, count_text, printable
 
@@ -67,8 +69,8 @@ def _parse_rate(
     ),
 )
 @site_options
-@click.argument("directory", metavar="DIR")
-@click.argument("globs", metavar="[GLOB]...", nargs=-1)
+@click.argument("directory", metavar="DIR", type=FOLDER)
+@click.argument("globs", metavar="[GLOB]...", type=KEY, nargs=-1)
 @where_option("Copy only values with this metadata; may be repeated.")
 @click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
 @force_option("shrink", "part", "folder")

@@ -2,7 +2,7 @@
 
 What most commands take, such as ``--json`` or ``--proxy``, is gathered in a
 `CommonOptions`, which click passes to each command.  What a few take, such as
-``--force``, is in `arguments`.
+``--force``, is in `parameters`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .credentials import (
     parse_timeout,
     read_auth_file,
 )
+from .parameters import FILE, FOLDER, SITE_URL, LocalPath, data_path_of
 from .terminal import Output, printable
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class CommonOptions:
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
     cache: CacheFolder | None = None
+    #: Where the values of a site are below its root; None for where it says, or ``data/``.
+    data: str | None = None
 
     @contextlib.contextmanager
     def connected(
@@ -93,6 +96,7 @@ class CommonOptions:
                 [url, *self.copies],
                 poll_interval=poll_interval,
                 lazy=lazy,
+                data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
             )
         except ValueError as error:
@@ -165,7 +169,7 @@ def _keep_parsed(
     parse: Callable[[Any], object],
 ) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is not None:
+        if value is not None and not context.resilient_parsing:  # or else a shell completes
             _keep(context, parameter, parse(value))
 
     return keep
@@ -174,6 +178,8 @@ def _keep_parsed(
 def _keep_headers(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> None:
+    if context.resilient_parsing:  # a shell completes
+        return
     common = context.ensure_object(CommonOptions)
     common.headers = parse_headers(values)
     if common.auth is not None and is_authorization(common.headers):
@@ -222,13 +228,21 @@ def site_options(function: _Function) -> _Function:
         "--copy",
         "copies",
         metavar="URL",
+        type=SITE_URL,
         multiple=True,
         callback=_keep_copies,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
-    return _decorate(
-        function, click.argument("url"), host_options, copy_option, cache_option(default=None)
-    )
+    options = (host_options, copy_option, cache_option(default=None), _values_option)
+    return click.argument("url", type=SITE_URL)(_decorate(function, *options))
+
+
+_values_option = _common_option(
+    "--data",
+    metavar="FOLDER",
+    callback=_keep,
+    help="Where the values are below the root, if not in data/, or where a folder says.",
+)
 
 
 def host_options(function: _Function) -> _Function:
@@ -251,13 +265,14 @@ def host_options(function: _Function) -> _Function:
         _common_option(
             "--ca",
             metavar="FILE",
-            type=click.Path(exists=True),
+            type=LocalPath("file", exists=True),
             callback=_keep,
             help="Trust the certificate authorities in this file.",
         ),
         _common_option(
             "--cert",
             metavar="FILE[,KEY]",
+            type=FILE,
             callback=_keep_parsed(parse_cert),
             help="Identify yourself by the client certificate, and its private key, in PEM files.",
         ),
@@ -285,6 +300,7 @@ def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
     return _common_option(
         "--cache",
         metavar="FOLDER",
+        type=FOLDER,
         envvar="STATICSTORE_CACHE",
         show_envvar=True,
         default=default,
@@ -314,6 +330,7 @@ def auth_options(function: _Function) -> _Function:
         _common_option(
             "--auth-file",
             metavar="FILE",
+            type=FILE,
             callback=_keep_auth(read_auth_file),
             help="Read USER:PASSWORD, or an entry as in netrc, from a file that only you can read.",
         ),
@@ -324,7 +341,8 @@ def _keep_auth(
     read: Callable[[Any], _Credentials],
 ) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is None or value is False:  # but "" is an error: it names no user and no file
+        # But "" is an error: it names no user and no file.
+        if value is None or value is False or context.resilient_parsing:  # a shell completes
             return
         common = context.ensure_object(CommonOptions)
         assert parameter.name is not None

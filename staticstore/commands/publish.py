@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,21 @@ from click.core import ParameterSource
 from ..errors import IntegrityError, StoreError
 from ..index.notebook import size_text
 from ..site.documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
-from .arguments import (
-    SECONDS,
-    ForceCommand,
-    force_option,
-)
 from .exits import ending_of, partly_failed
 from .options import (
     CommonOptions,
     examples,
     host_options,
     output_options,
+)
+from .parameters import (
+    FILE,
+    FOLDER,
+    SECONDS,
+    SITE_URL,
+    ForceCommand,
+    data_option,
+    force_option,
 )
 from .terminal import ACTION_STYLES, Cell, Output, count_text
 
@@ -40,13 +45,16 @@ __all__ = ["publish"]
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
+        "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
         "staticstore publish my-site --check",
     ),
 )
-@click.argument("site")
-@click.option("--metadata", metavar="FILE", help="The values' metadata: JSON, TOML or CSV.")
+@click.argument("site", type=FOLDER)
+@click.option(
+    "--metadata", metavar="FILE", type=FILE, help="The values' metadata: JSON, TOML or CSV."
+)
 @click.option("--pack", is_flag=True, help="Copy small values into packs, to be read together.")
 @click.option(
     "--pack-below",
@@ -60,8 +68,10 @@ __all__ = ["publish"]
 @click.option(
     "--after",
     metavar="URL|TARGET",
+    type=SITE_URL,
     help="Continue from the site that is published there, as in a fresh checkout.",
 )
+@data_option("Publish the files in this folder of SITE instead of data/; the next time, too.")
 @force_option("shrink", "lineage")
 @click.option("--check", is_flag=True, help="Write nothing; verify the data against the index.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would change.")
@@ -83,6 +93,7 @@ def publish(
     pack_below: int,
     browse: bool,
     after: str | None,
+    data: str | None,
     force: Force,
     check: bool,
     dry_run: bool,
@@ -102,7 +113,7 @@ def publish(
         raise click.UsageError("--rescan needs --watch")
     output = common.output
     if check:
-        _check(site, output)
+        _check(site, output, data)
         return
     if watch:
         from ..site.watching import RESCAN_SECONDS, publish_watching
@@ -113,6 +124,7 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            data=data,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
         )
@@ -128,11 +140,14 @@ def publish(
             pack_below=pack_below,
             browse=browse,
             after=None if after is None else common.published_at(after),
+            data=data,
             force=force,
             dry_run=dry_run,
             progress=progress,
         )
     _show_report(output, report, dry_run=dry_run)
+    if not dry_run:
+        output.note(_next_step(site, report, browse=browse))
     if report.failed:
         raise partly_failed(
             f"{len(report.failed)} files or folders could not be published",
@@ -184,11 +199,26 @@ def _show_report(
     )
 
 
-def _check(site: str, output: Output) -> None:
+def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
+    from ..site.folder.data_path import DATA_PATH
+    from ..site.folder.site_folder import SiteFolder
+
+    data_path = SiteFolder.of(site).data_path
+    files = "" if data_path == DATA_PATH else f" for the files in {data_path}"
+    if not (report.set or report.updated or report.deleted):
+        return f"nothing has changed since generation {report.generation}{files}"
+    written = "index.json and index.html" if browse else "index.json"
+    return (
+        f"wrote {written} in {site}{files}, generation {report.generation}; "
+        f"look at it with: staticstore serve {shlex.quote(site)}"
+    )
+
+
+def _check(site: str, output: Output, data: str | None) -> None:
     from ..site.publisher import verify_site  # slow to import
 
     with output.progress("checking") as progress:
-        report = verify_site(site, progress=progress)
+        report = verify_site(site, data=data, progress=progress)
     wrong = [{"key": key, "reason": reason} for key, reason in report.wrong]
     output.record({"checked": report.checked, "wrong": wrong, "extra": report.extra})
     for key, reason in report.wrong:

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from ..index.notebook import size_text
-from .arguments import (
-    ForceCommand,
-    allow_name_option,
-    force_option,
-)
 from .exits import partly_failed
 from .options import (
     CommonOptions,
     examples,
     output_options,
+)
+from .parameters import (
+    FOLDER,
+    TARGET,
+    ForceCommand,
+    allow_name_option,
+    data_option,
+    force_option,
 )
 from .terminal import Cell, count_text
 
@@ -36,11 +39,12 @@ __all__ = ["push"]
         "staticstore push my-site /mnt/web/site --delete",
     ),
 )
-@click.argument("site")
-@click.argument("target")
+@click.argument("site", type=FOLDER)
+@click.argument("target", type=TARGET)
 @click.option("--delete", is_flag=True, help="Remove what is no longer part of the site.")
 @force_option("shrink", "lineage", "folder")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be uploaded.")
+@data_option("The folder of SITE with the values, if not the one that was published.")
 @allow_name_option
 @click.option(
     "--active",
@@ -68,6 +72,7 @@ def push(
     delete: bool,
     force: Force,
     dry_run: bool,
+    data: str | None,
     allow_names: tuple[str, ...],
     active: bool,
     workers: int,
@@ -93,6 +98,7 @@ def push(
             dry_run=dry_run,
             allow_names=allow_names,
             active=active,
+            data=data,
             workers=workers,
             endpoint=endpoint,
             region=region,

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from .arguments import parse_conditions, select_option
 from .options import CommonOptions, examples, output_options, site_options
+from .parameters import parse_conditions, select_option
 from .terminal import Cell, Column, Output
 
 __all__ = ["query"]

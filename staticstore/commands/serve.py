@@ -8,6 +8,7 @@ import click
 
 from .credentials import NetrcFile
 from .options import CommonOptions, auth_options, examples, output_options
+from .parameters import FOLDER, data_option
 
 __all__ = ["serve"]
 
@@ -18,7 +19,7 @@ __all__ = ["serve"]
         "staticstore serve my-site --host 0.0.0.0 --port 8080 --auth ali",
     )
 )
-@click.argument("site")
+@click.argument("site", type=FOLDER)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -27,10 +28,11 @@ __all__ = ["serve"]
     show_default=True,
     help="The port; 0 takes a free one.",
 )
+@data_option("The folder of SITE with the values, if not the one that was published.")
 @auth_options
 @output_options
 @click.pass_obj
-def serve(common: CommonOptions, site: str, host: str, port: int) -> None:
+def serve(common: CommonOptions, site: str, host: str, port: int, data: str | None) -> None:
     """Serve a site from this machine, to look at it or within a trusted network."""
     from ..site.server import serve as serve_site  # slow to import
 
@@ -38,7 +40,7 @@ def serve(common: CommonOptions, site: str, host: str, port: int) -> None:
     assert auth != "netrc", "serve has no --netrc"
     if isinstance(auth, NetrcFile):
         raise click.UsageError("--auth-file must contain USER:PASSWORD here, and no netrc entries")
-    with serve_site(site, host=host, port=port, auth=auth) as server:
+    with serve_site(site, host=host, port=port, auth=auth, data=data) as server:
         output.record({"url": server.url, "port": server.port})
         output.line(server.url)
         if not Path(site, "index.json").exists():

@@ -246,7 +246,10 @@ class Output:
 
     def log(self, text: str) -> None:
         """Write a log record."""
-        self._message("", "dim", text)
+        if self.as_json:
+            sys.stderr.write(_json_line({"log": {"message": hide_secrets(text)}}))
+        else:
+            self._message("", "dim", text)
 
     def _message(self, label: str, style: str, text: str) -> None:
         parts = Text.assemble((label, style), printable(hide_secrets(text)))

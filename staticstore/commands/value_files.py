@@ -229,8 +229,10 @@ class FolderCopy:
                 with progress.of_value(part.value.key) as report:
                     return part.write(self._folder / part.value.key, report)
 
-            copies = {key: pool.submit(partial(copy, part)) for key, part in parts.items()}
+            copies: dict[str, Future[int]] = {}
             try:
+                for key, part in parts.items():
+                    copies[key] = pool.submit(partial(copy, part))
                 self._collect(parts, copies)
             except BaseException:
                 self._cut()

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .arguments import (
-    SECONDS,
-    interval_option,
-)
 from .options import (
     CommonOptions,
     examples,
     output_options,
     site_options,
+)
+from .parameters import (
+    SECONDS,
+    interval_option,
 )
 from .terminal import ACTION_STYLES, Cell
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .. import tuning
 from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.lines import Lines
 from .forms.parsing import build, parse
@@ -22,12 +24,10 @@ __all__ = ["Index"]
 class Index(Mapping[str, dict[str, Any]]):
     """The keys of a site and their metadata, immutable and in key order.
 
-    Entries are kept as the raw JSON they came in and decoded when they are
-    read, so that each dict is the caller's own.  Keys are ordered by code
-    point.  Any number of threads may share an index without a lock.  Two are
-    equal if their visible metadata is.
-
-    Build one with `parse` or `from_entries`.
+    Entries are kept as the raw JSON they came in and decoded when they are read, so that
+    each dict is the caller's own.  Keys are ordered by code point.  Any number of threads
+    may share an index without a lock.  Two are equal if their visible metadata is.  Build
+    one with `parse` or `from_entries`.
 
     Examples
     --------
@@ -55,21 +55,18 @@ class Index(Mapping[str, dict[str, Any]]):
     ) -> Index:
         """Parse the bytes of an ``index.json``.
 
-        A refused key, and an entry that is not an object, is left out and listed in
-        `warnings`.  Of a duplicate key the last entry counts.
+        A refused key, and an entry that is not an object, is left out and named in `warnings`.
+        Of a duplicate key the last entry counts.
 
         Parameters
         ----------
         body : bytes or bytearray
-            JSON in UTF-8, with or without a byte order mark.  It is kept, and
-            must never change again.
+            JSON in UTF-8, with or without a byte order mark; kept, and never to be changed.
         vouched_entries : int, optional
-            Given if a digest vouches for the bytes.  What looks like canonical
-            form is then checked when it is read, and by `checking`.  The number
-            itself is only a claim: entries are counted.
+            Given if a digest vouches for the bytes.  What looks like canonical form is then
+            checked when it is read, and by `checking`.  The number is only a claim.
         newlines : int, optional
-            The number of newlines in `body`, if they were counted already, as
-            while it was hashed.
+            The number of newlines in `body`, if they were counted already (when hashed).
         before : Index, optional
             An older snapshot: entries that are the same bytes there are not
             checked again.
@@ -347,6 +344,9 @@ class Index(Mapping[str, dict[str, Any]]):
         written anew, and the indexes of queried fields are updated.
         """
         return Index(self.stored.changed_by(changes), warnings)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(islice(self, tuning.COMPLETED_INDEX_KEYS))
 
     def canonical(self) -> bytes:
         r"""Write the index in canonical form: one line for each entry, sorted.

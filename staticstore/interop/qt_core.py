@@ -36,8 +36,10 @@ def qt_core(given: object = None) -> Any:
             return importlib.import_module(f"{name}.QtCore")
         except ImportError as error:
             missing = error
-    text = f"neither PySide6 nor PyQt6 can be imported ({missing}): pip install 'staticstore[qt]'"
-    raise ImportError(text) from missing
+    raise ImportError(
+        "a Qt window needs the package `PySide6-Essentials`, which the extra `qt` brings, "
+        f"or `PyQt6` ({missing})"
+    ) from missing
 
 
 def qt_module(core: Any, name: str) -> Any:

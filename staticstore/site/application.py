@@ -15,7 +15,6 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from http.client import responses
 from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "SiteApplication", "SiteConnection"]
 
 _LOG = logging.getLogger("staticstore.site")
-_DATA = "data/"
 # A host and perhaps a port, without user and password (RFC 9110, section 7.2).
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")
 _REFUSALS = {412: "the condition does not hold", 416: "there are no such bytes"}
@@ -56,7 +54,7 @@ class SiteApplication:
 
     Parameters
     ----------
-    root : Path
+    folder : SiteFolder
         The site's folder.
     auth : (str, str), optional
         User and password that every request must give.
@@ -68,12 +66,13 @@ class SiteApplication:
 
     def __init__(
         self,
-        root: Path,
+        folder: SiteFolder,
         *,
         auth: tuple[str, str] | None = None,
         names: Collection[str] | None = None,
     ) -> None:
-        self._folder = SiteFolder(root)
+        self._folder = folder
+        self._data = folded(folder.data_path)
         self._credentials = None if auth is None else ":".join(auth).encode()
         self._names = names
 
@@ -94,7 +93,7 @@ class SiteApplication:
         key = _key(environ.get("PATH_INFO", ""))
         response = self._answer(environ, key)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if key is not None and folded(key).startswith(_DATA):
+        if key is not None and folded(key).startswith(self._data):
             response.headers["Content-Security-Policy"] = "sandbox"
         return response
 

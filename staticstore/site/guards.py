@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -55,7 +56,7 @@ GUARDS: tuple[Guard, ...] = get_args(Guard)
 _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
 _FEW_ITEMS = 3  # items that a message names
 # What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes.json", "last.json", "push.json", "mirror.json")
+_NOTES = ("notes.json", "notes.bin", "last.json", "push.json", "mirror.json")
 _FOLDERS = ("about", "index", "blocks", "changes", "packs")
 _DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 
@@ -284,9 +285,12 @@ def foreign_values(
         A folder cannot be read.
     """
     if _is_file(folder.data):
-        return [folder.data.name], {}
+        return [folder.data_path[:-1]], {}
     keys = sorted(key for key in files_below(folder.data) if not _is_temporary(key))
-    found = {key: _found(folder, key) for key in keys}
+    found = {}
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+            found[key] = _found(folder, key)
     contents = [index.contents_of([key for key in found if key in index]) for index in indexes]
     doubtful = [
         file
@@ -299,7 +303,7 @@ def foreign_values(
         if isinstance(outcome, FileDigest)
         and any(key in one and one[key].sha256 == outcome.sha256 for one in contents)
     }
-    return [f"{folder.data.name}/{key}" for key in found if key not in digests], digests
+    return [f"{folder.data_path}{key}" for key in found if key not in digests], digests
 
 
 def _may_match(file: FoundFile, content: Content) -> bool:

@@ -13,6 +13,7 @@ It writes in this order, each file whole or not at all::
     index.head.json             if it names another index
     index.html                  a page to browse the site, if wanted
     .staticstore/notes.json     if they change
+    .staticstore/data.json      if the values are not in data/
     .staticstore/last.json      the state in which all of this was left
 
 A publish that is killed at any moment leaves the old index or the new one, and the
@@ -29,7 +30,8 @@ from typing import Any
 from .about import read_about, write_about
 from .documents.head_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
-from .documents.root_files import page_to_write, write_git_files, write_page
+from .documents.root_files import has_our_page, page_to_write, write_git_files, write_page
+from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.notes import QuickCheck, write_notes
 from .folder.retention import forget, next_removal, remove_forgotten
@@ -55,6 +57,7 @@ def publish(
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
     after: str | os.PathLike[str] | PublishedAt | None = None,
+    data: str | os.PathLike[str] | None = None,
     force: Force = False,
     dry_run: bool = False,
     progress: TotalProgress | None = None,
@@ -78,7 +81,7 @@ def publish(
     Parameters
     ----------
     site : path
-        The site's folder, with a folder ``data`` in it (or a link to one).
+        The site's folder, with a folder ``data`` in it (or a link to one); see `data`.
     metadata : mapping or path, optional
         Fields by key or glob pattern, or a JSON, TOML or CSV file of such; see
         `read_metadata`.  By default ``metadata.json``, ``metadata.toml`` or
@@ -97,6 +100,10 @@ def publish(
         `push`.  The publish continues from the head there, as from that of its own
         folder, so that a fresh checkout keeps the lineage.  `PublishedAt` takes
         credentials, too.
+    data : str or path, optional
+        The folder of the values, if it is not ``data``: one below the site's folder.  The
+        next publish, and `serve`, `push` and `verify_site`, remember it; a store reads it
+        with ``data_path="FOLDER/"``.
     force : bool or iterable of str, optional
         What to do although it is rarely meant: ``"shrink"``, to leave no entry, or
         fewer than half of 20 or more; ``"lineage"``, to continue from `after` in a
@@ -114,7 +121,7 @@ def publish(
     Raises
     ------
     StoreError
-        There is no such folder or no ``data`` in it; links lead out of it; the
+        There is no such folder or no data in it; links lead out of it; the
         metadata or ``about.toml`` cannot be used; there is an ``index.html`` that
         staticstore did not write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
@@ -148,21 +155,24 @@ def publish(
         raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
     guards = Guards(force)
     packing = Packing(pack_below, writes=not dry_run) if pack else None
-    folder = SiteFolder.open(site)
+    folder = SiteFolder.open(site, data)
     fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
     about = read_about(folder)
     given = [_VERSION, fields.as_json(), pack and pack_below, browse, about.as_json()]
+    given += [] if folder.data_path == DATA_PATH else [folder.data_path]
     published = None if after is None else _located(after).read()
     with contextlib.nullcontext() if dry_run else folder.locked(), Hashing(progress) as hashing:
         check = QuickCheck(folder, given)
         report = _last_report(check) if after is None else None
         if report is None:
+            is_moved = noted_data_path(folder.data_note) != folder.data_path
+            browse = browse or (is_moved and has_our_page(folder))  # it names the data's path
             page = page_to_write(folder) if browse else None
             old = Predecessor.of_folder(folder)
             if after is not None:
                 old = old.or_published(published, guards)
-            data = DataSurvey(folder, hashing, check, old.index)
-            plan = plan_publish(folder, data, fields, about, old, packing, guards)
+            survey = DataSurvey(folder, hashing, check, old.index)
+            plan = plan_publish(folder, survey, fields, about, old, packing, guards)
             report = plan.report
             if not dry_run:
                 _write(folder, old, plan, page)
@@ -187,6 +197,7 @@ def _write(folder: SiteFolder, old: Predecessor, plan: PublishPlan, page: bytes 
     try:
         folder.tidy()
         write_git_files(folder)
+        write_data_path(folder.data_note, folder.data_path)
         if plan.files is not None:
             write_documents(folder, plan.files, plan.body)
         write_about(folder, plan.about.about)

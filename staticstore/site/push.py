@@ -45,7 +45,7 @@ T = TypeVar("T")
 _THREAD_NAME = "staticstore push"
 
 
-@dataclass
+@dataclass(repr=False)
 class PushReport:
     """What a push did, or with ``dry_run`` would have done.
 
@@ -80,6 +80,14 @@ class PushReport:
     bytes: int = 0
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<PushReport: {len(self.uploaded)} uploaded, {self.kept} kept, "
+            f"{len(self.deleted)} deleted, {self.left} left, {len(self.failed)} failed, "
+            f"{self.bytes} bytes, {self.seconds:.1f} s>"
+        )
+
 
 def push(
     site: str | os.PathLike[str],
@@ -91,6 +99,7 @@ def push(
     allow_names: Iterable[str] = (),
     active: bool = False,
     workers: int = 8,
+    data: str | os.PathLike[str] | None = None,
     endpoint: str | None = None,
     region: str | None = None,
     anonymous: bool = False,
@@ -132,6 +141,8 @@ def push(
         types itself.
     workers : int, optional
         How many files are uploaded at once.
+    data : str or path, optional
+        The folder of the values, if not the one that was published.
     endpoint : str, optional
         The URL of a host that speaks the protocol of S3 or Azure.
     region : str, optional
@@ -190,7 +201,7 @@ def push(
     guards = Guards(force)
     allowed = [allow_names] if isinstance(allow_names, str) else list(allow_names)
     host = open_target(target, endpoint=endpoint, region=region, anonymous=anonymous)
-    source = PushSource.open(site)
+    source = PushSource.open(site, data)
     check_apart(source, host)
     with contextlib.nullcontext() if dry_run else host.alone():
         destination = _in_thread(lambda: PushDestination.read(host, source))
@@ -253,7 +264,7 @@ class _Push:
                 self._write_note(self._current_note())
                 return
         if isinstance(self.target, FolderTarget):
-            self.target.write_git_files()
+            self.target.write_beside(plan.after.data)
         for href, body, served in plan.last:
             self._write(href, body, served)
             self.report.uploaded.append(href)

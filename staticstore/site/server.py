@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from .. import tuning
 from ..errors import StoreError, quoted, reason_of
+from .folder.site_folder import SiteFolder
 
 if TYPE_CHECKING:
     from .application import Listener
@@ -98,6 +99,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     auth: tuple[str, str] | None = None,
+    data: str | os.PathLike[str] | None = None,
 ) -> SiteServer:
     """Serve a site's folder over HTTP, in the background.
 
@@ -119,6 +121,8 @@ def serve(
     auth : (str, str), optional
         User and password that every request must give.  They are sent
         unencrypted.
+    data : str or path, optional
+        The folder of the values, if not the one that was published.
 
     Returns
     -------
@@ -149,14 +153,16 @@ def serve(
         raise StoreError(f"there is no folder {quoted(str(root))} to serve")
     if auth is not None and ":" in auth[0]:
         raise StoreError("the user name may have no colon, since a colon ends it (RFC 7617)")
+    folder = SiteFolder.of(root, data)
     try:
         from .application import Listener, SiteApplication
     except ImportError as error:
-        raise StoreError("serving needs werkzeug: pip install 'staticstore[cli]'") from error
+        text = "serving needs the package `werkzeug`, which the extra `cli` brings"
+        raise StoreError(text) from error
     with _listen(host, port) as listening:
         if auth is not None and not _is_loopback(listening):
             _LOG.warning("the password is sent unencrypted: there is no TLS")
-        application = SiteApplication(root, auth=auth, names=_names(host, listening))
+        application = SiteApplication(folder, auth=auth, names=_names(host, listening))
         listener = Listener(host, listening, application)
     return SiteServer(listener)
 

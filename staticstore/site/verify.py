@@ -33,7 +33,7 @@ _Problems = Iterator[tuple[str, str]]
 _PackedCopy = tuple[str, int, Content]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifyReport:
     """What a verification found.
 
@@ -55,9 +55,19 @@ class VerifyReport:
     extra: list[str]
     checked: int
 
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<VerifyReport: {self.checked} checked, {len(self.wrong)} wrong, "
+            f"{len(self.extra)} extra>"
+        )
+
 
 def verify_site(
-    site: str | os.PathLike[str], *, progress: TotalProgress | None = None
+    site: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    progress: TotalProgress | None = None,
 ) -> VerifyReport:
     """Hash all values of a site again, and compare them with the index.
 
@@ -68,6 +78,8 @@ def verify_site(
     ----------
     site : path
         The site's folder.
+    data : str or path, optional
+        The folder of the values, if not the one that was published.
     progress : callable, optional
         Called in this thread as ``progress(done, total)``, in bytes.
 
@@ -78,7 +90,7 @@ def verify_site(
     Raises
     ------
     StoreError
-        There is no such site, or links lead out of its ``data/``.
+        There is no such site, or links lead out of its data.
     IndexFormatError
         Its index cannot be parsed.
 
@@ -86,7 +98,7 @@ def verify_site(
     -----
     Reads all of the data, in the same way as `publish` reads new files.
     """
-    folder = SiteFolder.open(site)
+    folder = SiteFolder.open(site, data)
     body = folder.read_published(folder.index.name)
     index = Index.parse(body)
     found = scan(folder.data, published=index, exempts=lambda _: True)

@@ -45,6 +45,7 @@ def publish_watching(
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
+    data: str | os.PathLike[str] | None = None,
     force: Force = False,
     rescan: float = RESCAN_SECONDS,
     stop: threading.Event | None = None,
@@ -58,7 +59,7 @@ def publish_watching(
     ----------
     site : path
         The site's folder.
-    metadata, pack, pack_below, browse, force
+    metadata, pack, pack_below, browse, data, force
         As in `publish`.  A metadata file is watched, too; a mapping is read again at
         each publish.
     rescan : float, optional
@@ -84,7 +85,7 @@ def publish_watching(
     All work is done in the iterating thread; changes during other work of the caller
     are not lost.  Each publish scans all files.
     """
-    folder = SiteFolder.open(site)
+    folder = SiteFolder.open(site, data)
     stop = threading.Event() if stop is None else stop
     timer = PublishTimer(rescan)
     last: PublishReport | StoreError | None = None
@@ -158,6 +159,7 @@ def _publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            data=folder.data,
             force=force,
         )
     except StoreError as error:
@@ -215,7 +217,8 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
     try:
         from watchfiles import watch
     except ImportError as error:
-        raise StoreError("watching needs watchfiles: pip install 'staticstore[watch]'") from error
+        text = "watching needs the package `watchfiles`, which the extra `watch` brings"
+        raise StoreError(text) from error
     tick_ms = round(tuning.WATCH_TICK_SECONDS * 1000)
     root = os.path.realpath(data)
     try:

@@ -135,7 +135,20 @@ def test_url_key_and_repr_identify_the_value(site: MemorySite, store: StaticStor
     value = store["k e/y%.csv"]
     assert value.key == "k e/y%.csv"
     assert value.url == f"{site.url}data/k%20e/y%25.csv"
-    assert repr(value) == "<URLValue: 'k e/y%.csv'>"
+    assert repr(value).startswith("<URLValue: 'k e/y%.csv'")
+
+
+def test_the_repr_shows_size_and_media_type_of_the_index_without_a_request(
+    site: MemorySite,
+) -> None:
+    site.write({"a": {"size": 12_345, "media_type": "image/tiff"}, "b": {"size": 1}, "c": {}})
+    with site.open() as store:
+        assert [repr(value) for value in store.values()] == [
+            "<URLValue: 'a', 12.3 kB, image/tiff>",
+            "<URLValue: 'b', 1 byte>",
+            "<URLValue: 'c'>",
+        ]
+        assert [site.requests(f"data/{key}") for key in store] == [[], [], []]
 
 
 def test_the_repr_escapes_unprintable_characters(site: MemorySite) -> None:

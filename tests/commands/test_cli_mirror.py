@@ -133,6 +133,34 @@ def test_f13_a_pattern_that_matches_nothing_makes_no_copy(cli: Run, url: str, co
     assert not (copy / "index.json").exists()
 
 
+def test_f13_a_pattern_that_matches_nothing_leaves_a_copy_as_it_is(
+    cli: Run, url: str, copy: Path
+) -> None:
+    cli("mirror", url, copy, "*.tif")
+    before = list(index_of(copy))
+    ended = cli("mirror", url, copy, "*.none", "*.other")
+    assert ended.code == 3
+    assert "none of the 16 keys of the site matches '*.none', '*.other'" in ended.errors
+    assert list(index_of(copy)) == before
+
+
+def test_f13_a_pattern_of_an_empty_site_makes_no_copy(cli: Run, tmp_path: Path, copy: Path) -> None:
+    publish(make_site(tmp_path / "empty", {}))
+    ended = cli("mirror", tmp_path / "empty", copy, "*")
+    assert ended.code == 3
+    assert "none of the 0 keys of the site matches '*'" in ended.errors
+    assert not copy.exists()
+
+
+def test_f13_of_several_patterns_that_which_matches_nothing_is_named(
+    cli: Run, url: str, copy: Path
+) -> None:
+    ended = cli("mirror", url, copy, "*dem.tif", "*.none")
+    assert ended.code == 0
+    assert "no key of the site matches '*.none'" in ended.errors
+    assert "dem.tif" not in ended.errors
+
+
 def test_f13_a_folder_that_is_no_mirror_is_refused(cli: Run, url: str, copy: Path) -> None:
     fill(copy / "data", {"mine.csv": b"mine"})
     ended = cli("mirror", url, copy)

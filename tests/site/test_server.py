@@ -27,6 +27,7 @@ import requests
 
 from staticstore.errors import StoreError
 from staticstore.site import application
+from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.server import SiteServer, serve
 from staticstore.transport.http.conditions import Answer, Representation, answer, header_fields
 
@@ -936,7 +937,7 @@ except StoreError as error:
     print(error)
 """
     said = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert said == "serving needs werkzeug: pip install 'staticstore[cli]'\n"
+    assert said == "serving needs the package `werkzeug`, which the extra `cli` brings\n"
 
 
 def test_the_application_is_wsgi(site: Path) -> None:
@@ -945,7 +946,7 @@ def test_the_application_is_wsgi(site: Path) -> None:
     def start_response(status: str, headers: list[tuple[str, str]], error: Any = None) -> Any:
         started.append((status, headers))
 
-    site_application = application.SiteApplication(site)
+    site_application = application.SiteApplication(SiteFolder(site))
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/index.json", "wsgi.input": io.BytesIO()}
     pieces = site_application(environ, start_response)
     with contextlib.closing(cast(Any, pieces)):

@@ -24,6 +24,7 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from ...disk.atomic import atomic_file, later_than
 from ...disk.file_system import NotRegularError, open_regular, read_regular
@@ -31,6 +32,7 @@ from ...errors import IndexFormatError, StoreError, quoted, reason_of
 from ...index import codec
 from ...index.about import FILE_NAMES, MOST_FILE_BYTES
 from ...index.head import Role
+from ..folder.data_path import DATA_PATH
 
 if TYPE_CHECKING:
     from ..folder.site_folder import SiteFolder
@@ -39,6 +41,7 @@ __all__ = [
     "GIT_FILES",
     "OwnFiles",
     "git_warnings",
+    "has_our_page",
     "is_our_page",
     "page_to_write",
     "read_at_most",
@@ -47,6 +50,7 @@ __all__ = [
     "write_page",
 ]
 
+_MOST_PAGE_BYTES = 1 << 20  # ours is smaller
 # The second line of our page, in any version.
 _PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
 
@@ -59,7 +63,6 @@ _ATTRIBUTES = b"""\
 #: unless there is a `.nojekyll`.
 GIT_FILES = {".nojekyll": b"", _ATTRIBUTES_NAME: _ATTRIBUTES}
 
-_DATA = "data/"
 # Verified by readers, beside the values.  Git leaves packs alone: they are not text.
 _VERIFIED = ("index.json", "index.head.json")
 _DIGEST_NAMED = tuple(f"{role.folder}/*{role.ending}" for role in Role if role is not Role.PACK)
@@ -73,8 +76,8 @@ _NOTE_FORMAT = "staticstore-written/1"
 _FOREIGN = "foreign"  # in place of the digest of what is no file, or too large to be ours
 
 
-def render_page() -> bytes:
-    """Return the page, which is the same for each site.
+def render_page(data_path: str = DATA_PATH) -> bytes:
+    """Return the page, which is the same for each site with its values at that path.
 
     Examples
     --------
@@ -82,6 +85,7 @@ def render_page() -> bytes:
     b'<!DOCTYPE html>'
     """
     template = importlib.resources.files(__package__).joinpath("browse.html").read_text("utf-8")
+    template = template.replace("{data}", quote(data_path))
     for name in ("script", "style"):
         source = re.search(f"<{name}>(.*?)</{name}>", template, re.DOTALL)
         assert source is not None
@@ -109,7 +113,7 @@ def page_to_write(folder: SiteFolder) -> bytes | None:
     StoreError
         The folder has an ``index.html`` that staticstore did not write.
     """
-    page = render_page()
+    page = render_page(folder.data_path)
     try:
         current = read_regular(folder.page)
     except FileNotFoundError:
@@ -121,6 +125,13 @@ def page_to_write(folder: SiteFolder) -> bytes | None:
     if not is_our_page(current):
         raise _foreign_page(folder, "staticstore did not write it")
     return None if current == page else page
+
+
+def has_our_page(folder: SiteFolder) -> bool:
+    """Return whether the folder has a page of ours, of any version."""
+    with contextlib.suppress(OSError):
+        return is_our_page(read_at_most(folder.page, _MOST_PAGE_BYTES) or b"")
+    return False
 
 
 def write_page(folder: SiteFolder, page: bytes) -> None:
@@ -175,10 +186,11 @@ def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
         All keys.  A ``.gitattributes`` among them takes precedence over that of the site.
     """
     warnings: list[str] = []
+    data = folder.data_path
     rules = _read_rules(folder.root / _ATTRIBUTES_NAME)
     if rules is not None:
         words = (name for name in FILE_NAMES if (folder.root / name).is_file())
-        paths = (*_VERIFIED, *(_DATA + key for key in keys), *words, *_DIGEST_NAMED)
+        paths = (*_VERIFIED, *(data + key for key in keys), *words, *_DIGEST_NAMED)
         changed = [path for path in paths if not _keeps(rules, path, otherwise=False)]
         warnings += _warning(_ATTRIBUTES_NAME, changed)
     for key in [key for key in keys if key.endswith(_ATTRIBUTES_NAME)]:
@@ -187,7 +199,7 @@ def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
             rules = _read_rules(folder.data / key) or []
             below = (one.removeprefix(above) for one in keys if one.startswith(above))
             changed = [path for path in below if not _keeps(rules, path, otherwise=True)]
-            warnings += _warning(_DATA + key, [_DATA + above + path for path in changed])
+            warnings += _warning(data + key, [data + above + path for path in changed])
     return warnings
 
 

@@ -24,6 +24,7 @@ from ...index import codec
 from ...index.codec import SHA256
 from ...index.head import DIGEST_FOLDERS
 from ..documents.root_files import GIT_FILES
+from .bulk_notes import BULK_NOTES_NAME, read_bulk_notes
 from .data_file import FileDigest, FoundFile
 from .scan import Scan, scan
 
@@ -98,7 +99,12 @@ class Notes(NamedTuple):
 
 
 def read_notes(path: Path) -> Notes:
-    """Read the notes; those that are missing, damaged or of another format are empty."""
+    """Read the notes; those that are missing, damaged or of another format are empty.
+
+    Without notes, those of a mirror are read, which are beside them.
+    """
+    if not path.exists():
+        return Notes(read_bulk_notes(path.with_name(BULK_NOTES_NAME)).digests())
     files = _read_json(path, _NOTES_FORMAT).get("files")
     if not isinstance(files, dict):
         return Notes({})

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Container, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,6 @@ __all__ = [
     "only_files_below",
     "remove_files",
     "remove_forgotten",
-    "unnamed_files",
 ]
 
 #: How long a file stays after it was forgotten.
@@ -102,19 +101,6 @@ def _files_in(folder: Path) -> Iterator[Path]:
         yield from folder.iterdir()
     except OSError:  # it does not exist
         return
-
-
-def unnamed_files(data: Path, named: Container[str]) -> list[str]:
-    """Return the files below a folder that an index does not name, in key order.
-
-    Only regular files count; links are not followed.
-
-    Raises
-    ------
-    OSError
-        A folder cannot be read.
-    """
-    return sorted(key for key in files_below(data) if key not in named)
 
 
 def files_below(folder: Path) -> Iterator[str]:

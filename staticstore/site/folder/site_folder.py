@@ -15,6 +15,8 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ...index.head import DIGEST_FOLDERS, Document, Head
 from ...index.snapshot import Index
+from .bulk_notes import BULK_NOTES_NAME
+from .data_path import DATA_PATH, checked_data_path, noted_data_path
 from .withheld import is_hidden, path_below, withheld_key
 
 __all__ = [
@@ -50,14 +52,17 @@ class SiteFolder:
     ----------
     root : Path
         The folder, as it was given.
+    data_path : str
+        The path from there to the values, with a slash at its end.
     """
 
     root: Path
+    data_path: str = DATA_PATH
 
     @property
     def data(self) -> Path:
         """The values."""
-        return self.root / "data"
+        return self.root / self.data_path[:-1]
 
     @property
     def index(self) -> Path:
@@ -90,6 +95,11 @@ class SiteFolder:
         return self.private / "notes.json"
 
     @property
+    def bulk_notes(self) -> Path:
+        """The states and digests of the files that a mirror has found right."""
+        return self.private / BULK_NOTES_NAME
+
+    @property
     def mirror_note(self) -> Path:
         """What the origin of a copy said last."""
         return self.private / "mirror.json"
@@ -104,17 +114,42 @@ class SiteFolder:
         """The file that one publish, mirror or push at a time locks."""
         return self.private / "lock"
 
+    @property
+    def data_note(self) -> Path:
+        """Where the values are, if not in ``data/``."""
+        return self.private / "data.json"
+
     @classmethod
-    def open(cls, site: str | os.PathLike[str]) -> SiteFolder:
+    def of(
+        cls, site: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
+    ) -> SiteFolder:
+        """Return the folder of a site, with its values where they are noted or given.
+
+        Raises
+        ------
+        StoreError
+            `data` is no folder below it that may contain values.
+        """
+        folder = cls(Path(site))
+        if data is not None:
+            return cls(folder.root, checked_data_path(folder.root, data))
+        return cls(folder.root, noted_data_path(folder.data_note))
+
+    @classmethod
+    def open(
+        cls, site: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
+    ) -> SiteFolder:
         """Return the folder of a site that has data.
 
         Raises
         ------
         StoreError
-            There is no such folder, or no ``data`` in it.
+            There is no such folder, or no data in it.
         """
         folder = cls(Path(site))
-        if not os.path.isdir(folder.root):
+        if os.path.isdir(folder.root):
+            folder = cls.of(site, data)
+        else:
             raise StoreError(
                 f"there is no folder {quoted(str(folder.root))}: "
                 "create it, and put the files to publish into a folder named data in it"
@@ -122,7 +157,8 @@ class SiteFolder:
         if not os.path.isdir(folder.data):
             raise StoreError(
                 f"there is no folder {quoted(str(folder.data))}: "
-                "create it, and put the files to publish into it"
+                "create it, and put the files to publish into it, or name the folder of the site "
+                "that contains them (data, --data)"
             )
         return folder
 

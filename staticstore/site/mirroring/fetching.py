@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import queue
 import threading
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,13 @@ from ... import tuning
 from ...client.many import read_each
 from ...client.value import copy_directly
 from ...disk.atomic import is_link
-from ...errors import NotConnectedError, StoreError, TransportError, reason_of
+from ...errors import NotConnectedError, StoreError, TransportError, quoted, reason_of
 from ...index.fields import Content, parse_time
-from ...index.head import Document, Role
+from ...index.head import HEAD_PATH, Document, Role
 from ...workers import Workers
 from ..documents.head_files import write_document
 from ..documents.packs import MOST_PACK_BYTES, pack_digest, pack_size
+from ..folder.site_folder import link_problem, problems_of_links
 from .staging import Staging, parts_of, staged_sha256
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from ..folder.hashing import TotalProgress
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["Fetching", "ProgressSum", "ValueProgress"]
+__all__ = ["Fetching", "ProgressSum", "ValueProgress", "check_index_links", "link_problems"]
 
 #: Progress of each large value, called as ``value_progress(key, done, total)`` in bytes; the
 #: total may be unknown.  At its end, `done` is None.
@@ -174,7 +176,9 @@ class Fetching:
 
     # -- packs -----------------------------------------------------------------
 
-    def fetch_packs(self, folder: SiteFolder, keys: Iterable[str]) -> list[str]:
+    def fetch_packs(
+        self, folder: SiteFolder, packs: Iterable[str], keys: Iterable[str]
+    ) -> list[str]:
         """Copy the packs of the site, and stage their values; return the other keys.
 
         A pack that cannot be fetched, or has other bytes than its name says, is left
@@ -184,14 +188,14 @@ class Fetching:
         ----------
         folder : SiteFolder
             The copy.
+        packs : iterable of str
+            The hrefs of all packs of the site: each is copied, even if none of its
+            values is wanted.
         keys : iterable of str
             The values to stage.
         """
         left: list[str] = []
-        wanted: defaultdict[str, list[str]] = defaultdict(list)
-        for content in self._contents.values():
-            if content.place is not None:
-                wanted[content.place.href]  # copied even if none of its values is wanted
+        wanted: dict[str, list[str]] = {href: [] for href in sorted(packs)}
         for key in keys:
             place = self._contents[key].place
             if place is not None and place.href in wanted:
@@ -308,3 +312,39 @@ def _pack_document(href: str) -> Document:
     sha256 = pack_digest(href)
     assert sha256 is not None, "`fetch_packs` passes hrefs of packs only"
     return Document(Role.PACK, MOST_PACK_BYTES, sha256)  # the size is an upper bound
+
+
+def check_index_links(origin: SiteSnapshot) -> None:
+    """Refuse a site in a folder whose index or head is a link out of it.
+
+    Raises
+    ------
+    StoreError
+        It is.
+    """
+    for root in origin.values.folders:
+        for name in (origin.index_path, HEAD_PATH):
+            if (problem := _problem_of_links_to(root, name)) is not None:
+                shown = quoted(os.path.join(root, name))
+                raise StoreError(f"nothing is copied, because of {shown}: {problem}")
+
+
+def link_problems(origin: SiteSnapshot, keys: Sequence[str]) -> dict[str, str]:
+    """Return the keys that a site in a folder has only through a link elsewhere, and why."""
+    problems: dict[str, str] = {}
+    for root in origin.values.folders:
+        data = f"{root}/{origin.values.data_path}".rstrip("/")
+        if (problem := _problem_of_links_to(root, origin.values.data_path)) is not None:
+            # A publisher may link data/ to another disk; a digest shows that it read the bytes.
+            contents = origin.snapshot.contents_of(keys)
+            known = {key for key, content in contents.items() if content.sha256 is not None}
+            problems |= {key: problem for key in keys if key not in known}
+        problems |= problems_of_links(root, data, keys)
+    return problems
+
+
+def _problem_of_links_to(root: str, path: str) -> str | None:
+    path = path.rstrip("/")
+    full = os.path.join(root, path)
+    has_links = os.path.realpath(full) != os.path.join(os.path.realpath(root), path).rstrip("/")
+    return link_problem(root, root, full) if has_links else None

@@ -7,22 +7,33 @@ import itertools
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ... import tuning
 from ...errors import InvalidKeyError, quoted, reason_of
 from ...index.fields import Content, key_to_path
+from ..folder.bulk_notes import BulkNotes, FolderNotes
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.hashing import hash_files
 from ..folder.retention import only_files_below
+from ..folder.withheld import may_be_withheld
 
 if TYPE_CHECKING:
+    from ...index.snapshot import Index
     from ..folder.notes import Notes
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["Survey", "spelling_of", "survey", "unfit_keys", "unwritable_keys"]
+__all__ = [
+    "Survey",
+    "doubtful_keys",
+    "spelling_of",
+    "survey",
+    "unfit_keys",
+    "unwritable_keys",
+]
 
 #: Returns the same text for all names that a file system takes for one.
 Spelling = Callable[[str], str]
@@ -219,6 +230,96 @@ def survey(
         else:
             found.occupied.add(key)
     return found
+
+
+def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) -> set[str] | None:
+    """Return the keys that `survey` has to look at, and those that are gone.
+
+    For all others the file is as noted, and so is the entry.  None if all have to be
+    looked at: some may be withheld, or cannot have files of their own, or so many entries
+    have changed that a comparison costs more than it saves.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The folder for the values.
+    notes : BulkNotes
+        Notes that go with the old index.
+    old, new : Index
+        The index of the folder, and that of the site; the same one if they are equal.
+
+    Notes
+    -----
+    Costs a comparison of both indexes in memory, a system call for each file, and four
+    for each folder.  benchmark: mirror-again
+    """
+    noted = notes.keys()
+    if may_be_withheld(noted) or (old is not new and _differ_much(noted, old, new)):
+        return None
+    keys = set[str]() if old is new else set(old.keys_of_other_bytes(new, is_final=False))
+    if len(noted) != len(old):
+        keys.update(set(new).difference(noted))
+    if any(key not in old for key in keys.difference(noted)):
+        fit = set(noted).difference(keys).union(new.contents_of(keys))
+        if unfit_keys(sorted(fit), spelling_of(folder.private)):
+            return None
+    return keys | _changed_files(folder, notes)
+
+
+def _differ_much(keys: Sequence[str], old: Index, new: Index) -> bool:
+    sampled = keys[:: max(len(keys) // tuning.MIRROR_SAMPLED_ENTRIES, 1)]
+    differing = sum(old.raw(key) != new.raw(key) for key in sampled)
+    return differing > tuning.MIRROR_COMPARED_ENTRIES
+
+
+def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:
+    """Return the noted keys whose files have another state now, or cannot be reached."""
+    places = _Places(folder.data)
+    changed = set[str]()
+    for prefix, noted in notes.folders.items():
+        above = prefix.rstrip("/")
+        has_problem = places.problem(above) is not None or above in places.missing
+        # With a slash at its end, a link would be followed.
+        path = f"{places.data}/{above}".rstrip("/")
+        names = noted.names if has_problem else _changed_names(path, noted)
+        changed.update(prefix + name for name in names)
+    return changed
+
+
+def _changed_names(path: str, noted: FolderNotes) -> list[str]:
+    """Return the names of files with another state; all if the folder cannot be opened."""
+    folder, names = None, noted.names
+    if os.stat in os.supports_dir_fd:  # not on Windows
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            return names
+    else:
+        names = [f"{path}/{name}" for name in names]
+    try:
+        changed: list[str] = []
+        size = tuning.SURVEY_BATCH_FILES
+        for start in range(0, len(names), size):
+            changed += noted.differing(_statuses(names[start : start + size], folder), start)
+        return changed
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _statuses(names: Sequence[str], folder: int | None) -> Sequence[os.stat_result | None]:
+    stat_in = os.stat
+    try:  # without a call of ours for each
+        return [stat_in(name, dir_fd=folder, follow_symlinks=False) for name in names]
+    except OSError:
+        return [_status_or_none(name, folder) for name in names]
+
+
+def _status_or_none(name: str, folder: int | None) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
 
 
 def _status_of(path: str) -> tuple[os.stat_result | None, str | None]:

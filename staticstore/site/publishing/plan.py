@@ -37,7 +37,7 @@ _MOST_WARNINGS = 100  # of one kind
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PublishReport:
     """What a publish did, or with ``dry_run`` would have done.
 
@@ -76,6 +76,14 @@ class PublishReport:
     entries: int
     bytes: int
     packed: int
+
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<PublishReport: generation {self.generation}, {len(self.set)} set, "
+            f"{len(self.updated)} updated, {len(self.deleted)} deleted, {self.entries} entries, "
+            f"{len(self.skipped)} skipped, {len(self.failed)} failed>"
+        )
 
 
 class DataSurvey:
@@ -124,7 +132,7 @@ class DataSurvey:
         self._hashing = hashing
         self.check = check
         # Without notes all files are new, and hashed during the scan.  benchmark: publish-small
-        self._is_first = not os.path.exists(folder.notes)
+        self._is_first = not any(map(os.path.exists, (folder.notes, folder.bulk_notes)))
         self.found = scan(folder.data, self._see, published=published)
         self.notes = Notes({})
         self.digests: dict[str, FileDigest] = {}

@@ -89,9 +89,8 @@ class CloudTarget:
             import obstore
             from obstore.store import from_url
         except ImportError as error:
-            raise StoreError(
-                "this target needs obstore: pip install 'staticstore[cloud]'", url=url
-            ) from error
+            text = "this target needs the package `obstore`, which the extra `cloud` brings"
+            raise StoreError(text, url=url) from error
         settings: dict[str, Any] = aws_settings(os.environ) if scheme == "s3" else {}
         if region is not None:
             settings["region"] = region

@@ -19,7 +19,8 @@ from ...index.fields import key_problem
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ..documents.packs import packs_of
-from .source import DATA, PushSource
+from ..folder.data_path import DATA_PATH, fits
+from .source import PushSource
 
 if TYPE_CHECKING:
     from .target import Target
@@ -48,6 +49,8 @@ class PushNote(NamedTuple):
     stored: Mapping[str, str] = MappingProxyType({})
     #: Names of the site's own words (`about`) that belong to another author's files.
     foreign: frozenset[str] = frozenset()
+    #: Where the values are.
+    data: str = DATA_PATH
 
     @classmethod
     def parse(cls, body: bytes) -> PushNote:
@@ -61,12 +64,14 @@ class PushNote(NamedTuple):
         fields = codec.decode(body)
         if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
             raise IndexFormatError(f"{NOTE} at the target is no note of a push")
+        data = fields.get("data")
         return cls(
             _keys(fields.get("overwritten")),
             _keys(fields.get("left")),
             _times(fields.get("forgotten")),
             _digests(fields.get("stored")),
             _keys(fields.get("foreign")),
+            data if isinstance(data, str) and fits(data) else DATA_PATH,
         )
 
     def encode(self) -> bytes:
@@ -78,6 +83,7 @@ class PushNote(NamedTuple):
             "forgotten": dict(sorted(self.forgotten.items())),
             "stored": dict(sorted(self.stored.items())),
             "foreign": sorted(self.foreign),
+            **({} if self.data == DATA_PATH else {"data": self.data}),
         }
         return codec.encode(fields) + b"\n"
 
@@ -169,7 +175,7 @@ class PushDestination:
         return [
             key
             for key, content in wanted.items()
-            if self.note.stored.get(DATA + key) != content.sha256
+            if self.note.stored.get(site.folder.data_path + key) != content.sha256
             and (
                 key in self.note.overwritten
                 or key not in there

@@ -15,7 +15,7 @@ from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..guards import Guards, first_few, foreign_values, is_ours
 from .destination import PushDestination, PushNote
-from .source import DATA, PushSource, Upload, served_fresh
+from .source import PushSource, Upload, served_fresh
 from .target import FolderTarget, Target
 
 if TYPE_CHECKING:
@@ -70,18 +70,19 @@ class PushPlan:
         named = {one.href for one in site.digest_named()}
         forgotten = {href: since for href, since in during.forgotten.items() if href not in named}
         due = {href for href, since in forgotten.items() if since < now - KEPT_SECONDS}
-        about = old.about
+        about, data = old.about, site.folder.data_path
         return cls(
             stages=stages,
             last=_last(site, old),
-            outdated=[*(DATA + key for key in sorted(left)), *about.outdated, *sorted(due)],
-            obstacles=[DATA + key for key in obstacles],
+            outdated=[*(data + key for key in sorted(left)), *about.outdated, *sorted(due)],
+            obstacles=[data + key for key in obstacles],
             before=old.note,
             during=during,
-            after=PushNote(left=left, forgotten=forgotten, foreign=during.foreign),
+            after=PushNote(left=left, forgotten=forgotten, foreign=during.foreign, data=data),
             cleaned=PushNote(
                 forgotten={href: forgotten[href] for href in forgotten.keys() - due},
                 foreign=during.foreign,
+                data=data,
             ),
             kept=len(site.index) - len(lacking) + len(packs_of(site.index)) - len(documents[0]),
         )
@@ -126,6 +127,7 @@ def _note_during(
         forgotten={**note.forgotten, **dict.fromkeys(going, now)},
         stored={href: sha256 for href, sha256 in note.stored.items() if href not in writing},
         foreign=old.about.foreign,
+        data=site.folder.data_path,
     )
 
 
@@ -198,8 +200,14 @@ def check_guards(
     RefusedError
         A guard refuses.
     StoreError
-        The folder of a target cannot be read.
+        The folder of a target cannot be read, or its values are in another folder.
     """
+    ours, theirs = site.folder.data_path, old.note.data
+    if ours != theirs and (old.is_known or old.body is not None):
+        raise StoreError(
+            f"the values at {target.url} are in {theirs}, and those of this site in {ours}: "
+            "push into a folder or prefix of its own"
+        )
     _check_lineage(site, old, guards, target.url)
     if not old.is_known:
         _check_files(site, old, guards, target)
@@ -233,8 +241,10 @@ def _check_lineage(site: PushSource, old: PushDestination, guards: Guards, targe
 
 
 def _check_files(site: PushSource, old: PushDestination, guards: Guards, target: Target) -> None:
-    foreign = [] if _is_index_of_site(old, target) else ["index.json"]
-    if isinstance(target, FolderTarget) and not is_ours(folder := SiteFolder(target.root)):
+    foreign = [] if _is_index_of_site(site, old, target) else ["index.json"]
+    if isinstance(target, FolderTarget) and not is_ours(
+        folder := SiteFolder(target.root, site.folder.data_path)
+    ):
         try:
             foreign += foreign_values(folder, [site.index, old.index])[0]
         except OSError as error:
@@ -248,13 +258,13 @@ def _check_files(site: PushSource, old: PushDestination, guards: Guards, target:
         )
 
 
-def _is_index_of_site(old: PushDestination, target: Target) -> bool:
+def _is_index_of_site(site: PushSource, old: PushDestination, target: Target) -> bool:
     # Another program's index.json may parse: look whether its first key has a value.
     if old.index.warnings:
         return False
     first = next(iter(old.index), None)
     try:
-        return first is None or target.read(DATA + first, most_bytes=0) is not None
+        return first is None or target.read(site.folder.data_path + first, most_bytes=0) is not None
     except IndexFormatError:  # larger than 0 bytes, so it exists
         return True
 

@@ -28,10 +28,7 @@ from ..guards import first_few
 from ..verify import head_problems
 from .cloud import Served
 
-__all__ = ["DATA", "PushSource", "Upload", "served_fresh", "verified_pieces"]
-
-#: What precedes a key in the href of its value.
-DATA = "data/"
+__all__ = ["PushSource", "Upload", "served_fresh", "verified_pieces"]
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
@@ -78,7 +75,9 @@ class PushSource:
     about: dict[str, bytes]
 
     @classmethod
-    def open(cls, site: str | os.PathLike[str]) -> PushSource:
+    def open(
+        cls, site: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
+    ) -> PushSource:
         """Read a site, and hash the files that changed since it was published.
 
         Raises
@@ -88,7 +87,7 @@ class PushSource:
         IndexFormatError
             Its index or head cannot be parsed.
         """
-        folder = SiteFolder.open(site)
+        folder = SiteFolder.open(site, data)
         body = folder.read_published(folder.index.name)
         head_body = folder.read_published(folder.head.name)
         index, head = Index.parse(body), Head.parse(head_body)
@@ -122,7 +121,7 @@ class PushSource:
             served = Served(wanted if active else inert_type(wanted), _NO_CACHE)
             file = self.files[key]
             yield Upload(
-                DATA + key,
+                self.folder.data_path + key,
                 file.path,
                 content.size,
                 content.sha256,
@@ -231,18 +230,18 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
     unknown = [file for file in found.files if noted[file.key] is None]
     hashed = hash_files(unknown, seeks_keys=False)
     contents = index.contents_of(list(index))
-    stale = []
+    stale, data = [], folder.data_path
     for key, digest in noted.items():
         outcome = hashed[key] if digest is None else digest
         if isinstance(outcome, FileDigest):
             if key not in contents:
-                stale.append((DATA + key, "it is not in the index"))
+                stale.append((data + key, "it is not in the index"))
             elif (contents[key].size, contents[key].sha256) != (outcome.size, outcome.sha256):
-                stale.append((DATA + key, "it differs from the index"))
+                stale.append((data + key, "it differs from the index"))
         elif key in contents:
-            stale.append((DATA + key, outcome.reason))
+            stale.append((data + key, outcome.reason))
     files = {file.key: file for file in found.files}
-    stale += [(DATA + key, "there is no such file") for key in contents if key not in files]
+    stale += [(data + key, "there is no such file") for key in contents if key not in files]
     return files, stale
 
 

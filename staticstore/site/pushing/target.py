@@ -19,6 +19,7 @@ from ...disk.file_system import open_regular
 from ...errors import StoreError, quoted, reason_of
 from ...index.fields import key_to_path
 from ..documents.root_files import write_git_files
+from ..folder.data_path import write_data_path
 from ..folder.site_folder import SiteFolder
 from .cloud import MOST_READ_BYTES, CloudTarget, Served, too_large
 
@@ -165,11 +166,12 @@ class FolderTarget:
             except OSError as error:
                 raise self._error("cannot be removed", href, error) from error
 
-    def write_git_files(self) -> None:
-        """Write the files that keep git from altering the values in a checkout."""
+    def write_beside(self, data_path: str) -> None:
+        """Write the files that keep git from altering the values, and note where these are."""
         folder = SiteFolder(self.root)
         try:
             write_git_files(folder)
+            write_data_path(folder.data_note, data_path)
         except OSError as error:
             raise folder.write_error(error) from error
 

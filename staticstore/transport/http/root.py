@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
-from ...errors import TransportError, raise_alone, without_secrets
+from ...errors import TransportError, quoted, raise_alone, without_secrets
 
 __all__ = [
     "MOST_REDIRECTS",
@@ -46,6 +46,12 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _HOST = r"[^\s*%\\]+"  # neither a pattern nor quoted characters
+# What may be a URL without its scheme: a host with a dot, an address or localhost, and a path.
+_BARE_URL = re.compile(
+    r"((localhost|127(\.\d+){3})|([\w-]+\.)+[A-Za-z]{2,}|\d+(\.\d+){3})"
+    r"(:\d+)?(/[^?#@]*)?(?=[?#]|$)"
+)
+_INDEX_NAME = re.compile(r"(?:^|(?<=[/\\]))index(\.head)?\.json$")
 
 
 class Origin(NamedTuple):
@@ -90,7 +96,8 @@ class Root:
     TypeError
         It is neither a str nor a path.
     ValueError
-        The URL or path cannot be used.
+        The URL or path cannot be used, or looks like a mistake: it ends in ``index.json``,
+        or is a URL without ``https://`` and no folder that is there.
 
     Attributes
     ----------
@@ -124,8 +131,10 @@ class Root:
             raise ValueError("a root is a URL or a path, and must not be empty")
         self.userinfo: tuple[str, str] | None = None
         self.query = ""
+        if isinstance(location, str):
+            _check_spelling(text)
         if not re.match(_SCHEME, text):
-            self.url = _folder_url(text)
+            self.url = _folder_url(os.path.expanduser(text))
         else:
             self.url = self._from_url(text)
         self.is_local = self.url.startswith("file:")
@@ -271,6 +280,18 @@ def redirect_target(url: str, location: str, key: str | None) -> str:
     if origin.scheme == "http" and urlsplit(url).scheme == "https":
         raise TransportError("refused: the host redirects from https to http", key=key, url=url)
     return next_url
+
+
+def _check_spelling(text: str) -> None:
+    if os.path.exists(os.path.expanduser(text)) and not os.path.isfile(text):
+        return
+    path = text.partition("?")[0] if re.match(_SCHEME, text) else text
+    if named := _INDEX_NAME.search(path):
+        folder = without_secrets(path[: named.start()]) or "."
+        raise ValueError(f"leave {named[0]} out: the root is what contains it, {quoted(folder)}")
+    if bare := _BARE_URL.match(text):
+        url = f"{'http' if bare[2] else 'https'}://{bare[0]}"
+        raise ValueError(f"there is no folder {quoted(bare[0])}: did you mean {quoted(url)}?")
 
 
 def _unbraced(text: str) -> str:

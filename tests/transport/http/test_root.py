@@ -54,6 +54,57 @@ def test_a_root_url_is_normalized_and_ends_in_a_slash(location: str, url: str) -
     assert not root.is_local
 
 
+@pytest.mark.parametrize(
+    ("location", "meant"),
+    [
+        ("data.example.org/site", "https://data.example.org/site"),
+        ("data.example.org:8080", "https://data.example.org:8080"),
+        ("localhost:8000/site/?sig=sesame", "http://localhost:8000/site/"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("192.0.2.1/site", "https://192.0.2.1/site"),
+    ],
+)
+def test_a_url_without_its_scheme_gets_a_hint(location: str, meant: str) -> None:
+    with pytest.raises(ValueError, match="there is no folder") as caught:
+        StaticStore(location)
+    assert str(caught.value).endswith(f": did you mean {meant!r}?")
+
+
+def test_a_folder_named_like_a_host_is_a_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data.example.org" / "site").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert Root("data.example.org/site").folder == f"{tmp_path}/data.example.org/site/"
+
+
+@pytest.mark.parametrize("location", ["./data.example.org", Path("data.example.org"), "v1.0"])
+def test_what_is_clearly_a_path_gets_no_hint(location: str | Path) -> None:
+    assert Root(location).is_local
+
+
+@pytest.mark.parametrize(
+    ("location", "root"),
+    [
+        ("https://ali:sesame@data.example/site/index.json", "https://data.example/site/"),
+        ("https://data.example/index.json?sig=sesame", "https://data.example/"),
+        ("https://data.example/index.head.json", "https://data.example/"),
+        ("site/index.json", "site/"),
+        ("index.json", "."),
+    ],
+)
+def test_a_root_that_ends_in_the_index_gets_a_hint(location: str, root: str) -> None:
+    with pytest.raises(ValueError, match=r"^leave index\.(head\.)?json out: ") as caught:
+        StaticStore(location)
+    assert str(caught.value).endswith(f", {root!r}")
+    assert "sesame" not in str(caught.value)
+
+
+def test_the_home_folder_is_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Root("~/site").folder == f"{tmp_path}/site/"
+
+
 @pytest.mark.parametrize("path", ["100%", "100%/a%20b", "50%zz"])
 def test_a_percent_sign_without_hex_digits_is_quoted(path: str) -> None:
     assert Root(f"https://data.example/{path}").url.count("%25") == 1
@@ -113,8 +164,8 @@ def test_joining_a_url_resolves_nothing(url_path: str) -> None:
         ("s3://bucket/site", "not s3:"),
         ("javascript:alert(1)", "not javascript:"),
         ("data:text/plain,x", "not data:"),
-        ("localhost:8000", "not localhost:"),
-        ("data.example:8000/site", "not data.example:"),
+        ("localhost:8000", r"did you mean .http:..localhost:8000.\?"),
+        ("data.example:8000/site", r"did you mean .https:..data.example:8000/site.\?"),
         ("http:", "names no host"),
         ("http://", "names no host"),
         ("http:///site", "names no host"),

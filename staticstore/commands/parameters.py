@@ -1,0 +1,355 @@
+"""The types of parameters, such as files and keys, and options that a few commands have.
+
+Each type says what a shell completes.  Keys are completed from an index on this machine, in a
+folder or in the cache: nothing is requested while somebody types.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+from click.types import StringParamType
+
+from .. import tuning
+from ..errors import IndexFormatError, StoreError
+from ..index import codec
+from ..site.guards import GUARDS, Force, Guards
+
+if TYPE_CHECKING:
+    from ..client.cache.folder import CacheFolder
+
+__all__ = [
+    "FILE",
+    "FOLDER",
+    "KEY",
+    "SECONDS",
+    "SITE_URL",
+    "TARGET",
+    "ForceCommand",
+    "LocalPath",
+    "allow_name_option",
+    "data_option",
+    "data_path_of",
+    "force_option",
+    "interval_option",
+    "parse_conditions",
+    "select_option",
+    "where_option",
+]
+
+_ALL_GUARDS = "all"
+_INTERVAL_SECONDS = 30.0
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+_Items = list[CompletionItem[str]]
+
+
+class LocalPath(click.Path):
+    """A path of this machine, whose ``~`` is expanded as in a shell, also in ``--option=~/x``.
+
+    Parameters
+    ----------
+    kind : "file" or "dir"
+        What a shell completes.
+    exists : bool, optional
+        Whether it must exist.
+    """
+
+    def __init__(self, kind: Literal["file", "dir"], *, exists: bool = False) -> None:
+        super().__init__(exists=exists, readable=exists)
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path with the home folder in the place of ``~``."""
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
+        """Leave it to the shell, which completes names of files or folders."""
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+class SiteURL(LocalPath):
+    """The root of a site, a URL or a folder."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
+        """Offer the sites whose indexes are cached, else folders."""
+        roots = sorted({root for root in _cached_roots(ctx) if root.startswith(incomplete)})
+        if roots:
+            return [CompletionItem(root) for root in roots]
+        return super().shell_complete(ctx, param, incomplete)
+
+
+class TargetURL(LocalPath):
+    """Where a site is pushed to: a folder, or a bucket with its scheme."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the target; refuse what may be a bucket without its scheme."""
+        path = super().convert(value, param, ctx)
+        is_meant = "://" in path or path.startswith((".", os.sep)) or Path(path).is_absolute()
+        if not (is_meant or path != value or os.path.isdir(path)):
+            self.fail(
+                f"{value!r} is no folder that exists: give ./{value} for a new folder, "
+                f"or s3://{value} (gs://, az://) for a bucket",
+                param,
+                ctx,
+            )
+        return path
+
+
+class KeyName(StringParamType):
+    """A key, or a shell pattern."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
+        """Offer keys up to the next slash, as a shell offers names of files."""
+        url = ctx.params.get("url")
+        if not isinstance(url, str):
+            return []
+        names = _levels(_known_keys(ctx, url), incomplete)
+        return [CompletionItem(name, is_open=name.endswith("/")) for name in names]
+
+
+FILE = LocalPath("file")
+FOLDER = LocalPath("dir")
+SITE_URL = SiteURL("dir")
+TARGET = TargetURL("dir")
+KEY = KeyName()
+
+
+def data_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option ``--data`` of what reads a site's folder."""
+    return click.option("--data", metavar="FOLDER", type=FOLDER, help=help_text)
+
+
+def data_path_of(url: str, data: str | None) -> str:
+    """Return where the values of a site are: as ``--data`` says, or the note in a folder."""
+    if data is not None:
+        return data.strip("/") + "/"
+    if not os.path.isdir(url):
+        return "data/"
+    from ..site.folder.site_folder import SiteFolder  # seldom needed
+
+    return SiteFolder.of(url).data_path
+
+
+def _levels(keys: Iterable[str], beginning: str) -> Iterator[str]:
+    last = None
+    count = 0
+    for key in keys:
+        if not key.startswith(beginning):
+            continue
+        end = key.find("/", len(beginning))
+        name = key if end < 0 else key[: end + 1]
+        if name != last:
+            if (count := count + 1) > tuning.COMPLETED_KEYS:
+                return
+            yield name
+        last = name
+
+
+def _known_keys(ctx: click.Context, url: str) -> Iterable[str]:
+    from ..index.snapshot import Index
+    from ..transport.http.root import Root
+
+    try:
+        root = Root(url)
+        if root.folder is not None:
+            return Index.parse(Path(root.folder, "index.json").read_bytes())
+        folder = _cache(ctx)
+        if folder is None:
+            return ()
+        from ..client.cache.index import CachedIndex  # slow to import
+
+        data_path = data_path_of(url, ctx.obj.data)
+        known = CachedIndex(folder, root, "index.json", data_path).read()
+        return () if known is None else known[0].index.checked()
+    except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
+        return ()
+
+
+def _cached_roots(ctx: click.Context) -> Iterable[str]:
+    from ..client.cache.index import sites_in
+
+    folder = _cache(ctx)
+    return () if folder is None else (site.note.root for site in sites_in(folder))
+
+
+def _cache(ctx: click.Context) -> CacheFolder | None:
+    from ..client.cache.folder import CacheFolder
+
+    named: CacheFolder | None = getattr(ctx.obj, "cache", None)  # by --cache or its variable
+    try:
+        return CacheFolder.of(True) if named is None else named
+    except StoreError:  # there is no home folder
+        return None
+
+
+# -- options of a few commands -------------------------------------------------------------
+
+
+class ForceCommand(click.Command):
+    """A command whose ``--force`` has an optional value: ``--force=NAME``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; click takes the argument after a bare ``--force`` as its value."""
+        end = args.index("--") if "--" in args else len(args)
+        options = [f"--force={_ALL_GUARDS}" if one == "--force" else one for one in args[:end]]
+        return super().parse_args(ctx, [*options, *args[end:]])
+
+
+def force_option(*guards: str) -> Callable[[_Function], _Function]:
+    """Return the option ``--force`` of a `ForceCommand` that has these guards."""
+    return click.option(
+        "--force",
+        metavar="[=NAME]",
+        multiple=True,
+        callback=_parse_force,
+        help=f"Do what is rarely meant, all or what is named: {', '.join(guards)}.",
+    )
+
+
+def _parse_force(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> Force:
+    names = [name.strip() for value in values for name in value.split(",")]
+    if _ALL_GUARDS in names:
+        return True
+    try:
+        Guards(names)
+    except ValueError:
+        choices = ", ".join(GUARDS)
+        raise click.BadParameter(f"--force takes no name, or some of {choices}") from None
+    return frozenset(names)
+
+
+class _Seconds(click.FloatRange):
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=1e6)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):  # which no comparison puts outside the range
+            self.fail("it is not a number", param, ctx)
+        return seconds
+
+
+#: The type of an option in seconds: a number above 0.
+SECONDS = _Seconds()
+
+
+def interval_option(help_text: str) -> Callable[[_Function], _Function]:
+    """Return the option ``--interval``, the seconds between polls."""
+    return click.option(
+        "--interval",
+        metavar="SECONDS",
+        type=SECONDS,
+        default=_INTERVAL_SECONDS,
+        show_default=True,
+        help=help_text,
+    )
+
+
+allow_name_option = click.option(
+    "--allow-name",
+    "allow_names",
+    metavar="NAME",
+    multiple=True,
+    help="Include files of this name, such as .htaccess, which are withheld otherwise; "
+    "may be repeated.",
+)
+
+
+# -- fields and conditions -----------------------------------------------------------------
+
+
+def _parse_fields(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[str] | None:
+    fields = [name.strip() for value in values for name in value.split(",")]
+    if not all(fields):
+        raise click.BadParameter("a field name between the commas is missing")
+    return fields or None
+
+
+#: The fields to show; None for those that the command shows without it.
+select_option = click.option(
+    "--select",
+    metavar="FIELD,...",
+    multiple=True,
+    callback=_parse_fields,
+    help="Show these fields; may be repeated.",
+)
+
+
+class _Equal:
+    """Whether a value is what a text is as JSON, or that text itself."""
+
+    def __init__(self, decoded: object, text: str) -> None:
+        self._decoded = decoded
+        self._text = text
+
+    def __call__(self, value: object) -> bool:
+        return value in (self._decoded, self._text)
+
+
+def parse_conditions(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the conditions ``FIELD=VALUE``, as the argument ``where`` of a query.
+
+    A field must equal what VALUE is as JSON, or VALUE as it was typed.
+    """
+    where: dict[str, Any] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{text!r} is not of the form field=value")
+        if name in where:
+            raise click.BadParameter(f"the field {name!r} is given twice")
+        where[name] = _condition(value)
+    return where
+
+
+def _condition(text: str) -> object:
+    try:
+        decoded = codec.decode(text.encode())
+    except (IndexFormatError, UnicodeEncodeError):
+        return text
+    # A predicate is not called for an entry without the field, which null matches.
+    return None if decoded is None else _Equal(decoded, text)
+
+
+def where_option(help_text: str) -> Callable[[_Function], _Function]:
+    """Return the option ``--where``, conditions; ``--select`` says that it is meant."""
+
+    def add(function: _Function) -> _Function:
+        option = click.option(
+            "--where",
+            metavar="FIELD=VALUE",
+            multiple=True,
+            callback=parse_conditions,
+            help=help_text,
+        )
+        former = click.option(
+            "--select", hidden=True, expose_value=False, multiple=True, callback=_refuse_select
+        )
+        return option(former(function))
+
+    return add
+
+
+def _refuse_select(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> None:
+    if values:
+        raise click.UsageError("--select names fields to show: for a condition, use --where")
