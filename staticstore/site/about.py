@@ -21,7 +21,7 @@ from ..index.about import (
     field_problem,
 )
 from ..index.head import Document, Head
-from .documents.head_files import write_document
+from .documents.document_files import write_document
 from .documents.root_files import OwnFiles, read_at_most
 from .folder.data_file import FIRST_BYTES, holds_private_key, pointer_problem
 from .publishing.text_files import decode_text, line_at, parse_toml

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from staticstore import Index, IndexFormatError
 from staticstore.index import blocks as blocks_module
-from staticstore.index.blocks import BlockRoot, Stretch, block_files, holding
+from staticstore.index.blocks import (
+    BlockRoot,
+    Stretch,
+    block_files,
+    changed_block_files,
+    holding,
+)
 from staticstore.index.fields import canonical_line
 from staticstore.index.forms.piece import name_of
 
@@ -159,3 +165,38 @@ def test_what_is_no_list_of_blocks_is_refused(page: bytes) -> None:
 @given(_keys)
 def test_the_name_of_a_line_is_its_key(key: str) -> None:
     assert name_of(canonical_line(key, {"size": 1}) + b",") == key.encode()
+
+
+@given(
+    _states,
+    st.dictionaries(_keys, st.none() | st.integers(0, 99), min_size=1),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([60, 200, 1 << 20]),
+)
+@settings(max_examples=200, deadline=None)
+def test_changes_cut_the_same_blocks_as_all_lines(
+    before: dict[str, dict[str, int]], changes: dict[str, int | None], every: int, most: int
+) -> None:
+    gone: dict[str, int | None] = dict.fromkeys(sorted(before)[::every] if every > 1 else ())
+    changes = gone | changes
+    after = {**before, **{key: {"n": n} for key, n in changes.items() if n is not None}}
+    after = {key: entry for key, entry in after.items() if changes.get(key, 0) is not None}
+    changed = {
+        key: None if n is None else b'{"n":%d}' % n
+        for key, n in sorted(changes.items())
+        if (before.get(key) or {"n": None})["n"] != n
+    }
+    if not after or not changed:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks_module, "_BLOCK_BYTES", 60)
+        patch.setattr(blocks_module, "_MOST_BLOCK_BYTES", most)
+        patch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 100)
+        old = Index.from_entries(before)
+        root, lines = block_files(old.canonical(), None)
+        new = Index(old.stored.folded(changed))
+        body = new.canonical()
+        assert body == Index.from_entries(after).canonical()
+        expected = block_files(body, root)
+        found = changed_block_files(root, lines, new, changed, len(body))
+        assert found == (expected if expected[0].modulus == root.modulus else None)

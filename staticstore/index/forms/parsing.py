@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..fields import Content
     from .stored import RawChanges
 
-__all__ = ["UncheckedLines", "parse", "written"]
+__all__ = ["UncheckedLines", "canonical_lines_of", "parse", "written"]
 
 T = TypeVar("T")
 
@@ -83,6 +83,19 @@ def written(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
     if warnings:
         raise IndexFormatError(warnings[0])
     return stored
+
+
+def canonical_lines_of(body: bytes) -> Lines:
+    """Return the lines of a document that `Index.canonical` has written, without a check.
+
+    Raises
+    ------
+    IndexFormatError
+        It is not canonical, as far as that is noticed.
+    """
+    if not (body.startswith(b'{\n"') and body.endswith(b"}\n}\n")):
+        raise IndexFormatError("the index is not in canonical form")
+    return Lines(_pieces(body, checks=False))
 
 
 def _parse_lines(

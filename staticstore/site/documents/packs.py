@@ -24,7 +24,7 @@ from ...disk.file_system import open_regular
 from ...index.codec import PACK_HREF
 from ...index.fields import Place, place_of
 from ...index.head import Document, Role
-from .head_files import write_document
+from .document_files import write_document
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index

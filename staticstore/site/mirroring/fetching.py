@@ -21,7 +21,7 @@ from ...errors import NotConnectedError, StoreError, TransportError, reason_of
 from ...index.fields import Content, parse_time
 from ...index.head import Document, Role
 from ...workers import Workers
-from ..documents.head_files import write_document
+from ..documents.document_files import write_document
 from ..documents.packs import MOST_PACK_BYTES, pack_digest, pack_size
 from .staging import Staging, parts_of, staged_sha256
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError, quoted
 from ..about import copy_about, remove_outdated
-from ..documents.head_files import write_documents
+from ..documents.document_files import write_documents
 from ..documents.packs import packs_of
 from ..documents.root_files import write_git_files
 from ..folder.data_file import FileDigest

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import marshal
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ... import tuning
 from ...errors import StoreError, quoted
 from ...index import codec
 from ...index.fields import PUBLISHER_FIELDS
 from .metadata_csv import parse_csv
-from .text_files import KeyPattern, KeySearch, is_pattern, parse_json, parse_toml, read_text
+from .text_files import (
+    KeyPattern,
+    KeySearch,
+    decode_text,
+    is_pattern,
+    parse_json,
+    parse_toml,
+    read_body,
+)
 
-__all__ = ["FILE_NAMES", "Metadata", "Source", "find_metadata", "read_metadata"]
+__all__ = ["FILE_NAMES", "GivenMetadata", "Metadata", "Source", "find_metadata", "read_metadata"]
 
 #: A mapping from keys or patterns to fields, or the path of a file with such a mapping.
 Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
@@ -73,10 +86,15 @@ class Metadata:
             if is_pattern(text):
                 self._patterns.append(_PatternRule(KeyPattern(text), fields))
 
-    def as_json(self) -> object:
-        """Return all of it as JSON values."""
+    def digest(self) -> str:
+        """Return a digest of all of it."""
         patterns = [[pattern.text, fields] for pattern, fields in self._patterns]
-        return [self.name, self._exact, patterns]
+        return hashlib.sha256(codec.encode([self.name, self._exact, patterns])).hexdigest()
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether all keys and patterns are in their composed Unicode form."""
+        return all(unicodedata.is_normalized("NFC", text) for text in self._exact)
 
     def fields_of(self, key: str) -> dict[str, Any]:
         """Return the fields of a key.
@@ -215,18 +233,65 @@ def read_metadata(source: Source | None) -> Metadata:
     >>> metadata.fields_of("dem.tif")
     {'type': 'raster', 'title': 'Relief'}
     """
-    if source is None:
-        return Metadata((), "metadata")
-    if isinstance(source, Mapping):
-        return Metadata(list(_checked(source.items(), "metadata")), "metadata")
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"metadata is a mapping or a path, not {type(source).__name__}")
-    path = Path(source)
-    name = path.name if path.name.isprintable() else ascii(path.name)
-    parse = _PARSERS.get(path.suffix.lower())
-    if parse is None:
-        raise StoreError(f"{name}: metadata is read from files named .json, .toml or .csv")
-    return Metadata(list(_checked(parse(read_text(path, name), name), name)), name)
+    return GivenMetadata(source).read()
+
+
+class GivenMetadata:
+    """Metadata as it was given, and parsed when it is needed; see `read_metadata`.
+
+    Attributes
+    ----------
+    digest : str
+        Equal digests mean equal metadata; empty if none was given.
+    """
+
+    def __init__(self, source: Source | None) -> None:
+        self._rules: Callable[[], _Rules] = tuple
+        self._name = "metadata"
+        self._metadata: Metadata | None = None
+        self.digest = ""
+        if source is None:
+            return
+        if isinstance(source, Mapping):
+            self._rules = source.items
+            self.digest = _digest_of_mapping(source) or self.read().digest()
+            return
+        if not isinstance(source, str | os.PathLike):
+            raise TypeError(f"metadata is a mapping or a path, not {type(source).__name__}")
+        path = Path(source)
+        name = self._name = path.name if path.name.isprintable() else ascii(path.name)
+        parse = _PARSERS.get(path.suffix.lower())
+        if parse is None:
+            raise StoreError(f"{name}: metadata is read from files named .json, .toml or .csv")
+        body = read_body(path, name)
+        self._rules = lambda: parse(decode_text(body, name), name)
+        self.digest = f"{name}/{hashlib.sha256(body).hexdigest()}"
+
+    def __bool__(self) -> bool:
+        """Return whether any was given."""
+        return bool(self.digest)
+
+    def read(self) -> Metadata:
+        """Return the metadata, parsed and checked at the first call; raises StoreError."""
+        if self._metadata is None:
+            self._metadata = Metadata(list(_checked(self._rules(), self._name)), self._name)
+        return self._metadata
+
+
+def _digest_of_mapping(source: Mapping[Any, Any]) -> str | None:
+    """Return a digest of a mapping of Python's own types; None if it holds another.
+
+    To check a mapping takes ten times as long.  benchmark: publish-changed
+    """
+    digest = hashlib.sha256()
+    items = iter(source.items())
+    try:
+        while some := list(islice(items, tuning.DIGESTED_ROWS)):
+            # Later versions of marshal encode the same values in more than one way.
+            digest.update(marshal.dumps(some, 2))
+    except ValueError:
+        return None
+    return digest.hexdigest()
 
 
 def _checked(rules: _Rules, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
