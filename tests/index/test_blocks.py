@@ -177,14 +177,14 @@ def test_the_name_of_a_line_is_its_key(key: str) -> None:
 def test_changes_cut_the_same_blocks_as_all_lines(
     before: dict[str, dict[str, int]], changes: dict[str, int | None], every: int, most: int
 ) -> None:
-    gone: dict[str, int | None] = dict.fromkeys(sorted(before)[::every] if every > 1 else ())
-    changes = gone | changes
+    if every > 1:
+        changes = dict.fromkeys(sorted(before)[::every]) | changes
     after = {**before, **{key: {"n": n} for key, n in changes.items() if n is not None}}
     after = {key: entry for key, entry in after.items() if changes.get(key, 0) is not None}
     changed = {
         key: None if n is None else b'{"n":%d}' % n
         for key, n in sorted(changes.items())
-        if (before.get(key) or {"n": None})["n"] != n
+        if before.get(key) != (None if n is None else {"n": n})
     }
     if not after or not changed:
         return

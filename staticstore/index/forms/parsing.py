@@ -16,7 +16,7 @@ from ..query import FieldIndexes
 from .entries import Entries, parse_any
 from .lines import Lines
 from .piece import Piece, key_at
-from .stored import Stored
+from .stored import Stored, called_weakly
 
 if TYPE_CHECKING:
     from ..codec import Raw
@@ -199,7 +199,7 @@ class UncheckedLines(Stored):
                     entries, self._problems = parse_any(self._body)
                 except IndexFormatError as error:
                     self._refusal = str(error)
-                    self.field_indexes = FieldIndexes(self.values_of)  # which raises
+                    self.field_indexes = FieldIndexes(called_weakly(self.values_of))  # which raises
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes
