@@ -44,7 +44,7 @@ from .publishing.survey import DataSurvey
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
 
-__all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
+__all__ = ["PublishReport", "VerifyReport", "publish", "publish_touched", "verify_site"]
 
 # To be raised when the same data makes another index.
 _VERSION = 4
@@ -148,6 +148,45 @@ def publish(
     ...     publish(site, metadata={"*.csv": {"type": "table"}}).set
     ['a.csv']
     """
+    return publish_touched(
+        site,
+        None,
+        metadata=metadata,
+        pack=pack,
+        pack_below=pack_below,
+        browse=browse,
+        after=after,
+        force=force,
+        dry_run=dry_run,
+        progress=progress,
+    )
+
+
+def publish_touched(
+    site: str | os.PathLike[str],
+    paths: Collection[str] | None,
+    *,
+    metadata: Source | None = None,
+    pack: bool = False,
+    pack_below: int = PACK_BELOW_BYTES,
+    browse: bool = False,
+    after: str | os.PathLike[str] | PublishedAt | None = None,
+    force: Force = False,
+    dry_run: bool = False,
+    progress: TotalProgress | None = None,
+) -> PublishReport:
+    """Publish a folder, looking only at what is known to have changed; see `publish`.
+
+    Parameters
+    ----------
+    site : path
+        The site's folder.
+    paths : collection of str or None
+        The paths below ``data/`` at which something has changed since the last publish
+        began, with slashes; None to look at all.
+    metadata, pack, pack_below, browse, after, force, dry_run, progress
+        As of `publish`.
+    """
     if type(pack_below) is not int or not 0 < pack_below <= MOST_PACK_BYTES:
         raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
     guards = Guards(force)
@@ -170,7 +209,7 @@ def publish(
             if after is not None:
                 old = old.or_published(at_after, guards)
             published = old.index
-        data = DataSurvey(folder, hashing, published)
+        data = DataSurvey(folder, hashing, published, last, paths)
         if last is not None and not data.has_changes and last.is_quiet(data.found.left_out):
             report = _same_report(last)
         else:

@@ -1,15 +1,16 @@
-"""The files of one folder as a scan found them: compact, until one is asked for."""
+"""The files of one folder as a scan found them, compact; and which folders to look at."""
 
 from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain
+from typing import NamedTuple
 
 from .data_file import FoundFile
 
-__all__ = ["STATE_BYTES", "Listing", "packed_states"]
+__all__ = ["STATE_BYTES", "Listing", "Touched", "packed_states"]
 
 #: Of a file's state in a listing and in the notes: three numbers of 64 bits.
 STATE_BYTES = 24
@@ -92,6 +93,59 @@ class Listing:
     def has_links(self) -> bool:
         """Whether some of the files were reached through links."""
         return self.is_linked or any(file.is_linked for file in self._others.values())
+
+
+class Touched(NamedTuple):
+    """Folders in which something may have changed, by their paths below the data folder.
+
+    Examples
+    --------
+    >>> Touched.by(["a/b/c", "new/d"], ["a/b/"]).folders == {"a/b/", ""}
+    True
+    >>> Touched.by(["a"], ["a/b/"]) is None
+    True
+    """
+
+    #: With a slash at the end of each; empty for the data folder.
+    folders: frozenset[str]
+    #: Those that are known already, and are not looked at unless they are in `folders`.
+    known: Set[str]
+
+    @classmethod
+    def by(cls, paths: Iterable[str], noted: Iterable[str]) -> Touched | None:
+        """Return the folders that changed files are in; None if others may have changed.
+
+        Parameters
+        ----------
+        paths : iterable of str
+            Paths below the data folder at which something has changed.
+        noted : iterable of str
+            The folders of all files that are known.
+        """
+        known = {""}
+        for folder in noted:
+            while folder not in known:
+                known.add(folder)
+                folder = _above(folder)
+        touched = cls(frozenset(), known)
+        folders = set()
+        for path in paths:
+            if f"{path}/" in known:  # a folder was removed or replaced, or its permissions
+                return None
+            folders.add(touched.known_above(path))
+        return touched._replace(folders=frozenset(folders))
+
+    def known_above(self, path: str) -> str:
+        """Return the known folder in which a path, or the new folder above it, is found."""
+        folder = _above(path)
+        while folder not in self.known:
+            folder = _above(folder)
+        return folder
+
+
+def _above(path: str) -> str:
+    above, slash, _ = path.removesuffix("/").rpartition("/")
+    return above + slash
 
 
 def packed_states(states: Sequence[tuple[int, ...]]) -> bytes:

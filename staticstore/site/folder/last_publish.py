@@ -65,6 +65,9 @@ class LastPublish:
         The keys with names of unfinished files, in order.
     has_git_rules : bool
         Whether there are rules of git that change line ends.
+    is_plain : bool
+        Whether a change in one folder can matter only there: no link was followed, and all
+        that was left out was left out by its name.
     until : float or None
         When a publish has work to do even if nothing has changed, in seconds since 1970.
     """
@@ -77,6 +80,7 @@ class LastPublish:
     metadata_warnings: list[str]
     unfinished: list[str]
     has_git_rules: bool
+    is_plain: bool
     until: float | None = None
     site: list[Any] = field(default_factory=list, repr=False)
 

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from ...errors import StoreError, path_text, quoted, reason_of
 from ...index.fields import are_keys, key_problem
 from .data_file import FoundFile
-from .folder_files import Listing
+from .folder_files import Listing, Touched
 from .withheld import Withheld, may_be_withheld, path_below, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
@@ -78,6 +78,8 @@ class _Place(NamedTuple):
     is_withheld: bool = False
     #: Whether it was reached through a link.
     is_linked: bool = False
+    #: Whether all below it is new.
+    is_new: bool = False
 
 
 def scan(
@@ -87,6 +89,7 @@ def scan(
     keeps_files: bool = True,
     published: Collection[str] = (),
     exempts: Callable[[Withheld], bool] = attrgetter("is_new"),
+    only: Touched | None = None,
 ) -> Scan:
     """Scan a data folder without opening a file.
 
@@ -106,6 +109,8 @@ def scan(
     exempts : callable, optional
         Returns whether a withheld name stays if it is published already; by
         default if earlier versions published such names.
+    only : Touched, optional
+        The folders to look at; by default all.
 
     Returns
     -------
@@ -125,6 +130,7 @@ def scan(
     Costs a system call for each entry, and about 400 bytes of memory.
     """
     walk = _Walk(os.fspath(data), found, published, exempts, keeps_files=keeps_files)
+    walk.only = only
     try:
         walk.run()
     except OSError as error:
@@ -164,12 +170,12 @@ class _Walk:
         self.outward: list[str] = []
         self._todo: list[_Place] = []
         self._exempt_folders: set[str] = set()
+        self.only: Touched | None = None
 
     def run(self) -> None:
         """Walk; raise OSError if the data folder itself cannot be read."""
-        identity = _identity(os.stat(self.real_root))
-        # By its real path: a link that replaces it later leads to other files.
-        self._todo.append(_Place(self.real_root, "", identity, frozenset((identity,))))
+        folders = [""] if self.only is None else sorted(self.only.folders, reverse=True)
+        self._todo += map(self._place_of, folders)
         while self._todo:
             place = self._todo.pop()
             try:
@@ -182,6 +188,19 @@ class _Walk:
                 if not place.prefix:
                     raise
                 self._fail(place.prefix.rstrip("/"), f"it cannot be read: {reason_of(error)}")
+
+    def _place_of(self, prefix: str) -> _Place:
+        # By its real path: a link that replaces it later leads to other files.
+        path, identity = self.real_root, _identity(os.stat(self.real_root))
+        above = {identity}
+        for name in prefix.split("/")[:-1]:
+            path = os.path.join(path, name)
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+            identity = _identity(status)
+            above.add(identity)
+        return _Place(path, prefix, identity, frozenset(above))
 
     def _visit_all(self, place: _Place, descriptor: int | None) -> None:
         names, links = _listed(place.path if descriptor is None else descriptor)
@@ -285,12 +304,16 @@ class _Walk:
         self, path: str, key: str, status: os.stat_result, place: _Place, *, is_linked: bool
     ) -> None:
         identity = _identity(status)
+        if self.only is not None and not place.is_new and f"{key}/" in self.only.known:
+            return
         if identity in place.above:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
             is_withheld = place.is_withheld or key in self._exempt_folders
             above = place.above | {identity}
-            self._todo.append(_Place(path, key + "/", identity, above, is_withheld, is_linked))
+            is_new = self.only is not None
+            prefix = f"{key}/"
+            self._todo.append(_Place(path, prefix, identity, above, is_withheld, is_linked, is_new))
 
     def _may_follow(self, path: str, key: str) -> bool:
         target = os.path.realpath(path)

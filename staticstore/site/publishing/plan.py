@@ -328,6 +328,7 @@ def last_publish(
         metadata_warnings=metadata_warnings,
         unfinished=unfinished,
         has_git_rules=has_git_rules,
+        is_plain=data.is_plain,
     )
 
 

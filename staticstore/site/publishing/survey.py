@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ...errors import StoreError
 from ..folder.data_file import FileDigest, FoundFile
+from ..folder.folder_files import Touched
 from ..folder.notes import FolderChange, FolderNote, folder_notes, read_folder_notes
-from ..folder.scan import LeftOut, scan
+from ..folder.scan import LeftOut, Scan, scan
 
 if TYPE_CHECKING:
     from ..folder.folder_files import Listing
     from ..folder.hashing import Hashing
+    from ..folder.last_publish import LastPublish
     from ..folder.site_folder import SiteFolder
 
 __all__ = ["DataSurvey"]
@@ -31,6 +34,11 @@ class DataSurvey:
         Hashes the files that the notes do not know.
     published : collection of str
         The keys that are published already; those with withheld names suffice.
+    last : LastPublish, optional
+        The last publish, if the site is as it was left.
+    paths : iterable of str, optional
+        The paths below the data folder at which something has changed since then.  With
+        both, only their folders are looked at, if that suffices.
 
     Attributes
     ----------
@@ -56,20 +64,49 @@ class DataSurvey:
         As `scan` does.
     """
 
-    def __init__(self, folder: SiteFolder, hashing: Hashing, published: Collection[str]) -> None:
+    def __init__(
+        self,
+        folder: SiteFolder,
+        hashing: Hashing,
+        published: Collection[str],
+        last: LastPublish | None = None,
+        paths: Iterable[str] | None = None,
+    ) -> None:
         self._hashing = hashing
         self.notes = read_folder_notes(folder.notes)
         # Without notes all files are new, and hashed during the scan.  benchmark: publish-small
         self._is_first = not self.notes
         self._folders: dict[str, FolderChange | None] = {}  # None for one without a change
+        self._has_links = False
+        self._only: Touched | None = None
         self.changed: list[FoundFile] = []
-        self.found = scan(folder.data, self._see, keeps_files=False, published=published)
+        if last is not None and last.is_plain and paths is not None:
+            self._only = Touched.by(paths, self.notes)
+        try:
+            self.found = self._scan(folder, published)
+        except StoreError:
+            if self._only is None:
+                raise
+            self._only = None
+            self.found = self._scan(folder, published)
+        if self._only is not None and last is not None:
+            only = self._only
+            self.found.left_out += [
+                one for one in last.left_out if only.known_above(one.path) not in only.folders
+            ]
+            self.found.left_out.sort()
         self.changed.sort()
         self.digests: dict[str, FileDigest] = {}
         self.left_out: list[LeftOut] = []
         self.hashed = 0
 
+    def _scan(self, folder: SiteFolder, published: Collection[str]) -> Scan:
+        self._folders.clear()
+        self.changed.clear()
+        return scan(folder.data, self._see, keeps_files=False, published=published, only=self._only)
+
     def _see(self, listing: Listing) -> None:
+        self._has_links = self._has_links or listing.has_links
         if self._is_first:
             files = list(listing)
             self._hashing.add(files)
@@ -93,7 +130,7 @@ class DataSurvey:
             change = self._folders.get(prefix)
             if change is not None:
                 gone += [prefix + name for name in change.gone]
-            elif prefix not in self._folders:
+            elif prefix not in self._folders and self._only is None:
                 gone += [prefix + name for name in note.name_list()]
         return sorted(gone)
 
@@ -108,18 +145,22 @@ class DataSurvey:
 
     @property
     def _found(self) -> dict[str, FolderNote]:
-        return {
-            prefix: self.notes[prefix]
-            if change is None
-            else FolderNote(change.names, change.states, change.digests)
-            for prefix, change in self._folders.items()
-            if change is not None or prefix in self.notes
-        }
+        found = self._kept()
+        for prefix, change in self._folders.items():
+            if change is not None:
+                found[prefix] = FolderNote(change.names, change.states, change.digests)
+        return found
+
+    def _kept(self) -> dict[str, FolderNote]:
+        # Of folders that are still there, as far as was looked at them.
+        if self._only is not None:
+            return dict(self.notes)
+        return {prefix: note for prefix, note in self.notes.items() if prefix in self._folders}
 
     def _unchanged(self) -> dict[str, FileDigest]:
         digests: dict[str, FileDigest] = {}
         for prefix, note in self._found.items():
-            change = self._folders[prefix]
+            change = self._folders.get(prefix)
             digests.update(note.files(prefix, () if change is None else change.files))
         return digests
 
@@ -161,11 +202,17 @@ class DataSurvey:
 
     def notes_of_changed(self) -> dict[str, FolderNote]:
         """Return what to note after `take_changed`; folders without a change stay as noted."""
-        notes = {prefix: note for prefix, note in self.notes.items() if prefix in self._folders}
+        notes = self._kept()
         for prefix, change in self._folders.items():
             if change is not None:
                 notes[prefix] = change.note(self.digests, self.found.began_ns)
         return {prefix: note for prefix, note in notes.items() if note.names}
+
+    @property
+    def is_plain(self) -> bool:
+        """See `LastPublish.is_plain`."""
+        has_failed = any(one.kind == "failed" for one in self.found.left_out)
+        return not (self._has_links or self.left_out or has_failed or self.found.exempt)
 
     def all_left_out(self) -> list[LeftOut]:
         """Return what the scan and the hashing have left out, in the order of paths."""

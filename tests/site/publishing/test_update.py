@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from staticstore.site.documents import head_files
-from staticstore.site.publisher import publish
+from staticstore.site.publisher import publish, publish_touched
 from tests.killing import Instants
 
 from ..sitefolder import THEN, make_site
@@ -70,7 +70,9 @@ class Publisher:
     """Makes the same site twice: as it is, and without what is noted."""
 
     def __init__(self, folder: Path) -> None:
-        self.sites = [make_site(folder / name, {}) for name in ("noted", "anew")]
+        self.sites = [make_site(folder / name, {}) for name in ("noted", "anew", "touched")]
+        # Where something has changed since the last publish; None if not known.
+        self.touched: set[str] | None = None
         self.time = THEN
         self.metadata: Rules | None = None
         for number, key in enumerate(KEYS[:25]):
@@ -78,22 +80,31 @@ class Publisher:
 
     def write(self, key: str, value: bytes) -> None:
         self.time += 1
+        self.touch_path(key)
         for site in self.sites:
             path = site / "data" / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(value)
             os.utime(path, (self.time, self.time))
 
+    def touch_path(self, key: str) -> None:
+        if self.touched is not None:
+            self.touched.add(key)
+
     def touch(self, key: str, seconds: int) -> None:
+        self.touch_path(key)
         for site in self.sites:
             if (site / "data" / key).exists():
                 os.utime(site / "data" / key, (THEN + seconds, THEN + seconds))
 
     def remove(self, key: str) -> None:
+        self.touch_path(key)
         for site in self.sites:
             (site / "data" / key).unlink(missing_ok=True)
 
     def rename(self, key: str, other: str) -> None:
+        self.touch_path(key)
+        self.touch_path(other)
         for site in self.sites:
             if (site / "data" / key).exists():
                 (site / "data" / other).parent.mkdir(parents=True, exist_ok=True)
@@ -109,14 +120,18 @@ class Publisher:
                 (site / f"metadata.{kind}").write_text(text, "utf-8")
 
     def publish(self, *, pack: bool) -> None:
-        noted, anew = self.sites
+        noted, anew, touched = self.sites
         for name in ("notes", "last.json"):
             (anew / ".staticstore" / name).unlink(missing_ok=True)
         first, second = (
-            publish(site, metadata=self.metadata, pack=pack, force=True) for site in self.sites
+            publish(site, metadata=self.metadata, pack=pack, force=True) for site in (noted, anew)
         )
-        assert replace(first, hashed=0) == replace(second, hashed=0)
-        assert _published(noted) == _published(anew)
+        third = publish_touched(
+            touched, self.touched, metadata=self.metadata, pack=pack, force=True
+        )
+        assert replace(first, hashed=0) == replace(second, hashed=0) == replace(third, hashed=0)
+        assert _published(noted) == _published(anew) == _published(touched)
+        self.touched = set()
 
     def kill(self, number: int, *, pack: bool) -> None:
         child = os.fork()
