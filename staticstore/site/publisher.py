@@ -13,6 +13,7 @@ It writes in this order, each file whole or not at all::
     index.head.json             if it names another index
     index.html                  a page to browse the site, if wanted
     .staticstore/notes          if they change
+    .staticstore/metadata       if it was parsed
     .staticstore/last.json      the state in which all of this was left
 
 A publish that is killed at any moment leaves the old index or the new one, and the
@@ -192,7 +193,10 @@ def publish_touched(
     guards = Guards(force)
     packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site)
-    given = GivenMetadata(find_metadata(folder.root) if metadata is None else metadata)
+    given = GivenMetadata(
+        find_metadata(folder.root) if metadata is None else metadata,
+        folder.private / "metadata",
+    )
     about = read_about(folder)
     arguments = digest_of_arguments(
         [_VERSION, given.digest, pack and pack_below, browse, about.as_json()]
@@ -231,7 +235,7 @@ def publish_touched(
                 )
             report = plan.report
             if not dry_run:
-                _write(folder, plan, page)
+                _write(folder, plan, given, page)
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
@@ -246,7 +250,7 @@ def _same_report(last: LastPublish) -> PublishReport:
     return PublishReport(**(last.report | named))
 
 
-def _write(folder: SiteFolder, plan: PublishPlan, page: bytes | None) -> None:
+def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: bytes | None) -> None:
     try:
         folder.tidy()
         write_git_files(folder)
@@ -263,6 +267,7 @@ def _write(folder: SiteFolder, plan: PublishPlan, page: bytes | None) -> None:
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.data.notes or not folder.notes.exists():
             write_folder_notes(folder.notes, plan.notes)
+        given.write_note()
         replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
     except OSError as error:
         raise folder.write_error(error) from error
