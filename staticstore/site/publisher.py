@@ -219,8 +219,8 @@ def publish_touched(
         else:
             page = page_to_write(folder) if browse else None
             plan = None
-            if last is not None and packing is None:
-                plan = plan_update(folder, data, given, about, last, guards)
+            if last is not None:
+                plan = plan_update(folder, data, given, about, last, packing)
             if plan is None:
                 plan = plan_publish(
                     folder,

@@ -18,6 +18,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError
 from ...index import codec
 from ...index.head import DIGEST_FOLDERS
+from ..documents.packs import PackState
 from ..documents.root_files import GIT_FILES
 from .scan import LeftOut
 
@@ -65,6 +66,10 @@ class LastPublish:
         The keys with names of unfinished files, in order.
     has_git_rules : bool
         Whether there are rules of git that change line ends.
+    packs : dict of PackState
+        The packs that the index names, by href.
+    has_loose_values : bool
+        Whether a value that is to be packed is in no pack.
     is_plain : bool
         Whether a change in one folder can matter only there: no link was followed, and all
         that was left out was left out by its name.
@@ -80,6 +85,8 @@ class LastPublish:
     metadata_warnings: list[str]
     unfinished: list[str]
     has_git_rules: bool
+    packs: dict[str, PackState]
+    has_loose_values: bool
     is_plain: bool
     until: float | None = None
     site: list[Any] = field(default_factory=list, repr=False)

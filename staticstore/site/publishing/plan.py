@@ -13,7 +13,14 @@ from ...index.changes import Action, diff
 from ...index.fields import Content, Place, parse_time, time_text
 from ...index.snapshot import Index
 from ..documents.head_files import HeadFiles, PiecedBody, next_head
-from ..documents.packs import Packing, pack_values, unchanged_places
+from ..documents.packs import (
+    Packing,
+    PackState,
+    has_loose_values,
+    pack_states,
+    pack_values,
+    unchanged_places,
+)
 from ..documents.root_files import git_warnings, has_git_rules
 from ..folder.data_file import FileDigest, media_type_of
 from ..folder.last_publish import LastPublish
@@ -211,6 +218,8 @@ def plan_publish(
         metadata_warnings=of_metadata,
         unfinished=temporary,
         has_git_rules=has_git_rules(folder, data.digests),
+        packs=pack_states(folder, places, data.digests),
+        has_loose_values=packing is not None and has_loose_values(data.digests, places, packing),
     )
     return PublishPlan(
         body=body,
@@ -316,6 +325,8 @@ def last_publish(
     metadata_warnings: list[str],
     unfinished: list[str],
     has_git_rules: bool,
+    packs: dict[str, PackState],
+    has_loose_values: bool,
 ) -> LastPublish:
     """Return what to note of a publish; see `LastPublish`."""
     unchanged = {**vars(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
@@ -328,6 +339,8 @@ def last_publish(
         metadata_warnings=metadata_warnings,
         unfinished=unfinished,
         has_git_rules=has_git_rules,
+        packs=packs,
+        has_loose_values=has_loose_values,
         is_plain=data.is_plain,
     )
 

@@ -17,21 +17,24 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError
 from ...index import codec
 from ...index.changes import Action
-from ...index.fields import PUBLISHER_FIELDS, Content, canonical_line
+from ...index.fields import PUBLISHER_FIELDS, Content, Place, canonical_line
 from ...index.forms.parsing import canonical_lines_of
 from ...index.snapshot import Index
 from ..documents.head_files import PiecedBody, States, changed_head, has_next_generation
+from ..documents.packs import Packing, changed_places, has_loose_values
+from ..folder.data_file import FileDigest
 from ..folder.withheld import unfinished
 from .plan import PublishPlan, bounded_warnings, data_warnings, entry_of, last_publish, report_of
 from .text_files import KeySearch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...index.codec import Raw
     from ...index.head import Head
     from ..about import SiteAbout
-    from ..folder.data_file import FileDigest
     from ..folder.last_publish import LastPublish
     from ..folder.site_folder import SiteFolder
-    from ..guards import Guards
     from .metadata import GivenMetadata
     from .survey import DataSurvey
 
@@ -46,7 +49,7 @@ def plan_update(
     given: GivenMetadata,
     about: SiteAbout,
     last: LastPublish,
-    guards: Guards,
+    packing: Packing | None,
 ) -> PublishPlan | None:
     """Plan a publish at the cost of what has changed, if that is possible.
 
@@ -62,8 +65,8 @@ def plan_update(
         The site's own words, the same, too.
     last : LastPublish
         What the last publish has noted.
-    guards : Guards
-        What is refused.
+    packing : Packing or None
+        Which values to pack; None to make no new packs.
 
     Returns
     -------
@@ -72,12 +75,10 @@ def plan_update(
 
     Raises
     ------
-    RefusedError
-        Too few entries would be left.
     StoreError
-        The metadata cannot be used.
+        The metadata cannot be used, or a pack cannot be written.
     """
-    if not _are_few(data, last):
+    if not _are_few(data, last) or last.has_loose_values:
         return None
     found = _read_old(folder, last)
     if found is None:
@@ -92,9 +93,13 @@ def plan_update(
         known = KeySearch(data.keys)
         given.read().check_size(known)
         of_metadata = bounded_warnings(given.read().warnings(known))
-    changed = dict(sorted(_changed_entries(data, old, given).items()))
+    digests: dict[str, FileDigest | None] = dict.fromkeys(data.gone)
+    digests.update(data.take_changed())
+    places, packs = dict[str, Place | None](), last.packs
+    if packing is not None or packs:
+        places, packs = changed_places(folder, old, packs, digests, packing)
+    changed = _changed_entries(digests, places, old, given)
     index = Index(old.stored.folded(changed)) if changed else old
-    guards.check_shrink("the publish", len(old), len(index))
     body = PiecedBody(index.document()) if changed else PiecedBody([old_body])
     new_head, files = changed_head(folder, head, old, index, changed, body)
     set_keys = [key for key in changed if old.raw(key) is None]
@@ -117,7 +122,7 @@ def plan_update(
         warnings,
         entries=len(index),
         size=last.report["bytes"] + _size_of(index, changed) - _size_of(old, changed),
-        packed=0,
+        packed=sum(state.values for state in packs.values()),
     )
     return PublishPlan(
         body=body,
@@ -135,9 +140,11 @@ def plan_update(
             metadata_warnings=of_metadata,
             unfinished=temporary,
             has_git_rules=False,
+            packs=packs,
+            has_loose_values=packing is not None and _has_loose(digests, places, packing),
         ),
-        packs=set(),
-        forgotten_packs=set(),
+        packs=set(packs),
+        forgotten_packs=last.packs.keys() - packs,
         about=about,
         report=report,
     )
@@ -147,7 +154,7 @@ def _are_few(data: DataSurvey, last: LastPublish) -> bool:
     count, entries = len(data.changed) + len(data.gone), last.report["entries"]
     has_rules = last.has_git_rules or any(file.key.endswith(_GIT_RULES) for file in data.changed)
     is_small = count <= entries * tuning.UPDATED_MOST_PART and count < entries
-    return is_small and not has_rules and not last.report["packed"]
+    return is_small and not has_rules
 
 
 def _read_old(folder: SiteFolder, last: LastPublish) -> tuple[Head, bytes, Index] | None:
@@ -172,27 +179,50 @@ def _means_the_same(data: DataSurvey, given: GivenMetadata) -> bool:
     return given.read().is_composed and unicodedata.is_normalized("NFC", texts)
 
 
-def _changed_entries(data: DataSurvey, old: Index, given: GivenMetadata) -> States:
+def _changed_entries(
+    digests: Mapping[str, FileDigest | None],
+    places: Mapping[str, Place | None],
+    old: Index,
+    given: GivenMetadata,
+) -> States:
     """Return the raw entries that differ from the old index; None for one that is gone."""
-    changed: States = {key: None for key in data.gone if key in old}
-    for key, digest in data.take_changed():
+    changed: States = {}
+    for key in sorted({*digests, *places}):
         raw = old.raw(key)
-        new = None if digest is None else _raw_entry(key, digest, raw, given)
+        digest = digests.get(key)
+        new = None
+        if digest is not None or key not in digests:
+            new = _raw_entry(key, digest, places.get(key), raw, given)
         if new != (None if raw is None else bytes(raw)):
             changed[key] = new
     return changed
 
 
-def _raw_entry(key: str, digest: FileDigest, raw: codec.Raw | None, given: GivenMetadata) -> bytes:
-    before = None
-    if raw is None:
-        fields = given.read().fields_of(key)
+def _raw_entry(
+    key: str, digest: FileDigest | None, place: Place | None, raw: Raw | None, given: GivenMetadata
+) -> bytes:
+    entry = {} if raw is None else codec.decode(raw)
+    if digest is None:  # only the place has changed
+        entry.pop("packed", None)
+        if place is not None:
+            entry["packed"] = [place.href, place.offset]
     else:
-        entry = codec.decode(raw)
-        before = Content.of(entry)
         fields = {name: entry[name] for name in entry.keys() - PUBLISHER_FIELDS}
-    line = canonical_line(key, entry_of(key, digest, fields, before, None))
+        before = None if raw is None else Content.of(entry)
+        if raw is None:
+            fields = given.read().fields_of(key)
+        entry = entry_of(key, digest, fields, before, place)
+    line = canonical_line(key, entry)
     return line.removeprefix(codec.encode(key) + b":")
+
+
+def _has_loose(
+    digests: Mapping[str, FileDigest | None], places: Mapping[str, Place | None], packing: Packing
+) -> bool:
+    placed = {key: place for key, place in places.items() if place is not None}
+    found = {key: digest for key, digest in digests.items() if digest is not None}
+    is_any_moved = len(placed.keys() - digests.keys()) < len(places.keys() - digests.keys())
+    return is_any_moved or has_loose_values(found, placed, packing)
 
 
 def _size_of(index: Index, changed: States) -> int:
