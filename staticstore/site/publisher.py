@@ -133,11 +133,11 @@ def publish(
 
     Notes
     -----
-    The time is that of reading new and changed files, on up to 8 threads, and of a
-    system call for each file; packed values are read once more.  From 8,000 new files
-    below 64 KiB on, they are read by a process for each core, if `sys.executable` is
-    a Python that can be started.  Only one publish at a time works on a folder;
-    readers do not wait for it.
+    The time is that of reading new and changed files, on up to 8 threads, of a system
+    call for each file, and of writing the index; packed values are read once more.
+    From 8,000 new files below 64 KiB on, they are read by a process for each core, if
+    `sys.executable` is a Python that can be started.  Only one publish at a time works
+    on a folder; readers do not wait for it.
 
     Examples
     --------
@@ -205,16 +205,14 @@ def publish_touched(
     with contextlib.nullcontext() if dry_run else folder.locked(), Hashing(progress) as hashing:
         noted = last = LastPublish.read(folder)
         old: Predecessor | None = None
-        published: Collection[str]
-        if after is None and last is not None and last.is_current(folder, arguments):
-            published = last.exempt
-        else:
+        published: Collection[str] | None = None  # as noted
+        if after is not None or last is None or not last.is_current(folder, arguments):
             last, old = None, Predecessor.of_folder(folder)
             if after is not None:
                 old = old.or_published(at_after, guards)
             published = old.index
         data = DataSurvey(folder, hashing, published, last, paths)
-        if last is not None and not data.has_changes and last.is_quiet(data.found.left_out):
+        if last is not None and not data.has_changes and last.is_quiet(data.found):
             report = _same_report(last)
         else:
             page = page_to_write(folder) if browse else None

@@ -237,10 +237,8 @@ def has_loose_values(
     digests: Mapping[str, FileDigest], places: Mapping[str, Place], packing: Packing
 ) -> bool:
     """Return whether a value that is to be packed is in no pack, since its file has changed."""
-    return any(
-        key not in places and _is_packed(key, digest.size, packing)
-        for key, digest in digests.items()
-    )
+    others = ((key, digest.size) for key, digest in digests.items() if key not in places)
+    return any(_is_packed(key, size, packing) for key, size in others)
 
 
 def changed_places(
@@ -263,7 +261,6 @@ def changed_places(
     changed : mapping
         The digests of the values that may have changed, by key; None for one that is gone.
     packing : Packing or None
-        Which values to pack; None for none.
 
     Returns
     -------

@@ -23,6 +23,7 @@ from ..documents.root_files import GIT_FILES
 from .scan import LeftOut
 
 if TYPE_CHECKING:
+    from .scan import Scan
     from .site_folder import SiteFolder
 
 __all__ = ["LastPublish", "digest_of_arguments"]
@@ -109,17 +110,18 @@ class LastPublish:
         except OSError:
             return False
 
-    def is_quiet(self, left_out: list[LeftOut]) -> bool:
+    def is_quiet(self, found: Scan) -> bool:
         """Return whether a publish that finds no changed file has nothing to do.
 
         Parameters
         ----------
-        left_out : list of LeftOut
-            What its scan has left out.
+        found : Scan
+            What else its scan has found.
         """
         has_failed = any(one.kind == "failed" for one in self.left_out)
         is_in_time = self.until is None or time.time() < self.until
-        return is_in_time and not has_failed and left_out == self.left_out
+        is_the_same = found.left_out == self.left_out and sorted(found.exempt) == self.exempt
+        return is_in_time and is_the_same and not has_failed
 
     def is_unchanged(self, folder: SiteFolder, href: str) -> bool:
         """Return whether a file is in the state in which the last publish left it."""

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from ...errors import StoreError
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.folder_files import Touched
-from ..folder.notes import FolderChange, FolderNote, folder_notes, read_folder_notes
+from ..folder.notes import (
+    FolderChange,
+    FolderNote,
+    FolderNotes,
+    folder_notes,
+    read_folder_notes,
+)
 from ..folder.scan import LeftOut, Scan, scan
 
 if TYPE_CHECKING:
@@ -23,6 +29,24 @@ __all__ = ["DataSurvey"]
 _NOTHING = FolderNote()
 
 
+class _NotedKeys(Collection[str]):
+    """The keys in notes; few are asked for, those with withheld names."""
+
+    def __init__(self, notes: FolderNotes) -> None:
+        self._notes = notes
+
+    def __contains__(self, key: object) -> bool:
+        above, slash, name = str(key).rpartition("/")
+        return name in self._notes.get(above + slash, _NOTHING).name_list()
+
+    def __iter__(self) -> Iterator[str]:
+        for prefix, note in self._notes.items():
+            yield from (prefix + name for name in note.name_list())
+
+    def __len__(self) -> int:
+        return sum(note.file_count for note in self._notes.values())
+
+
 class DataSurvey:
     """The files of a data folder, those that have changed, and their digests.
 
@@ -32,8 +56,8 @@ class DataSurvey:
         The site.  Its data is scanned at once.
     hashing : Hashing
         Hashes the files that the notes do not know.
-    published : collection of str
-        The keys that are published already; those with withheld names suffice.
+    published : collection of str or None
+        The keys that are published already; None if they are those in the notes.
     last : LastPublish, optional
         The last publish, if the site is as it was left.
     paths : iterable of str, optional
@@ -68,7 +92,7 @@ class DataSurvey:
         self,
         folder: SiteFolder,
         hashing: Hashing,
-        published: Collection[str],
+        published: Collection[str] | None,
         last: LastPublish | None = None,
         paths: Iterable[str] | None = None,
     ) -> None:
@@ -82,6 +106,7 @@ class DataSurvey:
         self.changed: list[FoundFile] = []
         if last is not None and last.is_plain and paths is not None:
             self._only = Touched.by(paths, self.notes)
+        published = _NotedKeys(self.notes) if published is None else published
         try:
             self.found = self._scan(folder, published)
         except StoreError:
