@@ -285,6 +285,9 @@ def _cuts(old: Sequence[Stretch], changed: RawChanges, modulus: int) -> Iterator
         if start < done:
             continue
         done = start + 1
+        # A block that is full ends before a line that has no room in it: another one may have.
+        while start and not _is_boundary(old[start].first, modulus):
+            start -= 1
         # To a block that begins where it does, whatever is before it.
         while done < len(old) and (done in touched or not _is_boundary(old[done].first, modulus)):
             done += 1

@@ -24,6 +24,7 @@ from staticstore.index.forms.piece import name_of
 _keys = st.text('ab"\\ !é\U0001f600', min_size=1, max_size=4).filter(
     lambda key: not key.startswith("\\")
 )
+_numbers = st.integers(0, 9) | st.integers(10**8, 10**40)
 _states = st.dictionaries(_keys, st.fixed_dictionaries({"n": st.integers(0, 99)}), min_size=1)
 
 
@@ -168,14 +169,17 @@ def test_the_name_of_a_line_is_its_key(key: str) -> None:
 
 
 @given(
-    _states,
-    st.dictionaries(_keys, st.none() | st.integers(0, 99), min_size=1),
+    st.dictionaries(_keys, st.fixed_dictionaries({"n": _numbers}), min_size=8),
+    st.dictionaries(_keys, st.none() | _numbers, min_size=1),
     st.sampled_from([1, 2, 3]),
-    st.sampled_from([60, 200, 1 << 20]),
+    st.sampled_from([(60, 1 << 20), (400, 60), (400, 200), (4000, 100)]),
 )
 @settings(max_examples=200, deadline=None)
 def test_changes_cut_the_same_blocks_as_all_lines(
-    before: dict[str, dict[str, int]], changes: dict[str, int | None], every: int, most: int
+    before: dict[str, dict[str, int]],
+    changes: dict[str, int | None],
+    every: int,
+    sizes: tuple[int, int],
 ) -> None:
     if every > 1:
         changes = dict.fromkeys(sorted(before)[::every]) | changes
@@ -189,8 +193,8 @@ def test_changes_cut_the_same_blocks_as_all_lines(
     if not after or not changed:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "_BLOCK_BYTES", 60)
-        patch.setattr(blocks_module, "_MOST_BLOCK_BYTES", most)
+        patch.setattr(blocks_module, "_BLOCK_BYTES", sizes[0])
+        patch.setattr(blocks_module, "_MOST_BLOCK_BYTES", sizes[1])
         patch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 100)
         old = Index.from_entries(before)
         root, lines = block_files(old.canonical(), None)
