@@ -221,6 +221,10 @@ CLOUD_RETRY_SECONDS = 60
 # Of a publish that goes on from another site: retries, and how long a document may take.
 PREDECESSOR_RETRIES = 2
 PREDECESSOR_DOCUMENT_SECONDS = 300.0
+# A publish in which no larger part of the files has changed writes only their lines anew.
+# Larger: one that is slower than writing all of them.  benchmark: publish-changed
+UPDATED_MOST_PART = 1 / 8
+DIGESTED_ROWS = 4096  # of a mapping of metadata, together: more take more memory
 SERVED_PIECE_BYTES = 1 << 18  # larger: fewer calls, more memory for each connection
 SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop.  Longer: fewer wake-ups
 SERVER_CLOSE_SECONDS = 1.0  # how long connections may take to end
