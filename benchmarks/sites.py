@@ -22,7 +22,8 @@ from pathlib import Path
 
 from staticstore.index.head import Head
 from staticstore.index.snapshot import Index
-from staticstore.site.documents.head_files import next_head, prepared_head, write_documents
+from staticstore.site.documents.document_files import prepared_head, write_documents
+from staticstore.site.documents.head_files import next_head
 from staticstore.site.folder.site_folder import SiteFolder
 
 from .indexes import Entries, canonical, changed, entries, other_form

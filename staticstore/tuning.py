@@ -222,6 +222,10 @@ CLOUD_RETRY_SECONDS = 60
 # Of a publish that goes on from another site: retries, and how long a document may take.
 PREDECESSOR_RETRIES = 2
 PREDECESSOR_DOCUMENT_SECONDS = 300.0
+# A publish in which no larger part of the files has changed writes only their lines anew.
+# Larger: one that is slower than writing all of them.  benchmark: publish-changed
+UPDATED_MOST_PART = 1 / 8
+DIGESTED_ROWS = 4096  # of a mapping of metadata, together: more take more memory
 SERVED_PIECE_BYTES = 1 << 18  # larger: fewer calls, more memory for each connection
 SERVER_POLL_SECONDS = 0.05  # between two checks whether to stop.  Longer: fewer wake-ups
 SERVER_CLOSE_SECONDS = 1.0  # how long connections may take to end
@@ -241,8 +245,7 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 
 # ---- Command line
 
-# What takes no longer shows no bar: one that vanishes at once is only a flicker.
-BAR_DELAY_SECONDS = 1.0
+BAR_DELAY_SECONDS = 1.0  # of an index.  Shorter: bars that vanish at once, a flicker
 SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
 COMPLETED_INDEX_KEYS = (
     50_000  # offered by IPython.  More: it waits for more than a tenth of a second

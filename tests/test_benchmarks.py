@@ -57,6 +57,12 @@ CONTENDERS = {
     "mirror-large": ("ours",),
     "mirror-again": ("ours",),
     "publish-again": ("ours", "find -printf '%s %T@'"),
+    "publish-changed": (
+        "ours",
+        "ours, metadata from a CSV file of a row each",
+        "ours, metadata from a mapping of a key each",
+        "find -printf '%s %T@'",
+    ),
     "publish-small": ("ours", "sha256sum, a process for each core"),
     "publish-large": ("ours", "sha256sum, a process for each core"),
 }

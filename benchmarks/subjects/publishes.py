@@ -1,9 +1,11 @@
-"""Publishing with no new file, against `find`; with all new, against `sha256sum`."""
+"""Publishing with few changes, against `find`; with all files new, against `sha256sum`."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 from ..programs import measured, staticstore
 from . import Figures, Place, Run, Subject, Target
@@ -18,6 +20,37 @@ _CORES = os.cpu_count() or 1
 
 def _unchanged(place: Place) -> Figures:
     return measured(place, *staticstore("publish", place.site.folder("many")))
+
+
+def _one_changed(metadata: str = "") -> Run:
+    """Publish in a running process after one of all files was replaced."""
+
+    def run(place: Place) -> Figures:
+        from staticstore import publish
+
+        site = place.site.folder("unpublished-many")
+        given = _metadata(metadata, site / "data", place.site.scratch())
+        publish(site, metadata=given)  # also brings what it imports
+        path = next(path for path in (site / "data").rglob("*") if path.is_file())
+        new = place.site.scratch() / "new"
+        new.write_bytes(os.urandom(4 << 10))
+        os.replace(new, path)  # others have links to the old file
+        with place.meter.measuring() as figures:
+            report = publish(site, metadata=given)
+        assert len(report.updated) == 1
+        return {name: figures[name] for name in ("seconds", "peak")}
+
+    return run
+
+
+def _metadata(kind: str, data: Path, folder: Path) -> dict[str, dict[str, Any]] | Path | None:
+    keys = (path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file())
+    rows = {key: {"title": f"The title of {key}", "cloud": at % 100} for at, key in enumerate(keys)}
+    if kind != "csv":
+        return rows if kind else None
+    lines = (f"{key},{row['title']},{row['cloud']}\n" for key, row in rows.items())
+    (folder / "metadata.csv").write_text("key,title,cloud\n" + "".join(lines), "utf-8")
+    return folder / "metadata.csv"
 
 
 def _find(place: Place) -> Figures:
@@ -57,6 +90,18 @@ SUBJECTS = [
         {"ours": _unchanged, _FIND: _find},
         (Target("ours", "seconds", 1 / 4, _FIND),),
         rounds=3,
+        sites="copies",
+    ),
+    Subject(
+        "publish-changed",
+        "100,000 files published in a running process after one was replaced",
+        {
+            "ours": _one_changed(),
+            "ours, metadata from a CSV file of a row each": _one_changed("csv"),
+            "ours, metadata from a mapping of a key each": _one_changed("mapping"),
+            _FIND: _find,
+        },
+        (Target("ours", "seconds", 1 / 3, _FIND),),
         sites="copies",
     ),
     Subject(

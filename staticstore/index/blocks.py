@@ -12,18 +12,23 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import IndexFormatError
 from . import codec
 from .forms.piece import key_at, name_of
 from .head import Document, Head, Role, parse_count, parse_sha256
 
+if TYPE_CHECKING:
+    from .forms.stored import RawChanges
+    from .snapshot import Index
+
 __all__ = [
     "MOST_STRETCH_BYTES",
     "BlockRoot",
     "Stretch",
     "block_files",
+    "changed_block_files",
     "holding",
     "named_documents",
     "read_root",
@@ -39,6 +44,7 @@ _MOST_BLOCK_BYTES = 1 << 20
 MOST_STRETCH_BYTES = 2 << 20
 # Before the first line of an index: a brace and a newline.
 _OPENING_BYTES = 2
+_MOST_INDEX_BYTES = (1 << 63) - 1
 
 
 class Stretch(NamedTuple):
@@ -208,37 +214,122 @@ def block_files(body: bytes, before: BlockRoot | None) -> tuple[BlockRoot, bytes
     (BlockRoot, bytes)
         The root, and the list of blocks that it names.
     """
-    modulus = _modulus(body, before)
-    blocks = list(_blocks(body, modulus))
+    modulus = _modulus(body.count(b"\n"), len(body), before)
+    return _listed(list(_blocks(body[_OPENING_BYTES:-2], modulus, _OPENING_BYTES)), modulus)
+
+
+def changed_block_files(
+    before: BlockRoot, listed: bytes, index: Index, changed: RawChanges, size: int
+) -> tuple[BlockRoot, bytes] | None:
+    """Return what `block_files` does for an index with few changes, at their cost.
+
+    Only the blocks with changes, and those that begin or end elsewhere because of them,
+    are cut and hashed again.
+
+    Parameters
+    ----------
+    before : BlockRoot
+        The root of the previous index.
+    listed : bytes
+        The list of its blocks, verified.
+    index : Index
+        The index, in canonical form, with at least one entry.
+    changed : mapping
+        The keys whose lines are not the same in both; None for one that is gone.
+    size : int
+        The size of its document, in bytes.
+
+    Returns
+    -------
+    (BlockRoot, bytes) or None
+        None if another modulus is better, so that all blocks change, or if the list is
+        damaged.
+    """
+    lines = index.lines()
+    if lines is None or _modulus(len(index) + 2, size, before) != before.modulus:
+        return None
+    try:
+        old = before.blocks_of(listed, 0, _MOST_INDEX_BYTES)
+    except IndexFormatError:
+        return None
+    cuts = list(_cuts(old, changed, before.modulus))
+    ends = [old[number].first for cut in cuts for number in cut if 0 < number < len(old)]
+    texts = lines.cut(["", *ends])
+    blocks: list[Stretch] = []
+    at, done = _OPENING_BYTES, 0
+    for start, end in cuts:
+        for block in old[done:start]:
+            blocks.append(block._replace(offset=at))
+            at += block.size
+        if start:
+            next(texts)  # of the blocks that stay
+        text = b"".join(next(texts))
+        blocks += _blocks(text, before.modulus, at)
+        at, done = at + len(text), end
+    for block in old[done:]:
+        blocks.append(block._replace(offset=at))
+        at += block.size
+    return _listed(blocks, before.modulus)
+
+
+def _cuts(old: Sequence[Stretch], changed: RawChanges, modulus: int) -> Iterator[tuple[int, int]]:
+    """Yield from which block to before which one to cut again."""
+    touched: set[int] = set()
+    for key, raw in changed.items():
+        number = max(bisect_right(old, key, key=lambda block: block.first) - 1, 0)
+        touched.add(number)
+        if raw is None and number and old[number].first == key:
+            touched.add(number - 1)  # with which the rest of the block is joined
+    done = 0
+    for start in sorted(touched):
+        if start < done:
+            continue
+        done = start + 1
+        # A block that is full ends before a line that has no room in it: another one may have.
+        while start and not _is_boundary(old[start].first, modulus):
+            start -= 1
+        # To a block that begins where it does, whatever is before it.
+        while done < len(old) and (done in touched or not _is_boundary(old[done].first, modulus)):
+            done += 1
+        yield start, done
+
+
+def _is_boundary(key: str, modulus: int) -> bool:
+    return zlib.crc32(key.encode()) % modulus == 0
+
+
+def _listed(blocks: Sequence[Stretch], modulus: int) -> tuple[BlockRoot, bytes]:
     lines = [codec.encode(list(block)) + b"\n" for block in blocks]
     text = b"".join(lines)
     document = Document.of(Role.BLOCK_LIST, text)
     return BlockRoot(modulus, document, tuple(_pages(blocks, lines))), text
 
 
-def _modulus(body: bytes, before: BlockRoot | None) -> int:
+def _modulus(newlines: int, size: int, before: BlockRoot | None) -> int:
     # The power of two that makes blocks of half to all of the size wanted: the block of a
     # random key is twice as large as the mean, since larger blocks have more keys.
-    keys_per_block = max(_BLOCK_BYTES * body.count(b"\n") / len(body), 1)
+    keys_per_block = max(_BLOCK_BYTES * newlines / size, 1)
     best = 1 << math.floor(math.log2(keys_per_block))
     if before is not None and best // 2 <= before.modulus <= 2 * best:
         return before.modulus
     return best
 
 
-def _blocks(body: bytes, modulus: int) -> Iterator[Stretch]:
-    start = at = _OPENING_BYTES
-    for line in body[_OPENING_BYTES:-2].split(b"\n")[:-1]:
+def _blocks(text: bytes, modulus: int, offset: int) -> Iterator[Stretch]:
+    """Cut whole lines, which begin at an offset of the index."""
+    start = at = 0
+    for line in text.split(b"\n")[:-1]:
         end = at + len(line) + 1
         name = line[1 : line.find(b'":{', 1)]  # as `name_of`, but faster.  benchmark: publish-small
         if b"\\" in name:
             name = name_of(line)
         is_first = zlib.crc32(name) % modulus == 0 or end - start > _MOST_BLOCK_BYTES
         if is_first and at > start:
-            yield _stretch(key_at(body, start), start, memoryview(body)[start:at])
+            yield _stretch(key_at(text, start), offset + start, memoryview(text)[start:at])
             start = at
         at = end
-    yield _stretch(key_at(body, start), start, memoryview(body)[start:at])
+    if at > start:
+        yield _stretch(key_at(text, start), offset + start, memoryview(text)[start:at])
 
 
 def _pages(blocks: Iterable[Stretch], lines: Iterable[bytes]) -> Iterator[Stretch]:

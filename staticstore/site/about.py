@@ -22,7 +22,7 @@ from ..index.about import (
     field_problem,
 )
 from ..index.head import Document, Head
-from .documents.head_files import write_document
+from .documents.document_files import write_document
 from .documents.root_files import OwnFiles, read_at_most
 from .folder.data_file import (
     FIRST_BYTES,

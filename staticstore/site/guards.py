@@ -25,10 +25,9 @@ from ..disk.part_file import PART_PATTERN
 from ..errors import IndexFormatError, StoreError
 from ..index.blocks import named_documents
 from ..index.snapshot import Index
-from .documents.packs import packs_of
 from .folder.data_file import FileDigest, FoundFile
 from .folder.hashing import hash_files
-from .folder.retention import files_below
+from .folder.retention import files_below, packs_of
 
 if TYPE_CHECKING:
     from ..index.fields import Content
@@ -56,7 +55,7 @@ GUARDS: tuple[Guard, ...] = get_args(Guard)
 _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
 _FEW_ITEMS = 3  # items that a message names
 # What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes.json", "notes.bin", "last.json", "push.json", "mirror.json")
+_NOTES = ("notes", "notes.json", "notes.bin", "last.json", "push.json", "mirror.json")
 _FOLDERS = ("about", "index", "blocks", "changes", "packs")
 _DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 

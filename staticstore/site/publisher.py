@@ -12,7 +12,8 @@ It writes in this order, each file whole or not at all::
     index.json                  if its bytes change
     index.head.json             if it names another index
     index.html                  a page to browse the site, if wanted
-    .staticstore/notes.json     if they change
+    .staticstore/notes          if they change
+    .staticstore/metadata       if it was parsed
     .staticstore/data.json      if the values are not in data/
     .staticstore/last.json      the state in which all of this was left
 
@@ -25,27 +26,31 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from typing import Any
+from collections.abc import Collection
+from dataclasses import replace
 
 from .about import read_about, write_about
-from .documents.head_files import prepared_head, write_documents
+from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.root_files import has_our_page, page_to_write, write_git_files, write_page
 from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
-from .folder.notes import QuickCheck, write_notes
+from .folder.last_publish import LastPublish, digest_of_arguments
+from .folder.notes import write_folder_notes
 from .folder.retention import forget, next_removal, remove_forgotten
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards
 from .predecessor import Predecessor, PublishedAt
-from .publishing.metadata import Source, find_metadata, read_metadata
-from .publishing.plan import DataSurvey, PublishPlan, PublishReport, plan_publish
+from .publishing.metadata import GivenMetadata, Source, find_metadata
+from .publishing.plan import PublishPlan, PublishReport, plan_publish
+from .publishing.survey import DataSurvey
+from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
 
-__all__ = ["PublishReport", "VerifyReport", "publish", "verify_site"]
+__all__ = ["PublishReport", "VerifyReport", "publish", "publish_touched", "verify_site"]
 
 # To be raised when the same data makes another index.
-_VERSION = 3
+_VERSION = 4
 _LOG = logging.getLogger("staticstore.site")
 
 
@@ -135,11 +140,11 @@ def publish(
 
     Notes
     -----
-    The time is that of reading new and changed files, on up to 8 threads, and of a
-    system call for each file; packed values are read once more.  From 8,000 new files
-    below 64 KiB on, they are read by a process for each core, if `sys.executable` is
-    a Python that can be started.  Only one publish at a time works on a folder;
-    readers do not wait for it.
+    The time is that of reading new and changed files, on up to 8 threads, of a system
+    call for each file, and of writing the index; packed values are read once more.
+    From 8,000 new files below 64 KiB on, they are read by a process for each core, if
+    `sys.executable` is a Python that can be started.  Only one publish at a time works
+    on a folder; readers do not wait for it.
 
     Examples
     --------
@@ -151,31 +156,95 @@ def publish(
     ...     publish(site, metadata={"*.csv": {"type": "table"}}).set
     ['a.csv']
     """
+    return publish_touched(
+        site,
+        None,
+        metadata=metadata,
+        pack=pack,
+        pack_below=pack_below,
+        browse=browse,
+        after=after,
+        data=data,
+        force=force,
+        dry_run=dry_run,
+        progress=progress,
+    )
+
+
+def publish_touched(
+    site: str | os.PathLike[str],
+    paths: Collection[str] | None,
+    *,
+    metadata: Source | None = None,
+    pack: bool = False,
+    pack_below: int = PACK_BELOW_BYTES,
+    browse: bool = False,
+    after: str | os.PathLike[str] | PublishedAt | None = None,
+    data: str | os.PathLike[str] | None = None,
+    force: Force = False,
+    dry_run: bool = False,
+    progress: TotalProgress | None = None,
+) -> PublishReport:
+    """Publish a folder, looking only at what is known to have changed; see `publish`.
+
+    Parameters
+    ----------
+    site : path
+        The site's folder.
+    paths : collection of str or None
+        The paths below ``data/`` at which something has changed since the last publish
+        began, with slashes; None to look at all.
+    metadata, pack, pack_below, browse, after, data, force, dry_run, progress
+        As of `publish`.
+    """
     if type(pack_below) is not int or not 0 < pack_below <= MOST_PACK_BYTES:
         raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
     guards = Guards(force)
     packing = Packing(pack_below, writes=not dry_run) if pack else None
     folder = SiteFolder.open(site, data)
-    fields = read_metadata(find_metadata(folder.root) if metadata is None else metadata)
+    given = GivenMetadata(
+        find_metadata(folder.root) if metadata is None else metadata,
+        folder.private / "metadata",
+    )
     about = read_about(folder)
-    given = [_VERSION, fields.as_json(), pack and pack_below, browse, about.as_json()]
-    given += [] if folder.data_path == DATA_PATH else [folder.data_path]
-    published = None if after is None else _located(after).read()
+    every = [_VERSION, given.digest, pack and pack_below, browse, about.as_json()]
+    every += [] if folder.data_path == DATA_PATH else [folder.data_path]
+    arguments = digest_of_arguments(every)
+    at_after = None if after is None else _located(after).read()
     with contextlib.nullcontext() if dry_run else folder.locked(), Hashing(progress) as hashing:
-        check = QuickCheck(folder, given)
-        report = _last_report(check) if after is None else None
-        if report is None:
+        noted = last = LastPublish.read(folder)
+        old: Predecessor | None = None
+        published: Collection[str] | None = None  # as noted
+        if after is not None or last is None or not last.is_current(folder, arguments):
+            last, old = None, Predecessor.of_folder(folder)
+            if after is not None:
+                old = old.or_published(at_after, guards)
+            published = old.index
+        survey = DataSurvey(folder, hashing, published, last, paths)
+        if last is not None and not survey.has_changes and last.is_quiet(survey.found):
+            report = _same_report(last)
+        else:
             is_moved = noted_data_path(folder.data_note) != folder.data_path
             browse = browse or (is_moved and has_our_page(folder))  # it names the data's path
             page = page_to_write(folder) if browse else None
-            old = Predecessor.of_folder(folder)
-            if after is not None:
-                old = old.or_published(published, guards)
-            survey = DataSurvey(folder, hashing, check, old.index)
-            plan = plan_publish(folder, survey, fields, about, old, packing, guards)
+            plan = None
+            if last is not None:
+                plan = plan_update(folder, survey, given, about, last, packing)
+            if plan is None:
+                plan = plan_publish(
+                    folder,
+                    survey,
+                    given,
+                    about,
+                    Predecessor.of_folder(folder) if old is None else old,
+                    packing,
+                    guards,
+                    arguments,
+                    lambda href: noted is not None and noted.is_unchanged(folder, href),
+                )
             report = plan.report
             if not dry_run:
-                _write(folder, old, plan, page)
+                _write(folder, plan, given, page)
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
@@ -185,48 +254,30 @@ def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
     return after if isinstance(after, PublishedAt) else PublishedAt(after)
 
 
-def _last_report(check: QuickCheck) -> PublishReport | None:
-    last = check.last_report()
-    if last is None:
-        return None
-    last |= {name: [tuple(one) for one in last[name]] for name in ("skipped", "failed")}
-    return PublishReport(**last)
+def _same_report(last: LastPublish) -> PublishReport:
+    named = {name: list(map(tuple, last.report[name])) for name in ("skipped", "failed")}
+    return PublishReport(**(last.report | named))
 
 
-def _write(folder: SiteFolder, old: Predecessor, plan: PublishPlan, page: bytes | None) -> None:
+def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: bytes | None) -> None:
     try:
         folder.tidy()
         write_git_files(folder)
         write_data_path(folder.data_note, folder.data_path)
         if plan.files is not None:
-            write_documents(folder, plan.files, plan.body)
+            write_documents(folder, plan.files, None if plan.is_new else plan.body)
         write_about(folder, plan.about.about)
-        body = None if plan.body == old.body else plan.body
+        body = plan.body if plan.is_new else None
         with prepared_head(folder, plan.head, body=body, files=plan.files):
             forget(folder, plan.forgotten_packs)
-        if old.head is None or old.head.lineage != plan.head.lineage:  # no longer a copy
-            folder.mirror_note.unlink(missing_ok=True)
+        if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:
+            folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
         if page is not None:
             write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.data.notes or not folder.notes.exists():
-            write_notes(folder.notes, plan.notes)
-        _note(folder, plan)
+            write_folder_notes(folder.notes, plan.notes)
+        given.write_note()
+        replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
     except OSError as error:
         raise folder.write_error(error) from error
-
-
-def _note(folder: SiteFolder, plan: PublishPlan) -> None:
-    data = plan.data
-    if any(one.kind == "failed" for one in data.left_out):
-        data.check.forget()  # the next publish tries to read them again
-    else:
-        # The report of a publish that changes nothing from now on.
-        report: dict[str, Any] = {
-            **vars(plan.report),
-            "set": [],
-            "updated": [],
-            "deleted": [],
-            "hashed": 0,
-        }
-        data.check.note(data.found, report, next_removal(folder, plan.head, plan.packs))

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,8 @@ from .documents.packs import PACK_BELOW_BYTES
 from .folder.site_folder import SiteFolder
 from .folder.withheld import withheld_key
 from .guards import Force, RefusedError
-from .publisher import PublishReport, publish
+from .publish_timer import PublishTimer, TouchedPaths
+from .publisher import PublishReport, publish_touched
 from .publishing.metadata import FILE_NAMES, Source
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def publish_watching(
     Notes
     -----
     All work is done in the iterating thread; changes during other work of the caller
-    are not lost.  Each publish scans all files.
+    are not lost.  After a change, only the folders in which something has changed are
+    scanned; all are scanned at first, after a failure, when `rescan` is over, and if there
+    are links in ``data/`` or files that could not be published.
     """
     folder = SiteFolder.open(site, data)
     stop = threading.Event() if stop is None else stop
@@ -91,12 +94,18 @@ def publish_watching(
     last: PublishReport | StoreError | None = None
     renewal = threading.Event()
     watched = _paths_beside(folder, metadata)
+    touched = TouchedPaths(rescan)
     with contextlib.closing(_polls(folder, watched, stop, renewal)) as polls:
-        for changed in polls:
-            if not timer.is_due(changed=changed, now=time.monotonic()):
+        for paths in polls:
+            touched.add(paths)
+            if not timer.is_due(changed=paths is None or bool(paths), now=time.monotonic()):
                 continue
-            outcome = _publish(folder, metadata, pack, pack_below, browse, force)
-            timer.published(failed=isinstance(outcome, StoreError), now=time.monotonic())
+            some = touched.take(time.monotonic())
+            outcome = _publish(folder, some, metadata, pack, pack_below, browse, force)
+            failed = isinstance(outcome, StoreError)
+            timer.published(failed=failed, now=time.monotonic())
+            if failed:
+                touched.add(None)
             if _is_repaired(outcome, last):
                 renewal.set()
             if _is_news(outcome, last):
@@ -104,48 +113,9 @@ def publish_watching(
             last = outcome
 
 
-class PublishTimer:
-    """Decides when to publish: at once, and after changes.  All times in seconds.
-
-    Examples
-    --------
-    >>> timer = PublishTimer(600.0)
-    >>> timer.is_due(changed=False, now=0.0)
-    True
-    >>> timer.published(failed=False, now=1.0)
-    >>> [timer.is_due(changed=now < 3.0, now=now) for now in (2.0, 2.4, 2.8, 3.0)]
-    [False, False, False, False]
-    >>> timer.is_due(changed=False, now=3.3)
-    True
-    """
-
-    def __init__(self, rescan: float) -> None:
-        self._rescan = rescan
-        self._due: float | None = None  # None before the first publish
-        self._first: float | None = None  # time of the first change since the last publish
-        self._last = 0.0
-
-    def is_due(self, *, changed: bool, now: float) -> bool:
-        """Record whether something has changed; return whether to publish now."""
-        if changed:
-            self._first = now if self._first is None else self._first
-            self._last = now
-        if self._due is None or now >= self._due:
-            return True
-        if self._first is None:
-            return False
-        is_quiet = now - self._last >= tuning.WATCH_QUIET_SECONDS
-        return is_quiet or now - self._first >= tuning.WATCH_LONGEST_SECONDS
-
-    def published(self, *, failed: bool, now: float) -> None:
-        """Record that a publish has ended."""
-        self._first = None
-        pause = min(tuning.WATCH_RETRY_SECONDS, self._rescan) if failed else self._rescan
-        self._due = now + pause
-
-
 def _publish(
     folder: SiteFolder,
+    paths: Collection[str] | None,
     metadata: Source | None,
     pack: bool,
     pack_below: int,
@@ -153,8 +123,9 @@ def _publish(
     force: Force,
 ) -> PublishReport | StoreError:
     try:
-        return publish(
+        return publish_touched(
             folder.root,
+            paths,
             metadata=metadata,
             pack=pack,
             pack_below=pack_below,
@@ -190,30 +161,31 @@ def _is_repaired(
 
 def _polls(
     folder: SiteFolder, metadata: list[Path], stop: threading.Event, renewal: threading.Event
-) -> Generator[bool, None, None]:
-    """Yield some times a second whether something has changed since the last time.
+) -> Generator[set[str] | None, None, None]:
+    """Yield some times a second where something has changed since the last time.
 
-    The first poll comes after the watch has begun, so that no change is missed.
+    The paths are those below ``data/``; None if anything may have changed.  The first poll
+    comes after the watch has begun, so that no change is missed.
     """
     before = _states(metadata)
     while not stop.is_set():
         data = _identity(folder.data)
         if data is None:  # removed, perhaps to be replaced
             stop.wait(tuning.WATCH_TICK_SECONDS)
-            yield False
+            yield set()
             continue
         with contextlib.closing(_changes_below(folder.data, stop)) as changes:
             for changed in changes:
                 now = _states(metadata)
-                yield changed or now != before
+                yield changed if now == before else None
                 before = now
                 if _identity(folder.data) != data or renewal.is_set():
                     renewal.clear()
                     break
-        yield True  # changes before the next watch begins are not reported
+        yield None  # changes before the next watch begins are not reported
 
 
-def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, None]:
+def _changes_below(data: Path, stop: threading.Event) -> Generator[set[str], None, None]:
     try:
         from watchfiles import watch
     except ImportError as error:
@@ -234,12 +206,16 @@ def _changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, N
             stop_event=stop,
             ignore_permission_denied=True,
         ):
-            yield bool(changes)
+            yield {_below(root, path) for _, path in changes}
     except FileNotFoundError:  # gone before it could be watched
         return
     except (OSError, RuntimeError) as error:  # watchfiles raises both
         reason = getattr(error, "strerror", None) or str(error)
         raise StoreError(f"{quoted(str(data))} cannot be watched: {reason}") from error
+
+
+def _below(root: str, path: str) -> str:
+    return os.path.relpath(path, root).replace(os.sep, "/")
 
 
 def _is_data(path: str) -> bool:

@@ -11,13 +11,21 @@ from hypothesis import strategies as st
 
 from staticstore import Index, IndexFormatError
 from staticstore.index import blocks as blocks_module
-from staticstore.index.blocks import BlockRoot, Stretch, block_files, holding
+from staticstore.index.blocks import (
+    BlockRoot,
+    Stretch,
+    block_files,
+    changed_block_files,
+    holding,
+)
 from staticstore.index.fields import canonical_line
 from staticstore.index.forms.piece import name_of
 
 _keys = st.text('ab"\\ !é\U0001f600', min_size=1, max_size=4).filter(
     lambda key: not key.startswith("\\")
 )
+_few = st.sampled_from([f"{a}{b}" for a in 'a"é😀' for b in "0123456789"])
+_numbers = st.integers(0, 9) | st.integers(10**8, 10**40)
 _states = st.dictionaries(_keys, st.fixed_dictionaries({"n": st.integers(0, 99)}), min_size=1)
 
 
@@ -159,3 +167,41 @@ def test_an_invalid_list_of_blocks_is_refused(page: bytes) -> None:
 @given(_keys)
 def test_the_name_of_a_line_is_its_key(key: str) -> None:
     assert name_of(canonical_line(key, {"size": 1}) + b",") == key.encode()
+
+
+@given(
+    st.dictionaries(_few, st.fixed_dictionaries({"n": _numbers}), min_size=8),
+    st.dictionaries(_few, st.none() | _numbers, min_size=1, max_size=4),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([(60, 1 << 20), (400, 60), (400, 200), (4000, 100)]),
+)
+@settings(max_examples=200, deadline=None)
+def test_changes_cut_the_same_blocks_as_all_lines(
+    before: dict[str, dict[str, int]],
+    changes: dict[str, int | None],
+    every: int,
+    sizes: tuple[int, int],
+) -> None:
+    if every > 1:
+        changes = dict.fromkeys(sorted(before)[::every]) | changes
+    after = {**before, **{key: {"n": n} for key, n in changes.items() if n is not None}}
+    after = {key: entry for key, entry in after.items() if changes.get(key, 0) is not None}
+    changed = {
+        key: None if n is None else b'{"n":%d}' % n
+        for key, n in sorted(changes.items())
+        if before.get(key) != (None if n is None else {"n": n})
+    }
+    if not after or not changed:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks_module, "_BLOCK_BYTES", sizes[0])
+        patch.setattr(blocks_module, "_MOST_BLOCK_BYTES", sizes[1])
+        patch.setattr("staticstore.tuning.INDEX_PIECE_BYTES", 100)
+        old = Index.from_entries(before)
+        root, lines = block_files(old.canonical(), None)
+        new = Index(old.stored.folded(changed))
+        body = new.canonical()
+        assert body == Index.from_entries(after).canonical()
+        expected = block_files(body, root)
+        found = changed_block_files(root, lines, new, changed, len(body))
+        assert found == (expected if expected[0].modulus == root.modulus else None)

@@ -246,7 +246,7 @@ def test_the_watch_begins_anew_when_something_can_be_read_that_could_not(
     """A folder that cannot be read cannot be watched either; root can read them all."""
     begun: list[Path] = []
 
-    def changes_below(data: Path, stop: threading.Event) -> Generator[bool, None, None]:
+    def changes_below(data: Path, stop: threading.Event) -> Generator[set[str], None, None]:
         begun.append(data)
         return original(data, stop)
 

@@ -16,14 +16,14 @@ from ..query import FieldIndexes
 from .entries import Entries, parse_any
 from .lines import Lines
 from .piece import Piece, key_at
-from .stored import Stored
+from .stored import Stored, called_weakly
 
 if TYPE_CHECKING:
     from ..codec import Raw
     from ..fields import Content
     from .stored import RawChanges
 
-__all__ = ["UncheckedLines", "build", "parse"]
+__all__ = ["UncheckedLines", "build", "canonical_lines_of", "parse"]
 
 T = TypeVar("T")
 
@@ -87,6 +87,19 @@ def build(items: Iterable[tuple[str, Mapping[str, Any]]]) -> Stored:
     if warnings:
         raise IndexFormatError(warnings[0])
     return stored
+
+
+def canonical_lines_of(body: bytes) -> Lines:
+    """Return the lines of a document that `Index.canonical` has written, without a check.
+
+    Raises
+    ------
+    IndexFormatError
+        It is not canonical, as far as that is noticed.
+    """
+    if not (body.startswith(b'{\n"') and body.endswith(b"}\n}\n")):
+        raise IndexFormatError("the index is not in canonical form")
+    return Lines(_pieces(body, checks=False))
 
 
 def _parse_lines(
@@ -193,7 +206,7 @@ class UncheckedLines(Stored):
                     entries, self.problems = parse_any(self._body)
                 except IndexFormatError as error:
                     self.refusal = str(error)
-                    self.field_indexes = FieldIndexes(self.values_of)  # which raises
+                    self.field_indexes = FieldIndexes(called_weakly(self.values_of))  # which raises
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from ... import tuning
 from ...errors import IndexFormatError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     #: Raw entries by key; None for a key that is deleted.
     RawChanges = Mapping[str, Raw | None]
 
-__all__ = ["Overlay", "Stored"]
+__all__ = ["Overlay", "Stored", "called_weakly"]
 
 _KEY = operator.itemgetter(0)
 
@@ -40,7 +41,7 @@ class Stored(ABC):
 
     def __init__(self) -> None:
         #: The indexes of the fields that were queried.
-        self.field_indexes = FieldIndexes(self.values_of)
+        self.field_indexes = FieldIndexes(called_weakly(self.values_of))
 
     # -- checks that are left for later ------------------------------------------------
 
@@ -219,6 +220,25 @@ class Stored(ABC):
         """Write the entries as a document in whatever form costs least, in pieces."""
 
 
+def called_weakly(
+    method: Callable[[str], Iterator[tuple[str, Any]]],
+) -> Callable[[str], Iterator[tuple[str, Any]]]:
+    """Return a function that calls a method without keeping its object alive.
+
+    In a circle with its field indexes, a document of hundreds of megabytes would stay in
+    memory until the garbage collector comes by.
+    """
+    known = WeakMethod(method)
+
+    def call(field: str) -> Iterator[tuple[str, Any]]:
+        found = known()
+        if found is None:
+            raise IndexFormatError("these entries were replaced")
+        return found(field)
+
+    return call
+
+
 class Overlay(Stored):
     """Changes laid over entries that stay shared with other snapshots.
 
@@ -240,7 +260,7 @@ class Overlay(Stored):
         # could find it held.
         self._in_order: list[str] | None = None
         #: Of the changed entries alone.
-        self.field_indexes = FieldIndexes(self._own_values)
+        self.field_indexes = FieldIndexes(called_weakly(self._own_values))
 
     @property
     def base(self) -> Stored:

@@ -1,26 +1,23 @@
-"""The head of a site and the documents that it names: made and written.
-
-The name of each document is its digest; only ``index.json`` and the head are replaced.
-What the head no longer names is removed a day later: `staticstore.site.folder.retention`.
-"""
+"""The head of a site and the documents that it names, made; `document_files` writes them."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ...disk.atomic import atomic_file, is_link, later_than, prepared_file, prepared_link
-from ...disk.file_system import read_regular, set_time, sync_folder
-from ...errors import IndexFormatError, IntegrityError
-from ...index.blocks import block_files, named_documents, read_root
+from ...errors import IndexFormatError
+from ...index.blocks import (
+    BlockRoot,
+    block_files,
+    changed_block_files,
+    named_documents,
+    read_root,
+)
 from ...index.changes import (
     change_lines,
     changed_sum,
@@ -30,7 +27,6 @@ from ...index.changes import (
 )
 from ...index.fields import time_text
 from ...index.head import (
-    DIGEST_FOLDERS,
     ChangeFile,
     Document,
     Head,
@@ -40,17 +36,51 @@ from ...index.head import (
     kept_whole,
     parse_count,
 )
-from ..folder.retention import forget, hrefs_of
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["HeadFiles", "next_head", "prepared_head", "write_document", "write_documents"]
+__all__ = [
+    "HeadFiles",
+    "PiecedBody",
+    "States",
+    "changed_head",
+    "has_next_generation",
+    "next_head",
+]
 
 _Read = Callable[[Document], bytes | None]
-# Raw entries by key; None for a key that is gone.
-_States = dict[str, bytes | None]
+#: Raw entries by key; None for a key that is gone.
+States = dict[str, bytes | None]
+
+
+class PiecedBody:
+    """The bytes of a document in pieces, which are written without being joined.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        The pieces, in order.
+    """
+
+    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
+        self.pieces = tuple(pieces)
+
+    def __len__(self) -> int:
+        """Count the bytes."""
+        return sum(map(len, self.pieces))
+
+    def __bytes__(self) -> bytes:
+        """Join the pieces."""
+        return b"".join(self.pieces)
+
+    def document(self, role: Role) -> Document:
+        """Return the document with these bytes; they are hashed."""
+        digest = hashlib.sha256()
+        for piece in self.pieces:
+            digest.update(piece)
+        return Document(role, len(self), digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -94,7 +124,7 @@ def next_head(
     elsewhere : mapping, optional
         The bytes of documents that `head` names and that the folder lacks.
     """
-    if head is not None and not _has_next_generation(head):
+    if head is not None and not has_next_generation(head):
         head = None
 
     def read(document: Document) -> bytes | None:
@@ -106,25 +136,83 @@ def next_head(
     blocks, documents = _new_blocks(head, body, read) if len(index) else (None, {})
     before = None if head is None else folder.index_of(head, read)
     changed = None if before is None else _states_between(before, index)
+    total = _new_sum(head, before, changed) or sum_of_document(body)
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
         published=_now(),
         index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
-        sum=sum_text(_new_sum(head, before, changed, body)),
+        sum=sum_text(total),
         blocks=blocks,
         about=about,
     )
     if head is None or changed is None:
         return new, HeadFiles(new, documents)
+    return _with_span(head, new, changed, documents, read, elsewhere)
+
+
+def changed_head(
+    folder: SiteFolder, head: Head, before: Index, after: Index, changed: States, body: PiecedBody
+) -> tuple[Head, HeadFiles | None]:
+    """Return the head that names an index with few changes, and what to write, or None.
+
+    It is that of `next_head`, at the cost of the changes: only the blocks with changes
+    are hashed.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site, complete.
+    head : Head
+        Its head so far.
+    before, after : Index
+        The index that it names, and the one to publish, both in canonical form.
+    changed : mapping
+        The raw entries that differ, by key, in order; None for one that is gone.
+    body : PiecedBody
+        The bytes of `after`.
+    """
+    if not changed:
+        return head, None
+    read = folder.read_document
+    root = read_root(head, read)
+    listed = None if root is None else read(root.lines)
+    files = None
+    if root is not None and listed is not None:
+        files = changed_block_files(root, listed, after, changed, len(body))
+    blocks, documents = (
+        _new_blocks(head, bytes(body), read) if files is None else _documents_of(*files)
+    )
+    total = _new_sum(head, before, changed) or sum_of_document(bytes(body))
+    new = replace(
+        head,
+        generation=head.generation + 1,
+        published=_now(),
+        index=body.document(Role.INDEX),
+        entries=len(after),
+        sum=sum_text(total),
+        blocks=blocks,
+    )
+    return _with_span(head, new, changed, documents, read, {})
+
+
+def _with_span(
+    head: Head,
+    new: Head,
+    changed: States,
+    documents: Mapping[Document, bytes],
+    read: _Read,
+    elsewhere: Mapping[Document, bytes],
+) -> tuple[Head, HeadFiles]:
     span, lines, kept = _new_span(head, changed, read)
     new = bounded(replace(new, change_files=(*kept, span)))
     changes = {span.document: lines} if span in new.change_files else {}
     return new, HeadFiles(new, {**_named_elsewhere(new, elsewhere), **changes, **documents})
 
 
-def _has_next_generation(head: Head) -> bool:
+def has_next_generation(head: Head) -> bool:
+    """Return whether readers accept the next generation of a lineage."""
     # Readers refuse larger numbers, so the publisher has to begin a new lineage.
     try:
         parse_count(head.generation + 1)
@@ -138,10 +226,10 @@ def _named_elsewhere(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Do
     return {one: elsewhere[one] for one in named if one in elsewhere and one != head.index}
 
 
-def _new_sum(head: Head | None, before: Index | None, changed: _States | None, body: bytes) -> int:
+def _new_sum(head: Head | None, before: Index | None, changed: States | None) -> int | None:
     # Carried along from the old head if it has one, which costs no more than the changes.
     if head is None or head.sum is None or before is None or changed is None:
-        return sum_of_document(body)
+        return None
     old = ((key, None if (raw := before.raw(key)) is None else bytes(raw)) for key in changed)
     return changed_sum(int(head.sum, 16), ((key, raw, changed[key]) for key, raw in old))
 
@@ -182,19 +270,22 @@ def _new_blocks(
 ) -> tuple[Document, dict[Document, bytes]]:
     """Return the document of the block root, and the bytes of root and list."""
     before = None if head is None else read_root(head, read)
-    root, lines = block_files(body, before)
+    return _documents_of(*block_files(body, before))
+
+
+def _documents_of(root: BlockRoot, lines: bytes) -> tuple[Document, dict[Document, bytes]]:
     text = root.encode()
     document = Document.of(Role.BLOCK_ROOT, text)
     return document, {root.lines: lines, document: text}
 
 
 def _new_span(
-    head: Head, changed: _States, read: _Read
+    head: Head, changed: States, read: _Read
 ) -> tuple[ChangeFile, bytes, tuple[ChangeFile, ...]]:
     """Return the newest span, its change file, and the older spans that stay."""
     spans = _unbroken(head.change_files, read)
     kept = kept_whole(spans, len(change_lines(changed.items())))
-    states: _States = {}
+    states: States = {}
     origins: list[str] = []
     for span in spans[kept:]:
         older = _states_of(span, read)
@@ -218,127 +309,15 @@ def _unbroken(spans: tuple[ChangeFile, ...], read: _Read) -> tuple[ChangeFile, .
     return spans
 
 
-def _states_between(before: Index, after: Index) -> _States:
+def _states_between(before: Index, after: Index) -> States:
     # All keys whose entries have other bytes, even where these mean the same.
     keys = sorted(after.keys_of_other_bytes(before))
     return {key: None if (raw := after.raw(key)) is None else bytes(raw) for key in keys}
 
 
-def _states_of(span: ChangeFile, read: _Read) -> _States | None:
+def _states_of(span: ChangeFile, read: _Read) -> States | None:
     body = read(span.document)
     try:
         return None if body is None else parse_change_lines(body)
     except IndexFormatError:
         return None
-
-
-def write_documents(folder: SiteFolder, files: HeadFiles, body: bytes) -> None:
-    """Write the documents that a new head names.
-
-    Parameters
-    ----------
-    folder : SiteFolder
-        The site.
-    files : HeadFiles
-        The head, and its documents.
-    body : bytes
-        The index.
-
-    Raises
-    ------
-    OSError
-        Something cannot be written.
-    """
-    for name in DIGEST_FOLDERS:
-        if name != Role.ABOUT.folder:  # many sites have none
-            (folder.root / name).mkdir(exist_ok=True)
-    for document, text in files.documents.items():
-        write_document(folder, document, text)
-    write_document(folder, files.head.index, body)
-
-
-def write_document(folder: SiteFolder, document: Document, body: bytes) -> None:
-    """Write a document under its digest, unless it is there already.
-
-    All files named by their digest are written here, and only with bytes of that digest.
-
-    Raises
-    ------
-    IntegrityError
-        The bytes have another digest.
-    OSError
-        The document cannot be written.
-    """
-    if not document.describes(body):
-        raise IntegrityError(
-            f"these bytes are not {document.href}", expected=document.sha256, actual="another"
-        )
-    path = folder.root / document.href
-    if is_link(path.parent):
-        raise OSError(errno.ELOOP, "its folder is a symbolic link")
-    with contextlib.suppress(OSError):
-        if not is_link(path) and read_regular(path) == body:
-            # It may have been forgotten, and be about to be removed.  Its time never decreases:
-            # index.json is the same file, and servers make a validator of its time.
-            modified = max(time.time(), path.stat().st_mtime)
-            if set_time(path, modified):
-                return
-    path.parent.mkdir(exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(body)
-
-
-@contextlib.contextmanager
-def prepared_head(
-    folder: SiteFolder, head: Head, *, body: bytes | None, files: HeadFiles | None
-) -> Iterator[None]:
-    """Write temporary index and head, run the block, then rename index, then head.
-
-    The documents that the head names have to be there: `write_documents`.
-
-    Parameters
-    ----------
-    folder : SiteFolder
-        The site.
-    head : Head
-        The head from then on.
-    body : bytes or None
-        The new ``index.json``; None if it stays.
-    files : HeadFiles or None
-        What to write; None if the head stays.
-
-    Raises
-    ------
-    OSError
-        Index or head cannot be written, or the block raised it; the old head stays.
-    """
-    with contextlib.ExitStack() as names:  # left in the opposite order
-        if files is not None:
-            old = folder.read_head()
-            forgotten = set() if old is None else hrefs_of(folder, old) - hrefs_of(folder, head)
-            text = files.text or head.encode()
-            if old is None or read_regular(folder.head) != text:
-                modified = later_than(folder.head)
-                names.enter_context(prepared_file(folder.head, text, modified=modified))
-            # After index.json was renamed: it may be the same file as the old index, and its
-            # time must not change.
-            names.callback(forget, folder, forgotten)
-        if body is not None:
-            names.enter_context(_prepared_index(folder, head, body))
-        yield
-    sync_folder(folder.root)
-
-
-@contextlib.contextmanager
-def _prepared_index(folder: SiteFolder, head: Head, body: bytes) -> Iterator[None]:
-    # index.json is a hard link to the index under its digest, if possible.  That is checked
-    # first: an editor that wrote to one of the two names has changed both.
-    modified = later_than(folder.index)
-    write_document(folder, head.index, body)
-    with contextlib.ExitStack() as name:
-        try:
-            source = folder.root / head.index.href
-            name.enter_context(prepared_link(source, folder.index, modified=modified))
-        except OSError:  # a file system without hard links
-            name.enter_context(prepared_file(folder.index, body, modified=modified))
-        yield

@@ -16,7 +16,7 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,21 +24,24 @@ from ...disk.file_system import open_regular
 from ...index.codec import PACK_HREF
 from ...index.fields import Place, place_of
 from ...index.head import Document, Role
-from .head_files import write_document
+from ..folder.data_file import FileDigest
+from .document_files import write_document
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
-    from ..folder.data_file import FileDigest
     from ..folder.site_folder import SiteFolder
 
 __all__ = [
     "MOST_PACK_BYTES",
     "PACK_BELOW_BYTES",
+    "PackState",
     "Packing",
+    "changed_places",
+    "has_loose_values",
     "pack_digest",
     "pack_size",
+    "pack_states",
     "pack_values",
-    "packs_of",
     "unchanged_places",
 ]
 
@@ -67,24 +70,26 @@ class Packing(NamedTuple):
     writes: bool
 
 
+class PackState(NamedTuple):
+    """What a publish notes of a pack."""
+
+    #: Of the pack, in bytes.
+    size: int
+    #: The number of values whose place is in it.
+    values: int
+    #: The bytes that these take.
+    alive: int
+
+    def changed_by(self, key: str, size: int, count: int = 1) -> PackState:
+        """Return the state after a value has come, or with a `count` of -1 has gone."""
+        alive = self.alive + count * _member_size(key, size)
+        return PackState(self.size, self.values + count, alive)
+
+
 def pack_digest(href: str) -> str | None:
     """Return the sha256 in the href of a pack; None if it is another href."""
     match = re.match(PACK_HREF, href)
     return None if match is None else match[1]
-
-
-def packs_of(index: Index) -> frozenset[str]:
-    """Return the hrefs of the packs that an index names."""
-    # Most sites have none.  A search costs a tenth of decoding.  benchmark: mirror-again
-    if not any(_may_name_pack(bytes(piece)) for piece in index.document()):
-        return frozenset()
-    # The only field that is decoded.
-    found = (packed for _, packed in index.stored.values_of("packed") if packed is not None)
-    return frozenset(place.href for place in map(place_of, found) if place is not None)
-
-
-def _may_name_pack(text: bytes) -> bool:
-    return b'"packed"' in text or b"\\u00" in text  # its name may be written with escapes
 
 
 def unchanged_places(
@@ -197,7 +202,7 @@ def pack_values(
     sizes = {
         key: _member_size(key, digest.size)
         for key, digest in digests.items()
-        if 0 < digest.size < packing.below and _fits(key, digest.size)
+        if _is_packed(key, digest.size, packing)
     }
     kept = {key: place for key, place in places.items() if key in sizes}
     alive: dict[str, int] = {}
@@ -207,6 +212,96 @@ def pack_values(
     again = _packed_again(packs, alive, loose)
     kept = {key: place for key, place in kept.items() if place.href not in again}
     return kept | _pack(folder, digests, sorted(sizes.keys() - kept.keys()), packing)
+
+
+def pack_states(
+    folder: SiteFolder, places: Mapping[str, Place], digests: Mapping[str, FileDigest]
+) -> dict[str, PackState]:
+    """Return the states of the packs in which values are, by href."""
+    states: dict[str, PackState] = {}
+    for key, place in places.items():
+        state = states.get(place.href) or PackState(pack_size(folder.root / place.href), 0, 0)
+        states[place.href] = state.changed_by(key, digests[key].size)
+    return states
+
+
+def has_loose_values(
+    digests: Mapping[str, FileDigest], places: Mapping[str, Place], packing: Packing
+) -> bool:
+    """Return whether a value that is to be packed is in no pack, since its file has changed."""
+    others = ((key, digest.size) for key, digest in digests.items() if key not in places)
+    return any(_is_packed(key, size, packing) for key, size in others)
+
+
+def changed_places(
+    folder: SiteFolder,
+    old: Index,
+    states: Mapping[str, PackState],
+    changed: Mapping[str, FileDigest | None],
+    packing: Packing | None,
+) -> tuple[dict[str, Place | None], dict[str, PackState]]:
+    """Do what `unchanged_places` and `pack_values` do, after few changes.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    old : Index
+        Its last index.
+    states : mapping
+        The states of its packs, all intact, by href.
+    changed : mapping
+        The digests of the values that may have changed, by key; None for one that is gone.
+    packing : Packing or None
+
+    Returns
+    -------
+    places : dict of Place
+        Of `changed`, and of all values that have moved; None for one that is in no pack.
+    states : dict of PackState
+        Of the packs with values, by href.
+    """
+    states, places = dict(states), dict[str, Place | None]()
+    contents = old.contents_of(changed)
+    loose: dict[str, FileDigest] = {}
+    for key, digest in changed.items():
+        before = contents.get(key)
+        place = None if before is None else before.place
+        if before is not None and place is not None:
+            if digest is not None and digest.sha256 == before.sha256:
+                places[key] = place
+                continue
+            states[place.href] = states[place.href].changed_by(key, before.size or 0, -1)
+        places[key] = None
+        if packing is not None and digest is not None and _is_packed(key, digest.size, packing):
+            loose[key] = digest
+    states = {href: state for href, state in states.items() if state.values}
+    if packing is None:
+        return places, states
+    sizes = {href: state.size for href, state in states.items()}
+    alive = {href: state.alive for href, state in states.items()}
+    amount = sum(_member_size(key, digest.size) for key, digest in loose.items())
+    again = _packed_again(sizes, alive, amount)
+    moved = [key for key in _keys_in(old, again) if key not in changed or places[key]]
+    values = {
+        key: FileDigest(content.sha256 or "", content.size or 0, 0, 0)
+        for key, content in old.contents_of(moved).items()
+    } | loose
+    new = _pack(folder, values, sorted(values), packing)
+    states = {href: state for href, state in states.items() if href not in again}
+    return places | {key: new.get(key) for key in values}, states | pack_states(folder, new, values)
+
+
+def _keys_in(index: Index, packs: set[str]) -> Iterator[str]:
+    if packs:
+        for key, packed in index.stored.values_of("packed"):
+            place = None if packed is None else place_of(packed)
+            if place is not None and place.href in packs:
+                yield key
+
+
+def _is_packed(key: str, size: int, packing: Packing) -> bool:
+    return 0 < size < packing.below and _fits(key, size)
 
 
 def _fits(key: str, size: int) -> bool:
@@ -222,17 +317,8 @@ def _member_size(key: str, size: int) -> int:
 
 
 def _packed_again(packs: Mapping[str, int], alive: Mapping[str, int], loose: int) -> set[str]:
-    """Return the packs whose values go into new packs.
-
-    Parameters
-    ----------
-    packs : mapping
-        The sizes of packs, in bytes.
-    alive : mapping
-        The sizes of those of their values that the index still names, in bytes.
-    loose : int
-        The total size of the values to pack in any case, in bytes.
-    """
+    # Which packs go into new ones: `alive` are the sizes of those of their values that the index
+    # still names, `loose` that of the values to pack in any case.
     again = {href for href, size in alive.items() if 2 * size < packs[href] - _END_BYTES}
     amount = loose + sum(alive[href] for href in again)
     for href in sorted(alive.keys() - again, key=lambda href: (alive[href], href)):

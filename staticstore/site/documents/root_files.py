@@ -21,7 +21,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -41,6 +41,7 @@ __all__ = [
     "GIT_FILES",
     "OwnFiles",
     "git_warnings",
+    "has_git_rules",
     "has_our_page",
     "is_our_page",
     "page_to_write",
@@ -201,6 +202,13 @@ def git_warnings(folder: SiteFolder, keys: Collection[str]) -> list[str]:
             changed = [path for path in below if not _keeps(rules, path, otherwise=True)]
             warnings += _warning(data + key, [data + above + path for path in changed])
     return warnings
+
+
+def has_git_rules(folder: SiteFolder, keys: Iterable[str]) -> bool:
+    """Return whether `git_warnings` of such keys has any rules to apply."""
+    return _read_rules(folder.root / _ATTRIBUTES_NAME) is not None or any(
+        key.endswith(_ATTRIBUTES_NAME) for key in keys
+    )
 
 
 def _warning(name: str, changed: list[str]) -> Iterator[str]:

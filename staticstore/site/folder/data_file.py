@@ -78,10 +78,12 @@ class FoundFile(NamedTuple):
     is_linked: bool = False
 
     @classmethod
-    def of(cls, key: str, path: str, status: os.stat_result) -> FoundFile:
+    def of(
+        cls, key: str, path: str, status: os.stat_result, *, is_linked: bool = False
+    ) -> FoundFile:
         """Describe a file by its status."""
         size, mtime_ns = status.st_size, status.st_mtime_ns
-        return cls(key, path, size, mtime_ns, status.st_ino, status.st_dev)
+        return cls(key, path, size, mtime_ns, status.st_ino, status.st_dev, is_linked)
 
     def is_same(self, status: os.stat_result) -> bool:
         """Return whether an opened file is the one that was found, and unchanged.

@@ -1,52 +1,228 @@
-"""The publisher's notes: digests of files, and the state after the last publish.
+"""The publisher's notes: the digests of files, in the states in which they were hashed.
 
-Both are in ``.staticstore``, and only publishers read them: ``notes.json``, so that
-unchanged files are not hashed again, and ``last.json``, so that a publish that
-changes nothing ends after a scan.  Deleting them costs nothing but time.
+They are in ``.staticstore/notes``, and only publishers, mirrors and pushes read them, so
+that unchanged files are not hashed again.  Deleting them costs nothing but time.
+
+The file is a line with a format and the sha256 of the rest, and then for each folder
+three sizes, its path, the names of its files, their states (`STATE_BYTES` each) and
+their digests (`DIGEST_BYTES` each).  So an unchanged folder is recognized by comparing
+bytes, and copied into the next notes as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import marshal
 import re
-import time
-from collections.abc import Collection, Mapping
-from operator import attrgetter
+import struct
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...disk.atomic import atomic_file
 from ...disk.file_system import read_regular
 from ...errors import IndexFormatError
 from ...index import codec
 from ...index.codec import SHA256
-from ...index.head import DIGEST_FOLDERS
-from ..documents.root_files import GIT_FILES
 from .bulk_notes import BULK_NOTES_NAME, read_bulk_notes
 from .data_file import FileDigest, FoundFile
-from .scan import Scan, scan
+from .folder_files import STATE_BYTES, Listing, packed_states
 
-if TYPE_CHECKING:
-    from .site_folder import SiteFolder
+__all__ = [
+    "DIGEST_BYTES",
+    "FolderChange",
+    "FolderNote",
+    "FolderNotes",
+    "Notes",
+    "folder_notes",
+    "read_folder_notes",
+    "read_notes",
+    "write_folder_notes",
+    "write_notes",
+]
 
-__all__ = ["Notes", "QuickCheck", "read_notes", "write_notes"]
-
-_NOTES_FORMAT = "staticstore-notes/1"
-_LAST_FORMAT = "staticstore-last/1"
+#: Of a digest in the notes.
+DIGEST_BYTES = 32
+_FORMAT = b"staticstore-notes/2"
+_FORMAT_BEFORE = "staticstore-notes/1"  # JSON, in `notes.json`
+# The bytes of a folder's path and of its names, and the number of its files.
+_SIZES = struct.Struct("<QQQ")
+_NO_STATE = (-1, -1, -1)  # of a file that may change again without a new time
 # A file that changed less than two seconds before a scan may change again without a new time:
 # clocks of file systems are coarse, FAT's most, with two seconds.
 _SETTLED_NANOSECONDS = 2_000_000_000
-# What a publish writes, beside packs and documents that the head names.
-_WRITTEN_FILES = (
-    "about.json",
-    "index.json",
-    "index.head.json",
-    "index.html",
-    *GIT_FILES,
-    ".staticstore/notes.json",
-)
+
+_Bytes = bytes | bytearray | memoryview
+
+
+class FolderNote(NamedTuple):
+    """What is noted of the files of one folder, in the order of their names."""
+
+    #: In UTF-8, one a line; no key holds a newline.
+    names: _Bytes = b""
+    #: `STATE_BYTES` of each file.
+    states: _Bytes = b""
+    #: `DIGEST_BYTES` of each file.
+    digests: _Bytes = b""
+
+    def name_list(self) -> list[str]:
+        """Return the names."""
+        return bytes(self.names).decode().split("\n") if self.names else []
+
+    @property
+    def file_count(self) -> int:
+        """The number of files."""
+        return len(self.states) // STATE_BYTES
+
+    def files(self, prefix: str, without: Container[int] = ()) -> Iterator[tuple[str, FileDigest]]:
+        """Yield the keys of files with what is noted of them.
+
+        Parameters
+        ----------
+        prefix : str
+            The path of the folder, with a slash at its end.
+        without : container of int
+            The positions of files to leave out.
+        """
+        sha256s = bytes(self.digests).hex()
+        states = struct.iter_unpack("<qqq", self.states)
+        for at, (name, state) in enumerate(zip(self.name_list(), states, strict=True)):
+            if at not in without:
+                sha256 = sha256s[2 * DIGEST_BYTES * at : 2 * DIGEST_BYTES * (at + 1)]
+                yield prefix + name, FileDigest(sha256, *state)
+
+    def state(self, position: int) -> bytes:
+        """Return the state of a file, as `packed_states` does."""
+        return bytes(self.states[position * STATE_BYTES : (position + 1) * STATE_BYTES])
+
+    def digest(self, position: int) -> bytes:
+        """Return the digest of a file."""
+        return bytes(self.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES])
+
+
+#: By the path of the folder below the data folder, with a slash at its end.
+FolderNotes = Mapping[str, FolderNote]
+
+
+class FolderChange(NamedTuple):
+    """How a folder differs from what is noted of it."""
+
+    #: What is there.
+    names: bytes
+    states: bytes
+    #: `DIGEST_BYTES` for each file that is there; zeros for one that has changed.
+    digests: bytearray
+    #: The files that are new or in another state, by position.
+    files: dict[int, FoundFile]
+    #: The names that are noted and no longer there.
+    gone: list[str]
+
+    @classmethod
+    def between(cls, note: FolderNote, listing: Listing) -> FolderChange | None:
+        """Compare a folder with what is noted of it; None if they are the same.
+
+        Notes
+        -----
+        The cost is that of comparing memory if nothing has changed, and a look at each
+        file of the folder if names have.
+        """
+        names, states = listing.names_text, listing.states.tobytes()
+        # Copies: views are compared byte for byte.  benchmark: publish-again
+        if names == bytes(note.names):
+            if states == bytes(note.states):
+                return None
+            changed, gone = list(_differing(states, note.states)), []
+            digests = bytearray(note.digests)
+            for at in changed:
+                digests[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES] = bytes(DIGEST_BYTES)
+        else:
+            before = {name: position for position, name in enumerate(note.name_list())}
+            changed, digests = [], bytearray()
+            for position, name in enumerate(listing.names):
+                known = before.pop(name, None)
+                state = states[position * STATE_BYTES : (position + 1) * STATE_BYTES]
+                if known is not None and note.state(known) == state:
+                    digests += note.digest(known)
+                else:
+                    changed.append(position)
+                    digests += bytes(DIGEST_BYTES)
+            gone = list(before)
+        return cls(names, states, digests, {at: listing.file(at) for at in changed}, gone)
+
+    def note(self, digests: Mapping[str, FileDigest], began_ns: int) -> FolderNote:
+        """Return what to note of the folder after its changed files were hashed.
+
+        Parameters
+        ----------
+        digests : mapping
+            The digests of changed files by key; those without one are left out.
+        began_ns : int
+            When the scan began; see `folder_notes`.
+        """
+        latest = began_ns - _SETTLED_NANOSECONDS
+        states, found = bytearray(self.states), self.digests[:]
+        missing = []
+        for at, file in self.files.items():
+            digest = digests.get(file.key)
+            if digest is None:
+                missing.append(at)
+                continue
+            state = digest[1:] if digest.mtime_ns < latest else _NO_STATE
+            states[at * STATE_BYTES : (at + 1) * STATE_BYTES] = packed_states([state])
+            found[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES] = bytes.fromhex(digest.sha256)
+        names = self.names
+        if missing:
+            every = names.split(b"\n")
+            for at in reversed(missing):
+                del every[at]
+                del states[at * STATE_BYTES : (at + 1) * STATE_BYTES]
+                del found[at * DIGEST_BYTES : (at + 1) * DIGEST_BYTES]
+            names = b"\n".join(every)
+        return FolderNote(names, states, found)
+
+
+def _differing(states: bytes, others: _Bytes) -> Iterator[int]:
+    """Yield the positions of files whose states differ, comparing many at once."""
+    step = STATE_BYTES * 256
+    for start in range(0, len(states), step):
+        mine, theirs = states[start : start + step], others[start : start + step]
+        if mine != theirs:
+            for at in range(0, len(mine), STATE_BYTES):
+                if mine[at : at + STATE_BYTES] != theirs[at : at + STATE_BYTES]:
+                    yield (start + at) // STATE_BYTES
+
+
+def folder_notes(
+    digests: Mapping[str, FileDigest], began_ns: int | None = None
+) -> dict[str, FolderNote]:
+    """Note digests by folder.
+
+    Parameters
+    ----------
+    digests : mapping
+        From keys, in order, to digests.
+    began_ns : int, optional
+        When the scan began, nanoseconds since 1970.  Of a file that was younger than two
+        seconds then, or has a time in the future, only the name is noted: it may change
+        again without a new time.  By default all are noted.
+    """
+    latest = None if began_ns is None else began_ns - _SETTLED_NANOSECONDS
+    groups: dict[str, tuple[list[str], list[FileDigest]]] = {}
+    for key, digest in digests.items():
+        above, slash, name = key.rpartition("/")
+        names, found = groups.setdefault(above + slash, ([], []))
+        names.append(name)
+        found.append(digest)
+    return {
+        prefix: FolderNote(
+            "\n".join(names).encode(),
+            packed_states(
+                [one[1:] if latest is None or one.mtime_ns < latest else _NO_STATE for one in found]
+            ),
+            bytes.fromhex("".join([one.sha256 for one in found])),
+        )
+        for prefix, (names, found) in groups.items()
+    }
 
 
 class Notes(NamedTuple):
@@ -78,7 +254,10 @@ class Notes(NamedTuple):
             The size in bytes, the modification time in nanoseconds, and the inode.
         """
         noted = self.digests.get(key)
-        return None if noted is None or noted[1:] != state else noted
+        if noted is None or noted[1:] == state:
+            return noted
+        # Numbers of more than 64 bits are folded in the notes.
+        return noted if packed_states([noted[1:]]) == packed_states([state]) else None
 
     @classmethod
     def of(cls, digests: Mapping[str, FileDigest], began_ns: int) -> Notes:
@@ -99,189 +278,93 @@ class Notes(NamedTuple):
 
 
 def read_notes(path: Path) -> Notes:
-    """Read the notes; those that are missing, damaged or of another format are empty.
-
-    Without notes, those of a mirror are read, which are beside them.
-    """
-    if not path.exists():
-        return Notes(read_bulk_notes(path.with_name(BULK_NOTES_NAME)).digests())
-    files = _read_json(path, _NOTES_FORMAT).get("files")
-    if not isinstance(files, dict):
-        return Notes({})
-    is_sha256 = re.compile(SHA256).match
+    """Read the notes; those that are missing, damaged or of another format are empty."""
     digests: dict[str, FileDigest] = {}
-    for key, row in files.items():  # without a call for each row.  benchmark: mirror-again
-        if isinstance(row, list) and len(row) == 4:
-            sha256, size, mtime_ns, inode = row
-            are_numbers = type(size) is type(mtime_ns) is type(inode) is int
-            if are_numbers and isinstance(sha256, str) and is_sha256(sha256):
-                digests[key] = FileDigest(sha256, size, mtime_ns, inode)
+    for prefix, note in read_folder_notes(path).items():
+        digests.update(pair for pair in note.files(prefix) if pair[1].size >= 0)
     return Notes(digests)
 
 
 def write_notes(path: Path, notes: Notes) -> None:
+    """Write the notes, whole or not at all; raises as `write_folder_notes`."""
+    write_folder_notes(path, folder_notes(dict(sorted(notes.digests.items()))))
+
+
+def read_folder_notes(path: Path) -> dict[str, FolderNote]:
+    """Read the notes by folder; those that are missing, damaged or foreign are empty.
+
+    Notes as earlier versions wrote them are read, too.
+    """
+    try:
+        body = read_regular(path)
+    except FileNotFoundError:
+        # Those of an earlier version, else those of a mirror.
+        before = _read_notes_before(path.with_name("notes.json"))
+        mirrors = read_bulk_notes(path.with_name(BULK_NOTES_NAME)).digests()
+        return before or folder_notes(dict(sorted(mirrors.items())))
+    except OSError:
+        return {}
+    header = body[:200].partition(b"\n")[0]
+    folders = memoryview(body)[len(header) + 1 :]
+    return dict(_parsed(folders)) if header == _header([folders]) else {}
+
+
+def _header(parts: Iterable[_Bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"%b %b" % (_FORMAT, digest.hexdigest().encode())
+
+
+def _parsed(body: memoryview) -> Iterator[tuple[str, FolderNote]]:
+    at = 0
+    while at < len(body):
+        path_size, names_size, count = _SIZES.unpack_from(body, at)
+        at += _SIZES.size
+        parts = []
+        for size in (path_size, names_size, count * STATE_BYTES, count * DIGEST_BYTES):
+            parts.append(body[at : at + size])
+            at += size
+        path, names, states, digests = parts
+        yield bytes(path).decode(), FolderNote(names, states, digests)
+
+
+def write_folder_notes(path: Path, notes: FolderNotes) -> None:
     """Write the notes, whole or not at all.
+
+    They are not synced: after a power cut their digest tells whether they are whole.
 
     Raises
     ------
     OSError
         They cannot be written.
     """
-    with atomic_file(path) as file:
-        file.write(codec.encode({"format": _NOTES_FORMAT, "files": notes.digests}))
+    parts: list[_Bytes] = []
+    for prefix, note in notes.items():
+        path_bytes = prefix.encode()
+        parts.append(_SIZES.pack(len(path_bytes), len(note.names), note.file_count) + path_bytes)
+        parts += note
+    with atomic_file(path, sync=False) as file:
+        file.write(_header(parts) + b"\n")
+        file.writelines(parts)
+    path.with_name("notes.json").unlink(missing_ok=True)  # of an earlier version
 
 
-def _read_json(path: Path, form: str) -> dict[str, Any]:
+def _read_notes_before(path: Path) -> dict[str, FolderNote]:
+    document: Any = None
     with contextlib.suppress(OSError, IndexFormatError):
-        note = codec.decode(read_regular(path))
-        if isinstance(note, dict) and note.get("format") == form:
-            return note
-    return {}
+        document = codec.decode(read_regular(path))
+    is_note = isinstance(document, dict) and document.get("format") == _FORMAT_BEFORE
+    files = document.get("files") if is_note else None
+    if not isinstance(files, dict):
+        return {}
+    digests = {key: FileDigest(*row) for key, row in files.items() if _is_row(row)}
+    return folder_notes(dict(sorted(digests.items())))
 
 
-class QuickCheck:
-    """Finds out by a scan alone whether anything changed since the last publish.
-
-    The last publish has noted its arguments, the state of all files, and its report.
-    If nothing differs, its report is that of the new publish, too.
-
-    Parameters
-    ----------
-    folder : SiteFolder
-        The site.
-    given : object
-        What the index depends on beside the data, as JSON values.
-    """
-
-    def __init__(self, folder: SiteFolder, given: object) -> None:
-        self._folder = folder
-        self._given = hashlib.sha256(codec.encode(given)).hexdigest()
-        self._states = _States()
-        self._last = _read_json(_note_of(folder), _LAST_FORMAT)
-
-    def see(self, files: list[FoundFile]) -> None:
-        """Record the files of a folder during a scan.
-
-        A file that changes after the scan makes the next check fail, whether or not
-        the publish notices the change.
-        """
-        self._states.see(files)
-
-    def last_report(self) -> dict[str, Any] | None:
-        """Return the report of the last publish; None if anything has changed since.
-
-        Raises
-        ------
-        StoreError
-            As `scan` does.
-        """
-        last = self._last
-        try:
-            is_known = last["given"] == self._given and last["data"] is not None
-            is_in_time = time.time() < (last["until"] or float("inf"))
-            is_unchanged = is_known and is_in_time and last["site"] == _state_of_site(self._folder)
-            data, report, exempt = last["data"], last["report"], last["spared"]
-        except (OSError, LookupError, TypeError):
-            return None
-        return report if is_unchanged and data == _state_of_data(self._folder, exempt) else None
-
-    def is_unchanged(self, href: str) -> bool:
-        """Return whether a file is in the state in which the last publish left it."""
-        folder, _, _ = href.rpartition("/")
-        with contextlib.suppress(OSError, LookupError, TypeError):
-            state = _state_of_file(self._folder.root / href)
-            return any(noted[0] == folder and state in noted for noted in self._last["site"])
+def _is_row(row: object) -> bool:
+    if not isinstance(row, list) or len(row) != 4:
         return False
-
-    def note(self, found: Scan, report: object, until: float | None) -> None:
-        """Note a report, and the state of the site.
-
-        Parameters
-        ----------
-        found : Scan
-            The scan of this publish.
-        report : object
-            What `last_report` returns from now on, as JSON values.
-        until : float or None
-            When a publish has work to do even if nothing has changed, in seconds
-            since 1970.
-
-        Raises
-        ------
-        OSError
-            The note cannot be written.
-        """
-        last = {
-            "format": _LAST_FORMAT,
-            "given": self._given,
-            # None if files may change again without a new time.
-            "data": self._states.of(found),
-            "spared": sorted(found.exempt),
-            "site": _state_of_site(self._folder),
-            "until": until,
-            "report": report,
-        }
-        with atomic_file(_note_of(self._folder)) as file:
-            file.write(codec.encode(last) + b"\n")
-
-    def forget(self) -> None:
-        """Remove the note, so that the next publish does all its work.
-
-        Raises
-        ------
-        OSError
-            The note cannot be removed.
-        """
-        _note_of(self._folder).unlink(missing_ok=True)
-
-
-def _note_of(folder: SiteFolder) -> Path:
-    return folder.private / "last.json"
-
-
-class _States:
-    """A digest of the states of all files, in the order of the scan."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-        self._latest_ns = 0  # modification time, since 1970
-
-    def see(self, files: list[FoundFile]) -> None:
-        if not files:  # an empty folder changes nothing
-            return
-        states = list(map(attrgetter("key", "size", "mtime_ns", "inode"), files))
-        # Later versions of marshal encode the same values in more than one way.
-        self._digest.update(marshal.dumps(states, 2))
-        self._latest_ns = max(self._latest_ns, *map(attrgetter("mtime_ns"), files))
-
-    def of(self, found: Scan) -> str | None:
-        # None if a file is so young that it may change again without a new time.
-        if self._latest_ns >= found.began_ns - _SETTLED_NANOSECONDS:
-            return None
-        digest = self._digest.copy()
-        digest.update(marshal.dumps([tuple(one) for one in found.left_out], 2))
-        return digest.hexdigest()
-
-
-def _state_of_data(folder: SiteFolder, published: Collection[str]) -> str | None:
-    states = _States()
-    return states.of(scan(folder.data, states.see, keeps_files=False, published=published))
-
-
-def _state_of_site(folder: SiteFolder) -> list[list[object]]:
-    found: list[list[object]] = []
-    for name in _WRITTEN_FILES:
-        try:
-            found.append(_state_of_file(folder.root / name))
-        except FileNotFoundError:
-            found.append([name])
-    for name in (*DIGEST_FOLDERS, folder.packs.name):
-        place = folder.root / name
-        if place.is_dir():
-            found.append([name, *sorted(map(_state_of_file, place.iterdir()))])
-    return found
-
-
-def _state_of_file(path: Path) -> list[object]:
-    status = path.lstat()
-    return [path.name, status.st_size, status.st_mtime_ns, status.st_ino]
+    sha256, *state = row
+    are_numbers = all(type(number) is int for number in state)
+    return are_numbers and isinstance(sha256, str) and re.match(SHA256, sha256) is not None

@@ -18,16 +18,18 @@ from typing import Literal, NamedTuple
 from ...errors import StoreError, path_text, quoted, reason_of
 from ...index.fields import are_keys, key_problem
 from .data_file import FoundFile
+from .folder_files import Listing, Touched
 from .withheld import Withheld, may_be_withheld, path_below, withheld_key
 
 __all__ = ["FoundFile", "LeftOut", "Scan", "scan"]
 
 _MOST_NAMED_LINKS = 20
 _PLAIN = re.compile(r"[\w/-]*", re.ASCII)
+_TYPE_BITS = stat.S_IFMT(0xFFFF)
 _is_junction = getattr(os.DirEntry, "is_junction", None)  # from Python 3.12 on
 
 #: Called with the files of a folder.
-Found = Callable[[list[FoundFile]], object]
+Found = Callable[[Listing], object]
 
 
 class LeftOut(NamedTuple):
@@ -76,6 +78,8 @@ class _Place(NamedTuple):
     is_withheld: bool = False
     #: Whether it was reached through a link.
     is_linked: bool = False
+    #: Whether all below it is new.
+    is_new: bool = False
 
 
 def scan(
@@ -85,6 +89,7 @@ def scan(
     keeps_files: bool = True,
     published: Collection[str] = (),
     exempts: Callable[[Withheld], bool] = attrgetter("is_new"),
+    only: Touched | None = None,
 ) -> Scan:
     """Scan a data folder without opening a file.
 
@@ -104,6 +109,8 @@ def scan(
     exempts : callable, optional
         Returns whether a withheld name stays if it is published already; by
         default if earlier versions published such names.
+    only : Touched, optional
+        The folders to look at; by default all.
 
     Returns
     -------
@@ -123,6 +130,7 @@ def scan(
     Costs a system call for each entry, and about 400 bytes of memory.
     """
     walk = _Walk(os.fspath(data), found, published, exempts, keeps_files=keeps_files)
+    walk.only = only
     try:
         walk.run()
     except OSError as error:
@@ -157,18 +165,17 @@ class _Walk:
         self._published = published
         self._exempts = exempts
         self._keeps_files = keeps_files
-        self._files: list[FoundFile] = []  # of the current folder
         self.real_root = os.path.realpath(data)
         self.found = Scan(time.time_ns())
         self.outward: list[str] = []
         self._todo: list[_Place] = []
         self._exempt_folders: set[str] = set()
+        self.only: Touched | None = None
 
     def run(self) -> None:
         """Walk; raise OSError if the data folder itself cannot be read."""
-        identity = _identity(os.stat(self.real_root))
-        # By its real path: a link that replaces it later leads to other files.
-        self._todo.append(_Place(self.real_root, "", identity, frozenset((identity,))))
+        folders = [""] if self.only is None else sorted(self.only.folders, reverse=True)
+        self._todo += map(self._place_of, folders)
         while self._todo:
             place = self._todo.pop()
             try:
@@ -182,29 +189,64 @@ class _Walk:
                     raise
                 self._fail(place.prefix.rstrip("/"), f"it cannot be read: {reason_of(error)}")
 
+    def _place_of(self, prefix: str) -> _Place:
+        # By its real path: a link that replaces it later leads to other files.
+        path, identity = self.real_root, _identity(os.stat(self.real_root))
+        above = {identity}
+        for name in prefix.split("/")[:-1]:
+            path = os.path.join(path, name)
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+            identity = _identity(status)
+            above.add(identity)
+        return _Place(path, prefix, identity, frozenset(above))
+
     def _visit_all(self, place: _Place, descriptor: int | None) -> None:
-        with os.scandir(place.path if descriptor is None else descriptor) as found:
-            entries = sorted(found, key=attrgetter("name"))
-        self._files = []
+        names, links = _listed(place.path if descriptor is None else descriptor)
+        listing = Listing(place.prefix, place.path, place.identity[0], is_linked=place.is_linked)
         folders_before = len(self._todo)
-        above = os.path.join(place.path, "")
-        names = [entry.name for entry in entries]
-        keys = [place.prefix + name for name in names]
         # One check of all names is faster than one for each.  The whole key matters only below
         # a folder with special characters in its name.  benchmark: publish-again
-        checked = names if _PLAIN.fullmatch(place.prefix) else keys
-        may_be_refused = place.is_withheld or may_be_withheld(checked) or not are_keys(keys)
-        for key, name, entry in zip(keys, names, entries, strict=True):
-            if not (may_be_refused and self._is_refused(key, entry)):
-                self._visit(entry, above + name, key, place, descriptor)
+        checked = names
+        if not _PLAIN.fullmatch(place.prefix):
+            checked = [place.prefix + name for name in names]
+        may_be_refused = place.is_withheld or may_be_withheld(checked) or not are_keys(checked)
+        above = "" if descriptor is not None else listing.path
+        find, add_name, add_state = os.stat, listing.names.append, listing.states.extend
+        is_plain = not links
+        for name in names:
+            if may_be_refused and self._is_refused(listing, name):
+                continue
+            is_link = not is_plain and name in links
+            try:
+                # By the open folder it costs half as much as by the whole path.  A link that
+                # has replaced it since the listing is not followed.  benchmark: publish-again
+                status = find(above + name, dir_fd=descriptor, follow_symlinks=is_link)
+            except OSError as error:
+                self._report_unseen(listing, name, error, is_link=is_link)
+                continue
+            is_file = status.st_mode & _TYPE_BITS == stat.S_IFREG
+            if not is_file or is_link or status.st_dev != listing.device:
+                self._visit(listing, name, status, place, is_link=is_link)
+                continue
+            # Not `Listing.add`, which takes longer than all the rest.  benchmark: publish-again
+            try:
+                add_state((status.st_size, status.st_mtime_ns, status.st_ino))
+            except OverflowError:
+                del listing.states[3 * len(listing) :]
+                listing.add(name, status)
+            else:
+                add_name(name)
         self._todo[folders_before:] = reversed(self._todo[folders_before:])  # popped from the end
         if self._keeps_files:
-            self.found.files += self._files
+            self.found.files += listing
         if self._report is not None:
-            self._report(self._files)
+            self._report(listing)
 
-    def _is_refused(self, key: str, entry: os.DirEntry[str]) -> bool:
-        withheld = withheld_key(f"{key}/" if _is_folder(entry) else key)
+    def _is_refused(self, listing: Listing, name: str) -> bool:
+        key = listing.prefix + name
+        withheld = withheld_key(f"{key}/" if os.path.isdir(listing.path + name) else key)
         if withheld is not None and not self._is_exempt(key, withheld):
             self._leave_out(key, withheld)
         elif problem := key_problem(key):
@@ -230,31 +272,29 @@ class _Walk:
     def _published_in_order(self) -> list[str]:
         return sorted(self._published)
 
+    def _report_unseen(self, listing: Listing, name: str, error: OSError, *, is_link: bool) -> None:
+        # The target may be unreadable, but whether it is inside is still known.
+        key = listing.prefix + name
+        dangling = error.errno in (errno.ENOENT, errno.ELOOP)
+        if not is_link or dangling or self._may_follow(listing.path + name, key):
+            self._fail(key, _why_not(error, is_link=is_link))
+
     def _visit(
-        self, entry: os.DirEntry[str], path: str, key: str, place: _Place, descriptor: int | None
+        self,
+        listing: Listing,
+        name: str,
+        status: os.stat_result,
+        place: _Place,
+        *,
+        is_link: bool,
     ) -> None:
-        is_link = entry.is_symlink() or (_is_junction is not None and _is_junction(entry))
-        try:
-            # By the open folder it costs half as much as by the whole path.  A link that has
-            # replaced it since the listing is not followed.  benchmark: publish-again
-            at = path if descriptor is None else entry.name
-            status = os.stat(at, dir_fd=descriptor, follow_symlinks=is_link)
-        except OSError as error:
-            # The target may be unreadable, but whether it is inside is still known.
-            dangling = error.errno in (errno.ENOENT, errno.ELOOP)
-            if not is_link or dangling or self._may_follow(path, key):
-                self._fail(key, _why_not(entry, error))
-            return
+        path, key = listing.path + name, listing.prefix + name
         if is_link and not self._may_follow(path, key):
             return
-        is_linked = is_link or place.is_linked
         if stat.S_ISREG(status.st_mode):
-            # Not `FoundFile.of`, which takes longer than all the rest.  benchmark: publish-again
-            size, mtime_ns = status.st_size, status.st_mtime_ns
-            file = FoundFile(key, path, size, mtime_ns, status.st_ino, status.st_dev, is_linked)
-            self._files.append(file)
+            listing.add(name, status, is_link=is_link)
         elif stat.S_ISDIR(status.st_mode):
-            self._enter(path, key, status, place, is_linked=is_linked)
+            self._enter(path, key, status, place, is_linked=is_link or place.is_linked)
         elif stat.S_ISLNK(status.st_mode):
             self._fail(key, "it was replaced during the scan")
         else:
@@ -264,12 +304,16 @@ class _Walk:
         self, path: str, key: str, status: os.stat_result, place: _Place, *, is_linked: bool
     ) -> None:
         identity = _identity(status)
+        if self.only is not None and not place.is_new and f"{key}/" in self.only.known:
+            return
         if identity in place.above:
             self._fail(key, "the link leads back to a folder that it is in")
         else:
             is_withheld = place.is_withheld or key in self._exempt_folders
             above = place.above | {identity}
-            self._todo.append(_Place(path, key + "/", identity, above, is_withheld, is_linked))
+            is_new = self.only is not None
+            prefix = f"{key}/"
+            self._todo.append(_Place(path, prefix, identity, above, is_withheld, is_linked, is_new))
 
     def _may_follow(self, path: str, key: str) -> bool:
         target = os.path.realpath(path)
@@ -304,23 +348,25 @@ def _opened(folder: str) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _is_link(entry: os.DirEntry[str]) -> bool:
-    # Windows has junctions beside links.
-    return entry.is_symlink() or (_is_junction is not None and _is_junction(entry))
+def _listed(folder: str | int) -> tuple[list[str], set[str]]:
+    """Return all names in a folder, in order, and which of them are links."""
+    names: list[str] = []
+    links: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            # Windows has junctions beside links.
+            if entry.is_symlink() or (_is_junction is not None and _is_junction(entry)):
+                links.add(entry.name)
+    names.sort()
+    return names, links
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
+def _why_not(error: OSError, *, is_link: bool) -> str:
     if error.errno == errno.ELOOP:
         return "the link leads in a circle"
     if error.errno == errno.ENOENT:
-        return "the link leads nowhere" if _is_link(entry) else "it vanished during the scan"
+        return "the link leads nowhere" if is_link else "it vanished during the scan"
     return f"it cannot be read: {reason_of(error)}"
 
 

@@ -92,7 +92,7 @@ class SiteFolder:
     @property
     def notes(self) -> Path:
         """The digests of the files that the publisher has hashed."""
-        return self.private / "notes.json"
+        return self.private / "notes"
 
     @property
     def bulk_notes(self) -> Path:

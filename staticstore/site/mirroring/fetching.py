@@ -22,7 +22,7 @@ from ...errors import NotConnectedError, StoreError, TransportError, quoted, rea
 from ...index.fields import Content, parse_time
 from ...index.head import HEAD_PATH, Document, Role
 from ...workers import Workers
-from ..documents.head_files import write_document
+from ..documents.document_files import write_document
 from ..documents.packs import MOST_PACK_BYTES, pack_digest, pack_size
 from ..folder.site_folder import link_problem, problems_of_links
 from .staging import Staging, parts_of, staged_sha256

@@ -22,7 +22,8 @@ from ...index.freshness import Freshness
 from ...index.head import Document, Head
 from ...index.snapshot import Index
 from ..about import fetch_about
-from ..documents.head_files import HeadFiles, next_head, prepared_head
+from ..documents.document_files import prepared_head
+from ..documents.head_files import HeadFiles, next_head
 from ..folder.retention import forget, remove_forgotten
 from .staging import parts_of
 

@@ -16,13 +16,12 @@ from ...errors import quoted
 from ...index.fields import hide_packed
 from ...index.snapshot import Index
 from ..about import copy_about, remove_outdated
-from ..documents.head_files import write_documents
-from ..documents.packs import packs_of
+from ..documents.document_files import write_documents
 from ..documents.root_files import write_git_files
 from ..folder.bulk_notes import read_bulk_notes, write_bulk_notes
 from ..folder.data_file import FileDigest
 from ..folder.notes import Notes, read_notes
-from ..folder.retention import files_below, remove_files
+from ..folder.retention import files_below, packs_of, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..predecessor import Predecessor

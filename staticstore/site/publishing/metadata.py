@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import copy
-import math
+import hashlib
+import marshal
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime, time
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ... import tuning
+from ...disk.atomic import atomic_file
+from ...disk.file_system import read_regular
 from ...errors import StoreError, quoted
 from ...index import codec
-from ...index.fields import PUBLISHER_FIELDS
 from .metadata_csv import parse_csv
-from .text_files import KeyPattern, KeySearch, is_pattern, parse_json, parse_toml, read_text
+from .metadata_values import Rules, checked_rules
+from .text_files import (
+    KeyPattern,
+    KeySearch,
+    decode_text,
+    is_pattern,
+    parse_json,
+    parse_toml,
+    read_body,
+)
 
-__all__ = ["FILE_NAMES", "Metadata", "Source", "find_metadata", "read_metadata"]
+__all__ = ["FILE_NAMES", "GivenMetadata", "Metadata", "Source", "find_metadata", "read_metadata"]
 
 #: A mapping from keys or patterns to fields, or the path of a file with such a mapping.
 Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
@@ -25,26 +38,16 @@ Source = Mapping[str, Mapping[str, Any]] | str | os.PathLike[str]
 #: Metadata files in a site's folder, of which there may be one.
 FILE_NAMES = ("metadata.json", "metadata.toml", "metadata.csv")
 _MOST_HINTS = 100
+_NOTE_FORMAT = "staticstore-metadata/1"
+_MOST_HEADER_BYTES = 1024
 # Fields that patterns may give to a key without being counted, and to all other keys together.
 _FEW_BYTES = 64 << 10
 _MOST_COPIED_BYTES = 256 << 20
-# An index may have a hundred levels, and the entry is the first of them.
-_MOST_LEVELS = 98
-# Python writes and reads integers of 4,300 digits at most, unless it is configured.
-_MOST_DIGITS = 4000
-_MOST_BITS = (10**_MOST_DIGITS).bit_length()
-
-# Keys or patterns with their fields, unchecked.
-_Rules = Iterable[tuple[object, object]]
-_PARSERS: dict[str, Callable[[str, str], _Rules]] = {
+_PARSERS: dict[str, Callable[[str, str], Rules]] = {
     ".json": lambda text, name: parse_json(text, name).items(),
     ".toml": lambda text, name: parse_toml(text, name).items(),
     ".csv": parse_csv,
 }
-
-
-class _NotPlainError(Exception):
-    """A value cannot be written as JSON; the text continues after the field's name."""
 
 
 class _PatternRule(NamedTuple):
@@ -73,10 +76,24 @@ class Metadata:
             if is_pattern(text):
                 self._patterns.append(_PatternRule(KeyPattern(text), fields))
 
-    def as_json(self) -> object:
-        """Return all of it as JSON values."""
-        patterns = [[pattern.text, fields] for pattern, fields in self._patterns]
-        return [self.name, self._exact, patterns]
+    @classmethod
+    def of_parsed(cls, parsed: Any, name: str) -> Metadata:
+        """Return the metadata of which `parsed` has returned this."""
+        exact, patterns = parsed
+        metadata = cls((), name)
+        metadata._exact.update(exact)
+        metadata._patterns += [_PatternRule(KeyPattern(text), fields) for text, fields in patterns]
+        return metadata
+
+    def parsed(self) -> tuple[list[Any], list[Any]]:
+        """Return all of it as JSON values: fields by key, and by pattern, both in order."""
+        patterns = [(pattern.text, fields) for pattern, fields in self._patterns]
+        return list(self._exact.items()), patterns
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether all keys and patterns are in their composed Unicode form."""
+        return all(unicodedata.is_normalized("NFC", text) for text in self._exact)
 
     def fields_of(self, key: str) -> dict[str, Any]:
         """Return the fields of a key.
@@ -215,115 +232,120 @@ def read_metadata(source: Source | None) -> Metadata:
     >>> metadata.fields_of("dem.tif")
     {'type': 'raster', 'title': 'Relief'}
     """
-    if source is None:
-        return Metadata((), "metadata")
-    if isinstance(source, Mapping):
-        return Metadata(list(_checked(source.items(), "metadata")), "metadata")
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"metadata is a mapping or a path, not {type(source).__name__}")
-    path = Path(source)
-    name = path.name if path.name.isprintable() else ascii(path.name)
-    parse = _PARSERS.get(path.suffix.lower())
-    if parse is None:
-        raise StoreError(f"{name}: metadata is read from files named .json, .toml or .csv")
-    return Metadata(list(_checked(parse(read_text(path, name), name), name)), name)
+    return GivenMetadata(source).read()
 
 
-def _checked(rules: _Rules, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for key, fields in rules:
-        if not isinstance(key, str):
-            raise StoreError(f"{name}: a key or pattern is a text, not {type(key).__name__}")
-        where = f"{name}, {quoted(key)}"
-        try:
-            _plain_value(key)
-        except _NotPlainError as problem:
-            raise StoreError(f"{where} {problem}") from None
-        if not isinstance(fields, Mapping):
-            raise StoreError(
-                f"{where}: a key or pattern has a mapping from fields to values, "
-                f"not {type(fields).__name__}"
-            )
-        yield key, {field: _value(where, field, value) for field, value in fields.items()}
+class GivenMetadata:
+    """Metadata as it was given, and parsed when it is needed; see `read_metadata`.
 
+    Parameters
+    ----------
+    source : mapping or path, optional
+        What was given.
+    note : Path, optional
+        Where parsed metadata is noted.
 
-def _value(where: str, field: object, value: object) -> Any:
-    if not isinstance(field, str):
-        raise StoreError(f"{where}: a field's name is a text, not {type(field).__name__}")
-    where = f"{where}: field {quoted(field)}"
-    if field in PUBLISHER_FIELDS:
-        raise StoreError(
-            f"{where} is written by the publisher and cannot be given: remove or rename it"
-        )
-    try:
-        _plain_value(field)
-        return _plain_value(value)
-    except _NotPlainError as problem:
-        raise StoreError(f"{where} {problem}") from None
-
-
-def _plain_value(value: object, *, depth: int = 0) -> Any:
-    """Return a copy of a value, made of JSON's own types.
-
-    Tuples become lists; dates and times become text as in RFC 3339, with ``Z`` for
-    UTC.
-
-    Examples
-    --------
-    >>> _plain_value({"bbox": (8.4, 47.3), "day": date(2026, 11, 20)})
-    {'bbox': [8.4, 47.3], 'day': '2026-11-20'}
+    Attributes
+    ----------
+    digest : str
+        Equal digests mean equal metadata; empty if none was given.
     """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, int):
-        return _integer(value)
-    if isinstance(value, float):
-        return _number(value)
-    if isinstance(value, date | time):  # a datetime is a date
-        return _moment(value)
-    if not isinstance(value, list | tuple | Mapping):
-        raise _NotPlainError(f"is a {type(value).__name__}, which JSON does not have: convert it")
-    if depth >= _MOST_LEVELS:
-        raise _NotPlainError(f"is nested more than {_MOST_LEVELS} deep: flatten it")
-    if isinstance(value, Mapping):
-        return {_name(key): _plain_value(item, depth=depth + 1) for key, item in value.items()}
-    return [_plain_value(item, depth=depth + 1) for item in value]
+
+    def __init__(self, source: Source | None, note: Path | None = None) -> None:
+        self._note = note
+        self._is_noted = False
+        self._rules: Callable[[], Rules] = tuple
+        self._name = "metadata"
+        self._metadata: Metadata | None = None
+        self.digest = ""
+        if source is None:
+            return
+        if isinstance(source, Mapping):
+            self._rules = source.items
+            self.digest = _digest_of_mapping(source) or _digest_of(self.read().parsed())
+            return
+        if not isinstance(source, str | os.PathLike):
+            raise TypeError(f"metadata is a mapping or a path, not {type(source).__name__}")
+        path = Path(source)
+        name = self._name = path.name if path.name.isprintable() else ascii(path.name)
+        parse = _PARSERS.get(path.suffix.lower())
+        if parse is None:
+            raise StoreError(f"{name}: metadata is read from files named .json, .toml or .csv")
+        body = read_body(path, name)
+        self._rules = lambda: parse(decode_text(body, name), name)
+        self.digest = f"{name}/{hashlib.sha256(body).hexdigest()}"
+
+    def __bool__(self) -> bool:
+        """Return whether any was given."""
+        return bool(self.digest)
+
+    def read(self) -> Metadata:
+        """Return the metadata, parsed and checked at the first call; raises StoreError."""
+        if self._metadata is None:
+            noted = None
+            if self._note is not None and self.digest:
+                noted = _read_note(self._note, self.digest)
+            self._is_noted = noted is not None
+            if noted is not None:
+                self._metadata = Metadata.of_parsed(noted, self._name)
+            else:
+                self._metadata = Metadata(
+                    list(checked_rules(self._rules(), self._name)), self._name
+                )
+        return self._metadata
+
+    def write_note(self) -> None:
+        """Note what was parsed, so that the next publish need not; raises OSError."""
+        if self._note is None or self._is_noted:
+            return
+        if not self.digest:
+            self._note.unlink(missing_ok=True)
+        elif self._metadata is not None:
+            _write_note(self._note, self.digest, self._metadata.parsed())
 
 
-def _text(value: str) -> str:
+def _digest_of(value: object) -> str:
+    return hashlib.sha256(codec.encode(value)).hexdigest()
+
+
+def _digest_of_mapping(source: Mapping[Any, Any]) -> str | None:
+    """Return a digest of a mapping of Python's own types; None if it holds another.
+
+    To check a mapping takes ten times as long.  benchmark: publish-changed
+    """
+    digest = hashlib.sha256()
+    items = iter(source.items())
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _NotPlainError(
-            "holds half of a surrogate pair, which is no valid text: correct it"
-        ) from None
-    return str.__str__(value)  # of a subclass, such as an enumeration, the text alone
+        while some := list(islice(items, tuning.DIGESTED_ROWS)):
+            # Later versions of marshal encode the same values in more than one way.
+            digest.update(marshal.dumps(some, 2))
+    except ValueError:
+        return None
+    return digest.hexdigest()
 
 
-def _integer(value: int) -> int:
-    if value.bit_length() >= _MOST_BITS:
-        raise _NotPlainError(
-            f"is an integer of more than {_MOST_DIGITS:,} digits: write it as text"
-        )
-    return int(value)
+def _read_note(path: Path, given: str) -> Any:
+    """Return what was noted for this digest; None if it is missing, damaged or of another.
+
+    The note is a line with a format, the digest of what was given and that of the rest,
+    which is JSON.
+    """
+    try:
+        body = read_regular(path)
+    except OSError:
+        return None
+    header = body[:_MOST_HEADER_BYTES].partition(b"\n")[0]
+    text = body[len(header) + 1 :]
+    return codec.decode(text) if header == _header(given, text) else None
 
 
-def _number(value: float) -> float:
-    if not math.isfinite(value):
-        raise _NotPlainError(f"is {value}, which JSON does not have: leave it out, or write null")
-    return float(value)
+def _write_note(path: Path, given: str, parsed: object) -> None:
+    # Its digest makes up for a sync.
+    text = codec.encode(parsed)
+    with atomic_file(path, sync=False) as file:
+        file.writelines([_header(given, text), b"\n", text])
 
 
-def _moment(value: date | time) -> str:
-    text = value.isoformat()
-    in_utc = isinstance(value, datetime | time) and text.endswith("+00:00")
-    return text.removesuffix("+00:00") + "Z" if in_utc else text
-
-
-def _name(key: object) -> str:
-    if not isinstance(key, str):
-        raise _NotPlainError(
-            f"has a key that is a {type(key).__name__}: JSON allows only text as a key, so quote it"
-        )
-    return _text(key)
+def _header(given: str, text: bytes) -> bytes:
+    # The name of a file may be part of the digest.
+    return codec.encode([_NOTE_FORMAT, given, hashlib.sha256(text).hexdigest()])

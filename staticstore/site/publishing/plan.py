@@ -1,10 +1,9 @@
-"""Plan a publish: survey the data, and make the new index, head and report."""
+"""Plan a publish: make the new index of all files, the head and the report."""
 
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,25 +12,41 @@ from ...errors import quoted
 from ...index.changes import Action, diff
 from ...index.fields import Content, Place, parse_time, time_text
 from ...index.snapshot import Index
-from ..documents.head_files import HeadFiles, next_head
-from ..documents.packs import Packing, pack_values, unchanged_places
-from ..documents.root_files import git_warnings
-from ..folder.data_file import FileDigest, FoundFile, media_type_of
-from ..folder.notes import Notes, QuickCheck, read_notes
-from ..folder.scan import LeftOut, scan
+from ..documents.head_files import HeadFiles, PiecedBody, next_head
+from ..documents.packs import (
+    Packing,
+    PackState,
+    has_loose_values,
+    pack_states,
+    pack_values,
+    unchanged_places,
+)
+from ..documents.root_files import git_warnings, has_git_rules
+from ..folder.data_file import FileDigest, media_type_of
+from ..folder.last_publish import LastPublish
 from ..folder.withheld import unfinished
 from .text_files import KeySearch
 
 if TYPE_CHECKING:
     from ...index.head import Head
     from ..about import SiteAbout
-    from ..folder.hashing import Hashing
+    from ..folder.notes import FolderNotes
     from ..folder.site_folder import SiteFolder
     from ..guards import Guards
     from ..predecessor import Predecessor
-    from .metadata import Metadata
+    from .metadata import GivenMetadata
+    from .survey import DataSurvey
 
-__all__ = ["DataSurvey", "PublishPlan", "PublishReport", "plan_publish"]
+__all__ = [
+    "PublishPlan",
+    "PublishReport",
+    "bounded_warnings",
+    "data_warnings",
+    "entry_of",
+    "last_publish",
+    "plan_publish",
+    "report_of",
+]
 
 _MOST_WARNINGS = 100  # of one kind
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,95 +101,21 @@ class PublishReport:
         )
 
 
-class DataSurvey:
-    """The files of a data folder and their digests, noted or hashed.
-
-    Parameters
-    ----------
-    folder : SiteFolder
-        The site.  Its data is scanned at once.
-    hashing : Hashing
-        Hashes the files that the notes do not know.
-    check : QuickCheck
-        Records the files, too.
-    published : collection of str
-        The keys that are published already.
-
-    Attributes
-    ----------
-    check : QuickCheck
-        The same.
-    found : Scan
-        What the scan has found.
-    notes : Notes
-        The notes of the last publish; empty until `take` has begun.
-    digests : dict of FileDigest
-        The digests so far, by key.
-    left_out : list of LeftOut
-        The files that could not be hashed so far.
-    hashed : int
-        The number of files hashed so far.
-
-    Raises
-    ------
-    StoreError
-        As `scan` does.
-    """
-
-    def __init__(
-        self,
-        folder: SiteFolder,
-        hashing: Hashing,
-        check: QuickCheck,
-        published: Collection[str],
-    ) -> None:
-        self._folder = folder
-        self._hashing = hashing
-        self.check = check
-        # Without notes all files are new, and hashed during the scan.  benchmark: publish-small
-        self._is_first = not any(map(os.path.exists, (folder.notes, folder.bulk_notes)))
-        self.found = scan(folder.data, self._see, published=published)
-        self.notes = Notes({})
-        self.digests: dict[str, FileDigest] = {}
-        self.left_out: list[LeftOut] = []
-        self.hashed = 0
-
-    def _see(self, files: list[FoundFile]) -> None:
-        self.check.see(files)
-        if self._is_first:
-            self._hashing.add(files)
-
-    def take(self) -> Iterator[tuple[str, FileDigest]]:
-        """Yield each key with its digest, in key order; call it once."""
-        files = self.found.files
-        noted: dict[str, FileDigest] = {}
-        if not self._is_first:
-            self.notes = read_notes(self._folder.notes)
-            noted = {file.key: known for file in files if (known := self.notes.digest_of(file))}
-            self._hashing.add([file for file in files if file.key not in noted])
-        for file, outcome in self._hashing.outcomes(files, noted):
-            if isinstance(outcome, LeftOut):
-                self.left_out.append(outcome)
-            else:
-                self.hashed += file.key not in noted
-                self.digests[file.key] = outcome
-                yield file.key, outcome
-
-    def all_left_out(self) -> list[LeftOut]:
-        """Return what the scan and the hashing have left out, in the order of paths."""
-        return sorted(self.left_out + self.found.left_out)
-
-
 class PublishPlan(NamedTuple):
     """The site as it will be after the publish."""
 
     #: The new index.
-    body: bytes
+    body: bytes | PiecedBody
+    #: Whether ``index.json`` has other bytes so far.
+    is_new: bool
     head: Head
+    old_head: Head | None
     #: None if the head and its documents stay.
     files: HeadFiles | None
     data: DataSurvey
-    notes: Notes
+    notes: FolderNotes
+    #: What to note of this publish.
+    last: LastPublish
     #: The hrefs of the packs that the new index names, and of those that it no longer names.
     packs: set[str]
     forgotten_packs: set[str]
@@ -185,13 +126,15 @@ class PublishPlan(NamedTuple):
 def plan_publish(
     folder: SiteFolder,
     data: DataSurvey,
-    fields: Metadata,
+    given: GivenMetadata,
     about: SiteAbout,
     old: Predecessor,
     packing: Packing | None,
     guards: Guards,
+    arguments: str,
+    is_unchanged: Callable[[str], bool],
 ) -> PublishPlan:
-    """Plan a publish.  New packs are written already: the index needs their digests.
+    """Plan a publish of all files.  New packs are written already: the index needs their digests.
 
     Parameters
     ----------
@@ -199,7 +142,7 @@ def plan_publish(
         The site, locked unless it is a dry run.
     data : DataSurvey
         Its data, whose digests are taken here.
-    fields : Metadata
+    given : GivenMetadata
         The metadata that the publisher gives.
     about : SiteAbout
         The site's own words.
@@ -209,6 +152,10 @@ def plan_publish(
         Which values to pack; None to make no new packs.
     guards : Guards
         What is refused.
+    arguments : str
+        The digest of what the index depends on beside the data.
+    is_unchanged : callable
+        Returns whether the pack at an href is as the last publish left it.
 
     Raises
     ------
@@ -221,26 +168,23 @@ def plan_publish(
     def check_shrink() -> None:
         guards.check_shrink("the publish", len(old.index), len(data.digests))
 
-    known = KeySearch([file.key for file in data.found.files])
-    fields = fields.spelled_as(known)
+    known = KeySearch(data.keys)
+    fields = given.read().spelled_as(known)
     fields.check_size(known)
-    digests: Iterable[tuple[str, FileDigest]] = data.take()
+    digests: Iterable[tuple[str, FileDigest]] = data.take_all()
     places: dict[str, Place] = {}
     old_packs: dict[str, int] = {}
     if packing is not None or any(old.index.packed_entries()):
         digests = list(digests)  # the place of a value in a pack depends on all of them
         check_shrink()  # before a pack is written
-        places, old_packs = unchanged_places(
-            folder, old.index, data.digests, data.check.is_unchanged
-        )
+        places, old_packs = unchanged_places(folder, old.index, data.digests, is_unchanged)
     if packing is not None:
         places = pack_values(folder, data.digests, places, old_packs, packing)
     packs = {place.href for place in places.values()}
     # Of a first publish nothing is asked.  benchmark: publish-small
-    known_before = data.found.files if len(old.index) else []
-    before = old.index.contents_of(file.key for file in known_before)
+    before = old.index.contents_of(data.keys if len(old.index) else [])
     index = Index.from_items(  # takes the digests while other files are still hashed
-        (key, _entry(key, digest, fields, before.get(key), places.get(key)))
+        (key, entry_of(key, digest, fields.fields_of(key), before.get(key), places.get(key)))
         for key, digest in digests
     )
     check_shrink()
@@ -249,23 +193,81 @@ def plan_publish(
     head, files = next_head(
         folder, before_head, index, body, about=about.document, elsewhere=old.elsewhere
     )
+    of_metadata = bounded_warnings(fields.warnings(known))
+    of_git = list(git_warnings(folder, list(data.digests)))
+    temporary = unfinished(data.digests)
     warnings = [
         *old.warnings,
         *about.warnings,
-        *_data_warnings(data),
-        *_bounded(fields.warnings(known)),
-        *_bounded(iter(git_warnings(folder, list(data.digests)))),
+        *data_warnings(data, temporary),
+        *of_metadata,
+        *bounded_warnings(iter(of_git)),
     ]
-    report = _report(head.generation, data, old.index, index, len(places), warnings)
-    notes = Notes.of(data.digests, data.found.began_ns)
-    forgotten = old_packs.keys() - packs
-    return PublishPlan(body, head, files, data, notes, packs, forgotten, about, report)
+    changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
+    if not len(old.index):  # a comparison would take as long as all the rest
+        changed["set"] = list(data.digests)
+    else:
+        for change in diff(old.index, index):
+            changed[change.action].append(change.key)
+    report = report_of(
+        head.generation,
+        data,
+        changed,
+        warnings,
+        entries=len(index),
+        size=sum(digest.size for digest in data.digests.values()),
+        packed=len(places),
+    )
+    last = last_publish(
+        arguments,
+        head,
+        data,
+        report,
+        metadata_warnings=of_metadata,
+        unfinished=temporary,
+        has_git_rules=has_git_rules(folder, data.digests),
+        packs=pack_states(folder, places, data.digests),
+        has_loose_values=packing is not None and has_loose_values(data.digests, places, packing),
+    )
+    return PublishPlan(
+        body=body,
+        is_new=body != old.body,
+        head=head,
+        old_head=old.head,
+        files=files,
+        data=data,
+        notes=data.notes_of_all(),
+        last=last,
+        packs=packs,
+        forgotten_packs=old_packs.keys() - packs,
+        about=about,
+        report=report,
+    )
 
 
-def _entry(
-    key: str, digest: FileDigest, fields: Metadata, before: Content | None, place: Place | None
-) -> Mapping[str, Any]:
-    entry = fields.fields_of(key)
+def entry_of(
+    key: str,
+    digest: FileDigest,
+    fields: Mapping[str, Any],
+    before: Content | None,
+    place: Place | None,
+) -> dict[str, Any]:
+    """Return the entry of a file.
+
+    Parameters
+    ----------
+    key : str
+        Its key.
+    digest : FileDigest
+        Its digest.
+    fields : mapping
+        The metadata that the publisher gives.
+    before : Content or None
+        What the old entry says of its bytes.
+    place : Place or None
+        Its place in a pack.
+    """
+    entry = dict(fields)
     entry["size"] = digest.size
     entry["sha256"] = digest.sha256
     if (modified := _modified(digest, before)) is not None:
@@ -295,16 +297,18 @@ def _text_of(seconds: int) -> str | None:
         return None
 
 
-def _report(
-    generation: int, data: DataSurvey, old: Index, new: Index, packed: int, warnings: list[str]
+def report_of(
+    generation: int,
+    data: DataSurvey,
+    changed: Mapping[Action, list[str]],
+    warnings: list[str],
+    *,
+    entries: int,
+    size: int,
+    packed: int,
 ) -> PublishReport:
+    """Return the report of a publish; `size` is that of all values, in bytes."""
     left_out = data.all_left_out()
-    changed: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
-    if not len(old):  # a comparison would take as long as all the rest
-        changed["set"] = list(data.digests)
-    else:
-        for change in diff(old, new):
-            changed[change.action].append(change.key)
     return PublishReport(
         generation=generation,
         set=changed["set"],
@@ -314,13 +318,51 @@ def _report(
         skipped=[(one.path, one.reason) for one in left_out],
         failed=[(one.path, one.reason) for one in left_out if one.kind == "failed"],
         warnings=warnings,
-        entries=len(new),
-        bytes=sum(digest.size for digest in data.digests.values()),
+        entries=entries,
+        bytes=size,
         packed=packed,
     )
 
 
-def _data_warnings(data: DataSurvey) -> list[str]:
+def last_publish(
+    arguments: str,
+    head: Head,
+    data: DataSurvey,
+    report: PublishReport,
+    *,
+    metadata_warnings: list[str],
+    unfinished: list[str],
+    has_git_rules: bool,
+    packs: dict[str, PackState],
+    has_loose_values: bool,
+) -> LastPublish:
+    """Return what to note of a publish; see `LastPublish`."""
+    unchanged = {**vars(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
+    return LastPublish(
+        given=arguments,
+        index=head.index.sha256,
+        left_out=data.all_left_out(),
+        exempt=sorted(data.found.exempt),
+        report=unchanged,
+        metadata_warnings=metadata_warnings,
+        unfinished=unfinished,
+        has_git_rules=has_git_rules,
+        packs=packs,
+        has_loose_values=has_loose_values,
+        is_plain=data.is_plain,
+    )
+
+
+def data_warnings(data: DataSurvey, temporary: Iterable[str]) -> list[str]:
+    """Return the warnings of a data folder: secrets, and files that may not be data.
+
+    Parameters
+    ----------
+    data : DataSurvey
+        The survey.
+    temporary : iterable of str
+        The keys with names of unfinished files, in order.
+    """
     secrets = (
         f"{quoted(one.path)} is not published: {one.reason}. "
         "Move it out of data/: a web server may serve it all the same"
@@ -333,15 +375,17 @@ def _data_warnings(data: DataSurvey) -> list[str]:
         "of data/, and publish again, or give it another name"
         for key, withheld in sorted(data.found.exempt.items())
     )
-    temporary = (
+    half_written = (
         f"{quoted(key)} is published, but has the name of a temporary or unfinished file: "
         "move it out of data/, unless it is data"
-        for key in unfinished(data.digests)
+        for key in temporary
     )
-    return [*_bounded(secrets), *_bounded(exempted), *_bounded(temporary)]
+    every = (secrets, exempted, half_written)
+    return [warning for kind in every for warning in bounded_warnings(kind)]
 
 
-def _bounded(warnings: Iterator[str]) -> list[str]:
+def bounded_warnings(warnings: Iterator[str]) -> list[str]:
+    """Return the first hundred warnings of a kind, and the number of the others."""
     kept = [warning for _, warning in zip(range(_MOST_WARNINGS), warnings, strict=False)]
     more = sum(1 for _ in warnings)
     return [*kept, f"and {more} more of this kind"] if more else kept

@@ -29,7 +29,7 @@ __all__ = [
     "line_at",
     "parse_json",
     "parse_toml",
-    "read_text",
+    "read_body",
 ]
 
 # Twice what a million keys with a few fields each need.
@@ -56,8 +56,8 @@ class _RepeatedNameError(ValueError):
     """An object has two members of one name, of which `json` would keep the last."""
 
 
-def read_text(path: Path, name: str) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
+def read_body(path: Path, name: str) -> bytes:
+    """Read a text file.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def read_text(path: Path, name: str) -> str:
     Raises
     ------
     StoreError
-        It cannot be read, is no regular file, has more than 256 MiB, or is not UTF-8.
+        It cannot be read, is no regular file, or has more than 256 MiB.
     """
     try:
         with io.BufferedReader(open_regular(path)) as file:
@@ -79,7 +79,7 @@ def read_text(path: Path, name: str) -> str:
         raise StoreError(f"the metadata {shown} cannot be read: {reason_of(error)}") from error
     if len(body) > _MOST_BYTES:
         raise StoreError(f"{name} has more than {_MOST_BYTES >> 20} MiB: split the site")
-    return decode_text(body, name)
+    return body
 
 
 def decode_text(body: bytes, name: str) -> str:

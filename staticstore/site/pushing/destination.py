@@ -18,8 +18,8 @@ from ...index.blocks import named_documents
 from ...index.fields import key_problem
 from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
-from ..documents.packs import packs_of
 from ..folder.data_path import DATA_PATH, fits
+from ..folder.retention import packs_of
 from .source import PushSource
 
 if TYPE_CHECKING:

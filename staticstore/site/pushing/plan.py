@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
-from ..documents.packs import packs_of
 from ..documents.root_files import is_our_page
-from ..folder.retention import KEPT_SECONDS
+from ..folder.retention import KEPT_SECONDS, packs_of
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
 from ..guards import Guards, first_few, foreign_values, is_ours

@@ -18,10 +18,11 @@ from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ...transport.values.verifier import Verifier
 from ..about import published_about, read_files, served_type
-from ..documents.packs import pack_digest, packs_of
+from ..documents.packs import pack_digest
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
 from ..folder.notes import read_notes
+from ..folder.retention import packs_of
 from ..folder.scan import scan
 from ..folder.site_folder import SiteFolder, link_problem
 from ..guards import first_few

@@ -19,7 +19,7 @@ from staticstore.index.blocks import BlockRoot
 from staticstore.index.changes import parse_change_lines, sum_of_document, sum_text
 from staticstore.index.head import ChangeFile, Document, Head, Role, bounded, kept_whole
 from staticstore.index.snapshot import Index
-from staticstore.site.documents.head_files import write_document
+from staticstore.site.documents.document_files import write_document
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.publisher import publish
 

@@ -26,7 +26,7 @@ PRECIOUS = b"precious"
 FOLDERS = [".staticstore", "index", "blocks", "changes", "packs"]
 IN_FOLDERS = [
     ".staticstore/lock",
-    ".staticstore/notes.json",
+    ".staticstore/notes",
     ".staticstore/last.json",
     ".staticstore/push.json",
     ".staticstore/probe-\u00e9",
@@ -231,8 +231,8 @@ def shared(tmp_path: Path, victim: Path) -> Path:
     (site / "data" / "inside").symlink_to("a")
     (site / "data" / "inner").symlink_to("sub")
     (site / ".staticstore").mkdir()
-    (site / ".staticstore" / "notes.json").write_bytes(PRECIOUS)
-    (site / "data" / "notes").symlink_to("../.staticstore/notes.json")
+    (site / ".staticstore" / "notes").write_bytes(PRECIOUS)
+    (site / "data" / "notes").symlink_to("../.staticstore/notes")
     (site / "data" / ".env").write_bytes(PRECIOUS)
     (site / "data" / "settings").symlink_to(".env")
     keys = [
@@ -262,7 +262,7 @@ def test_f11_a_mirror_does_not_copy_what_a_link_leads_to_out_of_a_site(
         == again.skipped
         == [
             ("folder/file", outward),
-            ("notes", "a symbolic link leads to '.staticstore/notes.json', which is withheld"),
+            ("notes", "a symbolic link leads to '.staticstore/notes', which is withheld"),
             ("outward", outward),
             ("settings", "a symbolic link leads to 'data/.env', which is withheld"),
             ("twice", outward),

@@ -134,13 +134,13 @@ def test_without_notes_that_go_with_the_index_all_is_looked_at(
     assert surveyed[1] == set()
 
 
-def test_the_notes_of_an_earlier_version_are_read_and_replaced(site: Path, copy: Path) -> None:
-    publish(copy)  # which writes such notes
+def test_the_notes_of_a_publish_are_read_and_replaced(site: Path, copy: Path) -> None:
+    publish(copy)
     (copy / NOTES).unlink()
-    assert (copy / ".staticstore" / "notes.json").exists()
+    assert (copy / ".staticstore" / "notes").exists()
     assert copied(site, copy).kept == len(FILES)
     assert (copy / NOTES).exists()
-    assert not (copy / ".staticstore" / "notes.json").exists()
+    assert not (copy / ".staticstore" / "notes").exists()
 
 
 def test_a_publish_in_a_copy_hashes_nothing_that_the_mirror_has_noted(copy: Path) -> None:

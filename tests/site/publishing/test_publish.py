@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +265,7 @@ def test_a_change_that_shows_no_other_size_or_time_is_seen_by_the_inode(site: Pa
 def test_damaged_notes_cost_time_and_nothing_else(site: Path) -> None:
     publish(site)
     body = (site / "index.json").read_bytes()
-    (site / ".staticstore" / "notes.json").write_bytes(b"\x00")
+    (site / ".staticstore" / "notes").write_bytes(b"\x00")
     assert publish(site).hashed == 2
     assert (site / "index.json").read_bytes() == body
     assert publish(site).hashed == 0
@@ -279,19 +279,17 @@ def test_a_dry_run_writes_nothing_at_all(site: Path) -> None:
     assert tree(site) == before
 
 
-def test_notes_that_cannot_be_looked_at_are_none(
-    site: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notes_that_cannot_be_read_are_none(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(site)
-    real: Any = os.stat
+    real: Any = os.open
 
-    def refusing(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
-        if str(path).endswith("notes.json"):
+    def refusing(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path).endswith("/notes"):
             raise PermissionError(13, "Permission denied")
-        result: os.stat_result = real(path, *arguments, **options)
-        return result
+        descriptor: int = real(path, *arguments, **options)
+        return descriptor
 
-    monkeypatch.setattr(os, "stat", refusing)
+    monkeypatch.setattr(os, "open", refusing)
     assert publish(site, dry_run=True).hashed == 2
 
 
@@ -503,6 +501,9 @@ class FullDisk:
         self._file.write(body[: len(body) // 2])
         self._file.flush()
         raise OSError(errno.ENOSPC, "No space left on device")
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        self.write(b"".join(pieces))
 
 
 def test_f2_a_full_disk_leaves_the_old_index(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from staticstore.site.folder import data_file, retention
 from staticstore.site.publisher import PublishReport, publish
-from staticstore.site.publishing.plan import DataSurvey
+from staticstore.site.publishing.survey import DataSurvey
 
 from ..sitefolder import THEN, fill, make_site
 
@@ -29,12 +29,15 @@ class Readings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self._take = DataSurvey.take
-        monkeypatch.setattr(DataSurvey, "take", lambda survey: self._counted(survey))
+        for name in ("take_all", "take_changed"):
+            monkeypatch.setattr(DataSurvey, name, self._counted(getattr(DataSurvey, name)))
 
-    def _counted(self, survey: DataSurvey) -> Any:
-        self.count += 1
-        return self._take(survey)
+    def _counted(self, take: Callable[[DataSurvey], Any]) -> Callable[[DataSurvey], Any]:
+        def counted(survey: DataSurvey) -> Any:
+            self.count += 1
+            return take(survey)
+
+        return counted
 
 
 @pytest.fixture
@@ -79,10 +82,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "the index": lambda site: _replace(site / "index.json", (site / "index.json").read_bytes()),
     "the head": lambda site: (site / "index.head.json").unlink(),
     "what the head names": lambda site: next((site / "index").iterdir()).unlink(),
-    "the notes": lambda site: (site / ".staticstore" / "notes.json").write_bytes(b"{}"),
+    "the notes": lambda site: (site / ".staticstore" / "notes").write_bytes(b"{}"),
     "its own note": lambda site: (site / ".staticstore" / "last.json").write_bytes(b"[]"),
     "a part of its own note": lambda site: (site / ".staticstore" / "last.json").write_bytes(
-        b'{"format": "staticstore-last/1"}'
+        b'{"format": "staticstore-last/2"}'
     ),
 }
 

@@ -1,0 +1,167 @@
+"""What the last publish left: its arguments, its report, and the state of the site.
+
+It is in ``.staticstore/last.json``.  If a site is still as it was left, a publish that
+finds no change ends after its scan, and one that finds few has to look at those alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...disk.atomic import atomic_file
+from ...disk.file_system import read_regular
+from ...errors import IndexFormatError
+from ...index import codec
+from ...index.head import DIGEST_FOLDERS
+from ..documents.packs import PackState
+from ..documents.root_files import GIT_FILES
+from .scan import LeftOut
+
+if TYPE_CHECKING:
+    from .scan import Scan
+    from .site_folder import SiteFolder
+
+__all__ = ["LastPublish", "digest_of_arguments"]
+
+_FORMAT = "staticstore-last/2"
+# What a publish writes, beside packs and documents that the head names.
+_WRITTEN_FILES = (
+    "about.json",
+    "index.json",
+    "index.head.json",
+    "index.html",
+    *GIT_FILES,
+    ".staticstore/notes",
+)
+
+
+def digest_of_arguments(given: object) -> str:
+    """Return a digest of what an index depends on beside the data, as JSON values."""
+    return hashlib.sha256(codec.encode(given)).hexdigest()
+
+
+@dataclass(frozen=True)
+class LastPublish:
+    """What is known of the last publish.
+
+    Attributes
+    ----------
+    given : str
+        The digest of its arguments; see `digest_of_arguments`.
+    index : str
+        The sha256 of the index, lowercase hex.
+    left_out : list of LeftOut
+        What its scan and its hashing have left out.
+    exempt : list of str
+        The keys with withheld names that stayed, because they were published already.
+    report : dict
+        The report of a publish that changes nothing from then on, as JSON values.
+    metadata_warnings : list of str
+        Those of its warnings that concern the metadata.
+    unfinished : list of str
+        The keys with names of unfinished files, in order.
+    has_git_rules : bool
+        Whether there are rules of git that change line ends.
+    packs : dict of PackState
+        The packs that the index names, by href.
+    has_loose_values : bool
+        Whether a value that is to be packed is in no pack.
+    is_plain : bool
+        Whether a change in one folder can matter only there: no link was followed, and all
+        that was left out was left out by its name.
+    until : float or None
+        When a publish has work to do even if nothing has changed, in seconds since 1970.
+    """
+
+    given: str
+    index: str
+    left_out: list[LeftOut]
+    exempt: list[str]
+    report: dict[str, Any]
+    metadata_warnings: list[str]
+    unfinished: list[str]
+    has_git_rules: bool
+    packs: dict[str, PackState]
+    has_loose_values: bool
+    is_plain: bool
+    until: float | None = None
+    site: list[Any] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def read(cls, folder: SiteFolder) -> LastPublish | None:
+        """Read what the last publish noted; None if that is missing or damaged."""
+        import msgspec  # slow to import
+
+        with contextlib.suppress(OSError, IndexFormatError, msgspec.ValidationError):
+            note = codec.decode(read_regular(_path(folder)))
+            if isinstance(note, dict) and note.get("format") == _FORMAT:
+                return msgspec.convert(note, cls)
+        return None
+
+    def is_current(self, folder: SiteFolder, given: str) -> bool:
+        """Return whether the site is as it was left, and published with these arguments."""
+        try:
+            return self.given == given and self.site == _state_of_site(folder)
+        except OSError:
+            return False
+
+    def is_quiet(self, found: Scan) -> bool:
+        """Return whether a publish that finds no changed file has nothing to do.
+
+        Parameters
+        ----------
+        found : Scan
+            What else its scan has found.
+        """
+        has_failed = any(one.kind == "failed" for one in self.left_out)
+        is_in_time = self.until is None or time.time() < self.until
+        is_the_same = found.left_out == self.left_out and sorted(found.exempt) == self.exempt
+        return is_in_time and is_the_same and not has_failed
+
+    def is_unchanged(self, folder: SiteFolder, href: str) -> bool:
+        """Return whether a file is in the state in which the last publish left it."""
+        above, _, _ = href.rpartition("/")
+        with contextlib.suppress(OSError, LookupError, TypeError):
+            state = _state_of_file(folder.root / href)
+            return any(noted[0] == above and state in noted for noted in self.site)
+        return False
+
+    def write(self, folder: SiteFolder) -> None:
+        """Note this publish, and the state of the site now.
+
+        Raises
+        ------
+        OSError
+            The note cannot be written.
+        """
+        note = {"format": _FORMAT, **vars(self), "site": _state_of_site(folder)}
+        with atomic_file(_path(folder)) as file:
+            file.write(codec.encode(note) + b"\n")
+
+
+def _path(folder: SiteFolder) -> Path:
+    return folder.private / "last.json"
+
+
+def _state_of_site(folder: SiteFolder) -> list[list[object]]:
+    found: list[list[object]] = []
+    for name in _WRITTEN_FILES:
+        try:
+            found.append(_state_of_file(folder.root / name))
+        except FileNotFoundError:
+            found.append([name])
+    for name in (*DIGEST_FOLDERS, folder.packs.name):
+        place = folder.root / name
+        if place.is_dir():
+            found.append([name, *sorted(map(_state_of_file, place.iterdir()))])
+    return found
+
+
+def _state_of_file(path: Path) -> list[object]:
+    status = path.lstat()
+    return [path.name, status.st_size, status.st_mtime_ns, status.st_ino]
