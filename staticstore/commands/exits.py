@@ -86,6 +86,11 @@ class CommandError(Exception):
         self.hint = hint
 
 
+def nothing_matches(message: str) -> CommandError:
+    """Return the error of a command whose pattern or conditions match no key."""
+    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError")
+
+
 def partly_failed(message: str, *, hint: str) -> CommandError:
     """Return the error of a command that has done only a part of its work."""
     return CommandError(message, code=ExitCode.PARTLY, kind="PartlyFailed", hint=hint)

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from ..errors import quoted
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
 from ..index.query import selected
+from .exits import nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
 from .parameters import KEY, select_option
 from .terminal import Column
@@ -57,8 +59,10 @@ def ls(
             count = output.rows(columns, rows)
         else:
             count = output.rows([Column("key")], ({"key": key} for key in keys))
+        if not count and pattern is not None:
+            raise nothing_matches(f"no key matches {quoted(pattern)}")
         if not count:
-            output.note("no keys" if pattern is None else "no key matches")
+            output.note("no keys")
 
 
 def _long_row(key: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

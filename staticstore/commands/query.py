@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .exits import nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
 from .parameters import parse_conditions, select_option
 from .terminal import Cell, Column, Output
@@ -42,8 +43,10 @@ def query(common: CommonOptions, url: str, where: dict[str, Any], select: list[s
         else:
             columns = [Column("key"), *map(Column, select)]
             count = output.rows(columns, ({**data, "key": key} for key, data in found))
+        if not count and where:
+            raise nothing_matches("nothing in the index matches")
         if not count:
-            output.note("nothing matches")
+            output.note("no keys")
 
 
 def _show_entries(output: Output, found: Iterator[tuple[str, dict[str, Any]]]) -> int:

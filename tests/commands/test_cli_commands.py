@@ -346,11 +346,17 @@ def test_ls_warns_where_something_is_left_out(cli: Run, tmp_path: Path) -> None:
     assert "'../b' is left out" in ended.errors
 
 
-def test_ls_of_nothing_says_so_and_is_done(cli: Run, url: str) -> None:
+def test_ls_of_a_pattern_that_matches_no_key_ends_with_3(cli: Run, url: str) -> None:
     ended = cli("ls", url, "nothing*")
-    assert ended.code == 0
-    assert not ended.out
-    assert ended.errors == "no key matches\n"
+    assert (ended.code, ended.out) == (3, b"")
+    assert ended.errors == "error: no key matches 'nothing*'\n"
+
+
+@pytest.mark.parametrize("command", ["ls", "query"])
+def test_a_listing_of_an_empty_site_is_no_error(cli: Run, tmp_path: Path, command: str) -> None:
+    write_index(tmp_path, {})
+    ended = cli(command, tmp_path)
+    assert (ended.code, ended.out, ended.errors) == (0, b"", "no keys\n")
 
 
 # -- query -----------------------------------------------------------------------------
@@ -410,9 +416,10 @@ def test_query_finds_what_a_value_is_as_json_and_the_text_as_typed(
     assert found == keys.split()
 
 
-def test_query_of_nothing_says_so_and_is_done(cli: Run, url: str) -> None:
+def test_a_query_that_finds_nothing_ends_with_3(cli: Run, url: str) -> None:
     ended = cli("query", url, "type=nonsense")
-    assert (ended.code, ended.out, ended.errors) == (0, b"", "nothing matches\n")
+    assert (ended.code, ended.out) == (3, b"")
+    assert ended.errors == "error: nothing in the index matches\n"
 
 
 def test_ls_shows_the_fields_that_are_selected(cli: Run, url: str) -> None:
