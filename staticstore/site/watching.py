@@ -130,7 +130,7 @@ def _publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
-            data=folder.data,
+            data=folder.data_path,
             force=force,
         )
     except StoreError as error:
