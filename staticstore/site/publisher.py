@@ -35,14 +35,14 @@ from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.root_files import has_our_page, page_to_write, write_git_files, write_page
 from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
-from .folder.last_publish import LastPublish, digest_of_arguments
+from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
 from .folder.notes import write_folder_notes
 from .folder.retention import forget, next_removal, remove_forgotten
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards
 from .predecessor import Predecessor, PublishedAt
 from .publishing.metadata import GivenMetadata, Source, find_metadata
-from .publishing.plan import PublishPlan, PublishReport, plan_publish
+from .publishing.plan import PublishPlan, plan_publish
 from .publishing.survey import DataSurvey
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
@@ -222,7 +222,7 @@ def publish_touched(
             published = old.index
         survey = DataSurvey(folder, hashing, published, last, paths)
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
-            report = _same_report(last)
+            report = last.report
         else:
             is_moved = noted_data_path(folder.data_note) != folder.data_path
             browse = browse or (is_moved and has_our_page(folder))  # it names the data's path
@@ -252,11 +252,6 @@ def publish_touched(
 
 def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
     return after if isinstance(after, PublishedAt) else PublishedAt(after)
-
-
-def _same_report(last: LastPublish) -> PublishReport:
-    named = {name: list(map(tuple, last.report[name])) for name in ("skipped", "failed")}
-    return PublishReport(**(last.report | named))
 
 
 def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: bytes | None) -> None:

@@ -428,7 +428,7 @@ def test_published_keys_are_gone_through_once_however_many_names_are_withheld(
             return iter(["._3", "3"])
 
         def __contains__(self, key: object) -> bool:
-            return key in iter(self)
+            return key in list(self)
 
         def __len__(self) -> int:
             return 2
