@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from staticstore.index import codec
 from staticstore.site.guards import RefusedError
 from staticstore.site.publisher import publish, verify_site
 
@@ -94,6 +96,34 @@ def test_a_false_count_of_entries_gets_no_publish_past_a_guard(site: Path) -> No
         (site / "data" / name).unlink()
     with pytest.raises(RefusedError):
         publish(site, pack=True)
+
+
+@pytest.mark.parametrize(
+    "parsed",
+    [
+        None,
+        [],
+        [[["f07", 5]], []],
+        [[[5, {"title": "x"}]], []],
+        [[[[], {"title": "x"}]], []],
+        [[], [[3, {}]]],
+        [[], [["f*", ["title"]]]],
+        [[["f07", {"packed": [f"packs/{'0' * 64}.zip", 0]}]], []],
+        [[], [["f*", {"sha256": "0" * 64}]]],
+    ],
+)
+def test_metadata_that_no_publish_has_noted_is_parsed_again(site: Path, parsed: Any) -> None:
+    (site / "metadata.json").write_text('{"f07": {"title": "given"}}')
+    publish(site)
+    before = index_of(site)
+    note = site / ".staticstore" / "metadata"
+    header = json.loads(note.read_bytes().partition(b"\n")[0])
+    text = b"[[" if parsed is None else json.dumps(parsed).encode()
+    header[2] = hashlib.sha256(text).hexdigest()
+    note.write_bytes(codec.encode(header) + b"\n" + text)
+    (site / ".staticstore" / "last.json").unlink()
+    publish(site)
+    assert index_of(site) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
