@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
+from staticstore.disk.atomic import temporary_in
 from staticstore.disk.space import is_full, reserved
 from staticstore.site.mirroring.staging import Staging
 from staticstore.site.publisher import verify_site
@@ -97,6 +98,18 @@ def test_f2_a_disk_without_any_room_leaves_the_copy_as_it_is(
     (disk / "other").unlink()
     assert cli("mirror", origin, disk / "copy").code == 0
     assert (disk / "copy" / "index.json").read_bytes() == (origin / "index.json").read_bytes()
+
+
+def test_f2_room_that_a_killed_run_has_reserved_is_freed(
+    cli: Run, origin: Path, disk: Path
+) -> None:
+    assert cli("mirror", origin, disk / "copy").code == 0
+    (origin / "data" / "old-00").write_bytes(VALUE)
+    publish(origin)
+    with pytest.raises(OSError, match="No space left"):
+        temporary_in(disk / "copy" / ".staticstore").write_bytes(bytes(5_000_000))
+    assert cli("mirror", origin, disk / "copy").code == 0
+    assert not verify_site(disk / "copy").wrong
 
 
 def test_f2_a_new_copy_that_does_not_fit_is_a_site(origin: Path, disk: Path) -> None:
