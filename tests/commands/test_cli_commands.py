@@ -603,8 +603,8 @@ def test_what_is_no_certificate_is_told_of_in_a_line(cli: Run, tmp_path: Path) -
     files = serve_files({})
     with RawServer(files, ssl_context=certificates.context(certificates.server)) as server:
         ended = cli("ls", server.url, "--ca", tmp_path / "ca.pem")
-    assert ended.code == 1
-    assert ended.errors.startswith("error: verify names a file that holds no certificates")
+    assert ended.code == 2
+    assert ended.errors.startswith("error: Invalid value for '--ca': no certificates are in")
 
 
 def test_verbose_tells_of_the_connection(cli: Run, url: str) -> None:
