@@ -59,6 +59,7 @@ class ExitCode(IntEnum):
     PARTLY = 8
     INTERRUPTED = 130
     CLOSED_PIPE = 141
+    TERMINATED = 143  # of `__main__`, which does not import this
 
 
 class CommandError(Exception):

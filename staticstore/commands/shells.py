@@ -71,6 +71,25 @@ else
     compdef %(complete_func)s %(prog_name)s
 fi
 """.lstrip()
+_FISH = r"""
+function %(complete_func)s
+    set -l response (COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) \
+        %(complete_var)s=fish_complete %(prog_name)s 2>/dev/null)
+    for completion in $response
+        set -l metadata (string split --max 1 "," $completion)
+        switch $metadata[1]
+            case dir
+                __fish_complete_directories $metadata[2]
+            case file
+                __fish_complete_path $metadata[2]
+            case plain
+                echo $metadata[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+""".lstrip()
 
 
 class BashCompletion(BashComplete):
@@ -118,9 +137,7 @@ class ZshCompletion(ZshComplete):
 class FishCompletion(FishComplete):
     """Completion for fish, which does not cut keys at commas."""
 
-    source_template = FishComplete.source_template.replace("split ", "split --max 1 ").replace(
-        "(env ", "("
-    )
+    source_template = _FISH
 
 
 #: The class of each shell.
