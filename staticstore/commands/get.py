@@ -86,7 +86,8 @@ def get(
     a slash at its end, gets the file under the last part of the key.
 
     Whole values are verified against their digests: a file is written completely and correctly,
-    or not at all.
+    or not at all. What has come of a large value before an interruption is kept in a hidden file
+    beside it, from which the next run resumes.
     """
     output = common.output
     is_file = place not in (None, "-")

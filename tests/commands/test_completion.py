@@ -189,7 +189,7 @@ def test_zsh_gets_a_description_of_each_command(complete: Shell) -> None:
     assert complete("staticstore inf", shell="zsh") == [
         "plain",
         "info",
-        "Show what a site is, and what is wrong...",
+        "Show what a site is.",
     ]
 
 
