@@ -9,6 +9,8 @@ how slow or fast it may be, and whether the store was disconnected meanwhile.
 from __future__ import annotations
 
 import contextlib
+import functools
+import ipaddress
 import os
 import socket
 import threading
@@ -16,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
+from urllib.parse import unquote
 
 from ... import tuning
 from ...errors import IndexFormatError
@@ -31,6 +34,8 @@ __all__ = [
     "Receivable",
     "SizeLimit",
     "Wire",
+    "address_in",
+    "is_inner",
 ]
 
 #: Bytes a second; many hosts give up a slower reader.
@@ -40,6 +45,9 @@ LEAST_BYTES_A_SECOND = 1024
 DocumentProgress = Callable[[int, int | None], object]
 
 _LEAST_PIECE_BYTES = 256
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 # Texts compress 50 to 1 at best; zeros in gzip 1000 to 1.
 _MOST_RATIO = 500
 _SURELY_NO_BOMB_BYTES = 64 << 20  # decoded
@@ -308,3 +316,59 @@ def _shut_down(sock: socket.socket) -> None:
     # reads, which might then take ciphertext for data.
     with contextlib.suppress(OSError):  # not connected yet, or no longer
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@functools.lru_cache(maxsize=256)  # called for each request, with the same few addresses
+def is_inner(address: str) -> bool:
+    """Return whether an address is not public; a host name counts as public.
+
+    Examples
+    --------
+    >>> [is_inner(a) for a in ("8.8.8.8", "10.0.0.1", "::ffff:127.0.0.1", "data.example.org")]
+    [False, True, True, False]
+    """
+    literal = address_in(address)
+    return literal is not None and any(
+        not one.is_global or one.is_reserved or (one.version == 6 and one.is_site_local)
+        for one in _embedded(ipaddress.ip_address(literal))
+    )
+
+
+def address_in(host: str) -> str | None:
+    """Return the address that a host stands for, in any notation; None for a name.
+
+    Examples
+    --------
+    >>> address_in("0x7f.1"), address_in("localhost"), address_in("data.example.org")
+    ('127.0.0.1', '127.0.0.1', None)
+    """
+    host = unquote(host).rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with contextlib.suppress(OSError, ValueError):
+        return socket.inet_ntoa(socket.inet_aton(host))  # 127.1, 0x7f000001, 0177.0.0.1
+    return None
+
+
+def _embedded(address: _Address) -> Iterator[_Address]:
+    # A connection to this address may end at any of those that it embeds.
+    if address.version == 4:
+        yield address
+    elif address in _NAT64:
+        yield ipaddress.IPv4Address(address.packed[12:])
+    elif address in _LOCAL_NAT64:
+        yield from _translated(address.packed)
+    else:
+        yield address.ipv4_mapped or address.sixtofour or address
+
+
+def _translated(packed: bytes) -> Iterator[ipaddress.IPv4Address]:
+    # The NAT64 may have a prefix of 48 or of 96 bits (RFC 6052, section 2.2); only the
+    # network knows.  A reading in 0.0.0.0/8 is impossible, unless both are there.
+    readings = [ipaddress.IPv4Address(p) for p in (packed[6:8] + packed[9:11], packed[12:])]
+    yield from [one for one in readings if one not in _THIS_NETWORK] or readings
