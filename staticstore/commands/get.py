@@ -158,7 +158,7 @@ def _matching(store: StaticStore, keys: tuple[str, ...], output: Output) -> dict
     if missing:
         raise _no_such_key(store, missing)
     for key, reason in itertools.islice(left_out.items(), 1):
-        others = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        others = f"; so are {len(left_out) - 1} more" if len(left_out) > 1 else ""
         output.warning(
             f"{quoted(key)} is left out: {reason}{others}; give the key itself to get it"
         )
@@ -174,7 +174,7 @@ def _reason_to_leave_out(key: str) -> str | None:
     if (withheld := withheld_key(key)) is not None:
         return withheld.reason
     hidden = (name for name in key.split("/") if name.startswith("."))
-    return None if _ZARR_NAMES.issuperset(hidden) else "it is hidden, as its name starts with a dot"
+    return None if _ZARR_NAMES.issuperset(hidden) else "a name in it starts with a dot"
 
 
 def _no_such_key(store: StaticStore, missing: list[str]) -> CommandError:
