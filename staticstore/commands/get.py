@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import difflib
-import itertools
 import os
 import re
 import sys
@@ -157,7 +156,8 @@ def _matching(store: StaticStore, keys: tuple[str, ...], output: Output) -> dict
                 found[match] = store[match]
     if missing:
         raise _no_such_key(store, missing)
-    for key, reason in itertools.islice(left_out.items(), 1):
+    if left_out:
+        key, reason = next(iter(left_out.items()))
         others = f"; so are {len(left_out) - 1} more" if len(left_out) > 1 else ""
         output.warning(
             f"{quoted(key)} is left out: {reason}{others}; give the key itself to get it"
