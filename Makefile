@@ -45,7 +45,7 @@ lint: $(VENV)/.dev
 	@$(RUN) -m mypy
 
 man: $(VENV)/.dev
-	@$(RUN) -m sphinx -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
+	@$(RUN) -m sphinx -E -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
 	@cp $(VENV)/man/staticstore.1 docs/man/staticstore.1
 
 kill: $(VENV)/.dev

@@ -250,4 +250,5 @@ SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
 COMPLETED_INDEX_KEYS = (
     50_000  # offered by IPython.  More: it waits for more than a tenth of a second
 )
+COMPLETED_INDEX_BYTES = 1 << 26  # of whose keys a shell offers some.  More: Tab takes seconds
 COMPLETED_KEYS = 1_000  # offered by a shell at once.  More: nobody reads them

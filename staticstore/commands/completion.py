@@ -11,12 +11,13 @@ __all__ = ["completion"]
 
 
 @click.command(
+    short_help="Print the script with which a shell completes.",
     epilog=examples(
         "staticstore completion bash",
         'eval "$(staticstore completion bash)"    # a line for ~/.bashrc',
         'eval "$(staticstore completion zsh)"     # for ~/.zshrc, after compinit',
         "staticstore completion fish > ~/.config/fish/completions/staticstore.fish",
-    )
+    ),
 )
 @click.argument("shell", type=click.Choice(sorted(SHELLS)))
 @output_options

@@ -17,9 +17,11 @@ from ..errors import StoreError, quoted, raise_alone
 __all__ = [
     "NetrcFile",
     "is_authorization",
+    "parse_ca",
     "parse_cert",
     "parse_credentials",
     "parse_headers",
+    "parse_proxy",
     "parse_timeout",
     "read_auth_file",
 ]
@@ -206,6 +208,44 @@ def parse_cert(text: str) -> str | tuple[str, str]:
                 f"no certificate with its private key is in {named}: give FILE,KEY in PEM form"
             ) from None
     return (certificate, private_key) if is_pair else text
+
+
+def parse_ca(path: str) -> str:
+    """Return the path of a file or folder of certificate authorities.
+
+    Raises
+    ------
+    click.BadParameter
+        It is a file without certificates.
+    """
+    import ssl
+
+    if os.path.isfile(path):
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError:  # with a message for programmers
+            raise click.BadParameter(
+                f"no certificates are in {quoted(path)}: give a file in PEM form"
+            ) from None
+    return path
+
+
+def parse_proxy(text: str) -> str:
+    """Return the URL of a proxy.
+
+    Raises
+    ------
+    click.BadParameter
+        It is no such URL.  The message does not repeat it: it may contain a password.
+    """
+    from ..transport.http.arguments import checked_proxies  # slow to import: requests
+
+    try:
+        if "://" in text and checked_proxies({"http": text}):
+            return text
+    except ValueError:
+        pass
+    raise click.BadParameter("not a URL, such as http://proxy.example.org:3128")
 
 
 def parse_timeout(text: str) -> tuple[float, float]:

@@ -34,7 +34,7 @@ _ADDED = "visitors/hello.txt"
 _DELETED = "water/lakes.geojson"
 
 
-@click.command(epilog=examples("staticstore demo"))
+@click.command(short_help="Show all of it on a sample site.", epilog=examples("staticstore demo"))
 @output_options
 @click.pass_obj
 def demo(common: CommonOptions) -> None:

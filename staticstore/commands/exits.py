@@ -34,7 +34,15 @@ from ..errors import (
 )
 from ..site.guards import NothingMatchesError
 
-__all__ = ["CommandError", "Ending", "ExitCode", "ending_of", "partly_failed", "system_reason"]
+__all__ = [
+    "CommandError",
+    "Ending",
+    "ExitCode",
+    "ending_of",
+    "nothing_matches",
+    "partly_failed",
+    "system_reason",
+]
 
 
 class ExitCode(IntEnum):
@@ -51,6 +59,7 @@ class ExitCode(IntEnum):
     PARTLY = 8
     INTERRUPTED = 130
     CLOSED_PIPE = 141
+    TERMINATED = 143  # of `__main__`, which does not import this
 
 
 class CommandError(Exception):
@@ -86,9 +95,9 @@ class CommandError(Exception):
         self.hint = hint
 
 
-def nothing_matches(message: str) -> CommandError:
+def nothing_matches(message: str, *, hint: str | None = None) -> CommandError:
     """Return the error of a command whose pattern or conditions match no key."""
-    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError")
+    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError", hint=hint)
 
 
 def partly_failed(message: str, *, hint: str) -> CommandError:
@@ -128,6 +137,7 @@ _CODES: tuple[tuple[type[StoreError], ExitCode], ...] = (
 )
 # Click quotes surplus arguments, and a password may be among them.
 _QUOTED_ARGUMENTS = re.compile(r"(Got unexpected extra arguments?) \(.*\)", re.DOTALL)
+_LINE_BREAKS = re.compile(r"\n\t?")  # between the choices that it lists
 
 
 def ending_of(error: BaseException) -> Ending | None:
@@ -151,7 +161,7 @@ def ending_of(error: BaseException) -> Ending | None:
             code = next(code for family, code in _CODES if isinstance(error, family))
             return Ending(code, kind, str(error), _hint(error), error.key, error.url, error.status)
         case click.UsageError():
-            message = _QUOTED_ARGUMENTS.sub(r"\1", error.format_message())
+            message = _QUOTED_ARGUMENTS.sub(r"\1", _LINE_BREAKS.sub(" ", error.format_message()))
             name = error.ctx.command_path if error.ctx is not None else "staticstore"
             return Ending(ExitCode.USAGE, kind, message, f"'{name} --help' shows how to use it")
         case click.ClickException():

@@ -17,7 +17,7 @@ import click
 from .. import tuning
 from ..errors import InvalidKeyError, quoted
 from ..index.notebook import size_text
-from .exits import CommandError, ExitCode
+from .exits import CommandError, ExitCode, nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
 from .parameters import FILE, KEY
 from .value_files import FolderCopy, ValuePart, new_folders, write_errors_of
@@ -31,6 +31,7 @@ __all__ = ["get"]
 
 _RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
 _PATTERN = re.compile(r"[*?[]")
+_ZARR_NAMES = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata"})
 # Control characters that a terminal would obey; tab, line feed and carriage return are text.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SEPARATORS = (os.sep, os.altsep or os.sep)
@@ -45,14 +46,6 @@ def _parse_range(
     if match is None:
         raise click.BadParameter(f"{value!r} is not of the form START:END, in bytes")
     return slice(*(None if bound is None else int(bound) for bound in match.groups()))
-
-
-def _parse_place(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> str | None:
-    if value == "":
-        raise click.BadParameter("it is empty: give the name of a file or folder")
-    return value
 
 
 @click.command(
@@ -70,7 +63,6 @@ def _parse_place(
     "place",
     metavar="FILE|FOLDER",
     type=FILE,
-    callback=_parse_place,
     help="Write to this file, or into this folder; - is the standard output.",
 )
 @click.option(
@@ -88,11 +80,13 @@ def get(
     """Read values, or some bytes of them.
 
     Several keys, and shell patterns as of 'ls', need -o FOLDER: each value is written to
-    FOLDER/KEY. A single key is written to the file of -o; a folder that exists, or a path with
+    FOLDER/KEY. A pattern leaves out hidden files, whose names start with a dot, except those of
+    Zarr. A single key is written to the file of -o; a folder that exists, or a path with
     a slash at its end, gets the file under the last part of the key.
 
     Whole values are verified against their digests: a file is written completely and correctly,
-    or not at all.
+    or not at all. What has come of a large value before an interruption is kept in a hidden file
+    beside it, from which the next run resumes.
     """
     output = common.output
     is_file = place not in (None, "-")
@@ -143,10 +137,9 @@ def _file_of(place: str, key: str) -> Path:
 
 
 def _matching(store: StaticStore, keys: tuple[str, ...], output: Output) -> dict[str, URLValue]:
-    from ..site.folder.withheld import withheld_key
-
     found: dict[str, URLValue] = {}
     missing: list[str] = []
+    left_out: dict[str, str] = {}
     for key in keys:
         if key in store:
             found[key] = store[key]
@@ -155,18 +148,33 @@ def _matching(store: StaticStore, keys: tuple[str, ...], output: Output) -> dict
         if not matching:
             missing.append(key)
         for match in matching:
-            # The host chooses its keys, and such a file could take effect in the folder.
             if match in found:
                 continue
-            if (withheld := withheld_key(match)) is not None:
-                output.warning(
-                    f"{quoted(match)} is left out: {withheld.reason}; give the key itself to get it"
-                )
+            if (reason := _reason_to_leave_out(match)) is not None:
+                left_out[match] = reason
             else:
                 found[match] = store[match]
     if missing:
         raise _no_such_key(store, missing)
+    if left_out:
+        key, reason = next(iter(left_out.items()))
+        others = f"; so are {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        output.warning(
+            f"{quoted(key)} is left out: {reason}{others}; give the key itself to get it"
+        )
+    if not found:
+        raise nothing_matches("all keys that match are left out")
     return found
+
+
+def _reason_to_leave_out(key: str) -> str | None:
+    # The host chooses its keys, and such a file could take effect in the folder: .bashrc
+    from ..site.folder.withheld import withheld_key
+
+    if (withheld := withheld_key(key)) is not None:
+        return withheld.reason
+    hidden = (name for name in key.split("/") if name.startswith("."))
+    return None if _ZARR_NAMES.issuperset(hidden) else "a name in it starts with a dot"
 
 
 def _no_such_key(store: StaticStore, missing: list[str]) -> CommandError:

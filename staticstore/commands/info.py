@@ -19,11 +19,12 @@ _MOST_CHARACTERS = 200  # of a title or a license
 
 
 @click.command(
+    short_help="Show what a site is.",
     epilog=examples(
         "staticstore info https://data.example.org/site/",
         "staticstore info https://data.example.org/site/ --auth-file ~/site.auth",
         "staticstore info my-site --json",
-    )
+    ),
 )
 @site_options
 @output_options

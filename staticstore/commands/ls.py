@@ -20,11 +20,12 @@ __all__ = ["ls"]
 
 
 @click.command(
+    short_help="List the keys of a site.",
     epilog=examples(
         "staticstore ls https://data.example.org/site/",
         "staticstore ls https://data.example.org/site/ 'terrain/*.tif' -l",
         "staticstore ls https://data.example.org/site/ --select title,size",
-    )
+    ),
 )
 @site_options
 @click.argument("pattern", metavar="[GLOB]", type=KEY, required=False)

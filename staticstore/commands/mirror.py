@@ -62,6 +62,7 @@ def _parse_rate(
 
 @click.command(
     cls=ForceCommand,
+    short_help="Copy a site, or a part of it, into a folder.",
     epilog=examples(
         "staticstore mirror https://data.example.org/site/ my-copy",
         "staticstore mirror https://data.example.org/site/ my-copy --delete --watch",

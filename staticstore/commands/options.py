@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
@@ -26,13 +25,15 @@ from ..errors import StoreError
 from .credentials import (
     NetrcFile,
     is_authorization,
+    parse_ca,
     parse_cert,
     parse_credentials,
     parse_headers,
+    parse_proxy,
     parse_timeout,
     read_auth_file,
 )
-from .parameters import FILE, FOLDER, SITE_URL, LocalPath, data_path_of
+from .parameters import FILE, FOLDER, SITE_URL, LocalPath, data_path_of, parse_data_path
 from .terminal import Output, printable
 
 if TYPE_CHECKING:
@@ -155,14 +156,9 @@ def _keep_in_output(context: click.Context, parameter: click.Parameter, value: A
     setattr(context.ensure_object(CommonOptions).output, parameter.name, value)
 
 
-def _keep_proxy(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    try:
-        is_url = value is None or urlsplit(value).hostname is not None
-    except ValueError:
-        is_url = False
-    if not is_url:  # and not repeated: it may contain a password
-        raise click.BadParameter("not a URL, such as http://proxy.example.org:3128")
-    _keep(context, parameter, value)
+def _keep_data(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    # Also while a shell completes: what is cached depends on it.
+    _keep(context, parameter, None if value is None else parse_data_path(value))
 
 
 def _keep_parsed(
@@ -184,14 +180,6 @@ def _keep_headers(
     common.headers = parse_headers(values)
     if common.auth is not None and is_authorization(common.headers):
         raise click.UsageError(_ONE_OF_THEM)
-
-
-def _keep_copies(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> None:
-    if "" in values:
-        raise click.BadParameter("it is empty: give the URL of a copy of the site")
-    _keep(context, parameter, values)
 
 
 def _keep_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -230,7 +218,7 @@ def site_options(function: _Function) -> _Function:
         metavar="URL",
         type=SITE_URL,
         multiple=True,
-        callback=_keep_copies,
+        callback=_keep,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
     options = (host_options, copy_option, cache_option(default=None), _values_option)
@@ -240,7 +228,7 @@ def site_options(function: _Function) -> _Function:
 _values_option = _common_option(
     "--data",
     metavar="FOLDER",
-    callback=_keep,
+    callback=_keep_data,
     help="Where the values are below the root, if not in data/, or where a folder says.",
 )
 
@@ -259,14 +247,14 @@ def host_options(function: _Function) -> _Function:
         _common_option(
             "--proxy",
             metavar="URL",
-            callback=_keep_proxy,
+            callback=_keep_parsed(parse_proxy),
             help="Use this proxy instead of the one in the environment.",
         ),
         _common_option(
             "--ca",
             metavar="FILE",
             type=LocalPath("file", exists=True),
-            callback=_keep,
+            callback=_keep_parsed(parse_ca),
             help="Trust the certificate authorities in this file.",
         ),
         _common_option(

@@ -17,8 +17,10 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from .. import tuning
-from ..errors import IndexFormatError, StoreError
+from ..disk.file_system import read_regular
+from ..errors import IndexFormatError, InvalidKeyError, StoreError
 from ..index import codec
+from ..index.fields import check_key
 from ..site.guards import GUARDS, Force, Guards
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ __all__ = [
     "force_option",
     "interval_option",
     "parse_conditions",
+    "parse_data_path",
     "select_option",
     "where_option",
 ]
@@ -67,7 +70,9 @@ class LocalPath(click.Path):
         self._kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path with the home folder in the place of ``~``."""
+        """Return the path with the home folder in the place of ``~``; refuse an empty one."""
+        if value == "":  # of an unset variable; it would be the current folder
+            self.fail("it is empty", param, ctx)
         return super().convert(os.path.expanduser(value), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
@@ -127,10 +132,28 @@ def data_option(help_text: str) -> Callable[[Callable[..., None]], Callable[...,
     return click.option("--data", metavar="FOLDER", type=FOLDER, help=help_text)
 
 
+def parse_data_path(text: str) -> str:
+    """Return the folder of the values below the root of a site, with a slash at its end.
+
+    Raises
+    ------
+    click.BadParameter
+        It is empty, or leads out of the site.
+    """
+    data_path = text.strip("/") + "/"
+    try:
+        check_key(f"{data_path}key")
+    except InvalidKeyError:
+        raise click.BadParameter(
+            f"{text!r} is no folder below the root of the site, such as rasters"
+        ) from None
+    return data_path
+
+
 def data_path_of(url: str, data: str | None) -> str:
     """Return where the values of a site are: as ``--data`` says, or the note in a folder."""
     if data is not None:
-        return data.strip("/") + "/"
+        return data
     if not os.path.isdir(url):
         return "data/"
     from ..site.folder.site_folder import SiteFolder  # seldom needed
@@ -142,7 +165,7 @@ def _levels(keys: Iterable[str], beginning: str) -> Iterator[str]:
     last = None
     count = 0
     for key in keys:
-        if not key.startswith(beginning):
+        if not key.startswith(beginning) or key.startswith("-"):  # it would be an option
             continue
         end = key.find("/", len(beginning))
         name = key if end < 0 else key[: end + 1]
@@ -160,14 +183,17 @@ def _known_keys(ctx: click.Context, url: str) -> Iterable[str]:
     try:
         root = Root(url)
         if root.folder is not None:
-            return Index.parse(Path(root.folder, "index.json").read_bytes())
+            path = Path(root.folder, "index.json")
+            return Index.parse(read_regular(path, tuning.COMPLETED_INDEX_BYTES))
         folder = _cache(ctx)
         if folder is None:
             return ()
         from ..client.cache.index import CachedIndex  # slow to import
 
         data_path = data_path_of(url, ctx.obj.data)
-        known = CachedIndex(folder, root, "index.json", data_path).read()
+        known = CachedIndex(folder, root, "index.json", data_path).read(
+            tuning.COMPLETED_INDEX_BYTES
+        )
         return () if known is None else known[0].index.checked()
     except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
         return ()

@@ -39,6 +39,7 @@ __all__ = ["publish"]
 
 @click.command(
     cls=ForceCommand,
+    short_help="Make a site of a folder: write its index.",
     epilog=examples(
         "staticstore publish my-site",
         "staticstore publish my-site --dry-run",

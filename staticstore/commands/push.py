@@ -32,6 +32,7 @@ __all__ = ["push"]
 
 @click.command(
     cls=ForceCommand,
+    short_help="Upload a published site to a host.",
     epilog=examples(
         "staticstore push my-site s3://bucket/prefix",
         "staticstore push my-site s3://bucket --endpoint https://minio.example.org --dry-run",

@@ -17,10 +17,11 @@ __all__ = ["query"]
 
 
 @click.command(
+    short_help="Find values by their metadata.",
     epilog=examples(
         "staticstore query https://data.example.org/site/ type=raster --select title,size",
         "staticstore query https://data.example.org/site/ type=raster bands=3 --json",
-    )
+    ),
 )
 @site_options
 @click.argument("where", metavar="[FIELD=VALUE]...", nargs=-1, callback=parse_conditions)

@@ -14,10 +14,11 @@ __all__ = ["serve"]
 
 
 @click.command(
+    short_help="Serve a site from this machine.",
     epilog=examples(
         "staticstore serve my-site",
         "staticstore serve my-site --host 0.0.0.0 --port 8080 --auth ali",
-    )
+    ),
 )
 @click.argument("site", type=FOLDER)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")

@@ -22,8 +22,10 @@ __all__ = ["COMPLETE_VARIABLE", "SHELLS", "completed"]
 COMPLETE_VARIABLE = "_STATICSTORE_COMPLETE"
 _PROGRAM = "staticstore"
 
-# Click's own script gets words that bash has cut at ":" and "=", as in a URL; this one sends
-# the line.  Both know "open": no space follows, so that one can go on with the next level.
+# Click's scripts start `env` with the words as its arguments, which all users of the machine can
+# see; these set variables of the command alone.  Click's script for bash gets words that have been
+# cut at ":" and "=", as in a URL; this one sends the line.  Those for bash and zsh know "open": no
+# space follows, so that one can go on with the next level.
 _BASH = r"""
 %(complete_func)s() {
     local type value
@@ -35,7 +37,7 @@ _BASH = r"""
             open) compopt -o nospace; COMPREPLY+=("$value") ;;
             plain) COMPREPLY+=("$value") ;;
         esac
-    done < <(env COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS" \
+    done < <(_STATICSTORE_LINE="${COMP_LINE:0:COMP_POINT}" _STATICSTORE_BREAKS="$COMP_WORDBREAKS" \
         %(complete_var)s=bash_complete "$1" 2>/dev/null)
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
@@ -48,7 +50,7 @@ _ZSH = r"""
     local type value help
     (( ! $+commands[%(prog_name)s] )) && return 1
     [[ $words[CURRENT] == --*=* ]] && compset -P 1 '*='
-    response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \
+    response=("${(@f)$(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \
         %(complete_var)s=zsh_complete %(prog_name)s 2>/dev/null)}")
     for type value help in ${response}; do
         case $type in
@@ -69,6 +71,25 @@ else
     compdef %(complete_func)s %(prog_name)s
 fi
 """.lstrip()
+_FISH = r"""
+function %(complete_func)s
+    set -l response (COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) \
+        %(complete_var)s=fish_complete %(prog_name)s 2>/dev/null)
+    for completion in $response
+        set -l metadata (string split --max 1 "," $completion)
+        switch $metadata[1]
+            case dir
+                __fish_complete_directories $metadata[2]
+            case file
+                __fish_complete_path $metadata[2]
+            case plain
+                echo $metadata[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+""".lstrip()
 
 
 class BashCompletion(BashComplete):
@@ -78,7 +99,7 @@ class BashCompletion(BashComplete):
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the last one, and the last one."""
-        line = os.environ["COMP_WORDS"]
+        line = os.environ["_STATICSTORE_LINE"]
         words = split_arg_string(line)[1:]
         is_new = re.search(r"(?<!\\)\s$", line) is not None
         return (words, "") if is_new or not words else (words[:-1], words[-1])
@@ -86,11 +107,10 @@ class BashCompletion(BashComplete):
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
         """Return completions of that part of the last word which bash replaces."""
         items = super().get_completions(args, incomplete)
-        word = re.split(r"(?<!\\)\s", os.environ["COMP_WORDS"])[-1]
+        word = re.split(r"(?<!\\)\s", os.environ["_STATICSTORE_LINE"])[-1]
         if re.search(r"['\"]", word):  # bash cuts and quotes nothing there
             return items
-        breaks = os.environ.get("COMP_WORDBREAKS", "")
-        end = max((incomplete.rfind(one) + 1 for one in breaks), default=0)
+        end = _start_of_part(word, os.environ["_STATICSTORE_BREAKS"])
         option = re.match("--[^=]*=|", incomplete)  # click completes what follows it
         assert option is not None
         for item in items:
@@ -117,7 +137,7 @@ class ZshCompletion(ZshComplete):
 class FishCompletion(FishComplete):
     """Completion for fish, which does not cut keys at commas."""
 
-    source_template = FishComplete.source_template.replace("split ", "split --max 1 ")
+    source_template = _FISH
 
 
 #: The class of each shell.
@@ -132,9 +152,18 @@ def _kind(item: CompletionItem[str]) -> str:
     return "open" if item.is_open else item.type
 
 
+def _start_of_part(word: str, breaks: str) -> int:
+    # After how many characters of a word, unquoted, the part begins that bash replaces.
+    start = 0
+    for count, one in enumerate(re.finditer(r"\\?.", word, re.DOTALL), 1):
+        if len(one[0]) == 1 and one[0] in breaks:  # an escaped one does not cut the word
+            start = count
+    return start
+
+
 def _quoted(text: str) -> str:
     # Backslashes, not quotes: what several completions begin with is valid by itself.
-    return re.sub(r"([^\w@%+=:,./~^-])", r"\\\1", text)
+    return re.sub(r"(^~|[^\w@%+=:,./~^-])", r"\\\1", text)
 
 
 def completed(group: click.Command, instruction: str, obj: Any) -> str | None:

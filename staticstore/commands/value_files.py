@@ -122,8 +122,9 @@ def new_folders() -> Iterator[Callable[[Path], None]]:
     def make(folder: Path) -> None:
         missing = takewhile(lambda path: not path.is_dir(), (folder, *folder.parents))
         for path in reversed(list(missing)):
-            path.mkdir()
-            made.append(path)
+            if not path.is_dir():  # "a/.." is there once "a" is
+                path.mkdir()
+                made.append(path)
 
     try:
         yield make

@@ -603,8 +603,15 @@ def test_what_is_no_certificate_is_told_of_in_a_line(cli: Run, tmp_path: Path) -
     files = serve_files({})
     with RawServer(files, ssl_context=certificates.context(certificates.server)) as server:
         ended = cli("ls", server.url, "--ca", tmp_path / "ca.pem")
-    assert ended.code == 1
-    assert ended.errors.startswith("error: verify names a file that holds no certificates")
+    assert ended.code == 2
+    assert ended.errors.startswith("error: Invalid value for '--ca': no certificates are in")
+
+
+def test_the_help_says_of_each_command_what_it_does_in_a_whole_sentence(cli: Run) -> None:
+    text = cli("--help").text
+    commands = text.partition("Commands:\n")[2].splitlines()
+    assert len(commands) == 12
+    assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_verbose_tells_of_the_connection(cli: Run, url: str) -> None:

@@ -153,6 +153,23 @@ def test_a_timeout_that_is_none_is_a_mistake(cli: Run, server: RawServer, timeou
     assert not server.requests
 
 
+# -- proxies ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "http://ali:open/sesame@127.0.0.1:9", "http://127.0.0.1:99999", "gopher://127.0.0.1:9"],
+)
+def test_a_proxy_that_is_no_url_is_a_mistake_and_not_repeated(
+    cli: Run, server: RawServer, proxy: str
+) -> None:
+    ended = cli("ls", server.url, "--proxy", proxy)
+    assert ended.code == 2
+    assert "Invalid value for '--proxy': not a URL" in ended.errors
+    assert "sesame" not in ended.errors
+    assert not server.requests
+
+
 # -- copies ----------------------------------------------------------------------------
 
 

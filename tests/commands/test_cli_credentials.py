@@ -174,7 +174,7 @@ def test_an_empty_name_of_a_file_is_a_mistake_and_not_no_password(
 ) -> None:
     ended = cli("ls", server.url, "--auth-file", "")
     assert ended.code == 2
-    assert "'' cannot be read" in ended.errors
+    assert "it is empty" in ended.errors
     assert not server.requests
 
 

@@ -98,6 +98,27 @@ def test_what_matches_nothing_ends_the_command_before_any_value_is_read(
     assert not [path for path in asked(server) if path.startswith("/data/")]
 
 
+def test_a_pattern_leaves_out_hidden_files_but_those_of_zarr(cli: Run, out: Path) -> None:
+    """A shell reads .bashrc at its start, and the folder may be the home folder."""
+    values = dict.fromkeys(["a/.zarray", ".bashrc", ".config/autostart/x", "b/.profile"], b"value")
+    files = {"index.json": index_of(values), **{f"data/{key}": values[key] for key in values}}
+    with RawServer(serve_files(files)) as server:
+        ended = cli("get", server.url, "*", "-o", out)
+        assert (ended.code, list(files_in(out))) == (0, ["a/.zarray"])
+        assert ended.errors.startswith("warning: '.bashrc' is left out: a name in it starts with")
+        assert "; so are 2 more; " in ended.errors
+        assert cli("get", server.url, ".bashrc", "-o", f"{out}/").code == 0
+    assert sorted(files_in(out)) == [".bashrc", "a/.zarray"]
+
+
+def test_a_pattern_that_matches_only_such_files_is_reported(cli: Run, out: Path) -> None:
+    with RawServer(serve_files({"index.json": index_of({".ssh/authorized_keys": b""})})) as server:
+        ended = cli("get", server.url, "*", "-o", out)
+    assert ended.code == 3
+    assert ended.errors.endswith("error: all keys that match are left out\n")
+    assert not out.exists()
+
+
 def test_a_pattern_leaves_out_what_publish_withholds(cli: Run, out: Path) -> None:
     values = {"a": b"value", ".git/config": b"[core]"}
     files = {"index.json": index_of(values), **{f"data/{key}": values[key] for key in values}}
@@ -146,6 +167,11 @@ def test_a_slash_at_the_end_is_a_folder_that_is_made(
 ) -> None:
     assert cli("get", server.url, "e/f/g", "-o", f"{out}/new/").code == 0
     assert files_in(out) == {"new/g": b"fourth"}
+
+
+def test_a_folder_whose_path_leads_up_again_is_made(cli: Run, server: RawServer, out: Path) -> None:
+    assert cli("get", server.url, "b/*", "-o", out / "c" / ".." / "d").code == 0
+    assert sorted(files_in(out)) == ["d/b/c.txt", "d/b/d.bin"]
 
 
 def test_the_current_folder_has_a_name(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from staticstore import StaticStore, serve
+from staticstore import StaticStore, publish, serve
 from staticstore.commands.shells import COMPLETE_VARIABLE
 from tests.commands.conftest import Run
 from tests.commands.shell import environment
@@ -27,9 +28,10 @@ class Shell:
 
     def __call__(self, line: object, shell: str = "bash") -> list[str]:
         self._monkeypatch.setenv(COMPLETE_VARIABLE, f"{shell}_complete")
+        self._monkeypatch.setenv("_STATICSTORE_LINE", str(line))
+        self._monkeypatch.setenv("_STATICSTORE_BREAKS", BREAKS)
         self._monkeypatch.setenv("COMP_WORDS", str(line))
         self._monkeypatch.setenv("COMP_CWORD", str(len(str(line).split(" ")) - 1))
-        self._monkeypatch.setenv("COMP_WORDBREAKS", BREAKS)
         try:
             ended = self._cli()
         finally:
@@ -146,16 +148,61 @@ def test_keys_are_offered_up_to_a_bound(
     assert complete(f"staticstore get {sample} ") == ["open,borders/", "open,imagery/"]
 
 
+def test_keys_that_would_be_something_else_are_quoted_or_left_out(
+    complete: Shell, tmp_path: Path
+) -> None:
+    """A tilde would be the home folder, and a hyphen the beginning of an option."""
+    for key in "~", "--force", "a~":
+        (tmp_path / "data" / key).parent.mkdir(exist_ok=True)
+        (tmp_path / "data" / key).touch()
+    publish(tmp_path)
+    assert complete(f"staticstore get {tmp_path} ") == ["plain,a~", "plain,\\~"]
+
+
+def test_a_word_with_escapes_is_continued(complete: Shell, tmp_path: Path) -> None:
+    for key in "a b; c/d e", "a b; c:d/e":
+        (tmp_path / "data" / key).parent.mkdir(parents=True)
+        (tmp_path / "data" / key).touch()
+    publish(tmp_path)
+    line = f"staticstore get {tmp_path} a\\ b\\;\\ c"
+    assert complete(f"{line}/") == ["plain,a\\ b\\;\\ c/d\\ e"]
+    assert complete(f"{line}:d/") == ["plain,d/e"]
+
+
+def test_keys_of_a_larger_index_are_not_completed(
+    complete: Shell, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(sample, port=0) as server, StaticStore(server.url, cache=True):
+        pass
+    monkeypatch.setattr("staticstore.tuning.COMPLETED_INDEX_BYTES", 1000)
+    assert complete(f"staticstore get {sample} pl") == []
+    assert complete(f"staticstore get {server.url} pl") == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_an_index_that_is_a_fifo_is_not_waited_for(complete: Shell, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index.json")
+    assert complete(f"staticstore get {tmp_path} pl") == []
+
+
 def test_zsh_gets_a_description_of_each_command(complete: Shell) -> None:
     assert complete("staticstore inf", shell="zsh") == [
         "plain",
         "info",
-        "Show what a site is, and what is wrong...",
+        "Show what a site is.",
     ]
 
 
 def test_zsh_adds_no_space_after_a_level(complete: Shell, sample: Path) -> None:
     assert complete(f"staticstore get {sample} pl", shell="zsh") == ["open", "places/", "_"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_no_argument_of_a_process_repeats_what_is_typed(cli: Run, shell: str) -> None:
+    """All users of a machine can see arguments, and passwords may be typed."""
+    script = cli("completion", shell).text
+    assert "complete" in script
+    assert "env " not in script
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -167,6 +214,12 @@ def test_the_script_is_valid(cli: Run, tmp_path: Path, shell: str) -> None:
     script.write_bytes(cli("completion", shell).out)
     checked = subprocess.run([program, "-n", script], capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+def test_the_shells_to_choose_from_stand_in_a_line(cli: Run) -> None:
+    assert cli("completion").errors.startswith(
+        "error: Missing argument '{bash|fish|zsh}'. Choose from: bash, fish, zsh\n"
+    )
 
 
 def test_an_unknown_shell_is_a_usage_error(cli: Run) -> None:

@@ -53,6 +53,39 @@ def test_a_mistyped_root_is_a_usage_error(cli: Run, url: str, said: str) -> None
     assert said in ended.errors
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["publish", ""],
+        ["serve", "", "--port", "0"],
+        ["push", "", "./target"],
+        ["push", "site", ""],
+        ["ls", ""],
+        ["mirror", "site", ""],
+        ["get", "site", "key", "-o", ""],
+        ["publish", "site", "--metadata", ""],
+        ["publish", "site", "--data", ""],
+        ["ls", "site", "--cache", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    cli: Run, sample: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: list[str]
+) -> None:
+    """As of a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    ended = cli(*[str(sample) if word == "site" else word for word in line])
+    assert ended.code == 2
+    assert ": it is empty\n" in ended.errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("data", ["", "/", "../x", "a//b"])
+def test_values_in_no_folder_of_a_site_are_a_mistake(cli: Run, url: str, data: str) -> None:
+    ended = cli("ls", url, "--data", data)
+    assert ended.code == 2
+    assert "is no folder below the root of the site, such as rasters" in ended.errors
+
+
 def test_a_tilde_is_the_home_folder_in_arguments_and_options(
     cli: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

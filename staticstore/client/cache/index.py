@@ -136,10 +136,15 @@ class CachedIndex:
             self._folder.check(self._place)
         return self._place
 
-    def read(self) -> tuple[Held, Freshness, float] | None:
+    def read(self, most_bytes: int | None = None) -> tuple[Held, Freshness, float] | None:
         """Return the index, what its host has said, and when it was fetched, or None.
 
         The time is in seconds since 1970.
+
+        Parameters
+        ----------
+        most_bytes : int, optional
+            A larger index is not read.
 
         Notes
         -----
@@ -147,6 +152,8 @@ class CachedIndex:
         """
         try:
             self._folder.check(self._place)
+            if most_bytes is not None and read_note(self._place).size > most_bytes:
+                return None
             note, body = _verified(self._place)
             index = Index.parse(body, vouched_entries=note.entries)
         except FileNotFoundError:
