@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from ... import tuning
 from ...errors import InvalidKeyError, quoted, reason_of
 from ...index.fields import Content, key_to_path
-from ..folder.bulk_notes import BulkNotes, FolderNotes
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.hashing import hash_files
+from ..folder.notes import digest_in_state
 from ..folder.retention import only_files_below
 from ..folder.withheld import may_be_withheld
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
+    from ..folder.folder_note import FolderNote
     from ..folder.notes import Notes
     from ..folder.site_folder import SiteFolder
 
@@ -141,7 +142,11 @@ def _names_of_folders(names: Iterable[str]) -> set[str]:
 
 
 def survey(
-    folder: SiteFolder, contents: Mapping[str, Content], notes: Notes, *, clears: bool = False
+    folder: SiteFolder,
+    contents: Mapping[str, Content],
+    noted: Mapping[str, FileDigest],
+    *,
+    clears: bool = False,
 ) -> Survey:
     """Look at the place of each value; nothing is written, and no link is followed.
 
@@ -154,7 +159,7 @@ def survey(
         The folder for the values.
     contents : mapping of str to Content
         What the index says of the values, by key.
-    notes : Notes
+    noted : mapping of str to FileDigest
         The digests of files when they were hashed or written.
     clears : bool, optional
         Whether files that are no values may be removed, also where a file has
@@ -189,11 +194,11 @@ def survey(
                 found.obstacles[found.covered[key]] = files
         elif status is not None:
             size = status.st_size
-            noted = notes.digest_in_state(key, size, status.st_mtime_ns, status.st_ino)
+            digest = digest_in_state(noted, key, size, status.st_mtime_ns, status.st_ino)
             if content.sha256 is None or (content.size is not None and content.size != size):
                 found.occupied.add(key)
-            elif noted is not None and noted.sha256 == content.sha256:
-                found.kept[key] = noted
+            elif digest is not None and digest.sha256 == content.sha256:
+                found.kept[key] = digest
             else:
                 doubtful.append(FoundFile.of(key, path, status))
     for key, outcome in hash_files(doubtful, seeks_keys=False).items():
@@ -204,7 +209,7 @@ def survey(
     return found
 
 
-def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) -> set[str] | None:
+def doubtful_keys(folder: SiteFolder, notes: Notes, old: Index, new: Index) -> set[str] | None:
     """Return the keys that `survey` has to look at, and those that are gone.
 
     For all others the file is as noted, and so is the entry.  None if all have to be
@@ -215,7 +220,7 @@ def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) 
     ----------
     folder : SiteFolder
         The folder for the values.
-    notes : BulkNotes
+    notes : Notes
         Notes that go with the old index.
     old, new : Index
         The index of the folder, and that of the site; the same one if they are equal.
@@ -225,7 +230,7 @@ def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) 
     Costs a comparison of both indexes in memory, a system call for each file, and four
     for each folder.  benchmark: mirror-again
     """
-    noted = notes.keys()
+    noted = list(notes)
     if may_be_withheld(noted) or (old is not new and _differ_much(noted, old, new)):
         return None
     keys = set[str]() if old is new else set(old.keys_of_other_bytes(new, is_final=False))
@@ -244,7 +249,7 @@ def _differ_much(keys: Sequence[str], old: Index, new: Index) -> bool:
     return differing > tuning.MIRROR_COMPARED_ENTRIES
 
 
-def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:
+def _changed_files(folder: SiteFolder, notes: Notes) -> set[str]:
     """Return the noted keys whose files have another state now, or cannot be reached."""
     places = _Places(folder.data)
     changed = set[str]()
@@ -253,27 +258,28 @@ def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:
         has_problem = places.problem(above) is not None or above in places.missing
         # With a slash at its end, a link would be followed.
         path = f"{places.data}/{above}".rstrip("/")
-        names = noted.names if has_problem else _changed_names(path, noted)
+        names = noted.name_list() if has_problem else _changed_names(path, noted)
         changed.update(prefix + name for name in names)
     return changed
 
 
-def _changed_names(path: str, noted: FolderNotes) -> list[str]:
+def _changed_names(path: str, noted: FolderNote) -> list[str]:
     """Return the names of files with another state; all if the folder cannot be opened."""
-    folder, names = None, noted.names
+    folder, names = None, noted.name_list()
+    paths = names
     if os.stat in os.supports_dir_fd:  # not on Windows
         try:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:
             return names
     else:
-        names = [f"{path}/{name}" for name in names]
+        paths = [f"{path}/{name}" for name in names]
     try:
-        changed: list[str] = []
+        changed: list[int] = []
         size = tuning.SURVEY_BATCH_FILES
-        for start in range(0, len(names), size):
-            changed += noted.differing(_statuses(names[start : start + size], folder), start)
-        return changed
+        for start in range(0, len(paths), size):
+            changed += noted.differing(_statuses(paths[start : start + size], folder), start)
+        return [names[at] for at in changed]
     finally:
         if folder is not None:
             os.close(folder)

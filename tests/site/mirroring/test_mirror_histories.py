@@ -25,7 +25,7 @@ from tests.killing import CALLS
 from ..sitefolder import THEN, tree
 
 KEYS = ["a", "a/b", "b", "b/c/d", "b/c/e", "b/f", "c", 'd "é', "e/f", "zz/z"]
-NOTES = Path(".staticstore", "notes.bin")
+NOTES = Path(".staticstore", "notes")
 CHANGING_CALLS = {*CALLS, "link", "rename", "rmdir", "open"}
 
 keys = st.sampled_from(KEYS)
