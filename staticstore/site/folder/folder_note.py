@@ -25,8 +25,6 @@ DIGEST_BYTES = 32
 _STATE = struct.Struct("=qqq")
 _STATE_OF = attrgetter("st_size", "st_mtime_ns", "st_ino")
 _MODE_OF = attrgetter("st_mode")
-# In the place of an inode: no file has it.
-_NO_INODE = -1
 # A file that changed less than two seconds before a scan may change again without a new time:
 # clocks of file systems are coarse, FAT's most, with two seconds.
 _SETTLED_NANOSECONDS = 2_000_000_000
@@ -211,4 +209,4 @@ def settled(digest: FileDigest, began_ns: int) -> FileDigest:
     """
     if digest.mtime_ns < began_ns - _SETTLED_NANOSECONDS:
         return digest
-    return digest._replace(inode=_NO_INODE)
+    return digest._replace(inode=-1)  # which no file has
