@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import signal
 import sys
+from typing import NoReturn
 
 from . import tuning
 
@@ -22,6 +24,8 @@ def main() -> int:
         The exit code.
     """
     gc.set_threshold(tuning.COLLECTION_ALLOCATIONS)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end)
     try:
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
@@ -33,6 +37,11 @@ def main() -> int:
         return run(sys.argv[1:])
     except KeyboardInterrupt:  # during these imports
         return 130
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    # As an exception, so that temporary files are removed.
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

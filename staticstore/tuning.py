@@ -158,6 +158,7 @@ CHECK_LONG_PAUSE_SECONDS = 0.01
 # An index up to this size is written to the cache at once, a larger one by the poller.
 # benchmark: connect-again
 CACHED_AT_ONCE_ENTRIES = 10_000
+SLOW_LINE_BYTES_A_SECOND = 1 << 15  # of an index.  Lower: a line that is dead is waited for longer
 CONNECT_PATIENCE_SECONDS = 10.0  # with an old index.  Longer: newer at first, but later
 FIRST_ROOT_PATIENCE_SECONDS = 10.0  # without an index; then the copies are asked
 EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # after one answer.  Longer: newer, but later
@@ -244,6 +245,7 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 
 # ---- Command line
 
+BAR_DELAY_SECONDS = 1.0  # of an index.  Shorter: bars that vanish at once, a flicker
 SUGGESTING_KEYS = 10_000  # in a larger index, no similar key is searched for
 COMPLETED_INDEX_KEYS = (
     50_000  # offered by IPython.  More: it waits for more than a tenth of a second

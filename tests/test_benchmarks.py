@@ -59,6 +59,7 @@ CONTENDERS = {
     "publish-again": ("ours", "find -printf '%s %T@'"),
     "publish-changed": (
         "ours",
+        "ours, told which one",
         "ours, metadata from a CSV file of a row each",
         "ours, metadata from a mapping of a key each",
         "find -printf '%s %T@'",

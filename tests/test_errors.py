@@ -15,6 +15,7 @@ from staticstore import (
     IntegrityError,
     InvalidKeyError,
     NotConnectedError,
+    RefusedError,
     StoreError,
     TransportError,
     TransportTimeout,
@@ -33,6 +34,7 @@ ERRORS = [
     TransportTimeout("said", url=URL),
     HTTPStatusError("said", retry_after=2.5, key="a", url=URL, status=503),
     AuthorizationError("said", key="a", url=URL, status=401),
+    RefusedError("said"),
 ]
 
 

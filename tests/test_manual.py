@@ -43,7 +43,7 @@ def test_a_command_is_described_with_all_its_options_and_examples(name: str) -> 
     assert section is not None
     described = section[1]
     for parameter in command.params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             assert set(parameter.opts) <= set(re.findall(r"-[-\w]+", described))
     examples = (command.epilog or "").partition("Examples:\n")[2]
     for example in examples.splitlines():

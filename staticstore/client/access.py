@@ -17,12 +17,14 @@ from ..processes import PerProcess
 from ..transport.http.root import Root, roots_of
 
 if TYPE_CHECKING:
+    from ..disk.part_file import PartFolder
     from ..index.fields import Content
     from ..transport.http.session import Session
+    from ..transport.http.wire import DocumentProgress
     from ..transport.values.remote_value import RemoteValue, Sources
     from .cache.values import ValueCache
 
-__all__ = ["Access", "PickledAccess", "Settings", "import_before_forks"]
+__all__ = ["Access", "IndexDownload", "PickledAccess", "Settings", "import_before_forks"]
 
 _HINT = (
     "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
@@ -125,6 +127,15 @@ def _absolute(path: Any) -> Any:
     if isinstance(path, tuple | list):
         return tuple(map(_absolute, path))
     return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
+
+
+class IndexDownload(NamedTuple):
+    """How an index is downloaded, for a program that waits for it."""
+
+    #: Where the parts of an interrupted index are kept, without a cache.
+    parts: PartFolder | None = None
+    #: Called as ``progress(done, total)`` in bytes, for each document in turn.
+    progress: DocumentProgress | None = None
 
 
 class Access:

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
-from .access import Access, Settings
+from .access import Access, IndexDownload, Settings
 from .following.live import LiveIndex
 from .reading import Reading
 from .site_snapshot import SiteSnapshot, Values
 from .telling.subscription import Dispatch, Subscribable, Subscription
 
 if TYPE_CHECKING:
-    from ..disk.part_file import PartFolder
     from ..index.changes import Changes
     from ..index.snapshot import Index
     from ..transport.http.arguments import Credentials
     from .cache.index import CachedIndex
     from .following.held import LazyIndex
 
-__all__ = ["StaticStore", "keep_parts_in", "site_snapshot", "subscribe_with_snapshot"]
+__all__ = ["StaticStore", "download_index_by", "site_snapshot", "subscribe_with_snapshot"]
 
 
 class StaticStore(Reading, Subscribable):
@@ -143,7 +142,7 @@ class StaticStore(Reading, Subscribable):
         self._options = dict(self._settings.options)
         self._is_unpickled = False  # whether the first use connects
         self._connecting = PerProcess(threading.RLock)
-        self._parts: PartFolder | None = None  # for an interrupted index, without a cache
+        self._download = IndexDownload()
         self._live_index = LiveIndex(self)
         self._warnings: tuple[str, ...] = ()
 
@@ -199,7 +198,7 @@ class StaticStore(Reading, Subscribable):
         max_index_bytes : int, optional
             The most bytes of an index, decoded.
         index_deadline : float, optional
-            Seconds for fetching the index, in all.
+            Seconds for fetching the index, in all, and one more for each 32 KiB that came.
         min_rate : float, optional
             The least bytes per second of a value, averaged over the read timeout.
 
@@ -241,7 +240,7 @@ class StaticStore(Reading, Subscribable):
         from .following.roots import open_connection
 
         settings = self._settings.connected(arguments)
-        cached = self._cached_index()
+        cached, download = self._cached_index(), self._download
         connection, exposed = open_connection(
             self._roots,
             self._options,
@@ -250,7 +249,7 @@ class StaticStore(Reading, Subscribable):
             hint=settings.hint if self._is_unpickled else None,
             freshness=self._live.freshness,
             cached=cached,
-            parts=self._parts if cached is None else cached.parts,
+            download=download if cached is None else download._replace(parts=cached.parts),
         )
         warned = _warn_of_exposed_passwords(exposed)
         # Before the first signal: a handler may pickle the store, or a value.
@@ -374,9 +373,9 @@ def subscribe_with_snapshot(
     return store._opened().subscribe(callback, dispatch=dispatch, batch=True)
 
 
-def keep_parts_in(store: StaticStore, parts: PartFolder | None) -> None:
-    """Keep an interrupted index in a folder, for a store without a cache."""
-    store._parts = parts
+def download_index_by(store: StaticStore, download: IndexDownload) -> None:
+    """Set how the next `connect` of a store downloads its index."""
+    store._download = download
 
 
 _DEFAULTS = {  # of `connect`

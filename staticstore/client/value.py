@@ -322,6 +322,8 @@ class URLValue(ValueInfo):
         ------
         TransportError, IntegrityError
             The bytes could not be fetched, or differ from the index.
+        IsADirectoryError, FileNotFoundError
+            The path is that of a folder, or its folder does not exist; before any request.
         OSError
             The file cannot be written; or it is a socket, a disk, or a FIFO without a reader.
         """
@@ -335,17 +337,16 @@ class URLValue(ValueInfo):
         sync: bool,
         direct: bool,
     ) -> None:
-        from pathlib import Path
-
-        from ..disk.atomic import destination
+        from ..disk.atomic import checked_place, destination
         from ..transport.values.download import download
 
+        place = checked_place(path)
         cached = self._open_cached()
         if cached is None:
-            download(self._target, Path(path), progress, sync=sync, direct=direct)
-            self._access.cache.put_file(self.sha256, Path(path))
+            download(self._target, place, progress, sync=sync, direct=direct)
+            self._access.cache.put_file(self.sha256, place)
         else:
-            with cached, destination(Path(path), sync=sync) as file:
+            with cached, destination(place, sync=sync) as file:
                 size = tuning.VALUE_PIECE_BYTES
                 file.writelines(_pieces_of(cached, size, _size_of(cached), progress))
 

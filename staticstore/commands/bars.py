@@ -87,9 +87,11 @@ class Bars:
         The name of the bar for the total.  All names are free of control characters.
     transient : bool
         Whether the bars are erased at the end.
+    delay : float, optional
+        Seconds before they are shown, if the block lasts so long.
     """
 
-    def __init__(self, console: Console, what: str, *, transient: bool) -> None:
+    def __init__(self, console: Console, what: str, *, transient: bool, delay: float = 0.0) -> None:
         columns = [
             _Name(console),
             *([_Bar(console)] if _widths(console)[1] else []),
@@ -106,15 +108,24 @@ class Bars:
         self._total = self._progress.add_task(what, total=None)
         self._lock = threading.Lock()
         self._running: dict[str, TaskID] = {}
+        self._timer = threading.Timer(delay, self._progress.start) if delay else None
 
     def __enter__(self) -> Self:
-        """Show the bars."""
-        self._progress.start()
+        """Show the bars, once the delay is over."""
+        if self._timer is None:
+            self._progress.start()
+        else:
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stop, and erase them if they are transient."""
-        self._progress.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def show_total(self, done: int, total: int | None) -> None:
         """Update the bar for the total, in bytes."""

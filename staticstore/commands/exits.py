@@ -13,6 +13,7 @@
     8    part of the work failed, and the rest is done
     130  interrupted
     141  the reader of the output has closed it
+    143  terminated
 """
 
 from __future__ import annotations
@@ -83,6 +84,11 @@ class CommandError(Exception):
         self.kind = kind
         self.key = key
         self.hint = hint
+
+
+def nothing_matches(message: str) -> CommandError:
+    """Return the error of a command whose pattern or conditions match no key."""
+    return CommandError(message, code=ExitCode.NO_SUCH_KEY, kind="NothingMatchesError")
 
 
 def partly_failed(message: str, *, hint: str) -> CommandError:

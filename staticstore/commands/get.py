@@ -1,36 +1,39 @@
-"""``staticstore get``: copy a value, or a range, to a file or standard output."""
+"""``staticstore get``: copy values, or ranges of them, to files or standard output."""
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import difflib
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .. import tuning
-from ..errors import StoreError, quoted
-from ..index.fields import Content
+from ..errors import InvalidKeyError, quoted
 from ..index.notebook import size_text
-from .exits import CommandError, ExitCode, system_reason
+from .exits import CommandError, ExitCode
 from .options import CommonOptions, examples, output_options, site_options
 from .parameters import FILE, KEY
+from .value_files import FolderCopy, ValuePart, new_folders, write_errors_of
 
 if TYPE_CHECKING:
     from ..client.store import StaticStore
     from ..client.value import URLValue
-    from ..transport.values.stream import ReadProgress
     from .terminal import Output
 
 __all__ = ["get"]
 
 _RANGE = re.compile(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?")
+_PATTERN = re.compile(r"[*?[]")
 # Control characters that a terminal would obey; tab, line feed and carriage return are text.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SEPARATORS = (os.sep, os.altsep or os.sep)
 
 
 def _parse_range(
@@ -44,11 +47,11 @@ def _parse_range(
     return slice(*(None if bound is None else int(bound) for bound in match.groups()))
 
 
-def _parse_file(
+def _parse_place(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
-    if value is not None and not Path(value).name:
-        raise click.BadParameter(f"{value!r} is not the name of a file")
+    if value == "":
+        raise click.BadParameter("it is empty: give the name of a file or folder")
     return value
 
 
@@ -57,17 +60,18 @@ def _parse_file(
         "staticstore get https://data.example.org/site/ terrain/dem.tif -o dem.tif",
         "staticstore get https://data.example.org/site/ stations.csv | head",
         "staticstore get https://data.example.org/site/ terrain/dem.tif --range -8: | xxd",
+        "staticstore get https://data.example.org/site/ stations.csv 'terrain/*' -o my-folder",
     )
 )
 @site_options
-@click.argument("key", type=KEY)
+@click.argument("keys", metavar="KEY...", type=KEY, nargs=-1, required=True)
 @click.option(
     "-o",
-    "file",
-    metavar="FILE",
+    "place",
+    metavar="FILE|FOLDER",
     type=FILE,
-    callback=_parse_file,
-    help="Write to this file; - is the standard output.",
+    callback=_parse_place,
+    help="Write to this file, or into this folder; - is the standard output.",
 )
 @click.option(
     "--range",
@@ -78,97 +82,139 @@ def _parse_file(
 )
 @output_options
 @click.pass_obj
-def get(common: CommonOptions, url: str, key: str, file: str | None, part: slice | None) -> None:
-    """Read a value, or some bytes of it.
+def get(
+    common: CommonOptions, url: str, keys: tuple[str, ...], place: str | None, part: slice | None
+) -> None:
+    """Read values, or some bytes of them.
 
-    A whole value is verified against its digest: the file is written completely and correctly,
+    Several keys, and shell patterns as of 'ls', need -o FOLDER: each value is written to
+    FOLDER/KEY. A single key is written to the file of -o; a folder that exists, or a path with
+    a slash at its end, gets the file under the last part of the key.
+
+    Whole values are verified against their digests: a file is written completely and correctly,
     or not at all.
     """
     output = common.output
-    if output.as_json and file in (None, "-"):
+    is_file = place not in (None, "-")
+    if output.as_json and not is_file:
         raise click.UsageError("--json needs -o FILE: the value would be mixed with the JSON")
-    with common.connected(url, lazy=True) as store:
-        value = _value(store, key)
-        if file is None or file == "-":
-            _write_stdout(value, output, part, is_forced=file == "-")
+    if len(keys) > 1:
+        _check_folder(place)
+    elif place is not None and is_file and not _PATTERN.search(keys[0]):
+        _check_file(place, keys[0])
+    is_lazy = not any(map(_PATTERN.search, keys))
+    with common.connected(url, lazy=is_lazy) as store:
+        if len(keys) == 1 and keys[0] in store:
+            _get_one(ValuePart(store[keys[0]], part), output, place)
             return
-        size = _write_file(value, output, part, file)
-    verified = part is None and value.sha256 is not None
-    output.record({"key": key, "file": file, "size": size, "verified": verified})
-    output.note(f"{file}: {size_text(size)}{', verified' if verified else ''}")
+        values = _matching(store, keys, output)
+        parts = {key: ValuePart(value, part) for key, value in values.items()}
+        FolderCopy(_check_folder(place), output, store.disconnect).write(parts)
 
 
-def _value(store: StaticStore, key: str) -> URLValue:
-    try:
-        return store[key]
-    except KeyError:
-        pass
-    alike: list[str] = []
-    if len(store) <= tuning.SUGGESTING_KEYS:
-        alike = difflib.get_close_matches(key, store, n=1)
-    raise CommandError(
-        f"the index has no key {quoted(key)}",
-        code=ExitCode.NO_SUCH_KEY,
-        kind="KeyError",
-        key=key,
-        hint=f"did you mean {quoted(alike[0])}?" if alike else "'staticstore ls' shows all keys",
-    )
+# -- which keys, and where to -----------------------------------------------------------
 
 
-def _write_stdout(value: URLValue, output: Output, part: slice | None, *, is_forced: bool) -> None:
+def _check_folder(place: str | None) -> Path:
+    if place is None or place == "-":
+        raise click.UsageError("several keys, or a pattern, need -o FOLDER")
+    if os.path.lexists(place) and not os.path.isdir(place):
+        text = "it is a file, and several values go into a folder"
+        raise CommandError(f"{quoted(place)} cannot be written: {text}")
+    return Path(place)
+
+
+def _check_file(place: str, key: str) -> None:
+    from ..disk.atomic import checked_place
+
+    if place.endswith(_SEPARATORS) and not os.path.isdir(place):
+        return  # the folder is made once the key is found
+    with contextlib.suppress(InvalidKeyError):  # a key that no index has
+        path = _file_of(place, key)
+        with write_errors_of(path):
+            checked_place(path)
+
+
+def _file_of(place: str, key: str) -> Path:
+    from ..index.fields import key_to_path
+
+    is_folder = place.endswith(_SEPARATORS) or os.path.isdir(place)
+    return Path(place, key_to_path(key).name) if is_folder else Path(place)
+
+
+def _matching(store: StaticStore, keys: tuple[str, ...], output: Output) -> dict[str, URLValue]:
+    from ..site.folder.withheld import withheld_key
+
+    found: dict[str, URLValue] = {}
+    missing: list[str] = []
+    for key in keys:
+        if key in store:
+            found[key] = store[key]
+            continue
+        matching = list(store.glob(key)) if _PATTERN.search(key) else []
+        if not matching:
+            missing.append(key)
+        for match in matching:
+            # The host chooses its keys, and such a file could take effect in the folder.
+            if match in found:
+                continue
+            if (withheld := withheld_key(match)) is not None:
+                output.warning(
+                    f"{quoted(match)} is left out: {withheld.reason}; give the key itself to get it"
+                )
+            else:
+                found[match] = store[match]
+    if missing:
+        raise _no_such_key(store, missing)
+    return found
+
+
+def _no_such_key(store: StaticStore, missing: list[str]) -> CommandError:
+    first, *others = missing
+    hint = "'staticstore ls' shows all keys"
+    if others:
+        text = f"nothing in the index matches {', '.join(map(quoted, missing))}"
+    elif _PATTERN.search(first):
+        text = f"no key matches {quoted(first)}"
+    else:
+        text = f"the index has no key {quoted(first)}"
+        if len(store) <= tuning.SUGGESTING_KEYS:
+            for alike in difflib.get_close_matches(first, store, n=1):
+                hint = f"did you mean {quoted(alike)}?"
+    return CommandError(text, code=ExitCode.NO_SUCH_KEY, kind="KeyError", key=first, hint=hint)
+
+
+# -- one value --------------------------------------------------------------------------
+
+
+def _get_one(part: ValuePart, output: Output, place: str | None) -> None:
+    if place is None or place == "-":
+        _write_stdout(part, output, is_forced=place == "-")
+        return
+    path = _file_of(place, part.value.key)
+    with new_folders() as make:
+        if path != Path(place):
+            with write_errors_of(path):
+                make(path.parent)
+        with output.progress(part.value.key) as progress:
+            size = part.write(path, progress)
+    part.record(output, path, size)
+    output.note(f"{path}: {size_text(size)}{', verified' if part.is_verified else ''}")
+
+
+def _write_stdout(part: ValuePart, output: Output, *, is_forced: bool) -> None:
     write = sys.stdout.buffer.write
     if sys.stdout.isatty():  # no progress bar, which would be written into the text
-        check = None if is_forced else _text_check(value.key)
-        for piece in _pieces(value, part, None):
+        check = None if is_forced else _text_check(part.value.key)
+        for piece in part.pieces(None):
             if check is not None:
                 check(piece)
             write(piece)
     else:
-        with output.progress(value.key) as progress:
-            for piece in _pieces(value, part, progress):
+        with output.progress(part.value.key) as progress:
+            for piece in part.pieces(progress):
                 write(piece)
     sys.stdout.buffer.flush()
-
-
-def _write_file(value: URLValue, output: Output, part: slice | None, file: str) -> int:
-    from ..disk.atomic import destination, is_replaced
-
-    path, size = Path(file), 0
-    try:
-        with output.progress(value.key) as progress:
-
-            def note(done: int, total: int | None) -> None:
-                nonlocal size
-                size = done
-                if progress is not None:
-                    progress(done, total)
-
-            if part is None:
-                value.to_file(path, note)
-            else:
-                with destination(path) as written:
-                    written.writelines(_pieces(value, part, note))
-    except StoreError:
-        raise
-    except OSError as error:
-        text = f"{quoted(file)} cannot be written: {system_reason(error)}"
-        raise CommandError(text) from error
-    return path.stat().st_size if is_replaced(path) else size
-
-
-def _pieces(value: URLValue, part: slice | None, progress: ReadProgress | None) -> Iterator[bytes]:
-    if part is None:
-        yield from value.iterdata(tuning.VALUE_PIECE_BYTES, progress)
-        return
-    size = Content.of(value.metadata).size
-    total = None if size is None else len(range(size)[part])
-    done = 0
-    with value.range(part.start, part.stop) as stream:
-        while piece := stream.read(tuning.VALUE_PIECE_BYTES):
-            done += len(piece)
-            if progress is not None:
-                progress(done, total)
-            yield piece
 
 
 def _text_check(key: str) -> Callable[[bytes], None]:

@@ -17,16 +17,19 @@ from ..site.guards import Force
 from .exits import partly_failed
 from .options import (
     CommonOptions,
-    ForceCommand,
-    allow_name_option,
     examples,
-    force_option,
-    interval_option,
     output_options,
-    parse_conditions,
     site_options,
 )
-from .parameters import FOLDER, KEY
+from .parameters import (
+    FOLDER,
+    KEY,
+    ForceCommand,
+    allow_name_option,
+    force_option,
+    interval_option,
+    where_option,
+)
 from .terminal import Cell, Output, count_text, printable
 
 if TYPE_CHECKING:
@@ -62,20 +65,13 @@ def _parse_rate(
     epilog=examples(
         "staticstore mirror https://data.example.org/site/ my-copy",
         "staticstore mirror https://data.example.org/site/ my-copy --delete --watch",
-        "staticstore mirror https://data.example.org/site/ my-part 'terrain/*' --select bands=1",
+        "staticstore mirror https://data.example.org/site/ my-part 'terrain/*' --where bands=1",
     ),
 )
 @site_options
 @click.argument("directory", metavar="DIR", type=FOLDER)
 @click.argument("globs", metavar="[GLOB]...", type=KEY, nargs=-1)
-@click.option(
-    "--select",
-    "where",
-    metavar="FIELD=VALUE",
-    multiple=True,
-    callback=parse_conditions,
-    help="Copy only values with this metadata; may be repeated.",
-)
+@where_option("Copy only values with this metadata; may be repeated.")
 @click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
 @force_option("shrink", "part", "folder")
 @click.option("--verify", is_flag=True, help="Hash all files of the copy, even unchanged ones.")
@@ -115,7 +111,7 @@ def mirror(
     """Copy a site, or a part, verified, into a folder that is then a site itself.
 
     Files that are there and correct are not fetched again. A complete copy and the site are
-    interchangeable; a part, by shell patterns or --select, is a site of its own.
+    interchangeable; a part, by shell patterns or --where, is a site of its own.
     """
     from ..site.mirror import mirror as mirror_site  # slow to import
 

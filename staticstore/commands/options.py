@@ -2,7 +2,7 @@
 
 What most commands take, such as ``--json`` or ``--proxy``, is gathered in a
 `CommonOptions`, which click passes to each command.  What a few take, such as
-``--force``, is an argument of their functions.
+``--force``, is in `parameters`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,11 +19,19 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from ..client.store import StaticStore, keep_parts_in
-from ..errors import IndexFormatError, StoreError
-from ..index import codec
-from ..site.guards import GUARDS, Force, Guards
-from .credentials import parse_credentials, read_auth_file
+from .. import tuning
+from ..client.access import IndexDownload
+from ..client.store import StaticStore, download_index_by
+from ..errors import StoreError
+from .credentials import (
+    NetrcFile,
+    is_authorization,
+    parse_cert,
+    parse_credentials,
+    parse_headers,
+    parse_timeout,
+    read_auth_file,
+)
 from .parameters import FILE, FOLDER, SITE_URL, LocalPath, data_path_of
 from .terminal import Output, printable
 
@@ -34,33 +41,25 @@ if TYPE_CHECKING:
     from ..site.predecessor import PublishedAt
 
 __all__ = [
-    "SECONDS",
     "USER_CACHE",
     "CommonOptions",
-    "ForceCommand",
-    "allow_name_option",
     "auth_options",
     "cache_option",
     "examples",
-    "force_option",
     "host_options",
-    "interval_option",
     "output_options",
-    "parse_conditions",
     "site_options",
 ]
 
 #: The value of ``--cache`` that means the user's own cache folder.
 USER_CACHE = "user"
 
-_ALL_GUARDS = "all"
-_INTERVAL_SECONDS = 30.0
 _RETRIES = 2  # of a request: somebody is waiting for the command
 
 _LOG = logging.getLogger("staticstore.cli")
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
-_Credentials = tuple[str, str] | Literal["netrc"]
+_Credentials = tuple[str, str] | Literal["netrc"] | NetrcFile
 
 
 @dataclass
@@ -71,6 +70,10 @@ class CommonOptions:
     auth: _Credentials | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     ca: str | None = None
+    cert: str | tuple[str, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
+    copies: tuple[str, ...] = field(default=(), repr=False)
     cache: CacheFolder | None = None
     #: Where the values of a site are below its root; None for where it says, or ``data/``.
     data: str | None = None
@@ -90,16 +93,18 @@ class CommonOptions:
         """
         try:
             store = StaticStore(
-                url,
+                [url, *self.copies],
                 poll_interval=poll_interval,
                 lazy=lazy,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
             )
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="URL") from None
-        keep_parts_in(store, parts)
-        store.connect(self.auth, proxies=self._proxies, verify=self._verify, retries=_RETRIES)
+            hint = "URL or --copy" if self.copies else "URL"
+            raise click.BadParameter(str(error), param_hint=hint) from None
+        with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
+            download_index_by(store, IndexDownload(parts, progress))
+            store.connect(**self._access(url), timeout=self.timeout, retries=_RETRIES)
         _LOG.info("%r", store)
         try:
             yield store
@@ -110,15 +115,17 @@ class CommonOptions:
         """Return where a site is published, and how to connect to it."""
         from ..site.predecessor import PublishedAt  # slow to import, and rarely needed
 
-        return PublishedAt(location, auth=self.auth, proxies=self._proxies, verify=self._verify)
+        return PublishedAt(location, **self._access(location), timeout=self.timeout)
 
-    @property
-    def _proxies(self) -> dict[str, str] | None:
-        return None if self.proxy is None else {"http": self.proxy, "https": self.proxy}
-
-    @property
-    def _verify(self) -> bool | str:
-        return True if self.ca is None else self.ca
+    def _access(self, location: str) -> dict[str, Any]:
+        auth = self.auth
+        return {
+            "auth": auth.entry_for(location) if isinstance(auth, NetrcFile) else auth,
+            "proxies": None if self.proxy is None else {"http": self.proxy, "https": self.proxy},
+            "headers": self.headers,
+            "verify": True if self.ca is None else self.ca,
+            "cert": self.cert,
+        }
 
 
 def examples(*lines: str) -> str:
@@ -158,6 +165,35 @@ def _keep_proxy(context: click.Context, parameter: click.Parameter, value: str |
     _keep(context, parameter, value)
 
 
+def _keep_parsed(
+    parse: Callable[[Any], object],
+) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value is not None and not context.resilient_parsing:  # or else a shell completes
+            _keep(context, parameter, parse(value))
+
+    return keep
+
+
+def _keep_headers(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> None:
+    if context.resilient_parsing:  # a shell completes
+        return
+    common = context.ensure_object(CommonOptions)
+    common.headers = parse_headers(values)
+    if common.auth is not None and is_authorization(common.headers):
+        raise click.UsageError(_ONE_OF_THEM)
+
+
+def _keep_copies(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> None:
+    if "" in values:
+        raise click.BadParameter("it is empty: give the URL of a copy of the site")
+    _keep(context, parameter, values)
+
+
 def _keep_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is None:
         return
@@ -188,7 +224,16 @@ def output_options(function: _Function) -> _Function:
 
 def site_options(function: _Function) -> _Function:
     """Add the argument ``url`` and the options of `CommonOptions.connected`."""
-    options = (host_options, cache_option(default=None), _values_option)
+    copy_option = _common_option(
+        "--copy",
+        "copies",
+        metavar="URL",
+        type=SITE_URL,
+        multiple=True,
+        callback=_keep_copies,
+        help="A copy of the site, for when the site does not answer; may be repeated.",
+    )
+    options = (host_options, copy_option, cache_option(default=None), _values_option)
     return click.argument("url", type=SITE_URL)(_decorate(function, *options))
 
 
@@ -224,6 +269,29 @@ def host_options(function: _Function) -> _Function:
             callback=_keep,
             help="Trust the certificate authorities in this file.",
         ),
+        _common_option(
+            "--cert",
+            metavar="FILE[,KEY]",
+            type=FILE,
+            callback=_keep_parsed(parse_cert),
+            help="Identify yourself by the client certificate, and its private key, in PEM files.",
+        ),
+        _common_option(
+            "--header",
+            "headers",
+            metavar="'NAME: VALUE'",
+            multiple=True,
+            callback=_keep_headers,
+            help="Send this header field to the host of the site; may be repeated.",
+        ),
+        _common_option(
+            "--timeout",
+            metavar="SECONDS",
+            default="5,30",
+            show_default=True,
+            callback=_keep_parsed(parse_timeout),
+            help="How long to wait for a connection and for the next byte, or CONNECT,READ.",
+        ),
     )
 
 
@@ -242,6 +310,8 @@ def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
 
 
 # -- credentials ---------------------------------------------------------------------------
+
+_ONE_OF_THEM = "give only one of --auth, --auth-file, --netrc and a header field Authorization"
 
 
 def auth_options(function: _Function) -> _Function:
@@ -262,7 +332,7 @@ def auth_options(function: _Function) -> _Function:
             metavar="FILE",
             type=FILE,
             callback=_keep_auth(read_auth_file),
-            help="Read USER:PASSWORD from this file, which only you can read.",
+            help="Read USER:PASSWORD, or an entry as in netrc, from a file that only you can read.",
         ),
     )
 
@@ -276,11 +346,11 @@ def _keep_auth(
             return
         common = context.ensure_object(CommonOptions)
         assert parameter.name is not None
-        if common.auth is None:
+        if common.auth is None and not is_authorization(common.headers):
             common.auth = read(value)
         # A variable is processed after what was typed, and yields to it.
         elif context.get_parameter_source(parameter.name) is not ParameterSource.ENVIRONMENT:
-            raise click.UsageError("give only one of --auth, --auth-file and --netrc")
+            raise click.UsageError(_ONE_OF_THEM)
 
     return keep
 
@@ -295,100 +365,3 @@ def _read_auth_option(text: str) -> tuple[str, str]:
             )
         password = click.prompt(f"Password for {printable(user)}", hide_input=True, err=True)
     return user, password
-
-
-# -- options that are arguments of a few commands ------------------------------------------
-
-
-class ForceCommand(click.Command):
-    """A command whose ``--force`` has an optional value: ``--force=NAME``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse; click takes the argument after a bare ``--force`` as its value."""
-        end = args.index("--") if "--" in args else len(args)
-        options = [f"--force={_ALL_GUARDS}" if one == "--force" else one for one in args[:end]]
-        return super().parse_args(ctx, [*options, *args[end:]])
-
-
-def force_option(*guards: str) -> Callable[[_Function], _Function]:
-    """Return the option ``--force`` of a `ForceCommand` that has these guards."""
-    return click.option(
-        "--force",
-        metavar="[=NAME]",
-        multiple=True,
-        callback=_parse_force,
-        help=f"Do what is rarely meant, all or what is named: {', '.join(guards)}.",
-    )
-
-
-def _parse_force(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> Force:
-    names = [name.strip() for value in values for name in value.split(",")]
-    if _ALL_GUARDS in names:
-        return True
-    try:
-        Guards(names)
-    except ValueError:
-        choices = ", ".join(GUARDS)
-        raise click.BadParameter(f"--force takes no name, or some of {choices}") from None
-    return frozenset(names)
-
-
-class _Seconds(click.FloatRange):
-    name = "seconds"
-
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True, max=1e6)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        seconds: float = super().convert(value, param, ctx)
-        if math.isnan(seconds):  # which no comparison puts outside the range
-            self.fail("it is not a number", param, ctx)
-        return seconds
-
-
-#: The type of an option in seconds: a number above 0.
-SECONDS = _Seconds()
-
-
-def interval_option(help_text: str) -> Callable[[_Function], _Function]:
-    """Return the option ``--interval``, the seconds between polls."""
-    return click.option(
-        "--interval",
-        metavar="SECONDS",
-        type=SECONDS,
-        default=_INTERVAL_SECONDS,
-        show_default=True,
-        help=help_text,
-    )
-
-
-allow_name_option = click.option(
-    "--allow-name",
-    "allow_names",
-    metavar="NAME",
-    multiple=True,
-    help="Include files of this name, such as .htaccess, which are withheld otherwise; "
-    "may be repeated.",
-)
-
-
-def parse_conditions(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return the fields and values of ``FIELD=VALUE``; a value is JSON, else text."""
-    where: dict[str, Any] = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{text!r} is not of the form field=value")
-        if name in where:
-            raise click.BadParameter(f"the field {name!r} is given twice")
-        try:
-            where[name] = codec.decode(value.encode())
-        except (IndexFormatError, UnicodeEncodeError):
-            where[name] = value
-    return where

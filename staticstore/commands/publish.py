@@ -14,15 +14,20 @@ from ..index.notebook import size_text
 from ..site.documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES
 from .exits import ending_of, partly_failed
 from .options import (
-    SECONDS,
     CommonOptions,
-    ForceCommand,
     examples,
-    force_option,
     host_options,
     output_options,
 )
-from .parameters import FILE, FOLDER, SITE_URL, data_option
+from .parameters import (
+    FILE,
+    FOLDER,
+    SECONDS,
+    SITE_URL,
+    ForceCommand,
+    data_option,
+    force_option,
+)
 from .terminal import ACTION_STYLES, Cell, Output, count_text
 
 if TYPE_CHECKING:

@@ -11,13 +11,17 @@ from ..index.notebook import size_text
 from .exits import partly_failed
 from .options import (
     CommonOptions,
-    ForceCommand,
-    allow_name_option,
     examples,
-    force_option,
     output_options,
 )
-from .parameters import FOLDER, TARGET, data_option
+from .parameters import (
+    FOLDER,
+    TARGET,
+    ForceCommand,
+    allow_name_option,
+    data_option,
+    force_option,
+)
 from .terminal import Cell, count_text
 
 if TYPE_CHECKING:

@@ -8,19 +8,12 @@ from typing import Any
 
 import click
 
-from .options import CommonOptions, examples, output_options, parse_conditions, site_options
+from .exits import nothing_matches
+from .options import CommonOptions, examples, output_options, site_options
+from .parameters import parse_conditions, select_option
 from .terminal import Cell, Column, Output
 
 __all__ = ["query"]
-
-
-def _parse_fields(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> list[str] | None:
-    fields = [name.strip() for value in values for name in value.split(",")]
-    if not all(fields):
-        raise click.BadParameter("a field name between the commas is missing")
-    return fields or None
 
 
 @click.command(
@@ -31,21 +24,14 @@ def _parse_fields(
 )
 @site_options
 @click.argument("where", metavar="[FIELD=VALUE]...", nargs=-1, callback=parse_conditions)
-@click.option(
-    "--select",
-    metavar="FIELD,...",
-    multiple=True,
-    callback=_parse_fields,
-    help="Show only these fields.",
-)
+@select_option
 @output_options
 @click.pass_obj
 def query(common: CommonOptions, url: str, where: dict[str, Any], select: list[str] | None) -> None:
     """Find values by their metadata: those whose fields equal all values given.
 
-    A VALUE that is JSON is taken as JSON: bands=3 is a number, tags='["water"]' a list, and
-    date=null finds values without a date. Anything else is text; to give text that looks like
-    JSON, quote it: code='"007"'.
+    A VALUE that is JSON is also taken as JSON: bands=3 finds the number and the text,
+    tags='["water"]' a list, and date=null the values without a date.
     """
     output = common.output
     with common.connected(url) as store:
@@ -57,8 +43,10 @@ def query(common: CommonOptions, url: str, where: dict[str, Any], select: list[s
         else:
             columns = [Column("key"), *map(Column, select)]
             count = output.rows(columns, ({**data, "key": key} for key, data in found))
+        if not count and where:
+            raise nothing_matches("nothing in the index matches")
         if not count:
-            output.note("nothing matches")
+            output.note("no keys")
 
 
 def _show_entries(output: Output, found: Iterator[tuple[str, dict[str, Any]]]) -> int:

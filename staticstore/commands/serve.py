@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .credentials import NetrcFile
 from .options import CommonOptions, auth_options, examples, output_options
 from .parameters import FOLDER, data_option
 
@@ -35,9 +36,11 @@ def serve(common: CommonOptions, site: str, host: str, port: int, data: str | No
     """Serve a site from this machine, to look at it or within a trusted network."""
     from ..site.server import serve as serve_site  # slow to import
 
-    output = common.output
-    assert common.auth != "netrc", "serve has no --netrc"
-    with serve_site(site, host=host, port=port, auth=common.auth, data=data) as server:
+    output, auth = common.output, common.auth
+    assert auth != "netrc", "serve has no --netrc"
+    if isinstance(auth, NetrcFile):
+        raise click.UsageError("--auth-file must contain USER:PASSWORD here, and no netrc entries")
+    with serve_site(site, host=host, port=port, auth=auth, data=data) as server:
         output.record({"url": server.url, "port": server.port})
         output.line(server.url)
         if not Path(site, "index.json").exists():

@@ -257,7 +257,7 @@ class Output:
 
     @contextlib.contextmanager
     def progress(
-        self, what: str, *, transient: bool = True
+        self, what: str, *, transient: bool = True, delay: float = 0.0
     ) -> Iterator[Callable[[int, int | None], None] | None]:
         """Show a progress bar while the block lasts, if the standard error is a terminal.
 
@@ -267,20 +267,24 @@ class Output:
             The bar's name.
         transient : bool, optional
             Whether the bar is erased at the end.
+        delay : float, optional
+            Seconds before it is shown, if the block lasts so long.
 
         Yields
         ------
         callable or None
             Takes the bytes done and the total, if known.  None where no bar is shown.
         """
-        with self.bars(what, transient=transient) as bars:
+        with self.bars(what, transient=transient, delay=delay) as bars:
             yield None if bars is None else bars.show_total
 
-    def bars(self, what: str, *, transient: bool = True) -> AbstractContextManager[Bars | None]:
+    def bars(
+        self, what: str, *, transient: bool = True, delay: float = 0.0
+    ) -> AbstractContextManager[Bars | None]:
         """Show a bar for the total and one for each large value; see `progress`."""
         if self.as_json or self.quiet or not sys.stderr.isatty():
             return contextlib.nullcontext()
-        return Bars(self._messages, printable(what), transient=transient)
+        return Bars(self._messages, printable(what), transient=transient, delay=delay)
 
 
 def _table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> Table:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import (
-    SECONDS,
     CommonOptions,
     examples,
-    interval_option,
     output_options,
     site_options,
+)
+from .parameters import (
+    SECONDS,
+    interval_option,
 )
 from .terminal import ACTION_STYLES, Cell
 
@@ -25,24 +27,24 @@ __all__ = ["differing_fields", "watch"]
 @click.command(
     epilog=examples(
         "staticstore watch https://data.example.org/site/",
-        "staticstore watch https://data.example.org/site/ --interval 5 --timeout 60 --json",
+        "staticstore watch https://data.example.org/site/ --interval 5 --idle 60 --json",
     )
 )
 @site_options
 @interval_option("How long to wait between polls.")
 @click.option(
-    "--timeout",
+    "--idle",
     metavar="SECONDS",
     type=SECONDS,
     help="Exit when nothing has changed for this long; by default never.",
 )
 @output_options
 @click.pass_obj
-def watch(common: CommonOptions, url: str, interval: float, timeout: float | None) -> None:
+def watch(common: CommonOptions, url: str, interval: float, idle: float | None) -> None:
     """Show what is set, updated and deleted, as it happens."""
     output = common.output
     with common.connected(url, poll_interval=interval) as store:
-        changes = store.watch(timeout)
+        changes = store.watch(idle)
         output.note(f"watching {len(store)} keys; press Ctrl-C to stop")
         for change in changes:
             output.record(

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import tuning
+from ..errors import quoted
 from .file_system import NotRegularError, set_time, sync_descriptor, sync_folder
 
 __all__ = [
     "TEMPORARY_PATTERN",
     "atomic_file",
+    "checked_place",
     "destination",
     "is_link",
     "is_replaced",
@@ -273,19 +275,42 @@ def is_replaced(path: Path) -> bool:
     Raises
     ------
     OSError
-        It is a folder, or a link to one, or the name is too long for the disk.
+        It is a folder, or a link to one, or its folder does not exist, or the name is
+        too long for the disk: better now than after the whole value.
     """
     if os.name != "nt" and _own_descriptor(path) is not None:
         return False
     try:
         mode = path.stat().st_mode
     except OSError as error:  # nothing is there, or a link that leads nowhere
-        if error.errno == errno.ENAMETOOLONG:  # better now than after the whole value
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR):
             raise
+        if not path.parent.exists():
+            reason = f"there is no folder {quoted(os.fspath(path.parent))}: create it"
+            raise FileNotFoundError(errno.ENOENT, reason, os.fspath(path)) from None
         return True
     if stat.S_ISDIR(mode):  # also by a link: others find their open files by /dev/fd
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        raise _is_a_folder(path)
     return os.name == "nt" or stat.S_ISREG(mode)
+
+
+def checked_place(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file to be written; see `is_replaced`.
+
+    Raises
+    ------
+    OSError
+        As of `is_replaced`; or the path ends like that of a folder.
+    """
+    if os.fspath(path).endswith((os.sep, os.altsep or os.sep)):
+        raise _is_a_folder(path)
+    is_replaced(Path(path))
+    return Path(path)
+
+
+def _is_a_folder(path: str | os.PathLike[str]) -> IsADirectoryError:
+    reason = "it is a folder: give the path of a file in it"
+    return IsADirectoryError(errno.EISDIR, reason, os.fspath(path))
 
 
 def _open_device(path: Path) -> int:

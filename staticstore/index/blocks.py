@@ -320,7 +320,7 @@ def _blocks(text: bytes, modulus: int, offset: int) -> Iterator[Stretch]:
     start = at = 0
     for line in text.split(b"\n")[:-1]:
         end = at + len(line) + 1
-        name = line[1 : line.find(b'":{')]  # as `name_of`, but faster.  benchmark: publish-small
+        name = line[1 : line.find(b'":{', 1)]  # as `name_of`, but faster.  benchmark: publish-small
         if b"\\" in name:
             name = name_of(line)
         is_first = zlib.crc32(name) % modulus == 0 or end - start > _MOST_BLOCK_BYTES

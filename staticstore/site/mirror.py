@@ -254,9 +254,10 @@ def mirror(
                 write_mirror_note(folder, replace(note, whole=None))
             run.fetch(progress, value_progress)
             run.finish()
-            write_data_path(folder.data_note, folder.data_path)
-            note_origin(note, origin, whole=is_whole)
-            write_mirror_note(folder, note)
+            if run.has_room:
+                write_data_path(folder.data_note, folder.data_path)
+                note_origin(note, origin, whole=is_whole)
+                write_mirror_note(folder, note)
     except StoreError:
         raise
     except OSError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -56,7 +55,7 @@ class PublishedAt:
     ----------
     location : str or path
         An http(s) or ``file:`` URL, a path, or the URL of a bucket as in `push`.
-    auth, proxies, verify : optional
+    auth, proxies, headers, verify, cert, timeout : optional
         For http(s), as in `StaticStore.connect`.
     endpoint, region, anonymous : optional
         For buckets, as in `push`.
@@ -65,7 +64,10 @@ class PublishedAt:
     location: str | os.PathLike[str]
     auth: Credentials = field(default=None, repr=False, kw_only=True)
     proxies: Mapping[str, str] | None = field(default=None, repr=False, kw_only=True)
+    headers: Mapping[str, str] | None = field(default=None, repr=False, kw_only=True)
     verify: bool | str | os.PathLike[str] = field(default=True, kw_only=True)
+    cert: str | tuple[str, str] | None = field(default=None, kw_only=True)
+    timeout: float | tuple[float, float] = field(default=(5.0, 30.0), kw_only=True)
     endpoint: str | None = field(default=None, kw_only=True)
     region: str | None = field(default=None, kw_only=True)
     anonymous: bool = field(default=False, kw_only=True)
@@ -121,17 +123,23 @@ class PublishedAt:
             yield target.url, lambda href, most: target.read(href, most_bytes=most)
             return
         from ..transport.http.arguments import SessionOptions
-        from ..transport.http.response import Absent
+        from ..transport.http.document import Absent
         from ..transport.http.root import Root
         from ..transport.http.session import Session
-        from ..transport.http.wire import SizeLimit
+        from ..transport.http.wire import Deadline, SizeLimit
 
         try:
             root = Root(self.location)
         except ValueError as error:
             raise_alone(StoreError(str(error)))
         options = SessionOptions(
-            self.auth, self.proxies, verify=self.verify, retries=tuning.PREDECESSOR_RETRIES
+            self.auth,
+            self.proxies,
+            self.headers,
+            self.verify,
+            self.cert,
+            self.timeout,
+            retries=tuning.PREDECESSOR_RETRIES,
         )
         session = Session(root, options)
 
@@ -139,7 +147,7 @@ class PublishedAt:
             found = session.fetch(
                 href,
                 headers={"Accept-Encoding": "gzip, deflate", "Cache-Control": "no-cache"},
-                deadline=time.monotonic() + tuning.PREDECESSOR_DOCUMENT_SECONDS,
+                deadline=Deadline(tuning.PREDECESSOR_DOCUMENT_SECONDS),
                 limit=SizeLimit(most, href),
                 absent=_ABSENT,
             )

@@ -71,6 +71,14 @@ def test_small_values_have_no_bars() -> None:
     assert [line.split()[0] for line in lines(bars)] == ["mirroring", "of"]
 
 
+def test_a_block_that_ends_before_the_delay_shows_nothing() -> None:
+    on = console()
+    with Bars(on, "index", transient=True, delay=60.0) as bars:
+        bars.show_total(1, 2)
+    assert isinstance(on.file, io.StringIO)
+    assert on.file.getvalue() == ""
+
+
 def test_what_has_ended_has_no_bar() -> None:
     bars = Bars(console(), "mirroring", transient=True)
     bars.show_value("a", 1, LARGE)

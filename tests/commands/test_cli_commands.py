@@ -346,11 +346,17 @@ def test_ls_warns_where_something_is_left_out(cli: Run, tmp_path: Path) -> None:
     assert "'../b' is left out" in ended.errors
 
 
-def test_ls_of_nothing_says_so_and_is_done(cli: Run, url: str) -> None:
+def test_ls_of_a_pattern_that_matches_no_key_ends_with_3(cli: Run, url: str) -> None:
     ended = cli("ls", url, "nothing*")
-    assert ended.code == 0
-    assert not ended.out
-    assert ended.errors == "no key matches\n"
+    assert (ended.code, ended.out) == (3, b"")
+    assert ended.errors == "error: no key matches 'nothing*'\n"
+
+
+@pytest.mark.parametrize("command", ["ls", "query"])
+def test_a_listing_of_an_empty_site_is_no_error(cli: Run, tmp_path: Path, command: str) -> None:
+    write_index(tmp_path, {})
+    ended = cli(command, tmp_path)
+    assert (ended.code, ended.out, ended.errors) == (0, b"", "no keys\n")
 
 
 # -- query -----------------------------------------------------------------------------
@@ -379,9 +385,9 @@ def test_query_as_json(cli: Run, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "key"),
+    ("condition", "keys"),
     [
-        ("v=3", "number"),
+        ("v=3", "number text"),
         ('v="3"', "text"),
         ('v=["a", 1]', "list"),
         ("v=null", "nothing"),
@@ -392,8 +398,8 @@ def test_query_as_json(cli: Run, url: str) -> None:
         ("v=", "empty"),
     ],
 )
-def test_query_takes_json_where_it_is_strictly_that(
-    cli: Run, tmp_path: Path, condition: str, key: str
+def test_query_finds_what_a_value_is_as_json_and_the_text_as_typed(
+    cli: Run, tmp_path: Path, condition: str, keys: str
 ) -> None:
     values = {
         "number": 3,
@@ -406,14 +412,25 @@ def test_query_takes_json_where_it_is_strictly_that(
         "empty": "",
     }
     write_index(tmp_path, {"nothing": {}, **{key: {"v": value} for key, value in values.items()}})
-    assert [record["key"] for record in cli("query", tmp_path, condition, "--json").records] == [
-        key
-    ]
+    found = [record["key"] for record in cli("query", tmp_path, condition, "--json").records]
+    assert found == keys.split()
 
 
-def test_query_of_nothing_says_so_and_is_done(cli: Run, url: str) -> None:
+def test_a_query_that_finds_nothing_ends_with_3(cli: Run, url: str) -> None:
     ended = cli("query", url, "type=nonsense")
-    assert (ended.code, ended.out, ended.errors) == (0, b"", "nothing matches\n")
+    assert (ended.code, ended.out) == (3, b"")
+    assert ended.errors == "error: nothing in the index matches\n"
+
+
+def test_ls_shows_the_fields_that_are_selected(cli: Run, url: str) -> None:
+    ended = cli("ls", url, "*/dem.tif", "--select", "bands,nothing", "--select", "type")
+    assert ended.text == "terrain/dem.tif\t1\t\traster\n"
+    records = cli("ls", url, "*/dem.tif", "--select", "bands", "--json").records
+    assert records == [{"key": "terrain/dem.tif", "bands": 1}]
+
+
+def test_ls_is_long_or_shows_what_is_selected(cli: Run, url: str) -> None:
+    assert cli("ls", url, "-l", "--select", "bands").code == 2
 
 
 # -- get -------------------------------------------------------------------------------
@@ -509,14 +526,14 @@ AFTER = index_of({"changed": b"22", "added": b""})
 
 def test_watch_tells_of_changes_as_they_come(cli: Run) -> None:
     with changing({"index.json": BEFORE}, AFTER) as url:
-        ended = cli("watch", url, "--interval", "0.05", "--timeout", "1", "-q")
+        ended = cli("watch", url, "--interval", "0.05", "--idle", "1", "-q")
     assert ended.code == 0
     assert ended.lines == ["set\tadded\t", "update\tchanged\tsha256, size", "delete\tdeleted\t"]
 
 
 def test_watch_as_json_has_the_metadata_before_and_after(cli: Run) -> None:
     with changing({"index.json": BEFORE}, AFTER) as url:
-        ended = cli("watch", url, "--interval", "0.05", "--timeout", "1", "--json")
+        ended = cli("watch", url, "--interval", "0.05", "--idle", "1", "--json")
     assert [(record["action"], record["key"]) for record in ended.records] == [
         ("set", "added"),
         ("update", "changed"),
@@ -539,7 +556,7 @@ def test_watch_gives_each_change_at_once_also_in_a_pipe() -> None:
 
 
 def test_watch_ends_when_nothing_comes(cli: Run, url: str) -> None:
-    assert cli("watch", url, "--timeout", "0.05").code == 0
+    assert cli("watch", url, "--idle", "0.05").code == 0
 
 
 # -- common options ----------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_a_password_comes_from_a_file(
 @pytest.mark.parametrize(
     "command",
     [["ls"], ["info"], ["query"], ["get", "a", "-o", "-"], ["mirror", "copy"],
-     ["watch", "--timeout", "0.01"]],
+     ["watch", "--idle", "0.01"]],
     ids=lambda command: str(command[0]),
 )  # fmt: skip
 def test_every_command_that_takes_a_url_takes_it(
@@ -122,7 +122,7 @@ def test_what_is_typed_counts_before_the_environment(
 def test_two_of_them_are_a_mistake(cli: Run, server: RawServer, tmp_path: Path) -> None:
     ended = cli("ls", server.url, "--netrc", "--auth-file", auth_file(tmp_path))
     assert ended.code == 2
-    assert "only one of --auth, --auth-file and --netrc" in ended.errors
+    assert "only one of --auth, --auth-file, --netrc" in ended.errors
     assert not server.requests
 
 

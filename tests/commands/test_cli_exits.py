@@ -113,7 +113,7 @@ def test_1_for_a_folder_that_is_not_there(cli: Run, tmp_path: Path) -> None:
         ["get", "x", "y", "-o", ""],
         ["watch", "x", "--interval", "0"],
         ["watch", "x", "--interval", "nan"],
-        ["watch", "x", "--timeout", "soon"],
+        ["watch", "x", "--idle", "soon"],
         ["serve", "x", "--port", "70000"],
         ["publish", "x", "--check", "--dry-run"],
         ["publish", "x", "--check", "--metadata", "m.csv"],
@@ -414,13 +414,14 @@ def test_metadata_with_an_error_in_it_is_told_in_a_line(
 def test_a_file_that_cannot_be_written_is_told_in_a_line(cli: Run, url: str) -> None:
     ended = cli("get", url, "stations/stations.csv", "-o", "/nowhere/x.csv")
     assert ended.code == 1
-    assert ended.errors == "error: '/nowhere/x.csv' cannot be written: No such file or directory\n"
+    problem = "there is no folder '/nowhere': create it"
+    assert ended.errors == f"error: '/nowhere/x.csv' cannot be written: {problem}\n"
 
 
 def test_a_folder_is_not_written_over(cli: Run, url: str, tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    assert cli("get", url, "stations/stations.csv", "-o", tmp_path / "x").code == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    (tmp_path / "stations.csv").mkdir()
+    assert cli("get", url, "stations/stations.csv", "-o", tmp_path).code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["stations.csv"]
 
 
 def test_a_port_in_use_is_told_in_a_line(cli: Run, sample: Path, url: str) -> None:
@@ -436,7 +437,7 @@ def test_a_host_that_fails_while_it_is_watched_is_told_in_a_line(cli: Run) -> No
         wire.response(404 if request.number else 200, index)
 
     with RawServer(answer) as server:
-        ended = cli("watch", server.url, "--interval", "0.05", "--timeout", "0.4")
+        ended = cli("watch", server.url, "--interval", "0.05", "--idle", "0.4")
     assert ended.code == 0
     assert "warning: a poll failed, and the old snapshot is kept" in ended.errors
 

@@ -58,24 +58,31 @@ def test_what_failed_is_named_and_the_exit_code_says_partly(cli: Run, url: str, 
     assert "1 value could not be copied" in ended.errors
 
 
-def test_patterns_and_select_say_what_is_copied(cli: Run, url: str, copy: Path) -> None:
-    assert cli("mirror", url, copy, "*dem.tif", "*.csv", "--select", "type=raster").code == 0
+def test_patterns_and_where_say_what_is_copied(cli: Run, url: str, copy: Path) -> None:
+    assert cli("mirror", url, copy, "*dem.tif", "*.csv", "--where", "type=raster").code == 0
     assert list(index_of(copy)) == ["terrain/dem.tif"]
 
 
-def test_select_may_be_given_more_than_once(cli: Run, url: str, copy: Path) -> None:
-    assert cli("mirror", url, copy, "--select", "type=raster", "--select", "bands=3").code == 0
+def test_where_may_be_given_more_than_once(cli: Run, url: str, copy: Path) -> None:
+    assert cli("mirror", url, copy, "--where", "type=raster", "--where", "bands=3").code == 0
     assert list(index_of(copy)) == ["imagery/true-color.tif"]
+
+
+def test_select_of_a_mirror_says_which_option_is_meant(cli: Run, url: str, copy: Path) -> None:
+    ended = cli("mirror", url, copy, "--select", "type=raster")
+    assert ended.code == 2
+    assert "for a condition, use --where" in ended.errors
+    assert not copy.exists()
 
 
 def test_f13_a_part_over_a_whole_copy_wants_force(cli: Run, url: str, copy: Path) -> None:
     cli("mirror", url, copy)
-    ended = cli("mirror", url, copy, "--select", "bands=3", "--delete")
+    ended = cli("mirror", url, copy, "--where", "bands=3", "--delete")
     assert ended.code == 1
     assert "1 of 16 entries would be left" in ended.errors
     assert "--force=part" in ended.errors
     assert len(index_of(copy)) == 16
-    ended = cli("mirror", url, copy, "--select", "bands=3", "--delete", "--force=part")
+    ended = cli("mirror", url, copy, "--where", "bands=3", "--delete", "--force=part")
     assert "15 deleted" in ended.text
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.commands.conftest import Run
 from tests.commands.shell import TIMEOUT, Terminal, on_terminal
+from tests.servers import RawServer, Request, Wire
 from tests.sites import write_index, write_site
 
 ESCAPE = "\x1b"
@@ -167,6 +169,35 @@ def test_no_bar_beside_json(url: str, tmp_path: Path) -> None:
 
 def test_no_bar_where_errors_go_elsewhere(url: str, tmp_path: Path) -> None:
     assert not run_with(["stdout"], "get", url, "terrain/dem.tif", "-o", str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("command", ["ls", "query", "info"])
+def test_an_index_that_takes_long_has_a_bar_meanwhile(command: str) -> None:
+    body, go_on = b'{"a": {}' + b" " * 60_000 + b"}", threading.Event()
+
+    def slowly(request: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        wire.send(body[:30_000])
+        wire.wait(go_on)
+        wire.send(body[30_000:])
+
+    terminal = Terminal()
+    try:
+        with (
+            RawServer(slowly) as server,
+            terminal.run(command, server.url, streams=["stderr"]) as process,
+        ):
+            shown = plain(terminal.read_until("/60.0 kB"))
+            assert re.search(r"index ━+╸?╺?━* +30\.0/60\.0 kB", shown)
+            go_on.set()
+            assert process.wait(TIMEOUT) == 0
+    finally:
+        terminal.close()
+
+
+def test_an_index_that_comes_at_once_has_no_bar(url: str) -> None:
+    assert not run_with(["stderr"], "ls", url, "-q")
+    assert "index" not in run_with(["stderr"], "ls", url)
 
 
 def test_hashing_has_a_bar(folder: Path) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
-from staticstore.client.store import keep_parts_in
+from staticstore.client.access import IndexDownload
+from staticstore.client.store import download_index_by
 from staticstore.disk.part_file import PART_PATTERN, DirectFile, PartFolder, PartialDocument
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.mirroring.staging import parts_of
@@ -96,7 +97,7 @@ def runs(host: LimitedHost, run: Callable[[], object]) -> int:
 def mirrored(url: str, copy: Path, *, indexed: bool = False) -> None:
     store = StaticStore(url, poll_interval=0)
     if indexed:
-        keep_parts_in(store, parts_of(SiteFolder(copy), keeps=True))
+        download_index_by(store, IndexDownload(parts_of(SiteFolder(copy), keeps=True)))
     with store.connect(retries=0):
         report = mirror(store, copy)
     if report.failed:

@@ -129,8 +129,8 @@ REFUSED: list[tuple[str, Callable[[Path], None]]] = [
     ("no process reads from this FIFO", os.mkfifo),
     ("it is a socket", socket_at),
     ("it is a disk", disk),
-    ("Is a directory", Path.mkdir),
-    ("Is a directory", link_to_folder),
+    ("it is a folder", Path.mkdir),
+    ("it is a folder", link_to_folder),
 ]
 
 
@@ -152,6 +152,32 @@ def test_f12_an_unsuitable_target_is_refused_before_any_request(
     assert os.path.samestat(target.lstat(), before)
     assert list(tmp_path.iterdir()) == [target]
     assert not [one for one in server.requests if one.path.startswith("/data/")]
+
+
+@pytest.mark.parametrize("key", VALUES)
+@pytest.mark.parametrize(
+    ("place", "kind", "reason"),
+    [
+        ("none/copy", FileNotFoundError, "there is no folder '.*none': create it"),
+        ("none/", IsADirectoryError, "it is a folder"),
+        ("file/copy", NotADirectoryError, "Not a directory"),
+    ],
+)
+def test_f12_a_folder_that_is_not_there_is_reported_before_anything_is_asked(
+    store: StaticStore,
+    server: RawServer,
+    tmp_path: Path,
+    place: str,
+    kind: type[OSError],
+    reason: str,
+    key: str,
+) -> None:
+    (tmp_path / "file").touch()
+    asked = len(server.requests)
+    with pytest.raises(kind, match=reason):
+        store.to_file(key, f"{tmp_path}/{place}")
+    assert len(server.requests) == asked
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def get(

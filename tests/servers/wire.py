@@ -79,6 +79,9 @@ class Wire:
 
     Every method raises `ClientGone` if there is no client to answer; a script
     lets it pass.
+
+    `pace` makes it a slow line: so many bytes are sent at once, and then so many
+    seconds nothing.
     """
 
     def __init__(self, connection: socket.socket, request: Request) -> None:
@@ -86,14 +89,19 @@ class Wire:
         self._request = request
         self.closed = False
         self.used = False
+        self.pace: tuple[int, float] | None = None
 
     def send(self, data: bytes) -> None:
         """Send these bytes, whatever they are."""
         if self.closed:
             raise RuntimeError("the script answers on a wire that it has closed")
         self.used = True
+        size, pause = self.pace or (len(data) or 1, None)
         try:
-            self._connection.sendall(data)
+            for start in range(0, len(data), size):
+                self._connection.sendall(data[start : start + size])
+                if pause is not None and self._ends(within=pause):
+                    raise ClientGone
         except OSError as error:
             raise ClientGone from error
 

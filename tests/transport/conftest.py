@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import pytest
 
 from staticstore.transport.http.arguments import SessionOptions
-from staticstore.transport.http.response import Fetched
+from staticstore.transport.http.document import Fetched
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
-from staticstore.transport.http.wire import SizeLimit
+from staticstore.transport.http.wire import Deadline, SizeLimit
 from tests.servers import RawServer
 
 Start = Callable[..., RawServer]
@@ -53,7 +52,7 @@ def noted_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[float
 def fetch(session: Session, url_path: str = "index.json", **options: Any) -> bytes:
     """Fetch a whole document, with ample time and space."""
     limits: dict[str, Any] = {"headers": {}, "max_bytes": 1 << 20, "seconds": 20.0, **options}
-    deadline = time.monotonic() + limits.pop("seconds")
+    deadline = Deadline(limits.pop("seconds"))
     limit = SizeLimit(limits.pop("max_bytes"), "the index")
     fetched = session.fetch(url_path, deadline=deadline, limit=limit, **limits)
     assert isinstance(fetched, Fetched)

@@ -12,9 +12,9 @@ from ...disk.part_file import PartialDocument
 from ...errors import IndexFormatError, IntegrityError, TransportError
 from ...index.blocks import MOST_STRETCH_BYTES
 from ...index.head import HEAD_PATH, MOST_HEAD_BYTES, Head
+from ...transport.http.document import Absent, Fetched
 from ...transport.http.failures import FIELD_REFUSED, cannot_be_decoded
-from ...transport.http.response import Absent, Fetched
-from ...transport.http.wire import SizeLimit
+from ...transport.http.wire import Deadline, SizeLimit
 from ...transport.values.remote_value import anywhere
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Documents:
     ----------
     sessions : sequence of Session
         One for each root, in the order in which they are asked.
-    deadline : float
-        When all reads must have ended, by `time.monotonic`.
+    deadline : Deadline
+        When all reads must have ended.
     max_bytes : int
         The limit for documents whose role sets no lower one.
     served : set of Role
@@ -58,7 +58,7 @@ class Documents:
     def __init__(
         self,
         sessions: Sequence[Session],
-        deadline: float,
+        deadline: Deadline,
         max_bytes: int,
         served: set[Role],
         parts: PartFolder | None = None,
@@ -180,6 +180,11 @@ class Documents:
         found = _get(self._sessions[0], path, self._deadline, limit, _ABSENT)
         return None if isinstance(found, Absent) else bytes(found.body)
 
+    def report(self, done: int, total: int) -> None:
+        """Report how many bytes of stretches were fetched, to whoever waits for them."""
+        if (progress := self._sessions[0].progress) is not None:
+            progress(done, total)
+
     @property
     def url(self) -> str:
         """The root that is asked first, for errors."""
@@ -240,14 +245,14 @@ class RootReader:
         self._validators = {HEAD_PATH if of_head else self._index_path: validators}
 
     def head(
-        self, deadline: float, *, is_known: bool, is_doubtful: bool
+        self, deadline: Deadline, *, is_known: bool, is_doubtful: bool
     ) -> Sighting | Absent | None:
         """Ask for the head; None if it has not changed.
 
         Parameters
         ----------
-        deadline : float
-            When the request must have ended, by `time.monotonic`.
+        deadline : Deadline
+            When the request must have ended.
         is_known : bool
             Whether the root had a head before, so that a 5xx is a failure.
         is_doubtful : bool
@@ -271,7 +276,7 @@ class RootReader:
         except IndexFormatError as error:  # a page from a host that answers every path
             return Absent(200, found.response.url, with_excerpt(error, found))
 
-    def index(self, deadline: float, *, is_doubtful: bool) -> Fetched | None:
+    def index(self, deadline: Deadline, *, is_doubtful: bool) -> Fetched | None:
         """Ask for the index; None if it has not changed.
 
         Raises
@@ -290,7 +295,7 @@ class RootReader:
     def _current(
         self,
         path: str,
-        deadline: float,
+        deadline: Deadline,
         limit: SizeLimit,
         absent: frozenset[int],
         *,
@@ -322,7 +327,7 @@ class RootReader:
 def _get(
     session: Session,
     path: str,
-    deadline: float,
+    deadline: Deadline,
     limit: SizeLimit,
     absent: frozenset[int],
     *,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 from ... import tuning
 from ...errors import IntegrityError, StoreError, TransportError
 from ...index.freshness import Freshness
+from ...transport.http.document import Absent
 from ...transport.http.failures import status_error
-from ...transport.http.response import Absent
+from ...transport.http.wire import Deadline
 from ...transport.values.remote_value import PASSED_OVER, Sources
 from .documents import Documents, RootReader, Sighting
 from .held import IndexParts
@@ -33,9 +33,9 @@ _LOG = logging.getLogger("staticstore")
 # A host without a head is asked for one again at every tenth poll.
 _HEAD_EVERY_POLLS = 10
 
-# Asks a root for its current state: for the head until the first time, by `time.monotonic`,
-# for all else until the second.
-_Ask = Callable[[RootReader, float, float], Held | None]
+# Asks a root for its current state: for the head until the first deadline, for all else
+# until the second.
+_Ask = Callable[[RootReader, Deadline, Deadline], Held | None]
 
 
 class SiteFollower:
@@ -117,7 +117,7 @@ class SiteFollower:
 
     def documents(self, held: Held) -> Documents:
         """Return the documents that the head of a snapshot names."""
-        return self._documents(self._root_of(held), time.monotonic() + self._seconds)
+        return self._documents(self._root_of(held), Deadline(self._seconds))
 
     def fetch(
         self, held: Held | None, *, seconds: float | None = None, anew: bool = False
@@ -142,7 +142,7 @@ class SiteFollower:
         IntegrityError
             The host has other bytes than its head says, twice.
         """
-        deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
+        deadline = self._deadline(seconds)
         base = held if held is not None and held.is_whole and not anew else None
         ask = partial(self._polled, base, held is None)
         return self._first(held, ask, deadline, anew=base is None)
@@ -155,7 +155,7 @@ class SiteFollower:
         TransportError
             The head could not be fetched.
         """
-        deadline = time.monotonic() + self._seconds
+        deadline = Deadline(self._seconds)
         return self._first(held, partial(self._sighted, held), deadline, anew=held is None)
 
     def whole(self, held: Held) -> Held:
@@ -176,9 +176,17 @@ class SiteFollower:
         new = self._reader.whole(before, sighting, self.documents(held))
         return dataclasses.replace(new, source=held.source)
 
+    def _deadline(self, seconds: float | None) -> Deadline:
+        # What a caller waits for at most is a lower limit, which does not grow.
+        if seconds is None:
+            return Deadline(self._seconds)
+        return Deadline(min(self._seconds, seconds), grows=False)
+
     # -- which root ----------------------------------------------------------------
 
-    def _first(self, held: Held | None, ask: _Ask, deadline: float, *, anew: bool) -> Held | None:
+    def _first(
+        self, held: Held | None, ask: _Ask, deadline: Deadline, *, anew: bool
+    ) -> Held | None:
         self._polls += 1
         first, *copies = self._roots
         if held is None or anew:
@@ -191,9 +199,9 @@ class SiteFollower:
         self._passed_over = None
         return found
 
-    def _first_or_copy(self, ask: _Ask, deadline: float) -> Held | None:
+    def _first_or_copy(self, ask: _Ask, deadline: Deadline) -> Held | None:
         first, *copies = self._roots
-        patience = min(deadline, time.monotonic() + tuning.FIRST_ROOT_PATIENCE_SECONDS)
+        patience = deadline.within(tuning.FIRST_ROOT_PATIENCE_SECONDS)
         try:
             return ask(first, patience, deadline)
         except PASSED_OVER as error:
@@ -216,7 +224,7 @@ class SiteFollower:
     def _sessions(self, root: RootReader) -> tuple[Session, ...]:
         return (root.session, *(one.session for one in self._roots if one is not root))
 
-    def _documents(self, root: RootReader, deadline: float) -> Documents:
+    def _documents(self, root: RootReader, deadline: Deadline) -> Documents:
         # The other roots serve them, too: a digest says whether a document is the right one.
         sessions = self._sessions(root)
         return Documents(sessions, deadline, self.max_bytes, self._served, self._part_folder)
@@ -228,8 +236,8 @@ class SiteFollower:
         base: Held | None,
         accepts_all: bool,
         root: RootReader,
-        patience: float,
-        deadline: float,
+        patience: Deadline,
+        deadline: Deadline,
     ) -> Held | None:
         """Return the index that a root has now; None if that is not newer than `base`.
 
@@ -246,7 +254,7 @@ class SiteFollower:
         return self._plain(root, base, deadline, accepts_all=accepts_all)
 
     def _sighted(
-        self, held: Held | None, root: RootReader, patience: float, _: float
+        self, held: Held | None, root: RootReader, patience: Deadline, _: Deadline
     ) -> Held | None:
         if not self._has_head:
             return None
@@ -290,7 +298,7 @@ class SiteFollower:
         # At the first poll, too: a head may be new since the index was cached.
         return is_expected or self._polls == 1 or self._polls % _HEAD_EVERY_POLLS == 0
 
-    def _head(self, root: RootReader, deadline: float) -> Sighting | Absent | None:
+    def _head(self, root: RootReader, deadline: Deadline) -> Sighting | Absent | None:
         freshness = root.freshness
         is_known = freshness.head is not None
         found = root.head(deadline, is_known=is_known, is_doubtful=freshness.is_doubtful)
@@ -301,7 +309,7 @@ class SiteFollower:
         return found
 
     def _followed(
-        self, root: RootReader, base: Held | None, sighting: Sighting, deadline: float
+        self, root: RootReader, base: Held | None, sighting: Sighting, deadline: Deadline
     ) -> Held:
         documents = self._documents(root, deadline)
         try:
@@ -321,7 +329,7 @@ class SiteFollower:
         root.confirm(sighting.validators, of_head=True)
 
     def _plain(
-        self, root: RootReader, base: Held | None, deadline: float, *, accepts_all: bool
+        self, root: RootReader, base: Held | None, deadline: Deadline, *, accepts_all: bool
     ) -> Held | None:
         freshness = root.freshness
         found = root.index(deadline, is_doubtful=freshness.is_doubtful)

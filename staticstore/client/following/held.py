@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +17,7 @@ from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
 from ...processes import PerProcess, is_held
+from ...transport.http.wire import Deadline
 from .documents import Documents
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class IndexParts:
         TransportError, NotConnectedError
             A part could not be fetched.
         """
-        deadline = time.monotonic() + self._seconds
+        deadline = Deadline(self._seconds)
         try:
             block = self._block_of(key, deadline)
             if block is None:
@@ -102,7 +102,7 @@ class IndexParts:
             return None
         return raw
 
-    def _block_of(self, key: str, deadline: float) -> Stretch | None:
+    def _block_of(self, key: str, deadline: Deadline) -> Stretch | None:
         if self._root is None:
             self._root = read_root(self._head, self._documents(deadline).read)
         root = self._root
@@ -115,7 +115,7 @@ class IndexParts:
         blocks = self._read(root.lines, page, deadline, lambda text: root.blocks_of(text, 2, end))
         return holding(blocks, key)
 
-    def _lines_of(self, block: Stretch, deadline: float) -> Lines:
+    def _lines_of(self, block: Stretch, deadline: Deadline) -> Lines:
         def parse(text: bytes) -> Lines:
             # The last line of an index has no comma.
             text = b"\n" + (text if text.endswith(b",\n") else text.removesuffix(b"\n") + b",\n")
@@ -125,7 +125,7 @@ class IndexParts:
         return self._read(self._head.index, block, deadline, parse)
 
     def _read(
-        self, document: Document, stretch: Stretch, deadline: float, parse: Callable[[bytes], T]
+        self, document: Document, stretch: Stretch, deadline: Deadline, parse: Callable[[bytes], T]
     ) -> T:
         memory = self._memory.get()
         with memory.lock:
@@ -140,7 +140,7 @@ class IndexParts:
         parsed: T = known[1]
         return parsed
 
-    def _documents(self, deadline: float) -> Documents:
+    def _documents(self, deadline: Deadline) -> Documents:
         return Documents(self.sessions, deadline, self._max_bytes, self._served)
 
 

@@ -17,7 +17,7 @@ from ...index.changes import changed_sum, parse_change_lines, sum_text
 from ...index.forms.lines import Lines, split_line
 from ...index.forms.piece import Piece, key_at
 from ...index.snapshot import Index
-from ...transport.http.response import Fetched
+from ...transport.http.document import Fetched
 from ...transport.http.wire import SizeLimit
 from .documents import Documents, Sighting, with_excerpt
 
@@ -301,13 +301,16 @@ def _by_blocks(documents: Documents, held: Held, head: Head) -> _Difference | No
     blocks = _blocks_of(documents, head)
     with unforeseen_as_refusal("the index cannot be compared with its blocks"):
         missing = _missing_blocks(lines, blocks) if blocks else []
-    if not blocks or sum(block.size for block, _ in missing) > _most_bytes(head):
+    done, total = 0, sum(block.size for block, _ in missing)
+    if not blocks or total > _most_bytes(head):
         return None
     difference = _Difference({}, list(held.index.warnings))
     for block, old in missing:
         new = documents.read_stretch(head.index, block)
         if new is None:
             return None
+        done += block.size
+        documents.report(done, total)
         with unforeseen_as_refusal("a block of the index cannot be read"):
             states, problems = _changed_lines(b"".join(old), new)
         difference.states.update(states)

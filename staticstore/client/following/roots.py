@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,9 @@ from ...errors import (
     checked_number,
 )
 from ...transport.http.arguments import SessionOptions
-from ...transport.http.response import Absent
+from ...transport.http.document import Absent
 from ...transport.http.session import open_sessions
+from ...transport.http.wire import Deadline
 from ...transport.values.remote_value import Sources, from_any
 from ..access import import_before_forks
 from .connection import Connection
@@ -28,10 +28,10 @@ from .follower import SiteFollower, absence_error
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ...disk.part_file import PartFolder
     from ...index.freshness import Freshness
     from ...transport.http.root import Root
     from ...transport.http.session import Session
+    from ..access import IndexDownload
     from ..cache.index import CachedIndex
     from .index_reader import Held
 
@@ -92,19 +92,19 @@ class EqualRootsFollower(SiteFollower):
     ) -> Held | None:
         """Return the current index, whole; None if it is the one that is held."""
         self._polls += 1
-        deadline = time.monotonic() + min(self._seconds, seconds or self._seconds)
+        deadline = self._deadline(seconds)
         base = held if held is not None and held.is_whole and not anew else None
         return self.session.retried(partial(self._newest, held, base, deadline), deadline)
 
     def part(self, held: Held | None) -> Held | None:
         """Return the current index, in parts; None if the site serves none."""
         self._polls += 1
-        deadline = time.monotonic() + self._seconds
+        deadline = Deadline(self._seconds)
         return self.session.retried(partial(self._newest_part, held, deadline), deadline)
 
     # -- what the roots answer -----------------------------------------------------
 
-    def _newest(self, held: Held | None, base: Held | None, deadline: float) -> Held | None:
+    def _newest(self, held: Held | None, base: Held | None, deadline: Deadline) -> Held | None:
         asks_heads = self._asks_head(base, self.freshness)
         answers = self._look(deadline) if asks_heads else {}
         heads = self._heads(held, answers)
@@ -118,7 +118,7 @@ class EqualRootsFollower(SiteFollower):
         ]
         return from_any(plain, partial(self._plain_of, held, base, deadline))
 
-    def _newest_part(self, held: Held | None, deadline: float) -> Held | None:
+    def _newest_part(self, held: Held | None, deadline: Deadline) -> Held | None:
         if not self._has_head:
             return None
         answers = self._look(deadline)
@@ -143,7 +143,7 @@ class EqualRootsFollower(SiteFollower):
             raise absence_error(next(one for one in answers.values() if isinstance(one, Absent)))
 
     def _follow_one(
-        self, held: Held | None, deadline: float, one: tuple[RootReader, Sighting]
+        self, held: Held | None, deadline: Deadline, one: tuple[RootReader, Sighting]
     ) -> Held:
         root, sighting = one
         new = self._followed(root, held, sighting, deadline)
@@ -151,7 +151,7 @@ class EqualRootsFollower(SiteFollower):
         return new
 
     def _plain_of(
-        self, held: Held | None, base: Held | None, deadline: float, root: RootReader
+        self, held: Held | None, base: Held | None, deadline: Deadline, root: RootReader
     ) -> Held | None:
         if self._plain_root is not root or base is None:
             root.forget()
@@ -192,7 +192,7 @@ class EqualRootsFollower(SiteFollower):
             return known.lineage
         return next((head.lineage for head in heads), None)
 
-    def _look(self, deadline: float) -> dict[RootReader, _Answer]:
+    def _look(self, deadline: Deadline) -> dict[RootReader, _Answer]:
         """Return the answers of the roots; raise the error of the first if all failed."""
         due = [root for root in self._roots if not root.session.is_failing] or self._roots
         asked: dict[RootReader, Future[_Answer]] = {}
@@ -210,7 +210,7 @@ class EqualRootsFollower(SiteFollower):
             raise TransportTimeout("no root answers in time", url=self.session.root.url)
         return answers
 
-    def _look_at(self, root: RootReader, deadline: float) -> _Answer:
+    def _look_at(self, root: RootReader, deadline: Deadline) -> _Answer:
         is_doubtful = self.freshness.is_doubtful
         try:
             found = root.head(deadline, is_known=True, is_doubtful=is_doubtful)
@@ -230,16 +230,16 @@ class EqualRootsFollower(SiteFollower):
             self._seen[root], self._sha256[root] = found, found.head.index.sha256
         return found
 
-    def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: float) -> None:
+    def _wait_for_answers(self, waiting: set[Future[_Answer]], deadline: Deadline) -> None:
         from concurrent import futures
 
         cut = self.session.wire.cut
-        while waiting and not cut.is_set() and (left := deadline - time.monotonic()) > 0:
+        while waiting and not cut.is_set() and (left := deadline.left) > 0:
             done, waiting = futures.wait(
                 waiting, min(left, tuning.CUT_CHECK_SECONDS), futures.FIRST_COMPLETED
             )
             if any(one.exception() is None for one in done):
-                deadline = min(deadline, time.monotonic() + tuning.EQUAL_ROOTS_PATIENCE_SECONDS)
+                deadline = deadline.within(tuning.EQUAL_ROOTS_PATIENCE_SECONDS)
         if cut.is_set():
             raise NotConnectedError("the store was disconnected")
 
@@ -253,7 +253,7 @@ def open_connection(
     hint: str | None,
     freshness: Freshness,
     cached: CachedIndex | None,
-    parts: PartFolder | None,
+    download: IndexDownload,
 ) -> tuple[Connection, list[str]]:
     """Make a connection to a site; nothing is requested yet.
 
@@ -267,8 +267,10 @@ def open_connection(
         Seconds, 0 for no polling.
     hint : str or None
         What to add to a refusal.
-    freshness, cached, parts
+    freshness, cached
         For the follower, and `Connection`.
+    download : IndexDownload
+        How documents are downloaded.
 
     Returns
     -------
@@ -279,7 +281,9 @@ def open_connection(
     max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
     checked_number(max_bytes, "max_index_bytes", least=1)
     checked_number(seconds, "index_deadline", least=0)
-    of_sessions = SessionOptions(**of_session, origins=options["origins"], hint=hint)
+    of_sessions = SessionOptions(
+        **of_session, origins=options["origins"], hint=hint, progress=download.progress
+    )
     sessions = open_sessions(roots, of_sessions)
     follower_class: type[SiteFollower] = SiteFollower
     if options["equal_roots"] and len(sessions) > 1:
@@ -291,7 +295,7 @@ def open_connection(
         freshness=freshness,
         max_bytes=max_bytes,
         seconds=seconds,
-        parts=parts,
+        parts=download.parts,
     )
     import_before_forks()
     exposed = [session.root.url for session in sessions if session.exposes_password]

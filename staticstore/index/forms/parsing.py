@@ -206,7 +206,8 @@ class UncheckedLines(Stored):
                     entries, self.problems = parse_any(self._body)
                 except IndexFormatError as error:
                     self.refusal = str(error)
-                    self.field_indexes = FieldIndexes(called_weakly(self.values_of))  # which raises
+                    # Which raises.
+                    self.field_indexes = FieldIndexes(called_weakly(self, UncheckedLines.values_of))
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes

@@ -226,7 +226,7 @@ def key_at(text: bytes | bytearray, start: int) -> str:
     IndexFormatError
         The line does not begin as in canonical form.
     """
-    name = text[start : text.find(b'":{', start) + 1]
+    name = text[start : text.find(b'":{', start + 1) + 1]
     if b"\\" not in name and name.startswith(b'"'):
         try:
             return name[1:-1].decode()
@@ -241,7 +241,7 @@ def key_at(text: bytes | bytearray, start: int) -> str:
 
 def name_of(line: bytes) -> bytes:
     """Return the key of a line in UTF-8; raises as `key_at`."""
-    name = line[1 : line.find(b'":{')]
+    name = line[1 : line.find(b'":{', 1)]
     return key_at(line + b"\n", 0).encode() if b"\\" in name else name
 
 

@@ -6,8 +6,8 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from typing import TYPE_CHECKING, Any
-from weakref import WeakMethod
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 from ... import tuning
 from ...errors import IndexFormatError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Overlay", "Stored", "called_weakly"]
 
 _KEY = operator.itemgetter(0)
+T = TypeVar("T")
 
 
 class Stored(ABC):
@@ -41,7 +42,9 @@ class Stored(ABC):
 
     def __init__(self) -> None:
         #: The indexes of the fields that were queried.
-        self.field_indexes = FieldIndexes(called_weakly(self.values_of))
+        self.field_indexes = FieldIndexes(
+            called_weakly(self, lambda stored, field: stored.values_of(field))
+        )
 
     # -- checks that are left for later ------------------------------------------------
 
@@ -221,20 +224,21 @@ class Stored(ABC):
 
 
 def called_weakly(
-    method: Callable[[str], Iterator[tuple[str, Any]]],
+    owner: T, values_of: Callable[[T, str], Iterator[tuple[str, Any]]]
 ) -> Callable[[str], Iterator[tuple[str, Any]]]:
-    """Return a function that calls a method without keeping its object alive.
+    """Return a function that reads a field without keeping the entries alive.
 
-    In a circle with its field indexes, a document of hundreds of megabytes would stay in
-    memory until the garbage collector comes by.
+    In a circle with their field indexes, a document of hundreds of megabytes would stay
+    in memory until the garbage collector comes by.
     """
-    known = WeakMethod(method)
+    # Not `WeakMethod`: a Ctrl-C that arrives in its callback is lost.
+    known = ref(owner)
 
     def call(field: str) -> Iterator[tuple[str, Any]]:
         found = known()
         if found is None:
             raise IndexFormatError("these entries were replaced")
-        return found(field)
+        return values_of(found, field)
 
     return call
 
@@ -260,7 +264,7 @@ class Overlay(Stored):
         # could find it held.
         self._in_order: list[str] | None = None
         #: Of the changed entries alone.
-        self.field_indexes = FieldIndexes(called_weakly(self._own_values))
+        self.field_indexes = FieldIndexes(called_weakly(self, Overlay._own_values))
 
     @property
     def base(self) -> Stored:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...disk.atomic import atomic_file, later_than, prepared_file
 from ...disk.file_system import read_regular, sync_folder
-from ...errors import IndexFormatError, TransportError
+from ...disk.space import is_full, reserved
+from ...errors import IndexFormatError, TransportError, reason_of
 from ...index import codec
 from ...index.blocks import named_documents
 from ...index.freshness import Freshness
@@ -39,12 +40,17 @@ __all__ = [
     "note_origin",
     "read_mirror_note",
     "replacing_index",
+    "room_for_index",
     "write_mirror_note",
 ]
 
 _Entries = Callable[[], Iterable[tuple[str, Mapping[str, Any]]]]
 _FORMAT = "staticstore-mirror/1"
 _MOST_BYTES = 1 << 16
+# Room for index, change file and notes, as a ratio to the index of the site; and for
+# small files.
+_INDEX_ROOM_RATIO = 2.5
+_INDEX_ROOM_BYTES = 1 << 17
 
 
 class IndexFiles(NamedTuple):
@@ -201,6 +207,32 @@ def _replacing_index_alone(folder: SiteFolder, body: bytes | None) -> Iterator[N
         yield
         folder.head.unlink(missing_ok=True)  # it would name another index
     sync_folder(folder.root)
+
+
+@contextlib.contextmanager
+def room_for_index(folder: SiteFolder, origin: SiteSnapshot) -> Iterator[str | None]:
+    """Reserve room for the index while values are written, which may fill the disk.
+
+    Yields
+    ------
+    str or None
+        Why no value can be written: there is no room beside the index that is there.
+
+    Raises
+    ------
+    OSError
+        There is no room, and no index; or the folder cannot be written.
+    """
+    size = int(origin.held.size * _INDEX_ROOM_RATIO) + _INDEX_ROOM_BYTES
+    with contextlib.ExitStack() as room:
+        lack = None
+        try:
+            room.enter_context(reserved(folder.private, size))
+        except OSError as error:
+            if not is_full(error) or not folder.index.exists():
+                raise
+            lack = f"there is no room for it and the index: {reason_of(error)}"
+        yield lack
 
 
 @dataclass

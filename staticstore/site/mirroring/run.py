@@ -32,7 +32,7 @@ from .fetching import (
     check_index_links,
     link_problems,
 )
-from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index
+from .index_files import IndexFiles, files_of_part, files_of_whole, replacing_index, room_for_index
 from .staging import Staging
 from .survey import Survey, doubtful_keys, spelling_of, survey, unfit_keys
 
@@ -46,9 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["MirrorRun"]
 
 _LOG = logging.getLogger("staticstore.site")
-# A file whose index says no time is dated this long before the run, so that any later
-# change of it changes its time.
-_BEFORE_SECONDS = 10.0
+_BEFORE_SECONDS = 10.0  # that a file without a time is dated back: any change changes its time
 
 
 @dataclass
@@ -94,6 +92,8 @@ class MirrorRun:
         The sizes of the values fetched, summed.
     deleted : int
         How many files were deleted.
+    has_room : bool
+        Whether the disk has room for an index; if not, the copy stays as it is.
     """
 
     folder: SiteFolder
@@ -114,6 +114,7 @@ class MirrorRun:
     skipped: dict[str, str] = field(init=False, default_factory=dict)
     bytes: int = field(init=False, default=0)
     deleted: int = field(init=False, default=0)
+    has_room: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         """Read the folder's index."""
@@ -284,23 +285,29 @@ class MirrorRun:
         self.folder.data.mkdir(parents=True, exist_ok=True)
         if not self.folder.notes.exists():  # marks the folder as ours
             write_notes(self.folder.notes, self._old_notes, sync=True)
-        total = sum(self._contents[key].size or 0 for key in self._wanted)
         replacing = {key for key in self.survey.occupied if key in self._old_index}
         with Staging(self.folder, replacing, self.survey.covered) as staging:
-            fetching = Fetching(
-                self.origin,
-                self._contents,
-                staging,
-                workers=self.workers,
-                verify=self.verify,
-                limit=self.limit,
-                progress=ProgressSum(total, progress, value_progress),
-                modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
-            )
-            wanted = self._wanted
-            if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
-                wanted = fetching.fetch_packs(self.folder, self._packs, wanted)
-            fetching.fetch(wanted)
+            room = room_for_index(self.folder, self.origin)
+            with room if self._wanted else contextlib.nullcontext() as lack:
+                if lack is not None:
+                    self.failed |= dict.fromkeys(self._wanted, lack)
+                    self.has_room = False
+                    return
+                total = sum(self._contents[key].size or 0 for key in self._wanted)
+                fetching = Fetching(
+                    self.origin,
+                    self._contents,
+                    staging,
+                    workers=self.workers,
+                    verify=self.verify,
+                    limit=self.limit,
+                    progress=ProgressSum(total, progress, value_progress),
+                    modified=self._began_ns / 1e9 - _BEFORE_SECONDS,
+                )
+                wanted = self._wanted
+                if self._is_whole and not self.skipped:  # a pack may hold values that are skipped
+                    wanted = fetching.fetch_packs(self.folder, self._packs, wanted)
+                fetching.fetch(wanted)
             self.failed |= fetching.failed
             self.bytes = fetching.bytes
             self.fetched = staging.keys
@@ -362,6 +369,8 @@ class MirrorRun:
         OSError
             The folder cannot be written.
         """
+        if not self.has_room:
+            return
         if self.delete:
             # Those that were moved aside meanwhile are gone, which does no harm.
             unnamed = sorted(set(self._files).difference(self._named()))

@@ -94,8 +94,11 @@ class Staging:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End the threads."""
+        """End the threads; after an error remove what the next run cannot resume."""
         self._threads.close()
+        if error[0] is not None:
+            with contextlib.suppress(OSError):
+                remove_leftovers(self._folder.incoming)
 
     def path_for(self, key: str, sha256: str | None) -> Path:
         """Return the path where a value is staged, the same in each run."""

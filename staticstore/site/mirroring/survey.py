@@ -7,7 +7,7 @@ import itertools
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from ..folder.notes import Notes
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["Survey", "doubtful_keys", "spelling_of", "survey", "unfit_keys"]
+__all__ = [
+    "Survey",
+    "doubtful_keys",
+    "spelling_of",
+    "survey",
+    "unfit_keys",
+    "unwritable_keys",
+]
 
 #: Returns the same text for all names that a file system takes for one.
 Spelling = Callable[[str], str]
@@ -129,6 +136,27 @@ def unfit_keys(keys: Iterable[str], spelling: Spelling) -> dict[str, str]:
             reasons[key] = "other keys need a folder of that name"
         elif (other := spelled.setdefault(name, key)) != key:
             reasons[key] = f"the file system takes it for {quoted(other)}"
+    return reasons
+
+
+def unwritable_keys(folder: Path, keys: Collection[str]) -> dict[str, str]:
+    """Return the keys that cannot have files below a folder, and why; follow no link there.
+
+    Raises
+    ------
+    OSError
+        The folder does not exist, or cannot be written.
+    """
+    import tempfile  # slow to import
+
+    with tempfile.TemporaryDirectory(prefix=".staticstore-", dir=folder) as probes:
+        reasons = unfit_keys(keys, spelling_of(Path(probes)))
+    places = _Places(folder)
+    for key in keys:
+        if key not in reasons:
+            problem = places.problem(key.rpartition("/")[0]) or _status_of(f"{folder}/{key}")[1]
+            if problem is not None:
+                reasons[key] = problem
     return reasons
 
 

@@ -29,7 +29,8 @@ from ...errors import InnerAddressError
 from ...processes import fork_gate
 from .conditions import Representation, answer, header_fields
 from .http1 import BoundedResponse
-from .root import Origin, Origins, is_inner, origin_of
+from .root import Origin, Origins, origin_of
+from .wire import is_inner
 
 if TYPE_CHECKING:
     from .wire import Wire

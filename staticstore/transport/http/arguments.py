@@ -19,6 +19,7 @@ from ...errors import StoreError, raise_alone
 
 if TYPE_CHECKING:
     from .root import Origins, Root
+    from .wire import DocumentProgress
 
 
 __all__ = [
@@ -70,6 +71,8 @@ class SessionOptions(NamedTuple):
     origins: Origins = "own"
     #: Appended to the message of an `AuthorizationError`.
     hint: str | None = None
+    #: Called as ``progress(done, total)``, in bytes, while a document is fetched.
+    progress: DocumentProgress | None = None
 
     def __repr__(self) -> str:
         """Show no secret."""

@@ -305,6 +305,8 @@ class _BoundedReads(io.RawIOBase):
         if self._wire.cut.is_set():
             raise ConnectionAbortedError("disconnected")
         self._spend(count or 0)
+        if self._bounds.deadline is not None:
+            self._bounds.deadline.note_received(count or 0)
         self._check_rate(count or 0, time.monotonic() - began)
         for limit in limits:
             self._rested += limit.spend(count or 0)
@@ -334,8 +336,11 @@ class _BoundedReads(io.RawIOBase):
             raise ConnectionAbortedError("disconnected")
 
     def _patience(self, now: float) -> float:
-        deadlines = [d for d in (self._head_deadline, self._bounds.deadline) if d is not None]
-        left = (deadline + self._rested - now for deadline in deadlines)
+        left = []
+        if self._head_deadline is not None:
+            left.append(self._head_deadline - now + self._rested)
+        if self._bounds.deadline is not None:
+            left.append(self._bounds.deadline.left + self._rested)
         patience = min([self._bounds.silence, *left])
         if patience <= 0:
             raise TimeoutError("the answer took too long")

@@ -1,24 +1,19 @@
-"""The answer of a host, and its body, also read whole within bounds."""
+"""The answer of a host, and its body."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ... import tuning
 from ...errors import NotConnectedError, TransportError
-from ..values.verifier import Hasher
 from .conditions import (
     DECODABLE,
-    GZIP_MAGIC,
     checked_validators,
     codings_of,
-    decoded,
     parse_date,
     parse_strong_etag,
 )
@@ -27,17 +22,13 @@ from .failures import OUTSIDE, mapped, raise_mapped
 if TYPE_CHECKING:
     import requests
 
-    from ...disk.part_file import PartialDocument
-    from .wire import Receivable, SizeLimit, Wire
+    from .wire import Receivable, Wire
 
 __all__ = [
-    "Absent",
     "ContentRange",
-    "Fetched",
     "Response",
     "allowance",
     "parse_content_range",
-    "read_bounded",
 ]
 
 T = TypeVar("T")
@@ -46,10 +37,8 @@ T = TypeVar("T")
 # addition: the head of a chunk, trailers at the end.
 _RECEIVED_BYTES_PER_BYTE = 8
 _RECEIVED_BESIDE_BYTES = 1 << 20
-_SLACK_BYTES = 1 << 10  # that a coding adds to a short text
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.IGNORECASE)
 _UNSATISFIED_RANGE = re.compile(r"bytes \*/(\d{1,18})\Z", re.IGNORECASE)
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 def allowance(size: int) -> int:
@@ -259,142 +248,3 @@ class Response:
     def close(self) -> None:
         """Release the connection, or close it if the body has not been read to its end."""
         self._response.close()
-
-
-class Fetched(NamedTuple):
-    """A document that was read to its end."""
-
-    #: The answer, closed.
-    response: Response
-    #: Decoded.
-    body: bytearray
-    #: Of the body, lowercase hex.
-    sha256: str
-    #: How many the body has.
-    newlines: int
-
-
-class Absent(NamedTuple):
-    """The answer of a host that does not have a document."""
-
-    status: int
-    url: str
-    #: What is wrong with the document in its place; None if there is none.
-    problem: str | None = None
-
-
-def read_bounded(
-    response: Response, limit: SizeLimit, beginning: PartialDocument | None = None
-) -> Fetched:
-    """Read a body whole, never holding more bytes than the limit allows.
-
-    Parameters
-    ----------
-    response : Response
-        The answer.
-    limit : SizeLimit
-        The most that the body may have.
-    beginning : PartialDocument, optional
-        The bytes of earlier attempts, to which these are appended; it also has
-        the digest, if that is known.
-
-    Raises
-    ------
-    IndexFormatError
-        The body is larger, or compressed more than any text is.
-    TransportError
-        The connection broke, or the coding was not asked for or is damaged.
-    """
-    if response.codings:
-        return _read_coded(response, limit, beginning)
-    # The body grows in place: a large one is not held twice, nor filled with zeros
-    # beforehand, which would hold up all other threads.
-    body = bytearray() if beginning is None else beginning.body
-    append = body.extend if beginning is None else beginning.grow
-    limit.check(len(body) + (response.content_length or 0), response.url)
-    with Hasher(counts_newlines=True) as digest:
-        size = tuning.DOCUMENT_PIECE_BYTES
-        for start in range(0, len(body), size):
-            digest.update(bytes(body[start : start + size]))
-        for buffer in digest.buffers(size):
-            count = response.readinto(buffer)
-            if not count:
-                break
-            limit.check(len(body) + count, response.url)
-            append(buffer[:count])
-            digest.update(buffer[:count])
-        return Fetched(response, body, digest.hexdigest(), digest.newlines)
-
-
-def _read_coded(response: Response, limit: SizeLimit, beginning: PartialDocument | None) -> Fetched:
-    sha256 = None if beginning is None else beginning.sha256
-    received = _Received(response)
-    first = next(received, b"")
-    pieces = itertools.chain([first], received)
-    codings = response.codings
-    if codings in (("gzip",), ("x-gzip",)):  # by far the most frequent: decoded as it arrives
-        codings = codings if first.startswith(GZIP_MAGIC) else ()
-        return _read_decoded(response, pieces, codings, received, limit, beginning)
-    # Other labels are rare, so the bytes as sent may be held beside the decoded ones.
-    slack = limit._replace(most_bytes=limit.most_bytes + limit.most_bytes // 8 + _SLACK_BYTES)
-    sent = _read_decoded(response, pieces, (), received, slack)
-    failure: TransportError | None = None
-    for count in range(len(codings), 0, -1):
-        try:
-            found = _read_decoded(response, [bytes(sent.body)], codings[-count:], received, limit)
-        except TransportError as error:
-            failure = error
-            continue
-        if sha256 in (None, found.sha256):
-            return found
-    is_right = sha256 == sent.sha256 or (sha256 is None and _is_text(sent.body))
-    if failure is not None and not is_right:
-        raise failure
-    limit.check(len(sent.body), response.url)
-    return sent
-
-
-class _Received(Iterator[bytes]):
-    def __init__(self, response: Response) -> None:
-        self._response = response
-        self._buffer = memoryview(bytearray(tuning.DOCUMENT_PIECE_BYTES))
-        self.count = 0
-
-    def __next__(self) -> bytes:
-        count = filled = self._response.readinto(self._buffer)
-        while count and filled < len(GZIP_MAGIC):  # the first piece decides
-            count = self._response.readinto(self._buffer[filled:])
-            filled += count
-        if not filled:
-            raise StopIteration
-        self.count += filled
-        return bytes(self._buffer[:filled])
-
-
-def _read_decoded(
-    response: Response,
-    pieces: Iterable[bytes],
-    codings: Sequence[str],
-    received: _Received,
-    limit: SizeLimit,
-    beginning: PartialDocument | None = None,
-) -> Fetched:
-    body = bytearray() if beginning is None else beginning.body
-    append = body.extend if beginning is None else beginning.grow
-    with Hasher(counts_newlines=True) as digest, response.mapped():
-        for piece in decoded(pieces, codings):
-            size = len(body) + len(piece)
-            limit.check(size, response.url)
-            limit.check_ratio(size, received.count, response.url)
-            append(piece)
-            digest.update(piece)
-        return Fetched(response, body, digest.hexdigest(), digest.newlines)
-
-
-def _is_text(body: bytearray) -> bool:
-    # Coded bytes are hardly ever valid UTF-8 without control characters.
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return _CONTROL.search(body) is None

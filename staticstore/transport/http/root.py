@@ -1,14 +1,10 @@
-"""The root of a site, the URLs below it, and the origins and addresses it may lead to."""
+"""The root of a site, the URLs below it, and the origins it may lead to."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import ipaddress
 import os
 import re
-import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
@@ -21,9 +17,7 @@ __all__ = [
     "Origin",
     "Origins",
     "Root",
-    "address_in",
     "checked_origins",
-    "is_inner",
     "origin_of",
     "redirect_target",
     "roots_of",
@@ -42,9 +36,6 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _HOST = r"[^\s*%\\]+"  # neither a pattern nor quoted characters
 # What may be a URL without its scheme: a host with a dot, an address or localhost, and a path.
 _BARE_URL = re.compile(
@@ -309,59 +300,3 @@ def _userinfo(parts: SplitResult) -> tuple[str, str] | None:
     if parts.username is None and parts.password is None:
         return None
     return unquote(parts.username or ""), unquote(parts.password or "")
-
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-@functools.lru_cache(maxsize=256)  # called for each request, with the same few addresses
-def is_inner(address: str) -> bool:
-    """Return whether an address is not public; a host name counts as public.
-
-    Examples
-    --------
-    >>> [is_inner(a) for a in ("8.8.8.8", "10.0.0.1", "::ffff:127.0.0.1", "data.example.org")]
-    [False, True, True, False]
-    """
-    literal = address_in(address)
-    return literal is not None and any(
-        not one.is_global or one.is_reserved or (one.version == 6 and one.is_site_local)
-        for one in _embedded(ipaddress.ip_address(literal))
-    )
-
-
-def address_in(host: str) -> str | None:
-    """Return the address that a host stands for, in any notation; None for a name.
-
-    Examples
-    --------
-    >>> address_in("0x7f.1"), address_in("localhost"), address_in("data.example.org")
-    ('127.0.0.1', '127.0.0.1', None)
-    """
-    host = unquote(host).rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
-        return "127.0.0.1"
-    with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_address(host))
-    with contextlib.suppress(OSError, ValueError):
-        return socket.inet_ntoa(socket.inet_aton(host))  # 127.1, 0x7f000001, 0177.0.0.1
-    return None
-
-
-def _embedded(address: _Address) -> Iterator[_Address]:
-    # A connection to this address may end at any of those that it embeds.
-    if address.version == 4:
-        yield address
-    elif address in _NAT64:
-        yield ipaddress.IPv4Address(address.packed[12:])
-    elif address in _LOCAL_NAT64:
-        yield from _translated(address.packed)
-    else:
-        yield address.ipv4_mapped or address.sixtofour or address
-
-
-def _translated(packed: bytes) -> Iterator[ipaddress.IPv4Address]:
-    # The NAT64 may have a prefix of 48 or of 96 bits (RFC 6052, section 2.2); only the
-    # network knows.  A reading in 0.0.0.0/8 is impossible, unless both are there.
-    readings = [ipaddress.IPv4Address(p) for p in (packed[6:8] + packed[9:11], packed[12:])]
-    yield from [one for one in readings if one not in _THIS_NETWORK] or readings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -43,7 +42,7 @@ from .root import (
     origin_of,
     redirect_target,
 )
-from .wire import Bounds, Wire
+from .wire import Bounds, Deadline, Wire
 
 __all__ = ["OwnConnections", "Request", "RequestTemplate", "Sender"]
 
@@ -63,8 +62,8 @@ class Request(NamedTuple):
     #: Quoted path below the root.
     url_path: str
     headers: Mapping[str, str]
-    #: When all must be over, by `time.monotonic`.
-    deadline: float | None = None
+    #: When all must be over.
+    deadline: Deadline | None = None
     #: For errors.
     key: str | None = None
     #: Statuses that are answers, not errors.
@@ -303,10 +302,10 @@ class Sender:
         self._perimeter.check(origin_of(url).host, url, is_root)
         return None
 
-    def _timeout(self, deadline: float | None) -> tuple[float, float]:
+    def _timeout(self, deadline: Deadline | None) -> tuple[float, float]:
         if deadline is None:
             return self._connect_timeout, self._silence
-        left = max(deadline - time.monotonic(), _LEAST_TIMEOUT_SECONDS)
+        left = max(deadline.left, _LEAST_TIMEOUT_SECONDS)
         return min(self._connect_timeout, left), min(self._silence, left)
 
     def template(self) -> RequestTemplate | None:

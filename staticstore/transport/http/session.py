@@ -19,10 +19,11 @@ from .arguments import (
     checked_retries,
     sends_password,
 )
+from .document import Absent, Fetched, read_bounded
 from .failures import FIELD_REFUSED, may_heal, was_dropped
-from .response import Absent, Fetched, Response, read_bounded
+from .response import Response
 from .sender import Request, RequestTemplate, Sender
-from .wire import SizeLimit, Wire
+from .wire import Deadline, SizeLimit, Wire
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartialDocument
@@ -54,6 +55,11 @@ class Session:
         Whether the site has no other root.  If it has, a failed request is not
         retried here, but by `retried` once all roots have failed.
 
+    Attributes
+    ----------
+    progress : callable or None
+        As in `SessionOptions`.
+
     Raises
     ------
     TypeError, ValueError
@@ -74,6 +80,7 @@ class Session:
         self.root = root
         self.wires = wires or PerProcess(Wire, after_fork=Wire.after_fork)
         self.retries = checked_retries(options.retries)
+        self.progress = options.progress
         self._sender = Sender(root, options, self.wires)
         self._is_alone = is_alone
         self._hint = options.hint
@@ -122,7 +129,7 @@ class Session:
         url_path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        deadline: float | None = None,
+        deadline: Deadline | None = None,
         key: str | None = None,
         is_retried: bool = True,
     ) -> Response:
@@ -139,8 +146,8 @@ class Session:
             Quoted path below the root.
         headers : mapping, optional
             Range, validators and the like.
-        deadline : float, optional
-            When all must be over, by `time.monotonic`.
+        deadline : Deadline, optional
+            When all must be over.
         key : str, optional
             For errors.
         is_retried : bool, optional
@@ -170,7 +177,7 @@ class Session:
         url_path: str,
         *,
         headers: Mapping[str, str],
-        deadline: float,
+        deadline: Deadline,
         limit: SizeLimit,
         absent: frozenset[int] = frozenset(),
         beginning: PartialDocument | None = None,
@@ -211,7 +218,7 @@ class Session:
                 if response.status in absent:
                     _use_up(response)
                     return Absent(response.status, response.url)
-                return read_bounded(response, limit, beginning)
+                return read_bounded(response, limit, beginning, self.progress)
 
         return self._noting_failure(attempt, deadline)
 
@@ -233,7 +240,7 @@ class Session:
         return None
 
     def fetch_part(
-        self, url_path: str, start: int, end: int, *, deadline: float, absent: frozenset[int]
+        self, url_path: str, start: int, end: int, *, deadline: Deadline, absent: frozenset[int]
     ) -> bytes | None:
         """Get a part of a document; retry from its start if it breaks off.
 
@@ -279,7 +286,7 @@ class Session:
         """
         return self._sender.template()
 
-    def retried(self, attempt: Callable[[], T], deadline: float | None = None) -> T:
+    def retried(self, attempt: Callable[[], T], deadline: Deadline | None = None) -> T:
         """Make an attempt, and repeat it after failures that may heal.
 
         The waits grow exponentially, with jitter, and by the Retry-After of the
@@ -289,8 +296,8 @@ class Session:
         ----------
         attempt : callable
             What to do.
-        deadline : float, optional
-            When all must be over, by `time.monotonic`.
+        deadline : Deadline, optional
+            When all must be over.
 
         Raises
         ------
@@ -304,13 +311,13 @@ class Session:
                 if not may_heal(error):
                     raise
                 seconds = _backoff(number, error)
-                if deadline is not None and time.monotonic() + seconds >= deadline:
+                if deadline is not None and seconds >= deadline.left:
                     raise
             self.wire.cut.wait(seconds)
         return attempt()
 
     def _noting_failure(
-        self, attempt: Callable[[], T], deadline: float | None, *, is_retried: bool = True
+        self, attempt: Callable[[], T], deadline: Deadline | None, *, is_retried: bool = True
     ) -> T:
         """Make an attempt, retry it if that is wanted, and note whether the host fails."""
         try:

@@ -9,6 +9,8 @@ how slow or fast it may be, and whether the store was disconnected meanwhile.
 from __future__ import annotations
 
 import contextlib
+import functools
+import ipaddress
 import os
 import socket
 import threading
@@ -16,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
+from urllib.parse import unquote
 
 from ... import tuning
 from ...errors import IndexFormatError
@@ -25,19 +28,64 @@ __all__ = [
     "LEAST_BYTES_A_SECOND",
     "Bounds",
     "CurrentRequest",
+    "Deadline",
+    "DocumentProgress",
     "RateLimit",
     "Receivable",
     "SizeLimit",
     "Wire",
+    "address_in",
+    "is_inner",
 ]
 
 #: Bytes a second; many hosts give up a slower reader.
 LEAST_BYTES_A_SECOND = 1024
 
+#: Called as ``progress(done, total)``, in bytes; the total may be unknown.
+DocumentProgress = Callable[[int, int | None], object]
+
 _LEAST_PIECE_BYTES = 256
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 # Texts compress 50 to 1 at best; zeros in gzip 1000 to 1.
 _MOST_RATIO = 500
 _SURELY_NO_BOMB_BYTES = 64 << 20  # decoded
+
+
+class Deadline:
+    """The time that documents may take together; the more bytes come, the longer.
+
+    A slow line is not a dead one: each 32 KiB that were received add a second.  Any
+    thread may use it.
+
+    Parameters
+    ----------
+    seconds : float
+        The time without what bytes add.
+    grows : bool, optional
+        Whether bytes add to it.
+    """
+
+    def __init__(self, seconds: float, *, grows: bool = True) -> None:
+        self._at = time.monotonic() + seconds
+        self._grows = grows
+        self._lock = threading.Lock()
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; below 0 once it has passed."""
+        return self._at - time.monotonic()
+
+    def note_received(self, count: int) -> None:
+        """Add the time of some bytes that were received."""
+        if self._grows and count:
+            with self._lock:
+                self._at += count / tuning.SLOW_LINE_BYTES_A_SECOND
+
+    def within(self, seconds: float) -> Deadline:
+        """Return this, or a new one if more than so many seconds are left."""
+        return self if self.left <= seconds else Deadline(seconds)
 
 
 class Bounds(NamedTuple):
@@ -48,8 +96,8 @@ class Bounds(NamedTuple):
     silence : float
         The longest time without a byte.  The head of the answer must arrive
         whole within this time.
-    deadline : float, optional
-        When the whole answer must have arrived, by `time.monotonic`.
+    deadline : Deadline, optional
+        When the whole answer must have arrived.
     min_rate : float, optional
         The least bytes a second of a body, averaged over `silence`; time in
         which the caller does not read is not counted.
@@ -59,7 +107,7 @@ class Bounds(NamedTuple):
     """
 
     silence: float
-    deadline: float | None = None
+    deadline: Deadline | None = None
     min_rate: float = 0
     check_peer: Callable[[str], None] | None = None
 
@@ -72,6 +120,11 @@ class SizeLimit(NamedTuple):
     what: str
     #: The argument that the user has set; None for a fixed limit.
     argument: str | None = None
+
+    @property
+    def named_size(self) -> int | None:
+        """The size of the document as its head says it; None if the user set the limit."""
+        return self.most_bytes if self.argument is None else None
 
     def check(self, count: int, url: str) -> None:
         """Raise `IndexFormatError` if there are more bytes."""
@@ -263,3 +316,59 @@ def _shut_down(sock: socket.socket) -> None:
     # reads, which might then take ciphertext for data.
     with contextlib.suppress(OSError):  # not connected yet, or no longer
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@functools.lru_cache(maxsize=256)  # called for each request, with the same few addresses
+def is_inner(address: str) -> bool:
+    """Return whether an address is not public; a host name counts as public.
+
+    Examples
+    --------
+    >>> [is_inner(a) for a in ("8.8.8.8", "10.0.0.1", "::ffff:127.0.0.1", "data.example.org")]
+    [False, True, True, False]
+    """
+    literal = address_in(address)
+    return literal is not None and any(
+        not one.is_global or one.is_reserved or (one.version == 6 and one.is_site_local)
+        for one in _embedded(ipaddress.ip_address(literal))
+    )
+
+
+def address_in(host: str) -> str | None:
+    """Return the address that a host stands for, in any notation; None for a name.
+
+    Examples
+    --------
+    >>> address_in("0x7f.1"), address_in("localhost"), address_in("data.example.org")
+    ('127.0.0.1', '127.0.0.1', None)
+    """
+    host = unquote(host).rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with contextlib.suppress(OSError, ValueError):
+        return socket.inet_ntoa(socket.inet_aton(host))  # 127.1, 0x7f000001, 0177.0.0.1
+    return None
+
+
+def _embedded(address: _Address) -> Iterator[_Address]:
+    # A connection to this address may end at any of those that it embeds.
+    if address.version == 4:
+        yield address
+    elif address in _NAT64:
+        yield ipaddress.IPv4Address(address.packed[12:])
+    elif address in _LOCAL_NAT64:
+        yield from _translated(address.packed)
+    else:
+        yield address.ipv4_mapped or address.sixtofour or address
+
+
+def _translated(packed: bytes) -> Iterator[ipaddress.IPv4Address]:
+    # The NAT64 may have a prefix of 48 or of 96 bits (RFC 6052, section 2.2); only the
+    # network knows.  A reading in 0.0.0.0/8 is impossible, unless both are there.
+    readings = [ipaddress.IPv4Address(p) for p in (packed[6:8] + packed[9:11], packed[12:])]
+    yield from [one for one in readings if one not in _THIS_NETWORK] or readings

@@ -145,7 +145,7 @@ class _ResumableFile:
         self._part = part
         self._file = part.file
         self._note = part.path.with_name(f"{part.path.name}.json")
-        self._stays = False
+        self._stays = self._is_renamed = False
 
     def fill(self, value: RemoteValue, progress: ReadProgress | None) -> None:
         """Write what is missing; see `download`."""
@@ -212,14 +212,15 @@ class _ResumableFile:
         if os.name == "nt":  # where an open file cannot be renamed
             self._file.close()
         os.replace(self._part.path, path)
-        self._stays = True  # a file that has the name of the part from now on is another's
+        self._is_renamed = True  # what has the name of the part from now on is another's
         self._remove_note()
         if sync:
             sync_folder(path.parent)
 
     def close(self) -> None:
-        """Release the file; remove it if nothing binds it to the rest."""
-        if self._stays:
+        """Release the file; remove it if it is empty, or nothing binds it to the rest."""
+        is_empty = not self._file.closed and not os.fstat(self._file.fileno()).st_size
+        if self._is_renamed or (self._stays and not is_empty):
             self._file.close()
         else:
             self._remove_note()

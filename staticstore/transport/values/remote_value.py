@@ -12,6 +12,7 @@ from .verifier import Verifier
 
 if TYPE_CHECKING:
     from ..http.session import Session
+    from ..http.wire import Deadline
 
 __all__ = [
     "PASSED_OVER",
@@ -236,7 +237,7 @@ def least_failing(sessions: Sequence[Session]) -> list[Session]:
 
 
 def anywhere(
-    sessions: Sequence[Session], read: Callable[[Session], T], deadline: float | None = None
+    sessions: Sequence[Session], read: Callable[[Session], T], deadline: Deadline | None = None
 ) -> T:
     """Read from the first root that succeeds, and retry if all fail for now.
 
@@ -246,8 +247,8 @@ def anywhere(
         Those of all roots, at least one.
     read : callable
         Reads from one of them.
-    deadline : float, optional
-        When all must be over, by `time.monotonic`.
+    deadline : Deadline, optional
+        When all must be over.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index
+from staticstore.index.blocks import block_files
 from staticstore.index.changes import diff, follow
 from staticstore.index.fields import Content
 from staticstore.index.forms.entries import Entries
@@ -103,6 +104,18 @@ def test_lines_that_differ_from_checked_ones_are_checked(
     after = Index.parse(general(new).canonical(), before=before)
     assert dict(after.items()) == new
     assert len(after) == len(new)
+
+
+@pytest.mark.parametrize("key", [":{", ':{":{', ":{}"])
+def test_a_key_may_look_like_the_end_of_one(key: str) -> None:
+    state = {key: {"type": 1}, "b": {}}
+    assert dict(vouched(state).items()) == state
+    assert [change.key for change in diff(vouched({}), vouched(state))] == [key, "b"]
+    assert follow(vouched({"b": {}}), vouched(state)).index.raw(key) is not None
+    root, text = block_files(general(state).canonical(), None)
+    assert key in [
+        block.first for block in root.blocks_of(text, 2, len(general(state).canonical()) - 2)
+    ]
 
 
 def test_a_document_in_canonical_form_is_not_parsed() -> None:

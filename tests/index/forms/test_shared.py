@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import operator
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -201,3 +203,15 @@ def test_a_snapshot_does_not_keep_the_document_of_its_changes_alive() -> None:
     changed = follow(index, Index.parse(document)).index
     assert type(changed.raw("0000")) is bytes
     assert operator.eq(changed["0000"], {"n": -1})
+
+
+def test_replaced_entries_are_freed_without_the_garbage_collector() -> None:
+    index = Index.from_entries({"a": {"v": 1}, "b": {"v": 2}})
+    assert list(index.query_keys(v=1)) == ["a"]
+    known = weakref.ref(index.stored)
+    gc.disable()
+    try:
+        del index
+        assert known() is None
+    finally:
+        gc.enable()

@@ -351,7 +351,7 @@ def test_a_file_that_cannot_be_written_is_reported(
     opened: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened.download(TABLE, tmp_path / "no" / "folder.csv", monkeypatch)
-    opened.until(lambda: "No such file" in opened.news)
+    opened.until(lambda: "there is no folder" in opened.news)
 
 
 def test_while_waiting_for_a_site_another_one_can_be_opened(scene: Scene, site: Path) -> None:

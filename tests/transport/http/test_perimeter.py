@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from staticstore.errors import InnerAddressError
 from staticstore.transport.http.adapter import Perimeter
-from staticstore.transport.http.root import address_in, is_inner
+from staticstore.transport.http.wire import address_in, is_inner
 
 SITE = "https://data.example.org/index.json"
 ELSEWHERE = "http://intranet.example/index.json"

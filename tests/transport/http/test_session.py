@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import http.client
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from staticstore import (
     TransportError,
     TransportTimeout,
 )
-from staticstore.transport.http.response import Fetched
+from staticstore.transport.http.document import Fetched
 from staticstore.transport.http.root import Root
 from staticstore.transport.http.session import Session
-from staticstore.transport.http.wire import SizeLimit
+from staticstore.transport.http.wire import Deadline, SizeLimit
 from tests.servers import RawServer, Request, Wire, serve_files
 from tests.transport.conftest import Call, SessionAt, Start, fetch, noted_waits
 
@@ -169,7 +168,7 @@ def test_a_deadline_shortens_the_timeouts(
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(INDEX)
-    session_at(ROOT, timeout=(5, 30)).request("GET", "index.json", deadline=time.monotonic() + 10)
+    session_at(ROOT, timeout=(5, 30)).request("GET", "index.json", deadline=Deadline(10))
     connect, read = answers.calls[0].request.req_kwargs["timeout"]  # type: ignore[attr-defined]
     assert connect == 5
     assert 0 < read <= 10
@@ -179,7 +178,7 @@ def test_a_deadline_in_the_past_is_a_short_timeout_and_no_value_error(
     session_at: SessionAt, answers: responses.RequestsMock
 ) -> None:
     answers.get(INDEX)
-    session_at(ROOT).request("GET", "index.json", deadline=time.monotonic() - 10)
+    session_at(ROOT).request("GET", "index.json", deadline=Deadline(-10))
     connect, read = answers.calls[0].request.req_kwargs["timeout"]  # type: ignore[attr-defined]
     assert 0 < connect < 1
     assert 0 < read < 1
@@ -539,12 +538,43 @@ def test_a_document_is_fetched_whole_and_decoded(
     answer = session_at(ROOT).fetch(
         "index.json",
         headers={"Accept-Encoding": "gzip"},
-        deadline=time.monotonic() + 10,
+        deadline=Deadline(10),
         limit=SizeLimit(len(body), "the index"),
     )
     assert isinstance(answer, Fetched)
     assert answer.body == body
     assert (answer.response.status, answer.response.etag) == (200, '"x"')
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_the_progress_of_a_document_is_in_bytes_as_they_are_sent(
+    session_at: SessionAt, answers: responses.RequestsMock, coding: str
+) -> None:
+    body = b"0123456789" * 300_000
+    sent = gzip.compress(body) if coding == "gzip" else body
+    headers = {"Content-Encoding": coding, "Content-Length": str(len(sent))}
+    answers.get(INDEX, body=sent, headers=headers, auto_calculate_content_length=False)
+    seen: list[tuple[int, int | None]] = []
+    session = session_at(ROOT, progress=lambda done, total: seen.append((done, total)))
+    assert fetch(session, max_bytes=len(body)) == body
+    assert seen[-1] == (len(sent), len(sent))
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+@pytest.mark.parametrize(("argument", "total"), [("max_index_bytes", None), (None, 9000)])
+def test_the_progress_of_a_document_of_no_length_has_the_total_of_the_head(
+    start: Start, session_at: SessionAt, coding: str, argument: str | None, total: int | None
+) -> None:
+    body = bytes(9000)
+    sent = gzip.compress(body) if coding == "gzip" else body
+    headers = {"Content-Encoding": coding}
+    server = start(lambda request, wire: wire.response(200, sent, headers, length=False))
+    seen: list[tuple[int, int | None]] = []
+    session = session_at(server.url, progress=lambda done, total: seen.append((done, total)))
+    limit = SizeLimit(9000, "the index", argument)
+    session.fetch("a", headers={"Accept-Encoding": "gzip"}, deadline=Deadline(10), limit=limit)
+    assert seen[-1] == (9000, total)
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])

@@ -137,6 +137,15 @@ def test_a_slow_document_ends_at_its_deadline(start: Start, session_at: SessionA
     assert len(server.requests) == 1
 
 
+def test_a_document_has_more_time_the_more_of_it_comes(
+    start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.SLOW_LINE_BYTES_A_SECOND", 20)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n"
+    server = start(drip(bytes(30), after=head, pause=0.02))
+    assert fetch(session_at(server.url), seconds=0.3) == bytes(30)
+
+
 def test_the_minimum_rate_does_not_apply_to_documents_with_a_deadline(
     start: Start, session_at: SessionAt
 ) -> None:

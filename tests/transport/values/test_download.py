@@ -110,6 +110,13 @@ def test_a_download_with_direct_io_is_resumed_too(
     assert leftovers(path) == []
 
 
+def test_a_download_that_breaks_at_its_beginning_leaves_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    interrupted_download(start, tmp_path / "copy", at=0)
+    assert leftovers(tmp_path / "copy") == []
+
+
 def test_progress_continues_where_it_was(start: Start, tmp_path: Path) -> None:
     server = interrupted_download(start, tmp_path / "copy")
     steps: list[tuple[int, int | None]] = []
