@@ -23,7 +23,6 @@ from ..folder.withheld import may_be_withheld
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
-    from ..folder.folder_note import FolderNote
     from ..folder.notes import Notes
     from ..folder.site_folder import SiteFolder
 
@@ -286,46 +285,9 @@ def _changed_files(folder: SiteFolder, notes: Notes) -> set[str]:
         has_problem = places.problem(above) is not None or above in places.missing
         # With a slash at its end, a link would be followed.
         path = f"{places.data}/{above}".rstrip("/")
-        names = noted.name_list() if has_problem else _changed_names(path, noted)
+        names = noted.name_list() if has_problem else noted.changed_in(path)
         changed.update(prefix + name for name in names)
     return changed
-
-
-def _changed_names(path: str, noted: FolderNote) -> list[str]:
-    """Return the names of files with another state; all if the folder cannot be opened."""
-    folder, names = None, noted.name_list()
-    paths = names
-    if os.stat in os.supports_dir_fd:  # not on Windows
-        try:
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            return names
-    else:
-        paths = [f"{path}/{name}" for name in names]
-    try:
-        changed: list[int] = []
-        size = tuning.SURVEY_BATCH_FILES
-        for start in range(0, len(paths), size):
-            changed += noted.differing(_statuses(paths[start : start + size], folder), start)
-        return [names[at] for at in changed]
-    finally:
-        if folder is not None:
-            os.close(folder)
-
-
-def _statuses(names: Sequence[str], folder: int | None) -> Sequence[os.stat_result | None]:
-    stat_in = os.stat
-    try:  # without a call of ours for each
-        return [stat_in(name, dir_fd=folder, follow_symlinks=False) for name in names]
-    except OSError:
-        return [_status_or_none(name, folder) for name in names]
-
-
-def _status_or_none(name: str, folder: int | None) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return None
 
 
 def _status_of(path: str) -> tuple[os.stat_result | None, str | None]:

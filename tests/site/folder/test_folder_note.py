@@ -90,6 +90,20 @@ def test_the_rows_of_a_part_are_compared(folder: Path) -> None:
     assert noted(folder).differing([c, b], 1) == [1, 2]
 
 
+def test_the_files_of_a_folder_are_compared(folder: Path) -> None:
+    note = noted(folder)
+    assert note.changed_in(str(folder)) == []
+    (folder / "a").unlink()
+    os.utime(folder / "c", (1, 1))
+    assert note.changed_in(str(folder)) == ["a", "c"]
+
+
+def test_no_file_is_as_noted_in_a_folder_that_is_missing_or_a_link(folder: Path) -> None:
+    (folder / "link").symlink_to(folder)
+    for name in ("missing", "link"):
+        assert noted(folder).changed_in(str(folder / name)) == ["a", "b", "c"]
+
+
 def test_what_is_no_regular_file_differs_whatever_its_state(folder: Path) -> None:
     (folder / "b").unlink()
     (folder / "b").symlink_to("a")
