@@ -55,7 +55,7 @@ GUARDS: tuple[Guard, ...] = get_args(Guard)
 _MANY_ENTRIES = 20  # a smaller index may lose more than half of them
 _FEW_ITEMS = 3  # items that a message names
 # What a publish, a mirror or a push leaves in `.staticstore`.
-_NOTES = ("notes", "notes.json", "notes.bin", "last.json", "push.json", "mirror.json")
+_NOTES = ("notes", "notes.json", "last.json", "push.json", "mirror.json")
 _FOLDERS = ("about", "index", "blocks", "changes", "packs")
 _DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
 

@@ -10,7 +10,7 @@ What it writes, in this order, each file whole or not at all::
     data/<key>                  the replacements, all renamed within a moment
     index.json
     index.head.json             the origin's own, or that of a part
-    .staticstore/notes.bin      states and digests of values: the next run looks only at changes
+    .staticstore/notes          states and digests of values: the next run looks only at changes
 
 All values are on the disk before the index that names them.  A mirror that is
 killed at any instant leaves a site, and the next run resumes.

@@ -36,7 +36,7 @@ from .documents.root_files import has_our_page, page_to_write, write_git_files, 
 from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
-from .folder.notes import write_folder_notes
+from .folder.notes import write_notes
 from .folder.retention import forget, next_removal, remove_forgotten
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards
@@ -296,7 +296,7 @@ def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: by
             write_page(folder, page)
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.data.notes or not folder.notes.exists():
-            write_folder_notes(folder.notes, plan.notes)
+            write_notes(folder.notes, plan.notes)
         given.write_note()
         replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
     except OSError as error:

@@ -15,7 +15,6 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ...index.head import DIGEST_FOLDERS, Document, Head
 from ...index.snapshot import Index
-from .bulk_notes import BULK_NOTES_NAME
 from .data_path import DATA_PATH, check_inside, checked_data_path, noted_data_path
 from .withheld import is_hidden, path_below, withheld_key
 
@@ -91,13 +90,8 @@ class SiteFolder:
 
     @property
     def notes(self) -> Path:
-        """The digests of the files that the publisher has hashed."""
+        """The states and digests of files, as a publish or a mirror has left them."""
         return self.private / "notes"
-
-    @property
-    def bulk_notes(self) -> Path:
-        """The states and digests of the files that a mirror has found right."""
-        return self.private / BULK_NOTES_NAME
 
     @property
     def mirror_note(self) -> Path:

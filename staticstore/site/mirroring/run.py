@@ -18,9 +18,9 @@ from ...index.snapshot import Index
 from ..about import copy_about, remove_outdated
 from ..documents.document_files import write_documents
 from ..documents.root_files import write_git_files
-from ..folder.bulk_notes import read_bulk_notes, write_bulk_notes
 from ..folder.data_file import FileDigest
-from ..folder.notes import Notes, read_notes
+from ..folder.folder_note import settled
+from ..folder.notes import Notes, read_notes, write_notes
 from ..folder.retention import files_below, packs_of, remove_files
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key
@@ -120,7 +120,7 @@ class MirrorRun:
         """Read the folder's index."""
         self._began_ns = time.time_ns()
         self._is_whole = self.keys is None
-        self._old_notes = read_bulk_notes(self.folder.bulk_notes)
+        self._old_notes = read_notes(self.folder.notes)
         self._read_index()
         self._old_count = len(self._old_index)  # for the guards
         self._packs = packs_of(self.origin.snapshot) if self._is_whole else frozenset[str]()
@@ -144,7 +144,7 @@ class MirrorRun:
             self._old_body, self._old_index = old.body, old.index
 
     def _read_notes(self) -> None:
-        # Which keys to look at, and what is noted of them.  The others, `_settled` many, have
+        # Which keys to look at, and what is noted of them.  The others are in `_settled`: they have
         # the file and the entry that the last run has left.  benchmark: mirror-again
         new, notes = self.origin.snapshot, self._old_notes
         doubtful = None
@@ -153,18 +153,15 @@ class MirrorRun:
             doubtful = doubtful_keys(self.folder, notes, self._old_index, new)
         if doubtful is None:
             keys = list(new) if self.keys is None else self.keys
-            noted = {**notes.digests(), **read_notes(self.folder.notes).digests}
-            self._forgotten = set(notes.keys())
-            self._settled = 0
+            self._noted = notes.digests()
+            self._settled = Notes()
         else:
             keys = sorted(doubtful)
-            noted = notes.digests(keys)
-            self._forgotten = doubtful
-            self._settled = len(notes) - len(noted)
-        self._notes = Notes({} if self.verify else noted)
-        if self.known:
-            known = Notes.of(self.known, self._began_ns).digests
-            self._notes = Notes({**self._notes.digests, **known})
+            self._noted = notes.digests(keys)
+            self._settled = notes.changed_by(dict.fromkeys(keys), index=notes.index)
+        if self.verify:
+            self._noted = {}
+        self._noted.update(self._as_settled(self.known))
         self._contents: dict[str, Content] = new.contents_of(keys)
         # Entries are checked when first read; a bad one is left out.
         self._keys = [key for key in keys if key in self._contents]
@@ -172,7 +169,7 @@ class MirrorRun:
     @property
     def kept(self) -> int:
         """How many values were right already."""
-        return self._settled + len(self.survey.kept)
+        return len(self._settled) + len(self.survey.kept)
 
     def prepare(self) -> None:
         """Survey the folder, and decide what to fetch; no value is written.
@@ -188,7 +185,7 @@ class MirrorRun:
         self._read_notes()
         standing = self._skip_withheld()
         keys = [key for key in self._keys if key not in self.skipped or key in standing]
-        left = self._settled + len(keys)
+        left = len(self._settled) + len(keys)
         self._check_part(left)
         if self.delete:
             self._files = list(files_below(self.folder.data))
@@ -200,7 +197,7 @@ class MirrorRun:
         fit = self._contents
         if unfit or len(keys) != len(self._contents):
             fit = {key: self._contents[key] for key in keys if key not in unfit}
-        self.survey = survey(self.folder, fit, self._notes, clears=self.delete)
+        self.survey = survey(self.folder, fit, self._noted, clears=self.delete)
         self.failed = {
             key: reason
             for key, reason in (unfit | self.survey.refused).items()
@@ -261,7 +258,7 @@ class MirrorRun:
         if lost := {key: why for key, why in problems.items() if not self._is_as_before(key)}:
             key, reason = min(lost.items())
             why = f", since {len(lost)} could not be copied, such as {quoted(key)}: {reason}"
-            left = self._settled + len(self._keys) - len(lost)
+            left = len(self._settled) + len(self._keys) - len(lost)
             self.guards.check_shrink("the mirror", self._old_count, left, why=why)
 
     def _is_as_before(self, key: str) -> bool:
@@ -286,8 +283,8 @@ class MirrorRun:
             The folder cannot be written.
         """
         self.folder.data.mkdir(parents=True, exist_ok=True)
-        if not self.folder.bulk_notes.exists():  # marks the folder as ours
-            write_bulk_notes(self.folder.bulk_notes, self._old_notes)
+        if not self.folder.notes.exists():  # marks the folder as ours
+            write_notes(self.folder.notes, self._old_notes, sync=True)
         replacing = {key for key in self.survey.occupied if key in self._old_index}
         with Staging(self.folder, replacing, self.survey.covered) as staging:
             room = room_for_index(self.folder, self.origin)
@@ -362,8 +359,7 @@ class MirrorRun:
     def _named(self) -> set[str]:
         """Return the keys of the copy's index."""
         gone = (key for key in (*self.failed, *self.skipped) if not self._is_as_before(key))
-        settled = set(self._old_notes.keys()).difference(self._forgotten)
-        return settled.union(self._keys).difference(gone)
+        return set(self._settled).union(self._keys).difference(gone)
 
     def finish(self) -> None:
         """Delete files that the index does not name, if asked to, and note digests.
@@ -390,9 +386,9 @@ class MirrorRun:
                     digests[key] = FileDigest(
                         sha256, status.st_size, status.st_mtime_ns, status.st_ino
                     )
-        found = Notes.of(digests, self._began_ns).digests
-        changes = {**dict.fromkeys(self._forgotten), **found}
-        notes = self._old_notes.changed_by(changes, index=self._sha256)
+        notes = self._settled.changed_by(self._as_settled(digests), index=self._sha256)
         if notes != self._old_notes:
-            write_bulk_notes(self.folder.bulk_notes, notes)
-        self.folder.notes.unlink(missing_ok=True)  # of a publish, or an earlier version: outdated
+            write_notes(self.folder.notes, notes)
+
+    def _as_settled(self, digests: Mapping[str, FileDigest]) -> dict[str, FileDigest]:
+        return {key: settled(digest, self._began_ns) for key, digest in digests.items()}

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from ... import tuning
 from ...errors import InvalidKeyError, quoted, reason_of
 from ...index.fields import Content, key_to_path
-from ..folder.bulk_notes import BulkNotes, FolderNotes
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.hashing import hash_files
+from ..folder.notes import digest_in_state
 from ..folder.retention import only_files_below
 from ..folder.withheld import may_be_withheld
 
@@ -169,7 +169,11 @@ def _names_of_folders(names: Iterable[str]) -> set[str]:
 
 
 def survey(
-    folder: SiteFolder, contents: Mapping[str, Content], notes: Notes, *, clears: bool = False
+    folder: SiteFolder,
+    contents: Mapping[str, Content],
+    noted: Mapping[str, FileDigest],
+    *,
+    clears: bool = False,
 ) -> Survey:
     """Look at the place of each value; nothing is written, and no link is followed.
 
@@ -182,7 +186,7 @@ def survey(
         The folder for the values.
     contents : mapping of str to Content
         What the index says of the values, by key.
-    notes : Notes
+    noted : mapping of str to FileDigest
         The digests of files when they were hashed or written.
     clears : bool, optional
         Whether files that are no values may be removed, also where a file has
@@ -217,11 +221,11 @@ def survey(
                 found.obstacles[found.covered[key]] = files
         elif status is not None:
             size = status.st_size
-            noted = notes.digest_in_state(key, size, status.st_mtime_ns, status.st_ino)
+            digest = digest_in_state(noted, key, size, status.st_mtime_ns, status.st_ino)
             if content.sha256 is None or (content.size is not None and content.size != size):
                 found.occupied.add(key)
-            elif noted is not None and noted.sha256 == content.sha256:
-                found.kept[key] = noted
+            elif digest is not None and digest.sha256 == content.sha256:
+                found.kept[key] = digest
             else:
                 doubtful.append(FoundFile.of(key, path, status))
     for key, outcome in hash_files(doubtful, seeks_keys=False).items():
@@ -232,7 +236,7 @@ def survey(
     return found
 
 
-def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) -> set[str] | None:
+def doubtful_keys(folder: SiteFolder, notes: Notes, old: Index, new: Index) -> set[str] | None:
     """Return the keys that `survey` has to look at, and those that are gone.
 
     For all others the file is as noted, and so is the entry.  None if all have to be
@@ -243,7 +247,7 @@ def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) 
     ----------
     folder : SiteFolder
         The folder for the values.
-    notes : BulkNotes
+    notes : Notes
         Notes that go with the old index.
     old, new : Index
         The index of the folder, and that of the site; the same one if they are equal.
@@ -253,7 +257,7 @@ def doubtful_keys(folder: SiteFolder, notes: BulkNotes, old: Index, new: Index) 
     Costs a comparison of both indexes in memory, a system call for each file, and four
     for each folder.  benchmark: mirror-again
     """
-    noted = notes.keys()
+    noted = list(notes)
     if may_be_withheld(noted) or (old is not new and _differ_much(noted, old, new)):
         return None
     keys = set[str]() if old is new else set(old.keys_of_other_bytes(new, is_final=False))
@@ -272,7 +276,7 @@ def _differ_much(keys: Sequence[str], old: Index, new: Index) -> bool:
     return differing > tuning.MIRROR_COMPARED_ENTRIES
 
 
-def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:
+def _changed_files(folder: SiteFolder, notes: Notes) -> set[str]:
     """Return the noted keys whose files have another state now, or cannot be reached."""
     places = _Places(folder.data)
     changed = set[str]()
@@ -281,45 +285,9 @@ def _changed_files(folder: SiteFolder, notes: BulkNotes) -> set[str]:
         has_problem = places.problem(above) is not None or above in places.missing
         # With a slash at its end, a link would be followed.
         path = f"{places.data}/{above}".rstrip("/")
-        names = noted.names if has_problem else _changed_names(path, noted)
+        names = noted.name_list() if has_problem else noted.changed_in(path)
         changed.update(prefix + name for name in names)
     return changed
-
-
-def _changed_names(path: str, noted: FolderNotes) -> list[str]:
-    """Return the names of files with another state; all if the folder cannot be opened."""
-    folder, names = None, noted.names
-    if os.stat in os.supports_dir_fd:  # not on Windows
-        try:
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            return names
-    else:
-        names = [f"{path}/{name}" for name in names]
-    try:
-        changed: list[str] = []
-        size = tuning.SURVEY_BATCH_FILES
-        for start in range(0, len(names), size):
-            changed += noted.differing(_statuses(names[start : start + size], folder), start)
-        return changed
-    finally:
-        if folder is not None:
-            os.close(folder)
-
-
-def _statuses(names: Sequence[str], folder: int | None) -> Sequence[os.stat_result | None]:
-    stat_in = os.stat
-    try:  # without a call of ours for each
-        return [stat_in(name, dir_fd=folder, follow_symlinks=False) for name in names]
-    except OSError:
-        return [_status_or_none(name, folder) for name in names]
-
-
-def _status_or_none(name: str, folder: int | None) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return None
 
 
 def _status_of(path: str) -> tuple[os.stat_result | None, str | None]:

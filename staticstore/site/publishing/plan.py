@@ -30,7 +30,7 @@ from .text_files import KeySearch
 if TYPE_CHECKING:
     from ...index.head import Head
     from ..about import SiteAbout
-    from ..folder.notes import FolderNotes
+    from ..folder.notes import Notes
     from ..folder.site_folder import SiteFolder
     from ..guards import Guards
     from ..predecessor import Predecessor
@@ -63,7 +63,7 @@ class PublishPlan(NamedTuple):
     #: None if the head and its documents stay.
     files: HeadFiles | None
     data: DataSurvey
-    notes: FolderNotes
+    notes: Notes
     #: What to note of this publish.
     last: LastPublish
     #: The hrefs of the packs that the new index names, and of those that it no longer names.
@@ -186,7 +186,7 @@ def plan_publish(
         old_head=old.head,
         files=files,
         data=data,
-        notes=data.notes_of_all(),
+        notes=data.notes_of_all(head.index.sha256),
         last=last,
         packs=packs,
         forgotten_packs=old_packs.keys() - packs,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ...errors import StoreError
 from ..folder.data_file import FileDigest, FoundFile
 from ..folder.folder_files import Touched
-from ..folder.notes import (
-    FolderChange,
-    FolderNote,
-    FolderNotes,
-    folder_notes,
-    read_folder_notes,
-)
+from ..folder.folder_note import FolderNote, settled
+from ..folder.notes import Notes, read_notes
 from ..folder.scan import LeftOut, Scan, scan
 
 if TYPE_CHECKING:
@@ -27,24 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["DataSurvey"]
 
 _NOTHING = FolderNote()
-
-
-class _NotedKeys(Collection[str]):
-    """The keys in notes; few are asked for, those with withheld names."""
-
-    def __init__(self, notes: FolderNotes) -> None:
-        self._notes = notes
-
-    def __contains__(self, key: object) -> bool:
-        above, slash, name = str(key).rpartition("/")
-        return name in self._notes.get(above + slash, _NOTHING).name_list()
-
-    def __iter__(self) -> Iterator[str]:
-        for prefix, note in self._notes.items():
-            yield from (prefix + name for name in note.name_list())
-
-    def __len__(self) -> int:
-        return sum(note.file_count for note in self._notes.values())
 
 
 class DataSurvey:
@@ -68,7 +45,7 @@ class DataSurvey:
     ----------
     found : Scan
         What the scan has found, without the files.
-    notes : dict of FolderNote
+    notes : Notes
         The notes of the last publish.
     changed : list of FoundFile
         The files that are new or may have changed since then, in key order.
@@ -97,16 +74,17 @@ class DataSurvey:
         paths: Iterable[str] | None = None,
     ) -> None:
         self._hashing = hashing
-        self.notes = read_folder_notes(folder.notes)
+        self.notes = read_notes(folder.notes)
         # Without notes all files are new, and hashed during the scan.  benchmark: publish-small
         self._is_first = not self.notes
-        self._folders: dict[str, FolderChange | None] = {}  # None for one without a change
+        self._folders: set[str] = set()  # those that were looked at
         self._has_links = False
         self._only: Touched | None = None
         self.changed: list[FoundFile] = []
+        self.gone: list[str] = []
         if last is not None and last.is_plain and paths is not None:
-            self._only = Touched.by(paths, self.notes)
-        published = _NotedKeys(self.notes) if published is None else published
+            self._only = Touched.by(paths, self.notes.folders)
+        published = self.notes if published is None else published
         try:
             self.found = self._scan(folder, published)
         except StoreError:
@@ -120,14 +98,18 @@ class DataSurvey:
                 one for one in last.left_out if only.known_above(one.path) not in only.folders
             ]
             self.found.left_out.sort()
+        if self._only is None:
+            for prefix in self.notes.folders.keys() - self._folders:
+                self.gone += [prefix + name for name in self.notes.folders[prefix].name_list()]
         self.changed.sort()
+        self.gone.sort()
         self.digests: dict[str, FileDigest] = {}
         self.left_out: list[LeftOut] = []
         self.hashed = 0
 
     def _scan(self, folder: SiteFolder, published: Collection[str]) -> Scan:
-        self._folders.clear()
-        self.changed.clear()
+        for found in (self._folders, self.changed, self.gone):
+            found.clear()
         return scan(folder.data, self._see, keeps_files=False, published=published, only=self._only)
 
     def _see(self, listing: Listing) -> None:
@@ -137,10 +119,10 @@ class DataSurvey:
             self._hashing.add(files)
             self.changed += files
             return
-        change = FolderChange.between(self.notes.get(listing.prefix, _NOTHING), listing)
-        self._folders[listing.prefix] = change
-        if change is not None:
-            self.changed += change.files.values()
+        self._folders.add(listing.prefix)
+        changed, gone = self.notes.folders.get(listing.prefix, _NOTHING).changes_to(listing)
+        self.changed += changed
+        self.gone += [listing.prefix + name for name in gone]
 
     @property
     def has_changes(self) -> bool:
@@ -148,50 +130,20 @@ class DataSurvey:
         return bool(self.changed or self.gone)
 
     @cached_property
-    def gone(self) -> list[str]:
-        """The keys that are noted and no longer there, in order."""
-        gone = []
-        for prefix, note in self.notes.items():
-            change = self._folders.get(prefix)
-            if change is not None:
-                gone += [prefix + name for name in change.gone]
-            elif prefix not in self._folders and self._only is None:
-                gone += [prefix + name for name in note.name_list()]
-        return sorted(gone)
-
-    @cached_property
     def keys(self) -> list[str]:
         """The keys of all files that were found, in order."""
-        if self._is_first:
-            return [file.key for file in self.changed]
-        return sorted(
-            prefix + name for prefix, note in self._found.items() for name in note.name_list()
-        )
-
-    @property
-    def _found(self) -> dict[str, FolderNote]:
-        found = self._kept()
-        for prefix, change in self._folders.items():
-            if change is not None:
-                found[prefix] = FolderNote(change.names, change.states, change.digests)
-        return found
-
-    def _kept(self) -> dict[str, FolderNote]:
-        # Of folders that are still there, as far as was looked at them.
-        if self._only is not None:
-            return dict(self.notes)
-        return {prefix: note for prefix, note in self.notes.items() if prefix in self._folders}
-
-    def _unchanged(self) -> dict[str, FileDigest]:
-        digests: dict[str, FileDigest] = {}
-        for prefix, note in self._found.items():
-            change = self._folders.get(prefix)
-            digests.update(note.files(prefix, () if change is None else change.files))
-        return digests
+        # No set: sorting is quick because most keys are in order.
+        found = dict.fromkeys(self.notes)
+        found.update(dict.fromkeys([file.key for file in self.changed]))
+        for key in self.gone:
+            del found[key]
+        return sorted(found)
 
     def take_all(self) -> Iterator[tuple[str, FileDigest]]:
         """Yield each key with its digest, in key order; call it once."""
-        outcomes, unchanged = self._outcomes(), self._unchanged()
+        outcomes, unchanged = self._outcomes(), self.notes.digests()
+        for file in self.changed:
+            unchanged.pop(file.key, None)
         for key in self.keys:
             digest = unchanged.get(key) or next(outcomes)[1]
             if digest is not None:
@@ -221,17 +173,23 @@ class DataSurvey:
                 self.hashed += 1
                 yield file.key, outcome
 
-    def notes_of_all(self) -> dict[str, FolderNote]:
-        """Return what to note after `take_all`."""
-        return folder_notes(self.digests, self.found.began_ns)
+    def notes_of_all(self, index: str) -> Notes:
+        """Return what to note after `take_all`, with the sha256 of the new index."""
+        return Notes().changed_by(self._settled(self.digests), index=index)
 
-    def notes_of_changed(self) -> dict[str, FolderNote]:
-        """Return what to note after `take_changed`; folders without a change stay as noted."""
-        notes = self._kept()
-        for prefix, change in self._folders.items():
-            if change is not None:
-                notes[prefix] = change.note(self.digests, self.found.began_ns)
-        return {prefix: note for prefix, note in notes.items() if note.names}
+    def notes_of_changed(self, index: str) -> Notes:
+        """Return what to note after `take_changed`, with the sha256 of the new index.
+
+        Folders without a change stay as noted.
+        """
+        changes: dict[str, FileDigest | None] = dict.fromkeys(self.gone)
+        changes.update(dict.fromkeys([file.key for file in self.changed]))
+        changes.update(self._settled(self.digests))
+        return self.notes.changed_by(changes, index=index)
+
+    def _settled(self, digests: Mapping[str, FileDigest]) -> dict[str, FileDigest]:
+        began_ns = self.found.began_ns
+        return {key: settled(digest, began_ns) for key, digest in digests.items()}
 
     @property
     def is_plain(self) -> bool:

@@ -133,7 +133,7 @@ def plan_update(
         old_head=head,
         files=files,
         data=data,
-        notes=data.notes_of_changed(),
+        notes=data.notes_of_changed(new_head.index.sha256),
         last=last_publish(
             last.given,
             new_head,

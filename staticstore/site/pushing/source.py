@@ -21,7 +21,7 @@ from ..about import published_about, read_files, served_type
 from ..documents.packs import pack_digest
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
-from ..folder.notes import read_notes
+from ..folder.notes import digest_in_state, read_notes
 from ..folder.retention import packs_of
 from ..folder.scan import scan
 from ..folder.site_folder import SiteFolder, link_problem
@@ -226,8 +226,11 @@ def _values(folder: SiteFolder, index: Index) -> tuple[dict[str, FoundFile], lis
     # By key, and the problems.  The publisher's notes suffice here, since `verified_pieces`
     # hashes what is uploaded.
     found = scan(folder.data, published=index, exempts=lambda _: True)
-    notes = read_notes(folder.notes)
-    noted = {file.key: notes.digest_of(file) for file in found.files}
+    known = read_notes(folder.notes).digests()
+    noted = {
+        file.key: digest_in_state(known, file.key, file.size, file.mtime_ns, file.inode)
+        for file in found.files
+    }
     unknown = [file for file in found.files if noted[file.key] is None]
     hashed = hash_files(unknown, seeks_keys=False)
     contents = index.contents_of(list(index))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +21,7 @@ from tests.sites import entry, write_index, write_site
 from ..sitefolder import fill, index_of, make_site, tree
 
 FILES = {f"{folder}/{number}.bin": b"%d" % number for folder in "abc" for number in range(9)}
-NOTES = ".staticstore/notes.bin"
+NOTES = ".staticstore/notes"
 
 
 @pytest.fixture
@@ -134,17 +136,42 @@ def test_without_notes_that_go_with_the_index_all_is_looked_at(
     assert surveyed[1] == set()
 
 
-def test_the_notes_of_a_publish_are_read_and_replaced(site: Path, copy: Path) -> None:
+def test_after_a_publish_in_a_copy_only_what_differs_is_looked_at(
+    site: Path, copy: Path, surveyed: list[set[str]]
+) -> None:
+    fill(copy / "data", {"a/1.bin": b"our own"})
     publish(copy)
+    report = copied(site, copy)
+    assert surveyed == [{"a/1.bin"}]
+    assert (report.fetched, report.kept) == (1, len(FILES) - 1)
+
+
+def test_a_value_that_a_publish_could_not_settle_is_looked_at(
+    site: Path, copy: Path, surveyed: list[set[str]]
+) -> None:
+    path = copy / "data" / "a" / "1.bin"
+    os.utime(path)  # perhaps it changes again within the same tick of the clock
+    publish(copy)
+    time = path.stat().st_mtime_ns
+    path.write_bytes(b"!")  # of the same size
+    os.utime(path, ns=(time, time))
+    assert copied(site, copy).fetched == 1
+    assert surveyed == [{"a/1.bin"}]
+    assert verify_site(copy).wrong == []
+
+
+def test_the_notes_of_an_earlier_version_are_read_and_replaced(site: Path, copy: Path) -> None:
+    rows = {key: list(row) for key, row in read_notes(copy / NOTES).digests().items()}
     (copy / NOTES).unlink()
-    assert (copy / ".staticstore" / "notes").exists()
+    before = copy / ".staticstore" / "notes.json"
+    before.write_text(json.dumps({"format": "staticstore-notes/1", "files": rows}))
     assert copied(site, copy).kept == len(FILES)
     assert (copy / NOTES).exists()
-    assert not (copy / ".staticstore" / "notes").exists()
+    assert not before.exists()
 
 
 def test_a_publish_in_a_copy_hashes_nothing_that_the_mirror_has_noted(copy: Path) -> None:
-    assert read_notes(SiteFolder(copy).notes).digests.keys() == FILES.keys()
+    assert set(read_notes(copy / NOTES)) == FILES.keys()
     fill(copy / "data", {"own": b"1"})
     assert publish(copy).hashed == 1
 

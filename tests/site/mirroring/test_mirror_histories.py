@@ -25,7 +25,7 @@ from tests.killing import CALLS
 from ..sitefolder import THEN, tree
 
 KEYS = ["a", "a/b", "b", "b/c/d", "b/c/e", "b/f", "c", 'd "é', "e/f", "zz/z"]
-NOTES = Path(".staticstore", "notes.bin")
+NOTES = Path(".staticstore", "notes")
 CHANGING_CALLS = {*CALLS, "link", "rename", "rmdir", "open"}
 
 keys = st.sampled_from(KEYS)
@@ -38,7 +38,9 @@ steps = st.lists(
             "titles": st.dictionaries(keys, st.sampled_from(["x", "y"]), max_size=2),
             "damage": st.lists(
                 st.tuples(st.sampled_from(["rewrite", "touch", "remove", "folder", "extra"]), keys)
-                | st.tuples(st.sampled_from(["no notes", "old notes", "cut notes"]), st.just("")),
+                | st.tuples(
+                    st.sampled_from(["no notes", "old notes", "cut notes", "publish"]), st.just("")
+                ),
                 max_size=2,
             ),
             "killed": st.none() | st.integers(0, 120),
@@ -116,6 +118,8 @@ def damage(copy: Path, kind: str, key: str, old_notes: list[bytes]) -> None:
         notes.write_bytes(old_notes[0])
     elif kind == "cut notes" and notes.exists():
         notes.write_bytes(notes.read_bytes()[:-5])
+    elif kind == "publish" and (copy / "data").is_dir():
+        publish(copy, force=True)
 
 
 def copied(site: Path, copy: Path) -> MirrorReport:

@@ -159,10 +159,10 @@ def test_f13_what_a_mirror_does_not_write_is_no_obstacle(site: Path, copy: Path)
     assert before.items() <= tree(copy).items()
 
 
-@pytest.mark.parametrize("note", ["notes.bin", "notes.json", "last.json", "mirror.json"])
+@pytest.mark.parametrize("note", ["notes", "notes.json", "last.json", "mirror.json"])
 def test_a_folder_that_was_published_or_mirrored_is_ours(site: Path, copy: Path, note: str) -> None:
     copied(site, copy)
-    (copy / ".staticstore" / "notes.bin").rename(copy / ".staticstore" / note)
+    (copy / ".staticstore" / "notes").rename(copy / ".staticstore" / note)
     (copy / "data" / "a.csv").write_bytes(b"changed by hand")
     copied(site, copy)
     assert (copy / "data" / "a.csv").read_bytes() == FILES["a.csv"]

@@ -358,6 +358,18 @@ def test_only_the_folder_of_a_touched_path_is_looked_at(site: Path) -> None:
     assert publish_touched(site, {"a/f03"}, PublishOptions()).updated == ["a/f03"]
 
 
+def test_a_young_file_that_is_not_looked_at_again_keeps_its_entry(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "data" / "a" / "f03").write_bytes(b"young")
+    publish(site)
+    entry = index_of(site)["a/f03"]
+    monkeypatch.setattr("staticstore.tuning.UPDATED_MOST_PART", 0)  # all entries are made anew
+    fill(site / "data", {"f01": b"changed"})
+    assert publish_touched(site, {"f01"}, PublishOptions()).updated == ["f01"]
+    assert index_of(site)["a/f03"] == entry
+
+
 def test_all_of_a_new_folder_is_looked_at(site: Path) -> None:
     fill(site / "data", {"new/b/c": b"1", "new/.env": b"1"})
     report = publish_touched(site, {"new/b/c"}, PublishOptions())
