@@ -30,7 +30,7 @@ def _one_changed(metadata: str = "", *, touched: bool = False) -> Run:
 
     def run(place: Place) -> Figures:
         from staticstore import publish
-        from staticstore.site.publisher import publish_touched
+        from staticstore.site.publisher import PublishOptions, publish_touched
 
         site = place.site.folder("unpublished-many")
         given = _metadata(metadata, site / "data", place.site.scratch())
@@ -41,7 +41,7 @@ def _one_changed(metadata: str = "", *, touched: bool = False) -> Run:
         os.replace(new, path)  # others have links to the old file
         with place.meter.measuring() as figures:
             paths = [path.relative_to(site / "data").as_posix()] if touched else None
-            report = publish_touched(site, paths, metadata=given)
+            report = publish_touched(site, paths, PublishOptions(metadata=given))
         assert len(report.updated) == 1
         return {name: figures[name] for name in ("seconds", "peak")}
 

@@ -13,7 +13,8 @@ from .atomic import temporary_in
 __all__ = ["is_full", "reserved"]
 
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+# Too large a file may still be enough for what is to be written: FAT has files of 4 GiB.
+_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EFBIG})
 
 
 def is_full(error: OSError) -> bool:

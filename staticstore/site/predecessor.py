@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import tuning
 from ..errors import AuthorizationError, IndexFormatError, IntegrityError, StoreError, raise_alone
-from ..index.changes import parse_change_lines, sum_of_document, sum_text
+from ..index.changes import parse_change_lines
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
 
@@ -101,9 +101,6 @@ class PublishedAt:
                 raise IndexFormatError(f"{HEAD_PATH} is no head: {error}", url=url) from error
             index_body = _index_body(read, head, url)
             index = Index.parse(index_body)
-            if head.sum not in (None, sum_text(sum_of_document(index.canonical()))):
-                # The sums of the next heads would be derived from a wrong one.
-                head = replace(head, sum=None)
             documents = _documents(read, head, len(index_body))
             if not _agree(documents, head, index):
                 documents = {}  # readers would follow those of the new head to another index

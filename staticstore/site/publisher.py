@@ -4,6 +4,7 @@ It writes in this order, each file whole or not at all::
 
     packs/<sha256>.zip          copies of small values, if wanted
     .nojekyll, .gitattributes   if missing
+    .staticstore/data.json      if the values are not in data/
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each block of the index begins, and its digest
     about/<sha256>.json         the site's own words, if there is an about.toml
@@ -14,7 +15,6 @@ It writes in this order, each file whole or not at all::
     index.html                  a page to browse the site, if wanted
     .staticstore/notes          if they change
     .staticstore/metadata       if it was parsed
-    .staticstore/data.json      if the values are not in data/
     .staticstore/last.json      the state in which all of this was left
 
 A publish that is killed at any moment leaves the old index or the new one, and the
@@ -27,7 +27,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .about import read_about, write_about
 from .documents.document_files import prepared_head, write_documents
@@ -35,19 +35,26 @@ from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.root_files import has_our_page, page_to_write, write_git_files, write_page
 from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
-from .folder.last_publish import LastPublish, digest_of_arguments
+from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
 from .folder.notes import write_notes
 from .folder.retention import forget, next_removal, remove_forgotten
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards
 from .predecessor import Predecessor, PublishedAt
 from .publishing.metadata import GivenMetadata, Source, find_metadata
-from .publishing.plan import PublishPlan, PublishReport, plan_publish
+from .publishing.plan import PublishPlan, plan_publish
 from .publishing.survey import DataSurvey
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
 
-__all__ = ["PublishReport", "VerifyReport", "publish", "publish_touched", "verify_site"]
+__all__ = [
+    "PublishOptions",
+    "PublishReport",
+    "VerifyReport",
+    "publish",
+    "publish_touched",
+    "verify_site",
+]
 
 # To be raised when the same data makes another index.
 _VERSION = 4
@@ -156,9 +163,7 @@ def publish(
     ...     publish(site, metadata={"*.csv": {"type": "table"}}).set
     ['a.csv']
     """
-    return publish_touched(
-        site,
-        None,
+    options = PublishOptions(
         metadata=metadata,
         pack=pack,
         pack_below=pack_below,
@@ -169,21 +174,39 @@ def publish(
         dry_run=dry_run,
         progress=progress,
     )
+    return publish_touched(site, None, options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions:
+    """The options of a publish; see `publish`."""
+
+    metadata: Source | None = None
+    pack: bool = False
+    pack_below: int = PACK_BELOW_BYTES
+    browse: bool = False
+    after: str | os.PathLike[str] | PublishedAt | None = None
+    data: str | os.PathLike[str] | None = None
+    force: Force = False
+    dry_run: bool = False
+    progress: TotalProgress | None = None
+
+    def packing(self) -> Packing | None:
+        """Return which values to pack; None to make no new packs.
+
+        Raises
+        ------
+        ValueError
+            `pack_below` is out of range.
+        """
+        below = self.pack_below
+        if type(below) is not int or not 0 < below <= MOST_PACK_BYTES:
+            raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {below!r}")
+        return Packing(below, writes=not self.dry_run) if self.pack else None
 
 
 def publish_touched(
-    site: str | os.PathLike[str],
-    paths: Collection[str] | None,
-    *,
-    metadata: Source | None = None,
-    pack: bool = False,
-    pack_below: int = PACK_BELOW_BYTES,
-    browse: bool = False,
-    after: str | os.PathLike[str] | PublishedAt | None = None,
-    data: str | os.PathLike[str] | None = None,
-    force: Force = False,
-    dry_run: bool = False,
-    progress: TotalProgress | None = None,
+    site: str | os.PathLike[str], paths: Collection[str] | None, options: PublishOptions
 ) -> PublishReport:
     """Publish a folder, looking only at what is known to have changed; see `publish`.
 
@@ -194,24 +217,24 @@ def publish_touched(
     paths : collection of str or None
         The paths below ``data/`` at which something has changed since the last publish
         began, with slashes; None to look at all.
-    metadata, pack, pack_below, browse, after, data, force, dry_run, progress
+    options : PublishOptions
         As of `publish`.
     """
-    if type(pack_below) is not int or not 0 < pack_below <= MOST_PACK_BYTES:
-        raise ValueError(f"pack_below is from 1 to {MOST_PACK_BYTES} bytes, not {pack_below!r}")
-    guards = Guards(force)
-    packing = Packing(pack_below, writes=not dry_run) if pack else None
-    folder = SiteFolder.open(site, data)
+    packing, guards, dry_run = options.packing(), Guards(options.force), options.dry_run
+    folder = SiteFolder.open(site, options.data)
     given = GivenMetadata(
-        find_metadata(folder.root) if metadata is None else metadata,
+        find_metadata(folder.root) if options.metadata is None else options.metadata,
         folder.private / "metadata",
     )
     about = read_about(folder)
-    every = [_VERSION, given.digest, pack and pack_below, browse, about.as_json()]
+    pack_below = options.pack and options.pack_below
+    every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
     arguments = digest_of_arguments(every)
+    after = options.after
     at_after = None if after is None else _located(after).read()
-    with contextlib.nullcontext() if dry_run else folder.locked(), Hashing(progress) as hashing:
+    lock = contextlib.nullcontext() if dry_run else folder.locked()
+    with lock, Hashing(options.progress) as hashing:
         noted = last = LastPublish.read(folder)
         old: Predecessor | None = None
         published: Collection[str] | None = None  # as noted
@@ -222,10 +245,12 @@ def publish_touched(
             published = old.index
         survey = DataSurvey(folder, hashing, published, last, paths)
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
-            report = _same_report(last)
+            report = last.report
         else:
             is_moved = noted_data_path(folder.data_note) != folder.data_path
-            browse = browse or (is_moved and has_our_page(folder))  # it names the data's path
+            browse = options.browse or (
+                is_moved and has_our_page(folder)
+            )  # it names the data's path
             page = page_to_write(folder) if browse else None
             plan = None
             if last is not None:
@@ -252,11 +277,6 @@ def publish_touched(
 
 def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
     return after if isinstance(after, PublishedAt) else PublishedAt(after)
-
-
-def _same_report(last: LastPublish) -> PublishReport:
-    named = {name: list(map(tuple, last.report[name])) for name in ("skipped", "failed")}
-    return PublishReport(**(last.report | named))
 
 
 def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: bytes | None) -> None:

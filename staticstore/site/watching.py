@@ -26,7 +26,7 @@ from .folder.site_folder import SiteFolder
 from .folder.withheld import withheld_key
 from .guards import Force, RefusedError
 from .publish_timer import PublishTimer, TouchedPaths
-from .publisher import PublishReport, publish_touched
+from .publisher import PublishOptions, PublishReport, publish_touched
 from .publishing.metadata import FILE_NAMES, Source
 
 if TYPE_CHECKING:
@@ -89,6 +89,14 @@ def publish_watching(
     are links in ``data/`` or files that could not be published.
     """
     folder = SiteFolder.open(site, data)
+    options = PublishOptions(
+        metadata=metadata,
+        pack=pack,
+        pack_below=pack_below,
+        browse=browse,
+        data=folder.data_path,
+        force=force,
+    )
     stop = threading.Event() if stop is None else stop
     timer = PublishTimer(rescan)
     last: PublishReport | StoreError | None = None
@@ -101,7 +109,7 @@ def publish_watching(
             if not timer.is_due(changed=paths is None or bool(paths), now=time.monotonic()):
                 continue
             some = touched.take(time.monotonic())
-            outcome = _publish(folder, some, metadata, pack, pack_below, browse, force)
+            outcome = _publish(folder, some, options)
             failed = isinstance(outcome, StoreError)
             timer.published(failed=failed, now=time.monotonic())
             if failed:
@@ -114,25 +122,10 @@ def publish_watching(
 
 
 def _publish(
-    folder: SiteFolder,
-    paths: Collection[str] | None,
-    metadata: Source | None,
-    pack: bool,
-    pack_below: int,
-    browse: bool,
-    force: Force,
+    folder: SiteFolder, paths: Collection[str] | None, options: PublishOptions
 ) -> PublishReport | StoreError:
     try:
-        return publish_touched(
-            folder.root,
-            paths,
-            metadata=metadata,
-            pack=pack,
-            pack_below=pack_below,
-            browse=browse,
-            data=folder.data,
-            force=force,
-        )
+        return publish_touched(folder.root, paths, options)
     except StoreError as error:
         return error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from staticstore import StaticStore, StoreError, mirror, publish
+from staticstore.disk.atomic import temporary_in
 from staticstore.disk.space import is_full, reserved
 from staticstore.site.mirroring.staging import Staging
 from staticstore.site.publisher import verify_site
@@ -99,6 +100,18 @@ def test_f2_a_disk_without_any_room_leaves_the_copy_as_it_is(
     assert (disk / "copy" / "index.json").read_bytes() == (origin / "index.json").read_bytes()
 
 
+def test_f2_room_that_a_killed_run_has_reserved_is_freed(
+    cli: Run, origin: Path, disk: Path
+) -> None:
+    assert cli("mirror", origin, disk / "copy").code == 0
+    (origin / "data" / "old-00").write_bytes(VALUE)
+    publish(origin)
+    with pytest.raises(OSError, match="No space left"):
+        temporary_in(disk / "copy" / ".staticstore").write_bytes(bytes(5_000_000))
+    assert cli("mirror", origin, disk / "copy").code == 0
+    assert not verify_site(disk / "copy").wrong
+
+
 def test_f2_a_new_copy_that_does_not_fit_is_a_site(origin: Path, disk: Path) -> None:
     grow(origin)
     with StaticStore(origin, poll_interval=0) as store:
@@ -144,7 +157,7 @@ def test_f2_room_that_is_not_there_leaves_nothing(disk: Path) -> None:
     assert list(disk.iterdir()) == []
 
 
-@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL, errno.EFBIG])
 def test_f2_where_no_room_can_be_reserved_the_block_runs_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import filelock  # noqa: F401  # before the fork, to be fast
 
-from staticstore.site.publisher import publish, publish_touched
+from staticstore.site.publisher import PublishOptions, publish, publish_touched
 from tests.killing import Instants, until_one_survives
 
 from .sitefolder import fill
@@ -43,7 +43,7 @@ def main() -> None:
     def act(site: Path, number: int) -> int:
         os.cpu_count = lambda: 1  # one thread: the instants are the same in each run
         Instants(number).count()
-        publish_touched(site, CHANGED, pack=pack)
+        publish_touched(site, CHANGED, PublishOptions(pack=pack))
         return 0
 
     until_one_survives(folder, prepare, act)

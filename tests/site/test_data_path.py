@@ -94,6 +94,24 @@ def test_a_note_that_cannot_be_used_is_ignored(site: Path, note: str) -> None:
         publish(site)
 
 
+def test_a_noted_folder_that_became_a_link_out_of_the_site_is_refused(
+    site: Path, tmp_path: Path
+) -> None:
+    publish(site, data="rasters/2024")
+    (site / "rasters").rename(tmp_path / "outside")
+    (site / "rasters").symlink_to(tmp_path / "outside")
+    for door in (publish, verify_site, serve):
+        with pytest.raises(StoreError, match="leads out of the site"):
+            door(site)
+
+
+@pytest.mark.parametrize("name", ["ind\u200cex", "Packs. ", "\uff54rust"])
+def test_a_folder_that_some_systems_take_for_one_of_ours_is_refused(site: Path, name: str) -> None:
+    (site / name).mkdir()
+    with pytest.raises(StoreError, match="rename it"):
+        publish(site, data=name)
+
+
 def test_a_page_that_was_written_before_finds_the_values(site: Path) -> None:
     (site / "rasters" / "2024").rename(site / "data")
     publish(site, browse=True)

@@ -103,6 +103,17 @@ def test_a_new_file_is_published(site: Path, watch: Callable[..., Watched]) -> N
     assert watched.next().set == ["folder/b.txt"]
 
 
+@pytest.mark.parametrize("data", [None, "data", "data/sub"])
+def test_a_site_of_a_relative_path_is_published(
+    site: Path, watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, data: str | None
+) -> None:
+    fill(site / "data", {"sub/b.txt": b"b"})
+    monkeypatch.chdir(site.parent)
+    assert watch(Path(site.name), data=data).next().set[-1:] == [
+        "b.txt" if data == "data/sub" else "sub/b.txt"
+    ]
+
+
 def test_a_file_that_changes_is_published(site: Path, watch: Callable[..., Watched]) -> None:
     watched = watch(site)
     watched.next()

@@ -136,14 +136,14 @@ def next_head(
     blocks, documents = _new_blocks(head, body, read) if len(index) else (None, {})
     before = None if head is None else folder.index_of(head, read)
     changed = None if before is None else _states_between(before, index)
-    total = _new_sum(head, before, changed) or sum_of_document(body)
     new = Head(
         lineage=secrets.token_hex(16) if head is None else head.lineage,
         generation=1 if head is None else head.generation + 1,
         published=_now(),
         index=Document(Role.INDEX, len(body), sha256),
         entries=len(index),
-        sum=sum_text(total),
+        # Computed, since that of the old head may be wrong: later ones are derived from it.
+        sum=sum_text(sum_of_document(body)),
         blocks=blocks,
         about=about,
     )
@@ -184,7 +184,7 @@ def changed_head(
     blocks, documents = (
         _new_blocks(head, bytes(body), read) if files is None else _documents_of(*files)
     )
-    total = _new_sum(head, before, changed) or sum_of_document(bytes(body))
+    total = sum_of_document(bytes(body)) if head.sum is None else _new_sum(head, before, changed)
     new = replace(
         head,
         generation=head.generation + 1,
@@ -226,10 +226,9 @@ def _named_elsewhere(head: Head, elsewhere: Mapping[Document, bytes]) -> dict[Do
     return {one: elsewhere[one] for one in named if one in elsewhere and one != head.index}
 
 
-def _new_sum(head: Head | None, before: Index | None, changed: States | None) -> int | None:
-    # Carried along from the old head if it has one, which costs no more than the changes.
-    if head is None or head.sum is None or before is None or changed is None:
-        return None
+def _new_sum(head: Head, before: Index, changed: States) -> int:
+    # Carried along from the old head, which costs no more than the changes.
+    assert head.sum is not None
     old = ((key, None if (raw := before.raw(key)) is None else bytes(raw)) for key in changed)
     return changed_sum(int(head.sum, 16), ((key, raw, changed[key]) for key, raw in old))
 

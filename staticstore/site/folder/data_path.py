@@ -11,14 +11,22 @@ from ...errors import IndexFormatError, StoreError, quoted
 from ...index import codec
 from ...index.fields import key_problem
 from ...index.head import DIGEST_FOLDERS
-from .withheld import is_hidden, path_below
+from .withheld import folded, is_hidden, path_below
 
-__all__ = ["DATA_PATH", "checked_data_path", "fits", "noted_data_path", "write_data_path"]
+__all__ = [
+    "DATA_PATH",
+    "check_inside",
+    "checked_data_path",
+    "fits",
+    "noted_data_path",
+    "write_data_path",
+]
 
 #: Where the values are, unless another folder was named.
 DATA_PATH = "data/"
 
 _FORMAT = "staticstore-data/1"
+_MOST_NOTE_BYTES = 1 << 16
 # Below the root these are written by a publish, mirror or push.
 _OWN_FOLDERS = frozenset((*DIGEST_FOLDERS, "packs", "stored", "trust"))
 
@@ -35,7 +43,7 @@ def fits(data_path: str) -> bool:
     return (
         data_path.endswith("/")
         and key_problem(path) is None
-        and path.partition("/")[0].casefold() not in _OWN_FOLDERS
+        and folded(path.partition("/")[0]).rstrip(". ") not in _OWN_FOLDERS
         and not is_hidden(path)
     )
 
@@ -72,10 +80,25 @@ def checked_data_path(root: Path, data: str | os.PathLike[str]) -> str:
         raise StoreError(f"{shown} is one that staticstore writes or hides: rename it")
     if not os.path.isdir(root / path):
         raise StoreError(f"there is no folder {quoted(str(root / path))}")
-    # `data` itself may be a link to any place, as ever.
-    if data_path != DATA_PATH and path_below(*map(os.path.realpath, (root, root / path))) is None:
-        raise StoreError(f"{shown} leads out of the site by a symbolic link")
+    check_inside(root, data_path)
     return data_path
+
+
+def check_inside(root: Path, data_path: str) -> None:
+    """Refuse values that are outside of a site because of a symbolic link.
+
+    Raises
+    ------
+    StoreError
+        They are.  ``data`` itself may be a link to any place.
+    """
+    real_root, real = map(os.path.realpath, (root, root / data_path))
+    if data_path != DATA_PATH and path_below(real_root, real) is None:
+        raise StoreError(
+            f"the folder {quoted(data_path[:-1])} of the values leads out of the site by a "
+            "symbolic link: replace the link by what it leads to, or name another folder (data, "
+            "--data)"
+        )
 
 
 def noted_data_path(note: Path) -> str:
@@ -84,7 +107,7 @@ def noted_data_path(note: Path) -> str:
     A note that is missing or cannot be used means ``data/``.
     """
     try:
-        said = codec.decode(read_regular(note))
+        said = codec.decode(read_regular(note, _MOST_NOTE_BYTES))
         data_path = said["data"] if said["format"] == _FORMAT else None
     except (OSError, IndexFormatError, LookupError, TypeError):
         return DATA_PATH

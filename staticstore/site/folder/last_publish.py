@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...disk.atomic import atomic_file
 from ...disk.file_system import read_regular
-from ...errors import IndexFormatError
+from ...errors import IndexFormatError, path_text
 from ...index import codec
 from ...index.head import DIGEST_FOLDERS
-from ..documents.packs import PackState
+from ..documents.packs import PackState, pack_digest
 from ..documents.root_files import GIT_FILES
 from .scan import LeftOut
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from .scan import Scan
     from .site_folder import SiteFolder
 
-__all__ = ["LastPublish", "digest_of_arguments"]
+__all__ = ["LastPublish", "PublishReport", "digest_of_arguments"]
 
-_FORMAT = "staticstore-last/2"
+_FORMAT = "staticstore-last/3"
 # What a publish writes, beside packs and documents that the head names.
 _WRITTEN_FILES = (
     "about.json",
@@ -45,6 +45,55 @@ def digest_of_arguments(given: object) -> str:
     return hashlib.sha256(codec.encode(given)).hexdigest()
 
 
+@dataclass(frozen=True, repr=False)
+class PublishReport:
+    """What a publish did, or with ``dry_run`` would have done.
+
+    Attributes
+    ----------
+    generation : int
+        The generation of the site; each publish that changes something adds one.
+    set, updated, deleted : list of str
+        The keys that are new, have other metadata, or are gone; in key order.
+    hashed : int
+        The number of files that were hashed; the others have not changed since the
+        last publish.
+    skipped : list of (str, str)
+        All that was left out: each path below ``data/``, and why.
+    failed : list of (str, str)
+        Those of `skipped` that should have been published: all but secrets and litter.
+    warnings : list of str
+        Probable mistakes: secrets and unfinished files among the data, metadata that
+        matches no file, rules of git that change line ends.
+    entries : int
+        The number of keys in the index.
+    bytes : int
+        The sizes of their values, summed.
+    packed : int
+        The number of values that are in a pack, too.
+    """
+
+    generation: int
+    set: list[str]
+    updated: list[str]
+    deleted: list[str]
+    hashed: int
+    skipped: list[tuple[str, str]]
+    failed: list[tuple[str, str]]
+    warnings: list[str]
+    entries: int
+    bytes: int
+    packed: int
+
+    def __repr__(self) -> str:
+        """Count what the lists name."""
+        return (
+            f"<PublishReport: generation {self.generation}, {len(self.set)} set, "
+            f"{len(self.updated)} updated, {len(self.deleted)} deleted, {self.entries} entries, "
+            f"{len(self.skipped)} skipped, {len(self.failed)} failed>"
+        )
+
+
 @dataclass(frozen=True)
 class LastPublish:
     """What is known of the last publish.
@@ -59,8 +108,8 @@ class LastPublish:
         What its scan and its hashing have left out.
     exempt : list of str
         The keys with withheld names that stayed, because they were published already.
-    report : dict
-        The report of a publish that changes nothing from then on, as JSON values.
+    report : PublishReport
+        That of a publish that changes nothing from then on.
     metadata_warnings : list of str
         Those of its warnings that concern the metadata.
     unfinished : list of str
@@ -82,7 +131,7 @@ class LastPublish:
     index: str
     left_out: list[LeftOut]
     exempt: list[str]
-    report: dict[str, Any]
+    report: PublishReport
     metadata_warnings: list[str]
     unfinished: list[str]
     has_git_rules: bool
@@ -100,7 +149,9 @@ class LastPublish:
         with contextlib.suppress(OSError, IndexFormatError, msgspec.ValidationError):
             note = codec.decode(read_regular(_path(folder)))
             if isinstance(note, dict) and note.get("format") == _FORMAT:
-                return msgspec.convert(note, cls)
+                last = msgspec.convert(note, cls)
+                # They become paths.
+                return last if all(map(pack_digest, last.packs)) else None
         return None
 
     def is_current(self, folder: SiteFolder, given: str) -> bool:
@@ -164,4 +215,4 @@ def _state_of_site(folder: SiteFolder) -> list[list[object]]:
 
 def _state_of_file(path: Path) -> list[object]:
     status = path.lstat()
-    return [path.name, status.st_size, status.st_mtime_ns, status.st_ino]
+    return [path_text(path.name), status.st_size, status.st_mtime_ns, status.st_ino]

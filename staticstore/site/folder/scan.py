@@ -259,14 +259,19 @@ class _Walk:
         # Published already, or a folder with published files in it.
         if not self._exempts(withheld):
             return False
-        if key in self._published:
+        if self._first_published(key) == key:
             self.found.exempt[key] = withheld
             return True
-        at = bisect.bisect_left(self._published_in_order, f"{key}/")
-        if not any(one.startswith(f"{key}/") for one in self._published_in_order[at : at + 1]):
+        if not self._first_published(f"{key}/").startswith(f"{key}/"):
             return False
         self._exempt_folders.add(key)
         return True
+
+    def _first_published(self, text: str) -> str:
+        """Return the first published key from a text on; an empty one if there is none."""
+        # Withheld names may be as many as all others: macOS puts a file beside each.
+        at = bisect.bisect_left(self._published_in_order, text)
+        return next(iter(self._published_in_order[at : at + 1]), "")
 
     @cached_property
     def _published_in_order(self) -> list[str]:
@@ -322,7 +327,9 @@ class _Walk:
             self.outward.append(f"{_shown(key)} -> {_shown(target)}")
             return False
         withheld = withheld_key(f"{below}/" if os.path.isdir(target) else below)
-        if withheld is None or (key in self._published and self._is_exempt(key, withheld)):
+        if withheld is None:
+            return True
+        if self._first_published(key) == key and self._is_exempt(key, withheld):
             return True
         self._leave_out(key, withheld, f"it leads to {_shown(below)}: ")
         return False

@@ -15,7 +15,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
 from ...index.head import DIGEST_FOLDERS, Document, Head
 from ...index.snapshot import Index
-from .data_path import DATA_PATH, checked_data_path, noted_data_path
+from .data_path import DATA_PATH, check_inside, checked_data_path, noted_data_path
 from .withheld import is_hidden, path_below, withheld_key
 
 __all__ = [
@@ -122,12 +122,15 @@ class SiteFolder:
         Raises
         ------
         StoreError
-            `data` is no folder below it that may contain values.
+            `data` is no folder below it that may contain values, or the noted folder leads
+            out of it by a link.
         """
         folder = cls(Path(site))
         if data is not None:
             return cls(folder.root, checked_data_path(folder.root, data))
-        return cls(folder.root, noted_data_path(folder.data_note))
+        data_path = noted_data_path(folder.data_note)
+        check_inside(folder.root, data_path)
+        return cls(folder.root, data_path)
 
     @classmethod
     def open(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...disk.atomic import atomic_file, later_than, prepared_file
+from ...disk.atomic import atomic_file, later_than, prepared_file, remove_leftovers
 from ...disk.file_system import read_regular, sync_folder
 from ...disk.space import is_full, reserved
 from ...errors import IndexFormatError, TransportError, reason_of
@@ -224,6 +224,7 @@ def room_for_index(folder: SiteFolder, origin: SiteSnapshot) -> Iterator[str | N
         There is no room, and no index; or the folder cannot be written.
     """
     size = int(origin.held.size * _INDEX_ROOM_RATIO) + _INDEX_ROOM_BYTES
+    remove_leftovers(folder.private)  # a killed run has left its room occupied
     with contextlib.ExitStack() as room:
         lack = None
         try:

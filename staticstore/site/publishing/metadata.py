@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from ... import tuning
 from ...disk.atomic import atomic_file
 from ...disk.file_system import read_regular
-from ...errors import StoreError, quoted
+from ...errors import IndexFormatError, StoreError, quoted
 from ...index import codec
+from ...index.fields import PUBLISHER_FIELDS
 from .metadata_csv import parse_csv
 from .metadata_values import Rules, checked_rules
 from .text_files import (
@@ -78,10 +79,24 @@ class Metadata:
 
     @classmethod
     def of_parsed(cls, parsed: Any, name: str) -> Metadata:
-        """Return the metadata of which `parsed` has returned this."""
+        """Return the metadata of which `parsed` has returned this.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is something else.
+        """
         exact, patterns = parsed
         metadata = cls((), name)
         metadata._exact.update(exact)
+        texts, fields = [*metadata._exact], [*metadata._exact.values()]
+        for text, of_pattern in patterns:
+            texts.append(text)
+            fields.append(of_pattern)
+        if not ({*map(type, texts)} <= {str} and {*map(type, fields)} <= {dict}):
+            raise TypeError("a key or pattern is a text, and its fields are a mapping")
+        if not all(map(frozenset(PUBLISHER_FIELDS).isdisjoint, fields)):
+            raise ValueError("a field is written by the publisher")
         metadata._patterns += [_PatternRule(KeyPattern(text), fields) for text, fields in patterns]
         return metadata
 
@@ -284,14 +299,11 @@ class GivenMetadata:
         if self._metadata is None:
             noted = None
             if self._note is not None and self.digest:
-                noted = _read_note(self._note, self.digest)
+                noted = _read_note(self._note, self.digest, self._name)
             self._is_noted = noted is not None
-            if noted is not None:
-                self._metadata = Metadata.of_parsed(noted, self._name)
-            else:
-                self._metadata = Metadata(
-                    list(checked_rules(self._rules(), self._name)), self._name
-                )
+            self._metadata = noted or Metadata(
+                list(checked_rules(self._rules(), self._name)), self._name
+            )
         return self._metadata
 
     def write_note(self) -> None:
@@ -324,7 +336,7 @@ def _digest_of_mapping(source: Mapping[Any, Any]) -> str | None:
     return digest.hexdigest()
 
 
-def _read_note(path: Path, given: str) -> Any:
+def _read_note(path: Path, given: str, name: str) -> Metadata | None:
     """Return what was noted for this digest; None if it is missing, damaged or of another.
 
     The note is a line with a format, the digest of what was given and that of the rest,
@@ -336,7 +348,12 @@ def _read_note(path: Path, given: str) -> Any:
         return None
     header = body[:_MOST_HEADER_BYTES].partition(b"\n")[0]
     text = body[len(header) + 1 :]
-    return codec.decode(text) if header == _header(given, text) else None
+    if header != _header(given, text):
+        return None
+    try:
+        return Metadata.of_parsed(codec.decode(text), name)
+    except (IndexFormatError, TypeError, ValueError):
+        return None
 
 
 def _write_note(path: Path, given: str, parsed: object) -> None:

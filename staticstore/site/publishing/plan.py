@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +23,7 @@ from ..documents.packs import (
 )
 from ..documents.root_files import git_warnings, has_git_rules
 from ..folder.data_file import FileDigest, media_type_of
-from ..folder.last_publish import LastPublish
+from ..folder.last_publish import LastPublish, PublishReport
 from ..folder.withheld import unfinished
 from .text_files import KeySearch
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PublishPlan",
-    "PublishReport",
     "bounded_warnings",
     "data_warnings",
     "entry_of",
@@ -50,55 +49,6 @@ __all__ = [
 
 _MOST_WARNINGS = 100  # of one kind
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, repr=False)
-class PublishReport:
-    """What a publish did, or with ``dry_run`` would have done.
-
-    Attributes
-    ----------
-    generation : int
-        The generation of the site; each publish that changes something adds one.
-    set, updated, deleted : list of str
-        The keys that are new, have other metadata, or are gone; in key order.
-    hashed : int
-        The number of files that were hashed; the others have not changed since the
-        last publish.
-    skipped : list of (str, str)
-        All that was left out: each path below ``data/``, and why.
-    failed : list of (str, str)
-        Those of `skipped` that should have been published: all but secrets and litter.
-    warnings : list of str
-        Probable mistakes: secrets and unfinished files among the data, metadata that
-        matches no file, rules of git that change line ends.
-    entries : int
-        The number of keys in the index.
-    bytes : int
-        The sizes of their values, summed.
-    packed : int
-        The number of values that are in a pack, too.
-    """
-
-    generation: int
-    set: list[str]
-    updated: list[str]
-    deleted: list[str]
-    hashed: int
-    skipped: list[tuple[str, str]]
-    failed: list[tuple[str, str]]
-    warnings: list[str]
-    entries: int
-    bytes: int
-    packed: int
-
-    def __repr__(self) -> str:
-        """Count what the lists name."""
-        return (
-            f"<PublishReport: generation {self.generation}, {len(self.set)} set, "
-            f"{len(self.updated)} updated, {len(self.deleted)} deleted, {self.entries} entries, "
-            f"{len(self.skipped)} skipped, {len(self.failed)} failed>"
-        )
 
 
 class PublishPlan(NamedTuple):
@@ -197,7 +147,6 @@ def plan_publish(
     of_git = list(git_warnings(folder, list(data.digests)))
     temporary = unfinished(data.digests)
     warnings = [
-        *old.warnings,
         *about.warnings,
         *data_warnings(data, temporary),
         *of_metadata,
@@ -213,7 +162,7 @@ def plan_publish(
         head.generation,
         data,
         changed,
-        warnings,
+        [*old.warnings, *warnings],
         entries=len(index),
         size=sum(digest.size for digest in data.digests.values()),
         packed=len(places),
@@ -223,6 +172,7 @@ def plan_publish(
         head,
         data,
         report,
+        warnings=warnings,
         metadata_warnings=of_metadata,
         unfinished=temporary,
         has_git_rules=has_git_rules(folder, data.digests),
@@ -330,6 +280,7 @@ def last_publish(
     data: DataSurvey,
     report: PublishReport,
     *,
+    warnings: list[str],
     metadata_warnings: list[str],
     unfinished: list[str],
     has_git_rules: bool,
@@ -337,7 +288,7 @@ def last_publish(
     has_loose_values: bool,
 ) -> LastPublish:
     """Return what to note of a publish; see `LastPublish`."""
-    unchanged = {**vars(report), "set": [], "updated": [], "deleted": [], "hashed": 0}
+    unchanged = replace(report, set=[], updated=[], deleted=[], hashed=0, warnings=warnings)
     return LastPublish(
         given=arguments,
         index=head.index.sha256,

@@ -84,6 +84,8 @@ def plan_update(
     if found is None:
         return None
     head, old_body, old = found
+    if not _fits_index(last, data, old):
+        return None
     is_new_key = {file.key for file in data.changed if old.raw(file.key) is None}
     has_other_keys = bool(given and (is_new_key or data.gone))
     if has_other_keys and not _means_the_same(data, given):
@@ -121,7 +123,7 @@ def plan_update(
         actions,
         warnings,
         entries=len(index),
-        size=last.report["bytes"] + _size_of(index, changed) - _size_of(old, changed),
+        size=last.report.bytes + _size_of(index, changed) - _size_of(old, changed),
         packed=sum(state.values for state in packs.values()),
     )
     return PublishPlan(
@@ -137,6 +139,7 @@ def plan_update(
             new_head,
             data,
             report,
+            warnings=warnings,
             metadata_warnings=of_metadata,
             unfinished=temporary,
             has_git_rules=False,
@@ -151,7 +154,7 @@ def plan_update(
 
 
 def _are_few(data: DataSurvey, last: LastPublish) -> bool:
-    count, entries = len(data.changed) + len(data.gone), last.report["entries"]
+    count, entries = len(data.changed) + len(data.gone), last.report.entries
     has_rules = last.has_git_rules or any(file.key.endswith(_GIT_RULES) for file in data.changed)
     is_small = count <= entries * tuning.UPDATED_MOST_PART and count < entries
     return is_small and not has_rules
@@ -171,6 +174,13 @@ def _read_old(folder: SiteFolder, last: LastPublish) -> tuple[Head, bytes, Index
         return head, body, Index(canonical_lines_of(body))
     except (OSError, IndexFormatError):
         return None
+
+
+def _fits_index(last: LastPublish, data: DataSurvey, old: Index) -> bool:
+    # Wrong numbers would get past the guards; an unknown pack cannot be counted.
+    contents = old.contents_of([*(file.key for file in data.changed), *data.gone])
+    hrefs = {content.place.href for content in contents.values() if content.place is not None}
+    return len(old) == last.report.entries and hrefs <= last.packs.keys()
 
 
 def _means_the_same(data: DataSurvey, given: GivenMetadata) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -413,3 +414,26 @@ def test_no_name_that_is_withheld_is_overlooked_among_others(name: str) -> None:
     name = name.replace("*", "x")
     assert withheld_key(name) is not None
     assert may_be_withheld(["a.csv", name, "z.csv"])
+
+
+def test_published_keys_are_gone_through_once_however_many_names_are_withheld(
+    data: Path,
+) -> None:
+    fill(data, {name: b"x" for number in range(9) for name in (f"{number}", f"._{number}")})
+    passes = []
+
+    class Published(Collection[str]):
+        def __iter__(self) -> Iterator[str]:
+            passes.append(1)
+            return iter(["._3", "3"])
+
+        def __contains__(self, key: object) -> bool:
+            return key in list(self)
+
+        def __len__(self) -> int:
+            return 2
+
+    found = scan(data, published=Published())
+    assert [*found.exempt] == ["._3"]
+    assert len(found.left_out) == 8
+    assert len(passes) == 1

@@ -138,6 +138,13 @@ def test_a_false_sum_is_put_right_by_the_next_publish(site: Path) -> None:
     assert head_of(site) == before
 
 
+def test_a_false_sum_is_not_carried_along(site: Path) -> None:
+    (site / "index.head.json").write_bytes(replace(head_of(site), sum="1" * 32).encode())
+    fill(site / "data", {"another": b"1"})
+    publish(site, pack=True)
+    assert verify_site(site).wrong == []
+
+
 def test_f15_a_change_file_that_is_gone_is_no_longer_named(site: Path) -> None:
     before = head_of(site)
     shutil.rmtree(site / "changes")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from staticstore.errors import StoreError
 from staticstore.site.documents import head_files
 from staticstore.site.folder import data_file
-from staticstore.site.publisher import publish, publish_touched, verify_site
+from staticstore.site.publisher import PublishOptions, publish, publish_touched, verify_site
 from staticstore.site.publishing import metadata
 from staticstore.site.publishing.survey import DataSurvey
 from tests.killing import Instants, killed
@@ -132,9 +132,8 @@ class Publisher:
         first, second = (
             publish(site, metadata=self.metadata, pack=pack, force=True) for site in (noted, anew)
         )
-        third = publish_touched(
-            touched, self.touched, metadata=self.metadata, pack=pack, force=True
-        )
+        options = PublishOptions(metadata=self.metadata, pack=pack, force=True)
+        third = publish_touched(touched, self.touched, options)
         assert replace(first, hashed=0) == replace(second, hashed=0) == replace(third, hashed=0)
         assert _published(noted) == _published(anew) == _published(touched)
         self.touched = set()
@@ -355,8 +354,8 @@ def test_an_index_of_other_bytes_in_the_same_state_is_not_continued(
 
 def test_only_the_folder_of_a_touched_path_is_looked_at(site: Path) -> None:
     fill(site / "data", {"f01": b"other", "a/f03": b"other"})
-    assert publish_touched(site, {"f01"}).updated == ["f01"]
-    assert publish_touched(site, {"a/f03"}).updated == ["a/f03"]
+    assert publish_touched(site, {"f01"}, PublishOptions()).updated == ["f01"]
+    assert publish_touched(site, {"a/f03"}, PublishOptions()).updated == ["a/f03"]
 
 
 def test_a_young_file_that_is_not_looked_at_again_keeps_its_entry(
@@ -367,31 +366,31 @@ def test_a_young_file_that_is_not_looked_at_again_keeps_its_entry(
     entry = index_of(site)["a/f03"]
     monkeypatch.setattr("staticstore.tuning.UPDATED_MOST_PART", 0)  # all entries are made anew
     fill(site / "data", {"f01": b"changed"})
-    assert publish_touched(site, {"f01"}).updated == ["f01"]
+    assert publish_touched(site, {"f01"}, PublishOptions()).updated == ["f01"]
     assert index_of(site)["a/f03"] == entry
 
 
 def test_all_of_a_new_folder_is_looked_at(site: Path) -> None:
     fill(site / "data", {"new/b/c": b"1", "new/.env": b"1"})
-    report = publish_touched(site, {"new/b/c"})
+    report = publish_touched(site, {"new/b/c"}, PublishOptions())
     assert report.set == ["new/b/c"]
     assert [path for path, _ in report.skipped] == ["new/.env"]
     fill(site / "data", {"f01": b"other"})
-    assert publish_touched(site, {"f01"}).skipped == report.skipped
+    assert publish_touched(site, {"f01"}, PublishOptions()).skipped == report.skipped
     shutil.rmtree(site / "data" / "new")
-    assert publish_touched(site, {"new"}).skipped == []
+    assert publish_touched(site, {"new"}, PublishOptions()).skipped == []
 
 
 def test_a_folder_that_is_gone_is_noticed(site: Path) -> None:
     shutil.rmtree(site / "data" / "a")
-    report = publish_touched(site, {"a"}, force=True)
+    report = publish_touched(site, {"a"}, PublishOptions(force=True))
     assert report.deleted == [f"a/f{number:02}" for number in range(0, 30, 3)]
 
 
 def test_a_folder_that_became_a_link_is_followed_as_by_a_publish_of_all(site: Path) -> None:
     (site / "data" / "a").rename(site / "data" / "b")
     (site / "data" / "a").symlink_to("b")
-    publish_touched(site, {"a/f03"}, force=True)
+    publish_touched(site, {"a/f03"}, PublishOptions(force=True))
     assert index_of(site)["a/f03"]["sha256"] == index_of(site)["b/f03"]["sha256"]
 
 
@@ -399,10 +398,10 @@ def test_with_links_all_is_looked_at(site: Path) -> None:
     (site / "data" / "link").symlink_to("f01")
     publish(site)
     fill(site / "data", {"f01": b"other"})
-    assert publish_touched(site, {"f01"}).updated == ["f01", "link"]
+    assert publish_touched(site, {"f01"}, PublishOptions()).updated == ["f01", "link"]
 
 
 def test_f5_a_new_link_out_of_the_folder_stops_the_publish(site: Path) -> None:
     (site / "data" / "out").symlink_to("/etc")
     with pytest.raises(StoreError, match="lead out"):
-        publish_touched(site, {"out"})
+        publish_touched(site, {"out"}, PublishOptions())
