@@ -60,6 +60,7 @@ CONTENDERS = {
     "publish-changed": (
         "ours",
         "ours, told which one",
+        "ours, by --watch, from the end of the rest",
         "ours, metadata from a CSV file of a row each",
         "ours, metadata from a mapping of a key each",
         "find -printf '%s %T@'",
