@@ -12,13 +12,12 @@ import shutil
 import urllib.request
 from pathlib import Path
 
-from ..programs import measured, staticstore
+from ..programs import FIND, find_files, measured, staticstore
 from . import Figures, Place, Run, Subject, Target
 from .many import with_fast
 
 __all__ = ["SUBJECTS"]
 
-_FIND = "find -printf '%s %T@'"
 _PEERS = ("wget -i", "aria2c -i -j 16")
 
 
@@ -65,11 +64,6 @@ def _change(site: Path, count: int) -> None:
         path.write_bytes(random.randbytes(size))
     if count:
         publish(site)
-
-
-def _find(place: Place) -> Figures:
-    data = place.site.folder("many-copy") / "data"
-    return measured(place, "find", data, "-type", "f", "-printf", r"%s %T@\n")
 
 
 def _wget(place: Place) -> Figures:
@@ -166,16 +160,16 @@ SUBJECTS = [
     Subject(
         "mirror-again",
         "a mirror of 100,000 values, connected, of which none has changed",
-        {"ours": _again(0), _FIND: _find},
-        (Target("ours", "seconds", 1 / 3, _FIND),),
+        {"ours": _again(0), FIND: find_files("many-copy")},
+        (Target("ours", "seconds", 1 / 3, FIND),),
         rounds=7,
         sites="copies",
     ),
     Subject(
         "mirror-ten",
         "a mirror of 100,000 values, connected, of which ten have changed",
-        {"ours": _again(10), _FIND: _find},
-        (Target("ours", "seconds", 1 / 4, _FIND),),
+        {"ours": _again(10), FIND: find_files("many-copy")},
+        (Target("ours", "seconds", 1 / 4, FIND),),
         rounds=7,
         sites="copies",
     ),

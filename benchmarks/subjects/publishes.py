@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..programs import measured, staticstore
+from ..programs import FIND, find_files, measured, staticstore
 from . import Figures, Place, Run, Subject, Target
 
 __all__ = ["SUBJECTS"]
 
-_FIND = "find -printf '%s %T@'"
 _SHA256SUM = "sha256sum, a process for each core"
 _ONE_SHA256SUM = "sha256sum, one process"
 _CORES = os.cpu_count() or 1
@@ -93,11 +92,6 @@ def _metadata(kind: str, data: Path, folder: Path) -> dict[str, dict[str, Any]] 
     return folder / "metadata.csv"
 
 
-def _find(place: Place) -> Figures:
-    data = place.site.folder("many") / "data"
-    return measured(place, "find", data, "-type", "f", "-printf", r"%s %T@\n")
-
-
 def _all_new(state: str) -> Run:
     def run(place: Place) -> Figures:
         site = place.site.folder(f"unpublished-{state}")
@@ -127,8 +121,8 @@ SUBJECTS = [
     Subject(
         "publish-again",
         "100,000 files published of which none has changed",
-        {"ours": _unchanged, _FIND: _find},
-        (Target("ours", "seconds", 1 / 4, _FIND),),
+        {"ours": _unchanged, FIND: find_files("many")},
+        (Target("ours", "seconds", 1 / 4, FIND),),
         rounds=3,
         sites="copies",
     ),
@@ -141,10 +135,10 @@ SUBJECTS = [
             "ours, by --watch, from the end of the rest": _watched,
             "ours, metadata from a CSV file of a row each": _one_changed("csv"),
             "ours, metadata from a mapping of a key each": _one_changed("mapping"),
-            _FIND: _find,
+            FIND: find_files("many"),
         },
         (
-            Target("ours", "seconds", 1 / 3, _FIND),
+            Target("ours", "seconds", 1 / 3, FIND),
             Target("ours, by --watch, from the end of the rest", "seconds", 0.3),
         ),
         sites="copies",

@@ -247,11 +247,7 @@ def publish_touched(
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
             report = last.report
         else:
-            is_moved = noted_data_path(folder.data_note) != folder.data_path
-            browse = options.browse or (
-                is_moved and has_our_page(folder)
-            )  # it names the data's path
-            page = page_to_write(folder) if browse else None
+            page = page_to_write(folder) if _writes_page(folder, options) else None
             plan = None
             if last is not None:
                 plan = plan_update(folder, survey, given, about, last, packing)
@@ -273,6 +269,12 @@ def publish_touched(
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
+
+
+def _writes_page(folder: SiteFolder, options: PublishOptions) -> bool:
+    # A page that is there names the path of the values.
+    is_moved = noted_data_path(folder.data_note) != folder.data_path
+    return options.browse or (is_moved and has_our_page(folder))
 
 
 def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:

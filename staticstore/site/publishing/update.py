@@ -104,19 +104,10 @@ def plan_update(
     index = Index(old.stored.folded(changed)) if changed else old
     body = PiecedBody(index.document()) if changed else PiecedBody([old_body])
     new_head, files = changed_head(folder, head, old, index, changed, body)
-    set_keys = [key for key in changed if old.raw(key) is None]
-    gone = {key for key, raw in changed.items() if raw is None}
-    temporary = sorted({*last.unfinished, *unfinished(set_keys)} - gone)
-    actions: dict[Action, list[str]] = {
-        "set": set_keys,
-        "update": [
-            key
-            for key, raw in changed.items()
-            if raw is not None and old.raw(key) is not None and old.differs(index, key)
-        ],
-        "delete": [key for key in changed if key in gone],
-    }
-    warnings = [*about.warnings, *data_warnings(data, temporary), *of_metadata]
+    actions = _actions(changed, old, index)
+    temporary = {*last.unfinished, *unfinished(actions["set"])}
+    temporary_keys = sorted(temporary.difference(actions["delete"]))
+    warnings = [*about.warnings, *data_warnings(data, temporary_keys), *of_metadata]
     report = report_of(
         new_head.generation,
         data,
@@ -141,7 +132,7 @@ def plan_update(
             report,
             warnings=warnings,
             metadata_warnings=of_metadata,
-            unfinished=temporary,
+            unfinished=temporary_keys,
             has_git_rules=False,
             packs=packs,
             has_loose_values=packing is not None and _has_loose(digests, places, packing),
@@ -206,6 +197,18 @@ def _changed_entries(
         if new != (None if raw is None else bytes(raw)):
             changed[key] = new
     return changed
+
+
+def _actions(changed: States, old: Index, index: Index) -> dict[Action, list[str]]:
+    actions: dict[Action, list[str]] = {"set": [], "update": [], "delete": []}
+    for key, raw in changed.items():
+        if raw is None:
+            actions["delete"].append(key)
+        elif old.raw(key) is None:
+            actions["set"].append(key)
+        elif old.differs(index, key):
+            actions["update"].append(key)
+    return actions
 
 
 def _raw_entry(
