@@ -82,6 +82,40 @@ def _replace_one(place: Place, site: Path) -> Path:
     return path
 
 
+def _one_of_all_changed(place: Place) -> Figures:
+    """Publish in a running process after one of as many files as entries was replaced."""
+    from staticstore import publish
+
+    site = _empty_files(place)
+    publish(site)  # the first time all of them; also brings what it imports
+    _replace_one(place, site)
+    with place.meter.measuring() as figures:
+        report = publish(site)
+    assert len(report.updated) == 1
+    return {name: figures[name] for name in ("seconds", "peak")}
+
+
+def _find_all(place: Place) -> Figures:
+    return find_files(_empty_files(place).name)(place)
+
+
+def _empty_files(place: Place) -> Path:
+    """Return the folder of a site of as many files as entries, made at the first use.
+
+    They are empty: a million files of a block each do not fit on every disk.
+    """
+    scratch = place.site.scratch()
+    site = scratch.with_name("empty-files")
+    if not site.exists():
+        for number in range(place.count):
+            folder = scratch / "data" / f"{number // 1000:05}"
+            if number % 1000 == 0:
+                folder.mkdir(parents=True)
+            (folder / f"value-{number:07}.tif").touch()
+        scratch.rename(site)
+    return site
+
+
 def _metadata(kind: str, data: Path, folder: Path) -> dict[str, dict[str, Any]] | Path | None:
     keys = (path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file())
     rows = {key: {"title": f"The title of {key}", "cloud": at % 100} for at, key in enumerate(keys)}
@@ -141,6 +175,13 @@ SUBJECTS = [
             Target("ours", "seconds", 1 / 3, FIND),
             Target("ours, by --watch, from the end of the rest", "seconds", 0.3),
         ),
+        sites="copies",
+    ),
+    Subject(
+        "publish-million",
+        "as many files as entries published in a running process after one was replaced",
+        {"ours": _one_of_all_changed, FIND: _find_all},
+        (Target("ours", "seconds", 1 / 4, FIND),),
         sites="copies",
     ),
     Subject(
