@@ -81,13 +81,57 @@ def recipe(request: pytest.FixtureRequest, site: Path) -> Recipe:
     return recipe
 
 
-@pytest.mark.parametrize("recipe", RECIPES, indirect=True)
+# Those that show what happens behind a server that compresses.
+COMPRESSED = [name for name in RECIPES if name.startswith("compressed")]
+
+
+@pytest.mark.parametrize(
+    "recipe", [name for name in RECIPES if name not in COMPRESSED], indirect=True
+)
 def test_a_recipe_prints_what_the_page_shows(
     recipe: Recipe, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with StaticStore(url, poll_interval=0) as store:
         assert recipe.run(store, url) == recipe.shown
+
+
+@pytest.fixture(scope="module")
+def compressing(site: Path) -> Iterator[Nginx]:
+    with Nginx(site, gzip=True) as server:
+        yield server
+
+
+@pytest.mark.parametrize("recipe", COMPRESSED, indirect=True)
+def test_a_recipe_prints_what_the_page_shows_behind_a_server_that_compresses(
+    recipe: Recipe, compressing: Nginx
+) -> None:
+    with StaticStore(compressing.url, poll_interval=0) as store:
+        assert recipe.run(store, compressing.url) == recipe.shown
+
+
+def test_fsspec_cannot_seek_behind_a_server_that_compresses(compressing: Nginx) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    with fsspec.open(f"{compressing.url}data/model/heights.npy").open() as file:
+        file.seek(100_000)
+        with pytest.raises(ValueError, match="doesn't appear to support range requests"):
+            file.read(4)
+
+
+def test_fsspec_reads_ranges_where_it_accepts_no_compression(compressing: Nginx) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    plain = {"headers": {"Accept-Encoding": "identity"}}
+    files = fsspec.filesystem("http", client_kwargs=plain, skip_instance_cache=True)
+    url = f"{compressing.url}data/tables/stations.csv"
+    assert files.cat_file(url, start=100, end=112) == b"Ridge Hut,8."
+
+
+@pytest.mark.parametrize("recipe", ["xarray-day", "rasterio-window", "zipfile"], indirect=True)
+def test_a_recipe_prints_the_same_behind_a_server_that_compresses(
+    recipe: Recipe, compressing: Nginx
+) -> None:
+    with StaticStore(compressing.url, poll_interval=0) as store:
+        assert recipe.run(store, compressing.url) == recipe.shown
 
 
 @pytest.mark.parametrize("recipe", PARTS, indirect=True)
