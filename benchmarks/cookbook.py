@@ -29,7 +29,7 @@ from tests.servers import Nginx
 
 from .line import line_to
 
-__all__ = ["CONTENDERS", "Cost", "cost_of"]
+__all__ = ["CONTENDERS", "SHOWN", "VARIANTS", "Cost", "cost_of"]
 
 #: Seconds that a round trip takes in the second run.
 DELAY_SECONDS = 0.02
@@ -62,7 +62,7 @@ SHOWN = (
     "soundfile",
 )
 #: A recipe with another file: its name, and the two files.
-_VARIANTS = {"xarray-point, of the other file": ("xarray-point", "by-point.nc", "by-day.nc")}
+VARIANTS = {"xarray-point, of the other file": ("xarray-point", "by-point.nc", "by-day.nc")}
 _PACKAGES = ("staticstore", "fsspec", "aiohttp", "xarray", "h5py", "pyarrow", "rasterio")
 
 
@@ -118,9 +118,9 @@ def _run_apart(name: str, contender: str, url: str) -> float | None:
 
 
 def _recipe(name: str) -> Recipe:
-    if name not in _VARIANTS:
+    if name not in VARIANTS:
         return RECIPES[name]
-    recipe, file, other = _VARIANTS[name]
+    recipe, file, other = VARIANTS[name]
     return replace(RECIPES[recipe], code=RECIPES[recipe].code.replace(file, other))
 
 

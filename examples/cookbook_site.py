@@ -2,7 +2,7 @@
 
 A file is left out, with a line, if the library that writes it is not installed.  ``--large``
 makes the large ones as large as they are in practice, for ``python -m benchmarks.cookbook``;
-further arguments are the keys to make, instead of all.  The same files result at each run.
+further arguments are the keys to make, instead of all.  They contain the same at each run.
 """
 
 from __future__ import annotations
