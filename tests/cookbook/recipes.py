@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MAKER", "RECIPES", "Recipe", "make_files"]
+__all__ = ["MAKER", "PAGE", "RECIPES", "Recipe", "make_files"]
 
 _ROOT = Path(__file__).parents[2]
 SHOWN_URL = "http://127.0.0.1:8000/"
-_PAGE = (_ROOT / "docs" / "cookbook.md").read_text("utf-8")
+PAGE = (_ROOT / "docs" / "cookbook.md").read_text("utf-8")
 MAKER = _ROOT / "examples" / "cookbook_site.py"
 
 
@@ -80,16 +80,18 @@ class Recipe:
         url : str
             The root of the site, in the place of the one that the page shows.
         """
-        names = {"store": store, "__name__": "__main__"}
+        names: dict[str, Any] = {"store": store, "__name__": "__main__"}
         for code in (self.before, self.code):
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 exec(compile(code.replace(SHOWN_URL, url), f"<{self.name}>", "exec"), names)
+        if names["store"] is not store:
+            names["store"].disconnect()
         return printed.getvalue().splitlines()
 
 
 def _recipes() -> dict[str, Recipe]:
     blocks = re.findall(
-        r"^<!-- recipe: (\S+?)(?:, after (\S+))? -->\n```python\n(.*?)^```$", _PAGE, re.M | re.S
+        r"^<!-- recipe: (\S+?)(?:, after (\S+))? -->\n```python\n(.*?)^```$", PAGE, re.M | re.S
     )
     found: dict[str, Recipe] = {}
     for name, before, code in blocks:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from staticstore import StaticStore, publish, serve
-from tests.cookbook.recipes import RECIPES, Recipe, make_files
+from tests.cookbook.recipes import PAGE, RECIPES, Recipe, make_files
 from tests.servers import Nginx
 
 # What libraries deprecate in each other is not ours to mend.
@@ -46,6 +46,10 @@ PARTS = {
     "zipfile": (0.25, 3),
     "tarfile": (0.6, 10),
 }
+
+
+def test_every_example_of_the_page_is_a_recipe() -> None:
+    assert PAGE.count("```python\n") == len(RECIPES)
 
 
 @pytest.fixture(scope="module")
