@@ -29,7 +29,10 @@ def _mark_parameters(
         lines[:] = [re.sub(rf"(?<!`)`({names})`(?!`)", r"``\1``", line) for line in lines]
 
 
-def _mend_links(app: Sphinx, page: nodes.document) -> None:
+def _mend_page(app: Sphinx, page: nodes.document) -> None:
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":  # between a parameter and its description
+            text.parent.replace(text, nodes.Text(" – "))
     for link in list(page.findall(pending_xref)):
         if link.get("refdomain") == "py":
             if link["reftype"] != "obj" and hasattr(builtins, link["reftarget"]):
@@ -55,25 +58,27 @@ def _mend_file_link(env: BuildEnvironment, link: pending_xref) -> None:
             link.replace_self(target)
 
 
-def _show_without_link(
+def _resolve(
     app: Sphinx, env: BuildEnvironment, link: pending_xref, text: nodes.Element
 ) -> nodes.Element | None:
-    """Show a name of Python that has no entry in the reference.
+    """Link a name of `staticstore`, from whatever module; show other names of Python as they are.
 
-    The entries of other projects are on the net.  A misspelled attribute of a public class
-    is a warning.
+    The entries of other projects are on the net.  None, which is a warning, for a misspelled
+    attribute of a public class.
     """
-    owner, dot, attribute = link["reftarget"].removeprefix("staticstore.").partition(".")
-    if dot and owner in staticstore.__all__:
-        known = getattr(staticstore, owner)
-        if not hasattr(known, attribute) and attribute not in known.__annotations__:
-            return None
-    return text if link.get("refdomain") == "py" else None
+    if link.get("refdomain") != "py":
+        return None
+    target = link["reftarget"].removeprefix("staticstore.")
+    if target.partition(".")[0] not in staticstore.__all__:
+        return text
+    return env.domains.python_domain.resolve_xref(
+        env, link["refdoc"], app.builder, link["reftype"], f"staticstore.{target}", link, text
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of this."""
     app.connect("autodoc-process-docstring", _mark_parameters, priority=400)
-    app.connect("doctree-read", _mend_links, priority=400)  # before downloads are collected
-    app.connect("missing-reference", _show_without_link)
+    app.connect("doctree-read", _mend_page, priority=400)  # before downloads are collected
+    app.connect("missing-reference", _resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -25,8 +25,16 @@ from blinker import Signal
 
 __all__ = ["index_updated", "key_deleted", "key_set", "key_updated", "poll_failed"]
 
-key_set = Signal("A key is new in the index.")
-key_updated = Signal("The metadata of a key has changed.")
-key_deleted = Signal("A key is gone from the index.")
-index_updated = Signal("A poll found changes; its key signals have been sent.")
-poll_failed = Signal("A poll failed; the old snapshot is kept.")
+key_set = Signal(
+    "A key is new in the index: ``handler(store, key=…, metadata=…, previous=None)``."
+)
+key_updated = Signal(
+    "The metadata of a key has changed: ``handler(store, key=…, metadata=…, previous=…)``."
+)
+key_deleted = Signal(
+    "A key is gone from the index: ``handler(store, key=…, metadata=None, previous=…)``."
+)
+index_updated = Signal(
+    "A poll found changes; its key signals have been sent: ``handler(store, changes=…)``."
+)
+poll_failed = Signal("A poll failed; the old snapshot is kept: ``handler(store, error=…)``.")

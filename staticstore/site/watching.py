@@ -64,7 +64,8 @@ def publish_watching(
         As in `publish`.  A metadata file is watched, too; a mapping is read again at
         each publish.
     rescan : float, optional
-        Seconds after the last publish until the next one without a change.
+        Seconds after the last publish until the next one without a change; by
+        default 600.
     stop : threading.Event, optional
         Set it to end the iteration, within a tenth of a second or after a running publish.
 
