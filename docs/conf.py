@@ -38,6 +38,7 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_custom_sections = [("Attributes", "params_style")]
 add_module_names = False
 python_maximum_signature_line_length = 76
 toc_object_entries_show_parents = "hide"

@@ -31,8 +31,10 @@ def _mark_parameters(
 
 def _mend_page(app: Sphinx, page: nodes.document) -> None:
     for text in list(page.findall(nodes.Text)):
-        if text == " -- ":  # between a parameter and its description
-            text.parent.replace(text, nodes.Text(" – "))
+        if (
+            dashed := re.sub(r"^(\)?) -- ", "\\1 \N{EN DASH} ", text)
+        ) != text:  # before a description
+            text.parent.replace(text, nodes.Text(dashed))
     for link in list(page.findall(pending_xref)):
         if link.get("refdomain") == "py":
             if link["reftype"] != "obj" and hasattr(builtins, link["reftarget"]):

@@ -52,8 +52,7 @@ class SubscriptionOwner:
 class Subscription:
     """Calls back with the changes of a store; ends with `close`, or a ``with`` block.
 
-    Made by `StaticStore.subscribe`.  After a `StaticStore.disconnect` it
-    goes on with the next `StaticStore.connect`.
+    Made by `StaticStore.subscribe`.  It goes on after a `disconnect` and `connect`.
     """
 
     def __init__(
