@@ -23,13 +23,14 @@ import staticstore
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-# The manual and the vectors are no pages of the site.
-PAGES = sorted(
+FILES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+# The vectors are no pages of the site, but files that it links to.
+PAGES = [
     path.relative_to(DOCS).with_suffix("").as_posix()
-    for path in DOCS.rglob("*.md")
-    if path.relative_to(DOCS).parts[0] not in ("_build", "vectors")
-)
-TEXTS = sorted([*ROOT.glob("*.md"), *(DOCS / f"{page}.md" for page in PAGES)])
+    for path in FILES
+    if DOCS / "vectors" not in path.parents
+]
+TEXTS = [*sorted(ROOT.glob("*.md")), *FILES]
 CLASSES = [name for name in staticstore.__all__ if inspect.isclass(getattr(staticstore, name))]
 # For the package itself, and not for its users.
 INNER = {
