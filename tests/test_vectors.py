@@ -42,6 +42,7 @@ from tests.servers import RawServer, Request, Wire, serve_files
 
 DOCS = Path(__file__).parent.parent / "docs"
 VECTORS = DOCS / "vectors"
+FORMAT = (DOCS / "format.md").read_text("utf-8")
 Files = dict[str, bytes]
 
 
@@ -102,7 +103,7 @@ def test_each_file_of_the_vectors_is_described(name: str) -> None:
 
 _EXAMPLES = re.findall(
     r"^\*\*`(vectors/.*?)`\*\*, ([\d,]+) bytes:\n\n```text\n(.*?)```$",
-    (DOCS / "format.md").read_text("utf-8"),
+    FORMAT,
     re.MULTILINE | re.DOTALL,
 )
 
@@ -117,6 +118,19 @@ def test_the_example_of_the_specification_has_the_bytes_shown(
 ) -> None:
     assert text.encode() == (DOCS / path).read_bytes()
     assert size == f"{len(text.encode()):,}"
+
+
+def test_the_first_reader_of_the_specification_works(
+    start: Callable[..., RawServer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = re.search(r"```python\n(.*?)```", FORMAT, re.DOTALL)
+    assert source is not None
+    server = start(serve_files(files_below(VECTORS / "sites" / "generations" / "1")))
+    exec(source[1].replace("https://data.example.org/site/", server.url), {})
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "a note.txt Value 0 6",
+        "stations/kår.csv Value 1 13",
+    ]
 
 
 # Keys, URLs and entries
@@ -250,6 +264,15 @@ def test_a_head_is_accepted_or_absent(case: dict[str, Any]) -> None:
         assert not case["accepted"]
     else:
         assert case["accepted"]
+
+
+@pytest.mark.parametrize(("size", "accepted"), HEADS["sizes"][1])
+def test_a_head_has_a_limited_size(
+    size: int, accepted: bool, connect: Callable[..., StaticStore]
+) -> None:
+    files = files_below(VECTORS / "sites" / "generations" / "1")
+    store = connect(serve_files({**files, "index.head.json": files["index.head.json"].ljust(size)}))
+    assert (store.info()["generation"] is not None) == accepted
 
 
 @pytest.mark.parametrize(

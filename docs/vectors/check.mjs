@@ -119,6 +119,13 @@ for (const one of heads.cases.filter(({ large }) => !large)) {
   });
 }
 
+for (const [size, isAccepted] of heads.sizes[1]) {
+  await check(`a head of ${size} bytes`, () => {
+    const body = Buffer.from(JSON.stringify(heads.base).padEnd(size));
+    equal(orNull(() => reader.parseHead(body)) !== null, isAccepted);
+  });
+}
+
 for (const { text, states } of json("changefiles.json").cases) {
   await check(`change file ${text}`, () => {
     const found = orNull(() => reader.parseChanges(Buffer.from(text)));
