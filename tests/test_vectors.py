@@ -21,8 +21,9 @@ import pytest
 
 from staticstore import Index, IndexFormatError, StaticStore, StoreError, publish
 from staticstore.errors import quoted
+from staticstore.index import blocks as blocks_module
 from staticstore.index import codec
-from staticstore.index.blocks import BlockRoot, holding
+from staticstore.index.blocks import BlockRoot, block_files, holding
 from staticstore.index.changes import parse_change_lines, sum_of_document, sum_text
 from staticstore.index.fields import (
     Content,
@@ -533,6 +534,12 @@ def test_a_block_ends_before_each_key_with_a_certain_checksum() -> None:
     keys = list(Index.parse((BLOCKS / "index.json").read_bytes()))
     firsts = {key for key in keys if zlib.crc32(key.encode()) % _ROOT.modulus == 0}
     assert {block.first for block in _LIST_OF_BLOCKS} == firsts | {keys[0]}
+
+
+def test_our_publisher_cuts_the_same_blocks_and_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks_module, "_BLOCK_BYTES", 200)
+    monkeypatch.setattr(blocks_module, "_PAGE_BYTES", 500)
+    assert block_files((BLOCKS / "index.json").read_bytes(), None) == (_ROOT, _LIST)
 
 
 def test_a_lazy_reader_finds_keys_by_ranges_alone(connect: Callable[..., StaticStore]) -> None:
