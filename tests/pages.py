@@ -10,8 +10,9 @@ The blocks of a page, by their language:
 ``pycon``
     Run as a doctest, in one namespace for the page.
 ``python``
-    Run as a program, if it imports staticstore, and neither a window nor a host that does
-    not exist.  Others are only compiled.
+    Run as a program, if it imports staticstore, but neither Tk, which needs a display, nor
+    uses a host that does not exist.  Others are only compiled.  With Qt, where it is
+    installed, the window is not shown, and the event loop ends at once.
 
 After a line that ends with a path in backquotes and a colon, a block of another language
 than the first and the third is the content of that file.  An ellipsis (``…``) stands for
@@ -34,13 +35,22 @@ from typing import NamedTuple
 from staticstore import SiteServer, StaticStore
 from tests.commands.shell import TIMEOUT, Terminal
 
-__all__ = ["Block", "Session", "blocks_of", "needs_more_than_python"]
+__all__ = ["Block", "Session", "blocks_of"]
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _GOES_ON = re.compile(r"staticstore (?:serve|watch) |staticstore .* --watch|python live\.py")
 _SERVES = re.compile(r"staticstore serve \S+")
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-_FOREIGN = re.compile(r"PySide6|tkinter|\.example\.(?:org|net)")
+_RUNS = re.compile(r"^(?:from|import) staticstore\b", re.MULTILINE)
+_NEEDS_MORE = re.compile(r"\btkinter\b|\.example\.(?:org|net)")
+# Before a program with Qt.
+_SHORT_LOOP = """
+try:
+    from PySide6.QtWidgets import QApplication
+except ImportError:
+    raise SystemExit
+QApplication.exec = QApplication.processEvents
+"""
 
 
 class Block(NamedTuple):
@@ -72,13 +82,6 @@ def blocks_of(page: str) -> list[Block]:
             Block(language, text, before.count("\n") + 2, path[1] if path and is_file else None)
         )
     return found
-
-
-def needs_more_than_python(text: str) -> bool:
-    """Return whether a program needs a window or a host that does not exist."""
-    return "import staticstore" not in text.replace("from staticstore", "import staticstore") or (
-        _FOREIGN.search(text) is not None
-    )
 
 
 class _Program:
@@ -158,6 +161,7 @@ class Session:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "HOME": str(folder.parent),
             "TERM": "dumb",  # neither colors nor moving bars
+            "QT_QPA_PLATFORM": "offscreen",
         }
 
     def __enter__(self) -> Session:
@@ -187,7 +191,7 @@ class Session:
             self._run_doctest(text, block.line)
         elif block.language == "python":
             compile(text, self._name, "exec")
-            if not needs_more_than_python(text):
+            if _RUNS.search(text) and not _NEEDS_MORE.search(text):
                 self._run_program(text)
         elif block.language == "text" and self._last is not None:
             self._last.expect(text, is_all=False)
@@ -218,7 +222,7 @@ class Session:
 
     def _run_program(self, text: str) -> None:
         path = self._state.with_name("program.py")
-        path.write_text(text, "utf-8")
+        path.write_text(_SHORT_LOOP + text if "PySide6" in text else text, "utf-8")
         self._last = self._start(f"python {path}")
         assert self._last.code == 0, text
 
