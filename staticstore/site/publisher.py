@@ -32,7 +32,8 @@ from dataclasses import dataclass, replace
 from .about import read_about, write_about
 from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
-from .documents.root_files import has_our_page, page_to_write, write_git_files, write_page
+from .documents.page import has_our_page, page_to_write, write_page
+from .documents.root_files import write_git_files
 from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
