@@ -1,9 +1,4 @@
-"""Files at a site's root beside index and head: the page, git's, and our own.
-
-``index.html`` is a page to browse the site, one file that needs nothing but the site:
-``browse.html``, which is beside this module, with the digests of its own script and
-style filled in.  A browser runs those and nothing else, whatever the site's keys and
-metadata contain.
+"""Files at a site's root beside index, head and page: git's, and our own.
 
 ``.nojekyll`` and ``.gitattributes`` make a site survive git and GitHub Pages.  Git on
 Windows changes line ends when files are added or checked out, unless configured
@@ -12,11 +7,9 @@ otherwise; values, indexes and the site's own words then differ from their diges
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import functools
 import hashlib
-import importlib.resources
 import io
 import os
 import re
@@ -24,15 +17,13 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from ...disk.atomic import atomic_file, later_than
-from ...disk.file_system import NotRegularError, open_regular, read_regular
-from ...errors import IndexFormatError, StoreError, quoted, reason_of
+from ...disk.file_system import open_regular, read_regular
+from ...errors import IndexFormatError, quoted
 from ...index import codec
 from ...index.about import FILE_NAMES, MOST_FILE_BYTES
 from ...index.head import Role
-from ..folder.data_path import DATA_PATH
 
 if TYPE_CHECKING:
     from ..folder.site_folder import SiteFolder
@@ -42,18 +33,9 @@ __all__ = [
     "OwnFiles",
     "git_warnings",
     "has_git_rules",
-    "has_our_page",
-    "is_our_page",
-    "page_to_write",
     "read_at_most",
-    "render_page",
     "write_git_files",
-    "write_page",
 ]
-
-_MOST_PAGE_BYTES = 1 << 20  # ours is smaller
-# The second line of our page, in any version.
-_PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
 
 _ATTRIBUTES_NAME = ".gitattributes"
 _ATTRIBUTES = b"""\
@@ -75,83 +57,6 @@ _SPECIAL = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[[!^]?\]?[^]]*\]")
 
 _NOTE_FORMAT = "staticstore-written/1"
 _FOREIGN = "foreign"  # in place of the digest of what is no file, or too large to be ours
-
-
-def render_page(data_path: str = DATA_PATH) -> bytes:
-    """Return the page, which is the same for each site with its values at that path.
-
-    Examples
-    --------
-    >>> render_page().splitlines()[0]
-    b'<!DOCTYPE html>'
-    """
-    template = importlib.resources.files(__package__).joinpath("browse.html").read_text("utf-8")
-    template = template.replace("{data}", quote(data_path))
-    for name in ("script", "style"):
-        source = re.search(f"<{name}>(.*?)</{name}>", template, re.DOTALL)
-        assert source is not None
-        digest = base64.b64encode(hashlib.sha256(source[1].encode()).digest()).decode()
-        template = template.replace(f"'{{{name}}}'", f"'sha256-{digest}'")
-    return template.encode()
-
-
-def is_our_page(page: bytes) -> bool:
-    """Return whether any version of staticstore wrote a page.
-
-    Examples
-    --------
-    >>> is_our_page(render_page()), is_our_page(b"<!DOCTYPE html>")
-    (True, False)
-    """
-    return _PAGE_MARK.match(page) is not None
-
-
-def page_to_write(folder: SiteFolder) -> bytes | None:
-    """Return the page; None if the folder has it already.
-
-    Raises
-    ------
-    StoreError
-        The folder has an ``index.html`` that staticstore did not write.
-    """
-    page = render_page(folder.data_path)
-    try:
-        current = read_regular(folder.page)
-    except FileNotFoundError:
-        return page
-    except NotRegularError as error:
-        raise _foreign_page(folder, "it is no file") from error
-    except OSError as error:
-        raise _foreign_page(folder, f"it cannot be read: {reason_of(error)}") from error
-    if not is_our_page(current):
-        raise _foreign_page(folder, "staticstore did not write it")
-    return None if current == page else page
-
-
-def has_our_page(folder: SiteFolder) -> bool:
-    """Return whether the folder has a page of ours, of any version."""
-    with contextlib.suppress(OSError):
-        return is_our_page(read_at_most(folder.page, _MOST_PAGE_BYTES) or b"")
-    return False
-
-
-def write_page(folder: SiteFolder, page: bytes) -> None:
-    """Write the page, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
-    with atomic_file(folder.page) as file:
-        file.write(page)
-
-
-def _foreign_page(folder: SiteFolder, reason: str) -> StoreError:
-    return StoreError(
-        f"{quoted(str(folder.page))} is not replaced by a page to browse the site: {reason}. "
-        "Move it away, or publish without the page"
-    )
 
 
 class _LineEndRule(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
-from ..documents.root_files import is_our_page
+from ..documents.page import is_our_page
 from ..folder.retention import KEPT_SECONDS, packs_of
 from ..folder.site_folder import SiteFolder
 from ..folder.withheld import may_be_withheld, withheld_key

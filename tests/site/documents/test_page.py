@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from staticstore.errors import StoreError
-from staticstore.site.documents.root_files import render_page
+from staticstore.site.documents.page import render_page
 from staticstore.site.publisher import publish
 
 from ..sitefolder import make_site, tree

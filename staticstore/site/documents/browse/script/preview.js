@@ -1,0 +1,94 @@
+// ---- the value that is looked at ----
+
+function select(entry) {        // null: nothing
+  const hash = entry ? "#" + quoted(entry.key) : location.pathname + location.search;
+  if (!entry || state.selected !== null) history.replaceState(null, "", hash);
+  else if (location.hash !== hash) history.pushState(null, "", hash);  // so that “back” closes it
+  state.selected = entry?.key ?? null;
+  state.preview?.abort();
+  page.preview.hidden = !entry;
+  draw();
+  if (entry) preview(entry);
+}
+
+function followHash() {
+  const position = positionOf(decoded(location.hash.slice(1)));
+  if (position >= 0) show(position);
+  if (position >= 0 || state.selected !== null) select(state.shown[position] ?? null);
+}
+
+async function preview(entry) {
+  const controller = state.preview = new AbortController();
+  const {key, metadata} = entry;
+  const name = key.split("/").at(-1);
+  const figure = element("figure");
+  const close = element("button", {id: "close", type: "button", textContent: "×", title: "Close (Escape)", ariaLabel: "Close"});
+  close.addEventListener("click", () => { select(null); page.view.focus(); });
+  const size = isSize(metadata.size) ? `  ${sizeText(metadata.size)}` : "";
+  const {sha256, ...others} = metadata;
+  const fields = Object.entries(others).flatMap(([field, value]) => [
+    element("dt", {textContent: field}), element("dd", {textContent: textOf(value)})]);
+  page.preview.replaceChildren(
+    close, element("h2", {textContent: typeof metadata.title === "string" ? metadata.title : name}),
+    element("p", {className: "path", textContent: key}),
+    element("a", {className: "get", href: urlOf(key), download: name, textContent: `Download${size}`}),
+    element("p", {className: "sha256", hidden: sha256 === undefined, textContent: `sha256 ${textOf(sha256)}`}),
+    figure, element("dl", {}, ...fields));
+  page.preview.scrollTop = 0;
+  await new Promise(resolve => setTimeout(resolve, 80));  // who runs through the rows fetches nothing
+  if (controller.signal.aborted) return;
+  try {
+    await fill(figure, entry, controller.signal);
+  } catch (error) {
+    if (!controller.signal.aborted) figure.replaceChildren(note(`No preview: ${error.message}`, true));
+  }
+}
+
+function note(text, failed = false) {
+  return element("p", {className: failed ? "note failed" : "note", textContent: text});
+}
+
+function kindOf({key, metadata}) {
+  const ending = /\.([^./]+)$/.exec(key)?.[1].toLowerCase() ?? "";
+  const type = typeof metadata.media_type === "string" ? metadata.media_type.split(";")[0].trim().toLowerCase() : "";
+  if (/^image\/(png|jpeg|gif|webp|avif|bmp|svg\+xml|x-icon)$/.test(type)) return "image";
+  if (!type && /^(png|jpe?g|gif|webp|avif|bmp|svg)$/.test(ending)) return "image";
+  if (/^text\/(csv|tab-separated-values)$/.test(type) || /^(csv|tsv)$/.test(ending)) return "table";
+  if (type === "application/geo+json" || ending === "geojson") return "map";
+  const isText = !type || type.startsWith("text/") || /[/+.-](json|xml|yaml|toml|javascript|jsonl|ndjson|sql)$/.test(type);
+  return isText || /^(md|txt|log|ini|cfg|py|toml|ya?ml|jsonl|prj|wkt)$/.test(ending) ? "text" : null;
+}
+
+async function fill(figure, entry, signal) {
+  const kind = kindOf(entry);
+  if (!kind) return figure.replaceChildren(note(`There is no preview of ${entry.metadata.media_type}.`));
+  const {size} = entry.metadata;
+  if ((kind === "image" || kind === "map") && isSize(size) && size > MOST_BYTES[kind]) {
+    return figure.replaceChildren(note("It is too large for a preview."));
+  }
+  figure.replaceChildren(note("Reading …"));
+  const {bytes, isWhole, isVerified} = await bytesOf(entry, MOST_BYTES[kind], signal);
+  const drawn = await {image: imageOf, table: tableOf, map: mapOf, text: plainText}[kind](bytes, {entry, isWhole, width: figure.clientWidth, signal});
+  if (signal.aborted) return;
+  figure.replaceChildren(...drawn);
+  if (isVerified) figure.parentElement.querySelector(".sha256").append(element("b", {textContent: " ✓ verified"}));
+}
+
+async function bytesOf({key, metadata}, most, signal) {
+  const response = await fetch(urlOf(key), {cache: "no-cache", signal});
+  if (!response.ok) throw new Error(`the host answered ${response.status}`);
+  const reader = response.body.getReader(), parts = [];
+  let count = 0, isWhole = false;
+  while (count <= most && !isWhole) {
+    const {done, value} = await reader.read();
+    if (done) isWhole = true;
+    else { parts.push(value); count += value.length; }
+  }
+  if (!isWhole) await reader.cancel();
+  const bytes = await new Blob(parts).slice(0, most).arrayBuffer();
+  if (!isWhole) return {bytes, isWhole, isVerified: false};
+  const isLonger = isSize(metadata.size) && metadata.size !== count;
+  const digest = typeof metadata.sha256 === "string" ? await digestOf(bytes) : null;
+  if (isLonger || (digest && digest !== metadata.sha256)) throw new Error("the bytes are not those that the index describes");
+  return {bytes, isWhole, isVerified: digest !== null};
+}
