@@ -150,8 +150,10 @@ def publish(
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
     if report.failed:
+        count = len(report.failed)
+        what = "file or folder" if count == 1 else "files or folders"
         raise partly_failed(
-            f"{len(report.failed)} files or folders could not be published",
+            f"{count} {what} could not be published",
             hint="fix these and publish again; everything else is published",
         )
 

@@ -242,6 +242,7 @@ def test_8_names_what_failed(cli: Run, folder: Path) -> None:
     os.mkfifo(folder / "data/pipe.txt")
     ended = cli("publish", folder)
     assert any(line.startswith("failed\tpipe.txt\t") for line in ended.lines)
+    assert "error: 1 file or folder could not be published" in ended.errors
 
 
 def test_8_for_a_push_of_a_file_that_is_not_as_the_index_says(

@@ -38,6 +38,10 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 # In valid JSON: each string, with the colon that makes it a name, and each bracket.
 _TOKEN = re.compile(r'("(?:[^"\\]++|\\.)*+")(?:[ \t\r\n]*+(:))?|[{}\[\]]')
+# In TOML: a header with a character that stands only between quotes.
+_UNQUOTED_KEY = re.compile(
+    r"""[ \t]*\[(?!\[)([^\]"']*[^\]"'\w. \t-][^\]"']*)\][ \t\r]*$""", re.ASCII
+)
 # The time of `tomllib` is quadratic in the parts of a key, and fields of more than 98 levels are
 # refused anyway.
 _LONG_KEY = re.compile(
@@ -187,7 +191,9 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
         line = int(place[1]) if place else text.rstrip().count("\n") + 1
-        raise StoreError(f"{name}, line {line}: it is not valid TOML: {error}") from error
+        unquoted = _UNQUOTED_KEY.match(text.split("\n")[line - 1])
+        hint = f'; put the key in quotes: ["{unquoted[1]}"]' if unquoted else ""
+        raise StoreError(f"{name}, line {line}: it is not valid TOML: {error}{hint}") from error
     except (ValueError, RecursionError) as error:
         raise _located(error, text, name, tomllib.loads) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,21 @@ def test_an_error_in_a_toml_file_has_its_line(tmp_path: Path, text: str, where: 
     with pytest.raises(StoreError) as caught:
         read_about(SiteFolder(tmp_path))
     assert where in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["terrain/dem.tif", "terrain/*.tif", "*", "Übersicht.png"])
+def test_a_key_without_quotes_in_a_toml_file_is_shown_with_them(tmp_path: Path, key: str) -> None:
+    with pytest.raises(StoreError, match=re.escape(f'put the key in quotes: ["{key}"]')):
+        metadata_of(tmp_path, "m.toml", f"[{key}]\ntitle = 'x'\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["[a]\n[a]\n", "[a b]\n", '["a/b"\n', "['a/b']\n['a/b']\n", "[[*]]"]
+)
+def test_other_errors_in_a_toml_file_say_nothing_of_quotes(tmp_path: Path, text: str) -> None:
+    with pytest.raises(StoreError, match="not valid TOML") as caught:
+        metadata_of(tmp_path, "m.toml", text)
+    assert "quotes" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["m.json", "m.toml"])
