@@ -117,10 +117,17 @@ def _run(line: str, program: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_page_makes_the_folders_that_the_user_writes_to() -> None:
+    made = re.search(r"^install -d -o staticstore (.*)$", PAGE, re.MULTILINE)
+    assert made is not None
+    assert {"/srv/site", "/srv/site/data", "/srv/copy"} == set(made[1].split())
+
+
 @pytest.mark.parametrize("line", CRON, ids=lambda line: line.split("staticstore ")[1][:15])
 def test_cron_runs_a_line_without_a_word(
     line: str, program: Path, site: Path, url: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "copy").mkdir()
     _, command = line.rsplit("* ", 1)
     if command.startswith("flock") and shutil.which("flock") is None:
         pytest.skip("flock is not installed")
