@@ -7,7 +7,7 @@ const POLL = Math.min(Math.max(SECONDS, 0.05), 86400) * 1000;  // a longer wait 
 const TALLEST = 8e6;            // pixels; browsers draw nothing beyond some ten millions
 const OVERSCAN = 8;             // rows drawn above and below what is seen
 const MOST_FACETS = 6, MOST_FACET_VALUES = 12;
-const MOST_BYTES = {image: 32e6, table: 2e6, map: 16e6, text: 256e3};
+const MOST_BYTES = {image: 32e6, media: 64e6, table: 2e6, map: 16e6, json: 256e3, text: 256e3};
 const MOST_ABOUT_BYTES = 65536, MOST_ABOUT_TEXT = 4000;
 const ABOUT_FILE = /^(README|LICENSE)(\.(md|rst|txt))?$|^CITATION\.cff$/;  // no other name is a link
 const MOST_ROWS = 200, MOST_COLUMNS = 50, MOST_FEATURES = 5000, MOST_SERIES = 8;
