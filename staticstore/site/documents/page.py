@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["has_our_page", "is_our_page", "page_to_write", "render_page", "write_page"]
 
 # The parts in the order in which they are joined.
-_STYLES = ("colors", "layout", "list", "preview", "narrow")
+_STYLES = ("colors", "layout", "list", "preview", "copy", "narrow")
 _SCRIPTS = (
     "state",
     "texts",
@@ -39,9 +39,16 @@ _SCRIPTS = (
     "index",
     "about",
     "follow",
+    "query",
+    "facets",
     "search",
+    "tree",
     "rows",
+    "address",
+    "selection",
     "preview",
+    "copy",
+    "save",
     "files",
     "tables",
     "plots",
