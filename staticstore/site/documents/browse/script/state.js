@@ -11,7 +11,7 @@ const MOST_FACETS = 6, MOST_FACET_VALUES = 50, MOST_FACET_TEXT = 200;
 const MOST_QUERY = 1000, MOST_TERMS = 50, MOST_ADDRESS = 16384, MOST_OPEN = 1000;  // characters, terms
 const MOST_LEVELS = 32;         // of folders in folders; what is deeper stands in the last
 const TYPING = 1000;            // milliseconds without a letter after which a search is settled
-const MOST_BYTES = {image: 32e6, table: 2e6, map: 16e6, text: 256e3};
+const MOST_BYTES = {image: 32e6, media: 64e6, table: 2e6, map: 16e6, json: 256e3, text: 256e3};
 const MOST_ABOUT_BYTES = 65536, MOST_ABOUT_TEXT = 4000;
 const ABOUT_FILE = /^(README|LICENSE)(\.(md|rst|txt))?$|^CITATION\.cff$/;  // no other name is a link
 const MOST_ROWS = 200, MOST_COLUMNS = 50, MOST_FEATURES = 5000, MOST_SERIES = 8;
