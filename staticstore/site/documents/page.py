@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 # The parts in the order in which they are joined.
-_STYLES = ("colors", "layout", "list", "preview", "first", "narrow")
+_STYLES = ("colors", "layout", "list", "preview", "copy", "first", "narrow")
 _SCRIPTS = (
     "state",
     "first",
@@ -55,9 +55,16 @@ _SCRIPTS = (
     "index",
     "about",
     "follow",
+    "query",
+    "facets",
     "search",
+    "tree",
     "rows",
+    "address",
+    "selection",
     "preview",
+    "copy",
+    "save",
     "pictures",
     "files",
     "tables",

@@ -1,22 +1,5 @@
 // ---- the value that is looked at ----
 
-function select(entry) {        // null: nothing
-  const hash = entry ? "#" + quoted(entry.key) : location.pathname + location.search;
-  if (!entry || state.selected !== null) history.replaceState(null, "", hash);
-  else if (location.hash !== hash) history.pushState(null, "", hash);  // so that “back” closes it
-  state.selected = entry?.key ?? null;
-  state.preview?.abort();
-  page.preview.hidden = !entry;
-  draw();
-  if (entry) preview(entry);
-}
-
-function followHash() {
-  const position = positionOf(decoded(location.hash.slice(1)));
-  if (position >= 0) show(position);
-  if (position >= 0 || state.selected !== null) select(state.shown[position] ?? null);
-}
-
 async function preview(entry) {
   const controller = state.preview = new AbortController();
   const {key, metadata} = entry;
@@ -32,9 +15,10 @@ async function preview(entry) {
     element("dt", {textContent: field}), element("dd", {textContent: textOf(value)})]);
   const pictures = hasPicture(entry) ? [element("figure", {className: "picture"}, note("Reading …"))] : [];
   page.preview.replaceChildren(
-    close, element("h2", {textContent: typeof metadata.title === "string" ? metadata.title : name}),
+    close, element("h2", {textContent: titleOf(entry)}),
     element("p", {className: "path", textContent: key}),
     element("a", {className: "get", href: urlOf(key), download: name, textContent: `Download${size}`}),
+    copyButtons(entry),
     element("p", {className: "sha256", hidden: sha256 === undefined, textContent: `sha256 ${textOf(sha256)}`}),
     ...pictures, figure, section, ...placeOf(entry, page.preview.clientWidth), element("dl", {}, ...fields));
   page.preview.scrollTop = 0;
