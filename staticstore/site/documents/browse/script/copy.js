@@ -15,7 +15,7 @@ function linesFor({key}) {
   const option = isUsual ? "" : `--data ${shellQuoted(data)} `;
   return {
     URL: url,
-    Python: `from staticstore import StaticStore; data = StaticStore(${JSON.stringify(root)}${python}).connect().get_data(${JSON.stringify(key)}).read()`,
+    Python: `from staticstore import StaticStore; store = StaticStore(${JSON.stringify(root)}${python}).connect(); data = store.get_data(${JSON.stringify(key)}).read()`,
     curl: `curl -f -L ${globs}-o ${file} ${shellQuoted(url)}`,
     "staticstore get": `staticstore get ${option}-o ${file} ${dash}${shellQuoted(root)} ${shellQuoted(key)}`,
   };

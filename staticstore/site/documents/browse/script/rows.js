@@ -69,7 +69,7 @@ function drawRow(row, position) {
 function folderText({name, bytes}, field) { return field === "key" ? name : field === "size" ? sizeText(bytes) : ""; }
 
 function measure() {            // rows are taller where there is little room
-  const height = page.rows.firstElementChild?.offsetHeight;
+  const height = page.rows.firstElementChild?.getBoundingClientRect().height;
   const isOther = height && height !== state.rowHeight;
   if (isOther) state.rowHeight = height;
   draw();
