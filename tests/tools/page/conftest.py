@@ -12,10 +12,10 @@ from staticstore.site.publisher import publish
 from staticstore.site.server import SiteServer, serve
 from tests.site.sitefolder import make_site
 from tests.tools.conftest import running_chromium
-from tests.tools.page.browsing import FILES, METADATA, Look, write_site
+from tests.tools.page.browsing import FILES, METADATA, Look, looking, write_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="package")
@@ -40,35 +40,8 @@ def server(site: Path) -> Iterator[SiteServer]:
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Look]:
     """Open a page in a window of its own; what goes wrong in it fails the test."""
-    wrong: list[str] = []
-    contexts = []
-
-    def opened(dialog: Dialog) -> None:
-        wrong.append(dialog.message)
-        dialog.dismiss()
-
-    def said(message: ConsoleMessage) -> None:
-        # That a site has no head is no error.
-        if message.type == "error" and "404" not in message.text:
-            wrong.append(message.text)
-
-    def look(url: str, *, width: int = 1280, height: int = 800, **options: Any) -> Page:
-        options["viewport"] = {"width": width, "height": height}
-        context = browser.new_context(**options)
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", opened)
-        page.on("console", said)
-        page.goto(url)
-        page.wait_for_selector(".row")
-        return page
-
-    yield look
-    for context in contexts:
-        context.close()
-    assert not wrong
+    with looking(browser) as look:
+        yield look
 
 
 KINDS = ("raster", "table", "vector", "text", "grid")
