@@ -49,8 +49,7 @@ def serve(common: CommonOptions, site: str, host: str, port: int, data: str | No
         output.line(server.url)
         if not Path(site, "index.json").exists():
             output.warning("there is no index.json: run 'staticstore publish' to write it")
-        output.note("open the address in a browser to search the site")
-        output.note("serving until you press Ctrl-C")
+        output.note("look at it in a browser; serving until you press Ctrl-C")
         server.wait()
     # Only an interrupt ends the wait, and `wait` swallows it.
     raise KeyboardInterrupt

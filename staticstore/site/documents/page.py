@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING
 from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import NotRegularError, read_regular
 from ...errors import StoreError, quoted, reason_of
-from ...transport.http.conditions import Representation
 from ..folder.data_path import DATA_PATH
 from .first_screen import FirstScreen
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from ...transport.http.conditions import Representation
     from ..folder.site_folder import SiteFolder
 
 __all__ = [
@@ -205,20 +205,23 @@ class LivePage:
 
     def current(self) -> tuple[bytes, Representation]:
         """Return the page, and its validators; costs two system calls if nothing changed."""
+        from ...transport.http.conditions import Representation  # a publish needs no HTTP
+
         with self._lock:
             index, head = map(_state_of, (self._folder.index, self._folder.head))
-            if self._made is None or self._made[0] != (index, head):
+            state = [one and (one.st_ino, one.st_size, one.st_mtime_ns) for one in (index, head)]
+            if self._made is None or self._made[0] != state:
                 page = page_of(self._folder)
                 etag = hashlib.sha256(page).hexdigest()[:32]
-                modified = None if index is None else index.modified
+                modified = None if index is None else Representation.of(index).modified
                 current = Representation(len(page), etag, modified)
-                self._made = (index, head), page, current
+                self._made = state, page, current
             return self._made[1:]
 
 
-def _state_of(path: Path) -> Representation | None:
+def _state_of(path: Path) -> os.stat_result | None:
     with contextlib.suppress(OSError):
-        return Representation.of(os.stat(path))
+        return os.stat(path)
     return None
 
 

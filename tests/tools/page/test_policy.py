@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from staticstore.site.documents.page import render_page
 from staticstore.site.publisher import publish
@@ -15,8 +14,9 @@ from tests.servers import Nginx
 from tests.tools.page.browsing import FILES, Look, choose, expect, keys
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
+HOSTING = (Path(__file__).parents[3] / "docs/hosting.md").read_text("utf-8")
 METADATA = {"tables/*": {"preview": "pictures/pixel.png", "bbox": [1, 2, 3, 4]}}
 
 
@@ -42,20 +42,36 @@ def hosted(site: Path, policy: str, **options: Any) -> Nginx:
     return Nginx(site, extra=f'add_header Content-Security-Policy "{policy}" always;', **options)
 
 
-@pytest.mark.parametrize(
-    "policy", [strict_policy, lambda: own_policy() + "; frame-ancestors 'none'"]
-)
-def test_it_works_in_full_under_a_strict_policy_with_its_digests(
-    site: Path, look: Look, policy: Any
-) -> None:
-    with hosted(site, policy()) as host:
+def check_all_of_it(page: Page) -> None:
+    assert keys(page) == sorted(FILES)
+    choose(page, "tables/rain.csv")
+    expect(page.locator("figure svg .curve")).to_have_count(2)
+    expect(page.locator(".picture img")).to_be_visible()
+    expect(page.locator(".place svg").first).to_be_visible()
+    expect(page.locator(".sha256")).to_contain_text("verified")
+
+
+def test_it_works_in_full_under_a_strict_policy_with_its_digests(site: Path, look: Look) -> None:
+    with hosted(site, strict_policy()) as host:
+        check_all_of_it(look(host.url))
+
+
+def test_the_lines_of_hosting_md_give_it_its_policy(site: Path, look: Look) -> None:
+    publish(site, browse=True, metadata=METADATA)
+    section = HOSTING.partition("### A Content-Security-Policy")[2]
+    blocks = re.findall(r"```(?:sh|nginx)\n(.*?)```", section, re.DOTALL)
+    command, lines = blocks[:2]
+    (site.parent / "my_site").symlink_to(site)
+    subprocess.run(["sh", "-ec", command], cwd=site.parent, check=True)
+    policy = site.parent / "policy.conf"
+    assert own_policy() in policy.read_text()
+    lines = lines.replace("/etc/nginx/policy.conf", f'"{policy}"')
+    forbidding = "add_header Content-Security-Policy \"default-src 'self'\" always;"
+    with Nginx(site, extra=f"{forbidding}\n{lines}") as host:
         page = look(host.url)
-        assert keys(page) == sorted(FILES)
-        choose(page, "tables/rain.csv")
-        expect(page.locator("figure svg .curve")).to_have_count(2)
-        expect(page.locator(".picture img")).to_be_visible()
-        expect(page.locator(".place svg").first).to_be_visible()
-        expect(page.locator(".sha256")).to_contain_text("verified")
+        check_all_of_it(page)
+        answer = page.request.get(host.url)
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
 def test_under_a_policy_that_forbids_its_script_it_says_what_to_allow(
