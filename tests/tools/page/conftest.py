@@ -15,7 +15,7 @@ from tests.tools.conftest import running_chromium
 from tests.tools.page.browsing import FILES, METADATA, Look, write_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
 
 
 @pytest.fixture(scope="package")
@@ -37,13 +37,20 @@ def server(site: Path) -> Iterator[SiteServer]:
         yield server
 
 
+@pytest.fixture(scope="package")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """What plain windows share; the page itself keeps nothing in the browser."""
+    with browser.new_context() as profile:
+        yield profile
+
+
 @pytest.fixture
-def look(browser: Browser) -> Iterator[Look]:
+def look(browser: Browser, profile: BrowserContext) -> Iterator[Look]:
     """Open a page in a window of its own; what goes wrong in it fails the test."""
     wrong: list[str] = []
-    contexts = []
+    opened: list[Page | BrowserContext] = []
 
-    def opened(dialog: Dialog) -> None:
+    def alerted(dialog: Dialog) -> None:
         wrong.append(dialog.message)
         dialog.dismiss()
 
@@ -53,21 +60,21 @@ def look(browser: Browser) -> Iterator[Look]:
             wrong.append(message.text)
 
     def look(url: str, *, width: int = 1280, height: int = 800, **options: Any) -> Page:
-        options["viewport"] = {"width": width, "height": height}
-        context = browser.new_context(**options)
-        context.set_default_timeout(20_000)
-        contexts.append(context)
+        context = browser.new_context(**options) if options else profile
         page = context.new_page()
+        opened.append(context if options else page)
+        page.set_default_timeout(20_000)
+        page.set_viewport_size({"width": width, "height": height})
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", opened)
+        page.on("dialog", alerted)
         page.on("console", said)
         page.goto(url)
         page.wait_for_selector(".row")
         return page
 
     yield look
-    for context in contexts:
-        context.close()
+    for one in opened:
+        one.close()
     assert not wrong
 
 

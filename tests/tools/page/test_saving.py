@@ -26,9 +26,9 @@ INDEX = {
 }
 
 
-@pytest.fixture
-def listed(tmp_path: Path) -> Iterator[SiteServer]:
-    with serve(write_site(tmp_path / "site", INDEX), port=0) as server:
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteServer]:
+    with serve(write_site(tmp_path_factory.mktemp("site"), INDEX), port=0) as server:
         yield server
 
 
