@@ -12,6 +12,7 @@ from .. import tuning
 from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.lines import Lines
 from .forms.parsing import build, parse
+from .notebook import index_html
 from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ class Index(Mapping[str, dict[str, Any]]):
     def __repr__(self) -> str:
         """Show the number of keys, not the keys."""
         return f"<Index: {len(self)} keys>"
+
+    def _repr_html_(self) -> str:
+        return index_html(repr(self)[1:-1], self)
 
     def query(
         self,

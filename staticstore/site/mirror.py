@@ -184,8 +184,7 @@ def mirror(
         ``index.html`` that staticstore did not write.  Or the site is a folder whose
         index is a link out of it.  The copy is unchanged.
     RefusedError
-        A guard refuses; its name is in `guard`.  A StoreError of
-        `staticstore.site.guards`.  NothingMatchesError if the site has no such keys;
+        A guard refuses, and `force` would allow it; or the site has no such keys;
         one of several patterns that matches none is a warning in the log.
     NotConnectedError
         The store is not connected, or was disconnected while this ran.
@@ -200,7 +199,7 @@ def mirror(
     Notes
     -----
     Where a copy of the whole site has not changed, it costs a system call for each value
-    and a comparison of two indexes: twice the time of `find`.  At most 64 MiB are in
+    and a comparison of two indexes: twice the time of ``find``.  At most 64 MiB are in
     memory, beside the index, some hundred bytes for each value, and one pack, of 16 MiB
     at most, for each worker.
     Replacements are renamed a moment before the index; a reader of the copy in that
