@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 from staticstore.site.documents.page import render_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -60,6 +61,48 @@ def write_site(folder: Path, index: Mapping[str, Any]) -> Path:
     (folder / "index.json").write_text(json.dumps(index), "utf-8")
     (folder / "index.html").write_bytes(render_page())
     return folder
+
+
+@contextlib.contextmanager
+def looking(browser: Browser) -> Iterator[Look]:
+    """Return what opens a page in a window of its own; the block fails if something goes wrong."""
+    wrong: list[str] = []
+    contexts = []
+    expected = ["404"]  # that a site has no head is no error
+
+    def opened(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(text in message.text for text in expected):
+            wrong.append(message.text)
+
+    def look(
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        allow: Iterable[str] = (),
+        **options: Any,
+    ) -> Page:
+        expected.extend(allow)
+        options["viewport"] = {"width": width, "height": height}
+        context = browser.new_context(**options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", opened)
+        page.on("console", said)
+        page.goto(url)
+        page.wait_for_selector(".row")
+        return page
+
+    yield look
+    for context in contexts:
+        context.close()
+    assert not wrong
 
 
 def keys(page: Page) -> list[str]:

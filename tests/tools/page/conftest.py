@@ -12,10 +12,10 @@ from staticstore.site.publisher import publish
 from staticstore.site.server import SiteServer, serve
 from tests.site.sitefolder import make_site
 from tests.tools.conftest import running_chromium
-from tests.tools.page.browsing import FILES, METADATA, Look, write_site
+from tests.tools.page.browsing import FILES, METADATA, Look, looking, write_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="package")
@@ -37,45 +37,11 @@ def server(site: Path) -> Iterator[SiteServer]:
         yield server
 
 
-@pytest.fixture(scope="package")
-def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """What plain windows share; the page itself keeps nothing in the browser."""
-    with browser.new_context() as profile:
-        yield profile
-
-
 @pytest.fixture
-def look(browser: Browser, profile: BrowserContext) -> Iterator[Look]:
+def look(browser: Browser) -> Iterator[Look]:
     """Open a page in a window of its own; what goes wrong in it fails the test."""
-    wrong: list[str] = []
-    opened: list[Page | BrowserContext] = []
-
-    def alerted(dialog: Dialog) -> None:
-        wrong.append(dialog.message)
-        dialog.dismiss()
-
-    def said(message: ConsoleMessage) -> None:
-        # That a site has no head is no error.
-        if message.type == "error" and "404" not in message.text:
-            wrong.append(message.text)
-
-    def look(url: str, *, width: int = 1280, height: int = 800, **options: Any) -> Page:
-        context = browser.new_context(**options) if options else profile
-        page = context.new_page()
-        opened.append(context if options else page)
-        page.set_default_timeout(20_000)
-        page.set_viewport_size({"width": width, "height": height})
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", alerted)
-        page.on("console", said)
-        page.goto(url)
-        page.wait_for_selector(".row")
-        return page
-
-    yield look
-    for one in opened:
-        one.close()
-    assert not wrong
+    with looking(browser) as look:
+        yield look
 
 
 KINDS = ("raster", "table", "vector", "text", "grid")

@@ -24,10 +24,10 @@ function formatOf({key, metadata}) {  // its name, and the Python that opens it;
   const type = typeof metadata.media_type === "string" ? metadata.media_type.split(";")[0].trim().toLowerCase() : "";
   const format = FORMATS.find(({ending}) => ending.test(key)) ?? (type ? FORMATS.find(one => one.type.test(type)) : undefined);
   if (!format) return null;
-  const path = decoded(document.body.dataset.path);
+  const path = document.body.dataset.path;
   const root = pythonText(ROOT.href) + (path === "data/" ? "" : `, data_path=${pythonText(path)}`);
-  const opened = `with StaticStore(${root}) as store, store.open(${pythonText(key)}) as file:`;
-  return {name: format.name, code: `import ${format.module}\nfrom staticstore import StaticStore\n\n${opened}\n    ${format.line}`};
+  const opened = `store = StaticStore(${root}).connect()\nwith store.open(${pythonText(key)}) as file:\n    ${format.line}`;
+  return {name: format.name, code: `import ${format.module}\nfrom staticstore import StaticStore\n\n${opened}`};
 }
 
 function factText(value) {

@@ -20,7 +20,9 @@ async function showPicture(figure, entry, signal) {
   try {
     figure.replaceChildren(...url ? await pictureAt(url, entry, signal) : await pictureOf(entry, signal));
   } catch (error) {
-    if (!signal.aborted) figure.replaceChildren(note(`No picture “${preview.slice(0, 300)}”: ${error.message}`, true));
+    if (signal.aborted) return;
+    figure.replaceChildren(note(`No picture “${preview.slice(0, 300)}”: ${error.message}. `, true));
+    if (url) figure.firstChild.append(linkTo(url, "Open it"));
   }
 }
 

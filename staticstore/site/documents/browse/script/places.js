@@ -20,7 +20,7 @@ function placeOf({metadata}, width) {
   const {west, south, east, north} = box;
   const split = east > 180 ? [{...box, east: 180}, {...box, west: -180, east: east - 360}] : [box];
   const world = mapAround({west: -180, south: -90, east: 180, north: 90}, split, width, "On the map of the world");
-  const near = Math.max(36, 4 * (east - west), 8 * (north - south));
+  const near = Math.max(60, 4 * (east - west), 8 * (north - south));
   const x = (west + east) / 2, y = Math.max(-90 + near / 4, Math.min(90 - near / 4, (south + north) / 2));
   const around = {west: x - near / 2, south: y - near / 4, east: x + near / 2, north: y + near / 4};
   const maps = near > 150 ? [world] : [world, mapAround(around, [box], width, "The same, closer")];

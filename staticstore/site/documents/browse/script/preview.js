@@ -51,7 +51,8 @@ function kindOf({key, metadata}) {
 
 async function fill(figure, entry, signal) {
   const kind = kindOf(entry);
-  if (!kind || formatOf(entry) && kind === "text") {
+  const isGuess = kind === "text" && entry.metadata.media_type === undefined;
+  if (!kind || isGuess && formatOf(entry)) {
     const isShown = formatOf(entry) || hasPicture(entry);
     return isShown ? figure.remove() : figure.replaceChildren(note(`There is no preview of ${entry.metadata.media_type}.`));
   }
