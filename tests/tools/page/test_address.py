@@ -137,7 +137,7 @@ ODD = (
 )
 
 
-def test_an_odd_address_changes_nothing(listed: SiteServer, look: Look) -> None:
+def test_f10_an_odd_address_changes_nothing(listed: SiteServer, look: Look) -> None:
     page = look(listed.url)
     for address in ODD:
         page.goto("about:blank")
@@ -148,7 +148,9 @@ def test_an_odd_address_changes_nothing(listed: SiteServer, look: Look) -> None:
         assert len(keys(page)) == 4, address
 
 
-def test_a_million_characters_in_an_address_are_not_read(listed: SiteServer, look: Look) -> None:
+def test_f10_a_million_characters_in_an_address_are_not_read(
+    listed: SiteServer, look: Look
+) -> None:
     page = look(listed.url)
     page.evaluate("history.replaceState(null, '', '?q=' + 'x'.repeat(1e6) + '#' + 'y'.repeat(1e6))")
     page.evaluate("followAddress()")
