@@ -53,7 +53,7 @@ VIEWS = [shows_list, shows_nothing, shows_tree, shows_table, shows_filters, show
 def test_axe_finds_nothing(
     server: SiteServer, look: Look, shows: Callable[[Page], None], width: int
 ) -> None:
-    page = look(server.url, width=width, color_scheme="light")
+    page = look(server.url, width=width)
     shows(page)
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")

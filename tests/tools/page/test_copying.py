@@ -50,6 +50,7 @@ def lines(page: Page) -> dict[str, str]:
 def test_the_lines_get_the_value(server: SiteServer, look: Look, tmp_path: Path) -> None:
     page = look(server.url, permissions=["clipboard-read", "clipboard-write"])
     script = [f'staticstore() {{ "{sys.executable}" -m staticstore "$@"; }}']
+    python: list[str] = []
     for number, (key, value) in enumerate(VALUES.items()):
         choose(page, key)
         found = lines(page)
@@ -58,7 +59,8 @@ def test_the_lines_get_the_value(server: SiteServer, look: Look, tmp_path: Path)
         for name in ("curl", "staticstore get"):
             place = f"'{tmp_path}/{name} {number}'"
             script.append(f"(mkdir {place}; cd {place}; {found[name]})")
-        script.append(f"{sys.executable} -c {shlex.quote(found['Python'] + '; print(data)')}")
+        python.append(f"{found['Python']}; print(data)")
+    script.append(f"{sys.executable} -c {shlex.quote(chr(10).join(python))}")
     done = subprocess.run(
         ["bash", "-e", "-c", "\n".join(script)],
         capture_output=True,

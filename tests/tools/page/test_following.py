@@ -57,3 +57,14 @@ def test_a_bad_index_changes_nothing_and_is_told(
     (site / "index.json").write_bytes(good)
     poll(page)
     expect(page.locator("#status")).to_contain_text("4 entries")
+
+
+def test_a_change_leaves_the_focus_where_it_is(site: Path, server: SiteServer, look: Look) -> None:
+    page = look(server.url)
+    for place in (page.get_by_label("vector"), page.get_by_role("button", name="Size")):
+        place.focus()
+        fill(site / "data", {"tables/rain.csv": place.evaluate("one => one.outerHTML").encode()})
+        publish(site, metadata=METADATA)
+        poll(page)
+        expect(page.locator(".row.fresh")).to_have_count(1)
+        expect(place).to_be_focused()

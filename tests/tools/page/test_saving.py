@@ -26,9 +26,9 @@ INDEX = {
 }
 
 
-@pytest.fixture
-def listed(tmp_path: Path) -> Iterator[SiteServer]:
-    with serve(write_site(tmp_path / "site", INDEX), port=0) as server:
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteServer]:
+    with serve(write_site(tmp_path_factory.mktemp("site"), INDEX), port=0) as server:
         yield server
 
 
@@ -59,7 +59,7 @@ def test_csv_has_all_fields_of_the_list_as_filtered_and_sorted(
     }
 
 
-def test_no_cell_of_the_csv_is_a_formula(listed: SiteServer, look: Look) -> None:
+def test_f10_no_cell_of_the_csv_is_a_formula(listed: SiteServer, look: Look) -> None:
     _, body = saved(look(listed.url), "csv")
     rows = list(csv.DictReader(body.decode("utf-8-sig").splitlines(keepends=True)))
     texts = {row["key"]: row["title"] for row in rows}

@@ -25,9 +25,9 @@ INDEX = {
 CLOSED = ["a/ 3", "c2/ 1", "c10/ 1", "six.txt"]
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Iterator[SiteServer]:
-    with serve(write_site(tmp_path / "site", INDEX), port=0) as server:
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteServer]:
+    with serve(write_site(tmp_path_factory.mktemp("site"), INDEX), port=0) as server:
         yield server
 
 

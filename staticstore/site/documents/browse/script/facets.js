@@ -8,14 +8,14 @@ function facetValues(entry, field) {
   return (Array.isArray(value) ? value : [value]).filter(one => ["string", "boolean", "number"].includes(typeof one)).map(String);
 }
 
-function tallyFields() {        // field → {values: Map from value to count, entries, isNumeric}
+function tallyFields() {        // field → {values: Map from value to how many, entries, isNumeric}
   const tallies = new Map();
   for (const entry of state.entries) {
     for (const field of Object.keys(entry.metadata)) {
       if (!tallies.has(field)) tallies.set(field, {values: new Map(), entries: 0, isNumeric: true});
       const tally = tallies.get(field);
       if (tally.values.size > MOST_FACET_VALUES) continue;
-      for (const value of facetValues(entry, field)) tally.values.set(value, (tally.values.get(value) ?? 0) + 1);
+      count(tally.values, facetValues(entry, field));
       tally.entries += 1;
       tally.isNumeric &&= typeof entry.metadata[field] === "number";
     }
@@ -24,6 +24,7 @@ function tallyFields() {        // field → {values: Map from value to count, e
 }
 
 function makeFacets() {
+  const before = state.facets;
   const tallies = tallyFields();
   state.fields = Map.groupBy(tallies.keys(), folded);
   for (const field of state.chosen.keys()) if (!tallies.has(field)) state.chosen.delete(field);
@@ -46,22 +47,30 @@ function makeFacets() {
     all.sort((one, other) => compare(rank(one), rank(other)) || compare(one, other));
     return {field, values: all, chosen, boxes: new Map()};
   });
-  page.facets.replaceChildren(...state.facets.map(drawFacet));
+  for (const entry of state.entries) entry.facets = state.facets.map(({field}) => facetValues(entry, field));
+  drawFacets(before);
   page.filters.hidden = page.unfold.hidden = !state.facets.length;
+}
+
+function drawFacets(before) {    // those that are there stay, with focus and scroll position
+  const shape = facets => JSON.stringify(facets.map(({field, values}) => [field, values]));
+  if (shape(before) !== shape(state.facets)) page.facets.replaceChildren(...state.facets.map(drawFacet));
+  else state.facets.forEach((facet, i) => { facet.boxes = before[i].boxes; });
+  for (const {boxes, chosen} of state.facets) boxes.forEach(({input}, value) => { input.checked = chosen.has(value); });
 }
 
 function drawFacet(facet) {
   const labels = facet.values.map(value => {
-    const input = element("input", {type: "checkbox", checked: facet.chosen.has(value)});
+    const input = element("input", {type: "checkbox"});
     const count = element("small");
     const label = element("label", {title: value}, input, element("span", {textContent: value || "(empty)"}), count);
     input.addEventListener("change", () => {
       settle();
-      facet.chosen[input.checked ? "add" : "delete"](value);
+      state.chosen.get(facet.field)[input.checked ? "add" : "delete"](value);
       search();
       writeAddress(true);
     });
-    facet.boxes.set(value, {label, count});
+    facet.boxes.set(value, {label, count, input});
     return label;
   });
   return element("fieldset", {}, element("legend", {textContent: facet.field}), element("div", {}, ...labels));

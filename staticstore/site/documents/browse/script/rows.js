@@ -3,7 +3,9 @@
 function makeColumns() {
   const present = new Set(["key", ...COLUMNS.map(({field}) => field).filter(field =>
     state.entries.some(({metadata}) => Object.hasOwn(metadata, field)))]);
-  state.columns = COLUMNS.filter(({field}) => present.has(field));
+  const columns = COLUMNS.filter(({field}) => present.has(field));
+  if (String(columns.map(({field}) => field)) === String(state.columns.map(({field}) => field))) return;
+  state.columns = columns;
   page.list.style.setProperty("--columns", state.columns.map(({width}) => width).join(" "));
   page.columns.replaceChildren(...state.columns.map(({field, label}) => {
     const button = element("button", {type: "button", textContent: label});

@@ -23,21 +23,22 @@ function search() {
   filter();
 }
 
+function count(tally, values) {
+  for (const value of values) tally.set(value, (tally.get(value) ?? 0) + 1);
+}
+
 function filter() {
   state.query = parseQuery(page.search.value);
   const tallies = state.facets.map(() => new Map());
   state.shown = state.entries.filter(entry => {
     if (!state.query.every(test => test(entry))) return false;
-    const values = state.facets.map(facet => facetValues(entry, facet.field));
-    const failing = state.facets.flatMap(({chosen}, i) =>
-      !chosen.size || values[i].some(value => chosen.has(value)) ? [] : [i]);
+    const values = entry.facets;
+    const isFailing = ({chosen}, i) => chosen.size > 0 && !values[i].some(value => chosen.has(value));
+    const failing = state.facets.findIndex(isFailing);
     // A facet counts what would be shown if nothing were chosen in it.
-    if (failing.length < 2) {
-      for (const i of failing.length ? failing : values.keys()) {
-        for (const value of values[i]) tallies[i].set(value, (tallies[i].get(value) ?? 0) + 1);
-      }
-    }
-    return !failing.length;
+    if (failing < 0) tallies.forEach((tally, i) => count(tally, values[i]));
+    else if (failing === state.facets.findLastIndex(isFailing)) count(tallies[failing], values[failing]);
+    return failing < 0;
   });
   drawCounts(tallies);
   sayCount();

@@ -13,8 +13,9 @@ function select(entry, isStep = entry !== null && state.selected === null) {
   draw();
   if (entry) preview(entry);
   coverPage();
-  if (entry && narrow.matches) focusPreview();
-  else if (!entry && (isEntered || narrow.matches)) page.view.focus();
+  if (!isEntered && !narrow.matches) return;
+  if (entry) focusPreview();
+  else page.view.focus();
 }
 
 function followHash() {

@@ -31,7 +31,7 @@ const state = {
   query: [], facets: [], chosen: new Map(),            // terms of the search; field → Set of values
   fields: new Map(),                                   // folded name → names of fields
   sort: {field: "key", falling: false},
-  rows: [], isTree: false,                             // entries, and in the tree folders
+  columns: [], rows: [], isTree: false,                // entries, and in the tree folders
   open: new Set(), shut: new Set(),                    // folders; those closed while a search is on
   cursor: null, selected: null,                        // the key of a row; of the value in the preview
   rowHeight: 36, preview: null,

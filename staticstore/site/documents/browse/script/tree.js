@@ -15,37 +15,47 @@ function foldersOf(key) {
 }
 
 function treeRows() {
-  const folders = new Map();
-  const top = newFolder("", 0);
+  const top = newFolder("", 0, "");
+  const folders = new Map([["", top]]);
   for (const entry of state.shown) {
-    let parent = top;
-    for (const path of foldersOf(entry.key)) {
-      let folder = folders.get(path);
-      if (!folder) {
-        folder = newFolder(path, parent.level + 1, path.slice(parent.key.length));
-        folders.set(path, folder);
-        parent.folders.push(folder);
-      }
-      folder.count += 1;
-      folder.bytes += isSize(entry.metadata.size) ? entry.metadata.size : 0;
-      parent = folder;
-    }
-    parent.entries.push(entry);
+    const path = entry.key.slice(0, entry.key.lastIndexOf("/") + 1);
+    if (!folders.has(path)) folders.set(path, addFolders(folders, entry.key));
+    folders.get(path).entries.push(entry);
   }
+  addUp(top);
   const rows = [];
   listFolder(top, rows);
   return rows;
 }
 
-function newFolder(key, level, name = "") {
-  return {key, level, name, folders: [], entries: [], count: 0, bytes: 0, isFolder: true};
+function addFolders(folders, key) {  // return the one that holds the key
+  let parent = folders.get("");
+  for (const path of foldersOf(key)) {
+    if (!folders.has(path)) {
+      folders.set(path, newFolder(path, parent.level + 1, path.slice(parent.key.length)));
+      parent.folders.push(folders.get(path));
+    }
+    parent = folders.get(path);
+  }
+  return parent;
+}
+
+function newFolder(key, level, name) {
+  return {key, level, name, order: natural(name), folders: [], entries: [], count: 0, bytes: 0, isFolder: true};
+}
+
+function addUp(folder) {
+  folder.folders.forEach(addUp);
+  const sum = property => folder.folders.reduce((total, one) => total + one[property], 0);
+  folder.count = folder.entries.length + sum("count");
+  folder.bytes = bytesIn(folder.entries) + sum("bytes");
 }
 
 function listFolder({folders, entries, level, key}, rows) {
   const {field, falling} = state.sort;
-  const rank = folder => field === "size" ? folder.bytes : natural(folder.name);
+  const rank = field === "size" ? "bytes" : "order";
   const sign = falling && (field === "size" || field === "key") ? -1 : 1;
-  folders.sort((one, other) => sign * compare(rank(one), rank(other)) || compare(one.name, other.name));
+  folders.sort((one, other) => sign * compare(one[rank], other[rank]) || compare(one.name, other.name));
   const siblings = folders.length + entries.length;
   folders.forEach((folder, i) => {
     Object.assign(folder, {position: i + 1, siblings});
@@ -53,7 +63,10 @@ function listFolder({folders, entries, level, key}, rows) {
     if (isOpen(folder.key)) listFolder(folder, rows);
   });
   entries.forEach((entry, i) => {
-    Object.assign(entry, {level: level + 1, position: folders.length + i + 1, siblings, name: entry.key.slice(key.length)});
+    entry.level = level + 1;
+    entry.position = folders.length + i + 1;
+    entry.siblings = siblings;
+    entry.name = entry.key.slice(key.length);
     rows.push(entry);
   });
 }
