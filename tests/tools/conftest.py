@@ -1,4 +1,4 @@
-"""A site for web servers, a browser, and values that tools open."""
+"""A site for web servers, and a browser."""
 
 from __future__ import annotations
 
@@ -12,20 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from staticstore import StaticStore, publish
+from staticstore import publish
 from tests.site.sitefolder import fill, make_site
 from tests.tools.web_server import ORIGIN, VALUES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-def published(folder: Path, name: str, content: bytes) -> StaticStore:
-    """Publish one value, and connect a store to the folder."""
-    (folder / "data").mkdir(exist_ok=True)
-    (folder / "data" / name).write_bytes(content)
-    publish(folder)
-    return StaticStore(folder, poll_interval=0).connect()
 
 
 @pytest.fixture(scope="module")
