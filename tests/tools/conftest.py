@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -44,9 +45,9 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine."""
+@contextlib.contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Run the Chromium of this machine; skip the test if there is none."""
     if (program := chromium()) is None:
         pytest.skip("Chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -58,6 +59,13 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
