@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..index.query import selected, selection
+from ..query.conditions import selected, selection
 from .value import URLValue
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import click
 from ..errors import quoted
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
-from ..index.query import selected
+from ..query.conditions import selected
 from .exits import nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
 from .parameters import KEY, select_option

@@ -9,10 +9,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
+from ..query.conditions import Conditions, selected, selection
 from .fields import Content, hide_packed, is_packed, visible_metadata
+from .forms.field_index import NOT_INDEXED, frozen
 from .forms.lines import Lines
 from .forms.parsing import build, parse
-from .query import NOT_INDEXED, Conditions, frozen, selected, selection
 
 if TYPE_CHECKING:
     from .codec import Raw

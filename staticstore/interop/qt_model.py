@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from ..client.store import StaticStore, subscribe_with_snapshot
-from ..index.query import selection
+from ..query.conditions import selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core, qt_module
 from .rows import Filter, Glow, Rank, RowChanges, Rows, as_qt_value, as_text, runs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..client.telling.subscription import logged_failure
 from ..index import codec
-from ..index.query import Conditions
+from ..query.conditions import Conditions
 
 if TYPE_CHECKING:
     from ..index.changes import Change

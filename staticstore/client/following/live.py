@@ -20,9 +20,9 @@ from ...errors import (
     TransportError,
 )
 from ...index.changes import Action, Changes
-from ...index.query import Conditions
 from ...index.snapshot import Index
 from ...processes import PerProcess
+from ...query.conditions import Conditions
 from ..telling.deliveries import CHANGE_SIGNALS
 from ..telling.subscription import ChangeSource, Dispatch, Subscription, Watch
 from .connection import Connection, Poller

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 from ...index.changes import Action, Change, Changes
 
 if TYPE_CHECKING:
-    from ...index.query import Conditions
     from ...index.snapshot import Index
+    from ...query.conditions import Conditions
 
 __all__ = [
     "ChangeSource",

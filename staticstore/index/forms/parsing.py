@@ -12,8 +12,8 @@ from ... import tuning
 from ...errors import IndexFormatError
 from ...processes import PerProcess
 from ..fields import are_keys, canonical_lines
-from ..query import FieldIndexes
 from .entries import Entries, parse_any
+from .field_index import FieldIndexes
 from .lines import Lines
 from .piece import Piece, key_at
 from .stored import Stored, called_weakly

@@ -13,7 +13,7 @@ from ... import tuning
 from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content
-from ..query import FieldIndexes, in_all, replaced
+from .field_index import FieldIndexes, in_all, replaced
 
 if TYPE_CHECKING:
     from ..codec import Raw

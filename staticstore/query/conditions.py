@@ -1,0 +1,183 @@
+"""All conditions of a query, and the fields that it selects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .combined import condition
+from .comparison import field_value
+from .predicates import Predicate
+
+__all__ = ["Conditions", "any_where", "selected", "selection"]
+
+
+class Conditions:
+    """The conditions that the fields of an entry must fulfill, all of them.
+
+    Equality is Python's ``==`` on decoded JSON, and a missing field equals None, as in
+    `dict.get`.  A callable that is no `Predicate` is called only for entries that have
+    the field, and its exceptions reach the caller.
+
+    Parameters
+    ----------
+    where : mapping or any_where, optional
+        From field names, identifiers or not, to values, predicates or callables.
+    equals : mapping
+        The same; if a field is in both, both must hold.
+
+    Attributes
+    ----------
+    equal : list of (str, object)
+        The fields that must equal a value, and the values.
+    predicates : list of (str, Predicate)
+        The fields that must fulfill a predicate, and the predicates.
+
+    Raises
+    ------
+    TypeError
+        `where` is neither a mapping nor an `any_where`, a field name is not text, or
+        a predicate's class stands in place of a predicate.
+
+    Examples
+    --------
+    >>> Conditions({"type": "raster"}, {"size": lambda n: n > 100}).match({"type": "raster"})
+    False
+    """
+
+    __slots__ = ("_alternatives", "_calls", "equal", "predicates")
+
+    def __init__(
+        self, where: Mapping[str, Any] | any_where | None, equals: Mapping[str, Any]
+    ) -> None:
+        self.equal: list[tuple[str, Any]] = []
+        self.predicates: list[tuple[str, Predicate]] = []
+        self._calls: list[tuple[str, Callable[[Any], object]]] = []
+        self._alternatives = where.alternatives if isinstance(where, any_where) else None
+        if self._alternatives is not None:
+            where = None
+        elif where is not None and not isinstance(where, Mapping):
+            raise TypeError(
+                f"where takes a mapping from fields to values, or any_where(…), "
+                f"not {type(where).__name__}"
+            )
+        assert not isinstance(where, any_where)
+        for field, wanted in [*(where or {}).items(), *equals.items()]:
+            self._add(field, wanted)
+
+    def _add(self, field: str, wanted: Any) -> None:
+        _check_field(field)
+        if isinstance(wanted, any_where):
+            raise TypeError("any_where is not of one field: pass it as where=")
+        if isinstance(wanted, Predicate):
+            self.predicates.append((field, wanted))
+        elif callable(wanted):
+            condition(wanted)  # raises for the class of a predicate
+            self._calls.append((field, wanted))
+        else:
+            self.equal.append((field, wanted))
+
+    def __len__(self) -> int:
+        """Count the conditions."""
+        alternatives = self._alternatives is not None
+        return len(self.equal) + len(self.predicates) + len(self._calls) + alternatives
+
+    def match(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether an entry fulfills all conditions; callables are called last."""
+        for field, wanted in self.equal:
+            if field_value(metadata, field) != wanted:
+                return False
+        for field, predicate in self.predicates:
+            if not predicate.matches(field_value(metadata, field)):
+                return False
+        if self._alternatives is not None and not any(
+            conditions.match(metadata) for conditions in self._alternatives
+        ):
+            return False
+        for field, call in self._calls:
+            value = field_value(metadata, field)
+            if (value is None and field not in metadata) or not call(value):
+                return False
+        return True
+
+
+class any_where:
+    """Match entries that fulfill at least one of several sets of conditions.
+
+    Stands where a mapping of conditions does: ``query(where=any_where({…}, {…}))``.
+    Immutable, shown as it was written, and can be pickled if its conditions can.
+
+    Parameters
+    ----------
+    *wheres : mapping or any_where
+        From fields to conditions, all of which an entry has to fulfill.
+
+    Raises
+    ------
+    TypeError
+        One is neither a mapping nor an `any_where`, or as for a query.
+
+    Examples
+    --------
+    >>> from staticstore.query import lt
+    >>> wanted = any_where({"type": "raster", "bands": 3}, {"size": lt(1000)})
+    >>> Conditions(wanted, {}).match({"type": "raster", "bands": 1, "size": 5000})
+    False
+    """
+
+    __slots__ = ("_wheres", "alternatives")
+
+    def __init__(self, *wheres: Mapping[str, Any] | any_where) -> None:
+        for where in wheres:
+            if not isinstance(where, Mapping | any_where):
+                raise TypeError(
+                    f"any_where takes mappings from fields to values, not {type(where).__name__}"
+                )
+        copies = tuple(dict(one) if isinstance(one, Mapping) else one for one in wheres)
+        self._wheres = copies
+        #: The conditions of each.
+        self.alternatives = tuple(Conditions(where, {}) for where in copies)
+
+    def __repr__(self) -> str:
+        """Show it as it was written."""
+        return f"any_where({', '.join(map(repr, self._wheres))})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the conditions, as they were given."""
+        return isinstance(other, any_where) and self._wheres == other._wheres
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as the call that makes it."""
+        return any_where, self._wheres
+
+
+def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Check and return the names of the fields to select; None selects all.
+
+    Raises
+    ------
+    TypeError
+        It is a single text, which would be taken for its letters, or a name is not text.
+    """
+    if select is None:
+        return None
+    if isinstance(select, str):
+        raise TypeError(f"select takes a list of field names: [{select!r}]")
+    fields = tuple(select)
+    for field in fields:
+        _check_field(field)
+    return fields
+
+
+def _check_field(field: object) -> None:
+    if not isinstance(field, str):
+        raise TypeError(f"a field name is text, not {type(field).__name__}")
+
+
+def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
+    """Return those of `fields` that an entry has; all if `fields` is None."""
+    if fields is None:
+        return metadata
+    return {field: metadata[field] for field in fields if field in metadata}
