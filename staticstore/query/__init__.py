@@ -32,9 +32,9 @@ between('2024-01-01', '2024-12-31')
 from __future__ import annotations
 
 from .boxes import intersects
-from .combined import all_of, any_of, none_of
+from .combinations import all_of, any_of, none_of
 from .conditions import any_where
-from .ordered import between, ge, gt, le, lt
+from .order import between, ge, gt, le, lt
 from .predicates import Predicate, exists, missing, ne, one_of
 from .texts import contains, like, matches
 

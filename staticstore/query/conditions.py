@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .combined import condition
+from .combinations import condition
 from .comparison import field_value
 from .predicates import Predicate
 
