@@ -15,13 +15,14 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo window test lint man kill bench bench-full clean stale
+.PHONY: help demo window test lint docs man kill bench bench-full clean stale
 
 help:
 	@echo 'make demo         try it on the sample site'
 	@echo 'make window       try it in a desktop program (Qt)'
 	@echo 'make test         run all checks and tests'
 	@echo 'make lint         run only the checks'
+	@echo 'make docs         build the documentation as a web site'
 	@echo 'make man          write docs/man/staticstore.1, the page of the manual'
 	@echo 'make kill         kill mirrors and publishes at 200 random instants (takes minutes)'
 	@echo 'make bench        compare it with similar libraries (takes a few minutes)'
@@ -44,6 +45,12 @@ lint: $(VENV)/.dev
 	@$(RUN) -m ruff format --check -q .
 	@$(RUN) -m mypy
 
+# From nothing, so that a warning cannot hide in what an earlier run has read.
+docs: $(VENV)/.dev
+	@rm -rf docs/_build
+	@$(RUN) -m sphinx -b html -q -W --keep-going -j auto -d docs/_build/doctrees docs docs/_build/html
+	@echo '$(CURDIR)/docs/_build/html/index.html'
+
 man: $(VENV)/.dev
 	@$(RUN) -m sphinx -E -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
 	@cp $(VENV)/man/staticstore.1 docs/man/staticstore.1
@@ -58,7 +65,7 @@ bench-full: $(VENV)/.bench
 	@$(RUN) -m benchmarks --entries 1000000 --value 1024 --write
 
 clean:
-	rm -rf $(VENV) .cache .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build .cache .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.made-for: pyproject.toml $(STALE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

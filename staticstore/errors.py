@@ -7,12 +7,13 @@
     ├── InvalidKeyError (ValueError)         the key can never name a value
     ├── IndexFormatError (ValueError)        the index cannot be read
     ├── IntegrityError                       the bytes differ from what the index says
+    ├── RefusedError                         a guard refused; force overrides it
     └── TransportError (OSError)             the bytes could not be read
         ├── TransportTimeout (TimeoutError)  the server was silent too long
         └── HTTPStatusError                  the server refused
             └── AuthorizationError           401, 403 or 407
 
-The two families ask for two decisions: an `IntegrityError` means that the site
+Two of them ask for two decisions of a reader: an `IntegrityError` means that the site
 is wrong, a `TransportError` that reading it failed and may be retried.  A key
 that is not in the index is a plain `KeyError`.
 """

@@ -328,7 +328,7 @@ class Reading(Mapping[str, URLValue]):
 
     @property
     def index(self) -> Index:
-        """The current snapshot: immutable, and safe to keep while polls go on.
+        """The current snapshot, immutable, and safe to keep while polls go on.
 
         A lazy store fetches it now, if it has not yet.
 

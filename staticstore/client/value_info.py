@@ -64,7 +64,7 @@ class ValueInfo:
 
     @property
     def size(self) -> int | None:
-        """Size in bytes: from the index, else from the host; None if neither says it.
+        """Size in bytes, from the index, else from the host; None if neither says it.
 
         If the index does not, one HEAD request is made, once.  If the answer has no size,
         or 0, which some hosts say of all values, one byte is requested.
@@ -82,7 +82,7 @@ class ValueInfo:
 
     @property
     def modified(self) -> datetime | None:
-        """When the content was published: from the index, else the host; UTC, or None.
+        """When the content was published, from the index, else the host; UTC, or None.
 
         If the index does not say it, one HEAD request is made, once; if the host refuses
         that, one for a byte.
@@ -92,7 +92,7 @@ class ValueInfo:
 
     @property
     def media_type(self) -> str | None:
-        """The MIME type: from the index, else from the host, or None."""
+        """The MIME type, from the index, else from the host, or None."""
         said = parse_media_type(self._metadata.get("media_type"))
         return self._host_answer().header("Content-Type") if said is None else said
 

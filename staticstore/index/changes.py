@@ -107,14 +107,22 @@ class Changes(Sequence[Change]):
 
     Examples
     --------
-    >>> from staticstore import Index
-    >>> old = Index.from_entries({"a": {"v": 1}, "b": {}})
-    >>> new = Index.from_entries({"a": {"v": 2}, "c": {}})
-    >>> changes = diff(old, new)
+    >>> import pathlib, tempfile
+    >>> from staticstore import StaticStore, publish
+    >>> with tempfile.TemporaryDirectory() as site:
+    ...     data = pathlib.Path(site, "data")
+    ...     data.mkdir()
+    ...     _ = (data / "a.txt").write_text("a")
+    ...     _ = publish(site)
+    ...     with StaticStore(site, poll_interval=0) as store:
+    ...         _ = (data / "a.txt").write_text("longer")
+    ...         _ = (data / "b.txt").write_text("b")
+    ...         _ = publish(site)
+    ...         changes = store.update_index()
     >>> changes
-    <Changes: 1 set, 1 update, 1 delete>
-    >>> changes.update[0].previous
-    {'v': 1}
+    <Changes: 1 set, 1 update, 0 delete>
+    >>> changes.update[0].previous["size"], changes.update[0].metadata["size"]
+    (1, 6)
     """
 
     __slots__ = ("_changes", "_index")

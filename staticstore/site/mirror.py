@@ -176,8 +176,7 @@ def mirror(
         written; another mirror or publish is running on it.  Or the site is a folder
         whose index is a link out of it.  The copy is unchanged.
     RefusedError
-        A guard refuses; its name is in `guard`.  A StoreError of
-        `staticstore.site.guards`.  NothingMatchesError if the site has no such keys;
+        A guard refuses, and `force` would allow it; or the site has no such keys;
         one of several patterns that matches none is a warning in the log.
     NotConnectedError
         The store is not connected, or was disconnected while this ran.
@@ -192,7 +191,7 @@ def mirror(
     Notes
     -----
     Where a copy of the whole site has not changed, it costs a system call for each value
-    and a comparison of two indexes: twice the time of `find`.  At most 64 MiB are in
+    and a comparison of two indexes: twice the time of ``find``.  At most 64 MiB are in
     memory, beside the index, some hundred bytes for each value, and one pack, of 16 MiB
     at most, for each worker.
     Replacements are renamed a moment before the index; a reader of the copy in that

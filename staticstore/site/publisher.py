@@ -96,15 +96,16 @@ def publish(
     site : path
         The site's folder, with a folder ``data`` in it (or a link to one); see `data`.
     metadata : mapping or path, optional
-        Fields by key or glob pattern, or a JSON, TOML or CSV file of such; see
-        `read_metadata`.  By default ``metadata.json``, ``metadata.toml`` or
-        ``metadata.csv`` in the site's folder, if there is one.
+        Fields by key or glob pattern, or a JSON, TOML or CSV file of such.  By
+        default ``metadata.json``, ``metadata.toml`` or ``metadata.csv`` in the site's
+        folder, if there is one.
     pack : bool, optional
         Whether to copy small values into packs, so that many of them can be read at
         once.  The files in ``data/`` stay.  Without it a site keeps the packs that it
         has, but not for values that change.
     pack_below : int, optional
-        Values of fewer bytes are packed, except empty ones; 16 MiB at most.
+        Values of fewer bytes are packed, except empty ones; by default 64 KiB, and
+        16 MiB at most.
     browse : bool, optional
         Whether to write ``index.html``, a page to browse the site.  Without it a site
         keeps the page that it has.
@@ -139,8 +140,7 @@ def publish(
         staticstore did not write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
     RefusedError
-        `force` would allow it; the name is in its `guard`.  A StoreError of
-        `staticstore.site.guards`.  Nothing was written.
+        A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
         The site at `after` cannot be read; nothing was written.
     ValueError

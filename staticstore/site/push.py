@@ -164,8 +164,7 @@ def push(
         not written names what is withheld, such as ``.git/config``, and an index
         cannot be pushed in part.  Nothing was written.
     RefusedError
-        A guard refuses; its name is in `guard`.  A StoreError of
-        `staticstore.site.guards`.  Nothing was written.
+        A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError
         The target cannot be read or written; its old site is still there.
         AuthorizationError if it wants other credentials.

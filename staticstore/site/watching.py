@@ -60,11 +60,13 @@ def publish_watching(
     ----------
     site : path
         The site's folder.
-    metadata, pack, pack_below, browse, data, force
-        As in `publish`.  A metadata file is watched, too; a mapping is read again at
-        each publish.
+    metadata : mapping or path, optional
+        As in `publish`.  A file is watched, too; a mapping is read again at each publish.
+    pack, pack_below, browse, data, force : optional
+        As in `publish`.
     rescan : float, optional
-        Seconds after the last publish until the next one without a change.
+        Seconds after the last publish until the next one without a change; by
+        default 600.
     stop : threading.Event, optional
         Set it to end the iteration, within a tenth of a second or after a running publish.
 

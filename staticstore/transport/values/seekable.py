@@ -59,7 +59,7 @@ class OpenedValue(_BinaryFile):
 
     @property
     def size(self) -> int:
-        """Size in bytes: from the index, else from the host, by one request."""
+        """Size in bytes, from the index, else from the host, by one request."""
         self._check_open()
         return self._reader.size
 
