@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..query.conditions import selected, selection
+from ..query.conditions import Where, selected, selection
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ class Reading(Mapping[str, URLValue]):
         self,
         select: Iterable[str] | None = None,
         *,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         **equals: Any,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Find entries of the current snapshot by their metadata: `Index.query`.
@@ -316,7 +316,7 @@ class Reading(Mapping[str, URLValue]):
         """
         return self._index().query(select, where=where, **equals)
 
-    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
+    def query_keys(self, *, where: Where | None = None, **equals: Any) -> Iterator[str]:
         """Find keys of the current snapshot by their metadata: `Index.query_keys`."""
         return self._index().query_keys(where=where, **equals)
 

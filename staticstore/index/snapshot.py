@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
-from ..query.conditions import Conditions, selected, selection
+from ..query.conditions import Conditions, Where, selected, selection
 from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.field_index import NOT_INDEXED, frozen
 from .forms.lines import Lines
@@ -194,7 +194,7 @@ class Index(Mapping[str, dict[str, Any]]):
         self,
         select: Iterable[str] | None = None,
         *,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         **equals: Any,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Find entries by their metadata.
@@ -239,7 +239,7 @@ class Index(Mapping[str, dict[str, Any]]):
         found = self._found(Conditions(where, equals))
         return ((key, selected(metadata, fields)) for key, metadata in found)
 
-    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
+    def query_keys(self, *, where: Where | None = None, **equals: Any) -> Iterator[str]:
         """Find keys by their metadata: as `query`, without the metadata."""
         if where is None and len(equals) == 1:  # without `Conditions` (benchmark: query unique)
             ((field, value),) = equals.items()

@@ -9,7 +9,7 @@ from .combinations import condition
 from .comparison import field_value
 from .predicates import Predicate
 
-__all__ = ["Conditions", "any_where", "selected", "selection"]
+__all__ = ["Conditions", "Where", "any_where", "selected", "selection"]
 
 
 class Conditions:
@@ -47,9 +47,7 @@ class Conditions:
 
     __slots__ = ("_alternatives", "_calls", "equal", "predicates")
 
-    def __init__(
-        self, where: Mapping[str, Any] | any_where | None, equals: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, where: Where | None, equals: Mapping[str, Any]) -> None:
         self.equal: list[tuple[str, Any]] = []
         self.predicates: list[tuple[str, Predicate]] = []
         self._calls: list[tuple[str, Callable[[Any], object]]] = []
@@ -85,7 +83,8 @@ class Conditions:
     def match(self, metadata: Mapping[str, Any]) -> bool:
         """Return whether an entry fulfills all conditions; callables are called last."""
         for field, wanted in self.equal:
-            if field_value(metadata, field) != wanted:
+            value = metadata.get(field) if "." not in field else field_value(metadata, field)
+            if value != wanted:
                 return False
         for field, predicate in self.predicates:
             if not predicate.matches(field_value(metadata, field)):
@@ -127,7 +126,7 @@ class any_where:
 
     __slots__ = ("_wheres", "alternatives")
 
-    def __init__(self, *wheres: Mapping[str, Any] | any_where) -> None:
+    def __init__(self, *wheres: Where) -> None:
         for where in wheres:
             if not isinstance(where, Mapping | any_where):
                 raise TypeError(
@@ -151,6 +150,10 @@ class any_where:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle it as the call that makes it."""
         return any_where, self._wheres
+
+
+#: Conditions by field, all of which must hold, or alternatives of such.
+Where = Mapping[str, Any] | any_where
 
 
 def selection(select: Iterable[str] | None) -> tuple[str, ...] | None:

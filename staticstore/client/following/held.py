@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
@@ -23,6 +23,7 @@ from .documents import Documents
 if TYPE_CHECKING:
     from ...index.head import Document, Head, Role
     from ...index.snapshot import Index
+    from ...query.conditions import Where
     from ...transport.http.session import Session
 
 __all__ = ["IndexParts", "LazyIndex"]
@@ -211,13 +212,13 @@ class LazyIndex:
         self,
         select: Iterable[str] | None = None,
         *,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         **equals: Any,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Find entries by their metadata: `Index.query`."""
         return self._whole().query(select, where=where, **equals)
 
-    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
+    def query_keys(self, *, where: Where | None = None, **equals: Any) -> Iterator[str]:
         """Find keys by their metadata: `Index.query_keys`."""
         return self._whole().query_keys(where=where, **equals)
 

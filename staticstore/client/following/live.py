@@ -22,7 +22,7 @@ from ...errors import (
 from ...index.changes import Action, Changes
 from ...index.snapshot import Index
 from ...processes import PerProcess
-from ...query.conditions import Conditions
+from ...query.conditions import Conditions, Where
 from ..telling.deliveries import CHANGE_SIGNALS
 from ..telling.subscription import ChangeSource, Dispatch, Subscription, Watch
 from .connection import Connection, Poller
@@ -346,7 +346,7 @@ class LiveIndex(ChangeSource):
         dispatch: Dispatch | None = None,
         initial: bool = False,
         batch: bool = False,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         equals: Mapping[str, Any] | None = None,
     ) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""

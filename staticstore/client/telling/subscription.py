@@ -18,7 +18,7 @@ from ...index.changes import Action, Change, Changes
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
-    from ...query.conditions import Conditions
+    from ...query.conditions import Conditions, Where
 
 __all__ = [
     "ChangeSource",
@@ -249,7 +249,7 @@ class ChangeSource:
         dispatch: Dispatch | None = ...,
         initial: bool = ...,
         batch: bool = ...,
-        where: Mapping[str, Any] | None = ...,
+        where: Where | None = ...,
         equals: Mapping[str, Any] | None = ...,
     ) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""
@@ -275,7 +275,7 @@ class Subscribable:
         dispatch: Dispatch | None = ...,
         initial: bool = ...,
         batch: Literal[False] = ...,
-        where: Mapping[str, Any] | None = ...,
+        where: Where | None = ...,
         **equals: Any,
     ) -> Subscription: ...
     @overload
@@ -287,7 +287,7 @@ class Subscribable:
         dispatch: Dispatch | None = ...,
         initial: bool = ...,
         batch: Literal[True],
-        where: Mapping[str, Any] | None = ...,
+        where: Where | None = ...,
         **equals: Any,
     ) -> Subscription: ...
     def subscribe(
@@ -298,7 +298,7 @@ class Subscribable:
         dispatch: Dispatch | None = None,
         initial: bool = False,
         batch: bool = False,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         **equals: Any,
     ) -> Subscription:
         """Call back with each change from now on.

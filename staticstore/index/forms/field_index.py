@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from ... import tuning
 from ...processes import PerProcess, is_held
+from ...query.comparison import field_value
 from .. import codec
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class _Built:
 
 
 def _values_of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:
-    return {key: entry.get(field) for key, entry in entries.items()}
+    return {key: field_value(entry, field) for key, entry in entries.items()}
 
 
 def _packed(keys: Sequence[str]) -> str | tuple[str, ...] | _Long:

@@ -11,6 +11,7 @@ from weakref import ref
 
 from ... import tuning
 from ...errors import IndexFormatError
+from ...query.comparison import field_value
 from .. import codec
 from ..fields import Content
 from .field_index import FieldIndexes, in_all, replaced
@@ -366,7 +367,7 @@ class Overlay(Stored):
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
 
     def _own_values(self, field: str) -> Iterator[tuple[str, Any]]:
-        return ((key, entry.get(field)) for key, entry in self._own(self._changed_keys()))
+        return ((key, field_value(entry, field)) for key, entry in self._own(self._changed_keys()))
 
     def _merged(
         self, theirs: Iterator[tuple[str, Any]], own: Iterator[tuple[str, Any]]
