@@ -206,13 +206,12 @@ def _next_step(site: str, report: PublishReport, *, browse: bool) -> str:
 
     data_path = SiteFolder.of(site).data_path
     files = "" if data_path == DATA_PATH else f" for the files in {data_path}"
+    look = f"look at it with: staticstore serve {shlex.quote(site)}"
     if not (report.set or report.updated or report.deleted):
-        return f"nothing has changed since generation {report.generation}{files}"
+        now = f"no key has changed; {site} is at generation {report.generation}{files}"
+        return f"{now}; {look}" if browse else now
     written = "index.json and index.html" if browse else "index.json"
-    return (
-        f"wrote {written} in {site}{files}, generation {report.generation}; "
-        f"look at it with: staticstore serve {shlex.quote(site)}"
-    )
+    return f"wrote {written} in {site}{files}, generation {report.generation}; {look}"
 
 
 def _check(site: str, output: Output, data: str | None) -> None:

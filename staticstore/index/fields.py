@@ -46,7 +46,8 @@ __all__ = [
 PUBLISHER_FIELDS = ("size", "sha256", "modified", "media_type", "packed")
 
 # RFC 3339, section 5.6, in UTC.
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
+# Not 24:00, which newer Pythons take for the next day.
+_TIME = r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)\Z"
 # RFC 9110, section 8.3.1: type "/" subtype, then parameters.
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[\x20-\x7e]*)?\Z"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import without_secrets
 from .fields import PUBLISHER_FIELDS, Content, parse_media_type, parse_time
 
-if TYPE_CHECKING:
-    from .snapshot import Index
-
-
-__all__ = ["MOST_ROWS", "age_text", "size_text", "store_html", "table", "value_html"]
+__all__ = ["MOST_ROWS", "age_text", "index_html", "size_text", "store_html", "table", "value_html"]
 
 #: Rows that a table shows; a note below it counts the others.
 MOST_ROWS = 50
 
+_Entries = Mapping[str, Mapping[str, Any]]  # such as an Index
 _MOST_CHARACTERS = 200  # of a cell
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _AGES = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -113,7 +110,7 @@ def _shown(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
+def store_html(title: str, info: Mapping[str, Any], index: _Entries | None) -> str:
     """Return a table of the first keys of a store, and of how current its index is.
 
     Parameters
@@ -125,21 +122,44 @@ def store_html(title: str, info: Mapping[str, Any], index: Index | None) -> str:
     index : Index or None
         The snapshot; None if none, or only parts of one, were read.
     """
-    rows = [] if index is None else [_entry_row(index, key) for key in islice(index, MOST_ROWS)]
-    return table(
-        title, rows, header=["key", "size", "media type"] if rows else (), notes=_notes(info, rows)
-    )
+    rows = [] if index is None else _rows(index)
+    return _table_of_keys(title, rows, _notes(info, rows))
 
 
-def _entry_row(index: Index, key: str) -> tuple[object, ...]:
+def index_html(title: str, index: _Entries) -> str:
+    """Return a table of the first keys of a snapshot, and how many more there are.
+
+    Parameters
+    ----------
+    title : str
+        The caption.
+    index : Index
+        The snapshot.
+    """
+    rows = _rows(index)
+    return _table_of_keys(title, rows, _note_of_others(len(index), rows))
+
+
+def _rows(index: _Entries) -> list[tuple[object, ...]]:
+    return [_entry_row(index, key) for key in islice(index, MOST_ROWS)]
+
+
+def _table_of_keys(title: str, rows: list[tuple[object, ...]], notes: Iterable[str]) -> str:
+    return table(title, rows, header=["key", "size", "media type"] if rows else (), notes=notes)
+
+
+def _note_of_others(entries: int, rows: list[tuple[object, ...]]) -> list[str]:
+    more = entries - len(rows) if rows else 0
+    return [f"and {more:,} more"] if more else []
+
+
+def _entry_row(index: _Entries, key: str) -> tuple[object, ...]:
     metadata = index[key]
     return key, _size(Content.of(metadata).size), parse_media_type(metadata.get("media_type"))
 
 
 def _notes(info: Mapping[str, Any], rows: list[tuple[object, ...]]) -> list[str]:
-    notes = []
-    if rows and (more := info["entries"] - len(rows)):
-        notes.append(f"and {more:,} more")
+    notes = _note_of_others(info["entries"], rows)
     if info["age"] is not None:
         notes.append(f"index confirmed {age_text(info['age'])}")
     if info["last_error"] is not None:

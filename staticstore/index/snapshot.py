@@ -14,6 +14,7 @@ from .fields import Content, hide_packed, is_packed, visible_metadata
 from .forms.field_index import NOT_INDEXED, frozen
 from .forms.lines import Lines
 from .forms.parsing import build, parse
+from .notebook import index_html
 
 if TYPE_CHECKING:
     from .codec import Raw
@@ -189,6 +190,9 @@ class Index(Mapping[str, dict[str, Any]]):
     def __repr__(self) -> str:
         """Show the number of keys, not the keys."""
         return f"<Index: {len(self)} keys>"
+
+    def _repr_html_(self) -> str:
+        return index_html(repr(self)[1:-1], self)
 
     def query(
         self,

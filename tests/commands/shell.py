@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from select import select
 from typing import Any, NamedTuple
@@ -119,11 +119,19 @@ class Terminal:
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a command in the terminal, or with some of its streams there."""
+        return self._start(command(*arguments), streams, env=environment(**(env or {})))
+
+    def shell(self, line: str, *, cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a line of shell in the terminal."""
+        streams = ("stdin", "stdout", "stderr")
+        return self._start(["bash", "-c", line], streams, cwd=cwd, env=environment(**env))
+
+    def _start(
+        self, line: Sequence[str], streams: Sequence[str], **more: Any
+    ) -> subprocess.Popen[bytes]:
         where: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         where.update(dict.fromkeys(streams, self.slave))
-        process = subprocess.Popen(
-            command(*arguments), env=environment(**(env or {})), start_new_session=True, **where
-        )
+        process = subprocess.Popen(line, start_new_session=True, **where, **more)
         os.close(self.slave)
         return process
 
@@ -133,10 +141,14 @@ class Terminal:
 
     def read_until(self, text: str) -> str:
         """Read the output until it contains a text."""
-        while text not in self._seen.decode(errors="replace"):
+        return self.read_until_it(lambda shown: text in shown, repr(text))
+
+    def read_until_it(self, ends: Callable[[str], bool], wanted: str) -> str:
+        """Read the output until a function of all of it returns True."""
+        while not ends(shown := self._seen.decode(errors="replace")):
             if not self._read():
-                raise AssertionError(f"{text!r} was not shown, but {self._seen!r}")
-        return self._seen.decode(errors="replace")
+                raise AssertionError(f"{wanted} was not shown, but {shown!r}")
+        return shown
 
     def read(self) -> str:
         """Read the output until the command ends."""

@@ -32,7 +32,7 @@ def url(site: Path) -> Iterator[str]:
 def test_the_next_publish_goes_on_with_the_folder_and_says_so(cli: Run, site: Path) -> None:
     assert "for the files in rasters/" in cli("publish", site, "--data", "rasters").errors
     assert cli("publish", site).errors == (
-        "nothing has changed since generation 1 for the files in rasters/\n"
+        f"no key has changed; {site} is at generation 1 for the files in rasters/\n"
     )
     assert cli("publish", site, "--check").code == 0
 

@@ -125,7 +125,12 @@ def test_a_publish_with_a_page_names_the_page(cli: Run, folder: Path) -> None:
 
 def test_a_publish_that_finds_nothing_new_says_so(cli: Run, folder: Path) -> None:
     cli("publish", folder)
-    assert cli("publish", folder).errors == "nothing has changed since generation 1\n"
+    assert cli("publish", folder).errors == f"no key has changed; {folder} is at generation 1\n"
+
+
+def test_a_publish_that_only_adds_a_page_says_how_to_look_at_it(cli: Run, folder: Path) -> None:
+    cli("publish", folder)
+    assert "look at it with: staticstore serve" in cli("publish", folder, "--browse").errors
 
 
 @pytest.mark.parametrize("option", ["--quiet", "--json", "--dry-run"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from staticstore import StaticStore, TransportError
+from staticstore import Index, StaticStore, TransportError
 from staticstore.index.notebook import MOST_ROWS
 from tests.client.scene import MemorySite
 
@@ -67,6 +67,12 @@ def test_a_store_shows_fifty_keys_and_counts_the_others(site: MemorySite) -> Non
         page = page_of(store)
     assert page.tags.count("tr") == 1 + MOST_ROWS
     assert "and 70 more" in page.texts
+
+
+def test_a_snapshot_shows_fifty_keys_and_counts_the_others() -> None:
+    page = page_of(Index.from_entries({f"{number:03}": {"size": 1500} for number in range(120)}))
+    assert page.tags.count("tr") == 1 + MOST_ROWS
+    assert {"Index: 120 keys", "000", "1.5 kB", "and 70 more"} <= set(page.texts)
 
 
 def test_showing_makes_no_request(site: MemorySite) -> None:
