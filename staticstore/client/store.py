@@ -298,7 +298,7 @@ class StaticStore(LiveStore):
         Examples
         --------
         >>> list(sample_store.below("terrain/"))
-        ['dem.tif', 'hillshade.png', 'relief.png', 'slope.tif']
+        ['contours.geojson', 'dem.tif', 'hillshade.png', 'relief.png', 'slope.tif']
         """
         from .views import PrefixStore  # seldom needed
 

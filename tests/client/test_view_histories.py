@@ -163,6 +163,13 @@ class Views(RuleBasedStateMachine):
         if not self.stores[number].is_connected():
             self.stores[number].connect()
 
+    @rule(away=numbers, number=st.integers(0, 1), new=entries)
+    def change_while_another_is_away(self, away: int, number: int, new: Picture) -> None:
+        self.disconnect(away)
+        self.write(number, new)
+        self.poll(number)
+        self.connect(away)
+
     @invariant()
     def every_picture_is_right(self) -> None:
         for listener in getattr(self, "listeners", ()):
