@@ -21,7 +21,7 @@ class StoreView(LiveStore):
     """What all views of stores share: a view reads like a store, and sends its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,
-    and `URLValue.key` is the key in the view.  The members, stores or views, are followed
+    and the ``key`` of a value is the one in the view.  The members, stores or views, are followed
     as they change; a change of what the view does not show is no change of the view.
 
     A view is connected if all its members are.  It owns no connection: `connect` and
