@@ -34,6 +34,7 @@ CONTENDERS = {
     "waits": ("connect", "poll: blocks", "first query"),
     "first query": ("ours", "encore"),
     "query unique": ("ours", "ours, 10 changes later", "encore", "sqlite3"),
+    "query of a view": ("ours", "sqlite3"),
     "signals": ("ours", "ours, no handler", "blinker"),
     "parsing": ("ours, by a head", "ours, all checked", "json", "msgspec"),
     "imports": ("staticstore",),

@@ -17,6 +17,7 @@ MODULES = (
     "interpreter",
     "window",
     "queries",
+    "views",
     "signals",
     "parsing",
     "imports",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain, groupby, islice, takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from .. import tuning
 from ..query.conditions import Conditions, Where, selected, selection
 from ..query.sort_order import SortOrder, check_limit
 from .fields import Content
@@ -190,14 +192,6 @@ class ViewIndex(Index):
         }
         return {key: found[key] for key in dict.fromkeys(wanted) if key in found}
 
-    def _is_shown(self, number: int, key: str) -> bool:
-        """Return whether no other member hides a key of the view."""
-        for rival in self.parts[number].rivals:
-            inner = self.parts[rival].inner(key)
-            if inner is not None and inner in self.members[rival]:
-                return False
-        return True
-
     # -- keys ----------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[str]:
@@ -233,9 +227,12 @@ class ViewIndex(Index):
         keys = member.keys_from(inner_start)
         if part.below:
             keys = takewhile(lambda key: key.startswith(part.below), keys)
-        if not (part.below or part.at or part.hidden):
+        if part.hidden:
+            return (key for inner in keys if (key := part.outer(inner)) is not None)
+        if not (part.below or part.at):
             return keys
-        return (key for inner in keys if (key := part.outer(inner)) is not None)
+        at, cut = part.at, len(part.below)
+        return (at + key[cut:] for key in keys)
 
     # -- queries -------------------------------------------------------------------------
 
@@ -321,8 +318,10 @@ class ViewIndex(Index):
             keys = self._keys_of(number, "")
         else:
             found = self.members[number].query_keys(where=where, **equals)
+            if part.is_whole and not part.at:
+                return found
             keys = (key for inner in found if (key := part.outer(inner)) is not None)
-        return (key for key in keys if self._is_shown(number, key)) if part.rivals else keys
+        return (key for some in self._shown_batches(number, keys, str) for key in some)
 
     def _shown(self, number: int, pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         """Return those pairs of a member that the view has, under its own keys."""
@@ -330,7 +329,35 @@ class ViewIndex(Index):
         if part.is_whole and not part.at:
             return pairs
         outer = ((part.outer(inner), one) for inner, one in pairs)
-        return ((key, one) for key, one in outer if key is not None and self._is_shown(number, key))
+        own = ((key, one) for key, one in outer if key is not None)
+        return (pair for some in self._shown_batches(number, own, _KEY) for pair in some)
+
+    def _shown_batches(
+        self, number: int, found: Iterator[T], key_of: Callable[[T], str]
+    ) -> Iterator[list[T]]:
+        """Leave out what other members hide, many at once: look-ups take longer."""
+        rivals = self.parts[number].rivals
+        most = 1  # the first ones soon, for a query with a limit
+        while batch := list(islice(found, most)):
+            most = min(2 * most, tuning.SHOWN_BATCH_KEYS)
+            keys = sorted(map(key_of, batch)) if rivals else []
+            hidden = {key for rival in rivals for key in self._keys_in(rival, keys)}
+            yield [one for one in batch if key_of(one) not in hidden] if hidden else batch
+
+    def _keys_in(self, number: int, keys: Sequence[str]) -> Iterator[str]:
+        """Yield those of some keys, in order, that a member has."""
+        part, member = self.parts[number], self.members[number]
+        walked = islice(self._keys_of(number, keys[0]), tuning.WALKED_KEYS * len(keys))
+        wanted, last = set(keys), None
+        for last in walked:
+            if last in wanted:
+                yield last
+            if last >= keys[-1]:
+                return
+        for key in keys[bisect_right(keys, last) if last is not None else len(keys) :]:
+            inner = part.inner(key)
+            if inner is not None and inner in member:
+                yield key
 
     # -- differences ---------------------------------------------------------------------
 
