@@ -242,7 +242,7 @@ def test_names_in_a_document_exist(document: str) -> None:
     for path, *names in named:
         if path.startswith("text/"):  # a media type
             continue
-        if path.startswith(("tests/", "docs/", "benchmarks/", "staticstore/")):
+        if path.startswith(("tests/", "docs/", "benchmarks/", "examples/", "staticstore/")):
             assert (ROOT / f"{path}.{names[0] or 'py'}").exists() or (ROOT / path).is_dir(), path
             continue
         module = path.replace("/", ".")

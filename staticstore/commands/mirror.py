@@ -77,6 +77,7 @@ def _parse_rate(
 @force_option("shrink", "part", "folder")
 @click.option("--verify", is_flag=True, help="Hash all files of the copy, even unchanged ones.")
 @allow_name_option
+@click.option("--browse", is_flag=True, help="Write index.html, a page to browse the copy.")
 @click.option("--watch", is_flag=True, help="Keep running, and copy what changes.")
 @interval_option("With --watch: how long to wait between polls.")
 @click.option(
@@ -104,6 +105,7 @@ def mirror(
     force: Force,
     verify: bool,
     allow_names: tuple[str, ...],
+    browse: bool,
     watch: bool,
     interval: float,
     workers: int,
@@ -127,6 +129,7 @@ def mirror(
                 delete=delete,
                 force=force,
                 verify=verify,
+                browse=browse,
                 limit_rate=limit_rate,
                 progress=None if bars is None else bars.show_total,
                 value_progress=None if bars is None else partial(_show_value, bars),

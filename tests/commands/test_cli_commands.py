@@ -156,6 +156,12 @@ def test_publish_writes_a_page_to_browse(cli: Run, folder: Path) -> None:
     assert (folder / "index.html").read_bytes().startswith(b"<!DOCTYPE html>")
 
 
+def test_mirror_writes_a_page_to_browse(cli: Run, folder: Path, tmp_path: Path) -> None:
+    assert cli("publish", folder).code == 0
+    assert cli("mirror", folder, tmp_path / "copy", "--browse").code == 0
+    assert (tmp_path / "copy" / "index.html").read_bytes().startswith(b"<!DOCTYPE html>")
+
+
 def test_publish_packs_what_is_called_small(cli: Run, folder: Path) -> None:
     [report] = cli("publish", folder, "--pack", "--pack-below", "10000", "--json").records
     assert report["packed"] == 6
