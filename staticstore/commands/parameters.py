@@ -18,13 +18,13 @@ from click.types import StringParamType
 
 from .. import tuning
 from ..disk.file_system import read_regular
-from ..errors import IndexFormatError, InvalidKeyError, StoreError
-from ..index import codec
+from ..errors import InvalidKeyError, StoreError
 from ..index.fields import check_key
 from ..site.guards import GUARDS, Force, Guards
 
 if TYPE_CHECKING:
     from ..client.cache.folder import CacheFolder
+    from ..index.snapshot import Index
 
 __all__ = [
     "FILE",
@@ -40,10 +40,12 @@ __all__ = [
     "data_path_of",
     "force_option",
     "interval_option",
-    "parse_conditions",
+    "known_index",
+    "limit_option",
+    "null_option",
     "parse_data_path",
     "select_option",
-    "where_option",
+    "sort_option",
 ]
 
 _ALL_GUARDS = "all"
@@ -116,7 +118,7 @@ class KeyName(StringParamType):
         url = ctx.params.get("url")
         if not isinstance(url, str):
             return []
-        names = _levels(_known_keys(ctx, url), incomplete)
+        names = _levels(known_index(ctx, url) or (), incomplete)
         return [CompletionItem(name, is_open=name.endswith("/")) for name in names]
 
 
@@ -176,7 +178,12 @@ def _levels(keys: Iterable[str], beginning: str) -> Iterator[str]:
         last = name
 
 
-def _known_keys(ctx: click.Context, url: str) -> Iterable[str]:
+def known_index(ctx: click.Context, url: str) -> Index | None:
+    """Return the index of a site that is on this machine, in a folder or in the cache.
+
+    None for any other site, and for an index that cannot be read or is too large to
+    complete from.
+    """
     from ..index.snapshot import Index
     from ..transport.http.root import Root
 
@@ -187,16 +194,16 @@ def _known_keys(ctx: click.Context, url: str) -> Iterable[str]:
             return Index.parse(read_regular(path, tuning.COMPLETED_INDEX_BYTES))
         folder = _cache(ctx)
         if folder is None:
-            return ()
+            return None
         from ..client.cache.index import CachedIndex  # slow to import
 
         data_path = data_path_of(url, ctx.obj.data)
         known = CachedIndex(folder, root, "index.json", data_path).read(
             tuning.COMPLETED_INDEX_BYTES
         )
-        return () if known is None else known[0].index.checked()
+        return None if known is None else known[0].index.checked()
     except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
-        return ()
+        return None
 
 
 def _cached_roots(ctx: click.Context) -> Iterable[str]:
@@ -295,7 +302,7 @@ allow_name_option = click.option(
 )
 
 
-# -- fields and conditions -----------------------------------------------------------------
+# -- fields, and what is listed -----------------------------------------------------------------
 
 
 def _parse_fields(
@@ -316,66 +323,22 @@ select_option = click.option(
     help="Show these fields; may be repeated.",
 )
 
+sort_option = click.option(
+    "--sort",
+    metavar="[-]FIELD,...",
+    multiple=True,
+    callback=_parse_fields,
+    help="Sort by these fields, falling after a minus sign: --sort=-size; may be repeated. "
+    "Values without the field come last.",
+)
 
-class _Equal:
-    """Whether a value is what a text is as JSON, or that text itself."""
+limit_option = click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), help="Show the first N only."
+)
 
-    def __init__(self, decoded: object, text: str) -> None:
-        self._decoded = decoded
-        self._text = text
-
-    def __call__(self, value: object) -> bool:
-        return value in (self._decoded, self._text)
-
-
-def parse_conditions(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return the conditions ``FIELD=VALUE``, as the argument ``where`` of a query.
-
-    A field must equal what VALUE is as JSON, or VALUE as it was typed.
-    """
-    where: dict[str, Any] = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{text!r} is not of the form field=value")
-        if name in where:
-            raise click.BadParameter(f"the field {name!r} is given twice")
-        where[name] = _condition(value)
-    return where
-
-
-def _condition(text: str) -> object:
-    try:
-        decoded = codec.decode(text.encode())
-    except (IndexFormatError, UnicodeEncodeError):
-        return text
-    # A predicate is not called for an entry without the field, which null matches.
-    return None if decoded is None else _Equal(decoded, text)
-
-
-def where_option(help_text: str) -> Callable[[_Function], _Function]:
-    """Return the option ``--where``, conditions; ``--select`` says that it is meant."""
-
-    def add(function: _Function) -> _Function:
-        option = click.option(
-            "--where",
-            metavar="FIELD=VALUE",
-            multiple=True,
-            callback=parse_conditions,
-            help=help_text,
-        )
-        former = click.option(
-            "--select", hidden=True, expose_value=False, multiple=True, callback=_refuse_select
-        )
-        return option(former(function))
-
-    return add
-
-
-def _refuse_select(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> None:
-    if values:
-        raise click.UsageError("--select names fields to show: for a condition, use --where")
+null_option = click.option(
+    "-0",
+    "--null",
+    is_flag=True,
+    help="End each key with a NUL instead of a line break, for xargs -0; nothing but keys.",
+)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from staticstore import Change, NotConnectedError, StaticStore
-from staticstore.client.telling.subscription import Watch
+from staticstore.client.telling.watch import Watch
 from tests.client.scene import TIMEOUT, Call, MemorySite
 
 
