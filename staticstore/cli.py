@@ -15,9 +15,9 @@ from typing import TextIO
 import click
 
 from . import __version__
-from .commands.completion import COMPLETE_VARIABLE, completed
 from .commands.exits import ExitCode, ending_of
 from .commands.options import CommonOptions
+from .commands.shells import COMPLETE_VARIABLE, completed
 from .commands.terminal import Output
 
 __all__ = ["cli", "run"]

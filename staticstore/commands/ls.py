@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import quoted
+from ..index.advice import unknown_field_advice
 from ..index.fields import Content, parse_media_type, parse_time, time_text
 from ..index.notebook import size_text
 from ..query.conditions import selected
-from .conditions import Asked, warn_of_unknown_fields, where_option
 from .exits import nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
-from .parameters import KEY, limit_option, null_option, select_option, sort_option
+from .parameters import (
+    KEY,
+    Asked,
+    limit_option,
+    null_option,
+    select_option,
+    sort_option,
+    where_option,
+)
 from .terminal import Column
 
 if TYPE_CHECKING:
@@ -83,9 +91,10 @@ def ls(
             count = output.rows(columns, rows)
         else:
             count = output.keys(keys, null=null)
-        warn_of_unknown_fields(index, (field.removeprefix("-") for field in sort or ()), output)
+        sorted_by = [field.removeprefix("-") for field in sort or ()]
+        output.warnings(unknown_field_advice(index, sorted_by))
         if not count and asked:
-            asked.explain(index, output)
+            output.warnings(asked.advice(index))
             raise nothing_matches("nothing in the index matches")
         if not count and pattern is not None:
             raise nothing_matches(f"no key matches {quoted(pattern)}")

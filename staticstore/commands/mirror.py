@@ -14,7 +14,6 @@ import click
 from ..errors import StoreError
 from ..index.notebook import size_text
 from ..site.guards import Force, NothingMatchesError
-from .conditions import Asked, where_option
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -25,10 +24,12 @@ from .options import (
 from .parameters import (
     FOLDER,
     KEY,
+    Asked,
     ForceCommand,
     allow_name_option,
     force_option,
     interval_option,
+    where_option,
 )
 from .terminal import Cell, Output, count_text, printable
 
@@ -130,7 +131,7 @@ def mirror(
         try:
             report = run(store)
         except NothingMatchesError:
-            asked.explain(store.index, output)
+            output.warnings(asked.advice(store.index))
             raise
         _show_report(output, report)
         return report

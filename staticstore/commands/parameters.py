@@ -1,7 +1,7 @@
 """The types of parameters, such as files and keys, and options that a few commands have.
 
-Each type says what a shell completes.  Keys are completed from an index on this machine, in a
-folder or in the cache: nothing is requested while somebody types.
+Each type says what a shell completes.  Keys and fields are completed from an index on this machine,
+in a folder or in the cache: nothing is requested while somebody types.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from .. import tuning
-from ..disk.file_system import read_regular
-from ..errors import InvalidKeyError, StoreError
+from ..errors import InvalidKeyError, quoted
+from ..index.advice import condition_advice, condition_beginnings
 from ..index.fields import check_key
+from ..query.syntax import ConditionError, FieldCondition, parse_condition, where_of
 from ..site.guards import GUARDS, Force, Guards
+from .shells import cached_roots, known_index
 
 if TYPE_CHECKING:
-    from ..client.cache.folder import CacheFolder
     from ..index.snapshot import Index
 
 __all__ = [
@@ -33,23 +34,26 @@ __all__ = [
     "SECONDS",
     "SITE_URL",
     "TARGET",
+    "Asked",
     "ForceCommand",
     "LocalPath",
     "allow_name_option",
+    "conditions_argument",
     "data_option",
     "data_path_of",
     "force_option",
     "interval_option",
-    "known_index",
     "limit_option",
     "null_option",
     "parse_data_path",
     "select_option",
     "sort_option",
+    "where_option",
 ]
 
 _ALL_GUARDS = "all"
 _INTERVAL_SECONDS = 30.0
+_SHOWN_CHARACTERS = 60  # of a condition, in a message
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
@@ -87,7 +91,7 @@ class SiteURL(LocalPath):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
         """Offer the sites whose indexes are cached, else folders."""
-        roots = sorted({root for root in _cached_roots(ctx) if root.startswith(incomplete)})
+        roots = sorted({root for root in cached_roots(ctx) if root.startswith(incomplete)})
         if roots:
             return [CompletionItem(root) for root in roots]
         return super().shell_complete(ctx, param, incomplete)
@@ -176,51 +180,6 @@ def _levels(keys: Iterable[str], beginning: str) -> Iterator[str]:
                 return
             yield name
         last = name
-
-
-def known_index(ctx: click.Context, url: str) -> Index | None:
-    """Return the index of a site that is on this machine, in a folder or in the cache.
-
-    None for any other site, and for an index that cannot be read or is too large to
-    complete from.
-    """
-    from ..index.snapshot import Index
-    from ..transport.http.root import Root
-
-    try:
-        root = Root(url)
-        if root.folder is not None:
-            path = Path(root.folder, "index.json")
-            return Index.parse(read_regular(path, tuning.COMPLETED_INDEX_BYTES))
-        folder = _cache(ctx)
-        if folder is None:
-            return None
-        from ..client.cache.index import CachedIndex  # slow to import
-
-        data_path = data_path_of(url, ctx.obj.data)
-        known = CachedIndex(folder, root, "index.json", data_path).read(
-            tuning.COMPLETED_INDEX_BYTES
-        )
-        return None if known is None else known[0].index.checked()
-    except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
-        return None
-
-
-def _cached_roots(ctx: click.Context) -> Iterable[str]:
-    from ..client.cache.index import sites_in
-
-    folder = _cache(ctx)
-    return () if folder is None else (site.note.root for site in sites_in(folder))
-
-
-def _cache(ctx: click.Context) -> CacheFolder | None:
-    from ..client.cache.folder import CacheFolder
-
-    named: CacheFolder | None = getattr(ctx.obj, "cache", None)  # by --cache or its variable
-    try:
-        return CacheFolder.of(True) if named is None else named
-    except StoreError:  # there is no home folder
-        return None
 
 
 # -- options of a few commands -------------------------------------------------------------
@@ -342,3 +301,84 @@ null_option = click.option(
     is_flag=True,
     help="End each key with a NUL instead of a line break, for xargs -0; nothing but keys.",
 )
+
+
+# -- conditions ----------------------------------------------------------------------------
+
+
+class Asked:
+    """The conditions of a command line; false without any.
+
+    Attributes
+    ----------
+    where : dict or None
+        The ``where`` of a query in which all hold; None without conditions.
+    """
+
+    def __init__(self, conditions: tuple[FieldCondition, ...]) -> None:
+        self._conditions = conditions
+        self.where: dict[str, Any] | None = where_of(conditions) or None
+
+    def __bool__(self) -> bool:
+        """Return whether there are conditions."""
+        return self.where is not None
+
+    def advice(self, index: Index) -> Iterator[str]:
+        """Yield why nothing matches, as far as that is easily seen."""
+        return condition_advice(index, self._conditions)
+
+
+class ConditionText(StringParamType):
+    """A condition on a field, which becomes a `FieldCondition`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it."""
+        try:
+            return parse_condition(value)
+        except ConditionError as error:
+            raise _condition_error(error, ctx) from error
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
+        """Offer names of fields, and after a whole name operators that fit its values."""
+        url = ctx.params.get("url")
+        index = known_index(ctx, url) if isinstance(url, str) else None
+        if index is None:
+            return []
+        beginnings = condition_beginnings(index, incomplete)
+        return [CompletionItem(beginning, is_open=True) for beginning in beginnings]
+
+
+def _condition_error(error: ConditionError, ctx: click.Context | None) -> click.UsageError:
+    text = error.text
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[: _SHOWN_CHARACTERS - 1] + "…"
+    message = f"the condition {quoted(text)} cannot be understood: {error.reason}"
+    return click.UsageError(message, ctx)
+
+
+def _ask(
+    context: click.Context, parameter: click.Parameter, values: tuple[FieldCondition, ...]
+) -> Asked:
+    try:
+        return Asked(values)
+    except ConditionError as error:
+        raise _condition_error(error, context) from error
+
+
+#: The conditions of a command, as arguments.
+conditions_argument = click.argument(
+    "asked", metavar="[CONDITION]...", nargs=-1, type=ConditionText(), callback=_ask
+)
+
+
+def where_option(help_text: str) -> Callable[[_Function], _Function]:
+    """Return the option ``--where``, conditions."""
+    return click.option(
+        "--where",
+        "asked",
+        metavar="CONDITION",
+        multiple=True,
+        type=ConditionText(),
+        callback=_ask,
+        help=help_text,
+    )

@@ -8,10 +8,17 @@ from typing import Any
 
 import click
 
-from .conditions import Asked, conditions_argument, warn_of_unknown_fields
+from ..index.advice import unknown_field_advice
 from .exits import ExitCode, nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
-from .parameters import limit_option, null_option, select_option, sort_option
+from .parameters import (
+    Asked,
+    conditions_argument,
+    limit_option,
+    null_option,
+    select_option,
+    sort_option,
+)
 from .terminal import Cell, Column, Output
 
 __all__ = ["query"]
@@ -94,9 +101,10 @@ def query(
             else:  # the header comes first: the fields of all are collected before
                 fields = _fields(index.query(where=asked.where, sort=sort, limit=limit))
                 found = output.csv(["key", *fields], map(_row, entries))
-        warn_of_unknown_fields(index, (field.removeprefix("-") for field in sort or ()), output)
+        sorted_by = [field.removeprefix("-") for field in sort or ()]
+        output.warnings(unknown_field_advice(index, sorted_by))
         if not found and asked:
-            asked.explain(index, output)
+            output.warnings(asked.advice(index))
             if count:  # as of grep -c: the answer is there
                 raise click.exceptions.Exit(ExitCode.NO_SUCH_KEY)
             raise nothing_matches("nothing in the index matches")

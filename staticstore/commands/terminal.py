@@ -262,6 +262,11 @@ class Output:
         else:
             self._message("warning: ", "yellow", text)
 
+    def warnings(self, texts: Iterable[str]) -> None:
+        """Write several warnings."""
+        for text in texts:
+            self.warning(text)
+
     def error(self, ending: Ending) -> None:
         """Write what is wrong, and in a second line what to do, if that is known."""
         message = hide_secrets(ending.message or ending.kind)

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import quoted
-from .conditions import Asked, conditions_argument
 from .exits import Ending, ExitCode, partly_failed, system_reason
 from .options import CommonOptions, examples, output_options, site_options
-from .parameters import SECONDS, data_path_of, interval_option
+from .parameters import SECONDS, Asked, conditions_argument, data_path_of, interval_option
 from .terminal import ACTION_STYLES, Cell, Output, count_text
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def watch(
         changes = store.watch(idle, where=asked.where)
         count = len(store)
         if asked and (count := store.count(where=asked.where)) == 0:
-            asked.explain(store.index, output)
+            output.warnings(asked.advice(store.index))
         output.note(f"watching {count_text(count, 'key')}; press Ctrl-C to stop")
         for change in changes:
             _show(output, change)

@@ -28,7 +28,14 @@ from .order import ge, gt, le, lt
 from .predicates import ne, one_of
 from .texts import contains
 
-__all__ = ["OPERATORS", "ConditionError", "FieldCondition", "parse_condition", "where_of"]
+__all__ = [
+    "OPERATORS",
+    "ConditionError",
+    "FieldCondition",
+    "parse_condition",
+    "where_of",
+    "written_field",
+]
 
 #: The operators, in the order in which they are offered.
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "~", "@")
@@ -46,6 +53,7 @@ _WRONG = {
     "~": "=~ ~= ~~ ≈",
 }
 _MEANT = {wrong: right for right, several in _WRONG.items() for wrong in several.split()}
+_PLAIN_FIELD = re.compile(r'[^\s"!=<>~][^!=<>~@]*(?<!\s)')
 _SIGNS = re.compile("[≠≤≥≈]")
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _JSON = json.JSONDecoder()
@@ -170,6 +178,17 @@ def _refuse_contradiction(conditions: list[FieldCondition]) -> None:
         if not any(value in (equal[0].values or ()) for value in other.values or ()):
             reason = f"{equal[0].text} and {other.text} cannot both hold"
             raise ConditionError(other.text, 0, reason)
+
+
+def written_field(field: str) -> str:
+    """Return the name of a field as a condition begins with it, in quotes if need be.
+
+    Examples
+    --------
+    >>> print(written_field("proj:code"), written_field("a=b"))
+    proj:code "a=b"
+    """
+    return field if _PLAIN_FIELD.fullmatch(field) else json.dumps(field, ensure_ascii=False)
 
 
 # -- the field and the operator ------------------------------------------------------------

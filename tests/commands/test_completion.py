@@ -12,7 +12,7 @@ import click
 import pytest
 
 from staticstore import StaticStore, publish, serve
-from staticstore.commands.completion import COMPLETE_VARIABLE
+from staticstore.commands.shells import COMPLETE_VARIABLE
 from tests.commands.conftest import Run
 from tests.commands.shell import environment
 
