@@ -340,7 +340,8 @@ class ConditionText(StringParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
         """Offer names of fields, and after a whole name operators that fit its values."""
-        url = ctx.params.get("url")
+        # After an option whose value is missing, click leaves the arguments as they are.
+        url = ctx.params.get("url") or next(iter(ctx.args), None)
         index = known_index(ctx, url) if isinstance(url, str) else None
         if index is None:
             return []

@@ -60,21 +60,17 @@ def query(
     null: bool,
     as_csv: bool,
 ) -> None:
-    r"""Find values by their metadata: those that fulfill all conditions.
+    """Find values by their metadata: those that fulfill all conditions.
 
-    A CONDITION is FIELD OP VALUE, in quotes where the shell would take < or >:
+    A CONDITION is FIELD OP VALUE, in quotes where the shell would take < or >. OP is one of
+    =, !=, <, <=, >, >= and ~, which means contains, whatever the case. bbox@W,S,E,N finds boxes
+    that intersect one. date=null finds the values without a date, and date!=null those with one.
 
-    \b
-      type=raster  type!=raster  equals, does not equal
-      size>=1000                 less and greater: <  <=  >  >=
-      title~north                contains, whatever the case
-      bbox@5,44,16,48            a box that intersects W,S,E,N
-      date=null  date!=null      is missing, is there
-
-    A VALUE that is JSON is also taken as JSON: bands=3 finds the number and the text. Dates
-    (2024-05-01) and times compare as such, without a zone in UTC, and an upper date means the
-    whole day. Values of different kinds are neither less nor greater. a.b reaches into objects.
-    A name with an operator in it is quoted: '"a=b"=5'.
+    A VALUE that is JSON is taken as JSON: size>5 compares with a number, tags='["water"]' finds
+    a list, and bands=3 the number and the text. Dates (2024-05-01) and times compare as such,
+    without a zone in UTC; date<=2024-05-01 includes that day. Values of different kinds are
+    neither less nor greater. proj.code reaches into an object, and a name that contains an
+    operator is quoted: '"a=b"=3'.
     """
     output = common.output
     if count + (keys_only or null) + as_csv > 1:

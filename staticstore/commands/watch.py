@@ -39,8 +39,7 @@ _END_SECONDS = 5.0  # which a command has to end when the watch does
         "staticstore watch https://data.example.org/site/ type=raster 'size>1000000'",
         "staticstore watch https://data.example.org/site/ --interval 5 --idle 60 --json",
         "staticstore watch https://data.example.org/site/ --exec './process {action} -- {key}'",
-        "staticstore watch https://data.example.org/site/ \\",
-        "    --shell --exec 'echo \"$STATICSTORE_KEY\" >> changed.txt'",
+        "staticstore watch https://data.example.org/site/ --shell --exec 'env >> changes.log'",
     ),
 )
 @site_options

@@ -52,7 +52,8 @@ def unknown_field_advice(index: Index, fields: Iterable[str]) -> Iterator[str]:
         if next(index.query_keys(where={field: exists()}, limit=1), None) is None:
             import difflib  # slow to import
 
-            alike = difflib.get_close_matches(field, known_fields(index), n=1)
+            others = known_fields(index).keys() - {field}
+            alike = difflib.get_close_matches(field, sorted(others), n=1)
             hint = f": did you mean {quoted(alike[0])}?" if alike else ""
             yield f"no entry has the field {quoted(field)}{hint}"
 
@@ -102,7 +103,8 @@ def condition_beginnings(index: Index, text: str) -> list[str]:
     ['size=', 'size!=', 'size<', 'size<=', 'size>', 'size>=']
     """
     fields = {written_field(field): value for field, value in known_fields(index).items()}
-    names = sorted(name for name in fields if name.startswith(text))
+    # What begins with "-" would be an option.
+    names = sorted(name for name in fields if name.startswith(text) and name[:1] != "-")
     if len(names) != 1 and text not in names:
         return names
     name = text if text in names else names[0]
@@ -111,11 +113,10 @@ def condition_beginnings(index: Index, text: str) -> list[str]:
 
 
 def _fitting_operators(value: object) -> list[str]:
-    unfit = set[str]()
+    is_box = Box.of(value) is not None
+    unfit = set() if is_box else {"@"}
     if order_key(value) is None:
         unfit |= {"<", "<=", ">", ">="}
-    if not isinstance(value, str | list):
+    if is_box or not isinstance(value, str | list):
         unfit.add("~")
-    if Box.of(value) is None:
-        unfit.add("@")
     return [operator for operator in OPERATORS if operator not in unfit]

@@ -66,7 +66,7 @@ def test_a_query_finds_what_fulfills_all_conditions(
         ("size", "if the shell has taken '<' or '>'", "'staticstore query --help'"),
     ],
 )
-def test_a_condition_that_cannot_be_understood_is_said_before_anything_begins(
+def test_e14_a_condition_that_cannot_be_understood_is_said_before_anything_begins(
     cli: Run, condition: str, message: str, hint: str
 ) -> None:
     ended = cli("query", "http://127.0.0.1:9/", condition)
@@ -91,20 +91,20 @@ def test_a_terminal_shows_a_part_of_a_long_condition() -> None:
     ]
 
 
-def test_conditions_that_contradict_each_other_are_an_error(cli: Run) -> None:
+def test_e14_conditions_that_contradict_each_other_are_an_error(cli: Run) -> None:
     ended = cli("query", "http://127.0.0.1:9/", "type=a", "type=b")
     assert ended.code == 2
     assert "type=a and type=b cannot both hold" in ended.errors
 
 
-def test_an_operator_that_the_shell_has_taken_is_asked_for(site: Path) -> None:
+def test_e14_an_operator_that_the_shell_has_taken_is_asked_for(site: Path) -> None:
     ended = shell(f"cd {site} && $STATICSTORE query . size>5")
     assert ended.code == 2
     assert "as in 'size>5'" in ended.errors
 
 
 @pytest.mark.parametrize("command", [["query"], ["ls", "--where"], ["mirror", "copy", "--where"]])
-def test_a_field_that_no_entry_has_is_named_where_nothing_matches(
+def test_e14_a_field_that_no_entry_has_is_named_where_nothing_matches(
     cli: Run, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +113,7 @@ def test_a_field_that_no_entry_has_is_named_where_nothing_matches(
     assert "no entry has the field 'titel': did you mean 'title'?" in ended.errors
 
 
-def test_a_value_of_another_kind_is_named_where_nothing_matches(cli: Run, site: Path) -> None:
+def test_e14_a_value_of_another_kind_is_named_where_nothing_matches(cli: Run, site: Path) -> None:
     ended = cli("query", site, "date>=2024")
     assert ended.code == 3
     assert "'date' is a date or time in the index, but a number in 'date>=2024'" in ended.errors

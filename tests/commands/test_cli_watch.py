@@ -110,7 +110,7 @@ def test_a_command_is_run_for_each_change_in_order(cli: Run) -> None:
     ]
 
 
-def test_what_fails_is_reported_and_the_others_run(cli: Run) -> None:
+def test_e15_what_fails_is_reported_and_the_others_run(cli: Run) -> None:
     script = "import sys; sys.exit(3 if sys.argv[1] != 'update' else 0)"
     command = shlex.join([sys.executable, "-c", script, "{action}"])
     with changing({"index.json": BEFORE}, AFTER) as url:
@@ -143,7 +143,7 @@ def test_the_output_of_commands_is_kept_apart_from_json(cli: Run) -> None:
         (["--shell", "--exec", "echo {key}"], '"$STATICSTORE_KEY"'),
     ],
 )
-def test_a_command_that_cannot_be_run_is_said_before_anything_begins(
+def test_e15_a_command_that_cannot_be_run_is_said_before_anything_begins(
     cli: Run, options: list[str], message: str
 ) -> None:
     ended = cli("watch", "http://127.0.0.1:9/", *options)
@@ -152,7 +152,7 @@ def test_a_command_that_cannot_be_run_is_said_before_anything_begins(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_end_of_the_watch_ends_the_command(number: int) -> None:
+def test_e15_the_end_of_the_watch_ends_the_command(number: int) -> None:
     script = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     with changing({"index.json": BEFORE}, AFTER) as url:
         command = shlex.join([sys.executable, "-c", script])
@@ -221,7 +221,7 @@ def test_the_standard_input_of_a_command_has_the_change(recorder: Recorder) -> N
 
 
 @pytest.mark.parametrize("key", ["a; exit 3", "$(exit 3)", "a b", "'\"", "{action}", "Zürich"])
-def test_a_key_is_one_word_whatever_it_contains(recorder: Recorder, key: str) -> None:
+def test_e15_a_key_is_one_word_whatever_it_contains(recorder: Recorder, key: str) -> None:
     words = recorder.run(Change(key, None, b"{}"), "{key} x/{key} '{action} {other}'")["words"]
     assert words == [key, f"x/{key}", "set {other}"]
 
@@ -232,7 +232,7 @@ def test_a_shell_has_the_key_in_a_variable(recorder: Recorder) -> None:
     assert words == ["$(exit 3)"]
 
 
-def test_a_key_is_never_an_option_of_the_command(
+def test_e15_a_key_is_never_an_option_of_the_command(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change = Change("--output=x", None, b"{}")
@@ -242,7 +242,7 @@ def test_a_key_is_never_an_option_of_the_command(
     assert recorder.run(change, "-- {key}")["words"] == ["--", "--output=x"]
 
 
-def test_metadata_too_long_for_the_environment_is_on_the_standard_input_alone(
+def test_e15_metadata_too_long_for_the_environment_is_on_the_standard_input_alone(
     recorder: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long = {"title": "x" * 200_000}
@@ -260,7 +260,7 @@ def test_a_command_need_not_read_its_standard_input() -> None:
 
 
 @pytest.mark.parametrize("key", ["a\0b", "\ud800"])
-def test_a_key_that_cannot_be_passed_is_a_failure(
+def test_e15_a_key_that_cannot_be_passed_is_a_failure(
     recorder: Recorder, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     recorder.run(Change(key, None, b"{}"), "{key}")
@@ -268,7 +268,7 @@ def test_a_key_that_cannot_be_passed_is_a_failure(
     assert "the key cannot be passed to a program" in capsys.readouterr().err
 
 
-def test_a_signal_that_ends_a_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_e15_a_signal_that_ends_a_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     runner = ChangeCommand("kill -9 $$", shell=True, url_of=str, output=Output())
     runner.run(UPDATE)
     assert "the command was ended by SIGKILL (update 'a b')" in capsys.readouterr().err
