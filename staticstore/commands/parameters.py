@@ -273,6 +273,15 @@ def _parse_fields(
     return fields or None
 
 
+def _parse_sort(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[str] | None:
+    fields = _parse_fields(context, parameter, values)
+    if fields and "-" in fields:
+        raise click.BadParameter("a field name after the minus sign is missing")
+    return fields
+
+
 #: The fields to show; None for those that the command shows without it.
 select_option = click.option(
     "--select",
@@ -286,7 +295,7 @@ sort_option = click.option(
     "--sort",
     metavar="[-]FIELD,...",
     multiple=True,
-    callback=_parse_fields,
+    callback=_parse_sort,
     help="Sort by these fields, falling after a minus sign: --sort=-size; may be repeated. "
     "Values without the field come last.",
 )

@@ -228,6 +228,7 @@ def test_csv_on_a_terminal_does_not_control_it(tmp_path: Path) -> None:
         ["--count", "--limit", "5"],
         ["--limit", "0"],
         ["--sort", ""],
+        ["--sort", "size,-"],
     ],
 )
 def test_forms_that_exclude_each_other_are_refused(cli: Run, options: list[str]) -> None:

@@ -166,6 +166,18 @@ def test_e15_the_end_of_the_watch_ends_the_command(number: int) -> None:
         os.kill(child, 0)
 
 
+def test_e15_ctrl_c_which_the_command_gets_as_well_ends_both() -> None:
+    with changing({"index.json": BEFORE}, AFTER) as url:
+        command = "sh -c 'echo begun; exec sleep 600'"
+        options = ["--interval", "0.05", "-q", "--exec", command]
+        process = start("watch", url, *options, start_new_session=True)
+        assert process.stdout is not None
+        process.stdout.readline()  # the change
+        assert process.stdout.readline() == b"begun\n"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert finish(process).code == 130
+
+
 class Recorder:
     """Runs a command that writes down what it gets."""
 

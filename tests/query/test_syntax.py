@@ -22,7 +22,13 @@ from staticstore.query import (
     ne,
     one_of,
 )
-from staticstore.query.syntax import OPERATORS, ConditionError, parse_condition, where_of
+from staticstore.query.syntax import (
+    OPERATORS,
+    ConditionError,
+    parse_condition,
+    where_of,
+    written_field,
+)
 
 
 @pytest.mark.parametrize(
@@ -202,3 +208,11 @@ def test_any_text_is_a_condition_or_an_error_within_it(text: str) -> None:
                min_size=1))  # fmt: skip
 def test_a_name_without_operators_needs_no_quotes(name: str) -> None:
     assert {parse_condition(f"{name}{operator}5").field for operator in OPERATORS[:-1]} == {name}
+
+
+@settings(deadline=None)
+@given(st.text("ab\"\\'=!<>~@. \t\n-≥é"))
+def test_any_name_is_written_as_it_is_parsed(name: str) -> None:
+    for operator in OPERATORS[:-1]:
+        assert parse_condition(f"{written_field(name)}{operator}5").field == name
+    assert parse_condition(f"{written_field(name)}@1,2,3,4").field == name
