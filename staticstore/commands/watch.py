@@ -196,12 +196,7 @@ class ChangeCommand:
     def run(self, change: Change) -> None:
         """Run the command for a change, wait for its end, and report a failure."""
         self.started += 1
-        try:
-            reason = self._run(change)
-        except OSError as error:
-            reason = f"cannot be started: {system_reason(error)}"
-        except ValueError:  # a NUL, or half of a surrogate pair
-            reason = "cannot be started: the key cannot be passed to a program"
+        reason = self._run(change)
         if reason is not None:
             self.failed += 1
             message = f"{self._name} {reason} ({change.action} {quoted(change.key)})"
@@ -225,13 +220,18 @@ class ChangeCommand:
             arguments = [
                 _PLACEHOLDER.sub(lambda match: str(facts[match[1]]), word) for word in self._words
             ]
-        process = subprocess.Popen(
-            arguments,
-            shell=self._shell,
-            env=self._environment(facts),
-            stdin=subprocess.PIPE,
-            stdout=sys.stderr if self._output.as_json else None,  # which has JSON Lines alone
-        )
+        try:
+            process = subprocess.Popen(
+                arguments,
+                shell=self._shell,
+                env=self._environment(facts),
+                stdin=subprocess.PIPE,
+                stdout=sys.stderr if self._output.as_json else None,  # which has JSON Lines alone
+            )
+        except OSError as error:
+            return f"cannot be started: {system_reason(error)}"
+        except ValueError:  # a NUL, or half of a surrogate pair
+            return "cannot be started: the key cannot be passed to a program"
         try:
             process.communicate(json.dumps(facts).encode() + b"\n")
         except BaseException:  # Ctrl-C, or a signal
@@ -292,5 +292,6 @@ def _failure(code: int) -> str | None:
     if code < 0:
         import signal
 
-        return f"was ended by {signal.Signals(-code).name}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"was ended by {names.get(-code, f'signal {-code}')}"
     return f"failed with exit code {code}" if code else None
