@@ -436,6 +436,12 @@ def test_a_watch_of_a_view_yields_its_changes_and_ends_with_a_member(
     assert lines(watch) == ["set new"]
 
 
+def test_a_watch_of_a_view_takes_conditions(sites: Sites, joined: JoinedStore) -> None:
+    watch = joined.watch(timeout=0, where={"v": 1})
+    sites.change(0, {**sites.stores[0].index, "x": {"v": 1}, "y": {"v": 2}})
+    assert lines(watch) == ["set x"]
+
+
 def test_while_a_member_is_away_nothing_is_delivered_and_afterwards_all(
     sites: Sites, joined: JoinedStore
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -22,7 +23,8 @@ from ...index.changes import Action, Changes
 from ...index.snapshot import Index
 from ...processes import PerProcess
 from ...query.conditions import Where
-from ..telling.subscription import ChangeSource, Dispatch, Subscription, Watch
+from ..telling.subscription import ChangeSource, Dispatch, Subscription
+from ..telling.watch import Watch
 from .connection import Connection, Poller
 from .current_index import CurrentIndex
 
@@ -372,10 +374,13 @@ class LiveIndex(ChangeSource):
             equals=equals,
         )
 
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(
+        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
+    ) -> Watch:
         """Iterate over changes; see `StaticStore.watch`."""
         connection = self.connected()
-        watch = Watch(timeout, lambda callback: self.subscribe(callback)[0])
+        subscribe = functools.partial(self.subscribe, where=where, equals=equals)
+        watch = Watch(timeout, lambda callback: subscribe(callback)[0])
         connection.add_watch(watch)
         return watch
 

@@ -14,7 +14,8 @@ from ...errors import StoreError
 from ...index.changes import Action, Changes, diff
 from ..telling.deliveries import Deliveries, has_handlers
 from ..telling.subscribers import Subscribers, ViewFollower
-from ..telling.subscription import ChangeSource, Dispatch, Subscription, Watch
+from ..telling.subscription import ChangeSource, Dispatch, Subscription
+from ..telling.watch import Watch
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
@@ -282,9 +283,12 @@ class LiveView(ChangeSource):
             equals=equals,
         )
 
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(
+        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
+    ) -> Watch:
         """Iterate over changes until a timeout, or until a site is disconnected."""
-        watch = Watch(timeout, lambda callback: self.subscribe(callback)[0])
+        subscribe = functools.partial(self.subscribe, where=where, equals=equals)
+        watch = Watch(timeout, lambda callback: subscribe(callback)[0])
         for site in self._sites:
             site.end_at_disconnect(watch)
         return watch
