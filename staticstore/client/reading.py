@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..index.tables.tabular import Tabular
 from ..query.conditions import Where, selected, selection
 from .value import URLValue
 
@@ -35,7 +36,7 @@ _MEANT = {
 }
 
 
-class Reading(Mapping[str, URLValue]):
+class Reading(Tabular, Mapping[str, URLValue]):
     """The reading half of `StaticStore`: each call binds one snapshot and works on it."""
 
     @abstractmethod
@@ -193,8 +194,7 @@ class Reading(Mapping[str, URLValue]):
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
         """Iterate over the streams of some keys, in the order asked, all of one snapshot.
 
-        Eight are opened ahead, in parallel.  Those that were not taken are closed at the
-        end.
+        Eight are opened ahead, in parallel; those that were not taken are closed in the end.
 
         Raises
         ------
@@ -328,9 +328,7 @@ class Reading(Mapping[str, URLValue]):
 
     @property
     def index(self) -> Index:
-        """The current snapshot, immutable, and safe to keep while polls go on.
-
-        A lazy store fetches it now, if it has not yet.
+        """The current snapshot, immutable, safe to keep; a lazy store may fetch it now.
 
         Raises
         ------
@@ -340,6 +338,9 @@ class Reading(Mapping[str, URLValue]):
             A lazy store could not fetch it.
         """
         return self._opened().index
+
+    def _tabled(self) -> Index:
+        return self.index
 
     def update_index(self) -> Changes:
         """Poll once, now.

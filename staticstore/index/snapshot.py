@@ -15,6 +15,7 @@ from .forms.field_index import NOT_INDEXED, frozen
 from .forms.lines import Lines
 from .forms.parsing import build, parse
 from .notebook import index_html
+from .tables.tabular import Tabular
 
 if TYPE_CHECKING:
     from .codec import Raw
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Index"]
 
 
-class Index(Mapping[str, dict[str, Any]]):
+class Index(Tabular, Mapping[str, dict[str, Any]]):
     """The keys of a site and their metadata, immutable and in key order.
 
     Entries are kept as the raw JSON they came in and decoded when they are read, so that
@@ -298,8 +299,7 @@ class Index(Mapping[str, dict[str, Any]]):
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values.
 
-        Unknown keys are left out.  Keys near each other cost less than each by
-        itself.
+        Unknown keys are left out.  Keys near each other cost less than each by itself.
         """
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))  # keeps the order
         return dict(self.stored.contents_of(sorted(wanted)))
