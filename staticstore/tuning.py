@@ -184,6 +184,7 @@ TABLE_BLOCK_BYTES = 1 << 20  # each by a thread of its own
 # turn out to have other types before all are looked at.  benchmark: to_arrow
 TABLE_SAMPLED_BATCHES = 64
 TABLE_ATTEMPTS = 4
+TABLE_GROUP_ROWS = 100_000  # of a Parquet file.  Fewer: readers skip more, and ask more often
 
 # ---- Client: cache
 
