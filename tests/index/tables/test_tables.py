@@ -1,4 +1,4 @@
-"""Tables of a snapshot: the rows and types that a query would give."""
+"""Tables of a snapshot: the rows and types that a query would give; A28 of docs/faults.md."""
 
 from __future__ import annotations
 

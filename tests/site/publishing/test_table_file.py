@@ -1,4 +1,4 @@
-"""``publish(parquet=True)``: the index as a Parquet file, which the head names."""
+"""``publish(parquet=True)``: the index as a Parquet file, which the head names; F21."""
 
 from __future__ import annotations
 
