@@ -15,10 +15,12 @@ from ..documents.document_files import write_document
 from ..documents.head_files import HeadFiles
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..folder.site_folder import SiteFolder
     from .plan import PublishPlan
 
-__all__ = ["check_tables", "with_table"]
+__all__ = ["check_tables", "parquet_of", "with_table"]
 
 
 def check_tables(wanted: bool | None, head: Head | None) -> None:
@@ -90,9 +92,6 @@ def _is_of(folder: SiteFolder, table: Document, plan: PublishPlan) -> bool:
 
 
 def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[Document, list[str]]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
     from ...index.tables.columns import read_columns
 
     body = bytes(plan.body)
@@ -101,17 +100,26 @@ def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[Document, list[
     except IndexFormatError:  # an empty index
         index = Index.parse(body)
     read = read_columns(index.stored)
-    # Groups of rows, statistics and the index of pages let a reader skip what it does not need.
+    text = parquet_of(read.table)
+    document = Document.of(Role.TABLE, text)
+    write_document(folder, document, text)
+    return document, [f"index/*.parquet: {warning}" for warning in read.warnings]
+
+
+def parquet_of(table: pa.Table) -> bytes:
+    """Return a table, sorted by key, as a Parquet file of which engines read what they need."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    # Groups of rows, statistics and the index of pages let them skip the rest.
     sink = pa.BufferOutputStream()
     parquet.write_table(
-        read.table,
+        table,
         sink,
         row_group_size=tuning.TABLE_GROUP_ROWS,
         compression="zstd",
         write_page_index=True,
         sorting_columns=[parquet.SortingColumn(0)],
     )
-    text = sink.getvalue().to_pybytes()
-    document = Document.of(Role.TABLE, text)
-    write_document(folder, document, text)
-    return document, [f"index/*.parquet: {warning}" for warning in read.warnings]
+    body: bytes = sink.getvalue().to_pybytes()
+    return body

@@ -145,7 +145,7 @@ def test_a_dry_run_writes_no_table(site: Path) -> None:
 
 
 def test_a_field_of_mixed_kinds_is_warned_of(site: Path) -> None:
-    metadata = {"00.txt": {"n": 1}, "01.txt": {"n": "x"}}
+    metadata: dict[str, dict[str, Any]] = {"00.txt": {"n": 1}, "01.txt": {"n": "x"}}
     report = publish(site, metadata=metadata, parquet=True)
     assert "'n' becomes JSON text: n is a number and a text" in "".join(report.warnings)
 
