@@ -79,8 +79,9 @@ class Tabular:
 
         Notes
         -----
-        A million entries of eight fields take about two seconds on two cores, and no more
-        memory than the table and some megabytes.  Other threads run meanwhile.
+        A million entries of eight fields take two to three seconds, and the memory of the
+        table and 150 MB at most.  Other threads run meanwhile.  Any number of threads may
+        call it.
 
         Examples
         --------
