@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..index.tables.tabular import Tabular
-from ..query.conditions import Where, selected, selection
+from ..index.queries import DelegatedQueries
+from ..query.conditions import selected, selection
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _MEANT = {
 }
 
 
-class Reading(Tabular, Mapping[str, URLValue]):
+class Reading(Mapping[str, URLValue], DelegatedQueries):
     """The reading half of `StaticStore`: each call binds one snapshot and works on it."""
 
     @abstractmethod
@@ -297,32 +297,6 @@ class Reading(Tabular, Mapping[str, URLValue]):
             hint = "" if meant is None else f": use {meant}"
             text = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
             raise AttributeError(text, name=name, obj=self)
-
-    # -- queries -------------------------------------------------------------------
-
-    def query(
-        self,
-        select: Iterable[str] | None = None,
-        *,
-        where: Where | None = None,
-        **equals: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Find entries of the current snapshot by their metadata: `Index.query`.
-
-        Examples
-        --------
-        >>> [key for key, _ in sample_store.query(where={"type": "raster"}, bands=3)]
-        ['imagery/true-color.tif']
-        """
-        return self._index().query(select, where=where, **equals)
-
-    def query_keys(self, *, where: Where | None = None, **equals: Any) -> Iterator[str]:
-        """Find keys of the current snapshot by their metadata: `Index.query_keys`."""
-        return self._index().query_keys(where=where, **equals)
-
-    def glob(self, pattern: str) -> Iterator[str]:
-        """Find keys of the current snapshot by a shell pattern: `Index.glob`."""
-        return self._index().glob(pattern)
 
     # -- the site ----------------------------------------------------------------
 
