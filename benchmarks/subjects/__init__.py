@@ -18,6 +18,7 @@ MODULES = (
     "window",
     "queries",
     "views",
+    "tables",
     "signals",
     "parsing",
     "imports",

@@ -67,6 +67,9 @@ class LiveStore(Reading, Subscribable):
         """
         return self._opened().index
 
+    def _tabled(self) -> Index:
+        return self.index
+
     def update_index(self) -> Changes:
         """Poll once, now.
 

@@ -197,8 +197,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
         """Iterate over the streams of some keys, in the order asked, all of one snapshot.
 
-        Eight are opened ahead, in parallel.  Those that were not taken are closed at the
-        end.
+        Eight are opened ahead, in parallel; those that were not taken are closed in the end.
 
         Raises
         ------

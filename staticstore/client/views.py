@@ -150,10 +150,10 @@ class StoreView(LiveStore):
         dict
             The fields of `StaticStore.info`, and ``members``, the infos of the members.
             ``root_url``, ``source``, ``generation`` and ``trust`` are None unless they are
-            the same for all.  ``entries`` is the number of keys in the view, or None if a
-            member has no whole index; ``last_success`` and ``age`` are those of the member
-            that was confirmed longest ago; ``last_error`` is the first one; ``stale`` is
-            whether any member is; ``warnings`` are those of all.
+            the same for all, and ``table`` is None.  ``entries`` is the number of keys in the
+            view, or None if a member has no whole index; ``last_success`` and ``age`` are those
+            of the member that was confirmed longest ago; ``last_error`` is the first one;
+            ``stale`` is whether any member is; ``warnings`` are those of all.
         """
         members = [member.info() for member in self._members]
         index = self._view.snapshot
@@ -161,13 +161,12 @@ class StoreView(LiveStore):
         ages = [one["age"] for one in members]
         errors = [one["last_error"] for one in members if one["last_error"] is not None]
         return {
-            **{name: _common(one[name] for one in members) for name in ("root_url", "source")},
-            "generation": _common(one["generation"] for one in members),
+            **{name: _common(one.get(name) for one in members) for name in members[0]},
+            "table": None,
             "entries": None if index is None else len(index),
             "last_success": None if None in confirmed else min(confirmed),
             "age": None if None in ages else max(ages),
             "last_error": errors[0] if errors else None,
-            "trust": _common(one["trust"] for one in members),
             "stale": any(one["stale"] for one in members),
             "warnings": list(dict.fromkeys(text for one in members for text in one["warnings"])),
             "members": members,

@@ -46,6 +46,7 @@ __all__ = ["publish"]
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
+        "staticstore publish my-site --parquet",
         "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
@@ -66,6 +67,11 @@ __all__ = ["publish"]
     help="With --pack: pack the values of fewer bytes than this.",
 )
 @click.option("--browse", is_flag=True, help="Write index.html, a page to browse the site.")
+@click.option(
+    "--parquet/--no-parquet",
+    default=None,
+    help="Write the index as a Parquet file, too, from now on; or no longer.",
+)
 @click.option(
     "--after",
     metavar="URL|TARGET",
@@ -93,6 +99,7 @@ def publish(
     pack: bool,
     pack_below: int,
     browse: bool,
+    parquet: bool | None,
     after: str | None,
     data: str | None,
     force: Force,
@@ -106,7 +113,7 @@ def publish(
     The values' metadata, by key or pattern, is read from metadata.json, .toml or .csv in the
     folder if there is one.
     """
-    _refuse_together("check", "after", "browse", "dry_run", "force", "metadata", "pack")
+    _refuse_together("check", "after", "browse", "dry_run", "force", "metadata", "pack", "parquet")
     _refuse_together("watch", "after", "check", "dry_run")
     if _is_given("pack_below") and not pack:
         raise click.UsageError("--pack-below needs --pack")
@@ -125,6 +132,7 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            parquet=parquet,
             data=data,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
@@ -140,6 +148,7 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            parquet=parquet,
             after=None if after is None else common.published_at(after),
             data=data,
             force=force,
@@ -149,6 +158,8 @@ def publish(
     _show_report(output, report, dry_run=dry_run)
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
+        if parquet and report.table is not None:
+            output.note(f"the index as a table is {report.table}")
     if report.failed:
         raise partly_failed(
             f"{len(report.failed)} files or folders could not be published",

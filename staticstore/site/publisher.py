@@ -7,6 +7,7 @@ It writes in this order, each file whole or not at all::
     .staticstore/data.json      if the values are not in data/
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each block of the index begins, and its digest
+    index/<sha256>.parquet      the index as a table, if wanted
     about/<sha256>.json         the site's own words, if there is an about.toml
     about.json                  the same, for people
     index/<sha256>.json         the index, for readers of the head
@@ -45,6 +46,7 @@ from .predecessor import Predecessor, PublishedAt
 from .publishing.metadata import GivenMetadata, Source, find_metadata
 from .publishing.plan import PublishPlan, plan_publish
 from .publishing.survey import DataSurvey
+from .publishing.table_file import check_tables, with_table
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
 
@@ -69,6 +71,7 @@ def publish(
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
+    parquet: bool | None = None,
     after: str | os.PathLike[str] | PublishedAt | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
@@ -109,6 +112,10 @@ def publish(
     browse : bool, optional
         Whether to write ``index.html``, a page to browse the site.  A site that has
         one gets it anew with each publish, also without this.
+    parquet : bool, optional
+        Whether to write the index as a table, too: ``index/<sha256>.parquet``, which the
+        head names, and which DuckDB, polars and Spark read by its URL.  By default a site
+        that has a table gets a new one whenever its index changes; False ends that.
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
@@ -136,7 +143,8 @@ def publish(
     ------
     StoreError
         There is no such folder or no data in it; links lead out of it; the
-        metadata or ``about.toml`` cannot be used; there is an ``index.html`` that
+        metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, is not
+        installed; there is an ``index.html`` that
         staticstore did not write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
     RefusedError
@@ -169,6 +177,7 @@ def publish(
         pack=pack,
         pack_below=pack_below,
         browse=browse,
+        parquet=parquet,
         after=after,
         data=data,
         force=force,
@@ -186,6 +195,7 @@ class PublishOptions:
     pack: bool = False
     pack_below: int = PACK_BELOW_BYTES
     browse: bool = False
+    parquet: bool | None = None
     after: str | os.PathLike[str] | PublishedAt | None = None
     data: str | os.PathLike[str] | None = None
     force: Force = False
@@ -236,11 +246,15 @@ def publish_touched(
     arguments = digest_of_arguments(every)
     after = options.after
     at_after = None if after is None else _located(after).read()
+    for head in (folder.read_head(), None if at_after is None else at_after.head):
+        check_tables(options.parquet, head)
     lock = contextlib.nullcontext() if dry_run else folder.locked()
     with lock, Hashing(options.progress) as hashing:
         noted = last = LastPublish.read(folder)
         old: Predecessor | None = None
         published: Collection[str] | None = None  # as noted
+        if last is not None and options.parquet not in (None, last.report.table is not None):
+            last = None
         if after is not None or last is None or not last.is_current(folder, arguments):
             last, old = None, Predecessor.of_folder(folder)
             if after is not None:
@@ -267,9 +281,9 @@ def publish_touched(
                     arguments,
                     lambda href: noted is not None and noted.is_unchanged(folder, href),
                 )
-            report = plan.report
             if not dry_run:
-                _write(folder, plan, given, writes_page=writes_page)
+                plan = _write(folder, plan, given, writes_page=writes_page, parquet=options.parquet)
+            report = plan.report
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
@@ -280,10 +294,16 @@ def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
 
 
 def _write(
-    folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, *, writes_page: bool
-) -> None:
+    folder: SiteFolder,
+    plan: PublishPlan,
+    given: GivenMetadata,
+    *,
+    writes_page: bool,
+    parquet: bool | None,
+) -> PublishPlan:
     try:
         folder.tidy()
+        plan = with_table(folder, plan, parquet)
         write_git_files(folder)
         write_data_path(folder.data_note, folder.data_path)
         if plan.files is not None:
@@ -301,5 +321,6 @@ def _write(
             write_notes(folder.notes, plan.notes)
         given.write_note()
         replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
+        return plan
     except OSError as error:
         raise folder.write_error(error) from error

@@ -46,6 +46,7 @@ def publish_watching(
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
+    parquet: bool | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
     rescan: float = RESCAN_SECONDS,
@@ -62,7 +63,7 @@ def publish_watching(
         The site's folder.
     metadata : mapping or path, optional
         As in `publish`.  A file is watched, too; a mapping is read again at each publish.
-    pack, pack_below, browse, data, force : optional
+    pack, pack_below, browse, parquet, data, force : optional
         As in `publish`.
     rescan : float, optional
         Seconds after the last publish until the next one without a change; by
@@ -96,6 +97,7 @@ def publish_watching(
         pack=pack,
         pack_below=pack_below,
         browse=browse,
+        parquet=parquet,
         data=folder.data_path,
         force=force,
     )

@@ -184,6 +184,14 @@ def test_a_view_of_a_lazy_store_reads_parts_of_its_index(tmp_path: Path) -> None
         assert lines(found) == ["set a.tif"]
 
 
+def test_a_view_is_made_a_table(joined: JoinedStore) -> None:
+    pytest.importorskip("pyarrow")
+    table = joined.to_arrow(["size"], where={"size": len(TWO["c"])})
+    assert table.to_pylist() == [
+        {"key": key, "size": 8} for key in ("c", "maps/a.tif", "maps/b.tif")
+    ]
+
+
 @pytest.mark.parametrize("seen", ["keys", "index", "query", "items"])
 def test_what_was_read_belongs_to_the_snapshot_of_its_call(
     sites: Sites, joined: JoinedStore, seen: str
@@ -297,6 +305,7 @@ def test_info_is_that_of_the_members_together(sites: Sites, joined: JoinedStore)
     assert [one["entries"] for one in info["members"]] == [3, 2]
     assert sites.stores[0].below("maps/").info()["root_url"].endswith("/one/")
     assert info.keys() == {*sites.stores[0].info(), "members"}
+    assert JoinedStore([joined, sites.stores[1]]).info()["entries"] == 4
 
 
 def test_the_description_is_that_of_the_only_site(joined: JoinedStore, tmp_path: Path) -> None:
