@@ -246,7 +246,7 @@ class ViewIndex(Index):
         **equals: Any,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Find entries by their metadata: `Index.query`."""
-        fields, most, sort = selection(select), check_limit(limit), _listed(sort)
+        fields, most, sort = selection(select), _most(limit), _listed(sort)
         Conditions(where, equals)  # raises at once
         numbers = range(len(self.members))
         if sort is None:
@@ -269,7 +269,7 @@ class ViewIndex(Index):
         if sort is not None:
             found = self.query(where=where, sort=sort, limit=limit, **equals)
             return (key for key, _ in found)
-        most = check_limit(limit)
+        most = _most(limit)
         Conditions(where, equals)
         keys = (self._member_keys(n, where, equals) for n in range(len(self.members)))
         return islice(merge(*keys), most)
@@ -384,3 +384,7 @@ class ViewIndex(Index):
 def _listed(sort: _Sort) -> Sequence[str] | None:
     """Return the names to sort by; an iterator is read once."""
     return sort if sort is None or isinstance(sort, str) else list(sort)
+
+
+def _most(limit: int | None) -> int | None:
+    return None if limit is None else check_limit(limit)
