@@ -153,7 +153,10 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 def _keep_in_output(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     assert parameter.name is not None
-    setattr(context.ensure_object(CommonOptions).output, parameter.name, value)
+    output = context.ensure_object(CommonOptions).output
+    setattr(output, parameter.name, value)
+    if parameter.name == "verbose" and value > 1 and not context.resilient_parsing:
+        context.with_resource(output.requests_shown())
 
 
 def _keep_data(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

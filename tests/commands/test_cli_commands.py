@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -619,7 +620,21 @@ def test_verbose_tells_of_the_connection(cli: Run, url: str) -> None:
 
 
 def test_very_verbose_tells_of_every_request(cli: Run, url: str) -> None:
-    assert '"GET /index.head.json HTTP/1.1" 200' in cli("ls", url, "-vv").errors
+    lines = cli("ls", url, "-vv").errors.splitlines()
+    pattern = rf"GET {re.escape(url)}index\.head\.json 200, \d+ bytes, \d+ ms"
+    assert [line for line in lines if re.fullmatch(pattern, line)]
+
+
+def test_very_verbose_tells_of_attempts_and_errors(cli: Run) -> None:
+    with RawServer(lambda request, wire: wire.response(503), heads=True) as server:
+        lines = cli("ls", f"{server.url}?sig=hush", "-vv").errors.splitlines()
+    pattern = r"GET .+/index\.json\?… 503, 0 bytes, \d+ ms, attempt 2: the host answered 503.*"
+    assert [line for line in lines if re.fullmatch(pattern, line)]
+    assert "hush" not in "".join(lines)
+
+
+def test_verbose_alone_tells_of_no_request(cli: Run, url: str) -> None:
+    assert f"GET {url}" not in cli("ls", url, "-v").errors
 
 
 def test_without_verbose_nothing_is_told(cli: Run, url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import logging
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 from ...index.changes import Action, Change, Changes
+from ...signals import logged_failure
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
@@ -27,7 +27,6 @@ __all__ = [
     "Subscription",
     "SubscriptionOwner",
     "Watch",
-    "logged_failure",
 ]
 
 _LOG = logging.getLogger("staticstore")
@@ -374,22 +373,6 @@ class Subscribable:
             For one thread.  It queues the changes until they are taken.
         """
         return self._opened().watch(timeout)
-
-
-@contextlib.contextmanager
-def logged_failure(message: str) -> Iterator[None]:
-    """Log what the user's code raises, and go on.
-
-    KeyboardInterrupt and SystemExit pass in the main thread; in another they would end polls.
-    """
-    try:
-        yield
-    except Exception:
-        _LOG.exception(message)
-    except BaseException:
-        if threading.current_thread() is threading.main_thread():
-            raise
-        _LOG.exception(message)
 
 
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:
