@@ -10,6 +10,8 @@ It writes in this order, each file whole or not at all::
     about/<sha256>.json         the site's own words, if there is an about.toml
     about.json                  the same, for people
     index/<sha256>.json         the index, for readers of the head
+    feed.atom                   what has changed, if wanted
+    .staticstore/feed.json      the URL that it names
     index.json                  if its bytes change
     index.head.json             if it names another index
     index.html                  a page to browse the site, if wanted
@@ -34,6 +36,7 @@ from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.page import has_our_page, page_to_write, write_page
 from .documents.root_files import write_git_files
+from .feed import FeedOption, SiteFeed
 from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
@@ -69,6 +72,7 @@ def publish(
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
+    feed: FeedOption = None,
     after: str | os.PathLike[str] | PublishedAt | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
@@ -109,6 +113,10 @@ def publish(
     browse : bool, optional
         Whether to write ``index.html``, a page to browse the site.  Without it a site
         keeps the page that it has.
+    feed : str or False, optional
+        The URL at which the site is published, to write ``feed.atom`` (RFC 4287): what the
+        last 50 publishes set, updated and deleted, each with 100 keys at most and the counts.
+        The next publishes keep it and remember the URL; False removes it.
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
@@ -136,15 +144,16 @@ def publish(
     ------
     StoreError
         There is no such folder or no data in it; links lead out of it; the
-        metadata or ``about.toml`` cannot be used; there is an ``index.html`` that
-        staticstore did not write; another publish is running on the folder; or
+        metadata or ``about.toml`` cannot be used; there is an ``index.html`` or a
+        ``feed.atom`` that staticstore did not write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
         The site at `after` cannot be read; nothing was written.
     ValueError
-        `pack_below` is out of range, or `force` has an unknown name.
+        `pack_below` is out of range, `feed` is no http(s) URL or has a password or a query,
+        or `force` has an unknown name.
 
     Notes
     -----
@@ -169,6 +178,7 @@ def publish(
         pack=pack,
         pack_below=pack_below,
         browse=browse,
+        feed=feed,
         after=after,
         data=data,
         force=force,
@@ -186,6 +196,7 @@ class PublishOptions:
     pack: bool = False
     pack_below: int = PACK_BELOW_BYTES
     browse: bool = False
+    feed: FeedOption = None
     after: str | os.PathLike[str] | PublishedAt | None = None
     data: str | os.PathLike[str] | None = None
     force: Force = False
@@ -228,12 +239,15 @@ def publish_touched(
         folder.private / "metadata",
     )
     about = read_about(folder)
+    feed = SiteFeed.open(folder, options.feed)
     pack_below = options.pack and options.pack_below
     every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
+    every += [] if feed.url is None else [{"feed": feed.url}]
     arguments = digest_of_arguments(every)
     after = options.after
-    at_after = None if after is None else _located(after).read()
+    at_after = None if after is None else _located(after).read(with_feed=feed.url is not None)
+    feed = feed.continued(None if at_after is None else at_after.feed)
     lock = contextlib.nullcontext() if dry_run else folder.locked()
     with lock, Hashing(options.progress) as hashing:
         noted = last = LastPublish.read(folder)
@@ -248,7 +262,9 @@ def publish_touched(
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
             report = last.report
         else:
-            page = page_to_write(folder) if _writes_page(folder, options) else None
+            page = None
+            if _writes_page(folder, options, feed):
+                page = page_to_write(folder, has_feed=feed.url is not None)
             plan = None
             if last is not None:
                 plan = plan_update(folder, survey, given, about, last, packing)
@@ -266,15 +282,15 @@ def publish_touched(
                 )
             report = plan.report
             if not dry_run:
-                _write(folder, plan, given, page)
+                _write(folder, plan, given, page, feed)
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
 
 
-def _writes_page(folder: SiteFolder, options: PublishOptions) -> bool:
-    # A page that is there names the path of the values.
-    is_moved = noted_data_path(folder.data_note) != folder.data_path
+def _writes_page(folder: SiteFolder, options: PublishOptions, feed: SiteFeed) -> bool:
+    # A page that is there names the path of the values, and the feed.
+    is_moved = noted_data_path(folder.data_note) != folder.data_path or feed.is_new
     return options.browse or (is_moved and has_our_page(folder))
 
 
@@ -282,7 +298,13 @@ def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
     return after if isinstance(after, PublishedAt) else PublishedAt(after)
 
 
-def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: bytes | None) -> None:
+def _write(
+    folder: SiteFolder,
+    plan: PublishPlan,
+    given: GivenMetadata,
+    page: bytes | None,
+    feed: SiteFeed,
+) -> None:
     try:
         folder.tidy()
         write_git_files(folder)
@@ -293,6 +315,8 @@ def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: by
         body = plan.body if plan.is_new else None
         with prepared_head(folder, plan.head, body=body, files=plan.files):
             forget(folder, plan.forgotten_packs)
+            # Before the head: a publish that is killed between them writes the same entry again.
+            feed.write(plan.head, plan.old_head, plan.report, plan.about.about)
         if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:
             folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
         if page is not None:

@@ -21,6 +21,7 @@ from ...disk.atomic import atomic_file
 from ...disk.file_system import NotRegularError, read_regular
 from ...errors import StoreError, quoted, reason_of
 from ..folder.data_path import DATA_PATH
+from .feed import FEED_MEDIA_TYPE, FEED_NAME
 from .root_files import read_at_most
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ _SCRIPTS = (
     "main",
 )
 
+_FEED_LINK = f'<link rel="alternate" type="{FEED_MEDIA_TYPE}" href="{FEED_NAME}">\n'
 _MOST_PAGE_BYTES = 1 << 20  # ours is smaller
 # The second line of our page, in any version.
 _PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
 
 
-def render_page(data_path: str = DATA_PATH) -> bytes:
+def render_page(data_path: str = DATA_PATH, *, has_feed: bool = False) -> bytes:
     """Return the page, which is the same for each site with its values at that path.
+
+    With `has_feed` its head names the site's feed, so that readers of feeds find it.
 
     Examples
     --------
@@ -67,6 +71,7 @@ def render_page(data_path: str = DATA_PATH) -> bytes:
     script = _joined(folder / "script", "js", _SCRIPTS)
     parts = {
         "data path": html.escape(data_path),
+        "feed": _FEED_LINK if has_feed else "",
         "style": style,
         "style digest": _source_expression(style),
         "script": script,
@@ -97,7 +102,7 @@ def is_our_page(page: bytes) -> bool:
     return _PAGE_MARK.match(page) is not None
 
 
-def page_to_write(folder: SiteFolder) -> bytes | None:
+def page_to_write(folder: SiteFolder, *, has_feed: bool) -> bytes | None:
     """Return the page; None if the folder has it already.
 
     Raises
@@ -105,7 +110,7 @@ def page_to_write(folder: SiteFolder) -> bytes | None:
     StoreError
         The folder has an ``index.html`` that staticstore did not write.
     """
-    page = render_page(folder.data_path)
+    page = render_page(folder.data_path, has_feed=has_feed)
     try:
         current = read_regular(folder.page)
     except FileNotFoundError:
