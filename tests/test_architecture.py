@@ -51,6 +51,7 @@ MOST_ON_THE_WAY = 10
 
 # Participles that may name a folder or a module; any other name is a noun.
 PARTICIPLES = {
+    "feed",  # a noun
     "fetching",
     "following",
     "hashing",

@@ -1,4 +1,4 @@
-"""`request_finished` is sent once for each request, whatever it was for."""
+"""FAULTS D14: `request_finished` is sent once for each request, whatever it was for."""
 
 from __future__ import annotations
 

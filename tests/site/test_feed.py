@@ -1,4 +1,4 @@
-"""The feed of a site: valid, stable, and kept up by each publish that changes something."""
+"""FAULTS F21: the feed of a site is valid, stable, and kept up by each publish that changes it."""
 
 from __future__ import annotations
 
