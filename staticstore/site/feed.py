@@ -79,15 +79,15 @@ class SiteFeed:
         The site.
     url : str or None
         The root URL of its links from now on; None for no feed.
-    old : Feed or None
-        The feed so far.
+    body : bytes or None
+        The feed so far, unparsed: a publish that changes nothing does not need it.
     is_new : bool
         Whether the site begins or ceases to have a feed.
     """
 
     folder: SiteFolder
     url: str | None
-    old: Feed | None
+    body: bytes | None
     is_new: bool
 
     @classmethod
@@ -103,8 +103,10 @@ class SiteFeed:
         """
         url = None if wanted in (None, False) else checked_feed_url(wanted)
         body = our_feed(folder)
-        old = None if body is None else Feed.parse(body)
-        noted = _noted_url(_note(folder)) or (None if old is None else old.url)
+        noted = _noted_url(_note(folder))
+        if noted is None and body is not None:  # a fresh checkout
+            old = Feed.parse(body)
+            noted = None if old is None else old.url
         if wanted is None:
             url = noted
         if url is not None and body is None and OwnFiles(folder).sha256_of(FEED_NAME) is not None:
@@ -112,14 +114,15 @@ class SiteFeed:
                 f"{quoted(str(folder.root / FEED_NAME))} is not replaced by a feed: staticstore "
                 "did not write it. Move it away, or publish without the feed (--no-feed)"
             )
-        return cls(folder, url, old, is_new=(url is None) != (noted is None))
+        return cls(folder, url, body, is_new=(url is None) != (noted is None))
 
     def continued(self, published: bytes | None) -> SiteFeed:
         """Return this with the feed of the published site, if that is newer."""
         there = None if published is None else Feed.parse(published)
-        if there is None or (self.old is not None and self.old.updated >= there.updated):
+        here = None if self.body is None else Feed.parse(self.body)
+        if there is None or (here is not None and here.updated >= there.updated):
             return self
-        return replace(self, old=there)
+        return replace(self, body=published)
 
     def write(
         self, head: Head, old_head: Head | None, report: PublishReport, about: About | None
@@ -158,7 +161,8 @@ class SiteFeed:
                 has_new_about=(None if old_head is None else old_head.about) != head.about,
             )
         _write_note(_note(self.folder), self.url)
-        own.write(FEED_NAME, render_feed(self.url, self.old, head, about, entry), known)
+        old = None if self.body is None else Feed.parse(self.body)
+        own.write(FEED_NAME, render_feed(self.url, old, head, about, entry), known)
 
 
 def our_feed(folder: SiteFolder) -> bytes | None:

@@ -712,3 +712,31 @@ def test_push_says_what_it_left(cli: Run, folder: Path, tmp_path: Path) -> None:
     assert "1 old file left there" in cli("push", folder, tmp_path / "host").errors
     ended = cli("push", folder, tmp_path / "host", "--delete")
     assert ended.lines[0] == "delete\tdata/stations/stations.csv"
+
+
+# -- the feed --------------------------------------------------------------------------
+
+
+def test_publish_writes_a_feed_and_removes_it(cli: Run, folder: Path) -> None:
+    assert cli("publish", folder, "--feed", "https://data.example.org/site").code == 0
+    assert 'href="https://data.example.org/site/feed.atom"' in (folder / "feed.atom").read_text()
+    assert cli("publish", folder).code == 0
+    assert (folder / "feed.atom").exists()
+    assert cli("publish", folder, "--no-feed").code == 0
+    assert not (folder / "feed.atom").exists()
+
+
+@pytest.mark.parametrize("url", ["data.example.org", "https://ali:hush@data.example.org/", "?hush"])
+def test_what_is_no_url_for_a_feed_is_refused(cli: Run, folder: Path, url: str) -> None:
+    ended = cli("publish", folder, "--feed", url)
+    assert ended.code == 2
+    assert ended.errors.startswith(
+        "error: Invalid value for '--feed': a feed needs the http(s) URL"
+    )
+    assert "hush" not in ended.errors
+    assert not (folder / "feed.atom").exists()
+
+
+def test_a_feed_and_none_are_refused_together(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--feed", "https://data.example.org/", "--no-feed")
+    assert (ended.code, ended.errors.splitlines()[0]) == (2, "error: --feed takes no --no-feed")
