@@ -62,6 +62,9 @@ def reading(store: StaticStore) -> None:
     assert_type(store.to_bytes("key"), bytes)
     assert_type(store.query(["title"], type="raster"), Iterator[tuple[str, dict[str, Any]]])
     assert_type(store.query_keys(size=lambda size: size > 1), Iterator[str])
+    assert_type(store.query_keys(sort=["-size"], limit=5, where={"size": 1}), Iterator[str])
+    assert_type(store.count(type="raster"), int)
+    assert_type(store.index.prefixes("terrain/"), Iterator[str])
     assert_type(store.glob("*.tif"), Iterator[str])
     assert_type(store.multiget(["key"]), Iterator[URLValue])
     assert_type(store.index, Index)
@@ -102,6 +105,7 @@ def following(store: StaticStore) -> None:
     assert_type(store.update_index(), Changes)
     assert_type(store.update_index().set, tuple[Change, ...])
     assert_type(next(store.watch(timeout=1)), Change)
+    assert_type(next(store.watch(where={"size": 5}, type="raster")), Change)
 
     @key_set.connect_via(store)
     def handler(sender: StaticStore, *, key: str, metadata: Any, previous: Any) -> None: ...

@@ -17,6 +17,7 @@ MODULES = (
     "interpreter",
     "window",
     "queries",
+    "tables",
     "signals",
     "parsing",
     "imports",

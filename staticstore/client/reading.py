@@ -6,7 +6,8 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..query.conditions import Where, selected, selection
+from ..index.queries import DelegatedQueries
+from ..query.conditions import selected, selection
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _MEANT = {
 }
 
 
-class Reading(Mapping[str, URLValue]):
+class Reading(Mapping[str, URLValue], DelegatedQueries):
     """The reading half of `StaticStore`: each call binds one snapshot and works on it."""
 
     @abstractmethod
@@ -193,8 +194,7 @@ class Reading(Mapping[str, URLValue]):
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
         """Iterate over the streams of some keys, in the order asked, all of one snapshot.
 
-        Eight are opened ahead, in parallel.  Those that were not taken are closed at the
-        end.
+        Eight are opened ahead, in parallel; those that were not taken are closed in the end.
 
         Raises
         ------
@@ -298,39 +298,11 @@ class Reading(Mapping[str, URLValue]):
             text = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
             raise AttributeError(text, name=name, obj=self)
 
-    # -- queries -------------------------------------------------------------------
-
-    def query(
-        self,
-        select: Iterable[str] | None = None,
-        *,
-        where: Where | None = None,
-        **equals: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Find entries of the current snapshot by their metadata: `Index.query`.
-
-        Examples
-        --------
-        >>> [key for key, _ in sample_store.query(where={"type": "raster"}, bands=3)]
-        ['imagery/true-color.tif']
-        """
-        return self._index().query(select, where=where, **equals)
-
-    def query_keys(self, *, where: Where | None = None, **equals: Any) -> Iterator[str]:
-        """Find keys of the current snapshot by their metadata: `Index.query_keys`."""
-        return self._index().query_keys(where=where, **equals)
-
-    def glob(self, pattern: str) -> Iterator[str]:
-        """Find keys of the current snapshot by a shell pattern: `Index.glob`."""
-        return self._index().glob(pattern)
-
     # -- the site ----------------------------------------------------------------
 
     @property
     def index(self) -> Index:
-        """The current snapshot, immutable, and safe to keep while polls go on.
-
-        A lazy store fetches it now, if it has not yet.
+        """The current snapshot, immutable, safe to keep; a lazy store may fetch it now.
 
         Raises
         ------
@@ -340,6 +312,9 @@ class Reading(Mapping[str, URLValue]):
             A lazy store could not fetch it.
         """
         return self._opened().index
+
+    def _tabled(self) -> Index:
+        return self.index
 
     def update_index(self) -> Changes:
         """Poll once, now.

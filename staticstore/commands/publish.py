@@ -47,6 +47,7 @@ __all__ = ["publish"]
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
         "staticstore publish my-site --feed https://data.example.org/site/",
+        "staticstore publish my-site --parquet",
         "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
@@ -74,6 +75,11 @@ __all__ = ["publish"]
     help="Write feed.atom: what each publish changed, with links below this URL, the site's.",
 )
 @click.option("--no-feed", is_flag=True, help="Remove the feed, which is kept up otherwise.")
+@click.option(
+    "--parquet/--no-parquet",
+    default=None,
+    help="Write the index as a Parquet file, too, from now on; or no longer.",
+)
 @click.option(
     "--after",
     metavar="URL|TARGET",
@@ -103,6 +109,7 @@ def publish(
     browse: bool,
     feed: str | None,
     no_feed: bool,
+    parquet: bool | None,
     after: str | None,
     data: str | None,
     force: Force,
@@ -116,9 +123,18 @@ def publish(
     The values' metadata, by key or pattern, is read from metadata.json, .toml or .csv in the
     folder if there is one.
     """
-    _refuse_together(
-        "check", "after", "browse", "dry_run", "feed", "force", "metadata", "no_feed", "pack"
+    written = (
+        "after",
+        "browse",
+        "dry_run",
+        "feed",
+        "force",
+        "metadata",
+        "no_feed",
+        "pack",
+        "parquet",
     )
+    _refuse_together("check", *written, "parquet")
     _refuse_together("feed", "no_feed")
     _refuse_together("watch", "after", "check", "dry_run")
     if _is_given("pack_below") and not pack:
@@ -139,6 +155,7 @@ def publish(
             pack_below=pack_below,
             browse=browse,
             feed=False if no_feed else feed,
+            parquet=parquet,
             data=data,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
@@ -155,6 +172,7 @@ def publish(
             pack_below=pack_below,
             browse=browse,
             feed=False if no_feed else feed,
+            parquet=parquet,
             after=None if after is None else common.published_at(after),
             data=data,
             force=force,
@@ -164,6 +182,8 @@ def publish(
     _show_report(output, report, dry_run=dry_run)
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
+        if parquet and report.table is not None:
+            output.note(f"the index as a table is {report.table}")
     if report.failed:
         raise partly_failed(
             f"{len(report.failed)} files or folders could not be published",

@@ -15,13 +15,12 @@ from ..index import codec
 from ..transport.http.root import Root
 from .documents.feed import (
     FEED_NAME,
-    MOST_FEED_BYTES,
     Feed,
     entry_of_publish,
-    is_our_feed,
+    our_feed,
     render_feed,
 )
-from .documents.root_files import OwnFiles, read_at_most
+from .documents.root_files import OwnFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from .folder.last_publish import PublishReport
     from .folder.site_folder import SiteFolder
 
-__all__ = ["FeedOption", "SiteFeed", "checked_feed_url", "our_feed"]
+__all__ = ["FeedOption", "SiteFeed", "checked_feed_url"]
 
 #: The root URL of the site; False for no feed; None for what there is.
 FeedOption = str | Literal[False] | None
@@ -81,14 +80,11 @@ class SiteFeed:
         The root URL of its links from now on; None for no feed.
     body : bytes or None
         The feed so far, unparsed: a publish that changes nothing does not need it.
-    is_new : bool
-        Whether the site begins or ceases to have a feed.
     """
 
     folder: SiteFolder
     url: str | None
     body: bytes | None
-    is_new: bool
 
     @classmethod
     def open(cls, folder: SiteFolder, wanted: FeedOption) -> SiteFeed:
@@ -103,18 +99,17 @@ class SiteFeed:
         """
         url = None if wanted in (None, False) else checked_feed_url(wanted)
         body = our_feed(folder)
-        noted = _noted_url(_note(folder))
-        if noted is None and body is not None:  # a fresh checkout
-            old = Feed.parse(body)
-            noted = None if old is None else old.url
         if wanted is None:
-            url = noted
+            url = _noted_url(_note(folder))
+        if wanted is url is None and body is not None:  # a fresh checkout
+            old = Feed.parse(body)
+            url = None if old is None else old.url
         if url is not None and body is None and OwnFiles(folder).sha256_of(FEED_NAME) is not None:
             raise StoreError(
                 f"{quoted(str(folder.root / FEED_NAME))} is not replaced by a feed: staticstore "
                 "did not write it. Move it away, or publish without the feed (--no-feed)"
             )
-        return cls(folder, url, body, is_new=(url is None) != (noted is None))
+        return cls(folder, url, body)
 
     def continued(self, published: bytes | None) -> SiteFeed:
         """Return this with the feed of the published site, if that is newer."""
@@ -163,14 +158,6 @@ class SiteFeed:
         _write_note(_note(self.folder), self.url)
         old = None if self.body is None else Feed.parse(self.body)
         own.write(FEED_NAME, render_feed(self.url, old, head, about, entry), known)
-
-
-def our_feed(folder: SiteFolder) -> bytes | None:
-    """Return the bytes of a site's feed; None if there is none, or it is not ours."""
-    with contextlib.suppress(OSError):
-        body = read_at_most(folder.root / FEED_NAME, MOST_FEED_BYTES)
-        return body if body is not None and is_our_feed(body) else None
-    return None
 
 
 def _known(folder: SiteFolder) -> frozenset[str]:

@@ -7,6 +7,7 @@ It writes in this order, each file whole or not at all::
     .staticstore/data.json      if the values are not in data/
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each block of the index begins, and its digest
+    index/<sha256>.parquet      the index as a table, if wanted
     about/<sha256>.json         the site's own words, if there is an about.toml
     about.json                  the same, for people
     index/<sha256>.json         the index, for readers of the head
@@ -14,7 +15,7 @@ It writes in this order, each file whole or not at all::
     .staticstore/feed.json      the URL that it names
     index.json                  if its bytes change
     index.head.json             if it names another index
-    index.html                  a page to browse the site, if wanted
+    index.html                  a page to browse the site, if wanted or there already
     .staticstore/notes          if they change
     .staticstore/metadata       if it was parsed
     .staticstore/last.json      the state in which all of this was left
@@ -34,10 +35,10 @@ from dataclasses import dataclass, replace
 from .about import read_about, write_about
 from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
-from .documents.page import has_our_page, page_to_write, write_page
+from .documents.page import check_page, has_our_page, page_version, renew_page
 from .documents.root_files import write_git_files
 from .feed import FeedOption, SiteFeed
-from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
+from .folder.data_path import DATA_PATH, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
 from .folder.notes import write_notes
@@ -48,6 +49,7 @@ from .predecessor import Predecessor, PublishedAt
 from .publishing.metadata import GivenMetadata, Source, find_metadata
 from .publishing.plan import PublishPlan, plan_publish
 from .publishing.survey import DataSurvey
+from .publishing.table_file import check_tables, with_table
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
 
@@ -73,6 +75,7 @@ def publish(
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
     feed: FeedOption = None,
+    parquet: bool | None = None,
     after: str | os.PathLike[str] | PublishedAt | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
@@ -111,12 +114,16 @@ def publish(
         Values of fewer bytes are packed, except empty ones; by default 64 KiB, and
         16 MiB at most.
     browse : bool, optional
-        Whether to write ``index.html``, a page to browse the site.  Without it a site
-        keeps the page that it has.
+        Whether to write ``index.html``, a page to browse the site.  A site that has
+        one gets it anew with each publish, also without this.
     feed : str or False, optional
         The URL at which the site is published, to write ``feed.atom`` (RFC 4287): what the
         last 50 publishes set, updated and deleted, each with 100 keys at most and the counts.
         The next publishes keep it and remember the URL; False removes it.
+    parquet : bool, optional
+        Whether to write the index as a table, too: ``index/<sha256>.parquet``, which the
+        head names, and which DuckDB, polars and Spark read by its URL.  By default a site
+        that has a table gets a new one whenever its index changes; False ends that.
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
@@ -144,8 +151,9 @@ def publish(
     ------
     StoreError
         There is no such folder or no data in it; links lead out of it; the
-        metadata or ``about.toml`` cannot be used; there is an ``index.html`` or a
-        ``feed.atom`` that staticstore did not write; another publish is running on the folder; or
+        metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, is not
+        installed; there is an ``index.html`` or a ``feed.atom`` that staticstore did not
+        write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
@@ -179,6 +187,7 @@ def publish(
         pack_below=pack_below,
         browse=browse,
         feed=feed,
+        parquet=parquet,
         after=after,
         data=data,
         force=force,
@@ -197,6 +206,7 @@ class PublishOptions:
     pack_below: int = PACK_BELOW_BYTES
     browse: bool = False
     feed: FeedOption = None
+    parquet: bool | None = None
     after: str | os.PathLike[str] | PublishedAt | None = None
     data: str | os.PathLike[str] | None = None
     force: Force = False
@@ -244,15 +254,21 @@ def publish_touched(
     every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
     every += [] if feed.url is None else [{"feed": feed.url}]
+    writes_page = options.browse or has_our_page(folder)
+    every += [page_version()] if writes_page else []
     arguments = digest_of_arguments(every)
     after = options.after
     at_after = None if after is None else _located(after).read(with_feed=feed.url is not None)
     feed = feed.continued(None if at_after is None else at_after.feed)
+    for head in (folder.read_head(), None if at_after is None else at_after.head):
+        check_tables(options.parquet, head)
     lock = contextlib.nullcontext() if dry_run else folder.locked()
     with lock, Hashing(options.progress) as hashing:
         noted = last = LastPublish.read(folder)
         old: Predecessor | None = None
         published: Collection[str] | None = None  # as noted
+        if last is not None and options.parquet not in (None, last.report.table is not None):
+            last = None
         if after is not None or last is None or not last.is_current(folder, arguments):
             last, old = None, Predecessor.of_folder(folder)
             if after is not None:
@@ -262,9 +278,8 @@ def publish_touched(
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
             report = last.report
         else:
-            page = None
-            if _writes_page(folder, options, feed):
-                page = page_to_write(folder, has_feed=feed.url is not None)
+            if writes_page:
+                check_page(folder)
             plan = None
             if last is not None:
                 plan = plan_update(folder, survey, given, about, last, packing)
@@ -280,18 +295,14 @@ def publish_touched(
                     arguments,
                     lambda href: noted is not None and noted.is_unchanged(folder, href),
                 )
-            report = plan.report
             if not dry_run:
-                _write(folder, plan, given, page, feed)
+                plan = _write(
+                    folder, plan, given, feed, writes_page=writes_page, parquet=options.parquet
+                )
+            report = plan.report
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
-
-
-def _writes_page(folder: SiteFolder, options: PublishOptions, feed: SiteFeed) -> bool:
-    # A page that is there names the path of the values, and the feed.
-    is_moved = noted_data_path(folder.data_note) != folder.data_path or feed.is_new
-    return options.browse or (is_moved and has_our_page(folder))
 
 
 def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
@@ -302,11 +313,14 @@ def _write(
     folder: SiteFolder,
     plan: PublishPlan,
     given: GivenMetadata,
-    page: bytes | None,
     feed: SiteFeed,
-) -> None:
+    *,
+    writes_page: bool,
+    parquet: bool | None,
+) -> PublishPlan:
     try:
         folder.tidy()
+        plan = with_table(folder, plan, parquet)
         write_git_files(folder)
         write_data_path(folder.data_note, folder.data_path)
         if plan.files is not None:
@@ -319,12 +333,13 @@ def _write(
             feed.write(plan.head, plan.old_head, plan.report, plan.about.about)
         if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:
             folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
-        if page is not None:
-            write_page(folder, page)
+        if writes_page:
+            renew_page(folder)
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.data.notes or not folder.notes.exists():
             write_notes(folder.notes, plan.notes)
         given.write_note()
         replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
+        return plan
     except OSError as error:
         raise folder.write_error(error) from error

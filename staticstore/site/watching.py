@@ -48,6 +48,7 @@ def publish_watching(
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
     feed: FeedOption = None,
+    parquet: bool | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
     rescan: float = RESCAN_SECONDS,
@@ -64,7 +65,7 @@ def publish_watching(
         The site's folder.
     metadata : mapping or path, optional
         As in `publish`.  A file is watched, too; a mapping is read again at each publish.
-    pack, pack_below, browse, feed, data, force : optional
+    pack, pack_below, browse, feed, parquet, data, force : optional
         As in `publish`.
     rescan : float, optional
         Seconds after the last publish until the next one without a change; by
@@ -99,6 +100,7 @@ def publish_watching(
         pack_below=pack_below,
         browse=browse,
         feed=feed,
+        parquet=parquet,
         data=folder.data_path,
         force=force,
     )

@@ -16,6 +16,7 @@ from ...index.blocks import BlockRoot, Stretch, holding, read_root
 from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
+from ...index.queries import DelegatedQueries
 from ...processes import PerProcess, is_held
 from ...transport.http.wire import Deadline
 from .documents import Documents
@@ -23,7 +24,6 @@ from .documents import Documents
 if TYPE_CHECKING:
     from ...index.head import Document, Head, Role
     from ...index.snapshot import Index
-    from ...query.conditions import Where
     from ...transport.http.session import Session
 
 __all__ = ["IndexParts", "LazyIndex"]
@@ -158,10 +158,10 @@ class _PartMemory:
         return _PartMemory() if is_held(self.lock) else self
 
 
-class LazyIndex:
+class LazyIndex(DelegatedQueries):
     """Reads parts of an index for single keys, and fetches the whole for all else.
 
-    It has those methods of `Index` that a store needs.
+    It has those methods of `Index` that a store needs; queries need the whole.
 
     Parameters
     ----------
@@ -174,6 +174,9 @@ class LazyIndex:
     def __init__(self, parts: IndexParts, whole: Callable[[], Index]) -> None:
         self._parts = parts
         self._whole = whole
+
+    def _index(self) -> Index:
+        return self._whole()
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, as a copy."""
@@ -207,21 +210,3 @@ class LazyIndex:
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
         return iter(self._whole())
-
-    def query(
-        self,
-        select: Iterable[str] | None = None,
-        *,
-        where: Where | None = None,
-        **equals: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Find entries by their metadata: `Index.query`."""
-        return self._whole().query(select, where=where, **equals)
-
-    def query_keys(self, *, where: Where | None = None, **equals: Any) -> Iterator[str]:
-        """Find keys by their metadata: `Index.query_keys`."""
-        return self._whole().query_keys(where=where, **equals)
-
-    def glob(self, pattern: str) -> Iterator[str]:
-        """Find keys by a shell pattern: `Index.glob`."""
-        return self._whole().glob(pattern)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, zip_longest
+from itertools import groupby, islice, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
@@ -100,6 +100,16 @@ class Lines(Stored):
         """Iterate over the keys, in order."""
         for number in range(len(self._pieces)):
             yield from self._read(number, Piece.keys)
+
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        if not self._pieces:
+            return
+        number = self._piece_number(start)
+        keys = self._read(number, Piece.keys)
+        yield from islice(keys, bisect_left(keys, start), None)
+        for following in range(number + 1, len(self._pieces)):
+            yield from self._read(following, Piece.keys)
 
     def __len__(self) -> int:
         """Count the keys."""

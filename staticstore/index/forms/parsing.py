@@ -249,6 +249,10 @@ class UncheckedLines(Stored):
         """Iterate over the keys, in order."""
         return self._all(iter)
 
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        return self._all(lambda one: one.keys_from(start))
+
     def __len__(self) -> int:
         """Count the keys; before the check, the lines."""
         return len(self._answers)

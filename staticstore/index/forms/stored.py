@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
@@ -99,6 +101,10 @@ class Stored(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
+
+    @abstractmethod
+    def keys_from(self, start: str) -> Iterator[str]:
+        """Iterate over the keys that are not less than a text, in order."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -302,8 +308,18 @@ class Overlay(Stored):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
-        own = (key for key in self._changed_keys() if self.changes[key] is not None)
-        return merge((key for key in self._base if key not in self.changes), own)
+        return self._with_changes(iter(self._base), self._changed_keys())
+
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        changed = self._changed_keys()
+        return self._with_changes(
+            self._base.keys_from(start), islice(changed, bisect_left(changed, start), None)
+        )
+
+    def _with_changes(self, keys: Iterator[str], changed: Iterable[str]) -> Iterator[str]:
+        own = (key for key in changed if self.changes[key] is not None)
+        return merge((key for key in keys if key not in self.changes), own)
 
     def __len__(self) -> int:
         """Count the keys."""

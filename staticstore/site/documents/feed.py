@@ -7,6 +7,7 @@ and of its entries only those elements are kept that we write.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,12 @@ from xml.etree.ElementTree import Element, SubElement
 from ...index.about import MOST_FILE_BYTES
 from ...index.changes import Action
 from ...index.fields import key_to_url_path
+from .root_files import read_at_most
 
 if TYPE_CHECKING:
     from ...index.about import About
     from ...index.head import Head
+    from ..folder.site_folder import SiteFolder
 
 __all__ = [
     "FEED_MEDIA_TYPE",
@@ -30,6 +33,7 @@ __all__ = [
     "Feed",
     "entry_of_publish",
     "is_our_feed",
+    "our_feed",
     "render_feed",
 ]
 
@@ -150,6 +154,14 @@ def is_our_feed(body: bytes) -> bool:
     False
     """
     return _MARK.match(body) is not None
+
+
+def our_feed(folder: SiteFolder) -> bytes | None:
+    """Return the bytes of a site's feed; None if there is none, or it is not ours."""
+    with contextlib.suppress(OSError):
+        body = read_at_most(folder.root / FEED_NAME, MOST_FEED_BYTES)
+        return body if body is not None and is_our_feed(body) else None
+    return None
 
 
 def entry_of_publish(

@@ -73,6 +73,8 @@ class PublishReport:
         The sizes of their values, summed.
     packed : int
         The number of values that are in a pack, too.
+    table : str or None
+        The path of the index as a Parquet file, below the site's folder; None without one.
     """
 
     generation: int
@@ -86,6 +88,7 @@ class PublishReport:
     entries: int
     bytes: int
     packed: int
+    table: str | None = None
 
     def __repr__(self) -> str:
         """Count what the lists name."""

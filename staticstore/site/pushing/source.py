@@ -152,7 +152,11 @@ class PushSource:
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages; each must end before the next."""
-        roles = (Role.ABOUT, Role.CHANGES), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
+        roles = (
+            (Role.ABOUT, Role.CHANGES, Role.TABLE),
+            (Role.BLOCK_LIST, Role.BLOCK_ROOT),
+            (Role.INDEX,),
+        )
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
         return [list(self.packs()), *named]
 
