@@ -25,11 +25,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..index.fields import time_text
-from ..signals import request_finished
 from .bars import Bars
 
 if TYPE_CHECKING:
-    from ..errors import StoreError
     from .exits import Ending
 
 __all__ = [
@@ -305,29 +303,6 @@ class Output:
             sys.stderr.write(_json_line({"log": {"message": hide_secrets(text)}}))
         else:
             self._message("", "dim", text)
-
-    @contextlib.contextmanager
-    def requests_shown(self) -> Iterator[None]:
-        """Write a line for each HTTP request that ends within the block."""
-
-        def show(
-            store: object,
-            *,
-            method: str,
-            url: str,
-            status: int | None,
-            bytes: int,
-            seconds: float,
-            attempt: int,
-            error: StoreError | None,
-        ) -> None:
-            answer = "no answer" if status is None else str(status)
-            text = f"{method} {url} {answer}, {bytes} bytes, {seconds * 1000:.0f} ms"
-            text += f", attempt {attempt}" if attempt > 1 else ""
-            self.log(text if error is None else f"{text}: {error.args[0]}")
-
-        with request_finished.connected_to(show):
-            yield
 
     def _message(self, label: str, style: str, text: str) -> None:
         parts = Text.assemble((label, style), printable(hide_secrets(text)))
