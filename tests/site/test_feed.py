@@ -1,4 +1,4 @@
-"""FAULTS F21: the feed of a site is valid, stable, and kept up by each publish that changes it."""
+"""FAULTS F22: the feed of a site is valid, stable, and kept up by each publish that changes it."""
 
 from __future__ import annotations
 
