@@ -44,6 +44,7 @@ __all__ = [
     "page_version",
     "render_page",
     "renew_page",
+    "shortened",
 ]
 
 # The parts in the order in which they are joined.
@@ -89,6 +90,8 @@ _MOST_PAGE_BYTES = 1 << 20  # ours is smaller
 # The second line of our page, in any version.
 _PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
 _PART = re.compile(r"\{\{(.+?)\}\}")
+# To the end of a line, and without quotes, so that it is not the end of a text.
+_COMMENT = re.compile(r"(^|\s+)// [^\"'`]*$")
 
 
 def render_page(
@@ -135,7 +138,23 @@ def page_version() -> str:
 
 
 def _joined(folder: Traversable, suffix: str, names: Sequence[str]) -> str:
-    return "\n".join((folder / f"{name}.{suffix}").read_text("utf-8") for name in names)
+    return "".join(shortened((folder / f"{name}.{suffix}").read_text("utf-8")) for name in names)
+
+
+def shortened(source: str) -> str:
+    r"""Return a part of script or style without indentation, blank lines and most comments.
+
+    A text that goes over several lines must have none of these.
+
+    Examples
+    --------
+    >>> print(shortened("if (a) {  // only then\n\n  b();\n}"), end="")
+    if (a) {
+    b();
+    }
+    """
+    lines = (_COMMENT.sub("", line.strip()) for line in source.splitlines())
+    return "".join(f"{line}\n" for line in lines if line)
 
 
 def _source_expression(source: str) -> str:
