@@ -27,7 +27,14 @@ from .errors import (
 )
 from .index.changes import Change, Changes
 from .index.snapshot import Index
-from .signals import index_updated, key_deleted, key_set, key_updated, poll_failed
+from .signals import (
+    index_updated,
+    key_deleted,
+    key_set,
+    key_updated,
+    poll_failed,
+    request_finished,
+)
 
 if TYPE_CHECKING:
     from .client.views import JoinedStore, MountedStore
@@ -73,6 +80,7 @@ __all__ = [
     "poll_failed",
     "publish",
     "push",
+    "request_finished",
     "serve",
     "verify_site",
 ]

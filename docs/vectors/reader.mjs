@@ -107,8 +107,11 @@ export function quote(text) {
 }
 
 export function valueUrl(root, dataPath, key) {
+  if (root.includes("#")) refuse("a fragment");
   const parts = new URL(root.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
-  const path = parts.pathname.endsWith("/") ? parts.pathname : `${parts.pathname}/`;
+  // URL leaves some characters that no path may have.
+  const quotedPath = parts.pathname.replace(/[[\]|^]/g, encodeURIComponent);
+  const path = quotedPath.endsWith("/") ? quotedPath : `${quotedPath}/`;
   return `${parts.protocol}//${parts.host}${path}${quote(dataPath + key)}${parts.search}`;
 }
 

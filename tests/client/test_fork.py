@@ -131,7 +131,7 @@ def test_a_rate_limit_works_in_a_child(site: MemorySite, fork: Fork) -> None:
             assert limit.spend(1) > 0
 
 
-def test_a_view_works_in_a_child_and_notifies_there(site: MemorySite, fork: Fork) -> None:
+def test_h6_a_view_works_in_a_child_and_notifies_there(site: MemorySite, fork: Fork) -> None:
     with StaticStore(site.url, poll_interval=0) as store:
         view, heard = MountedStore({"1/": store, "2/": store}), list[str]()
         view.subscribe(lambda change: heard.append(change.key))

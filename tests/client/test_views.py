@@ -123,7 +123,7 @@ def test_many_values_of_which_one_is_not_there_come_up_to_that(joined: JoinedSto
         next(found)
 
 
-def test_an_error_has_the_key_of_the_view(sites: Sites) -> None:
+def test_h7_an_error_has_the_key_of_the_view(sites: Sites) -> None:
     view = MountedStore({"m/": sites.stores[0].below("maps/")})
     (sites.folders[0] / "data" / "maps" / "a.tif").unlink()
     for read in (lambda: view.to_bytes("m/a.tif"), lambda: list(view.read_many(["m/a.tif"]))):
@@ -249,7 +249,7 @@ def test_a_view_cannot_be_mirrored(joined: JoinedStore, tmp_path: Path) -> None:
 # -- connecting -------------------------------------------------------------------------------
 
 
-def test_a_view_is_connected_if_all_members_are(sites: Sites, joined: JoinedStore) -> None:
+def test_h1_a_view_is_connected_if_all_members_are(sites: Sites, joined: JoinedStore) -> None:
     assert joined.is_connected()
     sites.stores[1].disconnect()
     assert not joined.is_connected()
@@ -277,7 +277,7 @@ def test_a_with_block_disconnects_what_it_has_connected(sites: Sites) -> None:
     assert not two.is_connected()
 
 
-def test_if_a_member_cannot_be_connected_the_others_are_disconnected(
+def test_h3_if_a_member_cannot_be_connected_the_others_are_disconnected(
     sites: Sites, tmp_path: Path
 ) -> None:
     sites.stores[0].disconnect()
@@ -286,7 +286,7 @@ def test_if_a_member_cannot_be_connected_the_others_are_disconnected(
     assert not sites.stores[0].is_connected()
 
 
-def test_update_index_polls_all_members_and_raises_the_first_error(
+def test_h2_update_index_polls_all_members_and_raises_the_first_error(
     sites: Sites, joined: JoinedStore
 ) -> None:
     heard: list[Any] = []
@@ -323,7 +323,7 @@ def test_a_notebook_shows_the_keys_of_a_view(joined: JoinedStore) -> None:
     assert joined._ipython_key_completions_() == list(joined)
 
 
-def test_a_pickled_view_reads_in_its_own_connections(sites: Sites) -> None:
+def test_h6_a_pickled_view_reads_in_its_own_connections(sites: Sites) -> None:
     view = MountedStore({"1/": sites.stores[0].below("maps/"), "": JoinedStore(sites.stores)})
     copy = pickle.loads(pickle.dumps(view))
     assert not copy.is_connected()
@@ -333,7 +333,7 @@ def test_a_pickled_view_reads_in_its_own_connections(sites: Sites) -> None:
     copy.disconnect()
 
 
-def test_a_pickled_value_of_a_view_reads_the_same_bytes(sites: Sites) -> None:
+def test_h6_a_pickled_value_of_a_view_reads_the_same_bytes(sites: Sites) -> None:
     value = MountedStore({"m/": sites.stores[0].below("maps/")})["m/a.tif"]
     copy = pickle.loads(pickle.dumps(value))
     assert (copy.key, copy.read(), copy.url) == ("m/a.tif", b"a of one", value.url)
@@ -404,7 +404,7 @@ def test_one_poll_of_a_store_that_is_a_member_twice_is_one_delivery(sites: Sites
     assert heard == [["set 1/maps/new", "set 2/maps/new", "set new"]]
 
 
-def test_a_failed_poll_of_a_member_is_signaled_by_the_view(
+def test_h2_a_failed_poll_of_a_member_is_signaled_by_the_view(
     sites: Sites, joined: JoinedStore
 ) -> None:
     heard: list[object] = []
@@ -451,7 +451,7 @@ def test_a_watch_of_a_view_takes_conditions(sites: Sites, joined: JoinedStore) -
     assert lines(watch) == ["set x"]
 
 
-def test_while_a_member_is_away_nothing_is_delivered_and_afterwards_all(
+def test_h1_while_a_member_is_away_nothing_is_delivered_and_afterwards_all(
     sites: Sites, joined: JoinedStore
 ) -> None:
     heard: list[Any] = []
@@ -501,7 +501,7 @@ def test_a_handler_of_a_member_may_make_a_view_and_subscribe(sites: Sites) -> No
     assert lines(late) == ["update new"]
 
 
-def test_two_threads_in_handlers_may_poll_the_members_of_each_other(
+def test_h4_two_threads_in_handlers_may_poll_the_members_of_each_other(
     sites: Sites, joined: JoinedStore
 ) -> None:
     """Each holds the turn of its store, and neither waits for that of the other."""
@@ -544,12 +544,12 @@ def test_changes_of_two_threads_are_delivered_by_one_at_a_time(
 # -- lifetime -----------------------------------------------------------------------------------
 
 
-def test_members_do_not_keep_a_view_alive(sites: Sites) -> None:
+def test_h5_members_do_not_keep_a_view_alive(sites: Sites) -> None:
     view = weakref.ref(sites.stores[0].below("maps/"))
     assert view() is None
 
 
-def test_a_subscription_keeps_its_view_alive_until_it_is_closed(sites: Sites) -> None:
+def test_h5_a_subscription_keeps_its_view_alive_until_it_is_closed(sites: Sites) -> None:
     heard: list[Any] = []
     subscription = sites.stores[0].below("maps/").subscribe(heard.append)
     gc.collect()
@@ -574,7 +574,7 @@ def test_a_watch_keeps_its_view_alive_only_as_long_as_it_lives(sites: Sites) -> 
     assert reference() is None
 
 
-def test_stores_with_a_subscribed_view_are_garbage_when_nobody_holds_them(sites: Sites) -> None:
+def test_h5_stores_with_a_subscribed_view_are_garbage_when_nobody_holds_them(sites: Sites) -> None:
     store = StaticStore(sites.folders[0], poll_interval=3600).connect()
     store.below("maps/").subscribe(print)
     reference = weakref.ref(store)

@@ -172,7 +172,7 @@ def test_metadata_of_a_view_is_a_copy() -> None:
     assert view["a"] == {"list": [1]}
 
 
-def test_a_view_of_a_refused_snapshot_raises_and_can_be_compared(
+def test_h8_a_view_of_a_refused_snapshot_raises_and_can_be_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("staticstore.tuning.CHECKED_AT_ONCE_BYTES", 0)

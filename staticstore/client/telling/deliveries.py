@@ -6,15 +6,19 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ... import tuning
-from ...signals import index_updated, key_deleted, key_set, key_updated, poll_failed
-from .subscription import logged_failure
+from ...signals import (
+    index_updated,
+    key_deleted,
+    key_set,
+    key_updated,
+    poll_failed,
+    send_to_each,
+)
 
 if TYPE_CHECKING:
-    from blinker import Signal
-
     from ...errors import StoreError
     from ...index.changes import Change, Changes
 
@@ -140,7 +144,7 @@ def announce_changes(
                 callback(change)
     for batch_callback in batch_callbacks:
         batch_callback(changes)
-    _send(index_updated, store, lambda: {"changes": changes})
+    send_to_each(index_updated, store, lambda: {"changes": changes})
 
 
 def has_handlers(store: object) -> bool:
@@ -150,21 +154,12 @@ def has_handlers(store: object) -> bool:
 
 def send_failure(store: object, error: StoreError) -> None:
     """Send `poll_failed`."""
-    _send(poll_failed, store, lambda: {"error": error})
+    send_to_each(poll_failed, store, lambda: {"error": error})
 
 
 def _send_change(store: object, change: Change) -> None:
-    _send(
+    send_to_each(
         _SIGNALS[change.action],
         store,
         lambda: {"key": change.key, "metadata": change.metadata, "previous": change.previous},
     )
-
-
-def _send(signal: Signal, store: object, arguments: Callable[[], dict[str, Any]]) -> None:
-    # Not `Signal.send`, in which the first handler that raises silences the rest.
-    if signal.is_muted:
-        return
-    for receiver in signal.receivers_for(store):
-        with logged_failure("a signal handler raised an exception; the other handlers are called"):
-            receiver(store, **arguments())

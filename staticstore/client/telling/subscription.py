@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import logging
-import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
@@ -14,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 from ...index.changes import Action, Change, Changes
+from ...signals import logged_failure
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
@@ -25,7 +24,6 @@ __all__ = [
     "Subscribable",
     "Subscription",
     "SubscriptionOwner",
-    "logged_failure",
 ]
 
 _LOG = logging.getLogger("staticstore")
@@ -346,22 +344,6 @@ class Subscribable:
             `where` or `timeout` cannot be understood; raised at once.
         """
         return self._opened().watch(timeout, where=where, equals=equals)
-
-
-@contextlib.contextmanager
-def logged_failure(message: str) -> Iterator[None]:
-    """Log what the user's code raises, and go on.
-
-    KeyboardInterrupt and SystemExit pass in the main thread; in another they would end polls.
-    """
-    try:
-        yield
-    except Exception:
-        _LOG.exception(message)
-    except BaseException:
-        if threading.current_thread() is threading.main_thread():
-            raise
-        _LOG.exception(message)
 
 
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:
