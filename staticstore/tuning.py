@@ -55,6 +55,20 @@ FIELD_INDEXES_BYTES = 512 << 20
 # A growing dictionary keeps other threads waiting while it is copied: several small ones
 # wait less.  benchmark: waits
 FIELD_INDEX_SHARDS = 8
+# Of a column, the values of a field in order: put into their buckets at once, and the least
+# in a bucket.  Fewer: other threads wait less, more objects.  benchmark: first range, waits
+COLUMN_RUN_ENTRIES = 1 << 12
+BUCKET_ENTRIES = 1 << 4
+# Of a column, sorted to find the bounds of the buckets.  More: buckets of more even size.
+SAMPLED_VALUES = 1 << 12
+# Up to so many distinct texts of a column are shared by entries.  benchmark: first range
+SHARED_TEXTS = 1 << 14
+# Positions of at least this part of the entries are found by marks rather than by sorting.
+# benchmark: range one in five
+MARKED_PART = 1 / 32
+# Of boxes side by side in a leaf, and keys chosen by marks at once.  benchmark: box, waits
+LEAF_BOXES = 1 << 6
+POSITION_RUN_KEYS = 1 << 16
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
 
 # ---- Transport: one request

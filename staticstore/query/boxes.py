@@ -9,6 +9,8 @@ from .predicates import Predicate
 
 __all__ = ["Box", "intersects"]
 
+_NUMBERS = frozenset((int, float))
+
 
 class Box(NamedTuple):
     """A bounding box: west, south, east and north.
@@ -39,7 +41,7 @@ class Box(NamedTuple):
         """
         if not isinstance(value, list | tuple) or len(value) not in (4, 6):
             return None
-        if not all(type(number) in (int, float) and math.isfinite(number) for number in value):
+        if not _NUMBERS.issuperset(map(type, value)) or not all(map(_is_finite, value)):
             return None
         half = len(value) // 2
         box = cls(value[0], value[1], value[half], value[half + 1])
@@ -54,6 +56,10 @@ class Box(NamedTuple):
         if other.west > other.east:
             return self.east >= other.west or self.west <= other.east
         return self.west <= other.east and other.west <= self.east
+
+
+def _is_finite(number: float) -> bool:
+    return -math.inf < number < math.inf
 
 
 class intersects(Predicate):

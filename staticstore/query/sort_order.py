@@ -76,6 +76,10 @@ class SortOrder:
                 raise ValueError(f"sort takes names of fields, and {name!r} is none")
         self.fields = tuple((name.removeprefix("-"), name.startswith("-")) for name in names)
 
+    def __bool__(self) -> bool:
+        """Return whether there is any field."""
+        return bool(self.fields)
+
     def places(self, metadata: Mapping[str, Any]) -> tuple[Place, ...]:
         """Return what orders an entry among others, apart from its key."""
         return tuple(

@@ -155,11 +155,19 @@ class Lines(Stored):
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """See `Stored`."""
+        for piece, values in self._values_by_piece(field):
+            yield from zip(piece.keys(), values, strict=True)
+
+    def value_runs(self, field: str) -> Iterator[list[Any]]:
+        """See `Stored`."""
+        return (values for _, values in self._values_by_piece(field))
+
+    def _values_by_piece(self, field: str) -> Iterator[tuple[Piece, list[Any]]]:
         decode, count = codec.field_decoder(field), 0
         for number, piece in enumerate(self._pieces):
             values = self._read(number, lambda piece: piece.values(decode))
             count += len(values)
-            yield from zip(piece.keys(), values, strict=True)
+            yield piece, values
         self._end_of_order(count)
 
     def folded(self, changes: RawChanges) -> Lines:
