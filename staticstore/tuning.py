@@ -66,9 +66,11 @@ SHARED_TEXTS = 1 << 14
 # Positions of at least this part of the entries are found by marks rather than by sorting.
 # benchmark: range one in five
 MARKED_PART = 1 / 32
-# Of boxes side by side in a leaf, and keys chosen by marks at once.  benchmark: box, waits
-LEAF_BOXES = 1 << 6
-POSITION_RUN_KEYS = 1 << 16
+# Boxes are cut into slices by west: their square root by this.  Less: more slices, in which
+# fewer boxes have to be looked at.  benchmark: box
+SLICE_ROOT = 3
+# Chosen by marks at once.  Fewer: other threads wait less.  benchmark: waits
+MARKED_KEYS = 1 << 16
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
 
 # ---- Transport: one request

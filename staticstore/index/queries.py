@@ -6,7 +6,7 @@ import fnmatch
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from ..query.conditions import Conditions, Where, selected, selection
@@ -116,7 +116,7 @@ class Queries(Mapping[str, dict[str, Any]]):
                 return iter(self.stored.keys_with(field, value))
         most = check_limit(limit)
         order = None if sort is None else SortOrder(sort) or None
-        return self._keys(Conditions(where, equals), order, most)
+        return chain.from_iterable(self._keys(Conditions(where, equals), order, most))
 
     def count(self, *, where: Where | None = None, **equals: Any) -> int:
         """Count the entries that fulfill all conditions of a `query`.
@@ -143,13 +143,13 @@ class Queries(Mapping[str, dict[str, Any]]):
 
     def _keys(
         self, conditions: Conditions, order: SortOrder | None, limit: int | None
-    ) -> Iterator[str]:
+    ) -> Iterator[Iterable[str]]:
+        # Yields once, when the first key is asked for.
         keys, left = self._candidates(conditions, order)
         if left:
-            found = self._matching(keys, left)
-            yield from (key for key, _ in islice(found, limit))
+            yield (key for key, _ in islice(self._matching(keys, left), limit))
         else:
-            yield from islice(self if keys is None else keys, limit)
+            yield islice(self if keys is None else keys, limit)
 
     def _entries(
         self, conditions: Conditions, order: SortOrder | None, limit: int | None

@@ -1,10 +1,12 @@
-"""An index of bounding boxes: those that intersect one are found in a few leaves."""
+"""An index of bounding boxes: those that touch one are found in a few slices."""
 
 from __future__ import annotations
 
+import math
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from ... import tuning
@@ -14,31 +16,19 @@ from .found import Found
 __all__ = ["BoxIndex"]
 
 _BOX_BYTES = 4 * 8 + 4
+_EXACT = 1 << 53  # integers up to this are 64-bit floats
+_OUTSIZE = 8  # times the usual width or height
+_MOST_LEVELS = 4
 
-
-class _Node(NamedTuple):
-    """Boxes or nodes near each other, and the box around them."""
-
-    west: float
-    south: float
-    east: float
-    north: float
-    content: Any
-
-
-class _Leaf(NamedTuple):
-    positions: array[int]
-    west: Sequence[float]
-    south: Sequence[float]
-    east: Sequence[float]
-    north: Sequence[float]
+#: West, south, east and north, and the position of the entry.
+_Placed = tuple[float, float, float, float, int]
 
 
 class BoxIndex:
-    """The bounding boxes in a field, in a tree of two levels; built in one pass.
+    """The bounding boxes in a field, in slices by west and south; built in one pass.
 
-    Boxes are cut into slices by their west, and slices into leaves by their south (sort,
-    tile, recurse).  What crosses the antimeridian is looked at box by box.
+    Boxes that are much wider or higher than most are in slices of their own, so that few
+    boxes can lie between the west of a slice and that of its boxes.
 
     Parameters
     ----------
@@ -47,96 +37,169 @@ class BoxIndex:
 
     Examples
     --------
-    >>> index = BoxIndex([[[0, 0, 1, 1], None], [[5, 5, 6, 6, 7, 7]]])
+    >>> index = BoxIndex([[[0, 0, 1, 1], None], [[5, 5, 0, 6, 6, 9]]])
     >>> index.intersecting(Box(1, 1, 2, 2)).positions()
     [0]
     """
 
-    __slots__ = ("_crossing", "_slices", "size", "total")
+    __slots__ = ("_levels", "_singly", "size", "total")
 
     def __init__(self, runs: Iterable[list[Any]]) -> None:
-        boxes: list[tuple[float, float, float, float, int]] = []
-        #: Positions and boxes that cross the antimeridian.
-        self._crossing: list[tuple[int, Box]] = []
-        total = 0
-        of = Box.of
+        boxes: list[_Placed] = []
+        # What crosses the antimeridian, or is beyond 64-bit floats, is looked at one by one.
+        self._singly: list[tuple[int, Box]] = []
+        #: The number of entries.
+        self.total = 0
         for run in runs:
-            for position, value in enumerate(run, total):
-                if value is not None and (box := of(value)) is not None:
-                    if box[0] > box[2]:
-                        self._crossing.append((position, box))
-                    else:
-                        boxes.append((*box, position))
-            total += len(run)
-        self.total = total
+            for position, value in enumerate(run, self.total):
+                if (placed := _placed(value, position)) is not None:
+                    boxes.append(placed)
+                elif value is not None and (box := Box.of(value)) is not None:
+                    self._singly.append((position, box))
+            self.total += len(run)
+        #: Memory, about, in bytes.
         self.size = _BOX_BYTES * len(boxes)
-        self._slices = [_node(_leaves(some)) for some in _cut(boxes)]
+        self._levels: list[_Level] = []
+        while boxes:
+            usual, boxes = _split(boxes) if len(self._levels) < _MOST_LEVELS else (boxes, [])
+            self._levels.append(_Level(usual))
 
     def intersecting(self, box: Box) -> Found:
         """Return the positions of the boxes that have a point in common with one."""
-        found = [position for position, other in self._crossing if box.intersects(other)]
-        if box.west <= box.east:
-            self._search(box, found)
-        else:  # east of its west, or west of its east
-            one: list[int] = []
-            self._search(box._replace(east=float("inf")), one)
-            self._search(box._replace(west=float("-inf")), one)
-            found += set(one)
-        found.sort()
-        return Found(self.total, positions=found)
+        found = array("I", [at for at, other in self._singly if box.intersects(other)])
+        for level in self._levels:
+            if box.west <= box.east:
+                level.search(box, found)
+            else:  # what is east of its west, and what is west of its east
+                some = array("I")
+                level.search(box._replace(east=math.inf), some)
+                level.search(box._replace(west=-math.inf), some)
+                found.extend(set(some))
+        return Found(self.total, positions=_in_order(found))
 
-    def _search(self, box: Box, found: list[int]) -> None:
+
+def _in_order(positions: array[int]) -> list[int]:
+    numpy = _numpy()
+    if numpy is None or not positions:
+        return sorted(positions)
+    view = numpy.frombuffer(positions, dtype=positions.typecode)
+    view.sort()
+    ordered: list[int] = view.tolist()
+    return ordered
+
+
+@cache
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy
+
+
+class _Slice(NamedTuple):
+    """Boxes of similar west, by their south."""
+
+    positions: array[int]
+    west: array[float]
+    south: array[float]
+    east: array[float]
+    north: array[float]
+    greatest_west: float
+    least_east: float
+    height: float  # of the highest
+
+
+class _Level:
+    """Slices of boxes of similar size."""
+
+    __slots__ = ("_slices", "_wests", "_width")
+
+    def __init__(self, boxes: list[_Placed]) -> None:
+        self._slices = [_sliced(some) for some in _cut(boxes)]
+        self._wests = [min(one.west) for one in self._slices]
+        self._width = _upwards(max(box[2] - box[0] for box in boxes))
+
+    def search(self, box: Box, found: array[int]) -> None:
+        """Add the positions of the boxes that touch one whose west is no greater than its east."""
         west, south, east, north = box
-        for one in self._slices:
-            if one[0] > east or one[2] < west or one[1] > north or one[3] < south:
-                continue
-            for leaf in one[4]:
-                if leaf[0] > east or leaf[2] < west or leaf[1] > north or leaf[3] < south:
-                    continue
-                content = leaf[4]
-                if west <= leaf[0] and leaf[2] <= east and south <= leaf[1] and leaf[3] <= north:
-                    found += content.positions
-                else:
-                    found += [
-                        position
-                        for position, w, s, e, n in zip(*content, strict=True)
-                        if w <= east and e >= west and s <= north and n >= south
-                    ]
+        first = bisect_left(self._wests, west - self._width) - 1
+        for one in self._slices[max(first, 0) : bisect_right(self._wests, east)]:
+            souths, positions = one.south, one.positions
+            start = bisect_left(souths, south - one.height)
+            end = bisect_right(souths, north, start)
+            if one.greatest_west <= east and one.least_east >= west:
+                inner = bisect_left(souths, south, start, end)
+                found += positions[inner:end]
+                if start < inner:
+                    near = zip(positions[start:inner], one.north[start:inner], strict=True)
+                    found.extend([at for at, n in near if n >= south])
+            elif start < end:
+                sides = one.west[start:end], one.east[start:end], one.north[start:end]
+                some = zip(positions[start:end], *sides, strict=True)
+                found.extend([at for at, w, e, n in some if w <= east and e >= west and n >= south])
 
 
-def _cut(boxes: list[tuple[float, float, float, float, int]]) -> list[list[Any]]:
+def _placed(value: Any, position: int) -> _Placed | None:
+    """Return the box of a value, as in `Box.of`, if 64-bit floats express it exactly."""
+    if type(value) is not list:
+        return None
+    if len(value) == 4:
+        west, south, east, north = value
+    elif len(value) == 6:
+        west, south, low, east, north, high = value
+        if not (_is_exact(low) and _is_exact(high)):
+            return None
+    else:
+        return None
+    if not (_is_exact(west) and _is_exact(south) and _is_exact(east) and _is_exact(north)):
+        return None
+    return (west, south, east, north, position) if west <= east and south <= north else None
+
+
+def _is_exact(number: Any) -> bool:
+    return type(number) is float or (type(number) is int and -_EXACT <= number <= _EXACT)
+
+
+def _split(boxes: list[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
+    """Return the boxes of usual size, and those that are much larger."""
+    sample = boxes[:: max(len(boxes) // tuning.SAMPLED_VALUES, 1)]
+    at = len(sample) * 9 // 10
+    width = sorted(box[2] - box[0] for box in sample)[at] * _OUTSIZE
+    height = sorted(box[3] - box[1] for box in sample)[at] * _OUTSIZE
+    usual: list[_Placed] = []
+    larger: list[_Placed] = []
+    for box in boxes:
+        (usual if box[2] - box[0] <= width and box[3] - box[1] <= height else larger).append(box)
+    return usual, larger
+
+
+def _cut(boxes: list[_Placed]) -> list[list[_Placed]]:
     """Cut boxes into slices by their west, without sorting all of them at once."""
-    count = max(int((len(boxes) / tuning.LEAF_BOXES) ** 0.5), 1)
-    step = max(len(boxes) // tuning.SAMPLED_VALUES, 1)
-    sample = sorted(box[0] for box in boxes[::step])
+    count = max(int(len(boxes) ** 0.5 / tuning.SLICE_ROOT), 1)
+    sample = sorted(box[0] for box in boxes[:: max(len(boxes) // tuning.SAMPLED_VALUES, 1)])
     bounds = [sample[len(sample) * number // count] for number in range(1, count)]
-    slices: list[list[Any]] = [[] for _ in range(count)]
+    slices: list[list[_Placed]] = [[] for _ in range(count)]
     for box in boxes:
         slices[bisect_right(bounds, box[0])].append(box)
     return [some for some in slices if some]
 
 
-def _leaves(boxes: list[Any]) -> list[_Node]:
+def _sliced(boxes: list[_Placed]) -> _Slice:
     boxes.sort(key=lambda box: box[1])
-    count = tuning.LEAF_BOXES
-    return [_leaf(boxes[at : at + count]) for at in range(0, len(boxes), count)]
-
-
-def _leaf(boxes: Sequence[Any]) -> _Node:
     west, south, east, north, positions = zip(*boxes, strict=True)
-    content = _Leaf(array("I", positions), *map(_numbers, (west, south, east, north)))
-    return _Node(min(west), min(south), max(east), max(north), content)
+    return _Slice(
+        positions=array("I", positions),
+        west=array("d", west),
+        south=array("d", south),
+        east=array("d", east),
+        north=array("d", north),
+        greatest_west=max(west),
+        least_east=min(east),
+        height=_upwards(max(box[3] - box[1] for box in boxes)),
+    )
 
 
-def _numbers(side: tuple[float, ...]) -> Sequence[float]:
-    """Return numbers in an array, or as they are if some are no 64-bit floats."""
-    try:
-        found = array("d", side)
-    except OverflowError:
-        return side
-    return found if found.tolist() == list(side) else side
-
-
-def _node(nodes: list[_Node]) -> _Node:
-    west, south, east, north, _ = zip(*nodes, strict=True)
-    return _Node(min(west), min(south), max(east), max(north), nodes)
+def _upwards(difference: float) -> float:
+    """Return a little more, so that rounding errors leave nothing out."""
+    return difference * (1 + 1e-9) + 1e-9

@@ -20,7 +20,8 @@ __all__ = ["Column", "Ranks"]
 Ranks = list[tuple[int, int]]
 
 _CODES = 256  # of buckets: each is a byte
-_POSITION_BYTES = 1 + 4 + 8  # its code, its place in a bucket, and a number or a reference
+# Its code, and twice its place in a bucket, with a number or a reference.
+_POSITION_BYTES = 1 + 2 * (4 + 8)
 _TEXT_BYTES = 60  # of one that no other position shares
 
 
@@ -33,43 +34,51 @@ class Bucket:
         None if all are alike, or have no order.
     """
 
-    __slots__ = ("_order", "positions", "values")
+    __slots__ = ("_sorted", "positions", "values")
 
     def __init__(self, values: MutableSequence[Any] | None) -> None:
         self.positions = array("I")  # rising
         self.values = values
-        self._order: Sequence[int] | None = None
+        self._sorted: tuple[Sequence[int], Sequence[Any]] | None = None
 
-    def order(self) -> Sequence[int]:
-        """Return the places in `positions`, by value; sorted at the first call."""
-        if self._order is None:
-            values, count = self.values, len(self.positions)
+    def sorted(self) -> tuple[Sequence[int], Sequence[Any]]:
+        """Return the positions by value, and the values; sorted at the first call."""
+        if self._sorted is None:
+            positions, values = self.positions, self.values
+            assert values is not None
             # A frequent value has a bucket of its own.
-            if values is None or values.count(values[0]) == count:
-                self._order = range(count)
+            if self.is_uniform:
+                self._sorted = positions, values
             else:
-                self._order = array("I", sorted(range(count), key=values.__getitem__))
-        return self._order
+                order = sorted(range(len(values)), key=values.__getitem__)
+                in_order = values[:0]
+                in_order.extend(map(values.__getitem__, order))
+                self._sorted = array("I", map(positions.__getitem__, order)), in_order
+        return self._sorted
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all values are equal."""
+        values = self.values
+        return not values or values.count(values[0]) == len(values)
 
     def rank(self, value: Any, *, is_after: bool) -> int:
         """Return how many values are less than one, or also those that equal it."""
-        assert self.values is not None
-        bisect = bisect_right if is_after else bisect_left
-        return bisect(self.order(), value, key=self.values.__getitem__) if self.positions else 0
+        return (bisect_right if is_after else bisect_left)(self.sorted()[1], value)
 
-    def in_order(self, start: int, end: int) -> Iterator[int]:
-        """Iterate over the positions of some ranks."""
-        return map(self.positions.__getitem__, self.order()[start:end])
+    def by_rank(self, start: int, end: int) -> Sequence[int]:
+        """Return the positions of some ranks."""
+        return self.sorted()[0][start:end]
 
     def is_within(self, position: int, ranks: Ranks) -> bool:
         """Return whether the value of a position has one of some ranks.
 
         All equal values are inside, or none is.
         """
-        values, order = self.values, self.order()
-        assert values is not None
-        value = values[bisect_left(self.positions, position)]
-        return any(values[order[start]] <= value <= values[order[end - 1]] for start, end in ranks)
+        assert self.values is not None
+        value = self.values[bisect_left(self.positions, position)]
+        values = self.sorted()[1]
+        return any(values[start] <= value <= values[end - 1] for start, end in ranks)
 
 
 class Column:
@@ -223,13 +232,11 @@ class Column:
         """Iterate over the distinct texts, dates and times too: their first and last ranks."""
         text_of = self._instants.text_of
         for code in range(self._first[Kind.INSTANT], self._first[Kind.TEXT + 1]):
-            bucket, start = self.buckets[code], self.starts[code]
-            values, last = bucket.values, 0
-            assert values is not None
-            order = bucket.order() if bucket.positions else ()
-            for at in range(1, len(order) + 1):
-                value = values[order[last]]
-                if at == len(order) or values[order[at]] != value:
+            start, last = self.starts[code], 0
+            _, values = self.buckets[code].sorted()
+            for at in range(1, len(values) + 1):
+                value = values[last]
+                if at == len(values) or values[at] != value:
                     is_text = code >= self._first[Kind.TEXT]
                     yield start + last, start + at, value if is_text else text_of(value)
                     last = at
@@ -274,7 +281,7 @@ class Column:
         bucket = self.buckets[code]
         values = bucket.values
         assert values is not None
-        if isinstance(bucket.order(), range):
+        if bucket.is_uniform:
             yield some
             return
         place_of = self._instants.place_of

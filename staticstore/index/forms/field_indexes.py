@@ -17,7 +17,7 @@ from .. import codec
 from .box_index import BoxIndex
 from .column import Column
 from .field_index import FieldIndex
-from .found import KeyRuns
+from .found import KeysByPosition
 
 if TYPE_CHECKING:
     import msgspec
@@ -60,7 +60,7 @@ class FieldIndexes:
         self._values = values
         self._runs = runs
         self._all_keys = keys
-        self._key_runs: KeyRuns | None = None
+        self._keys_by_position: KeysByPosition | None = None
         # One pass at a time: two would only take turns, and may be for the same field.
         self._building = PerProcess(threading.RLock)
         # Asked for last; found without a lock (benchmark: query unique).
@@ -92,15 +92,15 @@ class FieldIndexes:
         """Return the bounding boxes in a field."""
         return self._one("boxes", field, lambda: BoxIndex(self._runs(self._entries(), field)))
 
-    def key_runs(self) -> KeyRuns:
+    def keys_by_position(self) -> KeysByPosition:
         """Return the keys by position."""
-        if self._key_runs is None:
-            self._key_runs = KeyRuns(self._all_keys(self._entries()))
-        return self._key_runs
+        if self._keys_by_position is None:
+            self._keys_by_position = KeysByPosition(self._all_keys(self._entries()))
+        return self._keys_by_position
 
     def total(self) -> int:
         """Count the entries."""
-        return len(self.key_runs())
+        return len(self.keys_by_position())
 
     def _one(self, kind: str, field: str, build: Callable[[], T]) -> T:
         found = self._known(kind, field)

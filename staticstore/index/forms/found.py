@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import compress, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ... import tuning
@@ -13,7 +14,7 @@ from ... import tuning
 if TYPE_CHECKING:
     from .column import Column, Ranks
 
-__all__ = ["Found", "KeyRuns", "intersection", "joined", "union"]
+__all__ = ["Found", "KeysByPosition", "intersection", "joined", "union"]
 
 _FLIPPED = bytes([1, 0]) + bytes(254)
 _SOME = 2  # in a table of buckets: some of the bucket's values
@@ -81,11 +82,9 @@ class Found:
             else:
                 table, some = self._buckets()
                 buckets = self.ranked[0].buckets
-                found = [
-                    position
-                    for code, start, end in some
-                    for position in buckets[code].in_order(start, end)
-                ]
+                found: list[int] = []
+                for code, start, end in some:
+                    found += buckets[code].by_rank(start, end)
                 for code in compress(range(len(table)), table):
                     if table[code] == 1:
                         found += buckets[code].positions
@@ -107,7 +106,7 @@ class Found:
                 places = (
                     position
                     for code, start, end in some
-                    for position in column.buckets[code].in_order(start, end)
+                    for position in column.buckets[code].by_rank(start, end)
                 )
             for position in places:
                 marks[position] = 1
@@ -216,8 +215,8 @@ def _combined(sets: Sequence[Found], operate: Callable[[int, int], int]) -> Foun
     return Found(total, marks=reduce(operate, numbers).to_bytes(total, "little"))
 
 
-class KeyRuns:
-    """The keys of all entries by position, in tuples of some thousands.
+class KeysByPosition:
+    """The keys of all entries by position.
 
     Parameters
     ----------
@@ -225,51 +224,39 @@ class KeyRuns:
         In order.
     """
 
-    __slots__ = ("_count", "_firsts", "_run_keys", "_runs")
+    __slots__ = ("_keys",)
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._run_keys = tuning.POSITION_RUN_KEYS
-        remaining = iter(keys)
-        self._runs: list[tuple[str, ...]] = []
-        while run := tuple(islice(remaining, self._run_keys)):
-            self._runs.append(run)
-        self._firsts = [run[0] for run in self._runs]
-        self._count = sum(map(len, self._runs))
+        # A tuple: the garbage collector visits one that holds only texts once.
+        self._keys = tuple(keys)
 
     def __len__(self) -> int:
         """Count the keys."""
-        return self._count
+        return len(self._keys)
 
     def __getitem__(self, position: int) -> str:
         """Return the key at a position."""
-        return self._runs[position // self._run_keys][position % self._run_keys]
-
-    def at(self, positions: Iterable[int]) -> list[str]:
-        """Return the keys at some positions."""
-        runs, count = self._runs, self._run_keys
-        if len(runs) == 1:
-            return list(map(runs[0].__getitem__, positions))
-        return [runs[position // count][position % count] for position in positions]
+        return self._keys[position]
 
     def of(self, found: Found) -> list[str]:
         """Return the keys of a set, in order."""
         if found.is_few:
-            return self.at(found.positions())
+            positions = found.positions()
+            # Faster than one by one, and gives a single key without a tuple.
+            several = itemgetter(*positions)(self._keys) if len(positions) > 1 else ()
+            return list(several or map(self._keys.__getitem__, positions))
         # A run at a time, so that other threads get a turn (benchmark: waits).
-        marks, start, keys = memoryview(found.marks()), 0, list[str]()
-        for run in self._runs:
-            keys += compress(run, marks[start : start + len(run)])
-            start += len(run)
+        marks, count, keys = found.marks(), tuning.MARKED_KEYS, list[str]()
+        remaining = iter(self._keys)
+        for start in range(0, len(marks), count):
+            keys += compress(islice(remaining, count), marks[start : start + count])
         return keys
 
     def positions(self, keys: Iterable[str]) -> list[int]:
         """Return the positions of those of some keys, in order, that are there."""
-        found = []
+        found, all_keys, at = [], self._keys, 0
         for key in keys:
-            number = bisect_right(self._firsts, key) - 1
-            if number >= 0:
-                run = self._runs[number]
-                at = bisect_left(run, key)
-                if at < len(run) and run[at] == key:
-                    found.append(number * self._run_keys + at)
+            at = bisect_left(all_keys, key, at)
+            if at < len(all_keys) and all_keys[at] == key:
+                found.append(at)
         return found

@@ -61,7 +61,7 @@ class Layer(NamedTuple):
 
     def keys(self) -> list[str]:
         """Return the keys of the entries, in order."""
-        return self.indexes.key_runs().of(self.positions())
+        return self.indexes.keys_by_position().of(self.positions())
 
     def sorted_keys(self, order: SortOrder) -> Iterator[str]:
         """Yield the keys as an order says; no bucket is sorted before it is needed."""
@@ -69,7 +69,7 @@ class Layer(NamedTuple):
         found = self.positions()
         marks = None if found.is_few else found.marks()
         positions = found.positions() if marks is None else ()
-        return map(self.indexes.key_runs().__getitem__, _sorted(positions, marks, fields))
+        return map(self.indexes.keys_by_position().__getitem__, _sorted(positions, marks, fields))
 
 
 class Matches:
@@ -134,7 +134,7 @@ def search(indexes: FieldIndexes, conditions: Conditions, order: SortOrder | Non
     for field, _ in () if order is None else order.fields:
         indexes.column(field)
     if found is not None or order is not None:
-        indexes.key_runs()
+        indexes.keys_by_position()
     return Matches([Layer(indexes, found)], left)
 
 

@@ -359,7 +359,7 @@ class Overlay(Stored):
 
     def _replaced(self, indexes: FieldIndexes) -> Sequence[int]:
         if self._gone is None or self._gone[0] is not indexes:
-            self._gone = indexes, indexes.key_runs().positions(self._changed_keys())
+            self._gone = indexes, indexes.keys_by_position().positions(self._changed_keys())
         return self._gone[1]
 
     def folded(self, changes: RawChanges) -> Stored:
