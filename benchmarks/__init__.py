@@ -13,4 +13,5 @@ shown: on a shared, noisy machine, a ratio of two adjacent runs says more than a
     process.py      one run of one contender in its own process
     report.py       medians, ratios and targets, as a table and as RESULTS.md
     chart.py        the same as a chart for the README
+    cookbook.py     bytes and requests of the recipes of docs/cookbook.md, by itself
 """

@@ -268,3 +268,4 @@ COMPLETED_INDEX_KEYS = (
 )
 COMPLETED_INDEX_BYTES = 1 << 26  # of whose keys a shell offers some.  More: Tab takes seconds
 COMPLETED_KEYS = 1_000  # offered by a shell at once.  More: nobody reads them
+SAMPLED_ENTRIES = 1_000  # in which fields are searched for.  More: rare fields, a slower Tab

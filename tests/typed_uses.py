@@ -105,6 +105,7 @@ def following(store: StaticStore) -> None:
     assert_type(store.update_index(), Changes)
     assert_type(store.update_index().set, tuple[Change, ...])
     assert_type(next(store.watch(timeout=1)), Change)
+    assert_type(next(store.watch(where={"size": 5}, type="raster")), Change)
 
     @key_set.connect_via(store)
     def handler(sender: StaticStore, *, key: str, metadata: Any, previous: Any) -> None: ...

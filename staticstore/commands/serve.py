@@ -34,7 +34,10 @@ __all__ = ["serve"]
 @output_options
 @click.pass_obj
 def serve(common: CommonOptions, site: str, host: str, port: int, data: str | None) -> None:
-    """Serve a site from this machine, to look at it or within a trusted network."""
+    """Serve a site from this machine, to look at it or within a trusted network.
+
+    Its address shows the page to browse the site, whether one was published or not.
+    """
     from ..site.server import serve as serve_site  # slow to import
 
     output, auth = common.output, common.auth
@@ -46,7 +49,7 @@ def serve(common: CommonOptions, site: str, host: str, port: int, data: str | No
         output.line(server.url)
         if not Path(site, "index.json").exists():
             output.warning("there is no index.json: run 'staticstore publish' to write it")
-        output.note("serving until you press Ctrl-C")
+        output.note("look at it in a browser; serving until you press Ctrl-C")
         server.wait()
     # Only an interrupt ends the wait, and `wait` swallows it.
     raise KeyboardInterrupt

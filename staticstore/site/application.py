@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from http.client import responses
-from io import FileIO
+from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -28,6 +28,7 @@ from ..errors import InvalidKeyError
 from ..index.fields import key_to_path
 from ..transport.http.conditions import Representation, answer, header_fields
 from .about import served_type
+from .documents.page import LivePage
 from .folder.site_folder import SiteFolder, link_problem
 from .folder.withheld import folded, is_hidden
 
@@ -42,6 +43,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:@/\[\]]+)(?::\d*)?")
 _REFUSALS = {412: "the condition does not hold", 416: "there are no such bytes"}
 _NUMBER = re.compile(r"\d{1,19}\Z", re.ASCII)
 _MOST_BODY_BYTES = 1 << 20  # a longer request body is not read; the connection ends
+_PAGE = "index.html"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
 
 
@@ -50,7 +52,8 @@ class SiteApplication:
 
     Not served are the publisher's own files, names that are withheld, dot-files in
     the site's root except ``.nojekyll``, its ``about.toml``, folders, and files
-    outside of the site (`data` may be a link to elsewhere).
+    outside of the site (`data` may be a link to elsewhere).  A site without
+    ``index.html`` is served with the page to browse it, made in memory.
 
     Parameters
     ----------
@@ -72,6 +75,7 @@ class SiteApplication:
         names: Collection[str] | None = None,
     ) -> None:
         self._folder = folder
+        self._page = LivePage(folder)
         self._data = folded(folder.data_path)
         self._credentials = None if auth is None else ":".join(auth).encode()
         self._names = names
@@ -106,13 +110,18 @@ class SiteApplication:
             return _text_response(401, "credentials are needed", challenge)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _text_response(405, "this is read-only", {"Allow": "GET, HEAD"})
-        if key is None or (file := self._open(key)) is None:
+        if key is None:
             return _text_response(404, "not found")
-        try:
-            return _file_response(environ, key, file)
-        except BaseException:
-            file.close()
-            raise
+        if (file := self._open(key)) is not None:
+            try:
+                return _response(environ, key, file, Representation.of(os.fstat(file.fileno())))
+            except BaseException:
+                file.close()
+                raise
+        if key == _PAGE and not os.path.lexists(self._folder.page):
+            page, current = self._page.current()
+            return _response(environ, key, BytesIO(page), current)
+        return _text_response(404, "not found")
 
     def _is_named(self, environ: WSGIEnvironment) -> bool:
         if self._names is None:
@@ -159,7 +168,7 @@ class SiteApplication:
 class _Body:
     """The body of a response: part of a file."""
 
-    def __init__(self, file: FileIO, start: int, end: int) -> None:
+    def __init__(self, file: FileIO | BytesIO, start: int, end: int) -> None:
         self._file = file
         self._start = start
         self._end = end
@@ -185,11 +194,12 @@ def _key(path_info: str) -> str | None:
         return None
     if not path.startswith("/"):
         return None
-    return path[1:] or "index.html"
+    return path[1:] or _PAGE
 
 
-def _file_response(environ: WSGIEnvironment, key: str, file: FileIO) -> Response:
-    current = Representation.of(os.fstat(file.fileno()))
+def _response(
+    environ: WSGIEnvironment, key: str, file: FileIO | BytesIO, current: Representation
+) -> Response:
     chosen = answer(environ["REQUEST_METHOD"], dict(EnvironHeaders(environ)), current)
     if chosen.status in (412, 416):
         file.close()

@@ -10,6 +10,7 @@ What it writes, in this order, each file whole or not at all::
     data/<key>                  the replacements, all renamed within a moment
     index.json
     index.head.json             the origin's own, or that of a part
+    index.html                  our page, if wanted or there already
     .staticstore/notes          states and digests of values: the next run looks only at changes
 
 All values are on the disk before the index that names them.  A mirror that is
@@ -33,6 +34,7 @@ from ..client.store import StaticStore, site_snapshot
 from ..errors import StoreError, checked_number, path_text, quoted
 from ..index.freshness import BELIEVED_ANSWERS
 from ..transport.http.wire import LEAST_BYTES_A_SECOND, RateLimit
+from .documents.page import check_page, has_our_page, renew_page
 from .folder.data_path import DATA_PATH, fits, write_data_path
 from .folder.site_folder import SiteFolder
 from .guards import Force, Guards, NothingMatchesError, first_few, foreign_files, is_ours
@@ -109,6 +111,7 @@ def mirror(
     delete: bool = False,
     force: Force = False,
     verify: bool = False,
+    browse: bool = False,
     limit_rate: float | None = None,
     progress: TotalProgress | None = None,
     value_progress: ValueProgress | None = None,
@@ -148,6 +151,10 @@ def mirror(
         overrides all.
     verify : bool, optional
         Whether to hash every file, also those that have not changed.
+    browse : bool, optional
+        Whether to write ``index.html``, a page to browse the copy: this version's own,
+        never the site's, which could run anything.  A copy that has one gets it anew
+        with each run, also without this.
     limit_rate : float, optional
         How many bytes a second the store receives at most while this runs, 1024
         or more, over all its requests.  The index, which it has already, and a site
@@ -174,8 +181,9 @@ def mirror(
     ------
     StoreError
         The folder cannot be written, or a link is in the place of something to be
-        written; another mirror or publish is running on it.  Or the site is a folder
-        whose index is a link out of it.  The copy is unchanged.
+        written; another mirror or publish is running on it; `browse` would replace an
+        ``index.html`` that staticstore did not write.  Or the site is a folder whose
+        index is a link out of it.  The copy is unchanged.
     RefusedError
         A guard refuses, and `force` would allow it; or the site has no such keys;
         one of several patterns that matches none is a warning in the log.
@@ -233,6 +241,8 @@ def mirror(
             )
         folder.root.mkdir(parents=True, exist_ok=True)
         with folder.locked(), _limited(origin, limit_rate) as limit:
+            if browse:
+                check_page(folder)
             note = read_mirror_note(folder)
             if not follows(folder, note, origin):
                 return _ignored(origin, note.origin.older, time.monotonic() - began)
@@ -258,6 +268,8 @@ def mirror(
                 write_data_path(folder.data_note, folder.data_path)
                 note_origin(note, origin, whole=is_whole)
                 write_mirror_note(folder, note)
+                if browse or has_our_page(folder):
+                    renew_page(folder)
     except StoreError:
         raise
     except OSError as error:

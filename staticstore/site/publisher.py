@@ -12,7 +12,7 @@ It writes in this order, each file whole or not at all::
     index/<sha256>.json         the index, for readers of the head
     index.json                  if its bytes change
     index.head.json             if it names another index
-    index.html                  a page to browse the site, if wanted
+    index.html                  a page to browse the site, if wanted or there already
     .staticstore/notes          if they change
     .staticstore/metadata       if it was parsed
     .staticstore/last.json      the state in which all of this was left
@@ -32,9 +32,9 @@ from dataclasses import dataclass, replace
 from .about import read_about, write_about
 from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
-from .documents.page import has_our_page, page_to_write, write_page
+from .documents.page import check_page, has_our_page, page_version, renew_page
 from .documents.root_files import write_git_files
-from .folder.data_path import DATA_PATH, noted_data_path, write_data_path
+from .folder.data_path import DATA_PATH, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
 from .folder.notes import write_notes
@@ -107,8 +107,8 @@ def publish(
         Values of fewer bytes are packed, except empty ones; by default 64 KiB, and
         16 MiB at most.
     browse : bool, optional
-        Whether to write ``index.html``, a page to browse the site.  Without it a site
-        keeps the page that it has.
+        Whether to write ``index.html``, a page to browse the site.  A site that has
+        one gets it anew with each publish, also without this.
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
@@ -231,6 +231,8 @@ def publish_touched(
     pack_below = options.pack and options.pack_below
     every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
+    writes_page = options.browse or has_our_page(folder)
+    every += [page_version()] if writes_page else []
     arguments = digest_of_arguments(every)
     after = options.after
     at_after = None if after is None else _located(after).read()
@@ -248,7 +250,8 @@ def publish_touched(
         if last is not None and not survey.has_changes and last.is_quiet(survey.found):
             report = last.report
         else:
-            page = page_to_write(folder) if _writes_page(folder, options) else None
+            if writes_page:
+                check_page(folder)
             plan = None
             if last is not None:
                 plan = plan_update(folder, survey, given, about, last, packing)
@@ -266,23 +269,19 @@ def publish_touched(
                 )
             report = plan.report
             if not dry_run:
-                _write(folder, plan, given, page)
+                _write(folder, plan, given, writes_page=writes_page)
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
-
-
-def _writes_page(folder: SiteFolder, options: PublishOptions) -> bool:
-    # A page that is there names the path of the values.
-    is_moved = noted_data_path(folder.data_note) != folder.data_path
-    return options.browse or (is_moved and has_our_page(folder))
 
 
 def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
     return after if isinstance(after, PublishedAt) else PublishedAt(after)
 
 
-def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: bytes | None) -> None:
+def _write(
+    folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, *, writes_page: bool
+) -> None:
     try:
         folder.tidy()
         write_git_files(folder)
@@ -295,8 +294,8 @@ def _write(folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, page: by
             forget(folder, plan.forgotten_packs)
         if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:
             folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
-        if page is not None:
-            write_page(folder, page)
+        if writes_page:
+            renew_page(folder)
         remove_forgotten(folder, plan.head, plan.packs)
         if plan.notes != plan.data.notes or not folder.notes.exists():
             write_notes(folder.notes, plan.notes)

@@ -8,9 +8,6 @@ import logging
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -154,6 +151,12 @@ def test_publish_packs_small_values(cli: Run, folder: Path) -> None:
 def test_publish_writes_a_page_to_browse(cli: Run, folder: Path) -> None:
     assert cli("publish", folder, "--browse").code == 0
     assert (folder / "index.html").read_bytes().startswith(b"<!DOCTYPE html>")
+
+
+def test_mirror_writes_a_page_to_browse(cli: Run, folder: Path, tmp_path: Path) -> None:
+    assert cli("publish", folder).code == 0
+    assert cli("mirror", folder, tmp_path / "copy", "--browse").code == 0
+    assert (tmp_path / "copy" / "index.html").read_bytes().startswith(b"<!DOCTYPE html>")
 
 
 def test_publish_packs_what_is_called_small(cli: Run, folder: Path) -> None:
@@ -499,64 +502,6 @@ def test_get_leaves_the_old_file_when_it_fails(cli: Run, tmp_path: Path) -> None
     with RawServer(serve_files(files)) as server:
         assert cli("get", server.url, "a", "-o", tmp_path / "x").code == 6
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-
-
-# -- watch -----------------------------------------------------------------------------
-
-
-@contextmanager
-def changing(files: dict[str, bytes], changed: bytes) -> Iterator[str]:
-    """Serve files whose index changes at its second request."""
-    answer = serve_files(files)
-    seen = threading.Event()
-
-    def index(request: object, wire: object) -> None:
-        if seen.is_set():
-            files["index.json"] = changed
-        seen.set()
-        answer(request, wire)  # type: ignore[arg-type]
-
-    with RawServer(answer.but({"index.json": index})) as server:
-        yield server.url
-
-
-BEFORE = index_of({"changed": b"1", "deleted": b""})
-AFTER = index_of({"changed": b"22", "added": b""})
-
-
-def test_watch_tells_of_changes_as_they_come(cli: Run) -> None:
-    with changing({"index.json": BEFORE}, AFTER) as url:
-        ended = cli("watch", url, "--interval", "0.05", "--idle", "1", "-q")
-    assert ended.code == 0
-    assert ended.lines == ["set\tadded\t", "update\tchanged\tsha256, size", "delete\tdeleted\t"]
-
-
-def test_watch_as_json_has_the_metadata_before_and_after(cli: Run) -> None:
-    with changing({"index.json": BEFORE}, AFTER) as url:
-        ended = cli("watch", url, "--interval", "0.05", "--idle", "1", "--json")
-    assert [(record["action"], record["key"]) for record in ended.records] == [
-        ("set", "added"),
-        ("update", "changed"),
-        ("delete", "deleted"),
-    ]
-    added, updated, deleted = ended.records
-    assert added["previous"] is None
-    assert (updated["previous"]["size"], updated["metadata"]["size"]) == (1, 2)
-    assert deleted["metadata"] is None
-    assert not ended.err
-
-
-def test_watch_gives_each_change_at_once_also_in_a_pipe() -> None:
-    with changing({"index.json": BEFORE}, AFTER) as url:
-        process = start("watch", url, "--interval", "0.05", "--json")
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["key"] == "added"
-        process.terminate()
-        finish(process)
-
-
-def test_watch_ends_when_nothing_comes(cli: Run, url: str) -> None:
-    assert cli("watch", url, "--idle", "0.05").code == 0
 
 
 # -- common options ----------------------------------------------------------------------

@@ -34,10 +34,12 @@ def run(name: str, *arguments: str) -> str:
 
 # Windows, and the program that starts them: tested in tests/interop/.
 WINDOWS = {"browser_qt.py", "browser_tk.py", "changing_site.py"}
+# Makes the files of docs/cookbook.md: tested in tests/cookbook/.
+COOKBOOK = {"cookbook_site.py"}
 
 
 def test_these_are_all() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == SHOWN.keys() | WINDOWS
+    assert {path.name for path in EXAMPLES.glob("*.py")} == SHOWN.keys() | WINDOWS | COOKBOOK
 
 
 @pytest.mark.parametrize("name", SHOWN)

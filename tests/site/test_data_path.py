@@ -117,7 +117,9 @@ def test_a_page_that_was_written_before_finds_the_values(site: Path) -> None:
     publish(site, browse=True)
     (site / "data").rename(site / "my data")
     publish(site, data="my data")
-    assert 'new URL("my%20data/"' in (site / "index.html").read_text()
+    page = (site / "index.html").read_text()
+    assert 'data-path="my data/"' in page
+    assert '<a href="my%20data/a.txt">' in page
 
 
 # -- the other doors -------------------------------------------------------------------------

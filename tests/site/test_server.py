@@ -27,7 +27,9 @@ import requests
 
 from staticstore.errors import StoreError
 from staticstore.site import application
+from staticstore.site.documents import page
 from staticstore.site.folder.site_folder import SiteFolder
+from staticstore.site.publisher import publish
 from staticstore.site.server import SiteServer, serve
 from staticstore.transport.http.conditions import Answer, Representation, answer, header_fields
 
@@ -221,6 +223,72 @@ def test_f11_what_a_publish_reads_is_not_served(server: SiteServer, site: Path, 
     assert get(server, f"data/{name}").content == b"a value"
 
 
+# The page of a site that has none
+
+
+def test_a_site_without_a_page_is_served_with_one(server: SiteServer, site: Path) -> None:
+    (site / "index.json").write_text('{"a.bin": {}}')
+    for path in ("", "index.html"):
+        response = get(server, path)
+        assert '<a href="data/a.bin">' in response.text
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert response.headers["Cache-Control"] == "no-cache"
+    assert not (site / "index.html").exists()
+
+
+def test_it_is_the_page_that_a_publish_would_write(server: SiteServer, site: Path) -> None:
+    (site / "about.toml").write_text('title = "Ilvar"')
+    publish(site)
+    served = get(server, "").content
+    publish(site, browse=True)
+    assert (site / "index.html").read_bytes() == served
+
+
+def test_a_site_without_an_index_has_one_too(server: SiteServer, site: Path) -> None:
+    (site / "index.json").unlink()
+    response = get(server, "")
+    assert "staticstore publish" in response.text
+    assert "Last-Modified" not in response.headers
+
+
+def test_its_validators_follow_the_index(server: SiteServer, site: Path) -> None:
+    before = get(server, "")
+    validators = {"If_None_Match": before.headers["ETag"]}
+    assert before.headers["Last-Modified"] == get(server, "index.json").headers["Last-Modified"]
+    assert get(server, "", **validators).status_code == 304
+    (site / "index.json").write_text('{"new": {}}')
+    after = get(server, "", **validators)
+    assert after.status_code == 200
+    assert "data/new" in after.text
+
+
+def test_it_is_made_once_for_each_index(
+    server: SiteServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = iter([b"<p>"])
+    monkeypatch.setattr(page, "page_of", lambda folder: next(made))
+    assert [get(server, "").content for _ in range(3)] == [b"<p>"] * 3
+
+
+def test_its_parts_and_its_head_are_given(server: SiteServer) -> None:
+    whole = get(server, "")
+    part = get(server, "", Range="bytes=2-8")
+    assert (part.status_code, part.content) == (206, whole.content[2:9])
+    head = requests.head(server.url, timeout=10)
+    assert (head.content, head.headers["Content-Length"]) == (b"", str(len(whole.content)))
+
+
+def test_what_stands_in_its_place_is_not_covered(server: SiteServer, site: Path) -> None:
+    (site / "index.html").mkdir()
+    assert get(server, "").status_code == 404
+
+
+def test_it_needs_the_password_too(site: Path) -> None:
+    with serve(site, port=0, auth=("ali", "sesame")) as server:
+        assert get(server, "").status_code == 401
+        assert requests.get(server.url, auth=("ali", "sesame"), timeout=10).ok
+
+
 # Whole files
 
 
@@ -256,12 +324,12 @@ def test_an_empty_file_is_given(server: SiteServer) -> None:
     assert response.headers["Content-Length"] == "0"
 
 
-def test_the_root_gives_the_page_if_there_is_one(server: SiteServer, site: Path) -> None:
-    assert get(server, "").status_code == 404
+def test_the_root_gives_the_page_that_is_there(server: SiteServer, site: Path) -> None:
     (site / "index.html").write_bytes(b"<p>")
-    response = get(server, "")
-    assert response.content == b"<p>"
-    assert response.headers["Content-Type"].startswith("text/html")
+    for path in ("", "index.html"):
+        response = get(server, path)
+        assert response.content == b"<p>"
+        assert response.headers["Content-Type"].startswith("text/html")
 
 
 def test_a_query_is_ignored(server: SiteServer) -> None:
@@ -552,11 +620,11 @@ def test_a_defect_while_answering_closes_the_file(
 ) -> None:
     opened: list[Any] = []
 
-    def failing(environ: object, key: object, file: Any) -> None:
+    def failing(environ: object, key: object, file: Any, current: object) -> None:
         opened.append(file)
         raise RuntimeError
 
-    monkeypatch.setattr(application, "_file_response", failing)
+    monkeypatch.setattr(application, "_response", failing)
     assert get(server, "data/a.bin").status_code == 500
     assert opened[0].closed
 

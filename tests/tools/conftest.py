@@ -1,7 +1,8 @@
-"""A site for web servers, a browser, and values that tools open."""
+"""A site for web servers, and a browser."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,20 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from staticstore import StaticStore, publish
+from staticstore import publish
 from tests.site.sitefolder import fill, make_site
 from tests.tools.web_server import ORIGIN, VALUES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-def published(folder: Path, name: str, content: bytes) -> StaticStore:
-    """Publish one value, and connect a store to the folder."""
-    (folder / "data").mkdir(exist_ok=True)
-    (folder / "data" / name).write_bytes(content)
-    publish(folder)
-    return StaticStore(folder, poll_interval=0).connect()
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +45,9 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine."""
+@contextlib.contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Run the Chromium of this machine; skip the test if there is none."""
     if (program := chromium()) is None:
         pytest.skip("Chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -66,6 +59,13 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

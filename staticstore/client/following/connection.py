@@ -17,7 +17,7 @@ from ...errors import AuthorizationError, HTTPStatusError, NotConnectedError, St
 
 if TYPE_CHECKING:
     from ..cache.index import CachedIndex
-    from ..telling.subscription import Watch
+    from ..telling.watch import Watch
     from .follower import SiteFollower
 
 __all__ = ["Connection", "Poller", "seconds_since_boot"]

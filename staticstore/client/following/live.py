@@ -24,7 +24,8 @@ from ...index.snapshot import Index
 from ...processes import PerProcess
 from ...query.conditions import Conditions, Where
 from ..telling.deliveries import CHANGE_SIGNALS
-from ..telling.subscription import ChangeSource, Dispatch, Subscription, Watch
+from ..telling.subscription import ChangeSource, Dispatch, Subscription
+from ..telling.watch import Watch
 from .connection import Connection, Poller
 from .current_index import CurrentIndex
 
@@ -377,10 +378,13 @@ class LiveIndex(ChangeSource):
             raise NotConnectedError("the store was disconnected")
         return subscription, index
 
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(
+        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
+    ) -> Watch:
         """Iterate over changes; see `StaticStore.watch`."""
         connection = self.connected()
-        watch = Watch(timeout, lambda callback: self.subscribe(callback)[0])
+        subscribe = functools.partial(self.subscribe, where=where, equals=equals)
+        watch = Watch(timeout, lambda callback: subscribe(callback)[0])
         connection.add_watch(watch)
         return watch
 

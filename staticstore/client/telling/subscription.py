@@ -6,7 +6,6 @@ import contextlib
 import functools
 import inspect
 import logging
-import queue
 import threading
 import weakref
 from abc import abstractmethod
@@ -26,7 +25,6 @@ __all__ = [
     "Subscribable",
     "Subscription",
     "SubscriptionOwner",
-    "Watch",
     "logged_failure",
 ]
 
@@ -198,45 +196,6 @@ class Subscription:
             dispatch(self._call_next)
 
 
-class Watch(Iterator[Change]):
-    """Iterates over changes as they come; ends after a timeout, or at `disconnect`."""
-
-    def __init__(
-        self,
-        timeout: float | None,
-        subscribe: Callable[[Callable[[Change | None], object]], Subscription],
-    ) -> None:
-        if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
-            raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
-        self._timeout = timeout
-        self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
-        self._ended = False
-        # Without a reference to the watch, so that it can be garbage.
-        self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse: changes come to this process."""
-        raise TypeError("a watch cannot be pickled or copied: watch in each process")
-
-    def end(self) -> None:
-        """End the iteration after the changes that have come already."""
-        self._unsubscribe()
-        self._queue.put(None)
-
-    def __next__(self) -> Change:
-        """Wait for the next change, and return it."""
-        if not self._ended:
-            try:
-                change = self._queue.get(timeout=self._timeout)
-            except queue.Empty:
-                change = None
-            if change is not None:
-                return change
-            self.end()
-        self._ended = True
-        raise StopIteration
-
-
 class ChangeSource:
     """What notifies subscriptions: the live index of a store."""
 
@@ -255,7 +214,9 @@ class ChangeSource:
         """Return a subscription, and the snapshot from which it starts."""
 
     @abstractmethod
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(
+        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
+    ) -> Iterator[Change]:
         """Iterate over changes until a timeout."""
 
 
@@ -359,7 +320,9 @@ class Subscribable:
         )
         return subscription
 
-    def watch(self, timeout: float | None = None) -> Iterator[Change]:
+    def watch(
+        self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
+    ) -> Iterator[Change]:
         """Iterate over changes since this call, as they come.
 
         Parameters
@@ -367,13 +330,22 @@ class Subscribable:
         timeout : float, optional
             Seconds without a change after which the iteration ends; by default it ends
             at `disconnect`.
+        where, **equals
+            As in `query`; the metadata before or after the change must match.
 
         Returns
         -------
         iterator of Change
             For one thread.  It queues the changes until they are taken.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TypeError, ValueError
+            `where` or `timeout` cannot be understood; raised at once.
         """
-        return self._opened().watch(timeout)
+        return self._opened().watch(timeout, where=where, equals=equals)
 
 
 @contextlib.contextmanager

@@ -3,77 +3,128 @@
 The folder ``browse`` beside this module has its source: ``page.html``, and parts of
 script and style, which are joined here.  Their digests stand in the page's own
 Content-Security-Policy, so that a browser runs these and nothing else, whatever the
-site's keys and metadata contain.
+site's keys and metadata contain.  Sites differ in the path of their values and in the
+`first_screen`.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
-import html
 import importlib.resources
+import os
 import re
+import threading
 from collections.abc import Sequence
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...disk.atomic import atomic_file
+from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import NotRegularError, read_regular
 from ...errors import StoreError, quoted, reason_of
 from ..folder.data_path import DATA_PATH
-from .root_files import read_at_most
+from .first_screen import FirstScreen
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from ...transport.http.conditions import Representation
     from ..folder.site_folder import SiteFolder
 
-__all__ = ["has_our_page", "is_our_page", "page_to_write", "render_page", "write_page"]
+__all__ = [
+    "LivePage",
+    "check_page",
+    "has_our_page",
+    "is_our_page",
+    "page_of",
+    "page_version",
+    "render_page",
+    "renew_page",
+]
 
 # The parts in the order in which they are joined.
-_STYLES = ("colors", "layout", "list", "preview", "narrow")
+_STYLES = ("colors", "layout", "list", "preview", "copy", "first", "narrow")
 _SCRIPTS = (
     "state",
+    "first",
     "texts",
     "keys",
     "index",
     "about",
     "follow",
+    "query",
+    "facets",
     "search",
+    "tree",
     "rows",
+    "address",
+    "selection",
     "preview",
+    "copy",
+    "save",
+    "pictures",
     "files",
     "tables",
     "plots",
     "maps",
+    "world",
+    "places",
+    "formats",
     "main",
 )
 
+# What the page needs, and nothing else.  Images are bytes of the site that were verified, or
+# what the metadata of a value names on the web.
+_POLICY = (
+    "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; "
+    "img-src blob: data: https: http:; media-src blob:; base-uri 'none'; form-action 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 _MOST_PAGE_BYTES = 1 << 20  # ours is smaller
 # The second line of our page, in any version.
 _PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
+_PART = re.compile(r"\{\{(.+?)\}\}")
 
 
-def render_page(data_path: str = DATA_PATH) -> bytes:
-    """Return the page, which is the same for each site with its values at that path.
+def render_page(screen: FirstScreen | None = None, data_path: str = DATA_PATH) -> bytes:
+    """Return the page.
+
+    Parameters
+    ----------
+    screen : FirstScreen, optional
+        What it shows without its script; by default that of a site without an index.
+    data_path : str, optional
+        The path from the root to the values.
 
     Examples
     --------
     >>> render_page().splitlines()[0]
     b'<!DOCTYPE html>'
     """
+    screen = screen or FirstScreen()
+    texts, parts = _source()
+    parts = {**parts, **screen.parts(data_path), "data path": escape(data_path)}
+    # Texts and names of parts in turn.
+    return "".join(parts[text] if i % 2 else text for i, text in enumerate(texts)).encode()
+
+
+@functools.cache
+def _source() -> tuple[list[str], dict[str, str]]:
     folder = importlib.resources.files(__package__) / "browse"
     style = _joined(folder / "style", "css", _STYLES)
     script = _joined(folder / "script", "js", _SCRIPTS)
-    parts = {
-        "data path": html.escape(data_path),
-        "style": style,
-        "style digest": _source_expression(style),
-        "script": script,
-        "script digest": _source_expression(script),
-    }
-    page = (folder / "page.html").read_text("utf-8")
-    return re.sub(r"\{\{(.+?)\}\}", lambda found: parts[found[1]], page).encode()
+    texts = _PART.split((folder / "page.html").read_text("utf-8"))
+    sources = _source_expression(script), _source_expression(style)
+    return texts, {"style": style, "script": script, "policy": _POLICY.format(*sources)}
+
+
+@functools.cache
+def page_version() -> str:
+    """Return a digest of all that pages of this version have in common."""
+    return hashlib.sha256(render_page()).hexdigest()
 
 
 def _joined(folder: Traversable, suffix: str, names: Sequence[str]) -> str:
@@ -97,45 +148,96 @@ def is_our_page(page: bytes) -> bool:
     return _PAGE_MARK.match(page) is not None
 
 
-def page_to_write(folder: SiteFolder) -> bytes | None:
-    """Return the page; None if the folder has it already.
+def has_our_page(folder: SiteFolder) -> bool:
+    """Return whether the folder has a page of ours, of any version, and not a link to one."""
+    with contextlib.suppress(StoreError):
+        return _our_page(folder) is not None and not is_link(folder.page)
+    return False
+
+
+def check_page(folder: SiteFolder) -> None:
+    """Refuse to write the page over a file that is not ours.
 
     Raises
     ------
     StoreError
         The folder has an ``index.html`` that staticstore did not write.
     """
-    page = render_page(folder.data_path)
+    _our_page(folder)
+
+
+def page_of(folder: SiteFolder) -> bytes:
+    """Return the page of a site as its index is now; at most its first MiB is read."""
+    return render_page(FirstScreen.of(folder), folder.data_path)
+
+
+def renew_page(folder: SiteFolder) -> None:
+    """Write the page, whole or not at all, unless it is there with the same bytes.
+
+    Raises
+    ------
+    StoreError
+        As `check_page`.
+    OSError
+        It cannot be written.
+    """
+    page = page_of(folder)
+    if _our_page(folder) != page:
+        with atomic_file(folder.page) as file:
+            file.write(page)
+
+
+class LivePage:
+    """The page of a site that has none written; thread-safe.
+
+    It is made when it is asked for, and kept until index or head change.
+
+    Parameters
+    ----------
+    folder : SiteFolder
+        The site.
+    """
+
+    def __init__(self, folder: SiteFolder) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._made: tuple[object, bytes, Representation] | None = None
+
+    def current(self) -> tuple[bytes, Representation]:
+        """Return the page, and its validators; costs two system calls if nothing changed."""
+        from ...transport.http.conditions import Representation  # a publish needs no HTTP
+
+        with self._lock:
+            index, head = map(_state_of, (self._folder.index, self._folder.head))
+            state = [one and (one.st_ino, one.st_size, one.st_mtime_ns) for one in (index, head)]
+            if self._made is None or self._made[0] != state:
+                page = page_of(self._folder)
+                etag = hashlib.sha256(page).hexdigest()[:32]
+                modified = None if index is None else Representation.of(index).modified
+                current = Representation(len(page), etag, modified)
+                self._made = state, page, current
+            return self._made[1:]
+
+
+def _state_of(path: Path) -> os.stat_result | None:
+    with contextlib.suppress(OSError):
+        return os.stat(path)
+    return None
+
+
+def _our_page(folder: SiteFolder) -> bytes | None:
+    # None if there is none.
     try:
-        current = read_regular(folder.page)
+        current = read_regular(folder.page, _MOST_PAGE_BYTES)
     except FileNotFoundError:
-        return page
+        return None
     except NotRegularError as error:
         raise _foreign_page(folder, "it is no file") from error
     except OSError as error:
         raise _foreign_page(folder, f"it cannot be read: {reason_of(error)}") from error
     if not is_our_page(current):
         raise _foreign_page(folder, "staticstore did not write it")
-    return None if current == page else page
-
-
-def has_our_page(folder: SiteFolder) -> bool:
-    """Return whether the folder has a page of ours, of any version."""
-    with contextlib.suppress(OSError):
-        return is_our_page(read_at_most(folder.page, _MOST_PAGE_BYTES) or b"")
-    return False
-
-
-def write_page(folder: SiteFolder, page: bytes) -> None:
-    """Write the page, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
-    with atomic_file(folder.page) as file:
-        file.write(page)
+    return current
 
 
 def _foreign_page(folder: SiteFolder, reason: str) -> StoreError:

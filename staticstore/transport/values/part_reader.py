@@ -101,6 +101,8 @@ class PartReader:
         # A part that is being read, and the offset that it has reached.
         self._stream: ValueStream | None = None
         self._stream_at = 0
+        # End and read-ahead of a short part that was requested between two reads of the stream.
+        self._between: tuple[int, int] | None = None
         # The whole value, if the host ignores ranges.
         self._whole: Any = None
         self._order = OrderedVerifier(self._value.verifier())
@@ -186,13 +188,27 @@ class PartReader:
         """Return bytes in memory, fetched if need be, or None if `_read_next` has them."""
         self._check()
         found = self._cached(position)
-        is_next = self._stream is not None and self._stream_at == position
-        if found is None and self._whole is None and not is_next:
+        if found is None and self._whole is None and not self._is_next(position):
             self._fetch(position, wanted)
             found = self._cached(position)
         if found is not None:
             self._verify(found.start, found.data)
         return found
+
+    def _is_next(self, position: int) -> bool:
+        """Return whether the stream is at an offset, if need be after skipping a short gap."""
+        if self._stream is None:
+            return False
+        gap = position - self._stream_at
+        if 0 < gap <= tuning.READ_BLOCK_BYTES and position < self._end_of_last:
+            self._skip(gap)
+        return self._stream_at == position
+
+    def _skip(self, count: int) -> None:
+        start, skipped = self._stream_at, memoryview(bytearray(count))
+        while self._stream is not None and self._stream_at < start + count:
+            self._read_stream(skipped[self._stream_at - start :])
+        self._blocks.add(Fragment(start, bytes(skipped[: self._stream_at - start])))
 
     def _cached(self, position: int) -> Fragment | None:
         if self._last.start <= position < self._last.end:
@@ -215,6 +231,7 @@ class PartReader:
         except BaseException:  # after an interrupt, too, its position is unknown
             self._end_stream()
             raise
+        self._between = None
         self._stream_at += count
         if not count or self._stream_at >= self._end_of_last:
             self._end_stream()
@@ -224,6 +241,9 @@ class PartReader:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+        if self._between is not None:
+            self._end_of_last, self._ahead = self._between
+            self._between = None
 
     def _verify(self, start: int, data: bytes | memoryview) -> None:
         """Hash the bytes that continue those before, and check the digest at the end."""
@@ -241,10 +261,16 @@ class PartReader:
     def _fetch(self, position: int, wanted: int) -> None:
         """Request a part with the byte at an offset: cache it, or begin to stream it.
 
-        The whole value is read instead if it is small, or if the host ignores ranges.
+        The whole value is read instead if it is small, or if the host ignores ranges.  A
+        stream stays open during one short read elsewhere: HDF5 looks up where chunks are,
+        and then goes on.
         """
-        self._end_stream()
+        if self._between is not None:
+            self._end_stream()
         start, end, ahead = self._window(position, wanted)
+        is_short = end - start <= tuning.CACHED_PART_BYTES
+        if not is_short:
+            self._end_stream()
         if start == 0:
             self._order.close()
             self._order = OrderedVerifier(self._value.verifier())
@@ -254,8 +280,11 @@ class PartReader:
         stream = self._open(start, end)
         if stream is None:
             return
-        self._end_of_last, self._ahead = end, ahead
-        if end - start > tuning.CACHED_PART_BYTES:
+        if self._stream is not None:
+            self._between = end, ahead
+        else:
+            self._end_of_last, self._ahead = end, ahead
+        if not is_short:
             self._stream, self._stream_at = stream, start
             return
         with stream:
@@ -316,6 +345,7 @@ class PartReader:
         IntegrityError
             It differs from a part that was read before, for instance.
         """
+        self._end_stream()
         self._whole, self._size = spooled(self._value)
         for one in (self._last, *self._blocks):
             self._whole.seek(one.start)

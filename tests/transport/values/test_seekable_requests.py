@@ -81,3 +81,44 @@ def test_sequential_reads_request_twice_as_much_each_time(start: Start, size: in
             pass
 
     assert len(requested_parts(start, VALUE, read)) <= 7
+
+
+# -- reads that leave a sequence, and return to it ---------------------------------------------
+
+# The second one reads ahead.
+SEQUENCE = ((0, 300_000), (300_000, 300_000))
+SEQUENCE_ASKED = [(0, 300_000), (300_000, 28 * BLOCK)]
+
+
+def test_a_short_read_elsewhere_does_not_end_a_sequence(start: Start) -> None:
+    reads = [*SEQUENCE, (1_900_000, 10), (600_000, 300_000)]
+    asked = requested_parts(start, VALUE, _reading(*reads))
+    assert asked == [*SEQUENCE_ASKED, (57 * BLOCK, 58 * BLOCK)]
+
+
+def test_two_short_reads_elsewhere_end_a_sequence(start: Start) -> None:
+    reads = [*SEQUENCE, (1_900_000, 10), (1_600_000, 10), (600_000, 100_000)]
+    asked = requested_parts(start, VALUE, _reading(*reads))
+    assert asked[-1] == (600_000, 700_000)
+
+
+def test_short_reads_elsewhere_become_a_sequence(start: Start) -> None:
+    reads = [*SEQUENCE, *((position, 1000) for position in range(1_600_000, 1_900_000, 1000))]
+    asked = requested_parts(start, VALUE, _reading(*reads))
+    assert len(asked) <= len(SEQUENCE_ASKED) + 5
+
+
+def test_a_short_gap_in_a_sequence_is_read_over(start: Start) -> None:
+    reads = [*SEQUENCE, (620_000, 100_000)]
+    assert requested_parts(start, VALUE, _reading(*reads)) == SEQUENCE_ASKED
+
+
+def test_a_gap_that_was_read_over_is_in_memory(start: Start) -> None:
+    reads = [*SEQUENCE, (620_000, 100_000), (601_000, 1000), (720_000, 50_000)]
+    assert requested_parts(start, VALUE, _reading(*reads)) == SEQUENCE_ASKED
+
+
+def test_a_long_gap_in_a_sequence_is_not_read_over(start: Start) -> None:
+    reads = [*SEQUENCE, (600_000 + BLOCK + 1, 100_000)]
+    asked = requested_parts(start, VALUE, _reading(*reads))
+    assert asked == [*SEQUENCE_ASKED, (600_000 + BLOCK + 1, 700_000 + BLOCK + 1)]

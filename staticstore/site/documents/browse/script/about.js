@@ -33,7 +33,8 @@ function showAbout(about) {
   const links = files.map(name => linkTo(new URL(name, ROOT), name));
   const homepage = webUrl(about.homepage);
   if (homepage) links.unshift(linkTo(homepage, homepage.href));
-  page.name.textContent = document.title = shown("title") || siteName();
+  page.name.textContent = shown("title") || siteName();
+  nameTab();
   page.about.replaceChildren(element("p", {textContent: shown("description")}), ...facts, ...links);
   page.about.hidden = !(shown("description") || facts.length || links.length);
 }

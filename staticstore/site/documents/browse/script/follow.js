@@ -10,7 +10,7 @@ function take(entries) {
   state.fresh = new Set(isFirst ? [] : [...added, ...changed].map(entry => entry.key));
   state.entries = entries;
   state.loaded = true;
-  state.bytes = entries.reduce((sum, {metadata}) => sum + (isSize(metadata.size) ? metadata.size : 0), 0);
+  state.bytes = bytesIn(entries);
   state.updated = new Date().toLocaleTimeString()
     + (isFirst ? "" : `: ${added.length} new, ${changed.length} changed, ${gone} gone`);
   makeColumns();
@@ -32,9 +32,13 @@ async function follow() {
       ? "browsers read it over HTTP alone, as “staticstore serve” gives it" : error.message;
     say(`The index could not be read: ${reason}`, true);
   }
+}
+
+async function followOn() {
+  await follow();
   setTimeout(() => {            // who does not look needs no polls
-    if (document.hidden) document.addEventListener("visibilitychange", follow, {once: true});
-    else follow();
+    if (document.hidden) document.addEventListener("visibilitychange", followOn, {once: true});
+    else followOn();
   }, POLL);
 }
 

@@ -6,8 +6,17 @@ async function digestOf(bytes) {  // null where the browser hashes nothing: on p
   return Array.from(digest, byte => byte.toString(16).padStart(2, "0")).join("");
 }
 
+async function answered(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (error.name === "TypeError") throw new Error("the site does not answer");
+    throw error.name === "TimeoutError" ? new Error("the site did not answer in time") : error;
+  }
+}
+
 function request(path, seconds) {
-  return fetch(new URL(path, ROOT), {cache: "no-cache", signal: AbortSignal.timeout(seconds * 1000)});
+  return answered(new URL(path, ROOT), {cache: "no-cache", signal: AbortSignal.timeout(seconds * 1000)});
 }
 
 async function readHead() {     // null if there is none, or something else in its place
@@ -73,4 +82,5 @@ async function poll() {
   // Without a digest of our own the head's word counts; with one, a lagging index is asked for again.
   state.held = {sha256: read.sha256 ?? head?.index.sha256 ?? null, validator: read.validator, head};
   take(pairs.map(([key, metadata]) => entryOf(key, metadata)));
+  endFirstScreen();
 }

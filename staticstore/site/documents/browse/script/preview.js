@@ -1,22 +1,5 @@
 // ---- the value that is looked at ----
 
-function select(entry) {        // null: nothing
-  const hash = entry ? "#" + quoted(entry.key) : location.pathname + location.search;
-  if (!entry || state.selected !== null) history.replaceState(null, "", hash);
-  else if (location.hash !== hash) history.pushState(null, "", hash);  // so that “back” closes it
-  state.selected = entry?.key ?? null;
-  state.preview?.abort();
-  page.preview.hidden = !entry;
-  draw();
-  if (entry) preview(entry);
-}
-
-function followHash() {
-  const position = positionOf(decoded(location.hash.slice(1)));
-  if (position >= 0) show(position);
-  if (position >= 0 || state.selected !== null) select(state.shown[position] ?? null);
-}
-
 async function preview(entry) {
   const controller = state.preview = new AbortController();
   const {key, metadata} = entry;
@@ -25,18 +8,23 @@ async function preview(entry) {
   const close = element("button", {id: "close", type: "button", textContent: "×", title: "Close (Escape)", ariaLabel: "Close"});
   close.addEventListener("click", () => { select(null); page.view.focus(); });
   const size = isSize(metadata.size) ? `  ${sizeText(metadata.size)}` : "";
+  const format = formatOf(entry);
+  const {telling, section} = format ? describe(entry, format) : {telling: [], section: ""};
   const {sha256, ...others} = metadata;
-  const fields = Object.entries(others).flatMap(([field, value]) => [
+  const fields = Object.entries(others).filter(([field]) => !telling.includes(field)).flatMap(([field, value]) => [
     element("dt", {textContent: field}), element("dd", {textContent: textOf(value)})]);
+  const pictures = hasPicture(entry) ? [element("figure", {className: "picture"}, note("Reading …"))] : [];
   page.preview.replaceChildren(
-    close, element("h2", {textContent: typeof metadata.title === "string" ? metadata.title : name}),
+    close, element("h2", {textContent: titleOf(entry)}),
     element("p", {className: "path", textContent: key}),
     element("a", {className: "get", href: urlOf(key), download: name, textContent: `Download${size}`}),
+    copyButtons(entry),
     element("p", {className: "sha256", hidden: sha256 === undefined, textContent: `sha256 ${textOf(sha256)}`}),
-    figure, element("dl", {}, ...fields));
+    ...pictures, figure, section, ...placeOf(entry, page.preview.clientWidth), element("dl", {}, ...fields));
   page.preview.scrollTop = 0;
   await new Promise(resolve => setTimeout(resolve, 80));  // who runs through the rows fetches nothing
   if (controller.signal.aborted) return;
+  for (const picture of pictures) showPicture(picture, entry, controller.signal);
   try {
     await fill(figure, entry, controller.signal);
   } catch (error) {
@@ -55,27 +43,34 @@ function kindOf({key, metadata}) {
   if (!type && /^(png|jpe?g|gif|webp|avif|bmp|svg)$/.test(ending)) return "image";
   if (/^text\/(csv|tab-separated-values)$/.test(type) || /^(csv|tsv)$/.test(ending)) return "table";
   if (type === "application/geo+json" || ending === "geojson") return "map";
+  if (/^(audio|video)\//.test(type)) return "media";
+  if (/^application\/(.+\+)?json$/.test(type) || (!type && ending === "json")) return "json";
   const isText = !type || type.startsWith("text/") || /[/+.-](json|xml|yaml|toml|javascript|jsonl|ndjson|sql)$/.test(type);
   return isText || /^(md|txt|log|ini|cfg|py|toml|ya?ml|jsonl|prj|wkt)$/.test(ending) ? "text" : null;
 }
 
 async function fill(figure, entry, signal) {
   const kind = kindOf(entry);
-  if (!kind) return figure.replaceChildren(note(`There is no preview of ${entry.metadata.media_type}.`));
+  const isGuess = kind === "text" && entry.metadata.media_type === undefined;
+  if (!kind || isGuess && formatOf(entry)) {
+    const isShown = formatOf(entry) || hasPicture(entry);
+    return isShown ? figure.remove() : figure.replaceChildren(note(`There is no preview of ${entry.metadata.media_type}.`));
+  }
   const {size} = entry.metadata;
-  if ((kind === "image" || kind === "map") && isSize(size) && size > MOST_BYTES[kind]) {
+  if (["image", "map", "media"].includes(kind) && isSize(size) && size > MOST_BYTES[kind]) {
     return figure.replaceChildren(note("It is too large for a preview."));
   }
   figure.replaceChildren(note("Reading …"));
   const {bytes, isWhole, isVerified} = await bytesOf(entry, MOST_BYTES[kind], signal);
-  const drawn = await {image: imageOf, table: tableOf, map: mapOf, text: plainText}[kind](bytes, {entry, isWhole, width: figure.clientWidth, signal});
+  const drawn = await {image: imageOf, media: mediaOf, table: tableOf, map: mapOf, json: jsonText, text: plainText}[kind](bytes, {entry, isWhole, width: figure.clientWidth, signal});
   if (signal.aborted) return;
   figure.replaceChildren(...drawn);
-  if (isVerified) figure.parentElement.querySelector(".sha256").append(element("b", {textContent: " ✓ verified"}));
+  const unable = isWhole && !globalThis.crypto?.subtle ? " not verified: browsers can only do that over https" : "";
+  page.preview.querySelector(".sha256").append(isVerified ? element("b", {textContent: " ✓ verified"}) : unable);
 }
 
 async function bytesOf({key, metadata}, most, signal) {
-  const response = await fetch(urlOf(key), {cache: "no-cache", signal});
+  const response = await answered(urlOf(key), {cache: "no-cache", signal});
   if (!response.ok) throw new Error(`the host answered ${response.status}`);
   const reader = response.body.getReader(), parts = [];
   let count = 0, isWhole = false;

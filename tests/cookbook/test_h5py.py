@@ -1,31 +1,17 @@
-"""h5py reads HDF5 from a value that is opened, and what that costs."""
+"""h5py: what reading HDF5 from a value that is opened costs."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.conftest import published
 from tests.transport.values.cost import Cost, Read, Start, cost_of
 
 h5py = pytest.importorskip("h5py")
 numpy = pytest.importorskip("numpy")
-
-
-def test_h5py_reads_from_it(tmp_path: Path) -> None:
-    written = io.BytesIO()
-    with h5py.File(written, "w") as file:
-        file["values"] = list(range(10_000))
-    with (
-        published(tmp_path, "a.h5", written.getvalue()) as store,
-        store["a.h5"].open() as opened_value,
-        h5py.File(opened_value, "r") as file,
-    ):
-        assert list(file["values"][-3:]) == [9997, 9998, 9999]
 
 
 def _hdf5() -> bytes:

@@ -1,29 +1,17 @@
-"""tifffile reads from a value that is opened, and what that costs."""
+"""tifffile: what reading from a value that is opened costs."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.conftest import published
 from tests.transport.values.cost import Cost, Read, Start, cost_of
 
 tifffile = pytest.importorskip("tifffile")
 numpy = pytest.importorskip("numpy")
-
-
-def test_tifffile_reads_from_it(tmp_path: Path) -> None:
-    written = io.BytesIO()
-    tifffile.imwrite(written, numpy.arange(600, dtype="uint16").reshape(20, 30))
-    with (
-        published(tmp_path, "a.tif", written.getvalue()) as store,
-        store["a.tif"].open() as file,
-    ):
-        assert tifffile.imread(file)[19, 29] == 599
 
 
 def _tiff(**options: Any) -> Callable[[], bytes]:

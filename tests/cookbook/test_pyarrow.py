@@ -1,30 +1,18 @@
-"""pyarrow reads Parquet from a value that is opened, and what that costs."""
+"""pyarrow: what reading Parquet from a value that is opened costs."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.conftest import published
 from tests.transport.values.cost import Read, Start, cost_of
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 numpy = pytest.importorskip("numpy")
-
-
-def test_pyarrow_reads_parquet_from_it(tmp_path: Path) -> None:
-    written = io.BytesIO()
-    parquet.write_table(pyarrow.table({"a": list(range(1000)), "b": ["x"] * 1000}), written)
-    with (
-        published(tmp_path, "a.parquet", written.getvalue()) as store,
-        store["a.parquet"].open() as file,
-    ):
-        assert parquet.read_table(file, columns=["a"])["a"].to_pylist() == list(range(1000))
 
 
 def _parquet(columns: int, rows: int, row_group_size: int, **options: Any) -> bytes:

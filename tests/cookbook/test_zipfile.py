@@ -1,11 +1,9 @@
-"""Python's zipfile and Info-ZIP's unzip: what they read, and what that costs."""
+"""Python's zipfile: what reading from a value that is opened costs."""
 
 from __future__ import annotations
 
 import io
 import random
-import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,37 +11,11 @@ from typing import Any
 
 import pytest
 
-from staticstore import StaticStore, publish
+from staticstore import StaticStore
 from tests.servers import Nginx
-from tests.site.sitefolder import make_site
-from tests.tools.conftest import published
 from tests.transport.values.cost import Cost, Read, Start, cost_of
 
 VALUE = random.Random(1).randbytes(1_000_003)
-
-
-@pytest.mark.skipif(not shutil.which("unzip"), reason="unzip is not installed")
-def test_unzip_finds_nothing_wrong_with_a_pack(tmp_path: Path) -> None:
-    site = make_site(
-        tmp_path / "site", {"a.csv": b"x\n1\n", "b/é.bin": b"\x00\xff" * 40, "c": b"third"}
-    )
-    publish(site, pack=True)
-    [pack] = (site / "packs").iterdir()
-    subprocess.run(["unzip", "-t", pack], check=True, capture_output=True)
-
-
-def test_zipfile_reads_from_it(tmp_path: Path) -> None:
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w") as archive:
-        for number in range(50):
-            archive.writestr(f"{number}.bin", VALUE[number * 1000 :][:20_000])
-    with (
-        published(tmp_path, "a.zip", written.getvalue()) as store,
-        store["a.zip"].open() as file,
-        zipfile.ZipFile(file) as archive,
-    ):
-        assert archive.testzip() is None
-        assert archive.read("7.bin") == VALUE[7000:27_000]
 
 
 def test_the_directory_of_a_zip_of_a_gigabyte_costs_less_than_200_kb(tmp_path: Path) -> None:

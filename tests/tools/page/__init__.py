@@ -1,0 +1,1 @@
+"""The page to browse a site, as Chromium shows it."""
