@@ -68,7 +68,7 @@ SHARED_TEXTS = 1 << 14
 MARKED_PART = 1 / 32
 # Boxes are cut into slices by west: their square root by this.  Less: more slices, in which
 # fewer boxes have to be looked at.  benchmark: box
-SLICE_ROOT = 3
+SLICE_DIVISOR = 3
 # Chosen by marks at once.  Fewer: other threads wait less.  benchmark: waits
 MARKED_KEYS = 1 << 16
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
@@ -154,6 +154,13 @@ LARGE_PART_BYTES = 1 << 22
 LARGE_AHEAD_BYTES = LARGE_CONNECTIONS * LARGE_PART_BYTES
 # A request fails within this time if the host has closed an idle connection: it is repeated.
 PROMPT_FAILURE_SECONDS = 1.0
+
+# ---- Client: subscriptions
+
+# With more subscriptions times changes, conditions are asked of many changes at once, by
+# indexes of their fields.  benchmark: subscriptions
+MATCHED_SINGLY_CHANGES = 256
+MATCHED_TOGETHER_CHANGES = 1 << 10  # More: more decoded entries in memory
 
 # ---- Client: following a site
 

@@ -17,6 +17,7 @@ MODULES = (
     "interpreter",
     "window",
     "queries",
+    "predicates",
     "signals",
     "parsing",
     "imports",

@@ -30,7 +30,6 @@ __all__ = [
     "check_key",
     "entry_problem",
     "hide_packed",
-    "is_hidden",
     "is_packed",
     "key_problem",
     "key_to_path",
@@ -379,11 +378,6 @@ def visible_metadata(raw: Raw) -> dict[str, Any]:
     metadata: dict[str, Any] = codec.decode(raw)
     hide_packed(metadata)
     return metadata
-
-
-def is_hidden(field: str) -> bool:
-    """Return whether a field, or what it reaches into, may be hidden by `hide_packed`."""
-    return field == "packed" or field.startswith("packed.")
 
 
 def hide_packed(metadata: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..query.conditions import Conditions, Where, selected, selection
 from ..query.sort_order import SortOrder, check_limit
-from .fields import hide_packed, is_hidden
-from .forms.field_index import NOT_INDEXED, frozen
+from .fields import hide_packed
+from .forms.field_index import NOT_INDEXED, frozen, is_hidden
 
 if TYPE_CHECKING:
     from .forms.stored import Stored
@@ -86,7 +86,8 @@ class Queries(Mapping[str, dict[str, Any]]):
         >>> list(index.query(sort="-size", limit=2))
         [('b', {'size': 50}), ('a', {'size': 5})]
         """
-        fields, most = selection(select), check_limit(limit)
+        fields = selection(select)
+        most = None if limit is None else check_limit(limit)
         order = None if sort is None else SortOrder(sort) or None
         found = self._entries(Conditions(where, equals), order, most)
         return ((key, selected(metadata, fields)) for key, metadata in found)
@@ -114,7 +115,7 @@ class Queries(Mapping[str, dict[str, Any]]):
             ((field, value),) = equals.items()
             if type(value) is str and field != "packed":
                 return iter(self.stored.keys_with(field, value))
-        most = check_limit(limit)
+        most = None if limit is None else check_limit(limit)
         order = None if sort is None else SortOrder(sort) or None
         return chain.from_iterable(self._keys(Conditions(where, equals), order, most))
 

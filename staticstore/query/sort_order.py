@@ -106,8 +106,8 @@ def place_of(value: Any, *, is_falling: bool) -> Place:
     return (-key[0], _Falling(key[1])) if is_falling else key
 
 
-def check_limit(limit: int | None) -> int | None:
-    """Return a limit of results, None for none.
+def check_limit(limit: int) -> int:
+    """Return a limit of results.
 
     Raises
     ------
@@ -116,8 +116,6 @@ def check_limit(limit: int | None) -> int | None:
     ValueError
         It is less than zero.
     """
-    if limit is None:
-        return None
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise TypeError(f"limit takes a whole number, not {limit!r}")
     if limit < 0:

@@ -10,14 +10,14 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ... import tuning
-from ...query.boxes import Box
+from ...query.comparison import Box
 from .found import Found
 
-__all__ = ["BoxIndex"]
+__all__ = ["BoxIndex", "numpy_or_none"]
 
 _BOX_BYTES = 4 * 8 + 4
-_EXACT = 1 << 53  # integers up to this are 64-bit floats
-_OUTSIZE = 8  # times the usual width or height
+_MOST_INTEGER = 1 << 53  # integers up to this are 64-bit floats
+_OUTSIZE_FACTOR = 8  # times the usual width or height
 _MOST_LEVELS = 4
 
 #: West, south, east and north, and the position of the entry.
@@ -79,7 +79,7 @@ class BoxIndex:
 
 
 def _in_order(positions: array[int]) -> list[int]:
-    numpy = _numpy()
+    numpy = numpy_or_none()
     if numpy is None or not positions:
         return sorted(positions)
     view = numpy.frombuffer(positions, dtype=positions.typecode)
@@ -89,7 +89,8 @@ def _in_order(positions: array[int]) -> list[int]:
 
 
 @cache
-def _numpy() -> Any:
+def numpy_or_none() -> Any:
+    """Return numpy, which sorts positions faster, if it is installed (the extra ``geo``)."""
     try:
         import numpy
     except ImportError:
@@ -158,15 +159,17 @@ def _placed(value: Any, position: int) -> _Placed | None:
 
 
 def _is_exact(number: Any) -> bool:
-    return type(number) is float or (type(number) is int and -_EXACT <= number <= _EXACT)
+    return type(number) is float or (
+        type(number) is int and -_MOST_INTEGER <= number <= _MOST_INTEGER
+    )
 
 
 def _split(boxes: list[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
     """Return the boxes of usual size, and those that are much larger."""
     sample = boxes[:: max(len(boxes) // tuning.SAMPLED_VALUES, 1)]
     at = len(sample) * 9 // 10
-    width = sorted(box[2] - box[0] for box in sample)[at] * _OUTSIZE
-    height = sorted(box[3] - box[1] for box in sample)[at] * _OUTSIZE
+    width = sorted(box[2] - box[0] for box in sample)[at] * _OUTSIZE_FACTOR
+    height = sorted(box[3] - box[1] for box in sample)[at] * _OUTSIZE_FACTOR
     usual: list[_Placed] = []
     larger: list[_Placed] = []
     for box in boxes:
@@ -176,7 +179,7 @@ def _split(boxes: list[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
 
 def _cut(boxes: list[_Placed]) -> list[list[_Placed]]:
     """Cut boxes into slices by their west, without sorting all of them at once."""
-    count = max(int(len(boxes) ** 0.5 / tuning.SLICE_ROOT), 1)
+    count = max(int(len(boxes) ** 0.5 / tuning.SLICE_DIVISOR), 1)
     sample = sorted(box[0] for box in boxes[:: max(len(boxes) // tuning.SAMPLED_VALUES, 1)])
     bounds = [sample[len(sample) * number // count] for number in range(1, count)]
     slices: list[list[_Placed]] = [[] for _ in range(count)]

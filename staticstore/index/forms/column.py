@@ -14,12 +14,12 @@ from ...query.comparison import Interval, Kind, OrderKey, order_key
 from .instants import Instants
 from .value_groups import MISSING, UNORDERED, ValueGroups, joined_runs
 
-__all__ = ["Column", "Ranks"]
+__all__ = ["FieldColumn", "Ranks"]
 
 #: Some ranks: from the first to before the last, rising, and apart from one another.
 Ranks = list[tuple[int, int]]
 
-_CODES = 256  # of buckets: each is a byte
+_MOST_BUCKETS = 256  # their numbers are bytes
 # Its code, and twice its place in a bucket, with a number or a reference.
 _POSITION_BYTES = 1 + 2 * (4 + 8)
 _TEXT_BYTES = 60  # of one that no other position shares
@@ -81,7 +81,7 @@ class Bucket:
         return any(values[start] <= value <= values[end - 1] for start, end in ranks)
 
 
-class Column:
+class FieldColumn:
     """The values of one field, in buckets of a few thousand; built in one pass.
 
     Positions count the entries in key order, ranks count the values in the order of
@@ -96,11 +96,11 @@ class Column:
 
     Examples
     --------
-    >>> column = Column([[5, "x", None], [1.5]])
+    >>> column = FieldColumn([[5, "x", None], [1.5]])
     >>> column.between(Interval(Kind.NUMBER, low=1))
     [(0, 2)]
     >>> [column.buckets[code].positions[0] for code in column.codes]
-    [0, 1, 2, 3]
+    [0, 1, 2, 0]
     """
 
     __slots__ = ("_bounds", "_first", "_instants", "buckets", "codes", "size", "starts")
@@ -122,7 +122,7 @@ class Column:
                 sample = list(values[:: max(len(values) // tuning.SAMPLED_VALUES, 1)])
                 if kind == Kind.INSTANT:  # so that all of an instant are in one bucket
                     sample = list(map(self._instants.place_of, sample))
-                part = len(values) * (_CODES - 7) // max(total, 1)
+                part = len(values) * (_MOST_BUCKETS - 7) // max(total, 1)
                 bounds = _bounds(sample, min(part, len(values) // tuning.BUCKET_ENTRIES))
             self._distribute(positions, values, bounds, are_few=groups.are_few(kind))
         counts = [len(bucket.positions) for bucket in self.buckets]

@@ -13,6 +13,7 @@ __all__ = [
     "FieldIndex",
     "frozen",
     "in_all",
+    "is_hidden",
     "replaced",
 ]
 
@@ -199,3 +200,8 @@ def _in_both(few: Sequence[str], many: Sequence[str]) -> Iterator[str]:
         last = bisect_right(many, some[-1], first)
         common = set(some).intersection(many[first:last])
         yield from (key for key in some if key in common)
+
+
+def is_hidden(field: str) -> bool:
+    """Return whether a field, or what it reaches into, may be hidden."""
+    return field == "packed" or field.startswith("packed.")

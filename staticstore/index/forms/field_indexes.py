@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
@@ -15,7 +16,7 @@ from ...processes import PerProcess, is_held
 from ...query.comparison import field_value
 from .. import codec
 from .box_index import BoxIndex
-from .column import Column
+from .column import FieldColumn
 from .field_index import FieldIndex
 from .found import KeysByPosition
 
@@ -42,18 +43,18 @@ class FieldIndexes:
     values : callable
         Takes the owner and a field; returns an iterable of each key, in order, and its
         value.  This is a pass over all entries.
-    runs : callable
-        Takes the owner and a field; returns an iterable of lists of the values alone.
     keys : callable
         Takes the owner; returns an iterable of the keys, in order.
+    runs : callable, optional
+        Takes the owner and a field; returns an iterable of lists of the values alone.
     """
 
     def __init__(
         self,
         owner: Owner,
         values: Callable[[Owner, str], Iterable[tuple[str, Any]]],
-        runs: Callable[[Owner, str], Iterable[list[Any]]],
         keys: Callable[[Owner], Iterable[str]],
+        runs: Callable[[Owner, str], Iterable[list[Any]]] | None = None,
     ) -> None:
         # Not `WeakMethod`: a Ctrl-C that arrives in its callback is lost.
         self._owner = ref(owner)
@@ -84,13 +85,21 @@ class FieldIndexes:
     def _index_of(self, field: str) -> FieldIndex:
         return self._one("index", field, lambda: FieldIndex(self._values(self._entries(), field)))
 
-    def column(self, field: str) -> Column:
+    def column(self, field: str) -> FieldColumn:
         """Return the values of a field in order."""
-        return self._one("column", field, lambda: Column(self._runs(self._entries(), field)))
+        return self._one("column", field, lambda: FieldColumn(self._runs_of(field)))
 
     def boxes(self, field: str) -> BoxIndex:
         """Return the bounding boxes in a field."""
-        return self._one("boxes", field, lambda: BoxIndex(self._runs(self._entries(), field)))
+        return self._one("boxes", field, lambda: BoxIndex(self._runs_of(field)))
+
+    def _runs_of(self, field: str) -> Iterator[list[Any]]:
+        if self._runs is not None:
+            yield from self._runs(self._entries(), field)
+            return
+        values = (value for _, value in self._values(self._entries(), field))
+        while run := list(islice(values, tuning.COLUMN_RUN_ENTRIES)):
+            yield run
 
     def keys_by_position(self) -> KeysByPosition:
         """Return the keys by position."""

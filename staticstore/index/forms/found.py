@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from ... import tuning
 
 if TYPE_CHECKING:
-    from .column import Column, Ranks
+    from .column import FieldColumn, Ranks
 
 __all__ = ["Found", "KeysByPosition", "intersection", "joined", "union"]
 
 _FLIPPED = bytes([1, 0]) + bytes(254)
-_SOME = 2  # in a table of buckets: some of the bucket's values
+# In a table of buckets: the whole bucket, and some of its values.
+_WHOLE, _PARTLY = b"\1\2"
 
 
 class Found:
@@ -33,7 +34,7 @@ class Found:
         In order.
     marks : bytes, optional
         1 for each position that is in the set, and 0 for the others.
-    ranked : (Column, list), optional
+    ranked : (FieldColumn, list), optional
         Ranks of a column.
 
     Examples
@@ -51,7 +52,7 @@ class Found:
         *,
         positions: Sequence[int] | None = None,
         marks: bytes | bytearray | None = None,
-        ranked: tuple[Column, Ranks] | None = None,
+        ranked: tuple[FieldColumn, Ranks] | None = None,
     ) -> None:
         self.total = total
         self._positions = positions
@@ -146,9 +147,9 @@ class Found:
             while start < end:
                 first, last = starts[code], min(starts[code + 1], end)
                 if start == first and last == starts[code + 1]:
-                    table[code] = 1
+                    table[code] = _WHOLE
                 elif start < last:
-                    table[code] = _SOME
+                    table[code] = _PARTLY
                     some.append((code, start - first, last - first))
                 start, code = last, code + 1
         return bytes(table), some

@@ -18,8 +18,8 @@ _DATE = (
 # Not a leap second, which is the same instant as the next one.
 _TIME = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
 _DAY_SECONDS = 86_400
-_DAYS_BEFORE_YEAR_1 = 366  # of the count of `comparison`
-_DAYS_IN_400_YEARS = 146_097
+_BEFORE_YEAR_1_DAYS = 366  # of the count of `comparison`
+_CENTURIES_DAYS = 146_097  # in 400 years
 
 Place = tuple[int, str]
 
@@ -145,9 +145,9 @@ def _date(days: int) -> str:
     from datetime import date
 
     # A zone may lead out of the years that can be written.
-    ordinal, years = days - _DAYS_BEFORE_YEAR_1, 0
+    ordinal, years = days - _BEFORE_YEAR_1_DAYS, 0
     if ordinal < 1:  # the year 0, which `datetime` does not have
-        ordinal, years = ordinal + _DAYS_IN_400_YEARS, 400
+        ordinal, years = ordinal + _CENTURIES_DAYS, 400
     if ordinal > date.max.toordinal():
         return "~"
     day = date.fromordinal(ordinal)

@@ -15,6 +15,7 @@ from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content, line_problem
 from .compare import differing_keys
+from .field_indexes import FieldIndexes
 from .piece import Piece, with_commas
 from .stored import Stored
 
@@ -52,6 +53,7 @@ class Lines(Stored):
         self, pieces: Iterable[Piece], count: int | None = None, *, is_checked: bool = True
     ) -> None:
         super().__init__()
+        self.field_indexes = FieldIndexes(self, Lines.values_of, Lines.__iter__, Lines._value_runs)
         self._pieces = list(pieces)
         self._firsts = [piece.first for piece in self._pieces]
         self._count = count
@@ -158,8 +160,7 @@ class Lines(Stored):
         for piece, values in self._values_by_piece(field):
             yield from zip(piece.keys(), values, strict=True)
 
-    def value_runs(self, field: str) -> Iterator[list[Any]]:
-        """See `Stored`."""
+    def _value_runs(self, field: str) -> Iterator[list[Any]]:
         return (values for _, values in self._values_by_piece(field))
 
     def _values_by_piece(self, field: str) -> Iterator[tuple[Piece, list[Any]]]:

@@ -211,9 +211,7 @@ class UncheckedLines(Stored):
                 except IndexFormatError as error:
                     self.refusal = str(error)
                     kind = UncheckedLines  # which raises
-                    self.field_indexes = FieldIndexes(
-                        self, kind.values_of, kind.value_runs, kind.__iter__
-                    )
+                    self.field_indexes = FieldIndexes(self, kind.values_of, kind.__iter__)
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes

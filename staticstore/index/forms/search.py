@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...query.boxes import intersects
 from ...query.combinations import Combined, all_of, any_of
-from ...query.conditions import Conditions
 from ...query.order import Ordered
 from ...query.predicates import Predicate, exists, missing, ne, one_of
 from ...query.texts import contains, like, matches
-from ..fields import is_hidden
-from .field_index import NOT_INDEXED, frozen
+from .field_index import NOT_INDEXED, frozen, is_hidden
 from .found import Found, intersection, joined, union
 
 if TYPE_CHECKING:
+    from ...query.conditions import Conditions
     from ...query.sort_order import SortOrder
-    from .column import Column, Ranks
+    from .column import FieldColumn, Ranks
     from .field_indexes import FieldIndexes
 
 __all__ = ["Layer", "Matches", "search"]
@@ -218,7 +217,7 @@ def _of_combined(indexes: FieldIndexes, field: str, wanted: Combined) -> Answer:
     return (found, are_exact) if isinstance(wanted, any_of) else (found.complement(), True)
 
 
-def _ranks(column: Column, wanted: Any) -> tuple[Ranks, bool] | None:
+def _ranks(column: FieldColumn, wanted: Any) -> tuple[Ranks, bool] | None:
     """Return the ranks that a condition may find, and whether just these; None if unknown."""
     kind = type(wanted)
     if isinstance(wanted, Ordered):
@@ -247,7 +246,7 @@ def _ranks(column: Column, wanted: Any) -> tuple[Ranks, bool] | None:
     return None if isinstance(wanted, Predicate) else _equal(column, wanted)
 
 
-def _equal(column: Column, value: Any) -> tuple[Ranks, bool] | None:
+def _equal(column: FieldColumn, value: Any) -> tuple[Ranks, bool] | None:
     if frozen(value) is NOT_INDEXED:
         return None
     if value is None:
@@ -259,7 +258,9 @@ def _equal(column: Column, value: Any) -> tuple[Ranks, bool] | None:
 
 
 def _sorted(
-    positions: Sequence[int], marks: bytes | bytearray | None, fields: list[tuple[Column, bool]]
+    positions: Sequence[int],
+    marks: bytes | bytearray | None,
+    fields: list[tuple[FieldColumn, bool]],
 ) -> Iterator[int]:
     if not fields:
         yield from positions

@@ -48,7 +48,7 @@ class Stored(ABC):
     def __init__(self) -> None:
         kind = type(self)
         #: The indexes of the fields that were queried.
-        self.field_indexes = FieldIndexes(self, kind.values_of, kind.value_runs, kind.__iter__)
+        self.field_indexes = FieldIndexes(self, kind.values_of, kind.__iter__)
 
     # -- checks that are left for later ------------------------------------------------
 
@@ -130,12 +130,6 @@ class Stored(ABC):
     @abstractmethod
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """Iterate over keys and the values of a field, None if missing, in key order."""
-
-    def value_runs(self, field: str) -> Iterator[list[Any]]:
-        """Yield the values of `values_of` in lists."""
-        values = (value for _, value in self.values_of(field))
-        while run := list(islice(values, tuning.COLUMN_RUN_ENTRIES)):
-            yield run
 
     def search(self, conditions: Conditions, order: SortOrder | None) -> Matches:
         """Answer conditions by indexes of the fields; see `keys_with`."""
@@ -262,9 +256,7 @@ class Overlay(Stored):
         # could find it held.
         self._in_order: list[str] | None = None
         #: Of the changed entries alone.
-        self.field_indexes = FieldIndexes(
-            self, Overlay._own_values, Overlay._own_runs, Overlay._own_keys
-        )
+        self.field_indexes = FieldIndexes(self, Overlay._own_values, Overlay._own_keys)
         self._gone: tuple[FieldIndexes, Sequence[int]] | None = None
 
     @property
@@ -391,9 +383,6 @@ class Overlay(Stored):
         """Decode those of some entries that are changed."""
         raws = ((key, self.changes[key]) for key in filter(self.changes.__contains__, keys))
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
-
-    def _own_runs(self, field: str) -> Iterator[list[Any]]:
-        yield [value for _, value in self._own_values(field)]
 
     def _own_values(self, field: str) -> Iterator[tuple[str, Any]]:
         return ((key, field_value(entry, field)) for key, entry in self._own(self._changed_keys()))

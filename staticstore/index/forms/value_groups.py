@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...query.comparison import Kind
-from .instants import Instants
+
+if TYPE_CHECKING:
+    from .instants import Instants
 
 __all__ = ["MISSING", "UNORDERED", "ValueGroups", "joined_runs"]
 
