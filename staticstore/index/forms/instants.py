@@ -144,11 +144,11 @@ def place_of(text: str) -> Place:
 def _date(days: int) -> str:
     from datetime import date
 
-    # A zone may lead out of the years that can be written.
+    # A zone may lead out of the years that can be written: to what sorts before or after them.
     ordinal, years = days - _BEFORE_YEAR_1_DAYS, 0
     if ordinal < 1:  # the year 0, which `datetime` does not have
         ordinal, years = ordinal + _CENTURIES_DAYS, 400
     if ordinal > date.max.toordinal():
         return "~"
     day = date.fromordinal(ordinal)
-    return f"{day.year - years:04}-{day:%m-%d}" if day.year >= years else ""
+    return f"{day.year - years:04}-{day:%m-%d}" if day.year >= years else " "
