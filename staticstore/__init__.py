@@ -26,7 +26,14 @@ from .errors import (
 )
 from .index.changes import Change, Changes
 from .index.snapshot import Index
-from .signals import index_updated, key_deleted, key_set, key_updated, poll_failed
+from .signals import (
+    index_updated,
+    key_deleted,
+    key_set,
+    key_updated,
+    poll_failed,
+    request_finished,
+)
 
 if TYPE_CHECKING:
     from .site.guards import RefusedError
@@ -69,6 +76,7 @@ __all__ = [
     "poll_failed",
     "publish",
     "push",
+    "request_finished",
     "serve",
     "verify_site",
 ]

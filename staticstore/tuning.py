@@ -196,6 +196,19 @@ LONGEST_WAKE_SECONDS = 10.0  # over which readers that wake together spread thei
 # the same second: now and then a request is sent without conditions.  benchmark: nothing
 UNCONDITIONAL_EVERY_REQUESTS = 24
 
+# ---- Index: tables
+
+# Of lines that are decoded together: at 64 KiB another thread waits less than a millisecond; and of
+# lines that Arrow reads together.  Larger: more memory.  benchmark: to_arrow
+TABLE_SLICE_BYTES = 1 << 16
+TABLE_BATCH_BYTES = 1 << 21
+TABLE_BLOCK_BYTES = 1 << 20  # each by a thread of its own
+# Batches in which the types of the columns are looked for first, and how often other entries may
+# turn out to have other types before all are looked at.  benchmark: to_arrow
+TABLE_SAMPLED_BATCHES = 64
+TABLE_ATTEMPTS = 4
+TABLE_GROUP_ROWS = 100_000  # of a Parquet file.  Fewer: readers skip more, and ask more often
+
 # ---- Client: cache
 
 CACHE_PIECE_BYTES = 1 << 20  # smaller: writing an index can be given up sooner

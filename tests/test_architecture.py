@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 162
+MOST_MODULES = 171
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -51,6 +51,7 @@ MOST_ON_THE_WAY = 10
 
 # Participles that may name a folder or a module; any other name is a noun.
 PARTICIPLES = {
+    "feed",  # a noun
     "fetching",
     "following",
     "hashing",

@@ -33,6 +33,7 @@ CONTENDERS = {
     "whole": ("ours", "ours, other form", "encore"),
     "waits": ("connect", "poll: blocks", "first query"),
     "first query": ("ours", "encore"),
+    "to_arrow": ("ours", "pyarrow.json.read_json of the same lines"),
     "query unique": ("ours", "ours, 10 changes later", "encore", "sqlite3"),
     "signals": ("ours", "ours, no handler", "blinker"),
     "parsing": ("ours, by a head", "ours, all checked", "json", "msgspec"),

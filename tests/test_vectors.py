@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from staticstore import Index, IndexFormatError, StaticStore, StoreError, publish
+from staticstore import Index, IndexFormatError, StaticStore, StoreError, publish, tuning
 from staticstore.errors import quoted
 from staticstore.index import blocks as blocks_module
 from staticstore.index import codec
 from staticstore.index.blocks import BlockRoot, block_files, holding
-from staticstore.index.changes import parse_change_lines, sum_of_document, sum_text
+from staticstore.index.changes import diff, parse_change_lines, sum_of_document, sum_text
 from staticstore.index.fields import (
     Content,
     canonical_line,
@@ -154,8 +154,14 @@ def test_keys_are_in_the_order_of_their_code_points() -> None:
     assert list(Index.from_entries({key: {} for key in reversed(keys)})) == keys
 
 
-@pytest.mark.parametrize("case", read("urls.json")["cases"], ids=lambda case: ascii(case["url"]))
+@pytest.mark.parametrize(
+    "case", read("urls.json")["cases"], ids=lambda case: ascii(case["root"] + case["key"])
+)
 def test_a_key_has_the_url(case: dict[str, Any]) -> None:
+    if case["url"] is None:
+        with pytest.raises(ValueError, match="fragment"):
+            Root(case["root"])
+        return
     root = Root(case["root"])
     url = root.join(key_to_url_path(case["data"], case["key"]))
     assert (url, root.userinfo) == (case["url"], tuple(case.get("user", ())) or None)
@@ -176,6 +182,12 @@ def test_an_entry_means(case: dict[str, Any]) -> None:
         "media_type": parse_media_type(entry.get("media_type")),
         "pack": None if content.place is None else list(content.place),
     } == {name: case[name] for name in ("size", "sha256", "modified", "media_type", "pack")}
+
+
+@pytest.mark.parametrize("case", read("entries.json")["same"], ids=lambda c: ascii(c["entries"]))
+def test_entries_are_the_same_if_they_mean_the_same(case: dict[str, Any]) -> None:
+    old, new = (Index.parse(b'{"k":%b}' % text.encode()) for text in case["entries"])
+    assert (not diff(old, new)) == case["same"]
 
 
 # Indexes
@@ -212,6 +224,12 @@ def test_an_entry_may_be_nested_a_hundred_levels_deep(levels: int, accepted: boo
     assert (_parsed(b'{"a":{"x":%b}}' % inner) is not None) == accepted
 
 
+@pytest.mark.parametrize(("levels", "accepted"), INDEXES["nested_left_out"][1])
+def test_an_entry_that_is_left_out_may_not_be_nested_deeper(levels: int, accepted: bool) -> None:
+    inner = b"[" * (levels - 1) + b"]" * (levels - 1)
+    assert (_parsed(b'{"../a":{"x":%b}}' % inner) is not None) == accepted
+
+
 @pytest.mark.parametrize(("digits", "accepted"), INDEXES["digits"][1])
 def test_an_integer_may_have_many_digits(digits: int, accepted: bool) -> None:
     assert (_parsed(b'{"a":{"x":%b}}' % (b"1" * digits)) is not None) == accepted
@@ -244,6 +262,9 @@ def _head_of(case: dict[str, Any]) -> bytes:
     if "text" in case:
         return str(case["text"]).encode()
     base: Any = copy.deepcopy(HEADS["base"])
+    if "append" in case:
+        text: str = json.dumps(base).removesuffix("}") + case["append"]
+        return f"{case.get('before', '')}{text}".encode()
     path = case.get("at", case.get("remove"))
     if not path:
         return json.dumps(case["value"]).encode()
@@ -341,6 +362,26 @@ def test_changes_that_lead_elsewhere_are_replaced_by_the_whole_index(
     assert store.index.canonical() == host.files[href]
 
 
+@pytest.mark.parametrize("case", CHANGES["damaged"], ids=lambda case: case["why"])
+def test_documents_that_are_not_as_named_are_not_used(
+    case: dict[str, Any], connect: Callable[..., StaticStore]
+) -> None:
+    host = Host(CHANGES["heads"][-2])
+    store = connect(host)
+    host.show(case["head"])
+    for path, text in case["files"].items():
+        host.files.pop(path) if text is None else host.files.update({path: text.encode()})
+    try:
+        assert list(store.update_index()) == []
+        result = "new"
+    except StoreError:
+        result = "failed"
+    assert (result, host.asked) == (case["result"], case["asked"])
+    head = case["head"] if result == "new" else CHANGES["heads"][-2]
+    digest = hashlib.sha256(store.index.canonical()).hexdigest()
+    assert digest == json.loads(head)["index"]["sha256"]
+
+
 # Which answer is believed
 
 FRESHNESS = read("freshness.json")
@@ -371,6 +412,9 @@ class Script:
     def __call__(self, request: Request, wire: Wire) -> None:
         name = {"/index.head.json": "head", "/index.json": "index"}.get(request.path)
         if name is None:  # an index under its digest
+            if "document" in self.poll:
+                wire.response(self.poll["document"])
+                return
             bodies = [text.encode() for text in FRESHNESS["indexes"].values()]
             digest = request.path.removeprefix("/index/").removesuffix(".json")
             wire.response(200, next(b for b in bodies if hashlib.sha256(b).hexdigest() == digest))
@@ -557,6 +601,33 @@ def test_a_lazy_reader_finds_keys_by_ranges_alone(connect: Callable[..., StaticS
             assert store.get_metadata(case["key"]) == case["entry"]
     heads = ("/index.head.json", "/" + json.loads(files["index.head.json"])["blocks"]["href"])
     assert [one.path for one in seen if one.range is None] == list(heads)
+
+
+@pytest.mark.parametrize("case", read("blocks/cases.json")["older"], ids=lambda c: str(c["why"]))
+def test_a_reader_of_an_older_index_fetches_the_blocks_that_differ(
+    case: dict[str, Any], connect: Callable[..., StaticStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "BLOCKS_WORTHWHILE_BYTES", 0)
+    monkeypatch.setattr(tuning, "BLOCKS_WORTHWHILE_PART", 1)
+    files = files_below(BLOCKS)
+    seen: list[Request] = []
+
+    def answer(request: Request, wire: Wire) -> None:
+        seen.append(request)
+        serve_files(served)(request, wire)
+
+    old = json.loads(case["head"])["index"]["href"]
+    served: Files = {"index.head.json": case["head"].encode(), old: case["index"].encode()}
+    store = connect(answer)
+    served |= files
+    seen.clear()
+    changes = store.update_index()
+    assert [[change.action, change.key] for change in changes] == case["changes"]
+    assert store.index.canonical() == files["index.json"]
+    head = json.loads(files["index.head.json"])
+    ranged = {one.range for one in seen if one.path == "/" + head["index"]["href"]}
+    blocks = [_LIST_OF_BLOCKS[number] for number in case["blocks"]]
+    assert ranged == {(block.offset, block.end) for block in blocks}
 
 
 ROOTS = read("roots.json")

@@ -18,6 +18,7 @@ MODULES = (
     "window",
     "queries",
     "predicates",
+    "tables",
     "signals",
     "parsing",
     "imports",

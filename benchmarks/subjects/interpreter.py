@@ -89,6 +89,7 @@ _RUNS: dict[str, Run] = {
     "poll: blocks": _poll("blocks"),
     "poll: whole": _poll("whole"),
     "first query": _query(lambda store: list(store.query_keys(type="vector"))),
+    "to_arrow": _query(lambda store: store.to_arrow()),
     "query of two": _query(lambda store: list(store.query_keys(type="vector", tile="T001"))),
 }
 

@@ -60,7 +60,7 @@ for (const [key] of keys.refused) await check(`no key ${key}`, () => equal(reade
 await check("order", () => equal([...keys.order[1]].reverse().sort(reader.compare), keys.order[1]));
 
 for (const { root, data, key, url } of json("urls.json").cases) {
-  await check(url, () => equal(reader.valueUrl(root, data, key), url));
+  await check(root + key, () => equal(orNull(() => reader.valueUrl(root, data, key)), url));
 }
 
 for (const { entry, metadata, ...facts } of json("entries.json").cases) {
@@ -70,6 +70,12 @@ for (const { entry, metadata, ...facts } of json("entries.json").cases) {
     equal(reader.visible(parsed), metadata);
     equal({ ...found, modified: null }, { ...facts, modified: null });
     equal(found.modified && Date.parse(found.modified), facts.modified && Date.parse(facts.modified));
+  });
+}
+
+for (const { entries, same } of json("entries.json").same.filter(({ large }) => !large)) {
+  await check(entries.join(" and "), () => {
+    equal(reader.sameJson(...entries.map((text) => reader.visible(reader.parse(text)))), same);
   });
 }
 
@@ -85,6 +91,10 @@ const accepts = (text) => orNull(() => reader.parseIndex(Buffer.from(text))) !==
 for (const [levels, isAccepted] of indexes.nested[1]) {
   const inner = levels > 1 ? "[".repeat(levels - 1) + "]".repeat(levels - 1) : "1";
   await check(`${levels} levels`, () => equal(accepts(`{"a":{"x":${inner}}}`), isAccepted));
+}
+for (const [levels, isAccepted] of indexes.nested_left_out[1]) {
+  const inner = "[".repeat(levels - 1) + "]".repeat(levels - 1);
+  await check(`${levels} levels, left out`, () => equal(accepts(`{"../a":{"x":${inner}}}`), isAccepted));
 }
 for (const [digits, isAccepted] of indexes.digits[1]) {
   await check(`${digits} digits`, () => equal(accepts(`{"a":{"x":${"1".repeat(digits)}}}`), isAccepted));
@@ -107,7 +117,9 @@ const heads = json("heads.json");
 for (const one of heads.cases.filter(({ large }) => !large)) {
   await check(`head: ${one.why} ${JSON.stringify(one)}`, () => {
     let text = one.text;
-    if (text === undefined) {
+    if (one.append !== undefined) {
+      text = (one.before ?? "") + JSON.stringify(heads.base).slice(0, -1) + one.append;
+    } else if (text === undefined) {
       const path = one.at ?? one.remove;
       const head = path.length ? structuredClone(heads.base) : one.value;
       const inner = path.slice(0, -1).reduce((value, step) => value[step], head);
@@ -168,6 +180,23 @@ for (const { why, head } of changes.wrong) {
   await check(`changes: ${why}`, () => between(changes.heads.at(-2), head, { wanted: null, announced: [] }));
 }
 
+for (const { why, head, files, asked, result } of changes.damaged) {
+  await check(`damaged: ${why}`, async () => {
+    const bodies = Object.entries(files).map(([path, text]) => [path, text === null ? 404 : Buffer.from(text)]);
+    const site = host("changes", { "index.head.json": Buffer.from(changes.heads.at(-2)) });
+    const store = new reader.Reader(site.get);
+    await store.poll();
+    const before = store.digest;
+    const current = { "index.head.json": Buffer.from(head), "index.json": read(join("changes", JSON.parse(head).index.href)) };
+    Object.assign(site.others, current, Object.fromEntries(bodies));
+    site.asked.length = 0;
+    equal(await store.poll().then(() => "new", () => "failed"), result);
+    equal(store.digest, result === "new" ? JSON.parse(head).index.sha256 : before);
+    // A reader need not ask a second time.
+    equal(site.asked, result === "new" ? asked : asked.slice(0, site.asked.length));
+  });
+}
+
 // -- which answer is believed
 
 const freshness = json("freshness.json");
@@ -187,6 +216,7 @@ for (const { name, polls } of freshness.cases) {
     let said, asked;
     const store = new reader.Reader(async (path, options) => {
       const digest = /^index\/(.*)\.json$/.exec(path)?.[1];
+      if (digest && said.document) return { status: said.document, body: Buffer.from("no") };
       if (digest) return { status: 200, body: Buffer.from(freshness.indexes[names.get(digest)]) };
       asked.push([path === "index.json" ? "index" : "head", options]);
       const answer = said[asked.at(-1)[0]];

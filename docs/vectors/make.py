@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -325,9 +326,26 @@ def changes() -> Files:
             expected = _announced(states[start], states[end])
             cases.append({"from": start + 1, "to": end + 1, "files": way, "changes": expected})
     wanted = {name: body for name, body in site.files.items() if name.startswith(("ind", "cha"))}
-    wrong, more = _wrong_ways(heads[-2], heads[-1])
+    right = change_file(changes_between(states[-2], states[-1]))
+    wrong, more = _wrong_ways(heads[-2], heads[-1], right)
     texts = [_text_of(head) for head in heads]
-    document = {"heads": texts, "cases": cases, "wrong": wrong}
+    about = (
+        "Texts of heads, and polls of a reader that holds the index of one generation (numbered "
+        "from 1) and finds a later head. 'cases': the change files that it reads, in order, and "
+        "what it announces. 'wrong': it holds the last generation but one, and cannot use the "
+        "change files of the head, so that it reads the whole index, and announces nothing, since "
+        "only 'packed' differs. 'damaged': the same, with other 'files' on the host: the text, or "
+        "null for 404; index.json has the index that the head names, unless it is one of them. "
+        "'asked' is all that it asks for, in order."
+    )
+    damaged = _damaged(heads[-1], wanted)
+    document = {
+        "about": about,
+        "heads": texts,
+        "cases": cases,
+        "wrong": wrong,
+        "damaged": damaged,
+    }
     wanted |= more
     del wanted["index.json"], wanted["index.head.json"]
     return below("changes", {**wanted, "cases.json": shown(document)})
@@ -337,16 +355,21 @@ def _text_of(head: dict[str, Any]) -> str:
     return (canonical(head) + b"\n").decode()
 
 
-def _wrong_ways(held: dict[str, Any], head: dict[str, Any]) -> tuple[list[Any], Files]:
-    """Return heads from whose change files the current index does not result, and the files."""
+def _wrong_ways(
+    held: dict[str, Any], head: dict[str, Any], right: bytes
+) -> tuple[list[Any], Files]:
+    """Return heads whose change files are no way to the current index, and the files."""
     cases: list[Any] = []
     files: Files = {}
 
-    def add(why: str, text: bytes, *, has_sum: bool = True, is_there: bool = True) -> None:
+    def add(
+        why: str, text: bytes, *, has_sum: bool = True, is_there: bool = True, **others: Any
+    ) -> None:
         document = named("changes", text, ".jsonl")
         span = {"from": [held["index"]["sha256"][:16]], **document, "count": 1}
         index = {name: head["index"][name] for name in head["index"] if has_sum or name != "sum"}
-        cases.append({"why": why, "head": _text_of({**head, "index": index, "changes": [span]})})
+        changed = {**head, "index": index, "changes": [span], **others}
+        cases.append({"why": why, "head": _text_of(changed)})
         if is_there:
             files[document["href"]] = text
 
@@ -356,7 +379,67 @@ def _wrong_ways(held: dict[str, Any], head: dict[str, Any]) -> tuple[list[Any], 
     add("a text that is no key", b'{"key":"../x","metadata":{}}\n')
     add("no change file", b'{"key"')
     add("a change file that is not there", change_file({"k21": None}), is_there=False)
+    add("another lineage", right, lineage=LINEAGE[::-1])
+    spaces = b" " * (head["index"]["size"] - len(right))
+    add("as many bytes as the index", right.rstrip() + spaces + b"\n")
     return cases, files
+
+
+def _damaged(head: dict[str, Any], files: Files) -> list[Any]:
+    """Return polls that find other documents than the head names."""
+    index, change = head["index"]["href"], head["changes"][-1]["href"]
+    alone = _text_of({**head, "changes": [], "blocks": None})
+    current, page = files[index].decode(), "<!DOCTYPE html>\n"
+    other = current.replace("xxxx", "yyyy", 1)
+    # The right states in the right number of bytes.
+    swapped = re.sub(r'{("key":.*),("metadata":.*)}', r"{\2,\1}", files[change].decode())
+    polls: list[tuple[str, str, dict[str, str | None], list[str], bool]] = [
+        (
+            "the index is at index.json alone",
+            alone,
+            {index: None},
+            [index, "index.json"],
+            True,
+        ),
+        (
+            "a page in the place of the index",
+            alone,
+            {index: page},
+            [index, "index.json"],
+            True,
+        ),
+        (
+            "another index of the same size",
+            alone,
+            {index: other},
+            [index, "index.json"],
+            True,
+        ),
+        (
+            "no index as named: the head is asked for once more, and the poll fails",
+            alone,
+            {index: None, "index.json": other},
+            [index, "index.json", "index.head.json", index, "index.json"],
+            False,
+        ),
+        (
+            "other bytes in the place of a change file, which would lead to the right index",
+            _text_of({**head, "blocks": None}),
+            {change: swapped},
+            [change, index],
+            True,
+        ),
+    ]
+    return [
+        {
+            "why": why,
+            "head": text,
+            "files": others,
+            "asked": ["index.head.json", *asked],
+            "result": "new" if is_read else "failed",
+        }
+        for why, text, others, asked, is_read in polls
+    ]
 
 
 def _way(held: dict[str, Any], head: dict[str, Any]) -> list[str] | None:
@@ -385,6 +468,8 @@ def blocks() -> Files:
     """Return an index with many small blocks and pages, and where its keys are."""
     entries: Entries = {f"{number:03}/x": {"n": number} for number in range(160)}
     odd = [" first", '"quoted"', "a\\b", "a!b", "a b", "é", "e\u0301", "\uffdc", "\U0001f600"]
+    # Several blocks on both sides of where the orders of UTF-8 and UTF-16 differ.
+    odd += [f"{first}/{number:02}" for first in odd[-2:] for number in range(16)]
     entries |= {key: {"odd": True} for key in odd}
     site, modulus = Site(), 8
     site.publish(entries, modulus=modulus, page_bytes=500)
@@ -397,7 +482,50 @@ def blocks() -> Files:
         page, block = (_last_at_most(rows, key) for rows in (root["pages"], listed))
         found = entries.get(key)
         keys.append({"key": key, "crc32": crc, "page": page, "block": block, "entry": found})
-    return below("blocks", {**site.files, "cases.json": shown({"keys": keys})})
+    about = (
+        "'keys': the CRC-32 of a key, and where to look for it: the number of its page, and that "
+        "of its block in the whole list (from 0; null: it is before the first), and its entry, "
+        "null if there is none. 'older': a reader that holds 'index', which 'head' names, finds "
+        "the head of the site; the numbers of the blocks that differ, and what it announces."
+    )
+    older = [_older(why, entries, before, listed) for why, before in _before(entries, listed)]
+    cases = {"about": about, "keys": keys, "older": older}
+    return below("blocks", {**site.files, "cases.json": shown(cases)})
+
+
+def _before(entries: Entries, listed: list[Any]) -> Iterable[tuple[str, Entries]]:
+    """Yield older indexes, and what is special in them."""
+    third, fourth = listed[3][0], listed[4][0]
+    yield "one entry has changed", {**entries, "010/x": {"n": -10}}
+    yield "an entry before the first key is gone", {**entries, " ": {}}
+    yield "the last entry is gone", {**entries, "\U0001f600/99": {}}
+    yield "an entry in the middle is gone", {**entries, third + "!": {"n": 1}}
+    yield "a block is new", {key: entries[key] for key in entries if not third <= key < fourth}
+    yield (
+        "a first key is new",
+        {key: value for key, value in entries.items() if key != fourth},
+    )
+
+
+def _older(why: str, entries: Entries, before: Entries, listed: list[Any]) -> dict[str, Any]:
+    lines = dict(zip(sorted(before), lines_of(before), strict=True))
+    held: list[list[bytes]] = [[] for _ in listed]
+    for key in sorted(before):
+        held[_last_at_most(listed, key) or 0].append(lines[key])
+    texts = [b"".join(line + b",\n" for line in part) for part in held]
+    texts[-1] = texts[-1].removesuffix(b",\n") + b"\n"  # the last line of the index
+    missing = [
+        number
+        for number, (row, text) in enumerate(zip(listed, texts, strict=True))
+        if (row[2], row[3]) != (len(text), sha256(text))
+    ]
+    changed = _announced(before, entries)
+    site = Site()
+    site.publish(before)
+    head = json.loads(site.files["index.head.json"])
+    text = _text_of({**head, "generation": 0, "blocks": None})
+    index = index_of(before).decode()
+    return {"why": why, "head": text, "index": index, "blocks": missing, "changes": changed}
 
 
 def _last_at_most(rows: list[list[Any]], key: str) -> int | None:
@@ -421,7 +549,11 @@ def digests() -> bytes:
         if len(lines) < 10:
             case["lines"] = [[line.decode(), sha256(line)] for line in lines]
         cases.append({**case, "sum": sum_of(lines)})
-    return shown({"cases": cases})
+    about = (
+        "Indexes in canonical form: 'lines' has each line as it is hashed, and its digest (left "
+        "out of a long index); 'sha256' is the digest of the index, 'sum' its sum."
+    )
+    return shown({"about": about, "cases": cases})
 
 
 def shown(document: object) -> bytes:
@@ -433,7 +565,11 @@ def shown(document: object) -> bytes:
 def made() -> Files:
     """Return all files that this script writes, by their paths in the folder of the vectors."""
     files, packed = full()
-    files |= {"packs.json": shown({"cases": packed}), "digests.json": digests()}
+    about = (
+        "Where the bytes of a value are in a pack: 'offset' is the second item of the entry's "
+        "'packed', 'size' and 'sha256' are those of the value."
+    )
+    files |= {"packs.json": shown({"about": about, "cases": packed}), "digests.json": digests()}
     return files | example() | changes() | blocks()
 
 

@@ -107,8 +107,11 @@ export function quote(text) {
 }
 
 export function valueUrl(root, dataPath, key) {
+  if (root.includes("#")) refuse("a fragment");
   const parts = new URL(root.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
-  const path = parts.pathname.endsWith("/") ? parts.pathname : `${parts.pathname}/`;
+  // URL leaves some characters that no path may have.
+  const quotedPath = parts.pathname.replace(/[[\]|^]/g, encodeURIComponent);
+  const path = quotedPath.endsWith("/") ? quotedPath : `${quotedPath}/`;
   return `${parts.protocol}//${parts.host}${path}${quote(dataPath + key)}${parts.search}`;
 }
 
@@ -205,7 +208,7 @@ export function parseHead(bytes) {
   if (bytes.length > MOST.head) refuse("too large");
   const head = parse(decode(bytes));
   if (!isObject(head) || head.format !== "staticstore-head/1") refuse("another format");
-  const { lineage, generation, index, changes = [], blocks = null, about = null } = head;
+  const { lineage, generation, index, changes = [], blocks = null, about = null, table = null } = head;
   if (typeof lineage !== "string" || !HEX32.test(lineage) || !isCount(generation)) refuse("no lineage or generation");
   const named = checked(index, "index", ".json");
   const { sum = null } = index;
@@ -219,6 +222,7 @@ export function parseHead(bytes) {
     return { ...file, from: span.from };
   });
   if (about !== null) checked({ href: `about/${about.sha256}.json`, ...about }, "about", ".json");
+  if (table !== null) checked(table, "index", ".parquet");
   return {
     lineage, generation, sum, spans,
     published: isTime(head.published) ? Date.parse(head.published) : null,

@@ -194,8 +194,7 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
     def multiget_data(self, keys: Iterable[str]) -> Iterator[BinaryIO]:
         """Iterate over the streams of some keys, in the order asked, all of one snapshot.
 
-        Eight are opened ahead, in parallel.  Those that were not taken are closed at the
-        end.
+        Eight are opened ahead, in parallel; those that were not taken are closed in the end.
 
         Raises
         ------
@@ -303,9 +302,7 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
 
     @property
     def index(self) -> Index:
-        """The current snapshot, immutable, and safe to keep while polls go on.
-
-        A lazy store fetches it now, if it has not yet.
+        """The current snapshot, immutable, safe to keep; a lazy store may fetch it now.
 
         Raises
         ------
@@ -315,6 +312,9 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
             A lazy store could not fetch it.
         """
         return self._opened().index
+
+    def _tabled(self) -> Index:
+        return self.index
 
     def update_index(self) -> Changes:
         """Poll once, now.

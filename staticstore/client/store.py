@@ -295,9 +295,10 @@ class StaticStore(Reading, Subscribable):
         -------
         dict
             ``root_url``; ``source``, the root of the index; ``generation`` of the index, or
-            None without a head; ``entries``; ``last_success``, an aware datetime, and
-            ``age``, seconds since then; ``last_error``, the text of the failure of the last
-            poll, or None; ``trust``, ``"transport"``, or None without an index; ``stale``,
+            None without a head; ``entries``; ``table``, the URL of the index as a Parquet
+            file, or None; ``last_success``, an aware datetime, and ``age``, seconds since
+            then; ``last_error``, the text of the failure of the last poll, or None;
+            ``trust``, ``"transport"``, or None without an index; ``stale``,
             whether the index is a copy's, or the last poll failed, or the store is not
             connected, or the host has given an older answer twice in a row; ``warnings``,
             texts on what was left out of the index, is unsafe, or disables the cache.

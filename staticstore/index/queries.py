@@ -13,6 +13,7 @@ from ..query.conditions import Conditions, Where, selected, selection
 from ..query.sort_order import SortOrder, check_limit
 from .fields import hide_packed
 from .forms.field_index import NOT_INDEXED, frozen, is_hidden
+from .tables.tabular import Tabular
 
 if TYPE_CHECKING:
     from .forms.stored import Stored
@@ -22,7 +23,7 @@ __all__ = ["DelegatedQueries", "Queries"]
 _Entry = tuple[str, dict[str, Any]]
 
 
-class Queries(Mapping[str, dict[str, Any]]):
+class Queries(Tabular, Mapping[str, dict[str, Any]]):
     """The queries of an `Index`."""
 
     __slots__ = ("stored",)
@@ -289,12 +290,15 @@ class Queries(Mapping[str, dict[str, Any]]):
         return self.stored.values_of(field)
 
 
-class DelegatedQueries(ABC):
+class DelegatedQueries(Tabular, ABC):
     """The queries of what reads a snapshot, such as a store."""
 
     @abstractmethod
     def _index(self) -> Queries | DelegatedQueries:
         """Return what answers the queries; it is bound once for each."""
+
+    def _tabled(self) -> Any:
+        return self._index()
 
     def query(
         self,

@@ -198,8 +198,7 @@ class Index(Queries):
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values.
 
-        Unknown keys are left out.  Keys near each other cost less than each by
-        itself.
+        Unknown keys are left out.  Keys near each other cost less than each by itself.
         """
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))  # keeps the order
         return dict(self.stored.contents_of(sorted(wanted)))

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..client.telling.subscription import logged_failure
 from ..index import codec
 from ..query.conditions import Conditions, Where
+from ..signals import logged_failure
 
 if TYPE_CHECKING:
     from ..index.changes import Change

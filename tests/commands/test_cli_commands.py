@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -564,7 +565,21 @@ def test_verbose_tells_of_the_connection(cli: Run, url: str) -> None:
 
 
 def test_very_verbose_tells_of_every_request(cli: Run, url: str) -> None:
-    assert '"GET /index.head.json HTTP/1.1" 200' in cli("ls", url, "-vv").errors
+    lines = cli("ls", url, "-vv").errors.splitlines()
+    pattern = rf"GET {re.escape(url)}index\.head\.json 200, \d+ bytes, \d+ ms"
+    assert [line for line in lines if re.fullmatch(pattern, line)]
+
+
+def test_very_verbose_tells_of_attempts_and_errors(cli: Run) -> None:
+    with RawServer(lambda request, wire: wire.response(503), heads=True) as server:
+        lines = cli("ls", f"{server.url}?sig=hush", "-vv").errors.splitlines()
+    pattern = r"GET .+/index\.json\?… 503, 0 bytes, \d+ ms, attempt 2: the host answered 503.*"
+    assert [line for line in lines if re.fullmatch(pattern, line)]
+    assert "hush" not in "".join(lines)
+
+
+def test_verbose_alone_tells_of_no_request(cli: Run, url: str) -> None:
+    assert f"GET {url}" not in cli("ls", url, "-v").errors
 
 
 def test_without_verbose_nothing_is_told(cli: Run, url: str) -> None:
@@ -642,3 +657,31 @@ def test_push_says_what_it_left(cli: Run, folder: Path, tmp_path: Path) -> None:
     assert "1 old file left there" in cli("push", folder, tmp_path / "host").errors
     ended = cli("push", folder, tmp_path / "host", "--delete")
     assert ended.lines[0] == "delete\tdata/stations/stations.csv"
+
+
+# -- the feed --------------------------------------------------------------------------
+
+
+def test_publish_writes_a_feed_and_removes_it(cli: Run, folder: Path) -> None:
+    assert cli("publish", folder, "--feed", "https://data.example.org/site").code == 0
+    assert 'href="https://data.example.org/site/feed.atom"' in (folder / "feed.atom").read_text()
+    assert cli("publish", folder).code == 0
+    assert (folder / "feed.atom").exists()
+    assert cli("publish", folder, "--no-feed").code == 0
+    assert not (folder / "feed.atom").exists()
+
+
+@pytest.mark.parametrize("url", ["data.example.org", "https://ali:hush@data.example.org/", "?hush"])
+def test_what_is_no_url_for_a_feed_is_refused(cli: Run, folder: Path, url: str) -> None:
+    ended = cli("publish", folder, "--feed", url)
+    assert ended.code == 2
+    assert ended.errors.startswith(
+        "error: Invalid value for '--feed': a feed needs the http(s) URL"
+    )
+    assert "hush" not in ended.errors
+    assert not (folder / "feed.atom").exists()
+
+
+def test_a_feed_and_none_are_refused_together(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--feed", "https://data.example.org/", "--no-feed")
+    assert (ended.code, ended.errors.splitlines()[0]) == (2, "error: --feed takes no --no-feed")

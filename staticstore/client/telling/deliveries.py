@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...index.changes import Change, Changes, diff
-from ...signals import index_updated, key_deleted, key_set, key_updated, poll_failed
-from .subscription import SubscriptionOwner, logged_failure
+from ...signals import (
+    index_updated,
+    key_deleted,
+    key_set,
+    key_updated,
+    poll_failed,
+    send_to_each,
+)
+from .subscription import SubscriptionOwner
 
 if TYPE_CHECKING:
-    from blinker import Signal
-
     from ...errors import StoreError
     from ...index.snapshot import Index
     from .subscription import Subscription
@@ -140,24 +145,15 @@ def announce_changes(
                 callback(change)
     for batch_callback in batch_callbacks:
         batch_callback(changes)
-    _send(index_updated, store, lambda: {"changes": changes})
+    send_to_each(index_updated, store, lambda: {"changes": changes})
 
 
 def _send_change(store: object, change: Change) -> None:
-    _send(
+    send_to_each(
         _SIGNALS[change.action],
         store,
         lambda: {"key": change.key, "metadata": change.metadata, "previous": change.previous},
     )
-
-
-def _send(signal: Signal, store: object, arguments: Callable[[], dict[str, Any]]) -> None:
-    # Not `Signal.send`, in which the first handler that raises silences the rest.
-    if signal.is_muted:
-        return
-    for receiver in signal.receivers_for(store):
-        with logged_failure("a signal handler raised an exception; the other handlers are called"):
-            receiver(store, **arguments())
 
 
 def _chosen(
@@ -289,6 +285,6 @@ class Subscribers(SubscriptionOwner):
         def announce() -> None:
             store = self._store()
             if store is not None and not is_cut():
-                _send(poll_failed, store, lambda: {"error": error})
+                send_to_each(poll_failed, store, lambda: {"error": error})
 
         self.deliveries.run(self.deliveries.put(announce), given_up=is_cut)

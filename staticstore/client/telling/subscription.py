@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import logging
-import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 from ...errors import quoted
 from ...index.changes import Action, Change, Changes
+from ...signals import logged_failure
 
 if TYPE_CHECKING:
     from ...index.fields_of_changes import ChangedFields
@@ -27,7 +26,6 @@ __all__ = [
     "Subscribable",
     "Subscription",
     "SubscriptionOwner",
-    "logged_failure",
 ]
 
 _LOG = logging.getLogger("staticstore")
@@ -359,22 +357,6 @@ class Subscribable:
             `where` or `timeout` cannot be understood; raised at once.
         """
         return self._opened().watch(timeout, where=where, equals=equals)
-
-
-@contextlib.contextmanager
-def logged_failure(message: str) -> Iterator[None]:
-    """Log what the user's code raises, and go on.
-
-    KeyboardInterrupt and SystemExit pass in the main thread; in another they would end polls.
-    """
-    try:
-        yield
-    except Exception:
-        _LOG.exception(message)
-    except BaseException:
-        if threading.current_thread() is threading.main_thread():
-            raise
-        _LOG.exception(message)
 
 
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:

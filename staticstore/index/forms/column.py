@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import tuning
 from ...query.comparison import Interval, Kind, OrderKey, order_key
-from .instants import Instants
+from .instant_texts import InstantTexts
 from .value_groups import MISSING, UNORDERED, ValueGroups, joined_runs
 
 __all__ = ["FieldColumn", "Ranks"]
@@ -106,7 +106,7 @@ class FieldColumn:
     __slots__ = ("_bounds", "_first", "_instants", "buckets", "codes", "size", "starts")
 
     def __init__(self, runs: Iterable[list[Any]]) -> None:
-        self._instants = Instants()
+        self._instants = InstantTexts()
         groups = ValueGroups(self._instants)
         for run in joined_runs(runs):
             groups.add(run)

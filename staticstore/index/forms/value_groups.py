@@ -10,7 +10,7 @@ from ... import tuning
 from ...query.comparison import Kind
 
 if TYPE_CHECKING:
-    from .instants import Instants
+    from .instant_texts import InstantTexts
 
 __all__ = ["MISSING", "UNORDERED", "ValueGroups", "joined_runs"]
 
@@ -34,11 +34,11 @@ class ValueGroups:
 
     Parameters
     ----------
-    instants : Instants
+    instants : InstantTexts
         Takes the dates and times.
     """
 
-    def __init__(self, instants: Instants) -> None:
+    def __init__(self, instants: InstantTexts) -> None:
         #: How many values were added.
         self.count = 0
         #: How many texts are no other entry's, too.

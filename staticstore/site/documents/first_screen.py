@@ -97,7 +97,7 @@ class FirstScreen:
         >>> parts = FirstScreen([FirstKey("a<b>&.txt", 1500)], 1).parts("data/")
         >>> print(parts["links"])
         <ul>
-        <li><a href="data/a%3Cb%3E%26.txt"><bdi>a&lt;b&gt;&amp;.txt</bdi></a> <small>1.5 kB</small>
+        <li><a href="data/a%3Cb%3E%26.txt"><bdi>a&lt;b&gt;&amp;.txt</bdi></a> 1.5 kB
         </ul>
         """
         about = f'<p class="description" dir="auto">{escape(self.description)}</p>'
@@ -127,7 +127,7 @@ class FirstScreen:
 
 
 def _item(one: FirstKey, data_path: str) -> str:
-    size = "" if one.size is None else f" <small>{size_text(one.size)}</small>"
+    size = "" if one.size is None else f" {size_text(one.size)}"
     url = escape(key_to_url_path(data_path, one.key))
     return f'<li><a href="{url}"><bdi>{escape(one.key)}</bdi></a>{size}'
 

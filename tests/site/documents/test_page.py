@@ -10,7 +10,7 @@ import pytest
 import staticstore
 from staticstore import StaticStore, mirror
 from staticstore.errors import StoreError
-from staticstore.site.documents.page import is_our_page, page_of, render_page
+from staticstore.site.documents.page import is_our_page, page_of, render_page, shortened
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.publisher import publish
 
@@ -131,8 +131,13 @@ def test_a_mirror_replaces_no_page_of_somebody_else(site: Path, tmp_path: Path) 
     assert (tmp_path / "copy" / "index.html").read_bytes() == b"<p>Welcome"
 
 
-def test_the_page_is_small() -> None:
-    assert len(render_page()) < 110_000
+def test_the_page_is_small_with_all_keys_of_its_first_screen(tmp_path: Path) -> None:
+    files = {f"region-{i % 9}/tile-{i:04}.csv": b"" for i in range(300)}
+    site = make_site(tmp_path / "site", files)
+    publish(site, browse=True)
+    page = (site / "index.html").read_bytes()
+    assert page.count(b"<li>") == 200
+    assert len(page) < 110_000
 
 
 PARTS = sorted((Path(staticstore.__file__).parent / "site/documents/browse").glob("*/*"))
@@ -145,7 +150,13 @@ def test_a_part_of_the_page_has_a_limited_number_of_lines(part: Path) -> None:
 
 def test_each_part_is_joined() -> None:
     page = render_page().decode()
-    assert [part.name for part in PARTS if part.read_text("utf-8") not in page] == []
+    assert [part.name for part in PARTS if shortened(part.read_text("utf-8")) not in page] == []
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_shortening_changes_no_text_of_several_lines(part: Path) -> None:
+    for text in re.findall("`[^`]*`", part.read_text("utf-8")):
+        assert "\n" not in text or shortened(text).rstrip("\n") == text
 
 
 def test_script_and_style_are_the_same_for_all_sites(site: Path) -> None:

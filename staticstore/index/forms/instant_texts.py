@@ -7,7 +7,7 @@ from typing import Any
 
 from ...query.comparison import Kind, order_key
 
-__all__ = ["Instants"]
+__all__ = ["InstantTexts"]
 
 # A date that exists; "29" of February in leap years.
 _DATE = (
@@ -24,7 +24,7 @@ _CENTURIES_DAYS = 146_097  # in 400 years
 Place = tuple[int, str]
 
 
-class Instants:
+class InstantTexts:
     """The dates and times of a column, in the order in which they come.
 
     While all are written alike (a date; or a time in UTC with as many digits), a value is
@@ -33,7 +33,7 @@ class Instants:
 
     Examples
     --------
-    >>> instants = Instants()
+    >>> instants = InstantTexts()
     >>> instants.add(["2024-05-01", "x"]), instants.values
     ([0], ['2024-05-01'])
     >>> instants.add(["2024-05-01T00:00:00Z"]), instants.place_of(instants.values[1])[1]
