@@ -43,7 +43,7 @@ INNER = {
     },
     "PublishedAt": {"read"},
     "Subscription": {
-        "after_fork", "catch_up", "deliver", "deliver_all", "deliver_batch", "deliver_changes",
+        "after_fork", "catch_up", "deliver", "deliver_all", "deliver_batch", "deliver_found", "candidates", "deliver_changes",
     },
 }  # fmt: skip
 
