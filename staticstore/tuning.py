@@ -60,6 +60,22 @@ FIELD_INDEXES_BYTES = 512 << 20
 # A growing dictionary keeps other threads waiting while it is copied: several small ones
 # wait less.  benchmark: waits
 FIELD_INDEX_SHARDS = 8
+# Of a column, the values of a field in order: put into their buckets at once, and the least
+# in a bucket.  Fewer: other threads wait less, more objects.  benchmark: first range, waits
+COLUMN_RUN_ENTRIES = 1 << 12
+BUCKET_ENTRIES = 1 << 4
+# Of a column, sorted to find the bounds of the buckets.  More: buckets of more even size.
+SAMPLED_VALUES = 1 << 12
+# Up to so many distinct texts of a column are shared by entries.  benchmark: first range
+SHARED_TEXTS = 1 << 14
+# Positions of at least this part of the entries are found by marks rather than by sorting.
+# benchmark: range one in five
+MARKED_PART = 1 / 32
+# Boxes are cut into slices by west: their square root by this.  Less: more slices, in which
+# fewer boxes have to be looked at.  benchmark: box
+SLICE_DIVISOR = 3
+# Chosen by marks at once.  Fewer: other threads wait less.  benchmark: waits
+MARKED_KEYS = 1 << 16
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
 
 # ---- Transport: one request
@@ -143,6 +159,13 @@ LARGE_PART_BYTES = 1 << 22
 LARGE_AHEAD_BYTES = LARGE_CONNECTIONS * LARGE_PART_BYTES
 # A request fails within this time if the host has closed an idle connection: it is repeated.
 PROMPT_FAILURE_SECONDS = 1.0
+
+# ---- Client: subscriptions
+
+# With more subscriptions times changes, conditions are asked of many changes at once, by
+# indexes of their fields.  benchmark: subscriptions
+MATCHED_SINGLY_CHANGES = 256
+MATCHED_TOGETHER_CHANGES = 1 << 10  # More: more decoded entries in memory
 
 # ---- Client: following a site
 

@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 169
+MOST_MODULES = 179
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -312,7 +312,7 @@ def test_the_index_is_pure(name: str) -> None:
         "index.fields": "os",
         "index.forms.lines": "threading",
         "index.forms.parsing": "threading",
-        "index.forms.field_index": "threading",
+        "index.forms.field_indexes": "threading",
     }
     for module in LEAVES:
         if module.startswith("index.") and allowed.get(module) != name:

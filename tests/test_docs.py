@@ -44,7 +44,8 @@ INNER = {
     },
     "PublishedAt": {"read"},
     "Subscription": {
-        "after_fork", "catch_up", "deliver", "deliver_all", "deliver_batch", "deliver_changes",
+        "after_fork", "candidates", "catch_up", "deliver", "deliver_all", "deliver_batch",
+        "deliver_changes", "deliver_found",
     },
 }  # fmt: skip
 

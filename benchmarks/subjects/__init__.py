@@ -18,6 +18,7 @@ MODULES = (
     "window",
     "queries",
     "views",
+    "predicates",
     "tables",
     "signals",
     "parsing",

@@ -8,8 +8,7 @@ from typing import Any
 
 from .. import tuning
 from ..errors import quoted
-from ..query.boxes import Box
-from ..query.comparison import Kind, field_value, order_key
+from ..query.comparison import Box, Kind, field_value, order_key
 from ..query.order import Ordered
 from ..query.predicates import exists
 from ..query.syntax import OPERATORS, FieldCondition, written_field

@@ -5,16 +5,14 @@ from __future__ import annotations
 import fnmatch
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from heapq import nsmallest
-from itertools import islice
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from ..query.conditions import Conditions, Where, selected, selection
 from ..query.sort_order import SortOrder, check_limit
 from .fields import hide_packed
-from .forms.field_index import NOT_INDEXED, frozen
+from .forms.field_index import NOT_INDEXED, frozen, is_hidden
 from .tables.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -89,9 +87,10 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         >>> list(index.query(sort="-size", limit=2))
         [('b', {'size': 50}), ('a', {'size': 5})]
         """
-        fields, most = selection(select), check_limit(limit)
-        order = None if sort is None else SortOrder(sort)
-        found = self._found(Conditions(where, equals), order, most)
+        fields = selection(select)
+        most = None if limit is None else check_limit(limit)
+        order = None if sort is None else SortOrder(sort) or None
+        found = self._entries(Conditions(where, equals), order, most)
         return ((key, selected(metadata, fields)) for key, metadata in found)
 
     def query_keys(
@@ -117,13 +116,9 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
             ((field, value),) = equals.items()
             if type(value) is str and field != "packed":
                 return iter(self.stored.keys_with(field, value))
-        most = check_limit(limit)
-        order = None if sort is None else SortOrder(sort)
-        conditions = Conditions(where, equals)
-        wanted = _indexed(conditions)
-        if order is None and wanted and len(wanted) == len(conditions):
-            return islice(self.stored.keys_with_all(wanted), most)
-        return (key for key, _ in self._found(conditions, order, most))
+        most = None if limit is None else check_limit(limit)
+        order = None if sort is None else SortOrder(sort) or None
+        return chain.from_iterable(self._keys(Conditions(where, equals), order, most))
 
     def count(self, *, where: Where | None = None, **equals: Any) -> int:
         """Count the entries that fulfill all conditions of a `query`.
@@ -138,28 +133,72 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         conditions = Conditions(where, equals)
         if not conditions:
             return len(self)
-        return sum(1 for _ in self._matching(conditions))
+        if _needs_no_columns(conditions, None):
+            keys, left = self._with_values(conditions)
+            if keys is not None and not left:
+                return len(keys)
+        else:
+            matches = self.stored.search(conditions, None)
+            if not matches.left:
+                return matches.count()
+        return sum(1 for _ in self._entries(conditions, None, None))
 
-    def _found(
+    def _keys(
+        self, conditions: Conditions, order: SortOrder | None, limit: int | None
+    ) -> Iterator[Iterable[str]]:
+        # Yields once, when the first key is asked for.
+        keys, left = self._candidates(conditions, order)
+        if left:
+            yield (key for key, _ in islice(self._matching(keys, left), limit))
+        else:
+            yield islice(self if keys is None else keys, limit)
+
+    def _entries(
         self, conditions: Conditions, order: SortOrder | None, limit: int | None
     ) -> Iterator[_Entry]:
-        found = self._matching(conditions)
-        if order is None:
-            yield from islice(found, limit)
-            return
-        placed = ((order.places(entry), key, entry) for key, entry in found)
-        by = itemgetter(0, 1)
-        some = sorted(placed, key=by) if limit is None else nsmallest(limit, placed, key=by)
-        yield from ((key, entry) for _, key, entry in some)
+        keys, left = self._candidates(conditions, order)
+        yield from islice(self._matching(keys, left), limit)
 
-    def _matching(self, conditions: Conditions) -> Iterator[_Entry]:
-        stored, wanted = self.stored, _indexed(conditions)
-        entries = stored.entries_of(stored.keys_with_all(wanted)) if wanted else stored.items()
+    def _matching(self, keys: Iterable[str] | None, left: Conditions) -> Iterator[_Entry]:
+        stored = self.stored
+        if keys is None:
+            entries = stored.items()
+        elif isinstance(keys, Sequence):
+            entries = stored.entries_of(keys)
+        else:  # sorted
+            entries = ((key, self[key]) for key in keys)
         for key, metadata in entries:
             if "packed" in metadata:
                 hide_packed(metadata)
-            if conditions.match(metadata):
+            if not left or left.match(metadata):
                 yield key, metadata
+
+    def _candidates(
+        self, conditions: Conditions, order: SortOrder | None
+    ) -> tuple[Iterable[str] | None, Conditions]:
+        """Return the keys that may match, None for all, and the conditions left to be matched."""
+        if _needs_no_columns(conditions, order):
+            return self._with_values(conditions)
+        if order is not None and any(is_hidden(field) for field, _ in order.fields):
+            keys, left = self._candidates(conditions, None)
+            places = [(order.places(entry), key) for key, entry in self._matching(keys, left)]
+            return (key for _, key in sorted(places)), Conditions(None, {})
+        matches = self.stored.search(conditions, order)
+        if order is not None:
+            return matches.sorted_keys(order, self.__getitem__), matches.left
+        return None if matches.has_all else matches.keys(), matches.left
+
+    def _with_values(self, conditions: Conditions) -> tuple[Sequence[str] | None, Conditions]:
+        """Return as `_candidates` what fields that equal a value find."""
+        wanted, left = [], []
+        for field, value in conditions.equal:
+            hashable = NOT_INDEXED if is_hidden(field) else frozen(value)
+            if hashable is NOT_INDEXED:
+                left.append((field, value))
+            else:
+                wanted.append((field, hashable))
+        keys = self.stored.keys_with_all(wanted) if wanted else None
+        return keys, conditions.left(equal=left)
 
     def prefixes(self, prefix: str = "", *, delimiter: str = "/") -> Iterator[str]:
         """List one level of the keys that begin with a prefix, in order.
@@ -309,10 +348,6 @@ def _after(prefix: str) -> str | None:
     return kept[:-1] + chr(ord(kept[-1]) + 1) if kept else None
 
 
-def _indexed(conditions: Conditions) -> Sequence[tuple[str, Hashable]]:
-    """Return the fields, and the values wanted, that field indexes can find."""
-    return [
-        (field, wanted)
-        for field, value in conditions.equal
-        if field != "packed" and (wanted := frozen(value)) is not NOT_INDEXED
-    ]
+def _needs_no_columns(conditions: Conditions, order: SortOrder | None) -> bool:
+    """Return whether the keys of each value of the fields are all that is needed."""
+    return order is None and not conditions.predicates and conditions.alternatives is None

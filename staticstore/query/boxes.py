@@ -2,58 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
+from .comparison import Box
 from .predicates import Predicate
 
-__all__ = ["Box", "intersects"]
-
-
-class Box(NamedTuple):
-    """A bounding box: west, south, east and north.
-
-    If west is greater than east, it crosses the antimeridian (RFC 7946, section 5.2).
-    """
-
-    west: float
-    south: float
-    east: float
-    north: float
-
-    @classmethod
-    def of(cls, value: object) -> Box | None:
-        """Return the box that a field's value describes; None for anything else.
-
-        Parameters
-        ----------
-        value : object
-            A list of four finite numbers, or of six, of which the heights are ignored.
-
-        Examples
-        --------
-        >>> Box.of([8, 46, 400.5, 10, 48, 2000.0])
-        Box(west=8, south=46, east=10, north=48)
-        >>> Box.of([8, 46, 10]) is Box.of("8,46,10,48") is Box.of([8, 48, 10, 46]) is None
-        True
-        """
-        if not isinstance(value, list | tuple) or len(value) not in (4, 6):
-            return None
-        if not all(type(number) in (int, float) and math.isfinite(number) for number in value):
-            return None
-        half = len(value) // 2
-        box = cls(value[0], value[1], value[half], value[half + 1])
-        return box if box.south <= box.north else None
-
-    def intersects(self, other: Box) -> bool:
-        """Return whether two boxes have a point in common; a shared edge is enough."""
-        if self.south > other.north or other.south > self.north:
-            return False
-        if self.west > self.east:
-            return other.west > other.east or other.east >= self.west or other.west <= self.east
-        if other.west > other.east:
-            return self.east >= other.west or self.west <= other.east
-        return self.west <= other.east and other.west <= self.east
+__all__ = ["intersects"]
 
 
 class intersects(Predicate):

@@ -7,7 +7,7 @@ from typing import Any
 
 from .predicates import Predicate
 
-__all__ = ["Condition", "all_of", "any_of", "condition", "none_of"]
+__all__ = ["Combined", "Condition", "all_of", "any_of", "condition", "none_of"]
 
 #: Returns whether a field's value, None if it is missing, fulfills a condition.
 Condition = Callable[[Any], bool]
@@ -41,15 +41,22 @@ def condition(wanted: Any) -> Condition:
     return lambda value: bool(value == wanted)
 
 
-class _Combined(Predicate):
+class Combined(Predicate):
+    """A predicate made of other conditions of the same field."""
+
     __slots__ = ("_conditions",)
+
+    @property
+    def conditions(self) -> tuple[Any, ...]:
+        """The conditions, as given."""
+        return self._arguments
 
     def __init__(self, *conditions: Any) -> None:
         self._arguments = conditions
         self._conditions = tuple(map(condition, conditions))
 
 
-class all_of(_Combined):
+class all_of(Combined):
     """Match values that fulfill all of several conditions.
 
     Parameters
@@ -71,7 +78,7 @@ class all_of(_Combined):
         return all(holds(value) for holds in self._conditions)
 
 
-class any_of(_Combined):
+class any_of(Combined):
     """Match values that fulfill at least one of several conditions.
 
     Parameters
@@ -93,7 +100,7 @@ class any_of(_Combined):
         return any(holds(value) for holds in self._conditions)
 
 
-class none_of(_Combined):
+class none_of(Combined):
     """Match values that fulfill none of several conditions, such as missing fields.
 
     Parameters

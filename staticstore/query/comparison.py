@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-__all__ = ["Interval", "Kind", "OrderKey", "end_of_day", "field_value", "order_key"]
+__all__ = ["Box", "Interval", "Kind", "OrderKey", "end_of_day", "field_value", "order_key"]
 
 _DATE = r"(\d{4})-(\d\d)-(\d\d)"
 _TIME = r"T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:Z|([+-])(\d\d):(\d\d))?"
 _INSTANT = re.compile(f"{_DATE}(?:{_TIME})?", re.ASCII)
 _DAY_SECONDS = 86_400
+_NUMBERS = frozenset((int, float))
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -173,3 +175,53 @@ def field_value(metadata: Mapping[str, Any], field: str) -> Any:
             return value
         at = field.find(".", at + 1)
     return None
+
+
+class Box(NamedTuple):
+    """A bounding box: west, south, east and north.
+
+    If west is greater than east, it crosses the antimeridian (RFC 7946, section 5.2).
+    """
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    @classmethod
+    def of(cls, value: object) -> Box | None:
+        """Return the box that a field's value describes; None for anything else.
+
+        Parameters
+        ----------
+        value : object
+            A list of four finite numbers, or of six, of which the heights are ignored.
+
+        Examples
+        --------
+        >>> Box.of([8, 46, 400.5, 10, 48, 2000.0])
+        Box(west=8, south=46, east=10, north=48)
+        >>> Box.of([8, 46, 10]) is Box.of("8,46,10,48") is Box.of([8, 48, 10, 46]) is None
+        True
+        """
+        if not isinstance(value, list | tuple) or len(value) not in (4, 6):
+            return None
+        if not _NUMBERS.issuperset(map(type, value)) or not all(map(_is_finite, value)):
+            return None
+        half = len(value) // 2
+        box = cls(value[0], value[1], value[half], value[half + 1])
+        return box if box.south <= box.north else None
+
+    def intersects(self, other: Box) -> bool:
+        """Return whether two boxes have a point in common; a shared edge is enough."""
+        if self.south > other.north or other.south > self.north:
+            return False
+        if self.west > self.east:
+            return other.west > other.east or other.east >= self.west or other.west <= self.east
+        if other.west > other.east:
+            return self.east >= other.west or self.west <= other.east
+        return self.west <= other.east and other.west <= self.east
+
+
+def _is_finite(number: float) -> bool:
+    return -math.inf < number < math.inf

@@ -32,6 +32,10 @@ class Conditions:
         The fields that must equal a value, and the values.
     predicates : list of (str, Predicate)
         The fields that must fulfill a predicate, and the predicates.
+    calls : list of (str, callable)
+        The fields with which a callable must return true, and the callables.
+    alternatives : tuple of Conditions, optional
+        Of which at least one must hold.
 
     Raises
     ------
@@ -45,40 +49,54 @@ class Conditions:
     False
     """
 
-    __slots__ = ("_alternatives", "_calls", "equal", "predicates")
+    __slots__ = ("alternatives", "calls", "equal", "predicates")
 
     def __init__(self, where: Where | None, equals: Mapping[str, Any]) -> None:
         self.equal: list[tuple[str, Any]] = []
         self.predicates: list[tuple[str, Predicate]] = []
-        self._calls: list[tuple[str, Callable[[Any], object]]] = []
-        self._alternatives = where.alternatives if isinstance(where, any_where) else None
-        if self._alternatives is not None:
-            where = None
-        elif where is not None and not isinstance(where, Mapping):
+        self.calls: list[tuple[str, Callable[[Any], object]]] = []
+        self.alternatives: tuple[Conditions, ...] | None = None
+        if isinstance(where, any_where):
+            self.alternatives = where.alternatives
+        elif isinstance(where, Mapping):
+            self._add(where)
+        elif where is not None:
             raise TypeError(
                 f"where takes a mapping from fields to values, or any_where(…), "
                 f"not {type(where).__name__}"
             )
-        assert not isinstance(where, any_where)
-        for field, wanted in [*(where or {}).items(), *equals.items()]:
-            self._add(field, wanted)
+        self._add(equals)
 
-    def _add(self, field: str, wanted: Any) -> None:
-        _check_field(field)
-        if isinstance(wanted, any_where):
-            raise TypeError("any_where is not of one field: pass it as where=")
-        if isinstance(wanted, Predicate):
-            self.predicates.append((field, wanted))
-        elif callable(wanted):
-            condition(wanted)  # raises for the class of a predicate
-            self._calls.append((field, wanted))
-        else:
-            self.equal.append((field, wanted))
+    def _add(self, conditions: Mapping[str, Any]) -> None:
+        for field, wanted in conditions.items():
+            _check_field(field)
+            if isinstance(wanted, any_where):
+                raise TypeError("any_where is not of one field: pass it as where=")
+            if isinstance(wanted, Predicate):
+                self.predicates.append((field, wanted))
+            elif callable(wanted):
+                condition(wanted)  # raises for the class of a predicate
+                self.calls.append((field, wanted))
+            else:
+                self.equal.append((field, wanted))
+
+    def left(
+        self,
+        equal: Iterable[tuple[str, Any]],
+        predicates: Iterable[tuple[str, Predicate]] = (),
+        alternatives: tuple[Conditions, ...] | None = None,
+    ) -> Conditions:
+        """Return what is left after an index has answered all but these and the callables."""
+        left = Conditions(None, {})
+        left.equal, left.predicates = list(equal), list(predicates)
+        left.alternatives = alternatives
+        left.calls = self.calls
+        return left
 
     def __len__(self) -> int:
         """Count the conditions."""
-        alternatives = self._alternatives is not None
-        return len(self.equal) + len(self.predicates) + len(self._calls) + alternatives
+        has_alternatives = self.alternatives is not None
+        return len(self.equal) + len(self.predicates) + len(self.calls) + has_alternatives
 
     def match(self, metadata: Mapping[str, Any]) -> bool:
         """Return whether an entry fulfills all conditions; callables are called last."""
@@ -89,11 +107,11 @@ class Conditions:
         for field, predicate in self.predicates:
             if not predicate.matches(field_value(metadata, field)):
                 return False
-        if self._alternatives is not None and not any(
-            conditions.match(metadata) for conditions in self._alternatives
+        if self.alternatives is not None and not any(
+            conditions.match(metadata) for conditions in self.alternatives
         ):
             return False
-        for field, call in self._calls:
+        for field, call in self.calls:
             value = field_value(metadata, field)
             if (value is None and field not in metadata) or not call(value):
                 return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from .comparison import Kind, order_key
+from .comparison import Kind, OrderKey, order_key
 
 __all__ = ["Predicate", "exists", "missing", "ne", "one_of"]
 
@@ -71,18 +71,24 @@ class ne(Predicate):
     ['b', None]
     """
 
-    __slots__ = ("_instant",)
+    __slots__ = ("instant",)
+    instant: OrderKey | None  #: if the value is a date or time
 
     def __init__(self, value: Any) -> None:
         self._arguments = (value,)
         key = order_key(value)
-        self._instant = key if key is not None and key[0] is Kind.INSTANT else None
+        self.instant = key if key is not None and key[0] is Kind.INSTANT else None
+
+    @property
+    def value(self) -> Any:
+        """The value, as given."""
+        return self._arguments[0]
 
     def matches(self, value: Any) -> bool:
         """Return whether a value differs; see `Predicate`."""
         if value == self._arguments[0]:
             return False
-        return self._instant is None or order_key(value) != self._instant
+        return self.instant is None or order_key(value) != self.instant
 
 
 class one_of(Predicate):

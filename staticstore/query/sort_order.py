@@ -76,6 +76,10 @@ class SortOrder:
                 raise ValueError(f"sort takes names of fields, and {name!r} is none")
         self.fields = tuple((name.removeprefix("-"), name.startswith("-")) for name in names)
 
+    def __bool__(self) -> bool:
+        """Return whether there is any field."""
+        return bool(self.fields)
+
     def places(self, metadata: Mapping[str, Any]) -> tuple[Place, ...]:
         """Return what orders an entry among others, apart from its key."""
         return tuple(
@@ -102,8 +106,8 @@ def place_of(value: Any, *, is_falling: bool) -> Place:
     return (-key[0], _Falling(key[1])) if is_falling else key
 
 
-def check_limit(limit: int | None) -> int | None:
-    """Return a limit of results, None for none.
+def check_limit(limit: int) -> int:
+    """Return a limit of results.
 
     Raises
     ------
@@ -112,8 +116,6 @@ def check_limit(limit: int | None) -> int | None:
     ValueError
         It is less than zero.
     """
-    if limit is None:
-        return None
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise TypeError(f"limit takes a whole number, not {limit!r}")
     if limit < 0:

@@ -160,19 +160,36 @@ def overlaid(state: dict[str, Any]) -> Index:
     return base.changed_by({"x": None, "y": None, **now})
 
 
+SMALL = {
+    "OVERLAY_ENTRIES_PER_CHANGE": 0,
+    "RUN_KEYS": 2,
+    "INDEX_PIECE_BYTES": 60,
+    "CHECKED_AT_ONCE_BYTES": 0,
+    "BUCKET_ENTRIES": 1,
+    "SLICE_DIVISOR": 0.5,
+    "MARKED_KEYS": 2,
+    "COLUMN_RUN_ENTRIES": 3,
+}
+
+
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make small indexes have the parts of large ones."""
-    for name, value in [
-        ("OVERLAY_ENTRIES_PER_CHANGE", 0), ("RUN_KEYS", 2), ("INDEX_PIECE_BYTES", 60),
-        ("CHECKED_AT_ONCE_BYTES", 0),
-    ]:  # fmt: skip
+    for name, value in SMALL.items():
         monkeypatch.setattr(f"staticstore.tuning.{name}", value)
 
 
 @pytest.mark.parametrize("form", [canonical, other, vouched, overlaid])
 @quick
-@given(_states, _wheres, _where, _sorts, _limits)
+@given(
+    state=_states,
+    where=_wheres,
+    equals=_where,
+    sort=_sorts,
+    limit=_limits,
+    marked=st.sampled_from([0, 0.5, 1]),
+    shared=st.sampled_from([0, 100]),
+)
 def test_a_query_finds_the_same_as_a_plain_scan(
     form: Callable[[dict[str, Any]], Index],
     state: dict[str, Any],
@@ -180,18 +197,21 @@ def test_a_query_finds_the_same_as_a_plain_scan(
     equals: dict[str, Any],
     sort: list[str] | None,
     limit: int | None,
+    marked: float,
+    shared: int,
 ) -> None:
-    index = form(state)
     both = {"a": equals["a"]} if "a" in equals else {}
-    expected = [
-        pair for pair in scan(state, where, sort, None) if fulfills(pair[1], dict(both))
-    ]  # fmt: skip
-    for _ in range(2):  # with indexes of fields and without
-        assert list(index.query_keys(where=where, sort=sort, limit=limit, **both)) == [
-            key for key, _ in expected[:limit]
-        ]
-        assert list(index.query(where=where, sort=sort, limit=limit, **both)) == expected[:limit]
-        assert index.count(where=where, **both) == len(expected)
+    expected = [pair for pair in scan(state, where, sort, None) if fulfills(pair[1], both)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("staticstore.tuning.MARKED_PART", marked)
+        patch.setattr("staticstore.tuning.SHARED_TEXTS", shared)
+        index = form(state)
+        for _ in range(2):  # without indexes of fields, and with them
+            keys = list(index.query_keys(where=where, sort=sort, limit=limit, **both))
+            assert keys == [key for key, _ in expected[:limit]]
+            found = list(index.query(where=where, sort=sort, limit=limit, **both))
+            assert found == expected[:limit]
+            assert index.count(where=where, **both) == len(expected)
 
 
 @pytest.mark.parametrize("sort", ["a", "-a", ["a"], ("-a", "b"), iter(["a", "-b"])], ids=str)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from ... import tuning
@@ -21,8 +22,15 @@ from ...signals import (
 if TYPE_CHECKING:
     from ...errors import StoreError
     from ...index.changes import Change, Changes
+    from .subscription import Subscription
 
-__all__ = ["Deliveries", "announce_changes", "has_handlers", "send_failure"]
+__all__ = [
+    "Deliveries",
+    "announce_changes",
+    "chosen_callbacks",
+    "has_handlers",
+    "send_failure",
+]
 
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
 # The signals of a poll that changes something.
@@ -119,6 +127,8 @@ def announce_changes(
     changes: Changes,
     callbacks: Sequence[Callable[[Change], None]],
     batch_callbacks: Sequence[Callable[[Changes], None]] = (),
+    *,
+    chosen: Iterable[Sequence[Callable[[Change], None]]] | None = None,
 ) -> None:
     """Send the signals of a poll: one for each key, in order, then `index_updated`.
 
@@ -134,13 +144,15 @@ def announce_changes(
         Called with each change, after its signal.
     batch_callbacks : sequence of callable
         Called with all changes, after those.
+    chosen : iterable of sequence of callable, optional
+        In place of `callbacks`, those for each of the changes.
     """
     listening = {action for action, signal in _SIGNALS.items() if signal.has_receivers_for(store)}
-    if listening or callbacks:
-        for change in changes:
+    if listening or callbacks or chosen is not None:
+        for change, called in zip(changes, chosen or repeat(callbacks), strict=False):
             if change.action in listening:
                 _send_change(store, change)
-            for callback in callbacks:
+            for callback in called:
                 callback(change)
     for batch_callback in batch_callbacks:
         batch_callback(changes)
@@ -163,3 +175,25 @@ def _send_change(store: object, change: Change) -> None:
         store,
         lambda: {"key": change.key, "metadata": change.metadata, "previous": change.previous},
     )
+
+
+def chosen_callbacks(
+    subscriptions: Sequence[Subscription], changes: Changes
+) -> Iterator[list[Callable[[Change], None]]]:
+    """Yield what is to be called with each change, in the order of the subscriptions.
+
+    All conditions are asked of some changes at once (benchmark: subscriptions).
+    """
+    from ...index.fields_of_changes import ChangedFields
+
+    count = tuning.MATCHED_TOGETHER_CHANGES
+    for start in range(0, len(changes), count):
+        some = changes[start : start + count]
+        fields = ChangedFields(some)
+        called: list[list[Callable[[Change], None]]] = [[] for _ in some]
+        for one in subscriptions:
+            numbers, all_match = one.candidates(fields)
+            deliver = one.deliver_found if all_match else one.deliver
+            for number in numbers:
+                called[number].append(deliver)
+        yield from called

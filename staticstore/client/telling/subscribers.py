@@ -9,10 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ... import tuning
 from ...errors import NotConnectedError
 from ...index.changes import Action, Changes, diff
 from ...query.conditions import Conditions, Where
-from .deliveries import Deliveries, announce_changes, has_handlers, send_failure
+from .deliveries import (
+    Deliveries,
+    announce_changes,
+    chosen_callbacks,
+    has_handlers,
+    send_failure,
+)
 from .subscription import Dispatch, Subscription, SubscriptionOwner
 
 if TYPE_CHECKING:
@@ -246,9 +253,14 @@ class Subscribers(SubscriptionOwner):
             old, find = changes_since(before)
             in_step = [one for one, index in known if index is old]
             if (in_step or has_handlers(store)) and (changes := find()):
-                deliver = [one.deliver for one in in_step if not one.is_batch]
+                single = [one for one in in_step if not one.is_batch]
                 deliver_batch = [one.deliver_batch for one in in_step if one.is_batch]
-                announce_changes(store, changes, deliver, deliver_batch)
+                if len(single) * len(changes) < tuning.MATCHED_SINGLY_CHANGES:
+                    deliver = [one.deliver for one in single]
+                    announce_changes(store, changes, deliver, deliver_batch)
+                else:
+                    chosen = chosen_callbacks(single, changes)
+                    announce_changes(store, changes, (), deliver_batch, chosen=chosen)
             for one, index in known:
                 if index is not old:  # it began after the snapshot that handlers knew
                     one.deliver_changes(diff(index, new))

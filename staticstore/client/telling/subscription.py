@@ -8,13 +8,15 @@ import logging
 import weakref
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
+from ...errors import quoted
 from ...index.changes import Action, Change, Changes
 from ...signals import logged_failure
 
 if TYPE_CHECKING:
+    from ...index.fields_of_changes import ChangedFields
     from ...index.snapshot import Index
     from ...query.conditions import Conditions, Where
 
@@ -112,10 +114,19 @@ class Subscription:
         if self._wants(change):
             self._call_back(change)
 
+    def deliver_found(self, change: Change) -> None:
+        """Call back with a change that fulfills the conditions, if its action is wanted."""
+        if change.action in self._actions:
+            self._call_back(change)
+
     def deliver_batch(self, changes: Changes) -> None:
         """Call back once with the matching changes of a poll."""
         if wanted := self._wanted(changes):
             self._call_back(wanted)
+
+    def candidates(self, fields: ChangedFields) -> tuple[Sequence[int], bool]:
+        """Return the numbers of the changes that may match, and whether these all do."""
+        return fields.matching(self._conditions)
 
     def deliver_changes(self, changes: Changes) -> None:
         """Call back with changes, together or one by one."""
@@ -145,7 +156,9 @@ class Subscription:
         return Changes(filter(self._wants, changes), changes.index)
 
     def _wants(self, change: Change) -> bool:
-        with logged_failure("a condition raised an exception; the subscription goes on"):
+        with logged_failure(
+            f"a condition raised an exception for {quoted(change.key)}; the subscription goes on"
+        ):
             if self._closed or change.action not in self._actions:
                 return False
             return not self._conditions or any(

@@ -1,28 +1,19 @@
-"""Indexes of the fields that were queried: keys by their value of a field."""
+"""Keys by their value of a field."""
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from cachetools import LRUCache
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ... import tuning
-from ...processes import PerProcess, is_held
-from ...query.comparison import field_value
-from .. import codec
-
-if TYPE_CHECKING:
-    import msgspec
-
 
 __all__ = [
     "NOT_INDEXED",
-    "FieldIndexes",
+    "FieldIndex",
     "frozen",
     "in_all",
+    "is_hidden",
     "replaced",
 ]
 
@@ -132,102 +123,6 @@ class FieldIndex:
         return changed
 
 
-class FieldIndexes:
-    """The indexes of the fields that were queried.
-
-    When all of them take more than 512 MiB, the least recently used are
-    evicted.  Safe to use from any thread.
-
-    Parameters
-    ----------
-    values : callable
-        Takes a field; returns an iterable of each key, in order, and its
-        value.  This is a pass over all entries.
-    """
-
-    def __init__(self, values: Callable[[str], Iterable[tuple[str, Any]]]) -> None:
-        self._values = values
-        # One pass at a time: two would only take turns, and may be for the same field.
-        self._building = PerProcess(threading.RLock)
-        # Asked for last; found without a lock (benchmark: query unique).
-        self._last: tuple[str | None, FieldIndex] = None, FieldIndex(())
-        self._built = PerProcess(_Built, after_fork=_Built.or_new)
-
-    def keys(self, field: str, value: Hashable) -> Sequence[str]:
-        """Return the keys whose field has a value, in order."""
-        last, index = self._last
-        if last != field:
-            index = self._index_of(field)
-            self._last = field, index
-        return index.keys(value)
-
-    def _index_of(self, field: str) -> FieldIndex:
-        index = self._known(field)
-        if index is None:
-            with self._building.get():
-                index = self._known(field)
-                if index is None:
-                    index = FieldIndex(self._values(field))
-                    self._keep(field, index)
-        return index
-
-    def _known(self, field: str) -> FieldIndex | None:
-        built = self._built.get()
-        with built.lock:
-            return built.indexes.get(field)
-
-    def _keep(self, field: str, index: FieldIndex) -> None:
-        built = self._built.get()
-        with built.lock:
-            built.indexes[field] = index
-
-    def wait(self) -> None:
-        """Wait for the pass that is running, if any."""
-        with self._building.get():
-            pass
-
-    def follow(
-        self,
-        other: FieldIndexes,
-        before: Mapping[str, msgspec.Raw | bytes],
-        after: Mapping[str, msgspec.Raw | bytes],
-    ) -> None:
-        """Take over the indexes of other entries, from which these differ.
-
-        Parameters
-        ----------
-        other : FieldIndexes
-            The indexes to take over.
-        before, after : mapping
-            The raw entries that differ, there and here, in key order.
-        """
-        built = other._built.get()
-        with built.lock:
-            known = dict(built.indexes)
-        old = {key: codec.decode(raw) for key, raw in before.items()}
-        new = {key: codec.decode(raw) for key, raw in after.items()}
-        for field, index in known.items():
-            self._keep(field, index.changed_by(_values_of(old, field), _values_of(new, field)))
-
-
-class _Built:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        # An index that is larger than the bound by itself is kept all the same.
-        most = tuning.FIELD_INDEXES_BYTES
-        self.indexes: LRUCache[str, FieldIndex] = LRUCache(
-            most, getsizeof=lambda index: min(index.size, most)
-        )
-
-    def or_new(self) -> _Built:
-        # In a child that was forked while a thread was changing it, start anew.
-        return _Built() if is_held(self.lock) else self
-
-
-def _values_of(entries: Mapping[str, Any], field: str) -> dict[str, Any]:
-    return {key: field_value(entry, field) for key, entry in entries.items()}
-
-
 def _packed(keys: Sequence[str]) -> str | tuple[str, ...] | _Long:
     if len(keys) == 1:
         return keys[0]
@@ -305,3 +200,8 @@ def _in_both(few: Sequence[str], many: Sequence[str]) -> Iterator[str]:
         last = bisect_right(many, some[-1], first)
         common = set(some).intersection(many[first:last])
         yield from (key for key in some if key in common)
+
+
+def is_hidden(field: str) -> bool:
+    """Return whether a field, or what it reaches into, may be hidden."""
+    return field == "packed" or field.startswith("packed.")

@@ -13,14 +13,18 @@ from ...errors import IndexFormatError
 from ...processes import PerProcess
 from ..fields import are_keys, canonical_lines
 from .entries import Entries, parse_any
-from .field_index import FieldIndexes
+from .field_indexes import FieldIndexes
 from .lines import Lines
 from .piece import Piece, key_at
-from .stored import Stored, called_weakly
+from .search import search
+from .stored import Stored
 
 if TYPE_CHECKING:
+    from ...query.conditions import Conditions
+    from ...query.sort_order import SortOrder
     from ..codec import Raw
     from ..fields import Content
+    from .search import Matches
     from .stored import RawChanges
 
 __all__ = ["UncheckedLines", "build", "canonical_lines_of", "parse"]
@@ -206,8 +210,8 @@ class UncheckedLines(Stored):
                     entries, self.problems = parse_any(self._body)
                 except IndexFormatError as error:
                     self.refusal = str(error)
-                    # Which raises.
-                    self.field_indexes = FieldIndexes(called_weakly(self, UncheckedLines.values_of))
+                    kind = UncheckedLines  # which raises
+                    self.field_indexes = FieldIndexes(self, kind.values_of, kind.__iter__)
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes
@@ -288,6 +292,13 @@ class UncheckedLines(Stored):
             return self.field_indexes.keys(field, value)
         except IndexFormatError:
             return self._parsed().keys_with(field, value)
+
+    def search(self, conditions: Conditions, order: SortOrder | None) -> Matches:
+        """See `Stored`."""
+        try:
+            return search(self.field_indexes, conditions, order)
+        except IndexFormatError:
+            return self._parsed().search(conditions, order)
 
     # -- other entries, and writing ----------------------------------------------------
 
