@@ -19,7 +19,7 @@ PICTURE = Path(__file__).with_name("architecture.svg")
 #: GROUND has the modules that stand in no folder, except those of ENTRANCE.
 GROUND = "ground floor"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    (GROUND,),
+    (GROUND, "query"),
     ("disk", "index"),
     ("transport",),
     ("client",),
@@ -40,7 +40,14 @@ _SIDE_GAP = 14  # between rooms
 _BESIDE_GAP = 30  # between folders
 _WIDEST_COLUMN = 132
 _CORRIDOR = 46  # beside a room, for arrows that pass it
-_SHARES = {"disk": 0.32, "index": 0.68, "commands": 0.68, "interop": 0.32}
+_SHARES = {
+    GROUND: 0.62,
+    "query": 0.38,
+    "disk": 0.32,
+    "index": 0.68,
+    "commands": 0.68,
+    "interop": 0.32,
+}
 _STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #22303f }
 .title { font-weight: 700; font-size: 16px }

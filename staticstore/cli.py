@@ -151,21 +151,22 @@ def _logs_shown(output: Output) -> Iterator[None]:
     ) -> None:
         output.warning(str(message))
 
-    handler = _OutputHandler(output)
-    loggers = [logging.getLogger(name) for name in (_OUR_LOGGER, _TRANSPORT_LOGGER)]
-    levels = [logger.level for logger in loggers]
+    logger, handler = logging.getLogger(_OUR_LOGGER), _OutputHandler(output)
+    # Else Python writes its warnings; `-vv` shows requests by the signal `request_finished`.
+    of_transport, silence = logging.getLogger(_TRANSPORT_LOGGER), logging.NullHandler()
+    level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
-        for logger in loggers:
-            logger.addHandler(handler)
-            logger.setLevel(logging.DEBUG)  # the handler filters: -v is not parsed yet
+        logger.addHandler(handler)
+        of_transport.addHandler(silence)
+        logger.setLevel(logging.DEBUG)  # the handler filters: -v is not parsed yet
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.removeHandler(handler)
-                logger.setLevel(level)
+            logger.removeHandler(handler)
+            of_transport.removeHandler(silence)
+            logger.setLevel(level)
 
 
 class _OutputHandler(logging.Handler):
@@ -175,10 +176,7 @@ class _OutputHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = _LOG_LEVELS.get(self._output.verbose, logging.DEBUG)
-        if record.name.partition(".")[0] == _TRANSPORT_LOGGER:
-            if level == logging.DEBUG:
-                self._output.log(record.getMessage())
-        elif record.levelno >= logging.WARNING:
+        if record.levelno >= logging.WARNING:
             self._output.warning(record.getMessage())
         elif record.levelno >= level:
             self._output.log(record.getMessage())

@@ -50,11 +50,32 @@ OVERLAY_ENTRIES_PER_CHANGE = 100
 # With fewer keys for each change, looking at all keys costs less than a search for each
 # change.  benchmark: query one in five
 SEARCHED_KEYS_PER_CHANGE = 50
+# To find which of some keys another member of a view has, this many of its keys are walked
+# through for each before they are looked up.  More: faster if many are found, slower if few.
+# As many keys together: more takes longer until the first.  benchmark: query of a view
+WALKED_KEYS = 64
+SHOWN_BATCH_KEYS = 1024
 # Of all indexes of fields.  Larger: more memory, fewer are built again.  benchmark: first query
 FIELD_INDEXES_BYTES = 512 << 20
 # A growing dictionary keeps other threads waiting while it is copied: several small ones
 # wait less.  benchmark: waits
 FIELD_INDEX_SHARDS = 8
+# Of a column, the values of a field in order: put into their buckets at once, and the least
+# in a bucket.  Fewer: other threads wait less, more objects.  benchmark: first range, waits
+COLUMN_RUN_ENTRIES = 1 << 12
+BUCKET_ENTRIES = 1 << 4
+# Of a column, sorted to find the bounds of the buckets.  More: buckets of more even size.
+SAMPLED_VALUES = 1 << 12
+# Up to so many distinct texts of a column are shared by entries.  benchmark: first range
+SHARED_TEXTS = 1 << 14
+# Positions of at least this part of the entries are found by marks rather than by sorting.
+# benchmark: range one in five
+MARKED_PART = 1 / 32
+# Boxes are cut into slices by west: their square root by this.  Less: more slices, in which
+# fewer boxes have to be looked at.  benchmark: box
+SLICE_DIVISOR = 3
+# Chosen by marks at once.  Fewer: other threads wait less.  benchmark: waits
+MARKED_KEYS = 1 << 16
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
 
 # ---- Transport: one request
@@ -139,6 +160,13 @@ LARGE_AHEAD_BYTES = LARGE_CONNECTIONS * LARGE_PART_BYTES
 # A request fails within this time if the host has closed an idle connection: it is repeated.
 PROMPT_FAILURE_SECONDS = 1.0
 
+# ---- Client: subscriptions
+
+# With more subscriptions times changes, conditions are asked of many changes at once, by
+# indexes of their fields.  benchmark: subscriptions
+MATCHED_SINGLY_CHANGES = 256
+MATCHED_TOGETHER_CHANGES = 1 << 10  # More: more decoded entries in memory
+
 # ---- Client: following a site
 
 # Blocks are used if all that is fetched is less than this part of the index.  A smaller
@@ -172,6 +200,19 @@ LONGEST_WAKE_SECONDS = 10.0  # over which readers that wake together spread thei
 # nginx, Apache and Caddy make validators of size and whole seconds, and miss a change within
 # the same second: now and then a request is sent without conditions.  benchmark: nothing
 UNCONDITIONAL_EVERY_REQUESTS = 24
+
+# ---- Index: tables
+
+# Of lines that are decoded together: at 64 KiB another thread waits less than a millisecond; and of
+# lines that Arrow reads together.  Larger: more memory.  benchmark: to_arrow
+TABLE_SLICE_BYTES = 1 << 16
+TABLE_BATCH_BYTES = 1 << 21
+TABLE_BLOCK_BYTES = 1 << 20  # each by a thread of its own
+# Batches in which the types of the columns are looked for first, and how often other entries may
+# turn out to have other types before all are looked at.  benchmark: to_arrow
+TABLE_SAMPLED_BATCHES = 64
+TABLE_ATTEMPTS = 4
+TABLE_GROUP_ROWS = 100_000  # of a Parquet file.  Fewer: readers skip more, and ask more often
 
 # ---- Client: cache
 
@@ -252,3 +293,4 @@ COMPLETED_INDEX_KEYS = (
 )
 COMPLETED_INDEX_BYTES = 1 << 26  # of whose keys a shell offers some.  More: Tab takes seconds
 COMPLETED_KEYS = 1_000  # offered by a shell at once.  More: nobody reads them
+SAMPLED_ENTRIES = 1_000  # in which fields are searched for.  More: rare fields, a slower Tab

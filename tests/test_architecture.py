@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 142
+MOST_MODULES = 177
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -51,6 +51,7 @@ MOST_ON_THE_WAY = 10
 
 # Participles that may name a folder or a module; any other name is a noun.
 PARTICIPLES = {
+    "feed",  # a noun
     "fetching",
     "following",
     "hashing",
@@ -79,9 +80,13 @@ PROTOCOLS = {
 }
 ABSTRACT_CLASSES = {
     "client.value_info": {"ValueInfo"},
+    "query.predicates": {"Predicate"},
+    "client.live_store": {"LiveStore"},
     "client.reading": {"Reading"},
+    "client.telling.subscribers": {"ViewFollower"},
     "client.telling.subscription": {"ChangeSource", "Subscribable", "SubscriptionOwner"},
     "index.forms.stored": {"Stored"},
+    "index.queries": {"DelegatedQueries"},
 }
 
 # What staticstore/__init__.py imports for its own use.
@@ -307,7 +312,7 @@ def test_the_index_is_pure(name: str) -> None:
         "index.fields": "os",
         "index.forms.lines": "threading",
         "index.forms.parsing": "threading",
-        "index.query": "threading",
+        "index.forms.field_indexes": "threading",
     }
     for module in LEAVES:
         if module.startswith("index.") and allowed.get(module) != name:

@@ -22,7 +22,9 @@ from staticstore import (
     Changes,
     Index,
     IntegrityError,
+    JoinedStore,
     MirrorReport,
+    MountedStore,
     PublishReport,
     StaticStore,
     StoreError,
@@ -51,6 +53,18 @@ def connecting(root: Path) -> None:
         assert_type(store, StaticStore)
 
 
+def viewing(store: StaticStore, other: StaticStore) -> None:
+    joined = JoinedStore([store, other.below("terrain/")])
+    mounted = MountedStore({"": joined, "maps/": store})
+    assert_type(joined.connect(), JoinedStore)
+    with mounted as view:
+        assert_type(view, MountedStore)
+        assert_type(view["key"], URLValue)
+        assert_type(view.index, Index)
+        assert_type(view.update_index(), Changes)
+        assert_type(view.below("maps/").subscribe(print, type="raster"), Subscription)
+
+
 def reading(store: StaticStore) -> None:
     assert_type(store["key"], URLValue)
     assert_type(list(store), list[str])
@@ -62,6 +76,9 @@ def reading(store: StaticStore) -> None:
     assert_type(store.to_bytes("key"), bytes)
     assert_type(store.query(["title"], type="raster"), Iterator[tuple[str, dict[str, Any]]])
     assert_type(store.query_keys(size=lambda size: size > 1), Iterator[str])
+    assert_type(store.query_keys(sort=["-size"], limit=5, where={"size": 1}), Iterator[str])
+    assert_type(store.count(type="raster"), int)
+    assert_type(store.index.prefixes("terrain/"), Iterator[str])
     assert_type(store.glob("*.tif"), Iterator[str])
     assert_type(store.multiget(["key"]), Iterator[URLValue])
     assert_type(store.index, Index)
@@ -102,6 +119,7 @@ def following(store: StaticStore) -> None:
     assert_type(store.update_index(), Changes)
     assert_type(store.update_index().set, tuple[Change, ...])
     assert_type(next(store.watch(timeout=1)), Change)
+    assert_type(next(store.watch(where={"size": 5}, type="raster")), Change)
 
     @key_set.connect_via(store)
     def handler(sender: StaticStore, *, key: str, metadata: Any, previous: Any) -> None: ...

@@ -11,13 +11,13 @@ from typing import Any
 from ..stores import connect_ours
 from . import Figures, Place, Run, Subject, Target
 
-__all__ = ["SUBJECTS"]
+__all__ = ["SUBJECTS", "watching"]
 
 _PAUSE = 0.001  # seconds
 
 
 @contextmanager
-def _watching() -> Iterator[Figures]:
+def watching() -> Iterator[Figures]:
     """Record the longest delay with which a thread woke during the block."""
     figures: Figures = {"seconds": 0.0}
     ended, started = threading.Event(), threading.Event()
@@ -45,7 +45,7 @@ def _connect(place: Place) -> Figures:
     import requests
 
     assert requests
-    with _watching() as figures:
+    with watching() as figures:
         connect_ours(place.site.url)
     return figures
 
@@ -57,7 +57,7 @@ def _poll(state: str | None) -> Run:
         list(store.query_keys(type="vector"))
         if state is not None:
             place.site.show(state)
-        with _watching() as figures:
+        with watching() as figures:
             store.update_index()
         return figures
 
@@ -68,7 +68,7 @@ def _query(ask: Callable[[Any], object]) -> Run:
     def run(place: Place) -> Figures:
         place.site.show("first")
         store = connect_ours(place.site.url)
-        with _watching() as figures:
+        with watching() as figures:
             ask(store)
         return figures
 
@@ -76,7 +76,7 @@ def _query(ask: Callable[[Any], object]) -> Run:
 
 
 def _idle(place: Place) -> Figures:
-    with _watching() as figures:
+    with watching() as figures:
         time.sleep(0.5)
     return figures
 
@@ -89,6 +89,7 @@ _RUNS: dict[str, Run] = {
     "poll: blocks": _poll("blocks"),
     "poll: whole": _poll("whole"),
     "first query": _query(lambda store: list(store.query_keys(type="vector"))),
+    "to_arrow": _query(lambda store: store.to_arrow()),
     "query of two": _query(lambda store: list(store.query_keys(type="vector", tile="T001"))),
 }
 

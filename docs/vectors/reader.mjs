@@ -208,7 +208,7 @@ export function parseHead(bytes) {
   if (bytes.length > MOST.head) refuse("too large");
   const head = parse(decode(bytes));
   if (!isObject(head) || head.format !== "staticstore-head/1") refuse("another format");
-  const { lineage, generation, index, changes = [], blocks = null, about = null } = head;
+  const { lineage, generation, index, changes = [], blocks = null, about = null, table = null } = head;
   if (typeof lineage !== "string" || !HEX32.test(lineage) || !isCount(generation)) refuse("no lineage or generation");
   const named = checked(index, "index", ".json");
   const { sum = null } = index;
@@ -222,6 +222,7 @@ export function parseHead(bytes) {
     return { ...file, from: span.from };
   });
   if (about !== null) checked({ href: `about/${about.sha256}.json`, ...about }, "about", ".json");
+  if (table !== null) checked(table, "index", ".parquet");
   return {
     lineage, generation, sum, spans,
     published: isTime(head.published) ? Date.parse(head.published) : null,

@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from ..errors import (
     StoreError,
     TransportError,
 )
+from ..query.syntax import ConditionError
 from ..site.guards import NothingMatchesError
 
 __all__ = [
@@ -123,6 +125,9 @@ class Ending(NamedTuple):
     key: str | None = None
     url: str | None = None
     status: int | None = None
+    #: An argument that is wrong, and where in it.
+    argument: str | None = None
+    position: int = 0
 
 
 _CLOUDS = ("s3:", "gs:", "az:")
@@ -163,7 +168,14 @@ def ending_of(error: BaseException) -> Ending | None:
         case click.UsageError():
             message = _QUOTED_ARGUMENTS.sub(r"\1", _LINE_BREAKS.sub(" ", error.format_message()))
             name = error.ctx.command_path if error.ctx is not None else "staticstore"
-            return Ending(ExitCode.USAGE, kind, message, f"'{name} --help' shows how to use it")
+            hint = f"'{name} --help' shows how to use it"
+            ending = Ending(ExitCode.USAGE, kind, message, hint)
+            wrong = error.__cause__
+            if not isinstance(wrong, ConditionError):
+                return ending
+            if wrong.suggestion is not None:
+                hint = f"did you mean {shlex.quote(wrong.suggestion)}?"
+            return ending._replace(hint=hint, argument=wrong.text, position=wrong.position)
         case click.ClickException():
             return Ending(ExitCode.ERROR, kind, error.format_message())
         case KeyboardInterrupt() | click.Abort():

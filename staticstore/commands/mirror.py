@@ -7,13 +7,13 @@ import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import StoreError
 from ..index.notebook import size_text
-from ..site.guards import Force
+from ..site.guards import Force, NothingMatchesError
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -24,6 +24,7 @@ from .options import (
 from .parameters import (
     FOLDER,
     KEY,
+    Asked,
     ForceCommand,
     allow_name_option,
     force_option,
@@ -67,12 +68,20 @@ def _parse_rate(
         "staticstore mirror https://data.example.org/site/ my-copy",
         "staticstore mirror https://data.example.org/site/ my-copy --delete --watch",
         "staticstore mirror https://data.example.org/site/ my-part 'terrain/*' --where bands=1",
+        "staticstore mirror https://data.example.org/site/ new --where 'date>=2024-05-01'",
     ),
 )
 @site_options
 @click.argument("directory", metavar="DIR", type=FOLDER)
 @click.argument("globs", metavar="[GLOB]...", type=KEY, nargs=-1)
-@where_option("Copy only values with this metadata; may be repeated.")
+@where_option("Copy only values with this metadata, as in query; may be repeated.")
+@click.option(
+    "--select",
+    hidden=True,
+    expose_value=False,
+    multiple=True,
+    callback=lambda _context, _parameter, values: _refuse_select(values),
+)
 @click.option("--delete", is_flag=True, help="Remove files that the index does not name.")
 @force_option("shrink", "part", "folder")
 @click.option("--verify", is_flag=True, help="Hash all files of the copy, even unchanged ones.")
@@ -100,7 +109,7 @@ def mirror(
     url: str,
     directory: str,
     globs: tuple[str, ...],
-    where: dict[str, Any],
+    asked: Asked,
     delete: bool,
     force: Force,
     verify: bool,
@@ -121,8 +130,17 @@ def mirror(
     output = common.output
 
     def copy(store: StaticStore) -> MirrorReport:
+        try:
+            report = run(store)
+        except NothingMatchesError:
+            output.warnings(asked.advice(store.index))
+            raise
+        _show_report(output, report)
+        return report
+
+    def run(store: StaticStore) -> MirrorReport:
         with output.bars("mirroring") as bars:
-            report = mirror_site(
+            return mirror_site(
                 store,
                 directory,
                 workers=workers,
@@ -135,10 +153,8 @@ def mirror(
                 value_progress=None if bars is None else partial(_show_value, bars),
                 globs=globs,
                 allow_names=allow_names,
-                where=where,
+                where=asked.where,
             )
-        _show_report(output, report)
-        return report
 
     poll_interval, parts = interval if watch else 0.0, _parts_in(directory)
     with common.connected(url, poll_interval=poll_interval, parts=parts) as store:
@@ -155,6 +171,11 @@ def mirror(
                 f"{count_text(len(failed), 'value')} could not be copied",
                 hint="everything else is copied, and is a site; run the same command to try again",
             )
+
+
+def _refuse_select(values: tuple[str, ...]) -> None:
+    if values:
+        raise click.UsageError("--select names fields to show: for a condition, use --where")
 
 
 def _parts_in(directory: str) -> PartFolder | None:

@@ -1,7 +1,7 @@
 """The types of parameters, such as files and keys, and options that a few commands have.
 
-Each type says what a shell completes.  Keys are completed from an index on this machine, in a
-folder or in the cache: nothing is requested while somebody types.
+Each type says what a shell completes.  Keys and fields are completed from an index on this machine,
+in a folder or in the cache: nothing is requested while somebody types.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from .. import tuning
-from ..disk.file_system import read_regular
-from ..errors import IndexFormatError, InvalidKeyError, StoreError
-from ..index import codec
+from ..errors import InvalidKeyError, quoted
+from ..index.advice import condition_advice, condition_beginnings
 from ..index.fields import check_key
+from ..query.syntax import ConditionError, FieldCondition, parse_condition, where_of
 from ..site.guards import GUARDS, Force, Guards
+from .shells import cached_roots, known_index
 
 if TYPE_CHECKING:
-    from ..client.cache.folder import CacheFolder
+    from ..index.snapshot import Index
 
 __all__ = [
     "FILE",
@@ -33,21 +34,26 @@ __all__ = [
     "SECONDS",
     "SITE_URL",
     "TARGET",
+    "Asked",
     "ForceCommand",
     "LocalPath",
     "allow_name_option",
+    "conditions_argument",
     "data_option",
     "data_path_of",
     "force_option",
     "interval_option",
-    "parse_conditions",
+    "limit_option",
+    "null_option",
     "parse_data_path",
     "select_option",
+    "sort_option",
     "where_option",
 ]
 
 _ALL_GUARDS = "all"
 _INTERVAL_SECONDS = 30.0
+_SHOWN_CHARACTERS = 60  # of a condition, in a message
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
@@ -85,7 +91,7 @@ class SiteURL(LocalPath):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
         """Offer the sites whose indexes are cached, else folders."""
-        roots = sorted({root for root in _cached_roots(ctx) if root.startswith(incomplete)})
+        roots = sorted({root for root in cached_roots(ctx) if root.startswith(incomplete)})
         if roots:
             return [CompletionItem(root) for root in roots]
         return super().shell_complete(ctx, param, incomplete)
@@ -116,7 +122,7 @@ class KeyName(StringParamType):
         url = ctx.params.get("url")
         if not isinstance(url, str):
             return []
-        names = _levels(_known_keys(ctx, url), incomplete)
+        names = _levels(known_index(ctx, url) or (), incomplete)
         return [CompletionItem(name, is_open=name.endswith("/")) for name in names]
 
 
@@ -174,46 +180,6 @@ def _levels(keys: Iterable[str], beginning: str) -> Iterator[str]:
                 return
             yield name
         last = name
-
-
-def _known_keys(ctx: click.Context, url: str) -> Iterable[str]:
-    from ..index.snapshot import Index
-    from ..transport.http.root import Root
-
-    try:
-        root = Root(url)
-        if root.folder is not None:
-            path = Path(root.folder, "index.json")
-            return Index.parse(read_regular(path, tuning.COMPLETED_INDEX_BYTES))
-        folder = _cache(ctx)
-        if folder is None:
-            return ()
-        from ..client.cache.index import CachedIndex  # slow to import
-
-        data_path = data_path_of(url, ctx.obj.data)
-        known = CachedIndex(folder, root, "index.json", data_path).read(
-            tuning.COMPLETED_INDEX_BYTES
-        )
-        return () if known is None else known[0].index.checked()
-    except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
-        return ()
-
-
-def _cached_roots(ctx: click.Context) -> Iterable[str]:
-    from ..client.cache.index import sites_in
-
-    folder = _cache(ctx)
-    return () if folder is None else (site.note.root for site in sites_in(folder))
-
-
-def _cache(ctx: click.Context) -> CacheFolder | None:
-    from ..client.cache.folder import CacheFolder
-
-    named: CacheFolder | None = getattr(ctx.obj, "cache", None)  # by --cache or its variable
-    try:
-        return CacheFolder.of(True) if named is None else named
-    except StoreError:  # there is no home folder
-        return None
 
 
 # -- options of a few commands -------------------------------------------------------------
@@ -295,7 +261,7 @@ allow_name_option = click.option(
 )
 
 
-# -- fields and conditions -----------------------------------------------------------------
+# -- fields, and what is listed -----------------------------------------------------------------
 
 
 def _parse_fields(
@@ -307,6 +273,15 @@ def _parse_fields(
     return fields or None
 
 
+def _parse_sort(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[str] | None:
+    fields = _parse_fields(context, parameter, values)
+    if fields and "-" in fields:
+        raise click.BadParameter("a field name after the minus sign is missing")
+    return fields
+
+
 #: The fields to show; None for those that the command shows without it.
 select_option = click.option(
     "--select",
@@ -316,66 +291,104 @@ select_option = click.option(
     help="Show these fields; may be repeated.",
 )
 
+sort_option = click.option(
+    "--sort",
+    metavar="[-]FIELD,...",
+    multiple=True,
+    callback=_parse_sort,
+    help="Sort by these fields, falling after a minus sign: --sort=-size; may be repeated. "
+    "Values without the field come last.",
+)
 
-class _Equal:
-    """Whether a value is what a text is as JSON, or that text itself."""
+limit_option = click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), help="Show the first N only."
+)
 
-    def __init__(self, decoded: object, text: str) -> None:
-        self._decoded = decoded
-        self._text = text
+null_option = click.option(
+    "-0",
+    "--null",
+    is_flag=True,
+    help="End each key with a NUL instead of a line break, for xargs -0; nothing but keys.",
+)
 
-    def __call__(self, value: object) -> bool:
-        return value in (self._decoded, self._text)
+
+# -- conditions ----------------------------------------------------------------------------
 
 
-def parse_conditions(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return the conditions ``FIELD=VALUE``, as the argument ``where`` of a query.
+class Asked:
+    """The conditions of a command line; false without any.
 
-    A field must equal what VALUE is as JSON, or VALUE as it was typed.
+    Attributes
+    ----------
+    where : dict or None
+        The ``where`` of a query in which all hold; None without conditions.
     """
-    where: dict[str, Any] = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{text!r} is not of the form field=value")
-        if name in where:
-            raise click.BadParameter(f"the field {name!r} is given twice")
-        where[name] = _condition(value)
-    return where
+
+    def __init__(self, conditions: tuple[FieldCondition, ...]) -> None:
+        self._conditions = conditions
+        self.where: dict[str, Any] | None = where_of(conditions) or None
+
+    def __bool__(self) -> bool:
+        """Return whether there are conditions."""
+        return self.where is not None
+
+    def advice(self, index: Index) -> Iterator[str]:
+        """Yield why nothing matches, as far as that is easily seen."""
+        return condition_advice(index, self._conditions)
 
 
-def _condition(text: str) -> object:
+class ConditionText(StringParamType):
+    """A condition on a field, which becomes a `FieldCondition`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it."""
+        try:
+            return parse_condition(value)
+        except ConditionError as error:
+            raise _condition_error(error, ctx) from error
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> _Items:
+        """Offer names of fields, and after a whole name operators that fit its values."""
+        # After an option whose value is missing, click leaves the arguments as they are.
+        url = ctx.params.get("url") or next(iter(ctx.args), None)
+        index = known_index(ctx, url) if isinstance(url, str) else None
+        if index is None:
+            return []
+        beginnings = condition_beginnings(index, incomplete)
+        return [CompletionItem(beginning, is_open=True) for beginning in beginnings]
+
+
+def _condition_error(error: ConditionError, ctx: click.Context | None) -> click.UsageError:
+    text = error.text
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[: _SHOWN_CHARACTERS - 1] + "…"
+    message = f"the condition {quoted(text)} cannot be understood: {error.reason}"
+    return click.UsageError(message, ctx)
+
+
+def _ask(
+    context: click.Context, parameter: click.Parameter, values: tuple[FieldCondition, ...]
+) -> Asked:
     try:
-        decoded = codec.decode(text.encode())
-    except (IndexFormatError, UnicodeEncodeError):
-        return text
-    # A predicate is not called for an entry without the field, which null matches.
-    return None if decoded is None else _Equal(decoded, text)
+        return Asked(values)
+    except ConditionError as error:
+        raise _condition_error(error, context) from error
+
+
+#: The conditions of a command, as arguments.
+conditions_argument = click.argument(
+    "asked", metavar="[CONDITION]...", nargs=-1, type=ConditionText(), callback=_ask
+)
 
 
 def where_option(help_text: str) -> Callable[[_Function], _Function]:
-    """Return the option ``--where``, conditions; ``--select`` says that it is meant."""
-
-    def add(function: _Function) -> _Function:
-        option = click.option(
-            "--where",
-            metavar="FIELD=VALUE",
-            multiple=True,
-            callback=parse_conditions,
-            help=help_text,
-        )
-        former = click.option(
-            "--select", hidden=True, expose_value=False, multiple=True, callback=_refuse_select
-        )
-        return option(former(function))
-
-    return add
-
-
-def _refuse_select(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> None:
-    if values:
-        raise click.UsageError("--select names fields to show: for a condition, use --where")
+    """Return the option ``--where``, conditions."""
+    return click.option(
+        "--where",
+        "asked",
+        metavar="CONDITION",
+        multiple=True,
+        type=ConditionText(),
+        callback=_ask,
+        help=help_text,
+    )

@@ -46,6 +46,8 @@ __all__ = ["publish"]
         "staticstore publish my-site --metadata fields.csv",
         "staticstore publish my-site --pack",
         "staticstore publish my-site --browse",
+        "staticstore publish my-site --feed https://data.example.org/site/",
+        "staticstore publish my-site --parquet",
         "staticstore publish my-site --data rasters",
         "staticstore publish my-site --watch",
         "staticstore publish my-site --after https://data.example.org/site/",
@@ -66,6 +68,18 @@ __all__ = ["publish"]
     help="With --pack: pack the values of fewer bytes than this.",
 )
 @click.option("--browse", is_flag=True, help="Write index.html, a page to browse the site.")
+@click.option(
+    "--feed",
+    metavar="URL",
+    callback=lambda context, parameter, value: _feed_url(value),
+    help="Write feed.atom: what each publish changed, with links below this URL, the site's.",
+)
+@click.option("--no-feed", is_flag=True, help="Remove the feed, which is kept up otherwise.")
+@click.option(
+    "--parquet/--no-parquet",
+    default=None,
+    help="Write the index as a Parquet file, too, from now on; or no longer.",
+)
 @click.option(
     "--after",
     metavar="URL|TARGET",
@@ -93,6 +107,9 @@ def publish(
     pack: bool,
     pack_below: int,
     browse: bool,
+    feed: str | None,
+    no_feed: bool,
+    parquet: bool | None,
     after: str | None,
     data: str | None,
     force: Force,
@@ -106,7 +123,19 @@ def publish(
     The values' metadata, by key or pattern, is read from metadata.json, .toml or .csv in the
     folder if there is one.
     """
-    _refuse_together("check", "after", "browse", "dry_run", "force", "metadata", "pack")
+    written = (
+        "after",
+        "browse",
+        "dry_run",
+        "feed",
+        "force",
+        "metadata",
+        "no_feed",
+        "pack",
+        "parquet",
+    )
+    _refuse_together("check", *written, "parquet")
+    _refuse_together("feed", "no_feed")
     _refuse_together("watch", "after", "check", "dry_run")
     if _is_given("pack_below") and not pack:
         raise click.UsageError("--pack-below needs --pack")
@@ -125,6 +154,8 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            feed=False if no_feed else feed,
+            parquet=parquet,
             data=data,
             force=force,
             rescan=RESCAN_SECONDS if rescan is None else rescan,
@@ -140,6 +171,8 @@ def publish(
             pack=pack,
             pack_below=pack_below,
             browse=browse,
+            feed=False if no_feed else feed,
+            parquet=parquet,
             after=None if after is None else common.published_at(after),
             data=data,
             force=force,
@@ -149,6 +182,8 @@ def publish(
     _show_report(output, report, dry_run=dry_run)
     if not dry_run:
         output.note(_next_step(site, report, browse=browse))
+        if parquet and report.table is not None:
+            output.note(f"the index as a table is {report.table}")
     if report.failed:
         count = len(report.failed)
         what = "file or folder" if count == 1 else "files or folders"
@@ -163,10 +198,20 @@ def _is_given(name: str) -> bool:
     return source is not ParameterSource.DEFAULT
 
 
+def _feed_url(value: str | None) -> str | None:
+    from ..site.feed import checked_feed_url  # slow to import
+
+    try:
+        return None if value is None else checked_feed_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def _refuse_together(name: str, *others: str) -> None:
     if _is_given(name) and any(map(_is_given, others)):
         *most, last = [f"--{other.replace('_', '-')}" for other in others]
-        raise click.UsageError(f"--{name} takes no {', '.join(most)} or {last}")
+        named = f"{', '.join(most)} or {last}" if most else last
+        raise click.UsageError(f"--{name} takes no {named}")
 
 
 def _show_outcomes(output: Output, outcomes: Iterable[PublishReport | StoreError]) -> None:

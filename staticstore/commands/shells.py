@@ -1,10 +1,11 @@
-"""The shells that complete command lines: their scripts, and the answers to them."""
+"""The shells that complete command lines: their scripts, the answers, and what is known here."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import (
@@ -16,7 +17,14 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-__all__ = ["COMPLETE_VARIABLE", "SHELLS", "completed"]
+from .. import tuning
+from ..errors import StoreError
+
+if TYPE_CHECKING:
+    from ..client.cache.folder import CacheFolder
+    from ..index.snapshot import Index
+
+__all__ = ["COMPLETE_VARIABLE", "SHELLS", "cached_roots", "completed", "known_index"]
 
 #: The variable with which the script of a shell asks for completions.
 COMPLETE_VARIABLE = "_STATICSTORE_COMPLETE"
@@ -183,3 +191,53 @@ def completed(group: click.Command, instruction: str, obj: Any) -> str | None:
         return None
     answer = SHELLS[shell](group, {"obj": obj}, _PROGRAM, COMPLETE_VARIABLE)
     return answer.source() if what == "source" else answer.complete()
+
+
+# -- what is completed from -----------------------------------------------------------------
+
+
+def known_index(ctx: click.Context, url: str) -> Index | None:
+    """Return the index of a site that is on this machine, in a folder or in the cache.
+
+    None for any other site, and for an index that cannot be read or is too large to
+    complete from.
+    """
+    from pathlib import Path
+
+    from ..disk.file_system import read_regular
+    from ..index.snapshot import Index
+    from ..transport.http.root import Root
+
+    try:
+        root = Root(url)
+        if root.folder is not None:
+            path = Path(root.folder, "index.json")
+            return Index.parse(read_regular(path, tuning.COMPLETED_INDEX_BYTES))
+        folder = _cache(ctx)
+        if folder is None:
+            return None
+        from ..client.cache.index import CachedIndex  # slow to import
+
+        cached = CachedIndex(folder, root, "index.json", ctx.obj.data or "data/")
+        known = cached.read(tuning.COMPLETED_INDEX_BYTES)
+        return None if known is None else known[0].index.checked()
+    except (StoreError, OSError, ValueError):  # somebody is typing: say nothing
+        return None
+
+
+def cached_roots(ctx: click.Context) -> Iterable[str]:
+    """Return the roots of the sites whose indexes are cached."""
+    from ..client.cache.index import sites_in
+
+    folder = _cache(ctx)
+    return () if folder is None else (site.note.root for site in sites_in(folder))
+
+
+def _cache(ctx: click.Context) -> CacheFolder | None:
+    from ..client.cache.folder import CacheFolder
+
+    named: CacheFolder | None = getattr(ctx.obj, "cache", None)  # by --cache or its variable
+    try:
+        return CacheFolder.of(True) if named is None else named
+    except StoreError:  # there is no home folder
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import itertools
 import json
 import re
@@ -18,6 +19,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -53,7 +55,10 @@ _UNPRINTABLE = re.compile(
 _USERINFO = re.compile(r"://.*@\S*")
 _QUERY = re.compile(r"(://[^\s?]*\?)(?!…)\S+")
 _QUERY_OF_REQUEST = re.compile(r"\?\S+(?= HTTP/)")
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _BATCH_ROWS = 1000  # of a table, whose columns are as wide as the widest of these
+_EXCERPT_CHARACTERS = 40  # of an argument, on each side of where it is wrong
 _MOST_ITEMS = 20  # that are listed without --verbose
 
 
@@ -211,6 +216,36 @@ class Output:
         sys.stdout.flush()
         return count
 
+    def keys(self, keys: Iterable[str], *, null: bool = False) -> int:
+        """Write keys, one a line; with `null` exactly as they are, each with a NUL behind it."""
+        if not null:
+            return self.rows([Column("key")], ({"key": key} for key in keys))
+        count = 0
+        for count, key in enumerate(keys, 1):  # noqa: B007
+            sys.stdout.write(f"{key}\0")
+        sys.stdout.flush()
+        return count
+
+    def csv(self, fields: Sequence[str], records: Iterable[Mapping[str, Any]]) -> int:
+        """Write records as CSV (RFC 4180) with a header, in UTF-8; return their number.
+
+        A text that a spreadsheet would take for a formula has an apostrophe in front, as OWASP
+        advises.  What is no text is JSON.
+        """
+        import csv  # seldom needed
+
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        writer = csv.writer(sys.stdout)
+        shown = printable if self.is_terminal else str
+        writer.writerow([shown(_cell(field)) for field in fields])
+        count = 0
+        for record in records:
+            writer.writerow([shown(_cell(record.get(field))) for field in fields])
+            count += 1
+        sys.stdout.flush()
+        return count
+
     # -- messages ---------------------------------------------------------------
 
     def note(self, text: str) -> None:
@@ -227,9 +262,17 @@ class Output:
         else:
             self._message("warning: ", "yellow", text)
 
+    def warnings(self, texts: Iterable[str]) -> None:
+        """Write several warnings."""
+        for text in texts:
+            self.warning(text)
+
     def error(self, ending: Ending) -> None:
         """Write what is wrong, and in a second line what to do, if that is known."""
         message = hide_secrets(ending.message or ending.kind)
+        shows_position = ending.argument is not None and not self.as_json and sys.stderr.isatty()
+        if ending.argument is not None and not shows_position:
+            message += f", at character {ending.position + 1}"
         if self.as_json:
             error = {
                 "type": ending.kind,
@@ -241,8 +284,18 @@ class Output:
             sys.stderr.write(_json_line({"error": error}))
             return
         self._message("error: ", "bold red", message)
+        if ending.argument is not None and shows_position:
+            self._show_position(ending.argument, ending.position)
         if ending.hint:
             self._message("hint: ", "bold", ending.hint)
+
+    def _show_position(self, argument: str, position: int) -> None:
+        # What is around it, with a caret below.
+        begin = max(0, position - _EXCERPT_CHARACTERS)
+        before = printable(argument[begin:position])
+        after = printable(argument[position : position + _EXCERPT_CHARACTERS])
+        self._message("  ", "", before + after)
+        self._message(" " * (2 + cell_len(before)), "", "^")
 
     def log(self, text: str) -> None:
         """Write a log record."""
@@ -320,6 +373,14 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return time_text(value)
     return printable(json.dumps(value, ensure_ascii=False, default=_for_json))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False, default=_for_json)
+    return f"'{value}" if value.startswith(_FORMULA_BEGINNINGS) else value
 
 
 def _json_line(record: Mapping[str, object]) -> str:

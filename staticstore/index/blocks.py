@@ -148,7 +148,7 @@ def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Ite
     """Yield the documents that a head names, each after those that it leads to.
 
     A copy may be written in this order: the documents about the site, change
-    files, the list of blocks, its root, the index.  Packs are named by the
+    files, the list of blocks, its root, the table, the index.  Packs are named by the
     index, not by the head.
 
     Parameters
@@ -180,6 +180,8 @@ def named_documents(head: Head, read: Callable[[Document], bytes | None]) -> Ite
         if root is not None:
             yield root.lines
         yield head.blocks
+    if head.table is not None:
+        yield head.table
     yield head.index
 
 

@@ -14,6 +14,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 from ..errors import IndexFormatError
+from ..query.comparison import field_value
 
 if TYPE_CHECKING:
     import msgspec
@@ -261,21 +262,24 @@ def field_decoder(field: str) -> FieldDecoder:
     """Return a decoder of one field of all entries in a JSON object.
 
     Its result is None for an entry without the field.  Other fields are
-    skipped and not checked.  The decoder raises as `decode_entries`.
+    skipped and not checked, unless `field_value` may reach into them: such a
+    decoder is slower.  The decoder raises as `decode_entries`.
 
     Examples
     --------
     >>> field_decoder("n")(b'{"a":{"n":1,"m":2},"b":{}}')
     (dict_keys(['a', 'b']), [1, None])
     """
+
+    def slow_decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:
+        entries = decode_entries(members)
+        return entries.keys(), [field_value(entry, field) for entry in entries.values()]
+
+    if "." in field:
+        return slow_decoder
     try:
         decode_field = _codec().field_decoder(field)
     except ValueError:  # a name that has to be escaped in JSON
-
-        def slow_decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:
-            entries = decode_entries(members)
-            return entries.keys(), [entry.get(field) for entry in entries.values()]
-
         return slow_decoder
 
     def decoder(members: bytes) -> tuple[Iterable[str], list[Any]]:

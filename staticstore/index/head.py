@@ -66,6 +66,7 @@ class Role(Enum):
     BLOCK_LIST = ("blocks", ".jsonl", 64 << 20)
     PACK = ("packs", ".zip", 16 << 20)
     ABOUT = ("about", ".json", 64 << 10)
+    TABLE = ("index", ".parquet", None)
 
     def __init__(self, folder: str, ending: str, most_bytes: int | None) -> None:
         self.folder = folder
@@ -174,6 +175,8 @@ class Head:
     change_files: tuple[ChangeFile, ...] = ()
     #: What the site says of itself, or None.
     about: Document | None = None
+    #: The same entries as a table in a Parquet file, or None.
+    table: Document | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Head:
@@ -188,7 +191,7 @@ class Head:
         try:
             if parsed["format"] != _FORMAT:
                 raise ValueError("another format")
-            index, blocks = parsed["index"], parsed.get("blocks")
+            index, blocks, table = parsed["index"], parsed.get("blocks"), parsed.get("table")
             return cls(
                 lineage=parse_lineage(parsed["lineage"]),
                 generation=parse_count(parsed["generation"]),
@@ -199,6 +202,7 @@ class Head:
                 blocks=None if blocks is None else Document.parse(blocks, Role.BLOCK_ROOT),
                 change_files=tuple(map(ChangeFile.parse, parsed.get("changes", []))),
                 about=_about(parsed.get("about")),
+                table=None if table is None else Document.parse(table, Role.TABLE),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise IndexFormatError(f"not a head of an index: {error}") from error
@@ -223,6 +227,8 @@ class Head:
             fields["blocks"] = self.blocks.as_json()
         if self.about is not None:
             fields["about"] = {"size": self.about.size, "sha256": self.about.sha256}
+        if self.table is not None:
+            fields["table"] = self.table.as_json()
         return codec.encode(fields) + b"\n"
 
     def way_from(self, sha256: str) -> tuple[ChangeFile, ...] | None:

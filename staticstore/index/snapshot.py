@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
-from .fields import Content, hide_packed, is_packed, visible_metadata
+from .fields import Content, is_packed, visible_metadata
 from .forms.lines import Lines
 from .forms.parsing import build, parse
 from .notebook import index_html
-from .query import NOT_INDEXED, Conditions, frozen, selected, selection
+from .queries import Queries
 
 if TYPE_CHECKING:
     from .codec import Raw
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Index"]
 
 
-class Index(Mapping[str, dict[str, Any]]):
+class Index(Queries):
     """The keys of a site and their metadata, immutable and in key order.
 
     Entries are kept as the raw JSON they came in and decoded when they are read, so that
@@ -39,7 +37,7 @@ class Index(Mapping[str, dict[str, Any]]):
     [('b.tif', {'size': 7})]
     """
 
-    __slots__ = ("__weakref__", "_warnings", "stored")
+    __slots__ = ("__weakref__", "_warnings")
 
     def __init__(self, stored: Stored, warnings: Iterable[str] = ()) -> None:
         self.stored = stored  # checked: `parse` and `from_entries` do that
@@ -134,6 +132,10 @@ class Index(Mapping[str, dict[str, Any]]):
         """
         return self.stored.refusal
 
+    def readable(self) -> Index:
+        """Return this snapshot, or an empty one if its document was refused."""
+        return self if self.refusal is None else Index.from_entries({})
+
     def checking(self) -> Iterator[None]:
         """Check what was not checked when the document was parsed, 16 KiB a step.
 
@@ -193,103 +195,6 @@ class Index(Mapping[str, dict[str, Any]]):
     def _repr_html_(self) -> str:
         return index_html(repr(self)[1:-1], self)
 
-    def query(
-        self,
-        select: Iterable[str] | None = None,
-        *,
-        where: Mapping[str, Any] | None = None,
-        **equals: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Find entries by their metadata.
-
-        The first query of a field takes a pass over all entries; further ones
-        cost what they find.  Predicates are called for one entry after the
-        other, while the result is consumed.
-
-        Parameters
-        ----------
-        select : iterable of str, optional
-            The fields wanted; fields that an entry does not have are left out.
-            By default all.
-        where : mapping, optional
-            From fields to the values wanted, for names that are not
-            identifiers, or that this method uses itself.
-        **equals
-            The same as keywords.  A callable is a predicate, called only for
-            entries that have the field.
-
-        Returns
-        -------
-        iterator of (str, dict)
-            Key and metadata of each entry that fulfills all conditions, in key
-            order; the dicts are the caller's own.
-
-        Raises
-        ------
-        TypeError
-            `select` is a single text, or `where` is not a mapping; raised at
-            once.
-
-        Examples
-        --------
-        >>> index = Index.from_entries({"a": {"size": 5}, "b": {"size": 50}, "c": {}})
-        >>> list(index.query(size=lambda size: size > 10))
-        [('b', {'size': 50})]
-        >>> list(index.query(where={"size": None}))
-        [('c', {})]
-        """
-        fields = selection(select)
-        found = self._found(Conditions(where, equals))
-        return ((key, selected(metadata, fields)) for key, metadata in found)
-
-    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
-        """Find keys by their metadata: as `query`, without the metadata."""
-        if where is None and len(equals) == 1:  # without `Conditions` (benchmark: query unique)
-            ((field, value),) = equals.items()
-            if type(value) is str and field != "packed":
-                return iter(self.stored.keys_with(field, value))
-        conditions = Conditions(where, equals)
-        wanted = _indexed(conditions)
-        if wanted and len(wanted) == len(conditions):
-            return iter(self.stored.keys_with_all(wanted))
-        return (key for key, _ in self._found(conditions))
-
-    def _found(self, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
-        stored, wanted = self.stored, _indexed(conditions)
-        entries = stored.entries_of(stored.keys_with_all(wanted)) if wanted else stored.items()
-        for key, metadata in entries:
-            hide_packed(metadata)
-            if conditions.match(metadata):
-                yield key, metadata
-
-    def glob(self, pattern: str) -> Iterator[str]:
-        """Find keys by a shell pattern, in key order.
-
-        Whole keys are matched, case counts, and ``*`` matches slashes
-        (`fnmatch.fnmatchcase`).
-
-        Examples
-        --------
-        >>> list(Index.from_entries({"a/b.tif": {}, "a/c.csv": {}}).glob("*.tif"))
-        ['a/b.tif']
-        """
-        matches = re.compile(fnmatch.translate(pattern)).match
-        return (key for key in self if matches(key))
-
-    def field_values(self, field: str) -> Iterator[tuple[str, Any]]:
-        """Iterate over all keys, in order, with one field's value; None if missing.
-
-        Only that field of the entries is decoded.
-
-        Examples
-        --------
-        >>> list(Index.from_entries({"a": {"size": 5, "title": "A"}, "b": {}}).field_values("size"))
-        [('a', 5), ('b', None)]
-        """
-        if field == "packed":  # may be hidden
-            return ((key, metadata.get(field)) for key, metadata in self.query())
-        return self.stored.values_of(field)
-
     def raw(self, key: object) -> Raw | None:
         """Return the JSON text of an entry as it came, or None; to compare and to copy it."""
         return self.stored.get(key) if isinstance(key, str) else None
@@ -297,8 +202,7 @@ class Index(Mapping[str, dict[str, Any]]):
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what the entries of many keys say of the bytes of their values.
 
-        Unknown keys are left out.  Keys near each other cost less than each by
-        itself.
+        Unknown keys are left out.  Keys near each other cost less than each by itself.
         """
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))  # keeps the order
         return dict(self.stored.contents_of(sorted(wanted)))
@@ -388,12 +292,3 @@ class Index(Mapping[str, dict[str, Any]]):
 
 def _unpickled(document: bytes, warnings: tuple[str, ...]) -> Index:
     return Index(Index.parse(document).stored, warnings)
-
-
-def _indexed(conditions: Conditions) -> Sequence[tuple[str, Hashable]]:
-    """Return the fields, and the values wanted, that field indexes can find."""
-    return [
-        (field, wanted)
-        for field, value in conditions.equal
-        if field != "packed" and (wanted := frozen(value)) is not NOT_INDEXED
-    ]

@@ -10,12 +10,12 @@ import functools
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
-from ..client.store import StaticStore, subscribe_with_snapshot
-from ..index.query import selection
+from ..client.live_store import LiveStore, subscribe_with_snapshot
+from ..query.conditions import Where, selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core, qt_module
 from .rows import Filter, Glow, Rank, RowChanges, Rows, as_qt_value, as_text, runs
@@ -98,7 +98,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     Parameters
     ----------
-    store : StaticStore
+    store : StaticStore or view
         A connected store, which the model follows until it is disconnected.
     fields : iterable of str
         The fields to show, in columns after that of the key.
@@ -141,7 +141,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     def __init__(
         self,
-        store: StaticStore,
+        store: LiveStore,
         fields: Iterable[str],
         parent: Any = None,
         *,
@@ -184,9 +184,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
         position = self._rows.position(key)
         return None if position is None else self._mirrored(position)
 
-    def set_filter(
-        self, text: str = "", *, where: Mapping[str, Any] | None = None, **equals: Any
-    ) -> None:
+    def set_filter(self, text: str = "", *, where: Where | None = None, **equals: Any) -> None:
         """Show only the entries that match all conditions; without any, all entries.
 
         Parameters

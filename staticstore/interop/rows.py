@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..client.telling.subscription import logged_failure
 from ..index import codec
-from ..index.query import Conditions
+from ..query.conditions import Conditions, Where
+from ..signals import logged_failure
 
 if TYPE_CHECKING:
     from ..index.changes import Change
@@ -39,11 +39,12 @@ class Filter:
         self,
         fields: tuple[str, ...],
         text: str = "",
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         equals: Mapping[str, Any] | None = None,
     ) -> None:
         self._conditions = Conditions(where, equals or {})
-        self._where, self._equals = dict(where or {}), dict(equals or {})
+        self._where = dict(where) if isinstance(where, Mapping) else where
+        self._equals = dict(equals or {})
         self._fields = fields
         self._text = text.casefold()
         #: Whether all entries are shown.

@@ -57,7 +57,7 @@ _FEW_ITEMS = 3  # items that a message names
 # What a publish, a mirror or a push leaves in `.staticstore`.
 _NOTES = ("notes", "notes.json", "last.json", "push.json", "mirror.json")
 _FOLDERS = ("about", "index", "blocks", "changes", "packs")
-_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip)")
+_DIGEST_NAMED = re.compile(r"([0-9a-f]{64})\.(?:jsonl?|zip|parquet)")
 
 
 class RefusedError(StoreError):

@@ -44,6 +44,7 @@ from .mirroring.run import MirrorRun
 if TYPE_CHECKING:
     from ..client.site_snapshot import SiteSnapshot
     from ..index.snapshot import Index
+    from ..query.conditions import Where
     from .folder.data_file import FileDigest
     from .folder.hashing import TotalProgress
     from .mirroring.fetching import ValueProgress
@@ -116,7 +117,7 @@ def mirror(
     value_progress: ValueProgress | None = None,
     globs: Iterable[str] = (),
     allow_names: Iterable[str] = (),
-    where: Mapping[str, Any] | None = None,
+    where: Where | None = None,
     **equals: Any,
 ) -> MirrorReport:
     """Copy a site, or a part of it, verified, into a folder that is a site again.
@@ -300,7 +301,7 @@ def _ignored(origin: SiteSnapshot, older: int, seconds: float) -> MirrorReport:
 
 
 def _selected(
-    index: Index, globs: list[str], where: Mapping[str, Any] | None, equals: Mapping[str, Any]
+    index: Index, globs: list[str], where: Where | None, equals: Mapping[str, Any]
 ) -> list[str]:
     found = {pattern: set(index.glob(pattern)) for pattern in globs}
     unmatched = [quoted(pattern) for pattern, keys in found.items() if not keys]

@@ -19,6 +19,7 @@ from ..errors import AuthorizationError, IndexFormatError, IntegrityError, Store
 from ..index.changes import parse_change_lines
 from ..index.head import HEAD_PATH, MOST_HEAD_BYTES, Document, Head
 from ..index.snapshot import Index
+from .documents.feed import FEED_NAME, MOST_FEED_BYTES
 
 if TYPE_CHECKING:
     from ..transport.http.arguments import Credentials
@@ -45,6 +46,8 @@ class PublishedSite:
     index: Index
     #: The bytes of the index, the root of its blocks and the newest change files.
     documents: Mapping[Document, bytes]
+    #: Its feed, if it was asked for and is there.
+    feed: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,13 @@ class PublishedAt:
     region: str | None = field(default=None, kw_only=True)
     anonymous: bool = field(default=False, kw_only=True)
 
-    def read(self) -> PublishedSite | None:
+    def read(self, *, with_feed: bool = False) -> PublishedSite | None:
         """Read the published site.
+
+        Parameters
+        ----------
+        with_feed : bool, optional
+            Whether to read its feed, too.
 
         Returns
         -------
@@ -104,7 +112,9 @@ class PublishedAt:
             documents = _documents(read, head, len(index_body))
             if not _agree(documents, head, index):
                 documents = {}  # readers would follow those of the new head to another index
-            return PublishedSite(url, head, index, {head.index: index_body, **documents})
+            documents = {head.index: index_body, **documents}
+            feed = _read_if_allowed(read, FEED_NAME, MOST_FEED_BYTES) if with_feed else None
+            return PublishedSite(url, head, index, documents, feed)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[str, _Read]]:

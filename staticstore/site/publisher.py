@@ -7,9 +7,12 @@ It writes in this order, each file whole or not at all::
     .staticstore/data.json      if the values are not in data/
     changes/<sha256>.jsonl      what has changed since the last head
     blocks/<sha256>.json[l]     where each block of the index begins, and its digest
+    index/<sha256>.parquet      the index as a table, if wanted
     about/<sha256>.json         the site's own words, if there is an about.toml
     about.json                  the same, for people
     index/<sha256>.json         the index, for readers of the head
+    feed.atom                   what has changed, if wanted
+    .staticstore/feed.json      the URL that it names
     index.json                  if its bytes change
     index.head.json             if it names another index
     index.html                  a page to browse the site, if wanted or there already
@@ -34,6 +37,7 @@ from .documents.document_files import prepared_head, write_documents
 from .documents.packs import MOST_PACK_BYTES, PACK_BELOW_BYTES, Packing
 from .documents.page import check_page, has_our_page, page_version, renew_page
 from .documents.root_files import write_git_files
+from .feed import FeedOption, SiteFeed
 from .folder.data_path import DATA_PATH, write_data_path
 from .folder.hashing import Hashing, TotalProgress
 from .folder.last_publish import LastPublish, PublishReport, digest_of_arguments
@@ -45,6 +49,7 @@ from .predecessor import Predecessor, PublishedAt
 from .publishing.metadata import GivenMetadata, Source, find_metadata
 from .publishing.plan import PublishPlan, plan_publish
 from .publishing.survey import DataSurvey
+from .publishing.table_file import check_tables, with_table
 from .publishing.update import plan_update
 from .verify import VerifyReport, verify_site
 
@@ -69,6 +74,8 @@ def publish(
     pack: bool = False,
     pack_below: int = PACK_BELOW_BYTES,
     browse: bool = False,
+    feed: FeedOption = None,
+    parquet: bool | None = None,
     after: str | os.PathLike[str] | PublishedAt | None = None,
     data: str | os.PathLike[str] | None = None,
     force: Force = False,
@@ -109,6 +116,14 @@ def publish(
     browse : bool, optional
         Whether to write ``index.html``, a page to browse the site.  A site that has
         one gets it anew with each publish, also without this.
+    feed : str or False, optional
+        The URL at which the site is published, to write ``feed.atom`` (RFC 4287): what the
+        last 50 publishes set, updated and deleted, each with 100 keys at most and the counts.
+        The next publishes keep it and remember the URL; False removes it.
+    parquet : bool, optional
+        Whether to write the index as a table, too: ``index/<sha256>.parquet``, which the
+        head names, and which DuckDB, polars and Spark read by its URL.  By default a site
+        that has a table gets a new one whenever its index changes; False ends that.
     after : str, path or PublishedAt, optional
         Where the site is published: an http(s) URL, a folder, or a bucket as in
         `push`.  The publish continues from the head there, as from that of its own
@@ -136,15 +151,17 @@ def publish(
     ------
     StoreError
         There is no such folder or no data in it; links lead out of it; the
-        metadata or ``about.toml`` cannot be used; there is an ``index.html`` that
-        staticstore did not write; another publish is running on the folder; or
+        metadata or ``about.toml`` cannot be used; pyarrow, which writes tables, is not
+        installed; there is an ``index.html`` or a ``feed.atom`` that staticstore did not
+        write; another publish is running on the folder; or
         something cannot be written.  The old index stays as it was.
     RefusedError
         A guard refuses, and `force` would allow it.  Nothing was written.
     TransportError, IndexFormatError, IntegrityError
         The site at `after` cannot be read; nothing was written.
     ValueError
-        `pack_below` is out of range, or `force` has an unknown name.
+        `pack_below` is out of range, `feed` is no http(s) URL or has a password or a query,
+        or `force` has an unknown name.
 
     Notes
     -----
@@ -169,6 +186,8 @@ def publish(
         pack=pack,
         pack_below=pack_below,
         browse=browse,
+        feed=feed,
+        parquet=parquet,
         after=after,
         data=data,
         force=force,
@@ -186,6 +205,8 @@ class PublishOptions:
     pack: bool = False
     pack_below: int = PACK_BELOW_BYTES
     browse: bool = False
+    feed: FeedOption = None
+    parquet: bool | None = None
     after: str | os.PathLike[str] | PublishedAt | None = None
     data: str | os.PathLike[str] | None = None
     force: Force = False
@@ -228,19 +249,26 @@ def publish_touched(
         folder.private / "metadata",
     )
     about = read_about(folder)
+    feed = SiteFeed.open(folder, options.feed)
     pack_below = options.pack and options.pack_below
     every = [_VERSION, given.digest, pack_below, options.browse, about.as_json()]
     every += [] if folder.data_path == DATA_PATH else [folder.data_path]
+    every += [] if feed.url is None else [{"feed": feed.url}]
     writes_page = options.browse or has_our_page(folder)
     every += [page_version()] if writes_page else []
     arguments = digest_of_arguments(every)
     after = options.after
-    at_after = None if after is None else _located(after).read()
+    at_after = None if after is None else _located(after).read(with_feed=feed.url is not None)
+    feed = feed.continued(None if at_after is None else at_after.feed)
+    for head in (folder.read_head(), None if at_after is None else at_after.head):
+        check_tables(options.parquet, head)
     lock = contextlib.nullcontext() if dry_run else folder.locked()
     with lock, Hashing(options.progress) as hashing:
         noted = last = LastPublish.read(folder)
         old: Predecessor | None = None
         published: Collection[str] | None = None  # as noted
+        if last is not None and options.parquet not in (None, last.report.table is not None):
+            last = None
         if after is not None or last is None or not last.is_current(folder, arguments):
             last, old = None, Predecessor.of_folder(folder)
             if after is not None:
@@ -267,9 +295,11 @@ def publish_touched(
                     arguments,
                     lambda href: noted is not None and noted.is_unchanged(folder, href),
                 )
-            report = plan.report
             if not dry_run:
-                _write(folder, plan, given, writes_page=writes_page)
+                plan = _write(
+                    folder, plan, given, feed, writes_page=writes_page, parquet=options.parquet
+                )
+            report = plan.report
     for warning in report.warnings:
         _LOG.warning("%s", warning)
     return report
@@ -280,10 +310,17 @@ def _located(after: str | os.PathLike[str] | PublishedAt) -> PublishedAt:
 
 
 def _write(
-    folder: SiteFolder, plan: PublishPlan, given: GivenMetadata, *, writes_page: bool
-) -> None:
+    folder: SiteFolder,
+    plan: PublishPlan,
+    given: GivenMetadata,
+    feed: SiteFeed,
+    *,
+    writes_page: bool,
+    parquet: bool | None,
+) -> PublishPlan:
     try:
         folder.tidy()
+        plan = with_table(folder, plan, parquet)
         write_git_files(folder)
         write_data_path(folder.data_note, folder.data_path)
         if plan.files is not None:
@@ -292,6 +329,8 @@ def _write(
         body = plan.body if plan.is_new else None
         with prepared_head(folder, plan.head, body=body, files=plan.files):
             forget(folder, plan.forgotten_packs)
+            # Before the head: a publish that is killed between them writes the same entry again.
+            feed.write(plan.head, plan.old_head, plan.report, plan.about.about)
         if plan.old_head is None or plan.old_head.lineage != plan.head.lineage:
             folder.mirror_note.unlink(missing_ok=True)  # no longer a copy
         if writes_page:
@@ -301,5 +340,6 @@ def _write(
             write_notes(folder.notes, plan.notes)
         given.write_note()
         replace(plan.last, until=next_removal(folder, plan.head, plan.packs)).write(folder)
+        return plan
     except OSError as error:
         raise folder.write_error(error) from error

@@ -6,7 +6,8 @@ What it writes, in this order, each file whole or not at all::
     data/<key>                  values that are new or changed
     packs/, about/, changes/, blocks/   what the index and the head will name
     index/<sha256>.json
-    .nojekyll, index.html       if the site has them and the target's differ
+    .nojekyll, index.html,      if the site has them and the target's differ
+    feed.atom
     about.json, README, LICENSE, CITATION.cff   the files of the site's own words
     index.json
     index.head.json

@@ -203,6 +203,8 @@ class _Documents:
             self._parsed(span.document, parse_change_lines)
         if head.about is not None:
             self._parsed(head.about, About.parse)
+        if head.table is not None:
+            self._parsed(head.table, bytes)
         if head.blocks is not None:
             root = self._parsed(head.blocks, BlockRoot.parse)
             lines = None if root is None else self._parsed(root.lines, bytes)

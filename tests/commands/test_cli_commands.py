@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -507,64 +505,6 @@ def test_get_leaves_the_old_file_when_it_fails(cli: Run, tmp_path: Path) -> None
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-# -- watch -----------------------------------------------------------------------------
-
-
-@contextmanager
-def changing(files: dict[str, bytes], changed: bytes) -> Iterator[str]:
-    """Serve files whose index changes at its second request."""
-    answer = serve_files(files)
-    seen = threading.Event()
-
-    def index(request: object, wire: object) -> None:
-        if seen.is_set():
-            files["index.json"] = changed
-        seen.set()
-        answer(request, wire)  # type: ignore[arg-type]
-
-    with RawServer(answer.but({"index.json": index})) as server:
-        yield server.url
-
-
-BEFORE = index_of({"changed": b"1", "deleted": b""})
-AFTER = index_of({"changed": b"22", "added": b""})
-
-
-def test_watch_tells_of_changes_as_they_come(cli: Run) -> None:
-    with changing({"index.json": BEFORE}, AFTER) as url:
-        ended = cli("watch", url, "--interval", "0.05", "--idle", "1", "-q")
-    assert ended.code == 0
-    assert ended.lines == ["set\tadded\t", "update\tchanged\tsha256, size", "delete\tdeleted\t"]
-
-
-def test_watch_as_json_has_the_metadata_before_and_after(cli: Run) -> None:
-    with changing({"index.json": BEFORE}, AFTER) as url:
-        ended = cli("watch", url, "--interval", "0.05", "--idle", "1", "--json")
-    assert [(record["action"], record["key"]) for record in ended.records] == [
-        ("set", "added"),
-        ("update", "changed"),
-        ("delete", "deleted"),
-    ]
-    added, updated, deleted = ended.records
-    assert added["previous"] is None
-    assert (updated["previous"]["size"], updated["metadata"]["size"]) == (1, 2)
-    assert deleted["metadata"] is None
-    assert not ended.err
-
-
-def test_watch_gives_each_change_at_once_also_in_a_pipe() -> None:
-    with changing({"index.json": BEFORE}, AFTER) as url:
-        process = start("watch", url, "--interval", "0.05", "--json")
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["key"] == "added"
-        process.terminate()
-        finish(process)
-
-
-def test_watch_ends_when_nothing_comes(cli: Run, url: str) -> None:
-    assert cli("watch", url, "--idle", "0.05").code == 0
-
-
 # -- common options ----------------------------------------------------------------------
 
 
@@ -625,7 +565,21 @@ def test_verbose_tells_of_the_connection(cli: Run, url: str) -> None:
 
 
 def test_very_verbose_tells_of_every_request(cli: Run, url: str) -> None:
-    assert '"GET /index.head.json HTTP/1.1" 200' in cli("ls", url, "-vv").errors
+    lines = cli("ls", url, "-vv").errors.splitlines()
+    pattern = rf"GET {re.escape(url)}index\.head\.json 200, \d+ bytes, \d+ ms"
+    assert [line for line in lines if re.fullmatch(pattern, line)]
+
+
+def test_very_verbose_tells_of_attempts_and_errors(cli: Run) -> None:
+    with RawServer(lambda request, wire: wire.response(503), heads=True) as server:
+        lines = cli("ls", f"{server.url}?sig=hush", "-vv").errors.splitlines()
+    pattern = r"GET .+/index\.json\?… 503, 0 bytes, \d+ ms, attempt 2: the host answered 503.*"
+    assert [line for line in lines if re.fullmatch(pattern, line)]
+    assert "hush" not in "".join(lines)
+
+
+def test_verbose_alone_tells_of_no_request(cli: Run, url: str) -> None:
+    assert f"GET {url}" not in cli("ls", url, "-v").errors
 
 
 def test_without_verbose_nothing_is_told(cli: Run, url: str) -> None:
@@ -703,3 +657,31 @@ def test_push_says_what_it_left(cli: Run, folder: Path, tmp_path: Path) -> None:
     assert "1 old file left there" in cli("push", folder, tmp_path / "host").errors
     ended = cli("push", folder, tmp_path / "host", "--delete")
     assert ended.lines[0] == "delete\tdata/stations/stations.csv"
+
+
+# -- the feed --------------------------------------------------------------------------
+
+
+def test_publish_writes_a_feed_and_removes_it(cli: Run, folder: Path) -> None:
+    assert cli("publish", folder, "--feed", "https://data.example.org/site").code == 0
+    assert 'href="https://data.example.org/site/feed.atom"' in (folder / "feed.atom").read_text()
+    assert cli("publish", folder).code == 0
+    assert (folder / "feed.atom").exists()
+    assert cli("publish", folder, "--no-feed").code == 0
+    assert not (folder / "feed.atom").exists()
+
+
+@pytest.mark.parametrize("url", ["data.example.org", "https://ali:hush@data.example.org/", "?hush"])
+def test_what_is_no_url_for_a_feed_is_refused(cli: Run, folder: Path, url: str) -> None:
+    ended = cli("publish", folder, "--feed", url)
+    assert ended.code == 2
+    assert ended.errors.startswith(
+        "error: Invalid value for '--feed': a feed needs the http(s) URL"
+    )
+    assert "hush" not in ended.errors
+    assert not (folder / "feed.atom").exists()
+
+
+def test_a_feed_and_none_are_refused_together(cli: Run, folder: Path) -> None:
+    ended = cli("publish", folder, "--feed", "https://data.example.org/", "--no-feed")
+    assert (ended.code, ended.errors.splitlines()[0]) == (2, "error: --feed takes no --no-feed")

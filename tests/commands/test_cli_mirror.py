@@ -68,6 +68,12 @@ def test_where_may_be_given_more_than_once(cli: Run, url: str, copy: Path) -> No
     assert list(index_of(copy)) == ["imagery/true-color.tif"]
 
 
+def test_a_mirror_takes_conditions_with_all_operators(cli: Run, url: str, copy: Path) -> None:
+    arguments = ["--where", "size>=20000", "--where", "size<40000", "--where", "title~color"]
+    assert cli("mirror", url, copy, *arguments).code == 0
+    assert list(index_of(copy)) == ["imagery/true-color.tif"]
+
+
 def test_select_of_a_mirror_says_which_option_is_meant(cli: Run, url: str, copy: Path) -> None:
     ended = cli("mirror", url, copy, "--select", "type=raster")
     assert ended.code == 2

@@ -112,6 +112,22 @@ def test_roots_of_cached_sites_are_completed_from_where_bash_cuts_them(
     assert complete("staticstore get http:") == [f"plain,{server.url.removeprefix('http:')}"]
 
 
+@pytest.mark.parametrize("words", ["query {}", "watch {}", "ls {} --where", "mirror {} x --where"])
+def test_fields_of_conditions_are_completed(complete: Shell, sample: Path, words: str) -> None:
+    line = f"staticstore {words.format(sample)}"
+    assert complete(f"{line} t") == ["open,tags", "open,title", "open,type"]
+
+
+def test_operators_that_fit_the_values_of_a_field_are_completed(
+    complete: Shell, sample: Path
+) -> None:
+    line = f"staticstore query {sample} type=raster"
+    assert complete(f"{line} bands") == [
+        f"open,bands{operator}" for operator in ("=", r"\!=", r"\<", r"\<=", r"\>", r"\>=")
+    ]
+    assert complete(f"{line} bb") == ["open,bbox=", r"open,bbox\!=", "open,bbox@"]
+
+
 def test_nothing_is_requested(complete: Shell, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object, **__: object) -> None:
         raise AssertionError("a store connects")

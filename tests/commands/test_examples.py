@@ -16,6 +16,8 @@ SHOWN = {
     "follow_changes.py": "update  stations/stations.csv",
     "publish_and_serve.py": "W1,weather,Hohe Warte",
 }
+# The libraries that they report to; tested in tests/client/test_metrics.py, too.
+REPORTING = {"metrics_prometheus.py", "tracing_opentelemetry.py"}
 
 
 def run(name: str, *arguments: str) -> str:
@@ -39,7 +41,8 @@ COOKBOOK = {"cookbook_site.py"}
 
 
 def test_these_are_all() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == SHOWN.keys() | WINDOWS | COOKBOOK
+    named = SHOWN.keys() | REPORTING | WINDOWS | COOKBOOK
+    assert {path.name for path in EXAMPLES.glob("*.py")} == named
 
 
 @pytest.mark.parametrize("name", SHOWN)

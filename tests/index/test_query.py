@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index.query import Conditions, selected, selection
+from staticstore.query.conditions import Conditions, selected, selection
 from tests.index.strategies import keys, quick
 
 # Few and similar values, so that queries find something: None and missing, booleans and

@@ -17,7 +17,7 @@ from ...errors import AuthorizationError, HTTPStatusError, NotConnectedError, St
 
 if TYPE_CHECKING:
     from ..cache.index import CachedIndex
-    from ..telling.subscription import Watch
+    from ..telling.watch import Watch
     from .follower import SiteFollower
 
 __all__ = ["Connection", "Poller", "seconds_since_boot"]
@@ -104,7 +104,8 @@ class Connection:
         return self.ready and not self.cut.is_set()
 
     def close_with(self, owner: object) -> None:
-        """Close the connection when `owner` is garbage."""
+        """Close the connection when `owner` is garbage; until then its requests are the owner's."""
+        self.follower.session.wire.store = weakref.ref(owner)
         self._finalizer = weakref.finalize(owner, self.close)
 
     def start(self, poller: Poller) -> None:
@@ -122,7 +123,11 @@ class Connection:
         ------
         NotConnectedError
             The connection was closed meanwhile.
+        StoreError
+            A handler of `request_finished` polls, perhaps during a poll of this thread.
         """
+        if self.follower.session.wire.current.is_reporting:
+            raise StoreError("a handler of request_finished cannot poll: do it in another thread")
         while not self._polling.acquire(timeout=tuning.CUT_CHECK_SECONDS):
             self.check_open()
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError, StoreError, unforeseen_as_refusal
 from ...index.changes import Changes, follow
-from ..telling.deliveries import Subscribers
+from ..telling.subscribers import Subscribers
 from .connection import Connection, seconds_since_boot
 
 if TYPE_CHECKING:
@@ -182,10 +182,12 @@ class CurrentIndex:
             held, confirmed, error = self.held, self._confirmed, self.error
             is_doubtful = self.freshness.is_doubtful
         is_stale = error is not None or not is_open or is_doubtful
+        table = None if held is None or held.head is None else held.head.table
         return {
             "source": None if held is None else held.source or root_url,
             "generation": None if held is None or held.head is None else held.head.generation,
             "entries": None if held is None else held.entries,
+            "table": None if table is None else root_url + table.href,
             "last_success": confirmed and datetime.fromtimestamp(confirmed[0], UTC),
             "age": confirmed and seconds_since_boot() - confirmed[1],
             "last_error": error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
@@ -16,6 +16,7 @@ from ...index.blocks import BlockRoot, Stretch, holding, read_root
 from ...index.fields import Content, line_problem, visible_metadata
 from ...index.forms.lines import Lines
 from ...index.forms.piece import Piece
+from ...index.queries import DelegatedQueries
 from ...processes import PerProcess, is_held
 from ...transport.http.wire import Deadline
 from .documents import Documents
@@ -157,10 +158,10 @@ class _PartMemory:
         return _PartMemory() if is_held(self.lock) else self
 
 
-class LazyIndex:
+class LazyIndex(DelegatedQueries):
     """Reads parts of an index for single keys, and fetches the whole for all else.
 
-    It has those methods of `Index` that a store needs.
+    It has those methods of `Index` that a store needs; queries need the whole.
 
     Parameters
     ----------
@@ -174,18 +175,22 @@ class LazyIndex:
         self._parts = parts
         self._whole = whole
 
+    def _index(self) -> Index:
+        return self._whole()
+
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, as a copy."""
-        raw = self._raw(key)
+        raw = self.raw(key)
         if raw is None:
             raise KeyError(key)
         return visible_metadata(raw)
 
     def __contains__(self, key: object) -> bool:
         """Return whether the index has a key."""
-        return self._raw(key) is not None
+        return self.raw(key) is not None
 
-    def _raw(self, key: object) -> Any:
+    def raw(self, key: object) -> Any:
+        """Return the JSON text of an entry as it came, or None."""
         if not isinstance(key, str):
             return None
         try:
@@ -196,7 +201,7 @@ class LazyIndex:
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what some entries say of the bytes of their values: `Index.contents_of`."""
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))
-        raws = ((key, self._raw(key)) for key in wanted)
+        raws = ((key, self.raw(key)) for key in wanted)
         return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:
@@ -207,20 +212,6 @@ class LazyIndex:
         """Iterate over the keys, in order."""
         return iter(self._whole())
 
-    def query(
-        self,
-        select: Iterable[str] | None = None,
-        *,
-        where: Mapping[str, Any] | None = None,
-        **equals: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Find entries by their metadata: `Index.query`."""
-        return self._whole().query(select, where=where, **equals)
-
-    def query_keys(self, *, where: Mapping[str, Any] | None = None, **equals: Any) -> Iterator[str]:
-        """Find keys by their metadata: `Index.query_keys`."""
-        return self._whole().query_keys(where=where, **equals)
-
-    def glob(self, pattern: str) -> Iterator[str]:
-        """Find keys by a shell pattern: `Index.glob`."""
-        return self._whole().glob(pattern)
+    def keys_from(self, start: str) -> Iterator[str]:
+        """Iterate over the keys that are not less than a text, in order."""
+        return self._whole().keys_from(start)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import logging
-import queue
-import threading
 import weakref
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
+from ...errors import quoted
 from ...index.changes import Action, Change, Changes
+from ...signals import logged_failure
 
 if TYPE_CHECKING:
-    from ...index.query import Conditions
+    from ...index.fields_of_changes import ChangedFields
     from ...index.snapshot import Index
+    from ...query.conditions import Conditions, Where
 
 __all__ = [
     "ChangeSource",
@@ -26,8 +26,6 @@ __all__ = [
     "Subscribable",
     "Subscription",
     "SubscriptionOwner",
-    "Watch",
-    "logged_failure",
 ]
 
 _LOG = logging.getLogger("staticstore")
@@ -116,10 +114,19 @@ class Subscription:
         if self._wants(change):
             self._call_back(change)
 
+    def deliver_found(self, change: Change) -> None:
+        """Call back with a change that fulfills the conditions, if its action is wanted."""
+        if change.action in self._actions:
+            self._call_back(change)
+
     def deliver_batch(self, changes: Changes) -> None:
         """Call back once with the matching changes of a poll."""
         if wanted := self._wanted(changes):
             self._call_back(wanted)
+
+    def candidates(self, fields: ChangedFields) -> tuple[Sequence[int], bool]:
+        """Return the numbers of the changes that may match, and whether these all do."""
+        return fields.matching(self._conditions)
 
     def deliver_changes(self, changes: Changes) -> None:
         """Call back with changes, together or one by one."""
@@ -149,7 +156,9 @@ class Subscription:
         return Changes(filter(self._wants, changes), changes.index)
 
     def _wants(self, change: Change) -> bool:
-        with logged_failure("a condition raised an exception; the subscription goes on"):
+        with logged_failure(
+            f"a condition raised an exception for {quoted(change.key)}; the subscription goes on"
+        ):
             if self._closed or change.action not in self._actions:
                 return False
             return not self._conditions or any(
@@ -198,45 +207,6 @@ class Subscription:
             dispatch(self._call_next)
 
 
-class Watch(Iterator[Change]):
-    """Iterates over changes as they come; ends after a timeout, or at `disconnect`."""
-
-    def __init__(
-        self,
-        timeout: float | None,
-        subscribe: Callable[[Callable[[Change | None], object]], Subscription],
-    ) -> None:
-        if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
-            raise ValueError(f"timeout is in seconds, 0 or more, not {timeout!r}")
-        self._timeout = timeout
-        self._queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
-        self._ended = False
-        # Without a reference to the watch, so that it can be garbage.
-        self._unsubscribe = weakref.finalize(self, subscribe(self._queue.put).close)
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse: changes come to this process."""
-        raise TypeError("a watch cannot be pickled or copied: watch in each process")
-
-    def end(self) -> None:
-        """End the iteration after the changes that have come already."""
-        self._unsubscribe()
-        self._queue.put(None)
-
-    def __next__(self) -> Change:
-        """Wait for the next change, and return it."""
-        if not self._ended:
-            try:
-                change = self._queue.get(timeout=self._timeout)
-            except queue.Empty:
-                change = None
-            if change is not None:
-                return change
-            self.end()
-        self._ended = True
-        raise StopIteration
-
-
 class ChangeSource:
     """What notifies subscriptions: the live index of a store."""
 
@@ -249,13 +219,15 @@ class ChangeSource:
         dispatch: Dispatch | None = ...,
         initial: bool = ...,
         batch: bool = ...,
-        where: Mapping[str, Any] | None = ...,
+        where: Where | None = ...,
         equals: Mapping[str, Any] | None = ...,
     ) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""
 
     @abstractmethod
-    def watch(self, timeout: float | None) -> Watch:
+    def watch(
+        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
+    ) -> Iterator[Change]:
         """Iterate over changes until a timeout."""
 
 
@@ -275,7 +247,7 @@ class Subscribable:
         dispatch: Dispatch | None = ...,
         initial: bool = ...,
         batch: Literal[False] = ...,
-        where: Mapping[str, Any] | None = ...,
+        where: Where | None = ...,
         **equals: Any,
     ) -> Subscription: ...
     @overload
@@ -287,7 +259,7 @@ class Subscribable:
         dispatch: Dispatch | None = ...,
         initial: bool = ...,
         batch: Literal[True],
-        where: Mapping[str, Any] | None = ...,
+        where: Where | None = ...,
         **equals: Any,
     ) -> Subscription: ...
     def subscribe(
@@ -298,7 +270,7 @@ class Subscribable:
         dispatch: Dispatch | None = None,
         initial: bool = False,
         batch: bool = False,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
         **equals: Any,
     ) -> Subscription:
         """Call back with each change from now on.
@@ -359,7 +331,9 @@ class Subscribable:
         )
         return subscription
 
-    def watch(self, timeout: float | None = None) -> Iterator[Change]:
+    def watch(
+        self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
+    ) -> Iterator[Change]:
         """Iterate over changes since this call, as they come.
 
         Parameters
@@ -367,29 +341,22 @@ class Subscribable:
         timeout : float, optional
             Seconds without a change after which the iteration ends; by default it ends
             at `disconnect`.
+        where, **equals
+            As in `query`; the metadata before or after the change must match.
 
         Returns
         -------
         iterator of Change
             For one thread.  It queues the changes until they are taken.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TypeError, ValueError
+            `where` or `timeout` cannot be understood; raised at once.
         """
-        return self._opened().watch(timeout)
-
-
-@contextlib.contextmanager
-def logged_failure(message: str) -> Iterator[None]:
-    """Log what the user's code raises, and go on.
-
-    KeyboardInterrupt and SystemExit pass in the main thread; in another they would end polls.
-    """
-    try:
-        yield
-    except Exception:
-        _LOG.exception(message)
-    except BaseException:
-        if threading.current_thread() is threading.main_thread():
-            raise
-        _LOG.exception(message)
+        return self._opened().watch(timeout, where=where, equals=equals)
 
 
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, islice
 from operator import ne
@@ -45,9 +46,17 @@ class Entries(Stored):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
+        return iter(self._sorted_keys())
+
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        keys = self._sorted_keys()
+        return islice(keys, bisect_left(keys, start), None)
+
+    def _sorted_keys(self) -> list[str]:
         if self._in_order is None:  # sorting takes a while: not before it is needed
             self._in_order = sorted(self._entries)
-        return iter(self._in_order)
+        return self._in_order
 
     def __len__(self) -> int:
         """Count the keys."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, zip_longest
+from itertools import groupby, islice, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import LRUCache
@@ -15,6 +15,7 @@ from ...errors import IndexFormatError
 from .. import codec
 from ..fields import Content, line_problem
 from .compare import differing_keys
+from .field_indexes import FieldIndexes
 from .piece import Piece, with_commas
 from .stored import Stored
 
@@ -52,6 +53,7 @@ class Lines(Stored):
         self, pieces: Iterable[Piece], count: int | None = None, *, is_checked: bool = True
     ) -> None:
         super().__init__()
+        self.field_indexes = FieldIndexes(self, Lines.values_of, Lines.__iter__, Lines._value_runs)
         self._pieces = list(pieces)
         self._firsts = [piece.first for piece in self._pieces]
         self._count = count
@@ -101,6 +103,16 @@ class Lines(Stored):
         for number in range(len(self._pieces)):
             yield from self._read(number, Piece.keys)
 
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        if not self._pieces:
+            return
+        number = self._piece_number(start)
+        keys = self._read(number, Piece.keys)
+        yield from islice(keys, bisect_left(keys, start), None)
+        for following in range(number + 1, len(self._pieces)):
+            yield from self._read(following, Piece.keys)
+
     def __len__(self) -> int:
         """Count the keys."""
         if self._count is None:
@@ -145,11 +157,18 @@ class Lines(Stored):
 
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """See `Stored`."""
+        for piece, values in self._values_by_piece(field):
+            yield from zip(piece.keys(), values, strict=True)
+
+    def _value_runs(self, field: str) -> Iterator[list[Any]]:
+        return (values for _, values in self._values_by_piece(field))
+
+    def _values_by_piece(self, field: str) -> Iterator[tuple[Piece, list[Any]]]:
         decode, count = codec.field_decoder(field), 0
         for number, piece in enumerate(self._pieces):
             values = self._read(number, lambda piece: piece.values(decode))
             count += len(values)
-            yield from zip(piece.keys(), values, strict=True)
+            yield piece, values
         self._end_of_order(count)
 
     def folded(self, changes: RawChanges) -> Lines:

@@ -12,15 +12,19 @@ from ... import tuning
 from ...errors import IndexFormatError
 from ...processes import PerProcess
 from ..fields import are_keys, canonical_lines
-from ..query import FieldIndexes
 from .entries import Entries, parse_any
+from .field_indexes import FieldIndexes
 from .lines import Lines
 from .piece import Piece, key_at
-from .stored import Stored, called_weakly
+from .search import search
+from .stored import Stored
 
 if TYPE_CHECKING:
+    from ...query.conditions import Conditions
+    from ...query.sort_order import SortOrder
     from ..codec import Raw
     from ..fields import Content
+    from .search import Matches
     from .stored import RawChanges
 
 __all__ = ["UncheckedLines", "build", "canonical_lines_of", "parse"]
@@ -206,8 +210,8 @@ class UncheckedLines(Stored):
                     entries, self.problems = parse_any(self._body)
                 except IndexFormatError as error:
                     self.refusal = str(error)
-                    # Which raises.
-                    self.field_indexes = FieldIndexes(called_weakly(self, UncheckedLines.values_of))
+                    kind = UncheckedLines  # which raises
+                    self.field_indexes = FieldIndexes(self, kind.values_of, kind.__iter__)
                 else:
                     self._answers, self._body = entries, b""
                     self.field_indexes = entries.field_indexes
@@ -249,6 +253,10 @@ class UncheckedLines(Stored):
         """Iterate over the keys, in order."""
         return self._all(iter)
 
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        return self._all(lambda one: one.keys_from(start))
+
     def __len__(self) -> int:
         """Count the keys; before the check, the lines."""
         return len(self._answers)
@@ -284,6 +292,13 @@ class UncheckedLines(Stored):
             return self.field_indexes.keys(field, value)
         except IndexFormatError:
             return self._parsed().keys_with(field, value)
+
+    def search(self, conditions: Conditions, order: SortOrder | None) -> Matches:
+        """See `Stored`."""
+        try:
+            return search(self.field_indexes, conditions, order)
+        except IndexFormatError:
+            return self._parsed().search(conditions, order)
 
     # -- other entries, and writing ----------------------------------------------------
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import ref
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from ... import tuning
 from ...errors import IndexFormatError
+from ...query.comparison import field_value
 from .. import codec
 from ..fields import Content
-from ..query import FieldIndexes, in_all, replaced
+from .field_index import in_all, replaced
+from .field_indexes import FieldIndexes
+from .search import Layer, Matches, search
 
 if TYPE_CHECKING:
+    from ...query.conditions import Conditions
+    from ...query.sort_order import SortOrder
     from ..codec import Raw
 
     #: Raw entries by key; None for a key that is deleted.
     RawChanges = Mapping[str, Raw | None]
 
-__all__ = ["Overlay", "Stored", "called_weakly"]
+__all__ = ["Overlay", "Stored"]
 
 _KEY = operator.itemgetter(0)
-T = TypeVar("T")
 
 
 class Stored(ABC):
@@ -41,10 +46,9 @@ class Stored(ABC):
     surplus = 0
 
     def __init__(self) -> None:
+        kind = type(self)
         #: The indexes of the fields that were queried.
-        self.field_indexes = FieldIndexes(
-            called_weakly(self, lambda stored, field: stored.values_of(field))
-        )
+        self.field_indexes = FieldIndexes(self, kind.values_of, kind.__iter__)
 
     # -- checks that are left for later ------------------------------------------------
 
@@ -100,6 +104,10 @@ class Stored(ABC):
         """Iterate over the keys, in order."""
 
     @abstractmethod
+    def keys_from(self, start: str) -> Iterator[str]:
+        """Iterate over the keys that are not less than a text, in order."""
+
+    @abstractmethod
     def __len__(self) -> int:
         """Count the keys."""
 
@@ -122,6 +130,10 @@ class Stored(ABC):
     @abstractmethod
     def values_of(self, field: str) -> Iterator[tuple[str, Any]]:
         """Iterate over keys and the values of a field, None if missing, in key order."""
+
+    def search(self, conditions: Conditions, order: SortOrder | None) -> Matches:
+        """Answer conditions by indexes of the fields; see `keys_with`."""
+        return search(self.field_indexes, conditions, order)
 
     def keys_with(self, field: str, value: Hashable) -> Sequence[str]:
         """Return the keys of the entries whose field has a value, in order.
@@ -223,26 +235,6 @@ class Stored(ABC):
         """Write the entries as a document in whatever form costs least, in pieces."""
 
 
-def called_weakly(
-    owner: T, values_of: Callable[[T, str], Iterator[tuple[str, Any]]]
-) -> Callable[[str], Iterator[tuple[str, Any]]]:
-    """Return a function that reads a field without keeping the entries alive.
-
-    In a circle with their field indexes, a document of hundreds of megabytes would stay
-    in memory until the garbage collector comes by.
-    """
-    # Not `WeakMethod`: a Ctrl-C that arrives in its callback is lost.
-    known = ref(owner)
-
-    def call(field: str) -> Iterator[tuple[str, Any]]:
-        found = known()
-        if found is None:
-            raise IndexFormatError("these entries were replaced")
-        return values_of(found, field)
-
-    return call
-
-
 class Overlay(Stored):
     """Changes laid over entries that stay shared with other snapshots.
 
@@ -264,7 +256,8 @@ class Overlay(Stored):
         # could find it held.
         self._in_order: list[str] | None = None
         #: Of the changed entries alone.
-        self.field_indexes = FieldIndexes(called_weakly(self, Overlay._own_values))
+        self.field_indexes = FieldIndexes(self, Overlay._own_values, Overlay._own_keys)
+        self._gone: tuple[FieldIndexes, Sequence[int]] | None = None
 
     @property
     def base(self) -> Stored:
@@ -301,8 +294,21 @@ class Overlay(Stored):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
-        own = (key for key in self._changed_keys() if self.changes[key] is not None)
-        return merge((key for key in self._base if key not in self.changes), own)
+        return self._with_changes(iter(self._base), self._changed_keys())
+
+    def keys_from(self, start: str) -> Iterator[str]:
+        """See `Stored`."""
+        changed = self._changed_keys()
+        return self._with_changes(
+            self._base.keys_from(start), islice(changed, bisect_left(changed, start), None)
+        )
+
+    def _own_keys(self) -> Iterator[str]:
+        return (key for key in self._changed_keys() if self.changes[key] is not None)
+
+    def _with_changes(self, keys: Iterator[str], changed: Iterable[str]) -> Iterator[str]:
+        own = (key for key in changed if self.changes[key] is not None)
+        return merge((key for key in keys if key not in self.changes), own)
 
     def __len__(self) -> int:
         """Count the keys."""
@@ -335,6 +341,19 @@ class Overlay(Stored):
         own = in_all([self.field_indexes.keys(*pair) for pair in wanted])
         return self._merged_keys(self._base.keys_with_all(wanted), own)
 
+    def search(self, conditions: Conditions, order: SortOrder | None) -> Matches:
+        """See `Stored`: the answers of the base without what is changed, and of the changes."""
+        base = self._base.search(conditions, order)
+        own = search(self.field_indexes, conditions, order)
+        ((indexes, found, _),) = base.layers
+        left = (base.left and own.left and conditions) or base.left or own.left
+        return Matches([Layer(indexes, found, self._replaced(indexes)), *own.layers], left)
+
+    def _replaced(self, indexes: FieldIndexes) -> Sequence[int]:
+        if self._gone is None or self._gone[0] is not indexes:
+            self._gone = indexes, indexes.keys_by_position().positions(self._changed_keys())
+        return self._gone[1]
+
     def folded(self, changes: RawChanges) -> Stored:
         """See `Stored`."""
         return self._base.folded({**self.changes, **changes})
@@ -366,7 +385,7 @@ class Overlay(Stored):
         return ((key, codec.decode(raw)) for key, raw in raws if raw is not None)
 
     def _own_values(self, field: str) -> Iterator[tuple[str, Any]]:
-        return ((key, entry.get(field)) for key, entry in self._own(self._changed_keys()))
+        return ((key, field_value(entry, field)) for key, entry in self._own(self._changed_keys()))
 
     def _merged(
         self, theirs: Iterator[tuple[str, Any]], own: Iterator[tuple[str, Any]]

@@ -26,6 +26,7 @@ from ...disk.atomic import atomic_file, is_link
 from ...disk.file_system import NotRegularError, read_regular
 from ...errors import StoreError, quoted, reason_of
 from ..folder.data_path import DATA_PATH
+from .feed import FEED_MEDIA_TYPE, FEED_NAME, our_feed
 from .first_screen import FirstScreen
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ _POLICY = (
     "img-src blob: data: https: http:; media-src blob:; base-uri 'none'; form-action 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+_FEED_LINK = f'<link rel="alternate" type="{FEED_MEDIA_TYPE}" href="{FEED_NAME}">\n'
 _MOST_PAGE_BYTES = 1 << 20  # ours is smaller
 # The second line of our page, in any version.
 _PAGE_MARK = re.compile(rb"\A<!DOCTYPE html>\s*<!-- staticstore-page/\d+:")
@@ -92,7 +94,9 @@ _PART = re.compile(r"\{\{(.+?)\}\}")
 _COMMENT = re.compile(r"(^|\s+)// [^\"'`]*$")
 
 
-def render_page(screen: FirstScreen | None = None, data_path: str = DATA_PATH) -> bytes:
+def render_page(
+    screen: FirstScreen | None = None, data_path: str = DATA_PATH, *, has_feed: bool = False
+) -> bytes:
     """Return the page.
 
     Parameters
@@ -101,6 +105,8 @@ def render_page(screen: FirstScreen | None = None, data_path: str = DATA_PATH) -
         What it shows without its script; by default that of a site without an index.
     data_path : str, optional
         The path from the root to the values.
+    has_feed : bool, optional
+        Whether its head names the site's feed, so that readers of feeds find it.
 
     Examples
     --------
@@ -110,6 +116,7 @@ def render_page(screen: FirstScreen | None = None, data_path: str = DATA_PATH) -
     screen = screen or FirstScreen()
     texts, parts = _source()
     parts = {**parts, **screen.parts(data_path), "data path": escape(data_path)}
+    parts["feed"] = _FEED_LINK if has_feed else ""
     # Texts and names of parts in turn.
     return "".join(parts[text] if i % 2 else text for i, text in enumerate(texts)).encode()
 
@@ -187,7 +194,8 @@ def check_page(folder: SiteFolder) -> None:
 
 def page_of(folder: SiteFolder) -> bytes:
     """Return the page of a site as its index is now; at most its first MiB is read."""
-    return render_page(FirstScreen.of(folder), folder.data_path)
+    has_feed = our_feed(folder) is not None
+    return render_page(FirstScreen.of(folder), folder.data_path, has_feed=has_feed)
 
 
 def renew_page(folder: SiteFolder) -> None:

@@ -46,9 +46,11 @@ _ATTRIBUTES = b"""\
 #: unless there is a `.nojekyll`.
 GIT_FILES = {".nojekyll": b"", _ATTRIBUTES_NAME: _ATTRIBUTES}
 
-# Verified by readers, beside the values.  Git leaves packs alone: they are not text.
+# Verified by readers, beside the values.  Git leaves packs and tables alone: they are not text.
 _VERIFIED = ("index.json", "index.head.json")
-_DIGEST_NAMED = tuple(f"{role.folder}/*{role.ending}" for role in Role if role is not Role.PACK)
+_DIGEST_NAMED = tuple(
+    f"{role.folder}/*{role.ending}" for role in Role if role not in (Role.PACK, Role.TABLE)
+)
 # Attributes without their values: those under which git leaves bytes alone, and the others.
 _KEEPS = frozenset(("-text", "-crlf", "binary"))
 _CHANGES = frozenset(("text", "!text", "eol", "crlf"))

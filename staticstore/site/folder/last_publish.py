@@ -18,6 +18,7 @@ from ...disk.file_system import read_regular
 from ...errors import IndexFormatError, path_text
 from ...index import codec
 from ...index.head import DIGEST_FOLDERS
+from ..documents.feed import FEED_NAME
 from ..documents.packs import PackState, pack_digest
 from ..documents.root_files import GIT_FILES
 from .scan import LeftOut
@@ -32,6 +33,7 @@ _FORMAT = "staticstore-last/3"
 # What a publish writes, beside packs and documents that the head names.
 _WRITTEN_FILES = (
     "about.json",
+    FEED_NAME,
     "index.json",
     "index.head.json",
     "index.html",
@@ -71,6 +73,8 @@ class PublishReport:
         The sizes of their values, summed.
     packed : int
         The number of values that are in a pack, too.
+    table : str or None
+        The path of the index as a Parquet file, below the site's folder; None without one.
     """
 
     generation: int
@@ -84,6 +88,7 @@ class PublishReport:
     entries: int
     bytes: int
     packed: int
+    table: str | None = None
 
     def __repr__(self) -> str:
         """Count what the lists name."""

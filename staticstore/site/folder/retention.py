@@ -39,7 +39,7 @@ __all__ = [
 
 #: How long a file stays after it was forgotten.
 KEPT_SECONDS = 24 * 3600.0
-_DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip)\Z")
+_DIGEST_NAME = re.compile(r"[0-9a-f]{64}\.(?:jsonl?|zip|parquet)\Z")
 
 
 def packs_of(index: Index) -> frozenset[str]:

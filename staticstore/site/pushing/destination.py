@@ -32,7 +32,9 @@ _LOG = logging.getLogger("staticstore.site")
 #: The note's place at a target.
 NOTE = ".staticstore/push.json"
 _FORMAT = "staticstore-push/1"
-_DIGEST_NAMED = re.compile(r"(packs|changes|blocks|index|about)/[0-9a-f]{64}\.(zip|jsonl|json)")
+_DIGEST_NAMED = re.compile(
+    r"(packs|changes|blocks|index|about)/[0-9a-f]{64}\.(zip|jsonl|json|parquet)"
+)
 _TOO_LARGE = "too large"  # in place of the digest of a file larger than any of ours
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import IndexFormatError, StoreError, path_text, quoted, reason_of
+from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.page import is_our_page
 from ..folder.retention import KEPT_SECONDS, packs_of
 from ..folder.site_folder import SiteFolder
@@ -135,6 +136,9 @@ def _last(site: PushSource, old: PushDestination) -> list[tuple[str, bytes, Serv
     wanted = {**site.beside, **old.about.lacking, **current}
     standing = {**old.beside, "index.json": old.body, "index.head.json": old.head_body}
     lacking = {href: body for href, body in wanted.items() if body != standing.get(href)}
+    if FEED_NAME in lacking and not is_our_feed(standing.get(FEED_NAME) or lacking[FEED_NAME]):
+        _LOG.warning("%s is not pushed: the target has one that no publish wrote", FEED_NAME)
+        del lacking[FEED_NAME]
     return [(href, body, served_fresh(href)) for href, body in lacking.items()]
 
 

@@ -18,6 +18,7 @@ from ...index.head import Document, Head, Role
 from ...index.snapshot import Index
 from ...transport.values.verifier import Verifier
 from ..about import published_about, read_files, served_type
+from ..documents.feed import FEED_NAME, is_our_feed
 from ..documents.packs import pack_digest
 from ..folder.data_file import UNKNOWN, FileDigest, FoundFile, inert_type
 from ..folder.hashing import hash_files
@@ -33,7 +34,7 @@ __all__ = ["PushSource", "Upload", "served_fresh", "verified_pieces"]
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_CACHE = "no-cache"
-_BESIDE = (".nojekyll", "index.html")
+_BESIDE = (".nojekyll", "index.html", FEED_NAME)
 
 
 class Upload(NamedTuple):
@@ -70,7 +71,7 @@ class PushSource:
     block_root: bytes | None
     #: What the head names, in the order of the upload.
     documents: tuple[Document, ...]
-    #: Files for the host, by name: the page, and `.nojekyll`.
+    #: Files for the host, by name: the page, the feed, and `.nojekyll`.
     beside: dict[str, bytes]
     #: ``about.json``, and the files that it names, by name.
     about: dict[str, bytes]
@@ -109,6 +110,8 @@ class PushSource:
         beside = {
             name: folder.read_published(name) for name in _BESIDE if (folder.root / name).is_file()
         }
+        if not is_our_feed(beside.get(FEED_NAME, b"")):
+            beside.pop(FEED_NAME, None)
         return cls(folder, index, body, head_body, head, files, root, documents, beside, about)
 
     def values(self, keys: Iterable[str], *, active: bool) -> Iterator[Upload]:
@@ -149,7 +152,11 @@ class PushSource:
 
     def stages(self) -> list[list[Upload]]:
         """Return the uploads of those files in stages; each must end before the next."""
-        roles = (Role.ABOUT, Role.CHANGES), (Role.BLOCK_LIST, Role.BLOCK_ROOT), (Role.INDEX,)
+        roles = (
+            (Role.ABOUT, Role.CHANGES, Role.TABLE),
+            (Role.BLOCK_LIST, Role.BLOCK_ROOT),
+            (Role.INDEX,),
+        )
         named = [[self._named(one) for one in self.documents if one.role in some] for some in roles]
         return [list(self.packs()), *named]
 

@@ -27,8 +27,10 @@ from ... import tuning
 from ...disk.file_system import NotRegularError, open_regular
 from ...errors import InnerAddressError
 from ...processes import fork_gate
+from ...signals import request_finished
 from .conditions import Representation, answer, header_fields
 from .http1 import BoundedResponse
+from .report import new_report
 from .root import Origin, Origins, origin_of
 from .wire import is_inner
 
@@ -91,9 +93,18 @@ class BoundedAdapter(HTTPAdapter):
 
         Digest authentication reads that body whole, whatever its length.
         """
+        wire, current = self._wire, self._wire.current
+        if current.report is not None:  # an authentication scheme repeats the request
+            current.report.finish()
+        current.report = None
+        if request_finished.receivers:
+            method, url = str(request.method), str(request.url)
+            current.report = new_report(current, wire.store, method, url)
         response = super().send(request, *args, **kwargs)
         if 400 <= response.status_code < 500:
             response.raw = _ShortBody(response.raw)
+        if current.report is not None:
+            current.report.answered(response.status_code, response.raw)
         return response
 
 
@@ -176,6 +187,10 @@ class _ShortBody:
         self._left -= len(piece)
         self._is_whole = not piece and self._left > 0
         return piece
+
+    def tell(self) -> int:
+        count: int = self._raw.tell()
+        return count
 
     def release_conn(self) -> None:
         # A connection with unread bytes cannot serve another request.

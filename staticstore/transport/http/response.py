@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ...errors import NotConnectedError, TransportError
+from ...errors import NotConnectedError, StoreError, TransportError
 from .conditions import (
     DECODABLE,
     checked_validators,
@@ -22,6 +22,7 @@ from .failures import OUTSIDE, mapped, raise_mapped
 if TYPE_CHECKING:
     import requests
 
+    from .report import RequestReport
     from .wire import Receivable, Wire
 
 __all__ = [
@@ -96,6 +97,7 @@ class Response:
         *,
         key: str | None,
         answer: Receivable | None,
+        report: RequestReport | None = None,
     ) -> None:
         self.status = response.status_code
         self.url = str(response.url)
@@ -106,6 +108,8 @@ class Response:
         self.codings = codings_of(coding) if coding else ()
         # A body from a socket that is not chunked is received into the caller's buffer.
         self._answer = None if answer is None or answer.chunked else answer
+        self._whole_answer = answer
+        self._report = report
 
     def header(self, name: str) -> str | None:
         """Return a header field, or None."""
@@ -211,11 +215,25 @@ class Response:
             buffer[: len(piece)] = piece
             return len(piece)
         count = self._answer.receive_into(buffer)
+        if self._report is not None:
+            self._report.received(count)
         if self._answer.isclosed():
             self._response.raw.release_conn()
         return count
 
     def _received(self, read: Callable[[], T], size: int, decode: bool) -> T:
+        if self._report is None:
+            return self._bounded(read, size, decode)
+        try:
+            result = self._bounded(read, size, decode)
+        except StoreError as error:
+            self._report.finish(error)
+            raise
+        if not result or (self._whole_answer is not None and self._whole_answer.isclosed()):
+            self._report.finish()
+        return result
+
+    def _bounded(self, read: Callable[[], T], size: int, decode: bool) -> T:
         if decode and not DECODABLE.issuperset(self.codings):
             raise TransportError(
                 f"the host used a content coding that was not asked for: {self.codings[-1]}",
@@ -245,6 +263,14 @@ class Response:
         """Map errors of libraries in the block to ours, with key and URL."""
         return mapped(self._wire, key=self._key, url=self.url)
 
-    def close(self) -> None:
-        """Release the connection, or close it if the body has not been read to its end."""
+    def close(self, error: StoreError | None = None) -> None:
+        """Release the connection, or close it if the body has not been read to its end.
+
+        Parameters
+        ----------
+        error : StoreError, optional
+            Why the answer is not used.
+        """
         self._response.close()
+        if self._report is not None:
+            self._report.finish(error)

@@ -216,16 +216,22 @@ class Sender:
         # Not `requests.Session.send`: it reads the body of a redirect, however
         # long, even with `allow_redirects=False`.
         adapter = session.get_adapter(url)
-        answer = self._mapped(lambda: adapter.send(prepared, **options), where)
+        current, answer = wire.current, None
+        current.report = None
         try:
+            answer = self._mapped(lambda: adapter.send(prepared, **options), where)
             for hook in prepared.hooks["response"]:
                 call = functools.partial(hook, answer, **options)
                 answer = self._in_scheme(call, hook, where, answer.status_code) or answer
-        except BaseException:
-            answer.close()
+        except BaseException as error:
+            if answer is not None:
+                answer.close()
+            if current.report is not None:
+                current.report.finish(error if isinstance(error, StoreError) else None)
             raise
-        received, wire.current.answer = wire.current.answer, None
-        return Response(answer, wire, key=where.key, answer=received)
+        received, current.answer = current.answer, None
+        report, current.report = current.report, None
+        return Response(answer, wire, key=where.key, answer=received, report=report)
 
     def _prepared(
         self, session: requests.Session, request: Request, url: str, trusted: bool
@@ -352,7 +358,6 @@ def _text(value: str | bytes) -> str:
 def _check_status(response: Response, key: str | None, *, trusted: bool) -> None:
     if response.status < 400 or response.status == 416:
         return
-    response.close()
     error = status_error(
         response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
     )
@@ -361,4 +366,5 @@ def _check_status(response: Response, key: str | None, *, trusted: bool) -> None
             "the host redirected to another origin, which answered 401 Unauthorized: user and"
             " password are sent to the origin of the root only",
         )
+    response.close(error)
     raise error

@@ -304,17 +304,24 @@ class Session:
         StoreError
             From the last attempt.
         """
-        for number in range(self.retries):
-            try:
-                return attempt()
-            except TransportError as error:
-                if not may_heal(error):
-                    raise
-                seconds = _backoff(number, error)
-                if deadline is not None and seconds >= deadline.left:
-                    raise
-            self.wire.cut.wait(seconds)
-        return attempt()
+        wire = self._sender.own.wire
+        before = wire.current.attempt
+        try:
+            for number in range(self.retries):
+                wire.current.attempt = number + 1
+                try:
+                    return attempt()
+                except TransportError as error:
+                    if not may_heal(error):
+                        raise
+                    seconds = _backoff(number, error)
+                    if deadline is not None and seconds >= deadline.left:
+                        raise
+                wire.cut.wait(seconds)
+            wire.current.attempt = self.retries + 1
+            return attempt()
+        finally:
+            wire.current.attempt = before
 
     def _noting_failure(
         self, attempt: Callable[[], T], deadline: Deadline | None, *, is_retried: bool = True
@@ -324,7 +331,7 @@ class Session:
             if is_retried and self._is_alone:
                 result = self.retried(attempt, deadline)
             else:
-                result = _once(attempt)
+                result = self._once(attempt)
         except TransportError as error:
             if error.status is None or error.status in _UNFIT_STATUSES or error.status >= 500:
                 self._failed_at = time.monotonic()
@@ -334,15 +341,19 @@ class Session:
         self._failed_at = None
         return result
 
-
-def _once(attempt: Callable[[], T]) -> T:
-    # Repeated only if an idle connection was closed, and then at once.
-    try:
-        return attempt()
-    except TransportError as error:
-        if not was_dropped(error):
-            raise
-    return attempt()
+    def _once(self, attempt: Callable[[], T]) -> T:
+        # Repeated only if an idle connection was closed, and then at once.
+        try:
+            return attempt()
+        except TransportError as error:
+            if not was_dropped(error):
+                raise
+        current = self.wire.current
+        current.attempt += 1
+        try:
+            return attempt()
+        finally:
+            current.attempt -= 1
 
 
 def _backoff(number: int, error: TransportError) -> float:

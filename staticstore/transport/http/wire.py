@@ -23,6 +23,7 @@ from urllib.parse import unquote
 from ... import tuning
 from ...errors import IndexFormatError
 from ...processes import PerProcess
+from .report import ReportedRequest
 
 __all__ = [
     "LEAST_BYTES_A_SECOND",
@@ -216,7 +217,7 @@ class RateLimit:
         return seconds
 
 
-class CurrentRequest(threading.local):
+class CurrentRequest(ReportedRequest):
     """A thread's request: what its sender and its connection have to know of each other.
 
     requests and urllib3 stand between them, and pass none of it on.
@@ -263,6 +264,9 @@ class Wire:
         The request of the thread that asks.
     limits : tuple of RateLimit
         The limits on all that is received, at present.
+    store : callable
+        Returns the store whose requests these are, for `request_finished`; None if there
+        is none.
     """
 
     def __init__(self, *, is_cut: bool = False) -> None:
@@ -271,6 +275,7 @@ class Wire:
         if is_cut:
             self.cut.set()
         self.limits: tuple[RateLimit, ...] = ()
+        self.store: Callable[[], object] = _no_store
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         # Reentrant: the garbage collector may interrupt any thread, here too,
         # with a finalizer that closes the wire.
@@ -279,7 +284,9 @@ class Wire:
 
     def after_fork(self) -> Wire:
         """Return a new wire for a forked child, closed if this one was."""
-        return Wire(is_cut=self.cut.is_set())
+        own = Wire(is_cut=self.cut.is_set())
+        own.store = self.store
+        return own
 
     def add(self, sock: socket.socket) -> None:
         """Add a socket to those that `close` shuts down."""
@@ -309,6 +316,10 @@ class Wire:
         finally:
             with self._lock:
                 self.limits = tuple(other for other in self.limits if other is not limit)
+
+
+def _no_store() -> None:
+    return None
 
 
 def _shut_down(sock: socket.socket) -> None:

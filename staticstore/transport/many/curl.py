@@ -22,11 +22,19 @@ from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ... import tuning
-from ...errors import InnerAddressError, NotConnectedError
+from ...errors import (
+    InnerAddressError,
+    NotConnectedError,
+    TransportError,
+    TransportTimeout,
+)
 from ...processes import fork_gate
-from .request import SizedAnswer, SizedRequest, accepted
+from ...signals import request_finished
+from ..http.report import new_report
+from .request import SizedAnswer, SizedRequest, accepted, refusal
 
 if TYPE_CHECKING:
+    from ..http.report import RequestReport
     from ..http.sender import RequestTemplate
 
 __all__ = ["by_curl"]
@@ -66,7 +74,7 @@ def by_curl(
             for handle, error in ended:
                 transfer = transfers[handle]
                 found[transfer.number] = transfer.result() if error == pycurl.E_OK else None
-                transfer.end()
+                transfer.end(error)
                 if error == pycurl.E_OPERATION_TIMEDOUT:
                     numbered = iter(())  # do not wait again for each of the rest
                 running -= not transfer.start(numbered)
@@ -74,7 +82,7 @@ def by_curl(
                 multi.select(tuning.CURL_SELECT_SECONDS)
     finally:
         for transfer in transfers.values():
-            transfer.end()
+            transfer.end(pycurl.E_ABORTED_BY_CALLBACK)
         multi.close()
     return found
 
@@ -103,10 +111,13 @@ class _Transfer:
         self.number = 0
         self.handle = pycurl.Curl()
         self._multi = multi
+        self._wire = template.wire
+        self._root_url = template.root.url
         self._url = template.root.join
         self._head = io.BytesIO()
         self._body = io.BytesIO()
         self._request = SizedRequest("", 0)
+        self._report: RequestReport | None = None
         self._is_running = False
         self._has_proxy = template.proxy is not None
         self._set_up(template)
@@ -163,6 +174,9 @@ class _Transfer:
             self.handle.setopt(pycurl.RANGE, self._request.range)
         elif was_part:
             self.handle.unsetopt(pycurl.RANGE)
+        if request_finished.receivers:
+            wire, url = self._wire, self._root_url + self._request.url_path
+            self._report = new_report(wire.current, wire.store, "GET", url)
         self._multi.add_handle(self.handle)
         self._is_running = True
         return True
@@ -207,8 +221,23 @@ class _Transfer:
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         return accepted(self._request, status, fields, self._body.getvalue())
 
-    def end(self) -> None:
-        """End the request, whether it is done or not."""
+    def end(self, error: int) -> None:
+        """End the request, whether it is done or not; the error is one of libcurl's numbers."""
         if self._is_running:
             self._multi.remove_handle(self.handle)
             self._is_running = False
+            if self._report is not None:
+                self._finish(self._report, error)
+                self._report = None
+
+    def _finish(self, report: RequestReport, error: int) -> None:
+        status = self.handle.getinfo(pycurl.RESPONSE_CODE)
+        if status:
+            report.answered(status)
+            report.received(self._body.tell())
+        if error == pycurl.E_OK:
+            report.finish(refusal(status, self._root_url + self._request.url_path))
+        elif error == pycurl.E_OPERATION_TIMEDOUT:
+            report.finish(TransportTimeout("the host was silent or too slow for too long"))
+        else:
+            report.finish(TransportError(f"the request was not completed (libcurl: {error})"))

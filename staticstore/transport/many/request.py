@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..http.conditions import codings_of, parse_strong_etag
+from ..http.failures import status_error
 from ..http.response import parse_content_range
 
-__all__ = ["SizedAnswer", "SizedRequest", "accepted"]
+if TYPE_CHECKING:
+    from ...errors import HTTPStatusError
+
+__all__ = ["SizedAnswer", "SizedRequest", "accepted", "refusal"]
 
 
 class SizedRequest(NamedTuple):
@@ -36,6 +40,11 @@ class SizedAnswer(NamedTuple):
     body: bytes
     #: The entity tag, if it is a strong one.
     etag: str | None
+
+
+def refusal(status: int, url: str) -> HTTPStatusError | None:
+    """Return the error of an answer, for `request_finished`; None below 400."""
+    return status_error(status, key=None, url=url) if status >= 400 else None
 
 
 def accepted(

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from urllib3 import Timeout
 
 from ... import tuning
-from ...errors import NotConnectedError, StoreError, TransportTimeout
+from ...errors import NotConnectedError, StoreError, TransportError, TransportTimeout
+from ...signals import request_finished
 from ..http.failures import mapped
+from ..http.report import new_report
 from ..http.response import allowance
 from ..http.wire import Bounds, Wire
-from .request import SizedAnswer, SizedRequest, accepted
+from .request import SizedAnswer, SizedRequest, accepted, refusal
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -128,6 +130,9 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
     current = wire.current
     current.bounds = Bounds(template.timeout[1], None, template.min_rate, template.check_peer)
     current.query = template.query
+    report, url = None, template.root.url + request.url_path
+    if request_finished.receivers:
+        report = new_report(current, wire.store, "GET", url)
     try:
         with mapped(wire, key=None, url=None):
             response = template.pool.urlopen(
@@ -140,16 +145,26 @@ def _fetch(template: RequestTemplate, request: SizedRequest) -> SizedAnswer | No
                 preload_content=False,
                 timeout=Timeout(*template.timeout),
             )
+            if report is not None:
+                report.answered(response.status, response)
             # A response that was read to its end has returned its connection.
             current.allowance = allowance(request.size)
             with contextlib.closing(response):
                 if request.start is not None and response.status == 200:
+                    if report is not None:
+                        report.finish()
                     return None  # the whole: do not read as far as the part
                 body = response.read(request.size + 1, decode_content=False)
-    except (NotConnectedError, TransportTimeout):
-        raise
-    except StoreError:
+                if report is not None and response.length_remaining and len(body) <= request.size:
+                    report.finish(TransportError(f"the connection broke after {len(body)} bytes"))
+    except StoreError as error:
+        if report is not None:
+            report.finish(error)
+        if isinstance(error, NotConnectedError | TransportTimeout):
+            raise
         return None
     finally:
         current.allowance = None
+    if report is not None:
+        report.finish(refusal(response.status, url))
     return accepted(request, response.status, response.headers, body)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from staticstore import StaticStore, index_updated, key_deleted, key_set, key_updated
+from staticstore.query import ge
 from tests.client.following.conftest import KEYS, PublishedSite
 from tests.servers import Nginx, Request, Wire, serve_files
 
@@ -114,6 +115,9 @@ WHOLE: list[Callable[[StaticStore], object]] = [
     lambda store: list(store.items()),
     lambda store: list(store.query(size=17)),
     lambda store: list(store.query_keys(size=17)),
+    lambda store: list(store.query_keys(size=ge(17), sort="-size", limit=5)),
+    lambda store: store.count(size=ge(17)),
+    lambda store: list(store.index.prefixes()),
     lambda store: list(store.glob("*")),
     lambda store: store.index,
     lambda store: store.subscribe(print),

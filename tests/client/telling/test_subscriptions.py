@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from staticstore import Change, Changes, NotConnectedError, StaticStore, index_updated
+from staticstore.query import any_where, ge, lt, missing, ne
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.sites import write_index
 
@@ -150,6 +151,76 @@ def test_a_callback_gets_its_own_metadata(site: MemorySite, store: StaticStore) 
     change(site, store)
     assert heard == [{"type": "raster"}, {"type": "raster"}]
     assert store.get_metadata("new") == {"type": "raster"}
+
+
+@pytest.mark.parametrize("most_singly", [0, 10**9], ids=["together", "singly"])
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"size": ge(2)}, ["update map"]),
+        ({"size": lt(2)}, ["update map", "update table"]),
+        ({"type": "raster", "size": missing()}, ["set new", "delete old"]),
+        ({"size": lambda size: size == 2}, ["update map"]),
+        ({"where": any_where({"size": 2}, {"type": ne("raster")})}, ["update map", "update table"]),
+        ({"where": {}}, ALL),
+    ],
+)
+def test_conditions_match_the_same_changes_one_by_one_and_together(
+    site: MemorySite,
+    store: StaticStore,
+    monkeypatch: pytest.MonkeyPatch,
+    conditions: dict[str, Any],
+    expected: list[str],
+    batch: bool,
+    most_singly: int,
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MATCHED_SINGLY_CHANGES", most_singly)
+    monkeypatch.setattr("staticstore.tuning.MATCHED_TOGETHER_CHANGES", 3)
+    recorder = Recorder()
+
+    def hear(delivery: Any) -> None:
+        for one in delivery if batch else [delivery]:
+            recorder(one)
+
+    subscribe: Any = store.subscribe
+    with subscribe(hear, batch=batch, **conditions):
+        change(site, store)
+    assert recorder.lines == expected
+
+
+@pytest.mark.parametrize("most_singly", [0, 10**9], ids=["together", "singly"])
+def test_a_condition_that_raises_is_logged_with_the_key_and_the_others_go_on(
+    site: MemorySite,
+    store: StaticStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    most_singly: int,
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MATCHED_SINGLY_CHANGES", most_singly)
+    failing, other = Recorder(), Recorder()
+    with (
+        store.subscribe(failing, size=lambda size: 1 / (size - 2)),
+        store.subscribe(other, size=ge(0)),
+    ):
+        change(site, store)
+    assert "ZeroDivisionError" in caplog.text
+    assert "'map'" in caplog.text
+    assert failing.lines == []
+    assert other.lines == ["update map", "update table"]
+
+
+def test_of_several_subscriptions_each_change_goes_to_the_first_one_first(
+    site: MemorySite, store: StaticStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MATCHED_SINGLY_CHANGES", 0)
+    heard: list[str] = []
+    with (
+        store.subscribe(lambda change: heard.append(f"1 {change.key}"), size=ge(0)),
+        store.subscribe(lambda change: heard.append(f"2 {change.key}")),
+    ):
+        change(site, store)
+    assert heard == ["1 map", "2 map", "2 new", "2 old", "1 table", "2 table"]
 
 
 # -- begin and end ------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from staticstore import Change, NotConnectedError, StaticStore
-from staticstore.client.telling.subscription import Watch
+from staticstore.client.telling.watch import Watch
+from staticstore.query import gt
 from tests.client.scene import TIMEOUT, Call, MemorySite
 
 
@@ -189,3 +190,21 @@ def test_many_changes_can_wait_without_blocking_the_poll(
     site.write({f"{number:05}": {} for number in range(2000)})
     Call(store.update_index).result()
     assert len(list(watch)) == 2001
+
+
+def test_it_yields_changes_whose_metadata_before_or_after_fulfills_conditions(
+    site: MemorySite, store: StaticStore
+) -> None:
+    watch = store.watch(timeout=0, where={"size": gt(5)}, type="raster")
+    site.write({"a": {"size": 9, "type": "raster"}, "b": {"size": 9}})
+    store.update_index()
+    site.write({"a": {"size": 1, "type": "raster"}, "b": {"size": 9}})
+    store.update_index()
+    site.write({"b": {"size": 9}})
+    store.update_index()
+    assert [(change.action, change.key) for change in watch] == [("update", "a"), ("update", "a")]
+
+
+def test_conditions_that_cannot_be_understood_are_refused_at_once(store: StaticStore) -> None:
+    with pytest.raises(TypeError, match="where takes a mapping"):
+        store.watch(where="type=raster")  # type: ignore[arg-type]

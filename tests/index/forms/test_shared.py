@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from staticstore import Index
 from staticstore.index.changes import apply, diff, follow
+from staticstore.index.forms.field_index import NOT_INDEXED, frozen
 from staticstore.index.forms.lines import Lines
-from staticstore.index.query import NOT_INDEXED, frozen
 
 _numbers = st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 2.5, 2**70, 1e300])
 _scalars = st.none() | st.booleans() | _numbers | st.text("ab", max_size=2)

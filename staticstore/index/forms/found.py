@@ -1,0 +1,263 @@
+"""Which entries a condition finds: sets of positions, and the keys at positions."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from itertools import compress, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from ... import tuning
+
+if TYPE_CHECKING:
+    from .column import FieldColumn, Ranks
+
+__all__ = ["Found", "KeysByPosition", "intersection", "joined", "union"]
+
+_FLIPPED = bytes([1, 0]) + bytes(254)
+# In a table of buckets: the whole bucket, and some of its values.
+_WHOLE, _PARTLY = b"\1\2"
+
+
+class Found:
+    """A set of positions of entries: as ranks of a column, as positions, or as marks.
+
+    One form is made of another when it is needed, and kept.  Never changed otherwise.
+
+    Parameters
+    ----------
+    total : int
+        The number of entries.
+    positions : sequence of int, optional
+        In order.
+    marks : bytes, optional
+        1 for each position that is in the set, and 0 for the others.
+    ranked : (FieldColumn, list), optional
+        Ranks of a column.
+
+    Examples
+    --------
+    >>> some = Found(5, positions=[1, 4])
+    >>> len(some.complement()), some.complement().positions(), some.among([0, 4])
+    (3, [0, 2, 3], [4])
+    """
+
+    __slots__ = ("_count", "_marks", "_positions", "ranked", "total")
+
+    def __init__(
+        self,
+        total: int,
+        *,
+        positions: Sequence[int] | None = None,
+        marks: bytes | bytearray | None = None,
+        ranked: tuple[FieldColumn, Ranks] | None = None,
+    ) -> None:
+        self.total = total
+        self._positions = positions
+        self._marks = marks
+        self.ranked = ranked
+        if ranked is not None:
+            self._count = sum(end - start for start, end in ranked[1])
+        elif positions is not None:
+            self._count = len(positions)
+        else:
+            assert marks is not None
+            self._count = marks.count(1)
+
+    def __len__(self) -> int:
+        """Count the positions, without making them."""
+        return self._count
+
+    @property
+    def is_few(self) -> bool:
+        """Whether the positions are so few that they are best handled one by one."""
+        return self._count <= self.total * tuning.MARKED_PART
+
+    def positions(self) -> Sequence[int]:
+        """Return the positions, in order."""
+        if self._positions is None:
+            if self.ranked is None or not self.is_few:
+                self._positions = list(compress(range(self.total), self.marks()))
+            else:
+                table, some = self._buckets()
+                buckets = self.ranked[0].buckets
+                found: list[int] = []
+                for code, start, end in some:
+                    found += buckets[code].by_rank(start, end)
+                for code in compress(range(len(table)), table):
+                    if table[code] == 1:
+                        found += buckets[code].positions
+                found.sort()
+                self._positions = found
+        return self._positions
+
+    def marks(self) -> bytes | bytearray:
+        """Return 1 for each position that is in the set, and 0 for the others."""
+        if self._marks is None:
+            if self.ranked is None:
+                marks = bytearray(self.total)
+                places: Iterable[int] = self._positions or ()
+            else:
+                column = self.ranked[0]
+                table, some = self._buckets()
+                # Of whole buckets all at once (benchmark: range one in five).
+                marks = column.codes.translate(table.replace(b"\2", b"\0"))
+                places = (
+                    position
+                    for code, start, end in some
+                    for position in column.buckets[code].by_rank(start, end)
+                )
+            for position in places:
+                marks[position] = 1
+            self._marks = marks
+        return self._marks
+
+    def among(self, positions: Iterable[int]) -> list[int]:
+        """Return those of some positions that are in the set."""
+        marks = self._marks
+        if marks is not None:
+            return [position for position in positions if marks[position]]
+        if self.ranked is None:
+            return list(filter(frozenset(self._positions or ()).__contains__, positions))
+        column = self.ranked[0]
+        table, some = self._buckets()
+        codes = column.codes
+        bounds: dict[int, list[tuple[int, int]]] = {}
+        for code, start, end in some:
+            bounds.setdefault(code, []).append((start, end))
+        return [
+            position
+            for position in positions
+            if (whole := table[codes[position]]) == 1
+            or (
+                whole
+                and column.buckets[codes[position]].is_within(position, bounds[codes[position]])
+            )
+        ]
+
+    def _buckets(self) -> tuple[bytes, list[tuple[int, int, int]]]:
+        """Return which buckets are in the set: a table of codes, and ranks of some buckets."""
+        assert self.ranked is not None
+        column, ranks = self.ranked
+        table, some, starts = bytearray(256), [], column.starts
+        for start, end in ranks:
+            code = bisect_right(starts, start) - 1
+            while start < end:
+                first, last = starts[code], min(starts[code + 1], end)
+                if start == first and last == starts[code + 1]:
+                    table[code] = _WHOLE
+                elif start < last:
+                    table[code] = _PARTLY
+                    some.append((code, start - first, last - first))
+                start, code = last, code + 1
+        return bytes(table), some
+
+    def without(self, positions: Sequence[int]) -> Found:
+        """Return the positions that are not among others."""
+        if self.is_few:
+            others = frozenset(positions)
+            return Found(self.total, positions=[p for p in self.positions() if p not in others])
+        marks = bytearray(self.marks())
+        for position in positions:
+            marks[position] = 0
+        return Found(self.total, marks=marks)
+
+    def complement(self) -> Found:
+        """Return the other positions."""
+        if self.ranked is None:
+            return Found(self.total, marks=self.marks().translate(_FLIPPED))
+        column, ranks = self.ranked
+        return Found(self.total, ranked=(column, column.others(ranks)))
+
+
+def intersection(sets: Sequence[Found]) -> Found:
+    """Return the positions that are in all of some sets, at least one; the smallest first."""
+    found, *others = sorted(sets, key=len)
+    while others and found.is_few:
+        found = Found(found.total, positions=others.pop(0).among(found.positions()))
+    return _combined([found, *others], int.__and__) if others else found
+
+
+def union(sets: Sequence[Found], total: int) -> Found:
+    """Return the positions that are in at least one of some sets."""
+    if not sets:
+        return Found(total, positions=())
+    ranked = [one.ranked for one in sets if one.ranked is not None]
+    if len(ranked) == len(sets) and all(column is ranked[0][0] for column, _ in ranked):
+        ranks = joined(pair for _, some in ranked for pair in some)
+        return Found(total, ranked=(ranked[0][0], ranks))
+    if sum(map(len, sets)) <= total * tuning.MARKED_PART:
+        return Found(total, positions=sorted(set().union(*(one.positions() for one in sets))))
+    return _combined(sets, int.__or__)
+
+
+def joined(ranks: Iterable[tuple[int, int]]) -> Ranks:
+    """Return ranks in order, joined where they overlap or touch.
+
+    Examples
+    --------
+    >>> joined([(5, 7), (0, 2), (2, 3), (6, 9)])
+    [(0, 3), (5, 9)]
+    """
+    found: Ranks = []
+    for start, end in sorted(ranks):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def _combined(sets: Sequence[Found], operate: Callable[[int, int], int]) -> Found:
+    total = sets[0].total
+    numbers = (int.from_bytes(one.marks(), "little") for one in sets)
+    return Found(total, marks=reduce(operate, numbers).to_bytes(total, "little"))
+
+
+class KeysByPosition:
+    """The keys of all entries by position.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        In order.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        # A tuple: the garbage collector visits one that holds only texts once.
+        self._keys = tuple(keys)
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._keys)
+
+    def __getitem__(self, position: int) -> str:
+        """Return the key at a position."""
+        return self._keys[position]
+
+    def of(self, found: Found) -> list[str]:
+        """Return the keys of a set, in order."""
+        if found.is_few:
+            positions = found.positions()
+            # Faster than one by one, and gives a single key without a tuple.
+            several = itemgetter(*positions)(self._keys) if len(positions) > 1 else ()
+            return list(several or map(self._keys.__getitem__, positions))
+        # A run at a time, so that other threads get a turn (benchmark: waits).
+        marks, count, keys = found.marks(), tuning.MARKED_KEYS, list[str]()
+        remaining = iter(self._keys)
+        for start in range(0, len(marks), count):
+            keys += compress(islice(remaining, count), marks[start : start + count])
+        return keys
+
+    def positions(self, keys: Iterable[str]) -> list[int]:
+        """Return the positions of those of some keys, in order, that are there."""
+        found, all_keys, at = [], self._keys, 0
+        for key in keys:
+            at = bisect_left(all_keys, key, at)
+            if at < len(all_keys) and all_keys[at] == key:
+                found.append(at)
+        return found

@@ -1,0 +1,1 @@
+"""Entries as a table with a column for each field, for Arrow, pandas and polars."""

@@ -1,0 +1,125 @@
+"""Which kinds of JSON values a field has, and the Arrow type of its column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+__all__ = ["FieldKinds", "MixedKinds", "kinds_of_fields"]
+
+_INTEGERS = range(-(1 << 63), 1 << 63)
+# An object with more different members is a mapping, and makes no columns.
+_MOST_MEMBERS = 1_000
+_NAMES = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}
+
+
+class MixedKinds(Exception):
+    """The values of a field have no Arrow type in common; the message says why."""
+
+
+class FieldKinds:
+    """The kinds of JSON values that were seen in one place.
+
+    The order in which values are added does not matter.
+
+    Examples
+    --------
+    >>> kinds = FieldKinds()
+    >>> kinds.add([1, None, 2.5])
+    >>> kinds.arrow_type("size")
+    DataType(double)
+    >>> kinds.add(["large"])
+    >>> kinds.arrow_type("size")
+    Traceback (most recent call last):
+    staticstore.index.tables.kinds.MixedKinds: size is a number and a text
+    """
+
+    __slots__ = ("_has_large", "_items", "_members", "_types", "has_texts")
+
+    def __init__(self) -> None:
+        self._types: set[type] = set()
+        self._has_large = False  # an integer that needs more than 64 bits
+        self._items: FieldKinds | None = None
+        self._members: dict[str, FieldKinds] = {}
+        #: Whether a text was seen.
+        self.has_texts = False
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Note the kinds of some values, decoded JSON; None says nothing."""
+        found = [value for value in values if value is not None]
+        types = set(map(type, found))
+        self._types |= types
+        self.has_texts |= str in types
+        if int in types and not self._has_large:
+            integers = [value for value in found if type(value) is int]
+            self._has_large = min(integers) not in _INTEGERS or max(integers) not in _INTEGERS
+        if list in types:
+            if self._items is None:
+                self._items = FieldKinds()
+            self._items.add(chain.from_iterable(one for one in found if type(one) is list))
+        if dict in types and len(self._members) <= _MOST_MEMBERS:
+            add_fields(self._members, [one for one in found if type(one) is dict])
+
+    def arrow_type(self, name: str) -> Any:
+        """Return the Arrow type that holds all values.
+
+        Parameters
+        ----------
+        name : str
+            What to call the place in an error.
+
+        Raises
+        ------
+        MixedKinds
+            There is none.
+        """
+        import pyarrow as pa
+
+        names = {_NAMES.get(kind, "a number") for kind in self._types}
+        if len(names) > 1:
+            raise MixedKinds(f"{name} is {' and '.join(sorted(names))}")
+        if not names:
+            return pa.null()
+        if self._items is not None:
+            return pa.list_(self._items.arrow_type(f"an item of {name}"))
+        if dict in self._types:
+            return self._struct(name)
+        if float in self._types:
+            return pa.float64()
+        if self._has_large:
+            raise MixedKinds(f"{name} has integers of more than 64 bits")
+        if int in self._types:
+            return pa.int64()
+        return pa.bool_() if bool in self._types else pa.string()
+
+    def _struct(self, name: str) -> Any:
+        import pyarrow as pa
+
+        if not self._members:
+            raise MixedKinds(f"{name} is an object without members")
+        if len(self._members) > _MOST_MEMBERS:
+            raise MixedKinds(f"{name} has more than {_MOST_MEMBERS} different members")
+        return pa.struct(
+            [
+                (member, kinds.arrow_type(f"{name}.{member}"))
+                for member, kinds in sorted(self._members.items())
+            ]
+        )
+
+
+def kinds_of_fields(entries: Iterable[Mapping[str, Any]]) -> dict[str, FieldKinds]:
+    """Return the kinds of each field of some entries, in no order."""
+    kinds: dict[str, FieldKinds] = {}
+    add_fields(kinds, entries)
+    return kinds
+
+
+def add_fields(kinds: dict[str, FieldKinds], entries: Iterable[Mapping[str, Any]]) -> None:
+    """Note the kinds of each field of some entries."""
+    values: dict[str, list[Any]] = {}
+    for entry in entries:
+        for name, value in entry.items():
+            values.setdefault(name, []).append(value)
+    for name, some in values.items():
+        kinds.setdefault(name, FieldKinds()).add(some)

@@ -1,0 +1,122 @@
+"""The report of a request, which the signal `request_finished` sends when it has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import StoreError, without_secrets
+from ...signals import request_finished, send_to_each
+
+__all__ = ["ReportedRequest", "RequestReport", "new_report"]
+
+
+class ReportedRequest(threading.local):
+    """What the reports of a thread's requests have to know; part of `wire.CurrentRequest`.
+
+    Attributes
+    ----------
+    attempt : int
+        1, and one more for each repetition.
+    report : RequestReport or None
+        Of the request that is being sent; None if nobody listens.
+    is_reporting : bool
+        Whether the thread is in a handler of `request_finished`.
+    """
+
+    attempt = 1
+    report: RequestReport | None = None
+    is_reporting = False
+
+
+class RequestReport:
+    """What is known so far of a request that somebody listens to.
+
+    Its methods may be called by any thread.
+
+    Parameters
+    ----------
+    current : ReportedRequest
+        Of the threads; one of the session, for all of them.
+    store : callable
+        Returns the store whose request it is, or None.
+    method : str
+        Of the request.
+    url : str
+        The URL; shown without secrets.
+    """
+
+    def __init__(
+        self, current: ReportedRequest, store: Callable[[], object], method: str, url: str
+    ) -> None:
+        self._current = current
+        self._store = store
+        self._method = method
+        self._url = without_secrets(url)
+        self._attempt = current.attempt
+        self._status: int | None = None
+        self._raw: Any = None
+        self._received = 0
+        self._unsent = [True]  # taken by the first thread that ends it
+        self._began = time.monotonic()
+
+    def answered(self, status: int, raw: Any = None) -> None:
+        """Note the answer: its status, and its body as urllib3 gives it."""
+        self._status, self._raw = status, raw
+
+    def received(self, count: int) -> None:
+        """Count bytes of the body that were received past urllib3."""
+        self._received += count
+
+    def finish(self, error: StoreError | None = None) -> None:
+        """Send the signal; only the first call does.
+
+        Parameters
+        ----------
+        error : StoreError, optional
+            What the request ended with.
+        """
+        try:
+            self._unsent.pop()
+        except IndexError:
+            return
+        seconds = time.monotonic() - self._began
+        self._current.is_reporting = True
+        try:
+            send_to_each(
+                request_finished,
+                self._store(),
+                lambda: {
+                    "method": self._method,
+                    "url": self._url,
+                    "status": self._status or (error and error.status),
+                    "bytes": self._received + (self._raw.tell() if self._raw is not None else 0),
+                    "seconds": seconds,
+                    "attempt": self._attempt,
+                    "error": error,
+                },
+            )
+        finally:
+            self._current.is_reporting = False
+
+
+def new_report(
+    current: ReportedRequest, store: Callable[[], object], method: str, url: str
+) -> RequestReport | None:
+    """Return the report of a request that is about to be sent; None if nobody listens.
+
+    Parameters
+    ----------
+    current, store, method, url
+        As of `RequestReport`.
+
+    Notes
+    -----
+    Callers look at ``request_finished.receivers`` first: mostly it is empty.
+    """
+    # What a handler requests is not reported, or reports would have no end.
+    if current.is_reporting or not request_finished.has_receivers_for(store()):
+        return None
+    return RequestReport(current, store, method, url)
