@@ -43,7 +43,8 @@ INNER = {
     },
     "PublishedAt": {"read"},
     "Subscription": {
-        "after_fork", "catch_up", "deliver", "deliver_all", "deliver_batch", "deliver_found", "candidates", "deliver_changes",
+        "after_fork", "candidates", "catch_up", "deliver", "deliver_all", "deliver_batch",
+        "deliver_changes", "deliver_found",
     },
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ... import tuning
+from .value_groups import passed_over
 
 if TYPE_CHECKING:
     from .column import FieldColumn, Ranks
@@ -228,8 +229,7 @@ class KeysByPosition:
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Iterable[str]) -> None:
-        # A tuple: the garbage collector visits one that holds only texts once.
-        self._keys = tuple(keys)
+        self._keys = passed_over(keys)
 
     def __len__(self) -> int:
         """Count the keys."""
