@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ... import tuning
-from .value_groups import passed_over
 
 if TYPE_CHECKING:
     from .column import FieldColumn, Ranks
@@ -229,7 +228,7 @@ class KeysByPosition:
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = passed_over(keys)
+        self._keys = tuple(keys)
 
     def __len__(self) -> int:
         """Count the keys."""
