@@ -1,7 +1,8 @@
 """A folder of files on any static web host, as a live, verified key-value store.
 
 The reader is `StaticStore`; the publisher `publish`, and `serve` to look at
-what was published; `mirror` makes a copy that is a site again.  The signals,
+what was published; `mirror` makes a copy that is a site again; `JoinedStore`
+and `MountedStore` are several stores as one.  The signals,
 and the errors, each a `StoreError`, are described in their modules.
 """
 
@@ -36,6 +37,7 @@ from .signals import (
 )
 
 if TYPE_CHECKING:
+    from .client.views import JoinedStore, MountedStore
     from .site.guards import RefusedError
     from .site.mirror import MirrorReport, mirror
     from .site.predecessor import PublishedAt
@@ -54,7 +56,9 @@ __all__ = [
     "IndexFormatError",
     "IntegrityError",
     "InvalidKeyError",
+    "JoinedStore",
     "MirrorReport",
+    "MountedStore",
     "NotConnectedError",
     "PublishReport",
     "PublishedAt",
@@ -81,25 +85,27 @@ __all__ = [
     "verify_site",
 ]
 
-# The publishing and copying half, which a program that only reads never needs: imported
-# when it is first asked for (PEP 562).
+# What a program that only reads a site does not need, the publishing and copying half above
+# all: imported when it is first asked for (PEP 562).
 _ELSEWHERE = {
-    "MirrorReport": "mirror",
-    "PublishReport": "publisher",
-    "PublishedAt": "predecessor",
-    "PushReport": "push",
-    "RefusedError": "guards",
-    "SiteServer": "server",
-    "VerifyReport": "publisher",
-    "mirror": "mirror",
-    "publish": "publisher",
-    "push": "push",
-    "serve": "server",
-    "verify_site": "publisher",
+    "JoinedStore": "client.views",
+    "MirrorReport": "site.mirror",
+    "MountedStore": "client.views",
+    "PublishReport": "site.publisher",
+    "PublishedAt": "site.predecessor",
+    "PushReport": "site.push",
+    "RefusedError": "site.guards",
+    "SiteServer": "site.server",
+    "VerifyReport": "site.publisher",
+    "mirror": "site.mirror",
+    "publish": "site.publisher",
+    "push": "site.push",
+    "serve": "site.server",
+    "verify_site": "site.publisher",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _ELSEWHERE:
-        return getattr(importlib.import_module(f".site.{_ELSEWHERE[name]}", __name__), name)
+        return getattr(importlib.import_module(f".{_ELSEWHERE[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,6 +50,11 @@ OVERLAY_ENTRIES_PER_CHANGE = 100
 # With fewer keys for each change, looking at all keys costs less than a search for each
 # change.  benchmark: query one in five
 SEARCHED_KEYS_PER_CHANGE = 50
+# To find which of some keys another member of a view has, this many of its keys are walked
+# through for each before they are looked up.  More: faster if many are found, slower if few.
+# As many keys together: more takes longer until the first.  benchmark: query of a view
+WALKED_KEYS = 64
+SHOWN_BATCH_KEYS = 1024
 # Of all indexes of fields.  Larger: more memory, fewer are built again.  benchmark: first query
 FIELD_INDEXES_BYTES = 512 << 20
 # A growing dictionary keeps other threads waiting while it is copied: several small ones

@@ -35,6 +35,7 @@ CONTENDERS = {
     "first query": ("ours", "encore"),
     "to_arrow": ("ours", "pyarrow.json.read_json of the same lines"),
     "query unique": ("ours", "ours, 10 changes later", "encore", "sqlite3"),
+    "query of a view": ("ours", "sqlite3"),
     "signals": ("ours", "ours, no handler", "blinker"),
     "parsing": ("ours, by a head", "ours, all checked", "json", "msgspec"),
     "imports": ("staticstore",),

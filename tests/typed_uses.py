@@ -22,7 +22,9 @@ from staticstore import (
     Changes,
     Index,
     IntegrityError,
+    JoinedStore,
     MirrorReport,
+    MountedStore,
     PublishReport,
     StaticStore,
     StoreError,
@@ -49,6 +51,18 @@ def connecting(root: Path) -> None:
     StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)
     with StaticStore(root, data_path="d/", index_path="i.json") as store:
         assert_type(store, StaticStore)
+
+
+def viewing(store: StaticStore, other: StaticStore) -> None:
+    joined = JoinedStore([store, other.below("terrain/")])
+    mounted = MountedStore({"": joined, "maps/": store})
+    assert_type(joined.connect(), JoinedStore)
+    with mounted as view:
+        assert_type(view, MountedStore)
+        assert_type(view["key"], URLValue)
+        assert_type(view.index, Index)
+        assert_type(view.update_index(), Changes)
+        assert_type(view.below("maps/").subscribe(print, type="raster"), Subscription)
 
 
 def reading(store: StaticStore) -> None:

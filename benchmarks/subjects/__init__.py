@@ -17,6 +17,7 @@ MODULES = (
     "interpreter",
     "window",
     "queries",
+    "views",
     "predicates",
     "tables",
     "signals",

@@ -207,7 +207,7 @@ def _subscriptions(place: Place) -> Figures:
     import weakref
 
     from staticstore import Index
-    from staticstore.client.telling.deliveries import Subscribers
+    from staticstore.client.telling.subscribers import Subscribers
     from staticstore.client.telling.subscription import Subscription
     from staticstore.index.changes import diff
     from staticstore.query import between, ge, intersects, one_of

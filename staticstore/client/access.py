@@ -8,8 +8,9 @@ import functools
 import os
 import sys
 import threading
+import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..index.fields import key_to_url_path
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from ..transport.values.remote_value import RemoteValue, Sources
     from .cache.values import ValueCache
 
-__all__ = ["Access", "IndexDownload", "PickledAccess", "Settings", "import_before_forks"]
+__all__ = [
+    "Access",
+    "IndexDownload",
+    "PickledAccess",
+    "RenamedAccess",
+    "Settings",
+    "import_before_forks",
+    "warn_of_exposed_passwords",
+]
 
 _HINT = (
     "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
@@ -158,6 +167,10 @@ class Access:
         self.cache = cache
         self._sources = sources
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle how the site is reached; no secret, and no connection."""
+        return PickledAccess, (self.settings, self.alike)
+
     @property
     def sources(self) -> Sources:
         """Where values can be read."""
@@ -193,6 +206,10 @@ class Access:
     def alike(self) -> tuple[str, ...]:
         """The URLs of the roots that have the index of the snapshot."""
         return tuple(session.root.url for session in self.sources.alike)
+
+    def renamed(self, site_key: str) -> Access:
+        """Return the way to one value that a view shows under another key."""
+        return RenamedAccess(self, site_key)
 
 
 class PickledAccess(Access):
@@ -233,6 +250,47 @@ class PickledAccess(Access):
     def alike(self) -> tuple[str, ...]:
         """The URLs of the roots that have the index of the snapshot."""
         return self._alike
+
+
+class RenamedAccess(Access):
+    """The way to one value that has another key in a view than on its site.
+
+    Parameters
+    ----------
+    access : Access
+        The way to the values of the site.
+    site_key : str
+        The key on the site.
+    """
+
+    __slots__ = ("_access", "_site_key")
+
+    def __init__(self, access: Access, site_key: str) -> None:
+        super().__init__(access.settings, access.cache, None)
+        self._access = access
+        self._site_key = site_key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the way to the site, and the key there."""
+        return RenamedAccess, (self._access, self._site_key)
+
+    @property
+    def sources(self) -> Sources:
+        """Where values can be read."""
+        return self._access.sources
+
+    @property
+    def alike(self) -> tuple[str, ...]:
+        """The URLs of the roots that have the index of the snapshot."""
+        return self._access.alike
+
+    def renamed(self, site_key: str) -> Access:
+        """Return this: a view of a view renames the value again."""
+        return self
+
+    def remote_value(self, key: str, content: Content) -> RemoteValue:
+        """Return the value on its hosts; errors have the key of the view."""
+        return self._access.remote_value(self._site_key, content)._replace(key=key)
 
 
 class _SharedSessions:
@@ -299,3 +357,11 @@ def import_all() -> None:
     for name in names:
         with contextlib.suppress(ImportError):  # an extra that is not installed
             importlib.import_module(name)
+
+
+def warn_of_exposed_passwords(urls: Iterable[str]) -> tuple[str, ...]:
+    """Warn of passwords that are sent in the clear; called by what `connect` calls."""
+    texts = tuple(f"the password for {url} is sent in the clear: use https" for url in urls)
+    for text in texts:
+        warnings.warn(text, stacklevel=4)
+    return texts

@@ -1,14 +1,14 @@
-"""Many values in the order asked: read from packs and in parallel, or opened."""
+"""Many whole values in the order asked: read from packs and in parallel."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
 from ..errors import StoreError, TransportError
@@ -20,11 +20,9 @@ from ..transport.values.ranges import ByteRange, coalesced
 from .large_values import Found, LargeValues
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from .site_snapshot import Values
 
-__all__ = ["open_ahead", "read_each", "read_many"]
+__all__ = ["read_each", "read_many"]
 
 _Some = list[tuple[int, Content]]
 
@@ -244,31 +242,3 @@ def _read_or_error(values: Values, key: str) -> bytes | StoreError:
         return values[key].read()
     except StoreError as error:
         return error
-
-
-def open_ahead(values: Values, keys: Iterable[str]) -> Iterator[BinaryIO]:
-    """Yield the stream of each key; see `StaticStore.multiget_data`."""
-    from ..workers import Workers
-
-    waiting: deque[Future[BinaryIO]] = deque()
-    pool = Workers(tuning.OPEN_AHEAD_STREAMS, "staticstore multiget_data")
-
-    def opened(key: str) -> BinaryIO:
-        return values[key].data
-
-    try:
-        for key in keys:
-            waiting.append(pool.submit(partial(opened, key)))
-            if len(waiting) > tuning.OPEN_AHEAD_STREAMS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.close()
-        for one in waiting:
-            one.add_done_callback(_close)
-
-
-def _close(opened: Future[BinaryIO]) -> None:
-    if not opened.cancelled() and opened.exception() is None:
-        opened.result().close()

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from .. import tuning
 from ..index.queries import DelegatedQueries
 from ..query.conditions import selected, selection
-from .value import URLValue
 
 if TYPE_CHECKING:
     import os
+    from concurrent.futures import Future
 
-    from ..index.changes import Changes
     from ..index.snapshot import Index
     from ..transport.values.seekable import OpenedValue
     from ..transport.values.stream import ReadProgress
     from .following.held import LazyIndex
-    from .following.live import LiveIndex
     from .site_snapshot import Values
+    from .value import URLValue
+    from .view_values import ViewValues
 
 __all__ = ["Reading"]
 
@@ -36,7 +39,7 @@ _MEANT = {
 }
 
 
-class Reading(Mapping[str, URLValue], DelegatedQueries):
+class Reading(Mapping[str, "URLValue"], DelegatedQueries):
     """The reading half of `StaticStore`: each call binds one snapshot and works on it."""
 
     @abstractmethod
@@ -44,12 +47,12 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
         """Return the current snapshot, or raise `NotConnectedError`."""
 
     @abstractmethod
-    def _values(self) -> Values:
+    def _values(self) -> Values | ViewValues:
         """Return the values of the current snapshot, or raise `NotConnectedError`."""
 
     @abstractmethod
-    def _opened(self) -> LiveIndex:
-        """Return the index of a store that has been connected."""
+    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield keys and whole values of the current snapshot; see `read_many`."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -203,9 +206,7 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
         TransportError, IntegrityError
             While iterating, or while a stream is read.
         """
-        from .many import open_ahead
-
-        return open_ahead(self._values(), keys)
+        return _open_ahead(self._values(), keys)
 
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Read many whole values, verified, as fast as the site allows.
@@ -244,9 +245,7 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
         measurements/weather-2025.csv True
         stations/stations.csv True
         """
-        from .many import read_many
-
-        return read_many(self._values(), keys)
+        return self._read_many(keys)
 
     def get_ranges(
         self,
@@ -298,77 +297,29 @@ class Reading(Mapping[str, URLValue], DelegatedQueries):
             text = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
             raise AttributeError(text, name=name, obj=self)
 
-    # -- the site ----------------------------------------------------------------
 
-    @property
-    def index(self) -> Index:
-        """The current snapshot, immutable, safe to keep; a lazy store may fetch it now.
+def _open_ahead(values: Mapping[str, URLValue], keys: Iterable[str]) -> Iterator[BinaryIO]:
+    from ..workers import Workers
 
-        Raises
-        ------
-        NotConnectedError
-            The store has never been connected.
-        TransportError, IndexFormatError
-            A lazy store could not fetch it.
-        """
-        return self._opened().index
+    waiting: deque[Future[BinaryIO]] = deque()
+    pool = Workers(tuning.OPEN_AHEAD_STREAMS, "staticstore multiget_data")
 
-    def _tabled(self) -> Index:
-        return self.index
+    def opened(key: str) -> BinaryIO:
+        return values[key].data
 
-    def update_index(self) -> Changes:
-        """Poll once, now.
+    try:
+        for key in keys:
+            waiting.append(pool.submit(partial(opened, key)))
+            if len(waiting) > tuning.OPEN_AHEAD_STREAMS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.close()
+        for one in waiting:
+            one.add_done_callback(_close)
 
-        A poll that is running is waited for.  Returns when the signals have been sent; if
-        called from a handler, before that, and the signals follow the current ones.  A lazy
-        store without handlers asks for the head alone, and finds no changes.
 
-        Returns
-        -------
-        Changes
-            What differs from the snapshot before; empty if nothing does.
-
-        Raises
-        ------
-        TransportError
-            The index could not be fetched; the store keeps its snapshot.
-        IndexFormatError
-            The document is no index; the store keeps its snapshot.
-        """
-        return self._opened().update()
-
-    def about(self) -> dict[str, Any] | None:
-        """Return the description of the site: its title, license, README and so on.
-
-        One request is made, if the head of the site names a description.
-
-        Returns
-        -------
-        dict or None
-            A copy: ``title``, ``description``, ``license``, ``homepage`` (an http or https
-            URL), ``contact``, ``version``, ``cite_as``, all texts; ``keywords``, a list of
-            texts; ``files``, from the names of files in the root of the site to their
-            ``size`` and ``sha256``.  Fields that are absent or have another type are left
-            out.  None if the site has no description, or not the one that its head names.
-
-        Raises
-        ------
-        NotConnectedError
-            The store is not connected.
-        TransportError
-            The description could not be fetched.
-
-        Examples
-        --------
-        >>> from staticstore import StaticStore, publish
-        >>> _ = publish(sample_site)
-        >>> with StaticStore(sample_site, poll_interval=0) as store:
-        ...     about = store.about()
-        >>> about["license"], list(about["files"])
-        ('CC0-1.0', ['README.md'])
-        """
-        from .site_snapshot import read_about
-
-        live = self._opened()
-        follower, held = live.connected().follower, live.current
-        return None if held is None else read_about(held, follower)
+def _close(opened: Future[BinaryIO]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()

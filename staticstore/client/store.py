@@ -5,30 +5,28 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
-from .access import Access, IndexDownload, Settings
+from .access import Access, IndexDownload, Settings, warn_of_exposed_passwords
 from .following.live import LiveIndex
-from .reading import Reading
+from .live_store import LiveStore
 from .site_snapshot import SiteSnapshot, Values
-from .telling.subscription import Dispatch, Subscribable, Subscription
 
 if TYPE_CHECKING:
-    from ..index.changes import Changes
     from ..index.snapshot import Index
     from ..transport.http.arguments import Credentials
     from .cache.index import CachedIndex
     from .following.held import LazyIndex
+    from .views import PrefixStore
 
-__all__ = ["StaticStore", "download_index_by", "site_snapshot", "subscribe_with_snapshot"]
+__all__ = ["StaticStore", "download_index_by", "site_snapshot"]
 
 
-class StaticStore(Reading, Subscribable):
+class StaticStore(LiveStore):
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in
@@ -251,7 +249,7 @@ class StaticStore(Reading, Subscribable):
             cached=cached,
             download=download if cached is None else download._replace(parts=cached.parts),
         )
-        warned = _warn_of_exposed_passwords(exposed)
+        warned = warn_of_exposed_passwords(exposed)
         # Before the first signal: a handler may pickle the store, or a value.
         self._settings = settings
         self._live.open(connection, is_lazy=self._options["lazy"])
@@ -274,10 +272,6 @@ class StaticStore(Reading, Subscribable):
         self._is_unpickled = False
         self._live_index.here(polls=False).close()
 
-    def is_connected(self) -> bool:
-        """Return whether the store is connected."""
-        return self._live.is_open
-
     def __enter__(self) -> StaticStore:
         """Connect, unless connected."""
         if self._is_unpickled:
@@ -288,6 +282,28 @@ class StaticStore(Reading, Subscribable):
         """Disconnect."""
         self.disconnect()
 
+    def below(self, prefix: str) -> PrefixStore:
+        """View the keys that begin with a prefix, without it.
+
+        Parameters
+        ----------
+        prefix : str
+            Exactly the text that keys begin with, such as ``"terrain/"``.
+
+        Returns
+        -------
+        PrefixStore
+            A `StoreView`: it reads like this store, and is connected as long as this store is.
+
+        Examples
+        --------
+        >>> list(sample_store.below("terrain/"))
+        ['contours.geojson', 'dem.tif', 'hillshade.png', 'relief.png', 'slope.tif']
+        """
+        from .views import PrefixStore  # seldom needed
+
+        return PrefixStore(self, prefix)
+
     def info(self) -> dict[str, Any]:
         """Return what the store knows of its site and of itself, without I/O.
 
@@ -297,16 +313,15 @@ class StaticStore(Reading, Subscribable):
             ``root_url``; ``source``, the root of the index; ``generation`` of the index, or
             None without a head; ``entries``; ``table``, the URL of the index as a Parquet
             file, or None; ``last_success``, an aware datetime, and ``age``, seconds since
-            then; ``last_error``, the text of the failure of the last poll, or None;
-            ``trust``, ``"transport"``, or None without an index; ``stale``,
-            whether the index is a copy's, or the last poll failed, or the store is not
-            connected, or the host has given an older answer twice in a row; ``warnings``,
-            texts on what was left out of the index, is unsafe, or disables the cache.
+            then; ``last_error``, the text of the failure of the last poll, or None; ``trust``,
+            ``"transport"``, or None without an index; ``stale``, whether the index is a copy's,
+            the last poll failed, the store is not connected, or the host has given an older
+            answer twice in a row; ``warnings``, texts on what was left out of the index, is
+            unsafe, or disables the cache.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
-        info["warnings"] = [*self._warnings, *info["warnings"]]
-        if self._cache.problem is not None:
-            info["warnings"].append(self._cache.problem)
+        problems = [] if self._cache.problem is None else [self._cache.problem]
+        info["warnings"] = [*self._warnings, *info["warnings"], *problems]
         return info
 
     def __repr__(self) -> str:
@@ -315,16 +330,6 @@ class StaticStore(Reading, Subscribable):
         keys = "" if entries is None else f", {entries} keys"
         state = "connected" if self.is_connected() else "not connected"
         return f"<StaticStore: {self._root.url}{keys}, {state}>"
-
-    def _repr_html_(self) -> str:
-        """Show the first keys in a notebook, and how current they are; without I/O."""
-        from ..index.notebook import store_html
-
-        return store_html(repr(self)[1:-1], self.info(), self._live.snapshot)
-
-    def _ipython_key_completions_(self) -> list[str]:
-        index = self._live.snapshot  # without I/O; None if a lazy store has only parts
-        return [] if index is None else index._ipython_key_completions_()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle where the site is and how it is reached; no snapshot, and no secret."""
@@ -340,9 +345,12 @@ class StaticStore(Reading, Subscribable):
                     self._connect({**_DEFAULTS, **self._settings.arguments()}, 0)
         return self._live
 
+    @property
+    def _sites(self) -> dict[LiveIndex, LiveStore]:
+        return {self._live: self}
+
     def _index(self) -> Index | LazyIndex:
-        live = self._opened()
-        live.connected()
+        (live := self._opened()).connected()
         return live.readable()[0]
 
     def _values(self) -> Values:
@@ -351,27 +359,26 @@ class StaticStore(Reading, Subscribable):
         index, held = live.readable()
         return Values(index, Access(self._settings, self._cache, follower.sources(held)))
 
+    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        from .many import read_many
 
-def site_snapshot(store: StaticStore) -> SiteSnapshot:
+        return read_many(self._values(), keys)
+
+
+def site_snapshot(store: LiveStore) -> SiteSnapshot:
     """Return the current snapshot of a store, whole, for a copy of its site."""
+    if not isinstance(store, StaticStore):  # a view has no site of its own
+        raise TypeError(f"only a StaticStore can be copied, not a {type(store).__name__}")
     live = store._opened()
     follower, held, known = live.connected().follower, live.held, live.freshness
-    access = Access(store._settings, store._cache, follower.sources(held))
     return SiteSnapshot(
-        Values(held.index, access),
+        Values(held.index, Access(store._settings, store._cache, follower.sources(held))),
         held,
         follower,
         store._options["index_path"],
         modified=known.modified if held.sha256 == known.sha256 else None,
         was_believed=known.believed > 0,
     )
-
-
-def subscribe_with_snapshot(
-    store: StaticStore, callback: Callable[[Changes], object], dispatch: Dispatch
-) -> tuple[Subscription, Index]:
-    """Subscribe to all changes of each poll; return the snapshot before them, too."""
-    return store._opened().subscribe(callback, dispatch=dispatch, batch=True)
 
 
 def download_index_by(store: StaticStore, download: IndexDownload) -> None:
@@ -391,10 +398,3 @@ def _unpickled(kind: type[StaticStore], settings: Settings) -> StaticStore:
     store._settings = settings
     store._is_unpickled = True
     return store
-
-
-def _warn_of_exposed_passwords(urls: Iterable[str]) -> tuple[str, ...]:
-    texts = tuple(f"the password for {url} is sent in the clear: use https" for url in urls)
-    for text in texts:
-        warnings.warn(text, stacklevel=4)
-    return texts

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import tuning
-from .access import PickledAccess, Settings
 from .value_info import ValueInfo
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ class URLValue(ValueInfo):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the snapshot says of the value, and how its site is reached."""
-        access = self._access
-        return _unpickled, (self.key, self._metadata, self._content, access.settings, access.alike)
+        return URLValue, (self.key, self._metadata, self._content, self._access)
 
     def __copy__(self) -> URLValue:
         """Return another value with its own `data`."""
@@ -369,12 +367,6 @@ def copy_directly(
     It does not wait for the disk, and writes a large value past the page cache.
     """
     value._to_file(path, progress, sync=False, direct=True)
-
-
-def _unpickled(
-    key: str, metadata: dict[str, Any], content: Content, settings: Settings, alike: tuple[str, ...]
-) -> URLValue:
-    return URLValue(key, metadata, content, PickledAccess(settings, alike))
 
 
 def _pieces_of(

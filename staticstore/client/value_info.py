@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import TransportError, quoted
 from ..index.fields import Content, parse_media_type, parse_time
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ..transport.values.remote_value import RemoteValue
     from .access import Access
 
-__all__ = ["ValueInfo"]
+__all__ = ["ValueInfo", "renamed"]
+
+Info = TypeVar("Info", bound="ValueInfo")
 
 # Methods of a file, which a value, having no position, does not have.
 _OF_FILES = frozenset({"close", "read1", "readinto", "readline", "readlines", "seek", "tell"})
@@ -138,3 +140,10 @@ class ValueInfo:
         from ..index.notebook import value_html
 
         return value_html(repr(self)[1:-1], self.url, self._metadata)
+
+
+def renamed(value: Info, key: str) -> Info:
+    """Return a value under the key that it has in a view."""
+    if value.key == key:
+        return value
+    return type(value)(key, value._metadata, value._content, value._access.renamed(value.key))

@@ -202,7 +202,7 @@ def diff(old: Index, new: Index) -> Changes:
     """
     if old is new:
         return Changes((), new)
-    old = _readable(old)
+    old = old.readable()  # one that was refused after its swap counts as empty
     keys = sorted(old.differing_keys(new))
     return Changes((Change(key, old.raw(key), new.raw(key)) for key in keys), new)
 
@@ -252,7 +252,7 @@ def follow(old: Index, new: Index) -> Changes:
     """
     if new.refusal is not None:
         raise IndexFormatError(new.refusal)
-    old = _readable(old)
+    old = old.readable()  # one that was refused after its swap counts as empty
     keys = sorted(old.keys_of_other_bytes(new, is_final=False))
     if not old.shares_with(new):
         if old.stored.has_room_for(len(keys)):
@@ -265,11 +265,6 @@ def follow(old: Index, new: Index) -> Changes:
             new.stored.follow(old.stored, keys)
     changes = (Change(key, old.raw(key), new.raw(key)) for key in keys if old.differs(new, key))
     return Changes(changes, old if not keys and old.warnings == new.warnings else new)
-
-
-def _readable(index: Index) -> Index:
-    # An index that was refused after its swap counts as empty.
-    return index if index.refusal is None else type(index).from_entries({})
 
 
 def _copy(raw: Raw | None) -> bytes | None:

@@ -249,8 +249,12 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
             raise ValueError("a delimiter has at least one character")
         return self._level(prefix, delimiter)
 
+    def keys_from(self, start: str) -> Iterator[str]:
+        """Iterate over the keys that are not less than a text, in order."""
+        return self.stored.keys_from(start)
+
     def _level(self, prefix: str, delimiter: str) -> Iterator[str]:
-        keys = self.stored.keys_from(prefix)
+        keys = self.keys_from(prefix)
         while (key := next(keys, None)) is not None and key.startswith(prefix):
             end = key.find(delimiter, len(prefix))
             if end < 0:
@@ -261,7 +265,7 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
             following = _after(found)
             if following is None:
                 return
-            keys = self.stored.keys_from(following)
+            keys = self.keys_from(following)
 
     def glob(self, pattern: str) -> Iterator[str]:
         """Find keys by a shell pattern, in key order.

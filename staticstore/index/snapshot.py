@@ -132,6 +132,10 @@ class Index(Queries):
         """
         return self.stored.refusal
 
+    def readable(self) -> Index:
+        """Return this snapshot, or an empty one if its document was refused."""
+        return self if self.refusal is None else Index.from_entries({})
+
     def checking(self) -> Iterator[None]:
         """Check what was not checked when the document was parsed, 16 KiB a step.
 

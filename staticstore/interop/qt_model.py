@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
-from ..client.store import StaticStore, subscribe_with_snapshot
+from ..client.live_store import LiveStore, subscribe_with_snapshot
 from ..query.conditions import Where, selection
 from .desktop import qt_dispatch
 from .qt_core import qt_core, qt_module
@@ -98,7 +98,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     Parameters
     ----------
-    store : StaticStore
+    store : StaticStore or view
         A connected store, which the model follows until it is disconnected.
     fields : iterable of str
         The fields to show, in columns after that of the key.
@@ -141,7 +141,7 @@ class StoreTableModel(QtCore.QAbstractTableModel):  # type: ignore[misc]
 
     def __init__(
         self,
-        store: StaticStore,
+        store: LiveStore,
         fields: Iterable[str],
         parent: Any = None,
         *,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from staticstore import NotConnectedError, StaticStore
+from staticstore import MountedStore, NotConnectedError, StaticStore
 from staticstore.transport.values.verifier import Hasher
 from tests.client.scene import TIMEOUT, MemorySite
 from tests.sites import index_of
@@ -129,3 +129,16 @@ def test_a_rate_limit_works_in_a_child(site: MemorySite, fork: Fork) -> None:
         with wire.limited(1e9) as limit, limit._lock.get():
             fork()
             assert limit.spend(1) > 0
+
+
+def test_h6_a_view_works_in_a_child_and_notifies_there(site: MemorySite, fork: Fork) -> None:
+    with StaticStore(site.url, poll_interval=0) as store:
+        view, heard = MountedStore({"1/": store, "2/": store}), list[str]()
+        view.subscribe(lambda change: heard.append(change.key))
+        for number in range(2):
+            fork()
+            site.write(index_of({**VALUES, f"new{number}": b""}))
+            assert view.to_bytes("1/a") == b"value"
+            before = len(heard)
+            assert [change.key for change in view.update_index()] == heard[before:]
+            assert f"2/new{number}" in heard[before:]

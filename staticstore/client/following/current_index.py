@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ... import tuning
 from ...errors import IndexFormatError, StoreError, unforeseen_as_refusal
 from ...index.changes import Changes, follow
-from ..telling.deliveries import Subscribers
+from ..telling.subscribers import Subscribers
 from .connection import Connection, seconds_since_boot
 
 if TYPE_CHECKING:

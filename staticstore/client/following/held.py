@@ -180,16 +180,17 @@ class LazyIndex(DelegatedQueries):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the metadata of a key, as a copy."""
-        raw = self._raw(key)
+        raw = self.raw(key)
         if raw is None:
             raise KeyError(key)
         return visible_metadata(raw)
 
     def __contains__(self, key: object) -> bool:
         """Return whether the index has a key."""
-        return self._raw(key) is not None
+        return self.raw(key) is not None
 
-    def _raw(self, key: object) -> Any:
+    def raw(self, key: object) -> Any:
+        """Return the JSON text of an entry as it came, or None."""
         if not isinstance(key, str):
             return None
         try:
@@ -200,7 +201,7 @@ class LazyIndex(DelegatedQueries):
     def contents_of(self, keys: Iterable[str]) -> dict[str, Content]:
         """Return what some entries say of the bytes of their values: `Index.contents_of`."""
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))
-        raws = ((key, self._raw(key)) for key in wanted)
+        raws = ((key, self.raw(key)) for key in wanted)
         return {key: Content.of(codec.decode(raw)) for key, raw in raws if raw is not None}
 
     def __len__(self) -> int:
@@ -210,3 +211,7 @@ class LazyIndex(DelegatedQueries):
     def __iter__(self) -> Iterator[str]:
         """Iterate over the keys, in order."""
         return iter(self._whole())
+
+    def keys_from(self, start: str) -> Iterator[str]:
+        """Iterate over the keys that are not less than a text, in order."""
+        return self._whole().keys_from(start)

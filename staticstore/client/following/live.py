@@ -22,8 +22,7 @@ from ...errors import (
 from ...index.changes import Action, Changes
 from ...index.snapshot import Index
 from ...processes import PerProcess
-from ...query.conditions import Conditions, Where
-from ..telling.deliveries import CHANGE_SIGNALS
+from ...query.conditions import Where
 from ..telling.subscription import ChangeSource, Dispatch, Subscription
 from ..telling.watch import Watch
 from .connection import Connection, Poller
@@ -31,6 +30,7 @@ from .current_index import CurrentIndex
 
 if TYPE_CHECKING:
     from ...index.freshness import Freshness
+    from ..telling.subscribers import Subscribers
     from .held import LazyIndex
     from .index_reader import Held
 
@@ -72,6 +72,11 @@ class LiveIndex(ChangeSource):
     def freshness(self) -> Freshness:
         """What the site has said so far, over all connections."""
         return self._current.freshness
+
+    @property
+    def subscribers(self) -> Subscribers:
+        """Who is notified of changes, over all connections."""
+        return self._current.subscribers
 
     # -- processes -------------------------------------------------------------
 
@@ -173,7 +178,7 @@ class LiveIndex(ChangeSource):
             self._deliver(connection, number)
 
     def _deliver(self, connection: Connection, number: int) -> None:
-        self._current.subscribers.deliveries.run(number, given_up=connection.is_cut)
+        self.subscribers.deliveries.run(number, given_up=connection.is_cut)
 
     def close(self) -> None:
         """Close the connection; see `StaticStore.disconnect`."""
@@ -294,6 +299,13 @@ class LiveIndex(ChangeSource):
             info["warnings"] += connection.follower.problems
         return info
 
+    def about(self) -> dict[str, Any] | None:
+        """Return the description of the site; see `StaticStore.about`."""
+        from ..site_snapshot import read_about
+
+        follower, held = self.connected().follower, self.current
+        return None if held is None else read_about(held, follower)
+
     # -- polling ---------------------------------------------------------------
 
     def update(self) -> Changes:
@@ -330,8 +342,7 @@ class LiveIndex(ChangeSource):
     def _poll_parts(self, connection: Connection) -> bool:
         """Poll the parts of a lazy store; False if the whole index is needed, now or always."""
         current = self._current
-        is_heard = any(signal.has_receivers_for(self._store()) for signal in CHANGE_SIGNALS)
-        if not current.is_lazy or current.whole is not None or is_heard:
+        if not current.is_lazy or current.whole is not None or self.subscribers.is_heard():
             return False
         held = connection.follower.part(current.held)
         current.take_parts(connection, held)
@@ -351,32 +362,17 @@ class LiveIndex(ChangeSource):
         equals: Mapping[str, Any] | None = None,
     ) -> tuple[Subscription, Index]:
         """Return a subscription, and the snapshot from which it starts."""
-        connection, subscribers = self.connected(), self._current.subscribers
-        subscription = Subscription(
+        return self.subscribers.subscribe(
+            lambda: self.index,
+            self.connected().is_cut,
             callback,
-            self.index,
             actions=actions,
-            conditions=Conditions(where, equals or {}),
             dispatch=dispatch,
+            initial=initial,
             batch=batch,
-            owner=weakref.ref(subscribers),
+            where=where,
+            equals=equals,
         )
-        with self._current.lock:
-            index = self.index
-            subscribers.add(subscription, index)
-            if not initial:
-                return subscription, index
-            deliver_all = functools.partial(subscription.deliver_all, index, connection.is_cut)
-            number = subscribers.deliveries.put(deliver_all)
-        try:
-            delivered = subscribers.deliveries.run(number, given_up=connection.is_cut)
-        except BaseException:
-            subscription.close()
-            raise
-        if not delivered or subscription.is_closed:
-            subscription.close()
-            raise NotConnectedError("the store was disconnected")
-        return subscription, index
 
     def watch(
         self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
@@ -387,6 +383,10 @@ class LiveIndex(ChangeSource):
         watch = Watch(timeout, lambda callback: subscribe(callback)[0])
         connection.add_watch(watch)
         return watch
+
+    def end_at_disconnect(self, watch: Watch) -> None:
+        """End a watch when the present connection is closed."""
+        self.connected().add_watch(watch)
 
 
 def _as_store_error(error: Exception) -> StoreError:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ... import tuning
-from ...index.changes import Change, Changes, diff
 from ...signals import (
     index_updated,
     key_deleted,
@@ -20,18 +18,25 @@ from ...signals import (
     poll_failed,
     send_to_each,
 )
-from .subscription import SubscriptionOwner
 
 if TYPE_CHECKING:
     from ...errors import StoreError
-    from ...index.snapshot import Index
+    from ...index.changes import Change, Changes
     from .subscription import Subscription
 
-__all__ = ["CHANGE_SIGNALS", "Deliveries", "Subscribers", "announce_changes"]
+__all__ = [
+    "Deliveries",
+    "announce_changes",
+    "chosen_callbacks",
+    "has_handlers",
+    "send_failure",
+]
 
 _SIGNALS = {"set": key_set, "update": key_updated, "delete": key_deleted}
-#: The signals of a poll that changes something.
-CHANGE_SIGNALS = (*_SIGNALS.values(), index_updated)
+# The signals of a poll that changes something.
+_CHANGE_SIGNALS = (*_SIGNALS.values(), index_updated)
+# How many queues a thread is running deliveries of: a handler may poll another store.
+_RUNNING = threading.local()
 
 
 class Deliveries:
@@ -61,7 +66,9 @@ class Deliveries:
     def run(self, number: int, *, given_up: Callable[[], bool]) -> bool:
         """Wait until a delivery has been run, by this thread or another.
 
-        Within a delivery it returns at once: what is enqueued there follows.
+        Within a delivery it does not wait: what is enqueued there follows, or is run by
+        the thread that delivers.  So two threads, each in a handler of one store, may poll
+        the other's.
 
         Parameters
         ----------
@@ -77,7 +84,9 @@ class Deliveries:
         """
         if self._deliverer == threading.get_ident():
             return True
-        if self._take_turn(number, given_up):
+        depth = getattr(_RUNNING, "depth", 0)
+        if self._take_turn(number, (lambda: True) if depth else given_up):
+            _RUNNING.depth = depth + 1
             try:
                 while delivery := self._next():
                     delivery()
@@ -87,7 +96,9 @@ class Deliveries:
                 if self._pid == os.getpid():
                     self._next(ends_turn=True)
                 raise
-        return self._delivered >= number
+            finally:
+                _RUNNING.depth = depth
+        return self._delivered >= number or depth > 0
 
     def _take_turn(self, number: int, given_up: Callable[[], bool]) -> bool:
         with self._change:
@@ -148,6 +159,16 @@ def announce_changes(
     send_to_each(index_updated, store, lambda: {"changes": changes})
 
 
+def has_handlers(store: object) -> bool:
+    """Return whether a signal of a poll that changes something has handlers for a store."""
+    return any(signal.has_receivers_for(store) for signal in _CHANGE_SIGNALS)
+
+
+def send_failure(store: object, error: StoreError) -> None:
+    """Send `poll_failed`."""
+    send_to_each(poll_failed, store, lambda: {"error": error})
+
+
 def _send_change(store: object, change: Change) -> None:
     send_to_each(
         _SIGNALS[change.action],
@@ -156,7 +177,7 @@ def _send_change(store: object, change: Change) -> None:
     )
 
 
-def _chosen(
+def chosen_callbacks(
     subscriptions: Sequence[Subscription], changes: Changes
 ) -> Iterator[list[Callable[[Change], None]]]:
     """Yield what is to be called with each change, in the order of the subscriptions.
@@ -176,115 +197,3 @@ def _chosen(
             for number in numbers:
                 called[number].append(deliver)
         yield from called
-
-
-class Subscribers(SubscriptionOwner):
-    """The subscriptions and signal handlers of a store, notified poll by poll.
-
-    Parameters
-    ----------
-    store : weakref.ref
-        The sender of the signals.
-    is_open : callable
-        Returns whether the store is connected; does not keep it alive.
-    """
-
-    def __init__(self, store: weakref.ref[Any], is_open: Callable[[], bool]) -> None:
-        self._is_open = is_open
-        #: Guards the fields of the store, too: a swap enqueues its announcement.  Never
-        #: held during I/O or a callback.
-        self.lock = threading.Lock()
-        #: The snapshot that signal handlers know.  It is older than the store's while
-        #: a disconnect holds an announcement back.
-        self.known: Index | None = None
-        self._store = store
-        # In the order in which they began.  Removed without the lock, by finalizers too,
-        # which run in any thread at any time.
-        self._subscriptions: dict[Subscription, None] = {}
-        #: Signals and callbacks that are to come.
-        self.deliveries = Deliveries()
-
-    def is_open(self) -> bool:
-        """Return whether the store is connected."""
-        return self._is_open()
-
-    def after_fork(self, known: Index | None) -> None:
-        """Continue in a forked child from the snapshot that it inherits."""
-        # A thread of the parent may have held the locks at the fork.
-        self.lock, self.deliveries = threading.Lock(), Deliveries()
-        self.known = known
-        for subscription in list(self._subscriptions):
-            subscription.after_fork(known)
-
-    def add(self, subscription: Subscription, index: Index) -> None:
-        """Notify a subscription of changes to a snapshot from now on; under the lock."""
-        subscription.known = index
-        self._subscriptions[subscription] = None
-
-    def remove(self, subscription: Subscription) -> None:
-        """Forget a subscription."""
-        self._subscriptions.pop(subscription, None)
-
-    def put_changes(
-        self, old: Index | None, changes: Changes, is_cut: Callable[[], bool], *, is_first: bool
-    ) -> int:
-        """Enqueue the announcement of a swap to the present subscriptions; under the lock.
-
-        Parameters
-        ----------
-        old : Index or None
-            The snapshot that the changes are to.
-        changes : Changes
-            What has changed.
-        is_cut : callable
-            Returns whether the connection is closed: then nothing is announced, and the
-            next connection announces the difference.
-        is_first : bool
-            Whether this is the first snapshot of a connection.
-
-        Returns
-        -------
-        int
-            The number of the delivery, for `Deliveries.run`.
-        """
-        subscribed = list(self._subscriptions)
-
-        def announce() -> None:
-            with self.lock:
-                if is_cut():
-                    return
-                self.known = changes.index
-                known = [(one, one.known) for one in subscribed]
-                for one in subscribed:
-                    one.known = changes.index
-            if is_first:
-                for one in subscribed:
-                    one.catch_up()
-            store = self._store()
-            if store is None:
-                return
-            in_step = [one for one, index in known if index is old]
-            if changes:
-                single = [one for one in in_step if not one.is_batch]
-                deliver_batch = [one.deliver_batch for one in in_step if one.is_batch]
-                if len(single) * len(changes) < tuning.MATCHED_SINGLY_CHANGES:
-                    deliver = [one.deliver for one in single]
-                    announce_changes(store, changes, deliver, deliver_batch)
-                else:
-                    chosen = _chosen(single, changes)
-                    announce_changes(store, changes, (), deliver_batch, chosen=chosen)
-            for one, index in known:
-                if index is not old:  # it began after the snapshot that handlers knew
-                    one.deliver_changes(diff(index, changes.index))
-
-        return self.deliveries.put(announce)
-
-    def announce_failure(self, error: StoreError, is_cut: Callable[[], bool]) -> None:
-        """Send `poll_failed`, in its turn."""
-
-        def announce() -> None:
-            store = self._store()
-            if store is not None and not is_cut():
-                send_to_each(poll_failed, store, lambda: {"error": error})
-
-        self.deliveries.run(self.deliveries.put(announce), given_up=is_cut)

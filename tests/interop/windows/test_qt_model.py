@@ -11,10 +11,18 @@ from typing import Any
 
 import pytest
 
-from staticstore import Index, NotConnectedError, StaticStore, publish
+from staticstore import (
+    Index,
+    JoinedStore,
+    MountedStore,
+    NotConnectedError,
+    StaticStore,
+    publish,
+)
 from staticstore.index import fields
 from staticstore.interop.qt_core import qt_core, qt_module
 from staticstore.interop.qt_model import StoreTableModel
+from staticstore.query import ge
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.servers import Nginx
 
@@ -703,3 +711,17 @@ def test_a_model_may_hold_the_last_reference_to_its_store(site: MemorySite, qtbo
         model.deleteLater()
         del model
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+
+
+def test_a_model_shows_a_view_and_follows_it(scene: Scene, qtbot: Any) -> None:
+    view = JoinedStore([MountedStore({"maps/": scene.store}), scene.store.below("d")])
+    model = StoreTableModel(view, FIELDS)
+    model.set_filter(size=ge(30))
+    model.sort(2, DOWN)
+
+    def keys() -> list[str]:
+        return [model.key(row) for row in range(model.rowCount())]
+
+    assert keys() == ["maps/d.csv", ".csv", "maps/a.tif"]
+    scene.change({**ENTRIES, "b.tif": {"size": 100}, "d.csv": {"size": 5}})
+    qtbot.waitUntil(lambda: keys() == ["maps/b.tif", "maps/a.tif"], timeout=int(TIMEOUT * 1000))

@@ -1,0 +1,141 @@
+"""What stores and views of stores share: reading, and following what they read."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from .reading import Reading
+from .telling.subscription import Subscribable
+
+if TYPE_CHECKING:
+    from ..index.changes import Changes
+    from ..index.snapshot import Index
+    from .following.live import LiveIndex
+    from .following.live_view import LiveView
+    from .telling.subscription import Dispatch, Subscription
+
+__all__ = ["LiveStore", "subscribe_with_snapshot"]
+
+
+class LiveStore(Reading, Subscribable):
+    """A live, read-only mapping from keys to values: a `StaticStore`, or a view of some."""
+
+    @abstractmethod
+    def _opened(self) -> LiveIndex | LiveView:
+        """Return the index; connect first what was unpickled."""
+
+    @property
+    @abstractmethod
+    def _live(self) -> LiveIndex | LiveView:
+        """The index, connected or not."""
+
+    @property
+    @abstractmethod
+    def _sites(self) -> Mapping[LiveIndex, LiveStore]:
+        """The stores that are read, one for each site, by their indexes."""
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Connect, unless connected."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Disconnect."""
+
+    @abstractmethod
+    def info(self) -> dict[str, Any]:
+        """Return what is known, without I/O."""
+
+    def is_connected(self) -> bool:
+        """Return whether the store is connected."""
+        return self._live.is_open
+
+    @property
+    def index(self) -> Index:
+        """The current snapshot, immutable, and safe to keep while polls go on.
+
+        A lazy store fetches it now, if it has not yet.
+
+        Raises
+        ------
+        NotConnectedError
+            The store has never been connected.
+        TransportError, IndexFormatError
+            A lazy store could not fetch it.
+        """
+        return self._opened().index
+
+    def _tabled(self) -> Index:
+        return self.index
+
+    def update_index(self) -> Changes:
+        """Poll once, now.
+
+        A poll that is running is waited for.  Returns when the signals have been sent; if
+        called from a handler, before that, and the signals follow the current ones.  A lazy
+        store without handlers asks for the head alone, and finds no changes.
+
+        Returns
+        -------
+        Changes
+            What differs from the snapshot before; empty if nothing does.
+
+        Raises
+        ------
+        TransportError
+            The index could not be fetched; the store keeps its snapshot.
+        IndexFormatError
+            The document is no index; the store keeps its snapshot.
+        """
+        return self._opened().update()
+
+    def about(self) -> dict[str, Any] | None:
+        """Return the description of the site: its title, license, README and so on.
+
+        One request is made, if the head of the site names a description.
+
+        Returns
+        -------
+        dict or None
+            A copy: ``title``, ``description``, ``license``, ``homepage`` (an http or https
+            URL), ``contact``, ``version``, ``cite_as``, all texts; ``keywords``, a list of
+            texts; ``files``, from the names of files in the root of the site to their
+            ``size`` and ``sha256``.  Fields that are absent or have another type are left
+            out.  None if the site has no description, or not the one that its head names.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TransportError
+            The description could not be fetched.
+
+        Examples
+        --------
+        >>> from staticstore import StaticStore, publish
+        >>> _ = publish(sample_site)
+        >>> with StaticStore(sample_site, poll_interval=0) as store:
+        ...     about = store.about()
+        >>> about["license"], list(about["files"])
+        ('CC0-1.0', ['README.md'])
+        """
+        return self._opened().about()
+
+    def _repr_html_(self) -> str:
+        """Show the first keys in a notebook, and how current they are; without I/O."""
+        from ..index.notebook import store_html
+
+        return store_html(repr(self)[1:-1], self.info(), self._live.snapshot)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        index = self._live.snapshot  # without I/O; None if a lazy store has only parts
+        return [] if index is None else index._ipython_key_completions_()
+
+
+def subscribe_with_snapshot(
+    store: LiveStore, callback: Callable[[Changes], object], dispatch: Dispatch
+) -> tuple[Subscription, Index]:
+    """Subscribe to all changes of each poll; return the snapshot before them, too."""
+    return store._opened().subscribe(callback, dispatch=dispatch, batch=True)
