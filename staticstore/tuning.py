@@ -64,6 +64,7 @@ FIELD_INDEX_SHARDS = 8
 # in a bucket.  Fewer: other threads wait less, more objects.  benchmark: first range, waits
 COLUMN_RUN_ENTRIES = 1 << 12
 BUCKET_ENTRIES = 1 << 4
+PASSED_OVER_ENTRIES = 1 << 10  # longer tuples are shown to the garbage collector at once
 # Of a column, sorted to find the bounds of the buckets.  More: buckets of more even size.
 SAMPLED_VALUES = 1 << 12
 # Up to so many distinct texts of a column are shared by entries.  benchmark: first range

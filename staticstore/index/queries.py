@@ -146,12 +146,16 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
     def _keys(
         self, conditions: Conditions, order: SortOrder | None, limit: int | None
     ) -> Iterator[Iterable[str]]:
-        # Yields once, when the first key is asked for.
+        """Yield the keys in some parts, from when the first is asked for."""
+        if order is None and not _needs_no_columns(conditions, None):
+            matches = self.stored.search(conditions, None)
+            if not (matches.left or matches.has_all):
+                yield from _first(matches.runs(), limit)
+                return
         keys, left = self._candidates(conditions, order)
         if left:
-            yield (key for key, _ in islice(self._matching(keys, left), limit))
-        else:
-            yield islice(self if keys is None else keys, limit)
+            keys = (key for key, _ in self._matching(keys, left))
+        yield from _first([self if keys is None else keys], limit)
 
     def _entries(
         self, conditions: Conditions, order: SortOrder | None, limit: int | None
@@ -346,6 +350,10 @@ def _after(prefix: str) -> str | None:
     """Return the least text greater than all that begin with a prefix; None if none is."""
     kept = prefix.rstrip("\U0010ffff")
     return kept[:-1] + chr(ord(kept[-1]) + 1) if kept else None
+
+
+def _first(runs: Iterable[Iterable[str]], limit: int | None) -> Iterable[Iterable[str]]:
+    return runs if limit is None else [islice(chain.from_iterable(runs), limit)]
 
 
 def _needs_no_columns(conditions: Conditions, order: SortOrder | None) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ... import tuning
@@ -19,9 +20,6 @@ _BOX_BYTES = 4 * 8 + 4
 _MOST_INTEGER = 1 << 53  # integers up to this are 64-bit floats
 _OUTSIZE_FACTOR = 8  # times the usual width or height
 _MOST_LEVELS = 4
-
-#: West, south, east and north, and the position of the entry.
-_Placed = tuple[float, float, float, float, int]
 
 
 class BoxIndex:
@@ -45,28 +43,32 @@ class BoxIndex:
     __slots__ = ("_levels", "_singly", "size", "total")
 
     def __init__(self, runs: Iterable[list[Any]]) -> None:
-        boxes: list[_Placed] = []
-        # What crosses the antimeridian, or is beyond 64-bit floats, is looked at one by one.
-        self._singly: list[tuple[int, Box]] = []
+        boxes = _Boxes()
+        # What crosses the antimeridian, or is beyond 64-bit floats, is looked at one by one:
+        # position and sides.
+        self._singly: list[tuple[Any, ...]] = []
         #: The number of entries.
         self.total = 0
         for run in runs:
             for position, value in enumerate(run, self.total):
-                if (placed := _placed(value, position)) is not None:
-                    boxes.append(placed)
+                if (sides := _exact_sides(value)) is not None:
+                    boxes.add(position, *sides)
                 elif value is not None and (box := Box.of(value)) is not None:
-                    self._singly.append((position, box))
+                    self._singly.append((position, *box))
             self.total += len(run)
         #: Memory, about, in bytes.
-        self.size = _BOX_BYTES * len(boxes)
+        self.size = _BOX_BYTES * len(boxes.position)
         self._levels: list[_Level] = []
-        while boxes:
-            usual, boxes = _split(boxes) if len(self._levels) < _MOST_LEVELS else (boxes, [])
-            self._levels.append(_Level(usual))
+        left: Sequence[int] = range(len(boxes.position))
+        while left:
+            is_last = len(self._levels) == _MOST_LEVELS - 1
+            usual, left = (left, ()) if is_last else boxes.split(left)
+            self._levels.append(_Level(boxes, usual))
 
     def intersecting(self, box: Box) -> Found:
         """Return the positions of the boxes that have a point in common with one."""
-        found = array("I", [at for at, other in self._singly if box.intersects(other)])
+        singly = [at for at, *sides in self._singly if box.intersects(Box(*sides))]
+        found = array("I", singly)
         for level in self._levels:
             if box.west <= box.east:
                 level.search(box, found)
@@ -75,7 +77,12 @@ class BoxIndex:
                 level.search(box._replace(east=math.inf), some)
                 level.search(box._replace(west=-math.inf), some)
                 found.extend(set(some))
-        return Found(self.total, positions=_in_order(found))
+        if len(found) <= self.total * tuning.MARKED_PART:
+            return Found(self.total, positions=_in_order(found))
+        marks = bytearray(self.total)
+        for position in found:  # a sort would keep other threads waiting
+            marks[position] = 1
+        return Found(self.total, marks=marks)
 
 
 def _in_order(positions: array[int]) -> list[int]:
@@ -89,6 +96,69 @@ def _in_order(positions: array[int]) -> list[int]:
     return ordered
 
 
+class _Boxes:
+    """Boxes in arrays: a million tuples would keep the garbage collector busy."""
+
+    def __init__(self) -> None:
+        self.position = array("I")
+        self.west, self.south, self.east, self.north = (array("d") for _ in range(4))
+
+    def add(self, position: int, west: float, south: float, east: float, north: float) -> None:
+        self.position.append(position)
+        self.west.append(west)
+        self.south.append(south)
+        self.east.append(east)
+        self.north.append(north)
+
+    def split(self, numbers: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the numbers of the boxes of usual size, and of those that are much larger."""
+        widths, heights = self._widths(numbers), self._heights(numbers)
+        step = max(len(numbers) // tuning.SAMPLED_VALUES, 1)
+        at = len(range(0, len(numbers), step)) * 9 // 10
+        widest, highest = (
+            sorted(sizes[::step])[at] * _OUTSIZE_FACTOR for sizes in (widths, heights)
+        )
+        usual, larger = array("I"), array("I")
+        for number, width, height in zip(numbers, widths, heights, strict=True):
+            (usual if width <= widest and height <= highest else larger).append(number)
+        return usual, larger
+
+    def _widths(self, numbers: Sequence[int]) -> array[float]:
+        return array("d", (self.east[number] - self.west[number] for number in numbers))
+
+    def _heights(self, numbers: Sequence[int]) -> array[float]:
+        return array("d", (self.north[number] - self.south[number] for number in numbers))
+
+    def cut(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        """Cut boxes into slices by west, each sorted by south, without a sort of all at once."""
+        count = max(int(len(numbers) ** 0.5 / tuning.SLICE_DIVISOR), 1)
+        step = max(len(numbers) // tuning.SAMPLED_VALUES, 1)
+        sample = sorted(self.west[number] for number in numbers[::step])
+        bounds = [sample[len(sample) * number // count] for number in range(1, count)]
+        slices = [array("I") for _ in range(count)]
+        for number in numbers:
+            slices[bisect_right(bounds, self.west[number])].append(number)
+        return (sorted(some, key=self.south.__getitem__) for some in slices if some)
+
+    def slice(self, numbers: list[int]) -> _Slice:
+        """Return boxes as a slice."""
+        west, south, east, north = (
+            array("d", map(side.__getitem__, numbers))
+            for side in (self.west, self.south, self.east, self.north)
+        )
+        return _Slice(
+            positions=array("I", map(self.position.__getitem__, numbers)),
+            west=west,
+            south=south,
+            east=east,
+            north=north,
+            greatest_west=max(west),
+            least_east=min(east),
+            width=max(map(operator.sub, east, west)),
+            height=_upwards(max(map(operator.sub, north, south))),
+        )
+
+
 class _Slice(NamedTuple):
     """Boxes of similar west, by their south."""
 
@@ -99,7 +169,8 @@ class _Slice(NamedTuple):
     north: array[float]
     greatest_west: float
     least_east: float
-    height: float  # of the highest
+    width: float  # of the widest
+    height: float  # of the highest, and a little more
 
 
 class _Level:
@@ -107,10 +178,10 @@ class _Level:
 
     __slots__ = ("_slices", "_wests", "_width")
 
-    def __init__(self, boxes: list[_Placed]) -> None:
-        self._slices = [_sliced(some) for some in _cut(boxes)]
+    def __init__(self, boxes: _Boxes, numbers: Sequence[int]) -> None:
+        self._slices = [boxes.slice(some) for some in boxes.cut(numbers)]
         self._wests = [min(one.west) for one in self._slices]
-        self._width = _upwards(max(box[2] - box[0] for box in boxes))
+        self._width = _upwards(max(one.width for one in self._slices))
 
     def search(self, box: Box, found: array[int]) -> None:
         """Add the positions of the boxes that touch one whose west is no greater than its east."""
@@ -132,8 +203,8 @@ class _Level:
                 found.extend([at for at, w, e, n in some if w <= east and e >= west and n >= south])
 
 
-def _placed(value: Any, position: int) -> _Placed | None:
-    """Return the box of a value, as in `Box.of`, if 64-bit floats express it exactly."""
+def _exact_sides(value: Any) -> tuple[float, float, float, float] | None:
+    """Return the box of a value, as `Box.of`, if 64-bit floats express it exactly."""
     if type(value) is not list:
         return None
     if len(value) == 4:
@@ -146,51 +217,12 @@ def _placed(value: Any, position: int) -> _Placed | None:
         return None
     if not (_is_exact(west) and _is_exact(south) and _is_exact(east) and _is_exact(north)):
         return None
-    return (west, south, east, north, position) if west <= east and south <= north else None
+    return (west, south, east, north) if west <= east and south <= north else None
 
 
 def _is_exact(number: Any) -> bool:
     return type(number) is float or (
         type(number) is int and -_MOST_INTEGER <= number <= _MOST_INTEGER
-    )
-
-
-def _split(boxes: list[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
-    """Return the boxes of usual size, and those that are much larger."""
-    sample = boxes[:: max(len(boxes) // tuning.SAMPLED_VALUES, 1)]
-    at = len(sample) * 9 // 10
-    width = sorted(box[2] - box[0] for box in sample)[at] * _OUTSIZE_FACTOR
-    height = sorted(box[3] - box[1] for box in sample)[at] * _OUTSIZE_FACTOR
-    usual: list[_Placed] = []
-    larger: list[_Placed] = []
-    for box in boxes:
-        (usual if box[2] - box[0] <= width and box[3] - box[1] <= height else larger).append(box)
-    return usual, larger
-
-
-def _cut(boxes: list[_Placed]) -> list[list[_Placed]]:
-    """Cut boxes into slices by their west, without sorting all of them at once."""
-    count = max(int(len(boxes) ** 0.5 / tuning.SLICE_DIVISOR), 1)
-    sample = sorted(box[0] for box in boxes[:: max(len(boxes) // tuning.SAMPLED_VALUES, 1)])
-    bounds = [sample[len(sample) * number // count] for number in range(1, count)]
-    slices: list[list[_Placed]] = [[] for _ in range(count)]
-    for box in boxes:
-        slices[bisect_right(bounds, box[0])].append(box)
-    return [some for some in slices if some]
-
-
-def _sliced(boxes: list[_Placed]) -> _Slice:
-    boxes.sort(key=lambda box: box[1])
-    west, south, east, north, positions = zip(*boxes, strict=True)
-    return _Slice(
-        positions=array("I", positions),
-        west=array("d", west),
-        south=array("d", south),
-        east=array("d", east),
-        north=array("d", north),
-        greatest_west=max(west),
-        least_east=min(east),
-        height=_upwards(max(box[3] - box[1] for box in boxes)),
     )
 
 

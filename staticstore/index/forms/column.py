@@ -12,7 +12,7 @@ from typing import Any
 from ... import tuning
 from ...query.comparison import Interval, Kind, OrderKey, order_key
 from .instant_texts import InstantTexts
-from .value_groups import MISSING, UNORDERED, ValueGroups, joined_runs
+from .value_groups import MISSING, UNORDERED, ValueGroups, joined_runs, passed_over
 
 __all__ = ["FieldColumn", "Ranks"]
 
@@ -30,16 +30,21 @@ class Bucket:
 
     Parameters
     ----------
-    values : sequence or None
-        None if all are alike, or have no order.
+    values : list or array
+        To be filled; None in the end if they have no order.
     """
 
     __slots__ = ("_sorted", "positions", "values")
 
-    def __init__(self, values: MutableSequence[Any] | None) -> None:
+    def __init__(self, values: MutableSequence[Any]) -> None:
         self.positions = array("I")  # rising
-        self.values = values
+        self.values: Any = values
         self._sorted: tuple[Sequence[int], Sequence[Any]] | None = None
+
+    def finish(self) -> None:
+        """Let the garbage collector pass over the values, after they have been filled in."""
+        if isinstance(self.values, list):
+            self.values = passed_over(self.values)
 
     def sorted(self) -> tuple[Sequence[int], Sequence[Any]]:
         """Return the positions by value, and the values; sorted at the first call."""
@@ -51,8 +56,10 @@ class Bucket:
                 self._sorted = positions, values
             else:
                 order = sorted(range(len(values)), key=values.__getitem__)
-                in_order = values[:0]
-                in_order.extend(map(values.__getitem__, order))
+                by_value = map(values.__getitem__, order)
+                in_order: Sequence[Any] = (
+                    passed_over(by_value) if isinstance(values, tuple) else array("d", by_value)
+                )
                 self._sorted = array("I", map(positions.__getitem__, order)), in_order
         return self._sorted
 
@@ -118,12 +125,12 @@ class FieldColumn:
         self._first = [0]  # of each kind, its first bucket
         for kind, (positions, values) in enumerate(groups.all()):
             bounds: list[Any] = [True] if kind == Kind.BOOLEAN else []
-            if Kind.NUMBER <= kind <= Kind.TEXT:
-                sample = list(values[:: max(len(values) // tuning.SAMPLED_VALUES, 1)])
+            if values is not None and kind != Kind.BOOLEAN:
+                sample = _sample(values)
                 if kind == Kind.INSTANT:  # so that all of an instant are in one bucket
                     sample = list(map(self._instants.place_of, sample))
-                part = len(values) * (_MOST_BUCKETS - 7) // max(total, 1)
-                bounds = _bounds(sample, min(part, len(values) // tuning.BUCKET_ENTRIES))
+                part = len(positions) * (_MOST_BUCKETS - 7) // max(total, 1)
+                bounds = _bounds(sample, min(part, len(positions) // tuning.BUCKET_ENTRIES))
             self._distribute(positions, values, bounds, are_few=groups.are_few(kind))
         counts = [len(bucket.positions) for bucket in self.buckets]
         #: The rank with which each bucket begins, and the number of entries.
@@ -132,32 +139,42 @@ class FieldColumn:
         self.size = _POSITION_BYTES * total + _TEXT_BYTES * groups.unshared_texts
 
     def _distribute(
-        self, positions: array[int], values: Any, bounds: list[Any], *, are_few: bool
+        self,
+        positions: array[int],
+        runs: list[Sequence[Any]] | None,
+        bounds: list[Any],
+        *,
+        are_few: bool,
     ) -> None:
-        first = self._first[-1]
-        buckets = [Bucket(None if values is None else values[:0]) for _ in range(len(bounds) + 1)]
+        first, codes = self._first[-1], self.codes
+        are_numbers = runs is not None and len(runs) == 1 and isinstance(runs[0], array)
+        buckets = [Bucket(array("d") if are_numbers else []) for _ in range(len(bounds) + 1)]
         self.buckets += buckets
         self._bounds.append(bounds)
         self._first.append(len(self.buckets))
-        codes, count = self.codes, tuning.COLUMN_RUN_ENTRIES
-        if values is None:
+        if runs is None:
             buckets[0].positions = positions
+            buckets[0].values = None
             for position in positions:
                 codes[position] = first
             return
         known = _KnownBuckets(bounds)
         add_position = [bucket.positions.append for bucket in buckets]
-        add_value = [bucket.values.append for bucket in buckets if bucket.values is not None]
-        for start in range(0, len(positions), count):
-            some = values[start : start + count]
+        add_value = [bucket.values.append for bucket in buckets]
+        start = 0
+        for at, run in enumerate(runs):
             numbers = (
-                map(known.__getitem__, some) if are_few else map(bisect_right, repeat(bounds), some)
+                map(known.__getitem__, run) if are_few else map(bisect_right, repeat(bounds), run)
             )
-            at = positions[start : start + count]
-            for position, value, number in zip(at, some, numbers, strict=True):
+            some = positions[start : start + len(run)]
+            start += len(run)
+            for position, value, number in zip(some, run, numbers, strict=True):
                 codes[position] = first + number
                 add_position[number](position)
                 add_value[number](value)
+            runs[at] = ()  # freed bit by bit: all at once would keep other threads waiting
+        for bucket in buckets:
+            bucket.finish()
 
     def __len__(self) -> int:
         """Count the positions."""
@@ -312,6 +329,11 @@ class _KnownBuckets(dict[Any, int]):
     def __missing__(self, value: Any) -> int:
         number = self[value] = bisect_right(self._bounds, value)
         return number
+
+
+def _sample(runs: list[Sequence[Any]]) -> list[Any]:
+    step = max(sum(map(len, runs)) // tuning.SAMPLED_VALUES, 1)
+    return [value for run in runs for value in run[::step]]
 
 
 def _bounds(sample: list[Any], count: int) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import compress, islice
 from operator import itemgetter
@@ -228,7 +228,6 @@ class KeysByPosition:
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Iterable[str]) -> None:
-        # A tuple: the garbage collector visits one that holds only texts once.
         self._keys = tuple(keys)
 
     def __len__(self) -> int:
@@ -239,19 +238,18 @@ class KeysByPosition:
         """Return the key at a position."""
         return self._keys[position]
 
-    def of(self, found: Found) -> list[str]:
-        """Return the keys of a set, in order."""
+    def runs(self, found: Found) -> Iterator[Iterable[str]]:
+        """Yield the keys of a set, in order, in some parts."""
         if found.is_few:
             positions = found.positions()
             # Faster than one by one, and gives a single key without a tuple.
             several = itemgetter(*positions)(self._keys) if len(positions) > 1 else ()
-            return list(several or map(self._keys.__getitem__, positions))
-        # A run at a time, so that other threads get a turn (benchmark: waits).
-        marks, count, keys = found.marks(), tuning.MARKED_KEYS, list[str]()
-        remaining = iter(self._keys)
+            yield several or map(self._keys.__getitem__, positions)
+            return
+        # A part at a time, so that other threads get a turn (benchmark: waits).
+        marks, count, remaining = found.marks(), tuning.MARKED_KEYS, iter(self._keys)
         for start in range(0, len(marks), count):
-            keys += compress(islice(remaining, count), marks[start : start + count])
-        return keys
+            yield compress(islice(remaining, count), marks[start : start + count])
 
     def positions(self, keys: Iterable[str]) -> list[int]:
         """Return the positions of those of some keys, in order, that are there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...query.comparison import Kind, order_key
@@ -34,24 +35,24 @@ class InstantTexts:
     Examples
     --------
     >>> instants = InstantTexts()
-    >>> instants.add(["2024-05-01", "x"]), instants.values
-    ([0], ['2024-05-01'])
-    >>> instants.add(["2024-05-01T00:00:00Z"]), instants.place_of(instants.values[1])[1]
+    >>> instants.add(["2024-05-01", "x"]), instants.runs
+    ([0], [('2024-05-01',)])
+    >>> instants.add(["2024-05-01T00:00:00Z"]), instants.place_of(instants.runs[1][0])[1]
     ([0], '')
     """
 
-    __slots__ = ("_are_alike", "_digits", "_pattern", "_zone", "values")
+    __slots__ = ("_are_alike", "_digits", "_pattern", "_zone", "runs")
 
     def __init__(self) -> None:
         #: Of each instant: a text, or seconds, digits of their fraction, and the text.
-        self.values: list[Any] = []
+        self.runs: list[tuple[Any, ...]] = []
         self._are_alike = True
         self._pattern: re.Pattern[str] | None = None
         # How the texts are written: digits of the fraction, None for a date alone; the zone.
         self._digits: int | None = None
         self._zone = ""
 
-    def add(self, texts: list[str]) -> list[int]:
+    def add(self, texts: Sequence[str]) -> list[int]:
         """Add those texts that are dates or times; return their positions in the list."""
         places = [at for at, text in enumerate(texts) if text[4:5] == "-"]
         if not places:
@@ -59,10 +60,25 @@ class InstantTexts:
         some = texts if len(places) == len(texts) else [texts[at] for at in places]
         if self._pattern is None:
             self._set_pattern(some[0])
-        if self._are_alike and self._match_all(some):
-            self.values += some
-            return places
-        return [at for at in places if self._add_one(texts[at])]
+        if not (self._are_alike and self._match_all(some)):
+            places = [at for at in places if _is_instant(texts[at])]
+            some = [texts[at] for at in places]
+            self._check_alike(some)
+        if some:
+            self.runs.append(self._values(some))
+        return places
+
+    def _check_alike(self, texts: Sequence[str]) -> None:
+        if self._pattern is None and texts:
+            self._set_pattern(texts[0])
+        if self._are_alike and texts and not self._match_all(texts):
+            self._are_alike = False
+            for number, run in enumerate(self.runs):
+                self.runs[number] = self._values(run)
+
+    def _values(self, texts: Iterable[str]) -> tuple[Any, ...]:
+        values = texts if self._are_alike else ((*place_of(text), text) for text in texts)
+        return tuple(values)
 
     def _set_pattern(self, text: str) -> None:
         found = re.fullmatch(rf"{_DATE}(?:{_TIME}(?:\.(\d+))?(Z|\+00:00)?)?", text, re.ASCII)
@@ -76,23 +92,11 @@ class InstantTexts:
         # Possessive, so that no way back is remembered for each text.
         self._pattern = re.compile(f"(?:{_DATE}{time}{re.escape(self._zone)}\n)*+", re.ASCII)
 
-    def _match_all(self, texts: list[str]) -> bool:
+    def _match_all(self, texts: Sequence[str]) -> bool:
         if self._pattern is None:
             return False
         joined = "\n".join(texts) + "\n"
         return joined.count("\n") == len(texts) and self._pattern.fullmatch(joined) is not None
-
-    def _add_one(self, text: str) -> bool:
-        key = order_key(text)
-        if key is None or key[0] is not Kind.INSTANT:
-            return False
-        if self._pattern is None and self._are_alike:
-            self._set_pattern(text)
-        if self._are_alike and not self._match_all([text]):
-            self._are_alike = False
-            self.values = [(*place_of(text), text) for text in self.values]
-        self.values.append(text if self._are_alike else (*key[1], text))
-        return True
 
     def text_of(self, value: Any) -> str:
         """Return how an instant was written."""
@@ -131,6 +135,11 @@ class InstantTexts:
             clock += "." + fraction[: self._digits].ljust(self._digits, "0")
         # Texts with fewer digits than the place are less than it.
         return date + clock + self._zone, is_after or len(fraction) > self._digits
+
+
+def _is_instant(text: str) -> bool:
+    key = order_key(text)
+    return key is not None and key[0] is Kind.INSTANT
 
 
 def place_of(text: str) -> Place:

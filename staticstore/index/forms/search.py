@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...query.boxes import intersects
@@ -58,9 +59,9 @@ class Layer(NamedTuple):
         found = Found(total, marks=b"\1" * total) if self.found is None else self.found
         return found.without(self.gone) if self.gone else found
 
-    def keys(self) -> list[str]:
-        """Return the keys of the entries, in order."""
-        return self.indexes.keys_by_position().of(self.positions())
+    def runs(self) -> Iterator[Iterable[str]]:
+        """Yield the keys of the entries, in order, in some parts."""
+        return self.indexes.keys_by_position().runs(self.positions())
 
     def sorted_keys(self, order: SortOrder) -> Iterator[str]:
         """Yield the keys as an order says; no bucket is sorted before it is needed."""
@@ -95,14 +96,18 @@ class Matches:
         """Count the entries."""
         return sum(layer.size() for layer in self.layers)
 
+    def runs(self) -> Iterator[Iterable[str]]:
+        """Yield the keys, in order, in some parts."""
+        layers = [layer for layer in self.layers if layer.size()]
+        if len(layers) > 1:
+            keys = [key for layer in layers for run in layer.runs() for key in run]
+            keys.sort()  # parts that are in order: this merges them
+            return iter([keys])
+        return layers[0].runs() if layers else iter(())
+
     def keys(self) -> list[str]:
         """Return the keys, in order."""
-        keys = self.layers[0].keys()
-        for layer in self.layers[1:]:
-            if more := layer.keys():
-                keys += more
-                keys.sort()  # both parts are in order: this merges them
-        return keys
+        return list(chain.from_iterable(self.runs()))
 
     def sorted_keys(self, order: SortOrder, read: Callable[[str], Any]) -> Iterator[str]:
         """Yield the keys as an order says.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from array import array
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import tuning
 from ...query.comparison import Kind
@@ -12,7 +13,9 @@ from ...query.comparison import Kind
 if TYPE_CHECKING:
     from .instant_texts import InstantTexts
 
-__all__ = ["MISSING", "UNORDERED", "ValueGroups", "joined_runs"]
+__all__ = ["MISSING", "UNORDERED", "ValueGroups", "joined_runs", "passed_over"]
+
+T = TypeVar("T")
 
 #: The kinds of what has no order, after those that have one: lists and objects; nothing.
 UNORDERED = len(Kind)
@@ -46,8 +49,9 @@ class ValueGroups:
         self._instants = instants
         self._positions = [array("I") for _ in range(MISSING + 1)]
         self._numbers: MutableSequence[Any] = array("d")
-        self._booleans: list[bool] = []
-        self._texts: list[str] = []
+        # Tuples of some thousands: the garbage collector visits each once.
+        self._booleans: list[tuple[bool, ...]] = []
+        self._texts: list[tuple[str, ...]] = []
         self._shared: dict[str, str] = {}
 
     def add(self, run: list[Any]) -> None:
@@ -67,7 +71,7 @@ class ValueGroups:
                 continue
             self._positions[kind].extend(positions)
             if kind == Kind.BOOLEAN:
-                self._booleans += values
+                self._booleans.append(tuple(values))
             elif kind == Kind.NUMBER:
                 self._add_numbers(values)
 
@@ -88,17 +92,24 @@ class ValueGroups:
             values = list(map(self._shared.setdefault, values, values))
         else:
             self.unshared_texts += len(values)
-        places = self._instants.add(values)
+        run = passed_over(values)
+        places = self._instants.add(run)
         if len(places) == len(values):
             self._positions[Kind.INSTANT].extend(positions)
             return
+        if not places:
+            self._positions[Kind.TEXT].extend(positions)
+            self._texts.append(run)
+            return
         instants = set(places)
+        texts: list[str] = []
         for at, (position, value) in enumerate(zip(positions, values, strict=True)):
             if at in instants:
                 self._positions[Kind.INSTANT].append(position)
             else:
                 self._positions[Kind.TEXT].append(position)
-                self._texts.append(value)
+                texts.append(value)
+        self._texts.append(tuple(texts))
 
     def are_few(self, kind: int) -> bool:
         """Return whether a kind is known to have few distinct values."""
@@ -106,10 +117,10 @@ class ValueGroups:
             kind in (Kind.INSTANT, Kind.TEXT) and len(self._shared) <= tuning.SHARED_TEXTS
         )
 
-    def all(self) -> Iterator[tuple[array[int], Any]]:
+    def all(self) -> Iterator[tuple[array[int], list[Sequence[Any]] | None]]:
         """Iterate over the kinds: the positions of each, and its values if it has an order."""
-        values = self._booleans, self._numbers, self._instants.values, self._texts, None, None
-        return zip(self._positions, values, strict=True)
+        runs: list[Any] = [self._booleans, [self._numbers], self._instants.runs, self._texts]
+        return zip(self._positions, [*runs, None, None], strict=True)
 
 
 def joined_runs(runs: Iterable[list[Any]]) -> Iterator[list[Any]]:
@@ -122,3 +133,15 @@ def joined_runs(runs: Iterable[list[Any]]) -> Iterator[list[Any]]:
             yield joined
             joined = []
     yield joined
+
+
+def passed_over(values: Iterable[T]) -> tuple[T, ...]:
+    """Return values as a tuple that the garbage collector will not visit again.
+
+    It visits each tuple of texts once, keeping other threads waiting (benchmark: waits): not
+    many together.
+    """
+    found = tuple(values)
+    if len(found) >= tuning.PASSED_OVER_ENTRIES:
+        gc.collect(0)
+    return found

@@ -311,6 +311,6 @@ def test_a_sorted_query_with_a_limit_decodes_what_it_gives(
 def test_a_count_makes_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     index = many()
     index.count(n=ge(5))
-    monkeypatch.setattr(KeysByPosition, "of", None)
+    monkeypatch.setattr(KeysByPosition, "runs", None)
     assert index.count(n=ge(5)) == 495
     assert index.count(n=between(5, 9), type=ne("a")) == 3
