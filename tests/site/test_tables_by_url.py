@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import requests
 
 from staticstore import StaticStore, publish, serve
 from staticstore.index.snapshot import Index
@@ -99,44 +98,13 @@ def _table(relay: Relay, site: Path) -> tuple[str, int]:
 
 
 def _duckdb() -> Any:
-    """Return a connection that reads URLs: by its own extension, or by range requests of ours."""
+    """Return a connection that reads URLs, by DuckDB's own extension."""
     duckdb = pytest.importorskip("duckdb")
+    wheel = importlib.util.find_spec("duckdb_extension_httpfs")
+    folders = wheel.submodule_search_locations if wheel is not None else None
+    path = Path(*folders or (), "extensions", f"v{duckdb.__version__}", "httpfs.duckdb_extension")
+    if not path.is_file():
+        pytest.skip(f"DuckDB {duckdb.__version__} has no extension httpfs here")
     base = duckdb.connect(config={"autoinstall_known_extensions": False, "threads": 1})
-    try:
-        base.load_extension("httpfs")
-    except duckdb.Error:  # it has to be downloaded, which tests do not do
-        base.register_filesystem(_by_ranges())
+    base.load_extension(str(path))
     return base
-
-
-def _by_ranges() -> Any:
-    """Return a file system of fsspec that asks for what DuckDB reads, and no more."""
-    fsspec = pytest.importorskip("fsspec")
-    spec = pytest.importorskip("fsspec.spec")
-
-    class RangedFile(spec.AbstractBufferedFile):  # type: ignore[misc, name-defined]
-        def _fetch_range(self, start: int, end: int) -> bytes:
-            answer = requests.get(self.path, headers={"Range": f"bytes={start}-{end - 1}"})
-            return answer.content
-
-    class RangedFiles(fsspec.AbstractFileSystem):  # type: ignore[misc, name-defined]
-        protocol = "http"
-
-        @classmethod
-        def _strip_protocol(cls, path: str) -> str:
-            return path
-
-        def info(self, path: str, **options: Any) -> dict[str, Any]:
-            size = int(requests.head(path).headers["Content-Length"])
-            return {"name": path, "size": size, "type": "file"}
-
-        def glob(self, path: str, **options: Any) -> list[str]:
-            return [path]
-
-        def modified(self, path: str) -> datetime:
-            return datetime.fromtimestamp(0, UTC)
-
-        def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-            return RangedFile(self, path, mode, cache_type="none")
-
-    return RangedFiles(skip_instance_cache=True)
