@@ -311,13 +311,13 @@ class StaticStore(LiveStore):
         -------
         dict
             ``root_url``; ``source``, the root of the index; ``generation`` of the index, or
-            None without a head; ``entries``; ``table``, the URL of the index as a Parquet
-            file, or None; ``last_success``, an aware datetime, and ``age``, seconds since
-            then; ``last_error``, the text of the failure of the last poll, or None; ``trust``,
-            ``"transport"``, or None without an index; ``stale``, whether the index is a copy's,
-            the last poll failed, the store is not connected, or the host has given an older
-            answer twice in a row; ``warnings``, texts on what was left out of the index, is
-            unsafe, or disables the cache.
+            None without a head; ``entries``; ``last_success``, an aware datetime, and ``age``,
+            seconds since then; ``last_error``, the text of the failure of the last poll, or
+            None; ``trust``, ``"transport"``, or None without an index; ``stale``, whether the
+            index is a copy's, the last poll failed, the store is not connected, or the host has
+            given an older answer twice in a row; ``warnings``, texts on what was left out of
+            the index, is unsafe, or disables the cache; and ``table``, the URL of the index as
+            a Parquet file, if the site has one.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
         problems = [] if self._cache.problem is None else [self._cache.problem]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 
+# What all members may have in common.
+_COMMON_INFO = ("root_url", "source", "generation", "trust")
+
 
 class StoreView(LiveStore):
     """What all views of stores share: a view reads like a store, and sends its signals.
@@ -150,7 +153,7 @@ class StoreView(LiveStore):
         dict
             The fields of `StaticStore.info`, and ``members``, the infos of the members.
             ``root_url``, ``source``, ``generation`` and ``trust`` are None unless they are
-            the same for all, and ``table`` is None.  ``entries`` is the number of keys in the
+            the same for all.  ``entries`` is the number of keys in the
             view, or None if a member has no whole index; ``last_success`` and ``age`` are those
             of the member that was confirmed longest ago; ``last_error`` is the first one;
             ``stale`` is whether any member is; ``warnings`` are those of all.
@@ -161,8 +164,7 @@ class StoreView(LiveStore):
         ages = [one["age"] for one in members]
         errors = [one["last_error"] for one in members if one["last_error"] is not None]
         return {
-            **{name: _common(one.get(name) for one in members) for name in members[0]},
-            "table": None,
+            **{name: _common(one[name] for one in members) for name in _COMMON_INFO},
             "entries": None if index is None else len(index),
             "last_success": None if None in confirmed else min(confirmed),
             "age": None if None in ages else max(ages),

@@ -37,7 +37,7 @@ def info(common: CommonOptions, url: str) -> None:
         about = _about(store, output)
     output.record(known if about is None else {**known, "about": about})
     for name in ("root_url", "entries", "generation", "table", "trust"):
-        if known[name] is not None:
+        if known.get(name) is not None:
             output.line(Cell(name, "bold", 10), str(known[name]))
     for name in ("title", "license"):
         if about is not None and name in about:

@@ -89,7 +89,7 @@ def test_a_header_field_authorization_counts_before_the_environment(
 def test_a_header_field_is_in_no_log(cli: Run, server: RawServer) -> None:
     ended = cli("get", server.url, "a", "--header", f"X-Key: {SECRET}", "-vv")
     assert ended.code == 0
-    assert "GET /data/a" in ended.errors
+    assert f"GET {server.url}data/a 200" in ended.errors
     assert SECRET not in ended.errors
 
 

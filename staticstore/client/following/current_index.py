@@ -183,17 +183,18 @@ class CurrentIndex:
             is_doubtful = self.freshness.is_doubtful
         is_stale = error is not None or not is_open or is_doubtful
         table = None if held is None or held.head is None else held.head.table
+        named = {} if table is None else {"table": root_url + table.href}
         return {
             "source": None if held is None else held.source or root_url,
             "generation": None if held is None or held.head is None else held.head.generation,
             "entries": None if held is None else held.entries,
-            "table": None if table is None else root_url + table.href,
             "last_success": confirmed and datetime.fromtimestamp(confirmed[0], UTC),
             "age": confirmed and seconds_since_boot() - confirmed[1],
             "last_error": error,
             "trust": None if held is None else "transport",
             "stale": held is not None and (is_stale or held.source is not None),
             "warnings": [] if held is None else list(held.problems),
+            **named,
         }
 
     def check(self, connection: Connection, index: Index) -> None:

@@ -204,6 +204,5 @@ def import_extra(name: str, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"tables need the package `{name}`, which the extra `{extra}` brings: "
-            f"pip install 'staticstore[{extra}]'"
+            f"tables need the package `{name}`, which the extra `{extra}` brings"
         ) from error

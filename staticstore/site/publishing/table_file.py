@@ -43,8 +43,8 @@ def check_tables(wanted: bool | None, head: Head | None) -> None:
         why = "the site has a table, which" if keeps else "a table"
         without = "; or publish without one (parquet=False, --no-parquet)" if keeps else ""
         raise StoreError(
-            f"{why} needs the package `pyarrow` to be written, which the extra `arrow` brings: "
-            f"pip install 'staticstore[arrow]'{without}"
+            f"{why} needs the package `pyarrow` to be written, which the extra `arrow` brings"
+            f"{without}"
         )
 
 

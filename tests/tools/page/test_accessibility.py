@@ -70,7 +70,7 @@ def test_nothing_needs_more_than_the_width_of_a_phone_with_text_twice_as_large(
 ) -> None:
     page = look(server.url, width=390, height=844)
     page.evaluate("document.documentElement.style.fontSize = '32px'")
-    page.wait_for_function("state.rowHeight > 60")
+    page.wait_for_function("() => state.rowHeight > 60")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     expect(page.locator(".row").first).to_be_in_viewport()
 
