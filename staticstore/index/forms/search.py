@@ -159,25 +159,18 @@ def answer(indexes: FieldIndexes, conditions: Conditions) -> tuple[Found | None,
         matched with each.
     """
     sets: list[Found] = []
-    equal, predicates, alternatives = [], [], conditions.alternatives
-    for field, wanted in conditions.equal:
-        found, is_exact = _of_field(indexes, field, wanted)
+
+    def is_left(answered: Answer) -> bool:
+        found, is_exact = answered
         if found is not None:
             sets.append(found)
-        if not is_exact:
-            equal.append((field, wanted))
-    for field, predicate in conditions.predicates:
-        found, is_exact = _of_field(indexes, field, predicate)
-        if found is not None:
-            sets.append(found)
-        if not is_exact:
-            predicates.append((field, predicate))
-    if alternatives is not None:
-        found, is_exact = _of_alternatives(indexes, alternatives)
-        if found is not None:
-            sets.append(found)
-        if is_exact:
-            alternatives = None
+        return not is_exact
+
+    equal = [one for one in conditions.equal if is_left(_of_field(indexes, *one))]
+    predicates = [one for one in conditions.predicates if is_left(_of_field(indexes, *one))]
+    alternatives = conditions.alternatives
+    if alternatives is not None and not is_left(_of_alternatives(indexes, alternatives)):
+        alternatives = None
     left = conditions.left(equal, predicates, alternatives)
     return intersection(sets) if sets else None, left
 
