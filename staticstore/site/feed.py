@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -78,13 +78,13 @@ class SiteFeed:
         The site.
     url : str or None
         The root URL of its links from now on; None for no feed.
-    body : bytes or None
-        The feed so far, unparsed: a publish that changes nothing does not need it.
+    published : bytes or None
+        The feed of the published site, unparsed; None if none was read.
     """
 
     folder: SiteFolder
     url: str | None
-    body: bytes | None
+    published: bytes | None = None
 
     @classmethod
     def open(cls, folder: SiteFolder, wanted: FeedOption) -> SiteFeed:
@@ -109,15 +109,7 @@ class SiteFeed:
                 f"{quoted(str(folder.root / FEED_NAME))} is not replaced by a feed: staticstore "
                 "did not write it. Move it away, or publish without the feed (--no-feed)"
             )
-        return cls(folder, url, body)
-
-    def continued(self, published: bytes | None) -> SiteFeed:
-        """Return this with the feed of the published site, if that is newer."""
-        there = None if published is None else Feed.parse(published)
-        here = None if self.body is None else Feed.parse(self.body)
-        if there is None or (here is not None and here.updated >= there.updated):
-            return self
-        return replace(self, body=published)
+        return cls(folder, url)
 
     def write(
         self, head: Head, old_head: Head | None, report: PublishReport, about: About | None
@@ -138,7 +130,11 @@ class SiteFeed:
         OSError
             It cannot be written.
         """
-        own, known = OwnFiles(self.folder), _known(self.folder)
+        # Read while the folder is locked: another publish may have written it meanwhile.
+        body = our_feed(self.folder)
+        # Ours also in a fresh checkout, which has no notes.
+        known = frozenset() if body is None else frozenset({hashlib.sha256(body).hexdigest()})
+        own = OwnFiles(self.folder)
         if self.url is None:
             own.remove(FEED_NAME, known)
             _note(self.folder).unlink(missing_ok=True)
@@ -156,14 +152,14 @@ class SiteFeed:
                 has_new_about=(None if old_head is None else old_head.about) != head.about,
             )
         _write_note(_note(self.folder), self.url)
-        old = None if self.body is None else Feed.parse(self.body)
+        old = _newer(body, self.published)
         own.write(FEED_NAME, render_feed(self.url, old, head, about, entry), known)
 
 
-def _known(folder: SiteFolder) -> frozenset[str]:
-    # Also in a fresh checkout, which has no notes.
-    body = our_feed(folder)
-    return frozenset() if body is None else frozenset({hashlib.sha256(body).hexdigest()})
+def _newer(here: bytes | None, published: bytes | None) -> Feed | None:
+    # Of two that are equally new, the one of the folder.
+    feeds = [Feed.parse(body) for body in (here, published) if body is not None]
+    return max(filter(None, feeds), key=lambda feed: feed.updated, default=None)
 
 
 def _note(folder: SiteFolder) -> Path:

@@ -259,7 +259,8 @@ def publish_touched(
     arguments = digest_of_arguments(every)
     after = options.after
     at_after = None if after is None else _located(after).read(with_feed=feed.url is not None)
-    feed = feed.continued(None if at_after is None else at_after.feed)
+    if at_after is not None:
+        feed = replace(feed, published=at_after.feed)
     for head in (folder.read_head(), None if at_after is None else at_after.head):
         check_tables(options.parquet, head)
     lock = contextlib.nullcontext() if dry_run else folder.locked()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from staticstore import StaticStore, StoreError, mirror, publish, push, serve, v
 from staticstore.index.head import Head
 from staticstore.site.documents.feed import Feed, entry_of_publish, is_our_feed, render_feed
 from staticstore.site.feed import checked_feed_url
+from staticstore.site.folder.site_folder import SiteFolder
 from tests.servers import Nginx
 from tests.site.feed_schema import feed_problems
 
@@ -432,3 +434,21 @@ def test_it_is_marked_as_ours(site: Path) -> None:
     body = (site / "feed.atom").read_bytes()
     assert is_our_feed(body)
     assert ElementTree.fromstring(body).tag == f"{ATOM}feed"
+
+
+def test_a_publish_just_before_is_not_lost(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(site, feed=URL)
+    locked = SiteFolder.locked
+
+    def publish_first(folder: SiteFolder) -> AbstractContextManager[None]:
+        monkeypatch.setattr(SiteFolder, "locked", locked)
+        change(site, "c.csv", "1")
+        publish(site)
+        change(site, "d.csv", "1")
+        return locked(folder)
+
+    monkeypatch.setattr(SiteFolder, "locked", publish_first)
+    publish(site)
+    newest, before, _ = read(site).entries
+    assert links(newest) == [f"{URL}data/d.csv"]
+    assert links(before) == [f"{URL}data/c.csv"]
