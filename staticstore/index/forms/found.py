@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from itertools import compress, islice
+from itertools import compress, filterfalse, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class Found:
     (3, [0, 2, 3], [4])
     """
 
-    __slots__ = ("_count", "_marks", "_positions", "ranked", "total")
+    __slots__ = ("_count", "_marks", "_members", "_positions", "ranked", "total")
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Found:
         self.total = total
         self._positions = positions
         self._marks = marks
+        self._members: frozenset[int] | None = None
         self.ranked = ranked
         if ranked is not None:
             self._count = sum(end - start for start, end in ranked[1])
@@ -120,7 +121,9 @@ class Found:
         if marks is not None:
             return [position for position in positions if marks[position]]
         if self.ranked is None:
-            return list(filter(frozenset(self._positions or ()).__contains__, positions))
+            if self._members is None:
+                self._members = frozenset(self._positions or ())
+            return list(filter(self._members.__contains__, positions))
         column = self.ranked[0]
         table, some = self._buckets()
         codes = column.codes
@@ -154,15 +157,23 @@ class Found:
                 start, code = last, code + 1
         return bytes(table), some
 
-    def without(self, positions: Sequence[int]) -> Found:
+    def in_both(self, other: Found) -> list[int]:
+        """Return the positions that are also in another set, in order."""
+        fewer, more = sorted((self, other), key=len)
+        return more.among(fewer.positions())
+
+    def without(self, others: Found) -> Found:
         """Return the positions that are not among others."""
-        if self.is_few:
-            others = frozenset(positions)
-            return Found(self.total, positions=[p for p in self.positions() if p not in others])
-        marks = bytearray(self.marks())
-        for position in positions:
-            marks[position] = 0
-        return Found(self.total, marks=marks)
+        if not self.is_few:
+            marks = bytearray(self.marks())
+            for position in others.positions():
+                marks[position] = 0
+            return Found(self.total, marks=marks)
+        excluded = frozenset(self.in_both(others))
+        if not excluded:
+            return self
+        kept = list(filterfalse(excluded.__contains__, self.positions()))
+        return Found(self.total, positions=kept)
 
     def complement(self) -> Found:
         """Return the other positions."""
@@ -251,11 +262,11 @@ class KeysByPosition:
         for start in range(0, len(marks), count):
             yield compress(islice(remaining, count), marks[start : start + count])
 
-    def positions(self, keys: Iterable[str]) -> list[int]:
+    def found(self, keys: Iterable[str]) -> Found:
         """Return the positions of those of some keys, in order, that are there."""
-        found, all_keys, at = [], self._keys, 0
+        positions, all_keys, at = [], self._keys, 0
         for key in keys:
             at = bisect_left(all_keys, key, at)
             if at < len(all_keys) and all_keys[at] == key:
-                found.append(at)
-        return found
+                positions.append(at)
+        return Found(len(all_keys), positions=positions)

@@ -38,26 +38,31 @@ class Layer(NamedTuple):
         The indexes that have answered the query.
     found : Found, optional
         The positions of the entries; None for all.
-    gone : sequence of int
-        Positions of entries that another layer replaces, in order.
+    gone : Found, optional
+        The positions of entries that another layer replaces.
     """
 
     indexes: FieldIndexes
     found: Found | None
-    gone: Sequence[int] = ()
+    gone: Found | None = None
 
     def size(self) -> int:
         """Count the entries."""
-        found = self.found
+        found, gone = self.found, self.gone
         if found is None:
-            return self.indexes.total() - len(self.gone)
-        return len(found) - (len(found.among(self.gone)) if self.gone else 0)
+            return self.indexes.total() - (0 if gone is None else len(gone))
+        return len(found) - (0 if gone is None else len(found.in_both(gone)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no entry, also if none were replaced."""
+        return not (self.indexes.total() if self.found is None else len(self.found))
 
     def positions(self) -> Found:
         """Return the positions of the entries."""
         total = self.indexes.total()
         found = Found(total, marks=b"\1" * total) if self.found is None else self.found
-        return found.without(self.gone) if self.gone else found
+        return found if self.gone is None else found.without(self.gone)
 
     def runs(self) -> Iterator[Iterable[str]]:
         """Yield the keys of the entries, in order, in some parts."""
@@ -98,7 +103,7 @@ class Matches:
 
     def runs(self) -> Iterator[Iterable[str]]:
         """Yield the keys, in order, in some parts."""
-        layers = [layer for layer in self.layers if layer.size()]
+        layers = [layer for layer in self.layers if not layer.is_empty]
         if len(layers) > 1:
             keys = [key for layer in layers for run in layer.runs() for key in run]
             keys.sort()  # parts that are in order: this merges them
@@ -119,7 +124,7 @@ class Matches:
         read : callable
             Returns the decoded entry of a key.
         """
-        layers = [layer for layer in self.layers if layer.size()]
+        layers = [layer for layer in self.layers if not layer.is_empty]
         if len(layers) == 1:
             return layers[0].sorted_keys(order)
 

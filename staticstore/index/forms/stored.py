@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...query.conditions import Conditions
     from ...query.sort_order import SortOrder
     from ..codec import Raw
+    from .found import Found
 
     #: Raw entries by key; None for a key that is deleted.
     RawChanges = Mapping[str, Raw | None]
@@ -252,12 +253,11 @@ class Overlay(Stored):
         self._base = base
         self.changes = changes
         self.surplus = surplus
-        # Not `functools.cached_property`, which has a lock up to Python 3.11: a forked child
-        # could find it held.
+        # Not `functools.cached_property`: up to Python 3.11, a fork may copy its held lock.
         self._in_order: list[str] | None = None
         #: Of the changed entries alone.
         self.field_indexes = FieldIndexes(self, Overlay._own_values, Overlay._own_keys)
-        self._gone: tuple[FieldIndexes, Sequence[int]] | None = None
+        self._gone: tuple[FieldIndexes, Found] | None = None
 
     @property
     def base(self) -> Stored:
@@ -349,9 +349,9 @@ class Overlay(Stored):
         left = (base.left and own.left and conditions) or base.left or own.left
         return Matches([Layer(indexes, found, self._replaced(indexes)), *own.layers], left)
 
-    def _replaced(self, indexes: FieldIndexes) -> Sequence[int]:
+    def _replaced(self, indexes: FieldIndexes) -> Found:
         if self._gone is None or self._gone[0] is not indexes:
-            self._gone = indexes, indexes.keys_by_position().positions(self._changed_keys())
+            self._gone = indexes, indexes.keys_by_position().found(self._changed_keys())
         return self._gone[1]
 
     def folded(self, changes: RawChanges) -> Stored:

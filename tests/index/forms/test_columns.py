@@ -178,8 +178,12 @@ def test_sets_of_positions_are_sets_in_every_form(
         for one, positions in zip(sets, plain, strict=True):
             assert len(one) == len(positions)
             assert list(one.positions()) == sorted(positions)
+            assert one.in_both(sets[0]) == sorted(positions & plain[0])
             assert one.among(sorted(others)) == sorted(others & positions)
-            assert set(one.without(sorted(others)).positions()) == positions - others
+            assert (
+                set(one.without(Found(_TOTAL, positions=sorted(others))).positions())
+                == positions - others
+            )
             assert set(one.complement().positions()) == set(range(_TOTAL)) - positions
         assert list(union(sets, _TOTAL).positions()) == sorted(set().union(*plain))
         assert list(intersection(sets).positions()) == sorted(set.intersection(*plain))
@@ -187,7 +191,7 @@ def test_sets_of_positions_are_sets_in_every_form(
 
 def test_the_positions_of_keys_are_found() -> None:
     keys = KeysByPosition(["a", "c", "e"])
-    assert keys.positions(["", "a", "b", "e", "f"]) == [0, 2]
+    assert keys.found(["", "a", "b", "e", "f"]).positions() == [0, 2]
 
 
 # -- boxes ---------------------------------------------------------------------------------
