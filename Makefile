@@ -62,7 +62,7 @@ bench: $(VENV)/.bench
 	@$(RUN) -m benchmarks
 
 bench-full: $(VENV)/.bench
-	@$(RUN) -m benchmarks --entries 1000000 --value 1024 --write
+	@$(RUN) -m benchmarks --entries 1000000 --value 1024 --rounds 7 --write
 
 clean:
 	rm -rf $(VENV) docs/_build .cache .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

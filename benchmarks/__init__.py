@@ -11,6 +11,7 @@ shown: on a shared, noisy machine, a ratio of two adjacent runs says more than a
     fetchers.py     how the peers fetch many values or ranges
     line.py         a relay to the server that delays and counts
     process.py      one run of one contender in its own process
+    record.py       medians, kept in results.json until a subject is measured again
     report.py       medians, ratios and targets, as a table and as RESULTS.md
     chart.py        the same as a chart for the README
     cookbook.py     bytes and requests of the recipes of docs/cookbook.md, by itself

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -21,9 +22,11 @@ from staticstore import serve
 from tests.servers import Nginx, Unavailable
 
 from .chart import chart
-from .report import Results, as_markdown, times_faster
+from .record import Measurement, Record
+from .report import as_markdown, machine
 from .subjects import MODULES, Figures, Subject
 
+_RECORD = Path(__file__).with_name("results.json")
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 _CHART = Path(__file__).parent.parent / "docs" / "benchmarks.svg"
 
@@ -43,17 +46,36 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--value", type=int, default=256, metavar="MIB", help="of a large value")
     parser.add_argument("--rounds", type=int, default=5, help="at most; slow subjects have fewer")
-    parser.add_argument("--only", metavar="SUBJECT", help="by its name or that of its module")
     parser.add_argument(
-        "--write", action="store_true", help="write benchmarks/RESULTS.md and docs/benchmarks.svg"
+        "--only",
+        metavar="SUBJECT",
+        action="append",
+        help="by its name or that of its module; may be given several times",
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="keep the results in benchmarks/results.json, and write benchmarks/RESULTS.md and "
+        "docs/benchmarks.svg from all that are kept",
     )
     asked = parser.parse_args()
-    chosen = [
+    subjects = [
         (module, subject)
         for module in MODULES
         for subject in importlib.import_module(f"benchmarks.subjects.{module}").SUBJECTS
-        if asked.only in (None, module, subject.name)
     ]
+    chosen = [
+        (module, subject)
+        for module, subject in subjects
+        if asked.only is None or not {module, subject.name}.isdisjoint(asked.only)
+    ]
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    record = Record(asked.entries, asked.value, {}, {})
+    if asked.write:
+        try:  # said before an hour of measurements
+            record = Record.read(_RECORD).updated_by(record)
+        except ValueError as error:
+            parser.error(str(error))
     console = Console()
     # As after an installation by pip; each run is a process of its own.
     compileall.compile_dir(Path(staticstore.__file__).parent, quiet=1)
@@ -62,24 +84,21 @@ def main() -> None:
             console.print(f"making sites for the {sites} ...")
             _make_apart(sites, folder, asked.entries, asked.value)
         with _served(Path(folder)) as (url, server):
-            results: Results = {}
+            measurements = {}
             for module, subject in chosen:
                 console.print(f"{subject.title} ...")
                 rounds = min(asked.rounds, subject.rounds)
                 command = [sys.executable, "-m", "benchmarks.process", module, subject.name]
                 place = [folder, url, str(asked.entries)]
-                results[subject.name] = _in_turn(command, subject, place, rounds, console)
-    text = as_markdown(
-        results,
-        [subject for _, subject in chosen],
-        count=asked.entries,
-        value=asked.value,
-        server=server,
-    )
-    console.print(Markdown(text))
+                runs = _in_turn(command, subject, place, rounds, console)
+                measurements[subject.name] = Measurement.of(day, runs)
+    new = Record(asked.entries, asked.value, {day: machine(server)}, measurements)
+    console.print(Markdown(as_markdown(new, [subject for _, subject in chosen])))
     if asked.write:
-        _RESULTS.write_text(text, "utf-8")
-        _CHART.write_text(_picture(results, asked.entries), "utf-8")
+        record = record.updated_by(new)
+        record.write(_RECORD)
+        _RESULTS.write_text(as_markdown(record, [subject for _, subject in subjects]), "utf-8")
+        _CHART.write_text(_picture(record), "utf-8")
 
 
 def _make_apart(sites: str, folder: str, entries: int, mebibytes: int) -> None:
@@ -123,9 +142,12 @@ def _in_turn(
     return runs
 
 
-def _picture(results: Results, count: int) -> str:
-    bars = [(name, times_faster(results, subject, ours, "encore")) for subject, ours, name in _BARS]
-    return chart(f"Times faster than encore's StaticURLStore, {count:,} entries", bars)
+def _picture(record: Record) -> str:
+    bars = [
+        (name, record.measurements[subject].times_faster(ours, "encore"))
+        for subject, ours, name in _BARS
+    ]
+    return chart(f"Times faster than encore's StaticURLStore, {record.entries:,} entries", bars)
 
 
 if __name__ == "__main__":

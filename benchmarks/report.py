@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import platform
 import shutil
-import statistics
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .record import Measurement, Record
 from .subjects import Figures, Subject, Target
 
-__all__ = ["Results", "as_markdown", "medians", "times_faster"]
+__all__ = ["as_markdown", "machine"]
 
 _PACKAGES = [
     "staticstore",
@@ -32,22 +31,11 @@ _PACKAGES = [
     "fsspec",
     "pooch",
     "pycurl",
+    "pyarrow",
+    "shapely",
+    "numpy",
 ]
 _UNITS = {"seconds": "time", "cpu": "CPU", "wire": "bytes on the wire", "peak": "memory"}
-
-#: By subject and contender: what each run measured.
-Results = dict[str, dict[str, list[Figures]]]
-
-
-def medians(runs: list[Figures]) -> Figures:
-    """Return the median of each figure."""
-    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-
-
-def times_faster(results: Results, subject: str, ours: str, peer: str) -> float:
-    """Return how many times faster ours is."""
-    found = results[subject]
-    return medians(found[peer])["seconds"] / medians(found[ours])["seconds"]
 
 
 @dataclass(frozen=True)
@@ -60,20 +48,18 @@ class _Outcome:
     is_met: bool
 
 
-def as_markdown(
-    results: Results, subjects: list[Subject], *, count: int, value: int, server: str
-) -> str:
-    """Write the results as a document."""
+def as_markdown(record: Record, subjects: Sequence[Subject]) -> str:
+    """Write what is recorded of some subjects as a document."""
+    known = [subject for subject in subjects if subject.name in record.measurements]
     return "\n".join(
         [
             "# What was measured",
             "",
-            f"{count:,} entries of eight fields, a large value of {value:,} MiB, on "
-            f"{datetime.now(UTC):%Y-%m-%d}, by `make bench-full`.  Contenders ran in turn, each in "
-            "a fresh process; the figures are medians, and ratios are of medians.  Machines "
-            "differ: compare ratios, not times.",
-            "",
-            *_machine(server),
+            f"{record.entries:,} entries of eight fields and a large value of {record.value:,} "
+            "MiB, by `make bench-full`.  Contenders ran in turn, each in a fresh process; the "
+            "figures are medians, and ratios are of medians.  Machines differ: compare ratios, "
+            "not times.",
+            *(line for day in record.machines for line in ("", f"{day}:", *_listed(record, day))),
             "",
             "## Targets",
             "",
@@ -81,15 +67,19 @@ def as_markdown(
             "|---|---|---|---|",
             *(
                 f"| {one.what} | {one.wanted} | {one.reached} | {'yes' if one.is_met else 'no'} |"
-                for subject in subjects
-                for one in _outcomes(results, subject)
+                for subject in known
+                for one in _outcomes(record.measurements[subject.name].medians, subject)
             ),
             "",
             "## Figures",
             "",
-            "| | | time | CPU | bytes on the wire | peak memory | grown by |",
-            "|---|---|---:|---:|---:|---:|---:|",
-            *(row for subject in subjects for row in _rows(results, subject)),
+            "| | | time | CPU | bytes on the wire | peak memory | grown by | measured on |",
+            "|---|---|---:|---:|---:|---:|---:|---|",
+            *(
+                row
+                for subject in known
+                for row in _rows(record.measurements[subject.name], subject)
+            ),
             "",
             "CPU, bytes (both ways over loopback, heads of packets included, where nothing else is "
             "said) and memory are of the measured part alone, where they were measured.",
@@ -98,10 +88,24 @@ def as_markdown(
     )
 
 
-def _machine(server: str) -> Iterator[str]:
-    yield f"- {platform.system()} {platform.machine()}, {_processor()}, {_memory()}"
-    yield f"- Python {platform.python_version()}, served by {server}"
-    yield f"- {', '.join(_versions())}"
+def _listed(record: Record, day: str) -> Iterator[str]:
+    yield ""
+    yield from (f"- {line}" for line in record.machines[day])
+
+
+def machine(server: str) -> list[str]:
+    """Return what is known of this machine, and the versions of what runs on it.
+
+    Parameters
+    ----------
+    server : str
+        The name of the server that serves the sites.
+    """
+    return [
+        f"{platform.system()} {platform.machine()}, {_processor()}, {_memory()}",
+        f"Python {platform.python_version()}, served by {server}",
+        ", ".join(_versions()),
+    ]
 
 
 def _processor() -> str:
@@ -126,12 +130,11 @@ def _versions() -> Iterator[str]:
         yield " ".join(output.split()[:2])
 
 
-def _outcomes(results: Results, subject: Subject) -> Iterator[_Outcome]:
-    found = results[subject.name]
+def _outcomes(medians: dict[str, Figures], subject: Subject) -> Iterator[_Outcome]:
     for target in subject.targets:
-        peers = [peer for peer in _peers(target) if peer in found]
-        if target.contender in found and (peers or target.peer is None):
-            yield _outcome(found, subject, target, peers)
+        peers = [peer for peer in _peers(target) if peer in medians]
+        if target.contender in medians and (peers or target.peer is None):
+            yield _outcome(medians, subject, target, peers)
 
 
 def _peers(target: Target) -> tuple[str, ...]:
@@ -141,16 +144,16 @@ def _peers(target: Target) -> tuple[str, ...]:
 
 
 def _outcome(
-    found: dict[str, list[Figures]], subject: Subject, target: Target, peers: list[str]
+    medians: dict[str, Figures], subject: Subject, target: Target, peers: list[str]
 ) -> _Outcome:
-    ours = medians(found[target.contender])[target.figure]
+    ours = medians[target.contender][target.figure]
     what = f"{subject.title}: {target.contender}"
     if not peers:
         shown = _shown(target.figure, ours)
         return _Outcome(
             what, f"≤ {_shown(target.figure, target.bound)}", shown, ours <= target.bound
         )
-    theirs, peer = min((medians(found[peer])[target.figure], peer) for peer in peers)
+    theirs, peer = min((medians[peer][target.figure], peer) for peer in peers)
     ratio = theirs / max(ours, 1e-9)
     kind = "x" if target.figure == "seconds" else f"x less {_UNITS[target.figure]}"
     among = f", the best of {len(peers)}" if len(peers) > 1 else ""
@@ -158,16 +161,15 @@ def _outcome(
     return _Outcome(what, wanted, f"{ratio:,.{1 if ratio >= 10 else 2}f} x", ratio >= target.bound)
 
 
-def _rows(results: Results, subject: Subject) -> Iterator[str]:
-    title = subject.title
-    for contender, runs in results[subject.name].items():
-        found = medians(runs)
+def _rows(measurement: Measurement, subject: Subject) -> Iterator[str]:
+    title, day = subject.title, measurement.day
+    for contender, found in measurement.medians.items():
         cells = [
             _shown(name, found[name]) if name in found else ""
             for name in ("seconds", "cpu", "wire", "peak", "grown")
         ]
-        yield f"| {title} | {contender} | {' | '.join(cells)} |"
-        title = ""
+        yield f"| {title} | {contender} | {' | '.join(cells)} | {day} |"
+        title = day = ""
 
 
 def _shown(figure: str, value: float) -> str:

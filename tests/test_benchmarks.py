@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks
 from benchmarks.chart import chart
 from benchmarks.copy_sites import make_copy_sites
 from benchmarks.indexes import canonical, changed, entries
 from benchmarks.line import line_to
 from benchmarks.process import Meter, main
+from benchmarks.record import Measurement, Record
 from benchmarks.report import as_markdown
 from benchmarks.sites import CHANGES, LiveSite, make_states
 from benchmarks.subjects import MODULES, Place, Subject, Target
@@ -126,14 +128,17 @@ def test_each_contender_measures_something(live: LiveSite, subject: str, contend
     assert isinstance(figures["seconds"], float)
 
 
+def report(subject: Subject, runs: dict[str, list[dict[str, float]]]) -> str:
+    measurements = {subject.name: Measurement.of("2026-02-03", runs)}
+    return as_markdown(Record(7, 1, {"2026-02-03": ["a machine"]}, measurements), [subject])
+
+
 def test_the_report_says_which_targets_were_reached() -> None:
     subject = Subject(
         "a", "to do it", {}, (Target("ours", "seconds", 5, "peer"), Target("ours", "wire", 2e3))
     )
     ours, peer = {"seconds": 0.001, "wire": 3000.0}, {"seconds": 0.01, "wire": 9.0}
-    text = as_markdown(
-        {"a": {"ours": [ours] * 3, "peer": [peer]}}, [subject], count=7, value=1, server="nginx"
-    )
+    text = report(subject, {"ours": [ours] * 3, "peer": [peer]})
     assert "| to do it: ours | 5 x against peer | 10.0 x | yes |" in text
     assert "| to do it: ours | ≤ 2 kB | 3 kB | no |" in text
 
@@ -141,16 +146,44 @@ def test_the_report_says_which_targets_were_reached() -> None:
 def test_ours_is_compared_with_the_best_of_the_peers_that_ran() -> None:
     subject = Subject("a", "to do it", {}, (Target("ours", "seconds", 1.5, ("b", "c", "d")),))
     found = {name: [{"seconds": time}] for name, time in (("ours", 2.0), ("b", 8.0), ("c", 6.0))}
-    text = as_markdown({"a": found}, [subject], count=7, value=1, server="nginx")
+    text = report(subject, found)
     assert "| to do it: ours | 1.5 x against c, the best of 2 | 3.00 x | yes |" in text
 
 
 def test_a_target_whose_peers_did_not_run_is_left_out() -> None:
     subject = Subject("a", "to do it", {}, (Target("ours", "seconds", 1.5, ("b", "c")),))
-    text = as_markdown(
-        {"a": {"ours": [{"seconds": 2.0}]}}, [subject], count=7, value=1, server="nginx"
-    )
+    text = report(subject, {"ours": [{"seconds": 2.0}]})
     assert "against" not in text.partition("## Figures")[0].partition("## Targets")[2]
+
+
+def test_the_report_says_on_which_machine_and_day_a_subject_was_measured() -> None:
+    text = report(Subject("a", "to do it", {}), {"ours": [{"seconds": 2.0}]})
+    assert "2026-02-03:\n\n- a machine\n" in text
+    assert "| to do it | ours | 2 s |  |  |  |  | 2026-02-03 |" in text
+
+
+def test_later_measurements_replace_those_of_the_same_subjects(tmp_path: Path) -> None:
+    first, later = (
+        Record(7, 1, {day: [day]}, {name: Measurement(day, {}) for name in names})
+        for day, names in (("2026-02-03", "ab"), ("2026-02-04", "bc"))
+    )
+    first.write(tmp_path / "record.json")
+    kept = Record.read(tmp_path / "record.json").updated_by(later)
+    days = {name: one.day[-1] for name, one in kept.measurements.items()}
+    assert days == {"a": "3", "b": "4", "c": "4"}
+    assert list(kept.machines) == ["2026-02-03", "2026-02-04"]
+    assert list(kept.updated_by(first).machines) == ["2026-02-03", "2026-02-04"]
+
+
+def test_measurements_of_another_size_are_not_mixed() -> None:
+    with pytest.raises(ValueError, match="--entries 7 --value 1"):
+        Record(7, 1, {}, {}).updated_by(Record(8, 1, {}, {}))
+
+
+def test_the_report_is_written_from_the_record() -> None:
+    folder = Path(benchmarks.__file__).parent
+    text = as_markdown(Record.read(folder / "results.json"), list(subjects().values()))
+    assert text == (folder / "RESULTS.md").read_text("utf-8")
 
 
 def test_every_target_names_existing_contenders() -> None:
