@@ -10,13 +10,16 @@ import contextlib
 import functools
 import os
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from . import tuning
 
-__all__ = ["ForkGate", "PerProcess", "fork_gate", "is_held"]
+__all__ = ["ForkGate", "KeptObjects", "PerProcess", "fork_gate", "is_held"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -69,6 +72,68 @@ class PerProcess(Generic[T]):
         for other in [other for other in list(self._made) if other != pid]:
             self._made.pop(other, None)
         return own
+
+
+class KeptObjects(Generic[K, T]):
+    """One object for each key, shared by all who ask for it, and kept for a while.
+
+    An object lives as long as anybody holds it, and some seconds after it was last asked
+    for, so that those who use it in turn share it, too.  A thread lets go of it then.
+    Any thread may call `get`.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the object of a key; called by one thread at a time.
+    seconds : callable
+        Returns how long an object is kept, in seconds.
+
+    Examples
+    --------
+    >>> kept = KeptObjects(set, lambda: 1.0)
+    >>> kept.get("a") is kept.get("a")
+    True
+    """
+
+    def __init__(self, make: Callable[[K], T], seconds: Callable[[], float]) -> None:
+        self._make = make
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._alive: weakref.WeakValueDictionary[K, T] = weakref.WeakValueDictionary()
+        # Until when each is kept, by the monotonic clock.
+        self._kept: dict[K, tuple[float, T]] = {}
+        self._thread: threading.Thread | None = None
+
+    def get(self, key: K) -> T:
+        """Return the object of a key."""
+        with self._lock:
+            found = self._alive.get(key)
+            if found is None:
+                found = self._alive[key] = self._make(key)
+            self._kept[key] = time.monotonic() + self._seconds(), found
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._let_go, name="staticstore kept objects", daemon=True
+                )
+                try:
+                    self._thread.start()
+                except RuntimeError:  # no more threads, or the end of the interpreter
+                    self._thread = None
+                    self._kept.clear()
+            return found
+
+    def _let_go(self) -> None:
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                due = [key for key, (until, _) in self._kept.items() if until <= now]
+                old = [self._kept.pop(key) for key in due]
+                if not self._kept:
+                    self._thread = None
+                    return
+                pause = min(until for until, _ in self._kept.values()) - now
+            del old  # without the lock: what ends with them may ask for others
+            time.sleep(pause)
 
 
 def is_held(lock: threading.Lock) -> bool:

@@ -215,6 +215,22 @@ TABLE_SAMPLED_BATCHES = 64
 TABLE_ATTEMPTS = 4
 TABLE_GROUP_ROWS = 100_000  # of a Parquet file.  Fewer: readers skip more, and ask more often
 
+# ---- Client: pickles
+
+# What is unpickled in turn, as by the tasks of a cluster, shares connections and the index for
+# so long after it was last asked for.  Longer: more pauses are bridged, memory is held longer.
+SHARED_SITE_SECONDS = 30.0
+# A store that is unpickled so soon after the last poll does not ask the host again.  Longer:
+# fewer requests, older snapshots.  benchmark: tasks
+SHARED_INDEX_SECONDS = 5.0
+
+# A bag of Dask has so many partitions, so that each of many workers has several, unless they
+# would be smaller or larger than this.  Smaller: more requests; larger: more memory.
+# benchmark: tasks
+BAG_PARTS = 100
+BAG_LEAST_BYTES = 1 << 20
+BAG_MOST_BYTES = 64 << 20
+
 # ---- Client: cache
 
 CACHE_PIECE_BYTES = 1 << 20  # smaller: writing an index can be given up sooner

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import functools
+import importlib
 import os
 import sys
 import threading
 import warnings
-import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from .. import tuning
 from ..index.fields import key_to_url_path
-from ..processes import PerProcess
-from ..transport.http.root import Root, roots_of
+from ..processes import KeptObjects, PerProcess
+from .settings import Settings
 
 if TYPE_CHECKING:
     from ..disk.part_file import PartFolder
@@ -30,112 +30,17 @@ __all__ = [
     "IndexDownload",
     "PickledAccess",
     "RenamedAccess",
-    "Settings",
+    "SharedSite",
     "import_before_forks",
     "warn_of_exposed_passwords",
 ]
 
-_HINT = (
-    "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
-    " in this process, or first connect with a function as auth that can be imported here"
-)
-# Arguments of `connect` that concern the index alone.
-_OF_INDEX = ("max_index_bytes", "index_deadline")
 _PACKAGES = ("staticstore.disk", "staticstore.index", "staticstore.transport", "staticstore.client")
 # Modules that these import when first needed.  Their own imports register functions that run
 # at a fork, and must not do so during one: they are only waited for.
 _WAITED_FOR = ("filelock", "platformdirs", "urllib.request")
 
-_Pairs = tuple[tuple[str, Any], ...]
-
-
-class Settings(NamedTuple):
-    """The arguments of a store and of its last `connect`, without secrets.
-
-    Two are equal if one connection serves for both.
-    """
-
-    #: With their queries, without users and passwords.
-    roots: tuple[str, ...]
-    #: Arguments of the constructor, and of `connect`.
-    options: _Pairs
-    connection: _Pairs = ()
-
-    @classmethod
-    def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
-        """Return the settings of a store that is not connected yet."""
-        return cls(tuple(root.join("") for root in roots), tuple(options.items()))
-
-    def connected(self, arguments: Mapping[str, Any]) -> Settings:
-        """Return these settings with those arguments of `connect` that may be pickled."""
-        public = dict(arguments)
-        del public["headers"]
-        if public["proxies"]:
-            del public["proxies"]
-        elif public["proxies"] is not None:  # use none
-            public["proxies"] = ()
-        auth = public.pop("auth")
-        if auth == "netrc" or _can_be_imported(auth):
-            public["auth"] = auth
-        for name in ("verify", "cert"):
-            public[name] = _absolute(public[name])
-        if isinstance(public["timeout"], list):
-            public["timeout"] = tuple(public["timeout"])
-        return self._replace(connection=tuple(public.items()))
-
-    @property
-    def hint(self) -> str | None:
-        """What to add to a refusal; None if the pickle says how to authenticate."""
-        return None if "auth" in dict(self.connection) else _HINT
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments for `connect`."""
-        arguments = dict(self.connection)
-        if "proxies" in arguments and arguments["proxies"] is not None:
-            arguments["proxies"] = {}
-        return arguments
-
-    def open_sessions(self) -> list[Session]:
-        """Return a session for each root."""
-        from ..transport.http.arguments import SessionOptions
-        from ..transport.http.session import open_sessions  # slow to import
-
-        arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
-        origins = dict(self.options)["origins"]
-        options = SessionOptions(origins=origins, hint=self.hint, **arguments)
-        return open_sessions(roots_of(self.roots), options)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings, without plain queries of the roots, which may be secrets.
-
-        A pickle in a log or in the window of a queue does not show them.  It does not
-        protect them from those who can read the pickle.
-        """
-        roots = tuple(base64.b64encode(root.encode()) for root in self.roots)
-        return _unpickled, (roots, self.options, self.connection)
-
-
-def _unpickled(roots: Sequence[bytes], options: _Pairs, connection: _Pairs) -> Settings:
-    return Settings(tuple(base64.b64decode(r).decode() for r in roots), options, connection)
-
-
-def _can_be_imported(auth: object) -> bool:
-    # Only a function that a pickle names by its module: a method or a partial function
-    # would be pickled with what it holds, perhaps the password.
-    name = getattr(auth, "__qualname__", None)
-    if not callable(auth) or not isinstance(name, str):
-        return False
-    found: object = sys.modules.get(getattr(auth, "__module__", None) or "")
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is auth
-
-
-def _absolute(path: Any) -> Any:
-    # For a process in another folder.  Other values are returned unchanged.
-    if isinstance(path, tuple | list):
-        return tuple(map(_absolute, path))
-    return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
+T = TypeVar("T")
 
 
 class IndexDownload(NamedTuple):
@@ -238,13 +143,8 @@ class PickledAccess(Access):
     __slots__ = ("_alike", "shared")
 
     def __init__(self, settings: Settings, alike: tuple[str, ...]) -> None:
-        everyone = _EVERYONE.get()
-        with everyone.lock:
-            known = everyone.by_settings.get(settings)
-            if known is None:
-                known = everyone.by_settings[settings] = _SharedSessions(settings)
-        super().__init__(known.settings, known.cache, None)
-        self.shared = known
+        self.shared = SharedSite.of(settings)
+        super().__init__(self.shared.settings, self.shared.cache, None)
         self._alike = alike
 
     @property
@@ -303,10 +203,22 @@ class RenamedAccess(Access):
         return self._access.remote_value(self._site_key, content)._replace(key=key)
 
 
-class _SharedSessions:
-    """The sessions for all values of one site that were unpickled in this process.
+class SharedSite:
+    """What the stores and values of one site share that were unpickled in this process.
 
-    They are opened when a value is first read, and closed when the last value is garbage.
+    Its sessions are opened when one of them is first read.  It ends when all of them are
+    garbage, but not before some seconds have passed: tasks of a cluster come one after the
+    other, each with pickles of its own.
+
+    Parameters
+    ----------
+    settings : Settings
+        Those of the stores; also an attribute.
+
+    Attributes
+    ----------
+    cache : ValueCache
+        Of their values.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -315,10 +227,31 @@ class _SharedSessions:
         self.settings = settings
         options = dict(settings.options)
         self.cache = ValueCache.of(options["memory"], options["cache"], options["max_cache_bytes"])
+        self._index: Any = None
         self._opening = PerProcess(threading.Lock)
         self._sources: Sources | None = None
 
+    @staticmethod
+    def of(settings: Settings) -> SharedSite:
+        """Return that of a store's settings in this process."""
+        return _SITES.get().get(settings)
+
+    def index(self, make: Callable[[], T]) -> T:
+        """Return what the stores have their index from, which the first of them makes."""
+        with self._opening.get():
+            if self._index is None:
+                self._index = make()
+            found: T = self._index
+            return found
+
+    @property
+    def sessions(self) -> list[Session]:
+        """One for each root, the first one first."""
+        opened = self.sources()
+        return [*opened.alike, *opened.unlike]
+
     def sources(self) -> Sources:
+        """Return where values can be read; nothing is requested yet."""
         with self._opening.get():
             if self._sources is None:
                 from ..transport.values.download import WholeValues  # seldom needed
@@ -331,15 +264,13 @@ class _SharedSessions:
             return self._sources
 
 
-class _Everyone:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.by_settings: weakref.WeakValueDictionary[Settings, _SharedSessions]
-        self.by_settings = weakref.WeakValueDictionary()
+def _sites() -> KeptObjects[Settings, SharedSite]:
+    return KeptObjects(SharedSite, lambda: tuning.SHARED_SITE_SECONDS)
 
 
-# The one place where unpickled values, which do not know each other, find a common connection.
-_EVERYONE = PerProcess(_Everyone)
+# The one place where stores and values from pickles, which do not know each other, find a
+# common connection.
+_SITES = PerProcess(_sites)
 
 
 @functools.cache
@@ -357,7 +288,6 @@ def import_before_forks() -> None:
 @functools.cache
 def import_all() -> None:
     """Import every module that reading may need."""
-    import importlib
     import pkgutil
 
     names = [name for name in _WAITED_FOR if name in sys.modules]

@@ -6,12 +6,18 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from ..query.conditions import selection
 from .reading import Reading
 from .telling.subscription import Subscribable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dask.bag import Bag
+
     from ..index.changes import Changes
     from ..index.snapshot import Index
+    from ..query.conditions import Where
     from .following.live import LiveIndex
     from .following.live_view import LiveView
     from .telling.subscription import Dispatch, Subscription
@@ -122,6 +128,71 @@ class LiveStore(Reading, Subscribable):
         ('CC0-1.0', ['README.md'])
         """
         return self._opened().about()
+
+    def to_dask_bag(
+        self,
+        select: Iterable[str] | None = None,
+        *,
+        where: Where | None = None,
+        partition_size: int | str | None = None,
+        **equals: Any,
+    ) -> Bag:
+        """Return the values of the entries that fulfill conditions as a bag of Dask.
+
+        Nothing is read now.  Each task of the bag has the entries of its values alone, and
+        reads them together and verified, as `read_many`, in any process: by one connection
+        for each root and process, with the function that was given to `connect` as ``auth``.
+
+        Parameters
+        ----------
+        select : iterable of str, optional
+            Fields of the metadata to give with each value; fields that an entry does not
+            have are left out.  By default there is no metadata.
+        where : mapping or any_where, optional
+            Conditions, as in `query`.
+        partition_size : int or str, optional
+            Most bytes of the values of a partition, or a text such as ``"64 MiB"``.  A
+            larger value is a partition of its own.  By default there are about a hundred
+            partitions, of 1 to 64 MiB.
+        **equals
+            Conditions as keywords, as in `query`.
+
+        Returns
+        -------
+        dask.bag.Bag
+            Of ``(key, data)``, or with `select` of ``(key, data, metadata)``, in key order.
+            The values are those of the current snapshot, whatever the site publishes
+            meanwhile.  Computing the bag raises what `read_many` raises.
+
+        Raises
+        ------
+        ImportError
+            Dask is not installed: the extra ``dask`` brings it.
+        TypeError, ValueError
+            As `query`; or `partition_size` is not a size.
+
+        Notes
+        -----
+        A lazy store fetches the whole index.  The graph has some 150 bytes for each value.
+        Any thread may call it.
+
+        Examples
+        --------
+        >>> bag = sample_store.to_dask_bag(type="table")
+        >>> bag.map(lambda item: len(item[1])).sum().compute(scheduler="sync")
+        9171
+        """
+        from .partitions import to_dask_bag
+
+        fields = selection(select)
+        _ = self.index  # a lazy store fetches it
+        values, token = self._values(), self.__dask_tokenize__()
+        keys = values.index.query_keys(where=where, **equals)
+        return to_dask_bag(values, keys, token=token, fields=fields, size=partition_size)
+
+    @abstractmethod
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return what identifies the site and its snapshot, for the names of Dask's tasks."""
 
     def _repr_html_(self) -> str:
         """Show the first keys in a notebook, and how current they are; without I/O."""

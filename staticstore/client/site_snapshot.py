@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import IndexFormatError, IntegrityError, NotConnectedError, StoreError
 from ..index.fields import Content
+from ..index.queries import DelegatedQueries
 from .value import URLValue
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.session import Session
     from .access import Access
-    from .following.follower import SiteFollower
+    from .following.connection import Follower
     from .following.held import LazyIndex
     from .following.index_reader import Held
 
@@ -54,6 +55,17 @@ class Values(Mapping[str, URLValue]):
         roots = (session.root for session in (*sources.alike, *sources.unlike))
         return [root.folder for root in roots if root.folder is not None]
 
+    def only(self, keys: Iterable[str]) -> Values:
+        """Return the values of some keys alone; of a snapshot that is held whole."""
+        assert not isinstance(self.index, DelegatedQueries)
+        return Values(self.index.only(keys), self.access)
+
+    def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield keys and whole values; see `StaticStore.read_many`."""
+        from .many import read_many  # not needed to import staticstore
+
+        return read_many(self, keys)
+
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
         metadata = self.index[key]
@@ -77,7 +89,7 @@ class SiteSnapshot(NamedTuple):
 
     values: Values
     held: Held
-    follower: SiteFollower
+    follower: Follower
     #: Where plain clients look for the index; below the root, not quoted.
     index_path: str
     #: When the index was changed, as a host without a head says it.
@@ -171,7 +183,7 @@ class SiteSnapshot(NamedTuple):
         return _or_none(lambda: self.follower.documents(self.held).read_current(path, limit))
 
 
-def read_about(held: Held, follower: SiteFollower) -> dict[str, Any] | None:
+def read_about(held: Held, follower: Follower) -> dict[str, Any] | None:
     """Fetch the description of a site; see `StaticStore.about`."""
     from ..index.about import About
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
-from .access import Access, IndexDownload, Settings, warn_of_exposed_passwords
+from .access import Access, IndexDownload, SharedSite, warn_of_exposed_passwords
 from .following.live import LiveIndex
 from .live_store import LiveStore
+from .settings import Settings
 from .site_snapshot import SiteSnapshot, Values
 
 if TYPE_CHECKING:
@@ -42,10 +42,9 @@ class StaticStore(LiveStore):
     fork raise `NotConnectedError` there.  Handlers, and subscriptions without `dispatch`, get
     the changes of the child's own polls.
 
-    A pickle contains the roots, the options and the arguments of `connect`, but no
-    passwords, header fields, proxies or snapshot.  An unpickled store connects at its first
-    use, without polling.  A function given to `connect` as ``auth`` is pickled by its name,
-    if it can be imported, and called in the other process.
+    A pickle contains the roots, the options and the arguments of `connect`, no passwords,
+    header fields, proxies or snapshot.  An unpickled store connects at its first use, without
+    polling.  A function given as ``auth`` is pickled by its name, and called there.
 
     Parameters
     ----------
@@ -164,14 +163,12 @@ class StaticStore(LiveStore):
     ) -> StaticStore:
         """Fetch the index, then start to poll.
 
-        The first snapshot sends no signals.  If there was one before, from the cache or from
-        before a `disconnect`, its changes are signaled before this returns.
+        The first snapshot sends no signals; what differs from an earlier one, of the cache or
+        of before a `disconnect`, is signaled before this returns.
 
-        With an index in the cache, only changes are requested.  If the host cannot be
-        reached, the store starts with that index: ``info()["stale"]`` is true, `poll_failed`
-        is sent, and polls go on, the first one after five seconds.  A store that polls waits
-        for the host ten seconds at most then.  A refusal (`AuthorizationError`), or a
-        document that is no index, is raised even so.
+        With an index in the cache, only changes are requested.  If the host cannot be reached
+        (a store that polls waits ten seconds), the store starts with that index, is stale, and
+        polls again after five seconds.  A refusal, or a document that is no index, is raised.
 
         Parameters
         ----------
@@ -314,10 +311,9 @@ class StaticStore(LiveStore):
             None without a head; ``entries``; ``last_success``, an aware datetime, and ``age``,
             seconds since then; ``last_error``, the text of the failure of the last poll, or
             None; ``trust``, ``"transport"``, or None without an index; ``stale``, whether the
-            index is a copy's, the last poll failed, the store is not connected, or the host has
-            given an older answer twice in a row; ``warnings``, texts on what was left out of
-            the index, is unsafe, or disables the cache; and ``table``, the URL of the index as
-            a Parquet file, if the site has one.
+            index is a copy's, or may be old; ``warnings``, texts on what was left out of the
+            index, is unsafe, or disables the cache; and ``table``, the URL of the index as a
+            Parquet file, if the site has one.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
         problems = [] if self._cache.problem is None else [self._cache.problem]
@@ -342,8 +338,21 @@ class StaticStore(LiveStore):
         if self._is_unpickled:
             with self._connecting.get():
                 if self._is_unpickled and not self.is_connected():  # in a handler
-                    self._connect({**_DEFAULTS, **self._settings.arguments()}, 0)
+                    self._join()
         return self._live
+
+    def _join(self) -> None:
+        # By what other unpickled stores of the site have connected, or else connect.
+        from .following.indirect import IndirectFollower  # only for pickles
+
+        site = SharedSite.of(self._settings)
+        self._live.open(IndirectFollower.connection(site), is_lazy=self._options["lazy"])
+        self._cache, self._is_unpickled = site.cache, False
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return the place of the site, and the digest of the index."""
+        held, place = self._live.current, self._settings.place
+        return type(self).__name__, place, None if held is None else held.sha256
 
     @property
     def _sites(self) -> dict[LiveIndex, LiveStore]:
@@ -360,9 +369,7 @@ class StaticStore(LiveStore):
         return Values(index, Access(self._settings, self._cache, sources(held), self))
 
     def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        from .many import read_many
-
-        return read_many(self._values(), keys)
+        return self._values().read_many(keys)
 
 
 def site_snapshot(store: LiveStore) -> SiteSnapshot:
@@ -384,13 +391,6 @@ def site_snapshot(store: LiveStore) -> SiteSnapshot:
 def download_index_by(store: StaticStore, download: IndexDownload) -> None:
     """Set how the next `connect` of a store downloads its index."""
     store._download = download
-
-
-_DEFAULTS = {  # of `connect`
-    name: parameter.default
-    for name, parameter in inspect.signature(StaticStore.connect).parameters.items()
-    if name != "self"
-}
 
 
 def _unpickled(kind: type[StaticStore], settings: Settings) -> StaticStore:

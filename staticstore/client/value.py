@@ -62,6 +62,10 @@ class URLValue(ValueInfo):
         """Return a copy, as `copy.copy` does."""
         return copy.copy(self)
 
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return the place of the value and what its entry says, for Dask's names of tasks."""
+        return type(self).__name__, self._access.settings.place, self.key, self._metadata
+
     @property
     def _target(self) -> RemoteValue:
         if self._remote is None:

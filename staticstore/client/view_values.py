@@ -54,6 +54,12 @@ class ViewValues(Mapping[str, "URLValue"]):
         """Return whether the view has a key."""
         return self.index.find(key) is not None
 
+    def only(self, keys: Iterable[str]) -> ViewValues:
+        """Return the values of some keys alone."""
+        index = self.index.only(keys)
+        pairs = zip(self._members, index.members, strict=True)
+        return ViewValues(index, [values.only(part) for values, part in pairs])
+
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield keys and whole values, each read from its site."""
         left = iter(keys)
@@ -64,7 +70,7 @@ class ViewValues(Mapping[str, "URLValue"]):
                 if place is None:  # a `KeyError`, after the values before it
                     break
                 wanted[place[0]].append(place[1])
-            reads = {number: self._read(number, of) for number, of in wanted.items()}
+            reads = {n: self._members[n].read_many(of) for n, of in wanted.items()}
             for key, place in zip(some, places, strict=True):
                 if place is None:
                     raise KeyError(key)
@@ -74,11 +80,3 @@ class ViewValues(Mapping[str, "URLValue"]):
                     error.key = key
                     raise
                 yield key, data
-
-    def _read(self, number: int, keys: list[str]) -> Iterator[tuple[str, bytes]]:
-        values = self._members[number]
-        if isinstance(values, ViewValues):
-            return values.read_many(keys)
-        from .many import read_many
-
-        return read_many(values, keys)

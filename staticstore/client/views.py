@@ -94,6 +94,11 @@ class StoreView(LiveStore):
         assert isinstance(index, ViewIndex)
         return ViewValues(index, members)
 
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return what identifies the members and what the view shows of them."""
+        members = [one.__dask_tokenize__() for one in self._members]
+        return type(self).__name__, members, [tuple(part) for part in self._parts]
+
     # -- connecting --------------------------------------------------------------------
 
     def connect(self) -> Self:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from .fields import Content, is_packed, visible_metadata
+from .forms.entries import Entries
 from .forms.lines import Lines
 from .forms.parsing import build, parse
 from .notebook import index_html
@@ -206,6 +207,17 @@ class Index(Queries):
         """
         wanted = dict.fromkeys(key for key in keys if isinstance(key, str))  # keeps the order
         return dict(self.stored.contents_of(sorted(wanted)))
+
+    def only(self, keys: Iterable[str]) -> Index:
+        """Return a snapshot with the entries of some keys alone; they share their bytes.
+
+        Examples
+        --------
+        >>> list(Index.parse(b'{"a": {}, "b": {}}').only(["b", "c"]))
+        ['b']
+        """
+        raws = ((key, self.raw(key)) for key in sorted(keys))
+        return Index(Entries({key: raw for key, raw in raws if raw is not None}))
 
     def packed_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the entries of packed values, ``packed`` included, in key order."""

@@ -192,6 +192,15 @@ class ViewIndex(Index):
         }
         return {key: found[key] for key in dict.fromkeys(wanted) if key in found}
 
+    def only(self, keys: Iterable[str]) -> ViewIndex:
+        """Return a snapshot with the entries of some keys alone: `Index.only`."""
+        inner: defaultdict[int, list[str]] = defaultdict(list)
+        for key in keys:
+            if (place := self.find(key)) is not None:
+                inner[place[0]].append(place[1])
+        members = [one.only(inner[number]) for number, one in enumerate(self.members)]
+        return ViewIndex(members, self.parts)
+
     # -- keys ----------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[str]:

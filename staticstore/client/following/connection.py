@@ -10,17 +10,20 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ... import tuning
 from ...errors import AuthorizationError, HTTPStatusError, NotConnectedError, StoreError
 
 if TYPE_CHECKING:
+    from ...transport.http.session import Session
+    from ...transport.values.remote_value import Sources
     from ..cache.index import CachedIndex
     from ..telling.watch import Watch
-    from .follower import SiteFollower
+    from .documents import Documents
+    from .index_reader import Held
 
-__all__ = ["Connection", "Poller", "seconds_since_boot"]
+__all__ = ["Connection", "Follower", "Poller", "seconds_since_boot"]
 
 _LOG = logging.getLogger("staticstore")
 
@@ -34,6 +37,68 @@ _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 def seconds_since_boot() -> float:
     """Return the time of a clock that is never set; counts sleep where possible."""
     return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
+
+
+class Follower(Protocol):
+    """Fetches the index for a connection: `SiteFollower`, or `IndirectFollower`."""
+
+    @property
+    def session(self) -> Session:
+        """The session of the first root."""
+        ...
+
+    @property
+    def cut(self) -> threading.Event:
+        """Set when the follower is closed."""
+        ...
+
+    @property
+    def max_bytes(self) -> int:
+        """The most bytes that an index may have."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the roots and their documents, for people."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the host has not confirmed what `fetch` returned; None if it has."""
+        ...
+
+    @property
+    def checks(self) -> bool:
+        """Whether indexes are to be checked in the background by who asks for them."""
+        ...
+
+    def serve(self, owner: object) -> None:
+        """Send the requests in the name of `owner`, which is not kept alive."""
+
+    def close(self) -> None:
+        """End every current and future request; never blocks."""
+
+    def sources(self, held: Held) -> Sources:
+        """Return where the values of a snapshot can be read."""
+        ...
+
+    def documents(self, held: Held) -> Documents:
+        """Return the documents that the head of a snapshot names."""
+        ...
+
+    def fetch(
+        self, held: Held | None, *, seconds: float | None = None, anew: bool = False
+    ) -> Held | None:
+        """Return the current index, whole; None if it is the one that is held."""
+        ...
+
+    def part(self, held: Held | None) -> Held | None:
+        """Return the current index, in parts; None if there are none."""
+        ...
+
+    def whole(self, held: Held) -> Held:
+        """Return the index of a snapshot, whole."""
+        ...
 
 
 class Connection:
@@ -53,7 +118,7 @@ class Connection:
 
     Attributes
     ----------
-    follower : SiteFollower
+    follower : Follower
         Fetches the index, and knows the roots of the site.
     cut : threading.Event
         Set when the connection is closed.
@@ -63,14 +128,14 @@ class Connection:
 
     def __init__(
         self,
-        follow: Callable[[], SiteFollower],
+        follow: Callable[[], Follower],
         cached: CachedIndex | None,
         poll_interval: float,
     ) -> None:
         self.follower = follow()
         self.cached = cached
         self.poll_interval = poll_interval
-        self.cut: threading.Event = self.follower.session.wire.cut
+        self.cut = self.follower.cut
         self.ready = False
         self._follow = follow
         self._pid = os.getpid()
@@ -104,8 +169,13 @@ class Connection:
         return self.ready and not self.cut.is_set()
 
     def close_with(self, owner: object) -> None:
-        """Close the connection when `owner` is garbage; until then its requests are the owner's."""
-        self.follower.session.wire.store = weakref.ref(owner)
+        """Close the connection when `owner` is garbage; until then its requests are the owner's.
+
+        None has no requests, and closes nothing.
+        """
+        if owner is None:
+            return
+        self.follower.serve(owner)
         self._finalizer = weakref.finalize(owner, self.close)
 
     def start(self, poller: Poller) -> None:

@@ -156,7 +156,10 @@ class CurrentIndex:
             number = self.subscribers.put_changes(
                 old, changes, connection.is_cut, is_first=not connection.ready
             )
-            if is_confirmed:
+            trouble = connection.follower.trouble
+            if trouble is not None:
+                self.error = trouble
+            elif is_confirmed:
                 self._confirm()
             connection.ready = True
             self.check(connection, new.index)
@@ -199,7 +202,9 @@ class CurrentIndex:
 
     def check(self, connection: Connection, index: Index) -> None:
         """Check in the background what was not checked when an index was parsed."""
-        if index.is_checked or (self._check is not None and self._check.covers(index)):
+        if index.is_checked or not connection.follower.checks:
+            return
+        if self._check is not None and self._check.covers(index):
             return
         reference = weakref.ref(self)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,7 +65,17 @@ class SiteFollower:
         Time limit of one fetch.
     parts : PartFolder, optional
         Where interrupted documents are kept.
+    owns_sessions : bool, optional
+        Whether `close` cuts the sessions.
+
+    Attributes
+    ----------
+    trouble, checks
+        As in `Follower`.
     """
+
+    trouble = None
+    checks = True
 
     def __init__(
         self,
@@ -74,8 +86,10 @@ class SiteFollower:
         max_bytes: int,
         seconds: float,
         parts: PartFolder | None = None,
+        owns_sessions: bool = True,
     ) -> None:
         self.max_bytes = max_bytes
+        self._owns_sessions = owns_sessions
         self._part_folder = parts
         self.freshness = freshness
         self._seconds = seconds
@@ -102,10 +116,20 @@ class SiteFollower:
         passed_over = () if self._passed_over is None else (self._passed_over,)
         return (*passed_over, *self._reader.warnings, *self.freshness.warnings())
 
+    @property
+    def cut(self) -> threading.Event:
+        """Set when the connections are cut."""
+        return self.session.wire.cut
+
+    def serve(self, owner: object) -> None:
+        """Send the requests in the name of `owner`, which is not kept alive."""
+        self.session.wire.store = weakref.ref(owner)
+
     def close(self) -> None:
-        """Cut the connections to all roots; never blocks."""
-        for root in self._roots:
-            root.session.close()
+        """Cut the connections to all roots, if they are its own; never blocks."""
+        if self._owns_sessions:
+            for root in self._roots:
+                root.session.close()
         if self._wholes is not None:
             self._wholes.close()
 

@@ -296,7 +296,8 @@ class LiveIndex(ChangeSource):
         """Return the fields of `StaticStore.info` that concern the index."""
         info, connection = self._current.info(root_url, is_open=self.is_open), self._connection
         if connection is not None:
-            info["warnings"] += connection.follower.problems
+            problems = (*info["warnings"], *connection.follower.problems)
+            info["warnings"] = list(dict.fromkeys(problems))
         return info
 
     def about(self) -> dict[str, Any] | None:

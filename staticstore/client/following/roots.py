@@ -254,6 +254,7 @@ def open_connection(
     freshness: Freshness,
     cached: CachedIndex | None,
     download: IndexDownload,
+    sessions: list[Session] | None = None,
 ) -> tuple[Connection, list[str]]:
     """Make a connection to a site; nothing is requested yet.
 
@@ -271,6 +272,8 @@ def open_connection(
         For the follower, and `Connection`.
     download : IndexDownload
         How documents are downloaded.
+    sessions : list of Session, optional
+        Those of the roots, if they are open already; they stay open.
 
     Returns
     -------
@@ -284,7 +287,9 @@ def open_connection(
     of_sessions = SessionOptions(
         **of_session, origins=options["origins"], hint=hint, progress=download.progress
     )
-    sessions = open_sessions(roots, of_sessions)
+    owns_sessions = sessions is None
+    if sessions is None:
+        sessions = open_sessions(roots, of_sessions)
     follower_class: type[SiteFollower] = SiteFollower
     if options["equal_roots"] and len(sessions) > 1:
         follower_class = EqualRootsFollower
@@ -296,6 +301,7 @@ def open_connection(
         max_bytes=max_bytes,
         seconds=seconds,
         parts=download.parts,
+        owns_sessions=owns_sessions,
     )
     import_before_forks()
     exposed = [session.root.url for session in sessions if session.exposes_password]

@@ -190,8 +190,15 @@ class Tabular:
         return read.table
 
 
-def import_extra(name: str, extra: str) -> Any:
+def import_extra(name: str, extra: str, *, what: str = "a table") -> Any:
     """Import a package that an extra brings.
+
+    Parameters
+    ----------
+    name, extra : str
+        The package, and the extra.
+    what : str, optional
+        What it is needed for.
 
     Raises
     ------
@@ -204,5 +211,5 @@ def import_extra(name: str, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"tables need the package `{name}`, which the extra `{extra}` brings"
+            f"{what} needs the package `{name.partition('.')[0]}`, which the extra `{extra}` brings"
         ) from error

@@ -1,0 +1,156 @@
+"""The settings of a store, without secrets, as pickles carry them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import StoreError
+from ..transport.http.root import Root, roots_of
+
+if TYPE_CHECKING:
+    from ..transport.http.session import Session
+
+__all__ = ["NamedFunction", "Settings"]
+
+_HINT = (
+    "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
+    " in this process, or first connect with a function as auth that can be imported here"
+)
+# Arguments of `connect` that concern the index alone, with their defaults.
+_OF_INDEX = {"max_index_bytes": 1 << 30, "index_deadline": 300.0}
+_Pairs = tuple[tuple[str, Any], ...]
+
+
+class Settings(NamedTuple):
+    """The arguments of a store and of its last `connect`, without secrets.
+
+    Two are equal if one connection serves for both.
+    """
+
+    #: With their queries, without users and passwords.
+    roots: tuple[str, ...]
+    #: Arguments of the constructor, and of `connect`.
+    options: _Pairs
+    connection: _Pairs = ()
+
+    @classmethod
+    def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
+        """Return the settings of a store that is not connected yet."""
+        return cls(tuple(root.join("") for root in roots), tuple(options.items()))
+
+    def connected(self, arguments: Mapping[str, Any]) -> Settings:
+        """Return these settings with those arguments of `connect` that may be pickled."""
+        public = dict(arguments)
+        del public["headers"]
+        if public["proxies"]:
+            del public["proxies"]
+        elif public["proxies"] is not None:  # use none
+            public["proxies"] = ()
+        auth = public.pop("auth")
+        if auth == "netrc" or isinstance(auth, NamedFunction):
+            public["auth"] = auth
+        elif _can_be_imported(auth):
+            public["auth"] = NamedFunction(auth.__module__, auth.__qualname__)
+        for name in ("verify", "cert"):
+            public[name] = _absolute(public[name])
+        if isinstance(public["timeout"], list):
+            public["timeout"] = tuple(public["timeout"])
+        return self._replace(connection=tuple(public.items()))
+
+    @property
+    def hint(self) -> str | None:
+        """What to add to a refusal; None if the pickle says how to authenticate."""
+        return None if "auth" in dict(self.connection) else _HINT
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where the site is: the roots, and the paths below them."""
+        options = dict(self.options)
+        return self.roots, options["data_path"], options["index_path"]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments for `connect`; those that concern the index are always there."""
+        arguments = {**_OF_INDEX, **dict(self.connection)}
+        if "proxies" in arguments and arguments["proxies"] is not None:
+            arguments["proxies"] = {}
+        return arguments
+
+    def open_sessions(self) -> list[Session]:
+        """Return a session for each root."""
+        from ..transport.http.arguments import SessionOptions
+        from ..transport.http.session import open_sessions  # slow to import
+
+        arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
+        origins = dict(self.options)["origins"]
+        options = SessionOptions(origins=origins, hint=self.hint, **arguments)
+        return open_sessions(roots_of(self.roots), options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings, without plain queries of the roots, which may be secrets.
+
+        A pickle in a log or in the window of a queue does not show them.  It does not
+        protect them from those who can read the pickle.
+        """
+        roots = tuple(base64.b64encode(root.encode()) for root in self.roots)
+        return _unpickled, (roots, self.options, self.connection)
+
+
+def _unpickled(roots: Sequence[bytes], options: _Pairs, connection: _Pairs) -> Settings:
+    return Settings(tuple(base64.b64decode(r).decode() for r in roots), options, connection)
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedFunction:
+    """The function given as `auth`, by its name, as it is pickled.
+
+    Not the function: cloudpickle, of Dask, Ray and Spark, would pickle that of a script or
+    a notebook with its code and the variables that it uses, perhaps a password.
+    """
+
+    module: str
+    name: str
+
+    def __call__(self) -> Any:
+        """Import the function, and call it.
+
+        Raises
+        ------
+        StoreError
+            It cannot be imported in this process.
+        """
+        try:
+            found: Any = importlib.import_module(self.module)
+            for part in self.name.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as error:
+            raise StoreError(
+                f"the function given as auth, {self.name} of the module {self.module},"
+                " cannot be imported in this process: define it in a module that every"
+                " process can import"
+            ) from error
+        return found()
+
+
+def _can_be_imported(auth: Any) -> bool:
+    # Only a function that its module has under its name: a method or a partial function
+    # is more than its name says.
+    name = getattr(auth, "__qualname__", None)
+    if not callable(auth) or not isinstance(name, str):
+        return False
+    found: object = sys.modules.get(getattr(auth, "__module__", None) or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is auth
+
+
+def _absolute(path: Any) -> Any:
+    # For a process in another folder.  Other values are returned unchanged.
+    if isinstance(path, tuple | list):
+        return tuple(map(_absolute, path))
+    return os.path.abspath(path) if isinstance(path, str | os.PathLike) else path
