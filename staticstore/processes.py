@@ -98,20 +98,25 @@ class KeptObjects(Generic[K, T]):
     def __init__(self, make: Callable[[K], T], seconds: Callable[[], float]) -> None:
         self._make = make
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._alive: weakref.WeakValueDictionary[K, T] = weakref.WeakValueDictionary()
         # Until when each is kept, by the monotonic clock.
         self._kept: dict[K, tuple[float, T]] = {}
+        self._due = 0.0  # when the thread wakes
         self._thread: threading.Thread | None = None
 
     def get(self, key: K) -> T:
         """Return the object of a key."""
-        with self._lock:
+        with self._changed:
             found = self._alive.get(key)
             if found is None:
                 found = self._alive[key] = self._make(key)
-            self._kept[key] = time.monotonic() + self._seconds(), found
-            if self._thread is None:
+            until = time.monotonic() + self._seconds()
+            self._kept[key] = until, found
+            if self._thread is not None:
+                if until < self._due:
+                    self._changed.notify()
+            else:
                 self._thread = threading.Thread(
                     target=self._let_go, name="staticstore kept objects", daemon=True
                 )
@@ -124,16 +129,17 @@ class KeptObjects(Generic[K, T]):
 
     def _let_go(self) -> None:
         while True:
-            with self._lock:
+            with self._changed:
                 now = time.monotonic()
                 due = [key for key, (until, _) in self._kept.items() if until <= now]
                 old = [self._kept.pop(key) for key in due]
                 if not self._kept:
                     self._thread = None
                     return
-                pause = min(until for until, _ in self._kept.values()) - now
+                if not old:
+                    self._due = min(until for until, _ in self._kept.values())
+                    self._changed.wait(self._due - now)
             del old  # without the lock: what ends with them may ask for others
-            time.sleep(pause)
 
 
 def is_held(lock: threading.Lock) -> bool:

@@ -180,7 +180,7 @@ class LiveStore(Reading, Subscribable):
         --------
         >>> bag = sample_store.to_dask_bag(type="table")
         >>> bag.map(lambda item: len(item[1])).sum().compute(scheduler="sync")
-        9171
+        81046
         """
         from .partitions import to_dask_bag
 

@@ -8,7 +8,9 @@ import functools
 import multiprocessing
 import os
 import pickle
+import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -27,8 +29,9 @@ from staticstore import (
     StoreError,
     URLValue,
     publish,
+    tuning,
 )
-from staticstore.client.access import PickledAccess
+from staticstore.client.access import SharedSite
 from staticstore.errors import (
     HTTPStatusError,
     IndexFormatError,
@@ -37,8 +40,9 @@ from staticstore.errors import (
     TransportError,
     TransportTimeout,
 )
-from tests.client.scene import MemorySite
-from tests.servers import Answer, RawServer, Request, Wire, serve_files, write_certificates
+from tests.client.scene import TIMEOUT, Call, MemorySite
+from tests.servers import RawServer, requiring_password, serve_files, write_certificates
+from tests.site.sitefolder import make_site
 from tests.sites import index_of
 
 SECRET = "open-sesame"
@@ -77,20 +81,8 @@ def site() -> Iterator[MemorySite]:
 @pytest.fixture
 def closed() -> Iterator[RawServer]:
     """A host that requires a password."""
-    with RawServer(requiring_password(serve_files(FILES))) as server:
+    with RawServer(requiring_password(serve_files(FILES), "ali", SECRET)) as server:
         yield server
-
-
-def requiring_password(answer: Answer) -> Answer:
-    expected = "Basic " + base64.b64encode(f"ali:{SECRET}".encode()).decode()
-
-    def answer_with_password(request: Request, wire: Wire) -> None:
-        if request.headers.get("Authorization") != expected:
-            wire.response(401, headers={"WWW-Authenticate": "Basic"})
-        else:
-            answer(request, wire)
-
-    return answer_with_password
 
 
 def round_trip(one: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> Any:
@@ -148,15 +140,144 @@ def test_e4_unpickled_values_with_different_options_have_separate_connections(
     assert first is second is not third
 
 
-def test_e4_the_connection_of_unpickled_values_ends_with_the_last_of_them(site: MemorySite) -> None:
+@pytest.mark.parametrize("what", ["value", "store"])
+def test_e4_the_connection_of_unpickled_objects_ends_with_the_last_of_them(
+    site: MemorySite, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(tuning, "SHARED_SITE_SECONDS", 0.0)
+    ended = threading.Event()
     with site.open() as store:
-        value = round_trip(store["a.txt"])
-    settings = value._access.settings
-    shared = id(value._access.shared)
-    assert id(PickledAccess(settings, ()).shared) == shared
-    value.read()
-    del value
-    assert PickledAccess(settings, ()).shared._sources is None
+        again = round_trip(store["a.txt"] if what == "value" else store)
+    read_there(again)
+    shared = SharedSite.of(again._settings if what == "store" else again._access.settings)
+    weakref.finalize(shared, ended.set)
+    del shared
+    assert not ended.is_set()
+    del again
+    assert ended.wait(TIMEOUT)
+
+
+def test_e4_objects_that_are_unpickled_in_turn_share_a_connection(site: MemorySite) -> None:
+    with site.open() as store:
+        pickles = [pickle.dumps(one) for one in (store, *store.values(), store)]
+    before = site.server.connections
+    for one in pickles:
+        read_there(pickle.loads(one))
+    assert site.server.connections == before + 1
+
+
+def test_e4_stores_that_are_unpickled_in_turn_share_the_index(site: MemorySite) -> None:
+    with site.open() as store:
+        pickled = pickle.dumps(store)
+    before = len(site.requests())
+    for _ in range(5):
+        with pickle.loads(pickled) as again:
+            assert len(again) == len(VALUES)
+    assert len(site.requests()) == before + 1
+
+
+def test_e4_threads_that_unpickle_a_store_at_once_share_the_index(site: MemorySite) -> None:
+    with site.open() as store:
+        pickled = pickle.dumps(store)
+    before = len(site.requests())
+    calls = [Call(lambda: len(pickle.loads(pickled))) for _ in range(8)]
+    assert [call.result() for call in calls] == [len(VALUES)] * 8
+    assert len(site.requests()) == before + 1
+
+
+def test_e4_a_store_that_is_unpickled_later_sees_the_site_as_it_is_then(
+    site: MemorySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
+    with site.open() as store:
+        first, second = round_trip(store), round_trip(store)
+    assert "new.txt" not in first
+    site.write(index_of({**VALUES, "new.txt": b"new"}, title="x"))
+    assert "new.txt" in second
+    assert "new.txt" not in first
+    assert [change.key for change in first.update_index()] == ["new.txt"]
+    assert "new.txt" in first
+
+
+def test_e4_an_unpickled_store_asks_as_often_as_it_would_poll(site: MemorySite) -> None:
+    with StaticStore(site.url, poll_interval=0.001).connect() as store:
+        first, second = round_trip(store), round_trip(store)
+    assert "new.txt" not in first
+    site.write(index_of({**VALUES, "new.txt": b"new"}, title="x"))
+    assert "new.txt" in second
+
+
+def test_e4_an_unpickled_store_is_stale_while_the_host_fails(
+    site: MemorySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
+    with site.open() as store:
+        first, second = round_trip(store), round_trip(store)
+    assert len(first) == len(VALUES)
+    site.spoil(lambda request, wire: wire.response(500))
+    assert len(second) == len(VALUES)
+    assert (first.info()["stale"], second.info()["stale"]) == (False, True)
+    assert "500" in second.info()["last_error"]
+
+
+def test_e4_an_unpickled_store_that_is_refused_later_raises(
+    site: MemorySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
+    with site.open() as store:
+        first, second = round_trip(store), round_trip(store)
+    assert len(first) == len(VALUES)
+    site.spoil(lambda request, wire: wire.response(401))
+    with pytest.raises(AuthorizationError):
+        len(second)
+
+
+def test_e4_disconnecting_an_unpickled_store_leaves_the_others_connected(site: MemorySite) -> None:
+    with site.open() as store:
+        first, second = round_trip(store), round_trip(store)
+    with first, second["a.txt"].open() as file:
+        assert first["b.txt"].read() == b"second"
+        first.disconnect()
+        assert file.read() == second["a.txt"].read() == VALUES["a.txt"]
+        with pytest.raises(NotConnectedError):
+            first["a.txt"]
+
+
+def test_e4_lazy_stores_that_are_unpickled_share_the_parts_of_the_index(tmp_path: Path) -> None:
+    make_site(tmp_path, {f"{number}.txt": b"value" for number in range(300)})
+    publish(tmp_path)
+    paths = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in paths}
+    with RawServer(serve_files(files), heads=True) as server:
+        with StaticStore(server.url, poll_interval=0, lazy=True) as store:
+            pickled = pickle.dumps(store)
+        before = len(server.requests)
+        assert pickle.loads(pickled)["7.txt"].size == 5
+        once = len(server.requests) - before
+        assert 1 < once < 5
+        assert [pickle.loads(pickled)["7.txt"].size for _ in range(5)] == [5] * 5
+        assert len(server.requests) == before + once
+        assert len(list(pickle.loads(pickled))) == 300
+        whole = len(server.requests)
+        assert len(list(pickle.loads(pickled))) == 300
+        assert len(server.requests) == whole
+
+
+def test_e4_signals_of_an_unpickled_store_are_its_own(site: MemorySite) -> None:
+    heard: list[object] = []
+
+    def hear(sender: object, **arguments: object) -> None:
+        heard.append(sender)
+
+    with site.open() as store:
+        first, second = round_trip(store), round_trip(store)
+    with staticstore.index_updated.connected_to(hear):
+        assert len(first) == len(second)
+        site.write(index_of({"a.txt": b"other"}))
+        first.update_index()
+        assert heard == [first]
+        second.update_index()
+        assert heard == [first, second]
 
 
 def test_e4_unpickling_a_value_makes_no_request(site: MemorySite) -> None:

@@ -16,7 +16,7 @@ from .caddy import Caddy
 from .certificates import Certificates, write_certificates
 from .daemon import LoggedRequest
 from .debian import Program, Unavailable, find, require
-from .files import Files, serve_files
+from .files import Files, requiring_password, serve_files
 from .nginx import Nginx
 from .plain import PlainRequest, PythonServer
 from .raw import RawServer
@@ -46,6 +46,7 @@ __all__ = [
     "Wire",
     "find",
     "require",
+    "requiring_password",
     "serve_files",
     "write_certificates",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import mimetypes
 import threading
@@ -120,6 +121,19 @@ class Files:
                 date += timedelta(seconds=1)
                 self._modified[path] = digest, date
             return date
+
+
+def requiring_password(answer: Answer, user: str, password: str) -> Answer:
+    """Answer only requests with these basic credentials, and refuse others with 401."""
+    expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    def answer_with_password(request: Request, wire: Wire) -> None:
+        if request.headers.get("Authorization") != expected:
+            wire.response(401, headers={"WWW-Authenticate": "Basic"})
+        else:
+            answer(request, wire)
+
+    return answer_with_password
 
 
 def _tag(content: bytes) -> str:
