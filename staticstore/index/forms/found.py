@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
@@ -9,7 +10,6 @@ from itertools import compress, filterfalse, islice
 from typing import TYPE_CHECKING, Any
 
 from ... import tuning
-from .value_groups import passed_over
 
 if TYPE_CHECKING:
     from .column import FieldColumn, Ranks
@@ -262,8 +262,9 @@ class KeysByPosition:
         self._size = tuning.MARKED_KEYS  # of each tuple but the last
         remaining = iter(keys)
         self._runs: list[tuple[str, ...]] = []
-        while run := passed_over(islice(remaining, self._size)):
+        while run := tuple(islice(remaining, self._size)):
             self._runs.append(run)
+            gc.collect(0)  # visits this one now, and not several together
         self._array: Any = None
         self._firsts = [run[0] for run in self._runs]
 
