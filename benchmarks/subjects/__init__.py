@@ -26,6 +26,7 @@ MODULES = (
     "values",
     "many",
     "ranges",
+    "tasks",
     "columns",
     "mirrors",
     "publishes",
