@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 178
+MOST_MODULES = 182
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -72,6 +72,7 @@ PARTICIPLES = {
 # A protocol between modules is written down, as one of these.
 PROTOCOLS = {
     "client.following.index_reader": {"ReadParts"},
+    "client.following.connection": {"Follower"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},
     "transport.values.remote_value": {"Wholes"},
@@ -82,6 +83,7 @@ ABSTRACT_CLASSES = {
     "client.value_info": {"ValueInfo"},
     "query.predicates": {"Predicate"},
     "client.live_store": {"LiveStore"},
+    "client.pickles": {"PicklableStore"},
     "client.reading": {"Reading"},
     "client.telling.subscribers": {"ViewFollower"},
     "client.telling.subscription": {"ChangeSource", "Subscribable", "SubscriptionOwner"},

@@ -188,7 +188,9 @@ class LiveStore(Reading, Subscribable):
         _ = self.index  # a lazy store fetches it
         values, token = self._values(), self.__dask_tokenize__()
         keys = values.index.query_keys(where=where, **equals)
-        return to_dask_bag(values, keys, token=token, fields=fields, size=partition_size)
+        return to_dask_bag(
+            self._reader(), values, keys, token=token, fields=fields, size=partition_size
+        )
 
     @abstractmethod
     def __dask_tokenize__(self) -> tuple[Any, ...]:

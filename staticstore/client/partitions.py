@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from .site_snapshot import Values
     from .view_values import ViewValues
 
-__all__ = ["Partition", "to_dask_bag"]
+__all__ = ["Partition", "ReadMany", "to_dask_bag"]
+
+#: A function of a module, which yields keys and whole values.
+ReadMany = Callable[[Any, Iterable[str]], Iterator[tuple[str, bytes]]]
 
 
 class Partition:
@@ -25,30 +28,36 @@ class Partition:
 
     Parameters
     ----------
+    read_many : callable
+        Reads some of the values, called with them and their keys.
     values : Values or ViewValues
         The values.
     fields : tuple of str, optional
         The fields of the metadata to give with each; None for none.
     """
 
-    __slots__ = ("_fields", "_values")
+    __slots__ = ("_fields", "_read_many", "_values")
 
-    def __init__(self, values: Values | ViewValues, fields: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, read_many: ReadMany, values: Values | ViewValues, fields: tuple[str, ...] | None
+    ) -> None:
+        self._read_many = read_many
         self._values = values
         self._fields = fields
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the entries, and how their sites are reached."""
-        return Partition, (self._values, self._fields)
+        return Partition, (self._read_many, self._values, self._fields)
 
     def read(self) -> Iterator[tuple[Any, ...]]:
         """Yield keys, whole values, and metadata if fields are wanted; see `read_many`."""
         values, fields = self._values, self._fields
-        for pair in values.read_many(values.index):
+        for pair in self._read_many(values, values.index):
             yield pair if fields is None else (*pair, selected(values.index[pair[0]], fields))
 
 
 def to_dask_bag(
+    read_many: ReadMany,
     values: Values | ViewValues,
     keys: Iterable[str],
     *,
@@ -60,6 +69,8 @@ def to_dask_bag(
 
     Parameters
     ----------
+    read_many : callable
+        As in `Partition`.
     values : Values or ViewValues
         The values of a snapshot.
     keys : iterable of str
@@ -85,7 +96,7 @@ def to_dask_bag(
     parts = list(_parts(names, _weights(values, names, cost), most)) or [[]]
     name = f"staticstore-{tokenize(token, digest, fields, list(map(len, parts)))}"
     graph = {
-        (name, number): (list, (Partition.read, Partition(values.only(part), fields)))
+        (name, number): (list, (Partition.read, Partition(read_many, values.only(part), fields)))
         for number, part in enumerate(parts)
     }
     bag: Bag = bags.Bag(graph, name, len(parts))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..transport.values.seekable import OpenedValue
     from ..transport.values.stream import ReadProgress
     from .following.held import LazyIndex
+    from .partitions import ReadMany
     from .site_snapshot import Values
     from .value import URLValue
     from .view_values import ViewValues
@@ -51,8 +52,8 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         """Return the values of the current snapshot, or raise `NotConnectedError`."""
 
     @abstractmethod
-    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield keys and whole values of the current snapshot; see `read_many`."""
+    def _reader(self) -> ReadMany:
+        """Return what reads many of the values that `_values` returns."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -245,7 +246,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         measurements/weather-2025.csv True
         stations/stations.csv True
         """
-        return self._read_many(keys)
+        return self._reader()(self._values(), keys)
 
     def get_ranges(
         self,

@@ -22,8 +22,8 @@ _HINT = (
     "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
     " in this process, or first connect with a function as auth that can be imported here"
 )
-# Arguments of `connect` that concern the index alone, with their defaults.
-_OF_INDEX = {"max_index_bytes": 1 << 30, "index_deadline": 300.0}
+# Arguments of `connect` that concern the index alone.
+_OF_INDEX = ("max_index_bytes", "index_deadline")
 _Pairs = tuple[tuple[str, Any], ...]
 
 
@@ -75,8 +75,8 @@ class Settings(NamedTuple):
         return self.roots, options["data_path"], options["index_path"]
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments for `connect`; those that concern the index are always there."""
-        arguments = {**_OF_INDEX, **dict(self.connection)}
+        """Return the arguments for `connect`."""
+        arguments = dict(self.connection)
         if "proxies" in arguments and arguments["proxies"] is not None:
             arguments["proxies"] = {}
         return arguments

@@ -60,12 +60,6 @@ class Values(Mapping[str, URLValue]):
         assert not isinstance(self.index, DelegatedQueries)
         return Values(self.index.only(keys), self.access)
 
-    def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield keys and whole values; see `StaticStore.read_many`."""
-        from .many import read_many  # not needed to import staticstore
-
-        return read_many(self, keys)
-
     def __getitem__(self, key: str) -> URLValue:
         """Return a value; nothing is requested."""
         metadata = self.index[key]

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
-from .access import Access, IndexDownload, SharedSite, warn_of_exposed_passwords
+from .access import Access, IndexDownload, warn_of_exposed_passwords
 from .following.live import LiveIndex
 from .live_store import LiveStore
+from .pickles import PicklableStore
 from .settings import Settings
 from .site_snapshot import SiteSnapshot, Values
 
 if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.arguments import Credentials
+    from ..transport.http.session import Session
     from .cache.index import CachedIndex
     from .following.held import LazyIndex
+    from .partitions import ReadMany
     from .views import PrefixStore
 
 __all__ = ["StaticStore", "download_index_by", "site_snapshot"]
 
 
-class StaticStore(LiveStore):
+class StaticStore(PicklableStore):
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in
@@ -137,11 +140,13 @@ class StaticStore(LiveStore):
             origins=checked_origins(origins),
         )
         self._options = dict(self._settings.options)
-        self._is_unpickled = False  # whether the first use connects
         self._connecting = PerProcess(threading.RLock)
         self._download = IndexDownload()
         self._live_index = LiveIndex(self)
-        self._warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def _of(cls, settings: Settings) -> Self:
+        return cls(settings.roots, **dict(settings.options))
 
     @property
     def _live(self) -> LiveIndex:
@@ -215,27 +220,21 @@ class StaticStore(LiveStore):
         NotConnectedError
             Another thread called `disconnect` meanwhile.
         """
-        arguments = {
-            "auth": auth,
-            "proxies": proxies,
-            "headers": headers,
-            "verify": verify,
-            "cert": cert,
-            "timeout": timeout,
-            "retries": retries,
-            "max_index_bytes": max_index_bytes,
-            "index_deadline": index_deadline,
-            "min_rate": min_rate,
-        }
+        arguments = dict(locals())
+        del arguments["self"]
         self._connect(arguments, self._poll_interval)
         return self
 
-    def _connect(self, arguments: dict[str, Any], poll_interval: float) -> None:
+    def _connect(
+        self,
+        arguments: dict[str, Any],
+        poll_interval: float,
+        sessions: list[Session] | None = None,
+    ) -> None:
         # Slow to import, and not needed to import staticstore: requests.
         from .following.roots import open_connection
 
         settings = self._settings.connected(arguments)
-        cached, download = self._cached_index(), self._download
         connection, exposed = open_connection(
             self._roots,
             self._options,
@@ -243,8 +242,9 @@ class StaticStore(LiveStore):
             poll_interval=poll_interval,
             hint=settings.hint if self._is_unpickled else None,
             freshness=self._live.freshness,
-            cached=cached,
-            download=download if cached is None else download._replace(parts=cached.parts),
+            cached=self._cached_index(),
+            download=self._download,
+            sessions=sessions,
         )
         warned = warn_of_exposed_passwords(exposed)
         # Before the first signal: a handler may pickle the store, or a value.
@@ -327,10 +327,6 @@ class StaticStore(LiveStore):
         state = "connected" if self.is_connected() else "not connected"
         return f"<StaticStore: {self._root.url}{keys}, {state}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle where the site is and how it is reached; no snapshot, and no secret."""
-        return _unpickled, (type(self), self._settings)
-
     def _opened(self) -> LiveIndex:
         live = self._live_index
         if not self._is_unpickled and live.is_here:
@@ -340,19 +336,6 @@ class StaticStore(LiveStore):
                 if self._is_unpickled and not self.is_connected():  # in a handler
                     self._join()
         return self._live
-
-    def _join(self) -> None:
-        # By what other unpickled stores of the site have connected, or else connect.
-        from .following.indirect import IndirectFollower  # only for pickles
-
-        site = SharedSite.of(self._settings)
-        self._live.open(IndirectFollower.connection(site), is_lazy=self._options["lazy"])
-        self._cache, self._is_unpickled = site.cache, False
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """Return the place of the site, and the digest of the index."""
-        held, place = self._live.current, self._settings.place
-        return type(self).__name__, place, None if held is None else held.sha256
 
     @property
     def _sites(self) -> dict[LiveIndex, LiveStore]:
@@ -368,8 +351,10 @@ class StaticStore(LiveStore):
         index, held = live.readable()
         return Values(index, Access(self._settings, self._cache, sources(held), self))
 
-    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        return self._values().read_many(keys)
+    def _reader(self) -> ReadMany:
+        from .many import read_many
+
+        return read_many
 
 
 def site_snapshot(store: LiveStore) -> SiteSnapshot:
@@ -391,10 +376,3 @@ def site_snapshot(store: LiveStore) -> SiteSnapshot:
 def download_index_by(store: StaticStore, download: IndexDownload) -> None:
     """Set how the next `connect` of a store downloads its index."""
     store._download = download
-
-
-def _unpickled(kind: type[StaticStore], settings: Settings) -> StaticStore:
-    store = kind(settings.roots, **dict(settings.options))
-    store._settings = settings
-    store._is_unpickled = True
-    return store

@@ -70,7 +70,7 @@ class ViewValues(Mapping[str, "URLValue"]):
                 if place is None:  # a `KeyError`, after the values before it
                     break
                 wanted[place[0]].append(place[1])
-            reads = {n: self._members[n].read_many(of) for n, of in wanted.items()}
+            reads = {number: self._read(number, of) for number, of in wanted.items()}
             for key, place in zip(some, places, strict=True):
                 if place is None:
                     raise KeyError(key)
@@ -80,3 +80,11 @@ class ViewValues(Mapping[str, "URLValue"]):
                     error.key = key
                     raise
                 yield key, data
+
+    def _read(self, number: int, keys: list[str]) -> Iterator[tuple[str, bytes]]:
+        values = self._members[number]
+        if isinstance(values, ViewValues):
+            return values.read_many(keys)
+        from .many import read_many
+
+        return read_many(values, keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ..index.views import Part, ViewIndex
@@ -12,6 +12,7 @@ from .view_values import ViewValues
 
 if TYPE_CHECKING:
     from .following.live import LiveIndex
+    from .partitions import ReadMany
     from .site_snapshot import Values
 
 __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
@@ -79,8 +80,8 @@ class StoreView(LiveStore):
         values = {site: store._values() for site, store in self._stores.items()}
         return self._values_of(values)
 
-    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        return self._values().read_many(keys)
+    def _reader(self) -> ReadMany:
+        return ViewValues.read_many
 
     def _values_of(self, by_site: Mapping[LiveIndex, Values | ViewValues]) -> ViewValues:
         members = [

@@ -169,12 +169,7 @@ class Connection:
         return self.ready and not self.cut.is_set()
 
     def close_with(self, owner: object) -> None:
-        """Close the connection when `owner` is garbage; until then its requests are the owner's.
-
-        None has no requests, and closes nothing.
-        """
-        if owner is None:
-            return
+        """Close the connection when `owner` is garbage; until then its requests are the owner's."""
         self.follower.serve(owner)
         self._finalizer = weakref.finalize(owner, self.close)
 

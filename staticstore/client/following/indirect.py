@@ -6,25 +6,27 @@ import copy
 import math
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import tuning
 from ...errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ...processes import PerProcess
-from ..access import IndexDownload, SharedSite, warn_of_exposed_passwords
-from ..cache.index import CachedIndex
 from .connection import Connection
-from .live import LiveIndex
-from .roots import open_connection
 
 if TYPE_CHECKING:
     from ...transport.http.session import Session
     from ...transport.values.remote_value import Sources
+    from ..access import SharedSite
     from .documents import Documents
     from .index_reader import Held
+    from .live import LiveIndex
 
-__all__ = ["IndirectFollower"]
+__all__ = ["Connect", "IndirectFollower"]
+
+#: Connects an index to a site by its sessions, and says what is to be warned of.
+Connect = Callable[["SharedSite"], "tuple[LiveIndex, tuple[str, ...]]"]
 
 
 class _CommonIndex:
@@ -34,11 +36,14 @@ class _CommonIndex:
 
     Parameters
     ----------
+    connect : callable
+        Connects an index to a site, and says what is to be warned of.
     patience : float
         For how many seconds after a poll the snapshot counts as current.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, connect: Connect, patience: float) -> None:
+        self._connect = connect
         self._patience = patience
         self._turn = PerProcess(threading.Lock)
         self._live: LiveIndex | None = None
@@ -87,7 +92,7 @@ class _CommonIndex:
         began = time.monotonic()
         try:
             if self._live is None:
-                self._live = self._connected(site)
+                self._live, self.warnings = self._connect(site)
             else:
                 self.live.update()
             self.trouble = self._live.info("")["last_error"]
@@ -99,34 +104,6 @@ class _CommonIndex:
                 raise
             self.trouble = str(error)
         self._polled_at = began
-
-    def _connected(self, site: SharedSite) -> LiveIndex:
-        options, folder = dict(site.settings.options), site.cache.folder
-        sessions, download = site.sessions, IndexDownload()
-        cached = None
-        if folder is not None:
-            paths = options["index_path"], options["data_path"]
-            cached = CachedIndex(folder, sessions[0].root, *paths)
-            download = download._replace(parts=cached.parts)
-        live = LiveIndex(_NoStore())
-        connection, exposed = open_connection(
-            [one.root for one in sessions],
-            options,
-            site.settings.arguments(),
-            poll_interval=0,
-            hint=site.settings.hint,
-            freshness=live.freshness,
-            cached=cached,
-            download=download,
-            sessions=sessions,
-        )
-        self.warnings = warn_of_exposed_passwords(exposed)
-        live.open(connection, is_lazy=options["lazy"])
-        return live
-
-
-class _NoStore:
-    """Stands for the store of an index, and is garbage at once: no signals are sent."""
 
 
 class IndirectFollower:
@@ -140,6 +117,8 @@ class IndirectFollower:
     ----------
     site : SharedSite
         Whose sessions and index are used.
+    connect : callable
+        Connects the index, if that has not happened yet.
 
     Attributes
     ----------
@@ -149,20 +128,20 @@ class IndirectFollower:
 
     checks = False  # `_CommonIndex` does
 
-    def __init__(self, site: SharedSite) -> None:
+    def __init__(self, site: SharedSite, connect: Connect) -> None:
         self.cut = threading.Event()
         self.trouble: str | None = None
         self._site = site
         interval: float = dict(site.settings.options)["poll_interval"]
         patience = min(tuning.SHARED_INDEX_SECONDS, interval or math.inf)
-        self._common = site.index(lambda: _CommonIndex(patience))
+        self._common = site.index(lambda: _CommonIndex(connect, patience))
         # What was returned last.
         self._content: object = None
 
     @classmethod
-    def connection(cls, site: SharedSite) -> Connection:
+    def connection(cls, site: SharedSite, connect: Connect) -> Connection:
         """Return a connection for a store that was unpickled."""
-        return Connection(partial(cls, site), None, 0)
+        return Connection(partial(cls, site, connect), None, 0)
 
     @property
     def session(self) -> Session:
