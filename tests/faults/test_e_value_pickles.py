@@ -8,7 +8,9 @@ import functools
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
+import types
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ from staticstore import (
     publish,
     tuning,
 )
+from staticstore.client import access
 from staticstore.client.access import SharedSite
 from staticstore.errors import (
     HTTPStatusError,
@@ -40,6 +43,7 @@ from staticstore.errors import (
     TransportError,
     TransportTimeout,
 )
+from staticstore.processes import PerProcess
 from tests.client.scene import TIMEOUT, Call, MemorySite
 from tests.servers import RawServer, requiring_password, serve_files, write_certificates
 from tests.site.sitefolder import make_site
@@ -207,7 +211,7 @@ def test_e4_an_unpickled_store_asks_as_often_as_it_would_poll(site: MemorySite) 
     assert "new.txt" in second
 
 
-def test_e4_an_unpickled_store_is_stale_while_the_host_fails(
+def test_e18_an_unpickled_store_is_stale_while_the_host_fails(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
@@ -220,7 +224,7 @@ def test_e4_an_unpickled_store_is_stale_while_the_host_fails(
     assert "500" in second.info()["last_error"]
 
 
-def test_e4_an_unpickled_store_that_is_refused_later_raises(
+def test_e18_an_unpickled_store_that_is_refused_later_raises(
     site: MemorySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "SHARED_INDEX_SECONDS", 0.0)
@@ -230,6 +234,53 @@ def test_e4_an_unpickled_store_that_is_refused_later_raises(
     site.spoil(lambda request, wire: wire.response(401))
     with pytest.raises(AuthorizationError):
         len(second)
+
+
+def test_e18_threads_that_wait_for_a_failing_attempt_get_its_error(site: MemorySite) -> None:
+    with site.open() as store:
+        pickled = pickle.dumps(store)
+    stall = site.stall("body")
+    first = Call(lambda: len(pickle.loads(pickled)))
+    assert stall.reached.wait(TIMEOUT)
+    others = [Call(lambda: len(pickle.loads(pickled))) for _ in range(3)]
+    while sum(map(_waits, others)) < len(others):
+        assert not any(one.is_back(0.01) for one in others)
+    before = len(site.requests())
+    site.server.stop()
+    for call in (first, *others):
+        with pytest.raises(TransportError):
+            call.result()
+    assert len(site.requests()) == before
+
+
+def _waits(call: Call[Any]) -> bool:
+    frame = sys._current_frames().get(call.ident or 0)
+    while frame is not None and frame.f_code.co_name != "refresh":
+        frame = frame.f_back
+    return frame is not None
+
+
+def test_e17_an_auth_function_that_cannot_be_imported_is_a_clear_error(
+    closed: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = types.ModuleType("a_script")
+    monkeypatch.setitem(sys.modules, "a_script", script)
+    monkeypatch.setattr(password, "__module__", "a_script")
+    vars(script)["password"] = password
+    with StaticStore(closed.url, poll_interval=0).connect(password) as store:
+        pickled = pickle.dumps((store, store["a.txt"]))
+    value = pickle.loads(pickled)[1]
+    assert value.read() == VALUES["a.txt"]
+    del value
+    monkeypatch.delitem(sys.modules, "a_script")
+    monkeypatch.setattr(access, "_SITES", PerProcess(access._sites))
+    again, value = pickle.loads(pickled)
+    for use in (lambda: again["a.txt"], value.read):
+        with pytest.raises(
+            StoreError, match=r"password of the module a_script, cannot be imported"
+        ):
+            use()
+    assert pickle.loads(pickle.dumps(value)).key == "a.txt"
 
 
 def test_e4_disconnecting_an_unpickled_store_leaves_the_others_connected(site: MemorySite) -> None:

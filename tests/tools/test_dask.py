@@ -201,7 +201,7 @@ def test_a_bag_is_read_as_it_is_consumed(
     assert log == ["read a", "use a", "read b", "use b"]
 
 
-def test_a_bag_has_the_values_of_its_snapshot(tmp_path: Path) -> None:
+def test_e19_a_bag_has_the_values_of_its_snapshot(tmp_path: Path) -> None:
     site = make_site(tmp_path, {"a": b"first", "b": b"second"})
     publish(site)
     with StaticStore(site, poll_interval=0) as store:
@@ -290,7 +290,9 @@ def _read_csv(value: Any) -> Any:
         return pd.read_csv(file)
 
 
-def test_tasks_of_a_process_that_is_killed_run_in_the_other(site: Site, store: StaticStore) -> None:
+def test_e19_tasks_of_a_process_that_is_killed_run_in_the_other(
+    site: Site, store: StaticStore
+) -> None:
     reached, first = threading.Event(), threading.Lock()
     stalled = "/data/numbers/00000.txt"
 
@@ -315,7 +317,7 @@ def test_tasks_of_a_process_that_is_killed_run_in_the_other(site: Site, store: S
             site.server.answer = site.good
 
 
-def test_processes_that_are_forked_read_with_their_own_connections(
+def test_e19_processes_that_are_forked_read_with_their_own_connections(
     site: Site, store: StaticStore
 ) -> None:
     keys = list(VALUES)[:20]
@@ -343,7 +345,7 @@ def test_no_graph_contains_the_password(site: Site, way: Any) -> None:
                     assert SECRET.encode() not in way(task)
 
 
-def test_a_function_of_a_script_is_not_pickled_with_its_variables(
+def test_e17_a_function_of_a_script_is_not_pickled_with_its_variables(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = _script(monkeypatch)
@@ -356,7 +358,7 @@ def test_a_function_of_a_script_is_not_pickled_with_its_variables(
     assert SECRET.encode() not in pickled
 
 
-def test_a_function_that_cannot_be_imported_there_is_a_clear_error(
+def test_e17_a_function_that_cannot_be_imported_there_is_a_clear_error(
     site: Site, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = _script(monkeypatch)
