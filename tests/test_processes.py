@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from staticstore.processes import ForkGate, PerProcess, fork_gate, is_held
+from staticstore.processes import ForkGate, KeptObjects, PerProcess, fork_gate, is_held
 from tests.client.scene import TIMEOUT, Call
 
 Fork = Callable[[], None]
@@ -148,3 +150,49 @@ def test_a_closed_gate_is_open_in_a_child(gate: ForkGate) -> None:
 
 def test_a_process_has_one_gate() -> None:
     assert fork_gate() is fork_gate()
+
+
+def test_objects_are_kept_while_others_come() -> None:
+    kept: KeptObjects[str, Thing] = KeptObjects(Thing, lambda: 60.0)
+    first = id(kept.get("a"))
+    gc.collect()
+    assert id(kept.get("a")) == first
+    assert kept.get("b").key == "b"
+
+
+def test_an_object_ends_some_seconds_after_it_was_asked_for_last() -> None:
+    kept: KeptObjects[str, Thing] = KeptObjects(Thing, lambda: 0.01)
+    ended = threading.Event()
+    weakref.finalize(kept.get("a"), ended.set)
+    assert ended.wait(TIMEOUT)
+
+
+def test_an_object_lives_as_long_as_it_is_held() -> None:
+    seconds = [0.0]
+    kept: KeptObjects[str, Thing] = KeptObjects(Thing, lambda: seconds[0])
+    held = kept.get("a")
+    ended = threading.Event()
+    weakref.finalize(kept.get("b"), ended.set)
+    assert ended.wait(TIMEOUT)
+    assert kept.get("a") is held
+
+
+def test_an_object_that_is_kept_for_less_ends_before_the_others() -> None:
+    seconds = [60.0]
+    kept: KeptObjects[str, Thing] = KeptObjects(Thing, lambda: seconds[0])
+    kept.get("a")
+    seconds[0] = 0.0
+    ended = threading.Event()
+    weakref.finalize(kept.get("b"), ended.set)
+    assert ended.wait(TIMEOUT)
+
+
+def test_threads_that_ask_at_once_get_the_same_object() -> None:
+    kept: KeptObjects[str, Thing] = KeptObjects(Thing, lambda: 60.0)
+    calls = [Call(lambda: kept.get("a")) for _ in range(8)]
+    assert len({id(call.result()) for call in calls}) == 1
+
+
+class Thing:
+    def __init__(self, key: str) -> None:
+        self.key = key

@@ -173,7 +173,7 @@ class LiveStore(Reading, Subscribable):
 
         Notes
         -----
-        A lazy store fetches the whole index.  The graph has some 150 bytes for each value.
+        A lazy store fetches the whole index.  The graph has some 200 bytes for each value.
         Any thread may call it.
 
         Examples
