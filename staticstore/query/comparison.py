@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -195,7 +195,8 @@ class Box(NamedTuple):
         Parameters
         ----------
         value : object
-            A list of four finite numbers, or of six, of which the heights are ignored.
+            A list of four numbers, or of six, of which the heights are ignored.  All are
+            within 64-bit floats: `BoxIndex` calculates with them.
 
         Examples
         --------
@@ -224,4 +225,4 @@ class Box(NamedTuple):
 
 
 def _is_finite(number: float) -> bool:
-    return -math.inf < number < math.inf
+    return -sys.float_info.max <= number <= sys.float_info.max

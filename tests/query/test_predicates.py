@@ -218,3 +218,9 @@ def test_a_callable_is_called_for_entries_that_have_the_field() -> None:
         for metadata in ({}, {"a": None, "b": {"c": 1}}, {"a": 1, "b": {"c": 0}}, {"a": 2})
     ] == [False, True, False, False]
     assert seen == [None, 1, 2]
+
+
+@pytest.mark.parametrize("side", [10**400, -(10**400), float("inf"), float("nan")])
+def test_a_box_beyond_all_floats_is_refused(side: float) -> None:
+    with pytest.raises(ValueError, match="intersects takes west, south, east and north"):
+        intersects(side, 0, side, 1)
