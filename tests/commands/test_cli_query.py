@@ -185,6 +185,19 @@ def test_csv_has_a_header_with_the_fields_of_all_entries(cli: Run, site: Path) -
     assert rows[1]["title"] == ""
 
 
+def test_a_field_called_key_has_a_column_of_its_own_in_csv(cli: Run, tmp_path: Path) -> None:
+    write_index(tmp_path, {"a": {"key": 5}})
+    assert cli("query", tmp_path, "--csv").out == b"key,key_\r\na,5\r\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--csv",)])
+def test_the_key_is_shown_once_also_if_it_is_selected(
+    cli: Run, site: Path, options: tuple[str, ...]
+) -> None:
+    ended = cli("query", site, "size=500", "--select", "key,size", *options)
+    assert ended.lines[-1].replace("\t", ",") == "c,500"
+
+
 def test_csv_has_the_fields_selected_in_their_order(cli: Run, site: Path) -> None:
     ended = cli("query", site, "title~north", "--csv", "--select", "title,nothing,size")
     assert ended.out == b"key,title,nothing,size\r\na,North sea,,5\r\n"
