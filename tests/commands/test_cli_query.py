@@ -252,3 +252,9 @@ def test_forms_that_exclude_each_other_are_refused(cli: Run, options: list[str])
 def test_keys_go_through_a_pipe(site: Path) -> None:
     ended = shell(f"$STATICSTORE query {site} 'size>=50' -0 | xargs -0 -n 1 echo key")
     assert ended.lines == ["key b", "key c"]
+
+
+def test_keys_ended_with_nul_are_exact_whatever_the_encoding_of_the_output(tmp_path: Path) -> None:
+    write_index(tmp_path, {"Zürich": {}})
+    ended = shell(f"PYTHONIOENCODING=ascii $STATICSTORE query {tmp_path} -0 | tr '\\0' '\\n'")
+    assert ended.lines == ["Zürich"]

@@ -244,3 +244,11 @@ def test_numbers_of_numpy_are_bounds_and_boxes() -> None:
     assert intersects(*sides).matches([10, 48, 11, 49])
     assert intersects(sides).matches([10, 48, 11, 49])
     assert intersects(sides) == intersects(*sides) == intersects(8.0, 46.0, 10.0, 48.0)
+
+
+def test_one_of_a_single_list_is_written_and_pickled_as_such() -> None:
+    wanted = one_of([["a", "b"]])
+    assert repr(wanted) == "one_of([['a', 'b']])"
+    assert pickle.loads(pickle.dumps(wanted)) == wanted
+    assert wanted.matches(["a", "b"])
+    assert not wanted.matches("a")
