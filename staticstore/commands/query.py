@@ -90,7 +90,8 @@ def query(
             keys = index.query_keys(where=asked.where, sort=sort, limit=limit)
             found = output.keys(keys, null=null)
         else:
-            entries = index.query(select, where=asked.where, sort=sort, limit=limit)
+            seen: set[str] = set()
+            entries = _noted(index.query(select, where=asked.where, sort=sort, limit=limit), seen)
             if not as_csv:
                 found = _show(output, entries, select)
             elif select is not None:
@@ -103,6 +104,9 @@ def query(
                     for key, metadata in entries
                 )
                 found = output.csv(["key", *names.values()], rows)
+            if found:  # a column without any value may be a wrong name
+                empty = [field for field in select or () if field not in {*seen, "key"}]
+                output.warnings(unknown_field_advice(index, empty))
         sorted_by = [field.removeprefix("-") for field in sort or ()]
         output.warnings(unknown_field_advice(index, sorted_by))
         if not found and asked:
@@ -118,6 +122,14 @@ def _show_count(output: Output, count: int) -> int:
     output.record({"count": count})
     output.line(str(count))
     return count
+
+
+def _noted(
+    entries: Iterator[tuple[str, dict[str, Any]]], seen: set[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, metadata in entries:
+        seen.update(metadata)
+        yield key, metadata
 
 
 def _fields(entries: Iterator[tuple[str, dict[str, Any]]]) -> list[str]:
