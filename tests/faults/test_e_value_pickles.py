@@ -27,6 +27,8 @@ from staticstore import (
     Change,
     Index,
     IntegrityError,
+    JoinedStore,
+    MountedStore,
     StaticStore,
     StoreError,
     URLValue,
@@ -178,6 +180,18 @@ def test_e4_stores_that_are_unpickled_in_turn_share_the_index(site: MemorySite) 
         with pickle.loads(pickled) as again:
             assert len(again) == len(VALUES)
     assert len(site.requests()) == before + 1
+
+
+def test_e4_views_that_are_unpickled_in_turn_share_a_connection(site: MemorySite) -> None:
+    with site.open() as store:
+        view = JoinedStore([store.below("c d/"), MountedStore({"all/": store})])
+        pickled = pickle.dumps((view, view["ü.txt"]))
+    before, connections = len(site.requests()), site.server.connections
+    for _ in range(3):
+        again, value = pickle.loads(pickled)
+        assert again["all/a.txt"].read() == VALUES["a.txt"]
+        assert again["ü.txt"].read() == value.read() == b"third"
+    assert (len(site.requests()), site.server.connections) == (before + 1, connections + 1)
 
 
 def test_e4_threads_that_unpickle_a_store_at_once_share_the_index(site: MemorySite) -> None:

@@ -33,7 +33,7 @@ SECRET = "open-sesame"
 MANY = 10_000
 VALUES = {f"numbers/{n:05d}.txt": b"%d" % n * 20 for n in range(MANY)}
 TABLES = {f"tables/{n}.csv": b"a,b\n%d,1\n%d,2\n" % (n, n) for n in range(6)}
-THREADS = 2  # of each process
+THREADS = 4  # of each process
 
 
 class Site:
