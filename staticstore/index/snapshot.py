@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
+from . import codec
 from .fields import Content, is_packed, visible_metadata
 from .forms.entries import Entries
 from .forms.lines import Lines
@@ -209,15 +210,15 @@ class Index(Queries):
         return dict(self.stored.contents_of(sorted(wanted)))
 
     def only(self, keys: Iterable[str]) -> Index:
-        """Return a snapshot with the entries of some keys alone; they share their bytes.
+        """Return a snapshot with the entries of some keys alone; unknown ones are left out.
 
         Examples
         --------
         >>> list(Index.parse(b'{"a": {}, "b": {}}').only(["b", "c"]))
         ['b']
         """
-        raws = ((key, self.raw(key)) for key in sorted(keys))
-        return Index(Entries({key: raw for key, raw in raws if raw is not None}))
+        found = self.stored.entries_of(sorted(keys))
+        return Index(Entries({key: codec.encode(entry) for key, entry in found}))
 
     def packed_entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the entries of packed values, ``packed`` included, in key order."""
