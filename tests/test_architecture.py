@@ -83,7 +83,7 @@ ABSTRACT_CLASSES = {
     "client.value_info": {"ValueInfo"},
     "query.predicates": {"Predicate"},
     "client.live_store": {"LiveStore"},
-    "client.pickles": {"PicklableStore"},
+    "client.pickles.picklable_store": {"PicklableStore"},
     "client.reading": {"Reading"},
     "client.telling.subscribers": {"ViewFollower"},
     "client.telling.subscription": {"ChangeSource", "Subscribable", "SubscriptionOwner"},

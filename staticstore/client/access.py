@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from .. import tuning
 from ..index.fields import key_to_url_path
 from ..processes import KeptObjects, PerProcess
-from .settings import Settings
+from .pickles.settings import Settings
 
 if TYPE_CHECKING:
     from ..disk.part_file import PartFolder

@@ -182,7 +182,7 @@ class LiveStore(Reading, Subscribable):
         >>> bag.map(lambda item: len(item[1])).sum().compute(scheduler="sync")
         81046
         """
-        from .partitions import to_dask_bag
+        from .pickles.partitions import to_dask_bag
 
         fields = selection(select)
         _ = self.index  # a lazy store fetches it

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..transport.values.seekable import OpenedValue
     from ..transport.values.stream import ReadProgress
     from .following.held import LazyIndex
-    from .partitions import ReadMany
+    from .pickles.partitions import ReadMany
     from .site_snapshot import Values
     from .value import URLValue
     from .view_values import ViewValues

@@ -13,8 +13,8 @@ from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, IndexDownload, warn_of_exposed_passwords
 from .following.live import LiveIndex
 from .live_store import LiveStore
-from .pickles import PicklableStore
-from .settings import Settings
+from .pickles.picklable_store import PicklableStore
+from .pickles.settings import Settings
 from .site_snapshot import SiteSnapshot, Values
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..transport.http.session import Session
     from .cache.index import CachedIndex
     from .following.held import LazyIndex
-    from .partitions import ReadMany
+    from .pickles.partitions import ReadMany
     from .views import PrefixStore
 
 __all__ = ["StaticStore", "download_index_by", "site_snapshot"]

@@ -12,7 +12,7 @@ from .view_values import ViewValues
 
 if TYPE_CHECKING:
     from .following.live import LiveIndex
-    from .partitions import ReadMany
+    from .pickles.partitions import ReadMany
     from .site_snapshot import Values
 
 __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from staticstore import IntegrityError, JoinedStore, StaticStore, StoreError, publish
-from staticstore.client.partitions import Partition
+from staticstore.client.pickles.partitions import Partition
 from tests.client.scene import TIMEOUT
 from tests.servers import RawServer, Request, Wire, requiring_password, serve_files
 from tests.site.sitefolder import make_site

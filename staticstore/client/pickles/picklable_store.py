@@ -7,13 +7,13 @@ from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from .access import SharedSite
-from .live_store import LiveStore
+from ..access import SharedSite
+from ..live_store import LiveStore
 
 if TYPE_CHECKING:
-    from ..transport.http.session import Session
-    from .cache.values import ValueCache
-    from .following.live import LiveIndex
+    from ...transport.http.session import Session
+    from ..cache.values import ValueCache
+    from ..following.live import LiveIndex
     from .settings import Settings
 
 __all__ = ["PicklableStore"]
@@ -61,7 +61,7 @@ class PicklableStore(LiveStore):
 
     def _join(self) -> None:
         """Connect by what other unpickled stores of the site have connected."""
-        from .following.indirect import IndirectFollower  # only for pickles
+        from .indirect import IndirectFollower  # only for pickles
 
         site = SharedSite.of(self._settings)
         connection = IndirectFollower.connection(site, partial(_connected, type(self)))

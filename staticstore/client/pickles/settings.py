@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import StoreError
-from ..transport.http.root import Root, roots_of
+from ...errors import StoreError
+from ...transport.http.root import Root, roots_of
 
 if TYPE_CHECKING:
-    from ..transport.http.session import Session
+    from ...transport.http.session import Session
 
 __all__ = ["NamedFunction", "Settings"]
 
@@ -83,8 +83,8 @@ class Settings(NamedTuple):
 
     def open_sessions(self) -> list[Session]:
         """Return a session for each root."""
-        from ..transport.http.arguments import SessionOptions
-        from ..transport.http.session import open_sessions  # slow to import
+        from ...transport.http.arguments import SessionOptions
+        from ...transport.http.session import open_sessions  # slow to import
 
         arguments = {k: v for k, v in self.arguments().items() if k not in _OF_INDEX}
         origins = dict(self.options)["origins"]

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from .. import tuning
-from ..index.tables.tabular import import_extra
-from ..query.conditions import selected
+from ... import tuning
+from ...index.tables.tabular import import_extra
+from ...query.conditions import selected
 
 if TYPE_CHECKING:
     from dask.bag import Bag
 
-    from .site_snapshot import Values
-    from .view_values import ViewValues
+    from ..site_snapshot import Values
+    from ..view_values import ViewValues
 
 __all__ = ["Partition", "ReadMany", "to_dask_bag"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from ... import tuning
 from ...errors import AuthorizationError, NotConnectedError, StoreError, TransportError
 from ...processes import PerProcess
-from .connection import Connection
+from ..following.connection import Connection
 
 if TYPE_CHECKING:
     from ...transport.http.session import Session
     from ...transport.values.remote_value import Sources
     from ..access import SharedSite
-    from .documents import Documents
-    from .index_reader import Held
-    from .live import LiveIndex
+    from ..following.documents import Documents
+    from ..following.index_reader import Held
+    from ..following.live import LiveIndex
 
 __all__ = ["Connect", "IndirectFollower"]
 
