@@ -64,7 +64,7 @@ class Settings(NamedTuple):
     @classmethod
     def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
         """Return the settings of a store that is not connected yet."""
-        return cls(tuple(root.join("") for root in roots), tuple(options.items()))
+        return cls(tuple(root.location for root in roots), tuple(options.items()))
 
     def connected(self, arguments: Mapping[str, Any]) -> Settings:
         """Return these settings with those arguments of `connect` that may be pickled."""
@@ -188,6 +188,11 @@ class Access:
         data_path: str = dict(self.settings.options)["data_path"]
         return data_path
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL of a value on the root that is asked first, which is in a bucket."""
+        url_path = key_to_url_path(self.data_path, key)
+        return self.session.signed_url(url_path, seconds)
+
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return a value on its hosts."""
         from ..transport.values.remote_value import RemoteValue
@@ -287,6 +292,10 @@ class RenamedAccess(Access):
     def renamed(self, site_key: str) -> Access:
         """Return this: a view of a view renames the value again."""
         return self
+
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL of the value."""
+        return self._access.signed_url(self._site_key, seconds)
 
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return the value on its hosts; errors have the key of the view."""

@@ -1,13 +1,15 @@
-"""Who the user is: password, certificate and header fields, from options and files."""
+"""Who the user is: password, certificate and header fields, from options and files; buckets."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -16,6 +18,7 @@ from ..errors import StoreError, quoted, raise_alone
 
 __all__ = [
     "NetrcFile",
+    "bucket_options",
     "is_authorization",
     "parse_ca",
     "parse_cert",
@@ -25,6 +28,8 @@ __all__ = [
     "parse_timeout",
     "read_auth_file",
 ]
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
 
 _LOG = logging.getLogger("staticstore.cli")
 _MOST_FILE_BYTES = 1 << 16
@@ -66,6 +71,29 @@ class NetrcFile:
         if host == "default" or host not in self.entries:
             raise StoreError(f"{quoted(self.path)} has no entry for the host {quoted(host)}")
         return self.entries[host]
+
+
+def bucket_options(
+    keep: Callable[[click.Context, click.Parameter, Any], None] | None = None,
+) -> list[Callable[[_Function], _Function]]:
+    """Return the options for buckets.
+
+    Parameters
+    ----------
+    keep : callable, optional
+        Keeps what is given; without it, the command gets it as arguments.
+    """
+    option = functools.partial(click.option, callback=keep, expose_value=keep is None)
+    return [
+        option(
+            "--endpoint",
+            metavar="URL",
+            help="The host of a bucket, if it is not the provider's own: one that speaks the "
+            "protocol of S3 or Azure.",
+        ),
+        option("--region", metavar="NAME", help="The region of an S3 bucket."),
+        option("--anonymous", is_flag=True, help="Send no credentials to a bucket."),
+    ]
 
 
 def parse_credentials(text: str) -> tuple[str, str | None]:

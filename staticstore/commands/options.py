@@ -25,6 +25,7 @@ from ..errors import StoreError
 from ..signals import request_finished
 from .credentials import (
     NetrcFile,
+    bucket_options,
     is_authorization,
     parse_ca,
     parse_cert,
@@ -76,6 +77,9 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
+    endpoint: str | None = None
+    region: str | None = None
+    anonymous: bool = False
     cache: CacheFolder | None = None
     #: Where the values of a site are below its root; None for where it says, or ``data/``.
     data: str | None = None
@@ -100,6 +104,8 @@ class CommonOptions:
                 lazy=lazy,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
+                endpoint=self.endpoint,
+                region=self.region,
             )
         except ValueError as error:
             hint = "URL or --copy" if self.copies else "URL"
@@ -117,7 +123,13 @@ class CommonOptions:
         """Return where a site is published, and how to connect to it."""
         from ..site.predecessor import PublishedAt  # slow to import, and rarely needed
 
-        return PublishedAt(location, **self._access(location), timeout=self.timeout)
+        return PublishedAt(
+            location,
+            **self._access(location),
+            timeout=self.timeout,
+            endpoint=self.endpoint,
+            region=self.region,
+        )
 
     def _access(self, location: str) -> dict[str, Any]:
         auth = self.auth
@@ -127,6 +139,7 @@ class CommonOptions:
             "headers": self.headers,
             "verify": True if self.ca is None else self.ca,
             "cert": self.cert,
+            "anonymous": self.anonymous,
         }
 
 
@@ -298,6 +311,7 @@ def host_options(function: _Function) -> _Function:
             callback=_keep_headers,
             help="Send this header field to the host of the site; may be repeated.",
         ),
+        *bucket_options(_keep),
         _common_option(
             "--timeout",
             metavar="SECONDS",

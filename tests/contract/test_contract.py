@@ -22,7 +22,7 @@ VALUES = {
     "100% + ?#;&=é/日本 [x]~.txt": b"a name with everything",
 }
 # Where there are no ranges; and of a folder nothing is gained by them.
-WITHOUT_PACKS = ("file", "http.server", "nginx no ranges")
+WITHOUT_PACKS = ("file", "http.server", "nginx no ranges", "s3 signed")
 TYPES = {"terrain/dem.tif": "raster", "tables/weather.csv": "table"}
 
 
@@ -176,7 +176,7 @@ def test_changes_are_found_signaled_and_returned(backend: Backend, store: Static
 
 def test_a_poll_by_itself_finds_a_change(backend: Backend) -> None:
     write_site(backend.folder, VALUES, describe)
-    store = StaticStore(backend.root, poll_interval=0.05)
+    store = backend.store(poll_interval=0.05)
     with store.connect(**backend.connect):
         changes = store.watch(timeout=20)
         write_index(backend.folder, {"new": {"type": "raster"}})

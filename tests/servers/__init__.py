@@ -6,7 +6,7 @@ the port stays the same.
 
     Nginx, Apache, Caddy, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
-    S3Server        moto's, which speaks S3
+    S3Server        moto's, which speaks S3; SignedS3Server checks signatures
     RawServer       a script decides about every byte; serve_files does the rest
     Relay           counts, delays and cuts the traffic to any of them
 """
@@ -21,7 +21,7 @@ from .nginx import Nginx
 from .plain import PlainRequest, PythonServer
 from .raw import RawServer
 from .relay import Relay
-from .s3 import S3Server
+from .s3 import S3Server, SignedS3Server
 from .squid import Squid
 from .wire import Answer, ClientGone, Request, Wire
 
@@ -41,6 +41,7 @@ __all__ = [
     "Relay",
     "Request",
     "S3Server",
+    "SignedS3Server",
     "Squid",
     "Unavailable",
     "Wire",

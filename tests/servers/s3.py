@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
@@ -16,22 +19,25 @@ import requests
 
 from .daemon import GUARD, PATIENCE
 
-_READY = re.compile(rb"Running on (http://127\.0\.0\.1:\d+)")
+_READY = re.compile(rb"Running on (http://127\.0\.0\.1:\d+)(?: with (.+))?")
 _REQUEST = re.compile(r'"([A-Z]+) (\S+) HTTP/1.1" (\d+)')
 
 
 class S3Server:
     """A server with buckets that everybody may read, empty at the start."""
 
+    program: Sequence[str] = ("moto.server", "-H", "127.0.0.1", "-p", "0")
+
     def __init__(self) -> None:
         self.url = ""
+        self.keys: dict[str, dict[str, str]] = {}
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._marks = 0
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+            [sys.executable, "-W", "ignore", "-m", *self.program],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -64,6 +70,7 @@ class S3Server:
             for line in log:
                 with self._changed:
                     if ready := _READY.search(line):
+                        self.keys = json.loads(ready[2] or "{}")
                         self.url = ready[1].decode()
                     self._lines.append(line.decode(errors="replace"))
                     self._changed.notify_all()
@@ -92,3 +99,17 @@ class S3Server:
             for one in found
             if one is not None and one[2].startswith(prefix)
         ]
+
+
+class SignedS3Server(S3Server):
+    """A server whose bucket ``sites`` has the files of a folder, for signed requests only.
+
+    Attributes
+    ----------
+    keys : dict
+        What it takes as credentials: ``key``, and ``temporary`` with a session token.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.program = ["tests.servers.s3_app", str(folder)]

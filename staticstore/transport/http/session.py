@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,10 @@ from ...errors import AuthorizationError, TransportError
 from ...processes import PerProcess
 from .arguments import (
     SessionOptions,
-    authentication_elsewhere,
-    called,
     checked_retries,
-    sends_password,
+    exposes_password,
+    options_elsewhere,
+    own_options,
 )
 from .document import Absent, Fetched, read_bounded
 from .failures import FIELD_REFUSED, may_heal, was_dropped
@@ -95,12 +94,7 @@ class Session:
     @property
     def exposes_password(self) -> bool:
         """Whether a password goes over plain http to another machine."""
-        origin = self.root.origin
-        return (
-            origin.scheme == "http"
-            and sends_password(self._sender.auth)
-            and not _is_loopback(origin.host)
-        )
+        return exposes_password(self._sender.auth, self.root)
 
     @property
     def is_failing(self) -> bool:
@@ -279,6 +273,10 @@ class Session:
 
         return self._noting_failure(attempt, deadline)
 
+    def signed_url(self, url_path: str, seconds: int) -> str:
+        """Return a URL in a bucket that anybody may GET; see `Sender.signed_url`."""
+        return self._sender.signed_url(url_path, seconds)
+
     def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
 
@@ -371,13 +369,6 @@ def _use_up(response: Response) -> None:
             response.read(tuning.USED_UP_BYTES)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Session]:
     """Open a session for each root; secrets go to the first one's origin only.
 
@@ -386,13 +377,10 @@ def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Sessio
     TypeError, ValueError, StoreError
         As `Session`.
     """
-    own = options._replace(auth=called(options.auth))
+    own = own_options(options, roots)
     wires = PerProcess(Wire, after_fork=Wire.after_fork)
     sessions = []
     for root in roots:
-        of_root = own
-        if root is not roots[0] and (root.is_local or not root.shares_origin(roots[0].url)):
-            auth = authentication_elsewhere(own.auth, root)
-            of_root = own._replace(auth=auth, headers=None, cert=None)
+        of_root = own if root is roots[0] else options_elsewhere(own, root, roots[0])
         sessions.append(Session(root, of_root, wires=wires, is_alone=len(roots) == 1))
     return sessions
