@@ -15,7 +15,7 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo window test lint docs man kill bench bench-full clean stale
+.PHONY: help demo window test lint docs man azurite kill bench bench-full clean stale
 
 help:
 	@echo 'make demo         try it on the sample site'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test         run all checks and tests'
 	@echo 'make lint         run only the checks'
 	@echo 'make docs         build the documentation as a web site'
+	@echo 'make azurite      install the Azure that the tests run against, with npm'
 	@echo 'make man          write docs/man/staticstore.1, the page of the manual'
 	@echo 'make kill         kill mirrors and publishes at 200 random instants (takes minutes)'
 	@echo 'make bench        compare it with similar libraries (takes a few minutes)'
@@ -35,7 +36,7 @@ demo: $(VENV)/.demo
 window: $(VENV)/.window
 	@$(RUN) examples/changing_site.py examples/browser_qt.py
 
-test: lint
+test: lint azurite
 	@rm -f .coverage .coverage.*
 	@$(RUN) -m coverage run -m pytest $(PARALLEL); status=$$?; \
 	$(RUN) -m coverage combine -q; $(RUN) -m coverage report; exit $$status
@@ -54,6 +55,17 @@ docs: $(VENV)/.dev
 man: $(VENV)/.dev
 	@$(RUN) -m sphinx -E -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
 	@cp $(VENV)/man/staticstore.1 docs/man/staticstore.1
+
+# The Azure of the tests, which are skipped without it: 60 MB of npm's packages, without network later.
+AZURITE := .cache/azurite
+
+azurite: $(AZURITE)/.installed
+
+$(AZURITE)/.installed: tests/servers/azurite/package.json
+	@mkdir -p $(AZURITE) && cp -R tests/servers/azurite/. $(AZURITE)
+	@command -v npm > /dev/null || { echo 'npm is not here: the tests with Azurite are skipped'; exit 0; }; \
+	if npm install --prefix $(AZURITE) --omit=optional --no-package-lock --no-audit --no-fund --silent; \
+	then touch $@; else echo 'npm cannot install Azurite: its tests are skipped'; fi
 
 kill: $(VENV)/.dev
 	@$(RUN) -m tests.site.killed_at_random 200

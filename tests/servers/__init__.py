@@ -7,11 +7,13 @@ the port stays the same.
     Nginx, Apache, Caddy, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
     S3Server        moto's, which speaks S3; SignedS3Server checks signatures
+    AzureServer     Azurite, which speaks Azure Blob Storage
     RawServer       a script decides about every byte; serve_files does the rest
     Relay           counts, delays and cuts the traffic to any of them
 """
 
 from .apache import Apache
+from .azure import AzureServer, require_azurite
 from .caddy import Caddy
 from .certificates import Certificates, write_certificates
 from .daemon import LoggedRequest
@@ -28,6 +30,7 @@ from .wire import Answer, ClientGone, Request, Wire
 __all__ = [
     "Answer",
     "Apache",
+    "AzureServer",
     "Caddy",
     "Certificates",
     "ClientGone",
@@ -47,6 +50,7 @@ __all__ = [
     "Wire",
     "find",
     "require",
+    "require_azurite",
     "serve_files",
     "write_certificates",
 ]

@@ -1,14 +1,16 @@
-"""The credentials of Google: service accounts, and what gcloud and workloads have."""
+"""The credentials of Google: service accounts, and those of users of gcloud."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import AuthorizationError, StoreError, raise_alone
+from ...errors import AuthorizationError, StoreError, quoted, raise_alone
 from .credential import BucketCredential
 from .sigv4 import GOOGLE_RSA, Scope, presigned
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GoogleCredential", "gcloud_file"]
 
+_TOKEN_SECONDS = 30
 _SCOPES = ["https://www.googleapis.com/auth/devstorage.read_only"]
 
 
@@ -42,35 +45,49 @@ class GoogleCredential(BucketCredential):
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> GoogleCredential:
-        """Return those of a file: of a service account, a user of gcloud, or a workload.
+        """Return those of a file: of a service account, or of a user of gcloud.
 
         Raises
         ------
         StoreError
-            It cannot be read, or google-auth is not installed.
+            It cannot be read or used, or google-auth is not installed.
         """
-        auth = _google_auth()
+        shown = quoted(os.fspath(path))
         try:
-            found, _ = auth.load_credentials_from_file(os.fspath(path), scopes=_SCOPES)
-        except Exception:  # whose message may quote the file
-            raise_alone(StoreError(f"{os.fspath(path)!r} is no file of Google credentials"))
-        return cls(_signing_itself(found))
+            fields = json.loads(Path(path).read_bytes())
+        except (OSError, ValueError):  # whose message may quote the file
+            raise_alone(StoreError(f"{shown} is no file of Google credentials"))
+        return cls.of_mapping(fields, shown)
 
     @classmethod
-    def of_mapping(cls, fields: Mapping[str, Any]) -> GoogleCredential:
+    def of_mapping(cls, fields: Any, name: str = "service_account_key") -> GoogleCredential:
         """Return those of the contents of such a file.
 
         Raises
         ------
         StoreError
-            They are not complete, or google-auth is not installed.
+            They are not complete, or of another kind, or google-auth is not installed.
         """
-        auth = _google_auth()
         try:
-            found, _ = auth.load_credentials_from_dict(dict(fields), scopes=_SCOPES)
+            from google.oauth2 import credentials, service_account
+        except ImportError as error:
+            text = "this needs the package `google-auth`, which the extra `cloud` brings"
+            raise StoreError(text) from error
+        kind = fields.get("type") if isinstance(fields, Mapping) else None
+        try:
+            if kind == "service_account":
+                account = service_account.Credentials.from_service_account_info(
+                    fields, scopes=_SCOPES, always_use_jwt_access=True
+                )
+                return cls(account)  # which signs its own tokens
+            if kind == "authorized_user":
+                return cls(credentials.Credentials.from_authorized_user_info(fields, _SCOPES))
         except Exception:
-            raise_alone(StoreError("the Google credentials given are not complete"))
-        return cls(_signing_itself(found))
+            raise_alone(StoreError(f"the Google credentials in {name} are not complete"))
+        raise StoreError(
+            f"the Google credentials in {name} are neither of a service account nor of a user: "
+            "give a function as auth, such as obstore's GoogleCredentialProvider"
+        )
 
     def sign(self, request: PreparedRequest, bucket: BucketLocation, at: datetime) -> None:
         """Add a token, renewed if it nears its end."""
@@ -79,7 +96,7 @@ class GoogleCredential(BucketCredential):
             from google.auth.transport.requests import Request
 
             try:
-                self._credentials.refresh(Request())
+                self._credentials.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
             except GoogleAuthError as error:
                 text = "Google gives no token for these credentials: " + type(error).__name__
                 raise_alone(AuthorizationError(text, url=bucket.url))
@@ -103,18 +120,3 @@ def gcloud_file() -> Path | None:
         folder = Path(os.environ.get("HOME") or ".", ".config", "gcloud")
     path = folder / "application_default_credentials.json"
     return path if path.is_file() else None
-
-
-def _google_auth() -> Any:
-    try:
-        import google.auth
-    except ImportError as error:
-        text = "this needs the package `google-auth`, which the extra `cloud` brings"
-        raise StoreError(text) from error
-    return google.auth
-
-
-def _signing_itself(credentials: Any) -> Any:
-    # A service account signs its own tokens: nobody has to be asked for them.
-    own = getattr(credentials, "with_always_use_jwt_access", None)
-    return credentials if own is None else own(True)
