@@ -75,7 +75,7 @@ class Settings(NamedTuple):
         elif public["proxies"] is not None:  # use none
             public["proxies"] = ()
         auth = public.pop("auth")
-        if auth == "netrc" or _can_be_imported(auth):
+        if auth in ("netrc", "instance") or _can_be_imported(auth):
             public["auth"] = auth
         for name in ("verify", "cert"):
             public[name] = _absolute(public[name])

@@ -62,7 +62,7 @@ _RETRIES = 2  # of a request: somebody is waiting for the command
 _LOG = logging.getLogger("staticstore.cli")
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
-_Credentials = tuple[str, str] | Literal["netrc"] | NetrcFile
+_Credentials = tuple[str, str] | Literal["netrc", "instance"] | NetrcFile
 
 
 @dataclass
@@ -123,13 +123,8 @@ class CommonOptions:
         """Return where a site is published, and how to connect to it."""
         from ..site.predecessor import PublishedAt  # slow to import, and rarely needed
 
-        return PublishedAt(
-            location,
-            **self._access(location),
-            timeout=self.timeout,
-            endpoint=self.endpoint,
-            region=self.region,
-        )
+        access = {**self._access(location), "endpoint": self.endpoint, "region": self.region}
+        return PublishedAt(location, timeout=self.timeout, **access)
 
     def _access(self, location: str) -> dict[str, Any]:
         auth = self.auth
@@ -284,6 +279,12 @@ def host_options(function: _Function) -> _Function:
             help="Take user and password for the host from your netrc file.",
         ),
         _common_option(
+            "--instance",
+            is_flag=True,
+            callback=_keep_auth(lambda _: "instance"),
+            help="Ask the cloud machine that this runs on for credentials for a bucket.",
+        ),
+        _common_option(
             "--proxy",
             metavar="URL",
             callback=_keep_parsed(parse_proxy),
@@ -339,7 +340,9 @@ def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
 
 # -- credentials ---------------------------------------------------------------------------
 
-_ONE_OF_THEM = "give only one of --auth, --auth-file, --netrc and a header field Authorization"
+_ONE_OF_THEM = (
+    "give only one of --auth, --auth-file, --netrc, --instance and a header field Authorization"
+)
 
 
 def auth_options(function: _Function) -> _Function:

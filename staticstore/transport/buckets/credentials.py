@@ -63,7 +63,7 @@ def bucket_authentication(auth: Any, bucket: BucketLocation, *, anonymous: bool)
 
     Parameters
     ----------
-    auth : (str, str), mapping, callable or None
+    auth : (str, str), mapping, callable, "instance" or None
         As in `StaticStore.connect`; None for what the environment and the user's files
         have.  A function is called now, and again before what it returned expires.
     bucket : BucketLocation
@@ -84,13 +84,20 @@ def bucket_authentication(auth: Any, bucket: BucketLocation, *, anonymous: bool)
         return BucketSigner(bucket, Anonymous)
     if auth is None:
         return BucketSigner(bucket, partial(_found, bucket))
+    if auth == "instance":
+        from .instance import instance_credentials  # seldom needed
+
+        auth = partial(instance_credentials, bucket.scheme)
     if callable(auth):
         return BucketSigner(bucket, lambda: _given(auth(), bucket))
     return BucketSigner(bucket, partial(_given, auth, bucket))
 
 
 def _given(auth: Any, bucket: BucketLocation) -> BucketCredential:
-    form = f"auth for {bucket.scheme}:// is {_FORMS[bucket.scheme]}, or a function that returns it"
+    form = (
+        f"auth for {bucket.scheme}:// is {_FORMS[bucket.scheme]}, a function that returns it, "
+        'or "instance"'
+    )
     if auth is None:
         return _found(bucket)
     if isinstance(auth, tuple | list) and len(auth) == 2:
@@ -127,6 +134,7 @@ def _found(bucket: BucketLocation) -> BucketCredential:
     if credential is None:
         raise AuthorizationError(
             f"no credentials were found for {bucket}: {_WHERE[bucket.scheme]}; "
+            'auth="instance" (--instance) asks the cloud machine that this runs on, '
             "anonymous=True (--anonymous) reads a public bucket"
         )
     return credential

@@ -183,7 +183,7 @@ Credentials = (
     tuple[str, str]
     | Mapping[str, str]
     | AuthBase
-    | Literal["netrc"]
+    | Literal["netrc", "instance"]
     | Callable[[], tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None]
     | None
 )
