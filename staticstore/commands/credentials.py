@@ -19,6 +19,7 @@ from ..errors import StoreError, quoted, raise_alone
 __all__ = [
     "NetrcFile",
     "bucket_options",
+    "check_bucket_access",
     "is_authorization",
     "parse_ca",
     "parse_cert",
@@ -36,6 +37,8 @@ _MOST_FILE_BYTES = 1 << 16
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_SECONDS = 1e6
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_BUCKET = re.compile(r"(s3|gs|az):", re.IGNORECASE)
+_VISIBLE = re.compile(r"[!-~]+")
 _NETRC = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:machine|default)\s")
 
 
@@ -94,6 +97,36 @@ def bucket_options(
         option("--region", metavar="NAME", help="The region of an S3 bucket."),
         option("--anonymous", is_flag=True, help="Send no credentials to a bucket."),
     ]
+
+
+def check_bucket_access(auth: object, locations: Iterable[str], *, anonymous: bool) -> None:
+    """Refuse credentials that do not fit a site, or a site that is in no bucket.
+
+    Parameters
+    ----------
+    auth : (str, str), "netrc", "instance", NetrcFile or None
+        As the options say.
+    locations : iterable of str
+        The roots, the first one first.
+    anonymous : bool
+        Whether to send none to a bucket.
+
+    Raises
+    ------
+    click.UsageError
+        They do not fit.  The message repeats no secret.
+    """
+    first, *others = (_BUCKET.match(location) is not None for location in locations)
+    if anonymous and auth is not None:
+        raise click.UsageError("--anonymous sends no credentials: give none")
+    if anonymous and not (first or any(others)):
+        raise click.UsageError("--anonymous is for buckets: s3://, gs:// or az://")
+    if auth == "instance" and not first:
+        raise click.UsageError("--instance is for buckets: s3://, gs:// or az://")
+    if auth == "netrc" and first:
+        raise click.UsageError("--netrc is not for buckets: give --auth, or use the environment")
+    if first and isinstance(auth, tuple) and not all(map(_VISIBLE.fullmatch, auth)):
+        raise click.UsageError("--auth for a bucket is KEY:SECRET, both in ASCII")
 
 
 def parse_credentials(text: str) -> tuple[str, str | None]:

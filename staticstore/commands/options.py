@@ -26,6 +26,7 @@ from ..signals import request_finished
 from .credentials import (
     NetrcFile,
     bucket_options,
+    check_bucket_access,
     is_authorization,
     parse_ca,
     parse_cert,
@@ -97,6 +98,7 @@ class CommonOptions:
 
         Without a cache, `parts` is where an interrupted download of the index can resume from.
         """
+        check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
         try:
             store = StaticStore(
                 [url, *self.copies],

@@ -192,3 +192,24 @@ def test_a_key_is_given_as_user_and_password(
     environment.setenv("STATICSTORE_AUTH", auth)
     assert run(["ls", "s3://sites/my maps", "--endpoint", server.url]) == 0
     assert capfdbinary.readouterr().out.count(b"\n") == len(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["s3://maps/a", "--netrc"], b"--netrc is not for buckets"),
+        (["s3://maps/a", "--auth", "a:b", "--anonymous"], b"give none"),
+        (["s3://maps/a", "--auth", "\u00e9:open-sesame"], b"both in ASCII"),
+        (["https://data.example/", "--anonymous"], b"--anonymous is for buckets"),
+        (["https://data.example/", "--instance"], b"--instance is for buckets"),
+        (["https://data.example/", "--region", "x"], b"are for roots in buckets"),
+        (["s3://ali:open-sesame@maps/a"], b"no user and password"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_a_request(
+    arguments: list[str], complaint: bytes, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["ls", *arguments]) == 2
+    err = capfdbinary.readouterr().err
+    assert complaint in err
+    assert b"sesame" not in err

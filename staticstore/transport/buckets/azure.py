@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from ...errors import StoreError, raise_alone
 from .credential import BucketCredential
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class AccountKey(BucketCredential):
 
     Raises
     ------
-    ValueError
+    StoreError
         The key is not in Base64.
     """
 
@@ -56,7 +57,7 @@ class AccountKey(BucketCredential):
         try:
             self._key = base64.b64decode(key, validate=True)
         except (binascii.Error, ValueError):
-            raise ValueError("the key of a storage account is given in Base64") from None
+            raise_alone(StoreError("the key of a storage account is text in Base64"))
         self._account = account
 
     def sign(self, request: PreparedRequest, bucket: BucketLocation, at: datetime) -> None:

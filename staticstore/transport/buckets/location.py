@@ -78,7 +78,7 @@ class BucketLocation(NamedTuple):
                 "credentials from the environment, or by connect(auth=...)"
             )
         if not _NAME.fullmatch(parts.netloc):
-            raise ValueError(f"a bucket is given as {scheme}://BUCKET/PREFIX")
+            raise ValueError(f"the URL names no bucket: it is {scheme}://BUCKET/PREFIX")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
         own = _own_options(scheme, parts.query)

@@ -123,13 +123,18 @@ def test_the_instance_is_asked_by_nobody(environment: pytest.MonkeyPatch) -> Non
         ("s3", {**KEY, "secret_access_key": "b\nc"}, "auth for s3://"),
         ("s3", {**KEY, "expires_at": "soon"}, "datetime"),
         ("gs", {"service_account_key": "{no json"}, "auth for gs://"),
-        ("az", {"account_key": "no base64"}, "Base64"),
         ("az", {}, "auth for az://"),
     ],
 )
 def test_incomplete_credentials_are_refused(scheme: str, auth: Any, complaint: str) -> None:
     with pytest.raises((TypeError, ValueError), match=complaint):
         signer(scheme, auth)
+
+
+def test_a_key_that_is_not_in_base64_is_not_repeated() -> None:
+    with pytest.raises(StoreError, match="Base64") as caught:
+        signer("az", {"account_key": "open-sesame!"})
+    assert "sesame" not in str(caught.value)
 
 
 # Renewal
