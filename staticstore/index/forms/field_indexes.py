@@ -19,7 +19,6 @@ from .box_index import BoxIndex
 from .column import FieldColumn
 from .field_index import FieldIndex
 from .found import KeysByPosition
-from .value_groups import passed_over
 
 if TYPE_CHECKING:
     import msgspec
@@ -105,7 +104,7 @@ class FieldIndexes:
     def keys_by_position(self) -> KeysByPosition:
         """Return the keys by position."""
         if self._keys_by_position is None:
-            self._keys_by_position = KeysByPosition(passed_over(self._all_keys(self._entries())))
+            self._keys_by_position = KeysByPosition(self._all_keys(self._entries()))
         return self._keys_by_position
 
     def total(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -127,6 +128,29 @@ def test_numbers_that_no_float_expresses_are_compared_exactly() -> None:
     assert found_by(column, lt(-1)) == [3]
 
 
+def test_texts_that_are_equal_are_found_together_however_many_they_are() -> None:
+    column = FieldColumn(runs(["a"] * 3_000 + ["b"] + ["2024-05-01"] * 2_000))
+    assert list(column.texts()) == [
+        (0, 2_000, "2024-05-01"), (2_000, 5_000, "a"), (5_000, 5_001, "b"),
+    ]  # fmt: skip
+    assert found_by(column, gt("a")) == [3_000]
+    assert len(found_by(column, le("a"))) == 3_000
+
+
+@pytest.mark.parametrize("bounds", [(0, 10), (5, 6), (117, 389), (100, 2_900), (0, 3_000)])
+def test_the_positions_of_some_ranks_are_found_in_a_bucket_that_is_partly_sorted(
+    bounds: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.BUCKET_ENTRIES", 5_000)
+    values = random.Random(5).sample(range(3_000), 3_000)
+    column = FieldColumn([values])
+    low, high = bounds
+    expected = [at for at, value in enumerate(values) if low <= value < high]
+    monkeypatch.setattr("staticstore.tuning.MARKED_PART", 1)
+    found = Found(len(column), ranked=(column, column.between(between(low, high - 1).interval)))
+    assert found.positions() == expected
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([1, 2, "a", "b", None, [], "2024-05-01", True]), max_size=30))
 def test_positions_are_grouped_as_a_plain_sort_orders_them(values: list[Any]) -> None:
@@ -189,9 +213,79 @@ def test_sets_of_positions_are_sets_in_every_form(
         assert list(intersection(sets).positions()) == sorted(set.intersection(*plain))
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_the_keys_at_positions_are_found_in_any_of_their_tuples(
+    part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MARKED_PART", part)
+    monkeypatch.setattr("staticstore.tuning.MARKED_KEYS", 3)
+    keys = KeysByPosition("abcdefgh")
+    assert len(keys) == 8
+    assert [keys[at] for at in range(8)] == list("abcdefgh")
+    for some in ([], [7], [0, 2, 3], [1, 5, 6], list(range(8))):
+        parts = keys.runs(Found(8, positions=some))
+        assert [key for run in parts for key in run] == ["abcdefgh"[at] for at in some]
+
+
+def test_without_entries_there_are_no_keys() -> None:
+    keys = KeysByPosition([])
+    assert len(keys) == 0
+    assert list(keys.found(["a"]).positions()) == []
+
+
 def test_the_positions_of_keys_are_found() -> None:
     keys = KeysByPosition(["a", "c", "e"])
     assert keys.found(["", "a", "b", "e", "f"]).positions() == [0, 2]
+
+
+# -- what the garbage collector visits at once -----------------------------------------------
+
+
+def _parts(top: Any) -> Iterator[Any]:
+    """Yield all that belongs to an object and that the garbage collector visits."""
+    seen, waiting = {id(top)}, [top]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        for other in gc.get_referents(one):
+            if not isinstance(other, type) and id(other) not in seen:
+                seen.add(id(other))
+                waiting.append(other)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda n: n,
+        lambda n: 2**60 + n,
+        lambda n: n / 3,
+        lambda n: f"title {n}",
+        lambda n: "ab"[n % 7 == 0],
+        lambda n: 5 if n % 2 else n,
+        lambda n: f"2024-{n % 12 + 1:02}-{n % 28 + 1:02}T10:00:00Z",
+        lambda n: n % 3 == 0,
+        lambda n: [n] if n % 5 else "x",
+    ],
+)
+def test_no_list_or_tuple_of_a_column_is_long(
+    value: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a million would keep other threads waiting, when it is visited or freed."""
+    monkeypatch.setattr("staticstore.tuning.SHARED_TEXTS", 100)
+    total = 50_000
+    column = FieldColumn(runs([value(n) for n in range(total)]))
+    list(column.texts())
+    lengths = [len(part) for part in _parts(column) if isinstance(part, (list, tuple, dict))]
+    assert max(lengths) < total / 20
+
+
+def test_no_tuple_of_keys_is_longer_than_those_chosen_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MARKED_KEYS", 1000)
+    keys = KeysByPosition(str(n) for n in range(12_345))
+    lengths = [len(part) for part in _parts(keys) if isinstance(part, (list, tuple, dict))]
+    assert max(lengths) == 1000
 
 
 # -- boxes ---------------------------------------------------------------------------------
