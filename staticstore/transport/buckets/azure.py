@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from ...errors import StoreError, raise_alone
-from .credential import BucketCredential
+from .credential import BucketCredential, field_text
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
@@ -65,7 +65,7 @@ class AccountKey(BucketCredential):
         account = self._account or bucket.account
         fields = request.headers
         fields["x-ms-date"] = format_datetime(at, usegmt=True)
-        own = {name.lower(): _text(value) for name, value in fields.items()}
+        own = {name.lower(): field_text(value) for name, value in fields.items()}
         url = urlsplit(str(request.url))
         lines = [str(request.method), *(own.get(name.lower(), "") for name in _BOUND)]
         lines += [f"{name}:{own[name].strip()}" for name in sorted(own) if name[:5] == _OF_AZURE]
@@ -122,7 +122,3 @@ class SharedAccess(BucketCredential):
         """Append the query to the URL that is sent."""
         url = str(request.url)
         request.url = f"{url}{'&' if '?' in url else '?'}{self._query}"
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value

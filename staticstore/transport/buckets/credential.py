@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .location import BucketLocation
 
-__all__ = ["AccessKey", "Anonymous", "BearerToken", "BucketCredential"]
+__all__ = ["AccessKey", "Anonymous", "BearerToken", "BucketCredential", "field_text"]
 
 
 class BucketCredential(ABC):
@@ -96,7 +96,7 @@ class AccessKey(BucketCredential):
         """Add the header fields of Signature Version 4."""
         scope = self._scope(bucket, at)
         sign = scope.with_secret(self._secret)
-        fields = {name: _text(value) for name, value in request.headers.items()}
+        fields = {name: field_text(value) for name, value in request.headers.items()}
         new = signed(scope, sign, str(request.method), str(request.url), fields, self._token)
         request.headers.update(new)
 
@@ -134,5 +134,6 @@ class BearerToken(BucketCredential):
         request.headers["Authorization"] = f"Bearer {self._token}"
 
 
-def _text(value: str | bytes) -> str:
+def field_text(value: str | bytes) -> str:
+    """Return the value of a header field as text."""
     return value.decode("latin-1") if isinstance(value, bytes) else value
