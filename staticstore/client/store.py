@@ -44,7 +44,7 @@ class StaticStore(LiveStore):
 
     A pickle contains the roots, the options and the arguments of `connect`, no passwords,
     header fields, proxies or snapshot.  An unpickled store connects at its first use, without
-    polling.  A function given as ``auth`` is pickled by its name, and called there.
+    polling.  A function given as ``auth`` is pickled by its name, if it can be imported.
 
     Parameters
     ----------
@@ -186,7 +186,8 @@ class StaticStore(LiveStore):
             user's netrc file; or a function without arguments that returns one of these,
             called now.  Sent to the origin of the first root only, never to where it
             redirects.  Other roots of several have theirs in their URLs or the netrc file.
-            For a bucket: key and secret, or a mapping with obstore's names; None for what the
+            For a bucket: key and secret, a mapping with obstore's names, ``"instance"``, or a
+            function that returns one, called again before that expires; None for what the
             environment and the user's files have.
         proxies : mapping, optional
             As in requests, with credentials in URLs; None uses the environment, ``{}`` none.

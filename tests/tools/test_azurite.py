@@ -69,6 +69,21 @@ def test_a_store_reads_what_was_pushed_in_every_way(server: AzureServer, site: P
 
 
 @pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("by", ["key", "shared access signature"])
+def test_a_head_and_a_query_past_caches_are_signed(
+    server: AzureServer, site: Path, by: str
+) -> None:
+    push(site, "az://maps/my site", endpoint=server.endpoint)
+    auth: Any = KEY if by == "key" else {"sas_token": _container_access()}
+    with store_at(server, auth=auth) as store:
+        session = store["small/000.txt"]._target.session
+        for method, path in [("HEAD", "data/small/000.txt"), ("GET", "index.json?sha256=%20x&B=1")]:
+            answer = session.request(method, path)
+            assert answer.status == 200
+            answer.close()
+
+
+@pytest.mark.usefixtures("keys")
 def test_a_signed_url_gives_this_value_and_no_other(server: AzureServer, site: Path) -> None:
     push(site, "az://maps/my site", endpoint=server.endpoint)
     with store_at(server) as store:

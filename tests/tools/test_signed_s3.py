@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from staticstore import AuthorizationError, StaticStore, StoreError, URLValue, mirror, publish
+from staticstore import (
+    AuthorizationError,
+    IntegrityError,
+    StaticStore,
+    StoreError,
+    URLValue,
+    mirror,
+    publish,
+    request_finished,
+)
 from staticstore.cli import run
 from tests.forks import in_child
 from tests.servers import PythonServer, SignedS3Server
@@ -94,6 +103,21 @@ def test_explicit_keys_are_also_for_a_copy_in_another_bucket_of_the_host(
     store = StaticStore(roots, endpoint=server.url, **PLACE)
     with store.connect(auth=server.keys["key"], retries=0):
         assert store.to_bytes("small/003.txt") == VALUES["small/003.txt"]
+
+
+def test_a_query_past_caches_is_signed(root: str, sites: Path) -> None:
+    site = make_site(sites / "stale", {"a.txt": b"right"})
+    publish(site)
+    seen = []
+
+    def note(sender: object, *, url: str, status: int, **others: object) -> None:
+        seen.append((url.rpartition("/")[2], status))
+
+    with StaticStore("s3://sites/stale", **PLACE) as store:
+        fill(site / "data", {"a.txt": b"wrong"})
+        with request_finished.connected_to(note), pytest.raises(IntegrityError):
+            store.to_bytes("a.txt")
+    assert seen == [("a.txt", 200), ("a.txt", 200), ("a.txt?…", 200)]
 
 
 def _read(value: URLValue) -> bytes:
@@ -180,6 +204,18 @@ def test_commands_take_the_url_of_a_bucket(
     out, err = capfdbinary.readouterr()
     assert out.startswith(VALUES["small/007.txt"])
     assert b"query of s3:// has at most endpoint, region" in err
+
+
+def test_the_cache_names_the_bucket(
+    root: str,
+    tmp_path: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    options = ["--cache", str(tmp_path / "cache"), "--region", "eu-central-1"]
+    assert run(["ls", root, *options]) == 0
+    assert run(["cache", "info", "--cache", str(tmp_path / "cache")]) == 0
+    shown = capfdbinary.readouterr().out.decode()
+    assert "s3://sites/my%20maps?endpoint=http://127.0.0.1:" in shown
 
 
 def test_a_key_is_given_as_user_and_password(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import ipaddress
 import netrc
 import os
 import re
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from ...errors import StoreError, raise_alone
+from .root import is_loopback
 
 if TYPE_CHECKING:
     from .root import Origins, Root
@@ -181,10 +181,10 @@ def _existing(path: str | os.PathLike[str], named_by: str) -> str:
 #: The argument ``auth`` of `connect`.
 Credentials = (
     tuple[str, str]
-    | Mapping[str, str]
+    | Mapping[str, object]
     | AuthBase
     | Literal["netrc", "instance"]
-    | Callable[[], tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None]
+    | Callable[[], tuple[str, str] | Mapping[str, object] | AuthBase | Literal["netrc"] | None]
     | None
 )
 
@@ -280,14 +280,7 @@ def options_elsewhere(options: SessionOptions, root: Root, first: Root) -> Sessi
 def exposes_password(auth: AuthBase | None, root: Root) -> bool:
     """Return whether a password, or a token, goes over plain http to another machine."""
     is_readable = isinstance(auth, HTTPBasicAuth) or getattr(auth, "exposes_secret", False)
-    return root.origin.scheme == "http" and is_readable and not _is_loopback(root.origin.host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return root.origin.scheme == "http" and is_readable and not is_loopback(root.origin.host)
 
 
 def is_of_requests(call: object) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "Origins",
     "Root",
     "checked_origins",
+    "is_loopback",
     "origin_of",
     "redirect_target",
     "roots_of",
@@ -158,6 +159,11 @@ class Root:
         """What the root can be made of again, in another process, too; it may be a secret."""
         return self.join("") if self.bucket is None else self.bucket.location
 
+    @property
+    def shown(self) -> str:
+        """What people can type for the root, without secrets."""
+        return self.url if self.bucket is None else self.bucket.location
+
     def _from_url(self, text: str) -> str:
         try:
             parts = urlsplit(text)
@@ -206,6 +212,16 @@ class Root:
     def __repr__(self) -> str:
         """Show the URL without secrets."""
         return f"<Root: {without_secrets(self.url)}>"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or address."""
+    import ipaddress  # not needed to import staticstore
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def roots_of(
