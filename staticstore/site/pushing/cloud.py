@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from ...errors import (
     raise_alone,
     without_secrets,
 )
-from ...transport.buckets.location import SCHEMES
+from ...transport.buckets.location import SCHEMES, endpoint_from_environment
 from ...transport.buckets.profile import aws_settings
 
 __all__ = ["MOST_READ_BYTES", "CloudTarget", "Served", "too_large"]
@@ -100,7 +100,7 @@ class CloudTarget:
         client = {
             "connect_timeout": timedelta(seconds=tuning.CLOUD_CONNECT_SECONDS),
             "timeout": timedelta(seconds=tuning.CLOUD_REQUEST_SECONDS),
-            "allow_http": _is_plain(endpoint, os.environ),
+            "allow_http": (endpoint or endpoint_from_environment(scheme) or "").startswith("http:"),
         }
         self._obstore = obstore
         try:
@@ -203,12 +203,6 @@ def _checked_scheme(url: str) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
         raise StoreError("the URL of a target has only a bucket and a prefix", url=url)
     return parts.scheme
-
-
-def _is_plain(endpoint: str | None, environment: Mapping[str, str]) -> bool:
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    chosen = [endpoint] if endpoint is not None else [environment.get(name) for name in names]
-    return any(url is not None and url.startswith("http:") for url in chosen)
 
 
 def _unusable(error: Exception, url: str) -> StoreError:

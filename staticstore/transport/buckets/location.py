@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ...errors import raise_alone
 
-__all__ = ["SCHEMES", "BucketLocation"]
+__all__ = ["SCHEMES", "BucketLocation", "endpoint_from_environment"]
 
 #: The schemes of buckets: S3 and its like, Google Cloud Storage, Azure Blob Storage.
 SCHEMES = ("s3", "gs", "az")
@@ -82,7 +82,7 @@ class BucketLocation(NamedTuple):
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
         own = _own_options(scheme, parts.query)
-        endpoint = own.get("endpoint", endpoint) or _from_environment(scheme)
+        endpoint = own.get("endpoint", endpoint) or endpoint_from_environment(scheme)
         # Percent-decoded, as obstore reads it.
         prefix = quote(unquote(parts.path).strip("/"), safe="/~")
         prefix = prefix and prefix + "/"
@@ -153,7 +153,8 @@ def _own_options(scheme: str, query: str) -> dict[str, str]:
     return own
 
 
-def _from_environment(scheme: str) -> str | None:
+def endpoint_from_environment(scheme: str) -> str | None:
+    """Return the endpoint that the environment names for buckets of a scheme."""
     return next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES[scheme])), None)
 
 
