@@ -56,11 +56,13 @@ class Conditions:
         self.predicates: list[tuple[str, Predicate]] = []
         self.calls: list[tuple[str, Callable[[Any], object]]] = []
         self.alternatives: tuple[Conditions, ...] | None = None
-        if isinstance(where, any_where):
+        if where is None:
+            pass
+        elif isinstance(where, any_where):
             self.alternatives = where.alternatives
         elif isinstance(where, Mapping):
             self._add(where)
-        elif where is not None:
+        else:
             raise TypeError(
                 f"where takes a mapping from fields to values, or any_where(…), "
                 f"not {type(where).__name__}"
@@ -87,7 +89,7 @@ class Conditions:
         alternatives: tuple[Conditions, ...] | None = None,
     ) -> Conditions:
         """Return what is left after an index has answered all but these and the callables."""
-        left = Conditions(None, {})
+        left = Conditions.__new__(Conditions)  # faster (benchmark: box)
         left.equal, left.predicates = list(equal), list(predicates)
         left.alternatives = alternatives
         left.calls = self.calls

@@ -66,6 +66,7 @@ class FieldIndexes:
         self._building = PerProcess(threading.RLock)
         # Asked for last; found without a lock (benchmark: query unique).
         self._last: tuple[str | None, FieldIndex] = None, FieldIndex(())
+        self._last_built: tuple[str, str | None, Any] = "", None, None  # benchmark: box
         self._built = PerProcess(_Built, after_fork=_Built.or_new)
 
     def keys(self, field: str, value: Hashable) -> Sequence[str]:
@@ -112,13 +113,16 @@ class FieldIndexes:
         return len(self.keys_by_position())
 
     def _one(self, kind: str, field: str, build: Callable[[], T]) -> T:
-        found = self._known(kind, field)
-        if found is None:
-            with self._building.get():
-                found = self._known(kind, field)
-                if found is None:
-                    found = build()
-                    self._keep(kind, field, found)
+        last_kind, last_field, found = self._last_built
+        if last_field != field or last_kind != kind:
+            found = self._known(kind, field)
+            if found is None:
+                with self._building.get():
+                    found = self._known(kind, field)
+                    if found is None:
+                        found = build()
+                        self._keep(kind, field, found)
+            self._last_built = kind, field, found
         known: T = found
         return known
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
@@ -230,7 +231,7 @@ class _Reader:
         import pyarrow as pa
 
         found = {
-            name: pa.array([text for one in rows for text in one.texts[name]], pa.string())
+            name: _text_array([text for one in rows for text in one.texts[name]])
             for name in self._texts
         }
         if len(self._schema):
@@ -241,7 +242,7 @@ class _Reader:
             except pa.ArrowInvalid as error:
                 raise _OtherKindsError(batch, error) from error
             found.update(zip(self._schema.names, read.columns, strict=True))
-        keys = pa.array([key for one in rows for key in one.keys], pa.string())
+        keys = _text_array([key for one in rows for key in one.keys])
         return [keys, *(found[name] for name in self._fields)]
 
     def _read_lines(self, lines: bytes, longest: int) -> pa.Table:
@@ -265,6 +266,22 @@ class _Reader:
                 f"{read.example}: they are null"
             )
         return table.set_column(table.column_names.index(label), label, read.column)
+
+
+def _text_array(texts: Sequence[str | None]) -> pa.StringArray:
+    """Return texts as `pyarrow.array` does, which would import pandas if that is installed."""
+    import pyarrow as pa
+
+    present = [text or "" for text in texts]
+    joined = "".join(present)
+    data = joined.encode()
+    lengths = map(len, present) if joined.isascii() else (len(text.encode()) for text in present)
+    buffers = [array("i", accumulate(lengths, initial=0)), data]
+    marks = None
+    if None in texts:
+        bits = "".join("0" if text is None else "1" for text in reversed(texts))
+        marks = pa.py_buffer(int(bits, 2).to_bytes(len(bits) // 8 + 1, "little"))
+    return pa.StringArray.from_buffers(len(texts), *map(pa.py_buffer, buffers), marks)
 
 
 def _labels(fields: Sequence[str]) -> list[str]:

@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index.forms.box_index import BoxIndex
 from staticstore.index.forms.column import FieldColumn
 from staticstore.index.forms.found import Found, KeysByPosition, intersection, union
 from staticstore.index.forms.lines import Lines
-from staticstore.query import between, contains, exists, ge, gt, intersects, le, lt, missing, ne
-from staticstore.query.comparison import Box, order_key
+from staticstore.query import between, contains, exists, ge, gt, le, lt, missing, ne
+from staticstore.query.comparison import order_key
 from staticstore.query.predicates import Predicate
 
 
@@ -286,40 +285,6 @@ def test_no_tuple_of_keys_is_longer_than_those_chosen_at_once(
     keys = KeysByPosition(str(n) for n in range(12_345))
     lengths = [len(part) for part in _parts(keys) if isinstance(part, (list, tuple, dict))]
     assert max(lengths) == 1000
-
-
-# -- boxes ---------------------------------------------------------------------------------
-
-
-def _boxes(count: int) -> list[Any]:
-    chance = random.Random(4)
-    boxes: list[Any] = []
-    for _ in range(count):
-        west, south = chance.uniform(-180, 179), chance.uniform(-90, 89)
-        size = chance.choice([0, 0.1, 0.5, 0.5, 0.5, 40, 300])
-        box = [west, south, west + chance.uniform(0, size), south + chance.uniform(0, size / 2)]
-        boxes.append(chance.choice([box, box, box, [*box[:2], 0, *box[2:], 9], [0, 1], None]))
-    return [*boxes, [170, -5, -170, 5], [2**60 + 1, 0, 2**60 + 3, 1], [0, 0, 10**400, 1]]
-
-
-BOXES = _boxes(3_000)
-
-
-@pytest.mark.parametrize(
-    "box",
-    [
-        (0, 0, 10, 10), (-180, -90, 180, 90), (170, -20, -170, 20), (5, 5, 5, 5), (179, 0, 1, 80),
-        (2**60 + 2, 0, 2**60 + 2, 1), (1e300, 0, 1e301, 1), (-180, 89.5, 180, 90),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("divisor", [0.5, 3, 50])
-def test_the_index_of_boxes_finds_what_a_scan_finds(
-    box: tuple[float, ...], divisor: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("staticstore.tuning.SLICE_DIVISOR", divisor)
-    predicate = intersects(*box)
-    expected = [at for at, value in enumerate(BOXES) if predicate.matches(value)]
-    assert list(BoxIndex(runs(BOXES)).intersecting(Box(*box)).positions()) == expected
 
 
 # -- what is not done twice ------------------------------------------------------------------
