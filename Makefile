@@ -36,7 +36,7 @@ demo: $(VENV)/.demo
 window: $(VENV)/.window
 	@$(RUN) examples/changing_site.py examples/browser_qt.py
 
-test: lint azurite
+test: lint
 	@rm -f .coverage .coverage.*
 	@$(RUN) -m coverage run -m pytest $(PARALLEL); status=$$?; \
 	$(RUN) -m coverage combine -q; $(RUN) -m coverage report; exit $$status
@@ -56,7 +56,7 @@ man: $(VENV)/.dev
 	@$(RUN) -m sphinx -E -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
 	@cp $(VENV)/man/staticstore.1 docs/man/staticstore.1
 
-# The Azure of the tests, which are skipped without it: 60 MB of npm's packages, without network later.
+# The Azure of the tests, which are skipped without it: 60 MB of npm's packages.
 AZURITE := .cache/azurite
 
 azurite: $(AZURITE)/.installed
@@ -64,7 +64,8 @@ azurite: $(AZURITE)/.installed
 $(AZURITE)/.installed: tests/servers/azurite/package.json
 	@mkdir -p $(AZURITE) && cp -R tests/servers/azurite/. $(AZURITE)
 	@command -v npm > /dev/null || { echo 'npm is not here: the tests with Azurite are skipped'; exit 0; }; \
-	if npm install --prefix $(AZURITE) --omit=optional --no-package-lock --no-audit --no-fund --silent; \
+	if npm install --prefix $(AZURITE) --omit=optional --no-package-lock --no-audit --no-fund --silent \
+	    --fetch-retries=1 --fetch-timeout=30000; \
 	then touch $@; else echo 'npm cannot install Azurite: its tests are skipped'; fi
 
 kill: $(VENV)/.dev
@@ -99,6 +100,7 @@ $(VENV)/.window: $(VENV)/.made-for
 
 $(VENV)/.dev: $(VENV)/.made-for
 	@$(RUN) -m pip install --quiet --editable '.[all]' --group dev
+	@$(MAKE) --no-print-directory azurite
 	@touch $@ $(VENV)/.demo $(VENV)/.window
 
 $(VENV)/.bench: $(VENV)/.dev

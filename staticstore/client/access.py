@@ -198,9 +198,10 @@ class Access:
         return data_path
 
     def signed_url(self, key: str, seconds: int) -> str:
-        """Return a URL of a value on the root that is asked first, which is in a bucket."""
-        url_path = key_to_url_path(self.data_path, key)
-        return self.session.signed_url(url_path, seconds)
+        """Return a URL of a value on the first root that is in a bucket."""
+        alike = self.sources.alike
+        session = next((one for one in alike if one.root.bucket is not None), alike[0])
+        return session.signed_url(key_to_url_path(self.data_path, key), seconds)
 
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return a value on its hosts."""

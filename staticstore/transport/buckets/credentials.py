@@ -50,8 +50,8 @@ _FORMS = {
     "az": "(account, key) or a mapping with account_key, sas_token or token",
 }
 _WHERE = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or select a profile that has keys "
-    "by AWS_PROFILE",
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, select a profile that has keys by "
+    "AWS_PROFILE, or give a function as auth, such as obstore's Boto3CredentialProvider",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a file of credentials, or run "
     "'gcloud auth application-default login'",
     "az": "set AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_TOKEN",

@@ -247,6 +247,8 @@ def roots_of(
         raise ValueError("a list of roots needs at least one")
     if (endpoint or region) and not any(root.bucket for root in roots):
         raise ValueError("endpoint and region are for roots in buckets: s3://, gs:// or az://")
+    if region and not any(root.bucket and root.bucket.scheme == "s3" for root in roots):
+        raise ValueError("region is for roots at S3: s3://")
     for number, root in enumerate(roots):
         if root.url in (other.url for other in roots[:number]):
             raise ValueError(f"the root {without_secrets(root.url)} is given twice")

@@ -60,6 +60,16 @@ def test_credentials_have_the_names_of_obstore(scheme: str, auth: Any, beginning
     assert found.startswith(beginning)
 
 
+def test_a_credential_provider_of_obstore_is_such_a_function(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("boto3")
+    providers = pytest.importorskip("obstore.auth.boto3")
+    environment.setenv("AWS_ACCESS_KEY_ID", "eve")
+    environment.setenv("AWS_SECRET_ACCESS_KEY", "open-sesame")
+    assert "Credential=eve/" in str(authorization("s3", providers.Boto3CredentialProvider()))
+
+
 def test_the_token_of_temporary_credentials_is_sent_and_signed() -> None:
     request = sent(signer("s3", {**KEY, "session_token": "FQoGZ"}))
     assert request.headers["X-Amz-Security-Token"] == "FQoGZ"

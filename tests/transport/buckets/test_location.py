@@ -115,3 +115,5 @@ def test_its_location_names_the_same_place_where_the_environment_differs(
 def test_an_endpoint_without_a_bucket_is_refused() -> None:
     with pytest.raises(ValueError, match="roots in buckets"):
         roots_of("https://data.example.org/", endpoint="https://minio.example")
+    with pytest.raises(ValueError, match="roots at S3"):
+        roots_of("gs://maps", region="eu-west-3")
