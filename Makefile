@@ -64,7 +64,7 @@ azurite: $(AZURITE)/.installed
 $(AZURITE)/.installed: tests/servers/azurite/package.json
 	@mkdir -p $(AZURITE) && cp -R tests/servers/azurite/. $(AZURITE)
 	@command -v npm > /dev/null || { echo 'npm is not here: the tests with Azurite are skipped'; exit 0; }; \
-	if npm install --prefix $(AZURITE) --omit=optional --no-package-lock --no-audit --no-fund --silent \
+	if npm install --prefix $(AZURITE) --omit=optional --ignore-scripts --no-package-lock --no-audit --no-fund --silent \
 	    --fetch-retries=1 --fetch-timeout=30000; \
 	then touch $@; else echo 'npm cannot install Azurite: its tests are skipped'; fi
 

@@ -112,6 +112,17 @@ def test_they_are_found_in_the_selected_profile(
     assert "Credential=eve/" in str(authorization("s3"))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "name"),
+    [("s3", "AWS_SKIP_SIGNATURE"), ("gs", "GOOGLE_SKIP_SIGNATURE"), ("az", "AZURE_SKIP_SIGNATURE")],
+)
+def test_the_environment_can_say_that_none_are_sent(
+    scheme: str, name: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv(name, "true")
+    assert authorization(scheme) is None
+
+
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
 def test_none_found_says_where_they_are_looked_for(scheme: str) -> None:
     with pytest.raises(AuthorizationError, match=r"set .*anonymous=True"):
