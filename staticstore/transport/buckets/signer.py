@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BucketSigner"]
 
+_LOG = logging.getLogger("staticstore")
 _RENEWED_BEFORE_SECONDS = 60
 
 
@@ -67,6 +69,13 @@ class BucketSigner(AuthBase):
         if self._renewing.acquire(blocking=False):
             try:
                 self._credential = current = self._find()
+            except Exception as error:
+                if left <= timedelta(0):
+                    raise
+                # It is still valid, and the next request tries again.
+                _LOG.warning(
+                    "credentials for %s not renewed: %s", self._bucket, type(error).__name__
+                )
             finally:
                 self._renewing.release()
         elif left <= timedelta(0):

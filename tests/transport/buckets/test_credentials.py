@@ -190,6 +190,30 @@ def test_a_function_whose_credentials_do_not_expire_is_called_once() -> None:
     assert provider.calls == 1
 
 
+class FailingProvider(Provider):
+    """Fails after the first call."""
+
+    def __call__(self) -> dict[str, Any]:
+        if self.calls:
+            raise RuntimeError("open-sesame")
+        return super().__call__()
+
+
+def test_credentials_that_are_valid_for_a_while_are_used_if_they_cannot_be_renewed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    auth = signer("s3", FailingProvider(30))
+    assert "Credential=key-1/" in sent(auth).headers["Authorization"]
+    assert "not renewed: RuntimeError" in caplog.text
+    assert "sesame" not in caplog.text
+
+
+def test_an_error_of_the_function_is_raised_once_nothing_is_valid() -> None:
+    auth = signer("s3", FailingProvider(-1))
+    with pytest.raises(RuntimeError):
+        sent(auth)
+
+
 # Google
 
 
