@@ -45,7 +45,7 @@ _OF_CREDENTIALS = {
     "InvalidSecurity": "the host does not accept the credentials",
     "NoAuthenticationInformation": "the host wants credentials",
     "PublicAccessNotPermitted": "the account allows no anonymous reads: connect with credentials",
-    "RequestTimeTooSkewed": "the clock of this machine is wrong",
+    "RequestTimeTooSkewed": "the host does not accept the time of the signature",
     "SignatureDoesNotMatch": "the secret key does not belong to the access key",
 }
 _REQUESTER_PAYS = {

@@ -183,7 +183,7 @@ class Root:
                 "a root is an http(s) URL, a file: URL, a local path, or a bucket's s3:, gs: or "
                 f"az: URL, not {scheme}:"
             )
-        if not parts.hostname:
+        if not parts.hostname or re.search(r"\s", parts.hostname):
             raise ValueError("the root URL names no host")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
