@@ -87,6 +87,13 @@ class ValueInfo:
         Notes
         -----
         Any thread may call it.  A reader of the URL verifies nothing.
+
+        Examples
+        --------
+        >>> sample_store["terrain/dem.tif"].sign()
+        Traceback (most recent call last):
+        ...
+        staticstore.errors.StoreError: only a site in a bucket (s3:, gs: or az:) has signed URLs
         """
         is_number = isinstance(expires, int | float) and not isinstance(expires, bool)
         if not is_number or not 1 <= expires <= _MOST_SIGNED_SECONDS:
