@@ -6,16 +6,15 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.batch import Batch, fetch_all
-from ..transport.many.request import SizedRequest
+from ..transport.many.request import ByteRange, SizedRequest, coalesced
 from ..transport.many.threads import requests_at_once
-from ..transport.values.ranges import ByteRange, coalesced
 
 if TYPE_CHECKING:
     from .access import Access
@@ -25,16 +24,6 @@ __all__ = ["SmallValues"]
 
 #: Values of a window: their numbers in it, and what the index says of them.
 _Some = list[tuple[int, Content]]
-
-
-class _Place(NamedTuple):
-    """Where a value is among the answers."""
-
-    #: The number of the request, and the bytes of its answer.
-    request: int
-    start: int
-    end: int
-    is_in_pack: bool
 
 
 class SmallValues:
@@ -68,9 +57,17 @@ class SmallValues:
         self._contents = dict(some)
         self._read = read
         self._found: dict[int, Found] = dict(self._cached(some))
-        self._places: dict[int, _Place] = {}
-        requests = self._plan([one for one in some if one[0] not in self._found])
-        self._batch = Batch(access.session, requests)
+        self._requests: list[SizedRequest] = []
+        # For each request the values in its answer, each with its bytes in it.
+        self._parts: list[list[tuple[int, int, int]]] = []
+        # For each value that has not come the number of its request.
+        self._coming: dict[int, int] = {}
+        self._plan_packs()
+        self._packs = len(self._requests)
+        for number, content in some:
+            if number not in self._found and number not in self._coming:
+                self._add(self._whole(number), [(number, 0, content.size or 0)])
+        self._batch = Batch(access.session, self._requests)
 
     def _cached(self, some: _Some) -> Iterator[tuple[int, bytes]]:
         if self._access.cache:
@@ -79,26 +76,28 @@ class SmallValues:
                 if data is not None:
                     yield number, data
 
-    def _plan(self, some: _Some) -> list[SizedRequest]:
+    def _plan_packs(self) -> None:
         by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-        requests: list[SizedRequest] = []
-        for number, content in some:
-            place, size = content.place, content.size or 0
-            if place is not None and size and content.sha256 and key_problem(place.href) is None:
-                by_href[place.href].append((place.offset, place.offset + size, number))
-            else:
-                self._places[number] = _Place(len(requests), 0, size, False)
-                requests.append(self._whole(number))
+        for number, content in self._contents.items():
+            place, size = content.place, content.size
+            if place is not None and size and content.sha256 and number not in self._found:
+                by_href[place.href].append((number, place.offset, place.offset + size))
         for href, values in by_href.items():
+            if key_problem(href) is not None:
+                continue
             url_path = key_to_url_path("", href)
-            ranges = (ByteRange(start, end) for start, end, _ in values)
+            ranges = (ByteRange(start, end) for _, start, end in values)
             for first, last in coalesced(ranges, tuning.PACK_GAP_BYTES, tuning.PACK_STRETCH_BYTES):
-                for start, end, number in values:
-                    if first <= start and end <= last:
-                        place_in = _Place(len(requests), start - first, end - first, True)
-                        self._places[number] = place_in
-                requests.append(SizedRequest(url_path, last - first, first))
-        return requests
+                self._add(
+                    SizedRequest(url_path, last - first, first),
+                    [(n, a - first, b - first) for n, a, b in values if first <= a and b <= last],
+                )
+
+    def _add(self, request: SizedRequest, parts: list[tuple[int, int, int]]) -> None:
+        for number, _, _ in parts:
+            self._coming[number] = len(self._requests)
+        self._requests.append(request)
+        self._parts.append(parts)
 
     def _whole(self, number: int) -> SizedRequest:
         url_path = key_to_url_path(self._access.data_path, self._keys[number])
@@ -109,51 +108,48 @@ class SmallValues:
 
         Waits for it, but not for those after it.
         """
-        if number in self._places and number not in self._found:
-            data = self._arrived(number)
-            if data is None:
+        if number in self._coming:
+            self._receive(self._coming[number])
+            if number not in self._found:
                 self._read_carefully()
-            else:
-                self._found[number] = data
-        self._places.pop(number, None)
         return self._found.pop(number, None)
 
     def close(self) -> None:
         """Give up what has not come."""
         self._batch.close()
 
-    def _arrived(self, number: int) -> bytes | None:
-        request, start, end, _ = self._places[number]
+    def _receive(self, request: int) -> None:
+        """Wait for an answer, and find the values in it that are right."""
         answer = self._batch.answer(request)
         if answer is None:
-            return None
-        is_whole = end - start == len(answer.body)
-        return self._right(number, answer.body if is_whole else answer.body[start:end])
+            return
+        body = answer.body
+        for number, start, end in self._parts[request]:
+            data = body if end - start == len(body) else body[start:end]
+            if self._is_right(number, data):
+                self._found[number] = data
+                self._coming.pop(number, None)
 
-    def _right(self, number: int, data: bytes) -> bytes | None:
+    def _is_right(self, number: int, data: bytes) -> bool:
         # The size is right already: only the digest is checked.
         sha256 = self._contents[number].sha256
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            return None
+            return False
         if self._access.cache:
             self._access.cache.put(sha256, data)
-        return data
+        return True
 
     def _read_carefully(self) -> None:
-        missing = []
-        for number in self._places:
-            data = self._arrived(number)
-            if data is None:
-                missing.append(number)
-            else:
-                self._found[number] = data
-        packed = [number for number in missing if self._places[number].is_in_pack]
+        for request in set(self._coming.values()):
+            self._receive(request)
+        packed = [number for number, request in self._coming.items() if request < self._packs]
         answers = fetch_all(self._access.session, [self._whole(number) for number in packed])
         for number, answer in zip(packed, answers, strict=True):
-            data = None if answer is None else self._right(number, answer.body)
-            if data is not None:
-                self._found[number] = data
-        self._found |= self._singly([one for one in missing if one not in self._found])
+            if answer is not None and self._is_right(number, answer.body):
+                self._found[number] = answer.body
+                del self._coming[number]
+        self._found |= self._singly(list(self._coming))
+        self._coming.clear()
 
     def _singly(self, numbers: Sequence[int]) -> dict[int, Found]:
         """Read values as a single read does: with redirects, retries and errors.
