@@ -49,7 +49,7 @@ class ValueInfo:
 
     @property
     @abstractmethod
-    def _target(self) -> RemoteValue:
+    def remote_value(self) -> RemoteValue:
         """The value on its hosts."""
 
     @property
@@ -59,7 +59,7 @@ class ValueInfo:
         It includes the query of the root URL, which may be a secret, but no user and
         password, and no signature: see `sign`.
         """
-        return self._target.url
+        return self.remote_value.url
 
     def sign(self, expires: float = 3600) -> str:
         """Sign a URL of this value in a bucket, to hand on: anybody may read it for a time.
@@ -121,7 +121,7 @@ class ValueInfo:
             from ..transport.values.answers import ask_size
 
             with contextlib.suppress(TransportError):  # the HEAD was answered, after all
-                self._size = ask_size(self._target)
+                self._size = ask_size(self.remote_value)
             self._has_asked_size = True
         return answer.whole_size or self._size
 
@@ -155,7 +155,7 @@ class ValueInfo:
         if self._answer is None:
             from ..transport.values.answers import ask_head
 
-            self._answer = ask_head(self._target)
+            self._answer = ask_head(self.remote_value)
         return self._answer
 
     if not TYPE_CHECKING:  # to type checkers these names do not exist

@@ -22,7 +22,7 @@ VALUES = {
     "100% + ?#;&=é/日本 [x]~.txt": b"a name with everything",
 }
 # Where there are no ranges; and of a folder nothing is gained by them.
-WITHOUT_PACKS = ("file", "http.server", "nginx no ranges", "s3 signed")
+WITHOUT_PACKS = ("file", "http.server", "nginx no ranges")
 TYPES = {"terrain/dem.tif": "raster", "tables/weather.csv": "table"}
 
 
@@ -312,6 +312,8 @@ def test_ranges_are_those_of_slices(
 ) -> None:
     for key, value in VALUES.items():
         assert store.get_ranges(key, ranges) == [value[slice(*one)] for one in ranges]
+    parts = [(key, *one) for one in ranges for key in VALUES]
+    assert store.get_ranges_many(parts) == [VALUES[key][a:b] for key, a, b in parts]
 
 
 def test_a_value_is_a_file_that_can_be_sought(store: StaticStore) -> None:
