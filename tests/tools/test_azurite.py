@@ -76,7 +76,7 @@ def test_a_head_and_a_query_past_caches_are_signed(
     push(site, "az://maps/my site", endpoint=server.endpoint)
     auth: Any = KEY if by == "key" else {"sas_token": _container_access()}
     with store_at(server, auth=auth) as store:
-        session = store["small/000.txt"]._target.session
+        session = store["small/000.txt"].remote_value.session
         for method, path in [("HEAD", "data/small/000.txt"), ("GET", "index.json?sha256=%20x&B=1")]:
             answer = session.request(method, path)
             assert answer.status == 200

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from ...errors import StoreError, raise_alone
-from .credential import BucketCredential, field_text
+from ..http.conditions import field_text
+from .credential import BucketCredential
 
 if TYPE_CHECKING:
     from requests import PreparedRequest

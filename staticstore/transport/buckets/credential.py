@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...errors import StoreError
+from ..http.conditions import field_text
 from .sigv4 import AWS, GOOGLE, Scope, presigned, signed
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from .location import BucketLocation
 
-__all__ = ["AccessKey", "Anonymous", "BearerToken", "BucketCredential", "field_text"]
+__all__ = ["AccessKey", "Anonymous", "BearerToken", "BucketCredential"]
 
 
 class BucketCredential(ABC):
@@ -132,8 +133,3 @@ class BearerToken(BucketCredential):
     def sign(self, request: PreparedRequest, bucket: BucketLocation, at: datetime) -> None:
         """Add the token."""
         request.headers["Authorization"] = f"Bearer {self._token}"
-
-
-def field_text(value: str | bytes) -> str:
-    """Return the value of a header field as text."""
-    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -21,7 +21,6 @@ from ...errors import (
     raise_alone,
 )
 from ...processes import PerProcess
-from ..buckets.credential import field_text
 from .adapter import BoundedAdapter, FileAdapter, Perimeter
 from .arguments import (
     SessionOptions,
@@ -35,6 +34,7 @@ from .arguments import (
     is_of_requests,
     renewed,
 )
+from .conditions import field_text
 from .failures import OF_LIBRARIES, OUTSIDE, mapped, raise_mapped, status_error
 from .response import Response, check_status
 from .root import (

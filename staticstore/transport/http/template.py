@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from requests.auth import HTTPDigestAuth
 from requests.hooks import default_hooks
 
-from ..buckets.credential import field_text
 from .arguments import is_of_requests
+from .conditions import field_text
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
