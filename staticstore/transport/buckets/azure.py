@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from ...errors import StoreError, raise_alone
-from ..http.conditions import field_text
+from ..http.template import field_text
 from .credential import BucketCredential
 
 if TYPE_CHECKING:

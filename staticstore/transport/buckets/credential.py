@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...errors import StoreError
-from ..http.conditions import field_text
+from ..http.template import field_text
 from .sigv4 import AWS, GOOGLE, Scope, presigned, signed
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from ...errors import StoreError, raise_alone
 from .root import is_loopback
+from .template import is_of_requests
 
 if TYPE_CHECKING:
     from .root import Origins, Root
@@ -36,7 +37,6 @@ __all__ = [
     "checked_verify",
     "exposes_password",
     "is_fixed",
-    "is_of_requests",
     "options_elsewhere",
     "own_options",
     "renewed",
@@ -281,11 +281,6 @@ def exposes_password(auth: AuthBase | None, root: Root) -> bool:
     """Return whether a password, or a token, goes over plain http to another machine."""
     is_readable = isinstance(auth, HTTPBasicAuth) or getattr(auth, "exposes_secret", False)
     return root.origin.scheme == "http" and is_readable and not is_loopback(root.origin.host)
-
-
-def is_of_requests(call: object) -> bool:
-    """Return whether requests itself defines a method or hook, not a subclass."""
-    return getattr(call, "__module__", None) == AuthBase.__module__
 
 
 def is_fixed(auth: AuthBase | None) -> bool:

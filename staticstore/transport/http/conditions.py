@@ -32,7 +32,6 @@ __all__ = [
     "checked_validators",
     "codings_of",
     "decoded",
-    "field_text",
     "header_fields",
     "parse_date",
     "parse_strong_etag",
@@ -275,8 +274,3 @@ def _window_bits(coding: str, text: bytes) -> int:
         return 16 + zlib.MAX_WBITS
     is_zlib = text[0] & 15 == 8 and (len(text) == 1 or (text[0] << 8 | text[1]) % 31 == 0)
     return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
-
-
-def field_text(value: str | bytes) -> str:
-    """Return the value of a header field as text."""
-    return value.decode("latin-1") if isinstance(value, bytes) else value

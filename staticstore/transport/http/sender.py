@@ -31,10 +31,8 @@ from .arguments import (
     checked_timeout,
     checked_verify,
     is_fixed,
-    is_of_requests,
     renewed,
 )
-from .conditions import field_text
 from .failures import OF_LIBRARIES, OUTSIDE, mapped, raise_mapped, status_error
 from .response import Response, check_status
 from .root import (
@@ -44,7 +42,7 @@ from .root import (
     origin_of,
     redirect_target,
 )
-from .template import RequestTemplate, Signer
+from .template import RequestTemplate, Signer, field_text, is_of_requests
 from .wire import Bounds, Deadline, Wire
 
 __all__ = ["OwnConnections", "Request", "Sender"]

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from requests.auth import HTTPDigestAuth
+from requests.auth import AuthBase, HTTPDigestAuth
 from requests.hooks import default_hooks
-
-from .arguments import is_of_requests
-from .conditions import field_text
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
-    from requests.auth import AuthBase
 
     from .adapter import BoundedAdapter
     from .root import Root
     from .wire import Wire
 
-__all__ = ["RequestTemplate", "SignedRequest", "Signer"]
+__all__ = ["RequestTemplate", "SignedRequest", "Signer", "field_text", "is_of_requests"]
 
 
 class SignedRequest(NamedTuple):
@@ -145,3 +141,13 @@ class RequestTemplate(NamedTuple):
     prefix: str
     #: What follows it.
     query: str
+
+
+def is_of_requests(call: object) -> bool:
+    """Return whether requests itself defines a method or hook, not a subclass."""
+    return getattr(call, "__module__", None) == AuthBase.__module__
+
+
+def field_text(value: str | bytes) -> str:
+    """Return the value of a header field as text."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value
