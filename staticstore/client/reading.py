@@ -350,26 +350,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
     def sign(self, key: str, expires: float = 3600) -> str:
         """Sign a URL of a value in a bucket, to hand on: `URLValue.sign`.
 
-        Parameters
-        ----------
-        key : str
-            The key.
-        expires : float, optional
-            Seconds from now on: 1 to 604,800, which are seven days.
-
-        Returns
-        -------
-        str
-            The URL: anybody who has it may read the value until it expires.
-
-        Raises
-        ------
-        KeyError
-            The index lacks the key.
-        ValueError
-            `expires` is out of these bounds.
-        StoreError
-            The site is not in a bucket, or its credentials cannot sign URLs.
+        `KeyError` if the index lacks the key.
         """
         return self[key].sign(expires)
 
