@@ -48,6 +48,12 @@ def connecting(root: Path) -> None:
     StaticStore("https://data.example.org/", origins=["https://cdn.example.org"])
     StaticStore(root).connect({"username": "ali", "password": "sesame"}, proxies={})
     StaticStore(root).connect(HTTPDigestAuth("ali", "sesame"), headers={"X-Api-Key": "1"})
+    bucket = StaticStore("s3://bucket/prefix", endpoint="https://minio.example", region="eu")
+    bucket.connect({"access_key_id": "ali", "secret_access_key": "sesame", "expires_at": None})
+    bucket.connect(anonymous=True)
+    bucket.connect("instance")
+    assert_type(bucket.sign("key", expires=60), str)
+    assert_type(bucket["key"].sign(), str)
     StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)
     with StaticStore(root, data_path="d/", index_path="i.json") as store:
         assert_type(store, StaticStore)
@@ -87,6 +93,7 @@ def reading(store: StaticStore) -> None:
     assert_type(store.read_many(["key"]), Iterator[tuple[str, bytes]])
     assert_type(store.multiget_data(["key"]), Iterator[BinaryIO])
     assert_type(store.get_ranges("key", [(0, 5), (None, -3)], max_gap=0), list[bytes])
+    assert_type(store.get_ranges_many([("key", 0, 5), ("other", None, -3)]), list[bytes])
     with store["key"].open(cache_size=1 << 20) as file:
         assert_type(file, OpenedValue)
         json.load(file)

@@ -102,6 +102,12 @@ class Access:
         data_path: str = dict(self.settings.options)["data_path"]
         return data_path
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL of a value on the first root that is in a bucket."""
+        alike = self.sources.alike
+        session = next((one for one in alike if one.root.bucket is not None), alike[0])
+        return session.signed_url(key_to_url_path(self.data_path, key), seconds)
+
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return a value on its hosts."""
         from ..transport.values.remote_value import RemoteValue
@@ -197,6 +203,10 @@ class RenamedAccess(Access):
     def renamed(self, site_key: str) -> Access:
         """Return this: a view of a view renames the value again."""
         return self
+
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL of the value."""
+        return self._access.signed_url(self._site_key, seconds)
 
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return the value on its hosts; errors have the key of the view."""

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
-from ..errors import StoreError, TransportError
-from ..index.fields import Content, key_problem, key_to_url_path
-from ..transport.http.failures import wants_long_rest
-from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all, requests_at_once
-from ..transport.values.ranges import ByteRange, coalesced
-from .large_values import Found, LargeValues
+from ..errors import StoreError
+from ..index.fields import Content
+from .large_values import LargeValues
+from .small_values import SmallValues
 
 if TYPE_CHECKING:
     from .site_snapshot import Values
@@ -25,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["read_each", "read_many"]
 
 _Some = list[tuple[int, Content]]
+#: Reads a value by itself; returns it, or an error.
+_Read = Callable[[str], bytes | StoreError]
 
 
 class _Window(NamedTuple):
@@ -37,6 +34,13 @@ class _Window(NamedTuple):
     small: _Some
     #: Those of the ones that `LargeValues` reads.
     large: _Some
+
+
+class _Begun(NamedTuple):
+    """A window whose values are requested."""
+
+    window: _Window
+    values: SmallValues
 
 
 def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -72,39 +76,37 @@ def read_each(
     most = tuning.WINDOW_BYTES
     together = most if together is None else min(together, most)
     first = most if first is None else first
-    with contextlib.closing(LargeValues(values.access, partial(_read_or_error, values))) as large:
-        windows = _planned(large, _windows(values, keys, together, first))
-        window, following = next(windows, _Window([], [], [], [])), next(windows, None)
-        if following is None:  # a thread would cost more than it gains
-            yield from _yielded(values, window, _fetched(values, window), large)
-            return
-        from ..workers import Workers
-
-        with Workers(1, "staticstore read_many") as ahead:
-            fetched = ahead.submit(partial(_fetched, values, window))
-            while following is not None:
-                upcoming = ahead.submit(partial(_fetched, values, following))
-                yield from _yielded(values, window, fetched.result(), large)
-                window, fetched, following = following, upcoming, next(windows, None)
-            yield from _yielded(values, window, fetched.result(), large)
+    read = partial(_read_or_error, values)
+    with contextlib.closing(LargeValues(values.access, read)) as large:
+        windows = _windows(values, keys, together, first)
+        # Each is requested before the first value of the one before it is yielded.
+        begun = (_begin(values, window, large, read) for window in windows)
+        current, following = next(begun, None), next(begun, None)
+        try:
+            while current is not None:
+                yield from _taken(current, large, read)
+                current, following = following, next(begun, None)
+        finally:
+            for one in filter(None, (current, following)):
+                one.values.close()
 
 
-def _planned(large: LargeValues, windows: Iterator[_Window]) -> Iterator[_Window]:
-    for window in windows:
-        for number, content in window.large:
-            large.plan(window.keys[number], content)
-        yield window
+def _begin(values: Values, window: _Window, large: LargeValues, read: _Read) -> _Begun:
+    for number, content in window.large:
+        large.plan(window.keys[number], content)
+    return _Begun(window, SmallValues(values.access, window.keys, window.small, read))
 
 
-def _yielded(
-    values: Values, window: _Window, fetched: list[Found], large: LargeValues
+def _taken(
+    begun: _Begun, large: LargeValues, read: _Read
 ) -> Iterator[tuple[str, bytes | StoreError]]:
+    window, small = begun
     are_large = {number for number, _ in window.large}
     for number, (key, content) in enumerate(zip(window.keys, window.contents, strict=True)):
         if content is None:
             raise KeyError(key)
-        data = large.take() if number in are_large else fetched[number]
-        yield key, _read_or_error(values, key) if data is None else data
+        data = large.take() if number in are_large else small.take(number)
+        yield key, read(key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
@@ -130,111 +132,6 @@ def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> 
             window.contents.append(content)
     if window.keys:
         yield window
-
-
-def _fetched(values: Values, window: _Window) -> list[Found]:
-    # None stands for a value that is read when its turn comes.
-    found: dict[int, Found] = dict(_from_cache(values, window))
-    for fetch in (_from_packs, _whole, _carefully):
-        if len(found) < len(window.small):
-            missing = [one for one in window.small if one[0] not in found]
-            found |= fetch(values, window, missing)
-    return [found.get(number) for number in range(len(window.keys))]
-
-
-def _from_cache(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
-    if values.access.cache:
-        for number, content in window.small:
-            data = values.access.cache.read(content.sha256, content.size)
-            if data is not None:
-                yield number, data
-
-
-def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
-    by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for number, content in missing:
-        if content.place is not None and content.size and content.sha256:
-            href, start = content.place.href, content.place.offset
-            by_href[href].append((start, start + content.size, number))
-    stretches = [
-        (href, stretch)
-        for href, places in by_href.items()
-        if key_problem(href) is None
-        for stretch in coalesced(
-            (ByteRange(start, end) for start, end, _ in places),
-            tuning.PACK_GAP_BYTES,
-            tuning.PACK_STRETCH_BYTES,
-        )
-    ]
-    wanted = [
-        SizedRequest(key_to_url_path("", href), stretch.end - stretch.start, stretch.start)
-        for href, stretch in stretches
-    ]
-    found: dict[int, bytes] = {}
-    for (href, stretch), got in zip(
-        stretches, fetch_all(values.access.session, wanted), strict=True
-    ):
-        if got is None:
-            continue
-        first, last = stretch
-        for start, end, number in by_href[href]:
-            if first <= start and end <= last:
-                found[number] = got.body[start - first : end - first]
-    return _right(values, window, found)
-
-
-def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
-    wanted = [
-        SizedRequest(key_to_url_path(values.data_path, window.keys[number]), content.size or 0)
-        for number, content in missing
-    ]
-    got = zip(missing, fetch_all(values.access.session, wanted), strict=True)
-    found = {number: one.body for (number, _), one in got if one is not None}
-    return _right(values, window, found)
-
-
-def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int, bytes]:
-    # Sizes are right already: only digests are checked.
-    right: dict[int, bytes] = {}
-    keep = values.access.cache.put if values.access.cache else None
-    for number, data in found.items():
-        content = window.contents[number]
-        assert content is not None
-        if content.sha256 is None or hashlib.sha256(data).hexdigest() == content.sha256:
-            right[number] = data
-            if keep is not None:
-                keep(content.sha256, data)
-    return right
-
-
-def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, Found]:
-    """Read values as a single read does: with redirects, retries and errors.
-
-    Once no host can be reached in spite of all retries, or one refuses requests for a
-    long time, the other values fail at once.
-    """
-    from ..workers import Workers
-
-    session = values.access.session
-    outage: list[TransportError] = []
-
-    def read(key: str) -> bytes | StoreError:
-        if outage:
-            first = outage[0]
-            return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
-        found = _read_or_error(values, key)
-        if (
-            isinstance(found, TransportError)
-            and session.is_failing
-            and (found.status is None or wants_long_rest(found))
-        ):
-            outage.append(found)
-        return found
-
-    workers = requests_at_once(session.wire, tuning.CAREFUL_THREADS)
-    with Workers(workers, "staticstore read_many") as pool:
-        reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
-        return {number: one.result() for number, one in reads.items()}
 
 
 def _read_or_error(values: Values, key: str) -> bytes | StoreError:

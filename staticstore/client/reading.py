@@ -267,6 +267,65 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         """
         return self[key].get_ranges(ranges, max_gap=max_gap, max_size=max_size)
 
+    def get_ranges_many(
+        self,
+        ranges: Iterable[tuple[str, int | None, int | None]],
+        *,
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+    ) -> list[bytes]:
+        r"""Read many parts of many values, in parallel and all of one snapshot.
+
+        Each value is read as by `get_ranges`, but all requests are sent together: the
+        parts of many small chunks take as long as the same number of parts of one value.
+
+        Parameters
+        ----------
+        ranges : iterable of (str, int or None, int or None)
+            Key, start and end of each, as in a slice, in any order.
+        max_gap : int, optional
+            Most bytes between two ranges of a value that share a request.
+        max_size : int, optional
+            Most bytes of a request that ranges share.
+
+        Returns
+        -------
+        list of bytes
+            In the order given; all are in memory together.
+
+        Raises
+        ------
+        KeyError
+            The index lacks a key; before any request.
+        TransportError
+            The bytes of a value could not be fetched.
+        IntegrityError
+            The host has another value than the index describes.
+
+        Notes
+        -----
+        A value whose ranges cover all its bytes is checked against its digest.  If one
+        value cannot be read, the error is raised after all requests have ended.
+
+        Examples
+        --------
+        >>> keys = "terrain/dem.tif", "stations/stations.csv"
+        >>> sample_store.get_ranges_many([(key, 0, 2) for key in keys])
+        [b'II', b'st']
+        """
+        from ..transport.values.ranges import WantedRanges, read_ranges
+
+        by_key: dict[str, list[tuple[int | None, int | None]]] = {}
+        places = []
+        for key, start, end in ranges:
+            of_key = by_key.setdefault(key, [])
+            places.append((key, len(of_key)))
+            of_key.append((start, end))
+        values = self._values()
+        wanted = [WantedRanges(values[key].remote_value, some) for key, some in by_key.items()]
+        found = dict(zip(by_key, read_ranges(wanted, max_gap, max_size), strict=True))
+        return [found[key][number] for key, number in places]
+
     def multiget_metadata(
         self, keys: Iterable[str], select: Iterable[str] | None = None
     ) -> Iterator[dict[str, Any]]:
@@ -288,6 +347,13 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
     ) -> None:
         """Copy a value into a file, verified and atomic: `URLValue.to_file`."""
         self[key].to_file(path, progress, sync=sync)
+
+    def sign(self, key: str, expires: float = 3600) -> str:
+        """Sign a URL of a value in a bucket, to hand on: `URLValue.sign`.
+
+        `KeyError` if the index lacks the key.
+        """
+        return self[key].sign(expires)
 
     if not TYPE_CHECKING:  # to type checkers these names do not exist
 

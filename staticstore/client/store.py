@@ -47,16 +47,17 @@ class StaticStore(PicklableStore):
 
     A pickle contains the roots, the options and the arguments of `connect`, no passwords,
     header fields, proxies or snapshot.  An unpickled store connects at its first use, without
-    polling.  A function given as ``auth`` is pickled by its name, and called there.
+    polling.  A function given as ``auth`` is pickled by its name, if it can be imported.
 
     Parameters
     ----------
     root_url : str or path, or several of them
-        An http(s) URL, a ``file:`` URL or a local path.  A user and password in it are used
-        unless `connect` gets others.  Of several roots the first is the site and decides; the
-        others are copies, which serve whole values that have a sha256, and parts cut out of
-        those.  While the first one fails, the store keeps its snapshot and ``info()["stale"]``
-        is true; a store without one takes the index of a copy, with a warning.
+        An http(s) URL, a ``file:`` URL, a local path, or a bucket: ``s3://bucket/prefix``,
+        ``gs://bucket/prefix``, ``az://container/prefix``.  A user and password in it (not of a
+        bucket) are used unless `connect` gets others.  Of several roots the first is the site
+        and decides; the others are copies, which serve whole values that have a sha256, and
+        parts cut out of those.  While the first one fails, the store keeps its snapshot and
+        is stale; a store without one takes the index of a copy, with a warning.
     data_path : str, optional
         The path between the root and a key in the URL of a value.
     index_path : str, optional
@@ -86,6 +87,10 @@ class StaticStore(PicklableStore):
         site if its name is given an inner address later; those named here (such as
         ``["https://data.intranet.example"]``) are allowed.  Behind a proxy only addresses in
         URLs are known.
+    endpoint : str, optional
+        For buckets: the URL of another host that speaks the protocol.
+    region : str, optional
+        Of an S3 bucket; else that of the environment or the profile, or us-east-1.
 
     Raises
     ------
@@ -116,6 +121,8 @@ class StaticStore(PicklableStore):
         max_cache_bytes: int = 4 << 30,
         memory: int = 0,
         origins: str | Iterable[str] = "own",
+        endpoint: str | None = None,
+        region: str | None = None,
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
@@ -123,7 +130,7 @@ class StaticStore(PicklableStore):
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
         from .cache.values import ValueCache  # not needed to import staticstore
 
-        self._roots = roots_of(root_url)
+        self._roots = roots_of(root_url, endpoint=endpoint, region=region)
         self._root = self._roots[0]
         self._poll_interval = poll_interval
         self._cache = ValueCache.of(memory, cache, max_cache_bytes)
@@ -165,6 +172,7 @@ class StaticStore(PicklableStore):
         max_index_bytes: int = 1 << 30,
         index_deadline: float = 300.0,
         min_rate: float = 1024,
+        anonymous: bool = False,
     ) -> StaticStore:
         """Fetch the index, then start to poll.
 
@@ -183,6 +191,9 @@ class StaticStore(PicklableStore):
             user's netrc file; or a function without arguments that returns one of these,
             called now.  Sent to the origin of the first root only, never to where it
             redirects.  Other roots of several have theirs in their URLs or the netrc file.
+            For a bucket: key and secret, a mapping with obstore's names, ``"instance"``, or a
+            function that returns one, called again before that expires; None for what the
+            environment and the user's files have.
         proxies : mapping, optional
             As in requests, with credentials in URLs; None uses the environment, ``{}`` none.
         headers : mapping, optional
@@ -201,6 +212,8 @@ class StaticStore(PicklableStore):
             Seconds for fetching the index, in all, and one more for each 32 KiB that came.
         min_rate : float, optional
             The least bytes per second of a value, averaged over the read timeout.
+        anonymous : bool, optional
+            Whether to send no credentials to a bucket.
 
         Returns
         -------

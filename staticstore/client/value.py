@@ -67,7 +67,8 @@ class URLValue(ValueInfo):
         return type(self).__name__, self._access.settings.place, self.key, self._metadata
 
     @property
-    def _target(self) -> RemoteValue:
+    def remote_value(self) -> RemoteValue:
+        """The value on its hosts, for reading many together."""
         if self._remote is None:
             self._remote = self._access.remote_value(self.key, self._content)
         return self._remote
@@ -139,7 +140,7 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import open_range
 
-        stream = open_range(self._target, _bound(start), _bound(end))
+        stream = open_range(self.remote_value, _bound(start), _bound(end))
         answer = getattr(stream, "response", None)  # an empty range has none
         if answer is not None and answer.status in (200, 206):
             self._answer = answer
@@ -167,7 +168,7 @@ class URLValue(ValueInfo):
         if data is not None:
             return data
         file = io.BytesIO()
-        copy_whole(self._target, file)
+        copy_whole(self.remote_value, file)
         data = file.getvalue()
         cache.put(content.sha256, data)
         return data
@@ -246,7 +247,7 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.seekable import OpenedValue
 
-        return OpenedValue(self, self._target, operator.index(cache_size))
+        return OpenedValue(self, self.remote_value, operator.index(cache_size))
 
     def get_ranges(
         self,
@@ -288,10 +289,13 @@ class URLValue(ValueInfo):
         >>> sample_store["terrain/dem.tif"].get_ranges([(0, 2), (2, 4)])
         [b'II', b'*\x00']
         """
-        from ..transport.values.ranges import read_ranges
+        from ..transport.values.ranges import WantedRanges, read_ranges
 
-        wanted = [(_bound(start), _bound(end)) for start, end in ranges]
-        return read_ranges(self._target, wanted, operator.index(max_gap), operator.index(max_size))
+        wanted = WantedRanges(
+            self.remote_value, [(_bound(start), _bound(end)) for start, end in ranges]
+        )
+        [found] = read_ranges([wanted], max_gap, max_size)
+        return found
 
     def to_file(
         self,
@@ -345,7 +349,7 @@ class URLValue(ValueInfo):
         place = checked_place(path)
         cached = self._open_cached()
         if cached is None:
-            download(self._target, place, progress, sync=sync, direct=direct)
+            download(self.remote_value, place, progress, sync=sync, direct=direct)
             self._access.cache.put_file(self.sha256, place)
         else:
             with cached, destination(place, sync=sync) as file:
@@ -358,7 +362,7 @@ class URLValue(ValueInfo):
     def _open(self) -> ValueReader:
         from ..transport.values.stream import open_whole
 
-        stream = open_whole(self._target)
+        stream = open_whole(self.remote_value)
         self._answer = stream.response
         return stream
 

@@ -176,7 +176,7 @@ def test_changes_are_found_signaled_and_returned(backend: Backend, store: Static
 
 def test_a_poll_by_itself_finds_a_change(backend: Backend) -> None:
     write_site(backend.folder, VALUES, describe)
-    store = StaticStore(backend.root, poll_interval=0.05)
+    store = backend.store(poll_interval=0.05)
     with store.connect(**backend.connect):
         changes = store.watch(timeout=20)
         write_index(backend.folder, {"new": {"type": "raster"}})
@@ -312,6 +312,8 @@ def test_ranges_are_those_of_slices(
 ) -> None:
     for key, value in VALUES.items():
         assert store.get_ranges(key, ranges) == [value[slice(*one)] for one in ranges]
+    parts = [(key, *one) for one in ranges for key in VALUES]
+    assert store.get_ranges_many(parts) == [VALUES[key][a:b] for key, a, b in parts]
 
 
 def test_a_value_is_a_file_that_can_be_sought(store: StaticStore) -> None:

@@ -42,7 +42,7 @@ class Settings(NamedTuple):
     @classmethod
     def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
         """Return the settings of a store that is not connected yet."""
-        return cls(tuple(root.join("") for root in roots), tuple(options.items()))
+        return cls(tuple(root.location for root in roots), tuple(options.items()))
 
     def connected(self, arguments: Mapping[str, Any]) -> Settings:
         """Return these settings with those arguments of `connect` that may be pickled."""
@@ -53,7 +53,7 @@ class Settings(NamedTuple):
         elif public["proxies"] is not None:  # use none
             public["proxies"] = ()
         auth = public.pop("auth")
-        if auth == "netrc" or isinstance(auth, NamedFunction):
+        if auth in ("netrc", "instance") or isinstance(auth, NamedFunction):
             public["auth"] = auth
         elif _can_be_imported(auth):
             public["auth"] = NamedFunction(auth.__module__, auth.__qualname__)

@@ -7,6 +7,7 @@ Foreign errors are mapped by `mapped`, refusals of a host by `status_error`.
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import ssl
 import threading
@@ -25,7 +26,7 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
-from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError
+from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
 
 from ... import tuning
 from ...errors import (
@@ -40,14 +41,15 @@ from ...errors import (
     causes_of,
     raise_alone,
 )
+from .conditions import CodingError
 
 __all__ = [
     "FIELD_REFUSED",
     "OF_LIBRARIES",
     "OUTSIDE",
-    "CodingError",
     "Cuttable",
     "HeaderError",
+    "backoff",
     "cannot_be_decoded",
     "mapped",
     "may_heal",
@@ -61,10 +63,6 @@ __all__ = [
 
 class HeaderError(HTTPException):
     """The head of an answer cannot be read; the message says why."""
-
-
-class CodingError(DecodeError):
-    """Bytes are not coded as their label says; the message says how."""
 
 
 class Cuttable(Protocol):
@@ -233,6 +231,15 @@ def may_heal(error: BaseException) -> bool:
     return any(issubclass(kind, _FOREIGN) for kind in kinds) and not any(
         issubclass(kind, _NEVER_HEALS) for kind in kinds
     )
+
+
+def backoff(number: int, error: TransportError) -> float:
+    """Return how many seconds to wait after a failed attempt, counted from 0."""
+    if number == 0 and was_dropped(error):
+        return 0.0
+    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
+    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
+    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
 
 
 def wants_long_rest(error: BaseException) -> bool:
