@@ -65,8 +65,9 @@ FIELD_INDEX_SHARDS = 8
 COLUMN_RUN_ENTRIES = 1 << 12
 BUCKET_ENTRIES = 1 << 4
 PASSED_OVER_ENTRIES = 1 << 10  # longer tuples are shown to the garbage collector at once
-# Of a bucket, positions that are sorted beforehand.  More: less is left to sort, except at
-# both ends of a range.  benchmark: range one in a thousand
+# Of a bucket, positions that are sorted beforehand.  More: less is left to sort, except at both
+# ends of a range.
+# benchmark: range one in a thousand
 SORTED_RANKS = 1 << 7
 # Of a column, sorted to find the bounds of the buckets.  More: buckets of more even size.
 SAMPLED_VALUES = 1 << 12
@@ -88,7 +89,8 @@ BOX_LEAVES = 1 << 13
 BOX_LEAF_ENTRIES = 1 << 6
 BOX_TREE_STEP_LEAVES = 1 << 10  # made or read at once.  Fewer: other threads wait less
 # Of all keys, held in one tuple, and chosen by marks at once.  Fewer: other threads wait less;
-# more: fewer tuples to look into.  benchmark: waits of predicates, range one in a thousand
+# more: fewer tuples.
+# benchmark: waits of predicates, range one in a thousand
 MARKED_KEYS = 1 << 17
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
 

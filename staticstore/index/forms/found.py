@@ -284,8 +284,7 @@ class KeysByPosition:
             return
         if found.is_few:
             parts = self._parts(found.positions())
-            # One loop, in which nothing is looked up but the key (benchmark: range one in a
-            # thousand).
+            # Nothing is looked up but the key (benchmark: range one in a thousand).
             yield [run[position - first] for run, first, some in parts for position in some]
             return
         # A part at a time, so that other threads get a turn (benchmark: waits).

@@ -88,7 +88,8 @@ class FieldKinds:
         if len(names) > 1:
             raise MixedKinds(f"{name} is {' and '.join(sorted(names))}")
         if not names:
-            return pa.null()
+            # pyarrow reads lists of nulls alone into an invalid array.
+            return pa.string() if levels else pa.null()
         if levels > _MOST_LEVELS:
             raise MixedKinds(f"it is nested more than {_MOST_LEVELS} levels deep")
         if self._items is not None:

@@ -82,6 +82,13 @@ def test_a_field_without_a_type_becomes_json_text_with_a_warning(
     assert [text and json.loads(text) for text in column] == [*values, None]
 
 
+@pytest.mark.parametrize("value", [[None, None], [[None]], {"b": [None]}, [{"b": None}]])
+def test_nulls_alone_within_a_value_are_read(value: Any) -> None:
+    table = Index.from_entries({"x": {"a": value}, "y": {"a": value}}).to_arrow()
+    table.validate(full=True)
+    assert table.column("a").to_pylist() == [value, value]
+
+
 def test_the_key_comes_first_and_the_fields_in_order_of_name() -> None:
     assert _index({"b": 1, "a": 2}, {"c": 3}).to_arrow().column_names == ["key", "a", "b", "c"]
 
