@@ -158,14 +158,23 @@ class Access:
         The values that need not be fetched; also an attribute.
     sources : Sources
         Where values can be read.
+    store : object, optional
+        Kept alive: a store that is garbage is disconnected.
     """
 
-    __slots__ = ("_sources", "cache", "settings")
+    __slots__ = ("_sources", "_store", "cache", "settings")
 
-    def __init__(self, settings: Settings, cache: ValueCache, sources: Sources | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        cache: ValueCache,
+        sources: Sources | None,
+        store: object = None,
+    ) -> None:
         self.settings = settings
         self.cache = cache
         self._sources = sources
+        self._store = store
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how the site is reached; no secret, and no connection."""
@@ -200,6 +209,7 @@ class Access:
             content.size,
             content.sha256,
             sources=None if sources.is_one else sources,
+            store=self._store,
         )
 
     @property

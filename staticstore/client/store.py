@@ -355,9 +355,9 @@ class StaticStore(LiveStore):
 
     def _values(self) -> Values:
         live = self._opened()
-        follower = live.connected().follower
+        sources = live.connected().follower.sources
         index, held = live.readable()
-        return Values(index, Access(self._settings, self._cache, follower.sources(held)))
+        return Values(index, Access(self._settings, self._cache, sources(held), self))
 
     def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         from .many import read_many
@@ -372,7 +372,7 @@ def site_snapshot(store: LiveStore) -> SiteSnapshot:
     live = store._opened()
     follower, held, known = live.connected().follower, live.held, live.freshness
     return SiteSnapshot(
-        Values(held.index, Access(store._settings, store._cache, follower.sources(held))),
+        Values(held.index, Access(store._settings, store._cache, follower.sources(held), store)),
         held,
         follower,
         store._options["index_path"],

@@ -152,7 +152,7 @@ class Root:
             raise ValueError(
                 f"a root is an http(s) URL, a file: URL or a local path, not {scheme}:"
             )
-        if not parts.hostname:
+        if not parts.hostname or re.search(r"\s", parts.hostname):
             raise ValueError("the root URL names no host")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")

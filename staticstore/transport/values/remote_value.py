@@ -49,6 +49,8 @@ class RemoteValue(NamedTuple):
     fields: tuple[tuple[str, str], ...] = ()
     #: All roots that have it; None at a site with one root.
     sources: Sources | None = None
+    #: The store, kept alive until the value has been read.
+    store: object = None
 
     @property
     def url(self) -> str:

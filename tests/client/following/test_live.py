@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import socket
@@ -621,11 +622,36 @@ def test_a_store_dropped_by_a_handler_in_its_own_thread_ends_the_thread(site: Me
     assert not thread.is_alive()
 
 
-def test_a_value_can_be_read_as_long_as_its_store_is_referenced(site: MemorySite) -> None:
-    site.write({"a": {}})
+READS: dict[str, Callable[[StaticStore], Callable[[], bytes]]] = {
+    "value": lambda store: store["a"].read,
+    "stream": lambda store: store.get_data("a").read,
+    "range": lambda store: store.get_data_range("a", 0, 5).read,
+    "file": lambda store: store.open("a").read,
+    "many": lambda store: functools.partial(_first_of_many, store.read_many(["a"])),
+    "values": lambda store: next(iter(store.values())).read,
+    "view": lambda store: store.below("a")[""].read,
+}
+
+
+def _first_of_many(read: Iterator[tuple[str, bytes]]) -> bytes:
+    ((_, data),) = read
+    return data
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("begin", READS.values(), ids=list(READS))
+def test_what_reads_a_value_keeps_the_store_as_long_as_it_is_referenced(
+    site: MemorySite, begin: Callable[[StaticStore], Callable[[], bytes]]
+) -> None:
+    site.write({"a": {"size": 5}})
     site.files["data/a"] = b"value"
     store = site.open()
-    assert store["a"].read() == b"value"
+    reference = weakref.ref(store)
+    read = begin(store)
+    del store
+    assert read() == b"value"
+    del read
+    assert reference() is None
 
 
 COLLECTED = """
@@ -639,6 +665,7 @@ class CollectingSet(weakref.WeakSet):
 
 store = StaticStore(sys.argv[1], poll_interval=0).connect()
 value = store["a"]
+value._access._store = None  # which a value keeps alive
 store.circle = [store]
 gc.disable()
 wire = store._live.connected().follower.session.wire

@@ -173,6 +173,7 @@ def test_joining_a_url_resolves_nothing(url_path: str) -> None:
         ("https://@/", "names no host"),
         ("https://:80/", "names no host"),
         ("https://?x", "names no host"),
+        ("https://data example.org/", "names no host"),
         ("https://data.example/#part", "no fragment"),
         ("https://data.example:port/", "cannot be read"),
         ("https://data.example:99999/", "cannot be read"),
