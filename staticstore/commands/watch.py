@@ -84,7 +84,7 @@ def watch(
         raise click.UsageError("--shell goes with --exec")
     runner = None
     if command is not None:
-        runner = ChangeCommand(command, shell=shell, url_of=_urls(url, common.data), output=output)
+        runner = ChangeCommand(command, shell=shell, url_of=_urls(url, common), output=output)
     with common.connected(url, poll_interval=interval) as store:
         changes = store.watch(idle, where=asked.where)
         count = len(store)
@@ -141,13 +141,14 @@ def differing_fields(change: Change) -> list[str]:
 # -- commands for changes ------------------------------------------------------------------
 
 
-def _urls(url: str, data: str | None) -> Callable[[str], str]:
+def _urls(url: str, common: CommonOptions) -> Callable[[str], str]:
     # The URLs of values, without the query of the root, which may be a secret.
     from ..index.fields import key_to_url_path
     from ..transport.http.root import Root
 
-    data_path = data_path_of(url, data)
-    return lambda key: Root(url).join(key_to_url_path(data_path, key)).partition("?")[0]
+    data_path = data_path_of(url, common.data)
+    root = Root(url, endpoint=common.endpoint, region=common.region)
+    return lambda key: root.join(key_to_url_path(data_path, key)).partition("?")[0]
 
 
 class ChangeCommand:

@@ -161,7 +161,7 @@ def test_joining_a_url_resolves_nothing(url_path: str) -> None:
     ("location", "complaint"),
     [
         ("ftp://data.example/", "not ftp:"),
-        ("s3://bucket/site", "not s3:"),
+        ("dav://bucket/site", "not dav:"),
         ("javascript:alert(1)", "not javascript:"),
         ("data:text/plain,x", "not data:"),
         ("localhost:8000", r"did you mean .http:..localhost:8000.\?"),
