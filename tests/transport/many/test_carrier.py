@@ -222,7 +222,7 @@ def test_connections_over_tls_are_kept_too(
     start: Start, session_at: SessionAt, certificates: Certificates
 ) -> None:
     server = start(good, ssl_context=certificates.context(certificates.server))
-    session = session_at(server.url, verify=str(certificates.authority))
+    session = session_at(server.url, verify=str(certificates.authority), timeout=TIMEOUT)
     for _ in range(5):
         assert None not in fetch_all(session, wanted(*range(4)))
     assert server.connections <= 4
@@ -610,7 +610,7 @@ def test_e17_a_child_that_ends_leaves_the_connections_of_its_parent(
 ) -> None:
     context = certificates.context(certificates.server) if scheme == "https" else None
     server = start(good, ssl_context=context)
-    session = session_at(server.url, verify=str(certificates.authority))
+    session = session_at(server.url, verify=str(certificates.authority), timeout=TIMEOUT)
 
     def end() -> None:
         session.close()
