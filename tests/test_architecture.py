@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 196
+MOST_MODULES = 212
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -73,6 +73,7 @@ PARTICIPLES = {
 PROTOCOLS = {
     "client.following.index_reader": {"ReadParts"},
     "client.following.connection": {"Follower"},
+    "client.tasks.turns": {"BegunReads"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},
     "transport.values.remote_value": {"Wholes"},
@@ -80,6 +81,9 @@ PROTOCOLS = {
     "site.pushing.target": {"Target"},
 }
 ABSTRACT_CLASSES = {
+    "client.async_connection": {"AsyncConnectable"},
+    "client.async_reading": {"AsyncReading"},
+    "client.async_following": {"AsyncFollowing"},
     "client.value_info": {"ValueInfo"},
     "query.predicates": {"Predicate"},
     "transport.buckets.credential": {"BucketCredential"},

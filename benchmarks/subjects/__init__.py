@@ -26,6 +26,7 @@ MODULES = (
     "values",
     "many",
     "connections",
+    "awaited",
     "ranges",
     "tasks",
     "columns",

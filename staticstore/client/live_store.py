@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..index.changes import Changes
     from ..index.snapshot import Index
     from ..query.conditions import Where
+    from .following.connection import Begun
     from .following.live import LiveIndex
     from .following.live_view import LiveView
     from .telling.subscription import Dispatch, Subscription
@@ -43,8 +44,17 @@ class LiveStore(Reading, Subscribable):
         """The stores that are read, one for each site, by their indexes."""
 
     @abstractmethod
+    def _enter(self, begun: Begun | None = None) -> None:
+        """Connect, unless connected; `begun` is called with each connection that is made."""
+
     def __enter__(self) -> Self:
         """Connect, unless connected."""
+        self._enter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Disconnect."""
+        self.disconnect()
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -57,6 +67,9 @@ class LiveStore(Reading, Subscribable):
     def is_connected(self) -> bool:
         """Return whether the store is connected."""
         return self._live.is_open
+
+    def _is_in_memory(self) -> bool:
+        return self._live.snapshot is not None
 
     @property
     def index(self) -> Index:

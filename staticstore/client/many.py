@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,7 +75,7 @@ def read_each(
     most = tuning.WINDOW_BYTES
     together = most if together is None else min(together, most)
     first = most if first is None else first
-    read = partial(_read_or_error, values)
+    read = values.read_or_error
     with contextlib.closing(LargeValues(values.access, read)) as large:
         windows = _windows(values, keys, together, first)
         # Each is requested before the first value of the one before it is yielded.
@@ -132,10 +131,3 @@ def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> 
             window.contents.append(content)
     if window.keys:
         yield window
-
-
-def _read_or_error(values: Values, key: str) -> bytes | StoreError:
-    try:
-        return values[key].read()
-    except StoreError as error:
-        return error

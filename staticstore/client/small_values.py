@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import tuning
-from ..errors import StoreError, TransportError
-from ..index.fields import Content, key_problem, key_to_url_path
-from ..transport.http.failures import wants_long_rest
+from ..index.fields import Content, key_to_url_path
 from ..transport.many.batch import Batch, fetch_all
-from ..transport.many.request import ByteRange, SizedRequest, coalesced
+from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
+from .value_requests import CarefulReads, Places, accept, pack_stretches
 
 if TYPE_CHECKING:
+    from ..errors import StoreError
     from .access import Access
     from .large_values import Found
 
@@ -59,7 +57,7 @@ class SmallValues:
         self._found: dict[int, Found] = dict(self._cached(some))
         self._requests: list[SizedRequest] = []
         # For each request the values in its answer, each with its bytes in it.
-        self._parts: list[list[tuple[int, int, int]]] = []
+        self._parts: list[Places] = []
         # For each value that has not come the number of its request.
         self._coming: dict[int, int] = {}
         self._plan_packs()
@@ -77,23 +75,11 @@ class SmallValues:
                     yield number, data
 
     def _plan_packs(self) -> None:
-        by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-        for number, content in self._contents.items():
-            place, size = content.place, content.size
-            if place is not None and size and content.sha256 and number not in self._found:
-                by_href[place.href].append((number, place.offset, place.offset + size))
-        for href, values in by_href.items():
-            if key_problem(href) is not None:
-                continue
-            url_path = key_to_url_path("", href)
-            ranges = (ByteRange(start, end) for _, start, end in values)
-            for first, last in coalesced(ranges, tuning.PACK_GAP_BYTES, tuning.PACK_STRETCH_BYTES):
-                self._add(
-                    SizedRequest(url_path, last - first, first),
-                    [(n, a - first, b - first) for n, a, b in values if first <= a and b <= last],
-                )
+        missing = (one for one in self._contents.items() if one[0] not in self._found)
+        for request, places in pack_stretches(missing):
+            self._add(request, places)
 
-    def _add(self, request: SizedRequest, parts: list[tuple[int, int, int]]) -> None:
+    def _add(self, request: SizedRequest, parts: Places) -> None:
         for number, _, _ in parts:
             self._coming[number] = len(self._requests)
         self._requests.append(request)
@@ -131,13 +117,7 @@ class SmallValues:
                 self._coming.pop(number, None)
 
     def _is_right(self, number: int, data: bytes) -> bool:
-        # The size is right already: only the digest is checked.
-        sha256 = self._contents[number].sha256
-        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            return False
-        if self._access.cache:
-            self._access.cache.put(sha256, data)
-        return True
+        return accept(self._access, self._contents[number], data)
 
     def _read_carefully(self) -> None:
         for request in set(self._coming.values()):
@@ -152,31 +132,10 @@ class SmallValues:
         self._coming.clear()
 
     def _singly(self, numbers: Sequence[int]) -> dict[int, Found]:
-        """Read values as a single read does: with redirects, retries and errors.
-
-        Once no host can be reached in spite of all retries, or one refuses requests for
-        a long time, the other values fail at once.
-        """
         from ..workers import Workers  # slow to import: concurrent.futures
 
-        session = self._access.session
-        outage: list[TransportError] = []
-
-        def read(key: str) -> bytes | StoreError:
-            if outage:
-                first = outage[0]
-                url = session.root.join(key_to_url_path(self._access.data_path, key))
-                return type(first)(first.args[0], key=key, url=url, status=first.status)
-            found = self._read(key)
-            if (
-                isinstance(found, TransportError)
-                and session.is_failing
-                and (found.status is None or wants_long_rest(found))
-            ):
-                outage.append(found)
-            return found
-
-        workers = requests_at_once(session.wire, tuning.CAREFUL_THREADS)
+        read = CarefulReads(self._access, self._read).read
+        workers = requests_at_once(self._access.session.wire, tuning.CAREFUL_THREADS)
         with Workers(workers, "staticstore read_many") as pool:
             reads = {one: pool.submit(partial(read, self._keys[one])) for one in numbers}
             return {number: one.result() for number, one in reads.items()}

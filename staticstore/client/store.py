@@ -11,6 +11,9 @@ from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, IndexDownload, warn_of_exposed_passwords
+from .async_connection import AsyncConnectable, default_arguments
+from .async_following import AsyncFollowing
+from .async_reading import AsyncReading
 from .following.live import LiveIndex
 from .live_store import LiveStore
 from .pickles.picklable_store import PicklableStore
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from ..transport.http.arguments import Credentials
     from ..transport.http.session import Session
     from .cache.index import CachedIndex
+    from .following.connection import Begun
     from .following.held import LazyIndex
     from .pickles.partitions import ReadMany
     from .views import PrefixStore
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["StaticStore", "download_index_by", "site_snapshot"]
 
 
-class StaticStore(PicklableStore):
+class StaticStore(PicklableStore, AsyncReading, AsyncFollowing, AsyncConnectable):
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in
@@ -235,13 +239,14 @@ class StaticStore(PicklableStore):
         """
         arguments = dict(locals())
         del arguments["self"]
-        self._connect(arguments, self._poll_interval)
+        self._connect(arguments, None)
         return self
 
     def _connect(
         self,
         arguments: dict[str, Any],
-        poll_interval: float,
+        poll_interval: float | None,
+        begun: Begun | None = None,
         sessions: list[Session] | None = None,
     ) -> None:
         # Slow to import, and not needed to import staticstore: requests.
@@ -252,13 +257,15 @@ class StaticStore(PicklableStore):
             self._roots,
             self._options,
             arguments,
-            poll_interval=poll_interval,
+            poll_interval=self._poll_interval if poll_interval is None else poll_interval,
             hint=settings.hint if self._is_unpickled else None,
             freshness=self._live.freshness,
             cached=self._cached_index(),
             download=self._download,
             sessions=sessions,
         )
+        if begun is not None:
+            begun(connection)
         warned = warn_of_exposed_passwords(exposed)
         # Before the first signal: a handler may pickle the store, or a value.
         self._settings = settings
@@ -282,15 +289,11 @@ class StaticStore(PicklableStore):
         self._is_unpickled = False
         self._live_index.here(polls=False).close()
 
-    def __enter__(self) -> StaticStore:
-        """Connect, unless connected."""
+    def _enter(self, begun: Begun | None = None) -> None:
         if self._is_unpickled:
-            self._opened()
-        return self if self.is_connected() else self.connect()
-
-    def __exit__(self, *error: object) -> None:
-        """Disconnect."""
-        self.disconnect()
+            self._opened(begun)
+        elif not self.is_connected():
+            self._connect(default_arguments(), None, begun)
 
     def below(self, prefix: str) -> PrefixStore:
         """View the keys that begin with a prefix, without it.
@@ -340,14 +343,14 @@ class StaticStore(PicklableStore):
         state = "connected" if self.is_connected() else "not connected"
         return f"<StaticStore: {self._root.url}{keys}, {state}>"
 
-    def _opened(self) -> LiveIndex:
+    def _opened(self, begun: Begun | None = None) -> LiveIndex:
         live = self._live_index
         if not self._is_unpickled and live.is_here:
             return live
         if self._is_unpickled:
             with self._connecting.get():
                 if self._is_unpickled and not self.is_connected():  # in a handler
-                    self._join()
+                    self._join(begun)
         return self._live
 
     @property

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from ..access import SharedSite
+from ..async_connection import default_arguments
 from ..live_store import LiveStore
 
 if TYPE_CHECKING:
     from ...transport.http.session import Session
     from ..cache.values import ValueCache
+    from ..following.connection import Begun
     from ..following.live import LiveIndex
     from .settings import Settings
 
@@ -40,7 +41,8 @@ class PicklableStore(LiveStore):
     def _connect(
         self,
         arguments: dict[str, Any],
-        poll_interval: float,
+        poll_interval: float | None,
+        begun: Begun | None = None,
         sessions: list[Session] | None = None,
     ) -> None:
         """Connect; with sessions, by those, which stay open afterwards."""
@@ -59,12 +61,14 @@ class PicklableStore(LiveStore):
         held, place = self._live.current, self._settings.place
         return type(self).__name__, place, None if held is None else held.sha256
 
-    def _join(self) -> None:
+    def _join(self, begun: Begun | None = None) -> None:
         """Connect by what other unpickled stores of the site have connected."""
         from .indirect import IndirectFollower  # only for pickles
 
         site = SharedSite.of(self._settings)
         connection = IndirectFollower.connection(site, partial(_connected, type(self)))
+        if begun is not None:
+            begun(connection)
         self._live.open(connection, is_lazy=dict(site.settings.options)["lazy"])
         self._cache, self._is_unpickled = site.cache, False
 
@@ -72,9 +76,8 @@ class PicklableStore(LiveStore):
 def _connected(kind: type[PicklableStore], site: SharedSite) -> tuple[LiveIndex, tuple[str, ...]]:
     # For other stores.  This one is garbage then, so that its index sends no signals.
     store = _unpickled(kind, site.settings)
-    parameters = inspect.signature(kind.connect).parameters  # type: ignore[attr-defined]
-    defaults = {name: one.default for name, one in parameters.items() if name != "self"}
-    store._connect({**defaults, **site.settings.arguments()}, 0, site.sessions)
+    arguments = {**default_arguments(), **site.settings.arguments()}
+    store._connect(arguments, 0, sessions=site.sessions)
     return store._live, store._warnings
 
 

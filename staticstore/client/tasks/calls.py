@@ -1,0 +1,124 @@
+"""Blocking calls in daemon threads, awaited on any event loop of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from typing import TypeVar
+
+from ... import tuning
+from ...errors import NotConnectedError
+from ...processes import PerProcess
+from ...workers import Workers
+from .replies import LoopReplies
+
+__all__ = ["AsyncCalls", "call_in_thread", "resolve"]
+
+T = TypeVar("T")
+
+
+class AsyncCalls:
+    """Makes calls in daemon threads for the coroutines of any number of loops.
+
+    Not `asyncio.to_thread`: at its end `asyncio.run` waits for those threads, and so for a
+    silent host.  A coroutine that is canceled does not wait for its thread either.
+
+    Parameters
+    ----------
+    owner : object
+        When it is garbage, the calls that have not begun are given up.
+    """
+
+    def __init__(self, owner: object) -> None:
+        #: For calls that wait for a host.
+        self.patient = Workers(tuning.CAREFUL_THREADS, "staticstore async")
+        #: For calls that compute.
+        self.quick = Workers(tuning.VERIFY_THREADS, "staticstore verify")
+        self._loops: PerProcess[_Loops] = PerProcess(_Loops)
+        for workers in (self.patient, self.quick):
+            weakref.finalize(owner, workers.close).atexit = False
+
+    def replies(self, loop: asyncio.AbstractEventLoop) -> LoopReplies:
+        """Return what makes calls in the thread of a loop."""
+        return self._loops.get().replies(loop)
+
+    async def make(self, call: Callable[[], T]) -> T:
+        """Make a call that may wait for a host, and return or raise what it does."""
+        loop = asyncio.get_running_loop()
+        awaited: asyncio.Future[T] = loop.create_future()
+        replies = self.replies(loop)
+        made = self.patient.submit(call)
+        made.add_done_callback(lambda made: replies.put(partial(_take, awaited, made)))
+        try:
+            return await awaited
+        except asyncio.CancelledError:
+            made.cancel()
+            raise
+
+
+class _Loops:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._replies: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopReplies]
+        self._replies = weakref.WeakKeyDictionary()
+
+    def replies(self, loop: asyncio.AbstractEventLoop) -> LoopReplies:
+        with self._lock:
+            if (known := self._replies.get(loop)) is None:
+                known = self._replies[loop] = LoopReplies(loop)
+            return known
+
+
+def resolve(awaited: asyncio.Future[T], found: T | BaseException) -> None:
+    """Give a future its result or exception, unless it is canceled; in the thread of its loop."""
+    if awaited.done():
+        return
+    if isinstance(found, BaseException):
+        awaited.set_exception(found)
+    else:
+        awaited.set_result(found)
+
+
+def _take(awaited: asyncio.Future[T], made: Future[T]) -> None:
+    try:
+        error = made.exception()
+    except CancelledError:
+        error = NotConnectedError("the store was disconnected")
+    resolve(awaited, made.result() if error is None else error)
+
+
+async def call_in_thread(call: Callable[[], T]) -> T:
+    """Make a blocking call in a daemon thread of its own, and await it.
+
+    Parameters
+    ----------
+    call : callable
+        Called without arguments.
+
+    Returns
+    -------
+    object
+        What the call returns.
+
+    Raises
+    ------
+    Exception
+        What the call raises.
+    """
+    loop = asyncio.get_running_loop()
+    awaited: asyncio.Future[T] = loop.create_future()
+    replies = LoopReplies(loop)
+
+    def run() -> None:
+        try:
+            found: T | BaseException = call()
+        except BaseException as error:
+            found = error
+        replies.put(partial(resolve, awaited, found))
+
+    threading.Thread(target=run, name="staticstore async", daemon=True).start()
+    return await awaited
