@@ -1,0 +1,54 @@
+"""Sites with an array of zarr, of random bytes that no codec compresses.
+
+small-chunks    2,000 chunks of 16 KiB
+large-chunks    64 chunks of 4 MiB
+sharded         64 shards of 256 chunks of 16 KiB
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+from staticstore import publish
+
+__all__ = ["ARRAY", "CHUNK_SIZE", "make_array_sites"]
+
+#: The prefix of the array.
+ARRAY = "cube.zarr"
+#: Bytes of a small chunk.
+CHUNK_SIZE = 16 << 10
+# Chunks, and bytes of a chunk, and of a shard.
+_SHAPES: dict[str, tuple[int, int, int | None]] = {
+    "small-chunks": (2_000, CHUNK_SIZE, None),
+    "large-chunks": (64, 4 << 20, None),
+    "sharded": (64 * 256, CHUNK_SIZE, 4 << 20),
+}
+
+
+def make_array_sites(folder: Path) -> None:
+    """Make a folder for each state; none if zarr is not installed."""
+    try:
+        import zarr
+    except ImportError:
+        return
+    chance = random.Random(1)
+    for state, (count, chunk, shard) in _SHAPES.items():
+        array: Any = zarr.create_array(
+            str(folder / state / "data" / ARRAY),
+            shape=(count * chunk,),
+            chunks=(chunk,),
+            shards=None if shard is None else (shard,),
+            dtype="u1",
+            compressors=None,
+        )
+        step = shard or chunk
+        for start in range(0, count * chunk, step):
+            array[start : start + step] = memoryview(chance.randbytes(step))
+        publish(folder / state)
+
+
+if __name__ == "__main__":
+    make_array_sites(Path(sys.argv[1]))
