@@ -80,7 +80,7 @@ class AsyncReading(Reading):
         --------
         >>> import asyncio
         >>> asyncio.run(sample_store.get_async("terrain/dem.tif")).size
-        46324
+        96510
         """
         get = self.get if default is _MISSING else partial(self.get, default=default)
         return get(key) if self._is_in_memory else await self._called(partial(get, key))
@@ -115,7 +115,7 @@ class AsyncReading(Reading):
         >>> async def sizes(*keys):
         ...     return list(map(len, await asyncio.gather(*map(sample_store.read_async, keys))))
         >>> asyncio.run(sizes("stations/stations.csv", "terrain/dem.tif"))
-        [438, 46324]
+        [438, 96510]
         """
         value: URLValue = await self.get_async(key)
         return await self._called(value.read)
@@ -346,7 +346,7 @@ class AsyncReading(Reading):
         >>> import asyncio
         >>> asyncio.run(sample_store.to_file_async("terrain/dem.tif", sample_site / "dem.tif"))
         >>> (sample_site / "dem.tif").stat().st_size
-        46324
+        96510
         """
         from .tasks.file_copy import copy_to_file
 

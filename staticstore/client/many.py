@@ -14,8 +14,9 @@ from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
+from ..transport.many.batch import fetch_all
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all, requests_at_once
+from ..transport.many.threads import requests_at_once
 from ..transport.values.ranges import ByteRange, coalesced
 from .large_values import Found, LargeValues
 

@@ -112,20 +112,14 @@ def test_an_array_stays_what_it_was_when_it_was_opened(
     assert before[2] == -1
 
 
-def test_a_refusal_is_an_error_and_no_missing_chunk(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_a_refusal_is_an_error_and_no_missing_chunk(site: MemorySite, store: StaticStore) -> None:
     cube = cube_of(store)
-    site.server.answer = site.good.but(
-        {"data/cube/c/0/0": lambda _, wire: wire.response(403, b"")}
-    )
+    site.server.answer = site.good.but({"data/cube/c/0/0": lambda _, wire: wire.response(403, b"")})
     with pytest.raises(AuthorizationError, match="403"):
         cube[0, 0]
 
 
-def test_a_disconnect_ends_reads_that_zarr_waits_for(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_a_disconnect_ends_reads_that_zarr_waits_for(site: MemorySite, store: StaticStore) -> None:
     cube = cube_of(store)
     stall = site.stall("head", "data/cube/c/0/0")
     read = Call(lambda: cube[:])
@@ -163,9 +157,7 @@ def test_a_part_is_a_slice(store: StaticStore) -> None:
     assert get(SuffixByteRequest(0)) == b""
 
 
-def test_parts_of_a_shard_are_fetched_and_not_the_shard(
-    site: MemorySite, tmp_path: Path
-) -> None:
+def test_parts_of_a_shard_are_fetched_and_not_the_shard(site: MemorySite, tmp_path: Path) -> None:
     numbers = write_array(tmp_path / "new" / "cube", shards=(8, 8), compressors=None)
     site.files.update(files_of(tmp_path / "new"))
     with site.open() as store:
@@ -316,9 +308,7 @@ def test_a_pickle_of_a_folder_that_has_changed_is_refused(
         pickle.loads(text)[0]
 
 
-def test_stores_are_equal_if_they_read_the_same_bytes(
-    site: MemorySite, store: StaticStore
-) -> None:
+def test_stores_are_equal_if_they_read_the_same_bytes(site: MemorySite, store: StaticStore) -> None:
     shared = ZarrStore(store, "cube")
     with site.open() as other:
         assert ZarrStore(other, "cube/") == shared

@@ -170,8 +170,8 @@ def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> lis
 
     If they cover the value, they are verified.
     """
-    from ..many.request import SizedRequest  # `open_range` does not need them
-    from ..many.threads import fetch_all
+    from ..many.batch import fetch_all  # `open_range` does not need them
+    from ..many.request import SizedRequest
 
     requests = [SizedRequest(value.url_path, end - start, start, size) for start, end in ranges]
     # A request past a cache has header fields of its own.
