@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 try:
     from zarr.abc.store import (
@@ -304,14 +304,13 @@ class ZarrStore(Store):  # type: ignore[misc]
 
     # -- writing ---------------------------------------------------------------------------
 
-    async def set(self, key: str, value: Buffer) -> NoReturn:
+    async def set(self, key: str, value: Buffer) -> None:
         """Refuse to write: ValueError, as zarr's own stores that are read-only."""
         self._check_writable()
-        raise AssertionError("a site is read-only")
 
-    async def delete(self, key: str) -> NoReturn:
+    async def delete(self, key: str) -> None:
         """Refuse to delete: ValueError, as zarr's own stores that are read-only."""
-        await self.set(key, None)
+        self._check_writable()
 
 
 def _folder_of(prefix: str) -> str:

@@ -25,7 +25,8 @@ class TestZarrStore(StoreTests[PublishingStore, cpu.Buffer]):  # type: ignore[mi
 
     @pytest.fixture
     def store(self, open_kwargs: dict[str, Any]) -> PublishingStore:
-        return sync(self.store_cls.open(**open_kwargs))
+        store: PublishingStore = sync(self.store_cls.open(**open_kwargs))
+        return store
 
     @pytest.fixture
     def store_not_open(self, store_kwargs: dict[str, Any]) -> PublishingStore:
