@@ -19,7 +19,7 @@ from tests.sites import index_of
 __all__ = ["PublishingStore", "files_of", "in_the_loop_of_zarr", "write_array"]
 
 
-class PublishingStore(ZarrStore):  # type: ignore[misc]
+class PublishingStore(ZarrStore):
     """A store that writes into the folder of its site, publishes it, and reads that.
 
     Parameters
