@@ -2,7 +2,7 @@
 
 small-chunks    2,000 chunks of 16 KiB
 large-chunks    64 chunks of 4 MiB
-sharded         64 shards of 256 chunks of 16 KiB
+sharded         4 shards of 256 chunks of 16 KiB
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK_SIZE = 16 << 10
 _SHAPES: dict[str, tuple[int, int, int | None]] = {
     "small-chunks": (2_000, CHUNK_SIZE, None),
     "large-chunks": (64, 4 << 20, None),
-    "sharded": (64 * 256, CHUNK_SIZE, 4 << 20),
+    "sharded": (4 * 256, CHUNK_SIZE, 4 << 20),
 }
 
 

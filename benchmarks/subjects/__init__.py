@@ -25,6 +25,8 @@ MODULES = (
     "imports",
     "values",
     "many",
+    "connections",
+    "awaited",
     "ranges",
     "columns",
     "arrays",

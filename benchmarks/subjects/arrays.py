@@ -151,7 +151,7 @@ SUBJECTS = [
     ),
     Subject(
         "zarr, sharded",
-        "zarr: 64 shards of 256 chunks of 16 KiB, each fourth chunk, 10 at once",
+        "zarr: 4 shards of 256 chunks of 16 KiB, each fourth chunk, 10 at once",
         _contenders("sharded", at_once=10, part=slice(None, None, 4 * CHUNK_SIZE)),
         rounds=7,
         sites="arrays",
