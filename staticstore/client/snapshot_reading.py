@@ -12,7 +12,6 @@ from .view_values import ViewValues
 if TYPE_CHECKING:
     from .following.held import LazyIndex
     from .site_snapshot import Values
-    from .tasks.calls import AsyncCalls
 
 __all__ = ["SnapshotReading"]
 
@@ -36,7 +35,7 @@ class SnapshotReading(AsyncReading):
     """
 
     def __init__(self, store: AsyncReading) -> None:
-        self._store = store
+        self._store = store  # kept: a store that is garbage is disconnected
         self._snapshot_values = store._values()
 
     def _values(self) -> Values | ViewValues:
@@ -53,13 +52,8 @@ class SnapshotReading(AsyncReading):
 
         return read_many(values, keys)
 
-    @property
     def _is_in_memory(self) -> bool:
         return isinstance(self._index(), Index)
-
-    @property
-    def _calls(self) -> AsyncCalls:
-        return self._store._calls
 
     @property
     def snapshot(self) -> Index | LazyIndex:
@@ -78,4 +72,4 @@ class SnapshotReading(AsyncReading):
 
     async def looked_up(self, look: Callable[[], T]) -> T:
         """Call what looks into the snapshot, in a thread if that may request parts of it."""
-        return look() if self._is_in_memory else await self._called(look)
+        return look() if self._is_in_memory() else await self._called(look)
