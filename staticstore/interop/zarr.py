@@ -160,11 +160,15 @@ class ZarrStore(Store):  # type: ignore[misc]
         bounds = _bounds(byte_range)
         site = await self._folder.site_async()
         key = self._folder.prefix + key
-        if not await site.looked_up(lambda: key in site):
+        try:
+            if bounds is None:
+                body = await site.read_async(key)
+            else:
+                body = await site.get_range_async(key, *bounds)
+        except KeyError:
+            if await site.looked_up(lambda: key in site):
+                raise  # by no means a missing chunk, which zarr would fill
             return None
-        body = await (
-            site.read_async(key) if bounds is None else site.get_range_async(key, *bounds)
-        )
         return prototype.buffer.from_bytes(body)
 
     async def get_partial_values(
