@@ -24,7 +24,6 @@ from tests.forks import in_child
 from tests.servers import RawServer, serve_files
 
 zarr = pytest.importorskip("zarr")
-dask_array = pytest.importorskip("dask.array")
 
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest  # noqa: E402
 from zarr.core.buffer import default_buffer_prototype  # noqa: E402
@@ -324,8 +323,7 @@ def test_stores_are_equal_if_they_read_the_same_bytes(site: MemorySite, store: S
 def test_the_names_that_dask_gives_depend_on_the_bytes(
     site: MemorySite, store: StaticStore
 ) -> None:
-    from dask.base import tokenize
-
+    tokenize = pytest.importorskip("dask.base").tokenize
     token = tokenize(ZarrStore(store, "cube"))
     assert tokenize(ZarrStore(store, "cube")) == token
     assert tokenize(pickle.loads(pickle.dumps(ZarrStore(store, "cube")))) == token
@@ -338,6 +336,7 @@ def test_the_names_that_dask_gives_depend_on_the_bytes(
 
 
 def test_dask_reads_an_array(store: StaticStore, numbers: Any) -> None:
+    dask_array = pytest.importorskip("dask.array")
     cube = dask_array.from_zarr(ZarrStore(store, "cube"))
     assert cube.sum().compute() == numbers.sum()
 
