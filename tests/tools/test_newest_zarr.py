@@ -76,7 +76,8 @@ def _environment() -> Path | str:
             if not (folder / ".made").exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 _run([python, "-m", "venv", "--without-pip", folder], deadline)
-                pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
+                own = folder / "bin" / "python"
+                pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", own]
                 options = ["--quiet", "--no-compile", "--disable-pip-version-check"]
                 _run([*pip, "install", *options, *PACKAGES], deadline)
                 (folder / ".made").touch()

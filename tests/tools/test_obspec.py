@@ -319,7 +319,7 @@ def test_parts_that_are_near_share_a_request(site: MemorySite, do: Do) -> None:
         (410, "NotFoundError"),
     ],
 )
-def test_a_refusal_has_the_name_that_obspec_knows(
+def test_z6_a_refusal_has_the_name_that_obspec_knows(
     site: MemorySite, objects: ObspecStore, status: int, name: str
 ) -> None:
     site.spoil(lambda _, wire: wire.response(status, b""), "data/d.bin")
@@ -348,7 +348,7 @@ def test_another_failure_is_an_error_of_ours(site: MemorySite, objects: ObspecSt
 
 
 @pytest.mark.parametrize("path", ["none", "a", "../d.bin", "", "/d.bin"])
-def test_what_the_index_lacks_is_not_found_without_a_request(
+def test_z7_what_the_index_lacks_is_not_found_without_a_request(
     site: MemorySite, do: Do, path: str
 ) -> None:
     before = len(site.server.requests)
@@ -428,7 +428,7 @@ def test_paths_begin_below_the_prefix(store: StaticStore) -> None:
 # A snapshot
 
 
-def test_it_stays_of_its_snapshot(
+def test_z2_it_stays_of_its_snapshot(
     site: MemorySite, store: StaticStore, objects: ObspecStore
 ) -> None:
     site.write({"d.bin": entry(b"five")})

@@ -67,7 +67,7 @@ def targets(site: MemorySite, begin: str = "/data/") -> list[str]:
 # Reading
 
 
-def test_an_array_is_read_with_a_request_for_each_chunk_and_none_for_a_missing_one(
+def test_z7_an_array_is_read_with_a_request_for_each_chunk_and_none_for_a_missing_one(
     site: MemorySite, store: StaticStore, numbers: Any
 ) -> None:
     assert (cube_of(store)[:] == numbers).all()
@@ -86,7 +86,7 @@ def test_arrays_of_both_formats_are_read(
         assert (cube_of(store, "a/")[3:5] == numbers[3:5]).all()
 
 
-def test_what_is_not_verified_is_not_returned(
+def test_z1_what_is_not_verified_is_not_returned(
     site: MemorySite, store: StaticStore, numbers: Any
 ) -> None:
     chunk = site.files["data/cube/c/1/1"]
@@ -97,7 +97,7 @@ def test_what_is_not_verified_is_not_returned(
     assert cube[0, 0] == numbers[0, 0]
 
 
-def test_an_array_stays_what_it_was_when_it_was_opened(
+def test_z2_an_array_stays_what_it_was_when_it_was_opened(
     site: MemorySite, store: StaticStore, tmp_path: Path
 ) -> None:
     old = cube_of(store)
@@ -111,14 +111,14 @@ def test_an_array_stays_what_it_was_when_it_was_opened(
     assert before[2] == -1
 
 
-def test_a_refusal_is_an_error_and_no_missing_chunk(site: MemorySite, store: StaticStore) -> None:
+def test_z1_a_refusal_is_no_missing_chunk(site: MemorySite, store: StaticStore) -> None:
     cube = cube_of(store)
     site.server.answer = site.good.but({"data/cube/c/0/0": lambda _, wire: wire.response(403, b"")})
     with pytest.raises(AuthorizationError, match="403"):
         cube[0, 0]
 
 
-def test_a_disconnect_ends_reads_that_zarr_waits_for(site: MemorySite, store: StaticStore) -> None:
+def test_z4_a_disconnect_ends_what_zarr_waits_for(site: MemorySite, store: StaticStore) -> None:
     cube = cube_of(store)
     stall = site.stall("head", "data/cube/c/0/0")
     read = Call(lambda: cube[:])
@@ -250,7 +250,7 @@ def test_one_level_is_listed(store: StaticStore) -> None:
 # What is no reading
 
 
-def test_writing_is_refused(store: StaticStore) -> None:
+def test_z5_writing_is_refused(store: StaticStore) -> None:
     shared = ZarrStore(store, "cube")
     with pytest.raises(ValueError, match="read-only"):
         zarr.open_array(shared, mode="r+")
@@ -294,7 +294,7 @@ def test_a_pickle_reads_the_same_and_holds_no_secret(
     assert (zarr.open_array(again, mode="r")[:] == numbers).all()
 
 
-def test_a_pickle_of_a_folder_that_has_changed_is_refused(
+def test_z3_a_pickle_of_a_folder_that_has_changed_is_refused(
     site: MemorySite, store: StaticStore, tmp_path: Path
 ) -> None:
     cube, text = cube_of(store), pickle.dumps(cube_of(store))
