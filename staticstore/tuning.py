@@ -155,9 +155,10 @@ LARGE_VALUE_BYTES = 1 << 20  # a larger value is read by itself
 PACK_GAP_BYTES = 1 << 13
 PACK_STRETCH_BYTES = 1 << 22
 CAREFUL_THREADS = 16  # for values read singly, with retries.  More: more load on a sick host
-# Answers that an event loop awaits: larger ones are verified by other threads than the one that
-# receives.  benchmark: async
-TAKEN_AT_ONCE_BYTES = 1 << 14
+# While so many are awaited, an event loop takes answers together, at intervals.  benchmark: async
+BUNCHED_ANSWERS = 16
+BUNCHED_SECONDS = 0.002
+TAKEN_AT_ONCE_BYTES = 1 << 14  # larger answers are verified by threads.  benchmark: async-large
 VERIFY_THREADS = 4
 OPEN_AHEAD_STREAMS = 8  # of `multiget_data`.  More: less waiting, more open connections
 # Large values are read in parts by many connections, since hosts may limit each; read ahead

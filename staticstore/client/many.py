@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,10 +17,10 @@ from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
 from ..transport.values.ranges import WantedRanges, read_ranges
 from .large_values import Found, LargeValues
-from .value import URLValue, remote_of
 from .value_requests import CarefulReads, accept, pack_stretches, read_singly
 
 if TYPE_CHECKING:
+    from ..transport.values.remote_value import RemoteValue
     from .site_snapshot import Values
 
 __all__ = ["read_each", "read_many", "read_ranges_many"]
@@ -49,7 +49,7 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
 
 
 def read_ranges_many(
-    values: Mapping[str, URLValue],
+    remote_value: Callable[[str], RemoteValue],
     ranges: Iterable[tuple[str, int | None, int | None]],
     max_gap: int,
     max_size: int,
@@ -61,7 +61,7 @@ def read_ranges_many(
         of_key = by_key.setdefault(key, [])
         places.append((key, len(of_key)))
         of_key.append((start, end))
-    wanted = [WantedRanges(remote_of(values[key]), of_key) for key, of_key in by_key.items()]
+    wanted = [WantedRanges(remote_value(key), of_key) for key, of_key in by_key.items()]
     read = read_ranges(wanted, operator.index(max_gap), operator.index(max_size))
     found = dict(zip(by_key, read, strict=True))
     return [found[key][number] for key, number in places]

@@ -314,7 +314,7 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         """
         from .many import read_ranges_many
 
-        return read_ranges_many(self._values(), ranges, max_gap, max_size)
+        return read_ranges_many(self._values().remote_value, ranges, max_gap, max_size)
 
     def multiget_metadata(
         self, keys: Iterable[str], select: Iterable[str] | None = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..index.head import Document, Head
     from ..index.snapshot import Index
     from ..transport.http.session import Session
+    from ..transport.values.remote_value import RemoteValue
     from .access import Access
     from .following.follower import SiteFollower
     from .following.held import LazyIndex
@@ -45,6 +46,10 @@ class Values(Mapping[str, URLValue]):
     def located(self, key: str) -> tuple[Values, str] | None:
         """Return these values and the key; those of a view say where a key really is."""
         return self, key
+
+    def remote_value(self, key: str) -> RemoteValue:
+        """Return a value on its hosts, without its metadata; `KeyError` if there is none."""
+        return self.access.remote_value(key, self.index.contents_of([key])[key])
 
     @property
     def data_path(self) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
 
-__all__ = ["URLValue", "copy_directly", "remote_of"]
+__all__ = ["URLValue", "copy_directly"]
 
 
 class URLValue(ValueInfo):
@@ -358,11 +358,6 @@ class URLValue(ValueInfo):
         stream = open_whole(self._target)
         self._answer = stream.response
         return stream
-
-
-def remote_of(value: URLValue) -> RemoteValue:
-    """Return a value on its hosts, for reading many together."""
-    return value._target
 
 
 def copy_directly(

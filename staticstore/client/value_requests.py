@@ -12,7 +12,7 @@ from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
 from ..transport.many.request import SizedRequest
-from ..transport.values.ranges import ByteRange, coalesced
+from ..transport.values.byte_range import ByteRange, Places, stretches
 
 if TYPE_CHECKING:
     from .site_snapshot import Values
@@ -31,8 +31,7 @@ class PackStretch(NamedTuple):
     """A request for part of a pack, and which values it contains."""
 
     request: SizedRequest
-    #: The number of each value, and its start and end in the answer.
-    places: list[tuple[int, int, int]]
+    places: Places
 
 
 def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretch]:
@@ -51,15 +50,8 @@ def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretc
     for href, places in by_href.items():
         if key_problem(href) is not None:
             continue
-        in_order = iter(sorted(places))
-        place = next(in_order, None)
-        ranges = (one for one, _ in places)
-        for first, last in coalesced(ranges, tuning.PACK_GAP_BYTES, tuning.PACK_STRETCH_BYTES):
-            inside = []
-            while place is not None and place[0].end <= last:
-                (start, end), number = place
-                inside.append((number, start - first, end - first))
-                place = next(in_order, None)
+        gap, most = tuning.PACK_GAP_BYTES, tuning.PACK_STRETCH_BYTES
+        for (first, last), inside in stretches(places, gap, most):
             yield PackStretch(SizedRequest(key_to_url_path("", href), last - first, first), inside)
 
 

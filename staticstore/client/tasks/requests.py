@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ...transport.many.carrier import SubmittedRequest
     from .calls import AsyncCalls
 
-__all__ = ["Requests", "Take"]
+__all__ = ["Found", "Requests", "Take"]
 
+#: Called with what was found for a number, by any thread: a result, or why there is none.
+Found = Callable[[int, object], object]
 #: Takes an answer; None if it was not as expected, or there was none.  Must not block.
 Take = Callable[[SizedAnswer | None], object]
 
@@ -42,7 +44,7 @@ class Requests:
         self,
         session: Session,
         calls: AsyncCalls,
-        failed: Callable[[int, BaseException], object],
+        failed: Found,
         *,
         is_slow: bool = False,
     ) -> None:

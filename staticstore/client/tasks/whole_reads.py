@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..value_requests import CarefulReads, accept, pack_stretches, part_requests
-from .requests import Requests
+from .requests import Found, Requests
 
 if TYPE_CHECKING:
     from ...index.fields import Content
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from ..site_snapshot import Values
     from .calls import AsyncCalls
 
-__all__ = ["Found", "WholeReads"]
-
-#: Called with what was found for a number, by any thread: a result, or why there is none.
-Found = Callable[[int, object], object]
+__all__ = ["WholeReads"]
 
 
 class WholeReads:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from ... import tuning
 from .answers import VerifiedAnswer, ask, ask_size
+from .byte_range import ByteRange, coalesced
 from .remote_value import RemoteValue, first_right
 from .stream import (
     ValueReader,
@@ -26,16 +27,9 @@ if TYPE_CHECKING:
     from ..http.session import Session
     from ..many.request import SizedAnswer, SizedRequest
 
-__all__ = ["ByteRange", "RangesPlan", "WantedRanges", "coalesced", "open_range", "read_ranges"]
+__all__ = ["RangesPlan", "WantedRanges", "open_range", "read_ranges"]
 
 T = TypeVar("T")
-
-
-class ByteRange(NamedTuple):
-    """Some bytes of a value or file: half-open, not empty."""
-
-    start: int
-    end: int
 
 
 class WantedRanges(NamedTuple):
@@ -98,37 +92,6 @@ def _open_spooled(value: RemoteValue, start: int | None, end: int | None) -> Bin
     file.truncate(max(start, end))
     file.seek(start)
     return file
-
-
-def coalesced(ranges: Iterable[ByteRange], gap: int, most: int) -> Iterator[ByteRange]:
-    """Yield fewer and longer ranges that cover all given ones, in order.
-
-    Parameters
-    ----------
-    ranges : iterable of ByteRange
-        In any order.
-    gap : int
-        Bytes between two ranges up to which they are joined.
-    most : int
-        Bytes up to which ranges are joined; a longer one stays as it is.
-
-    Examples
-    --------
-    >>> list(coalesced([ByteRange(0, 5), ByteRange(8, 9), ByteRange(20, 21)], gap=3, most=100))
-    [ByteRange(start=0, end=9), ByteRange(start=20, end=21)]
-    """
-    in_order = iter(sorted(ranges))
-    first = next(in_order, None)
-    if first is None:
-        return
-    start, end = first
-    for next_start, next_end in in_order:
-        if next_start <= end + gap and (next_end <= end or next_end - start <= most):
-            end = max(end, next_end)
-        else:
-            yield ByteRange(start, end)
-            start, end = next_start, next_end
-    yield ByteRange(start, end)
 
 
 def read_ranges(wanted: Sequence[WantedRanges], gap: int, most: int) -> list[list[bytes]]:
