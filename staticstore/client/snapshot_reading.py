@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..index.snapshot import Index
 from .async_reading import AsyncReading
+from .reading import Reading
 from .view_values import ViewValues
 
 if TYPE_CHECKING:
     from .following.held import LazyIndex
+    from .live_store import LiveStore
     from .site_snapshot import Values
 
 __all__ = ["SnapshotReading"]
@@ -18,7 +20,7 @@ __all__ = ["SnapshotReading"]
 T = TypeVar("T")
 
 
-class SnapshotReading(AsyncReading):
+class SnapshotReading(Reading, AsyncReading):
     """The reading half of a store, of the snapshot that the store has now.
 
     It reads by the connection of the store, and works until that is disconnected.
@@ -34,7 +36,7 @@ class SnapshotReading(AsyncReading):
         The store is not connected.
     """
 
-    def __init__(self, store: AsyncReading) -> None:
+    def __init__(self, store: LiveStore) -> None:
         self._store = store  # kept: a store that is garbage is disconnected
         self._snapshot_values = store._values()
 

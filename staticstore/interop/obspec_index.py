@@ -14,7 +14,7 @@ from .obspec_result import ObjectMeta
 from .snapshot_folder import SnapshotFolder
 
 if TYPE_CHECKING:
-    from ..client.async_store import AsyncStore
+    from ..client.live_store import LiveStore
     from ..client.value import URLValue
 
 __all__ = ["ListResult", "ObspecListing"]
@@ -37,7 +37,7 @@ class ListResult(TypedDict):
 class ObspecListing:
     """The half of `ObspecStore` that reads the index; the parameters are those of it."""
 
-    def __init__(self, store: AsyncStore, prefix: str = "") -> None:
+    def __init__(self, store: LiveStore, prefix: str = "") -> None:
         self._folder = SnapshotFolder(store, prefix)
 
     def __eq__(self, other: object) -> bool:

@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from .. import tuning
-from ..client.async_store import AsyncStore
+from ..client.live_store import LiveStore
 from ..client.snapshot_reading import SnapshotReading
 from ..errors import IntegrityError
 from ..index.snapshot import Index
@@ -52,8 +52,8 @@ class SnapshotFolder:
         The store is not connected.
     """
 
-    def __init__(self, store: AsyncStore, prefix: str) -> None:
-        if not isinstance(store, AsyncStore):
+    def __init__(self, store: LiveStore, prefix: str) -> None:
+        if not isinstance(store, LiveStore):
             raise TypeError(f"a StaticStore or a view is needed, not a {type(store).__name__}")
         if not isinstance(prefix, str):
             raise TypeError(f"a prefix is text, not {type(prefix).__name__}")
@@ -62,7 +62,7 @@ class SnapshotFolder:
 
     def _begin(
         self,
-        store: AsyncStore,
+        store: LiveStore,
         prefix: str,
         digest: str | None,
         taken: SnapshotReading | None = None,
@@ -196,7 +196,7 @@ def _digest_of(index: Index | LazyIndex, prefix: str) -> str | None:
 
 def _place_of(thing: Any) -> Any:
     """Return what is the same for two stores that read the same site in the same way."""
-    if isinstance(thing, AsyncStore):
+    if isinstance(thing, LiveStore):
         return _place_of(thing.__reduce__())
     if isinstance(thing, dict):
         return {key: _place_of(one) for key, one in thing.items()}

@@ -25,7 +25,7 @@ from .snapshot_folder import SnapshotFolder
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
-    from ..client.async_store import AsyncStore
+    from ..client.live_store import LiveStore
 
 __all__ = ["ZarrStore"]
 
@@ -84,7 +84,7 @@ class ZarrStore(Store):  # type: ignore[misc]
     supports_deletes: bool = False
     supports_listing: bool = True
 
-    def __init__(self, store: AsyncStore, prefix: str = "") -> None:
+    def __init__(self, store: LiveStore, prefix: str = "") -> None:
         super().__init__(read_only=True)
         self._folder = SnapshotFolder(store, prefix)
 
