@@ -20,22 +20,21 @@ __all__ = ["ARRAY", "CHUNK_SIZE", "make_array_sites"]
 ARRAY = "cube.zarr"
 #: Bytes of a small chunk.
 CHUNK_SIZE = 16 << 10
-# Chunks, and bytes of a chunk, and of a shard.
-_SHAPES: dict[str, tuple[int, int, int | None]] = {
-    "small-chunks": (2_000, CHUNK_SIZE, None),
-    "large-chunks": (64, 4 << 20, None),
-    "sharded": (4 * 256, CHUNK_SIZE, 4 << 20),
-}
+_LARGE_SIZE = 4 << 20  # of a large chunk, and of a shard
 
 
-def make_array_sites(folder: Path) -> None:
-    """Make a folder for each state; none if zarr is not installed."""
+def make_array_sites(folder: Path, *, small: int = 2_000, large: int = 64, shards: int = 4) -> None:
+    """Make a folder for each state, with so many chunks or shards; none without zarr."""
     try:
         import zarr
     except ImportError:
         return
     chance = random.Random(1)
-    for state, (count, chunk, shard) in _SHAPES.items():
+    for state, count, chunk, shard in [
+        ("small-chunks", small, CHUNK_SIZE, None),
+        ("large-chunks", large, _LARGE_SIZE, None),
+        ("sharded", shards * _LARGE_SIZE // CHUNK_SIZE, CHUNK_SIZE, _LARGE_SIZE),
+    ]:
         array: Any = zarr.create_array(
             str(folder / state / "data" / ARRAY),
             shape=(count * chunk,),
