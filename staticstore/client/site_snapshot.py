@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..index.head import Document, Head
     from ..index.snapshot import Index
     from ..transport.http.session import Session
-    from ..transport.values.remote_value import RemoteValue
     from .access import Access
     from .following.follower import SiteFollower
     from .following.held import LazyIndex
@@ -47,9 +46,12 @@ class Values(Mapping[str, URLValue]):
         """Return these values and the key; those of a view say where a key really is."""
         return self, key
 
-    def remote_value(self, key: str) -> RemoteValue:
-        """Return a value on its hosts, without its metadata; `KeyError` if there is none."""
-        return self.access.remote_value(key, self.index.contents_of([key])[key])
+    def read_or_error(self, key: str) -> bytes | StoreError:
+        """Read a value by itself; return it, or why it cannot be read."""
+        try:
+            return self[key].read()
+        except StoreError as error:
+            return error
 
     @property
     def data_path(self) -> str:

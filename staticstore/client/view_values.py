@@ -13,7 +13,6 @@ from .value_info import renamed
 
 if TYPE_CHECKING:
     from ..index.views import ViewIndex
-    from ..transport.values.remote_value import RemoteValue
     from .site_snapshot import Values
     from .value import URLValue
 
@@ -59,13 +58,6 @@ class ViewValues(Mapping[str, "URLValue"]):
         """Return the values of the site that has a key, and the key there; None if none has."""
         place = self.index.find(key)
         return None if place is None else self._members[place[0]].located(place[1])
-
-    def remote_value(self, key: str) -> RemoteValue:
-        """Return a value on its hosts; errors have the key of the view."""
-        if (place := self.located(key)) is None:
-            raise KeyError(key)
-        values, inner = place
-        return values.remote_value(inner)._replace(key=key)
 
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield keys and whole values, each read from its site."""

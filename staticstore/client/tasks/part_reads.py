@@ -10,9 +10,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ... import tuning
-from ...transport.many.request import SizedAnswer, SizedRequest
-from ...transport.values.byte_range import ByteRange, Places, stretches
+from ...transport.many.request import ByteRange, SizedAnswer, SizedRequest
 from ...transport.values.ranges import RangesPlan, WantedRanges
+from ..value_requests import Places, stretches
 from .requests import Found, Requests
 
 if TYPE_CHECKING:

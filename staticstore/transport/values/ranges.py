@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,8 +12,8 @@ from itertools import islice, repeat
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from ... import tuning
+from ..many.request import ByteRange, SizedRequest, coalesced
 from .answers import VerifiedAnswer, ask, ask_size
-from .byte_range import ByteRange, coalesced
 from .remote_value import RemoteValue, first_right
 from .stream import (
     ValueReader,
@@ -25,7 +26,7 @@ from .stream import (
 
 if TYPE_CHECKING:
     from ..http.session import Session
-    from ..many.request import SizedAnswer, SizedRequest
+    from ..many.request import SizedAnswer
 
 __all__ = ["RangesPlan", "WantedRanges", "open_range", "read_ranges"]
 
@@ -120,6 +121,7 @@ def read_ranges(wanted: Sequence[WantedRanges], gap: int, most: int) -> list[lis
     """
     from ..many.batch import Batch  # `open_range` does not need it
 
+    gap, most = operator.index(gap), operator.index(most)
     plans = _each([partial(RangesPlan, one, gap, most) for one in wanted], _knows_sizes(wanted))
     batches = []
     for session, some in _by_session(plan for plan in plans if plan.is_fetched_at_once):
@@ -189,8 +191,6 @@ class RangesPlan:
 
     def requests(self, value: RemoteValue) -> Iterator[SizedRequest]:
         """Yield the requests to the root of a value."""
-        from ..many.request import SizedRequest
-
         for start, end in self.stretches:
             yield SizedRequest(value.url_path, end - start, start, value.size)
 
