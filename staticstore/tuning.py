@@ -65,6 +65,9 @@ FIELD_INDEX_SHARDS = 8
 COLUMN_RUN_ENTRIES = 1 << 12
 BUCKET_ENTRIES = 1 << 4
 PASSED_OVER_ENTRIES = 1 << 10  # longer tuples are shown to the garbage collector at once
+# Of a bucket, positions that are sorted beforehand.  More: less is left to sort, except at
+# both ends of a range.  benchmark: range one in a thousand
+SORTED_RANKS = 1 << 7
 # Of a column, sorted to find the bounds of the buckets.  More: buckets of more even size.
 SAMPLED_VALUES = 1 << 12
 # Up to so many distinct texts of a column are shared by entries.  benchmark: first range
@@ -75,8 +78,18 @@ MARKED_PART = 1 / 32
 # Boxes are cut into slices by west: their square root by this.  Less: more slices, in which
 # fewer boxes have to be looked at.  benchmark: box
 SLICE_DIVISOR = 3
-# Chosen by marks at once.  Fewer: other threads wait less.  benchmark: waits
-MARKED_KEYS = 1 << 16
+SLICE_ENTRIES = 1 << 12  # sorted at once.  Fewer: other threads wait less.  benchmark: waits
+# So many boxes are in a tree, where shapely is installed.  Fewer: it is imported for little.
+# benchmark: box
+BOX_TREE_ENTRIES = 1 << 16
+# Leaves of the tree, at most, as long as they have at least so many boxes.  More leaves: fewer
+# boxes are looked at, and other threads wait longer while it is built.  benchmark: box
+BOX_LEAVES = 1 << 13
+BOX_LEAF_ENTRIES = 1 << 6
+BOX_TREE_STEP_LEAVES = 1 << 10  # made or read at once.  Fewer: other threads wait less
+# Of all keys, held in one tuple, and chosen by marks at once.  Fewer: other threads wait less;
+# more: fewer tuples to look into.  benchmark: waits of predicates, range one in a thousand
+MARKED_KEYS = 1 << 17
 RUN_KEYS = 1 << 12  # intersected at once.  Fewer: other threads wait less.  benchmark: waits
 
 # ---- Transport: one request

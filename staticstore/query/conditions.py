@@ -56,11 +56,13 @@ class Conditions:
         self.predicates: list[tuple[str, Predicate]] = []
         self.calls: list[tuple[str, Callable[[Any], object]]] = []
         self.alternatives: tuple[Conditions, ...] | None = None
-        if isinstance(where, any_where):
+        if where is None:
+            pass
+        elif isinstance(where, any_where):
             self.alternatives = where.alternatives
         elif isinstance(where, Mapping):
             self._add(where)
-        elif where is not None:
+        else:
             raise TypeError(
                 f"where takes a mapping from fields to values, or any_where(…), "
                 f"not {type(where).__name__}"
@@ -87,7 +89,7 @@ class Conditions:
         alternatives: tuple[Conditions, ...] | None = None,
     ) -> Conditions:
         """Return what is left after an index has answered all but these and the callables."""
-        left = Conditions(None, {})
+        left = Conditions.__new__(Conditions)  # faster (benchmark: box)
         left.equal, left.predicates = list(equal), list(predicates)
         left.alternatives = alternatives
         left.calls = self.calls
@@ -198,7 +200,19 @@ def _check_field(field: object) -> None:
 
 
 def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return those of `fields` that an entry has; all if `fields` is None."""
+    """Return those of `fields` that an entry has; all if `fields` is None.
+
+    As in conditions, ``a.b`` reaches into objects.
+
+    Examples
+    --------
+    >>> selected({"proj": {"code": 4326}, "size": 5}, ("proj.code", "title"))
+    {'proj.code': 4326}
+    """
     if fields is None:
         return metadata
-    return {field: metadata[field] for field in fields if field in metadata}
+    found = {field: metadata[field] for field in fields if field in metadata}
+    for field in fields if len(found) < len(fields) else ():
+        if "." in field and (value := field_value(metadata, field)) is not None:
+            found[field] = value
+    return found

@@ -168,6 +168,7 @@ SMALL = {
     "BUCKET_ENTRIES": 1,
     "SLICE_DIVISOR": 0.5,
     "MARKED_KEYS": 2,
+    "SORTED_RANKS": 2,
     "COLUMN_RUN_ENTRIES": 3,
 }
 

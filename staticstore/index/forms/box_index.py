@@ -8,11 +8,16 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
 from ...query.comparison import Box
+from .box_tree import BoxTree, has_shapely
 from .found import Found
+
+if TYPE_CHECKING:
+    from .box_tree import Sides
 
 __all__ = ["BoxIndex"]
 
@@ -25,8 +30,9 @@ _MOST_LEVELS = 4
 class BoxIndex:
     """The bounding boxes in a field, in slices by west and south; built in one pass.
 
-    Boxes that are much wider or higher than most are in slices of their own, so that few
-    boxes can lie between the west of a slice and that of its boxes.
+    Many boxes are in a tree instead where shapely is installed.  Boxes that are much wider or
+    higher than most are in slices of their own, so that few boxes can lie between the west of
+    a slice and that of its boxes; so are those that cross the antimeridian, in two parts.
 
     Parameters
     ----------
@@ -40,60 +46,69 @@ class BoxIndex:
     [0]
     """
 
-    __slots__ = ("_levels", "_singly", "size", "total")
+    __slots__ = ("_has_halves", "_levels", "_singly", "_tree", "size", "total")
 
     def __init__(self, runs: Iterable[list[Any]]) -> None:
-        boxes = _Boxes()
-        # What crosses the antimeridian, or is beyond 64-bit floats, is looked at one by one:
-        # position and sides.
-        self._singly: list[tuple[Any, ...]] = []
+        boxes, halves = _Boxes(), _Boxes()
+        # What is beyond 64-bit floats is looked at one by one.
+        self._singly: list[tuple[int, Box]] = []
         #: The number of entries.
         self.total = 0
         for run in runs:
             for position, value in enumerate(run, self.total):
-                if (sides := _exact_sides(value)) is not None:
-                    boxes.add(position, *sides)
-                elif value is not None and (box := Box.of(value)) is not None:
-                    self._singly.append((position, *box))
+                if value is None:
+                    continue
+                if (sides := _exact_sides(value)) is None:
+                    if (box := Box.of(value)) is not None:
+                        self._singly.append((position, box))
+                    continue
+                west, south, east, north = sides
+                if south > north:
+                    continue
+                if west <= east:
+                    boxes.add(position, west, south, east, north)
+                else:
+                    halves.add(position, west, south, math.inf, north)
+                    halves.add(position, -math.inf, south, east, north)
             self.total += len(run)
-        #: Memory, about, in bytes.
-        self.size = _BOX_BYTES * len(boxes.position)
+        count = len(boxes) + len(halves)
+        self._has_halves = bool(halves)
+        levels = [(some, numbers) for some in (boxes, halves) for numbers in some.levels()]
         self._levels: list[_Level] = []
-        left: Sequence[int] = range(len(boxes.position))
-        while left:
-            is_last = len(self._levels) == _MOST_LEVELS - 1
-            usual, left = (left, ()) if is_last else boxes.split(left)
-            self._levels.append(_Level(boxes, usual))
+        self._tree: BoxTree | None = None
+        if count >= tuning.BOX_TREE_ENTRIES and has_shapely():
+            self._tree = BoxTree([(some.sides(), numbers) for some, numbers in levels], count)
+        else:
+            self._levels = [_Level(some, numbers) for some, numbers in levels]
+        #: Memory, about, in bytes.
+        self.size = _BOX_BYTES * count if self._tree is None else self._tree.size
 
     def intersecting(self, box: Box) -> Found:
         """Return the positions of the boxes that have a point in common with one."""
-        singly = [at for at, *sides in self._singly if box.intersects(Box(*sides))]
-        found = array("I", singly)
+        # Rounded inwards to floats, which says the same of boxes of floats.
+        inner = _rounded(box)
+        parts = [inner]
+        if box.west > box.east:  # what is east of its west, and what is west of its east
+            parts = [inner._replace(east=math.inf), inner._replace(west=-math.inf)]
+        may_repeat = self._has_halves or len(parts) > 1
+        singly = [position for position, one in self._singly if box.intersects(one)]
+        found, tree, most = array("I", singly), self._tree, self.total * tuning.MARKED_PART
+        if tree is not None:
+            arrays = tree.search(parts)
+            if singly:
+                arrays.append(found)
+            if sum(map(len, arrays)) <= most:
+                return Found(self.total, array=tree.in_order(arrays, may_repeat=may_repeat))
+            return Found(self.total, marks=tree.marks(arrays, self.total))
         for level in self._levels:
-            if box.west <= box.east:
-                level.search(box, found)
-            else:  # what is east of its west, and what is west of its east
-                some = array("I")
-                level.search(box._replace(east=math.inf), some)
-                level.search(box._replace(west=-math.inf), some)
-                found.extend(set(some))
-        if len(found) <= self.total * tuning.MARKED_PART:
-            return Found(self.total, positions=_in_order(found))
+            for part in parts:
+                level.search(part, found)
+        if len(found) <= most:
+            return Found(self.total, positions=sorted(set(found) if may_repeat else found))
         marks = bytearray(self.total)
         for position in found:  # a sort would keep other threads waiting
             marks[position] = 1
         return Found(self.total, marks=marks)
-
-
-def _in_order(positions: array[int]) -> list[int]:
-    # Where the program has numpy already, it sorts five times faster.
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not positions:
-        return sorted(positions)
-    view = numpy.frombuffer(positions, dtype=positions.typecode)
-    view.sort()
-    ordered: list[int] = view.tolist()
-    return ordered
 
 
 class _Boxes:
@@ -103,6 +118,9 @@ class _Boxes:
         self.position = array("I")
         self.west, self.south, self.east, self.north = (array("d") for _ in range(4))
 
+    def __len__(self) -> int:
+        return len(self.position)
+
     def add(self, position: int, west: float, south: float, east: float, north: float) -> None:
         self.position.append(position)
         self.west.append(west)
@@ -110,7 +128,21 @@ class _Boxes:
         self.east.append(east)
         self.north.append(north)
 
-    def split(self, numbers: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    def sides(self) -> Sides:
+        """Return the positions and the four sides."""
+        return self.position, self.west, self.south, self.east, self.north
+
+    def levels(self) -> Iterator[Sequence[int]]:
+        """Yield the numbers of boxes of similar size."""
+        left: Sequence[int] = range(len(self))
+        for _ in range(_MOST_LEVELS - 1):
+            if left:
+                usual, left = self._split(left)
+                yield usual
+        if left:
+            yield left
+
+    def _split(self, numbers: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
         """Return the numbers of the boxes of usual size, and of those that are much larger."""
         widths, heights = self._widths(numbers), self._heights(numbers)
         step = max(len(numbers) // tuning.SAMPLED_VALUES, 1)
@@ -130,7 +162,7 @@ class _Boxes:
         return array("d", (self.north[number] - self.south[number] for number in numbers))
 
     def cut(self, numbers: Sequence[int]) -> Iterator[list[int]]:
-        """Cut boxes into slices by west, each sorted by south, without a sort of all at once."""
+        """Cut boxes into slices by west, each sorted by south; never sorts many at once."""
         count = max(int(len(numbers) ** 0.5 / tuning.SLICE_DIVISOR), 1)
         step = max(len(numbers) // tuning.SAMPLED_VALUES, 1)
         sample = sorted(self.west[number] for number in numbers[::step])
@@ -138,7 +170,10 @@ class _Boxes:
         slices = [array("I") for _ in range(count)]
         for number in numbers:
             slices[bisect_right(bounds, self.west[number])].append(number)
-        return (sorted(some, key=self.south.__getitem__) for some in slices if some)
+        most = tuning.SLICE_ENTRIES  # also of boxes that have one west
+        for some in slices:
+            for start in range(0, len(some), most):
+                yield sorted(some[start : start + most], key=self.south.__getitem__)
 
     def slice(self, numbers: list[int]) -> _Slice:
         """Return boxes as a slice."""
@@ -176,18 +211,21 @@ class _Slice(NamedTuple):
 class _Level:
     """Slices of boxes of similar size."""
 
-    __slots__ = ("_slices", "_wests", "_width")
+    __slots__ = ("_greatest_wests", "_slices", "_wests", "_width")
 
     def __init__(self, boxes: _Boxes, numbers: Sequence[int]) -> None:
-        self._slices = [boxes.slice(some) for some in boxes.cut(numbers)]
-        self._wests = [min(one.west) for one in self._slices]
-        self._width = _upwards(max(one.width for one in self._slices))
+        slices = [(min(one.west), one) for one in map(boxes.slice, boxes.cut(numbers))]
+        slices.sort(key=operator.itemgetter(0))
+        self._slices = [one for _, one in slices]
+        self._wests = [west for west, _ in slices]
+        self._greatest_wests = list(accumulate((one.greatest_west for _, one in slices), max))
+        self._width = _upwards(max(one.width for _, one in slices))
 
     def search(self, box: Box, found: array[int]) -> None:
         """Add the positions of the boxes that touch one whose west is no greater than its east."""
         west, south, east, north = box
-        first = bisect_left(self._wests, west - self._width) - 1
-        for one in self._slices[max(first, 0) : bisect_right(self._wests, east)]:
+        first = bisect_left(self._greatest_wests, west - self._width)
+        for one in self._slices[first : bisect_right(self._wests, east)]:
             souths, positions = one.south, one.positions
             start = bisect_left(souths, south - one.height)
             end = bisect_right(souths, north, start)
@@ -204,7 +242,7 @@ class _Level:
 
 
 def _exact_sides(value: Any) -> tuple[float, float, float, float] | None:
-    """Return the box of a value, as `Box.of`, if 64-bit floats express it exactly."""
+    """Return four sides if a value has them and 64-bit floats express them exactly."""
     if type(value) is not list:
         return None
     if len(value) == 4:
@@ -215,15 +253,34 @@ def _exact_sides(value: Any) -> tuple[float, float, float, float] | None:
             return None
     else:
         return None
-    if not (_is_exact(west) and _is_exact(south) and _is_exact(east) and _is_exact(north)):
-        return None
-    return (west, south, east, north) if west <= east and south <= north else None
+    if type(west) is type(south) is type(east) is type(north) is float or (
+        _is_exact(west) and _is_exact(south) and _is_exact(east) and _is_exact(north)
+    ):
+        return west, south, east, north
+    return None
 
 
 def _is_exact(number: Any) -> bool:
     return type(number) is float or (
         type(number) is int and -_MOST_INTEGER <= number <= _MOST_INTEGER
     )
+
+
+def _rounded(box: Box) -> Box:
+    """Return the largest box of floats within a box."""
+    west, south, east, north = box
+    if type(west) is type(south) is type(east) is type(north) is float:
+        return box
+    return Box(-_at_most(-west), -_at_most(-south), _at_most(east), _at_most(north))
+
+
+def _at_most(number: float) -> float:
+    """Return the greatest float that is not greater than a number."""
+    try:
+        near = float(number)
+    except OverflowError:
+        return sys.float_info.max if number > 0 else -math.inf
+    return near if near <= number else math.nextafter(near, -math.inf)
 
 
 def _upwards(difference: float) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, chain, groupby, pairwise, repeat
 from typing import Any
 
 from ... import tuning
@@ -34,25 +35,34 @@ class Bucket:
         To be filled; None in the end if they have no order.
     """
 
-    __slots__ = ("_sorted", "positions", "values")
+    __slots__ = ("_by_rank", "_sorted", "is_uniform", "positions", "values")
 
     def __init__(self, values: MutableSequence[Any]) -> None:
         self.positions = array("I")  # rising
+        #: In the order of the positions; one for all if they are equal.
         self.values: Any = values
+        #: Whether all values are equal.
+        self.is_uniform = False
         self._sorted: tuple[Sequence[int], Sequence[Any]] | None = None
+        self._by_rank: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     def finish(self) -> None:
         """Let the garbage collector pass over the values, after they have been filled in."""
-        if isinstance(self.values, list):
-            self.values = passed_over(self.values)
+        values = self.values
+        self.is_uniform = _are_equal(values)
+        if self.is_uniform:
+            self.values = values[:1]
+            while values:  # freed bit by bit, too
+                del values[-tuning.COLUMN_RUN_ENTRIES :]
+        elif isinstance(values, list):
+            self.values = passed_over(values)
 
     def sorted(self) -> tuple[Sequence[int], Sequence[Any]]:
         """Return the positions by value, and the values; sorted at the first call."""
         if self._sorted is None:
             positions, values = self.positions, self.values
             assert values is not None
-            # A frequent value has a bucket of its own.
-            if self.is_uniform:
+            if self.is_uniform:  # as a frequent value is
                 self._sorted = positions, values
             else:
                 order = sorted(range(len(values)), key=values.__getitem__)
@@ -63,29 +73,38 @@ class Bucket:
                 self._sorted = array("I", map(positions.__getitem__, order)), in_order
         return self._sorted
 
-    @property
-    def is_uniform(self) -> bool:
-        """Whether all values are equal."""
-        values = self.values
-        return not values or values.count(values[0]) == len(values)
-
     def rank(self, value: Any, *, is_after: bool) -> int:
         """Return how many values are less than one, or also those that equal it."""
-        return (bisect_right if is_after else bisect_left)(self.sorted()[1], value)
+        rank = (bisect_right if is_after else bisect_left)(self.sorted()[1], value)
+        return rank * len(self.positions) if self.is_uniform else rank
 
-    def by_rank(self, start: int, end: int) -> Sequence[int]:
-        """Return the positions of some ranks."""
-        return self.sorted()[0][start:end]
+    def by_rank(self, start: int, end: int) -> tuple[int, ...]:
+        """Return the positions of some ranks, mostly in order."""
+        # To sort them costs half if parts are sorted.  benchmark: range one in a thousand
+        count = tuning.SORTED_RANKS
+        if self._by_rank is None:
+            every = tuple(self.sorted()[0])
+            parts = (sorted(every[at : at + count]) for at in range(0, len(every), count))
+            self._by_rank = every, tuple(chain.from_iterable(parts))
+        every, in_parts = self._by_rank
+        first, last = -(-start // count) * count, end // count * count
+        if first >= last:
+            return every[start:end]
+        return every[start:first] + in_parts[first:last] + every[last:end]
 
     def is_within(self, position: int, ranks: Ranks) -> bool:
         """Return whether the value of a position has one of some ranks.
 
         All equal values are inside, or none is.
         """
-        assert self.values is not None
-        value = self.values[bisect_left(self.positions, position)]
-        values = self.sorted()[1]
-        return any(values[start] <= value <= values[end - 1] for start, end in ranks)
+        value, values = self.value_at(position), self.sorted()[1]
+        return self.is_uniform or any(
+            values[start] <= value <= values[end - 1] for start, end in ranks
+        )
+
+    def value_at(self, position: int) -> Any:
+        """Return the value of a position."""
+        return self.values[0 if self.is_uniform else bisect_left(self.positions, position)]
 
 
 class FieldColumn:
@@ -147,7 +166,7 @@ class FieldColumn:
         are_few: bool,
     ) -> None:
         first, codes = self._first[-1], self.codes
-        are_numbers = runs is not None and len(runs) == 1 and isinstance(runs[0], array)
+        are_numbers = bool(runs) and all(isinstance(run, array) for run in runs or ())
         buckets = [Bucket(array("d") if are_numbers else []) for _ in range(len(bounds) + 1)]
         self.buckets += buckets
         self._bounds.append(bounds)
@@ -173,6 +192,7 @@ class FieldColumn:
                 add_position[number](position)
                 add_value[number](value)
             runs[at] = ()  # freed bit by bit: all at once would keep other threads waiting
+        del add_value  # which would keep the values of all buckets until the end
         for bucket in buckets:
             bucket.finish()
 
@@ -249,13 +269,14 @@ class FieldColumn:
         """Iterate over the distinct texts, dates and times too: their first and last ranks."""
         text_of = self._instants.text_of
         for code in range(self._first[Kind.INSTANT], self._first[Kind.TEXT + 1]):
-            start, last = self.starts[code], 0
-            _, values = self.buckets[code].sorted()
+            bucket, start, last = self.buckets[code], self.starts[code], 0
+            _, values = bucket.sorted()
+            is_text = code >= self._first[Kind.TEXT]
             for at in range(1, len(values) + 1):
                 value = values[last]
                 if at == len(values) or values[at] != value:
-                    is_text = code >= self._first[Kind.TEXT]
-                    yield start + last, start + at, value if is_text else text_of(value)
+                    end = len(bucket.positions) if bucket.is_uniform else at
+                    yield start + last, start + end, value if is_text else text_of(value)
                     last = at
 
     # -- order ---------------------------------------------------------------------------
@@ -296,27 +317,17 @@ class FieldColumn:
 
     def _sorted(self, code: int, some: list[int], *, is_falling: bool) -> Iterator[list[int]]:
         bucket = self.buckets[code]
-        values = bucket.values
-        assert values is not None
         if bucket.is_uniform:
             yield some
             return
-        place_of = self._instants.place_of
-        is_instant = self._first[Kind.INSTANT] <= code < self._first[Kind.TEXT]
-        last: list[int] = []
-        before: Any = None
-        for value, position in sorted(
-            ((values[bisect_left(bucket.positions, position)], position) for position in some),
-            key=(lambda pair: place_of(pair[0])) if is_instant else (lambda pair: pair[0]),
-            reverse=is_falling,
-        ):
-            place = place_of(value) if is_instant else value
-            if last and place != before:
-                yield last
-                last = []
-            last.append(position)
-            before = place
-        yield last
+        has_all = len(some) == len(bucket.positions)
+        values = bucket.values if has_all else map(bucket.value_at, some)
+        if self._first[Kind.INSTANT] <= code < self._first[Kind.TEXT]:
+            values = map(self._instants.place_of, values)
+        # Without a tuple for each, of which the garbage collector would visit thousands.
+        place = dict(zip(some, values, strict=True)).__getitem__
+        for _, group in groupby(sorted(some, key=place, reverse=is_falling), place):
+            yield list(group)
 
 
 class _KnownBuckets(dict[Any, int]):
@@ -331,9 +342,22 @@ class _KnownBuckets(dict[Any, int]):
         return number
 
 
+def _are_equal(values: Sequence[Any]) -> bool:
+    if not values or values[0] != values[-1]:
+        return not values
+    # A part at a time: to compare a million numbers takes as long as 30 ms.
+    parts = range(0, len(values), tuning.COLUMN_RUN_ENTRIES)
+    some = (values[at : at + parts.step] for at in parts)
+    return all(part.count(values[0]) == len(part) for part in some)
+
+
 def _sample(runs: list[Sequence[Any]]) -> list[Any]:
-    step = max(sum(map(len, runs)) // tuning.SAMPLED_VALUES, 1)
-    return [value for run in runs for value in run[::step]]
+    part = tuning.SAMPLED_VALUES / max(sum(map(len, runs)), 1)
+    if part >= 1:
+        return list(chain.from_iterable(runs))
+    # By chance, since values may repeat themselves at every step; but always the same.
+    choose = random.Random(0).choices
+    return [value for run in runs for value in choose(run, k=math.ceil(part * len(run)))]
 
 
 def _bounds(sample: list[Any], count: int) -> list[Any]:

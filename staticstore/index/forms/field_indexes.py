@@ -19,7 +19,6 @@ from .box_index import BoxIndex
 from .column import FieldColumn
 from .field_index import FieldIndex
 from .found import KeysByPosition
-from .value_groups import passed_over
 
 if TYPE_CHECKING:
     import msgspec
@@ -67,6 +66,7 @@ class FieldIndexes:
         self._building = PerProcess(threading.RLock)
         # Asked for last; found without a lock (benchmark: query unique).
         self._last: tuple[str | None, FieldIndex] = None, FieldIndex(())
+        self._last_built: tuple[str, str | None, Any] = "", None, None  # benchmark: box
         self._built = PerProcess(_Built, after_fork=_Built.or_new)
 
     def keys(self, field: str, value: Hashable) -> Sequence[str]:
@@ -105,7 +105,7 @@ class FieldIndexes:
     def keys_by_position(self) -> KeysByPosition:
         """Return the keys by position."""
         if self._keys_by_position is None:
-            self._keys_by_position = KeysByPosition(passed_over(self._all_keys(self._entries())))
+            self._keys_by_position = KeysByPosition(self._all_keys(self._entries()))
         return self._keys_by_position
 
     def total(self) -> int:
@@ -113,13 +113,16 @@ class FieldIndexes:
         return len(self.keys_by_position())
 
     def _one(self, kind: str, field: str, build: Callable[[], T]) -> T:
-        found = self._known(kind, field)
-        if found is None:
-            with self._building.get():
-                found = self._known(kind, field)
-                if found is None:
-                    found = build()
-                    self._keep(kind, field, found)
+        last_kind, last_field, found = self._last_built
+        if last_field != field or last_kind != kind:
+            found = self._known(kind, field)
+            if found is None:
+                with self._building.get():
+                    found = self._known(kind, field)
+                    if found is None:
+                        found = build()
+                        self._keep(kind, field, found)
+            self._last_built = kind, field, found
         known: T = found
         return known
 

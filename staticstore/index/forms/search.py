@@ -60,8 +60,10 @@ class Layer(NamedTuple):
 
     def positions(self) -> Found:
         """Return the positions of the entries."""
-        total = self.indexes.total()
-        found = Found(total, marks=b"\1" * total) if self.found is None else self.found
+        found = self.found
+        if found is None:
+            total = self.indexes.total()
+            found = Found(total, marks=b"\1" * total)
         return found if self.gone is None else found.without(self.gone)
 
     def runs(self) -> Iterator[Iterable[str]]:
@@ -95,7 +97,7 @@ class Matches:
     @property
     def has_all(self) -> bool:
         """Whether every entry is among them."""
-        return all(layer.found is None for layer in self.layers)
+        return not [layer for layer in self.layers if layer.found is not None]
 
     def count(self) -> int:
         """Count the entries."""
@@ -164,20 +166,24 @@ def answer(indexes: FieldIndexes, conditions: Conditions) -> tuple[Found | None,
         matched with each.
     """
     sets: list[Found] = []
-
-    def is_left(answered: Answer) -> bool:
-        found, is_exact = answered
+    equal: list[tuple[str, Any]] = []
+    predicates: list[tuple[str, Predicate]] = []
+    for wanted, left in ((conditions.equal, equal), (conditions.predicates, predicates)):
+        for one in wanted:
+            found, is_exact = _of_field(indexes, *one)
+            if found is not None:
+                sets.append(found)
+            if not is_exact:
+                left.append(one)
+    alternatives = conditions.alternatives
+    if alternatives is not None:
+        found, is_exact = _of_alternatives(indexes, alternatives)
         if found is not None:
             sets.append(found)
-        return not is_exact
-
-    equal = [one for one in conditions.equal if is_left(_of_field(indexes, *one))]
-    predicates = [one for one in conditions.predicates if is_left(_of_field(indexes, *one))]
-    alternatives = conditions.alternatives
-    if alternatives is not None and not is_left(_of_alternatives(indexes, alternatives)):
-        alternatives = None
-    left = conditions.left(equal, predicates, alternatives)
-    return intersection(sets) if sets else None, left
+        if is_exact:
+            alternatives = None
+    left_over = conditions.left(equal, predicates, alternatives)
+    return intersection(sets) if sets else None, left_over
 
 
 def _of_alternatives(indexes: FieldIndexes, alternatives: Sequence[Conditions]) -> Answer:

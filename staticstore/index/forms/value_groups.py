@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from array import array
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import tuning
@@ -48,8 +49,8 @@ class ValueGroups:
         self.unshared_texts = 0
         self._instants = instants
         self._positions = [array("I") for _ in range(MISSING + 1)]
-        self._numbers: MutableSequence[Any] = array("d")
-        # Tuples of some thousands: the garbage collector visits each once.
+        # Arrays, or tuples of some thousands: the garbage collector visits each once.
+        self._numbers: list[Sequence[Any]] = []
         self._booleans: list[tuple[bool, ...]] = []
         self._texts: list[tuple[str, ...]] = []
         self._shared: dict[str, str] = {}
@@ -76,16 +77,12 @@ class ValueGroups:
                 self._add_numbers(values)
 
     def _add_numbers(self, values: list[Any]) -> None:
-        if isinstance(self._numbers, array):
-            try:
-                exact = array("d", values)
-                if exact.tolist() == values:
-                    self._numbers.extend(exact)
-                    return
-            except OverflowError:
-                pass
-            self._numbers = self._numbers.tolist()
-        self._numbers += values
+        with contextlib.suppress(OverflowError):
+            exact = array("d", values)
+            if exact.tolist() == values:
+                self._numbers.append(exact)
+                return
+        self._numbers.append(tuple(values))
 
     def _add_texts(self, positions: Sequence[int], values: list[str]) -> None:
         if len(self._shared) <= tuning.SHARED_TEXTS:
@@ -119,7 +116,7 @@ class ValueGroups:
 
     def all(self) -> Iterator[tuple[array[int], list[Sequence[Any]] | None]]:
         """Iterate over the kinds: the positions of each, and its values if it has an order."""
-        runs: list[Any] = [self._booleans, [self._numbers], self._instants.runs, self._texts]
+        runs: list[Any] = [self._booleans, self._numbers, self._instants.runs, self._texts]
         return zip(self._positions, [*runs, None, None], strict=True)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..forms.stored import Stored
 
-__all__ = ["Columns", "read_columns"]
+__all__ = ["Columns", "column_names", "read_columns"]
 
 _KEY = "key"
 #: A table has no more columns.
@@ -169,7 +170,7 @@ class _Reader:
                 f"the entries have more than {_MOST_FIELDS} different fields: select some"
             )
         self._fields = fields
-        self._labels = _labels(fields)
+        self._labels = column_names(fields)
         self._dates = dates
         self.warnings = [
             f"the field {name!r} becomes the column {label!r}"
@@ -230,7 +231,7 @@ class _Reader:
         import pyarrow as pa
 
         found = {
-            name: pa.array([text for one in rows for text in one.texts[name]], pa.string())
+            name: _text_array([text for one in rows for text in one.texts[name]])
             for name in self._texts
         }
         if len(self._schema):
@@ -238,10 +239,12 @@ class _Reader:
             longest = max(map(len, batch))
             try:
                 read = self._read_lines(lines, longest)
+                if any(map(_has_infinity, read.columns)):
+                    raise pa.ArrowInvalid("an integer is too large for a float")
             except pa.ArrowInvalid as error:
                 raise _OtherKindsError(batch, error) from error
             found.update(zip(self._schema.names, read.columns, strict=True))
-        keys = pa.array([key for one in rows for key in one.keys], pa.string())
+        keys = _text_array([key for one in rows for key in one.keys])
         return [keys, *(found[name] for name in self._fields)]
 
     def _read_lines(self, lines: bytes, longest: int) -> pa.Table:
@@ -267,7 +270,45 @@ class _Reader:
         return table.set_column(table.column_names.index(label), label, read.column)
 
 
-def _labels(fields: Sequence[str]) -> list[str]:
+def _text_array(texts: Sequence[str | None]) -> pa.StringArray:
+    """Return texts as `pyarrow.array` does, which would import pandas if that is installed."""
+    import pyarrow as pa
+
+    present = [text or "" for text in texts]
+    joined = "".join(present)
+    data = joined.encode()
+    lengths = map(len, present) if joined.isascii() else (len(text.encode()) for text in present)
+    buffers = [array("i", accumulate(lengths, initial=0)), data]
+    marks = None
+    if None in texts:
+        bits = "".join("0" if text is None else "1" for text in reversed(texts))
+        marks = pa.py_buffer(int(bits, 2).to_bytes(len(bits) // 8 + 1, "little"))
+    return pa.StringArray.from_buffers(len(texts), *map(pa.py_buffer, buffers), marks)
+
+
+def _has_infinity(column: Any) -> bool:
+    # JSON has none: Arrow has read digits beyond the largest float.
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if pa.types.is_nested(column.type):
+        inner = (chunk.flatten() for chunk in chunks)
+        parts = chain.from_iterable(one if isinstance(one, list) else [one] for one in inner)
+        return any(map(_has_infinity, parts))
+    return pa.types.is_float64(column.type) and any(
+        pc.any(pc.is_inf(chunk)).as_py() for chunk in chunks
+    )
+
+
+def column_names(fields: Sequence[str]) -> list[str]:
+    """Return the names of the columns of fields, beside the column of the keys.
+
+    Examples
+    --------
+    >>> column_names(["key", "size"])
+    ['key_', 'size']
+    """
     label = _KEY
     while label == _KEY or label in fields:
         label += "_"

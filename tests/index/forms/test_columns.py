@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staticstore import Index
-from staticstore.index.forms.box_index import BoxIndex
 from staticstore.index.forms.column import FieldColumn
 from staticstore.index.forms.found import Found, KeysByPosition, intersection, union
 from staticstore.index.forms.lines import Lines
-from staticstore.query import between, contains, exists, ge, gt, intersects, le, lt, missing, ne
-from staticstore.query.comparison import Box, order_key
+from staticstore.query import between, contains, exists, ge, gt, le, lt, missing, ne
+from staticstore.query.comparison import order_key
 from staticstore.query.predicates import Predicate
 
 
@@ -127,6 +127,29 @@ def test_numbers_that_no_float_expresses_are_compared_exactly() -> None:
     assert found_by(column, lt(-1)) == [3]
 
 
+def test_texts_that_are_equal_are_found_together_however_many_they_are() -> None:
+    column = FieldColumn(runs(["a"] * 3_000 + ["b"] + ["2024-05-01"] * 2_000))
+    assert list(column.texts()) == [
+        (0, 2_000, "2024-05-01"), (2_000, 5_000, "a"), (5_000, 5_001, "b"),
+    ]  # fmt: skip
+    assert found_by(column, gt("a")) == [3_000]
+    assert len(found_by(column, le("a"))) == 3_000
+
+
+@pytest.mark.parametrize("bounds", [(0, 10), (5, 6), (117, 389), (100, 2_900), (0, 3_000)])
+def test_the_positions_of_some_ranks_are_found_in_a_bucket_that_is_partly_sorted(
+    bounds: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.BUCKET_ENTRIES", 5_000)
+    values = random.Random(5).sample(range(3_000), 3_000)
+    column = FieldColumn([values])
+    low, high = bounds
+    expected = [at for at, value in enumerate(values) if low <= value < high]
+    monkeypatch.setattr("staticstore.tuning.MARKED_PART", 1)
+    found = Found(len(column), ranked=(column, column.between(between(low, high - 1).interval)))
+    assert found.positions() == expected
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([1, 2, "a", "b", None, [], "2024-05-01", True]), max_size=30))
 def test_positions_are_grouped_as_a_plain_sort_orders_them(values: list[Any]) -> None:
@@ -189,43 +212,79 @@ def test_sets_of_positions_are_sets_in_every_form(
         assert list(intersection(sets).positions()) == sorted(set.intersection(*plain))
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_the_keys_at_positions_are_found_in_any_of_their_tuples(
+    part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MARKED_PART", part)
+    monkeypatch.setattr("staticstore.tuning.MARKED_KEYS", 3)
+    keys = KeysByPosition("abcdefgh")
+    assert len(keys) == 8
+    assert [keys[at] for at in range(8)] == list("abcdefgh")
+    for some in ([], [7], [0, 2, 3], [1, 5, 6], list(range(8))):
+        parts = keys.runs(Found(8, positions=some))
+        assert [key for run in parts for key in run] == ["abcdefgh"[at] for at in some]
+
+
+def test_without_entries_there_are_no_keys() -> None:
+    keys = KeysByPosition([])
+    assert len(keys) == 0
+    assert list(keys.found(["a"]).positions()) == []
+
+
 def test_the_positions_of_keys_are_found() -> None:
     keys = KeysByPosition(["a", "c", "e"])
     assert keys.found(["", "a", "b", "e", "f"]).positions() == [0, 2]
 
 
-# -- boxes ---------------------------------------------------------------------------------
+# -- what the garbage collector visits at once -----------------------------------------------
 
 
-def _boxes(count: int) -> list[Any]:
-    chance = random.Random(4)
-    boxes: list[Any] = []
-    for _ in range(count):
-        west, south = chance.uniform(-180, 179), chance.uniform(-90, 89)
-        size = chance.choice([0, 0.1, 0.5, 0.5, 0.5, 40, 300])
-        box = [west, south, west + chance.uniform(0, size), south + chance.uniform(0, size / 2)]
-        boxes.append(chance.choice([box, box, box, [*box[:2], 0, *box[2:], 9], [0, 1], None]))
-    return [*boxes, [170, -5, -170, 5], [2**60 + 1, 0, 2**60 + 3, 1], [0, 0, 10**400, 1]]
-
-
-BOXES = _boxes(3_000)
+def _parts(top: Any) -> Iterator[Any]:
+    """Yield all that belongs to an object and that the garbage collector visits."""
+    seen, waiting = {id(top)}, [top]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        for other in gc.get_referents(one):
+            if not isinstance(other, type) and id(other) not in seen:
+                seen.add(id(other))
+                waiting.append(other)
 
 
 @pytest.mark.parametrize(
-    "box",
+    "value",
     [
-        (0, 0, 10, 10), (-180, -90, 180, 90), (170, -20, -170, 20), (5, 5, 5, 5), (179, 0, 1, 80),
-        (2**60 + 2, 0, 2**60 + 2, 1), (1e300, 0, 1e301, 1), (-180, 89.5, 180, 90),
+        lambda n: n,
+        lambda n: 2**60 + n,
+        lambda n: n / 3,
+        lambda n: f"title {n}",
+        lambda n: "ab"[n % 7 == 0],
+        lambda n: 5 if n % 2 else n,
+        lambda n: f"2024-{n % 12 + 1:02}-{n % 28 + 1:02}T10:00:00Z",
+        lambda n: n % 3 == 0,
+        lambda n: [n] if n % 5 else "x",
     ],
-)  # fmt: skip
-@pytest.mark.parametrize("divisor", [0.5, 3, 50])
-def test_the_index_of_boxes_finds_what_a_scan_finds(
-    box: tuple[float, ...], divisor: float, monkeypatch: pytest.MonkeyPatch
+)
+def test_no_list_or_tuple_of_a_column_is_long(
+    value: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("staticstore.tuning.SLICE_DIVISOR", divisor)
-    predicate = intersects(*box)
-    expected = [at for at, value in enumerate(BOXES) if predicate.matches(value)]
-    assert list(BoxIndex(runs(BOXES)).intersecting(Box(*box)).positions()) == expected
+    """One of a million would keep other threads waiting, when it is visited or freed."""
+    monkeypatch.setattr("staticstore.tuning.SHARED_TEXTS", 100)
+    total = 50_000
+    column = FieldColumn(runs([value(n) for n in range(total)]))
+    list(column.texts())
+    lengths = [len(part) for part in _parts(column) if isinstance(part, (list, tuple, dict))]
+    assert max(lengths) < total / 20
+
+
+def test_no_tuple_of_keys_is_longer_than_those_chosen_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("staticstore.tuning.MARKED_KEYS", 1000)
+    keys = KeysByPosition(str(n) for n in range(12_345))
+    lengths = [len(part) for part in _parts(keys) if isinstance(part, (list, tuple, dict))]
+    assert max(lengths) == 1000
 
 
 # -- what is not done twice ------------------------------------------------------------------
