@@ -16,8 +16,8 @@ from .obspec_errors import (
 )
 
 if TYPE_CHECKING:
-    from ..client.snapshot_reading import SnapshotReading
     from ..client.value import URLValue
+    from .snapshot_reading import SnapshotReading
 
 __all__ = ["ByteStream", "GetResult", "ObjectMeta", "checked_range"]
 

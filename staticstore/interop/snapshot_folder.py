@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import tuning
 from ..client.live_store import LiveStore
-from ..client.snapshot_reading import SnapshotReading
 from ..errors import IntegrityError
 from ..index.snapshot import Index
 from ..processes import PerProcess
+from .snapshot_reading import SnapshotReading
 
 if TYPE_CHECKING:
     from ..client.following.held import LazyIndex

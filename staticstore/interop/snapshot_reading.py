@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from ..client.async_reading import AsyncReading
+from ..client.reading import Reading
+from ..client.view_values import ViewValues
 from ..index.snapshot import Index
-from .async_reading import AsyncReading
-from .reading import Reading
-from .view_values import ViewValues
 
 if TYPE_CHECKING:
-    from .following.held import LazyIndex
-    from .live_store import LiveStore
-    from .site_snapshot import Values
+    from ..client.following.held import LazyIndex
+    from ..client.live_store import LiveStore
+    from ..client.site_snapshot import Values
 
 __all__ = ["SnapshotReading"]
 
@@ -50,7 +50,7 @@ class SnapshotReading(Reading, AsyncReading):
         values = self._snapshot_values
         if isinstance(values, ViewValues):
             return values.read_many(keys)
-        from .many import read_many
+        from ..client.many import read_many
 
         return read_many(values, keys)
 
