@@ -6,6 +6,7 @@ new enough is found; it takes 200 MB and some seconds, once.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -19,7 +20,7 @@ from filelock import FileLock, Timeout
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
-PYTHONS = ("python3.14", "python3.13", "python3.12")
+MINORS = (12, 13, 14)  # of Python 3
 PACKAGES = (
     *("zarr >= 3.2", "virtualizarr >= 2.8", "h5py", "dask[array]", "xarray", "obspec-utils"),
     *("pytest", "pytest-timeout", "trustme", "hypothesis", "pycurl", "werkzeug"),
@@ -52,14 +53,16 @@ def _run(command: list[str | Path], deadline: float) -> str:
 
 
 def _python() -> Path:
-    """Return the first Python that is new enough and starts; a shim may not."""
-    for name in PYTHONS:
-        if (path := shutil.which(name)) is not None:
-            try:
-                return Path(_run([path, "-c", "import sys; print(sys.executable)"], BOUND))
-            except Missing:
-                continue
-    raise Missing("there is no Python 3.12 or newer on the path")
+    """Return the first Python that is new enough and starts; a shim of pyenv may not."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in MINORS:
+        on_path = shutil.which(f"python3.{minor}")
+        of_pyenv = sorted(versions.glob(f"3.{minor}.*/bin/python3.{minor}"))
+        for path in (*filter(None, [on_path]), *of_pyenv):
+            with contextlib.suppress(Missing):
+                asked: list[str | Path] = [path, "-c", "import sys; print(sys.executable)"]
+                return Path(_run(asked, time.monotonic() + BOUND))
+    raise Missing("there is no Python 3.12 or newer here")
 
 
 @functools.cache
@@ -86,6 +89,7 @@ def _environment() -> Path | str:
     return folder / "bin" / "python"
 
 
+@pytest.mark.timeout(3 * BOUND)
 @pytest.mark.parametrize(
     "name", ["test_zarr_store", "test_zarr", "test_obspec", "test_virtualizarr"]
 )
