@@ -47,8 +47,9 @@ def test_e17_the_end_of_a_loop_waits_for_no_read(site: MemorySite) -> None:
     stall = site.stall("retry", "data/a")
 
     async def main(store: StaticStore) -> None:
-        _ = asyncio.create_task(store.read_async("a"))
+        reading = asyncio.create_task(store.read_async("a"))
         await reached(stall.reached)
+        assert not reading.done()
 
     with StaticStore(site.url, poll_interval=0) as store:
         assert Call(lambda: asyncio.run(main(store))).is_back()

@@ -58,9 +58,10 @@ def _python() -> Path:
     for minor in MINORS:
         on_path = shutil.which(f"python3.{minor}")
         of_pyenv = sorted(versions.glob(f"3.{minor}.*/bin/python3.{minor}"))
-        for path in (*filter(None, [on_path]), *of_pyenv):
+        found: list[str | Path] = [*of_pyenv] if on_path is None else [on_path, *of_pyenv]
+        for path in found:
             with contextlib.suppress(Missing):
-                asked: list[str | Path] = [path, "-c", "import sys; print(sys.executable)"]
+                asked = [path, "-c", "import sys; print(sys.executable)"]
                 return Path(_run(asked, time.monotonic() + BOUND))
     raise Missing("there is no Python 3.12 or newer here")
 
