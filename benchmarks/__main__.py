@@ -107,6 +107,7 @@ def _make_apart(sites: str, folder: str, entries: int, mebibytes: int) -> None:
         "indexes": ("benchmarks.sites", entries),
         "values": ("benchmarks.value_sites", mebibytes << 20),
         "copies": ("benchmarks.copy_sites", mebibytes << 20),
+        "arrays": ("benchmarks.array_sites", 0),
     }[sites]
     subprocess.run([sys.executable, "-m", module, folder, str(size)], check=True)
 

@@ -34,6 +34,7 @@ _PACKAGES = [
     "pyarrow",
     "shapely",
     "numpy",
+    "zarr",
 ]
 _UNITS = {"seconds": "time", "cpu": "CPU", "wire": "bytes on the wire", "peak": "memory"}
 

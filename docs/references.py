@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 from docutils import nodes
 from sphinx.addnodes import download_reference, pending_xref
@@ -24,7 +24,7 @@ def _mark_parameters(
     app: Sphinx, what: str, name: str, subject: object, options: object, lines: list[str]
 ) -> None:
     # In the docstring of a function, `size` is its parameter and not the attribute of that name.
-    if callable(subject):
+    if callable(subject) and not is_typeddict(subject):
         names = "|".join(map(re.escape, inspect.signature(subject).parameters))
         lines[:] = [re.sub(rf"(?<!`)`({names})`(?!`)", r"``\1``", line) for line in lines]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks
+from benchmarks.array_sites import make_array_sites
 from benchmarks.chart import chart
 from benchmarks.copy_sites import make_copy_sites
 from benchmarks.indexes import canonical, changed, entries
@@ -60,6 +61,8 @@ CONTENDERS = {
     "calls-tls": ("ours, with `fast`", "ours"),
     "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
     "column": ("ours",),
+    "zarr, 10 at once": ("ours", "FsspecStore, http"),
+    "zarr, sharded": ("ours, with `fast`",),
     "mirror": ("ours, packed", "ours, with `fast`", "ours"),
     "mirror-large": ("ours",),
     "mirror-again": ("ours",),
@@ -84,6 +87,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_states(folder, entries(COUNT))
     make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, rows=1000, chunk=2000)
     make_copy_sites(folder, large=3 << 20, small=20, many=30)
+    make_array_sites(folder, small=20, large=1, shards=1)
     return folder
 
 

@@ -30,6 +30,7 @@ MODULES = (
     "ranges",
     "tasks",
     "columns",
+    "arrays",
     "mirrors",
     "publishes",
 )
@@ -108,8 +109,8 @@ class Subject:
     targets: tuple[Target, ...] = ()
     #: The most rounds: what takes encore a minute is not done five times.
     rounds: int = 5
-    #: The sites that it needs: with many entries, with values, or to copy.
-    sites: Literal["indexes", "values", "copies"] = "indexes"
+    #: The sites that it needs: with many entries, with values, to copy, or with arrays of zarr.
+    sites: Literal["indexes", "values", "copies", "arrays"] = "indexes"
 
 
 def flat(subjects: dict[str, list[Subject]]) -> Iterator[tuple[str, Subject, Any]]:

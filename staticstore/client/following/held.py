@@ -215,3 +215,7 @@ class LazyIndex(DelegatedQueries):
     def keys_from(self, start: str) -> Iterator[str]:
         """Iterate over the keys that are not less than a text, in order."""
         return self._whole().keys_from(start)
+
+    def prefixes(self, prefix: str = "", *, delimiter: str = "/") -> Iterator[str]:
+        """List one level of the keys that begin with a prefix: `Index.prefixes`."""
+        return self._whole().prefixes(prefix, delimiter=delimiter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -51,6 +52,12 @@ T = TypeVar("T")
 
 _HTTP = ("http", "https")
 _LEAST_TIMEOUT_SECONDS = 0.001
+# The environment variables that say what proxies there are; elsewhere the system may, too.
+_PROXY_VARIABLES = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD"),
+)
+_HAS_ALL_IN_VARIABLES = sys.platform not in ("darwin", "win32")
 # What the schemes of requests raise for a malformed challenge.
 _OF_A_BAD_CHALLENGE = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -119,6 +126,8 @@ class Sender:
         self._perimeter = Perimeter(options.origins)
         self._own = self._new_own()
         self._known_template: RequestTemplate | None = None
+        # Environment variables, and the proxies that they mean for the root.
+        self._known_proxies: tuple[tuple[str | None, ...], dict[str, str]] | None = None
 
     @property
     def own(self) -> OwnConnections:
@@ -287,6 +296,16 @@ class Sender:
     def _proxies_for(self, url: str) -> dict[str, str]:
         if self._proxies is not None:
             return self._proxies
+        if url != self._root.url or not _HAS_ALL_IN_VARIABLES:
+            return self._proxies_of_environment(url)
+        # What `get_environ_proxies` looks at, all variables, takes long: benchmark: zarr
+        variables = tuple(map(os.environ.get, _PROXY_VARIABLES))
+        known = self._known_proxies
+        if known is None or known[0] != variables:
+            known = self._known_proxies = (variables, self._proxies_of_environment(url))
+        return known[1]
+
+    def _proxies_of_environment(self, url: str) -> dict[str, str]:
         proxy = select_proxy(url, get_environ_proxies(url))
         if proxy is None:
             return {}

@@ -188,18 +188,21 @@ class _Bell:
         """Wait until it is rung, or a socket is ready, or the time is over."""
         number = self._receiving.fileno()
         if number < _MOST_SELECTED_FILES or not hasattr(select, "poll"):
-            select.select([number, *readable], writable, (), seconds)  # benchmark: many
+            # benchmark: many
+            ready = select.select([number, *readable], writable, (), seconds)[0]
         else:
             poll = select.poll()
             for one in (number, *readable):
                 poll.register(one, select.POLLIN)
             for one in writable:
                 poll.register(one, select.POLLOUT | (select.POLLIN if one in readable else 0))
-            poll.poll(None if seconds is None else math.ceil(seconds * 1e3))
-        if self._is_rung:
+            found = poll.poll(None if seconds is None else math.ceil(seconds * 1e3))
+            ready = [one for one, _ in found]
+        if number in ready:
+            # In this order: the byte of a ring in between would be lost, and no later one
+            # would send another.
+            self._receiving.recv(64)
             self._is_rung = False
-            with contextlib.suppress(BlockingIOError):
-                self._receiving.recv(64)
 
     def close(self) -> None:
         self._receiving.close()

@@ -1,0 +1,77 @@
+"""Reading one snapshot of a store, whatever polls bring meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from ..client.async_reading import AsyncReading
+from ..client.reading import Reading
+from ..client.view_values import ViewValues
+from ..index.snapshot import Index
+
+if TYPE_CHECKING:
+    from ..client.following.held import LazyIndex
+    from ..client.live_store import LiveStore
+    from ..client.site_snapshot import Values
+
+__all__ = ["SnapshotReading"]
+
+T = TypeVar("T")
+
+
+class SnapshotReading(Reading, AsyncReading):
+    """The reading half of a store, of the snapshot that the store has now.
+
+    It reads by the connection of the store, and works until that is disconnected.
+
+    Parameters
+    ----------
+    store : StaticStore or view
+        The store.
+
+    Raises
+    ------
+    NotConnectedError
+        The store is not connected.
+    """
+
+    def __init__(self, store: LiveStore) -> None:
+        self._store = store  # kept: a store that is garbage is disconnected
+        self._snapshot_values = store._values()
+
+    def _values(self) -> Values | ViewValues:
+        return self._snapshot_values
+
+    def _index(self) -> Index | LazyIndex:
+        return self._snapshot_values.index
+
+    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        values = self._snapshot_values
+        if isinstance(values, ViewValues):
+            return values.read_many(keys)
+        from ..client.many import read_many
+
+        return read_many(values, keys)
+
+    def _is_in_memory(self) -> bool:
+        return isinstance(self._index(), Index)
+
+    @property
+    def snapshot(self) -> Index | LazyIndex:
+        """The snapshot; of a lazy store what reads parts of it."""
+        return self._index()
+
+    @property
+    def data_path(self) -> str | None:
+        """What is between the root and a key in a URL; None for a view."""
+        values = self._snapshot_values
+        return None if isinstance(values, ViewValues) else values.data_path
+
+    async def called(self, call: Callable[[], T]) -> T:
+        """Make a blocking call in a thread, and await it."""
+        return await self._called(call)
+
+    async def looked_up(self, look: Callable[[], T]) -> T:
+        """Call what looks into the snapshot, in a thread if that may request parts of it."""
+        return look() if self._is_in_memory() else await self._called(look)
