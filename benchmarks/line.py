@@ -1,6 +1,6 @@
 """A relay to a server that delays and counts, in its own process.
 
-``python -m benchmarks.line PORT SECONDS`` prints the port on which it listens, and
+``python -m benchmarks.line PORT SECONDS [RATE]`` prints the port on which it listens, and
 then, for each line that it reads, the number of bytes fetched so far.
 """
 
@@ -22,7 +22,9 @@ _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
 
 
 @contextmanager
-def line_to(url: str, *, delay: float = 0.0) -> Iterator[tuple[str, Callable[[], int]]]:
+def line_to(
+    url: str, *, delay: float = 0.0, rate: float | None = None
+) -> Iterator[tuple[str, Callable[[], int]]]:
     """Start a relay to the server of a URL.
 
     Parameters
@@ -31,6 +33,8 @@ def line_to(url: str, *, delay: float = 0.0) -> Iterator[tuple[str, Callable[[],
         The URL.
     delay : float, optional
         The seconds that a round trip takes.
+    rate : float, optional
+        The bytes a second that each connection gives, at most.
 
     Yields
     ------
@@ -40,6 +44,8 @@ def line_to(url: str, *, delay: float = 0.0) -> Iterator[tuple[str, Callable[[],
     """
     parts = urlsplit(url)
     command = [sys.executable, "-m", "benchmarks.line", str(parts.port), str(delay)]
+    if rate is not None:
+        command.append(str(rate))
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as process:
@@ -67,12 +73,13 @@ class _Counter(Relay):
             self.fetched += sum(map(int, _LENGTH.findall(data)))
 
 
-def _serve(port: int, delay: float, questions: IO[str]) -> None:
-    with _Counter(port, delay=delay) as relay:
+def _serve(port: int, delay: float, rate: float | None, questions: IO[str]) -> None:
+    with _Counter(port, delay=delay, rate=rate) as relay:
         print(relay.port, flush=True)
         for _ in questions:
             print(relay.fetched, flush=True)
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), float(sys.argv[2]), sys.stdin)
+    limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
+    _serve(int(sys.argv[1]), float(sys.argv[2]), limit, sys.stdin)

@@ -3,6 +3,7 @@
 values      a large value, one to read ranges of, and many of 1 KiB, as `publish` writes them
 bare        the large value; the index has only its size, so nothing can be verified
 packed      the small values, published with packs
+chunks      24 values of 4 MiB
 columns     a table in Parquet, if pyarrow is installed
 """
 
@@ -19,10 +20,19 @@ from pathlib import Path
 
 from staticstore import publish
 
-__all__ = ["COLUMN", "LARGE", "RANGED", "SMALL_SIZE", "TABLE", "make_value_sites", "size_of"]
+__all__ = [
+    "COLUMN",
+    "LARGE",
+    "RANGED",
+    "SMALL_SIZE",
+    "TABLE",
+    "make_value_sites",
+    "size_of",
+]
 
 LARGE, RANGED = "large.bin", "ranged.bin"
 SMALL_SIZE = 1 << 10
+_CHUNKS = 24
 TABLE, COLUMN = "table.parquet", "c2"
 _PIECE = 1 << 20
 
@@ -34,6 +44,7 @@ def make_value_sites(
     ranged: int = 256 << 20,
     small: int = 2_000,
     rows: int = 1_512_500,
+    chunk: int = 4 << 20,
 ) -> None:
     """Make a folder for each state.
 
@@ -47,6 +58,8 @@ def make_value_sites(
         The number of values of 1 KiB.
     rows : int
         Rows of the table, each with 8 bytes in each column.
+    chunk : int
+        Bytes of each of 24 values.
     """
     chance = random.Random(1)
     data = folder / "values" / "data"
@@ -60,6 +73,10 @@ def make_value_sites(
     (bare / "data").mkdir(parents=True)
     os.link(data / LARGE, bare / "data" / LARGE)
     (bare / "index.json").write_text(json.dumps({LARGE: {"size": large}}), "ascii")
+
+    for number in range(_CHUNKS):
+        _write(folder / "chunks" / "data" / f"chunk-{number:02}.bin", chunk, chance)
+    publish(folder / "chunks")
 
     (folder / "columns" / "data").mkdir(parents=True)
     _write_table(folder / "columns" / "data" / TABLE, rows)

@@ -10,6 +10,9 @@ every lock, by one thread at a time: the poller's, or the one that called
 `StaticStore.update_index`.  A handler that raises is logged; the others are called.
 Metadata are copies that belong to the handler.
 
+A coroutine function is awaited by the event loop of asyncio in which it was connected, in
+the order of its signals; `StaticStore.update_index` does not wait for it.
+
 `request_finished` is sent by the thread that made the request or read its answer, several
 threads at once if several read; see there.
 """
@@ -19,12 +22,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
-from blinker import Signal
+from blinker import ANY, Signal
+
+from .loop_calls import LoopCalls, calls_of_running_loop, is_coroutine_function
 
 __all__ = [
+    "StoreSignal",
     "index_updated",
     "key_deleted",
     "key_set",
@@ -37,20 +45,78 @@ __all__ = [
 
 _LOG = logging.getLogger("staticstore")
 
-key_set = Signal("Sent for each new key, as ``handler(store, key=…, metadata=…, previous=None)``.")
-key_updated = Signal(
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class StoreSignal(Signal):
+    """A signal whose handlers may be coroutine functions.
+
+    Such a handler is awaited by the event loop that runs where it is connected, one call
+    after the other; handlers do not wait for each other.  Once its loop is closed, this is
+    logged, and the handler is disconnected.
+    """
+
+    def __init__(self, doc: str | None = None) -> None:
+        super().__init__(doc)
+        # By receiver and sender, None for any sender.
+        self._dispatches: dict[tuple[Hashable, int | None], LoopCalls] = {}
+
+    def connect(self, receiver: F, sender: Any = ANY, weak: bool = True) -> F:
+        """Connect a handler; see `blinker.Signal.connect`.
+
+        Raises
+        ------
+        TypeError
+            It is a coroutine function, and no event loop runs in this thread.
+        """
+        if is_coroutine_function(receiver):
+            dispatch = calls_of_running_loop()
+            if dispatch is None:
+                raise TypeError("a coroutine function needs an event loop: connect it in one")
+            name = _identity(receiver), None if sender is ANY else id(sender)
+            self._dispatches[name] = dispatch
+            owner = getattr(receiver, "__self__", receiver)
+            weakref.finalize(owner, self._dispatches.pop, name, None).atexit = False
+        return super().connect(receiver, sender, weak)
+
+    def call(self, receiver: Callable[..., Any], sender: object, arguments: dict[str, Any]) -> None:
+        """Call a handler, or have its loop await it."""
+        who = _identity(receiver)
+        dispatch = self._dispatches.get((who, id(sender))) or self._dispatches.get((who, None))
+        if dispatch is None:
+            receiver(sender, **arguments)
+        elif dispatch.is_closed:
+            self._dispatches.pop((who, id(sender)), None)
+            self._dispatches.pop((who, None), None)
+            self.disconnect(receiver)
+            _LOG.warning("the event loop of a signal handler is closed: it is disconnected")
+        else:
+            dispatch(partial(receiver, sender, **arguments))
+
+
+def _identity(receiver: Callable[..., Any]) -> Hashable:
+    # A bound method is another object each time.
+    if (owner := getattr(receiver, "__self__", None)) is None:
+        return id(receiver)
+    return id(owner), id(getattr(receiver, "__func__", receiver))
+
+
+key_set = StoreSignal(
+    "Sent for each new key, as ``handler(store, key=…, metadata=…, previous=None)``."
+)
+key_updated = StoreSignal(
     "Sent for each key with other metadata, as ``handler(store, key=…, metadata=…, previous=…)``."
 )
-key_deleted = Signal(
+key_deleted = StoreSignal(
     "Sent for each key that is gone, as ``handler(store, key=…, metadata=None, previous=…)``."
 )
-index_updated = Signal(
+index_updated = StoreSignal(
     "Sent once for a poll that found changes, as ``handler(store, changes=…)`` with its `Changes`."
 )
-poll_failed = Signal(
+poll_failed = StoreSignal(
     "Sent for a poll that failed, as ``handler(store, error=…)``; the old snapshot is kept."
 )
-request_finished = Signal("""Sent for each HTTP request that has ended, whatever it was for.
+request_finished = StoreSignal("""Sent for each HTTP request that has ended, whatever it was for.
 
 Called as ``handler(store, method=…, url=…, status=…, bytes=…, seconds=…, attempt=…,
 error=…)``.  Redirects, retries and the refusal that asks for a password are requests of
@@ -72,12 +138,14 @@ itself is not reported.
 """)
 
 
-def send_to_each(signal: Signal, sender: object, arguments: Callable[[], dict[str, Any]]) -> None:
+def send_to_each(
+    signal: StoreSignal, sender: object, arguments: Callable[[], dict[str, Any]]
+) -> None:
     """Call the handlers of a signal; one that raises is logged, and the others are called.
 
     Parameters
     ----------
-    signal : Signal
+    signal : StoreSignal
         The signal.
     sender : object
         Its sender.
@@ -89,7 +157,7 @@ def send_to_each(signal: Signal, sender: object, arguments: Callable[[], dict[st
         return
     for receiver in signal.receivers_for(sender):
         with logged_failure("a signal handler raised an exception; the other handlers are called"):
-            receiver(sender, **arguments())
+            signal.call(receiver, sender, arguments())
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The engines that send many requests at once, with the extra ``fast`` and without it."""
+"""The carriers of many requests, with the extra ``fast`` and without it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from staticstore import tuning
-from staticstore.transport.many import threads
+from staticstore.transport.many import batch
+from staticstore.transport.many.threads import ThreadCarrier
 
 __all__ = ["ENGINES", "sending_by"]
 
@@ -18,10 +18,10 @@ ENGINES = ["threads", "curl"] if importlib.util.find_spec("pycurl") else ["threa
 
 @contextmanager
 def sending_by(engine: str) -> Iterator[None]:
-    """Send many requests, and single ones that could be many, with one engine."""
+    """Send many requests, and single ones that could be many, by one kind of carrier."""
     if engine == "curl":
-        from staticstore.transport.many.curl import by_curl as chosen
+        from staticstore.transport.many.curl import CurlCarrier as chosen
     else:
-        chosen = threads.by_threads
-    with patch.object(tuning, "FEW_REQUESTS", 0), patch.object(threads, "engine", lambda: chosen):
+        chosen = ThreadCarrier  # type: ignore[assignment,misc]
+    with patch.object(batch, "fastest_carrier", lambda: chosen):
         yield

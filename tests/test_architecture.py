@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 178
+MOST_MODULES = 190
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -79,9 +79,12 @@ PROTOCOLS = {
     "site.pushing.target": {"Target"},
 }
 ABSTRACT_CLASSES = {
+    "client.async_connection": {"AsyncConnectable"},
+    "client.async_reading": {"AsyncReading"},
     "client.value_info": {"ValueInfo"},
     "query.predicates": {"Predicate"},
     "client.live_store": {"LiveStore"},
+    "transport.many.carrier": {"Carrier"},
     "client.reading": {"Reading"},
     "client.telling.subscribers": {"ViewFollower"},
     "client.telling.subscription": {"ChangeSource", "Subscribable", "SubscriptionOwner"},

@@ -55,6 +55,9 @@ CONTENDERS = {
         "encore",
     ),
     "many-far": ("ours, packed", "ours", "requests, 16 threads"),
+    "chunks-slow": ("ours, with `fast`", "ours"),
+    "few-far": ("ours, with `fast`", "ours"),
+    "calls-tls": ("ours, with `fast`", "ours"),
     "ranges": ("ours, with `fast`", "ours", "http.client, 4 threads"),
     "column": ("ours",),
     "mirror": ("ours, packed", "ours, with `fast`", "ours"),
@@ -79,7 +82,7 @@ CONTENDERS = {
 def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("states")
     make_states(folder, entries(COUNT))
-    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, rows=1000)
+    make_value_sites(folder, large=3 << 20, ranged=1 << 20, small=20, rows=1000, chunk=2000)
     make_copy_sites(folder, large=3 << 20, small=20, many=30)
     return folder
 

@@ -25,6 +25,7 @@ MODULES = (
     "imports",
     "values",
     "many",
+    "connections",
     "ranges",
     "columns",
     "mirrors",

@@ -29,7 +29,7 @@ from ..stores import connect_encore, connect_ours
 from ..value_sites import SMALL_SIZE
 from . import CannotRun, Figures, Place, Run, Site, Subject, Target
 
-__all__ = ["FAST", "SUBJECTS", "with_fast", "without_fast"]
+__all__ = ["FAST", "SUBJECTS", "far_away", "with_fast", "without_fast"]
 
 #: The modules of the extra `fast`.
 FAST = "pycurl"
@@ -100,11 +100,14 @@ def _fetch(client: Client, at_once: int, *, as_ranges: bool = False) -> Run:
     return run
 
 
-def _far_away(run: Run) -> Run:
-    """Run through a relay that delays; loopback then counts each byte twice."""
+def far_away(run: Run, *, rate: float | None = None) -> Run:
+    """Run through a relay that delays; loopback then counts each byte twice.
+
+    With a rate, each connection gives so many bytes a second, at most.
+    """
 
     def run_far_away(place: Place) -> Figures:
-        with line_to(place.site.url, delay=_DELAY) as (url, _):
+        with line_to(place.site.url, delay=_DELAY, rate=rate) as (url, _):
             figures = run(replace(place, site=_Moved(place.site, url)))
         return {name: value for name, value in figures.items() if name != "wire"}
 
@@ -182,13 +185,13 @@ SUBJECTS = [
         "many-far",
         "2,000 values of 1 KiB, at 20 ms a round trip",
         {
-            "ours, packed": _far_away(_read_many("packed")),
-            "ours, with `fast`": _far_away(with_fast(_read_many())),
-            "ours": _far_away(without_fast(_read_many())),
-            "obstore, 16 at once": _far_away(_fetch(obstore_client, 16)),
-            "aiohttp, 16 at once": _far_away(_fetch(aiohttp_client, 16)),
-            "pycurl, 16 at once": _far_away(_fetch(pycurl_client, 16)),
-            "requests, 16 threads": _far_away(_fetch(requests_client, 16)),
+            "ours, packed": far_away(_read_many("packed")),
+            "ours, with `fast`": far_away(with_fast(_read_many())),
+            "ours": far_away(without_fast(_read_many())),
+            "obstore, 16 at once": far_away(_fetch(obstore_client, 16)),
+            "aiohttp, 16 at once": far_away(_fetch(aiohttp_client, 16)),
+            "pycurl, 16 at once": far_away(_fetch(pycurl_client, 16)),
+            "requests, 16 threads": far_away(_fetch(requests_client, 16)),
         },
         (
             Target(

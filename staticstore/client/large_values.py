@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import tuning
 from ..errors import StoreError
 from ..index.fields import Content, key_to_url_path
+from ..transport.many.batch import fetch_all
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all, requests_at_once
+from ..transport.many.threads import requests_at_once
 from ..workers import Workers
 
 if TYPE_CHECKING:

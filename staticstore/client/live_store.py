@@ -12,6 +12,7 @@ from .telling.subscription import Subscribable
 if TYPE_CHECKING:
     from ..index.changes import Changes
     from ..index.snapshot import Index
+    from .following.connection import Begun
     from .following.live import LiveIndex
     from .following.live_view import LiveView
     from .telling.subscription import Dispatch, Subscription
@@ -37,8 +38,17 @@ class LiveStore(Reading, Subscribable):
         """The stores that are read, one for each site, by their indexes."""
 
     @abstractmethod
+    def _enter(self, begun: Begun | None = None) -> None:
+        """Connect, unless connected; `begun` is called with each connection that is made."""
+
     def __enter__(self) -> Self:
         """Connect, unless connected."""
+        self._enter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Disconnect."""
+        self.disconnect()
 
     @abstractmethod
     def disconnect(self) -> None:

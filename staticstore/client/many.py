@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import operator
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,15 +15,17 @@ from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
+from ..transport.many.batch import fetch_all
 from ..transport.many.request import SizedRequest
-from ..transport.many.threads import fetch_all, requests_at_once
-from ..transport.values.ranges import ByteRange, coalesced
+from ..transport.many.threads import requests_at_once
+from ..transport.values.ranges import ByteRange, WantedRanges, coalesced, read_ranges
 from .large_values import Found, LargeValues
+from .value import URLValue, remote_of
 
 if TYPE_CHECKING:
     from .site_snapshot import Values
 
-__all__ = ["read_each", "read_many"]
+__all__ = ["read_each", "read_many", "read_ranges_many"]
 
 _Some = list[tuple[int, Content]]
 
@@ -45,6 +48,25 @@ def read_many(values: Values, keys: Iterable[str]) -> Iterator[tuple[str, bytes]
         if isinstance(data, StoreError):
             raise data
         yield key, data
+
+
+def read_ranges_many(
+    values: Mapping[str, URLValue],
+    ranges: Iterable[tuple[str, int | None, int | None]],
+    max_gap: int,
+    max_size: int,
+) -> list[bytes]:
+    """Read many parts of values; see `StaticStore.get_ranges_many`."""
+    by_key: dict[str, list[tuple[int | None, int | None]]] = {}
+    places = []
+    for key, start, end in ranges:
+        of_key = by_key.setdefault(key, [])
+        places.append((key, len(of_key)))
+        of_key.append((start, end))
+    wanted = [WantedRanges(remote_of(values[key]), of_key) for key, of_key in by_key.items()]
+    read = read_ranges(wanted, operator.index(max_gap), operator.index(max_size))
+    found = dict(zip(by_key, read, strict=True))
+    return [found[key][number] for key, number in places]
 
 
 def read_each(

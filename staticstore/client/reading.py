@@ -266,6 +266,56 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         """
         return self[key].get_ranges(ranges, max_gap=max_gap, max_size=max_size)
 
+    def get_ranges_many(
+        self,
+        ranges: Iterable[tuple[str, int | None, int | None]],
+        *,
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+    ) -> list[bytes]:
+        r"""Read many parts of many values, in parallel and all of one snapshot.
+
+        Each value is read as by `get_ranges`, but all requests are sent together: the
+        parts of many small chunks take as long as the same number of parts of one value.
+
+        Parameters
+        ----------
+        ranges : iterable of (str, int or None, int or None)
+            Key, start and end of each, as in a slice, in any order.
+        max_gap : int, optional
+            Most bytes between two ranges of a value that share a request.
+        max_size : int, optional
+            Most bytes of a request that ranges share.
+
+        Returns
+        -------
+        list of bytes
+            In the order given; all are in memory together.
+
+        Raises
+        ------
+        KeyError
+            The index lacks a key; before any request.
+        TransportError
+            The bytes of a value could not be fetched.
+        IntegrityError
+            The host has another value than the index describes.
+
+        Notes
+        -----
+        A value whose ranges cover all its bytes is checked against its digest.  If one
+        value cannot be read, the error is raised after all requests have ended.
+
+        Examples
+        --------
+        >>> keys = "terrain/dem.tif", "stations/stations.csv"
+        >>> sample_store.get_ranges_many([(key, 0, 2) for key in keys])
+        [b'II', b'st']
+        """
+        from .many import read_ranges_many
+
+        return read_ranges_many(self._values(), ranges, max_gap, max_size)
+
     def multiget_metadata(
         self, keys: Iterable[str], select: Iterable[str] | None = None
     ) -> Iterator[dict[str, Any]]:

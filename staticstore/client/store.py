@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from ..index.fields import check_key
 from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, IndexDownload, Settings, warn_of_exposed_passwords
+from .async_connection import AsyncConnectable, default_arguments
 from .following.live import LiveIndex
 from .live_store import LiveStore
 from .site_snapshot import SiteSnapshot, Values
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from ..index.snapshot import Index
     from ..transport.http.arguments import Credentials
     from .cache.index import CachedIndex
+    from .following.connection import Begun
     from .following.held import LazyIndex
     from .views import PrefixStore
 
 __all__ = ["StaticStore", "download_index_by", "site_snapshot"]
 
 
-class StaticStore(LiveStore):
+class StaticStore(AsyncConnectable):
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in
@@ -230,25 +231,28 @@ class StaticStore(LiveStore):
             "index_deadline": index_deadline,
             "min_rate": min_rate,
         }
-        self._connect(arguments, self._poll_interval)
+        self._connect(arguments, None)
         return self
 
-    def _connect(self, arguments: dict[str, Any], poll_interval: float) -> None:
+    def _connect(
+        self, arguments: dict[str, Any], poll_interval: float | None, begun: Begun | None = None
+    ) -> None:
         # Slow to import, and not needed to import staticstore: requests.
         from .following.roots import open_connection
 
         settings = self._settings.connected(arguments)
-        cached, download = self._cached_index(), self._download
         connection, exposed = open_connection(
             self._roots,
             self._options,
             arguments,
-            poll_interval=poll_interval,
+            poll_interval=self._poll_interval if poll_interval is None else poll_interval,
             hint=settings.hint if self._is_unpickled else None,
             freshness=self._live.freshness,
-            cached=cached,
-            download=download if cached is None else download._replace(parts=cached.parts),
+            cached=self._cached_index(),
+            download=self._download,
         )
+        if begun is not None:
+            begun(connection)
         warned = warn_of_exposed_passwords(exposed)
         # Before the first signal: a handler may pickle the store, or a value.
         self._settings = settings
@@ -272,15 +276,11 @@ class StaticStore(LiveStore):
         self._is_unpickled = False
         self._live_index.here(polls=False).close()
 
-    def __enter__(self) -> StaticStore:
-        """Connect, unless connected."""
+    def _enter(self, begun: Begun | None = None) -> None:
         if self._is_unpickled:
-            self._opened()
-        return self if self.is_connected() else self.connect()
-
-    def __exit__(self, *error: object) -> None:
-        """Disconnect."""
-        self.disconnect()
+            self._opened(begun)
+        elif not self.is_connected():
+            self._connect(default_arguments(), None, begun)
 
     def below(self, prefix: str) -> PrefixStore:
         """View the keys that begin with a prefix, without it.
@@ -335,14 +335,15 @@ class StaticStore(LiveStore):
         """Pickle where the site is and how it is reached; no snapshot, and no secret."""
         return _unpickled, (type(self), self._settings)
 
-    def _opened(self) -> LiveIndex:
+    def _opened(self, begun: Begun | None = None) -> LiveIndex:
         live = self._live_index
         if not self._is_unpickled and live.is_here:
             return live
         if self._is_unpickled:
             with self._connecting.get():
                 if self._is_unpickled and not self.is_connected():  # in a handler
-                    self._connect({**_DEFAULTS, **self._settings.arguments()}, 0)
+                    arguments = {**default_arguments(), **self._settings.arguments()}
+                    self._connect(arguments, 0, begun)
         return self._live
 
     @property
@@ -384,13 +385,6 @@ def site_snapshot(store: LiveStore) -> SiteSnapshot:
 def download_index_by(store: StaticStore, download: IndexDownload) -> None:
     """Set how the next `connect` of a store downloads its index."""
     store._download = download
-
-
-_DEFAULTS = {  # of `connect`
-    name: parameter.default
-    for name, parameter in inspect.signature(StaticStore.connect).parameters.items()
-    if name != "self"
-}
 
 
 def _unpickled(kind: type[StaticStore], settings: Settings) -> StaticStore:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
 
-__all__ = ["URLValue", "copy_directly"]
+__all__ = ["URLValue", "copy_directly", "remote_of"]
 
 
 class URLValue(ValueInfo):
@@ -284,10 +284,11 @@ class URLValue(ValueInfo):
         >>> sample_store["terrain/dem.tif"].get_ranges([(0, 2), (2, 4)])
         [b'II', b'*\x00']
         """
-        from ..transport.values.ranges import read_ranges
+        from ..transport.values.ranges import WantedRanges, read_ranges
 
-        wanted = [(_bound(start), _bound(end)) for start, end in ranges]
-        return read_ranges(self._target, wanted, operator.index(max_gap), operator.index(max_size))
+        wanted = WantedRanges(self._target, [(_bound(start), _bound(end)) for start, end in ranges])
+        [found] = read_ranges([wanted], operator.index(max_gap), operator.index(max_size))
+        return found
 
     def to_file(
         self,
@@ -357,6 +358,11 @@ class URLValue(ValueInfo):
         stream = open_whole(self._target)
         self._answer = stream.response
         return stream
+
+
+def remote_of(value: URLValue) -> RemoteValue:
+    """Return a value on its hosts, for reading many together."""
+    return value._target
 
 
 def copy_directly(

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ..index.views import Part, ViewIndex
+from .async_store import AsyncStore
 from .following.live_view import LiveView
 from .live_store import LiveStore
+from .tasks.connection import AsyncConnection
 from .view_values import ViewValues
 
 if TYPE_CHECKING:
+    from .following.connection import Begun
     from .following.live import LiveIndex
     from .site_snapshot import Values
 
@@ -20,7 +23,7 @@ __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 _COMMON_INFO = ("root_url", "source", "generation", "trust")
 
 
-class StoreView(LiveStore):
+class StoreView(AsyncStore):
     """What all views of stores share: a view reads like a store, and sends its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,
@@ -115,16 +118,19 @@ class StoreView(LiveStore):
         self._connect()
         return self
 
-    def _connect(self) -> list[LiveStore]:
+    def connect_async(self) -> AsyncConnection[Self, list[LiveStore]]:
+        """Connect as `connect`, within an event loop; see `StaticStore.connect_async`."""
+        return AsyncConnection(self, self._connect, _disconnect)
+
+    def _connect(self, begun: Begun | None = None) -> list[LiveStore]:
         connected: list[LiveStore] = []
         try:
             for store in self._stores.values():
                 if not store.is_connected():
-                    store.__enter__()
+                    store._enter(begun)
                     connected.append(store)
         except BaseException:
-            for store in connected:
-                store.disconnect()
+            _disconnect(connected)
             raise
         return connected
 
@@ -133,15 +139,12 @@ class StoreView(LiveStore):
         for store in self._stores.values():
             store.disconnect()
 
-    def __enter__(self) -> Self:
-        """Connect the members that are not connected."""
-        self._entered.append(self._connect())
-        return self
+    def _enter(self, begun: Begun | None = None) -> None:
+        self._entered.append(self._connect(begun))
 
     def __exit__(self, *error: object) -> None:
         """Disconnect the members that were connected for the block."""
-        for store in self._entered.pop():
-            store.disconnect()
+        _disconnect(self._entered.pop())
 
     # -- what is known -----------------------------------------------------------------
 
@@ -298,6 +301,11 @@ class MountedStore(StoreView):
         """Show the prefixes and the stores."""
         mounts = (f"{prefix!r}: {store!r}" for prefix, store in self._mounts.items())
         return f"<MountedStore: {', '.join(mounts)}>"
+
+
+def _disconnect(stores: Iterable[LiveStore]) -> None:
+    for store in stores:
+        store.disconnect()
 
 
 def _composed(

@@ -30,17 +30,16 @@ Neither Qt nor Tk nor asyncio is imported before it is needed.
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .. import tuning
 from ..errors import StoreError
+from ..loop_calls import LoopCalls
 from .call_queue import Call, CallQueue
 from .qt_core import qt_core
 
@@ -166,7 +165,7 @@ def asyncio_dispatch(loop: asyncio.AbstractEventLoop | None = None) -> Dispatch:
     """
     import asyncio
 
-    return _AsyncioLoop(loop or asyncio.get_running_loop())
+    return LoopCalls(loop or asyncio.get_running_loop())
 
 
 def in_thread(
@@ -337,44 +336,3 @@ class _TkLoop:
         self._root.after_cancel(self._timer)
         # Tcl aborts the process if another thread is the last to hold its root.
         self._root = None
-
-
-class _AsyncioLoop:
-    # Makes calls in the thread of a loop, by a task that lives as long as calls are waiting.
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._calls: deque[Call] = deque()
-        self._task: asyncio.Task[None] | None = None
-
-    def __call__(self, call: Call) -> None:
-        self._loop.call_soon_threadsafe(self._put, call)
-
-    def _put(self, call: Call) -> None:
-        self._calls.append(call)
-        if self._task is None:
-            self._task = self._loop.create_task(self._make_calls())
-
-    async def _make_calls(self) -> None:
-        import asyncio
-
-        try:
-            while self._calls:
-                try:
-                    result = self._calls.popleft()()
-                    if inspect.isawaitable(result):
-                        await result
-                except Exception as error:
-                    self._show(error)
-                except asyncio.CancelledError as error:
-                    # Either the loop ends, or something that the callback awaited was cancelled.
-                    if (task := asyncio.current_task()) is None or task.cancelling():
-                        raise
-                    self._show(error)
-                await asyncio.sleep(0)  # others have their turn
-        finally:
-            self._task = None
-
-    def _show(self, error: BaseException) -> None:
-        text = "a delivery raised an exception; the next ones are made"
-        self._loop.call_exception_handler({"message": text, "exception": error})

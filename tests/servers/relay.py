@@ -25,11 +25,14 @@ class Relay:
     delay : float
         Seconds added to each round trip; the first one of a connection opens it,
         as in a real network.  It can be changed while the relay runs.
+    rate : float, optional
+        The most bytes a second to the client, on each connection by itself.
     """
 
-    def __init__(self, server_port: int, *, delay: float = 0.0) -> None:
+    def __init__(self, server_port: int, *, delay: float = 0.0, rate: float | None = None) -> None:
         self.server_port = server_port
         self.delay = delay
+        self.rate = rate
         self.host = "127.0.0.1"
         self.port = 0
         self.sent = 0
@@ -114,10 +117,15 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
     ) -> None:
         """Forward in one direction, until its end."""
+        free_at = 0.0
         while data := await reader.read(1 << 16):
             self.count(data, up=up)
             if up:
                 await asyncio.sleep(self.delay)
+            elif self.rate is not None:
+                # Idle time is not saved up.
+                free_at = max(free_at, self._loop.time()) + len(data) / self.rate
+                await asyncio.sleep(free_at - self._loop.time())
             writer.write(data)
             await writer.drain()
         writer.write_eof()

@@ -17,12 +17,15 @@ from ...errors import AuthorizationError, HTTPStatusError, NotConnectedError, St
 
 if TYPE_CHECKING:
     from ..cache.index import CachedIndex
-    from ..telling.watch import Watch
+    from ..telling.watch import OpenWatch
     from .follower import SiteFollower
 
-__all__ = ["Connection", "Poller", "seconds_since_boot"]
+__all__ = ["Begun", "Connection", "Poller", "seconds_since_boot"]
 
 _LOG = logging.getLogger("staticstore")
+
+#: Called with each connection that is about to fetch its first index.
+Begun = Callable[["Connection"], object]
 
 _JITTER_PART = 0.1  # of the interval, so that a thousand readers do not poll at once
 _MOST_DOUBLINGS = 30  # after a thousand, the pause would overflow a float
@@ -75,7 +78,7 @@ class Connection:
         self._follow = follow
         self._pid = os.getpid()
         self._poller: Poller | None = None
-        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
+        self._watches: weakref.WeakSet[OpenWatch] = weakref.WeakSet()
         self._lock = threading.RLock()  # a finalizer may call `close` in any thread
         self._finalizer: weakref.finalize[..., object] | None = None
         # One poll at a time: a slow answer must not replace a newer one.
@@ -135,7 +138,7 @@ class Connection:
         finally:
             self._polling.release()
 
-    def add_watch(self, watch: Watch) -> None:
+    def add_watch(self, watch: OpenWatch) -> None:
         """End a watch when the connection is closed."""
         with self._lock:
             self._watches.add(watch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import threading
@@ -24,13 +23,13 @@ from ...index.snapshot import Index
 from ...processes import PerProcess
 from ...query.conditions import Where
 from ..telling.subscription import ChangeSource, Dispatch, Subscription
-from ..telling.watch import Watch
 from .connection import Connection, Poller
 from .current_index import CurrentIndex
 
 if TYPE_CHECKING:
     from ...index.freshness import Freshness
     from ..telling.subscribers import Subscribers
+    from ..telling.watch import OpenWatch
     from .held import LazyIndex
     from .index_reader import Held
 
@@ -374,17 +373,7 @@ class LiveIndex(ChangeSource):
             equals=equals,
         )
 
-    def watch(
-        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
-    ) -> Watch:
-        """Iterate over changes; see `StaticStore.watch`."""
-        connection = self.connected()
-        subscribe = functools.partial(self.subscribe, where=where, equals=equals)
-        watch = Watch(timeout, lambda callback: subscribe(callback)[0])
-        connection.add_watch(watch)
-        return watch
-
-    def end_at_disconnect(self, watch: Watch) -> None:
+    def end_at_disconnect(self, watch: OpenWatch) -> None:
         """End a watch when the present connection is closed."""
         self.connected().add_watch(watch)
 

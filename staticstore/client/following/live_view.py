@@ -15,11 +15,11 @@ from ...index.changes import Action, Changes, diff
 from ..telling.deliveries import Deliveries, has_handlers
 from ..telling.subscribers import Subscribers, ViewFollower
 from ..telling.subscription import ChangeSource, Dispatch, Subscription
-from ..telling.watch import Watch
 
 if TYPE_CHECKING:
     from ...index.snapshot import Index
     from ...query.conditions import Where
+    from ..telling.watch import OpenWatch
     from .live import LiveIndex
 
 __all__ = ["LiveView", "ViewSubscribers"]
@@ -283,15 +283,10 @@ class LiveView(ChangeSource):
             equals=equals,
         )
 
-    def watch(
-        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
-    ) -> Watch:
-        """Iterate over changes until a timeout, or until a site is disconnected."""
-        subscribe = functools.partial(self.subscribe, where=where, equals=equals)
-        watch = Watch(timeout, lambda callback: subscribe(callback)[0])
+    def end_at_disconnect(self, watch: OpenWatch) -> None:
+        """End a watch when a site is disconnected."""
         for site in self._sites:
             site.end_at_disconnect(watch)
-        return watch
 
 
 def _are_open(sites: Sequence[LiveIndex]) -> bool:

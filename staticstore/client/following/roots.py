@@ -277,6 +277,8 @@ def open_connection(
     Connection, list of str
         The URLs are of roots to which a password is sent in the clear.
     """
+    if cached is not None:
+        download = download._replace(parts=cached.parts)
     of_session = dict(arguments)
     max_bytes, seconds = of_session.pop("max_index_bytes"), of_session.pop("index_deadline")
     checked_number(max_bytes, "max_index_bytes", least=1)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, get_args, overload
 
 from ...errors import quoted
 from ...index.changes import Action, Change, Changes
+from ...loop_calls import LoopCalls, calls_of_running_loop, is_coroutine_function
 from ...signals import logged_failure
+from .watch import OpenWatch, Subscribe, Watch
 
 if TYPE_CHECKING:
     from ...index.fields_of_changes import ChangedFields
@@ -27,6 +28,8 @@ __all__ = [
     "Subscription",
     "SubscriptionOwner",
 ]
+
+W = TypeVar("W", bound=OpenWatch)
 
 _LOG = logging.getLogger("staticstore")
 
@@ -64,8 +67,13 @@ class Subscription:
         batch: bool,
         owner: weakref.ref[SubscriptionOwner],
     ) -> None:
-        if dispatch is None and inspect.iscoroutinefunction(callback):
-            raise TypeError("a coroutine function needs a loop: dispatch=asyncio_dispatch()")
+        if dispatch is None and is_coroutine_function(callback):
+            dispatch = calls_of_running_loop()
+            if dispatch is None:
+                raise TypeError(
+                    "a coroutine function needs an event loop: subscribe within a coroutine,"
+                    " or give dispatch=asyncio_dispatch(loop)"
+                )
         self.is_batch = batch  #: whether the callback gets all changes of a poll together
         #: The snapshot whose changes were delivered last.
         self.known = known
@@ -180,7 +188,10 @@ class Subscription:
             except BaseException:  # the loop will not call for it
                 if self._waiting and self._waiting[-1] is delivery:
                     self._waiting.pop()
-                raise
+                if not isinstance(self._dispatch, LoopCalls) or not self._dispatch.is_closed:
+                    raise
+                _LOG.exception("the event loop of a subscription is closed; the subscription ends")
+                self.close()
 
     def _call_next(self) -> object:
         # Called by the loop, which reports or awaits in its own way.  Each call is for the
@@ -225,10 +236,21 @@ class ChangeSource:
         """Return a subscription, and the snapshot from which it starts."""
 
     @abstractmethod
+    def end_at_disconnect(self, watch: OpenWatch) -> None:
+        """End a watch when the store is disconnected."""
+
     def watch(
-        self, timeout: float | None, *, where: Where | None, equals: Mapping[str, Any]
-    ) -> Iterator[Change]:
-        """Iterate over changes until a timeout."""
+        self,
+        kind: Callable[[float | None, Subscribe], W],
+        timeout: float | None,
+        *,
+        where: Where | None,
+        equals: Mapping[str, Any],
+    ) -> W:
+        """Return a watch of the changes from now on, until a timeout or a disconnect."""
+        watch = kind(timeout, lambda put: self.subscribe(put, where=where, equals=equals)[0].close)
+        self.end_at_disconnect(watch)
+        return watch
 
 
 class Subscribable:
@@ -287,7 +309,8 @@ class Subscribable:
         dispatch : callable, optional
             Is passed each delivery as a call without arguments, to be made by the thread
             of a window or an event loop; `staticstore.interop.desktop` has those of Qt, Tk
-            and asyncio.  By default the polling thread calls back.
+            and asyncio.  By default the polling thread calls back; a coroutine function is
+            awaited by the event loop that runs in this thread, one change after the other.
         initial : bool, optional
             Whether to deliver the present entries first, as sets, before any change.
         batch : bool, optional
@@ -304,7 +327,8 @@ class Subscribable:
         Raises
         ------
         TypeError
-            The callback is a coroutine function, and `dispatch` is missing.
+            The callback is a coroutine function, no event loop runs in this thread, and
+            `dispatch` is missing.
         NotConnectedError
             The store is not connected.
 
@@ -356,7 +380,7 @@ class Subscribable:
         TypeError, ValueError
             `where` or `timeout` cannot be understood; raised at once.
         """
-        return self._opened().watch(timeout, where=where, equals=equals)
+        return self._opened().watch(Watch, timeout, where=where, equals=equals)
 
 
 def _checked_actions(actions: Iterable[Action]) -> frozenset[Action]:

@@ -76,9 +76,13 @@ class BoundedAdapter(HTTPAdapter):
 
         The query may be as good as a password; the connection appends it.
         """
+        target, self._wire.current.query = self.target(request, proxies)
+        return target
+
+    def target(self, request: PreparedRequest, proxies: Any) -> tuple[str, str]:
+        """Return the target of the request, and its query with its question mark."""
         url, mark, query = super().request_url(request, proxies).partition("?")
-        self._wire.current.query = mark + query
-        return url
+        return url, mark + query
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return the credentials for a proxy, in UTF-8; requests writes Latin-1."""
@@ -153,13 +157,20 @@ class _BoundedConnection:
                 self._handle.close()
         if self.sock is not None:
             self.wire.add(self.sock)
+            self._note_socket()
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
             # Opened for an earlier request, which perhaps was allowed more addresses.
             self._check_peer()
+            self._note_socket()
         self._requests_sent += 1
         super().putrequest(method, url + self.wire.current.query, *args, **kwargs)  # type: ignore[misc]
+
+    def _note_socket(self) -> None:
+        note = self.wire.current.note_socket
+        if note is not None and self.sock is not None:
+            note(self.sock)
 
     def _check_peer(self) -> None:
         check = self.wire.current.bounds.check_peer

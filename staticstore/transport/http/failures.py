@@ -7,6 +7,7 @@ Foreign errors are mapped by `mapped`, refusals of a host by `status_error`.
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import ssl
 import threading
@@ -48,6 +49,7 @@ __all__ = [
     "CodingError",
     "Cuttable",
     "HeaderError",
+    "backoff",
     "cannot_be_decoded",
     "mapped",
     "may_heal",
@@ -233,6 +235,15 @@ def may_heal(error: BaseException) -> bool:
     return any(issubclass(kind, _FOREIGN) for kind in kinds) and not any(
         issubclass(kind, _NEVER_HEALS) for kind in kinds
     )
+
+
+def backoff(number: int, error: TransportError) -> float:
+    """Return how many seconds to wait after a failed attempt, counted from 0."""
+    if number == 0 and was_dropped(error):
+        return 0.0
+    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
+    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
+    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
 
 
 def wants_long_rest(error: BaseException) -> bool:

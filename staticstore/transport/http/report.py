@@ -60,6 +60,12 @@ class RequestReport:
         self._raw: Any = None
         self._received = 0
         self._unsent = [True]  # taken by the first thread that ends it
+        self._error: StoreError | None = None
+        self._seconds: float | None = None
+        self._began = time.monotonic()
+
+    def begin(self) -> None:
+        """Count the time from now on: the request has waited before it is sent."""
         self._began = time.monotonic()
 
     def answered(self, status: int, raw: Any = None) -> None:
@@ -69,6 +75,20 @@ class RequestReport:
     def received(self, count: int) -> None:
         """Count bytes of the body that were received past urllib3."""
         self._received += count
+
+    def end(self, error: StoreError | None = None) -> None:
+        """Note that the request has ended, for a thread that calls `finish` later.
+
+        Parameters
+        ----------
+        error : StoreError, optional
+            What it ended with.
+        """
+        if self._seconds is None:
+            self._error, self._seconds = error, time.monotonic() - self._began
+            if self._raw is not None:
+                self._received += self._raw.tell()
+                self._raw = None
 
     def finish(self, error: StoreError | None = None) -> None:
         """Send the signal; only the first call does.
@@ -82,7 +102,8 @@ class RequestReport:
             self._unsent.pop()
         except IndexError:
             return
-        seconds = time.monotonic() - self._began
+        self.end(error)
+        error = self._error
         self._current.is_reporting = True
         try:
             send_to_each(
@@ -92,8 +113,8 @@ class RequestReport:
                     "method": self._method,
                     "url": self._url,
                     "status": self._status or (error and error.status),
-                    "bytes": self._received + (self._raw.tell() if self._raw is not None else 0),
-                    "seconds": seconds,
+                    "bytes": self._received,
+                    "seconds": self._seconds,
                     "attempt": self._attempt,
                     "error": error,
                 },

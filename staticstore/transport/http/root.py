@@ -18,6 +18,7 @@ __all__ = [
     "Origins",
     "Root",
     "checked_origins",
+    "is_loopback",
     "origin_of",
     "redirect_target",
     "roots_of",
@@ -180,6 +181,16 @@ class Root:
     def __repr__(self) -> str:
         """Show the URL without secrets."""
         return f"<Root: {without_secrets(self.url)}>"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or address."""
+    import ipaddress  # not needed to import staticstore
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def roots_of(locations: Location | Iterable[Location]) -> tuple[Root, ...]:

@@ -42,9 +42,10 @@ from .root import (
     origin_of,
     redirect_target,
 )
+from .template import RequestTemplate, Signer, as_text
 from .wire import Bounds, Deadline, Wire
 
-__all__ = ["OwnConnections", "Request", "RequestTemplate", "Sender"]
+__all__ = ["OwnConnections", "Request", "Sender"]
 
 T = TypeVar("T")
 
@@ -68,31 +69,6 @@ class Request(NamedTuple):
     key: str | None = None
     #: Statuses that are answers, not errors.
     answers: frozenset[int] = frozenset()
-
-
-class RequestTemplate(NamedTuple):
-    """What all requests to the own origin of a root have in common."""
-
-    root: Root
-    wire: Wire
-    #: With credentials.
-    headers: Mapping[str, str]
-    #: URL, with credentials.
-    proxy: str | None
-    verify: bool | str
-    cert: str | tuple[str, str] | None
-    #: To connect, and between two reads, in seconds.
-    timeout: tuple[float, float]
-    #: Bytes per second.
-    min_rate: float
-    #: As in `Bounds`; None through a proxy.
-    check_peer: Callable[[str], None] | None
-    #: The connections that single requests use, too.
-    pool: Any
-    #: What precedes the path below the root in the target of a request.
-    prefix: str
-    #: What follows it.
-    query: str
 
 
 class _Where(NamedTuple):
@@ -137,6 +113,7 @@ class Sender:
         self._min_rate = checked_number(options.min_rate, "min_rate", least=0)
         self._perimeter = Perimeter(options.origins)
         self._own = self._new_own()
+        self._known_template: RequestTemplate | None = None
 
     @property
     def own(self) -> OwnConnections:
@@ -317,26 +294,35 @@ class Sender:
     def template(self) -> RequestTemplate | None:
         """Return what all requests to the root have in common.
 
-        None if the root is a folder or behind a SOCKS proxy, or if the
-        authentication depends on each request and answer.
+        None if the root is a folder or behind a SOCKS proxy.  It is the same object as
+        before unless the proxy or the authentication has changed.
         """
         proxies = {} if self._root.is_local else self._proxies_for(self._root.url)
         proxy = select_proxy(self._root.url, proxies)
-        is_http = urlsplit(proxy or "http:").scheme in _HTTP
-        if self._root.is_local or not is_fixed(self.auth) or not is_http:
+        if self._root.is_local or urlsplit(proxy or "http:").scheme not in _HTTP:
             return None
-        wire, session = self.own
-        request = Request("GET", "", {})
+        (wire, session), auth = self.own, self.auth
+        known = self._known_template
+        is_known = known is not None and known.wire is wire and known.auth is auth
+        if known is not None and is_known and known.proxy == proxy:
+            return known
         with mapped(wire, key=None, url=self._root.url):
+            request = Request("GET", "", {})
             prepared = self._prepared(session, request, self._root.join(""), trusted=True)
-            prepared.prepare_auth(self.auth, self._root.url)
             adapter = session.get_adapter(self._root.url)
             assert isinstance(adapter, BoundedAdapter), "only a folder has another"
-            target = adapter.request_url(prepared, proxies)
-            return RequestTemplate(
+            signer = None
+            if auth is not None and is_fixed(auth):
+                prepared.prepare_auth(auth, self._root.url)
+            elif auth is not None:
+                signer = Signer(auth, prepared, self._root, adapter, proxies)
+            prefix, query = adapter.target(prepared, proxies)
+            self._known_template = RequestTemplate(
                 root=self._root,
                 wire=wire,
-                headers={name: _text(value) for name, value in prepared.headers.items()},
+                headers={name: as_text(value) for name, value in prepared.headers.items()},
+                auth=auth,
+                signer=signer,
                 proxy=proxy,
                 verify=self._verify,
                 cert=self._cert,
@@ -346,13 +332,10 @@ class Sender:
                 pool=adapter.get_connection_with_tls_context(
                     prepared, self._verify, proxies=proxies, cert=self._cert
                 ),
-                prefix=target,
-                query=wire.current.query,
+                prefix=prefix,
+                query=query,
             )
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
+        return self._known_template
 
 
 def _check_status(response: Response, key: str | None, *, trusted: bool) -> None:

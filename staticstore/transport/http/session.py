@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import tuning
 from ...errors import AuthorizationError, TransportError
@@ -20,14 +18,16 @@ from .arguments import (
     sends_password,
 )
 from .document import Absent, Fetched, read_bounded
-from .failures import FIELD_REFUSED, may_heal, was_dropped
+from .failures import FIELD_REFUSED, backoff, may_heal, was_dropped
 from .response import Response
-from .sender import Request, RequestTemplate, Sender
+from .root import is_loopback
+from .sender import Request, Sender
 from .wire import Deadline, SizeLimit, Wire
 
 if TYPE_CHECKING:
     from ...disk.part_file import PartialDocument
     from .root import Root
+    from .template import RequestTemplate
 
 __all__ = ["Session", "open_sessions"]
 
@@ -82,6 +82,7 @@ class Session:
         self.retries = checked_retries(options.retries)
         self.progress = options.progress
         self._sender = Sender(root, options, self.wires)
+        self._companions: PerProcess[dict[Any, Any]] = PerProcess(dict)
         self._is_alone = is_alone
         self._hint = options.hint
         self._failed_at: float | None = None
@@ -99,7 +100,7 @@ class Session:
         return (
             origin.scheme == "http"
             and sends_password(self._sender.auth)
-            and not _is_loopback(origin.host)
+            and not is_loopback(origin.host)
         )
 
     @property
@@ -121,6 +122,8 @@ class Session:
     def close(self) -> None:
         """Cut every connection and wake every wait; idempotent, never blocks."""
         self.wire.close()
+        for companion in list(self._companions.get().values()):
+            companion.close()
         self._sender.close()
 
     def request(
@@ -286,6 +289,17 @@ class Session:
         """
         return self._sender.template()
 
+    def companion(self, make: Callable[[Wire], T]) -> T:
+        """Return the object of its kind that lives as long as the session, in this process.
+
+        `make` makes it, and the session closes it by its method ``close``.
+        """
+        companions = self._companions.get()
+        if make not in companions:
+            companions.setdefault(make, make(self.wire))
+        found: T = companions[make]
+        return found
+
     def retried(self, attempt: Callable[[], T], deadline: Deadline | None = None) -> T:
         """Make an attempt, and repeat it after failures that may heal.
 
@@ -314,7 +328,7 @@ class Session:
                 except TransportError as error:
                     if not may_heal(error):
                         raise
-                    seconds = _backoff(number, error)
+                    seconds = backoff(number, error)
                     if deadline is not None and seconds >= deadline.left:
                         raise
                 wire.cut.wait(seconds)
@@ -356,26 +370,11 @@ class Session:
             current.attempt -= 1
 
 
-def _backoff(number: int, error: TransportError) -> float:
-    if number == 0 and was_dropped(error):
-        return 0.0
-    doubled = tuning.FIRST_BACKOFF_SECONDS * 2 ** min(number, 30)
-    longest = min(doubled, tuning.LONGEST_BACKOFF_SECONDS)
-    return random.uniform(0, longest) + (getattr(error, "retry_after", None) or 0.0)
-
-
 def _use_up(response: Response) -> None:
     # So that the connection can serve another request.
     if (response.content_length or 0) <= tuning.USED_UP_BYTES:
         with contextlib.suppress(TransportError):
             response.read(tuning.USED_UP_BYTES)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Session]:

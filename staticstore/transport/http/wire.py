@@ -37,6 +37,7 @@ __all__ = [
     "Wire",
     "address_in",
     "is_inner",
+    "shut_down",
 ]
 
 #: Bytes a second; many hosts give up a slower reader.
@@ -234,10 +235,13 @@ class CurrentRequest(ReportedRequest):
     allowance : int or None
         How many bytes may still be received; None for any number.  A host can send many
         bytes that yield no data: trailers, empty pieces of a content coding.
+    note_socket : callable or None
+        Called with the socket before a request is sent on it.
     """
 
     bounds: Bounds
     query = ""
+    note_socket: Callable[[socket.socket], object] | None = None
     answer: Receivable | None = None
     allowance: int | None = None
 
@@ -293,7 +297,7 @@ class Wire:
         with self._lock:
             self._sockets.add(sock)
         if self.cut.is_set():
-            _shut_down(sock)
+            shut_down(sock)
 
     def close(self) -> None:
         """End every current and future read and write; idempotent."""
@@ -303,7 +307,7 @@ class Wire:
         with self._lock:
             sockets = list(self._sockets)
         for sock in sockets:
-            _shut_down(sock)
+            shut_down(sock)
 
     @contextlib.contextmanager
     def limited(self, rate: float) -> Iterator[RateLimit]:
@@ -322,7 +326,8 @@ def _no_store() -> None:
     return None
 
 
-def _shut_down(sock: socket.socket) -> None:
+def shut_down(sock: socket.socket) -> None:
+    """End current and future reads and writes of a socket, whichever thread makes them."""
     # Not `SSLSocket.shutdown`: it would drop the TLS layer under a thread that
     # reads, which might then take ciphertext for data.
     with contextlib.suppress(OSError):  # not connected yet, or no longer

@@ -1,19 +1,23 @@
-"""Send many requests at once by libcurl's multi interface (the extra ``fast``).
+"""Carry many requests by libcurl's multi interface (the extra ``fast``).
 
-libcurl sends and receives on many connections in one thread, in C; Python sees
-each answer once.  It neither follows redirects nor retries: see `fetch_all`.
+libcurl sends and receives on many connections in one thread, in C; Python sees each
+answer once.  It neither follows redirects nor retries.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pycurl
 
@@ -22,22 +26,16 @@ from pycurl import PREREQFUNC_ABORT, PREREQFUNC_OK, PREREQFUNCTION
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from ... import tuning
-from ...errors import (
-    InnerAddressError,
-    NotConnectedError,
-    TransportError,
-    TransportTimeout,
-)
+from ...errors import InnerAddressError, StoreError, TransportError, TransportTimeout
 from ...processes import fork_gate
-from ...signals import request_finished
-from ..http.report import new_report
+from ..http.template import RequestTemplate
+from ..http.wire import Wire
+from .carrier import Carrier, ConnectionCount, SubmittedRequest
 from .request import SizedAnswer, SizedRequest, accepted, refusal
 
-if TYPE_CHECKING:
-    from ..http.report import RequestReport
-    from ..http.sender import RequestTemplate
+__all__ = ["CurlCarrier"]
 
-__all__ = ["by_curl"]
+_LOG = logging.getLogger("staticstore")
 
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
 _INTERIM = b"HTTP/1.1 10"
@@ -45,46 +43,168 @@ _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | 
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
 _FIELDS = re.compile(rb"^(content-encoding|content-range|etag):[ \t]*([^\r\n]*)", re.I | re.M)
 
-_Numbered = Iterator[tuple[int, SizedRequest]]
+
+class CurlCarrier(Carrier):
+    """Sends many requests by one thread, which has one `CurlMulti` as long as it lives."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self._count = ConnectionCount(tuning.CURL_FIRST_CONNECTIONS, tuning.CURL_CONNECTIONS)
+        self._thread: threading.Thread | None = None
+        self._bell: _Bell | None = None
+        self._canceled: list[SubmittedRequest] = []
+        # Only the thread uses these.
+        self._idle: list[_Transfer] = []
+        self._transfers: dict[pycurl.Curl, _Transfer] = {}
+        self._speaks_tls = False
+
+    def _begin(self) -> None:
+        if self._bell is None:
+            self._bell = _Bell()
+            name = "staticstore carrier"
+            call = partial(self._work, self._bell)
+            self._thread = threading.Thread(target=call, name=name, daemon=True)
+            self._thread.start()
+        self._bell.ring()
+
+    def _stop(self, request: SubmittedRequest) -> None:
+        self._canceled.append(request)
+        self._end()
+
+    def _end(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end, not longer than this; only after `close`."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    # -- in the thread ---------------------------------------------------------
+
+    def _work(self, bell: _Bell) -> None:
+        # In a forked child nothing may close these connections, which are the parent's.  This
+        # frame keeps them alive there, since the child has no thread that would leave it.
+        multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_MAXCONNECTS, tuning.CURL_CONNECTIONS)
+        try:
+            while not self._is_closed:
+                self._turn(multi, bell)
+        except BaseException:
+            _LOG.exception("sending many requests failed unexpectedly")
+        finally:
+            self._give_up()
+            for transfer in self._transfers.values():
+                multi.remove_handle(transfer.handle)
+            self._transfers.clear()
+            self._idle.clear()
+            multi.close()
+            bell.close()
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._bell = None
+            left = [*self._running, *self._waiting]
+            self._running.clear()
+            self._waiting.clear()
+        for one in left:  # none after a disconnect: `close` has ended them
+            one.end(None)
+
+    def _turn(self, multi: pycurl.CurlMulti, bell: _Bell) -> None:
+        self._cancel_all(multi)
+        while len(self._transfers) < self._count.current:
+            with self._lock:
+                one = self._next()
+            if one is None:
+                break
+            self._start(multi, one)
+        if not self._transfers:
+            bell.wait((), (), None)
+            self._count.reset()
+            return
+        # A fork waits for handshakes, during which OpenSSL holds locks.
+        with fork_gate().passing() if self._speaks_tls else contextlib.nullcontext():
+            multi.perform()
+        ended = list(_ended(multi))
+        for handle, error in ended:
+            self._take(multi, handle, error)
+        if not ended:  # otherwise, first send what waits
+            self._wait(multi, bell)
+
+    def _cancel_all(self, multi: pycurl.CurlMulti) -> None:
+        with self._lock:
+            canceled, self._canceled = self._canceled, []
+            self._running.difference_update(canceled)
+        for handle, transfer in list(self._transfers.items()) if canceled else ():
+            if transfer.submitted in canceled:
+                transfer.take()
+                del self._transfers[handle]
+                multi.remove_handle(handle)
+                self._idle.append(transfer)
+
+    def _start(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
+        transfer = self._idle.pop() if self._idle else _Transfer()
+        self._speaks_tls = transfer.start(one) or self._speaks_tls
+        self._transfers[transfer.handle] = transfer
+        multi.add_handle(transfer.handle)
+        self._count.note_size(one.request.size)
+
+    def _take(self, multi: pycurl.CurlMulti, handle: pycurl.Curl, error: int) -> None:
+        transfer = self._transfers.pop(handle)
+        multi.remove_handle(handle)
+        self._idle.append(transfer)
+        with self._lock:
+            self._running.discard(transfer.submitted)
+        self._count.note_answer(time.monotonic() - transfer.began)
+        transfer.end(error)
+
+    def _wait(self, multi: pycurl.CurlMulti, bell: _Bell) -> None:
+        readable, writable, _ = multi.fdset()
+        # Of a connection with a high number, libcurl does not tell; then look more often.
+        most = tuning.CURL_WAIT_SECONDS if readable or writable else tuning.FAR_SECONDS
+        if self._waiting:
+            most = min(most, self._count.note_wait())
+        milliseconds = multi.timeout()
+        bell.wait(readable, writable, most if milliseconds < 0 else min(milliseconds / 1e3, most))
 
 
-def by_curl(
-    template: RequestTemplate, requests: Sequence[SizedRequest]
-) -> list[SizedAnswer | None]:
-    """Send many requests; see `fetch_all`."""
-    found: list[SizedAnswer | None] = [None] * len(requests)
-    numbered: _Numbered = enumerate(requests)
-    speaks_tls = "https:" in (template.root.url[:6], (template.proxy or "")[:6])
-    setting_up = fork_gate().passing if speaks_tls else contextlib.nullcontext
-    multi = pycurl.CurlMulti()
-    transfers = {
-        transfer.handle: transfer
-        for transfer in (
-            _Transfer(template, multi) for _ in range(min(tuning.CURL_CONNECTIONS, len(requests)))
-        )
-    }
-    try:
-        running = sum(transfer.start(numbered) for transfer in transfers.values())
-        while running:
-            if template.wire.cut.is_set():
-                raise NotConnectedError("the store was disconnected")
-            with setting_up():
-                multi.perform()
-            ended = list(_ended(multi))
-            for handle, error in ended:
-                transfer = transfers[handle]
-                found[transfer.number] = transfer.result() if error == pycurl.E_OK else None
-                transfer.end(error)
-                if error == pycurl.E_OPERATION_TIMEDOUT:
-                    numbered = iter(())  # do not wait again for each of the rest
-                running -= not transfer.start(numbered)
-            if not ended:  # otherwise, first send what has just started
-                multi.select(tuning.CURL_SELECT_SECONDS)
-    finally:
-        for transfer in transfers.values():
-            transfer.end(pycurl.E_ABORTED_BY_CALLBACK)
-        multi.close()
-    return found
+class _Bell:
+    """Wakes the thread that waits for sockets."""
+
+    def __init__(self) -> None:
+        self._receiving, self._sending = socket.socketpair()
+        self._receiving.setblocking(False)
+        self._is_rung = False
+
+    def ring(self) -> None:
+        if not self._is_rung:
+            self._is_rung = True
+            with contextlib.suppress(OSError):  # the thread has ended
+                self._sending.send(b"!")
+
+    def wait(
+        self, readable: Collection[int], writable: Collection[int], seconds: float | None
+    ) -> None:
+        """Wait until it is rung, or a socket is ready, or the time is over."""
+        number = self._receiving.fileno()
+        if not hasattr(select, "poll"):
+            select.select([number, *readable], list(writable), (), seconds)
+        else:
+            poll = select.poll()
+            poll.register(number, select.POLLIN)
+            for one in readable:
+                poll.register(one, select.POLLIN)
+            for one in writable:
+                poll.register(one, select.POLLOUT | (select.POLLIN if one in readable else 0))
+            poll.poll(None if seconds is None else math.ceil(seconds * 1e3))
+        if self._is_rung:
+            self._is_rung = False
+            with contextlib.suppress(BlockingIOError):
+                self._receiving.recv(64)
+
+    def close(self) -> None:
+        self._receiving.close()
+        self._sending.close()
 
 
 def _ended(multi: pycurl.CurlMulti) -> Iterator[tuple[pycurl.Curl, int]]:
@@ -105,45 +225,80 @@ def _judge_peer(check: Callable[[str], None], address: str, *others: str | int) 
 
 
 class _Transfer:
-    """Sends one request after the other, on one handle with its options and buffers."""
+    """Sends one request after the other, on one handle with its options."""
 
-    def __init__(self, template: RequestTemplate, multi: pycurl.CurlMulti) -> None:
-        self.number = 0
+    def __init__(self) -> None:
         self.handle = pycurl.Curl()
-        self._multi = multi
-        self._wire = template.wire
-        self._root_url = template.root.url
-        self._url = template.root.join
+        self.submitted: SubmittedRequest | None = None
+        self.began = 0.0
+        self._template: RequestTemplate | None = None
+        self._has_own_fields = self._has_range = self._has_proxy = False
         self._head = io.BytesIO()
         self._body = io.BytesIO()
-        self._request = SizedRequest("", 0)
-        self._report: RequestReport | None = None
-        self._is_running = False
-        self._has_proxy = template.proxy is not None
-        self._set_up(template)
-
-    def _set_up(self, template: RequestTemplate) -> None:
-        connecting, silence = template.timeout
-        fields = [f"{name}: {value}".encode("latin-1") for name, value in template.headers.items()]
+        self._most = 0
         for option, value in [
             (pycurl.NOSIGNAL, 1),  # for threads
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.PATH_AS_IS, 1),
             (pycurl.BUFFERSIZE, tuning.CURL_BUFFER_BYTES),
-            (pycurl.HTTPHEADER, fields),
-            # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
-            (pycurl.PROXY, (template.proxy or "").encode()),
             (pycurl.NOPROXY, ""),
-            (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
-            (pycurl.LOW_SPEED_LIMIT, max(math.ceil(template.min_rate), 1)),
-            (pycurl.LOW_SPEED_TIME, max(math.ceil(silence), 1)),
             (pycurl.HEADERFUNCTION, self._write_head),
             (pycurl.WRITEFUNCTION, self._write),
         ]:
             self.handle.setopt(option, value)
+
+    def take(self) -> SubmittedRequest:
+        """Return the request, and forget it: it refers to those that wait for it."""
+        submitted, self.submitted = self.submitted, None
+        assert submitted is not None, "it was started"
+        return submitted
+
+    def start(self, submitted: SubmittedRequest) -> bool:
+        """Prepare for a request; return whether TLS is spoken."""
+        self.submitted, template = submitted, submitted.template
+        if template is not self._template:
+            self._set_up(template)
+        request, signed = submitted.request, submitted.signed
+        self._most = request.size
+        self._head = io.BytesIO()
+        self._body = io.BytesIO()  # a new one: its bytes are the answer's, without a copy
+        if signed is not None:
+            self.handle.setopt(pycurl.HTTPHEADER, _lines(signed.headers))
+        elif self._has_own_fields:
+            self.handle.setopt(pycurl.HTTPHEADER, _lines(template.headers))
+        self._has_own_fields = signed is not None
+        url = template.root.join(request.url_path) if signed is None else signed.url
+        self.handle.setopt(pycurl.URL, url)
+        # A signed one has the field already.
+        has_range = request.start is not None and signed is None
+        if has_range:
+            self.handle.setopt(pycurl.RANGE, request.range)
+        elif self._has_range:
+            self.handle.unsetopt(pycurl.RANGE)
+        self._has_range = has_range
+        self.began = time.monotonic()
+        if submitted.report is not None:
+            submitted.report.begin()
+        return "https:" in (template.root.url[:6], (template.proxy or "")[:6])
+
+    def _set_up(self, template: RequestTemplate) -> None:
+        connecting, silence = template.timeout
+        for option, value in [
+            (pycurl.HTTPHEADER, _lines(template.headers)),
+            # Bytes: pycurl accepts only ASCII as text.  Set, so that no variable counts.
+            (pycurl.PROXY, (template.proxy or "").encode()),
+            (pycurl.CONNECTTIMEOUT_MS, max(int(connecting * 1000), 1)),
+            (pycurl.LOW_SPEED_LIMIT, max(math.ceil(template.min_rate), 1)),
+            (pycurl.LOW_SPEED_TIME, max(math.ceil(silence), 1)),
+        ]:
+            self.handle.setopt(option, value)
         if template.check_peer is not None:
             self.handle.setopt(PREREQFUNCTION, partial(_judge_peer, template.check_peer))
+        elif self._template is not None:
+            self.handle.unsetopt(PREREQFUNCTION)
         self._set_up_tls(template)
+        self._template = template
+        self._has_proxy = template.proxy is not None
 
     def _set_up_tls(self, template: RequestTemplate) -> None:
         if template.verify is False:
@@ -158,28 +313,6 @@ class _Transfer:
             certificate, key = (cert, cert) if isinstance(cert, str) else cert
             self.handle.setopt(pycurl.SSLCERT, certificate)
             self.handle.setopt(pycurl.SSLKEY, key)
-
-    def start(self, numbered: _Numbered) -> bool:
-        """Start the next request; False if there is none."""
-        following = next(numbered, None)
-        if following is None:
-            return False
-        was_part = self._request.start is not None
-        self.number, self._request = following
-        for buffer in (self._head, self._body):
-            buffer.seek(0)
-            buffer.truncate()
-        self.handle.setopt(pycurl.URL, self._url(self._request.url_path))
-        if self._request.start is not None:
-            self.handle.setopt(pycurl.RANGE, self._request.range)
-        elif was_part:
-            self.handle.unsetopt(pycurl.RANGE)
-        if request_finished.receivers:
-            wire, url = self._wire, self._root_url + self._request.url_path
-            self._report = new_report(wire.current, wire.store, "GET", url)
-        self._multi.add_handle(self.handle)
-        self._is_running = True
-        return True
 
     def _write_head(self, field: bytes) -> int:
         # Returning 0 ends the transfer: here for a head or a body without an end.
@@ -207,37 +340,44 @@ class _Transfer:
 
     def _write(self, piece: bytes) -> int:
         # Returning 0 ends the transfer: here for more bytes than were requested.
-        if self._body.tell() + len(piece) > self._request.size:
+        if self._body.tell() + len(piece) > self._most:
             return 0
         return self._body.write(piece)
 
-    def result(self) -> SizedAnswer | None:
-        """Return the answer, if it is what was requested."""
+    def end(self, error: int) -> None:
+        """End the request with its outcome; the error is one of libcurl's numbers."""
+        submitted, failure = self.take(), self._failure(error)
+        outcome: SizedAnswer | StoreError | None = None
+        if isinstance(failure, TransportTimeout):
+            outcome = failure
+        elif error == pycurl.E_OK:
+            outcome = self._answer(submitted.request)
+        if submitted.report is not None:
+            status = self.handle.getinfo(pycurl.RESPONSE_CODE)
+            if status:
+                submitted.report.answered(status)
+                submitted.report.received(self._body.tell())
+            failure = failure or refusal(status, submitted.url)
+        self._body = io.BytesIO()
+        submitted.end(outcome, failure)
+
+    def _answer(self, request: SizedRequest) -> SizedAnswer | None:
         heads = self._head.getvalue()
         fields: dict[str, str] = {}
-        if self._request.start is not None or b"encoding" in heads.lower():
+        if request.start is not None or b"encoding" in heads.lower():
             for name, value in _FIELDS.findall(self._last_head(heads)):
                 fields[name.decode().lower()] = value.decode("latin-1").strip()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        return accepted(self._request, status, fields, self._body.getvalue())
+        return accepted(request, status, fields, self._body.getvalue())
 
-    def end(self, error: int) -> None:
-        """End the request, whether it is done or not; the error is one of libcurl's numbers."""
-        if self._is_running:
-            self._multi.remove_handle(self.handle)
-            self._is_running = False
-            if self._report is not None:
-                self._finish(self._report, error)
-                self._report = None
-
-    def _finish(self, report: RequestReport, error: int) -> None:
-        status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        if status:
-            report.answered(status)
-            report.received(self._body.tell())
+    @staticmethod
+    def _failure(error: int) -> StoreError | None:
         if error == pycurl.E_OK:
-            report.finish(refusal(status, self._root_url + self._request.url_path))
-        elif error == pycurl.E_OPERATION_TIMEDOUT:
-            report.finish(TransportTimeout("the host was silent or too slow for too long"))
-        else:
-            report.finish(TransportError(f"the request was not completed (libcurl: {error})"))
+            return None
+        if error == pycurl.E_OPERATION_TIMEDOUT:
+            return TransportTimeout("the host was silent or too slow for too long")
+        return TransportError(f"the request was not completed (libcurl: {error})")
+
+
+def _lines(headers: Mapping[str, str]) -> list[bytes]:
+    return [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]

@@ -1,12 +1,14 @@
-"""Read parts of one value: one as a stream, or many at once."""
+"""Read parts of values: one as a stream, or many at once."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from ... import tuning
 from .answers import VerifiedAnswer, ask, ask_size
@@ -20,7 +22,13 @@ from .stream import (
     whole_or_raise,
 )
 
-__all__ = ["ByteRange", "coalesced", "open_range", "read_ranges"]
+if TYPE_CHECKING:
+    from ..http.session import Session
+    from ..many.request import SizedAnswer, SizedRequest
+
+__all__ = ["ByteRange", "WantedRanges", "coalesced", "open_range", "read_ranges"]
+
+T = TypeVar("T")
 
 
 class ByteRange(NamedTuple):
@@ -28,6 +36,13 @@ class ByteRange(NamedTuple):
 
     start: int
     end: int
+
+
+class WantedRanges(NamedTuple):
+    """Ranges of one value, each with bounds as in a slice."""
+
+    value: RemoteValue
+    ranges: Sequence[tuple[int | None, int | None]]
 
 
 def open_range(value: RemoteValue, start: int | None, end: int | None) -> BinaryIO:
@@ -116,19 +131,22 @@ def coalesced(ranges: Iterable[ByteRange], gap: int, most: int) -> Iterator[Byte
     yield ByteRange(start, end)
 
 
-def read_ranges(
-    value: RemoteValue, ranges: Sequence[tuple[int | None, int | None]], gap: int, most: int
-) -> list[bytes]:
-    """Read the bytes ``value[start:end]`` of each range, in the order given.
+def read_ranges(wanted: Sequence[WantedRanges], gap: int, most: int) -> list[list[bytes]]:
+    """Read the bytes ``value[start:end]`` of ranges of some values, in the order given.
+
+    All are requested together, and what did not come as expected again, value by value.
 
     Parameters
     ----------
-    value : RemoteValue
-        The value.
-    ranges : sequence of (int or None, int or None)
-        As in slices.
+    wanted : sequence of WantedRanges
+        The values, each once, and their ranges.
     gap, most : int
         As in `coalesced`, in bytes.
+
+    Returns
+    -------
+    list of list of bytes
+        For each value the bytes of each of its ranges.
 
     Raises
     ------
@@ -137,16 +155,122 @@ def read_ranges(
     IntegrityError
         The host has another value than the index says, or has replaced it meanwhile.
     """
-    size = value.size if value.size is not None else ask_size(value)
-    if size is None:
-        return _read_spooled(value, ranges)
-    value = value._replace(size=size)  # which all answers must then have, too
-    asked = [ByteRange(*slice(*one).indices(size)[:2]) for one in ranges]
-    requests = list(coalesced((one for one in asked if one.start < one.end), gap, most))
-    bodies = first_right(value, lambda value: _read_all(value, requests, size))
-    if bodies is None:
-        return _read_spooled(value, ranges)
-    return list(_cut(asked, requests, bodies))
+    from ..many.batch import Batch  # `open_range` does not need it
+
+    plans = _each([partial(_Plan, one, gap, most) for one in wanted], _knows_sizes(wanted))
+    batches = []
+    for session, some in _by_session(plan for plan in plans if plan.is_fetched_at_once):
+        batches.append(
+            (some, Batch(session, [one for plan in some for one in plan.requests(plan.value)]))
+        )
+    for some, batch in batches:
+        answers = batch.answers()
+        for plan in some:
+            plan.fetched = list(islice(answers, len(plan.stretches)))
+    return _each([plan.read for plan in plans], all(plan.has_come for plan in plans))
+
+
+def _knows_sizes(wanted: Iterable[WantedRanges]) -> bool:
+    return all(value.size is not None for value, _ in wanted)
+
+
+def _by_session(plans: Iterable[_Plan]) -> Iterable[tuple[Session, list[_Plan]]]:
+    found: dict[Session, list[_Plan]] = {}
+    for plan in plans:
+        found.setdefault(plan.value.session, []).append(plan)
+    return found.items()
+
+
+def _each(calls: Sequence[Callable[[], T]], is_quick: bool) -> list[T]:
+    # Those that wait for a host are called by several threads.
+    if is_quick or len(calls) == 1:
+        return [call() for call in calls]
+    from ...workers import Workers  # slow to import: concurrent.futures
+
+    with Workers(tuning.CAREFUL_THREADS, "staticstore ranges") as pool:
+        return [one.result() for one in [pool.submit(call) for call in calls]]
+
+
+class _Plan:
+    """The ranges of one value, and the stretches that are requested for them."""
+
+    def __init__(self, wanted: WantedRanges, gap: int, most: int) -> None:
+        value, self._ranges = wanted
+        size = value.size if value.size is not None else ask_size(value)
+        self.value = value._replace(size=size)  # which all answers must then have, too
+        self._asked = [ByteRange(*slice(*one).indices(size or 0)[:2]) for one in self._ranges]
+        joined = coalesced((one for one in self._asked if one.start < one.end), gap, most)
+        self.stretches = list(joined)
+        self.fetched: Sequence[SizedAnswer | None] | None = None
+        # Long ones are streamed: less memory.
+        most_bytes = tuning.RANGE_AT_ONCE_BYTES
+        self._is_short = all(end - start <= most_bytes for start, end in self.stretches)
+
+    @property
+    def is_fetched_at_once(self) -> bool:
+        """Whether to request it together with others, from the root that is asked first."""
+        value = self.value
+        is_first = value.sources is None or not value.session.is_failing
+        return self._is_short and value.size is not None and is_first
+
+    @property
+    def has_come(self) -> bool:
+        """Whether all answers are as expected."""
+        return self.fetched is not None and None not in self.fetched
+
+    def requests(self, value: RemoteValue) -> Iterator[SizedRequest]:
+        """Yield the requests to the root of a value."""
+        from ..many.request import SizedRequest
+
+        for start, end in self.stretches:
+            yield SizedRequest(value.url_path, end - start, start, value.size)
+
+    def read(self) -> list[bytes]:
+        """Return the bytes of the ranges; request what has not come as expected."""
+        bodies = None
+        if self.value.size is not None:
+            bodies = first_right(self.value, self._read_all)
+        if bodies is None:
+            return _read_spooled(self.value, self._ranges)
+        return list(_cut(self._asked, self.stretches, bodies))
+
+    def _read_all(self, value: RemoteValue) -> list[bytes] | None:
+        """Read the stretches of one version; None if the host ignores ranges.
+
+        If they cover the value, they are verified.
+        """
+        from ..many.batch import fetch_all
+
+        assert value.size is not None, "the size was asked for"
+        fetched = self.fetched if value is self.value else None
+        # A request past a cache has header fields of its own.
+        if fetched is None and self._is_short and not value.fields:
+            fetched = fetch_all(value.session, list(self.requests(value)))
+        bodies: list[bytes] = []
+        etags: set[str | None] = set()
+        for one, found in zip(self.stretches, fetched or repeat(None), strict=False):
+            if found is not None:
+                bodies.append(found.body)
+                etags.add(found.etag)
+                continue
+            answer = ask(value, *one)
+            if isinstance(answer, VerifiedAnswer):
+                return _read_from(answer.file, self.stretches)
+            if not answer.is_partial and one.end - one.start < value.size:
+                answer.close()
+                return None
+            is_part = answer.is_partial
+            stream = (
+                ValueStream(value, answer, *one, None) if is_part else stream_whole(value, answer)
+            )
+            with stream:
+                bodies.append(stream.readall())
+                etags.add(stream.etag)
+        if len(etags) > 1:
+            replaced = value.replaced(expected="one entity tag", actual=sorted(map(str, etags)))
+            return _read_from(whole_or_raise(value, replaced).file, self.stretches)
+        _verify(value, self.stretches, bodies)
+        return bodies
 
 
 def _read_spooled(
@@ -163,43 +287,6 @@ def _read_from(file: BinaryIO, ranges: Iterable[tuple[int, int]]) -> list[bytes]
             file.seek(start)
             bodies.append(file.read(max(end - start, 0)))
         return bodies
-
-
-def _read_all(value: RemoteValue, ranges: Sequence[ByteRange], size: int) -> list[bytes] | None:
-    """Read ranges of one version of a value; None if the host ignores ranges.
-
-    If they cover the value, they are verified.
-    """
-    from ..many.request import SizedRequest  # `open_range` does not need them
-    from ..many.threads import fetch_all
-
-    requests = [SizedRequest(value.url_path, end - start, start, size) for start, end in ranges]
-    # A request past a cache has header fields of its own.
-    one_by_one = value.fields or any(one.size > tuning.RANGE_AT_ONCE_BYTES for one in requests)
-    fetched = [None] * len(ranges) if one_by_one else fetch_all(value.session, requests)
-    bodies: list[bytes] = []
-    etags: set[str | None] = set()
-    for one, found in zip(ranges, fetched, strict=True):
-        if found is not None:
-            bodies.append(found.body)
-            etags.add(found.etag)
-            continue
-        answer = ask(value, *one)
-        if isinstance(answer, VerifiedAnswer):
-            return _read_from(answer.file, ranges)
-        if not answer.is_partial and one.end - one.start < size:
-            answer.close()
-            return None
-        is_part = answer.is_partial
-        stream = ValueStream(value, answer, *one, None) if is_part else stream_whole(value, answer)
-        with stream:
-            bodies.append(stream.readall())
-            etags.add(stream.etag)
-    if len(etags) > 1:
-        replaced = value.replaced(expected="one entity tag", actual=sorted(map(str, etags)))
-        return _read_from(whole_or_raise(value, replaced).file, ranges)
-    _verify(value, ranges, bodies)
-    return bodies
 
 
 def _verify(value: RemoteValue, ranges: Sequence[ByteRange], bodies: Sequence[bytes]) -> None:

@@ -169,7 +169,7 @@ def test_one_on_a_connection_that_was_closed_meanwhile_ends(
     site: MemorySite, store: StaticStore
 ) -> None:
     connection = store._live.connected()
-    watch = Watch(None, store.subscribe)
+    watch = Watch(None, lambda put: store.subscribe(put).close)
     store.disconnect()
     connection.add_watch(watch)
     assert Call(lambda: list(watch)).result() == []

@@ -10,8 +10,8 @@ import pytest
 
 from staticstore.errors import NotConnectedError
 from staticstore.transport.http.wire import RateLimit
+from staticstore.transport.many.batch import fetch_all
 from staticstore.transport.many.request import SizedRequest
-from staticstore.transport.many.threads import fetch_all
 from tests.engines import ENGINES, sending_by
 from tests.servers import Answer, Request, Wire
 from tests.transport.conftest import Call, SessionAt, Start, fetch, noted_waits

@@ -1,0 +1,353 @@
+"""Reading within an event loop of asyncio."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import tuning
+from .reading import Reading
+
+if TYPE_CHECKING:
+    import os
+
+    from ..transport.values.stream import ReadProgress
+    from .tasks.calls import AsyncCalls
+    from .value import URLValue
+
+__all__ = ["AsyncReading"]
+
+T = TypeVar("T")
+
+_MISSING: Any = object()
+
+
+class AsyncReading(Reading):
+    """The reading half of `StaticStore`, to be awaited on any event loop of asyncio.
+
+    What is awaited never blocks the loop, and does the same as the method without
+    ``_async``.  A read that is canceled ends at once.
+    """
+
+    @property
+    @abstractmethod
+    def _is_in_memory(self) -> bool:
+        """Whether looking a key up requests nothing."""
+
+    @property
+    def _calls(self) -> AsyncCalls:
+        known: AsyncCalls | None = self.__dict__.get("_async_calls")
+        if known is not None:
+            return known
+        from .tasks.calls import AsyncCalls  # slow to import: asyncio
+
+        # Of two threads that get here at once, both use what the first has set.
+        made: AsyncCalls = self.__dict__.setdefault(
+            "_async_calls", AsyncCalls.of(self, tuning.CAREFUL_THREADS)
+        )
+        return made
+
+    async def _called(self, call: Callable[[], T]) -> T:
+        return await self._calls.make(call)
+
+    # -- values ------------------------------------------------------------------
+
+    async def get_async(self, key: str, default: Any = _MISSING) -> Any:
+        """Return a value, as `get`; a lazy store may fetch parts of the index.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        default : object, optional
+            Returned instead if the index lacks the key.
+
+        Returns
+        -------
+        URLValue
+            The value, of the current snapshot.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key, and there is no default.
+        NotConnectedError
+            The store is not connected.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(sample_store.get_async("terrain/dem.tif")).size
+        96510
+        """
+        get = self.get if default is _MISSING else partial(self.get, default=default)
+        return get(key) if self._is_in_memory else await self._called(partial(get, key))
+
+    async def read_async(self, key: str) -> bytes:
+        """Read a whole value, verified.
+
+        Values that are awaited at the same time are fetched together, as by `read_many`.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+
+        Returns
+        -------
+        bytes
+            Exactly the bytes that the index describes.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+        TransportError, IntegrityError
+            The bytes could not be fetched, or differ from the index.
+        NotConnectedError
+            The store is not connected, or was disconnected meanwhile.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> async def sizes(*keys):
+        ...     return list(map(len, await asyncio.gather(*map(sample_store.read_async, keys))))
+        >>> asyncio.run(sizes("stations/stations.csv", "terrain/dem.tif"))
+        [438, 96510]
+        """
+        value: URLValue = await self.get_async(key)
+        return await self._called(value.read)
+
+    async def head_async(self, key: str) -> URLValue:
+        """Ask the host for the header fields of a value, and return the value with them.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+
+        Returns
+        -------
+        URLValue
+            Its `size`, `modified`, `media_type` and `etag` are known, from the index or from
+            the host: none of them makes a request any more.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+        TransportError
+            The host did not answer, or refused.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(sample_store.head_async("terrain/dem.tif")).media_type
+        'image/tiff'
+        """
+        value: URLValue = await self.get_async(key)
+        await self._called(lambda: (value.etag, value.size, value.modified, value.media_type))
+        return value
+
+    # -- parts -------------------------------------------------------------------
+
+    async def get_range_async(
+        self, key: str, start: int | None = None, end: int | None = None
+    ) -> bytes:
+        r"""Read part of a value: the bytes ``value[start:end]``.
+
+        Parts that are awaited at the same time are fetched together, as by `get_ranges`.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        start : int, optional
+            First byte, counted from 0; a negative one counts from the end.
+        end : int, optional
+            First byte after the part, as in a slice; ``None`` is the end.
+
+        Returns
+        -------
+        bytes
+            The bytes; if there are none, no request is made.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+        TransportError, IntegrityError
+            The bytes could not be fetched, or the value has changed on the host.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(sample_store.get_range_async("terrain/dem.tif", 0, 4))
+        b'II*\x00'
+        """
+        value: URLValue = await self.get_async(key)
+        [part] = await self._called(partial(value.get_ranges, [(start, end)]))
+        return part
+
+    async def get_ranges_async(
+        self,
+        key: str,
+        ranges: Iterable[tuple[int | None, int | None]],
+        *,
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
+    ) -> list[bytes]:
+        r"""Read many parts of a value, as `get_ranges`.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        ranges : iterable of (int or None, int or None)
+            Start and end of each, as in a slice, in any order.
+        max_gap, max_size : int, optional
+            As of `get_ranges`, in bytes.
+
+        Returns
+        -------
+        list of bytes
+            In the order given.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+        TransportError, IntegrityError
+            The bytes could not be fetched, or the value has changed on the host.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(sample_store.get_ranges_async("terrain/dem.tif", [(0, 2), (2, 4)]))
+        [b'II', b'*\x00']
+        """
+        wanted = list(ranges)
+        value: URLValue = await self.get_async(key)
+        read = partial(value.get_ranges, wanted, max_gap=max_gap, max_size=max_size)
+        return await self._called(read)
+
+    async def get_ranges_many_async(
+        self, ranges: Iterable[tuple[str, int | None, int | None]]
+    ) -> list[bytes]:
+        r"""Read many parts of many values.
+
+        Parameters
+        ----------
+        ranges : iterable of (str, int or None, int or None)
+            Key, start and end of each, as in a slice.
+
+        Returns
+        -------
+        list of bytes
+            In the order given; all are in memory together.
+
+        Raises
+        ------
+        KeyError
+            The index lacks a key.
+        TransportError, IntegrityError
+            The bytes could not be fetched, or a value has changed on the host.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> wanted = [("terrain/dem.tif", 0, 4), ("stations/stations.csv", -1, None)]
+        >>> asyncio.run(sample_store.get_ranges_many_async(wanted))
+        [b'II*\x00', b'\n']
+        """
+        import asyncio
+
+        async with asyncio.TaskGroup() as group:
+            reads = [
+                group.create_task(self.get_range_async(key, start, end))
+                for key, start, end in ranges
+            ]
+        return [one.result() for one in reads]
+
+    # -- many values, and files --------------------------------------------------
+
+    def read_many_async(
+        self, keys: Iterable[str] | AsyncIterable[str]
+    ) -> AsyncIterator[tuple[str, bytes]]:
+        """Read many whole values, verified, as fast as the site allows; see `read_many`.
+
+        Parameters
+        ----------
+        keys : iterable or asynchronous iterable of str
+            Consumed as needed, ahead of what is returned.
+
+        Returns
+        -------
+        asynchronous iterator of (str, bytes)
+            Keys and values in the order asked.
+
+        Raises
+        ------
+        KeyError
+            While iterating: the index lacks the key.
+        TransportError, IntegrityError
+            While iterating: a value could not be fetched, or differs from the index.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> async def main():
+        ...     async for key, data in sample_store.read_many_async(["stations/stations.csv"]):
+        ...         print(key, len(data))
+        >>> asyncio.run(main())
+        stations/stations.csv 438
+        """
+        from .tasks.in_order import read_in_order
+
+        return read_in_order(keys, self.read_async)
+
+    async def to_file_async(
+        self,
+        key: str,
+        path: str | os.PathLike[str],
+        progress: ReadProgress | None = None,
+        *,
+        sync: bool = True,
+    ) -> None:
+        """Copy a value into a file, verified and atomic, as `URLValue.to_file`.
+
+        If it is canceled, the copy ends with its next piece, and can be resumed.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        path : str or path
+            The file; an existing one is replaced.
+        progress : callable, optional
+            Called by the event loop as ``progress(done, total)`` in bytes.  An exception that
+            it raises cancels the copy, and is raised here.
+        sync : bool, optional
+            Whether to wait until the bytes are on the disk.
+
+        Raises
+        ------
+        KeyError
+            The index lacks the key.
+        TransportError, IntegrityError
+            The bytes could not be fetched, or differ from the index.
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(sample_store.to_file_async("terrain/dem.tif", sample_site / "dem.tif"))
+        >>> (sample_site / "dem.tif").stat().st_size
+        96510
+        """
+        from .tasks.file_copy import copy_to_file
+
+        await copy_to_file(self._calls, await self.get_async(key), path, progress, sync=sync)

@@ -1,0 +1,103 @@
+"""What stores and views share within an event loop of asyncio: reading, and following."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .async_reading import AsyncReading
+from .live_store import LiveStore
+
+if TYPE_CHECKING:
+    from ..index.changes import Change, Changes
+    from ..query.conditions import Where
+    from .telling.async_watch import AsyncWatch
+
+__all__ = ["AsyncStore"]
+
+
+class AsyncStore(AsyncReading, LiveStore):
+    """A live store whose methods can be awaited, too."""
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return self._live.snapshot is not None
+
+    def watch_async(
+        self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
+    ) -> AsyncIterator[Change]:
+        """Iterate over changes since this call, as they come, within an event loop.
+
+        A lazy store that has not fetched its index yet watches from the first step on.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds without a change after which the iteration ends; by default it ends
+            at `disconnect`.
+        where, **equals
+            As in `query`; the metadata before or after the change must match.
+
+        Returns
+        -------
+        asynchronous iterator of Change
+            For one task.  It queues the changes until they are taken.
+
+        Raises
+        ------
+        NotConnectedError
+            The store is not connected.
+        TypeError, ValueError
+            `where` or `timeout` cannot be understood.
+        RuntimeError
+            There is no running event loop.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> async def main():
+        ...     return [change async for change in sample_store.watch_async(timeout=0)]
+        >>> asyncio.run(main())
+        []
+        """
+        import asyncio
+
+        from .telling.async_watch import AsyncWatch, watch_later
+
+        kind = partial(AsyncWatch, asyncio.get_running_loop())
+
+        def begin() -> AsyncWatch:
+            return self._opened().watch(kind, timeout, where=where, equals=equals)
+
+        return begin() if self._is_in_memory else watch_later(partial(self._called, begin))
+
+    async def update_index_async(self) -> Changes:
+        """Poll once, now, as `update_index`.
+
+        Handlers and callbacks that are no coroutine functions have been called when it
+        returns; coroutines follow on their loops.
+
+        Returns
+        -------
+        Changes
+            What differs from the snapshot before; empty if nothing does.
+
+        Raises
+        ------
+        TransportError, IndexFormatError
+            The index could not be fetched or read; the store keeps its snapshot.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(sample_store.update_index_async())
+        <Changes: 0 set, 0 update, 0 delete>
+        """
+        return await self._called(self.update_index)
+
+    async def disconnect_async(self) -> None:
+        """Disconnect, as `disconnect`, without blocking the loop."""
+        from .tasks.calls import call_in_thread  # slow to import: asyncio
+
+        await call_in_thread(self.disconnect)

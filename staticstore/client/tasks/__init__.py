@@ -1,0 +1,1 @@
+"""Reading within an event loop of asyncio."""

@@ -1,0 +1,151 @@
+"""What all requests to a root have in common, and how each of many is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from requests.auth import HTTPDigestAuth
+from requests.hooks import default_hooks
+
+from .arguments import is_of_requests
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+    from requests.auth import AuthBase
+
+    from .adapter import BoundedAdapter
+    from .root import Root
+    from .wire import Wire
+
+__all__ = ["RequestTemplate", "SignedRequest", "Signer", "as_text"]
+
+
+class SignedRequest(NamedTuple):
+    """A request with header fields of its own."""
+
+    url: str
+    #: With credentials.
+    headers: Mapping[str, str]
+    #: The request target (RFC 9112, section 3.2) without its query, and the query.
+    target: str
+    query: str
+
+
+class Signer:
+    """Calls an authentication of requests for each of many requests.
+
+    An authentication that looks at answers by functions of its own signs nothing
+    here: only a single request shows it the answer.  Those of requests look at
+    refusals alone, after which the request is repeated singly.
+
+    Parameters
+    ----------
+    auth : AuthBase
+        The authentication.
+    base : PreparedRequest
+        A request with all other header fields.
+    root : Root
+        The root; a request that is signed for another origin is sent singly.
+    adapter : BoundedAdapter
+        Knows the targets of requests.
+    proxies : mapping
+        As in requests.
+    """
+
+    def __init__(
+        self,
+        auth: AuthBase,
+        base: PreparedRequest,
+        root: Root,
+        adapter: BoundedAdapter,
+        proxies: Mapping[str, str],
+    ) -> None:
+        self._auth = auth
+        self._base = base
+        self._root = root
+        self._adapter = adapter
+        self._proxies = proxies
+
+    def signed(self, url_path: str, fields: Mapping[str, str]) -> SignedRequest | None:
+        """Return a request with its signature; None if it has to be sent singly.
+
+        Parameters
+        ----------
+        url_path : str
+            Quoted path below the root.
+        fields : mapping
+            Header fields of this request alone.
+
+        Raises
+        ------
+        Exception
+            Whatever the authentication raises.
+        """
+        prepared = self._called(self._root.join(url_path), fields)
+        url = str(prepared.url)
+        if not self._is_ready(prepared) or not self._root.shares_origin(url):
+            return None
+        target, query = self._adapter.target(prepared, self._proxies)
+        headers = {name: as_text(value) for name, value in prepared.headers.items()}
+        return SignedRequest(url, headers, target, query)
+
+    @property
+    def wants_challenge(self) -> bool:
+        """Whether a single request has to come first, in this thread.
+
+        Digest authentication can sign nothing before the host has challenged it, and
+        keeps the challenge for the thread that saw it.
+        """
+        if not isinstance(self._auth, HTTPDigestAuth):
+            return False
+        prepared = self._called(self._root.join(""), {})
+        return not self._is_ready(prepared)
+
+    def _called(self, url: str, fields: Mapping[str, str]) -> PreparedRequest:
+        prepared = self._base.copy()
+        prepared.hooks = default_hooks()
+        prepared.url = url
+        prepared.headers.update(fields)
+        prepared.prepare_auth(self._auth, url)
+        return prepared
+
+    @staticmethod
+    def _is_ready(prepared: PreparedRequest) -> bool:
+        hooks = prepared.hooks["response"]
+        return not hooks or (
+            all(map(is_of_requests, hooks)) and "Authorization" in prepared.headers
+        )
+
+
+class RequestTemplate(NamedTuple):
+    """What all requests to the own origin of a root have in common."""
+
+    root: Root
+    wire: Wire
+    #: With credentials, unless each request is signed.
+    headers: Mapping[str, str]
+    auth: AuthBase | None
+    #: Signs each request; None if the same credentials serve for all.
+    signer: Signer | None
+    #: URL, with credentials.
+    proxy: str | None
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    #: To connect, and between two reads, in seconds.
+    timeout: tuple[float, float]
+    #: Bytes per second.
+    min_rate: float
+    #: As in `Bounds`; None through a proxy.
+    check_peer: Callable[[str], None] | None
+    #: The connections that single requests use, too.
+    pool: Any
+    #: What precedes the path below the root in the target of a request.
+    prefix: str
+    #: What follows it.
+    query: str
+
+
+def as_text(value: str | bytes) -> str:
+    """Return the value of a header field as text."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value
