@@ -302,6 +302,13 @@ SLICE_SECONDS = 0.005
 TK_POLL_MILLISECONDS = 50  # as in IDLE: it costs no visible time
 FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smoother, more work
 
+# ---- File systems
+
+# Of an event loop's calls that wait for a poll: one polls, and the others wait for it.
+FILE_SYSTEM_THREADS = 4
+# That are kept of directories that were listed.  More: more memory.  benchmark: file-system
+LISTED_ENTRIES = 1 << 17
+
 # ---- Command line
 
 BAR_DELAY_SECONDS = 1.0  # of an index.  Shorter: bars that vanish at once, a flicker
