@@ -16,7 +16,7 @@ from fsspec.utils import isfilelike
 
 from ..errors import IntegrityError
 from .directories import Directories
-from .file_listing import ListedFiles, not_found
+from .file_descriptions import FileDescriptions, not_found
 from .process_store import ProcessStore
 from .read_only import read_only
 from .storage_options import OF_FSSPEC, StorageOptions
@@ -44,7 +44,7 @@ class _WithoutSecrets(type(AsyncFileSystem)):  # type: ignore[misc]
         return files
 
 
-class StaticStoreFileSystem(ListedFiles, metaclass=_WithoutSecrets):
+class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
     r"""A site as a read-only file system of fsspec.
 
     fsspec makes it of URLs such as ``staticstore://KEY``, with the parameters below as
@@ -161,6 +161,11 @@ class StaticStoreFileSystem(ListedFiles, metaclass=_WithoutSecrets):
     async def _cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
+        return await self._part(await self._store(), path, start, end)
+
+    async def _part(
+        self, store: StaticStore, path: str, start: int | None = None, end: int | None = None
+    ) -> bytes:
         key = self._strip_protocol(path)
 
         async def read(store: StaticStore) -> bytes:
@@ -168,11 +173,12 @@ class StaticStoreFileSystem(ListedFiles, metaclass=_WithoutSecrets):
                 return await store.read_async(key)
             return await store.get_range_async(key, start, end)
 
-        return await self._read(key, read)
+        return await self._read(store, key, read)
 
-    async def _read(self, key: str, read: Callable[[StaticStore], Awaitable[T]]) -> T:
+    async def _read(
+        self, store: StaticStore, key: str, read: Callable[[StaticStore], Awaitable[T]]
+    ) -> T:
         """Read a value; once more if the site has published another since the last poll."""
-        store = await self._store()
         try:
             try:
                 return await read(store)
@@ -201,8 +207,9 @@ class StaticStoreFileSystem(ListedFiles, metaclass=_WithoutSecrets):
                 one for one, is_directory in zip(paths, kinds, strict=True) if not is_directory
             ]
         is_single = isinstance(path, str) and paths == [self._strip_protocol(path)]
+        store = await self._store()
         # All at once, so that they are fetched together.
-        read = [self._cat_file(one, **kwargs) for one in paths]
+        read = [self._part(store, one, **kwargs) for one in paths]
         found = await asyncio.gather(*read, return_exceptions=True)
         if on_error == "raise":
             _raise_first(found)
@@ -229,7 +236,9 @@ class StaticStoreFileSystem(ListedFiles, metaclass=_WithoutSecrets):
         many_starts, many_ends = (
             list(one) if isinstance(one, Iterable) else [one] * len(paths) for one in (starts, ends)
         )
-        read = [self._cat_file(*one) for one in zip(paths, many_starts, many_ends, strict=True)]
+        store = await self._store()
+        parts = zip(paths, many_starts, many_ends, strict=True)
+        read = [self._part(store, *one) for one in parts]
         found = await asyncio.gather(*read, return_exceptions=True)
         if on_error != "return":
             _raise_first(found)
@@ -250,7 +259,8 @@ class StaticStoreFileSystem(ListedFiles, metaclass=_WithoutSecrets):
             callback.set_size(total)
             callback.absolute_update(done)
 
-        await self._read(key, lambda store: store.to_file_async(key, lpath, progress))
+        store = await self._store()
+        await self._read(store, key, lambda store: store.to_file_async(key, lpath, progress))
 
     def _open(
         self,

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ..client.store import StaticStore
     from ..client.value import URLValue
 
-__all__ = ["ListedFiles", "not_found"]
+__all__ = ["FileDescriptions", "not_found"]
 
 _Info = dict[str, Any]
 
 
-class ListedFiles(ReadOnlyFileSystem):
+class FileDescriptions(ReadOnlyFileSystem):
     """The descriptive half of `StaticStoreFileSystem`: directories, and what is in them."""
 
     @abstractmethod
