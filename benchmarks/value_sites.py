@@ -4,6 +4,7 @@ values      a large value, one to read ranges of, and many of 1 KiB, as `publish
 bare        the large value; the index has only its size, so nothing can be verified
 packed      the small values, published with packs
 chunks      24 values of 4 MiB
+mebibytes   200 values of 1 MiB
 columns     a table in Parquet, if pyarrow is installed
 """
 
@@ -45,6 +46,7 @@ def make_value_sites(
     small: int = 2_000,
     rows: int = 1_512_500,
     chunk: int = 4 << 20,
+    mebibytes: int = 200,
 ) -> None:
     """Make a folder for each state.
 
@@ -60,6 +62,8 @@ def make_value_sites(
         Rows of the table, each with 8 bytes in each column.
     chunk : int
         Bytes of each of 24 values.
+    mebibytes : int
+        The number of values of 1 MiB.
     """
     chance = random.Random(1)
     data = folder / "values" / "data"
@@ -77,6 +81,10 @@ def make_value_sites(
     for number in range(_CHUNKS):
         _write(folder / "chunks" / "data" / f"chunk-{number:02}.bin", chunk, chance)
     publish(folder / "chunks")
+
+    for number in range(mebibytes):
+        _write(folder / "mebibytes" / "data" / f"{number:03}.bin", 1 << 20, chance)
+    publish(folder / "mebibytes")
 
     (folder / "columns" / "data").mkdir(parents=True)
     _write_table(folder / "columns" / "data" / TABLE, rows)

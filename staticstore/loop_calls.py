@@ -22,7 +22,8 @@ Call = Callable[[], object]
 class LoopReplies:
     """Makes calls in the thread of a loop, many at each wake-up of it.
 
-    To wake a loop costs a system call, so what comes meanwhile goes with it.
+    To wake a loop costs a system call, so what comes meanwhile goes with it
+    (benchmark: async).
     Any thread may use it.
 
     Parameters

@@ -26,8 +26,10 @@ MODULES = (
     "values",
     "many",
     "connections",
+    "awaited",
     "ranges",
     "columns",
+    "file_systems",
     "mirrors",
     "publishes",
 )

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import tuning
 from .reading import Reading
 
 if TYPE_CHECKING:
     import os
 
     from ..transport.values.stream import ReadProgress
+    from .site_snapshot import Values
     from .tasks.calls import AsyncCalls
+    from .tasks.reads import AwaitedReads
     from .value import URLValue
+    from .view_values import ViewValues
 
 __all__ = ["AsyncReading"]
 
@@ -31,23 +33,27 @@ class AsyncReading(Reading):
     ``_async``.  A read that is canceled ends at once.
     """
 
-    @property
     @abstractmethod
     def _is_in_memory(self) -> bool:
         """Whether looking a key up requests nothing."""
 
     @property
     def _calls(self) -> AsyncCalls:
-        known: AsyncCalls | None = self.__dict__.get("_async_calls")
-        if known is not None:
-            return known
-        from .tasks.calls import AsyncCalls  # slow to import: asyncio
+        return self._awaited.calls
 
-        # Of two threads that get here at once, both use what the first has set.
-        made: AsyncCalls = self.__dict__.setdefault(
-            "_async_calls", AsyncCalls.of(self, tuning.CAREFUL_THREADS)
-        )
-        return made
+    @property
+    def _awaited(self) -> AwaitedReads:
+        known: AwaitedReads | None = self.__dict__.get("_awaited_reads")
+        if known is None:
+            from .tasks.reads import AwaitedReads  # slow to import: asyncio
+
+            # Of two threads that get here at once, both use what the first has set.
+            made = AwaitedReads.of(self, self._values, self._is_in_memory)
+            known = self.__dict__.setdefault("_awaited_reads", made)
+        return known
+
+    async def _values_async(self) -> Values | ViewValues:
+        return self._values() if self._is_in_memory() else await self._called(self._values)
 
     async def _called(self, call: Callable[[], T]) -> T:
         return await self._calls.make(call)
@@ -83,7 +89,7 @@ class AsyncReading(Reading):
         96510
         """
         get = self.get if default is _MISSING else partial(self.get, default=default)
-        return get(key) if self._is_in_memory else await self._called(partial(get, key))
+        return get(key) if self._is_in_memory() else await self._called(partial(get, key))
 
     async def read_async(self, key: str) -> bytes:
         """Read a whole value, verified.
@@ -117,8 +123,8 @@ class AsyncReading(Reading):
         >>> asyncio.run(sizes("stations/stations.csv", "terrain/dem.tif"))
         [438, 96510]
         """
-        value: URLValue = await self.get_async(key)
-        return await self._called(value.read)
+        data: bytes = await self._awaited.whole.ask(key).result()
+        return data
 
     async def head_async(self, key: str) -> URLValue:
         """Ask the host for the header fields of a value, and return the value with them.
@@ -187,8 +193,10 @@ class AsyncReading(Reading):
         >>> asyncio.run(sample_store.get_range_async("terrain/dem.tif", 0, 4))
         b'II*\x00'
         """
-        value: URLValue = await self.get_async(key)
-        [part] = await self._called(partial(value.get_ranges, [(start, end)]))
+        from .tasks.part_reads import WantedParts
+
+        wanted = WantedParts([(start, end)], is_single=True)
+        part: bytes = await self._awaited.parts.ask(key, wanted).result()
         return part
 
     async def get_ranges_async(
@@ -228,20 +236,27 @@ class AsyncReading(Reading):
         >>> asyncio.run(sample_store.get_ranges_async("terrain/dem.tif", [(0, 2), (2, 4)]))
         [b'II', b'*\x00']
         """
-        wanted = list(ranges)
-        value: URLValue = await self.get_async(key)
-        read = partial(value.get_ranges, wanted, max_gap=max_gap, max_size=max_size)
-        return await self._called(read)
+        from .tasks.part_reads import WantedParts
+
+        wanted = WantedParts(list(ranges), max_gap, max_size)
+        parts: list[bytes] = await self._awaited.parts.ask(key, wanted).result()
+        return parts
 
     async def get_ranges_many_async(
-        self, ranges: Iterable[tuple[str, int | None, int | None]]
+        self,
+        ranges: Iterable[tuple[str, int | None, int | None]],
+        *,
+        max_gap: int = 1 << 12,
+        max_size: int = 1 << 23,
     ) -> list[bytes]:
-        r"""Read many parts of many values.
+        r"""Read many parts of many values, all of one snapshot, as `get_ranges_many`.
 
         Parameters
         ----------
         ranges : iterable of (str, int or None, int or None)
             Key, start and end of each, as in a slice.
+        max_gap, max_size : int, optional
+            As of `get_ranges_many`, in bytes.
 
         Returns
         -------
@@ -262,14 +277,16 @@ class AsyncReading(Reading):
         >>> asyncio.run(sample_store.get_ranges_many_async(wanted))
         [b'II*\x00', b'\n']
         """
-        import asyncio
+        from .tasks.part_reads import WantedParts
+        from .tasks.turns import results
 
-        async with asyncio.TaskGroup() as group:
-            reads = [
-                group.create_task(self.get_range_async(key, start, end))
+        ask = self._awaited.parts.ask
+        return await results(
+            [
+                ask(key, WantedParts([(start, end)], max_gap, max_size, is_single=True))
                 for key, start, end in ranges
             ]
-        return [one.result() for one in reads]
+        )
 
     # -- many values, and files --------------------------------------------------
 
@@ -286,7 +303,7 @@ class AsyncReading(Reading):
         Returns
         -------
         asynchronous iterator of (str, bytes)
-            Keys and values in the order asked.
+            Keys and values in the order asked, all of one snapshot: that of the first step.
 
         Raises
         ------
@@ -306,7 +323,7 @@ class AsyncReading(Reading):
         """
         from .tasks.in_order import read_in_order
 
-        return read_in_order(keys, self.read_async)
+        return read_in_order(self._awaited, self._values_async, keys)
 
     async def to_file_async(
         self,

@@ -20,7 +20,6 @@ __all__ = ["AsyncStore"]
 class AsyncStore(AsyncReading, LiveStore):
     """A live store whose methods can be awaited, too."""
 
-    @property
     def _is_in_memory(self) -> bool:
         return self._live.snapshot is not None
 
@@ -70,7 +69,7 @@ class AsyncStore(AsyncReading, LiveStore):
         def begin() -> AsyncWatch:
             return self._opened().watch(kind, timeout, where=where, equals=equals)
 
-        return begin() if self._is_in_memory else watch_later(partial(self._called, begin))
+        return begin() if self._is_in_memory() else watch_later(partial(self._called, begin))
 
     async def update_index_async(self) -> Changes:
         """Poll once, now, as `update_index`.

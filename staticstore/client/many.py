@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import operator
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
-from ..errors import StoreError, TransportError
-from ..index.fields import Content, key_problem, key_to_url_path
-from ..transport.http.failures import wants_long_rest
+from ..errors import StoreError
+from ..index.fields import Content, key_to_url_path
 from ..transport.many.batch import fetch_all
 from ..transport.many.request import SizedRequest
 from ..transport.many.threads import requests_at_once
-from ..transport.values.ranges import ByteRange, WantedRanges, coalesced, read_ranges
+from ..transport.values.ranges import WantedRanges, read_ranges
 from .large_values import Found, LargeValues
 from .value import URLValue, remote_of
+from .value_requests import CarefulReads, accept, pack_stretches, read_singly
 
 if TYPE_CHECKING:
     from .site_snapshot import Values
@@ -94,7 +92,7 @@ def read_each(
     most = tuning.WINDOW_BYTES
     together = most if together is None else min(together, most)
     first = most if first is None else first
-    with contextlib.closing(LargeValues(values.access, partial(_read_or_error, values))) as large:
+    with contextlib.closing(LargeValues(values.access, partial(read_singly, values))) as large:
         windows = _planned(large, _windows(values, keys, together, first))
         window, following = next(windows, _Window([], [], [], [])), next(windows, None)
         if following is None:  # a thread would cost more than it gains
@@ -126,7 +124,7 @@ def _yielded(
         if content is None:
             raise KeyError(key)
         data = large.take() if number in are_large else fetched[number]
-        yield key, _read_or_error(values, key) if data is None else data
+        yield key, read_singly(values, key) if data is None else data
 
 
 def _windows(values: Values, keys: Iterable[str], together: int, first: int) -> Iterator[_Window]:
@@ -173,35 +171,12 @@ def _from_cache(values: Values, window: _Window) -> Iterator[tuple[int, bytes]]:
 
 
 def _from_packs(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
-    by_href: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for number, content in missing:
-        if content.place is not None and content.size and content.sha256:
-            href, start = content.place.href, content.place.offset
-            by_href[href].append((start, start + content.size, number))
-    stretches = [
-        (href, stretch)
-        for href, places in by_href.items()
-        if key_problem(href) is None
-        for stretch in coalesced(
-            (ByteRange(start, end) for start, end, _ in places),
-            tuning.PACK_GAP_BYTES,
-            tuning.PACK_STRETCH_BYTES,
-        )
-    ]
-    wanted = [
-        SizedRequest(key_to_url_path("", href), stretch.end - stretch.start, stretch.start)
-        for href, stretch in stretches
-    ]
+    stretches = list(pack_stretches(missing))
+    got = fetch_all(values.access.session, [one.request for one in stretches])
     found: dict[int, bytes] = {}
-    for (href, stretch), got in zip(
-        stretches, fetch_all(values.access.session, wanted), strict=True
-    ):
-        if got is None:
-            continue
-        first, last = stretch
-        for start, end, number in by_href[href]:
-            if first <= start and end <= last:
-                found[number] = got.body[start - first : end - first]
+    for stretch, answer in zip(stretches, got, strict=True):
+        if answer is not None:
+            found |= {number: answer.body[start:end] for number, start, end in stretch.places}
     return _right(values, window, found)
 
 
@@ -216,51 +191,20 @@ def _whole(values: Values, window: _Window, missing: _Some) -> dict[int, bytes]:
 
 
 def _right(values: Values, window: _Window, found: dict[int, bytes]) -> dict[int, bytes]:
-    # Sizes are right already: only digests are checked.
     right: dict[int, bytes] = {}
-    keep = values.access.cache.put if values.access.cache else None
     for number, data in found.items():
         content = window.contents[number]
         assert content is not None
-        if content.sha256 is None or hashlib.sha256(data).hexdigest() == content.sha256:
+        if accept(values, content, data):
             right[number] = data
-            if keep is not None:
-                keep(content.sha256, data)
     return right
 
 
 def _carefully(values: Values, window: _Window, missing: _Some) -> dict[int, Found]:
-    """Read values as a single read does: with redirects, retries and errors.
-
-    Once no host can be reached in spite of all retries, or one refuses requests for a
-    long time, the other values fail at once.
-    """
     from ..workers import Workers
 
-    session = values.access.session
-    outage: list[TransportError] = []
-
-    def read(key: str) -> bytes | StoreError:
-        if outage:
-            first = outage[0]
-            return type(first)(first.args[0], key=key, url=values[key].url, status=first.status)
-        found = _read_or_error(values, key)
-        if (
-            isinstance(found, TransportError)
-            and session.is_failing
-            and (found.status is None or wants_long_rest(found))
-        ):
-            outage.append(found)
-        return found
-
-    workers = requests_at_once(session.wire, tuning.CAREFUL_THREADS)
+    read = CarefulReads(values).read
+    workers = requests_at_once(values.access.session.wire, tuning.CAREFUL_THREADS)
     with Workers(workers, "staticstore read_many") as pool:
         reads = {number: pool.submit(partial(read, window.keys[number])) for number, _ in missing}
         return {number: one.result() for number, one in reads.items()}
-
-
-def _read_or_error(values: Values, key: str) -> bytes | StoreError:
-    try:
-        return values[key].read()
-    except StoreError as error:
-        return error

@@ -42,6 +42,10 @@ class Values(Mapping[str, URLValue]):
         self.index = index
         self.access = access
 
+    def located(self, key: str) -> tuple[Values, str] | None:
+        """Return these values and the key; those of a view say where a key really is."""
+        return self, key
+
     @property
     def data_path(self) -> str:
         """What is between a root and the key in the URL of a value."""

@@ -54,6 +54,11 @@ class ViewValues(Mapping[str, "URLValue"]):
         """Return whether the view has a key."""
         return self.index.find(key) is not None
 
+    def located(self, key: str) -> tuple[Values, str] | None:
+        """Return the values of the site that has a key, and the key there; None if none has."""
+        place = self.index.find(key)
+        return None if place is None else self._members[place[0]].located(place[1])
+
     def read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield keys and whole values, each read from its site."""
         left = iter(keys)

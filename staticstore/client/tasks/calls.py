@@ -8,78 +8,87 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from ... import tuning
 from ...errors import NotConnectedError
 from ...loop_calls import LoopReplies
+from ...processes import PerProcess
 from ...workers import Workers
 
-__all__ = ["AsyncCalls", "call_in_thread"]
+__all__ = ["AsyncCalls", "call_in_thread", "resolve"]
 
 T = TypeVar("T")
 
 
 class AsyncCalls:
-    """Makes blocking calls in daemon threads for the coroutines of any number of loops.
+    """Makes calls in daemon threads for the coroutines of any number of loops.
 
     Not `asyncio.to_thread`: at its end `asyncio.run` waits for those threads, and so for a
     silent host.  A coroutine that is canceled does not wait for its thread either.
 
     Parameters
     ----------
-    most : int
-        Threads, at most.
+    owner : object
+        When it is garbage, the calls that have not begun are given up.
     """
 
-    def __init__(self, most: int) -> None:
-        self._workers = Workers(most, "staticstore async")
-        self._lock = threading.Lock()
-        self._replies: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopReplies]
-        self._replies = weakref.WeakKeyDictionary()
-
-    @classmethod
-    def of(cls, owner: object, most: int) -> AsyncCalls:
-        """Return calls that are given up when `owner` is garbage."""
-        calls = cls(most)
-        weakref.finalize(owner, calls.close).atexit = False
-        return calls
+    def __init__(self, owner: object) -> None:
+        #: For calls that wait for a host.
+        self.patient = Workers(tuning.CAREFUL_THREADS, "staticstore async")
+        #: For calls that compute.
+        self.quick = Workers(tuning.VERIFY_THREADS, "staticstore verify")
+        self._loops: PerProcess[_Loops] = PerProcess(_Loops)
+        for workers in (self.patient, self.quick):
+            weakref.finalize(owner, workers.close).atexit = False
 
     def replies(self, loop: asyncio.AbstractEventLoop) -> LoopReplies:
         """Return what makes calls in the thread of a loop."""
-        with self._lock:
-            if (known := self._replies.get(loop)) is None:
-                known = self._replies[loop] = LoopReplies(loop)
-            return known
+        return self._loops.get().replies(loop)
 
     async def make(self, call: Callable[[], T]) -> T:
-        """Make a call in a thread, and return or raise what it does."""
+        """Make a call that may wait for a host, and return or raise what it does."""
         loop = asyncio.get_running_loop()
         awaited: asyncio.Future[T] = loop.create_future()
         replies = self.replies(loop)
-        made = self._workers.submit(call)
-        made.add_done_callback(lambda made: replies.put(partial(_resolve, awaited, made)))
+        made = self.patient.submit(call)
+        made.add_done_callback(lambda made: replies.put(partial(_take, awaited, made)))
         try:
             return await awaited
         except asyncio.CancelledError:
             made.cancel()
             raise
 
-    def close(self) -> None:
-        """Give up the calls that have not begun."""
-        self._workers.close()
+
+class _Loops:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._replies: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopReplies]
+        self._replies = weakref.WeakKeyDictionary()
+
+    def replies(self, loop: asyncio.AbstractEventLoop) -> LoopReplies:
+        with self._lock:
+            if (known := self._replies.get(loop)) is None:
+                known = self._replies[loop] = LoopReplies(loop)
+            return known
 
 
-def _resolve(awaited: asyncio.Future[Any], made: Future[Any]) -> None:
-    if awaited.done():  # canceled
+def resolve(awaited: asyncio.Future[T], found: T | BaseException) -> None:
+    """Give a future its result or exception, unless it is canceled; in the thread of its loop."""
+    if awaited.done():
         return
+    if isinstance(found, BaseException):
+        awaited.set_exception(found)
+    else:
+        awaited.set_result(found)
+
+
+def _take(awaited: asyncio.Future[T], made: Future[T]) -> None:
     try:
         error = made.exception()
     except CancelledError:
         error = NotConnectedError("the store was disconnected")
-    if error is None:
-        awaited.set_result(made.result())
-    else:
-        awaited.set_exception(error)
+    resolve(awaited, made.result() if error is None else error)
 
 
 async def call_in_thread(call: Callable[[], T]) -> T:
@@ -100,17 +109,16 @@ async def call_in_thread(call: Callable[[], T]) -> T:
     Exception
         What the call raises.
     """
-    made: Future[T] = Future()
     loop = asyncio.get_running_loop()
     awaited: asyncio.Future[T] = loop.create_future()
     replies = LoopReplies(loop)
 
     def run() -> None:
         try:
-            made.set_result(call())
+            found: T | BaseException = call()
         except BaseException as error:
-            made.set_exception(error)
-        replies.put(partial(_resolve, awaited, made))
+            found = error
+        replies.put(partial(resolve, awaited, found))
 
     threading.Thread(target=run, name="staticstore async", daemon=True).start()
     return await awaited

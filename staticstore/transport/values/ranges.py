@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..http.session import Session
     from ..many.request import SizedAnswer, SizedRequest
 
-__all__ = ["ByteRange", "WantedRanges", "coalesced", "open_range", "read_ranges"]
+__all__ = ["ByteRange", "RangesPlan", "WantedRanges", "coalesced", "open_range", "read_ranges"]
 
 T = TypeVar("T")
 
@@ -157,7 +157,7 @@ def read_ranges(wanted: Sequence[WantedRanges], gap: int, most: int) -> list[lis
     """
     from ..many.batch import Batch  # `open_range` does not need it
 
-    plans = _each([partial(_Plan, one, gap, most) for one in wanted], _knows_sizes(wanted))
+    plans = _each([partial(RangesPlan, one, gap, most) for one in wanted], _knows_sizes(wanted))
     batches = []
     for session, some in _by_session(plan for plan in plans if plan.is_fetched_at_once):
         batches.append(
@@ -174,8 +174,8 @@ def _knows_sizes(wanted: Iterable[WantedRanges]) -> bool:
     return all(value.size is not None for value, _ in wanted)
 
 
-def _by_session(plans: Iterable[_Plan]) -> Iterable[tuple[Session, list[_Plan]]]:
-    found: dict[Session, list[_Plan]] = {}
+def _by_session(plans: Iterable[RangesPlan]) -> Iterable[tuple[Session, list[RangesPlan]]]:
+    found: dict[Session, list[RangesPlan]] = {}
     for plan in plans:
         found.setdefault(plan.value.session, []).append(plan)
     return found.items()
@@ -191,7 +191,7 @@ def _each(calls: Sequence[Callable[[], T]], is_quick: bool) -> list[T]:
         return [one.result() for one in [pool.submit(call) for call in calls]]
 
 
-class _Plan:
+class RangesPlan:
     """The ranges of one value, and the stretches that are requested for them."""
 
     def __init__(self, wanted: WantedRanges, gap: int, most: int) -> None:
@@ -212,6 +212,12 @@ class _Plan:
         value = self.value
         is_first = value.sources is None or not value.session.is_failing
         return self._is_short and value.size is not None and is_first
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the ranges cover the value, so that they are verified."""
+        size = self.value.size or 0
+        return size > 0 and sum(end - start for start, end in self.stretches) >= size
 
     @property
     def has_come(self) -> bool:

@@ -1,0 +1,61 @@
+"""All that the awaited reads of one store have in common."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import NotConnectedError
+from .calls import AsyncCalls
+from .part_reads import PartReads
+from .turns import TurnReads
+from .whole_reads import WholeReads
+
+if TYPE_CHECKING:
+    from ..site_snapshot import Values
+    from ..view_values import ViewValues
+
+__all__ = ["AwaitedReads"]
+
+
+class AwaitedReads(NamedTuple):
+    """The threads of a store for coroutines, and the reads that its coroutines await."""
+
+    calls: AsyncCalls
+    #: Of whole values.
+    whole: TurnReads
+    #: Of parts of values.
+    parts: TurnReads
+
+    @classmethod
+    def of(
+        cls,
+        store: object,
+        values: Callable[[], Values | ViewValues],
+        is_in_memory: Callable[[], bool],
+    ) -> AwaitedReads:
+        """Return those of a store, which they do not keep alive.
+
+        Parameters
+        ----------
+        store : object
+            The store.
+        values, is_in_memory : callable
+            Methods of it, as of `TurnReads`.
+        """
+        calls = AsyncCalls(store)
+        current, knows = weakref.WeakMethod(values), weakref.WeakMethod(is_in_memory)
+
+        def current_values() -> Values | ViewValues:
+            method = current()
+            if method is None:
+                raise NotConnectedError("the store is gone: keep a reference to it")
+            return method()
+
+        def has_all() -> bool:
+            method = knows()
+            return method is None or method()
+
+        whole = TurnReads(calls, current_values, has_all, WholeReads)
+        return cls(calls, whole, TurnReads(calls, current_values, has_all, PartReads))

@@ -1,0 +1,141 @@
+"""Requests to one root, whose answers are passed on as they come."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ... import tuning
+from ...errors import NotConnectedError, TransportTimeout
+from ...transport.many.batch import submit
+from ...transport.many.request import SizedAnswer, SizedRequest
+
+if TYPE_CHECKING:
+    from ...transport.http.session import Session
+    from ...transport.many.carrier import SubmittedRequest
+    from .calls import AsyncCalls
+
+__all__ = ["Requests", "Take"]
+
+#: Takes an answer; None if it was not as expected, or there was none.  Must not block.
+Take = Callable[[SizedAnswer | None], object]
+
+
+class Requests:
+    """Sends requests together; each is for some numbers, and is canceled with the last of them.
+
+    Parameters
+    ----------
+    session : Session
+        The session of the root.
+    calls : AsyncCalls
+        The threads that take large answers.
+    failed : callable
+        Called with a number and an exception: the store was disconnected, or a `Take` raised.
+    is_slow : bool, optional
+        Whether to take all answers in threads, since that reads or writes files.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        calls: AsyncCalls,
+        failed: Callable[[int, BaseException], object],
+        *,
+        is_slow: bool = False,
+    ) -> None:
+        self._session = session
+        self._calls = calls
+        self._failed = failed
+        self._is_slow = is_slow
+        self._lock = threading.Lock()
+        self._unsent: list[_Shared] = []
+        self._sent: list[SubmittedRequest] = []
+        # By the identity of what was requested, until it has ended.
+        self._shared: dict[int, _Shared] = {}
+        self._of_number: defaultdict[int, list[_Shared]] = defaultdict(list)
+        self._has_timed_out = False
+
+    def add(self, request: SizedRequest, numbers: Iterable[int], take: Take) -> None:
+        """Add a request for some numbers, which `send` sends."""
+        shared = _Shared(request, set(numbers), take)
+        self._unsent.append(shared)
+        for number in shared.numbers:
+            self._of_number[number].append(shared)
+
+    def send(self) -> None:
+        """Send what was added; `Take` is called by any thread, perhaps by this one.
+
+        Raises
+        ------
+        NotConnectedError
+            The store was disconnected.
+        """
+        unsent, self._unsent = self._unsent, []
+        for shared in unsent:
+            self._shared[id(shared.request)] = shared
+        submitted = submit(self._session, [one.request for one in unsent], self._note)
+        self._sent += [one for one in submitted if one is not None]
+        for shared, one in zip(unsent, submitted, strict=True):
+            if one is None:
+                self._take(shared, None)
+                continue
+            shared.submitted = one
+            if not shared.numbers:  # canceled meanwhile
+                one.cancel()
+
+    def cancel(self, number: int) -> None:
+        """Cancel the requests that are for no other number."""
+        for shared in self._of_number.pop(number, ()):
+            shared.numbers.discard(number)
+            if not shared.numbers and shared.submitted is not None:
+                shared.submitted.cancel()
+
+    def _note(self, one: SubmittedRequest) -> None:
+        # In a thread of the carrier, which must not be held up.
+        shared = self._shared.pop(id(one.request))
+        if isinstance(one.outcome, TransportTimeout):
+            self._withdraw(one)
+        is_large = one.request.size > tuning.TAKEN_AT_ONCE_BYTES
+        if self._is_slow or is_large or one.report is not None:
+            self._calls.quick.submit(lambda: self._end(shared, one))
+        else:
+            self._end(shared, one)
+
+    def _withdraw(self, one: SubmittedRequest) -> None:
+        with self._lock:
+            has_timed_out, self._has_timed_out = self._has_timed_out, True
+        if not has_timed_out and one.carrier is not None:
+            one.carrier.withdraw(self._sent)  # do not wait again for each of the rest
+
+    def _end(self, shared: _Shared, one: SubmittedRequest) -> None:
+        if one.report is not None:
+            one.report.finish()
+        outcome = one.outcome
+        if isinstance(outcome, NotConnectedError):
+            for number in list(shared.numbers):
+                self._failed(number, NotConnectedError(*outcome.args))
+        else:
+            one.outcome = None  # the others of the batch may take long yet
+            self._take(shared, outcome if isinstance(outcome, SizedAnswer) else None)
+
+    def _take(self, shared: _Shared, answer: SizedAnswer | None) -> None:
+        try:
+            shared.take(answer)
+        except BaseException as error:
+            for number in list(shared.numbers):
+                self._failed(number, error)
+
+
+class _Shared:
+    # A request, and the numbers that it is for.
+
+    __slots__ = ("numbers", "request", "submitted", "take")
+
+    def __init__(self, request: SizedRequest, numbers: set[int], take: Take) -> None:
+        self.request = request
+        self.numbers = numbers
+        self.take = take
+        self.submitted: SubmittedRequest | None = None

@@ -1,0 +1,255 @@
+"""Reads that are awaited in one turn of an event loop, and begun together at the next."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from ...errors import StoreError
+from .calls import AsyncCalls, resolve
+
+if TYPE_CHECKING:
+    from ...index.fields import Content
+    from ..site_snapshot import Values
+    from ..view_values import ViewValues
+    from .whole_reads import Found
+
+__all__ = ["AskedRead", "BegunReads", "TurnReads", "results"]
+
+
+class BegunReads(Protocol):
+    """Reads of one snapshot that are begun together."""
+
+    def begin(self) -> None:
+        """Request what is needed."""
+
+    def cancel(self, number: int) -> None:
+        """Give one of them up."""
+
+
+class AskedRead:
+    """A read that somebody awaits: what is asked, and the future of its result.
+
+    Parameters
+    ----------
+    key : str
+        The key of the value.
+    detail : object
+        What is asked of it.
+    values : Values, ViewValues or None
+        The snapshot; None for the current one.
+    loop : asyncio.AbstractEventLoop
+        The loop that awaits it.
+    """
+
+    __slots__ = ("_begun", "_number", "detail", "future", "key", "values")
+
+    def __init__(
+        self,
+        key: str,
+        detail: Any,
+        values: Values | ViewValues | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.key = key
+        self.detail = detail
+        self.values = values
+        self.future: asyncio.Future[Any] | None = loop.create_future()
+        self._begun: BegunReads | None = None
+        self._number = 0
+
+    def begun(self, reads: BegunReads, number: int) -> None:
+        """Note where it is read."""
+        self._begun, self._number = reads, number
+
+    async def result(self) -> Any:
+        """Wait for the result; if this is canceled, what nobody else needs is canceled, too."""
+        assert self.future is not None, "it is awaited once"
+        try:
+            return await self.future
+        except asyncio.CancelledError:
+            if self._begun is not None:
+                self._begun.cancel(self._number)
+            raise
+        finally:
+            self._begun = self.future = None  # the others of the turn may take long yet
+
+    def give_up(self) -> None:
+        """Cancel it: nobody awaits it any more."""
+        future, self.future = self.future, None
+        if future is None or future.cancel():
+            if self._begun is not None:
+                self._begun.cancel(self._number)
+        else:
+            future.exception()  # which nobody misses
+        self._begun = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it has neither a result nor been canceled."""
+        future = self.future
+        return future is not None and not future.done()
+
+
+async def results(asked: Sequence[AskedRead]) -> list[Any]:
+    """Wait for reads that were asked together; if one fails, give the others up."""
+    try:
+        return [await one.result() for one in asked]
+    except BaseException:
+        for one in asked:
+            one.give_up()
+        raise
+
+
+class _OfSite(NamedTuple):
+    """The reads of one site, and the keys there."""
+
+    values: Values
+    asked: list[AskedRead]
+    keys: list[str]
+
+
+class TurnReads:
+    """Collects the reads that are awaited in one turn of a loop, and begins them together.
+
+    Any number of loops may use it.
+
+    Parameters
+    ----------
+    calls : AsyncCalls
+        The threads.
+    values : callable
+        Returns the values of the current snapshot.
+    is_in_memory : callable
+        Returns whether `values` and look-ups request nothing.
+    reads : callable
+        Makes the reads of one site from the threads, its values, what is wanted, and a `Found`.
+    """
+
+    def __init__(
+        self,
+        calls: AsyncCalls,
+        values: Callable[[], Values | ViewValues],
+        is_in_memory: Callable[[], bool],
+        reads: Callable[
+            [AsyncCalls, Values, Sequence[tuple[str, Content, Any]], Found], BegunReads
+        ],
+    ) -> None:
+        self._calls = calls
+        self._values = values
+        self._is_in_memory = is_in_memory
+        self._reads = reads
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[AskedRead]]
+        self._turns = weakref.WeakKeyDictionary()
+        # Sessions that are set up, and whose requests are begun without blocking.
+        self._quick: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def ask(
+        self, key: str, detail: Any = None, values: Values | ViewValues | None = None
+    ) -> AskedRead:
+        """Return a read that begins at the next turn of the running loop."""
+        loop = asyncio.get_running_loop()
+        asked = AskedRead(key, detail, values, loop)
+        turn = self._turns.get(loop)
+        if turn is None:
+            self._turns[loop] = [asked]
+            loop.call_soon(self._begin_turn, loop)
+        else:
+            turn.append(asked)
+        return asked
+
+    def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        asked = [one for one in self._turns.pop(loop) if one.is_awaited]
+        answer = partial(self._answer, self._calls.replies(loop).put)
+        if not self._is_in_memory():
+            self._calls.patient.submit(partial(self._begin, asked, answer))
+            return
+        slow = self._begin(asked, answer, only_quick=True)
+        if slow:
+            self._calls.patient.submit(partial(self._begin, slow, answer))
+
+    @staticmethod
+    def _answer(
+        put: Callable[[Callable[[], object]], object], asked: AskedRead, found: object
+    ) -> None:
+        if isinstance(found, StoreError) and found.key is not None:
+            found.key = asked.key  # that of the view
+        if (future := asked.future) is not None:
+            put(partial(resolve, future, found))
+
+    def _begin(
+        self,
+        asked: list[AskedRead],
+        answer: Callable[[AskedRead, object], None],
+        *,
+        only_quick: bool = False,
+    ) -> list[AskedRead]:
+        """Begin reads; return those of sites where that may block, if these are not to begin."""
+        slow: list[AskedRead] = []
+        try:
+            sites = self._by_site(asked, answer)
+        except BaseException as error:
+            for one in asked:
+                answer(one, error)
+            return slow
+        for site in sites:
+            if only_quick and site.values.access.session not in self._quick:
+                slow += site.asked
+            else:
+                self._begin_site(site, answer)
+        return slow
+
+    def _by_site(
+        self, asked: list[AskedRead], answer: Callable[[AskedRead, object], None]
+    ) -> list[_OfSite]:
+        current: Values | ViewValues | None = None
+        sites: dict[int, _OfSite] = {}
+        for one in asked:
+            if one.values is None and current is None:
+                current = self._values()
+            values = current if one.values is None else one.values
+            assert values is not None
+            place = values.located(one.key)
+            if place is None:
+                answer(one, KeyError(one.key))
+                continue
+            own, key = place
+            site = sites.setdefault(id(own), _OfSite(own, [], []))
+            site.asked.append(one)
+            site.keys.append(key)
+        return list(sites.values())
+
+    def _begin_site(self, site: _OfSite, answer: Callable[[AskedRead, object], None]) -> None:
+        values, asked, keys = site
+        try:
+            contents = values.index.contents_of(keys)
+            known = []
+            for one, key in zip(asked, keys, strict=True):
+                if key in contents:
+                    known.append(one)
+                else:
+                    answer(one, KeyError(one.key))
+            wanted = [
+                (key, contents[key], one.detail)
+                for one, key in zip(asked, keys, strict=True)
+                if key in contents
+            ]
+            reads = self._reads(
+                self._calls, values, wanted, lambda number, found: answer(known[number], found)
+            )
+            for number, one in enumerate(known):
+                one.begun(reads, number)
+            reads.begin()
+            for number, one in enumerate(known):
+                if not one.is_awaited:  # canceled before it was begun
+                    reads.cancel(number)
+            session = values.access.session
+            template = session.template()
+            if values.access.cache.folder is None and (template is None or template.signer is None):
+                self._quick.add(session)
+        except BaseException as error:
+            for one in asked:
+                answer(one, error)
