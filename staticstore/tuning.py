@@ -307,8 +307,6 @@ FRAME_MILLISECONDS = 40  # between two repaints of rows that glow.  Shorter: smo
 
 # ---- File systems
 
-# Of an event loop's calls that wait for a poll: one polls, and the others wait for it.
-FILE_SYSTEM_THREADS = 4
 # That are kept of directories that were listed.  More: more memory.  benchmark: file-system
 LISTED_ENTRIES = 1 << 17
 

@@ -8,7 +8,6 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .. import tuning
 from ..client.tasks.calls import AsyncCalls
 from ..errors import AuthorizationError, NotConnectedError, StoreError
 from ..processes import PerProcess
@@ -46,7 +45,7 @@ class ProcessStore:
         self._lock = PerProcess(threading.Lock)
         # When the index was last asked for, as `time.monotonic`.
         self._asked_at = float("-inf")
-        self._calls = AsyncCalls.of(self, tuning.FILE_SYSTEM_THREADS)
+        self._calls = AsyncCalls(self)
         # Those of a snapshot; replaced with it.
         self._directories: Directories | None = None
 
