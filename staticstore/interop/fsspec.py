@@ -267,7 +267,7 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
         path: str,
         mode: str = "rb",
         block_size: int | None = None,
-        cache_options: Any = None,
+        cache_options: object = None,
         cache_type: str | None = None,
         cache_size: int = 8 << 20,
         **kwargs: Any,
@@ -279,21 +279,17 @@ class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
             value = self._ready().get(key)
         except KeyError:
             raise not_found(key) from None
-        if cache_type is None:
+        if cache_type != "none":
             return value.open(cache_size=cache_size)
-        return _CachedFile(self, value, block_size, cache_type, cache_options)
+        return _UncachedFile(self, value, block_size)
 
 
-class _CachedFile(AbstractBufferedFile):  # type: ignore[misc]
-    # A file with one of fsspec's own caches, which `blockcache` and those who name one need.
+class _UncachedFile(AbstractBufferedFile):  # type: ignore[misc]
+    # A file that fetches just what is read.  `blockcache` gives it a cache of its own.
 
-    def __init__(
-        self, fs: Any, value: URLValue, block_size: int | None, cache_type: str, options: Any
-    ) -> None:
+    def __init__(self, fs: Any, value: URLValue, block_size: int | None) -> None:
         self._value = value
-        super().__init__(
-            fs, value.key, "rb", block_size, True, cache_type, options, size=value.size
-        )
+        super().__init__(fs, value.key, "rb", block_size, cache_type="none", size=value.size)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         [part] = self._value.get_ranges([(start, end)])
