@@ -17,7 +17,7 @@ fsspec = pytest.importorskip("fsspec")
 from staticstore import AuthorizationError, IntegrityError, TransportError  # noqa: E402
 from staticstore.interop.fsspec import StaticStoreFileSystem  # noqa: E402
 from staticstore.transport.values.seekable import OpenedValue  # noqa: E402
-from tests.client.scene import MemorySite, pollers  # noqa: E402
+from tests.client.scene import Call, MemorySite, pollers  # noqa: E402
 from tests.forks import in_child  # noqa: E402
 from tests.interop.file_system_scene import VALUES, fill, protect, who  # noqa: E402
 from tests.sites import entry  # noqa: E402
@@ -99,6 +99,7 @@ def test_info_asks_the_host_for_what_the_index_does_not_say(site: MemorySite) ->
 
 @pytest.mark.parametrize("call", ["info", "ls", "open", "cat_file", "ukey"])
 def test_a_key_that_is_not_there_is_not_found(files: Any, call: str) -> None:
+    """S6."""
     with pytest.raises(FileNotFoundError, match="nope"):
         getattr(files, call)("nope")
 
@@ -110,6 +111,7 @@ def test_types_of_paths(files: Any) -> None:
 
 
 def test_exists_does_not_hide_a_failure(site: MemorySite) -> None:
+    """S6."""
     site.spoil(lambda request, wire: wire.response(404))
     files = fsspec.filesystem("staticstore", root=site.url, retries=0)
     for ask in (files.exists, files.isfile, files.isdir):
@@ -202,6 +204,7 @@ def test_cat_ranges_returns_errors_in_their_places(files: Any) -> None:
 
 
 def test_what_is_read_whole_is_verified(files: Any, site: MemorySite) -> None:
+    """S9."""
     files.ls("")
     site.files["data/a.txt"] = b"wrong"
     for read in (files.cat_file, files.cat):
@@ -210,6 +213,7 @@ def test_what_is_read_whole_is_verified(files: Any, site: MemorySite) -> None:
 
 
 def test_a_value_that_was_replaced_is_read_of_the_new_index(files: Any, site: MemorySite) -> None:
+    """S7."""
     files.ls("")
     fill(site, **{"a.txt": b"second"})
     assert files.cat_file("a.txt") == b"second"
@@ -252,7 +256,39 @@ def test_get_copies_files_and_reports_progress(files: Any, tmp_path: Path) -> No
     ]
 
 
+def test_an_open_file_of_a_replaced_value_fails(files: Any, site: MemorySite) -> None:
+    """S7."""
+    with files.open("maps/dem.tif", cache_type="none") as file:
+        file.read(1)
+        fill(site, **{"maps/dem.tif": b"other"})
+        with pytest.raises(IntegrityError):
+            file.read(1)
+
+
+def test_wrong_bytes_take_the_place_of_a_range(files: Any, site: MemorySite) -> None:
+    """S9."""
+    files.ls("")
+    site.files["data/a.txt"] = b"wrong"
+    good, bad = files.cat_ranges(["maps/old/1900.tif", "a.txt"], None, None)
+    assert good == b"old map"
+    assert isinstance(bad, IntegrityError)
+
+
+def test_threads_share_it(files: Any) -> None:
+    """S10."""
+    calls = [Call(lambda: files.cat("maps/dem.tif")) for _ in range(8)]
+    assert {call.result() for call in calls} == {VALUES["maps/dem.tif"]}
+
+
+def test_another_loop_may_use_it(site: MemorySite) -> None:
+    """S10."""
+    fill(site)
+    files = fsspec.filesystem("staticstore", root=site.url, asynchronous=True)
+    assert [_run(files._cat_file("a.txt")) for _ in range(2)] == [b"first"] * 2
+
+
 def test_a_copy_that_is_wrong_leaves_no_file(files: Any, site: MemorySite, tmp_path: Path) -> None:
+    """S9."""
     files.ls("")
     site.files["data/a.txt"] = b"wrong"
     with pytest.raises(IntegrityError):
@@ -284,6 +320,7 @@ WRITES: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("way", WRITES)
 def test_what_writes_is_refused(files: Any, way: str) -> None:
+    """S5."""
     with pytest.raises(OSError, match="cannot be written") as caught:
         WRITES[way](files)
     assert caught.value.errno == errno.EROFS
@@ -362,6 +399,7 @@ def test_references_lead_to_values(files: Any, site: MemorySite) -> None:
 
 
 def test_a_site_is_polled_when_its_index_is_too_old(site: MemorySite) -> None:
+    """S7."""
     fill(site)
     now, later = (fsspec.filesystem("staticstore", root=site.url, max_age=age) for age in (0, 300))
     for files in (later, now):
@@ -385,6 +423,7 @@ def test_refresh_polls(files: Any, site: MemorySite) -> None:
 
 
 def test_many_calls_at_once_poll_once(site: MemorySite) -> None:
+    """S7."""
     fill(site)
     files = fsspec.filesystem("staticstore", root=site.url, max_age=0)
     files.ls("")
@@ -394,6 +433,7 @@ def test_many_calls_at_once_poll_once(site: MemorySite) -> None:
 
 
 def test_a_poll_that_fails_leaves_the_snapshot(site: MemorySite) -> None:
+    """S8."""
     fill(site)
     files = fsspec.filesystem("staticstore", root=site.url, max_age=0, retries=0)
     files.ls("")
@@ -465,6 +505,7 @@ def test_it_can_be_awaited(site: MemorySite) -> None:
 
 
 def test_a_forked_child_reads(files: Any) -> None:
+    """S10."""
     files.ls("")
     assert in_child(lambda: (files.cat("a.txt"), files.ls("maps/old", detail=False))) == (
         b"first",

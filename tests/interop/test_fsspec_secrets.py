@@ -63,6 +63,7 @@ def url(site: MemorySite) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_file_system_reads_and_shows_no_secret(url: str, way: str) -> None:
+    """S1."""
     files = fsspec.filesystem("staticstore", **WAYS[way](url))
     assert files.cat("a.txt") == b"first"
     shown = [
@@ -82,6 +83,7 @@ def test_equal_options_give_the_same_file_system(url: str, way: str) -> None:
 
 
 def test_other_passwords_give_other_file_systems(url: str) -> None:
+    """S3."""
     right, wrong, none = (
         fsspec.filesystem("staticstore", root=url, **options)
         for options in ({"auth": (USER, PASSWORD)}, {"auth": (USER, "wrong")}, {})
@@ -117,6 +119,7 @@ def test_configured_secrets_are_kept_as_given_ones(
 def test_what_is_unpickled_in_its_process_uses_the_live_connection(
     url: str, site: MemorySite
 ) -> None:
+    """S2."""
     files = fsspec.filesystem("staticstore", root=url, auth=(USER, PASSWORD))
     files.ls("")
     before = len(site.server.requests)
@@ -137,6 +140,7 @@ def test_what_comes_from_another_process_uses_the_connection_of_this_one(url: st
 
 
 def test_a_refusal_says_that_a_pickle_has_no_secrets(url: str) -> None:
+    """S2."""
     files = fsspec.filesystem("staticstore", root=url, auth=(USER, PASSWORD))
     pickled = pickle.dumps(files)
     del files
@@ -163,12 +167,14 @@ def test_another_process_calls_the_function(url: str) -> None:
 
 
 def test_a_forked_child_keeps_the_password(url: str) -> None:
+    """S10."""
     files = fsspec.filesystem("staticstore", root=url, auth=(USER, PASSWORD))
     assert in_child(lambda: files.cat("a.txt")) == b"first"
 
 
 @pytest.mark.parametrize("text", [f"{USER}:{PASSWORD}", "ali:sesame", "sesame", "os:environ"])
 def test_a_text_that_names_no_function_is_neither_shown_nor_kept(url: str, text: str) -> None:
+    """S4."""
     files = fsspec.filesystem("staticstore", root=url, auth=text)
     assert text not in repr([files.storage_options, files.to_json()])
     with pytest.raises(StoreError, match=r"module:function") as caught:
@@ -177,6 +183,7 @@ def test_a_text_that_names_no_function_is_neither_shown_nor_kept(url: str, text:
 
 
 def test_a_query_of_the_root_is_pickled_but_not_shown(site: MemorySite) -> None:
+    """S1."""
     fill(site)
     files = fsspec.filesystem("staticstore", root=f"{site.url}?sig=sesame")
     assert files.cat("a.txt") == b"first"
