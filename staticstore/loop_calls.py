@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import sys
-import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,50 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LoopCalls", "LoopReplies", "calls_of_running_loop", "is_coroutine_function"]
+__all__ = ["LoopCalls", "calls_of_running_loop", "is_coroutine_function"]
 
 Call = Callable[[], object]
-
-
-class LoopReplies:
-    """Makes calls in the thread of a loop, many at each wake-up of it.
-
-    To wake a loop costs a system call, so what comes meanwhile goes with it
-    (benchmark: async).
-    Any thread may use it.
-
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-        The loop; not kept alive.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
-        self._waiting: deque[Call] = deque()
-        self._lock = threading.Lock()
-        self._is_scheduled = False
-
-    def put(self, reply: Call) -> None:
-        """Have the loop make a call, which must not raise; a closed loop makes none."""
-        loop = self._loop()
-        with self._lock:
-            if loop is None or loop.is_closed():
-                self._waiting.clear()
-                return
-            self._waiting.append(reply)
-            if self._is_scheduled:
-                return
-            self._is_scheduled = True
-        with contextlib.suppress(RuntimeError):  # it was closed just now, and nobody waits
-            loop.call_soon_threadsafe(self._make_all)
-
-    def _make_all(self) -> None:
-        with self._lock:
-            replies, self._waiting = self._waiting, deque()
-            self._is_scheduled = False
-        for reply in replies:
-            reply()
 
 
 class LoopCalls:

@@ -116,14 +116,14 @@ CONNECTION_BYTES_A_SECOND = 1 << 16
 # From a host nearby, one thread reads the most, and libcurl needs few connections.  A host that
 # is far away is waited for anyway: each slow answer adds one.  benchmark: many, many-far
 MANY_THREADS = 24
-CURL_FIRST_CONNECTIONS = 16
+CURL_FIRST_CONNECTIONS = 24
 CURL_CONNECTIONS = 64  # more: less waiting for a far host, more load on it.  benchmark: many-far
 FAR_SECONDS = 2e-3
 STALL_SECONDS = 0.02  # without an answer: then twice as many connections
 LONG_BODY_BYTES = 1 << 17  # takes that long from any host, which may limit each connection
 CURL_BUFFER_BYTES = 1 << 18  # that libcurl passes on at once, at most.  benchmark: many
 CURL_WAIT_SECONDS = 1.0  # for sockets, at most.  Longer: fewer wake-ups
-BUNCH_SECONDS = 0.005  # for others after the awaited answer: threads that take turns are slow
+BUNCH_SECONDS = 0.01  # for others after the awaited answer: threads that take turns are slow
 CARRIER_JOIN_SECONDS = 0.5  # that the exit of the interpreter waits for libcurl
 
 # ---- Transport: one value
@@ -168,9 +168,10 @@ LARGE_VALUE_BYTES = 1 << 20  # a larger value is read by itself
 PACK_GAP_BYTES = 1 << 13
 PACK_STRETCH_BYTES = 1 << 22
 CAREFUL_THREADS = 16  # for values read singly, with retries.  More: more load on a sick host
-# Answers that an event loop awaits: larger ones are verified by other threads than the one that
-# receives.  benchmark: async
-TAKEN_AT_ONCE_BYTES = 1 << 14
+# While so many are awaited, an event loop takes answers together, at intervals.  benchmark: async
+BUNCHED_ANSWERS = 16
+BUNCHED_SECONDS = 0.002
+TAKEN_AT_ONCE_BYTES = 1 << 14  # larger answers are verified by threads.  benchmark: async-large
 VERIFY_THREADS = 4
 OPEN_AHEAD_STREAMS = 8  # of `multiget_data`.  More: less waiting, more open connections
 # Large values are read in parts by many connections, since hosts may limit each; read ahead

@@ -43,7 +43,7 @@ TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 LEAVES = sorted(MODULES.keys() - PACKAGES)  # modules that are not folders
 
-MOST_MODULES = 202
+MOST_MODULES = 204
 MOST_LINES = 400
 MOST_IN_A_FOLDER = defaultdict(lambda: 16, {"commands": 20})
 MOST_DEPTH = 15
@@ -72,6 +72,7 @@ PARTICIPLES = {
 # A protocol between modules is written down, as one of these.
 PROTOCOLS = {
     "client.following.index_reader": {"ReadParts"},
+    "client.tasks.turns": {"BegunReads"},
     "transport.http.failures": {"Cuttable"},
     "transport.http.wire": {"Receivable"},
     "transport.values.remote_value": {"Wholes"},
@@ -81,6 +82,7 @@ PROTOCOLS = {
 ABSTRACT_CLASSES = {
     "client.async_connection": {"AsyncConnectable"},
     "client.async_reading": {"AsyncReading"},
+    "client.async_following": {"AsyncFollowing"},
     "client.value_info": {"ValueInfo"},
     "query.predicates": {"Predicate"},
     "client.live_store": {"LiveStore"},

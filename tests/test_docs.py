@@ -43,6 +43,7 @@ INNER = {
         "lines", "packed_entries", "raw", "readable", "refusal", "shares_with", "stored",
     },
     "PublishedAt": {"read"},
+    "URLValue": {"remote_value"},
     "Subscription": {
         "after_fork", "candidates", "catch_up", "deliver", "deliver_all", "deliver_batch",
         "deliver_changes", "deliver_found",

@@ -82,4 +82,4 @@ def test_comments_name_existing_benchmarks() -> None:
 
 
 def test_the_module_is_short() -> None:
-    assert len(TEXTS["tuning.py"].splitlines()) <= 300
+    assert len(TEXTS["tuning.py"].splitlines()) <= 320

@@ -87,6 +87,7 @@ def reading(store: StaticStore) -> None:
     assert_type(store.read_many(["key"]), Iterator[tuple[str, bytes]])
     assert_type(store.multiget_data(["key"]), Iterator[BinaryIO])
     assert_type(store.get_ranges("key", [(0, 5), (None, -3)], max_gap=0), list[bytes])
+    assert_type(store.get_ranges_many([("key", 0, 5), ("other", None, -3)]), list[bytes])
     with store["key"].open(cache_size=1 << 20) as file:
         assert_type(file, OpenedValue)
         json.load(file)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from .async_store import AsyncStore
 from .tasks.connection import AsyncConnection
 
 if TYPE_CHECKING:
@@ -20,8 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["AsyncConnectable", "default_arguments"]
 
 
-class AsyncConnectable(AsyncStore):
+class AsyncConnectable:
     """The half of `StaticStore` that connects, and connects within an event loop."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Disconnect; see `StaticStore.disconnect`."""
 
     @abstractmethod
     def _connect(

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .reading import Reading
-
 if TYPE_CHECKING:
     import os
 
@@ -26,12 +24,20 @@ T = TypeVar("T")
 _MISSING: Any = object()
 
 
-class AsyncReading(Reading):
+class AsyncReading:
     """The reading half of `StaticStore`, to be awaited on any event loop of asyncio.
 
     What is awaited never blocks the loop, and does the same as the method without
     ``_async``.  A read that is canceled ends at once.
     """
+
+    @abstractmethod
+    def get(self, key: str, default: Any = ...) -> Any:
+        """Return a value; see `StaticStore.get`."""
+
+    @abstractmethod
+    def _values(self) -> Values | ViewValues:
+        """Return the values of the current snapshot, or raise `NotConnectedError`."""
 
     @abstractmethod
     def _is_in_memory(self) -> bool:
@@ -45,10 +51,18 @@ class AsyncReading(Reading):
     def _awaited(self) -> AwaitedReads:
         known: AwaitedReads | None = self.__dict__.get("_awaited_reads")
         if known is None:
-            from .tasks.reads import AwaitedReads  # slow to import: asyncio
+            from .tasks.part_reads import PartReads  # slow to import: asyncio
+            from .tasks.reads import AwaitedReads
+            from .tasks.whole_reads import WholeReads
 
             # Of two threads that get here at once, both use what the first has set.
-            made = AwaitedReads.of(self, self._values, self._is_in_memory)
+            made = AwaitedReads.of(
+                self,
+                self._values,
+                self._is_in_memory,
+                whole_reads=WholeReads,
+                part_reads=partial(PartReads, whole_reads=WholeReads),
+            )
             known = self.__dict__.setdefault("_awaited_reads", made)
         return known
 

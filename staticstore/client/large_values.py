@@ -73,7 +73,8 @@ class LargeValues:
         self._waiting: deque[_Planned] = deque()
         self._next: _Read | None = None
         self._bytes_begun = 0
-        self._gives_parts = True
+        # Until an answer does not come as expected.
+        self._gives_parts = self._gives_wholes = True
 
     def plan(self, key: str, content: Content) -> None:
         """Plan a value of known size, to be taken after the earlier ones."""
@@ -97,23 +98,35 @@ class LargeValues:
         if content.sha256 is None or (content.size or 0) <= tuning.LARGE_PART_BYTES:
             return False
         self._gives_parts = self._gives_parts and self._access.session.template() is not None
-        if not self._gives_parts:
-            return False
+        return self._gives_parts and not self._is_cached(content)
+
+    def _is_cached(self, content: Content) -> bool:
         cached = self._access.cache.open(content.sha256, content.size)
         if cached is not None:
             cached.close()
-        return cached is None
+        return cached is not None
 
     def _reads(self, value: _Planned) -> Iterator[_Read]:
-        size = value.content.size or 0
+        size, part = value.content.size or 0, tuning.LARGE_PART_BYTES
+        url_path = key_to_url_path(self._access.data_path, value.key)
         if value.is_split:
-            url_path = key_to_url_path(self._access.data_path, value.key)
-            part = tuning.LARGE_PART_BYTES
             for start in range(0, size, part):
                 count = min(part, size - start)
                 yield _Read(count, partial(self._part, SizedRequest(url_path, count, start, size)))
+        elif size <= part and not self._is_cached(value.content):
+            yield _Read(size, partial(self._whole, value, SizedRequest(url_path, size)))
         elif size <= tuning.LARGE_AHEAD_BYTES:
             yield _Read(size, partial(self._read, value.key))
+
+    def _whole(self, value: _Planned, wanted: SizedRequest) -> Found:
+        sha256 = value.content.sha256
+        if self._gives_wholes:
+            [got] = fetch_all(self._access.session, [wanted])
+            if got is not None and sha256 in (None, hashlib.sha256(got.body).hexdigest()):
+                self._access.cache.put(sha256, got.body)
+                return got.body
+            self._gives_wholes = False
+        return self._read(value.key)
 
     def _part(self, wanted: SizedRequest) -> bytes | None:
         # Once a part cannot be read, no more are requested.

@@ -62,6 +62,9 @@ class LiveStore(Reading, Subscribable):
         """Return whether the store is connected."""
         return self._live.is_open
 
+    def _is_in_memory(self) -> bool:
+        return self._live.snapshot is not None
+
     @property
     def index(self) -> Index:
         """The current snapshot, immutable, and safe to keep while polls go on.

@@ -312,9 +312,18 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         >>> sample_store.get_ranges_many([(key, 0, 2) for key in keys])
         [b'II', b'st']
         """
-        from .many import read_ranges_many
+        from ..transport.values.ranges import WantedRanges, read_ranges
 
-        return read_ranges_many(self._values(), ranges, max_gap, max_size)
+        by_key: dict[str, list[tuple[int | None, int | None]]] = {}
+        places = []
+        for key, start, end in ranges:
+            of_key = by_key.setdefault(key, [])
+            places.append((key, len(of_key)))
+            of_key.append((start, end))
+        values = self._values()
+        wanted = [WantedRanges(values[key].remote_value, some) for key, some in by_key.items()]
+        found = dict(zip(by_key, read_ranges(wanted, max_gap, max_size), strict=True))
+        return [found[key][number] for key, number in places]
 
     def multiget_metadata(
         self, keys: Iterable[str], select: Iterable[str] | None = None

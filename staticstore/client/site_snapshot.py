@@ -46,6 +46,13 @@ class Values(Mapping[str, URLValue]):
         """Return these values and the key; those of a view say where a key really is."""
         return self, key
 
+    def read_or_error(self, key: str) -> bytes | StoreError:
+        """Read a value by itself; return it, or why it cannot be read."""
+        try:
+            return self[key].read()
+        except StoreError as error:
+            return error
+
     @property
     def data_path(self) -> str:
         """What is between a root and the key in the URL of a value."""

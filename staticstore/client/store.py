@@ -12,6 +12,8 @@ from ..processes import PerProcess
 from ..transport.http.root import Location, checked_origins, roots_of
 from .access import Access, IndexDownload, Settings, warn_of_exposed_passwords
 from .async_connection import AsyncConnectable, default_arguments
+from .async_following import AsyncFollowing
+from .async_reading import AsyncReading
 from .following.live import LiveIndex
 from .live_store import LiveStore
 from .site_snapshot import SiteSnapshot, Values
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["StaticStore", "download_index_by", "site_snapshot"]
 
 
-class StaticStore(AsyncConnectable):
+class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
     r"""A site on a static web host, as a live, read-only mapping from keys to values.
 
     The constructor takes where the site is, `connect` how it is reached: no secret is in

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..transport.values.stream import ReadProgress, ValueReader
     from .access import Access
 
-__all__ = ["URLValue", "copy_directly", "remote_of"]
+__all__ = ["URLValue", "copy_directly"]
 
 
 class URLValue(ValueInfo):
@@ -63,7 +63,8 @@ class URLValue(ValueInfo):
         return copy.copy(self)
 
     @property
-    def _target(self) -> RemoteValue:
+    def remote_value(self) -> RemoteValue:
+        """The value on its hosts, for reading many together."""
         if self._remote is None:
             self._remote = self._access.remote_value(self.key, self._content)
         return self._remote
@@ -135,7 +136,7 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import open_range
 
-        stream = open_range(self._target, _bound(start), _bound(end))
+        stream = open_range(self.remote_value, _bound(start), _bound(end))
         answer = getattr(stream, "response", None)  # an empty range has none
         if answer is not None and answer.status in (200, 206):
             self._answer = answer
@@ -163,7 +164,7 @@ class URLValue(ValueInfo):
         if data is not None:
             return data
         file = io.BytesIO()
-        copy_whole(self._target, file)
+        copy_whole(self.remote_value, file)
         data = file.getvalue()
         cache.put(content.sha256, data)
         return data
@@ -242,7 +243,7 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.seekable import OpenedValue
 
-        return OpenedValue(self, self._target, operator.index(cache_size))
+        return OpenedValue(self, self.remote_value, operator.index(cache_size))
 
     def get_ranges(
         self,
@@ -286,8 +287,10 @@ class URLValue(ValueInfo):
         """
         from ..transport.values.ranges import WantedRanges, read_ranges
 
-        wanted = WantedRanges(self._target, [(_bound(start), _bound(end)) for start, end in ranges])
-        [found] = read_ranges([wanted], operator.index(max_gap), operator.index(max_size))
+        wanted = WantedRanges(
+            self.remote_value, [(_bound(start), _bound(end)) for start, end in ranges]
+        )
+        [found] = read_ranges([wanted], max_gap, max_size)
         return found
 
     def to_file(
@@ -342,7 +345,7 @@ class URLValue(ValueInfo):
         place = checked_place(path)
         cached = self._open_cached()
         if cached is None:
-            download(self._target, place, progress, sync=sync, direct=direct)
+            download(self.remote_value, place, progress, sync=sync, direct=direct)
             self._access.cache.put_file(self.sha256, place)
         else:
             with cached, destination(place, sync=sync) as file:
@@ -355,14 +358,9 @@ class URLValue(ValueInfo):
     def _open(self) -> ValueReader:
         from ..transport.values.stream import open_whole
 
-        stream = open_whole(self._target)
+        stream = open_whole(self.remote_value)
         self._answer = stream.response
         return stream
-
-
-def remote_of(value: URLValue) -> RemoteValue:
-    """Return a value on its hosts, for reading many together."""
-    return value._target
 
 
 def copy_directly(

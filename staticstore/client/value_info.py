@@ -47,7 +47,7 @@ class ValueInfo:
 
     @property
     @abstractmethod
-    def _target(self) -> RemoteValue:
+    def remote_value(self) -> RemoteValue:
         """The value on its hosts."""
 
     @property
@@ -57,7 +57,7 @@ class ValueInfo:
         It includes the query of the root URL, which may be a secret, but no user and
         password.
         """
-        return self._target.url
+        return self.remote_value.url
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class ValueInfo:
             from ..transport.values.answers import ask_size
 
             with contextlib.suppress(TransportError):  # the HEAD was answered, after all
-                self._size = ask_size(self._target)
+                self._size = ask_size(self.remote_value)
             self._has_asked_size = True
         return answer.whole_size or self._size
 
@@ -112,7 +112,7 @@ class ValueInfo:
         if self._answer is None:
             from ..transport.values.answers import ask_head
 
-            self._answer = ask_head(self._target)
+            self._answer = ask_head(self.remote_value)
         return self._answer
 
     if not TYPE_CHECKING:  # to type checkers these names do not exist

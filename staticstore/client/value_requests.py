@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import tuning
 from ..errors import StoreError, TransportError
 from ..index.fields import Content, key_problem, key_to_url_path
 from ..transport.http.failures import wants_long_rest
-from ..transport.many.request import SizedRequest
-from ..transport.values.ranges import ByteRange, coalesced
+from ..transport.many.request import ByteRange, SizedRequest, coalesced
 
 if TYPE_CHECKING:
-    from .site_snapshot import Values
+    from .access import Access
 
-__all__ = [
-    "CarefulReads",
-    "PackStretch",
-    "accept",
-    "pack_stretches",
-    "part_requests",
-    "read_singly",
-]
+__all__ = ["CarefulReads", "Places", "accept", "pack_stretches", "part_requests", "stretches"]
+
+#: Of each of some values or parts its number, and its start and end in an answer.
+Places = list[tuple[int, int, int]]
 
 
 class PackStretch(NamedTuple):
     """A request for part of a pack, and which values it contains."""
 
     request: SizedRequest
-    #: The number of each value, and its start and end in the answer.
-    places: list[tuple[int, int, int]]
+    places: Places
 
 
 def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretch]:
@@ -51,37 +45,52 @@ def pack_stretches(wanted: Iterable[tuple[int, Content]]) -> Iterator[PackStretc
     for href, places in by_href.items():
         if key_problem(href) is not None:
             continue
-        in_order = iter(sorted(places))
-        place = next(in_order, None)
-        ranges = (one for one, _ in places)
-        for first, last in coalesced(ranges, tuning.PACK_GAP_BYTES, tuning.PACK_STRETCH_BYTES):
-            inside = []
-            while place is not None and place[0].end <= last:
-                (start, end), number = place
-                inside.append((number, start - first, end - first))
-                place = next(in_order, None)
+        gap, most = tuning.PACK_GAP_BYTES, tuning.PACK_STRETCH_BYTES
+        for (first, last), inside in stretches(places, gap, most):
             yield PackStretch(SizedRequest(key_to_url_path("", href), last - first, first), inside)
 
 
-def part_requests(values: Values, key: str, content: Content) -> Iterator[SizedRequest]:
-    """Yield the requests that read a value of known size: in parts, if it is large."""
-    url_path, size = key_to_url_path(values.data_path, key), content.size or 0
+def stretches(
+    ranges: Iterable[tuple[ByteRange, int]], gap: int, most: int
+) -> Iterator[tuple[ByteRange, Places]]:
+    """Yield fewer and longer ranges, each with the places of the given ones in it.
+
+    Parameters
+    ----------
+    ranges : iterable of (ByteRange, int)
+        Ranges and their numbers.
+    gap, most : int
+        As of `coalesced`, in bytes.
+    """
+    in_order = sorted(ranges)
+    following = iter(in_order)
+    one = next(following, None)
+    for stretch in coalesced((each for each, _ in in_order), gap, most):
+        first, last = stretch
+        inside: Places = []
+        while one is not None and one[0].end <= last:
+            (start, end), number = one
+            inside.append((number, start - first, end - first))
+            one = next(following, None)
+        yield stretch, inside
+
+
+def part_requests(access: Access, key: str, content: Content) -> list[SizedRequest]:
+    """Return the requests that read a value of known size: in parts, if it is large."""
+    url_path, size = key_to_url_path(access.data_path, key), content.size or 0
     part = tuning.LARGE_PART_BYTES
     if content.sha256 is None or size <= part:  # parts have to be bound by the digest
-        yield SizedRequest(url_path, size)
-        return
-    for start in range(0, size, part):
-        yield SizedRequest(url_path, min(part, size - start), start, size)
+        return [SizedRequest(url_path, size)]
+    starts = range(0, size, part)
+    return [SizedRequest(url_path, min(part, size - start), start, size) for start in starts]
 
 
-def accept(values: Values, content: Content, data: bytes) -> bool:
+def accept(access: Access, content: Content, data: bytes) -> bool:
     """Return whether a value of the right size has the right digest; then cache it."""
-    if content.sha256 is None:
-        return True
-    if hashlib.sha256(data).hexdigest() != content.sha256:
+    if content.sha256 is not None and hashlib.sha256(data).hexdigest() != content.sha256:
         return False
-    if values.access.cache:
-        values.access.cache.put(content.sha256, data)
+    if access.cache:
+        access.cache.put(content.sha256, data)
     return True
 
 
@@ -93,21 +102,24 @@ class CarefulReads:
 
     Parameters
     ----------
-    values : Values
-        The values of a snapshot.
+    access : Access
+        Access to the values of a snapshot.
+    read : callable
+        Reads a value by itself; returns it, or an error.
     """
 
-    def __init__(self, values: Values) -> None:
-        self._values = values
-        self._session = values.access.session
+    def __init__(self, access: Access, read: Callable[[str], bytes | StoreError]) -> None:
+        self._access = access
+        self._session = access.session
+        self._read = read
         self._outage: TransportError | None = None
 
     def read(self, key: str) -> bytes | StoreError:
         """Return a value, or why it cannot be read."""
         if (first := self._outage) is not None:
-            url = self._values[key].url
+            url = self._session.root.join(key_to_url_path(self._access.data_path, key))
             return type(first)(first.args[0], key=key, url=url, status=first.status)
-        found = read_singly(self._values, key)
+        found = self._read(key)
         if (
             isinstance(found, TransportError)
             and self._session.is_failing
@@ -115,11 +127,3 @@ class CarefulReads:
         ):
             self._outage = found
         return found
-
-
-def read_singly(values: Values, key: str) -> bytes | StoreError:
-    """Read a value by itself; return it, or why it cannot be read."""
-    try:
-        return values[key].read()
-    except StoreError as error:
-        return error

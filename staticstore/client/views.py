@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ..index.views import Part, ViewIndex
-from .async_store import AsyncStore
+from .async_following import AsyncFollowing
+from .async_reading import AsyncReading
 from .following.live_view import LiveView
 from .live_store import LiveStore
 from .tasks.connection import AsyncConnection
@@ -23,7 +24,7 @@ __all__ = ["JoinedStore", "MountedStore", "PrefixStore", "StoreView"]
 _COMMON_INFO = ("root_url", "source", "generation", "trust")
 
 
-class StoreView(AsyncStore):
+class StoreView(LiveStore, AsyncReading, AsyncFollowing):
     """What all views of stores share: a view reads like a store, and sends its signals.
 
     Nothing is copied: look-ups and queries are those of the members, merged in key order,

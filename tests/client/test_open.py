@@ -411,7 +411,7 @@ class _Value:
     store: StaticStore
 
     def open(self, **options: Any) -> OpenedValue:
-        return OpenedValue(self, self.store["a"]._target, **options)
+        return OpenedValue(self, self.store["a"].remote_value, **options)
 
 
 def test_e4_a_pickle_contains_value_and_position(connect: Connect) -> None:

@@ -312,6 +312,8 @@ def test_ranges_are_those_of_slices(
 ) -> None:
     for key, value in VALUES.items():
         assert store.get_ranges(key, ranges) == [value[slice(*one)] for one in ranges]
+    parts = [(key, *one) for one in ranges for key in VALUES]
+    assert store.get_ranges_many(parts) == [VALUES[key][a:b] for key, a, b in parts]
 
 
 def test_a_value_is_a_file_that_can_be_sought(store: StaticStore) -> None:

@@ -307,7 +307,7 @@ def test_e4_the_options_of_connect_are_pickled(site: MemorySite) -> None:
         again = round_trip(store)
         value = round_trip(store["a.txt"])
     assert again._settings.arguments() == {"cert": None, **options}
-    assert value._target.session.retries == 7
+    assert value.remote_value.session.retries == 7
     with again:
         assert again._live.connected().follower.max_bytes == 12345
 

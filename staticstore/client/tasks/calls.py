@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from ... import tuning
 from ...errors import NotConnectedError
-from ...loop_calls import LoopReplies
 from ...processes import PerProcess
 from ...workers import Workers
+from .replies import LoopReplies
 
 __all__ = ["AsyncCalls", "call_in_thread", "resolve"]
 

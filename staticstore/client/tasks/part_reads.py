@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...transport.values.ranges import ByteRange, RangesPlan, WantedRanges, coalesced
-from .requests import Requests
-from .whole_reads import Found, WholeReads
+from ... import tuning
+from ...transport.many.request import ByteRange, SizedAnswer, SizedRequest
+from ...transport.values.ranges import RangesPlan, WantedRanges
+from ..value_requests import Places, stretches
+from .requests import Found, Requests
 
 if TYPE_CHECKING:
     from ...index.fields import Content
     from ...transport.http.session import Session
-    from ...transport.many.request import SizedAnswer
     from ...transport.values.remote_value import RemoteValue
     from ..site_snapshot import Values
     from .calls import AsyncCalls
+    from .turns import BegunReads
 
 __all__ = ["PartReads", "WantedParts"]
 
@@ -54,6 +56,8 @@ class PartReads:
         What each call wants; the numbers are those of this sequence.
     found : callable
         As `Found`.
+    whole_reads : callable
+        Reads the values of which all is wanted, and takes the same arguments.
     """
 
     def __init__(
@@ -62,13 +66,16 @@ class PartReads:
         values: Values,
         wanted: Sequence[tuple[str, Content, WantedParts]],
         found: Found,
+        *,
+        whole_reads: Callable[..., BegunReads],
     ) -> None:
         self._calls = calls
         self._values = values
         self._wanted = wanted
         self._found = found
         self._requests: dict[Session, Requests] = {}
-        self._whole: WholeReads | None = None
+        self._whole_reads = whole_reads
+        self._whole: BegunReads | None = None
         # Their numbers among the whole values.
         self._number_of_whole: dict[int, int] = {}
 
@@ -80,23 +87,20 @@ class PartReads:
         NotConnectedError
             The store was disconnected.
         """
-        access, by_key = self._values.access, defaultdict[str, list[int]](list)
-        whole = []
+        whole, single, several = [], defaultdict[str, list[int]](list), []
         for number, (key, content, wanted) in enumerate(self._wanted):
-            if wanted.is_single and _covers(wanted.ranges[0], content.size):
+            if not wanted.is_single:
+                several.append(number)
+            elif _covers(wanted.ranges[0], content.size):
                 whole.append(number)
             else:
-                by_key[key].append(number)
+                single[key].append(number)
         if whole:
             self._read_whole(whole)
-        for key, numbers in by_key.items():
-            value = access.remote_value(key, self._wanted[numbers[0]][1])
-            if value.size is None:
-                for number in numbers:
-                    self._read_in_thread(partial(self._plan, value, [number]), [number])
-            else:
-                for together in self._together(numbers, value.size):
-                    self._read(self._plan(value, together), together)
+        for key, numbers in single.items():
+            self._read_single(key, numbers)
+        for number in several:
+            self._read_several(number)
         for requests in self._requests.values():
             requests.send()
 
@@ -110,56 +114,82 @@ class PartReads:
     def _read_whole(self, numbers: Sequence[int]) -> None:
         self._number_of_whole = {number: place for place, number in enumerate(numbers)}
         wanted = [self._wanted[number] for number in numbers]
-        self._whole = WholeReads(
+        self._whole = self._whole_reads(
             self._calls, self._values, wanted, lambda place, data: self._found(numbers[place], data)
         )
         self._whole.begin()
 
-    def _together(self, numbers: Sequence[int], size: int) -> Iterator[list[int]]:
-        """Yield the numbers of calls whose single parts are in one stretch; others alone."""
-        single: defaultdict[tuple[int, int], list[tuple[ByteRange, int]]] = defaultdict(list)
+    def _value(self, number: int) -> RemoteValue:
+        key, content, _ = self._wanted[number]
+        return self._values.access.remote_value(key, content)
+
+    def _requests_to(self, session: Session) -> Requests:
+        if (known := self._requests.get(session)) is None:
+            known = self._requests[session] = Requests(session, self._calls, self._found)
+        return known
+
+    # -- one part for each call --------------------------------------------------
+
+    def _read_single(self, key: str, numbers: Sequence[int]) -> None:
+        """Request one part of one value for each of some calls, with as few requests as may be."""
+        value = self._value(numbers[0])
+        by_limits: defaultdict[tuple[int, int], list[tuple[ByteRange, int]]] = defaultdict(list)
         for number in numbers:
             wanted = self._wanted[number][2]
-            start, end, _ = slice(*wanted.ranges[0]).indices(size) if wanted.ranges else (0, 0, 1)
-            if wanted.is_single and start < end:
-                single[wanted.max_gap, wanted.max_size].append((ByteRange(start, end), number))
+            if value.size is None:
+                self._read_in_thread([number])
+                continue
+            start, end, _ = slice(*wanted.ranges[0]).indices(value.size)
+            if start < end:
+                limits = wanted.max_gap, wanted.max_size
+                by_limits[limits].append((ByteRange(start, end), number))
             else:
-                yield [number]
-        for (gap, most), ranges in single.items():
-            in_order = iter(sorted(ranges))
-            one = next(in_order, None)
-            for _, last in coalesced((each for each, _ in ranges), gap, most):
-                together = []
-                while one is not None and one[0].end <= last:
-                    together.append(one[1])
-                    one = next(in_order, None)
-                yield together
+                self._found(number, b"")
+        for (gap, most), ranges in by_limits.items():
+            for stretch, places in stretches(ranges, gap, most):
+                self._request_stretch(value, stretch, places)
+
+    def _request_stretch(self, value: RemoteValue, stretch: ByteRange, places: Places) -> None:
+        start, end = stretch
+        numbers = [number for number, _, _ in places]
+        is_first = value.sources is None or not value.session.is_failing
+        if not is_first or end - start > tuning.RANGE_AT_ONCE_BYTES:
+            self._read_in_thread(numbers)
+            return
+        request = SizedRequest(value.url_path, end - start, start, value.size)
+        self._requests_to(value.session).add(request, numbers, partial(self._take_stretch, places))
+
+    def _take_stretch(self, places: Places, answer: SizedAnswer | None) -> None:
+        if answer is None:
+            self._read_in_thread([number for number, _, _ in places])
+            return
+        for number, start, end in places:
+            self._found(number, answer.body[start:end])
+
+    # -- several parts for a call ------------------------------------------------
+
+    def _read_several(self, number: int) -> None:
+        value = self._value(number)
+        plan = None if value.size is None else self._plan(value, [number])
+        if plan is None or not plan.is_fetched_at_once:
+            self._read_in_thread([number], plan)
+        elif not plan.stretches:
+            self._finish(plan, [number])
+        else:
+            coming = _Coming(len(plan.stretches))
+            for place, request in enumerate(plan.requests(value)):
+                take = partial(self._take, plan, number, coming, place)
+                self._requests_to(value.session).add(request, [number], take)
 
     def _plan(self, value: RemoteValue, numbers: Sequence[int]) -> RangesPlan:
         ranges = [one for number in numbers for one in self._wanted[number][2].ranges]
         wanted = self._wanted[numbers[0]][2]
         return RangesPlan(WantedRanges(value, ranges), wanted.max_gap, wanted.max_size)
 
-    def _read(self, plan: RangesPlan, numbers: Sequence[int]) -> None:
-        if not plan.is_fetched_at_once:
-            self._read_in_thread(lambda: plan, numbers)
-            return
-        if not plan.stretches:
-            self._finish(plan, numbers)
-            return
-        session = plan.value.session
-        requests = self._requests.get(session)
-        if requests is None:
-            requests = self._requests[session] = Requests(session, self._calls, self._found)
-        coming = _Coming(len(plan.stretches))
-        for place, request in enumerate(plan.requests(plan.value)):
-            take = partial(self._take, plan, numbers, coming, place)
-            requests.add(request, numbers, take)
-
     def _take(
         self,
         plan: RangesPlan,
-        numbers: Sequence[int],
+        number: int,
         coming: _Coming,
         place: int,
         answer: SizedAnswer | None,
@@ -168,9 +198,9 @@ class PartReads:
             return
         plan.fetched = coming.answers
         if coming.is_of_one_version and not plan.is_whole:
-            self._finish(plan, numbers)
-        else:  # reading what is wrong again waits for the host
-            self._read_in_thread(lambda: plan, numbers)
+            self._finish(plan, [number])
+        else:  # what is wrong is read again, which waits for the host
+            self._read_in_thread([number], plan)
 
     def _finish(self, plan: RangesPlan, numbers: Sequence[int]) -> None:
         parts = iter(plan.read())
@@ -179,10 +209,10 @@ class PartReads:
             own = list(islice(parts, len(wanted.ranges)))
             self._found(number, own[0] if wanted.is_single else own)
 
-    def _read_in_thread(self, plan: Callable[[], RangesPlan], numbers: Sequence[int]) -> None:
+    def _read_in_thread(self, numbers: Sequence[int], plan: RangesPlan | None = None) -> None:
         def read() -> None:
             try:
-                self._finish(plan(), numbers)
+                self._finish(plan or self._plan(self._value(numbers[0]), numbers), numbers)
             except BaseException as error:
                 for number in numbers:
                     self._found(number, error)

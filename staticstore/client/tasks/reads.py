@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import NotConnectedError
 from .calls import AsyncCalls
-from .part_reads import PartReads
-from .turns import TurnReads
-from .whole_reads import WholeReads
+from .turns import Reads, TurnReads
 
 if TYPE_CHECKING:
     from ..site_snapshot import Values
@@ -34,6 +32,9 @@ class AwaitedReads(NamedTuple):
         store: object,
         values: Callable[[], Values | ViewValues],
         is_in_memory: Callable[[], bool],
+        *,
+        whole_reads: Reads,
+        part_reads: Reads,
     ) -> AwaitedReads:
         """Return those of a store, which they do not keep alive.
 
@@ -43,6 +44,8 @@ class AwaitedReads(NamedTuple):
             The store.
         values, is_in_memory : callable
             Methods of it, as of `TurnReads`.
+        whole_reads, part_reads : callable
+            Make the reads of one site.
         """
         calls = AsyncCalls(store)
         current, knows = weakref.WeakMethod(values), weakref.WeakMethod(is_in_memory)
@@ -57,5 +60,5 @@ class AwaitedReads(NamedTuple):
             method = knows()
             return method is None or method()
 
-        whole = TurnReads(calls, current_values, has_all, WholeReads)
-        return cls(calls, whole, TurnReads(calls, current_values, has_all, PartReads))
+        whole = TurnReads(calls, current_values, has_all, whole_reads)
+        return cls(calls, whole, TurnReads(calls, current_values, has_all, part_reads))

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ...transport.many.carrier import SubmittedRequest
     from .calls import AsyncCalls
 
-__all__ = ["Requests", "Take"]
+__all__ = ["Found", "Requests", "Take"]
 
+#: Called with what was found for a number, by any thread: a result, or why there is none.
+Found = Callable[[int, object], object]
 #: Takes an answer; None if it was not as expected, or there was none.  Must not block.
 Take = Callable[[SizedAnswer | None], object]
 
@@ -42,7 +44,7 @@ class Requests:
         self,
         session: Session,
         calls: AsyncCalls,
-        failed: Callable[[int, BaseException], object],
+        failed: Found,
         *,
         is_slow: bool = False,
     ) -> None:
@@ -80,25 +82,41 @@ class Requests:
         self._sent += [one for one in submitted if one is not None]
         for shared, one in zip(unsent, submitted, strict=True):
             if one is None:
+                del self._shared[id(shared.request)]
                 self._take(shared, None)
                 continue
             shared.submitted = one
             if not shared.numbers:  # canceled meanwhile
-                one.cancel()
+                self._drop(shared, one)
+        self._forget()
+
+    def _drop(self, shared: _Shared, one: SubmittedRequest) -> None:
+        one.cancel()
+        self._shared.pop(id(shared.request), None)
+
+    def _forget(self) -> None:
+        # What was sent refers to this: without these, a store would be garbage only later.
+        if not self._shared:
+            self._sent.clear()
+            self._of_number.clear()
 
     def cancel(self, number: int) -> None:
         """Cancel the requests that are for no other number."""
         for shared in self._of_number.pop(number, ()):
             shared.numbers.discard(number)
             if not shared.numbers and shared.submitted is not None:
-                shared.submitted.cancel()
+                self._drop(shared, shared.submitted)
+        self._forget()
 
     def _note(self, one: SubmittedRequest) -> None:
         # In a thread of the carrier, which must not be held up.
-        shared = self._shared.pop(id(one.request))
+        shared = self._shared.pop(id(one.request), None)
+        if shared is None:  # it is being canceled
+            return
         if isinstance(one.outcome, TransportTimeout):
             self._withdraw(one)
         is_large = one.request.size > tuning.TAKEN_AT_ONCE_BYTES
+        self._forget()
         if self._is_slow or is_large or one.report is not None:
             self._calls.quick.submit(lambda: self._end(shared, one))
         else:

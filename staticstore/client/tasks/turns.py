@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from ...index.fields import Content
     from ..site_snapshot import Values
     from ..view_values import ViewValues
-    from .whole_reads import Found
+    from .replies import LoopReplies
+    from .requests import Found
 
-__all__ = ["AskedRead", "BegunReads", "TurnReads", "results"]
+__all__ = ["AskedRead", "BegunReads", "Reads", "TurnReads", "results"]
 
 
 class BegunReads(Protocol):
@@ -28,6 +29,12 @@ class BegunReads(Protocol):
 
     def cancel(self, number: int) -> None:
         """Give one of them up."""
+
+
+#: Makes the reads of one site from the threads, its values, what is wanted, and a `Found`.
+Reads = Callable[
+    ["AsyncCalls", "Values", Sequence[tuple[str, "Content", Any]], "Found"], BegunReads
+]
 
 
 class AskedRead:
@@ -41,23 +48,28 @@ class AskedRead:
         What is asked of it.
     values : Values, ViewValues or None
         The snapshot; None for the current one.
-    loop : asyncio.AbstractEventLoop
-        The loop that awaits it.
+    future : asyncio.Future
+        Of the loop that awaits it.
+    replies : LoopReplies
+        Of that loop.
     """
 
-    __slots__ = ("_begun", "_number", "detail", "future", "key", "values")
+    __slots__ = ("_begun", "_number", "_replies", "detail", "future", "key", "values")
 
     def __init__(
         self,
         key: str,
         detail: Any,
         values: Values | ViewValues | None,
-        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[Any],
+        replies: LoopReplies,
     ) -> None:
         self.key = key
         self.detail = detail
         self.values = values
-        self.future: asyncio.Future[Any] | None = loop.create_future()
+        self.future: asyncio.Future[Any] | None = future
+        self._replies = replies
+        replies.awaited += 1
         self._begun: BegunReads | None = None
         self._number = 0
 
@@ -75,17 +87,30 @@ class AskedRead:
                 self._begun.cancel(self._number)
             raise
         finally:
-            self._begun = self.future = None  # the others of the turn may take long yet
+            self._forget()
 
     def give_up(self) -> None:
         """Cancel it: nobody awaits it any more."""
-        future, self.future = self.future, None
-        if future is None or future.cancel():
+        if self.future is None:  # it has been awaited
+            return
+        if self.future.cancel():
             if self._begun is not None:
                 self._begun.cancel(self._number)
         else:
-            future.exception()  # which nobody misses
-        self._begun = None
+            self.future.exception()  # which nobody misses
+        self._forget()
+
+    def answer(self, found: object) -> None:
+        """Have the loop resolve the future; for any thread."""
+        if isinstance(found, StoreError) and found.key is not None:
+            found.key = self.key  # that of the view
+        if (future := self.future) is not None:
+            self._replies.put(partial(resolve, future, found))
+
+    def _forget(self) -> None:
+        # The others of the turn may take long yet, and hold this.
+        self._begun = self.future = None
+        self._replies.awaited -= 1
 
     @property
     def is_awaited(self) -> bool:
@@ -126,7 +151,7 @@ class TurnReads:
     is_in_memory : callable
         Returns whether `values` and look-ups request nothing.
     reads : callable
-        Makes the reads of one site from the threads, its values, what is wanted, and a `Found`.
+        As `Reads`.
     """
 
     def __init__(
@@ -134,9 +159,7 @@ class TurnReads:
         calls: AsyncCalls,
         values: Callable[[], Values | ViewValues],
         is_in_memory: Callable[[], bool],
-        reads: Callable[
-            [AsyncCalls, Values, Sequence[tuple[str, Content, Any]], Found], BegunReads
-        ],
+        reads: Reads,
     ) -> None:
         self._calls = calls
         self._values = values
@@ -152,7 +175,8 @@ class TurnReads:
     ) -> AskedRead:
         """Return a read that begins at the next turn of the running loop."""
         loop = asyncio.get_running_loop()
-        asked = AskedRead(key, detail, values, loop)
+        replies = self._calls.replies(loop)
+        asked = AskedRead(key, detail, values, loop.create_future(), replies)
         turn = self._turns.get(loop)
         if turn is None:
             self._turns[loop] = [asked]
@@ -163,48 +187,28 @@ class TurnReads:
 
     def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         asked = [one for one in self._turns.pop(loop) if one.is_awaited]
-        answer = partial(self._answer, self._calls.replies(loop).put)
-        if not self._is_in_memory():
-            self._calls.patient.submit(partial(self._begin, asked, answer))
-            return
-        slow = self._begin(asked, answer, only_quick=True)
-        if slow:
-            self._calls.patient.submit(partial(self._begin, slow, answer))
+        if self._is_in_memory():
+            asked = self._begin(asked, only_quick=True)
+        if asked:
+            self._calls.patient.submit(partial(self._begin, asked))
 
-    @staticmethod
-    def _answer(
-        put: Callable[[Callable[[], object]], object], asked: AskedRead, found: object
-    ) -> None:
-        if isinstance(found, StoreError) and found.key is not None:
-            found.key = asked.key  # that of the view
-        if (future := asked.future) is not None:
-            put(partial(resolve, future, found))
-
-    def _begin(
-        self,
-        asked: list[AskedRead],
-        answer: Callable[[AskedRead, object], None],
-        *,
-        only_quick: bool = False,
-    ) -> list[AskedRead]:
+    def _begin(self, asked: list[AskedRead], *, only_quick: bool = False) -> list[AskedRead]:
         """Begin reads; return those of sites where that may block, if these are not to begin."""
         slow: list[AskedRead] = []
         try:
-            sites = self._by_site(asked, answer)
+            sites = self._by_site(asked)
         except BaseException as error:
             for one in asked:
-                answer(one, error)
+                one.answer(error)
             return slow
         for site in sites:
             if only_quick and site.values.access.session not in self._quick:
                 slow += site.asked
             else:
-                self._begin_site(site, answer)
+                self._begin_site(site)
         return slow
 
-    def _by_site(
-        self, asked: list[AskedRead], answer: Callable[[AskedRead, object], None]
-    ) -> list[_OfSite]:
+    def _by_site(self, asked: list[AskedRead]) -> list[_OfSite]:
         current: Values | ViewValues | None = None
         sites: dict[int, _OfSite] = {}
         for one in asked:
@@ -214,7 +218,7 @@ class TurnReads:
             assert values is not None
             place = values.located(one.key)
             if place is None:
-                answer(one, KeyError(one.key))
+                one.answer(KeyError(one.key))
                 continue
             own, key = place
             site = sites.setdefault(id(own), _OfSite(own, [], []))
@@ -222,23 +226,21 @@ class TurnReads:
             site.keys.append(key)
         return list(sites.values())
 
-    def _begin_site(self, site: _OfSite, answer: Callable[[AskedRead, object], None]) -> None:
+    def _begin_site(self, site: _OfSite) -> None:
         values, asked, keys = site
         try:
             contents = values.index.contents_of(keys)
-            known = []
+            known, wanted = [], []
             for one, key in zip(asked, keys, strict=True):
-                if key in contents:
-                    known.append(one)
+                if (content := contents.get(key)) is None:
+                    one.answer(KeyError(one.key))
                 else:
-                    answer(one, KeyError(one.key))
-            wanted = [
-                (key, contents[key], one.detail)
-                for one, key in zip(asked, keys, strict=True)
-                if key in contents
-            ]
+                    known.append(one)
+                    wanted.append((key, content, one.detail))
+            if not known:
+                return
             reads = self._reads(
-                self._calls, values, wanted, lambda number, found: answer(known[number], found)
+                self._calls, values, wanted, lambda number, found: known[number].answer(found)
             )
             for number, one in enumerate(known):
                 one.begun(reads, number)
@@ -252,4 +254,4 @@ class TurnReads:
                 self._quick.add(session)
         except BaseException as error:
             for one in asked:
-                answer(one, error)
+                one.answer(error)

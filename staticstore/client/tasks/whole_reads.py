@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..value_requests import CarefulReads, accept, pack_stretches, part_requests
-from .requests import Requests
+from .requests import Found, Requests
 
 if TYPE_CHECKING:
     from ...index.fields import Content
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from ..site_snapshot import Values
     from .calls import AsyncCalls
 
-__all__ = ["Found", "WholeReads"]
-
-#: Called with what was found for a number, by any thread: a result, or why there is none.
-Found = Callable[[int, object], object]
+__all__ = ["WholeReads"]
 
 
 class WholeReads:
@@ -51,7 +48,7 @@ class WholeReads:
         self._values = values
         self._wanted = wanted
         self._found = found
-        self._careful = CarefulReads(values)
+        self._careful = CarefulReads(values.access, values.read_or_error)
         is_slow = bool(values.access.cache)
         self._requests = Requests(values.access.session, calls, found, is_slow=is_slow)
 
@@ -100,7 +97,7 @@ class WholeReads:
             if content.size is None:
                 unknown.append(number)
                 continue
-            requests = list(part_requests(self._values, key, content))
+            requests = part_requests(self._values.access, key, content)
             if len(requests) == 1:
                 self._requests.add(requests[0], [number], partial(self._take_whole, number))
                 continue
@@ -114,7 +111,7 @@ class WholeReads:
 
     def _take_whole(self, number: int, answer: SizedAnswer | None) -> None:
         content = self._wanted[number][1]
-        if answer is not None and accept(self._values, content, answer.body):
+        if answer is not None and accept(self._values.access, content, answer.body):
             self._found(number, answer.body)
         else:
             self._read_carefully(number)
@@ -149,7 +146,7 @@ class WholeReads:
         wrong = []
         for number, start, end in places:
             data = None if answer is None else answer.body[start:end]
-            if data is not None and accept(self._values, self._wanted[number][1], data):
+            if data is not None and accept(self._values.access, self._wanted[number][1], data):
                 self._found(number, data)
             else:
                 wrong.append(number)

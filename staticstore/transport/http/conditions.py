@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from urllib3.exceptions import DecodeError
+
 from ... import tuning
-from .failures import CodingError
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +26,7 @@ __all__ = [
     "DECODABLE",
     "GZIP_MAGIC",
     "Answer",
+    "CodingError",
     "Representation",
     "answer",
     "checked_validators",
@@ -50,6 +52,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 # The other content codings of IANA's list.
 _OTHERS = frozenset({"br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"})
 _MOST_CODINGS = 5
+
+
+class CodingError(DecodeError):
+    """Bytes are not coded as their label says; the message says how."""
 
 
 def parse_strong_etag(text: str | None) -> str | None:

@@ -26,7 +26,7 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
-from urllib3.exceptions import DecodeError, HTTPError, IncompleteRead, LocationValueError
+from urllib3.exceptions import HTTPError, IncompleteRead, LocationValueError
 
 from ... import tuning
 from ...errors import (
@@ -41,12 +41,12 @@ from ...errors import (
     causes_of,
     raise_alone,
 )
+from .conditions import CodingError
 
 __all__ = [
     "FIELD_REFUSED",
     "OF_LIBRARIES",
     "OUTSIDE",
-    "CodingError",
     "Cuttable",
     "HeaderError",
     "backoff",
@@ -63,10 +63,6 @@ __all__ = [
 
 class HeaderError(HTTPException):
     """The head of an answer cannot be read; the message says why."""
-
-
-class CodingError(DecodeError):
-    """Bytes are not coded as their label says; the message says how."""
 
 
 class Cuttable(Protocol):

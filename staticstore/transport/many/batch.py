@@ -182,24 +182,22 @@ class Batch:
         self._submitted: list[SubmittedRequest | None] = []
         self._submitted = submit(self._session, self._requests, self._note)
         self._count = sum(one is not None for one in self._submitted)
-        self._note_count()
+        if len(self._outcomes) == self._count:  # they have ended already
+            self._all_ended.set()
 
     def _note(self, one: SubmittedRequest) -> None:
         # In a thread of the carrier.
         if one.report is not None:
             self._reports.append(one.report)
         self._outcomes[one] = one.outcome
-        if (event := self._awaited.get(one)) is not None:
-            event.set()
-        self._note_count()
+        if one in self._awaited:
+            self._awaited[one].set()
+        if len(self._outcomes) == self._count:
+            self._all_ended.set()
         if isinstance(one.outcome, TransportTimeout) and not self._has_timed_out:
             self._has_timed_out = True  # do not wait again for each of the rest
             assert one.carrier is not None, "it was submitted"
             one.carrier.withdraw([other for other in self._submitted if other is not None])
-
-    def _note_count(self) -> None:
-        if len(self._outcomes) == self._count:
-            self._all_ended.set()
 
     def answer(self, number: int) -> SizedAnswer | None:
         """Wait for an answer.
@@ -226,24 +224,27 @@ class Batch:
         if one is None:
             return None
         if one not in self._outcomes:
-            self._wait(one)
+            event = self._awaited.setdefault(one, threading.Event())
+            if one not in self._outcomes:  # it may have ended just before
+                self._wait(event)
             # Those that come in the next moment are taken together.
             self._all_ended.wait(tuning.BUNCH_SECONDS)
-        self._report()
+        if self._reports:
+            self._report()
         outcome = self._outcomes[one]
         if isinstance(outcome, NotConnectedError):
             raise NotConnectedError(*outcome.args)
         return outcome if isinstance(outcome, SizedAnswer) else None
 
     def answers(self) -> Iterator[SizedAnswer | None]:
-        """Yield all answers, in the order of the requests, as `answer`."""
+        """Wait for all answers, and yield them in the order of the requests, as `answer`."""
+        if self._pid == os.getpid():
+            self._wait(self._all_ended)
         return map(self.answer, range(len(self._requests)))
 
-    def _wait(self, one: SubmittedRequest) -> None:
-        event = self._awaited.setdefault(one, threading.Event())
-        # It may have ended just before.
-        while one not in self._outcomes and not event.wait(tuning.CUT_CHECK_SECONDS):
-            if self._wire.cut.is_set() and one not in self._outcomes:
+    def _wait(self, event: threading.Event) -> None:
+        while not event.wait(tuning.CUT_CHECK_SECONDS):
+            if self._wire.cut.is_set() and not event.is_set():
                 raise NotConnectedError("the store was disconnected")
 
     def _report(self) -> None:

@@ -152,10 +152,10 @@ class ConnectionCount:
         if size >= tuning.LONG_BODY_BYTES:
             self._add(1)
 
-    def note_answer(self, seconds: float) -> None:
-        """Note that an answer has taken so long: one more if it was slow."""
+    def note_answer(self, began: float) -> None:
+        """Note the answer to a request that began then: one more if it was slow."""
         self._answered_at = time.monotonic()
-        if seconds > tuning.FAR_SECONDS:
+        if self._answered_at - began > tuning.FAR_SECONDS:
             self._add(1)
 
     def note_wait(self) -> float:
@@ -249,14 +249,15 @@ class Carrier(ABC):
 
     # Called with the lock held.
 
-    def _next(self) -> SubmittedRequest | None:
-        """Take the first request that waits, to send it; None if there is none."""
-        while self._waiting:
+    def _next(self, most: int) -> list[SubmittedRequest]:
+        """Take the first requests that wait, to send them."""
+        found: list[SubmittedRequest] = []
+        while self._waiting and len(found) < most:
             one = self._waiting.popleft()
             if not one.has_ended:
-                self._running.add(one)
-                return one
-        return None
+                found.append(one)
+        self._running.update(found)
+        return found
 
     @abstractmethod
     def _begin(self) -> None:

@@ -38,6 +38,7 @@ __all__ = ["CurlCarrier"]
 _LOG = logging.getLogger("staticstore")
 
 _MOST_FIELD_BYTES = 1 << 20  # of header and trailer
+_MOST_SELECTED_FILES = 1024  # FD_SETSIZE of most systems; libcurl names no socket beyond it
 _INTERIM = b"HTTP/1.1 10"
 _CODING = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _LENGTH_OR_CLOSE = re.compile(rb"^(content-length:|connection:[ \t]*close)", re.I | re.M)
@@ -111,12 +112,12 @@ class CurlCarrier(Carrier):
             one.end(None)
 
     def _turn(self, multi: pycurl.CurlMulti, bell: _Bell) -> None:
-        self._cancel_all(multi)
-        while len(self._transfers) < self._count.current:
-            with self._lock:
-                one = self._next()
-            if one is None:
-                break
+        with self._lock:
+            canceled, self._canceled = self._canceled, []
+            starting = self._next(self._count.current - len(self._transfers))
+        for one in canceled:
+            self._cancel(multi, one)
+        for one in starting:
             self._start(multi, one)
         if not self._transfers:
             bell.wait((), (), None)
@@ -127,20 +128,28 @@ class CurlCarrier(Carrier):
             multi.perform()
         ended = list(_ended(multi))
         for handle, error in ended:
-            self._take(multi, handle, error)
+            transfer, one = self._forget(multi, handle)
+            self._count.note_answer(transfer.began)
+            transfer.end(one, error)
         if not ended:  # otherwise, first send what waits
             self._wait(multi, bell)
 
-    def _cancel_all(self, multi: pycurl.CurlMulti) -> None:
+    def _cancel(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
+        for handle, transfer in self._transfers.items():
+            if transfer.submitted is one:
+                self._forget(multi, handle)
+                break
+
+    def _forget(
+        self, multi: pycurl.CurlMulti, handle: pycurl.Curl
+    ) -> tuple[_Transfer, SubmittedRequest]:
+        transfer = self._transfers.pop(handle)
+        multi.remove_handle(handle)
+        self._idle.append(transfer)
+        one = transfer.take()
         with self._lock:
-            canceled, self._canceled = self._canceled, []
-            self._running.difference_update(canceled)
-        for handle, transfer in list(self._transfers.items()) if canceled else ():
-            if transfer.submitted in canceled:
-                transfer.take()
-                del self._transfers[handle]
-                multi.remove_handle(handle)
-                self._idle.append(transfer)
+            self._running.discard(one)
+        return transfer, one
 
     def _start(self, multi: pycurl.CurlMulti, one: SubmittedRequest) -> None:
         transfer = self._idle.pop() if self._idle else _Transfer()
@@ -148,15 +157,6 @@ class CurlCarrier(Carrier):
         self._transfers[transfer.handle] = transfer
         multi.add_handle(transfer.handle)
         self._count.note_size(one.request.size)
-
-    def _take(self, multi: pycurl.CurlMulti, handle: pycurl.Curl, error: int) -> None:
-        transfer = self._transfers.pop(handle)
-        multi.remove_handle(handle)
-        self._idle.append(transfer)
-        with self._lock:
-            self._running.discard(transfer.submitted)
-        self._count.note_answer(time.monotonic() - transfer.began)
-        transfer.end(error)
 
     def _wait(self, multi: pycurl.CurlMulti, bell: _Bell) -> None:
         readable, writable, _ = multi.fdset()
@@ -187,12 +187,11 @@ class _Bell:
     ) -> None:
         """Wait until it is rung, or a socket is ready, or the time is over."""
         number = self._receiving.fileno()
-        if not hasattr(select, "poll"):
-            select.select([number, *readable], list(writable), (), seconds)
+        if number < _MOST_SELECTED_FILES or not hasattr(select, "poll"):
+            select.select([number, *readable], writable, (), seconds)  # benchmark: many
         else:
             poll = select.poll()
-            poll.register(number, select.POLLIN)
-            for one in readable:
+            for one in (number, *readable):
                 poll.register(one, select.POLLIN)
             for one in writable:
                 poll.register(one, select.POLLOUT | (select.POLLIN if one in readable else 0))
@@ -233,6 +232,7 @@ class _Transfer:
         self.began = 0.0
         self._template: RequestTemplate | None = None
         self._has_own_fields = self._has_range = self._has_proxy = False
+        self._speaks_tls = False
         self._head = io.BytesIO()
         self._body = io.BytesIO()
         self._most = 0
@@ -279,7 +279,7 @@ class _Transfer:
         self.began = time.monotonic()
         if submitted.report is not None:
             submitted.report.begin()
-        return "https:" in (template.root.url[:6], (template.proxy or "")[:6])
+        return self._speaks_tls
 
     def _set_up(self, template: RequestTemplate) -> None:
         connecting, silence = template.timeout
@@ -299,6 +299,7 @@ class _Transfer:
         self._set_up_tls(template)
         self._template = template
         self._has_proxy = template.proxy is not None
+        self._speaks_tls = "https:" in (template.root.url[:6], (template.proxy or "")[:6])
 
     def _set_up_tls(self, template: RequestTemplate) -> None:
         if template.verify is False:
@@ -344,14 +345,14 @@ class _Transfer:
             return 0
         return self._body.write(piece)
 
-    def end(self, error: int) -> None:
+    def end(self, submitted: SubmittedRequest, error: int) -> None:
         """End the request with its outcome; the error is one of libcurl's numbers."""
-        submitted, failure = self.take(), self._failure(error)
+        failure = None if error == pycurl.E_OK else self._failure(error)
         outcome: SizedAnswer | StoreError | None = None
-        if isinstance(failure, TransportTimeout):
-            outcome = failure
-        elif error == pycurl.E_OK:
+        if failure is None:
             outcome = self._answer(submitted.request)
+        elif isinstance(failure, TransportTimeout):
+            outcome = failure
         if submitted.report is not None:
             status = self.handle.getinfo(pycurl.RESPONSE_CODE)
             if status:
@@ -371,9 +372,7 @@ class _Transfer:
         return accepted(request, status, fields, self._body.getvalue())
 
     @staticmethod
-    def _failure(error: int) -> StoreError | None:
-        if error == pycurl.E_OK:
-            return None
+    def _failure(error: int) -> StoreError:
         if error == pycurl.E_OPERATION_TIMEDOUT:
             return TransportTimeout("the host was silent or too slow for too long")
         return TransportError(f"the request was not completed (libcurl: {error})")

@@ -1,8 +1,8 @@
-"""One of many requests to a root, and an answer that fits."""
+"""One of many requests to a root, an answer that fits, and ranges that share a request."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..http.conditions import codings_of, parse_strong_etag
@@ -12,7 +12,14 @@ from ..http.response import parse_content_range
 if TYPE_CHECKING:
     from ...errors import HTTPStatusError
 
-__all__ = ["SizedAnswer", "SizedRequest", "accepted", "refusal"]
+__all__ = ["ByteRange", "SizedAnswer", "SizedRequest", "accepted", "coalesced", "refusal"]
+
+
+class ByteRange(NamedTuple):
+    """Some bytes of a value or file: half-open, not empty."""
+
+    start: int
+    end: int
 
 
 class SizedRequest(NamedTuple):
@@ -76,3 +83,34 @@ def accepted(
     ):
         return None
     return SizedAnswer(body, parse_strong_etag(headers.get("etag")))
+
+
+def coalesced(ranges: Iterable[ByteRange], gap: int, most: int) -> Iterator[ByteRange]:
+    """Yield fewer and longer ranges that cover all given ones, in order.
+
+    Parameters
+    ----------
+    ranges : iterable of ByteRange
+        In any order.
+    gap : int
+        Bytes between two ranges up to which they are joined.
+    most : int
+        Bytes up to which ranges are joined; a longer one stays as it is.
+
+    Examples
+    --------
+    >>> list(coalesced([ByteRange(0, 5), ByteRange(8, 9), ByteRange(20, 21)], gap=3, most=100))
+    [ByteRange(start=0, end=9), ByteRange(start=20, end=21)]
+    """
+    in_order = iter(sorted(ranges))
+    first = next(in_order, None)
+    if first is None:
+        return
+    start, end = first
+    for next_start, next_end in in_order:
+        if next_start <= end + gap and (next_end <= end or next_end - start <= most):
+            end = max(end, next_end)
+        else:
+            yield ByteRange(start, end)
+            start, end = next_start, next_end
+    yield ByteRange(start, end)

@@ -86,7 +86,7 @@ class ThreadCarrier(Carrier):
         while (one := self._take()) is not None:
             began = time.monotonic()
             outcome, failure = self._fetched(one)
-            self._count.note_answer(time.monotonic() - began)
+            self._count.note_answer(began)
             with self._lock:
                 self._running.discard(one)
                 self._sockets.pop(one, None)
@@ -94,13 +94,12 @@ class ThreadCarrier(Carrier):
 
     def _take(self) -> SubmittedRequest | None:
         with self._lock:
-            one = self._next()
-            if one is None:
-                self._threads -= 1
-            else:
+            for one in self._next(1):
                 self._count.note_size(one.request.size)
                 self._begin()  # in other threads, what waits for a slow host
-            return one
+                return one
+            self._threads -= 1
+            return None
 
     def _watch(self) -> None:
         # While requests wait for answers that do not come, more threads send them.

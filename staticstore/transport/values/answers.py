@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from ... import tuning
 from ...disk.atomic import spooled_file
 from ...errors import IntegrityError, StoreError, TransportError
-from ..http.conditions import DECODABLE, GZIP_MAGIC, decoded
-from ..http.failures import FIELD_REFUSED, CodingError, may_heal, was_dropped
+from ..http.conditions import DECODABLE, GZIP_MAGIC, CodingError, decoded
+from ..http.failures import FIELD_REFUSED, may_heal, was_dropped
 from .remote_value import RemoteValue, first_right
 
 if TYPE_CHECKING:

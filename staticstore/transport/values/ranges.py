@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from itertools import islice, repeat
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from ... import tuning
+from ..many.request import ByteRange, SizedRequest, coalesced
 from .answers import VerifiedAnswer, ask, ask_size
 from .remote_value import RemoteValue, first_right
 from .stream import (
@@ -24,18 +26,11 @@ from .stream import (
 
 if TYPE_CHECKING:
     from ..http.session import Session
-    from ..many.request import SizedAnswer, SizedRequest
+    from ..many.request import SizedAnswer
 
-__all__ = ["ByteRange", "RangesPlan", "WantedRanges", "coalesced", "open_range", "read_ranges"]
+__all__ = ["RangesPlan", "WantedRanges", "open_range", "read_ranges"]
 
 T = TypeVar("T")
-
-
-class ByteRange(NamedTuple):
-    """Some bytes of a value or file: half-open, not empty."""
-
-    start: int
-    end: int
 
 
 class WantedRanges(NamedTuple):
@@ -100,37 +95,6 @@ def _open_spooled(value: RemoteValue, start: int | None, end: int | None) -> Bin
     return file
 
 
-def coalesced(ranges: Iterable[ByteRange], gap: int, most: int) -> Iterator[ByteRange]:
-    """Yield fewer and longer ranges that cover all given ones, in order.
-
-    Parameters
-    ----------
-    ranges : iterable of ByteRange
-        In any order.
-    gap : int
-        Bytes between two ranges up to which they are joined.
-    most : int
-        Bytes up to which ranges are joined; a longer one stays as it is.
-
-    Examples
-    --------
-    >>> list(coalesced([ByteRange(0, 5), ByteRange(8, 9), ByteRange(20, 21)], gap=3, most=100))
-    [ByteRange(start=0, end=9), ByteRange(start=20, end=21)]
-    """
-    in_order = iter(sorted(ranges))
-    first = next(in_order, None)
-    if first is None:
-        return
-    start, end = first
-    for next_start, next_end in in_order:
-        if next_start <= end + gap and (next_end <= end or next_end - start <= most):
-            end = max(end, next_end)
-        else:
-            yield ByteRange(start, end)
-            start, end = next_start, next_end
-    yield ByteRange(start, end)
-
-
 def read_ranges(wanted: Sequence[WantedRanges], gap: int, most: int) -> list[list[bytes]]:
     """Read the bytes ``value[start:end]`` of ranges of some values, in the order given.
 
@@ -157,6 +121,7 @@ def read_ranges(wanted: Sequence[WantedRanges], gap: int, most: int) -> list[lis
     """
     from ..many.batch import Batch  # `open_range` does not need it
 
+    gap, most = operator.index(gap), operator.index(most)
     plans = _each([partial(RangesPlan, one, gap, most) for one in wanted], _knows_sizes(wanted))
     batches = []
     for session, some in _by_session(plan for plan in plans if plan.is_fetched_at_once):
@@ -226,8 +191,6 @@ class RangesPlan:
 
     def requests(self, value: RemoteValue) -> Iterator[SizedRequest]:
         """Yield the requests to the root of a value."""
-        from ..many.request import SizedRequest
-
         for start, end in self.stretches:
             yield SizedRequest(value.url_path, end - start, start, value.size)
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from staticstore.transport.http.conditions import decoded
-from staticstore.transport.http.failures import CodingError
+from staticstore.transport.http.conditions import CodingError, decoded
 
 TEXT = bytes(range(256)) * 50
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ...loop_calls import LoopReplies
-from .watch import OpenWatch, Subscribe
+from ..telling.watch import OpenWatch, Subscribe
+from .replies import LoopReplies
 
 if TYPE_CHECKING:
     from ...index.changes import Change

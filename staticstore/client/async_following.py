@@ -1,27 +1,45 @@
-"""What stores and views share within an event loop of asyncio: reading, and following."""
+"""Following a store within an event loop of asyncio."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from .async_reading import AsyncReading
-from .live_store import LiveStore
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from ..index.changes import Change, Changes
     from ..query.conditions import Where
-    from .telling.async_watch import AsyncWatch
+    from .tasks.change_watch import AsyncWatch
+    from .telling.subscription import ChangeSource
 
-__all__ = ["AsyncStore"]
+__all__ = ["AsyncFollowing"]
+
+T = TypeVar("T")
 
 
-class AsyncStore(AsyncReading, LiveStore):
-    """A live store whose methods can be awaited, too."""
+class AsyncFollowing:
+    """The following half of `StaticStore`, within any event loop of asyncio."""
 
+    @abstractmethod
     def _is_in_memory(self) -> bool:
-        return self._live.snapshot is not None
+        """Whether looking a key up requests nothing."""
+
+    @abstractmethod
+    async def _called(self, call: Callable[[], T]) -> T:
+        """Make a blocking call in a thread."""
+
+    @abstractmethod
+    def _opened(self) -> ChangeSource:
+        """Return what notifies of changes."""
+
+    @abstractmethod
+    def update_index(self) -> Changes:
+        """Poll once, now; see `StaticStore.update_index`."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Disconnect; see `StaticStore.disconnect`."""
 
     def watch_async(
         self, timeout: float | None = None, *, where: Where | None = None, **equals: Any
@@ -62,7 +80,7 @@ class AsyncStore(AsyncReading, LiveStore):
         """
         import asyncio
 
-        from .telling.async_watch import AsyncWatch, watch_later
+        from .tasks.change_watch import AsyncWatch, watch_later
 
         kind = partial(AsyncWatch, asyncio.get_running_loop())
 

@@ -1,0 +1,141 @@
+"""Small values, requested together: from packs, or each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .. import tuning
+from ..index.fields import Content, key_to_url_path
+from ..transport.many.batch import Batch, fetch_all
+from ..transport.many.request import SizedRequest
+from ..transport.many.threads import requests_at_once
+from .value_requests import CarefulReads, Places, accept, pack_stretches
+
+if TYPE_CHECKING:
+    from ..errors import StoreError
+    from .access import Access
+    from .large_values import Found
+
+__all__ = ["SmallValues"]
+
+#: Values of a window: their numbers in it, and what the index says of them.
+_Some = list[tuple[int, Content]]
+
+
+class SmallValues:
+    """Small values of a window, requested together and taken one by one, in their order.
+
+    Those in packs are cut out of stretches of them.  Each is verified when it is taken.
+    From the first that did not come as expected, all such values of the window are read
+    carefully: from packs whole, and then singly, as by `URLValue.read`.
+
+    Parameters
+    ----------
+    access : Access
+        Access to the values of a snapshot.
+    keys : sequence of str
+        The keys of the window.
+    some : list of (int, Content)
+        The numbers of the small values among these, and what the index says of them.
+    read : callable
+        Reads a value by itself; returns it, or an error.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        keys: Sequence[str],
+        some: _Some,
+        read: Callable[[str], bytes | StoreError],
+    ) -> None:
+        self._access = access
+        self._keys = keys
+        self._contents = dict(some)
+        self._read = read
+        self._found: dict[int, Found] = dict(self._cached(some))
+        self._requests: list[SizedRequest] = []
+        # For each request the values in its answer, each with its bytes in it.
+        self._parts: list[Places] = []
+        # For each value that has not come the number of its request.
+        self._coming: dict[int, int] = {}
+        self._plan_packs()
+        self._packs = len(self._requests)
+        for number, content in some:
+            if number not in self._found and number not in self._coming:
+                self._add(self._whole(number), [(number, 0, content.size or 0)])
+        self._batch = Batch(access.session, self._requests)
+
+    def _cached(self, some: _Some) -> Iterator[tuple[int, bytes]]:
+        if self._access.cache:
+            for number, content in some:
+                data = self._access.cache.read(content.sha256, content.size)
+                if data is not None:
+                    yield number, data
+
+    def _plan_packs(self) -> None:
+        missing = (one for one in self._contents.items() if one[0] not in self._found)
+        for request, places in pack_stretches(missing):
+            self._add(request, places)
+
+    def _add(self, request: SizedRequest, parts: Places) -> None:
+        for number, _, _ in parts:
+            self._coming[number] = len(self._requests)
+        self._requests.append(request)
+        self._parts.append(parts)
+
+    def _whole(self, number: int) -> SizedRequest:
+        url_path = key_to_url_path(self._access.data_path, self._keys[number])
+        return SizedRequest(url_path, self._contents[number].size or 0)
+
+    def take(self, number: int) -> Found:
+        """Return a value, verified, or the error for it; None if it is not one of these.
+
+        Waits for it, but not for those after it.
+        """
+        if number in self._coming:
+            self._receive(self._coming[number])
+            if number not in self._found:
+                self._read_carefully()
+        return self._found.pop(number, None)
+
+    def close(self) -> None:
+        """Give up what has not come."""
+        self._batch.close()
+
+    def _receive(self, request: int) -> None:
+        """Wait for an answer, and find the values in it that are right."""
+        answer = self._batch.answer(request)
+        if answer is None:
+            return
+        body = answer.body
+        for number, start, end in self._parts[request]:
+            data = body if end - start == len(body) else body[start:end]
+            if self._is_right(number, data):
+                self._found[number] = data
+                self._coming.pop(number, None)
+
+    def _is_right(self, number: int, data: bytes) -> bool:
+        return accept(self._access, self._contents[number], data)
+
+    def _read_carefully(self) -> None:
+        for request in set(self._coming.values()):
+            self._receive(request)
+        packed = [number for number, request in self._coming.items() if request < self._packs]
+        answers = fetch_all(self._access.session, [self._whole(number) for number in packed])
+        for number, answer in zip(packed, answers, strict=True):
+            if answer is not None and self._is_right(number, answer.body):
+                self._found[number] = answer.body
+                del self._coming[number]
+        self._found |= self._singly(list(self._coming))
+        self._coming.clear()
+
+    def _singly(self, numbers: Sequence[int]) -> dict[int, Found]:
+        from ..workers import Workers  # slow to import: concurrent.futures
+
+        read = CarefulReads(self._access, self._read).read
+        workers = requests_at_once(self._access.session.wire, tuning.CAREFUL_THREADS)
+        with Workers(workers, "staticstore read_many") as pool:
+            reads = {one: pool.submit(partial(read, self._keys[one])) for one in numbers}
+            return {number: one.result() for number, one in reads.items()}
