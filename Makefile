@@ -15,7 +15,7 @@ ifneq ($(strip $(MARK)),$(strip $(shell cat $(VENV)/.made-for 2>/dev/null)))
 STALE := stale
 endif
 
-.PHONY: help demo window test lint docs man kill bench bench-full clean stale
+.PHONY: help demo window test lint docs man azurite kill bench bench-full clean stale
 
 help:
 	@echo 'make demo         try it on the sample site'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test         run all checks and tests'
 	@echo 'make lint         run only the checks'
 	@echo 'make docs         build the documentation as a web site'
+	@echo 'make azurite      install the Azure that the tests run against, with npm'
 	@echo 'make man          write docs/man/staticstore.1, the page of the manual'
 	@echo 'make kill         kill mirrors and publishes at 200 random instants (takes minutes)'
 	@echo 'make bench        compare it with similar libraries (takes a few minutes)'
@@ -54,6 +55,18 @@ docs: $(VENV)/.dev
 man: $(VENV)/.dev
 	@$(RUN) -m sphinx -E -b man -q -W -d $(VENV)/doctrees docs/man $(VENV)/man
 	@cp $(VENV)/man/staticstore.1 docs/man/staticstore.1
+
+# The Azure of the tests, which are skipped without it: 60 MB of npm's packages.
+AZURITE := .cache/azurite
+
+azurite: $(AZURITE)/.installed
+
+$(AZURITE)/.installed: tests/servers/azurite/package.json
+	@mkdir -p $(AZURITE) && cp -R tests/servers/azurite/. $(AZURITE)
+	@command -v npm > /dev/null || { echo 'npm is not here: the tests with Azurite are skipped'; exit 0; }; \
+	if npm install --prefix $(AZURITE) --omit=optional --ignore-scripts --no-package-lock --no-audit --no-fund --silent \
+	    --fetch-retries=1 --fetch-timeout=30000; \
+	then touch $@; else echo 'npm cannot install Azurite: its tests are skipped'; fi
 
 kill: $(VENV)/.dev
 	@$(RUN) -m tests.site.killed_at_random 200
@@ -87,6 +100,7 @@ $(VENV)/.window: $(VENV)/.made-for
 
 $(VENV)/.dev: $(VENV)/.made-for
 	@$(RUN) -m pip install --quiet --editable '.[all]' --group dev
+	@$(MAKE) --no-print-directory azurite
 	@touch $@ $(VENV)/.demo $(VENV)/.window
 
 $(VENV)/.bench: $(VENV)/.dev

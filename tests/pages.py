@@ -42,7 +42,7 @@ _GOES_ON = re.compile(r"staticstore (?:serve|watch) |staticstore .* --watch|pyth
 _SERVES = re.compile(r"staticstore serve \S+")
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _RUNS = re.compile(r"^(?:from|import) staticstore\b", re.MULTILINE)
-_NEEDS_MORE = re.compile(r"\btkinter\b|\.example\.(?:org|net)")
+_NEEDS_MORE = re.compile(r"\btkinter\b|\.example\.(?:org|net)|(?:s3|gs|az)://")
 # Before a program with Qt.
 _SHORT_LOOP = """
 try:

@@ -48,6 +48,12 @@ def connecting(root: Path) -> None:
     StaticStore("https://data.example.org/", origins=["https://cdn.example.org"])
     StaticStore(root).connect({"username": "ali", "password": "sesame"}, proxies={})
     StaticStore(root).connect(HTTPDigestAuth("ali", "sesame"), headers={"X-Api-Key": "1"})
+    bucket = StaticStore("s3://bucket/prefix", endpoint="https://minio.example", region="eu")
+    bucket.connect({"access_key_id": "ali", "secret_access_key": "sesame", "expires_at": None})
+    bucket.connect(anonymous=True)
+    bucket.connect("instance")
+    assert_type(bucket.sign("key", expires=60), str)
+    assert_type(bucket["key"].sign(), str)
     StaticStore(root).connect("netrc", verify="ca.pem", cert=("a.pem", "a.key"), timeout=3.0)
     with StaticStore(root, data_path="d/", index_path="i.json") as store:
         assert_type(store, StaticStore)

@@ -64,7 +64,7 @@ class Settings(NamedTuple):
     @classmethod
     def of(cls, roots: Sequence[Root], **options: Any) -> Settings:
         """Return the settings of a store that is not connected yet."""
-        return cls(tuple(root.join("") for root in roots), tuple(options.items()))
+        return cls(tuple(root.location for root in roots), tuple(options.items()))
 
     def connected(self, arguments: Mapping[str, Any]) -> Settings:
         """Return these settings with those arguments of `connect` that may be pickled."""
@@ -75,7 +75,7 @@ class Settings(NamedTuple):
         elif public["proxies"] is not None:  # use none
             public["proxies"] = ()
         auth = public.pop("auth")
-        if auth == "netrc" or _can_be_imported(auth):
+        if auth in ("netrc", "instance") or _can_be_imported(auth):
             public["auth"] = auth
         for name in ("verify", "cert"):
             public[name] = _absolute(public[name])
@@ -197,6 +197,12 @@ class Access:
         data_path: str = dict(self.settings.options)["data_path"]
         return data_path
 
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL of a value on the first root that is in a bucket."""
+        alike = self.sources.alike
+        session = next((one for one in alike if one.root.bucket is not None), alike[0])
+        return session.signed_url(key_to_url_path(self.data_path, key), seconds)
+
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return a value on its hosts."""
         from ..transport.values.remote_value import RemoteValue
@@ -297,6 +303,10 @@ class RenamedAccess(Access):
     def renamed(self, site_key: str) -> Access:
         """Return this: a view of a view renames the value again."""
         return self
+
+    def signed_url(self, key: str, seconds: int) -> str:
+        """Return a URL of the value."""
+        return self._access.signed_url(self._site_key, seconds)
 
     def remote_value(self, key: str, content: Content) -> RemoteValue:
         """Return the value on its hosts; errors have the key of the view."""

@@ -45,6 +45,7 @@ class AsyncConnectable:
         max_index_bytes: int = 1 << 30,
         index_deadline: float = 300.0,
         min_rate: float = 1024,
+        anonymous: bool = False,
     ) -> AsyncConnection[Self, None]:
         """Connect as `connect`, without blocking the event loop.
 
@@ -52,7 +53,7 @@ class AsyncConnectable:
         ----------
         auth, proxies, headers, verify, cert, timeout, retries : optional
             As of `connect`; a function given as `auth` is called in a thread.
-        max_index_bytes, index_deadline, min_rate : optional
+        max_index_bytes, index_deadline, min_rate, anonymous : optional
             As of `connect`.
 
         Returns
@@ -85,18 +86,8 @@ class AsyncConnectable:
         >>> asyncio.run(main())
         16
         """
-        arguments = {
-            "auth": auth,
-            "proxies": proxies,
-            "headers": headers,
-            "verify": verify,
-            "cert": cert,
-            "timeout": timeout,
-            "retries": retries,
-            "max_index_bytes": max_index_bytes,
-            "index_deadline": index_deadline,
-            "min_rate": min_rate,
-        }
+        arguments = dict(locals())
+        del arguments["self"]
         connect = partial(self._connect, arguments, None)
         return AsyncConnection(self, connect, lambda _: self.disconnect())
 

@@ -347,6 +347,13 @@ class Reading(Mapping[str, "URLValue"], DelegatedQueries):
         """Copy a value into a file, verified and atomic: `URLValue.to_file`."""
         self[key].to_file(path, progress, sync=sync)
 
+    def sign(self, key: str, expires: float = 3600) -> str:
+        """Sign a URL of a value in a bucket, to hand on: `URLValue.sign`.
+
+        `KeyError` if the index lacks the key.
+        """
+        return self[key].sign(expires)
+
     if not TYPE_CHECKING:  # to type checkers these names do not exist
 
         def __getattr__(self, name: str) -> Any:

@@ -45,19 +45,19 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
     fork raise `NotConnectedError` there.  Handlers, and subscriptions without `dispatch`, get
     the changes of the child's own polls.
 
-    A pickle contains the roots, the options and the arguments of `connect`, but no
-    passwords, header fields, proxies or snapshot.  An unpickled store connects at its first
-    use, without polling.  A function given to `connect` as ``auth`` is pickled by its name,
-    if it can be imported, and called in the other process.
+    A pickle contains the roots, the options and the arguments of `connect`, no passwords,
+    header fields, proxies or snapshot.  An unpickled store connects at its first use, without
+    polling.  A function given as ``auth`` is pickled by its name, if it can be imported.
 
     Parameters
     ----------
     root_url : str or path, or several of them
-        An http(s) URL, a ``file:`` URL or a local path.  A user and password in it are used
-        unless `connect` gets others.  Of several roots the first is the site and decides; the
-        others are copies, which serve whole values that have a sha256, and parts cut out of
-        those.  While the first one fails, the store keeps its snapshot and ``info()["stale"]``
-        is true; a store without one takes the index of a copy, with a warning.
+        An http(s) URL, a ``file:`` URL, a local path, or a bucket: ``s3://bucket/prefix``,
+        ``gs://bucket/prefix``, ``az://container/prefix``.  A user and password in it (not of a
+        bucket) are used unless `connect` gets others.  Of several roots the first is the site
+        and decides; the others are copies, which serve whole values that have a sha256, and
+        parts cut out of those.  While the first one fails, the store keeps its snapshot and
+        is stale; a store without one takes the index of a copy, with a warning.
     data_path : str, optional
         The path between the root and a key in the URL of a value.
     index_path : str, optional
@@ -87,6 +87,10 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
         site if its name is given an inner address later; those named here (such as
         ``["https://data.intranet.example"]``) are allowed.  Behind a proxy only addresses in
         URLs are known.
+    endpoint : str, optional
+        For buckets: the URL of another host that speaks the protocol.
+    region : str, optional
+        Of an S3 bucket; else that of the environment or the profile, or us-east-1.
 
     Raises
     ------
@@ -117,6 +121,8 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
         max_cache_bytes: int = 4 << 30,
         memory: int = 0,
         origins: str | Iterable[str] = "own",
+        endpoint: str | None = None,
+        region: str | None = None,
     ) -> None:
         check_key(data_path + "key")
         check_key(index_path)
@@ -124,7 +130,7 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
             raise ValueError(f"poll_interval is in seconds, 0 or more, not {poll_interval!r}")
         from .cache.values import ValueCache  # not needed to import staticstore
 
-        self._roots = roots_of(root_url)
+        self._roots = roots_of(root_url, endpoint=endpoint, region=region)
         self._root = self._roots[0]
         self._poll_interval = poll_interval
         self._cache = ValueCache.of(memory, cache, max_cache_bytes)
@@ -164,17 +170,16 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
         max_index_bytes: int = 1 << 30,
         index_deadline: float = 300.0,
         min_rate: float = 1024,
+        anonymous: bool = False,
     ) -> StaticStore:
         """Fetch the index, then start to poll.
 
-        The first snapshot sends no signals.  If there was one before, from the cache or from
-        before a `disconnect`, its changes are signaled before this returns.
+        The first snapshot sends no signals; what differs from an earlier one, of the cache or
+        of before a `disconnect`, is signaled before this returns.
 
-        With an index in the cache, only changes are requested.  If the host cannot be
-        reached, the store starts with that index: ``info()["stale"]`` is true, `poll_failed`
-        is sent, and polls go on, the first one after five seconds.  A store that polls waits
-        for the host ten seconds at most then.  A refusal (`AuthorizationError`), or a
-        document that is no index, is raised even so.
+        With an index in the cache, only changes are requested.  If the host cannot be reached
+        (a store that polls waits ten seconds), the store starts with that index, is stale, and
+        polls again after five seconds.  A refusal, or a document that is no index, is raised.
 
         Parameters
         ----------
@@ -184,6 +189,9 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
             user's netrc file; or a function without arguments that returns one of these,
             called now.  Sent to the origin of the first root only, never to where it
             redirects.  Other roots of several have theirs in their URLs or the netrc file.
+            For a bucket: key and secret, a mapping with obstore's names, ``"instance"``, or a
+            function that returns one, called again before that expires; None for what the
+            environment and the user's files have.
         proxies : mapping, optional
             As in requests, with credentials in URLs; None uses the environment, ``{}`` none.
         headers : mapping, optional
@@ -202,6 +210,8 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
             Seconds for fetching the index, in all, and one more for each 32 KiB that came.
         min_rate : float, optional
             The least bytes per second of a value, averaged over the read timeout.
+        anonymous : bool, optional
+            Whether to send no credentials to a bucket.
 
         Returns
         -------
@@ -221,18 +231,8 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
         NotConnectedError
             Another thread called `disconnect` meanwhile.
         """
-        arguments = {
-            "auth": auth,
-            "proxies": proxies,
-            "headers": headers,
-            "verify": verify,
-            "cert": cert,
-            "timeout": timeout,
-            "retries": retries,
-            "max_index_bytes": max_index_bytes,
-            "index_deadline": index_deadline,
-            "min_rate": min_rate,
-        }
+        arguments = dict(locals())
+        del arguments["self"]
         self._connect(arguments, None)
         return self
 
@@ -316,10 +316,9 @@ class StaticStore(LiveStore, AsyncReading, AsyncFollowing, AsyncConnectable):
             None without a head; ``entries``; ``last_success``, an aware datetime, and ``age``,
             seconds since then; ``last_error``, the text of the failure of the last poll, or
             None; ``trust``, ``"transport"``, or None without an index; ``stale``, whether the
-            index is a copy's, the last poll failed, the store is not connected, or the host has
-            given an older answer twice in a row; ``warnings``, texts on what was left out of
-            the index, is unsafe, or disables the cache; and ``table``, the URL of the index as
-            a Parquet file, if the site has one.
+            index is a copy's, or may be old; ``warnings``, texts on what was left out of the
+            index, is unsafe, or disables the cache; and ``table``, the URL of the index as a
+            Parquet file, if the site has one.
         """
         info = {"root_url": self._root.url, **self._live.info(self._root.url)}
         problems = [] if self._cache.problem is None else [self._cache.problem]

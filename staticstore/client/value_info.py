@@ -21,6 +21,8 @@ __all__ = ["ValueInfo", "renamed"]
 
 Info = TypeVar("Info", bound="ValueInfo")
 
+_MOST_SIGNED_SECONDS = 7 * 86400  # S3 and Google allow no more
+
 # Methods of a file, which a value, having no position, does not have.
 _OF_FILES = frozenset({"close", "read1", "readinto", "readline", "readlines", "seek", "tell"})
 
@@ -55,9 +57,50 @@ class ValueInfo:
         """The URL of the value, for requests like this store's own.
 
         It includes the query of the root URL, which may be a secret, but no user and
-        password.
+        password, and no signature: see `sign`.
         """
         return self.remote_value.url
+
+    def sign(self, expires: float = 3600) -> str:
+        """Sign a URL of this value in a bucket, to hand on: anybody may read it for a time.
+
+        Nothing is requested.  Whoever has the URL can read the value until it expires, or
+        until the credentials do; it cannot be revoked without revoking those.
+
+        Parameters
+        ----------
+        expires : float, optional
+            Seconds from now on: 1 to 604,800, which are seven days.
+
+        Returns
+        -------
+        str
+            The URL, which is a secret as long as it is valid.
+
+        Raises
+        ------
+        ValueError
+            `expires` is out of these bounds.
+        StoreError
+            The site is not in a bucket, or its credentials (none, or a token) cannot sign URLs.
+
+        Notes
+        -----
+        Any thread may call it.  A reader of the URL verifies nothing.
+
+        Examples
+        --------
+        >>> sample_store["terrain/dem.tif"].sign()
+        Traceback (most recent call last):
+        ...
+        staticstore.errors.StoreError: only a site in a bucket (s3:, gs: or az:) has signed URLs
+        """
+        is_number = isinstance(expires, int | float) and not isinstance(expires, bool)
+        if not is_number or not 1 <= expires <= _MOST_SIGNED_SECONDS:
+            raise ValueError(
+                f"expires is in seconds, from 1 to {_MOST_SIGNED_SECONDS} (7 days), not {expires!r}"
+            )
+        return self._access.signed_url(self.key, int(expires))
 
     @property
     def metadata(self) -> dict[str, Any]:

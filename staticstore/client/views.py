@@ -272,7 +272,7 @@ class MountedStore(StoreView):
     Raises
     ------
     TypeError
-        A prefix is not text, or one is no store.
+        `stores` is no mapping, a prefix is not text, or one is no store.
     ValueError
         There is none.
 
@@ -286,6 +286,10 @@ class MountedStore(StoreView):
     """
 
     def __init__(self, stores: Mapping[str, LiveStore]) -> None:
+        if not isinstance(stores, Mapping):
+            raise TypeError(
+                f"MountedStore takes a mapping from prefixes to stores, not {type(stores).__name__}"
+            )
         self._mounts = dict(stores)
         prefixes = [_checked(prefix) for prefix in self._mounts]
         parts = [

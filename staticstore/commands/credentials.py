@@ -1,13 +1,15 @@
-"""Who the user is: password, certificate and header fields, from options and files."""
+"""Who the user is: password, certificate and header fields, from options and files; buckets."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -16,6 +18,8 @@ from ..errors import StoreError, quoted, raise_alone
 
 __all__ = [
     "NetrcFile",
+    "bucket_options",
+    "check_bucket_access",
     "is_authorization",
     "parse_ca",
     "parse_cert",
@@ -26,11 +30,15 @@ __all__ = [
     "read_auth_file",
 ]
 
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
 _LOG = logging.getLogger("staticstore.cli")
 _MOST_FILE_BYTES = 1 << 16
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_SECONDS = 1e6
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_BUCKET = re.compile(r"(s3|gs|az):", re.IGNORECASE)
+_VISIBLE = re.compile(r"[!-~]+")
 _NETRC = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:machine|default)\s")
 
 
@@ -66,6 +74,59 @@ class NetrcFile:
         if host == "default" or host not in self.entries:
             raise StoreError(f"{quoted(self.path)} has no entry for the host {quoted(host)}")
         return self.entries[host]
+
+
+def bucket_options(
+    keep: Callable[[click.Context, click.Parameter, Any], None] | None = None,
+) -> list[Callable[[_Function], _Function]]:
+    """Return the options for buckets.
+
+    Parameters
+    ----------
+    keep : callable, optional
+        Keeps what is given; without it, the command gets it as arguments.
+    """
+    option = functools.partial(click.option, callback=keep, expose_value=keep is None)
+    return [
+        option(
+            "--endpoint",
+            metavar="URL",
+            help="The host of a bucket, if it is not the provider's own: one that speaks the "
+            "protocol of S3 or Azure.",
+        ),
+        option("--region", metavar="NAME", help="The region of an S3 bucket."),
+        option("--anonymous", is_flag=True, help="Send no credentials to a bucket."),
+    ]
+
+
+def check_bucket_access(auth: object, locations: Iterable[str], *, anonymous: bool) -> None:
+    """Refuse credentials that do not fit a site, or a site that is in no bucket.
+
+    Parameters
+    ----------
+    auth : (str, str), "netrc", "instance", NetrcFile or None
+        As the options say.
+    locations : iterable of str
+        The roots, the first one first.
+    anonymous : bool
+        Whether to send none to a bucket.
+
+    Raises
+    ------
+    click.UsageError
+        They do not fit.  The message repeats no secret.
+    """
+    first, *others = (_BUCKET.match(location) is not None for location in locations)
+    if anonymous and auth is not None:
+        raise click.UsageError("--anonymous sends no credentials: give none")
+    if anonymous and not (first or any(others)):
+        raise click.UsageError("--anonymous is for buckets: s3://, gs:// or az://")
+    if auth == "instance" and not first:
+        raise click.UsageError("--instance is for buckets: s3://, gs:// or az://")
+    if auth == "netrc" and first:
+        raise click.UsageError("--netrc is not for buckets: give --auth, or use the environment")
+    if first and isinstance(auth, tuple) and not all(map(_VISIBLE.fullmatch, auth)):
+        raise click.UsageError("--auth for a bucket is KEY:SECRET, both in ASCII")
 
 
 def parse_credentials(text: str) -> tuple[str, str | None]:

@@ -205,7 +205,7 @@ def _hint(error: StoreError) -> str | None:
         case AuthorizationError():
             return (
                 "--auth USER asks for the password; --auth-file FILE, --netrc or the variable "
-                "STATICSTORE_AUTH provide it"
+                "STATICSTORE_AUTH provide it; for a bucket, the environment does, too"
             )
         case HTTPStatusError(status=404, key=None):
             return "the URL must be a site's root, where 'staticstore publish' wrote index.json"

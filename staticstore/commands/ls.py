@@ -86,7 +86,7 @@ def ls(
             ]
             count = output.rows(columns, (_long_row(key, index[key]) for key in keys))
         elif select is not None:
-            columns = [Column("key"), *map(Column, select)]
+            columns = list(map(Column, dict.fromkeys(["key", *select])))
             rows = ({**selected(index[key], tuple(select)), "key": key} for key in keys)
             count = output.rows(columns, rows)
         else:

@@ -25,6 +25,8 @@ from ..errors import StoreError
 from ..signals import request_finished
 from .credentials import (
     NetrcFile,
+    bucket_options,
+    check_bucket_access,
     is_authorization,
     parse_ca,
     parse_cert,
@@ -61,7 +63,7 @@ _RETRIES = 2  # of a request: somebody is waiting for the command
 _LOG = logging.getLogger("staticstore.cli")
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
-_Credentials = tuple[str, str] | Literal["netrc"] | NetrcFile
+_Credentials = tuple[str, str] | Literal["netrc", "instance"] | NetrcFile
 
 
 @dataclass
@@ -76,6 +78,9 @@ class CommonOptions:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     timeout: tuple[float, float] = (5.0, 30.0)  # to connect, and to read
     copies: tuple[str, ...] = field(default=(), repr=False)
+    endpoint: str | None = None
+    region: str | None = None
+    anonymous: bool = False
     cache: CacheFolder | None = None
     #: Where the values of a site are below its root; None for where it says, or ``data/``.
     data: str | None = None
@@ -93,6 +98,7 @@ class CommonOptions:
 
         Without a cache, `parts` is where an interrupted download of the index can resume from.
         """
+        check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
         try:
             store = StaticStore(
                 [url, *self.copies],
@@ -100,6 +106,8 @@ class CommonOptions:
                 lazy=lazy,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
+                endpoint=self.endpoint,
+                region=self.region,
             )
         except ValueError as error:
             hint = "URL or --copy" if self.copies else "URL"
@@ -117,7 +125,8 @@ class CommonOptions:
         """Return where a site is published, and how to connect to it."""
         from ..site.predecessor import PublishedAt  # slow to import, and rarely needed
 
-        return PublishedAt(location, **self._access(location), timeout=self.timeout)
+        access = {**self._access(location), "endpoint": self.endpoint, "region": self.region}
+        return PublishedAt(location, timeout=self.timeout, **access)
 
     def _access(self, location: str) -> dict[str, Any]:
         auth = self.auth
@@ -127,6 +136,7 @@ class CommonOptions:
             "headers": self.headers,
             "verify": True if self.ca is None else self.ca,
             "cert": self.cert,
+            "anonymous": self.anonymous,
         }
 
 
@@ -271,6 +281,12 @@ def host_options(function: _Function) -> _Function:
             help="Take user and password for the host from your netrc file.",
         ),
         _common_option(
+            "--instance",
+            is_flag=True,
+            callback=_keep_auth(lambda _: "instance"),
+            help="Ask the cloud machine that this runs on for credentials for a bucket.",
+        ),
+        _common_option(
             "--proxy",
             metavar="URL",
             callback=_keep_parsed(parse_proxy),
@@ -298,6 +314,7 @@ def host_options(function: _Function) -> _Function:
             callback=_keep_headers,
             help="Send this header field to the host of the site; may be repeated.",
         ),
+        *bucket_options(_keep),
         _common_option(
             "--timeout",
             metavar="SECONDS",
@@ -325,7 +342,9 @@ def cache_option(*, default: str | None) -> Callable[[_Function], _Function]:
 
 # -- credentials ---------------------------------------------------------------------------
 
-_ONE_OF_THEM = "give only one of --auth, --auth-file, --netrc and a header field Authorization"
+_ONE_OF_THEM = (
+    "give only one of --auth, --auth-file, --netrc, --instance and a header field Authorization"
+)
 
 
 def auth_options(function: _Function) -> _Function:

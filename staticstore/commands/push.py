@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..index.notebook import size_text
+from .credentials import bucket_options
 from .exits import partly_failed
 from .options import (
     CommonOptions,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..site.guards import Force
 
 __all__ = ["push"]
+
+_endpoint, _region, _anonymous = bucket_options()
 
 
 @click.command(
@@ -61,9 +64,9 @@ __all__ = ["push"]
     show_default=True,
     help="How many files to upload at once.",
 )
-@click.option("--endpoint", metavar="URL", help="A host that speaks S3's or Azure's protocol.")
-@click.option("--region", metavar="NAME", help="The region of an S3 bucket.")
-@click.option("--anonymous", is_flag=True, help="Send no credentials.")
+@_endpoint
+@_region
+@_anonymous
 @output_options
 @click.pass_obj
 def push(

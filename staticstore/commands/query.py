@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..index.advice import unknown_field_advice
+from ..index.tables.columns import column_names
 from .exits import ExitCode, nothing_matches
 from .options import CommonOptions, examples, output_options, site_options
 from .parameters import (
@@ -89,14 +90,23 @@ def query(
             keys = index.query_keys(where=asked.where, sort=sort, limit=limit)
             found = output.keys(keys, null=null)
         else:
-            entries = index.query(select, where=asked.where, sort=sort, limit=limit)
+            seen: set[str] = set()
+            entries = _noted(index.query(select, where=asked.where, sort=sort, limit=limit), seen)
             if not as_csv:
                 found = _show(output, entries, select)
             elif select is not None:
-                found = output.csv(["key", *select], map(_row, entries))
+                found = output.csv(_columns(select), map(_row, entries))
             else:  # the header comes first: the fields of all are collected before
                 fields = _fields(index.query(where=asked.where, sort=sort, limit=limit))
-                found = output.csv(["key", *fields], map(_row, entries))
+                names = dict(zip(fields, column_names(fields), strict=True))
+                rows = (
+                    {"key": key, **{names[field]: metadata[field] for field in metadata}}
+                    for key, metadata in entries
+                )
+                found = output.csv(["key", *names.values()], rows)
+            if found:  # a column without any value may be a wrong name
+                empty = [field for field in select or () if field not in {*seen, "key"}]
+                output.warnings(unknown_field_advice(index, empty))
         sorted_by = [field.removeprefix("-") for field in sort or ()]
         output.warnings(unknown_field_advice(index, sorted_by))
         if not found and asked:
@@ -114,12 +124,24 @@ def _show_count(output: Output, count: int) -> int:
     return count
 
 
+def _noted(
+    entries: Iterator[tuple[str, dict[str, Any]]], seen: set[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, metadata in entries:
+        seen.update(metadata)
+        yield key, metadata
+
+
 def _fields(entries: Iterator[tuple[str, dict[str, Any]]]) -> list[str]:
     fields = dict[str, None]()
     for _, metadata in entries:
         fields.update(dict.fromkeys(metadata))
-    fields.pop("key", None)
     return list(fields)
+
+
+def _columns(select: list[str]) -> list[str]:
+    # Who selects the key has it already.
+    return list(dict.fromkeys(["key", *select]))
 
 
 def _row(entry: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -133,7 +155,7 @@ def _show(
     if output.as_json:
         return output.rows([], ({"key": key, "metadata": data} for key, data in entries))
     if select is not None:
-        return output.rows([Column("key"), *map(Column, select)], map(_row, entries))
+        return output.rows(list(map(Column, _columns(select))), map(_row, entries))
     if not output.is_terminal:
         columns = [Column("key"), Column("metadata")]
         return output.rows(columns, ({"key": key, "metadata": data} for key, data in entries))

@@ -41,7 +41,7 @@ def serve(common: CommonOptions, site: str, host: str, port: int, data: str | No
     from ..site.server import serve as serve_site  # slow to import
 
     output, auth = common.output, common.auth
-    assert auth != "netrc", "serve has no --netrc"
+    assert not isinstance(auth, str), "serve has neither --netrc nor --instance"
     if isinstance(auth, NetrcFile):
         raise click.UsageError("--auth-file must contain USER:PASSWORD here, and no netrc entries")
     with serve_site(site, host=host, port=port, auth=auth, data=data) as server:

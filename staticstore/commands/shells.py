@@ -209,7 +209,7 @@ def known_index(ctx: click.Context, url: str) -> Index | None:
     from ..transport.http.root import Root
 
     try:
-        root = Root(url)
+        root = Root(url, endpoint=ctx.obj.endpoint, region=ctx.obj.region)
         if root.folder is not None:
             path = Path(root.folder, "index.json")
             return Index.parse(read_regular(path, tuning.COMPLETED_INDEX_BYTES))

@@ -217,9 +217,10 @@ class Output:
         return count
 
     def keys(self, keys: Iterable[str], *, null: bool = False) -> int:
-        """Write keys, one a line; with `null` exactly as they are, each with a NUL behind it."""
+        """Write keys, one a line; with `null` exactly, in UTF-8, each with a NUL behind."""
         if not null:
             return self.rows([Column("key")], ({"key": key} for key in keys))
+        _write_utf8()
         count = 0
         for count, key in enumerate(keys, 1):  # noqa: B007
             sys.stdout.write(f"{key}\0")
@@ -234,8 +235,7 @@ class Output:
         """
         import csv  # seldom needed
 
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        _write_utf8()
         writer = csv.writer(sys.stdout)
         shown = printable if self.is_terminal else str
         writer.writerow([shown(_cell(field)) for field in fields])
@@ -338,6 +338,11 @@ class Output:
         if self.as_json or self.quiet or not sys.stderr.isatty():
             return contextlib.nullcontext()
         return Bars(self._messages, printable(what), transient=transient, delay=delay)
+
+
+def _write_utf8() -> None:  # whatever the locale: programs read it
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
 
 
 def _table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> Table:

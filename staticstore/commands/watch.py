@@ -29,6 +29,7 @@ __all__ = ["ChangeCommand", "differing_fields", "watch"]
 _PLACEHOLDER = re.compile(r"\{(key|action|url)\}")
 # Linux limits a variable with its name to 128 KiB.
 _MOST_VARIABLE_BYTES = 100_000
+_SHELLS = frozenset(("ash", "bash", "dash", "fish", "ksh", "sh", "zsh"))
 _END_SECONDS = 5.0  # which a command has to end when the watch does
 
 
@@ -83,7 +84,7 @@ def watch(
         raise click.UsageError("--shell goes with --exec")
     runner = None
     if command is not None:
-        runner = ChangeCommand(command, shell=shell, url_of=_urls(url, common.data), output=output)
+        runner = ChangeCommand(command, shell=shell, url_of=_urls(url, common), output=output)
     with common.connected(url, poll_interval=interval) as store:
         changes = store.watch(idle, where=asked.where)
         count = len(store)
@@ -140,13 +141,14 @@ def differing_fields(change: Change) -> list[str]:
 # -- commands for changes ------------------------------------------------------------------
 
 
-def _urls(url: str, data: str | None) -> Callable[[str], str]:
+def _urls(url: str, common: CommonOptions) -> Callable[[str], str]:
     # The URLs of values, without the query of the root, which may be a secret.
     from ..index.fields import key_to_url_path
     from ..transport.http.root import Root
 
-    data_path = data_path_of(url, data)
-    return lambda key: Root(url).join(key_to_url_path(data_path, key)).partition("?")[0]
+    data_path = data_path_of(url, common.data)
+    root = Root(url, endpoint=common.endpoint, region=common.region)
+    return lambda key: root.join(key_to_url_path(data_path, key)).partition("?")[0]
 
 
 class ChangeCommand:
@@ -177,6 +179,8 @@ class ChangeCommand:
     def __init__(
         self, command: str, *, shell: bool, url_of: Callable[[str], str], output: Output
     ) -> None:
+        if not command.strip():
+            raise click.UsageError("the command of --exec is empty")
         self._words = [command] if shell else _words(command)
         self._name = "the command" if shell else quoted(self._words[0])
         self._shell = shell
@@ -192,6 +196,11 @@ class ChangeCommand:
             )
         if placeholder is not None:
             raise click.UsageError(f"the command of --exec is {placeholder[0]}: name a program")
+        if (code := _code_with_placeholder(self._words)) is not None:
+            raise click.UsageError(
+                f"{code[0]} would run {code[1]} as code, since a key could contain some: use "
+                f'"$STATICSTORE_{code[1][1:-1].upper()}"'
+            )
 
     def run(self, change: Change) -> None:
         """Run the command for a change, wait for its end, and report a failure."""
@@ -261,12 +270,20 @@ def _words(command: str) -> list[str]:
         raise click.UsageError(
             f"the command of --exec cannot be split into words: {error}"
         ) from None
-    if not words:
-        raise click.UsageError("the command of --exec is empty")
     if not _PLACEHOLDER.search(words[0]) and shutil.which(words[0]) is None:
         hint = "; --shell runs a line of shell" if re.search(r"[|&;<>$`]", command) else ""
         raise click.UsageError(f"there is no command {quoted(words[0])} to run{hint}")
     return words
+
+
+def _code_with_placeholder(words: list[str]) -> tuple[str, str] | None:
+    # As in `sh -c "process {key}"`, also behind `env` or `timeout 60`.
+    for shell, option, code in zip(words, words[1:], words[2:], strict=False):
+        if os.path.basename(shell) in _SHELLS and re.fullmatch(r"-\w*c", option):
+            placeholder = _PLACEHOLDER.search(code)
+            if placeholder is not None:
+                return quoted(shell), placeholder[0]
+    return None
 
 
 def _is_option(words: list[str], key: str) -> bool:

@@ -54,6 +54,8 @@ def unknown_field_advice(index: Index, fields: Iterable[str]) -> Iterator[str]:
             others = known_fields(index).keys() - {field}
             alike = difflib.get_close_matches(field, sorted(others), n=1)
             hint = f": did you mean {quoted(alike[0])}?" if alike else ""
+            if field == "key":
+                hint = ": the key itself is no field; 'staticstore ls' finds keys by a pattern"
             yield f"no entry has the field {quoted(field)}{hint}"
 
 

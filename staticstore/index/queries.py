@@ -48,7 +48,7 @@ class Queries(Tabular, Mapping[str, dict[str, Any]]):
         ----------
         select : iterable of str, optional
             The fields wanted; fields that an entry does not have are left out.
-            By default all.
+            ``a.b`` reaches into objects, as in conditions.  By default all.
         where : mapping or any_where, optional
             From fields to the values wanted, for names that are not identifiers, or that
             this method uses itself.

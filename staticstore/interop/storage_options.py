@@ -36,6 +36,7 @@ OF_FSSPEC = frozenset(
         "use_listings_cache",
     }
 )
+_NAMED = ("netrc", "instance")  # credentials that are somewhere else
 _LOCAL_PROTOCOLS = ("file", "local")
 _WHERE = (
     'say where the site is: storage_options={"root": "https://data.example.org/site/"},'
@@ -115,10 +116,12 @@ class StorageOptions(NamedTuple):
         """
         options = _located(args, given)
         hidden: dict[str, Any] = {}
-        roots = roots_of(options["root"])
+        of_buckets = {name: options.pop(name, None) for name in ("endpoint", "region")}
+        roots = roots_of(options["root"], **of_buckets)
         if any(root.userinfo or root.query for root in roots):
             hidden["root"] = options["root"]
-        options["root"] = [root.url for root in roots] if len(roots) > 1 else roots[0].url
+        texts = [root.url if root.bucket is None else root.location for root in roots]
+        options["root"] = texts if len(texts) > 1 else texts[0]
         if (auth := options.pop("auth", None)) is not None:
             if (name := _name_of(auth)) is None:
                 hidden["auth"] = auth
@@ -163,7 +166,7 @@ class StorageOptions(NamedTuple):
     @property
     def roots(self) -> tuple[str, ...]:
         """The roots with their queries, without users and passwords."""
-        return tuple(root.join("") for root in roots_of(self._all["root"]))
+        return tuple(root.location for root in roots_of(self._all["root"]))
 
     @property
     def place(self) -> str:
@@ -226,7 +229,7 @@ def _name_of(auth: Any) -> str | None:
     """Return what names credentials without containing them, or None."""
     if isinstance(auth, str):
         # Only a name that leads to a function: another text may be a password.
-        return auth if auth == "netrc" or _function_of(auth) is not None else None
+        return auth if auth in _NAMED or _function_of(auth) is not None else None
     name = f"{getattr(auth, '__module__', None)}:{getattr(auth, '__qualname__', None)}"
     # Only a function that its module has under its name: a method or a partial function is
     # more than its name says.
@@ -248,7 +251,7 @@ def _function_of(name: str) -> Any:
 
 def _imported(auth: Any) -> Any:
     """Return the function of a name; all else as it is."""
-    if not isinstance(auth, str) or auth == "netrc":
+    if not isinstance(auth, str) or auth in _NAMED:
         return auth
     if (function := _function_of(auth)) is None:
         raise StoreError(

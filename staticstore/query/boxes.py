@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from .comparison import Box
+from .comparison import Box, plain_number
 from .predicates import Predicate
 
 __all__ = ["intersects"]
@@ -20,7 +21,7 @@ class intersects(Predicate):
     ----------
     *box : float
         West, south, east and north, in the unit of the field, such as degrees; six
-        numbers with heights; or one list of these.  If west is greater than east, the
+        numbers with heights; or one list or array of these.  If west is greater than east, the
         box crosses the antimeridian.
 
     Raises
@@ -43,13 +44,15 @@ class intersects(Predicate):
 
     def __init__(self, *box: Any) -> None:
         numbers = box[0] if len(box) == 1 else box
+        if isinstance(numbers, Iterable) and not isinstance(numbers, str):
+            numbers = tuple(map(plain_number, numbers))  # also of an array
         found = Box.of(numbers)
         if found is None:
             raise ValueError(
                 "intersects takes west, south, east and north (or six numbers, with heights), "
                 f"south no greater than north, not {numbers!r}"
             )
-        self._arguments = box
+        self._arguments = box if isinstance(box[0], list | tuple) else numbers
         self.box = found
 
     def matches(self, value: Any) -> bool:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-__all__ = ["Box", "Interval", "Kind", "OrderKey", "end_of_day", "field_value", "order_key"]
+__all__ = [
+    "Box",
+    "Interval",
+    "Kind",
+    "OrderKey",
+    "end_of_day",
+    "field_value",
+    "order_key",
+    "plain_number",
+]
 
 _DATE = r"(\d{4})-(\d\d)-(\d\d)"
 _TIME = r"T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:Z|([+-])(\d\d):(\d\d))?"
@@ -41,7 +50,8 @@ def order_key(value: object) -> OrderKey | None:
     Parameters
     ----------
     value : object
-        Decoded JSON, or a `datetime.date` or `datetime.datetime`, naive in UTC.
+        Decoded JSON; or a `datetime.date` or `datetime.datetime`, naive in UTC; or a number
+        of another library, such as NumPy's.
 
     Examples
     --------
@@ -63,7 +73,28 @@ def order_key(value: object) -> OrderKey | None:
     if hasattr(value, "isoformat"):  # without importing `datetime`, which takes long
         key = order_key(value.isoformat())
         return key if key is not None and key[0] is Kind.INSTANT else None
-    return None
+    if value is None or kind is list or kind is dict:
+        return None
+    number = plain_number(value)
+    return None if number is value else order_key(number)
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of another library as one of Python's; anything else as it is.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> plain_number(Fraction(5, 2)), plain_number("5"), plain_number(True)
+    (2.5, '5', True)
+    """
+    if type(value) in _NUMBERS or isinstance(value, bool):
+        return value
+    from numbers import Integral, Real  # seldom needed
+
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def _instant(text: str) -> tuple[int, str] | None:
@@ -195,7 +226,8 @@ class Box(NamedTuple):
         Parameters
         ----------
         value : object
-            A list of four finite numbers, or of six, of which the heights are ignored.
+            A list of four numbers, or of six, of which the heights are ignored.  All are
+            within 64-bit floats: `BoxIndex` calculates with them.
 
         Examples
         --------
@@ -224,4 +256,4 @@ class Box(NamedTuple):
 
 
 def _is_finite(number: float) -> bool:
-    return -math.inf < number < math.inf
+    return -sys.float_info.max <= number <= sys.float_info.max

@@ -200,7 +200,19 @@ def _check_field(field: object) -> None:
 
 
 def selected(metadata: dict[str, Any], fields: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return those of `fields` that an entry has; all if `fields` is None."""
+    """Return those of `fields` that an entry has; all if `fields` is None.
+
+    As in conditions, ``a.b`` reaches into objects.
+
+    Examples
+    --------
+    >>> selected({"proj": {"code": 4326}, "size": 5}, ("proj.code", "title"))
+    {'proj.code': 4326}
+    """
     if fields is None:
         return metadata
-    return {field: metadata[field] for field in fields if field in metadata}
+    found = {field: metadata[field] for field in fields if field in metadata}
+    for field in fields if len(found) < len(fields) else ():
+        if "." in field and (value := field_value(metadata, field)) is not None:
+            found[field] = value
+    return found

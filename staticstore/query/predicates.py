@@ -10,6 +10,9 @@ from .comparison import Kind, OrderKey, order_key
 __all__ = ["Predicate", "exists", "missing", "ne", "one_of"]
 
 
+_SEVERAL = (list, tuple, set, frozenset)
+
+
 class Predicate(ABC):
     """A condition on one field of an entry.
 
@@ -110,9 +113,19 @@ class one_of(Predicate):
     __slots__ = ()
 
     def __init__(self, *values: Any) -> None:
-        if len(values) == 1 and isinstance(values[0], list | tuple | set | frozenset):
+        if len(values) == 1 and isinstance(values[0], _SEVERAL):
             values = tuple(values[0])
         self._arguments = values
+
+    def __repr__(self) -> str:
+        """Show it as it can be written: a single list in another one."""
+        if len(self.values) == 1 and isinstance(self.values[0], _SEVERAL):
+            return f"one_of([{self.values[0]!r}])"
+        return super().__repr__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as a call with one tuple, of whatever values."""
+        return one_of, (self.values,)
 
     @property
     def values(self) -> tuple[Any, ...]:

@@ -241,6 +241,11 @@ def test_what_is_no_store_and_no_prefix_is_refused(sites: Sites) -> None:
         MountedStore({5: sites.stores[0]})  # type: ignore[dict-item]
 
 
+def test_stores_without_prefixes_cannot_be_mounted(sites: Sites) -> None:
+    with pytest.raises(TypeError, match="a mapping from prefixes to stores, not list"):
+        MountedStore(sites.stores)  # type: ignore[arg-type]
+
+
 def test_a_view_cannot_be_mirrored(joined: JoinedStore, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="only a StaticStore"):
         mirror(joined, tmp_path / "copy")  # type: ignore[arg-type]

@@ -185,6 +185,38 @@ def test_csv_has_a_header_with_the_fields_of_all_entries(cli: Run, site: Path) -
     assert rows[1]["title"] == ""
 
 
+@pytest.mark.parametrize("options", [(), ("--csv",)])
+def test_a_selected_field_reaches_into_objects(
+    cli: Run, site: Path, options: tuple[str, ...]
+) -> None:
+    ended = cli("query", site, "size=500", "--select", "proj.code", *options)
+    assert ended.lines[-1].replace("\t", ",") == "c,4326"
+    assert not ended.err
+
+
+@pytest.mark.parametrize("options", [(), ("--csv",), ("--json",)])
+def test_e14_a_selected_field_that_no_entry_has_is_warned_of(
+    cli: Run, site: Path, options: tuple[str, ...]
+) -> None:
+    ended = cli("query", site, "--select", "key,tilte,size", *options)
+    assert ended.code == 0
+    assert "no entry has the field 'tilte': did you mean 'title'?" in ended.errors
+    assert "'key'" not in ended.errors
+
+
+def test_a_field_called_key_has_a_column_of_its_own_in_csv(cli: Run, tmp_path: Path) -> None:
+    write_index(tmp_path, {"a": {"key": 5}})
+    assert cli("query", tmp_path, "--csv").out == b"key,key_\r\na,5\r\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--csv",)])
+def test_the_key_is_shown_once_also_if_it_is_selected(
+    cli: Run, site: Path, options: tuple[str, ...]
+) -> None:
+    ended = cli("query", site, "size=500", "--select", "key,size", *options)
+    assert ended.lines[-1].replace("\t", ",") == "c,500"
+
+
 def test_csv_has_the_fields_selected_in_their_order(cli: Run, site: Path) -> None:
     ended = cli("query", site, "title~north", "--csv", "--select", "title,nothing,size")
     assert ended.out == b"key,title,nothing,size\r\na,North sea,,5\r\n"
@@ -239,3 +271,13 @@ def test_forms_that_exclude_each_other_are_refused(cli: Run, options: list[str])
 def test_keys_go_through_a_pipe(site: Path) -> None:
     ended = shell(f"$STATICSTORE query {site} 'size>=50' -0 | xargs -0 -n 1 echo key")
     assert ended.lines == ["key b", "key c"]
+
+
+def test_keys_ended_with_nul_are_exact_whatever_the_encoding_of_the_output(tmp_path: Path) -> None:
+    write_index(tmp_path, {"Zürich": {}})
+    ended = shell(f"PYTHONIOENCODING=ascii $STATICSTORE query {tmp_path} -0 | tr '\\0' '\\n'")
+    assert ended.lines == ["Zürich"]
+
+
+def test_ls_shows_the_key_once_also_if_it_is_selected(cli: Run, site: Path) -> None:
+    assert cli("ls", site, "c", "--select", "key,proj.code").lines == ["c\t4326"]

@@ -140,7 +140,10 @@ def test_the_output_of_commands_is_kept_apart_from_json(cli: Run) -> None:
         (["--exec", ""], "is empty"),
         (["--exec", "echo 'x"], "No closing quotation"),
         (["--shell"], "--shell goes with --exec"),
+        (["--shell", "--exec", " "], "is empty"),
         (["--shell", "--exec", "echo {key}"], '"$STATICSTORE_KEY"'),
+        (["--exec", "sh -c 'echo {key}'"], '"$STATICSTORE_KEY"'),
+        (["--exec", "env X=1 /bin/bash -ec 'echo {url}'"], '"$STATICSTORE_URL"'),
     ],
 )
 def test_e15_a_command_that_cannot_be_run_is_said_before_anything_begins(

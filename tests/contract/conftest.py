@@ -14,7 +14,16 @@ import pytest
 from staticstore import StaticStore
 from staticstore.site.server import serve
 from tests.engines import ENGINES, sending_by
-from tests.servers import Apache, Caddy, Nginx, PythonServer, Squid, require, write_certificates
+from tests.servers import (
+    Apache,
+    Caddy,
+    Nginx,
+    PythonServer,
+    SignedS3Server,
+    Squid,
+    require,
+    write_certificates,
+)
 
 AUTH = ("alí", "open:sesame")
 PROXY_AUTH = ("proxy", "p@ss word")
@@ -27,6 +36,7 @@ class Host:
     folder: Path
     url: str
     connect: dict[str, Any] = field(default_factory=dict)
+    place: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,10 +47,15 @@ class Backend:
     folder: Path
     root: str | Path
     connect: dict[str, Any]
+    place: dict[str, Any]
 
     def open(self, **options: Any) -> StaticStore:
         """Connect a store that does not poll by itself."""
-        return StaticStore(self.root, poll_interval=0, **options).connect(**self.connect)
+        return self.store(poll_interval=0, **options).connect(**self.connect)
+
+    def store(self, **options: Any) -> StaticStore:
+        """Return a store that is not connected."""
+        return StaticStore(self.root, **self.place, **options)
 
 
 def _file(folder: Path, stack: ExitStack, temporary: Path) -> Host:
@@ -94,6 +109,13 @@ def _nginx_squid(folder: Path, stack: ExitStack, temporary: Path) -> Host:
     return Host(folder, nginx.url, {"auth": AUTH, "proxies": proxies})
 
 
+def _s3(folder: Path, stack: ExitStack, temporary: Path) -> Host:
+    pytest.importorskip("moto")
+    server = stack.enter_context(SignedS3Server(folder))
+    place = {"endpoint": server.url, "region": "eu-central-1"}
+    return Host(folder, "s3://sites/", {"auth": server.keys["temporary"]}, place)
+
+
 HOSTS: dict[str, Callable[[Path, ExitStack, Path], Host]] = {
     "file": _file,
     "serve": _serve,
@@ -107,6 +129,7 @@ HOSTS: dict[str, Callable[[Path, ExitStack, Path], Host]] = {
     "nginx squid": _nginx_squid,
     "apache": _apache,
     "caddy": _caddy,
+    "s3 signed": _s3,
 }
 
 
@@ -137,4 +160,4 @@ def backend(host: tuple[str, Host]) -> Backend:
     site = f"site-{next(_numbers)}"
     folder = server.folder / site
     (folder / "data").mkdir(parents=True)
-    return Backend(name, folder, f"{server.url}{site}/", server.connect)
+    return Backend(name, folder, f"{server.url}{site}/", server.connect, server.place)

@@ -176,7 +176,7 @@ def test_changes_are_found_signaled_and_returned(backend: Backend, store: Static
 
 def test_a_poll_by_itself_finds_a_change(backend: Backend) -> None:
     write_site(backend.folder, VALUES, describe)
-    store = StaticStore(backend.root, poll_interval=0.05)
+    store = backend.store(poll_interval=0.05)
     with store.connect(**backend.connect):
         changes = store.watch(timeout=20)
         write_index(backend.folder, {"new": {"type": "raster"}})

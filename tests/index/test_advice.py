@@ -33,6 +33,11 @@ def test_an_unknown_field_is_named_once_and_alone_if_none_is_similar() -> None:
     assert advice("zzz>1", "zzz<2") == ["no entry has the field 'zzz'"]
 
 
+def test_the_key_is_no_field() -> None:
+    (advice,) = unknown_field_advice(Index.from_entries({"a": {"keys": 1}}), ["key"])
+    assert "'staticstore ls' finds keys by a pattern" in advice
+
+
 def test_a_field_that_is_always_null_is_no_field() -> None:
     assert list(unknown_field_advice(INDEX, ["nothing"])) == ["no entry has the field 'nothing'"]
 

@@ -157,7 +157,17 @@ def test_boxes_touch_inclusively(box: tuple[float, ...], other: Any, is_match: b
 
 
 @pytest.mark.parametrize(
-    "box", [(1, 2, 3), (1, 2, 3, float("nan")), (1, 5, 3, 4), ("1", 2, 3, 4), (), ([1, 2], 3)]
+    "box",
+    [
+        (1, 2, 3),
+        (1, 2, 3, float("nan")),
+        (1, 5, 3, 4),
+        ("1", 2, 3, 4),
+        (),
+        ([1, 2], 3),
+        ("1234",),
+        (5,),
+    ],
 )
 def test_what_is_no_box_is_refused(box: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match="west, south, east and north"):
@@ -218,3 +228,27 @@ def test_a_callable_is_called_for_entries_that_have_the_field() -> None:
         for metadata in ({}, {"a": None, "b": {"c": 1}}, {"a": 1, "b": {"c": 0}}, {"a": 2})
     ] == [False, True, False, False]
     assert seen == [None, 1, 2]
+
+
+@pytest.mark.parametrize("side", [10**400, -(10**400), float("inf"), float("nan")])
+def test_a_box_beyond_all_floats_is_refused(side: float) -> None:
+    with pytest.raises(ValueError, match="intersects takes west, south, east and north"):
+        intersects(side, 0, side, 1)
+
+
+def test_numbers_of_numpy_are_bounds_and_boxes() -> None:
+    numpy = pytest.importorskip("numpy")
+    sides = numpy.array([8.0, 46.0, 10.0, 48.0])
+    assert ge(numpy.int64(3)).matches(3)
+    assert not lt(numpy.float32(2.5)).matches(3)
+    assert intersects(*sides).matches([10, 48, 11, 49])
+    assert intersects(sides).matches([10, 48, 11, 49])
+    assert intersects(sides) == intersects(*sides) == intersects(8.0, 46.0, 10.0, 48.0)
+
+
+def test_one_of_a_single_list_is_written_and_pickled_as_such() -> None:
+    wanted = one_of([["a", "b"]])
+    assert repr(wanted) == "one_of([['a', 'b']])"
+    assert pickle.loads(pickle.dumps(wanted)) == wanted
+    assert wanted.matches(["a", "b"])
+    assert not wanted.matches("a")

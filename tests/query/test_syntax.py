@@ -216,3 +216,8 @@ def test_any_name_is_written_as_it_is_parsed(name: str) -> None:
     for operator in OPERATORS[:-1]:
         assert parse_condition(f"{written_field(name)}{operator}5").field == name
     assert parse_condition(f"{written_field(name)}@1,2,3,4").field == name
+
+
+def test_a_box_beyond_all_floats_is_refused() -> None:
+    with pytest.raises(ConditionError, match="a number is too large"):
+        parse_condition(f"bbox@0,0,{'9' * 400},1")

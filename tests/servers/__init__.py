@@ -6,12 +6,14 @@ the port stays the same.
 
     Nginx, Apache, Caddy, Squid    programs of this machine, or of Debian (debian.py)
     PythonServer    what `python -m http.server` does
-    S3Server        moto's, which speaks S3
+    S3Server        moto's, which speaks S3; SignedS3Server checks signatures
+    AzureServer     Azurite, which speaks Azure Blob Storage
     RawServer       a script decides about every byte; serve_files does the rest
     Relay           counts, delays and cuts the traffic to any of them
 """
 
 from .apache import Apache
+from .azure import AzureServer, require_azurite
 from .caddy import Caddy
 from .certificates import Certificates, write_certificates
 from .daemon import LoggedRequest
@@ -21,13 +23,14 @@ from .nginx import Nginx
 from .plain import PlainRequest, PythonServer
 from .raw import RawServer
 from .relay import Relay
-from .s3 import S3Server
+from .s3 import S3Server, SignedS3Server
 from .squid import Squid
 from .wire import Answer, ClientGone, Request, Wire
 
 __all__ = [
     "Answer",
     "Apache",
+    "AzureServer",
     "Caddy",
     "Certificates",
     "ClientGone",
@@ -41,11 +44,13 @@ __all__ = [
     "Relay",
     "Request",
     "S3Server",
+    "SignedS3Server",
     "Squid",
     "Unavailable",
     "Wire",
     "find",
     "require",
+    "require_azurite",
     "serve_files",
     "write_certificates",
 ]

@@ -2,71 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import signal
-import subprocess
 import sys
-import threading
-from types import TracebackType
-from typing import Self
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import unquote
 
 import requests
 
-from .daemon import GUARD, PATIENCE
+from .announced import AnnouncedServer
+from .daemon import PATIENCE
 
-_READY = re.compile(rb"Running on (http://127\.0\.0\.1:\d+)")
+_READY = re.compile(rb"Running on (http://127\.0\.0\.1:\d+)(?: with (.+))?")
 _REQUEST = re.compile(r'"([A-Z]+) (\S+) HTTP/1.1" (\d+)')
+_MOTO = ("moto.server", "-H", "127.0.0.1", "-p", "0")
 
 
-class S3Server:
+class S3Server(AnnouncedServer):
     """A server with buckets that everybody may read, empty at the start."""
 
-    def __init__(self) -> None:
-        self.url = ""
-        self._lines: list[str] = []
-        self._changed = threading.Condition()
+    def __init__(self, module: Sequence[str] = _MOTO) -> None:
+        super().__init__([sys.executable, "-W", "ignore", "-m", *module], _READY)
         self._marks = 0
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "guard", str(self._process.pid)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._listen, daemon=True).start()
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.url, PATIENCE * 3), self._lines
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(PATIENCE)
-        self._guard.communicate()
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as log:
-            for line in log:
-                with self._changed:
-                    if ready := _READY.search(line):
-                        self.url = ready[1].decode()
-                    self._lines.append(line.decode(errors="replace"))
-                    self._changed.notify_all()
 
     def bucket(self, name: str) -> str:
         """Create a bucket; return its URL for readers."""
@@ -92,3 +50,20 @@ class S3Server:
             for one in found
             if one is not None and one[2].startswith(prefix)
         ]
+
+
+class SignedS3Server(S3Server):
+    """A server whose bucket ``sites`` has the files of a folder, for signed requests only.
+
+    Attributes
+    ----------
+    keys : dict
+        What it takes as credentials: ``key``, and ``temporary`` with a session token.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(["tests.servers.s3_app", str(folder)])
+        self.keys: dict[str, dict[str, str]] = {}
+
+    def _announced(self, ready: re.Match[bytes]) -> None:
+        self.keys = json.loads(ready[2])

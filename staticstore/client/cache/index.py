@@ -256,7 +256,7 @@ class CachedIndex:
         size, sha256, entries, warnings = document
         self._write_note(  # last: without it the document does not count
             Note(
-                root=self._root.url,
+                root=self._root.shown,
                 fetched=time.time(),
                 size=size,
                 sha256=sha256,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import tuning
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..forms.stored import Stored
 
-__all__ = ["Columns", "read_columns"]
+__all__ = ["Columns", "column_names", "read_columns"]
 
 _KEY = "key"
 #: A table has no more columns.
@@ -170,7 +170,7 @@ class _Reader:
                 f"the entries have more than {_MOST_FIELDS} different fields: select some"
             )
         self._fields = fields
-        self._labels = _labels(fields)
+        self._labels = column_names(fields)
         self._dates = dates
         self.warnings = [
             f"the field {name!r} becomes the column {label!r}"
@@ -239,6 +239,8 @@ class _Reader:
             longest = max(map(len, batch))
             try:
                 read = self._read_lines(lines, longest)
+                if any(map(_has_infinity, read.columns)):
+                    raise pa.ArrowInvalid("an integer is too large for a float")
             except pa.ArrowInvalid as error:
                 raise _OtherKindsError(batch, error) from error
             found.update(zip(self._schema.names, read.columns, strict=True))
@@ -284,7 +286,29 @@ def _text_array(texts: Sequence[str | None]) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(texts), *map(pa.py_buffer, buffers), marks)
 
 
-def _labels(fields: Sequence[str]) -> list[str]:
+def _has_infinity(column: Any) -> bool:
+    # JSON has none: Arrow has read digits beyond the largest float.
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if pa.types.is_nested(column.type):
+        inner = (chunk.flatten() for chunk in chunks)
+        parts = chain.from_iterable(one if isinstance(one, list) else [one] for one in inner)
+        return any(map(_has_infinity, parts))
+    return pa.types.is_float64(column.type) and any(
+        pc.any(pc.is_inf(chunk)).as_py() for chunk in chunks
+    )
+
+
+def column_names(fields: Sequence[str]) -> list[str]:
+    """Return the names of the columns of fields, beside the column of the keys.
+
+    Examples
+    --------
+    >>> column_names(["key", "size"])
+    ['key_', 'size']
+    """
     label = _KEY
     while label == _KEY or label in fields:
         label += "_"

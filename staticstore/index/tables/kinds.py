@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
@@ -11,6 +12,8 @@ __all__ = ["FieldKinds", "MixedKinds", "kinds_of_fields"]
 _INTEGERS = range(-(1 << 63), 1 << 63)
 # An object with more different members is a mapping, and makes no columns.
 _MOST_MEMBERS = 1_000
+# Arrow reads no Parquet file whose columns have more than 100 levels, two for a list.
+_MOST_LEVELS = 32
 _NAMES = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}
 
 
@@ -35,11 +38,12 @@ class FieldKinds:
     staticstore.index.tables.kinds.MixedKinds: size is a number and a text
     """
 
-    __slots__ = ("_has_large", "_items", "_members", "_types", "has_texts")
+    __slots__ = ("_has_large", "_has_largest", "_items", "_members", "_types", "has_texts")
 
     def __init__(self) -> None:
         self._types: set[type] = set()
         self._has_large = False  # an integer that needs more than 64 bits
+        self._has_largest = False  # one beyond all floats
         self._items: FieldKinds | None = None
         self._members: dict[str, FieldKinds] = {}
         #: Whether a text was seen.
@@ -51,9 +55,11 @@ class FieldKinds:
         types = set(map(type, found))
         self._types |= types
         self.has_texts |= str in types
-        if int in types and not self._has_large:
+        if int in types and not self._has_largest:
             integers = [value for value in found if type(value) is int]
-            self._has_large = min(integers) not in _INTEGERS or max(integers) not in _INTEGERS
+            ends = min(integers), max(integers)
+            self._has_large |= any(end not in _INTEGERS for end in ends)
+            self._has_largest = any(abs(end) > sys.float_info.max for end in ends)
         if list in types:
             if self._items is None:
                 self._items = FieldKinds()
@@ -61,13 +67,15 @@ class FieldKinds:
         if dict in types and len(self._members) <= _MOST_MEMBERS:
             add_fields(self._members, [one for one in found if type(one) is dict])
 
-    def arrow_type(self, name: str) -> Any:
+    def arrow_type(self, name: str, levels: int = 0) -> Any:
         """Return the Arrow type that holds all values.
 
         Parameters
         ----------
         name : str
             What to call the place in an error.
+        levels : int, optional
+            How many lists and objects are around it.
 
         Raises
         ------
@@ -81,10 +89,14 @@ class FieldKinds:
             raise MixedKinds(f"{name} is {' and '.join(sorted(names))}")
         if not names:
             return pa.null()
+        if levels > _MOST_LEVELS:
+            raise MixedKinds(f"it is nested more than {_MOST_LEVELS} levels deep")
         if self._items is not None:
-            return pa.list_(self._items.arrow_type(f"an item of {name}"))
+            return pa.list_(self._items.arrow_type(f"an item of {name}", levels + 1))
         if dict in self._types:
-            return self._struct(name)
+            return self._struct(name, levels + 1)
+        if self._has_largest:
+            raise MixedKinds(f"{name} has integers too large for a float")
         if float in self._types:
             return pa.float64()
         if self._has_large:
@@ -93,7 +105,7 @@ class FieldKinds:
             return pa.int64()
         return pa.bool_() if bool in self._types else pa.string()
 
-    def _struct(self, name: str) -> Any:
+    def _struct(self, name: str, levels: int) -> Any:
         import pyarrow as pa
 
         if not self._members:
@@ -102,7 +114,7 @@ class FieldKinds:
             raise MixedKinds(f"{name} has more than {_MOST_MEMBERS} different members")
         return pa.struct(
             [
-                (member, kinds.arrow_type(f"{name}.{member}"))
+                (member, kinds.arrow_type(f"{name}.{member}", levels))
                 for member, kinds in sorted(self._members.items())
             ]
         )

@@ -41,8 +41,9 @@ class Tabular:
         are those of JSON: ``int64``, ``double`` (also for integers among floats),
         ``bool``, ``string``, lists and structs; a null and a field that is missing are
         null.  A field whose values have no type in common becomes its JSON text, and so
-        does one with integers of more than 64 bits, or with objects of more than 1,000
-        different members.  A field called ``key`` becomes the column ``key_``.
+        does one with integers of more than 64 bits (among floats: beyond the largest float),
+        with objects of more than 1,000 different members, or nested more than 32 levels
+        deep.  A field called ``key`` becomes the column ``key_``.
 
         Parameters
         ----------

@@ -64,6 +64,8 @@ def with_table(folder: SiteFolder, plan: PublishPlan, wanted: bool | None) -> Pu
     ------
     OSError
         The table cannot be written.
+    StoreError
+        The index has too many different fields.
     """
     old = None if plan.old_head is None else plan.old_head.table
     table, warnings = None, list[str]()
@@ -99,7 +101,13 @@ def _write_table(folder: SiteFolder, plan: PublishPlan) -> tuple[Document, list[
         index = Index(canonical_lines_of(body))
     except IndexFormatError:  # an empty index
         index = Index.parse(body)
-    read = read_columns(index.stored)
+    try:
+        read = read_columns(index.stored)
+    except ValueError as error:
+        reason = f"{error}".partition(":")[0]
+        raise StoreError(
+            f"no table can be written: {reason}; publish without one (parquet=False, --no-parquet)"
+        ) from error
     text = parquet_of(read.table)
     document = Document.of(Role.TABLE, text)
     write_document(folder, document, text)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,13 +22,14 @@ from ...errors import (
     raise_alone,
     without_secrets,
 )
+from ...transport.buckets.location import SCHEMES, endpoint_from_environment
+from ...transport.buckets.profile import aws_settings
 
-__all__ = ["MOST_READ_BYTES", "CloudTarget", "Served", "aws_settings", "too_large"]
+__all__ = ["MOST_READ_BYTES", "CloudTarget", "Served", "too_large"]
 
 #: No larger file is read from a target.
 MOST_READ_BYTES = 4 << 30
 
-_SCHEMES = ("s3", "gs", "az")
 _MOST_PARTS = 9_000  # S3 allows 10,000
 
 # obstore's messages quote URLs and answers, which may hold secrets: only these are shown.
@@ -101,7 +100,7 @@ class CloudTarget:
         client = {
             "connect_timeout": timedelta(seconds=tuning.CLOUD_CONNECT_SECONDS),
             "timeout": timedelta(seconds=tuning.CLOUD_REQUEST_SECONDS),
-            "allow_http": _is_plain(endpoint, os.environ),
+            "allow_http": (endpoint or endpoint_from_environment(scheme) or "").startswith("http:"),
         }
         self._obstore = obstore
         try:
@@ -197,7 +196,7 @@ def _checked_scheme(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         raise_alone(StoreError("the target is not a valid URL", url=url))
-    if parts.scheme not in _SCHEMES:
+    if parts.scheme not in SCHEMES:
         raise StoreError(
             "a target is a folder, or a URL that begins with s3://, gs:// or az://", url=url
         )
@@ -206,69 +205,9 @@ def _checked_scheme(url: str) -> str:
     return parts.scheme
 
 
-def _is_plain(endpoint: str | None, environment: Mapping[str, str]) -> bool:
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    chosen = [endpoint] if endpoint is not None else [environment.get(name) for name in names]
-    return any(url is not None and url.startswith("http:") for url in chosen)
-
-
 def _unusable(error: Exception, url: str) -> StoreError:
     if "MissingAccount" in str(error):
         return StoreError("set AZURE_STORAGE_ACCOUNT_NAME to the owner of the container", url=url)
     return StoreError(
         "the target cannot be used: check its URL, the options and the environment", url=url
     )
-
-
-def aws_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings in the files of AWS's tools that the environment lacks.
-
-    Only keys and a region are taken from a profile.  For anything else (a role to
-    assume, a single sign-on) use AWS's command to set environment variables.
-
-    Parameters
-    ----------
-    environment : mapping
-        The environment: ``AWS_PROFILE``, ``AWS_SHARED_CREDENTIALS_FILE`` and
-        ``AWS_CONFIG_FILE`` select the profile and its files.
-
-    Returns
-    -------
-    dict
-        Settings of obstore's S3 store.
-
-    Raises
-    ------
-    StoreError
-        A file cannot be parsed.
-    """
-    profile = environment.get("AWS_PROFILE", "default")
-    home = Path(environment.get("HOME") or environment.get("USERPROFILE") or ".") / ".aws"
-    credentials = _section(
-        environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials", profile
-    )
-    config = _section(
-        environment.get("AWS_CONFIG_FILE") or home / "config",
-        profile if profile == "default" else f"profile {profile}",
-    )
-    found = {}
-    if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & environment.keys() and "region" in config:
-        found["region"] = config["region"]
-    elsewhere = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
-    if any(name in environment for name in elsewhere):
-        return found
-    keys = credentials if "aws_access_key_id" in credentials else config
-    for name in ("access_key_id", "secret_access_key", "session_token"):
-        if f"aws_{name}" in keys:
-            found[name] = keys[f"aws_{name}"]
-    return found
-
-
-def _section(path: str | Path, name: str) -> Mapping[str, str]:
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        # The parser's own message may quote a secret.
-        raise_alone(StoreError(f"{path} cannot be parsed"))
-    return parser[name] if parser.has_section(name) else {}

@@ -8,7 +8,7 @@ import netrc
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from ...errors import StoreError, raise_alone
+from .root import is_loopback
+from .template import is_of_requests
 
 if TYPE_CHECKING:
     from .root import Origins, Root
@@ -26,7 +28,6 @@ __all__ = [
     "Credentials",
     "SessionOptions",
     "authentication",
-    "authentication_elsewhere",
     "called",
     "checked_cert",
     "checked_headers",
@@ -34,10 +35,11 @@ __all__ = [
     "checked_retries",
     "checked_timeout",
     "checked_verify",
+    "exposes_password",
     "is_fixed",
-    "is_of_requests",
+    "options_elsewhere",
+    "own_options",
     "renewed",
-    "sends_password",
 ]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -67,6 +69,7 @@ class SessionOptions(NamedTuple):
     timeout: float | tuple[float, float] = (5.0, 30.0)
     retries: int = 4
     min_rate: float = 1024
+    anonymous: bool = False
     #: As in `StaticStore`: those that are named may have inner addresses.
     origins: Origins = "own"
     #: Appended to the message of an `AuthorizationError`.
@@ -178,10 +181,10 @@ def _existing(path: str | os.PathLike[str], named_by: str) -> str:
 #: The argument ``auth`` of `connect`.
 Credentials = (
     tuple[str, str]
-    | Mapping[str, str]
+    | Mapping[str, object]
     | AuthBase
-    | Literal["netrc"]
-    | Callable[[], tuple[str, str] | Mapping[str, str] | AuthBase | Literal["netrc"] | None]
+    | Literal["netrc", "instance"]
+    | Callable[[], tuple[str, str] | Mapping[str, object] | AuthBase | Literal["netrc"] | None]
     | None
 )
 
@@ -193,7 +196,7 @@ def called(auth: Credentials) -> Credentials:
     return auth if isinstance(auth, AuthBase) or not callable(auth) else auth()
 
 
-def authentication(auth: Credentials, root: Root) -> AuthBase | None:
+def authentication(auth: Credentials, root: Root, *, anonymous: bool = False) -> AuthBase | None:
     """Return the authentication of requests to the root's origin, or None.
 
     Parameters
@@ -201,7 +204,12 @@ def authentication(auth: Credentials, root: Root) -> AuthBase | None:
     auth : (str, str), mapping, AuthBase, "netrc" or None
         User and password; a mapping with ``username`` and ``password``; an
         authentication of requests; the user's netrc file; or the user and
-        password of the root URL.  Not a function: see `called`.
+        password of the root URL.  Not a function: see `called`.  For a bucket as in
+        `bucket_authentication`.
+    root : Root
+        The root.
+    anonymous : bool, optional
+        Whether to send none to a bucket.
 
     Raises
     ------
@@ -210,10 +218,14 @@ def authentication(auth: Credentials, root: Root) -> AuthBase | None:
     StoreError
         The netrc file has no entry for the host.
     """
-    if auth is None:
-        return None if root.userinfo is None else _basic(*root.userinfo)
     if isinstance(auth, AuthBase):
         return auth
+    if root.bucket is not None:
+        from ..buckets.credentials import bucket_authentication  # seldom needed
+
+        return bucket_authentication(auth, root.bucket, anonymous=anonymous)
+    if auth is None:
+        return None if root.userinfo is None else _basic(*root.userinfo)
     if isinstance(auth, str):
         if auth != "netrc":
             raise ValueError(f"auth must be {_FORMS}")
@@ -227,31 +239,55 @@ def authentication(auth: Credentials, root: Root) -> AuthBase | None:
     raise TypeError(f"auth must be {_FORMS}")
 
 
-def authentication_elsewhere(auth: Credentials, root: Root) -> AuthBase | None:
-    """Return the authentication for another root than the one that `auth` is for.
+def own_options(options: SessionOptions, roots: Sequence[Root]) -> SessionOptions:
+    """Return the options for the first of the roots; a function as ``auth`` is called.
 
-    It is made of the user and password of its own URL, or of its own entry in the
-    netrc file if `auth` is ``"netrc"``: no host gets the secret of another.
+    For a bucket it is called by what signs the requests, and again when that expires.
+
+    Raises
+    ------
+    ValueError
+        No credentials were to be sent to a bucket, and there are some, or no bucket.
     """
-    if auth == "netrc":
+    if options.anonymous and options.auth is not None:
+        raise ValueError("with anonymous=True no credentials are sent: leave out auth")
+    if options.anonymous and not any(root.bucket for root in roots):
+        raise ValueError("anonymous is for roots in buckets: s3://, gs:// or az://")
+    if roots[0].bucket is not None:
+        return options
+    return options._replace(auth=called(options.auth))
+
+
+def options_elsewhere(options: SessionOptions, root: Root, first: Root) -> SessionOptions:
+    """Return the options for another root than the first: no host gets the secret of another.
+
+    The user and password are those of its own URL, or of its own entry in the netrc
+    file if ``auth`` is ``"netrc"``.  Explicit credentials for a bucket are also for other
+    buckets at the same host or provider.
+    """
+    shares_origin = not root.is_local and root.shares_origin(first.url)
+    if shares_origin and (root.bucket is None) == (first.bucket is None):
+        return options
+    auth: Credentials = None
+    if root.bucket is not None:
+        auth = options.auth if root.bucket.shares_credentials(first.bucket) else None
+    elif options.auth == "netrc" and first.bucket is None:
         with contextlib.suppress(StoreError):
-            return _basic(*_netrc_entry(root.origin.host))
-    return authentication(None, root)
+            auth = _basic(*_netrc_entry(root.origin.host))
+    return options._replace(auth=auth, headers=None, cert=None)
 
 
-def sends_password(auth: AuthBase | None) -> bool:
-    """Return whether the password can be read in the request."""
-    return isinstance(auth, HTTPBasicAuth)
-
-
-def is_of_requests(call: object) -> bool:
-    """Return whether requests itself defines a method or hook, not a subclass."""
-    return getattr(call, "__module__", None) == AuthBase.__module__
+def exposes_password(auth: AuthBase | None, root: Root) -> bool:
+    """Return whether a password, or a token, goes over plain http to another machine."""
+    is_readable = isinstance(auth, HTTPBasicAuth) or getattr(auth, "exposes_secret", False)
+    return root.origin.scheme == "http" and is_readable and not is_loopback(root.origin.host)
 
 
 def is_fixed(auth: AuthBase | None) -> bool:
     """Return whether every request gets the same fields, regardless of answers."""
-    return auth is None or (isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__))
+    if auth is None or getattr(auth, "is_fixed", False):
+        return True
+    return isinstance(auth, HTTPBasicAuth) and is_of_requests(type(auth).__call__)
 
 
 def renewed(auth: AuthBase | None) -> AuthBase | None:

@@ -17,7 +17,7 @@ from .conditions import (
     parse_date,
     parse_strong_etag,
 )
-from .failures import OUTSIDE, mapped, raise_mapped
+from .failures import OUTSIDE, mapped, raise_mapped, status_error
 
 if TYPE_CHECKING:
     import requests
@@ -29,6 +29,7 @@ __all__ = [
     "ContentRange",
     "Response",
     "allowance",
+    "check_status",
     "parse_content_range",
 ]
 
@@ -274,3 +275,29 @@ class Response:
         self._response.close()
         if self._report is not None:
             self._report.finish(error)
+
+
+def check_status(response: Response, key: str | None, *, trusted: bool) -> None:
+    """Raise the error of an answer that refuses a request, and close it.
+
+    Parameters
+    ----------
+    response : Response
+        The answer; with a status below 400, or 416, nothing is raised.
+    key : str or None
+        For the error.
+    trusted : bool
+        Whether it is from the origin of the root, which got the credentials.
+    """
+    if response.status < 400 or response.status == 416:
+        return
+    error = status_error(
+        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
+    )
+    if response.status == 401 and not trusted:
+        error.args = (
+            "the host redirected to another origin, which answered 401 Unauthorized: user and"
+            " password are sent to the origin of the root only",
+        )
+    response.close(error)
+    raise error

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from ...errors import TransportError, quoted, raise_alone, without_secrets
+
+if TYPE_CHECKING:
+    from ..buckets.location import BucketLocation
 
 __all__ = [
     "MOST_REDIRECTS",
@@ -37,6 +40,7 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: C: is a drive
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=~"  # RFC 3986, section 3.3
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_BUCKET_SCHEMES = ("s3", "gs", "az")
 _HOST = r"[^\s*%\\]+"  # neither a pattern nor quoted characters
 # What may be a URL without its scheme: a host with a dot, an address or localhost, and a path.
 _BARE_URL = re.compile(
@@ -81,7 +85,10 @@ class Root:
     location : str or path
         An http(s) URL, a ``file:`` URL or a local path.  A user and password
         in the URL are moved into `userinfo`; a query (a shared access
-        signature, say) is appended to every URL below the root.
+        signature, say) is appended to every URL below the root.  ``s3://``, ``gs://``
+        and ``az://`` are turned into https.
+    endpoint, region : str, optional
+        As in `StaticStore`, for a root in a bucket.
 
     Raises
     ------
@@ -97,6 +104,8 @@ class Root:
         The root URL, without secrets, ending in a slash.
     userinfo : (str, str) or None
         User and password, if the URL had them.
+    bucket : BucketLocation or None
+        The bucket, whose requests are signed; None for any other root.
     is_local : bool
         Whether it is a folder on this machine.
     origin : Origin
@@ -115,24 +124,45 @@ class Root:
     'https://data.example.org/site/data/a%20b'
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(
+        self, location: Location, *, endpoint: str | None = None, region: str | None = None
+    ) -> None:
         text = os.fspath(location)
         if not isinstance(text, str):
             raise TypeError(f"a root is a str or a path, not {type(text).__name__}")
         if not text:
             raise ValueError("a root is a URL or a path, and must not be empty")
         self.userinfo: tuple[str, str] | None = None
+        self.bucket: BucketLocation | None = None
         self.query = ""
         if isinstance(location, str):
             _check_spelling(text)
         if not re.match(_SCHEME, text):
             self.url = _folder_url(os.path.expanduser(text))
         else:
-            self.url = self._from_url(text)
+            self.url = self._from_url(self._resolved(text, endpoint, region))
         self.is_local = self.url.startswith("file:")
         self.origin = origin_of(self.url)
         # A bound method of `str`, the quickest way, since each request is joined.
         self.join = (_unbraced(self.url) + "{}" + _unbraced(self.query)).format
+
+    def _resolved(self, text: str, endpoint: str | None, region: str | None) -> str:
+        if text.partition(":")[0].lower() not in _BUCKET_SCHEMES:
+            return text
+        from ..buckets.location import BucketLocation  # seldom needed
+
+        self.bucket = BucketLocation.parse(text, endpoint, region)
+        return self.bucket.url
+
+    @property
+    def location(self) -> str:
+        """What the root can be made of again, in another process, too; it may be a secret."""
+        return self.join("") if self.bucket is None else self.bucket.location
+
+    @property
+    def shown(self) -> str:
+        """What people can type for the root, without secrets."""
+        return self.url if self.bucket is None else self.bucket.location
 
     def _from_url(self, text: str) -> str:
         try:
@@ -150,9 +180,10 @@ class Root:
             return _folder_url(url2pathname(parts.path))
         if scheme not in _DEFAULT_PORTS:
             raise ValueError(
-                f"a root is an http(s) URL, a file: URL or a local path, not {scheme}:"
+                "a root is an http(s) URL, a file: URL, a local path, or a bucket's s3:, gs: or "
+                f"az: URL, not {scheme}:"
             )
-        if not parts.hostname:
+        if not parts.hostname or re.search(r"\s", parts.hostname):
             raise ValueError("the root URL names no host")
         if parts.fragment:
             raise ValueError("a root URL has no fragment: leave out what follows '#'")
@@ -193,21 +224,31 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def roots_of(locations: Location | Iterable[Location]) -> tuple[Root, ...]:
+def roots_of(
+    locations: Location | Iterable[Location],
+    *,
+    endpoint: str | None = None,
+    region: str | None = None,
+) -> tuple[Root, ...]:
     """Return the root or roots of a site.
 
     Raises
     ------
     TypeError, ValueError
-        There is no root, one cannot be used, or two are the same.
+        There is no root, one cannot be used, or two are the same; or there is an endpoint
+        or a region, and no root is in a bucket.
     """
     if isinstance(locations, str | os.PathLike):
-        return (Root(locations),)
+        locations = (locations,)
     if not isinstance(locations, Iterable):
         raise TypeError(f"a root is a str or a path, not {type(locations).__name__}")
-    roots = tuple(map(Root, locations))
+    roots = tuple(Root(one, endpoint=endpoint, region=region) for one in locations)
     if not roots:
         raise ValueError("a list of roots needs at least one")
+    if (endpoint or region) and not any(root.bucket for root in roots):
+        raise ValueError("endpoint and region are for roots in buckets: s3://, gs:// or az://")
+    if region and not any(root.bucket and root.bucket.scheme == "s3" for root in roots):
+        raise ValueError("region is for roots at S3: s3://")
     for number, root in enumerate(roots):
         if root.url in (other.url for other in roots[:number]):
             raise ValueError(f"the root {without_secrets(root.url)} is given twice")

@@ -12,6 +12,7 @@ import requests
 from requests.utils import get_environ_proxies, select_proxy
 
 from ...errors import (
+    AuthorizationError,
     InnerAddressError,
     NotConnectedError,
     StoreError,
@@ -30,11 +31,10 @@ from .arguments import (
     checked_timeout,
     checked_verify,
     is_fixed,
-    is_of_requests,
     renewed,
 )
 from .failures import OF_LIBRARIES, OUTSIDE, mapped, raise_mapped, status_error
-from .response import Response
+from .response import Response, check_status
 from .root import (
     MOST_REDIRECTS,
     REDIRECT_STATUSES,
@@ -42,7 +42,7 @@ from .root import (
     origin_of,
     redirect_target,
 )
-from .template import RequestTemplate, Signer, as_text
+from .template import RequestTemplate, Signer, field_text, is_of_requests
 from .wire import Bounds, Deadline, Wire
 
 __all__ = ["OwnConnections", "Request", "Sender"]
@@ -104,7 +104,12 @@ class Sender:
     def __init__(self, root: Root, options: SessionOptions, wires: PerProcess[Wire]) -> None:
         self._root = root
         self._wires = wires
-        self.auth = authentication(options.auth, root)
+        try:
+            self.auth = authentication(options.auth, root, anonymous=options.anonymous)
+        except AuthorizationError as error:  # there are no credentials
+            if options.hint is not None:
+                error.args = (f"{error.args[0]}; {options.hint}",)
+            raise
         self._proxies = None if options.proxies is None else checked_proxies(options.proxies)
         self._headers = checked_headers(options.headers or {})
         self._verify = checked_verify(options.verify, root.origin.scheme)
@@ -162,10 +167,12 @@ class Sender:
         seen, trusted, wants_cookie = {url}, True, False
         for _ in range(MOST_REDIRECTS + 1):
             response = self._send_once(request, url, trusted=trusted)
+            if trusted and self._root.bucket is not None:
+                self._check_bucket(response, request)
             location = response.header("Location")
             if response.status not in REDIRECT_STATUSES or location is None:
                 if response.status not in request.answers:
-                    _check_status(response, request.key, trusted=trusted)
+                    check_status(response, request.key, trusted=trusted)
                 return response
             response.close()
             url = redirect_target(url, location, request.key)
@@ -179,6 +186,18 @@ class Sender:
         else:
             message = f"more than {MOST_REDIRECTS} redirects"
         raise TransportError(message, key=request.key, url=url)
+
+    def _check_bucket(self, response: Response, request: Request) -> None:
+        from ..buckets.refusals import check_bucket  # seldom needed
+
+        assert self._root.bucket is not None, "only called for one"
+        check_bucket(
+            response,
+            self._root.bucket,
+            key=request.key,
+            has_body=request.method != "HEAD",
+            answers=request.answers,
+        )
 
     def _send_once(self, request: Request, url: str, *, trusted: bool) -> Response:
         wire, session = self.own
@@ -206,6 +225,8 @@ class Sender:
             if current.report is not None:
                 current.report.finish(error if isinstance(error, StoreError) else None)
             raise
+        if self._root.bucket is not None:
+            answer.url = url  # which a signer may have given a secret query
         received, current.answer = current.answer, None
         report, current.report = current.report, None
         return Response(answer, wire, key=where.key, answer=received, report=report)
@@ -291,6 +312,22 @@ class Sender:
         left = max(deadline.left, _LEAST_TIMEOUT_SECONDS)
         return min(self._connect_timeout, left), min(self._silence, left)
 
+    def signed_url(self, url_path: str, seconds: int) -> str:
+        """Return a URL below the root that anybody may GET for a time.
+
+        Raises
+        ------
+        StoreError
+            The root is no bucket, or its credentials cannot sign a URL.
+        """
+        url = self._root.join(url_path)
+        if self._root.bucket is None:
+            raise StoreError("only a site in a bucket (s3:, gs: or az:) has signed URLs", url=url)
+        sign = getattr(self.auth, "signed_url", None)
+        if sign is None:
+            raise StoreError("an authentication of your own cannot sign a URL", url=url)
+        return str(sign(url, seconds))
+
     def template(self) -> RequestTemplate | None:
         """Return what all requests to the root have in common.
 
@@ -320,7 +357,7 @@ class Sender:
             self._known_template = RequestTemplate(
                 root=self._root,
                 wire=wire,
-                headers={name: as_text(value) for name, value in prepared.headers.items()},
+                headers={name: field_text(value) for name, value in prepared.headers.items()},
                 auth=auth,
                 signer=signer,
                 proxy=proxy,
@@ -336,18 +373,3 @@ class Sender:
                 query=query,
             )
         return self._known_template
-
-
-def _check_status(response: Response, key: str | None, *, trusted: bool) -> None:
-    if response.status < 400 or response.status == 416:
-        return
-    error = status_error(
-        response.status, key=key, url=response.url, retry_after=response.header("Retry-After")
-    )
-    if response.status == 401 and not trusted:
-        error.args = (
-            "the host redirected to another origin, which answered 401 Unauthorized: user and"
-            " password are sent to the origin of the root only",
-        )
-    response.close(error)
-    raise error

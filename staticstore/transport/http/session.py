@@ -12,15 +12,14 @@ from ...errors import AuthorizationError, TransportError
 from ...processes import PerProcess
 from .arguments import (
     SessionOptions,
-    authentication_elsewhere,
-    called,
     checked_retries,
-    sends_password,
+    exposes_password,
+    options_elsewhere,
+    own_options,
 )
 from .document import Absent, Fetched, read_bounded
 from .failures import FIELD_REFUSED, backoff, may_heal, was_dropped
 from .response import Response
-from .root import is_loopback
 from .sender import Request, Sender
 from .wire import Deadline, SizeLimit, Wire
 
@@ -96,12 +95,7 @@ class Session:
     @property
     def exposes_password(self) -> bool:
         """Whether a password goes over plain http to another machine."""
-        origin = self.root.origin
-        return (
-            origin.scheme == "http"
-            and sends_password(self._sender.auth)
-            and not is_loopback(origin.host)
-        )
+        return exposes_password(self._sender.auth, self.root)
 
     @property
     def is_failing(self) -> bool:
@@ -282,6 +276,10 @@ class Session:
 
         return self._noting_failure(attempt, deadline)
 
+    def signed_url(self, url_path: str, seconds: int) -> str:
+        """Return a URL in a bucket that anybody may GET; see `Sender.signed_url`."""
+        return self._sender.signed_url(url_path, seconds)
+
     def template(self) -> RequestTemplate | None:
         """Return what all requests have in common; None if they differ.
 
@@ -385,13 +383,10 @@ def open_sessions(roots: Sequence[Root], options: SessionOptions) -> list[Sessio
     TypeError, ValueError, StoreError
         As `Session`.
     """
-    own = options._replace(auth=called(options.auth))
+    own = own_options(options, roots)
     wires = PerProcess(Wire, after_fork=Wire.after_fork)
     sessions = []
     for root in roots:
-        of_root = own
-        if root is not roots[0] and (root.is_local or not root.shares_origin(roots[0].url)):
-            auth = authentication_elsewhere(own.auth, root)
-            of_root = own._replace(auth=auth, headers=None, cert=None)
+        of_root = own if root is roots[0] else options_elsewhere(own, root, roots[0])
         sessions.append(Session(root, of_root, wires=wires, is_alone=len(roots) == 1))
     return sessions

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from requests.auth import HTTPDigestAuth
+from requests.auth import AuthBase, HTTPDigestAuth
 from requests.hooks import default_hooks
-
-from .arguments import is_of_requests
 
 if TYPE_CHECKING:
     from requests import PreparedRequest
-    from requests.auth import AuthBase
 
     from .adapter import BoundedAdapter
     from .root import Root
     from .wire import Wire
 
-__all__ = ["RequestTemplate", "SignedRequest", "Signer", "as_text"]
+__all__ = ["RequestTemplate", "SignedRequest", "Signer", "field_text", "is_of_requests"]
 
 
 class SignedRequest(NamedTuple):
@@ -87,7 +84,7 @@ class Signer:
         if not self._is_ready(prepared) or not self._root.shares_origin(url):
             return None
         target, query = self._adapter.target(prepared, self._proxies)
-        headers = {name: as_text(value) for name, value in prepared.headers.items()}
+        headers = {name: field_text(value) for name, value in prepared.headers.items()}
         return SignedRequest(url, headers, target, query)
 
     @property
@@ -146,6 +143,11 @@ class RequestTemplate(NamedTuple):
     query: str
 
 
-def as_text(value: str | bytes) -> str:
+def is_of_requests(call: object) -> bool:
+    """Return whether requests itself defines a method or hook, not a subclass."""
+    return getattr(call, "__module__", None) == AuthBase.__module__
+
+
+def field_text(value: str | bytes) -> str:
     """Return the value of a header field as text."""
     return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -51,6 +51,13 @@ def test_a_field_of_one_kind_has_the_type_of_json(values: list[Any], expected: s
     assert _type(*values) == expected
 
 
+def _nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -59,6 +66,9 @@ def test_a_field_of_one_kind_has_the_type_of_json(values: list[Any], expected: s
         ([[1, "x"]], "an item of field is a number and a text"),
         ([{"a": 1}, {"a": [1]}], "field.a is a list and a number"),
         ([1 << 63], "field has integers of more than 64 bits"),
+        ([10**400, 2.5], "field has integers too large for a float"),
+        ([[[10**400, 2.5]]], "an item of an item of field has integers too large for a float"),
+        ([_nested(40)], "it is nested more than 32 levels deep"),
         ([{}], "field is an object without members"),
         ([{str(n): 1 for n in range(1001)}], "field has more than 1000 different members"),
     ],
@@ -268,6 +278,17 @@ def test_entries_with_other_fields_than_the_first_ones_are_read(is_canonical: bo
         row["mixed"] = json.loads(row["mixed"])
         row["o"] = {name: value for name, value in row["o"].items() if value is not None}
         assert {name: row[name] for name in entry} == entry
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("wrap", [lambda n: n, lambda n: [n], lambda n: [{"m": n}]])
+def test_an_integer_too_large_for_a_float_is_never_infinity(wrap: Callable[[Any], Any]) -> None:
+    values = [wrap(number + 0.5) for number in range(100)]
+    values[77] = wrap(10**400)
+    index = Index.parse(_index(*({"n": value} for value in values)).canonical())
+    with pytest.warns(UserWarning, match="'n' becomes JSON text"):
+        column = index.to_arrow(["n"])["n"].to_pylist()
+    assert [json.loads(text) for text in column] == values
 
 
 @pytest.mark.usefixtures("small_parts")

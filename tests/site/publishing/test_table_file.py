@@ -150,6 +150,27 @@ def test_a_field_of_mixed_kinds_is_warned_of(site: Path) -> None:
     assert "'n' becomes JSON text: n is a number and a text" in "".join(report.warnings)
 
 
+def test_an_index_with_too_many_fields_for_a_table_is_refused_and_stays_as_it_was(
+    site: Path,
+) -> None:
+    publish(site)
+    before = tree(site)
+    fields = {f"f{number}": number for number in range(10_001)}
+    with pytest.raises(StoreError, match="10000 different fields; publish without one") as caught:
+        publish(site, metadata={"07.txt": fields}, parquet=True)
+    assert "--no-parquet" in str(caught.value)
+    assert tree(site)["index.json"] == before["index.json"]
+
+
+def test_a_table_of_deeply_nested_values_can_be_read(site: Path) -> None:
+    value: Any = 1
+    for _ in range(90):
+        value = [value]
+    publish(site, metadata={"07.txt": {"deep": value}}, parquet=True)
+    column = parquet.read_table(_table(site)).column("deep").to_pylist()
+    assert [json.loads(text) for text in column if text is not None] == [value]
+
+
 @pytest.mark.parametrize("had_one", [False, True])
 def test_without_pyarrow_nothing_begins(
     site: Path, had_one: bool, monkeypatch: pytest.MonkeyPatch

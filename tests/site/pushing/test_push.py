@@ -32,10 +32,11 @@ from staticstore.site.folder.data_file import inert_type
 from staticstore.site.folder.site_folder import SiteFolder
 from staticstore.site.predecessor import PublishedAt
 from staticstore.site.push import PushReport, push
-from staticstore.site.pushing.cloud import CloudTarget, Served, aws_settings
+from staticstore.site.pushing.cloud import CloudTarget, Served
 from staticstore.site.pushing.destination import NOTE, PushNote
 from staticstore.site.pushing.source import PushSource
 from staticstore.site.pushing.target import FolderTarget
+from staticstore.transport.buckets.profile import aws_settings
 from tests.killing import killed
 from tests.servers import RawServer, S3Server
 from tests.servers.wire import Request, Wire

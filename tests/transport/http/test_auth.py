@@ -11,7 +11,7 @@ from requests import Request
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth, HTTPProxyAuth
 
 from staticstore import StoreError
-from staticstore.transport.http.arguments import authentication, sends_password
+from staticstore.transport.http.arguments import authentication, exposes_password
 from staticstore.transport.http.root import Root
 
 ROOT = Root("https://data.example/")
@@ -175,4 +175,4 @@ def test_a_netrc_given_by_path_needs_no_home_folder(
 def test_basic_authentication_sends_a_readable_password(
     auth: AuthBase | None, readable: bool
 ) -> None:
-    assert sends_password(auth) is readable
+    assert exposes_password(auth, Root("http://data.example/")) is readable

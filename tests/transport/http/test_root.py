@@ -161,7 +161,7 @@ def test_joining_a_url_resolves_nothing(url_path: str) -> None:
     ("location", "complaint"),
     [
         ("ftp://data.example/", "not ftp:"),
-        ("s3://bucket/site", "not s3:"),
+        ("dav://bucket/site", "not dav:"),
         ("javascript:alert(1)", "not javascript:"),
         ("data:text/plain,x", "not data:"),
         ("localhost:8000", r"did you mean .http:..localhost:8000.\?"),
@@ -173,6 +173,7 @@ def test_joining_a_url_resolves_nothing(url_path: str) -> None:
         ("https://@/", "names no host"),
         ("https://:80/", "names no host"),
         ("https://?x", "names no host"),
+        ("https://data example.org/", "names no host"),
         ("https://data.example/#part", "no fragment"),
         ("https://data.example:port/", "cannot be read"),
         ("https://data.example:99999/", "cannot be read"),

@@ -1,0 +1,1 @@
+"""Sites in buckets: where they are, whose credentials are used, and how requests are signed."""
