@@ -137,13 +137,21 @@ class FileDescriptions(ReadOnlyFileSystem):
     #: The content of a value is as old as its publication: the same as `modified`.
     created = modified
 
-    def sign(self, path: str, expiration: int = 100, **kwargs: Any) -> str:
-        """Return a URL of a value to hand on, valid for some seconds, of a site in a bucket."""
-        store: Any = self._ready()
-        if not hasattr(store, "sign"):
-            raise NotImplementedError("only URLs of sites in buckets are signed")
-        url: str = store.sign(self._strip_protocol(path), expires=expiration)
-        return url
+    def sign(self, path: str, expiration: float = 100, **kwargs: Any) -> str:
+        """Return a URL of a value to hand on, of a site in a bucket: `StaticStore.sign`.
+
+        Parameters
+        ----------
+        path : str
+            The key.
+        expiration : float, optional
+            Seconds for which anybody may read it.
+        """
+        key = self._strip_protocol(path)
+        try:
+            return self._ready().sign(key, expires=expiration)
+        except KeyError:
+            raise not_found(key) from None
 
 
 def not_found(path: str) -> FileNotFoundError:

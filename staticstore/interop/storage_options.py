@@ -120,7 +120,7 @@ class StorageOptions(NamedTuple):
         roots = roots_of(options["root"], **of_buckets)
         if any(root.userinfo or root.query for root in roots):
             hidden["root"] = options["root"]
-        texts = [root.url if root.bucket is None else root.location for root in roots]
+        texts = [root.shown for root in roots]
         options["root"] = texts if len(texts) > 1 else texts[0]
         if (auth := options.pop("auth", None)) is not None:
             if (name := _name_of(auth)) is None:

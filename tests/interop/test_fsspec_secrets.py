@@ -193,3 +193,12 @@ def test_a_query_of_the_root_is_pickled_but_not_shown(site: MemorySite) -> None:
     forget()
     assert pickle.loads(pickled).cat("a.txt") == b"first"
     assert all("sig=sesame" in request.target for request in site.server.requests)
+
+
+def test_a_bucket_is_kept_as_it_is_typed() -> None:
+    files = fsspec.filesystem(
+        "staticstore", root="s3://bucket/site", region="eu-west-1", auth=("an-id", "sesame")
+    )
+    assert files.storage_options["root"] == "s3://bucket/site?region=eu-west-1"
+    assert "sesame" not in repr([files.storage_options, files.to_json(), files])
+    assert pickle.loads(pickle.dumps(files)) is files
