@@ -139,6 +139,20 @@ def test_what_comes_from_another_process_uses_the_connection_of_this_one(url: st
     assert pickle.loads(foreign).cat("a.txt") == b"first"
 
 
+def test_of_two_connections_of_this_process_none_is_taken(url: str, site: MemorySite) -> None:
+    """S2."""
+    own = [
+        fsspec.filesystem("staticstore", root=url, auth=auth)
+        for auth in ((USER, PASSWORD), HTTPBasicAuth(USER, PASSWORD))
+    ]
+    for files in own:
+        files.ls("")
+    name = own[0].storage_options["account"]
+    foreign = pickle.dumps(own[0]).replace(name.encode(), b"0123456789abcdef")
+    with pytest.raises(AuthorizationError):
+        pickle.loads(foreign).ls("")
+
+
 def test_a_refusal_says_that_a_pickle_has_no_secrets(url: str) -> None:
     """S2."""
     files = fsspec.filesystem("staticstore", root=url, auth=(USER, PASSWORD))
