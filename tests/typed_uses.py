@@ -106,6 +106,29 @@ def reading(store: StaticStore) -> None:
         assert_type(piece, bytes)
 
 
+async def awaiting(store: StaticStore, view: JoinedStore) -> None:
+    async with StaticStore("https://data.example.org/").connect_async(retries=2) as connected:
+        assert_type(connected, StaticStore)
+    assert_type(await store.connect_async(("ali", "open sesame")), StaticStore)
+    assert_type(await view.connect_async(), JoinedStore)
+    assert_type(await store.read_async("key"), bytes)
+    assert_type(await store.head_async("key"), URLValue)
+    assert_type(await store.get_range_async("key", 1, -1), bytes)
+    assert_type(await store.get_ranges_async("key", [(0, 5), (None, -3)], max_gap=0), list[bytes])
+    assert_type(await store.get_ranges_many_async([("key", 0, None)]), list[bytes])
+    assert_type(await view.update_index_async(), Changes)
+    await store.to_file_async("key", Path("path"), lambda done, total: print(done, total))
+    async for key, data in store.read_many_async(["key"]):
+        assert_type((key, data), tuple[str, bytes])
+    async for change in store.watch_async(timeout=5, type="raster"):
+        assert_type(change, Change)
+
+    async def callback(change: Change) -> None: ...
+
+    assert_type(store.subscribe(callback), Subscription)
+    await asyncio.create_task(store.read_async("key"))
+
+
 def following(store: StaticStore) -> None:
     def callback(change: Change) -> None:
         assert_type(change.metadata, dict[str, Any] | None)

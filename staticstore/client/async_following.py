@@ -111,7 +111,9 @@ class AsyncFollowing:
         >>> asyncio.run(sample_store.update_index_async())
         <Changes: 0 set, 0 update, 0 delete>
         """
-        return await self._called(self.update_index)
+        from .tasks.calls import call_in_thread  # not behind reads from a silent host
+
+        return await call_in_thread(self.update_index)
 
     async def disconnect_async(self) -> None:
         """Disconnect, as `disconnect`, without blocking the loop."""

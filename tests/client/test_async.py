@@ -23,6 +23,7 @@ from staticstore import (
     MountedStore,
     NotConnectedError,
     StaticStore,
+    StoreError,
     TransportError,
 )
 from staticstore.client.live_store import LiveStore
@@ -85,6 +86,12 @@ def test_a_connect_that_is_awaited_returns_the_store(site: MemorySite) -> None:
 def test_nothing_is_requested_before_a_connect_is_awaited(site: MemorySite) -> None:
     StaticStore(site.url).connect_async()
     assert site.server.requests == []
+
+
+def test_a_second_connect_is_refused_and_leaves_the_store_connected(store: StaticStore) -> None:
+    with pytest.raises(StoreError, match="connected already"):
+        run(connected(store))
+    assert run(store.read_async("001")) == VALUES["001"]
 
 
 def test_a_connect_raises_what_connect_raises(site: MemorySite) -> None:

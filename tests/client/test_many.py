@@ -464,3 +464,40 @@ def test_f17_the_first_of_many_tiny_values_is_returned_before_many_are_fetched(
         given = many.read_each(values, list(store), first=1 << 18)
         assert next(given) == ("0000", b"tiny")
         assert len(requested(server)) < 256  # 64, and the next 128 meanwhile
+
+
+def test_c24_values_before_a_slow_one_are_yielded(start: Start) -> None:
+    values = {f"{number:02}": b"%d" % number for number in range(50)}
+    rest = threading.Event()
+    good = site_of(values)
+
+    def slow(request: Request, wire: Wire) -> None:
+        wire.wait(rest)
+        good(request, wire)
+
+    with connected(start(good.but({"data/30": slow}))) as store:
+        found = store.read_many(values)
+        assert [next(found) for _ in range(30)] == [*values.items()][:30]
+        rest.set()
+        assert list(found) == [*values.items()][30:]
+
+
+def test_c24_values_that_come_wrong_are_read_again_together(start: Start) -> None:
+    values = {f"{number:02}": b"%d" % number for number in range(20)}
+    good, together, waiting = site_of(values), threading.Event(), []
+
+    def moved(request: Request, wire: Wire) -> None:
+        wire.response(302, headers={"Location": f"/moved{request.path}"})
+
+    def waits(request: Request, wire: Wire) -> None:
+        if request.path.startswith("/moved"):
+            waiting.append(request)
+            if len(waiting) == 16:
+                together.set()
+            wire.wait(together)
+            wire.response(body=values[request.path[-2:]])
+        else:
+            good.but({f"data/{key}": moved for key in values})(request, wire)
+
+    with connected(start(waits)) as store:
+        assert list(store.read_many(values)) == [*values.items()]

@@ -27,7 +27,7 @@ def site() -> Iterator[MemorySite]:
         yield site
 
 
-def test_e17_a_canceled_read_ends_at_once_and_the_store_reads_on(site: MemorySite) -> None:
+def test_e18_a_canceled_read_ends_at_once_and_the_store_reads_on(site: MemorySite) -> None:
     stall = site.stall("body", "data/a")
 
     async def main(store: StaticStore) -> bytes:
@@ -43,18 +43,19 @@ def test_e17_a_canceled_read_ends_at_once_and_the_store_reads_on(site: MemorySit
         assert run(main(store)) == b"b"
 
 
-def test_e17_the_end_of_a_loop_waits_for_no_read(site: MemorySite) -> None:
+def test_e18_the_end_of_a_loop_waits_for_no_read(site: MemorySite) -> None:
     stall = site.stall("retry", "data/a")
 
     async def main(store: StaticStore) -> None:
-        _ = asyncio.create_task(store.read_async("a"))
+        reading = asyncio.create_task(store.read_async("a"))
         await reached(stall.reached)
+        assert not reading.done()
 
     with StaticStore(site.url, poll_interval=0) as store:
         assert Call(lambda: asyncio.run(main(store))).is_back()
 
 
-def test_e17_a_timeout_of_asyncio_is_one_of_a_read(site: MemorySite) -> None:
+def test_e18_a_timeout_of_asyncio_is_one_of_a_read(site: MemorySite) -> None:
     site.stall("head", "data/a")
 
     async def main(store: StaticStore) -> None:
@@ -66,7 +67,7 @@ def test_e17_a_timeout_of_asyncio_is_one_of_a_read(site: MemorySite) -> None:
         run(main(store))
 
 
-def test_e17_the_interpreter_ends_while_a_read_is_awaited(site: MemorySite) -> None:
+def test_e18_the_interpreter_ends_while_a_read_is_awaited(site: MemorySite) -> None:
     site.stall("retry", "data/a")
     code = f"""
 import asyncio
@@ -86,7 +87,7 @@ asyncio.run(main())
     assert (done.stdout, done.stderr) == ("timeout\n", "")
 
 
-def test_e18_a_coroutine_of_a_closed_loop_stops_no_other_handler(
+def test_e19_a_coroutine_of_a_closed_loop_stops_no_other_handler(
     site: MemorySite, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[str] = []

@@ -89,7 +89,7 @@ def test_each_answer_is_handed_on_with_its_request(start: Start, session_at: Ses
     assert {body_of(one) for one in found} == {BODY}
 
 
-def test_a_slow_answer_holds_up_no_other(start: Start, session_at: SessionAt) -> None:
+def test_c24_a_slow_answer_holds_up_no_other(start: Start, session_at: SessionAt) -> None:
     others = threading.Event()
     session, noted = session_at(start(but("/0", _when(others))).url), Noted()
     submitted = handles(submit(session, wanted(*range(50)), noted.put))
@@ -108,7 +108,7 @@ def _when(event: threading.Event) -> Answer:
     return waits
 
 
-def test_as_many_slow_answers_as_connections_hold_up_no_other(
+def test_c24_as_many_slow_answers_as_connections_hold_up_no_other(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More connections are opened while no answer comes."""
@@ -164,7 +164,7 @@ def _endless(wire: Wire, piece: bytes) -> None:
 
 
 @pytest.mark.parametrize("misbehavior", MISBEHAVIOR)
-def test_an_answer_that_does_not_fit_is_none_and_others_are_right(
+def test_c24_an_answer_that_does_not_fit_is_none_and_others_are_right(
     start: Start, session_at: SessionAt, misbehavior: str
 ) -> None:
     session = session_at(start(but("/5", MISBEHAVIOR[misbehavior])).url)
@@ -247,7 +247,7 @@ def test_a_connection_that_the_host_has_closed_is_replaced(
             assert answer is not None
 
 
-def test_long_bodies_are_requested_at_once(
+def test_c23_long_bodies_are_requested_at_once(
     start: Start, session_at: SessionAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some hosts limit each connection."""
@@ -361,7 +361,7 @@ STALLS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("stage", STALLS)
-def test_closing_the_session_ends_all_requests_at_once(
+def test_e17_closing_the_session_ends_all_requests_at_once(
     start: Start, session_at: SessionAt, stage: str
 ) -> None:
     asked = threading.Event()
@@ -379,7 +379,7 @@ def test_closing_the_session_ends_all_requests_at_once(
     assert all(isinstance(one.outcome, NotConnectedError) for one in ended)
 
 
-def test_closing_the_session_ends_requests_that_are_connecting(session_at: SessionAt) -> None:
+def test_e17_closing_the_session_ends_requests_that_are_connecting(session_at: SessionAt) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]
         for line in waiting:
@@ -395,7 +395,7 @@ def test_closing_the_session_ends_requests_that_are_connecting(session_at: Sessi
             line.close()
 
 
-def test_closing_the_session_ends_a_tls_handshake(session_at: SessionAt) -> None:
+def test_e17_closing_the_session_ends_a_tls_handshake(session_at: SessionAt) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         session, noted = session_at(f"https://127.0.0.1:{silent.getsockname()[1]}/"), Noted()
         submit(session, wanted(1), noted.put)
@@ -417,7 +417,7 @@ def test_a_closed_session_takes_no_request(start: Start, session_at: SessionAt) 
 
 
 @pytest.mark.usefixtures("one_connection")
-def test_a_timeout_ends_those_that_wait(start: Start, session_at: SessionAt) -> None:
+def test_c25_a_timeout_ends_those_that_wait(start: Start, session_at: SessionAt) -> None:
     server = start(lambda request, wire: wire.stall())
     session = session_at(server.url, timeout=(5, 0.2))
     assert fetch_all(session, wanted(*range(20))) == [None] * 20
@@ -461,7 +461,7 @@ class Signing(AuthBase):
         return request
 
 
-def test_a_signer_is_called_for_each_request_in_the_thread_that_submits(
+def test_d5_a_signer_is_called_for_each_request_in_the_thread_that_submits(
     start: Start, session_at: SessionAt
 ) -> None:
     server, signing = start(good), Signing()
@@ -489,7 +489,7 @@ def test_a_signer_may_add_a_query(start: Start, session_at: SessionAt) -> None:
     ]
 
 
-def test_a_request_that_is_signed_for_another_host_is_not_sent(
+def test_d5_a_request_that_is_signed_for_another_host_is_not_sent(
     start: Start, session_at: SessionAt
 ) -> None:
     other = start(good)
@@ -504,7 +504,7 @@ def test_a_request_that_is_signed_for_another_host_is_not_sent(
     assert other.requests == []
 
 
-def test_a_signer_that_raises_leaves_its_request_to_a_single_one(
+def test_d5_a_signer_that_raises_leaves_its_request_to_a_single_one(
     start: Start, session_at: SessionAt
 ) -> None:
     class Refuses(AuthBase):
@@ -533,7 +533,7 @@ def test_an_authentication_that_looks_at_answers_gets_single_requests(
     assert server.requests == []
 
 
-def test_digest_authentication_signs_each_request_after_one_challenge(
+def test_d5_digest_authentication_signs_each_request_after_one_challenge(
     start: Start, session_at: SessionAt
 ) -> None:
     def digest(request: Request, wire: Wire) -> None:
@@ -605,7 +605,7 @@ def test_e4_a_child_has_a_carrier_of_its_own(start: Start, session_at: SessionAt
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_e4_a_child_that_ends_leaves_the_connections_of_its_parent(
+def test_e17_a_child_that_ends_leaves_the_connections_of_its_parent(
     start: Start, session_at: SessionAt, certificates: Certificates, scheme: str
 ) -> None:
     context = certificates.context(certificates.server) if scheme == "https" else None
@@ -626,7 +626,7 @@ def test_e4_a_child_that_ends_leaves_the_connections_of_its_parent(
     assert server.connections == before
 
 
-def test_e4_requests_under_way_at_a_fork_are_sent_again_by_the_child(
+def test_e17_requests_under_way_at_a_fork_are_sent_again_by_the_child(
     start: Start, session_at: SessionAt
 ) -> None:
     both = threading.Event()
@@ -657,7 +657,7 @@ sys.stdin.readline()
 """
 
 
-def test_the_interpreter_can_exit_while_requests_run(start: Start, engine: str) -> None:
+def test_e17_the_interpreter_can_exit_while_requests_run(start: Start, engine: str) -> None:
     asked = threading.Event()
 
     def stalls(request: Request, wire: Wire) -> None:
