@@ -214,6 +214,7 @@ SLOW_LINE_BYTES_A_SECOND = 1 << 15  # of an index.  Lower: a line that is dead i
 CONNECT_PATIENCE_SECONDS = 10.0  # with an old index.  Longer: newer at first, but later
 FIRST_ROOT_PATIENCE_SECONDS = 10.0  # without an index; then the copies are asked
 EQUAL_ROOTS_PATIENCE_SECONDS = 1.0  # after one answer.  Longer: newer, but later
+LISTED_ENTRIES = 1 << 17  # of directories that were listed, kept.  benchmark: file-system
 PARTS_MEMORY_BYTES = 16 << 20  # of parsed parts.  Larger: fewer requests of a lazy store
 CUT_CHECK_SECONDS = 0.2  # between two checks for a disconnect.  Longer: fewer wake-ups
 POLLER_JOIN_SECONDS = 0.5  # that `disconnect` waits for the poller, and then abandons it

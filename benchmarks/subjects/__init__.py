@@ -31,6 +31,7 @@ MODULES = (
     "tasks",
     "columns",
     "arrays",
+    "file_systems",
     "mirrors",
     "publishes",
 )

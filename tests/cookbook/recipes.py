@@ -65,7 +65,8 @@ class Recipe:
     @property
     def keys(self) -> list[str]:
         """The keys that it reads; of a folder, that of the folder."""
-        texts = [text.rstrip("/") for text in re.findall(r'"([^"\n]*/[^"\n]*)"', self.code)]
+        texts = re.findall(r'"(?:staticstore://)?([^"\n]*/[^"\n]*)"', self.code)
+        texts = [text.partition("::")[0].rstrip("/") for text in texts]
         return [
             key for key in _MAKER.FILES if any(fnmatch.fnmatchcase(key, text) for text in texts)
         ]

@@ -16,7 +16,7 @@ from tests.servers import Nginx
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::{name}")
     for name in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
-]
+] + [pytest.mark.filterwarnings("ignore:UPath .staticstore. filesystem")]
 
 # How much of a file is sent at most, and by how many requests.  The files of the tests are
 # small: of large ones it is a much smaller part.
@@ -43,6 +43,11 @@ PARTS = {
     "geopandas-parquet": (0.2, 3),
     "soundfile": (0.5, 2),
     "wave": (0.4, 2),
+    "fsspec-pandas": (0.8, 25),
+    "fsspec-pyarrow": (0.8, 25),
+    "fsspec-xarray": (0.2, 3),
+    "fsspec-duckdb": (0.8, 25),
+    "fsspec-rasterio": (0.85, 6),
     "zipfile": (0.25, 3),
     "tarfile": (0.6, 10),
 }

@@ -1,0 +1,310 @@
+"""Sites as file systems of fsspec, for ``staticstore://`` URLs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fsspec.asyn import AsyncFileSystem, get_loop
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.config import apply_config, conf
+from fsspec.spec import AbstractBufferedFile
+from fsspec.utils import isfilelike
+
+from ..errors import IntegrityError
+from .directories import Directories
+from .file_descriptions import FileDescriptions, not_found
+from .process_store import ProcessStore
+from .read_only import read_only
+from .storage_options import OF_FSSPEC, StorageOptions
+
+if TYPE_CHECKING:
+    from ..client.store import StaticStore
+    from ..client.value import URLValue
+
+__all__ = ["StaticStoreFileSystem"]
+
+T = TypeVar("T")
+_Info = dict[str, Any]
+
+
+class _WithoutSecrets(type(AsyncFileSystem)):  # type: ignore[misc]
+    # Takes the secrets out of the arguments before fsspec makes a token of them, and keeps
+    # them as `storage_options`.
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        sealed = StorageOptions.of(args, apply_config(cls, options))
+        # fsspec adds what it is configured with, unless it is given.
+        configured = dict.fromkeys(conf.get(cls.protocol, ()))
+        files = super().__call__(**{**configured, **dict(sorted(sealed.public.items()))})
+        files.storage_options = _given(files.storage_options)
+        return files
+
+
+class StaticStoreFileSystem(FileDescriptions, metaclass=_WithoutSecrets):
+    r"""A site as a read-only file system of fsspec.
+
+    fsspec makes it of URLs such as ``staticstore://KEY``, with the parameters below as
+    ``storage_options``, and of ``staticstore://KEY::https://data.example.org/site/``, without
+    any.  Paths are keys; a directory is what keys have in common up to a slash.
+
+    The site is connected at the first use.  It is polled when it is used, if it was last
+    polled more than `max_age` seconds ago; a poll that fails leaves the snapshot as it is.
+    File systems of one process with the same options share one connection.  Methods of fsspec
+    without an underscore may be called by any thread, and in forked children.
+
+    ``storage_options``, pickles, JSON, tokens and the repr contain no secrets.  What is
+    unpickled uses the connection that file systems of its process have to the same site, or
+    makes its own.
+
+    Parameters
+    ----------
+    root : str, path or several of them
+        As of `StaticStore`; by default the URL at the end of a chain.
+    auth : optional
+        As of `StaticStore.connect`; or ``"module:function"``, the name of a function to import.
+        A function that can be imported is kept by its name, and called where the file system
+        is unpickled; other credentials stay in this process.
+    max_age : float, optional
+        Seconds after which what is used is polled first; 0 to poll at each use.
+    **options
+        The others of `StaticStore`, but for ``poll_interval``, those of
+        `StaticStore.connect`, and those of `fsspec.asyn.AsyncFileSystem`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An option is unknown or invalid, or none says where the site is.
+
+    Notes
+    -----
+    A listing costs a bisection for each of its entries the first time, and nothing is
+    requested.  What writes raises `OSError` with ``EROFS``.
+
+    Examples
+    --------
+    >>> import fsspec
+    >>> from staticstore.interop.fsspec import StaticStoreFileSystem
+    >>> files = StaticStoreFileSystem(sample_site)
+    >>> files.ls("terrain", detail=False)[:2]
+    ['terrain/contours.geojson', 'terrain/dem.tif']
+    >>> files.cat_file("terrain/dem.tif", 0, 4)
+    b'II*\x00'
+    """
+
+    protocol = "staticstore"
+    _pid: int
+
+    def __init__(self, root: Any, *, max_age: float | None = None, **options: Any) -> None:
+        max_age = 300.0 if max_age is None else max_age
+        if not isinstance(max_age, int | float) or not max_age >= 0:
+            raise ValueError(f"max_age is in seconds, 0 or more, not {max_age!r}")
+        super().__init__(**{name: options[name] for name in OF_FSSPEC & options.keys()})
+        self._options = StorageOptions.known(_given({"root": root, **options}))
+        self._max_age = max_age
+        self._options.store()  # raises what is wrong with its arguments
+        self._found_store: ProcessStore | None = None
+
+    # -- the store ---------------------------------------------------------------
+
+    @property
+    def loop(self) -> Any:
+        """The event loop that runs the methods without an underscore."""
+        if self._pid != os.getpid():  # of a forked child
+            self._pid = os.getpid()
+            self._loop = None if self.asynchronous else get_loop()
+        return self._loop
+
+    @property
+    def _process_store(self) -> ProcessStore:
+        if self._found_store is None:
+            self._found_store = ProcessStore.of(self._options)
+        return self._found_store
+
+    @property
+    def _since(self) -> float:
+        return time.monotonic() - self._max_age
+
+    def _ready(self) -> StaticStore:
+        return self._process_store.ready(self._since)
+
+    async def _store(self) -> StaticStore:
+        return await self._process_store.ready_async(self._since)
+
+    async def _directories(self) -> Directories:
+        await self._store()
+        return await self._process_store.directories_async()
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Poll the site at the next use, however long ago it was polled."""
+        self._process_store.forget_age()
+
+    def __repr__(self) -> str:
+        """Show the root; no secret, and without I/O."""
+        root = self._options.public["root"]
+        return f"<StaticStoreFileSystem: {root if isinstance(root, str) else ', '.join(root)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the options, without secrets but for queries of the roots."""
+        return _unpickled, (type(self), self._options.pickled(self.storage_options))
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        stripped = super()._strip_protocol(path)
+        return stripped if isinstance(stripped, list) else stripped.lstrip("/")
+
+    # -- bytes -------------------------------------------------------------------
+
+    async def _cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
+    ) -> bytes:
+        return await self._part(await self._store(), path, start, end)
+
+    async def _part(
+        self, store: StaticStore, path: str, start: int | None = None, end: int | None = None
+    ) -> bytes:
+        key = self._strip_protocol(path)
+
+        async def read(store: StaticStore) -> bytes:
+            if start in (None, 0) and end is None:
+                return await store.read_async(key)
+            return await store.get_range_async(key, start, end)
+
+        return await self._read(store, key, read)
+
+    async def _read(
+        self, store: StaticStore, key: str, read: Callable[[StaticStore], Awaitable[T]]
+    ) -> T:
+        """Read a value; once more if the site has published another since the last poll."""
+        try:
+            try:
+                return await read(store)
+            except IntegrityError:
+                before = await store.get_async(key)
+                self.invalidate_cache()
+                store = await self._store()
+                if (await store.get_async(key)).metadata == before.metadata:
+                    raise
+                return await read(store)
+        except KeyError:
+            raise not_found(key) from None
+
+    async def _cat(
+        self,
+        path: Any,
+        recursive: bool = False,
+        on_error: str = "raise",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        paths = await self._expand_path(path, recursive=recursive)
+        if recursive:
+            kinds = await asyncio.gather(*map(self._isdir, paths))
+            paths = [
+                one for one, is_directory in zip(paths, kinds, strict=True) if not is_directory
+            ]
+        is_single = isinstance(path, str) and paths == [self._strip_protocol(path)]
+        store = await self._store()
+        # All at once, so that they are fetched together.
+        read = [self._part(store, one, **kwargs) for one in paths]
+        found = await asyncio.gather(*read, return_exceptions=True)
+        if on_error == "raise":
+            _raise_first(found)
+        if is_single:
+            return found[0]
+        return {
+            name: data
+            for name, data in zip(paths, found, strict=True)
+            if on_error != "omit" or not isinstance(data, BaseException)
+        }
+
+    async def _cat_ranges(
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        batch_size: int | None = None,
+        on_error: str = "return",
+        **kwargs: Any,
+    ) -> list[Any]:
+        if not isinstance(paths, list):
+            raise TypeError(f"paths is a list, not {type(paths).__name__}")
+        many_starts, many_ends = (
+            list(one) if isinstance(one, Iterable) else [one] * len(paths) for one in (starts, ends)
+        )
+        store = await self._store()
+        parts = zip(paths, many_starts, many_ends, strict=True)
+        read = [self._part(store, *one) for one in parts]
+        found = await asyncio.gather(*read, return_exceptions=True)
+        if on_error != "return":
+            _raise_first(found)
+        return found
+
+    async def _get_file(
+        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **kwargs: Any
+    ) -> None:
+        key = self._strip_protocol(rpath)
+        if await self._isdir(key):
+            os.makedirs(lpath, exist_ok=True)
+            return
+        if isfilelike(lpath):
+            lpath.write(await self._cat_file(key))
+            return
+
+        def progress(done: int, total: int | None) -> None:
+            callback.set_size(total)
+            callback.absolute_update(done)
+
+        store = await self._store()
+        await self._read(store, key, lambda store: store.to_file_async(key, lpath, progress))
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: object = None,
+        cache_type: str | None = None,
+        cache_size: int = 8 << 20,
+        **kwargs: Any,
+    ) -> Any:
+        key = self._strip_protocol(path)
+        if mode != "rb":
+            raise read_only(key)
+        try:
+            value = self._ready().get(key)
+        except KeyError:
+            raise not_found(key) from None
+        if cache_type != "none":
+            return value.open(cache_size=cache_size)
+        return _UncachedFile(self, value, block_size)
+
+
+class _UncachedFile(AbstractBufferedFile):  # type: ignore[misc]
+    # A file that fetches just what is read.  `blockcache` gives it a cache of its own.
+
+    def __init__(self, fs: Any, value: URLValue, block_size: int | None) -> None:
+        self._value = value
+        super().__init__(fs, value.key, "rb", block_size, cache_type="none", size=value.size)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        [part] = self._value.get_ranges([(start, end)])
+        return part
+
+
+def _given(options: _Info) -> _Info:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _raise_first(found: Iterable[Any]) -> None:
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+
+
+def _unpickled(kind: type[StaticStoreFileSystem], options: _Info) -> StaticStoreFileSystem:
+    return kind(**StorageOptions.unpickled(options))

@@ -1,0 +1,268 @@
+"""The storage options of a file system of fsspec, and the secrets among them."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import inspect
+import os
+import secrets
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..client.async_connection import default_arguments
+from ..client.store import StaticStore
+from ..errors import StoreError, quoted
+from ..processes import PerProcess
+from ..transport.http.root import roots_of
+
+__all__ = ["OF_FSSPEC", "Account", "StorageOptions"]
+
+_CONNECT = default_arguments().keys()
+_STORE = inspect.signature(StaticStore).parameters.keys() - {"root_url", "poll_interval"}
+_OF_PLACE = frozenset({"root", "fo", "target_protocol", "target_options", "account"})
+#: What `AsyncFileSystem` and the caching of its instances take.
+OF_FSSPEC = frozenset(
+    {
+        "asynchronous",
+        "batch_size",
+        "listings_expiry_time",
+        "loop",
+        "max_paths",
+        "skip_instance_cache",
+        "use_listings_cache",
+    }
+)
+_NAMED = ("netrc", "instance")  # credentials that are somewhere else
+_LOCAL_PROTOCOLS = ("file", "local")
+_WHERE = (
+    'say where the site is: storage_options={"root": "https://data.example.org/site/"},'
+    " or staticstore://KEY::https://data.example.org/site/"
+)
+
+
+class Account:
+    """The secrets that some file systems of this process share, under a random name.
+
+    Only the name gets into tokens, pickles and JSON; it says nothing of the secrets.
+
+    Parameters
+    ----------
+    given : mapping
+        The secret arguments of `StaticStore.connect`, and ``root`` if it has any; also an
+        attribute, as is the `name`.
+    """
+
+    __slots__ = ("__weakref__", "given", "name")
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.name = secrets.token_hex(8)
+        self.given = given
+
+    def __repr__(self) -> str:
+        """Show the name alone."""
+        return f"<Account: {self.name}>"
+
+    @staticmethod
+    def of(given: Mapping[str, Any]) -> Account:
+        """Return the account with these secrets, the same for equal ones."""
+        with _LOCK.get():
+            for known in list(_ACCOUNTS.values()):
+                if known.given == given:
+                    return known
+            account = Account(given)
+            _ACCOUNTS[account.name] = account
+        return account
+
+
+# The one place where a file system finds the secrets of its name, as long as another one
+# that has them lives.
+_ACCOUNTS: weakref.WeakValueDictionary[str, Account] = weakref.WeakValueDictionary()
+_LOCK = PerProcess(threading.Lock)
+
+
+class StorageOptions(NamedTuple):
+    """The options of a file system, with its secrets apart."""
+
+    #: Without secrets: they may be shown, pickled and written as JSON.
+    public: dict[str, Any]
+    #: None without secrets, and if this process does not know them.
+    account: Account | None
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], given: Mapping[str, Any]) -> StorageOptions:
+        """Read the options as a user, fsspec or a pickle gives them.
+
+        Parameters
+        ----------
+        args : tuple
+            The root, if it was given without a name.
+        given : mapping
+            The options.
+
+        Returns
+        -------
+        StorageOptions
+            The public ones have roots without user, password and query, and a function
+            given as ``auth`` by its name, as ``module:name``, if it can be imported.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An option is unknown, or none says where the site is.
+        """
+        options = _located(args, given)
+        hidden: dict[str, Any] = {}
+        of_buckets = {name: options.pop(name, None) for name in ("endpoint", "region")}
+        roots = roots_of(options["root"], **of_buckets)
+        if any(root.userinfo or root.query for root in roots):
+            hidden["root"] = options["root"]
+        texts = [root.shown for root in roots]
+        options["root"] = texts if len(texts) > 1 else texts[0]
+        if (auth := options.pop("auth", None)) is not None:
+            if (name := _name_of(auth)) is None:
+                hidden["auth"] = auth
+            else:
+                options["auth"] = name
+        for name in ("headers", "proxies"):
+            if options.get(name):
+                hidden[name] = options.pop(name)
+        account = _ACCOUNTS.get(options.get("account", ""))
+        if account is None and hidden:
+            account = Account.of(hidden)
+        if account is not None:
+            options["account"] = account.name
+        # None is the default of each option, and no value that fsspec writes as JSON.
+        public = {name: _plain(one) for name, one in options.items() if one is not None}
+        return cls(public, account)
+
+    @classmethod
+    def known(cls, public: Mapping[str, Any]) -> StorageOptions:
+        """Return public options with their secrets, if this process knows them."""
+        return cls(dict(public), _ACCOUNTS.get(public.get("account", "")))
+
+    def pickled(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options for a pickle: without secrets, but with the queries of the roots.
+
+        They are encoded: a pickle in a log or in the window of a queue does not show them.
+        """
+        roots = [base64.b64encode(root.encode()) for root in self.roots]
+        kept = {name: value for name, value in options.items() if name != "loop"}
+        return {**kept, "root": roots}
+
+    @staticmethod
+    def unpickled(options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a pickle as they were."""
+        return {**options, "root": [base64.b64decode(one).decode() for one in options["root"]]}
+
+    @property
+    def is_without_secrets(self) -> bool:
+        """Whether there were secrets, in another process or in file systems that are gone."""
+        return self.account is None and "account" in self.public
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The roots with their queries, without users and passwords."""
+        return tuple(root.location for root in roots_of(self._all["root"]))
+
+    @property
+    def place(self) -> str:
+        """A text that is the same for options that one connection serves, but for secrets."""
+        kept = sorted((_STORE | _CONNECT) & self.public.keys())
+        return repr((self.roots, [(name, self.public[name]) for name in kept]))
+
+    def store(self) -> StaticStore:
+        """Return a store, which is not connected, and does not poll."""
+        options = {name: self.public[name] for name in _STORE & self.public.keys()}
+        return StaticStore(self._all["root"], poll_interval=0, **options)
+
+    def connect(self, store: StaticStore) -> None:
+        """Connect a store.
+
+        Raises
+        ------
+        StoreError
+            As `StaticStore.connect`; or the function of ``auth`` cannot be imported.
+        """
+        arguments = {name: self._all[name] for name in _CONNECT & self._all.keys()}
+        store.connect(_imported(arguments.pop("auth", None)), **arguments)
+
+    @property
+    def _all(self) -> dict[str, Any]:
+        return self.public if self.account is None else {**self.public, **self.account.given}
+
+
+def _located(args: tuple[Any, ...], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with the place of the site as ``root``."""
+    if len(args) > 1:
+        raise TypeError("a file system of a site takes the root alone without a name")
+    options = dict(given, **dict(zip(["root"], args, strict=False)))
+    _check_names(options)
+    protocol = options.pop("target_protocol", None)
+    chained, more = options.pop("fo", None), options.pop("target_options", None) or {}
+    if chained is not None and options.get("root") is None:
+        text = os.fspath(chained)
+        is_whole = "://" in text or protocol is None or protocol in _LOCAL_PROTOCOLS
+        options["root"] = text if is_whole else f"{protocol}://{text}"
+        _check_names(more)
+        options = {**more, **options}
+    if not options.get("root"):
+        raise ValueError(_WHERE)
+    return options
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    if "poll_interval" in options:
+        raise TypeError("a file system does not poll by itself: use max_age, in seconds")
+    known = _STORE | _CONNECT | _OF_PLACE | {"max_age"}
+    if unknown := sorted(options.keys() - known - OF_FSSPEC):
+        raise TypeError(
+            f"unknown storage option {quoted(unknown[0])}; there are "
+            + ", ".join(sorted(known - _OF_PLACE | {"root"}))
+        )
+
+
+def _name_of(auth: Any) -> str | None:
+    """Return what names credentials without containing them, or None."""
+    if isinstance(auth, str):
+        # Only a name that leads to a function: another text may be a password.
+        return auth if auth in _NAMED or _function_of(auth) is not None else None
+    name = f"{getattr(auth, '__module__', None)}:{getattr(auth, '__qualname__', None)}"
+    # Only a function that its module has under its name: a method or a partial function is
+    # more than its name says.
+    is_known = callable(auth) and name.partition(":")[0] in sys.modules
+    return name if is_known and _function_of(name) is auth else None
+
+
+def _function_of(name: str) -> Any:
+    """Return the function of ``module:name``, or None."""
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module) if module and path else None
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError):
+        return None
+    return found if callable(found) else None
+
+
+def _imported(auth: Any) -> Any:
+    """Return the function of a name; all else as it is."""
+    if not isinstance(auth, str) or auth in _NAMED:
+        return auth
+    if (function := _function_of(auth)) is None:
+        raise StoreError(
+            'auth as a text is "netrc", or "module:function" with a function that can be imported'
+            " in this process; a user and a password are (user, password)"
+        )
+    return function
+
+
+def _plain(value: Any) -> Any:
+    # Paths for a process in another folder; tuples as JSON returns them.
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return os.path.abspath(value) if isinstance(value, os.PathLike) else value

@@ -1,0 +1,41 @@
+"""xarray opens a site by URLs: netCDF 4 and zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.tools.file_system_site import FilesOfSite, files_of_site
+
+xr = pytest.importorskip("xarray")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilesOfSite]:
+    with files_of_site(
+        tmp_path_factory.mktemp("site"), "climate/by-day.nc", "climate/cube.zarr"
+    ) as site:
+        yield site
+
+
+def test_a_netcdf_file_by_its_url(site: FilesOfSite) -> None:
+    pytest.importorskip("h5netcdf")
+    url = "staticstore://climate/by-day.nc"
+    there = xr.open_dataset(site.data / "climate/by-day.nc", engine="h5netcdf")
+    with there, xr.open_dataset(url, engine="h5netcdf", storage_options=site.options) as found:
+        assert found.isel(time=3).equals(there.isel(time=3))
+
+
+def test_a_netcdf_file_as_a_file(site: FilesOfSite) -> None:
+    pytest.importorskip("h5netcdf")
+    there = xr.open_dataset(site.data / "climate/by-day.nc", engine="h5netcdf")
+    with site.files.open("climate/by-day.nc") as file, there:
+        assert xr.open_dataset(file, engine="h5netcdf").isel(time=3).equals(there.isel(time=3))
+
+
+def test_a_zarr_group(site: FilesOfSite) -> None:
+    pytest.importorskip("zarr")
+    url, options = "staticstore://climate/cube.zarr", {"consolidated": False}
+    found = xr.open_zarr(url, storage_options=site.options, **options)
+    assert found.equals(xr.open_zarr(str(site.data / "climate/cube.zarr"), **options))
