@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ..client.async_reading import AsyncReading
@@ -13,6 +13,7 @@ from ..index.snapshot import Index
 if TYPE_CHECKING:
     from ..client.following.held import LazyIndex
     from ..client.live_store import LiveStore
+    from ..client.pickles.partitions import ReadMany
     from ..client.site_snapshot import Values
 
 __all__ = ["SnapshotReading"]
@@ -46,13 +47,8 @@ class SnapshotReading(Reading, AsyncReading):
     def _index(self) -> Index | LazyIndex:
         return self._snapshot_values.index
 
-    def _read_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        values = self._snapshot_values
-        if isinstance(values, ViewValues):
-            return values.read_many(keys)
-        from ..client.many import read_many
-
-        return read_many(values, keys)
+    def _reader(self) -> ReadMany:
+        return self._store._reader()
 
     def _is_in_memory(self) -> bool:
         return isinstance(self._index(), Index)
