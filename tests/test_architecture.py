@@ -95,7 +95,7 @@ ABSTRACT_CLASSES = {
     "client.telling.subscription": {"ChangeSource", "Subscribable", "SubscriptionOwner"},
     "index.forms.stored": {"Stored"},
     "index.queries": {"DelegatedQueries"},
-    "interop.file_descriptions": {"FileDescriptions"},
+    "interop.file_systems.file_descriptions": {"FileDescriptions"},
 }
 
 # What staticstore/__init__.py imports for its own use.

@@ -49,7 +49,7 @@ def _listed(place: Place) -> Figures:
 
 
 def _listed_first(place: Place) -> Figures:
-    from staticstore.interop.directories import Directories
+    from staticstore.interop.file_systems.directories import Directories
 
     place.site.show("first")
     index = connect_ours(place.site.url).index

@@ -1,1 +1,1 @@
-"""Integrations: the event loops of desktop programs, and models and widgets of Qt."""
+"""Integrations: desktop programs and Qt, and the stores and file systems of other libraries."""

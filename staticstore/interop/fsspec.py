@@ -15,11 +15,11 @@ from fsspec.spec import AbstractBufferedFile
 from fsspec.utils import isfilelike
 
 from ..errors import IntegrityError
-from .directories import Directories
-from .file_descriptions import FileDescriptions, not_found
-from .process_store import ProcessStore
-from .read_only import read_only
-from .storage_options import OF_FSSPEC, StorageOptions
+from .file_systems.directories import Directories
+from .file_systems.file_descriptions import FileDescriptions, not_found
+from .file_systems.process_store import ProcessStore
+from .file_systems.read_only import read_only
+from .file_systems.storage_options import OF_FSSPEC, StorageOptions
 
 if TYPE_CHECKING:
     from ..client.store import StaticStore

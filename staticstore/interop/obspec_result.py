@@ -102,13 +102,13 @@ class GetResult:
         """Read all bytes, as `buffer`; obstore has this name for it."""
         return await self.buffer_async()
 
-    def stream(self, min_chunk_size: int = tuning.VALUE_PIECE_BYTES) -> ByteStream:
+    def stream(self, min_chunk_size: int | None = None) -> ByteStream:
         """Iterate over the bytes in pieces, with ``for`` or ``async for``.
 
         Parameters
         ----------
         min_chunk_size : int, optional
-            Bytes of a piece; the last one may be shorter.
+            Bytes of a piece, 1 MiB by default; the last one may be shorter.
 
         Returns
         -------
@@ -120,6 +120,8 @@ class GetResult:
         ValueError
             `min_chunk_size` is below 1.
         """
+        if min_chunk_size is None:
+            min_chunk_size = tuning.VALUE_PIECE_BYTES
         if min_chunk_size < 1:
             raise ValueError(f"min_chunk_size is 1 or more bytes, not {min_chunk_size}")
         if self._is_whole:

@@ -298,7 +298,7 @@ class Sender:
             return self._proxies
         if url != self._root.url or not _HAS_ALL_IN_VARIABLES:
             return self._proxies_of_environment(url)
-        # What `get_environ_proxies` looks at, all variables, takes long: benchmark: zarr
+        # What `get_environ_proxies` looks at, all variables, takes long for many small reads.
         variables = tuple(map(os.environ.get, _PROXY_VARIABLES))
         known = self._known_proxies
         if known is None or known[0] != variables:

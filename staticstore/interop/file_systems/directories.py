@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from .. import tuning
-from ..index.fields import Content, parse_time
-from ..processes import PerProcess
+from ... import tuning
+from ...index.fields import Content, parse_time
+from ...processes import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..index.snapshot import Index
+    from ...index.snapshot import Index
 
 __all__ = ["Directories", "directory_info", "value_info"]
 

@@ -14,8 +14,8 @@ from .directories import Directories, directory_info, value_info
 from .read_only import ReadOnlyFileSystem
 
 if TYPE_CHECKING:
-    from ..client.store import StaticStore
-    from ..client.value import URLValue
+    from ...client.store import StaticStore
+    from ...client.value import URLValue
 
 __all__ = ["FileDescriptions", "not_found"]
 

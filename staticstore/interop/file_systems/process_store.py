@@ -8,14 +8,14 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..client.tasks.calls import AsyncCalls
-from ..errors import AuthorizationError, NotConnectedError, StoreError
-from ..processes import PerProcess
+from ...client.tasks.calls import AsyncCalls
+from ...errors import AuthorizationError, NotConnectedError, StoreError
+from ...processes import PerProcess
 from .directories import Directories
 
 if TYPE_CHECKING:
-    from ..client.store import StaticStore
-    from ..index.snapshot import Index
+    from ...client.store import StaticStore
+    from ...index.snapshot import Index
     from .storage_options import StorageOptions
 
 __all__ = ["ProcessStore"]

@@ -13,11 +13,11 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..client.async_connection import default_arguments
-from ..client.store import StaticStore
-from ..errors import StoreError, quoted
-from ..processes import PerProcess
-from ..transport.http.root import roots_of
+from ...client.async_connection import default_arguments
+from ...client.store import StaticStore
+from ...errors import StoreError, quoted
+from ...processes import PerProcess
+from ...transport.http.root import roots_of
 
 __all__ = ["OF_FSSPEC", "Account", "StorageOptions"]
 

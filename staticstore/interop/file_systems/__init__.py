@@ -1,0 +1,1 @@
+"""What makes a site a file system of fsspec."""
