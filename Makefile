@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 
 # Test files run in parallel: each whole in one process, one process for each core, at most four.
 # They keep their order: the doctests, which are short, come last and fill up what time is left.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=20
 
 # An environment is stale if it was made in another folder or for another Python,
 # or before the last change of pyproject.toml.

@@ -63,7 +63,6 @@ BOXES = _boxes(3_000)
 ASKED = [
     (0, 0, 10, 10), (-180, -90, 180, 90), (170, -20, -170, 20), (5, 5, 5, 5), (179, 0, 1, 80),
     (2**60 + 2, 0, 2**60 + 2, 1), (1e300, 0, 1e301, 1), (-180, 89.5, 180, 90),
-    (10**400, 0, 10**401, 1), (-(10**401), 0, -(10**400), 1), (10**400, 0, -(10**400), 1),
 ]  # fmt: skip
 
 
@@ -111,6 +110,8 @@ _numbers = st.sampled_from(
 _sides = st.tuples(_numbers, _numbers, _numbers, _numbers).map(
     lambda sides: [sides[0], min(sides[1], sides[3]), sides[2], max(sides[1], sides[3])]
 )
+# What is too large for a float can be in an index, but is refused in a condition.
+_asked = _sides.filter(lambda sides: all(abs(side) < 10**400 for side in sides))
 _values: st.SearchStrategy[Any] = st.one_of(
     _sides,
     _sides,
@@ -124,7 +125,7 @@ _values: st.SearchStrategy[Any] = st.one_of(
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(values=st.lists(_values, max_size=40), asked=st.lists(_sides, min_size=1, max_size=4))
+@given(values=st.lists(_values, max_size=40), asked=st.lists(_asked, min_size=1, max_size=4))
 def test_any_values_are_found_as_by_a_scan(
     form: str, values: list[Any], asked: list[list[Any]]
 ) -> None:

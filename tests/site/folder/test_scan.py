@@ -291,7 +291,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, call: str, name: str) -> None:
     real: Any = getattr(os, call)
 
     def refusing(path: Any = ".", *args: Any, **options: Any) -> Any:
-        if os.path.basename(os.fspath(path)) == name:
+        if not isinstance(path, int) and os.path.basename(os.fspath(path)) == name:
             raise PermissionError(13, "Permission denied", path)
         return real(path, *args, **options)
 
