@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -20,6 +19,7 @@ from .box_index import BoxIndex
 from .column import FieldColumn
 from .field_index import FieldIndex
 from .found import KeysByPosition
+from .value_groups import young_collected
 
 if TYPE_CHECKING:
     import msgspec
@@ -95,20 +95,12 @@ class FieldIndexes:
         """Return the bounding boxes in a field."""
         return self._one("boxes", field, lambda: BoxIndex(self._runs_of(field)))
 
-    def _runs_of(self, field: str) -> Iterator[list[Any]]:
-        count = 0
-        for run in self._own_runs(field):
-            yield run
-            count += len(run)
-            if count >= tuning.COLUMN_RUN_ENTRIES:
-                count = 0
-                # Else it would look at everything, for 20 ms (benchmark: waits of predicates).
-                gc.collect(0)
+    def _runs_of(self, field: str) -> Iterable[list[Any]]:
+        if self._runs is not None:
+            return self._runs(self._entries(), field)
+        return young_collected(self._own_runs(field))
 
     def _own_runs(self, field: str) -> Iterator[list[Any]]:
-        if self._runs is not None:
-            yield from self._runs(self._entries(), field)
-            return
         values = (value for _, value in self._values(self._entries(), field))
         while run := list(islice(values, tuning.COLUMN_RUN_ENTRIES)):
             yield run

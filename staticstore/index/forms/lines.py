@@ -18,6 +18,7 @@ from .compare import differing_keys
 from .field_indexes import FieldIndexes
 from .piece import Piece, with_commas
 from .stored import Stored
+from .value_groups import young_collected
 
 if TYPE_CHECKING:
     from .stored import RawChanges
@@ -165,8 +166,11 @@ class Lines(Stored):
 
     def _values_by_piece(self, field: str) -> Iterator[tuple[Piece, list[Any]]]:
         decode, count = codec.field_decoder(field), 0
-        for number, piece in enumerate(self._pieces):
-            values = self._read(number, lambda piece: piece.values(decode))
+        runs = (
+            self._read(number, lambda piece: piece.values(decode))
+            for number in range(len(self._pieces))
+        )
+        for piece, values in zip(self._pieces, young_collected(runs), strict=True):
             count += len(values)
             yield piece, values
         self._end_of_order(count)

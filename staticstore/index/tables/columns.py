@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, islice
@@ -224,6 +225,7 @@ class _Reader:
             if size >= tuning.TABLE_BATCH_BYTES:
                 yield self._columns(batch, rows)
                 batch, rows, size = [], [], 0
+                gc.collect(0)  # or it looks at all objects of the program (benchmark: waits)
         if rows:
             yield self._columns(batch, rows)
 
