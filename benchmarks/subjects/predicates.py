@@ -376,5 +376,6 @@ SUBJECTS = [
         "the longest wait of another thread while predicates are answered",
         _WAITS,
         tuple(Target(name, "seconds", 20e-3) for name in _WAITS if name != "idle"),
+        rounds=7,
     ),
 ]
