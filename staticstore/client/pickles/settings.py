@@ -16,7 +16,7 @@ from ...transport.http.root import Root, roots_of
 if TYPE_CHECKING:
     from ...transport.http.session import Session
 
-__all__ = ["NamedFunction", "Settings"]
+__all__ = ["NamedFunction", "Settings", "imported"]
 
 _HINT = (
     "a pickle or copy carries no password, no header fields and no proxies: call connect(auth=...)"
@@ -125,9 +125,7 @@ class NamedFunction:
             It cannot be imported in this process.
         """
         try:
-            found: Any = importlib.import_module(self.module)
-            for part in self.name.split("."):
-                found = getattr(found, part)
+            found = imported(self.module, self.name)
         except (ImportError, AttributeError) as error:
             raise StoreError(
                 f"the function given as auth, {self.name} of the module {self.module},"
@@ -135,6 +133,20 @@ class NamedFunction:
                 " process can import"
             ) from error
         return found()
+
+
+def imported(module: str, name: str) -> Any:
+    """Return what a module has under a name, which may have dots.
+
+    Raises
+    ------
+    ImportError, AttributeError
+        It has nothing of that name, or cannot be imported.
+    """
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def _can_be_imported(auth: Any) -> bool:

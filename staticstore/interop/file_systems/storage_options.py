@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import inspect
 import os
 import secrets
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...client.async_connection import default_arguments
+from ...client.pickles.settings import imported
 from ...client.store import StaticStore
 from ...errors import StoreError, quoted
 from ...processes import PerProcess
@@ -240,10 +240,10 @@ def _name_of(auth: Any) -> str | None:
 def _function_of(name: str) -> Any:
     """Return the function of ``module:name``, or None."""
     module, _, path = name.partition(":")
+    if not (module and path):
+        return None
     try:
-        found: Any = importlib.import_module(module) if module and path else None
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = imported(module, path)
     except (ImportError, AttributeError):
         return None
     return found if callable(found) else None
