@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -276,10 +275,7 @@ def _rounded(box: Box) -> Box:
 
 def _at_most(number: float) -> float:
     """Return the greatest float that is not greater than a number."""
-    try:
-        near = float(number)
-    except OverflowError:
-        return sys.float_info.max if number > 0 else -math.inf
+    near = float(number)  # never too large: `Box.of` refuses that
     return near if near <= number else math.nextafter(near, -math.inf)
 
 
