@@ -35,6 +35,7 @@ BODY = b"0123456789"
 TIMEOUT = 20.0  # seconds after which a test has failed
 
 Noted = queue.SimpleQueue[SubmittedRequest]
+CarrierThreads = Callable[[], list[threading.Thread]]
 
 
 @pytest.fixture(params=ENGINES, autouse=True)
@@ -280,32 +281,43 @@ def test_a_slow_answer_adds_a_connection_until_there_are_enough() -> None:
     assert count.current == 2
 
 
-def test_no_thread_begins_before_the_first_request(start: Start, session_at: SessionAt) -> None:
+def test_no_thread_begins_before_the_first_request(
+    carrier_threads: CarrierThreads, start: Start, session_at: SessionAt
+) -> None:
     session = session_at(start(good).url)
     session.companion(Carriers)
-    assert _carrier_threads() == []
+    assert carrier_threads() == []
     fetch_all(session, wanted(1))
-    assert _carrier_threads()
+    assert carrier_threads()
     session.close()
-    for thread in _carrier_threads():
+    for thread in carrier_threads():
         thread.join(TIMEOUT)
-    assert _carrier_threads() == []
+    assert carrier_threads() == []
 
 
-def test_the_threads_of_a_session_that_is_garbage_end(start: Start) -> None:
+def test_the_threads_of_a_session_that_is_garbage_end(
+    carrier_threads: CarrierThreads, start: Start
+) -> None:
     session = Session(Root(start(good).url))
     fetch_all(session, wanted(1, 2))
     gone = weakref.ref(session)
     del session
     gc.collect()
     assert gone() is None
-    for thread in _carrier_threads():
+    for thread in carrier_threads():
         thread.join(TIMEOUT)
-    assert _carrier_threads() == []
+    assert carrier_threads() == []
 
 
-def _carrier_threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "staticstore carrier"]
+@pytest.fixture
+def carrier_threads() -> CarrierThreads:
+    """Return what lists the carriers' threads, without those of other tests' connections."""
+    before = set(threading.enumerate())
+    return lambda: [
+        thread
+        for thread in threading.enumerate()
+        if thread.name == "staticstore carrier" and thread not in before
+    ]
 
 
 # -- cancel and close --------------------------------------------------------------------------
