@@ -1,9 +1,10 @@
 """Indexes that others publish: a module for each form, which reads its documents.
 
 A form is a pure function, ``read(document)``: it does no I/O, keeps nothing, and yields the
-same entries and links for the same document.  The store fetches the documents, follows the
-links, and checks every key and URL.  A form that is made here also says, by
-``is_likely(document)``, whether a document looks like its own; that is for error messages.
+same entries and links for the same document.  A text that it yields is a warning about what
+it leaves out.  The store fetches the documents, follows the links, and checks every key and
+URL.  A form that is made here also says, by ``is_likely(document)``, whether a document looks
+like its own; that is for error messages.
 
 Any function of this kind may be given to a store as ``format``, or be installed under a name
 as an entry point of the group ``staticstore.formats``.
@@ -53,8 +54,9 @@ class Entry(NamedTuple):
 
     #: The key, as text.  One that cannot be a key is reported and left out.
     key: str
-    #: The metadata, or the text of a JSON object in UTF-8, which stays as it is.  A digest in
-    #: upper case is lowered in a mapping; in a text that is the form's business.
+    #: The metadata, or the text of a JSON object in UTF-8 (also as a `msgspec.Raw`, which keeps
+    #: the document alive), which stays as it is.  A digest in upper case is lowered in a
+    #: mapping; in a text that is the form's business.
     metadata: Mapping[str, Any] | bytes
     #: Where the value is: a URI reference, relative to the document's URL.  None for a value
     #: that is beside its document, under its key.
@@ -78,8 +80,8 @@ class Link(NamedTuple):
     leaf: bool = False
 
 
-#: Reads one document.  What it raises is reported as an `IndexFormatError`.
-Read = Callable[[Document], Iterable[Entry | Link]]
+#: Reads one document.  What it raises is reported as an `IndexFormatError`; a text is a warning.
+Read = Callable[[Document], Iterable[Entry | Link | str]]
 
 
 def reader_of(form: str | Read) -> Read:
