@@ -116,14 +116,14 @@ class CachedIndex:
     root : Root
         The site.
     index_path, data_path : str
-        As in `StaticStore`.
+        As in `StaticStore`; the name of the form where the root names a document.
     """
 
     def __init__(self, folder: CacheFolder, root: Root, index_path: str, data_path: str) -> None:
         self._folder = folder
         self._root = root
         # A digest, since the query of a root may be a secret.
-        site = "\n".join([root.join(""), index_path, data_path])
+        site = "\n".join([root.join(root.document or ""), index_path, data_path])
         self._place = folder.path / "indexes" / hashlib.sha256(site.encode()).hexdigest()
         self._note: Note | None = None
         #: Where interrupted documents are kept.
@@ -144,8 +144,6 @@ class CachedIndex:
         most_bytes : int, optional
             A larger index is not read.
 
-        Notes
-        -----
         A million entries (160 MB) take 0.2 s, most of it for their digest.
         """
         try:
@@ -155,6 +153,8 @@ class CachedIndex:
             note, body = _verified(self._place)
             is_https = self._root.origin.scheme == "https"
             index = Index.parse(body, vouched_entries=note.entries, https_only=is_https)
+            if self._root.document is not None:
+                index = index.as_foreign()
         except FileNotFoundError:
             return None
         except OSError as error:

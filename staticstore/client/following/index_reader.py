@@ -63,11 +63,9 @@ class Held:
 
     #: The snapshot; in a lazy store, the parts of the index that were read.
     content: Index | ReadParts
-    #: Header fields of a conditional request for the head, or for the index of a site
-    #: without one (RFC 9110, section 13.1).
+    #: Header fields of a conditional request for the head, or else the index (RFC 9110, 13.1).
     validators: Mapping[str, str]
-    #: Digest of the index, lowercase hex, to recognize the same bytes and to choose
-    #: change files.
+    #: Digest of the index, lowercase hex, to recognize it and to choose change files.
     sha256: str
     #: The head that named the index; None on a site without one.
     head: Head | None = None
@@ -77,6 +75,8 @@ class Held:
     source: str | None = None
     #: Whether it was made of an older index, so that its bytes were never hashed.
     is_derived: bool = False
+    #: Of how many documents it was made, in a foreign format.
+    documents: int | None = None
 
     @property
     def is_whole(self) -> bool:

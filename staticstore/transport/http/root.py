@@ -180,6 +180,8 @@ class Root:
     @property
     def shown(self) -> str:
         """What people can type for the root, without secrets."""
+        if self.document is not None:
+            return self.url + self.document.partition("?")[0]
         return self.url if self.bucket is None else self.bucket.location
 
     def _from_url(self, text: str) -> str:
