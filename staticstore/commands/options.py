@@ -84,6 +84,8 @@ class CommonOptions:
     cache: CacheFolder | None = None
     #: Where the values of a site are below its root; None for where it says, or ``data/``.
     data: str | None = None
+    #: The form of a foreign index.
+    format: str | None = None
 
     @contextlib.contextmanager
     def connected(
@@ -94,23 +96,22 @@ class CommonOptions:
         lazy: bool = False,
         parts: PartFolder | None = None,
     ) -> Iterator[StaticStore]:
-        """Connect to a site while the block lasts.
-
-        Without a cache, `parts` is where an interrupted download of the index can resume from.
-        """
+        """Connect while the block lasts; a download resumes from `parts`, or from the cache."""
         check_bucket_access(self.auth, [url, *self.copies], anonymous=self.anonymous)
         try:
             store = StaticStore(
                 [url, *self.copies],
+                format=self.format,
                 poll_interval=poll_interval,
-                lazy=lazy,
+                lazy=lazy and self.format is None,
                 data_path=data_path_of(url, self.data),
                 cache=None if self.cache is None else self.cache.path,
                 endpoint=self.endpoint,
                 region=self.region,
             )
         except ValueError as error:
-            hint = "URL or --copy" if self.copies else "URL"
+            given = {"--copy": self.copies, "--format": self.format}
+            hint = " or ".join(["URL", *(name for name, value in given.items() if value)])
             raise click.BadParameter(str(error), param_hint=hint) from None
         with self.output.progress("index", delay=tuning.BAR_DELAY_SECONDS) as progress:
             download_index_by(store, IndexDownload(parts, progress))
@@ -257,7 +258,7 @@ def site_options(function: _Function) -> _Function:
         callback=_keep,
         help="A copy of the site, for when the site does not answer; may be repeated.",
     )
-    options = (host_options, copy_option, cache_option(default=None), _values_option)
+    options = (host_options, copy_option, cache_option(default=None), _values_option, _form_option)
     return click.argument("url", type=SITE_URL)(_decorate(function, *options))
 
 
@@ -266,6 +267,14 @@ _values_option = _common_option(
     metavar="FOLDER",
     callback=_keep_data,
     help="Where the values are below the root, if not in data/, or where a folder says.",
+)
+
+
+_form_option = _common_option(
+    "--format",
+    metavar="NAME",
+    callback=_keep,
+    help="Read an index that others publish: pooch, sums, conda, stac, s3, autoindex, datapackage.",
 )
 
 
